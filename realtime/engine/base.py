@@ -1,0 +1,154 @@
+"""The boundary to the GPU: what the rest of the server may ask of an engine, and nothing more.
+
+An engine turns prompt tokens into chunks of generated tokens. It knows no events, sockets, conversations or
+users. Two implementations exist: `engine.vllm` (the only file that imports vllm) and `engine.scripted`
+(deterministic, for tests and benchmarks). All methods and all sink calls happen on one asyncio event loop.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+
+class FinishReason(enum.Enum):
+    """Why a generation ended."""
+
+    STOP = "stop"  # end-of-sequence token or a stop string
+    LENGTH = "length"  # max_tokens, or the end of the context window
+    ABORT = "abort"  # abort() was called
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """One candidate token at one position, natural logarithm."""
+
+    token_id: int
+    token: str
+    logprob: float
+
+
+class TokenChunk(msgspec.Struct, gc=False):
+    """What one engine step, or several merged ones, added to a generation.
+
+    `text` is the detokenized increment: always whole UTF-8, never a part of a stop string. It may be empty while
+    `token_ids` is not (half a code point, text held back for a stop string), so text and ids are each
+    complete over all chunks but need not correspond chunk by chunk.
+    """
+
+    text: str
+    token_ids: Sequence[int]
+    finish: FinishReason | None = None
+    stop_reason: str | int | None = None
+    num_cached_tokens: int = 0  # prompt tokens that came from the prefix cache
+    logprobs: Sequence[Sequence[TokenLogprob]] | None = None  # per token: the sampled one first, then the top ones
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How to choose tokens. None means: the model's own default (its generation config)."""
+
+    max_tokens: int
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    num_logprobs: int | None = None
+
+
+class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation. `request_id` is unique among the requests that the engine holds."""
+
+    request_id: str
+    prompt_token_ids: tuple[int, ...]
+    sampling: Sampling
+    priority: int = 0  # lower is sooner
+    cache_salt: str | None = None  # requests share prefix cache only with requests of the same salt
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the loaded model is. `defaults` are the sampling values that None stands for."""
+
+    name: str  # the name that clients use
+    path: str  # a folder or a hub id
+    max_model_len: int  # tokens, prompt and answer together
+    defaults: Sampling
+
+
+class EngineStats(msgspec.Struct, frozen=True):
+    """A momentary view, for health and metrics."""
+
+    num_running: int  # requests that hold a slot in the current batch
+    num_waiting: int  # requests that the engine has queued
+    kv_cache_usage: float  # 0..1
+
+
+class EngineError(Exception):
+    """Base of what an engine reports. The text is for the log, never for a client."""
+
+
+class EngineRefused(EngineError):
+    """The engine will not take this request; sending it again unchanged cannot help. The text may be shown."""
+
+
+class EngineOverloaded(EngineError):
+    """The engine's own queue is full; the same request may succeed later."""
+
+
+class EngineDead(EngineError):
+    """The engine has stopped and holds nothing any more; it can serve again only after a restart."""
+
+
+class Sink(Protocol):
+    """Takes what a generation produces. Calls are synchronous and must not block."""
+
+    def on_chunk(self, chunk: TokenChunk) -> None:
+        """Take the next chunk; the one with `finish` set is the last call for this request."""
+
+    def on_error(self, error: EngineError) -> None:
+        """The generation failed; the last call for this request."""
+
+
+class Engine(Protocol):
+    """The one protocol between the server and a model."""
+
+    @property
+    def model(self) -> ModelInfo:
+        """The loaded model; valid once `start` has returned."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """A `transformers`-like tokenizer: `encode`, `decode`, `apply_chat_template`; valid after `start`."""
+
+    async def start(self) -> None:
+        """Load the model; return when it can serve. Raises EngineError."""
+
+    async def submit(self, request: EngineRequest, sink: Sink) -> None:
+        """Start a generation; from then on the sink is called until its last call.
+
+        Raises EngineRefused, EngineOverloaded or EngineDead, and then never calls the sink.
+        """
+
+    async def abort(self, request_id: str) -> None:
+        """End a generation; return when the engine holds nothing of it: no slot, no cache blocks in use.
+
+        The sink may still be called before this returns and is never called after. Unknown ids are ignored.
+        Never raises for an engine that is dead: a dead engine holds nothing.
+        """
+
+    def stats(self) -> EngineStats:
+        """What the engine holds now."""
+
+    async def wait_dead(self) -> EngineDead:
+        """Return when the engine has died by itself; cancelled by the caller otherwise."""
+
+    async def shutdown(self) -> None:
+        """Free everything. Running generations get `on_error(EngineDead)`. Safe to call more than once."""
