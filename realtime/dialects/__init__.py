@@ -1,0 +1,1 @@
+"""Dialects: one module for each way in which models are spoken to."""

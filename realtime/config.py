@@ -1,0 +1,106 @@
+"""What can be set: one frozen struct, grouped by what a setting is about.
+
+The annotations are the only listing of the settings. `realtime.config_sources` derives from them the flags, the
+`REALTIME_*` variables and the TOML keys, and `realtime.config_docs` the help and the table in docs/operations.md.
+A field's name is its name everywhere (`max_connections`, `--max-connections`, `REALTIME_MAX_CONNECTIONS`), so names
+are unique across groups. Pure: nothing here reads a file or the environment.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from realtime.engine.options import VllmOptions
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The server: address, access, end."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one")] = 8000
+    api_keys_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="file made by `realtime keys add`; without one nobody needs a key"),
+    ] = None
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(description="web origins whose pages may connect, `*` for any; else this host's own and loopback"),
+    ] = ()
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least severe message that is logged")
+    ] = "info"
+    drain_seconds: Annotated[float, Meta(ge=0, description="time that running answers get to finish at SIGTERM")] = 30
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections: liveness, and what one client may ask."""
+
+    max_connections: Annotated[int, Meta(ge=1, description="open sockets at most")] = 10_000
+    connection_lifetime_seconds: Annotated[
+        float, Meta(gt=0, description="age at which a connection is closed; clients connect again")
+    ] = 3600
+    ping_interval_seconds: Annotated[float, Meta(gt=0, description="time between two pings to a client")] = 20
+    ping_timeout_seconds: Annotated[float, Meta(gt=0, description="time that a client has to answer a ping")] = 20
+    heartbeat_seconds: Annotated[
+        float, Meta(gt=0, description="time between two `session.heartbeat` events to a native client")
+    ] = 15
+    permessage_deflate: Annotated[
+        bool, Meta(description="compress frames for clients that offer it; costs CPU and memory")
+    ] = False
+    max_message_bytes: Annotated[int, Meta(ge=KIB, description="size of one client message")] = 16 * MIB
+    max_json_depth: Annotated[int, Meta(ge=8, le=512, description="nesting of arrays and objects in a message")] = 64
+    max_input_items: Annotated[int, Meta(ge=1, description="items in the `input` of one request")] = 10_000
+    max_in_flight_per_connection: Annotated[
+        int, Meta(ge=1, description="responses that run at once on one connection; further ones queue")
+    ] = 16
+    max_queued_per_connection: Annotated[
+        int, Meta(ge=0, description="responses that queue on one connection; further ones are refused")
+    ] = 256
+    max_streams_per_connection: Annotated[
+        int, Meta(ge=1, description="distinct `stream_id`s in the life of one connection")
+    ] = 32
+
+
+class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Responses: admission, logs, retention."""
+
+    max_running_responses: Annotated[int, Meta(ge=1, description="responses that generate at once, all clients")] = 256
+    max_waiting_responses: Annotated[
+        int, Meta(ge=0, description="responses that wait for their turn, all clients; further ones are refused")
+    ] = 1024
+    linger_seconds: Annotated[
+        float, Meta(ge=0, description="time that a native client's response goes on after its socket is lost")
+    ] = 30
+    max_linger_seconds: Annotated[float, Meta(ge=0, description="longest linger that a client may ask for")] = 3600
+    max_log_bytes: Annotated[int, Meta(ge=64 * KIB, description="size of the event log of one response")] = 64 * MIB
+    max_log_events: Annotated[int, Meta(ge=16, description="events in the log of one response")] = 500_000
+    retention_seconds: Annotated[float, Meta(ge=0, description="time that a finished response is kept")] = 600
+    max_store_bytes: Annotated[
+        int, Meta(ge=MIB, description="size of all kept responses; the oldest finished ones go first")
+    ] = GIB
+
+    def __post_init__(self) -> None:
+        if self.linger_seconds > self.max_linger_seconds:
+            raise ValueError("linger_seconds is greater than max_linger_seconds")
+        if self.max_log_bytes > self.max_store_bytes:
+            raise ValueError("max_log_bytes is greater than max_store_bytes")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set. `Settings()` is what a newcomer starts."""
+
+    engine: Annotated[
+        Literal["vllm", "scripted"],
+        Meta(description="what generates; `scripted` is for tests and benchmarks only", extra={"hidden": True}),
+    ] = "vllm"
+    server: ServerSettings = ServerSettings()
+    connections: ConnectionSettings = ConnectionSettings()
+    responses: ResponseSettings = ResponseSettings()
+    vllm: VllmOptions = VllmOptions()

@@ -1,0 +1,51 @@
+"""From a request to the Response object that will describe it: every member with the value that really holds. Pure."""
+
+from __future__ import annotations
+
+from .engine.base import ModelInfo
+from .wire.requests import ResponseCreate
+from .wire.response import ReasoningConfig, Response, TextConfig
+
+
+def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, created_at: int) -> Response:
+    """The Response as it stands in `response.created`."""
+    text = request.text
+    reasoning = request.reasoning
+    config = TextConfig(format=(text.format if text else None) or {"type": "text"})
+    if text is not None and text.verbosity is not None:
+        config.verbosity = text.verbosity
+    return Response(
+        id=response_id,
+        created_at=created_at,
+        status="in_progress",
+        model=model.name,
+        previous_response_id=request.previous_response_id,
+        instructions=request.instructions,
+        tools=request.tools or [],
+        tool_choice="auto" if request.tool_choice is None else request.tool_choice,
+        parallel_tool_calls=True if request.parallel_tool_calls is None else request.parallel_tool_calls,
+        max_tool_calls=request.max_tool_calls,
+        truncation=request.truncation or "disabled",
+        text=config,
+        reasoning=ReasoningConfig(
+            effort=reasoning.effort if reasoning else None,
+            summary=(reasoning.summary or reasoning.generate_summary) if reasoning else None,
+        ),
+        temperature=_first(request.temperature, model.defaults.temperature, 1.0),
+        top_p=_first(request.top_p, model.defaults.top_p, 1.0),
+        presence_penalty=_first(request.presence_penalty, model.defaults.presence_penalty, 0.0),
+        frequency_penalty=_first(request.frequency_penalty, model.defaults.frequency_penalty, 0.0),
+        top_logprobs=request.top_logprobs or 0,
+        max_output_tokens=request.max_output_tokens,
+        store=request.store is not False,
+        metadata=request.metadata or {},
+        safety_identifier=request.safety_identifier,
+        prompt_cache_key=request.prompt_cache_key,
+        user=request.user,
+    )
+
+
+def _first(asked: float | None, models: float | None, otherwise: float) -> float:
+    if asked is not None:
+        return asked
+    return models if models is not None else otherwise

@@ -1,0 +1,26 @@
+"""Where a resume starts: one function from a request to a position, or a typed refusal. Never a part of an answer."""
+
+from __future__ import annotations
+
+from realtime.wire.errors import ErrorCode, WireError
+
+from .event_log import EventLog
+
+
+def resolve(log: EventLog, starting_after: int, epoch: str | None) -> int:
+    """The number of the first event to send to a reader that has processed `starting_after` (-1: nothing).
+
+    Raises WireError: EPOCH_MISMATCH when the reader's numbers are of another incarnation of the log, CURSOR_AHEAD when
+    it claims events that do not exist yet, CURSOR_TOO_OLD when what it needs is gone.
+    """
+    if epoch is not None and epoch != log.epoch:
+        text = f"The response's log was restarted (epoch '{log.epoch}'): fetch the response, or start over."
+        raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="epoch")
+    start = starting_after + 1
+    if start > log.tip:
+        text = f"`starting_after` is {starting_after}, but the newest event is {log.tip - 1}."
+        raise WireError(ErrorCode.CURSOR_AHEAD, text, param="starting_after")
+    if start < log.floor:
+        text = f"Events before {log.floor} are gone; the oldest `starting_after` that can be served is {log.floor - 1}."
+        raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="starting_after")
+    return start

@@ -1,0 +1,93 @@
+"""The log of one response: numbered, checked, encoded once, read by any number of cursors.
+
+Pure. The runner appends; connections and HTTP streams read. The log never waits for a reader and never knows one:
+a reader that falls below the floor (the log is bounded in bytes) is told so when it reads.
+"""
+
+from __future__ import annotations
+
+from realtime.wire.codec import encode
+from realtime.wire.events import TERMINALS, Event
+from realtime.wire.grammar import Grammar
+
+
+class BelowFloor(Exception):
+    """A read asked for entries that the log has dropped; `floor` is the oldest number that it still has."""
+
+    def __init__(self, floor: int) -> None:
+        super().__init__(f"the log starts at {floor}")
+        self.floor = floor
+
+
+class EventLog:
+    """Events of one response as immutable bytes, numbered from 0 without a gap.
+
+    `floor` is the oldest number kept, `tip` the number that the next event will get; `floor == tip` means empty.
+    `max_bytes` and `max_entries` bound what is kept: the oldest entries go first, the newest always stays.
+    """
+
+    __slots__ = (
+        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "epoch", "floor", "response_id",
+        "stream_id",
+    )  # fmt: skip
+
+    def __init__(
+        self, response_id: str, epoch: str, *, stream_id: str | None, max_bytes: int, max_entries: int
+    ) -> None:
+        self.response_id = response_id
+        self.epoch = epoch
+        self.stream_id = stream_id
+        self.floor = 0
+        self._entries: list[bytes] = []
+        self._num_bytes = 0
+        self._max_bytes = max_bytes
+        self._max_entries = max_entries
+        self._grammar = Grammar()
+
+    @property
+    def tip(self) -> int:
+        """The number that the next event will get."""
+        return self.floor + len(self._entries)
+
+    @property
+    def sealed(self) -> bool:
+        """The terminal event is in; nothing more will come."""
+        return self._grammar.sealed
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes held."""
+        return self._num_bytes
+
+    def append(self, event: Event) -> None:
+        """Stamp, check, encode and keep one event. Raises GrammarError, and then has changed nothing."""
+        self._grammar.accept(event)
+        event.sequence_number = self.floor + len(self._entries)
+        event.response_id = self.response_id
+        if self.stream_id is not None:
+            event.stream_id = self.stream_id
+        event.done = isinstance(event, TERMINALS)
+        entry = encode(event)
+        self._entries.append(entry)
+        self._num_bytes += len(entry)
+        if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
+            self._trim()
+
+    def read(self, start: int, max_events: int) -> list[bytes]:
+        """Entries from number `start` on, at most `max_events`; empty at the tip. Raises BelowFloor."""
+        index = start - self.floor
+        if index < 0:
+            raise BelowFloor(self.floor)
+        return self._entries[index : index + max_events]
+
+    def _trim(self) -> None:
+        """Drop from the front down to three quarters of the bounds: amortised O(1) an append."""
+        drop, num_bytes = 0, self._num_bytes
+        max_bytes, max_entries = self._max_bytes * 3 // 4, self._max_entries * 3 // 4
+        last = len(self._entries) - 1
+        while drop < last and (num_bytes > max_bytes or len(self._entries) - drop > max_entries):
+            num_bytes -= len(self._entries[drop])
+            drop += 1
+        del self._entries[:drop]
+        self.floor += drop
+        self._num_bytes = num_bytes

@@ -1,0 +1,80 @@
+"""What is kept after a response is over: for resuming late, for continuing, for asking again. Pure.
+
+The protocol is what the service needs; `MemoryStore` keeps everything in this process, bounded in bytes and in time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Protocol
+
+import msgspec
+
+from realtime.conversation import Turn
+from realtime.wire.response import Response
+
+from .event_log import EventLog
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished response. `turn` is None when it failed; `continuable` is false for `store: false`."""
+
+    owner: str  # the tenant
+    response: Response
+    log: EventLog
+    turn: Turn | None
+    continuable: bool
+    expires_at: float  # on the clock of `now`
+
+    @property
+    def response_id(self) -> str:
+        return self.log.response_id
+
+
+class Store(Protocol):
+    """Finished responses by id."""
+
+    def put(self, record: Record, now: float) -> None:
+        """Keep a record; others may be dropped to make room."""
+
+    def get(self, response_id: str, now: float) -> Record | None:
+        """The record, unless it is unknown, expired or was dropped."""
+
+    def delete(self, response_id: str) -> None:
+        """Forget it; unknown ids are ignored."""
+
+
+class MemoryStore:
+    """The most recent records, at most `max_bytes` of log; the oldest go first."""
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+        self._records: OrderedDict[str, Record] = OrderedDict()
+
+    def put(self, record: Record, now: float) -> None:
+        """See Store."""
+        self.delete(record.response_id)
+        self._records[record.response_id] = record
+        self._num_bytes += record.log.num_bytes
+        self._sweep(now)
+
+    def get(self, response_id: str, now: float) -> Record | None:
+        """See Store."""
+        self._sweep(now)
+        record = self._records.get(response_id)
+        return record if record is not None and record.expires_at > now else None
+
+    def delete(self, response_id: str) -> None:
+        """See Store."""
+        record = self._records.pop(response_id, None)
+        if record is not None:
+            self._num_bytes -= record.log.num_bytes
+
+    def _sweep(self, now: float) -> None:
+        """Drop what is oldest and over a bound. Records that expire early behind a late one wait for `get`."""
+        while self._records:
+            oldest = next(iter(self._records.values()))
+            if self._num_bytes <= self._max_bytes and oldest.expires_at > now:
+                return
+            self.delete(oldest.response_id)

@@ -1,0 +1,19 @@
+"""Who is asking. Every call on the service carries a principal, so ownership can be checked everywhere."""
+
+from __future__ import annotations
+
+import msgspec
+
+LOCAL_TENANT = "local"
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """The owner of what a request creates, and the only one who may see it afterwards.
+
+    `tenant` is the name of the API key, or "local" where the server asks for none.
+    """
+
+    tenant: str
+
+
+LOCAL = Principal(LOCAL_TENANT)

@@ -1,0 +1,148 @@
+"""The server as a process: logging, the listening socket, the engine's start, signals, the end.
+
+The socket listens before the model is loaded, so that a port in use is told at once and `/health` answers early;
+creates are refused with a retryable error until the engine serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from realtime.config import Settings
+from realtime.engine.base import Engine, EngineError
+from realtime.engine.scripted import RandomScript, ScriptedEngine
+from realtime.engine.supervisor import SupervisedEngine
+
+from .app import Gateway, build_app
+from .auth import exposure_warning, scrub_handlers
+from .transport import FrameProtocol
+
+logger = logging.getLogger("realtime.server")
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until a signal ends it. The exit status: 0, or 1 if the engine could not start."""
+    _configure_logging(settings.server.log_level)
+    if warning := exposure_warning(settings):
+        logger.warning(warning)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, except that the first signal starts a drain and only the second one ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._loop = asyncio.get_running_loop()
+        self._drain: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came. Called by the interpreter between two instructions, so only hand it to the loop."""
+        self._loop.call_soon_threadsafe(self._signalled)
+
+    def _signalled(self) -> None:
+        if self._drain is not None:
+            self.should_exit = True
+            return
+        self._drain = self._loop.create_task(self._gateway.drain(), name="drain")
+        self._drain.add_done_callback(lambda _: self.stop())
+
+    def stop(self) -> None:
+        """End the serving loop."""
+        self.should_exit = True
+
+
+def make_gateway(settings: Settings) -> Gateway:
+    """The service around the engine that the settings ask for; nothing is started yet."""
+    return Gateway(settings, SupervisedEngine(_engine_factory(settings)))
+
+
+def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
+    """How uvicorn is to run: our WebSocket protocol, no access log, no lifespan."""
+    connections = settings.connections
+    return uvicorn.Config(
+        build_app(gateway),
+        host=settings.server.host,
+        port=settings.server.port,
+        loop="none",
+        http="httptools",
+        ws=FrameProtocol,
+        ws_max_size=connections.max_message_bytes,
+        ws_ping_interval=connections.ping_interval_seconds,
+        ws_ping_timeout=connections.ping_timeout_seconds,
+        ws_per_message_deflate=connections.permessage_deflate,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def _engine_factory(settings: Settings) -> Callable[[], Engine]:
+    if settings.engine == "scripted":
+        script, name = RandomScript(seed=settings.vllm.seed or 0), settings.vllm.name
+        slots = settings.vllm.max_num_seqs or 256
+        return lambda: ScriptedEngine(script, tick_seconds=0.005, max_num_seqs=slots, name=name)
+    from realtime.engine.vllm import VllmEngine
+
+    return lambda: VllmEngine(settings.vllm)
+
+
+async def _serve(settings: Settings) -> int:
+    gateway = make_gateway(settings)
+    config = uvicorn_config(settings, gateway)
+    listening = config.bind_socket()
+    server = Server(config, gateway)
+    host, port = listening.getsockname()[:2]
+    starting = asyncio.create_task(_start_engine(gateway, server, host, port), name="engine-start")
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        starting.cancel()
+        (failed,) = await asyncio.gather(starting, return_exceptions=True)
+        await gateway.service.shutdown()
+        await gateway.engine.shutdown()
+    return 1 if failed is False else 0
+
+
+async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) -> bool:
+    started_at = time.perf_counter()
+    logger.info("loading model=%s", gateway.settings.vllm.model)
+    try:
+        await gateway.engine.start()
+    except EngineError as error:
+        logger.error("the engine did not start: %s", error)
+        server.stop()
+        return False
+    _announce(gateway, f"{host}:{port}", time.perf_counter() - started_at)
+    return True
+
+
+def _announce(gateway: Gateway, address: str, seconds: float) -> None:
+    print(
+        f"\nrealtime is ready: model {gateway.model_name}, loaded in {seconds:.1f} s\n"
+        f"  WebSocket  ws://{address}/v1/responses\n"
+        f"  base URL   http://{address}/v1   (for OpenAI's SDKs)\n"
+        f"  health     http://{address}/health  http://{address}/ready\n"
+        "Talk to it:  make chat    Stop it: Ctrl-C\n",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _configure_logging(level: str) -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper(), force=True)
+    scrub_handlers(logging.getLogger().handlers)
+    for name in ("uvicorn.error", "uvicorn.asgi", "websockets"):  # a line for each handshake says too much
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,117 @@
+"""The I/O shell around one `Connection`: reads messages, obeys commands, writes frames. Decides nothing.
+
+Reading is a coroutine; writing is not: `_flush` runs at most once per tick of the event loop, when a followed log has
+grown or the transport drains, and takes whatever all followed logs have by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from realtime.connection import Cancel, Connection, Create, Leave, Profile, Resume
+from realtime.principal import Principal
+from realtime.service import Service
+from realtime.wire.errors import WireError
+
+from .transport import FrameSink
+
+logger = logging.getLogger("realtime.websocket")
+
+_WRITE_BYTES = 64 * 1024  # asked for at once; about the transport's high-water mark
+
+
+class WebSocketShell:
+    """One socket from the accepted handshake to its end."""
+
+    def __init__(
+        self, connection: Connection, sink: FrameSink, service: Service, principal: Principal, name: str
+    ) -> None:
+        self._connection = connection
+        self._sink = sink
+        self._service = service
+        self._principal = principal
+        self._name = name  # for the log
+        self._loop = asyncio.get_running_loop()
+        self._flush_scheduled = False
+        self._closed = False
+        sink.on_writable = self.wake
+
+    async def run(self, receive: Any) -> None:
+        """Serve until the socket is gone. `receive` is ASGI's."""
+        self.wake()
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                text = message.get("text")
+                if text is None:
+                    self._connection.receive_binary()
+                else:
+                    self._connection.receive(text.encode(), time.monotonic())
+                self._obey()
+                self.wake()
+        finally:
+            self._end()
+
+    def wake(self) -> None:
+        """There may be something to send: flush once, when the loop has done what it is doing."""
+        if not self._flush_scheduled and not self._closed:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def drain(self, grace_seconds: float) -> None:
+        """The server is going down."""
+        self._connection.drain(grace_seconds)
+        self.wake()
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if self._closed or not self._sink.can_write:
+            return
+        frames = self._connection.frames(_WRITE_BYTES)
+        if frames:
+            self._sink.write_text(frames)
+        self._obey()
+        if self._connection.pending:
+            self.wake()
+        elif self._connection.close is not None:
+            code, reason = self._connection.close
+            self._sink.close_after_write(code, reason)
+
+    def _obey(self) -> None:
+        """Carry out what the connection wants; what comes of it may be more of the same."""
+        while commands := self._connection.commands():
+            for command in commands:
+                try:
+                    self._carry_out(command)
+                except WireError as error:
+                    self._connection.refused(command, error)
+
+    def _carry_out(self, command: Create | Cancel | Resume | Leave) -> None:
+        connection, service = self._connection, self._service
+        match command:
+            case Create():
+                native = connection.profile is Profile.NATIVE
+                source = service.create(self._principal, command.request, command.parent, native=native)
+                connection.opened(command, source)
+                service.follow(source, self.wake)
+            case Cancel():
+                source = service.cancel(self._principal, command.response_id, command.delivered)
+                if command.delivered is None:  # so that whoever cancels gets the receipt
+                    connection.followed(source, source.log.tip)
+                    service.follow(source, self.wake)
+            case Resume():
+                source, start = service.resume(
+                    self._principal, command.response_id, command.starting_after, command.epoch
+                )
+                connection.resumed(command, source, start)
+                service.follow(source, self.wake)
+            case Leave():
+                service.leave(command.response_id, self.wake, detached=command.detached)
+
+    def _end(self) -> None:
+        self._closed = True
+        self._sink.on_writable = None
+        for leave in self._connection.disconnected():
+            self._service.leave(leave.response_id, self.wake, detached=leave.detached)

@@ -1,0 +1,299 @@
+"""What every door calls: create, resume, cancel, follow, leave. Owns all runs and the store of finished ones.
+
+Methods are synchronous and decide at once; what takes time happens in the runs' tasks. Whoever calls says who is
+asking (`Principal`): a response of another tenant does not exist. Refusals are `WireError`s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from itertools import islice
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import msgspec
+
+from .config import ResponseSettings
+from .connection import Source, draining
+from .conversation import Turn
+from .dialects.base import Dialect
+from .effective import new_response
+from .engine.base import Engine
+from .log import cursor
+from .log.event_log import EventLog
+from .log.store import MemoryStore, Record
+from .principal import Principal
+from .runner import Cancelled, Run
+from .scheduler import Full, Scheduler, Ticket
+from .wire.errors import ErrorCode, WireError
+from .wire.ids import new_id
+from .wire.requests import OnDisconnect, ResponseCreate
+
+logger = logging.getLogger("realtime.service")
+
+Wake = Callable[[], None]  # called when a followed log has grown; must not block
+
+
+class Service:
+    """See the module.
+
+    It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is
+    made with the tokenizer of the first engine that serves.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        make_dialect: Callable[[Any], Dialect],
+        settings: ResponseSettings,
+        *,
+        trouble: Callable[[], str | None],
+    ) -> None:
+        self._engine = engine
+        self._make_dialect = make_dialect
+        self._dialect: Dialect | None = None
+        self._settings = settings
+        self._trouble = trouble
+        self._clock = time.monotonic
+        self._scheduler = Scheduler(
+            max_running=settings.max_running_responses, max_waiting=settings.max_waiting_responses
+        )
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._store = MemoryStore(max_bytes=settings.max_store_bytes)
+        self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # (tenant, request_id) -> digest, response id
+        self._draining = False
+
+    @property
+    def num_running(self) -> int:
+        """Responses that are not over, waiting ones included."""
+        return len(self._runs)
+
+    # -- what doors call
+
+    def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Source:
+        """Start a response, or find the one that an earlier try of the same request started.
+
+        `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
+        up. The log that comes back has its first event. Raises WireError.
+        """
+        earlier = self._earlier_attempt(principal, request)
+        if earlier is not None:
+            return earlier
+        if self._draining:
+            raise draining()
+        dialect = self._serving_dialect()
+        self._check_model(request.model)
+        if parent is None and request.previous_response_id is not None:
+            parent = self._parent(principal, request.previous_response_id)
+        policy = self._policy(request.on_disconnect, native)
+        response_id = new_id("resp")
+        run = Run(
+            owner=self,
+            tenant=principal.tenant,
+            engine=self._engine,
+            dialect=dialect,
+            request=request,
+            response=new_response(request, self._engine.model, response_id, int(time.time())),
+            log=self._new_log(response_id, request.stream_id),
+            parent=parent,
+            admitted=self._admit(principal, response_id),
+            on_disconnect=policy,
+        )
+        self._start(run)
+        return run
+
+    def resume(
+        self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
+    ) -> tuple[Source, int]:
+        """A response, running or finished, and the number of the first event to send. Raises WireError."""
+        source = self._find(principal, response_id)
+        return source, cursor.resolve(source.log, starting_after, epoch)
+
+    def cancel(self, principal: Principal, response_id: str, delivered: int | None) -> Source:
+        """Stop a response; its log's terminal event says when the engine has let go. Raises WireError.
+
+        `delivered`: how many of its events the asker has taken, for the receipt. A second cancel changes nothing.
+        """
+        source = self._find(principal, response_id)
+        if not isinstance(source, Run) or source.over:
+            text = f"Response '{response_id}' is already over."
+            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id")
+        source.cancel(Cancelled("cancelled", delivered))
+        return source
+
+    def follow(self, source: Source, wake: Wake) -> None:
+        """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
+        if isinstance(source, Run):
+            source.watchers.add(wake)
+            if source.lonely is not None:
+                source.lonely.cancel()
+                source.lonely = None
+
+    def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
+        """The follower is gone. When it was the last one the response's disconnect policy takes over.
+
+        `detached`: it left on purpose and wants the response to go on.
+        """
+        run = self._runs.get(response_id)
+        if run is None:
+            return
+        run.watchers.discard(wake)
+        run.detached = run.detached or detached
+        if not run.watchers and not run.over and not run.detached:
+            self._apply_policy(run)
+
+    # -- the end
+
+    async def drain(self) -> None:
+        """Refuse new work; return when everything that runs is over."""
+        self._draining = True
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def shutdown(self) -> None:
+        """End what still runs, each with its terminal event."""
+        self._draining = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def run_over(self, run: Run) -> None:
+        """See runner.Owner: from the running ones to the store, and the slot to the next."""
+        now = self._clock()
+        stored = run.response.store
+        keep = self._settings.retention_seconds if stored else self._settings.linger_seconds
+        record = Record(
+            owner=run.tenant,
+            response=run.response,
+            log=run.log,
+            turn=run.turn,
+            continuable=stored,
+            expires_at=now + keep,
+        )
+        del self._runs[run.response_id]
+        if run.lonely is not None:
+            run.lonely.cancel()
+        self._store.put(record, now)
+        self._forget_attempts(now)
+        for response_id in self._scheduler.finish(run.response_id, now):
+            self._runs[response_id].admit()
+
+    # -- parts of create
+
+    def _start(self, run: Run) -> None:
+        self._runs[run.response_id] = run
+        if run.request.request_id is not None:
+            self._attempts[run.tenant, run.request.request_id] = (_digest(run.request), run.response_id)
+        task = run.start()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _earlier_attempt(self, principal: Principal, request: ResponseCreate) -> Source | None:
+        """The response of the same request sent before: an ambiguous retry attaches, it never runs twice."""
+        if request.request_id is None:
+            return None
+        digest, response_id = self._attempts.get((principal.tenant, request.request_id), (b"", ""))
+        source = self._runs.get(response_id) or self._store.get(response_id, self._clock())
+        if source is None:
+            return None
+        if digest != _digest(request):
+            text = f"`request_id` '{request.request_id}' was used for a different request."
+            raise WireError(ErrorCode.IDEMPOTENCY_CONFLICT, text, param="request_id")
+        return source
+
+    def _check_model(self, name: str | None) -> None:
+        model = self._engine.model
+        if name is not None and name not in (model.name, model.path):
+            text = f"Model '{name}' is not served here; this server serves '{model.name}'."
+            raise WireError(ErrorCode.MODEL_NOT_FOUND, text, param="model")
+
+    def _parent(self, principal: Principal, response_id: str) -> Turn:
+        run = self._runs.get(response_id)
+        if run is not None and run.tenant == principal.tenant:
+            text = f"Previous response '{response_id}' is still being generated: wait until it is over."
+            raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
+        record = self._store.get(response_id, self._clock())
+        if record is None or record.owner != principal.tenant or not record.continuable or record.turn is None:
+            text = f"Previous response with id '{response_id}' not found."
+            raise WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
+        return record.turn
+
+    def _policy(self, asked: OnDisconnect | None, native: bool) -> OnDisconnect:
+        policy = asked or OnDisconnect(policy="linger" if native else "cancel")
+        if policy.policy != "linger":
+            return policy
+        longest = self._settings.max_linger_seconds
+        seconds = self._settings.linger_seconds if policy.seconds is None else policy.seconds
+        if seconds > longest:
+            text = f"`on_disconnect.seconds` is {seconds:g}; this server allows at most {longest:g}."
+            raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect.seconds")
+        return OnDisconnect(policy="linger", seconds=seconds)
+
+    def _serving_dialect(self) -> Dialect:
+        """The dialect, once there is an engine that serves. Raises WireError."""
+        trouble = self._trouble()
+        if trouble is not None:
+            raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
+        if self._dialect is None:
+            self._dialect = self._make_dialect(self._engine.tokenizer)
+        return self._dialect
+
+    def _admit(self, principal: Principal, response_id: str) -> bool:
+        try:
+            return self._scheduler.offer(Ticket(response_id=response_id, tenant=principal.tenant), self._clock())
+        except Full as full:
+            text = "The server is full: too many responses are waiting. Try again later."
+            raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=full.retry_after) from None
+
+    def _new_log(self, response_id: str, stream_id: str | None) -> EventLog:
+        return EventLog(
+            response_id,
+            new_id("epoch"),
+            stream_id=stream_id,
+            max_bytes=self._settings.max_log_bytes,
+            max_entries=self._settings.max_log_events,
+        )
+
+    # -- small parts
+
+    def _find(self, principal: Principal, response_id: str) -> Run | Record:
+        run = self._runs.get(response_id)
+        if run is not None and run.tenant == principal.tenant:
+            return run
+        record = self._store.get(response_id, self._clock())
+        if record is not None and record.owner == principal.tenant:
+            return record
+        _not_found(response_id)
+
+    def _apply_policy(self, run: Run) -> None:
+        match run.on_disconnect.policy:
+            case "cancel":
+                run.cancel(Cancelled("client_disconnected"))
+            case "linger":
+                delay = run.on_disconnect.seconds or 0.0
+                loop = asyncio.get_running_loop()
+                run.lonely = loop.call_later(delay, run.cancel, Cancelled("client_disconnected"))
+            case "continue":
+                pass
+
+    def _forget_attempts(self, now: float) -> None:
+        """Drop the oldest attempts whose responses are gone: they can no longer be attached to."""
+        for key, (_, response_id) in list(islice(self._attempts.items(), 4)):
+            if response_id not in self._runs and self._store.get(response_id, now) is None:
+                del self._attempts[key]
+
+
+def _not_found(response_id: str) -> NoReturn:
+    raise WireError(
+        ErrorCode.RESPONSE_NOT_FOUND, f"Response with id '{response_id}' not found.", param="response_id"
+    )
+
+
+def _digest(request: ResponseCreate) -> bytes:
+    """What makes two requests the same: everything but the client's name for the event."""
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None))).digest()

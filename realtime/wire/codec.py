@@ -1,0 +1,190 @@
+"""Bytes to client events, events to bytes; and the limits that keep a hostile message cheap.
+
+Every malformed message becomes a `WireError` that names the member and what is wrong with it. Nothing else leaves
+`decode`, whatever the input.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+import msgspec
+
+from .errors import ErrorCode, WireError
+from .items import ITEM_TYPES, InputItem
+from .requests import AnyClientEvent, ClientEvent, ResponseCancel, ResponseCreate, ResponseDetach, ResponseResume
+
+_CLIENT_EVENTS: dict[str, type[ClientEvent]] = {
+    "response.create": ResponseCreate,
+    "response.cancel": ResponseCancel,
+    "response.resume": ResponseResume,
+    "response.detach": ResponseDetach,
+}
+_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
+_AT_PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one message may hold. `max_values` bounds brackets plus quotes, so the time that checking depth takes."""
+
+    max_depth: int = 64
+    max_values: int = 1_000_000
+    max_items: int = 10_000
+
+
+class _Head(msgspec.Struct):
+    """What an answer to a message needs to know of it, however wrong the rest is. Any JSON type is let in."""
+
+    type: Any = None
+    stream_id: Any = None
+    event_id: Any = None
+
+
+class _ItemHead(msgspec.Struct):
+    type: str = "message"
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_item_head = msgspec.json.Decoder(_ItemHead).decode
+_item_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in ITEM_TYPES.items()}
+# `msgspec` wants the tag when decoding a tagged struct, but the easy message form has no `type`.
+_event_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in _CLIENT_EVENTS.items()}
+
+encode = msgspec.json.Encoder().encode
+
+
+class Rejected(Exception):
+    """A client event that can't be obeyed, with what an `error` event needs to say where it belongs."""
+
+    def __init__(self, error: WireError, *, type: str, stream_id: Any = None, event_id: str | None = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.type = type
+        self.stream_id = stream_id  # as it came: not validated
+        self.event_id = event_id
+
+
+def decode(data: bytes, limits: Limits) -> AnyClientEvent:
+    """One message to one client event. Raises Rejected, and nothing else."""
+    head = _Head()
+    try:
+        _check_structure(data, limits)
+        head = _head(data)
+        return _decode_event(data, head, limits)
+    except WireError as error:
+        event_id = head.event_id if isinstance(head.event_id, str) else None
+        type_ = head.type if isinstance(head.type, str) else ""
+        raise Rejected(error, type=type_, stream_id=head.stream_id, event_id=event_id) from None
+
+
+def _head(data: bytes) -> _Head:
+    try:
+        return _decode_head(data)
+    except msgspec.ValidationError:
+        raise WireError(ErrorCode.INVALID_JSON, "A message must be one JSON object.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(ErrorCode.INVALID_JSON, f"The message is not valid JSON: {error}") from None
+
+
+def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
+    decoder = _event_decoders.get(head.type) if isinstance(head.type, str) else None
+    if decoder is None:
+        known = ", ".join(_CLIENT_EVENTS)
+        message = f"`type` must be one of: {known}." if head.type is None else f"Unknown type {_quote(head.type)}."
+        raise WireError(ErrorCode.UNSUPPORTED_EVENT_TYPE, message, param="type")
+    event = _strictly(decoder, data, "")
+    if isinstance(event, ResponseCreate):
+        event = _flatten(event)
+        event.items = decode_input(bytes(event.input), limits)
+        event.input = msgspec.Raw()
+    return event  # type: ignore[return-value]
+
+
+def _flatten(event: ResponseCreate) -> ResponseCreate:
+    """The nested form `{"type": "response.create", "response": {...}}` to the flat one."""
+    if isinstance(event.response, msgspec.UnsetType):
+        return event
+    fields = _strictly(msgspec.json.Decoder(dict[str, msgspec.Raw]).decode, bytes(event.response), "response")
+    fields["type"] = msgspec.Raw(b'"response.create"')
+    inner: ResponseCreate = _strictly(_event_decoders["response.create"], encode(fields), "response")
+    inner.stream_id = event.stream_id if inner.stream_id is None else inner.stream_id
+    inner.event_id = event.event_id
+    return inner
+
+
+def decode_input(data: bytes, limits: Limits) -> list[InputItem]:
+    """The member `input`: a string, or a list of items; absent or null is no items. Raises WireError."""
+    if not data or data == b"null":
+        return []
+    match data.lstrip()[:1]:
+        case b'"':
+            message: InputItem = ITEM_TYPES["message"](role="user", content=_strictly(_decode_text, data, "input"))
+            return [message]
+        case b"[":
+            raws = _strictly(_decode_list, data, "input")
+        case _:
+            raise WireError(ErrorCode.INVALID_REQUEST, "`input` must be a string or a list of items.", param="input")
+    if len(raws) > limits.max_items:
+        text = f"`input` has {len(raws)} items; at most {limits.max_items} are accepted."
+        raise WireError(ErrorCode.MESSAGE_TOO_COMPLEX, text, param="input")
+    return [_decode_item(bytes(raw), f"input[{index}]") for index, raw in enumerate(raws)]
+
+
+def _decode_item(data: bytes, path: str) -> InputItem:
+    head = _strictly(_decode_item_head, data, path)
+    decoder = _item_decoders.get(head.type)
+    if decoder is None:
+        known = ", ".join(ITEM_TYPES)
+        text = f"Item type {_quote(head.type)} is not supported; known types: {known}."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"{path}.type")
+    item: InputItem = _strictly(decoder, data, path)
+    return item
+
+
+def _strictly(decoder: Any, data: bytes, path: str) -> Any:
+    """Decode, or raise a WireError whose `param` is the path of the member at fault, below `path`."""
+    try:
+        return decoder(data)
+    except msgspec.ValidationError as error:
+        _refuse(str(error), path)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(ErrorCode.INVALID_JSON, f"The message is not valid JSON: {error}") from None
+
+
+def _refuse(text: str, path: str) -> NoReturn:
+    """msgspec's `Expected ..., got ... - at `$.a.b`` to our error: the reason, and `a.b` as the param."""
+    found = _AT_PATH.search(text)
+    below = found.group(1) if found else ""
+    reason = text[: found.start()] if found else text
+    separator = "." if path and below and not below.startswith("[") else ""
+    param = f"{path}{separator}{below}" or None
+    where = f"`{param}`: " if param else ""
+    raise WireError(ErrorCode.INVALID_REQUEST, f"{where}{reason}.", param=param)
+
+
+def _check_structure(data: bytes, limits: Limits) -> None:
+    """Refuse a message that nests deeper or holds more values than allowed. Costs two counts for an ordinary one."""
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets <= limits.max_depth:
+        return
+    if brackets + data.count(b'"') > limits.max_values:
+        raise WireError(ErrorCode.MESSAGE_TOO_COMPLEX, "The message holds too many values.")
+    depth = 0
+    for token in _STRUCTURE.finditer(data):
+        first = data[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > limits.max_depth:
+                text = f"The message nests deeper than {limits.max_depth} levels."
+                raise WireError(ErrorCode.MESSAGE_TOO_COMPLEX, text)
+        elif first in b"]}":
+            depth -= 1
+
+
+def _quote(value: Any) -> str:
+    """A client's value for use in a message: short, and unmistakably a quotation."""
+    text = value if isinstance(value, str) else type(value).__name__
+    return f"'{text[:64]}'"

@@ -1,0 +1,102 @@
+"""The one registry of errors: code, status, whose fault it is, whether sending again can help.
+
+Everything that can go wrong on the wire is a `WireError` with a code from here. Doors turn it into an `error`
+event or an HTTP body; nobody else invents codes, statuses or close codes.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Fault(enum.Enum):
+    """Whose move it is; the value is OpenAI's `error.type`."""
+
+    CLIENT = "invalid_request_error"
+    IDENTITY = "authentication_error"
+    CAPACITY = "rate_limit_error"
+    SERVER = "server_error"
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """One row of the registry. `retry`: the same request, sent again unchanged, may succeed."""
+
+    code: str
+    status: int
+    fault: Fault
+    retry: bool = False
+
+
+class ErrorCode(enum.Enum):
+    """Every error that this server sends. The codes are wire: clients match on them."""
+
+    # the frame
+    INVALID_JSON = Spec("invalid_json", 400, Fault.CLIENT)
+    UNSUPPORTED_EVENT_TYPE = Spec("unsupported_event_type", 400, Fault.CLIENT)
+    INVALID_REQUEST = Spec("invalid_request", 400, Fault.CLIENT)
+    MESSAGE_TOO_COMPLEX = Spec("message_too_complex", 400, Fault.CLIENT)
+    # lanes
+    INVALID_STREAM_ID = Spec("invalid_stream_id", 400, Fault.CLIENT)
+    STREAM_LIMIT = Spec("websocket_stream_limit_reached", 400, Fault.CLIENT)
+    CONNECTION_LIMIT = Spec("websocket_connection_limit_reached", 400, Fault.CLIENT, retry=True)
+    TOO_MANY_QUEUED = Spec("too_many_queued_requests", 429, Fault.CAPACITY, retry=True)
+    # creating
+    MODEL_NOT_FOUND = Spec("model_not_found", 404, Fault.CLIENT)
+    PREVIOUS_RESPONSE_NOT_FOUND = Spec("previous_response_not_found", 400, Fault.CLIENT)
+    PREVIOUS_RESPONSE_IN_PROGRESS = Spec("previous_response_in_progress", 409, Fault.CLIENT, retry=True)
+    IDEMPOTENCY_CONFLICT = Spec("idempotency_conflict", 409, Fault.CLIENT)
+    CONTEXT_LENGTH_EXCEEDED = Spec("context_length_exceeded", 400, Fault.CLIENT)
+    UNSUPPORTED_PARAMETER = Spec("unsupported_parameter", 400, Fault.CLIENT)
+    # following
+    RESPONSE_NOT_FOUND = Spec("response_not_found", 404, Fault.CLIENT)
+    RESPONSE_ALREADY_COMPLETED = Spec("response_already_completed", 409, Fault.CLIENT)
+    TOO_MANY_FOLLOWED = Spec("too_many_followed_responses", 429, Fault.CAPACITY, retry=True)
+    REQUEST_CANCELLED = Spec("request_cancelled", 409, Fault.CLIENT)
+    EPOCH_MISMATCH = Spec("epoch_mismatch", 409, Fault.CLIENT)
+    CURSOR_TOO_OLD = Spec("cursor_too_old", 410, Fault.CLIENT)
+    CURSOR_AHEAD = Spec("cursor_ahead", 416, Fault.CLIENT)
+    SLOW_READER = Spec("slow_reader", 410, Fault.CLIENT)
+    # identity
+    MISSING_API_KEY = Spec("missing_api_key", 401, Fault.IDENTITY)
+    INVALID_API_KEY = Spec("invalid_api_key", 401, Fault.IDENTITY)
+    UPGRADE_REQUIRED = Spec("upgrade_required", 426, Fault.CLIENT)
+    ORIGIN_NOT_ALLOWED = Spec("origin_not_allowed", 403, Fault.IDENTITY)
+    # capacity and faults
+    SERVER_IS_OVERLOADED = Spec("server_is_overloaded", 503, Fault.SERVER, retry=True)
+    SERVER_DRAINING = Spec("server_draining", 503, Fault.SERVER, retry=True)
+    ENGINE_UNAVAILABLE = Spec("engine_unavailable", 503, Fault.SERVER, retry=True)
+    SERVER_ERROR = Spec("server_error", 500, Fault.SERVER, retry=True)
+
+
+class CloseCode(enum.IntEnum):
+    """Why we close a socket (RFC 6455 section 7.4). OpenAI's clients reconnect on 1001, 1011, 1012 and 1013 only."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    UNSUPPORTED_DATA = 1003
+    INVALID_UTF8 = 1007
+    POLICY = 1008
+    TOO_BIG = 1009
+    INTERNAL = 1011
+    RESTART = 1012
+    OVERLOAD = 1013
+
+
+class WireError(Exception):
+    """A refusal or failure as a client may see it. The message names what is wrong and what to do; no internals."""
+
+    def __init__(
+        self, code: ErrorCode, message: str, *, param: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after  # seconds; only with codes that may be retried
+
+    @property
+    def spec(self) -> Spec:
+        """The registry row."""
+        return self.code.value

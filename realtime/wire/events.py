@@ -1,0 +1,197 @@
+"""Server events: what the server sends, as OpenAI's wire has it, plus `done`, `response_id` and our own types.
+
+`sequence_number` and `done` are stamped by the log (events of a response) or by the connection (the others); until
+then they hold their defaults. Events are encoded once and never read back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .items import OutputItem, OutputText, ReasoningText, Refusal, SummaryText
+from .response import Response
+
+
+class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
+    """Base. `gc=False`: events live for microseconds and hold no cycles."""
+
+    sequence_number: int = -1
+    done: bool = False
+    response_id: str | UnsetType = UNSET
+    stream_id: str | UnsetType = UNSET
+
+
+# -- the life of a response
+
+
+class ResponseCreated(Event, tag="response.created"):
+    response: Response
+    epoch: str
+
+
+class ResponseQueued(Event, tag="response.queued"):
+    response: Response
+
+
+class ResponseInProgress(Event, tag="response.in_progress"):
+    response: Response
+
+
+class ResponseCompleted(Event, tag="response.completed"):
+    response: Response
+
+
+class ResponseIncomplete(Event, tag="response.incomplete"):
+    response: Response
+
+
+class ResponseFailed(Event, tag="response.failed"):
+    response: Response
+
+
+TERMINALS = (ResponseCompleted, ResponseIncomplete, ResponseFailed)
+
+
+# -- items and parts
+
+
+class OutputItemAdded(Event, tag="response.output_item.added"):
+    output_index: int
+    item: OutputItem
+
+
+class OutputItemDone(Event, tag="response.output_item.done"):
+    output_index: int
+    item: OutputItem
+
+
+class InItem(Event):
+    """Base of the events inside an item."""
+
+    item_id: str
+    output_index: int
+
+
+class ContentPartAdded(InItem, tag="response.content_part.added"):
+    content_index: int
+    part: OutputText | Refusal | ReasoningText
+
+
+class ContentPartDone(InItem, tag="response.content_part.done"):
+    content_index: int
+    part: OutputText | Refusal | ReasoningText
+
+
+class OutputTextDelta(InItem, tag="response.output_text.delta"):
+    content_index: int
+    delta: str
+    logprobs: list[Any] = []
+
+
+class OutputTextDone(InItem, tag="response.output_text.done"):
+    content_index: int
+    text: str
+    logprobs: list[Any] = []
+
+
+class ReasoningTextDelta(InItem, tag="response.reasoning_text.delta"):
+    content_index: int
+    delta: str
+
+
+class ReasoningTextDone(InItem, tag="response.reasoning_text.done"):
+    content_index: int
+    text: str
+
+
+class ReasoningSummaryPartAdded(InItem, tag="response.reasoning_summary_part.added"):
+    summary_index: int
+    part: SummaryText
+
+
+class ReasoningSummaryPartDone(InItem, tag="response.reasoning_summary_part.done"):
+    summary_index: int
+    part: SummaryText
+
+
+class ReasoningSummaryTextDelta(InItem, tag="response.reasoning_summary_text.delta"):
+    summary_index: int
+    delta: str
+
+
+class ReasoningSummaryTextDone(InItem, tag="response.reasoning_summary_text.done"):
+    summary_index: int
+    text: str
+
+
+class FunctionCallArgumentsDelta(InItem, tag="response.function_call_arguments.delta"):
+    delta: str
+
+
+class FunctionCallArgumentsDone(InItem, tag="response.function_call_arguments.done"):
+    arguments: str
+    name: str
+
+
+# -- the connection
+
+
+class ErrorBody(msgspec.Struct, kw_only=True):
+    """`retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given."""
+
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+    retry: bool = False
+    retry_after: float | UnsetType = UNSET
+
+
+class Error(Event, tag="error"):
+    """A client event that was refused. `event_id` is the one that the client gave that event."""
+
+    status: int
+    error: ErrorBody
+    event_id: str | UnsetType = UNSET
+
+
+class SessionLimits(msgspec.Struct, kw_only=True):
+    max_message_bytes: int
+    max_in_flight: int
+    max_streams: int
+    lifetime_seconds: float
+
+
+class Session(msgspec.Struct, kw_only=True):
+    id: str
+    model: str
+    limits: SessionLimits
+
+
+class SessionCreated(Event, tag="session.created"):
+    session: Session
+
+
+class SessionDraining(Event, tag="session.draining"):
+    """The server is going down: running answers may finish until `grace_seconds` from now; new ones are refused."""
+
+    grace_seconds: float
+
+
+class Resumed(msgspec.Struct, kw_only=True):
+    """Where a resume starts. It is nested so that a top-level `response_id` means: numbered by that response."""
+
+    response_id: str
+    epoch: str
+    starting_after: int
+    tip: int  # the number that the response's next event will get
+    status: str
+
+
+class ResponseResumed(Event, tag="response.resumed"):
+    """The answer to `response.resume`; the response's own events follow, from `starting_after` + 1 on."""
+
+    resumed: Resumed

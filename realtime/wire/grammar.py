@@ -1,0 +1,160 @@
+"""The order of a response's events, as tables (PROTOCOL_FACTS of docs/protocol.md, section "Order").
+
+`Grammar` follows one response. It refuses what no table allows, so an illegal order is one readable error at the
+place that produced it, not a client's crash later. Two levels: the response, and inside it the open item.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from . import events as e
+from .items import FunctionCall, Message, OutputText, Reasoning, ReasoningText, Refusal
+
+
+class GrammarError(Exception):
+    """The producer tried an event that is not legal here: a bug of ours, never of a client."""
+
+
+class R(enum.Enum):
+    """States of a response."""
+
+    IDLE = "idle"
+    CREATED = "created"
+    QUEUED = "queued"
+    OPEN = "open"
+    ITEM = "item"
+    SEALED = "sealed"
+
+
+class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
+    """States of an open item."""
+
+    BARE = "bare"  # nothing in it, or between parts
+    TEXT = "text"
+    TEXT_DONE = "text done"
+    REFUSAL = "refusal"
+    REASONING = "reasoning"
+    REASONING_DONE = "reasoning done"
+    SUMMARY = "summary"
+    SUMMARY_DONE = "summary done"
+    ARGUMENTS = "arguments"
+    ARGUMENTS_DONE = "arguments done"
+
+
+_RESPONSE: dict[R, dict[type[e.Event], R]] = {
+    R.IDLE: {e.ResponseCreated: R.CREATED},
+    R.CREATED: {
+        e.ResponseQueued: R.QUEUED,
+        e.ResponseInProgress: R.OPEN,
+        e.ResponseCompleted: R.SEALED,  # a warm-up: created, completed
+        e.ResponseIncomplete: R.SEALED,
+        e.ResponseFailed: R.SEALED,
+    },
+    R.QUEUED: {e.ResponseInProgress: R.OPEN, e.ResponseIncomplete: R.SEALED, e.ResponseFailed: R.SEALED},
+    R.OPEN: {
+        e.OutputItemAdded: R.ITEM,
+        e.ResponseCompleted: R.SEALED,
+        e.ResponseIncomplete: R.SEALED,
+        e.ResponseFailed: R.SEALED,
+    },
+    R.ITEM: {},  # see _ITEM; closed by OutputItemDone
+    R.SEALED: {},
+}
+
+# Inside an item. A part event is looked up with the class of its part.
+_Key = type | tuple[type, type]
+_ITEM: dict[type, dict[I, dict[_Key, I]]] = {
+    Message: {
+        I.BARE: {(e.ContentPartAdded, OutputText): I.TEXT, (e.ContentPartAdded, Refusal): I.REFUSAL},
+        I.TEXT: {e.OutputTextDelta: I.TEXT, e.OutputTextDone: I.TEXT_DONE},
+        I.TEXT_DONE: {(e.ContentPartDone, OutputText): I.BARE},
+        I.REFUSAL: {(e.ContentPartDone, Refusal): I.BARE},
+    },
+    Reasoning: {
+        I.BARE: {
+            (e.ContentPartAdded, ReasoningText): I.REASONING,
+            e.ReasoningSummaryPartAdded: I.SUMMARY,
+        },
+        I.REASONING: {e.ReasoningTextDelta: I.REASONING, e.ReasoningTextDone: I.REASONING_DONE},
+        I.REASONING_DONE: {(e.ContentPartDone, ReasoningText): I.BARE},
+        I.SUMMARY: {e.ReasoningSummaryTextDelta: I.SUMMARY, e.ReasoningSummaryTextDone: I.SUMMARY_DONE},
+        I.SUMMARY_DONE: {e.ReasoningSummaryPartDone: I.BARE},
+    },
+    FunctionCall: {
+        I.BARE: {e.FunctionCallArgumentsDelta: I.ARGUMENTS, e.FunctionCallArgumentsDone: I.ARGUMENTS_DONE},
+        I.ARGUMENTS: {
+            e.FunctionCallArgumentsDelta: I.ARGUMENTS,
+            e.FunctionCallArgumentsDone: I.ARGUMENTS_DONE,
+        },
+        I.ARGUMENTS_DONE: {},
+    },
+}
+# Where an item may be closed.
+_CLOSABLE: dict[type, frozenset[I]] = {
+    Message: frozenset({I.BARE}),
+    Reasoning: frozenset({I.BARE}),
+    FunctionCall: frozenset({I.ARGUMENTS_DONE}),
+}
+
+
+class Grammar:
+    """Checks one response's events in the order in which they are appended."""
+
+    __slots__ = ("_item_id", "_item_kind", "_item_state", "_output_index", "_state")
+
+    def __init__(self) -> None:
+        self._state = R.IDLE
+        self._item_kind: type = type(None)
+        self._item_state = I.BARE
+        self._item_id: object = None
+        self._output_index = -1
+
+    @property
+    def sealed(self) -> bool:
+        """The terminal event has passed."""
+        return self._state is R.SEALED
+
+    def accept(self, event: e.Event) -> None:
+        """Move on, or raise GrammarError and change nothing."""
+        if self._state is R.ITEM:
+            self._inside(event)
+            return
+        state = _RESPONSE[self._state].get(type(event))
+        if state is None:
+            raise GrammarError(f"{type(event).__name__} is not legal in state {self._state.value!r}")
+        if state is R.ITEM:
+            self._open(event)
+        self._state = state
+
+    def _open(self, event: e.Event) -> None:
+        assert isinstance(event, e.OutputItemAdded)
+        if event.output_index != self._output_index + 1:
+            raise GrammarError(f"output_index {event.output_index} after {self._output_index}")
+        self._output_index = event.output_index
+        self._item_kind, self._item_state, self._item_id = type(event.item), I.BARE, event.item.id
+
+    def _inside(self, event: e.Event) -> None:
+        if isinstance(event, e.InItem):
+            if event.item_id != self._item_id or event.output_index != self._output_index:
+                raise GrammarError(f"{type(event).__name__} names item {event.item_id!r}, open is {self._item_id!r}")
+            part = event.part if isinstance(event, (e.ContentPartAdded, e.ContentPartDone)) else None
+            key: _Key = type(event) if part is None else (type(event), type(part))
+            state = _ITEM[self._item_kind][self._item_state].get(key)
+            if state is None:
+                raise self._illegal(event)
+            self._item_state = state
+        else:
+            self._close(event)
+
+    def _close(self, event: e.Event) -> None:
+        closable = self._item_state in _CLOSABLE[self._item_kind]
+        if not isinstance(event, e.OutputItemDone) or not closable:
+            raise self._illegal(event)
+        if event.item.id != self._item_id or event.output_index != self._output_index:
+            raise GrammarError(f"OutputItemDone closes {event.item.id!r}, open is {self._item_id!r}")
+        self._state = R.OPEN
+
+    def _illegal(self, event: e.Event) -> GrammarError:
+        where = f"a {self._item_kind.__name__} in state {self._item_state.value!r}"
+        return GrammarError(f"{type(event).__name__} is not legal in {where}")

@@ -1,0 +1,137 @@
+"""Items and content parts: what a conversation is made of, on the wire and in the history.
+
+One struct per item type serves input and output, so that an output item sent back as input is the same value.
+Optional members of items are absent rather than null (Open Responses rejects null), hence UNSET. Source of the
+fields: `openai/types/responses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+Role = Literal["user", "assistant", "system", "developer"]
+
+
+class Part(msgspec.Struct, tag_field="type", kw_only=True):
+    """Base of content parts."""
+
+
+class InputText(Part, tag="input_text"):
+    text: str
+
+
+class InputImage(Part, tag="input_image"):
+    image_url: str | None | UnsetType = UNSET
+    file_id: str | None | UnsetType = UNSET
+    detail: str | None | UnsetType = UNSET
+
+
+class InputFile(Part, tag="input_file"):
+    file_id: str | None | UnsetType = UNSET
+    file_data: str | None | UnsetType = UNSET
+    file_url: str | None | UnsetType = UNSET
+    filename: str | None | UnsetType = UNSET
+
+
+class OutputText(Part, tag="output_text"):
+    text: str
+    annotations: list[Any] = []
+    logprobs: list[Any] | None = []
+
+
+class Refusal(Part, tag="refusal"):
+    refusal: str
+
+
+class ReasoningText(Part, tag="reasoning_text"):
+    text: str
+
+
+class SummaryText(Part, tag="summary_text"):
+    text: str
+
+
+class PlainText(Part, tag="text"):
+    """Not in OpenAI's schema; sent by some clients that come from Chat Completions."""
+
+    text: str
+
+
+ContentPart = InputText | InputImage | InputFile | OutputText | Refusal | ReasoningText | SummaryText | PlainText
+
+
+class Item(msgspec.Struct, tag_field="type", kw_only=True):
+    """Base of items. `id` is ours on output; on input any id, or none, is accepted."""
+
+    id: str | None | UnsetType = UNSET
+    status: str | None | UnsetType = UNSET
+
+
+class Message(Item, tag="message"):
+    role: Role
+    content: str | list[ContentPart]
+    phase: Literal["commentary", "final_answer"] | None | UnsetType = UNSET
+
+
+class Reasoning(Item, tag="reasoning"):
+    summary: list[SummaryText] = []
+    content: list[ReasoningText] | None | UnsetType = UNSET
+    encrypted_content: str | None | UnsetType = UNSET
+
+
+class FunctionCall(Item, tag="function_call"):
+    call_id: str
+    name: str
+    arguments: str
+    namespace: str | None | UnsetType = UNSET
+
+
+class FunctionCallOutput(Item, tag="function_call_output"):
+    call_id: str
+    output: str | list[ContentPart]
+
+
+InputItem = Message | Reasoning | FunctionCall | FunctionCallOutput
+OutputItem = Message | Reasoning | FunctionCall
+ITEM_TYPES: dict[str, type[InputItem]] = {
+    "message": Message,
+    "reasoning": Reasoning,
+    "function_call": FunctionCall,
+    "function_call_output": FunctionCallOutput,
+}
+
+
+def part_text(part: ContentPart) -> str | None:
+    """The text of a part, or None when it is not text (an image, a file)."""
+    match part:
+        case Refusal():
+            return part.refusal
+        case InputImage() | InputFile():
+            return None
+        case _:
+            return part.text
+
+
+def texts_of(item: InputItem) -> Iterator[str]:
+    """Every text in an item, in order."""
+    match item:
+        case Message():
+            yield from _texts(item.content)
+        case FunctionCall():
+            yield item.arguments
+        case FunctionCallOutput():
+            yield from _texts(item.output)
+        case Reasoning():
+            yield from (part.text for part in item.content or ())
+
+
+def _texts(content: str | list[ContentPart]) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    else:
+        yield from (text for part in content if (text := part_text(part)) is not None)

@@ -1,0 +1,117 @@
+"""Client events: what a client may send on the socket.
+
+`ResponseCreate` has every body field of `POST /v1/responses` (OpenAI's reference) and the members that exist on the
+socket only. Unknown members are accepted in silence, because real clients send them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from .items import InputItem
+
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
+Name = Annotated[str, Meta(max_length=512)]
+OpaqueId = Annotated[str, Meta(max_length=256)]
+
+
+class ClientEvent(msgspec.Struct, tag_field="type", kw_only=True):
+    """Base. `event_id` is the client's own name for this event; an `error` that answers it carries it back."""
+
+    event_id: OpaqueId | None = None
+
+
+class OnDisconnect(msgspec.Struct, kw_only=True):
+    """What becomes of the response when nobody follows it any more."""
+
+    policy: Literal["cancel", "linger", "continue"]
+    seconds: Annotated[float, Meta(ge=0)] | None = None  # how long to linger before the cancel
+
+
+class TextOptions(msgspec.Struct, kw_only=True):
+    format: dict[str, Any] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+
+class ReasoningOptions(msgspec.Struct, kw_only=True):
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None
+
+
+class ResponseCreate(ClientEvent, tag="response.create"):
+    """Start a response. See PROTOCOL in docs/protocol.md for what each member does."""
+
+    # OpenAI's body
+    model: Name | None = None
+    input: msgspec.Raw = msgspec.Raw()  # a string or a list of items; decoded into `items` by the codec
+    instructions: str | None = None
+    previous_response_id: OpaqueId | None = None
+    store: bool | None = None
+    max_output_tokens: Count | None = None
+    temperature: Annotated[float, Meta(ge=0.0, le=2.0)] | None = None
+    top_p: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    text: TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: Count | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    include: Annotated[list[str], Meta(max_length=64)] | None = None
+    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)] | None = None
+    user: Name | None = None
+    safety_identifier: Name | None = None
+    prompt_cache_key: Name | None = None
+    service_tier: Name | None = None
+    background: bool | None = None
+    stream: Any = None  # meaningless on a socket, yet real clients send it: any value is accepted
+    # the socket's own
+    stream_id: Any = None  # checked by the connection, which has its own error for a bad one
+    generate: bool | None = None
+    # vLLM's extras
+    top_k: Annotated[int, Meta(ge=-1)] | None = None
+    min_p: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0.0, le=10.0)] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: str | Annotated[list[str], Meta(max_length=16)] | None = None
+    ignore_eos: bool | None = None
+    cache_salt: Name | None = None
+    # ours
+    request_id: OpaqueId | None = None
+    on_disconnect: OnDisconnect | None = None
+    # the nested form of the Realtime API, which some proxies send
+    response: msgspec.Raw | UnsetType = UNSET
+
+    items: list[InputItem] = []
+
+
+class ResponseCancel(ClientEvent, tag="response.cancel"):
+    """Stop a response: by its id, else the running one of the lane `stream_id` (absent: the default lane)."""
+
+    response_id: OpaqueId | None = None
+    stream_id: Any = None
+
+
+class ResponseResume(ClientEvent, tag="response.resume"):
+    """Follow a response from after `starting_after` (-1: from its first event)."""
+
+    response_id: OpaqueId
+    starting_after: Annotated[int, Meta(ge=-1, le=2**53)] = -1
+    epoch: OpaqueId | None = None
+
+
+class ResponseDetach(ClientEvent, tag="response.detach"):
+    """Stop sending me this response; it goes on."""
+
+    response_id: OpaqueId
+
+
+AnyClientEvent = ResponseCreate | ResponseCancel | ResponseResume | ResponseDetach

@@ -1,0 +1,98 @@
+"""The Response object: every key that OpenAI's and Open Responses' validators want, always present."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .items import OutputItem
+
+ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+
+
+class InputTokensDetails(msgspec.Struct, kw_only=True):
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class OutputTokensDetails(msgspec.Struct, kw_only=True):
+    reasoning_tokens: int = 0
+
+
+class Usage(msgspec.Struct, kw_only=True):
+    """Tokens of one response; `output_tokens` includes reasoning."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails
+    total_tokens: int
+
+
+class IncompleteDetails(msgspec.Struct):
+    reason: str
+
+
+class ResponseError(msgspec.Struct):
+    """Why a response failed; `code` is from OpenAI's list where that has one, else from our registry."""
+
+    code: str
+    message: str
+
+
+class TextConfig(msgspec.Struct, kw_only=True):
+    format: dict[str, Any]
+    verbosity: str | UnsetType = UNSET
+
+
+class ReasoningConfig(msgspec.Struct, kw_only=True):
+    effort: str | None = None
+    summary: str | None = None
+
+
+class CancelReceipt(msgspec.Struct, kw_only=True):
+    """What a cancel did: how much had been made and sent, and how long the engine took to let go."""
+
+    tokens_generated: int
+    tokens_delivered: int  # of these, in events that the canceller's socket had taken when the cancel came
+    abort_ms: float
+
+
+class Response(msgspec.Struct, kw_only=True):
+    """One response as clients see it. Nullable members are null, never absent."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int  # unix seconds
+    completed_at: int | None = None
+    status: ResponseStatus
+    incomplete_details: IncompleteDetails | None = None
+    error: ResponseError | None = None
+    model: str
+    previous_response_id: str | None = None
+    instructions: str | None = None
+    output: list[OutputItem] = []
+    usage: Usage | None = None
+    tools: list[dict[str, Any]] = []
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool = True
+    max_tool_calls: int | None = None
+    truncation: str = "disabled"
+    text: TextConfig
+    reasoning: ReasoningConfig
+    temperature: float
+    top_p: float
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    top_logprobs: int = 0
+    max_output_tokens: int | None = None
+    store: bool = True
+    background: bool = False
+    service_tier: str = "default"
+    metadata: dict[str, str] = {}
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    user: str | None = None
+    cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
