@@ -1,0 +1,158 @@
+"""A whole server in the test's own event loop: real sockets, real uvicorn, the scripted engine; and a raw client.
+
+The engine ticks by `step()` when `tick_seconds` is None, so a test decides when a token comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import msgspec
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+
+from realtime.config import Settings
+from realtime.engine.scripted import ScriptedEngine, Script
+from realtime.engine.supervisor import Backoff, SupervisedEngine
+from realtime.server.app import Gateway
+from realtime.server.process import uvicorn_config
+
+NATIVE = "realtime.v1"
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn's server without signal handlers, which belong to the test runner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Running:
+    """A server that listens. `engine` is the scripted engine that serves now."""
+
+    def __init__(self, gateway: Gateway, engines: list[ScriptedEngine], port: int) -> None:
+        self.gateway = gateway
+        self.port = port
+        self._engines = engines
+
+    @property
+    def engine(self) -> ScriptedEngine:
+        """The engine of now; a restart makes a new one."""
+        return self._engines[-1]
+
+    @property
+    def url(self) -> str:
+        """Where the socket is."""
+        return f"ws://127.0.0.1:{self.port}/v1/responses"
+
+    @property
+    def http(self) -> str:
+        """The base of the HTTP endpoints."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextlib.asynccontextmanager
+    async def client(self, *, native: bool = False, key: str | None = None, **options: Any) -> AsyncIterator[Client]:
+        """A raw socket, greeted if it is native."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        protocols: Any = [NATIVE] if native else None
+        options.setdefault("max_size", None)
+        socket_ = connect(
+            self.url, additional_headers=headers, subprotocols=protocols, compression=None, proxy=None, **options
+        )
+        async with socket_ as connection:
+            client = Client(connection)
+            if native:
+                greeting = await client.receive()
+                assert greeting["type"] == "session.created"
+            yield client
+
+
+class Client:
+    """Frames in and out as JSON, with a deadline on every receive so that a lost event fails and does not hang."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def send(self, type: str, **members: Any) -> None:
+        """One client event."""
+        await self.connection.send(json.dumps({"type": type, **members}))
+
+    async def receive_raw(self, timeout: float = 20) -> str:
+        """The next message as it came."""
+        async with asyncio.timeout(timeout):
+            message = await self.connection.recv()
+        assert isinstance(message, str), "the server must send text messages only"
+        return message
+
+    async def receive(self, timeout: float = 20) -> dict[str, Any]:
+        """The next message, decoded."""
+        event: dict[str, Any] = json.loads(await self.receive_raw(timeout))
+        return event
+
+    async def until_done(self, response_id: str | None = None) -> list[dict[str, Any]]:
+        """Events up to and with the next one that is `done` (of this response, if one is named)."""
+        events = []
+        while True:
+            event = await self.receive()
+            if response_id is not None and event.get("response_id") != response_id:
+                continue
+            events.append(event)
+            if event["done"]:
+                return events
+
+    async def create(self, text: str = "hi", **members: Any) -> list[dict[str, Any]]:
+        """Create a response and read it to its end."""
+        await self.send("response.create", input=text, **members)
+        return await self.until_done()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    script: Script | None = None,
+    settings: Settings | None = None,
+    *,
+    tick_seconds: float | None = 0,
+    backoff: Backoff | None = None,
+    **engine_options: Any,
+) -> AsyncIterator[Running]:
+    """Start a server on a free port and stop it. `engine_options` go to ScriptedEngine."""
+    settings = msgspec.structs.replace(settings or Settings(), engine="scripted")
+    engines: list[ScriptedEngine] = []
+
+    def make() -> ScriptedEngine:
+        engines.append(ScriptedEngine(script, tick_seconds=tick_seconds, name="starter", **engine_options))
+        return engines[-1]
+
+    gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)))
+    await gateway.engine.start()
+    server = QuietServer(uvicorn_config(settings, gateway))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield Running(gateway, engines, listening.getsockname()[1])
+        finally:
+            await gateway.service.shutdown()
+            server.should_exit = True
+            await serving
+            await gateway.engine.shutdown()
+
+
+def changed(settings: Settings | None = None, **members: Any) -> Settings:
+    """Settings with some members changed, whatever their group."""
+    settings = settings or Settings()
+    for name, value in members.items():
+        for group in ("server", "connections", "responses", "vllm"):
+            part = getattr(settings, group)
+            if hasattr(part, name):
+                part = msgspec.structs.replace(part, **{name: value})
+                settings = msgspec.structs.replace(settings, **{group: part})
+                break
+        else:
+            raise AttributeError(name)
+    return settings
