@@ -59,18 +59,22 @@ class Running:
     @contextlib.asynccontextmanager
     async def client(self, *, native: bool = False, key: str | None = None, **options: Any) -> AsyncIterator[Client]:
         """A raw socket, greeted if it is native."""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        protocols: Any = [NATIVE] if native else None
-        options.setdefault("max_size", None)
-        socket_ = connect(
-            self.url, additional_headers=headers, subprotocols=protocols, compression=None, proxy=None, **options
-        )
-        async with socket_ as connection:
-            client = Client(connection)
-            if native:
-                greeting = await client.receive()
-                assert greeting["type"] == "session.created"
+        async with dial(self.url, native=native, key=key, **options) as client:
             yield client
+
+
+@contextlib.asynccontextmanager
+async def dial(url: str, *, native: bool = False, key: str | None = None, **options: Any) -> AsyncIterator[Client]:
+    """A raw socket to a server anywhere, greeted if it is native."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    protocols: Any = [NATIVE] if native else None
+    options = {"max_size": None, "compression": None, "proxy": None, **options}
+    async with connect(url, additional_headers=headers, subprotocols=protocols, **options) as connection:
+        client = Client(connection)
+        if native:
+            greeting = await client.receive()
+            assert greeting["type"] == "session.created"
+        yield client
 
 
 class Client:
