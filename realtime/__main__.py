@@ -139,9 +139,9 @@ def check_model(model: str) -> None:
 
 
 def _chat(arguments: Sequence[str]) -> int:
-    from realtime import cli_chat
+    from realtime.cli_chat import main as chat  # brings the client with it, which `serve` does without
 
-    return int(cli_chat.main(arguments) or 0)
+    return chat(arguments)
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ joined deltas equal the text of the closing events and of the final item.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
@@ -46,7 +46,7 @@ class _Text:
         text = "".join(self.texts)
         part = OutputText(text=text, logprobs=self.logprobs)
         item = Message(id=self.item_id, status=status, role="assistant", content=[part])
-        at = {"item_id": self.item_id, "output_index": self.index}
+        at: dict[str, Any] = {"item_id": self.item_id, "output_index": self.index}
         return [
             e.OutputTextDone(**at, content_index=0, text=text, logprobs=self.logprobs),
             e.ContentPartDone(**at, content_index=0, part=part),
@@ -72,15 +72,13 @@ class _Reasoning:
 
     def delta(self, piece: ReasoningDelta) -> e.Event:
         self.texts.append(piece.text)
-        return e.ReasoningTextDelta(
-            item_id=self.item_id, output_index=self.index, content_index=0, delta=piece.text
-        )
+        return e.ReasoningTextDelta(item_id=self.item_id, output_index=self.index, content_index=0, delta=piece.text)
 
     def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
         text = "".join(self.texts)
         part = ReasoningText(text=text)
         item = Reasoning(id=self.item_id, status=status, summary=[], content=[part])
-        at = {"item_id": self.item_id, "output_index": self.index}
+        at: dict[str, Any] = {"item_id": self.item_id, "output_index": self.index}
         return [
             e.ReasoningTextDone(**at, content_index=0, text=text),
             e.ContentPartDone(**at, content_index=0, part=part),
@@ -99,9 +97,7 @@ class _Call:
         self.texts: list[str] = []
 
     def _item(self, arguments: str, status: ItemStatus) -> FunctionCall:
-        return FunctionCall(
-            id=self.item_id, status=status, call_id=self.call_id, name=self.name, arguments=arguments
-        )
+        return FunctionCall(id=self.item_id, status=status, call_id=self.call_id, name=self.name, arguments=arguments)
 
     def begin(self) -> list[e.Event]:
         return [e.OutputItemAdded(output_index=self.index, item=self._item("", "in_progress"))]
@@ -122,82 +118,82 @@ class _Call:
 
 
 class Assembler:
-    """One response's items. `output` holds the closed ones in order."""
+    """One response's items. `output` holds the closed ones in order.
+
+    `feed` and `close` make events as they are iterated, so a caller that appends each one keeps its log in step with
+    the assembler even when a later piece raises.
+    """
 
     def __init__(self, new_id: Callable[[str], str]) -> None:
         self.output: list[OutputItem] = []
         self._new_id = new_id
         self._open: _Text | _Reasoning | _Call | None = None
-        self._space = ""  # white space that may turn out to be nothing but layout between items
+        self._space: list[TextDelta] = []  # white space that may turn out to be nothing but layout between items
 
-    def feed(self, pieces: Iterable[Piece]) -> list[e.Event]:
-        """The events of some more pieces."""
-        out: list[e.Event] = []
+    def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
+        """The events of some more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
         for piece in pieces:
             match piece:
                 case TextDelta():
-                    self._text(piece, out)
+                    yield from self._text(piece)
                 case ReasoningDelta():
-                    self._reasoning(piece, out)
+                    yield from self._reasoning(piece)
                 case CallBegin():
-                    self._begin_call(piece, out)
+                    yield from self._begin_call(piece)
                 case CallDelta():
-                    assert isinstance(self._open, _Call), "arguments without a call"
-                    out.append(self._open.delta(piece))
+                    yield self._call().delta(piece)
                 case CallEnd():
-                    self._end("completed", out)
+                    self._call()
+                    yield from self._end("completed")
                 case _:
                     raise AssertionError(piece)
-        return out
 
-    def close(self, status: ItemStatus) -> list[e.Event]:
+    def close(self, status: ItemStatus) -> Iterator[e.Event]:
         """The generation is over: close what is open, as `completed` or `incomplete`."""
-        out: list[e.Event] = []
-        if self._space and not self.output and self._open is None:
-            self._start(_Text(self._new_id("msg"), 0), out)  # white space is all there is: then it is the answer
-            self._flush_space(out)
-        self._end(status, out)
-        return out
+        if self._space and not self.output and self._open is None:  # white space is all there is: it is the answer
+            yield from self._begin_text()
+        yield from self._end(status)
 
-    def _text(self, piece: TextDelta, out: list[e.Event]) -> None:
+    def _text(self, piece: TextDelta) -> Iterator[e.Event]:
         if isinstance(self._open, _Text):
-            out.append(self._open.delta(piece))
+            yield self._open.delta(piece)
             return
-        if not piece.text.strip():
-            self._space += piece.text
-            return
-        self._end("completed", out)
-        text = _Text(self._new_id("msg"), len(self.output))
-        self._start(text, out)
-        self._flush_space(out)
-        out.append(text.delta(piece))
+        self._space.append(piece)
+        if piece.text.strip():
+            yield from self._begin_text()
 
-    def _reasoning(self, piece: ReasoningDelta, out: list[e.Event]) -> None:
+    def _begin_text(self) -> Iterator[e.Event]:
+        """Open a message with what was held back: what an answer holds must not depend on how it was chunked."""
+        yield from self._end("completed")
+        text = self._open = _Text(self._new_id("msg"), len(self.output))
+        yield from text.begin()
+        held, self._space = self._space, []
+        for piece in held:
+            yield text.delta(piece)
+
+    def _reasoning(self, piece: ReasoningDelta) -> Iterator[e.Event]:
+        self._space.clear()
         if not isinstance(self._open, _Reasoning):
-            self._end("completed", out)
-            self._start(_Reasoning(self._new_id("rs"), len(self.output)), out)
-        assert isinstance(self._open, _Reasoning)
-        out.append(self._open.delta(piece))
+            yield from self._end("completed")
+            self._open = _Reasoning(self._new_id("rs"), len(self.output))
+            yield from self._open.begin()
+        yield self._open.delta(piece)
 
-    def _begin_call(self, piece: CallBegin, out: list[e.Event]) -> None:
-        self._end("completed", out)
-        call = _Call(self._new_id("fc"), len(self.output), self._new_id("call"), piece.name)
-        self._start(call, out)
+    def _begin_call(self, piece: CallBegin) -> Iterator[e.Event]:
+        self._space.clear()
+        yield from self._end("completed")
+        self._open = _Call(self._new_id("fc"), len(self.output), self._new_id("call"), piece.name)
+        yield from self._open.begin()
 
-    def _start(self, item: _Text | _Reasoning | _Call, out: list[e.Event]) -> None:
-        self._open = item
-        out += item.begin()
+    def _call(self) -> _Call:
+        if not isinstance(self._open, _Call):
+            raise AssertionError("no call is open")
+        return self._open
 
-    def _flush_space(self, out: list[e.Event]) -> None:
-        if self._space and isinstance(self._open, _Text):
-            out.append(self._open.delta(TextDelta(self._space)))
-        self._space = ""
-
-    def _end(self, status: ItemStatus, out: list[e.Event]) -> None:
+    def _end(self, status: ItemStatus) -> Iterator[e.Event]:
         if self._open is None:
             return
         done, item = self._open.end(status)
-        out += done
         self.output.append(item)
         self._open = None
-        self._space = ""
+        yield from done

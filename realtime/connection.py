@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -129,7 +130,7 @@ class Connection:
         self.close: tuple[CloseCode, str] | None = None
         self._limits = limits
         self._expires_at = expires_at
-        self._draining = False
+        self._ending: Callable[[], WireError] | None = None  # set: every further create is refused with this
         self._lanes: dict[str | None, _Lane] = {}
         self._waiting: deque[_Lane] = deque()  # idle lanes with something in their queue, oldest first
         self._num_in_flight = 0
@@ -145,6 +146,8 @@ class Connection:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take one message. Whatever is wrong with it ends as an `error` event, never as an exception."""
+        if self.close is not None:
+            return  # too late: whoever is cut off can't keep the socket by going on
         try:
             event = codec.decode(data, self._limits.message)
         except codec.Rejected as rejected:
@@ -174,11 +177,10 @@ class Connection:
         self._send_error(rejected.error, stream_id, rejected.event_id)
 
     def _create(self, request: ResponseCreate, num_bytes: int, now: float) -> None:
-        if self._draining:
-            raise draining()
-        if now >= self._expires_at:
-            self._expire()
-            return
+        if now >= self._expires_at and self._ending is None:
+            self._ending = _expired
+        if self._ending is not None:
+            raise self._ending()
         if request.background:
             text = "`background` is not available on a socket: use `on_disconnect: {policy: continue}`."
             raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="background")
@@ -186,14 +188,16 @@ class Connection:
             request.model = self._default_model
         lane = self._lane(request.stream_id)
         limits = self._limits
-        if self._num_queued >= limits.max_queued or self._num_queued_bytes + num_bytes > limits.max_queued_bytes:
+        waits = lane.busy or lane.queue or self._num_in_flight >= limits.max_in_flight
+        num_queued_bytes = self._num_queued_bytes + num_bytes
+        if waits and (self._num_queued >= limits.max_queued or num_queued_bytes > limits.max_queued_bytes):
             text = f"{self._num_queued} requests wait on this connection already; wait for answers before sending more."
             raise WireError(ErrorCode.TOO_MANY_QUEUED, text)
         # Pinned now: the lane that holds the parent may move on before this request's turn comes.
         parent = self._find_turn(request.previous_response_id)
         lane.queue.append(Create(request, lane.stream_id, parent, num_bytes))
         self._num_queued += 1
-        self._num_queued_bytes += num_bytes
+        self._num_queued_bytes = num_queued_bytes
         if not lane.busy and len(lane.queue) == 1:
             self._waiting.append(lane)
         self._start_next()
@@ -334,20 +338,18 @@ class Connection:
         size = 0
         while self._control:
             out.append(self._control.popleft())
-        while self._rotation and size < max_bytes:
-            progress = False
+        more = True
+        while more and size < max_bytes:
+            more = False
             for _ in range(len(self._rotation)):
                 reader = self._rotation[0]
                 self._rotation.rotate(-1)
                 chunk = self._read(reader)
-                if chunk:
-                    progress = True
-                    out += chunk
-                    size += sum(map(len, chunk))
-                    if size >= max_bytes:
-                        break
-            if not progress:
-                break
+                out += chunk
+                size += sum(map(len, chunk))
+                more = more or len(chunk) == _QUANTUM  # who had less is at the tip now
+                if size >= max_bytes:
+                    break
         while self._control:  # what reading brought up
             out.append(self._control.popleft())
         self._close_if_done()
@@ -406,7 +408,7 @@ class Connection:
 
     def drain(self, grace_seconds: float) -> None:
         """The server is going down: refuse creates from now on, close when what runs has been delivered."""
-        self._draining = True
+        self._ending = draining
         if self.profile is Profile.NATIVE:
             self._send_control(events.SessionDraining(grace_seconds=grace_seconds))
         for lane in self._lanes.values():
@@ -424,16 +426,9 @@ class Connection:
         self._commands.clear()
         return leaves
 
-    def _expire(self) -> None:
-        """Past its lifetime a connection starts nothing more; what runs is delivered to its end."""
-        text = "Responses websocket connection limit reached. Create a new websocket connection to continue."
-        self._send_error(WireError(ErrorCode.CONNECTION_LIMIT, text), None, None)
-        self._draining = True
-        self._close_if_done()
-
     def _close_if_done(self) -> None:
-        if self._draining and self.idle and self.close is None:
-            self.close = (CloseCode.RESTART, "draining")
+        if self._ending is not None and self.idle and self.close is None:
+            self.close = (CloseCode.RESTART, self._ending().spec.code)
 
     # -- small parts
 
@@ -492,6 +487,12 @@ class Connection:
 def draining() -> WireError:
     """The refusal of new work while the server goes down."""
     return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")
+
+
+def _expired() -> WireError:
+    """The refusal of new work past the connection's lifetime; what runs is delivered to its end."""
+    text = "Responses websocket connection limit reached. Create a new websocket connection to continue."
+    return WireError(ErrorCode.CONNECTION_LIMIT, text)
 
 
 def _valid(stream_id: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .engine.base import ModelInfo
 from .wire.requests import ResponseCreate
 from .wire.response import ReasoningConfig, Response, TextConfig
@@ -21,7 +23,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         model=model.name,
         previous_response_id=request.previous_response_id,
         instructions=request.instructions,
-        tools=request.tools or [],
+        tools=[_echoed(tool) for tool in request.tools or ()],
         tool_choice="auto" if request.tool_choice is None else request.tool_choice,
         parallel_tool_calls=True if request.parallel_tool_calls is None else request.parallel_tool_calls,
         max_tool_calls=request.max_tool_calls,
@@ -43,6 +45,13 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         prompt_cache_key=request.prompt_cache_key,
         user=request.user,
     )
+
+
+def _echoed(tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool as the Response shows it: validators want these members of a function, null where the client gave none."""
+    if tool.get("type") != "function":
+        return tool
+    return {"description": None, "parameters": None, "strict": None, **tool}
 
 
 def _first(asked: float | None, models: float | None, otherwise: float) -> float:

@@ -11,7 +11,7 @@ import logging
 import time
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -151,11 +151,12 @@ class Run:
         """See engine.base.Sink."""
         self._end(_failure(error))
 
-    def _append(self, new: list[events.Event]) -> None:
-        if not new:
-            return
+    def _append(self, new: Iterable[events.Event]) -> None:
+        tip = self.log.tip
         for event in new:
             self.log.append(event)
+        if self.log.tip == tip:
+            return
         self._marks_tip.append(self.log.tip)
         self._marks_tokens.append(self._num_output_tokens)
         self.notify()
@@ -185,7 +186,7 @@ class Run:
             await self._wait()
         if self._cancel is not None:
             return self._cancel
-        if self.request.generate is not False:
+        if self.request.generate is not False or self.response.status == "queued":
             self.response.status = "in_progress"
             self.log.append(events.ResponseInProgress(response=self.response))
             self.notify()
@@ -225,6 +226,10 @@ class Run:
                 self._abort_ms = (time.perf_counter() - asked_at) * 1e3
         outcome = self._cancel or self._outcome
         assert outcome is not None
+        if outcome is FinishReason.ABORT:  # not by us: then there is a cancel
+            return Failed("server_error", "The engine gave up this response: send the request again.")
+        if isinstance(outcome, FinishReason) and self.request.generate is not False:
+            self._append(self._assembler.feed(self._parser.close()))
         return outcome
 
     async def _wait(self) -> None:
@@ -241,8 +246,6 @@ class Run:
 
     def _seal(self, outcome: Outcome) -> None:
         """Close what is open and append the one terminal event."""
-        if isinstance(outcome, FinishReason) and self.request.generate is not False:
-            self._append(self._assembler.feed(self._parser.close()))
         completed = outcome is FinishReason.STOP or self.request.generate is False
         status: ItemStatus = "completed" if completed else "incomplete"
         if self.log.tip > 1:

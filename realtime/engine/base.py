@@ -62,6 +62,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
     num_logprobs: int | None = None
+    skip_special_tokens: bool = True  # False for dialects whose markup is special tokens (Harmony)
 
 
 class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):

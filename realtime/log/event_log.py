@@ -10,6 +10,8 @@ from realtime.wire.codec import encode
 from realtime.wire.events import TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
+_TERMINALS = frozenset(TERMINALS)
+
 
 class BelowFloor(Exception):
     """A read asked for entries that the log has dropped; `floor` is the oldest number that it still has."""
@@ -24,11 +26,12 @@ class EventLog:
 
     `floor` is the oldest number kept, `tip` the number that the next event will get; `floor == tip` means empty.
     `max_bytes` and `max_entries` bound what is kept: the oldest entries go first, the newest always stays.
+    `sealed`: the terminal event is in; nothing more will come.
     """
 
     __slots__ = (
         "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "epoch", "floor", "response_id",
-        "stream_id",
+        "sealed", "stream_id",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +41,7 @@ class EventLog:
         self.epoch = epoch
         self.stream_id = stream_id
         self.floor = 0
+        self.sealed = False
         self._entries: list[bytes] = []
         self._num_bytes = 0
         self._max_bytes = max_bytes
@@ -50,24 +54,20 @@ class EventLog:
         return self.floor + len(self._entries)
 
     @property
-    def sealed(self) -> bool:
-        """The terminal event is in; nothing more will come."""
-        return self._grammar.sealed
-
-    @property
     def num_bytes(self) -> int:
         """Bytes held."""
         return self._num_bytes
 
     def append(self, event: Event) -> None:
-        """Stamp, check, encode and keep one event. Raises GrammarError, and then has changed nothing."""
-        self._grammar.accept(event)
+        """Stamp, encode, check and keep one event. Raises GrammarError, and then the log has not changed."""
         event.sequence_number = self.floor + len(self._entries)
         event.response_id = self.response_id
         if self.stream_id is not None:
             event.stream_id = self.stream_id
-        event.done = isinstance(event, TERMINALS)
-        entry = encode(event)
+        event.done = type(event) in _TERMINALS
+        entry = encode(event)  # before the grammar moves on, because it may fail as well
+        self._grammar.accept(event)
+        self.sealed = event.done
         self._entries.append(entry)
         self._num_bytes += len(entry)
         if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:

@@ -134,7 +134,7 @@ def _host_port(url: str) -> tuple[str, int] | None:
     default = {"http": 80, "https": 443}
     try:
         parts = urlsplit(url)
-        if parts.scheme not in default or not parts.hostname or parts.path or parts.query or parts.username:
+        if parts.scheme not in default or not parts.hostname or parts.path or parts.query:
             return None
         return parts.hostname, parts.port or default[parts.scheme]
     except ValueError:

@@ -7,22 +7,27 @@ Every malformed message becomes a `WireError` that names the member and what is 
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from .errors import ErrorCode, WireError
-from .items import ITEM_TYPES, InputItem
-from .requests import AnyClientEvent, ClientEvent, ResponseCancel, ResponseCreate, ResponseDetach, ResponseResume
+from .items import ITEM_TYPES, InputItem, Message
+from .requests import AnyClientEvent, ResponseCancel, ResponseCreate, ResponseDetach, ResponseResume
 
-_CLIENT_EVENTS: dict[str, type[ClientEvent]] = {
+T = TypeVar("T")
+
+_CLIENT_EVENTS: dict[str, type[AnyClientEvent]] = {
     "response.create": ResponseCreate,
     "response.cancel": ResponseCancel,
     "response.resume": ResponseResume,
     "response.detach": ResponseDetach,
 }
-_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
-_AT_PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+# Possessive, and the closing quote is optional: a string is scanned once, and without memory, whatever is in it.
+_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[{]|[\]}]', re.DOTALL)
+_AT_PATH = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +53,10 @@ class _ItemHead(msgspec.Struct):
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_item_head = msgspec.json.Decoder(_ItemHead).decode
+_decode_create = msgspec.json.Decoder(ResponseCreate).decode
 _item_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in ITEM_TYPES.items()}
-# `msgspec` wants the tag when decoding a tagged struct, but the easy message form has no `type`.
 _event_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in _CLIENT_EVENTS.items()}
 
 encode = msgspec.json.Encoder().encode
@@ -100,16 +106,16 @@ def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
         event = _flatten(event)
         event.items = decode_input(bytes(event.input), limits)
         event.input = msgspec.Raw()
-    return event  # type: ignore[return-value]
+    return event
 
 
 def _flatten(event: ResponseCreate) -> ResponseCreate:
     """The nested form `{"type": "response.create", "response": {...}}` to the flat one."""
     if isinstance(event.response, msgspec.UnsetType):
         return event
-    fields = _strictly(msgspec.json.Decoder(dict[str, msgspec.Raw]).decode, bytes(event.response), "response")
+    fields = _strictly(_decode_fields, bytes(event.response), "response")
     fields["type"] = msgspec.Raw(b'"response.create"')
-    inner: ResponseCreate = _strictly(_event_decoders["response.create"], encode(fields), "response")
+    inner = _strictly(_decode_create, encode(fields), "response")
     inner.stream_id = event.stream_id if inner.stream_id is None else inner.stream_id
     inner.event_id = event.event_id
     return inner
@@ -121,8 +127,7 @@ def decode_input(data: bytes, limits: Limits) -> list[InputItem]:
         return []
     match data.lstrip()[:1]:
         case b'"':
-            message: InputItem = ITEM_TYPES["message"](role="user", content=_strictly(_decode_text, data, "input"))
-            return [message]
+            return [Message(role="user", content=_strictly(_decode_text, data, "input"))]
         case b"[":
             raws = _strictly(_decode_list, data, "input")
         case _:
@@ -140,11 +145,10 @@ def _decode_item(data: bytes, path: str) -> InputItem:
         known = ", ".join(ITEM_TYPES)
         text = f"Item type {_quote(head.type)} is not supported; known types: {known}."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"{path}.type")
-    item: InputItem = _strictly(decoder, data, path)
-    return item
+    return _strictly(decoder, data, path)
 
 
-def _strictly(decoder: Any, data: bytes, path: str) -> Any:
+def _strictly(decoder: Callable[[bytes], T], data: bytes, path: str) -> T:
     """Decode, or raise a WireError whose `param` is the path of the member at fault, below `path`."""
     try:
         return decoder(data)
@@ -157,12 +161,17 @@ def _strictly(decoder: Any, data: bytes, path: str) -> Any:
 def _refuse(text: str, path: str) -> NoReturn:
     """msgspec's `Expected ..., got ... - at `$.a.b`` to our error: the reason, and `a.b` as the param."""
     found = _AT_PATH.search(text)
-    below = found.group(1) if found else ""
     reason = text[: found.start()] if found else text
-    separator = "." if path and below and not below.startswith("[") else ""
-    param = f"{path}{separator}{below}" or None
-    where = f"`{param}`: " if param else ""
-    raise WireError(ErrorCode.INVALID_REQUEST, f"{where}{reason}.", param=param)
+    path = _join(path, found.group(1) if found else "")
+    if missing := _MISSING.match(reason):
+        path = _join(path, missing.group(1))
+        raise WireError(ErrorCode.INVALID_REQUEST, f"`{path}` is required.", param=path)
+    where = f"`{path}`: " if path else ""
+    raise WireError(ErrorCode.INVALID_REQUEST, f"{where}{reason}.", param=path or None)
+
+
+def _join(path: str, member: str) -> str:
+    return f"{path}.{member}" if path and member and not member.startswith("[") else path + member
 
 
 def _check_structure(data: bytes, limits: Limits) -> None:

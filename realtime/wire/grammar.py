@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 
 from . import events as e
-from .items import FunctionCall, Message, OutputText, Reasoning, ReasoningText, Refusal
+from .items import FunctionCall, Message, OutputText, Reasoning, ReasoningText
 
 
 class GrammarError(Exception):
@@ -30,10 +30,10 @@ class R(enum.Enum):
 class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
     """States of an open item."""
 
-    BARE = "bare"  # nothing in it, or between parts
+    BARE = "bare"  # nothing in it
+    PARTS = "between parts"
     TEXT = "text"
     TEXT_DONE = "text done"
-    REFUSAL = "refusal"
     REASONING = "reasoning"
     REASONING_DONE = "reasoning done"
     SUMMARY = "summary"
@@ -66,10 +66,10 @@ _RESPONSE: dict[R, dict[type[e.Event], R]] = {
 _Key = type | tuple[type, type]
 _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
     Message: {
-        I.BARE: {(e.ContentPartAdded, OutputText): I.TEXT, (e.ContentPartAdded, Refusal): I.REFUSAL},
+        I.BARE: {(e.ContentPartAdded, OutputText): I.TEXT},
         I.TEXT: {e.OutputTextDelta: I.TEXT, e.OutputTextDone: I.TEXT_DONE},
-        I.TEXT_DONE: {(e.ContentPartDone, OutputText): I.BARE},
-        I.REFUSAL: {(e.ContentPartDone, Refusal): I.BARE},
+        I.TEXT_DONE: {(e.ContentPartDone, OutputText): I.PARTS},
+        I.PARTS: {(e.ContentPartAdded, OutputText): I.TEXT},
     },
     Reasoning: {
         I.BARE: {
@@ -90,30 +90,28 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
         I.ARGUMENTS_DONE: {},
     },
 }
+_PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
 _CLOSABLE: dict[type, frozenset[I]] = {
-    Message: frozenset({I.BARE}),
+    Message: frozenset({I.PARTS}),
     Reasoning: frozenset({I.BARE}),
     FunctionCall: frozenset({I.ARGUMENTS_DONE}),
 }
 
 
 class Grammar:
-    """Checks one response's events in the order in which they are appended."""
+    """Checks one response's events in the order in which they are appended. `sealed`: the terminal event has passed."""
 
-    __slots__ = ("_item_id", "_item_kind", "_item_state", "_output_index", "_state")
+    __slots__ = ("_item_id", "_item_kind", "_item_moves", "_item_state", "_output_index", "_state", "sealed")
 
     def __init__(self) -> None:
         self._state = R.IDLE
         self._item_kind: type = type(None)
         self._item_state = I.BARE
+        self._item_moves: dict[_Key, I] = {}  # the row of _ITEM for kind and state, so that a delta is one look-up
         self._item_id: object = None
         self._output_index = -1
-
-    @property
-    def sealed(self) -> bool:
-        """The terminal event has passed."""
-        return self._state is R.SEALED
+        self.sealed = False
 
     def accept(self, event: e.Event) -> None:
         """Move on, or raise GrammarError and change nothing."""
@@ -126,26 +124,31 @@ class Grammar:
         if state is R.ITEM:
             self._open(event)
         self._state = state
+        self.sealed = state is R.SEALED
 
     def _open(self, event: e.Event) -> None:
         assert isinstance(event, e.OutputItemAdded)
         if event.output_index != self._output_index + 1:
             raise GrammarError(f"output_index {event.output_index} after {self._output_index}")
         self._output_index = event.output_index
-        self._item_kind, self._item_state, self._item_id = type(event.item), I.BARE, event.item.id
+        self._item_kind, self._item_id = type(event.item), event.item.id
+        self._enter(I.BARE)
+
+    def _enter(self, state: I) -> None:
+        self._item_state = state
+        self._item_moves = _ITEM[self._item_kind][state]
 
     def _inside(self, event: e.Event) -> None:
-        if isinstance(event, e.InItem):
-            if event.item_id != self._item_id or event.output_index != self._output_index:
-                raise GrammarError(f"{type(event).__name__} names item {event.item_id!r}, open is {self._item_id!r}")
-            part = event.part if isinstance(event, (e.ContentPartAdded, e.ContentPartDone)) else None
-            key: _Key = type(event) if part is None else (type(event), type(part))
-            state = _ITEM[self._item_kind][self._item_state].get(key)
-            if state is None:
-                raise self._illegal(event)
-            self._item_state = state
-        else:
+        if not isinstance(event, e.InItem):
             self._close(event)
+            return
+        if event.item_id != self._item_id or event.output_index != self._output_index:
+            raise GrammarError(f"{type(event).__name__} names item {event.item_id!r}, open is {self._item_id!r}")
+        state = self._item_moves.get(_key(event))
+        if state is None:
+            raise self._illegal(event)
+        if state is not self._item_state:
+            self._enter(state)
 
     def _close(self, event: e.Event) -> None:
         closable = self._item_state in _CLOSABLE[self._item_kind]
@@ -158,3 +161,9 @@ class Grammar:
     def _illegal(self, event: e.Event) -> GrammarError:
         where = f"a {self._item_kind.__name__} in state {self._item_state.value!r}"
         return GrammarError(f"{type(event).__name__} is not legal in {where}")
+
+
+def _key(event: e.InItem) -> _Key:
+    """What `_ITEM` lists an event by."""
+    kind = type(event)
+    return (kind, type(event.part)) if kind in _PART_EVENTS else kind  # type: ignore[attr-defined]

@@ -90,7 +90,8 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     # the nested form of the Realtime API, which some proxies send
     response: msgspec.Raw | UnsetType = UNSET
 
-    items: list[InputItem] = []
+    # what `input` holds, set by the codec; not a member of the wire, where `items` is as unknown as any other name
+    items: list[InputItem] = msgspec.field(default_factory=list, name=" items")
 
 
 class ResponseCancel(ClientEvent, tag="response.cancel"):

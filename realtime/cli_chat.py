@@ -1,0 +1,124 @@
+"""`python -m realtime chat`: a conversation in the terminal. Ctrl-C stops the answer, not the program; `/quit` leaves.
+
+It is a client like any other, on `realtime_client`: when the connection breaks in an answer, the answer goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+DEFAULT_URL = "ws://127.0.0.1:8000/v1/responses"
+HELP = """\
+commands:  /new  start over    /quit  leave (also Ctrl-D)    Ctrl-C  stop the answer
+"""
+# The key is not a flag: everybody on the machine can read the command line of a process.
+KEY_HELP = "\nA key, if the server asks for one, is taken from the variable REALTIME_API_KEY.\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Talk until the user leaves; the exit status is 1 if the server can't be reached."""
+    given = _parse(arguments)
+    try:
+        import realtime_client
+    except ImportError:
+        print("realtime: the package realtime_client is missing: install clients/python", file=sys.stderr)
+        return 1
+    try:
+        return asyncio.run(_Chat(given).run())
+    except realtime_client.ConnectionLost as error:
+        print(f"realtime: no conversation with {given.url}: {error}", file=sys.stderr)
+        print("Is the server running? Start one with `make serve` or `python -m realtime serve`.", file=sys.stderr)
+        return 1
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m realtime chat",
+        description="Talk to a running server in the terminal.",
+        epilog=HELP + KEY_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--url", default=DEFAULT_URL, help="where the server is [%(default)s]")
+    parser.add_argument("--instructions", help="what the model is told before each answer")
+    parser.add_argument("--temperature", type=float, help="sampling temperature [the model's own]")
+    parser.add_argument("--max-output-tokens", type=int, help="length of an answer at most")
+    return parser.parse_args(arguments)
+
+
+class _Chat:
+    """One conversation: where it stands, and the answer that is being written."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._url: str = given.url
+        settings = {
+            "instructions": given.instructions,
+            "temperature": given.temperature,
+            "max_output_tokens": given.max_output_tokens,
+        }
+        self._settings = {name: value for name, value in settings.items() if value is not None}
+        self._previous: str | None = None
+        self._answer: Any = None
+        self._cancelling: asyncio.Task[Any] | None = None
+
+    async def run(self) -> int:
+        """Read, answer, until the user leaves."""
+        import realtime_client
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupted)
+        async with realtime_client.connect(self._url, api_key=os.environ.get("REALTIME_API_KEY")) as client:
+            print(HELP)
+            while (line := await _read_line()) is not None:
+                match line.strip():
+                    case "":
+                        continue
+                    case "/quit":
+                        break
+                    case "/new":
+                        self._previous = None
+                    case text if text.startswith("/"):
+                        print(HELP)
+                    case text:
+                        await self._say(client, text)
+        return 0
+
+    async def _say(self, client: Any, text: str) -> None:
+        import realtime_client
+
+        try:
+            self._answer = await client.create(
+                input=text, previous_response_id=self._previous, **self._settings
+            )
+            async for piece in self._answer.text():
+                print(piece, end="", flush=True)
+            final = await self._answer.result()
+            self._previous = final["id"]
+            reason = (final.get("incomplete_details") or {}).get("reason")
+            print(f"\n[{reason}]\n" if reason else "\n")
+        except (realtime_client.ResponseFailed, realtime_client.ServerError) as error:
+            print(f"\n[{error}]\n")
+            if getattr(error, "code", None) == "previous_response_not_found":
+                self._previous = None
+                print("[the conversation is gone from the server: starting over]\n")
+        finally:
+            self._answer = None
+
+    def _interrupted(self) -> None:
+        """Ctrl-C: the answer, if there is one."""
+        if self._answer is None:
+            print("\n(nothing to stop; /quit leaves)\n> ", end="", flush=True)
+        elif self._cancelling is None or self._cancelling.done():
+            self._cancelling = asyncio.get_running_loop().create_task(self._answer.cancel())
+
+
+async def _read_line() -> str | None:
+    """A line from the user, or None at the end of the input. In a thread, so that the connection stays alive."""
+    try:
+        return await asyncio.to_thread(input, "> ")
+    except EOFError:
+        return None

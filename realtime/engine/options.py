@@ -1,0 +1,58 @@
+"""What a user may set of vLLM, as plain data: imports no vLLM, so that `--help` and the tests stay quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+STARTER_MODEL = str(Path(__file__).parent.parent / "models" / "starter")
+
+NonEmpty = Annotated[str, Meta(min_length=1)]
+Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The model, and how vLLM runs it. Where nothing is set, vLLM's own default holds."""
+
+    model: Annotated[NonEmpty, Meta(description="model: a folder, or an id of the Hugging Face hub")] = STARTER_MODEL
+    served_name: Annotated[
+        NonEmpty | None, Meta(description="name that clients use; else the last part of the model's")
+    ] = None
+    dtype: Annotated[str, Meta(description="number format of weights and activations, e.g. bfloat16")] = "auto"
+    max_model_len: Annotated[
+        Positive | None, Meta(description="context window in tokens, prompt and answer together")
+    ] = None
+    max_num_seqs: Annotated[Positive | None, Meta(description="responses in one engine batch at most")] = None
+    gpu_memory_utilization: Annotated[
+        Share | None, Meta(description="share of the accelerator's memory that vLLM may take")
+    ] = None
+    kv_cache_memory_bytes: Annotated[
+        Positive | None, Meta(description="memory for the KV cache; takes precedence over the share")
+    ] = None
+    tensor_parallel_size: Annotated[Positive, Meta(description="devices that share each layer")] = 1
+    pipeline_parallel_size: Annotated[Positive, Meta(description="groups of devices that share the layers")] = 1
+    enforce_eager: Annotated[
+        bool | None, Meta(description="run without torch.compile and CUDA graphs: starts sooner, runs slower")
+    ] = None
+    quantization: Annotated[str | None, Meta(description="quantization method, where the model does not say")] = None
+    tokenizer: Annotated[str | None, Meta(description="tokenizer folder or hub id, if not the model's own")] = None
+    revision: Annotated[str | None, Meta(description="branch, tag or commit of the model on the hub")] = None
+    trust_remote_code: Annotated[
+        bool, Meta(description="run Python code that comes with the model; only for a source that you trust")
+    ] = False
+    seed: Annotated[int, Meta(ge=0, description="seed of the sampler for requests that bring none")] = 0
+    enable_prefix_caching: Annotated[
+        bool | None, Meta(description="keep the KV cache of prompts for the next request that begins alike")
+    ] = None
+    extra: Annotated[
+        dict[str, Any], Meta(description="further vLLM engine arguments by their Python name, as JSON or a TOML table")
+    ] = msgspec.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name that clients use for the model."""
+        return self.served_name or Path(self.model).name

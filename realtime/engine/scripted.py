@@ -1,0 +1,430 @@
+"""A deterministic `Engine` without a model, for tests and benchmarks. It proves nothing about vLLM.
+
+A script says what each request generates. Time is counted in ticks: in one tick each running request makes one step
+of its script, like the batch of a real engine. Ticks come from `step()` (tests: no clock at all) or from the event
+loop (`tick_seconds`; benchmarks: one callback serves all running requests).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from realtime.engine.base import (
+    EngineDead,
+    EngineError,
+    EngineOverloaded,
+    EngineRefused,
+    EngineRequest,
+    EngineStats,
+    FinishReason,
+    ModelInfo,
+    Sampling,
+    Sink,
+    TokenChunk,
+    TokenLogprob,
+)
+
+log = logging.getLogger("realtime.engine.scripted")
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Generate nothing for this many ticks."""
+
+    ticks: int
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """End here. A script that just ends finishes with STOP and an end-of-sequence token, as models do."""
+
+    reason: FinishReason = FinishReason.STOP
+    stop_reason: str | int | None = None
+
+
+class Fail(msgspec.Struct, frozen=True):
+    """The generation ends with `on_error`; the others go on."""
+
+    message: str = "scripted failure"
+
+
+class Die(msgspec.Struct, frozen=True):
+    """The whole engine dies."""
+
+    message: str = "scripted death"
+
+
+Step = str | Pause | Finish | Fail | Die  # a str is the text of one token; "" stands for half a code point
+Script = Callable[[EngineRequest], Iterable[Step]]
+
+
+def say(*steps: Step) -> Script:
+    """A script that does the same for each request."""
+    return lambda request: steps
+
+
+class RandomScript:
+    """Random text that depends on the seed and the prompt only: words, line ends, characters of 2 to 4 bytes."""
+
+    PIECES = ("a ", "stream ", "of ", "words, ", "\n", "\n\n", "0", " 42", "naïve ", "日本", "語", "Ω", "🙂", "👩‍🚀")
+
+    def __init__(self, seed: int = 0, min_tokens: int = 1, max_tokens: int = 64) -> None:
+        self._seed, self._min, self._max = seed, min_tokens, max_tokens
+
+    def __call__(self, request: EngineRequest) -> Iterator[Step]:
+        rng = random.Random(f"{self._seed} {request.prompt_token_ids}")
+        for _ in range(rng.randint(self._min, self._max)):
+            piece = rng.choice(self.PIECES)
+            if not piece.isascii() and rng.random() < 0.5:
+                yield ""  # as a byte-level tokenizer: the first half of a code point has no text yet
+            yield piece
+
+
+class ScriptedTokenizer:
+    """As much of a `transformers` tokenizer as the server needs: UTF-8 bytes, and a few tokens of more than a byte."""
+
+    SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    ADDED = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+    eos_token = "<|im_end|>"
+
+    def __init__(self) -> None:
+        self._tokens: list[bytes] = [bytes([value]) for value in range(256)]
+        self._ids: dict[str, int] = {chr(value): value for value in range(128)}
+        self._split = re.compile("(" + "|".join(map(re.escape, self.SPECIAL + self.ADDED)) + ")")
+        self.all_special_ids = [self.token_id(token) for token in self.SPECIAL]
+        for token in self.ADDED:
+            self.token_id(token)
+        self.eos_token_id = self._ids[self.eos_token]
+
+    def token_id(self, text: str) -> int:
+        """The id of the token with this text; a new one at its first use."""
+        if text not in self._ids:
+            self._ids[text] = len(self._tokens)
+            self._tokens.append(text.encode())
+        return self._ids[text]
+
+    def get_vocab(self) -> dict[str, int]:
+        """Text to id, of all tokens so far."""
+        return dict(self._ids)
+
+    def encode(self, text: str, **_: Any) -> list[int]:
+        """One id per byte; special and added tokens are one id each."""
+        ids: list[int] = []
+        for index, piece in enumerate(self._split.split(text)):
+            ids += [self._ids[piece]] if index % 2 else piece.encode()
+        return ids
+
+    def decode(self, token_ids: Sequence[int] | int, skip_special_tokens: bool = False, **_: Any) -> str:
+        """The inverse of `encode`, also for what the engine generated."""
+        ids = [token_ids] if isinstance(token_ids, int) else token_ids
+        skipped = self.all_special_ids if skip_special_tokens else ()
+        return b"".join(self._tokens[token_id] for token_id in ids if token_id not in skipped).decode(errors="replace")
+
+    def apply_chat_template(
+        self,
+        messages: Iterable[dict[str, Any]],
+        tools: Sequence[dict[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+        tokenize: bool = False,
+        **_: Any,
+    ) -> str | list[int]:
+        """ChatML. Tools and everything that is not text content appear as JSON."""
+        turns = [{"role": "tools", "content": json.dumps(tools)}] if tools else []
+        for message in messages:
+            content = message.get("content")
+            rest = {key: value for key, value in message.items() if key not in ("role", "content")}
+            text = content if isinstance(content, str) else "" if content is None else json.dumps(content)
+            turns.append({"role": message["role"], "content": text + (json.dumps(rest, default=str) if rest else "")})
+        text = "".join(f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in turns)
+        if add_generation_prompt:
+            text += "<|im_start|>assistant\n"
+        return self.encode(text) if tokenize else text
+
+
+class ScriptedEngine:
+    """`Engine` that plays scripts. What it shares with vLLM: first come first served slots, LENGTH at `max_tokens` or
+    the end of the context, an end-of-sequence token that counts, stop strings that don't leak, a final `ABORT` chunk
+    at the beginning of `abort`, and that a sink which raises loses its generation and harms no other.
+    """
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        tick_seconds: float | None = None,
+        max_num_seqs: int = 4,
+        max_num_waiting: int | None = None,
+        max_model_len: int = 4096,
+        abort_ticks: int = 0,
+        name: str = "scripted",
+    ) -> None:
+        """`tick_seconds` None: ticks come from `step`. 0: one in each iteration of the event loop.
+        `max_num_waiting`: further requests are refused as overload.
+        `abort_ticks`: how long an aborted request keeps its slot; `abort` returns only then.
+        """
+        self._script = script or RandomScript()
+        self._tick_seconds = tick_seconds
+        self._max_num_seqs = max_num_seqs
+        self._max_num_waiting = max_num_waiting
+        self._abort_ticks = abort_ticks
+        self._tokenizer = ScriptedTokenizer()
+        self._model = ModelInfo(
+            name=name,
+            path=name,
+            max_model_len=max_model_len,
+            defaults=Sampling(max_tokens=max_model_len, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0),
+        )
+        self._held: dict[str, _Generation] = {}  # running, waiting and still being aborted
+        self._running: list[_Generation] = []
+        self._waiting: deque[_Generation] = deque()
+        self._tick: asyncio.Handle | None = None
+        self._dead: asyncio.Future[EngineDead] | None = None
+        self._serving = False
+        self.num_ticks = 0
+
+    @property
+    def model(self) -> ModelInfo:
+        """See `Engine.model`."""
+        return self._model
+
+    @property
+    def tokenizer(self) -> ScriptedTokenizer:
+        """See `Engine.tokenizer`."""
+        return self._tokenizer
+
+    async def start(self) -> None:
+        """See `Engine.start`."""
+        self._dead = asyncio.get_running_loop().create_future()
+        self._serving = True
+
+    async def submit(self, request: EngineRequest, sink: Sink) -> None:
+        """See `Engine.submit`."""
+        if not self._serving:
+            raise EngineDead("the engine is not running")
+        if request.request_id in self._held:
+            raise EngineRefused(f"request id {request.request_id!r} is in use")
+        num_prompt = len(request.prompt_token_ids)
+        if not 0 < num_prompt < self._model.max_model_len:
+            raise EngineRefused(f"prompt of {num_prompt} tokens, the context has {self._model.max_model_len}")
+        if self._max_num_waiting is not None and len(self._waiting) >= self._max_num_waiting:
+            raise EngineOverloaded("the engine's queue is full")
+        generation = _Generation(request, sink, self._script(request), self._model.max_model_len - num_prompt)
+        self._held[request.request_id] = generation
+        self._waiting.append(generation)
+        self._schedule()
+
+    async def abort(self, request_id: str) -> None:
+        """See `Engine.abort`."""
+        generation = self._held.get(request_id)
+        if generation is None:
+            return
+        self._begin_abort(generation)
+        if generation.let_go is not None:
+            await asyncio.shield(generation.let_go)
+
+    def stats(self) -> EngineStats:
+        """See `Engine.stats`; exact."""
+        tokens = sum(len(held.request.prompt_token_ids) + held.num_tokens for held in self._running)
+        usage = tokens / (self._max_num_seqs * self._model.max_model_len)
+        return EngineStats(len(self._running), len(self._waiting), usage)
+
+    async def wait_dead(self) -> EngineDead:
+        """See `Engine.wait_dead`."""
+        assert self._dead is not None, "start() was not called"
+        return await asyncio.shield(self._dead)
+
+    async def shutdown(self) -> None:
+        """See `Engine.shutdown`."""
+        self._end(EngineDead("the engine was shut down"))
+
+    def kill(self, message: str = "killed") -> None:
+        """Die, as if the process of a real engine had."""
+        if self._serving:
+            dead = EngineDead(message)
+            self._end(dead)
+            assert self._dead is not None
+            self._dead.set_result(dead)
+
+    def step(self, ticks: int = 1) -> None:
+        """Make this many ticks now."""
+        for _ in range(ticks):
+            self._run_tick()
+
+    def run_until_idle(self, max_ticks: int = 1_000_000) -> None:
+        """Tick until nothing runs or waits; raises RuntimeError if that takes more than `max_ticks`."""
+        for _ in range(max_ticks):
+            if not self._held:
+                return
+            self._run_tick()
+        raise RuntimeError(f"not idle after {max_ticks} ticks")
+
+    def _run_tick(self) -> None:
+        self.num_ticks += 1
+        while self._waiting and len(self._running) < self._max_num_seqs:
+            self._running.append(self._waiting.popleft())
+        for generation in tuple(self._running):
+            if not self._serving:  # the script of one before it let the engine die
+                return
+            if generation.let_go is None:
+                self._advance(generation)
+            elif (ticks := generation.ticks_to_go) <= 1:
+                self._release(generation)
+            else:
+                generation.ticks_to_go = ticks - 1
+
+    def _advance(self, generation: _Generation) -> None:
+        step = generation.next_step()
+        match step:
+            case None:
+                return
+            case Fail(message):
+                self._release(generation)
+                self._call(generation, generation.sink.on_error, EngineError(message))
+                return
+            case Die(message):
+                self.kill(message)
+                return
+            case Finish(reason, stop_reason):
+                chunk = generation.last_chunk(reason, stop_reason)
+            case "" if generation.ended:  # the script came to its end
+                chunk = generation.chunk("", self._tokenizer.eos_token_id, FinishReason.STOP)
+            case str():
+                chunk = generation.chunk(step, self._tokenizer.token_id(step))
+        if chunk.finish is not None:
+            self._release(generation)
+        self._call(generation, generation.sink.on_chunk, chunk)
+
+    def _call(self, generation: _Generation, method: Any, argument: Any) -> None:
+        try:
+            method(argument)
+        except Exception:
+            log.exception("sink failed, request aborted request_id=%s", generation.request.request_id)
+            if generation.request.request_id in self._held:
+                self._begin_abort(generation, silent=True)
+
+    def _begin_abort(self, generation: _Generation, silent: bool = False) -> None:
+        if generation.let_go is not None:
+            return
+        generation.let_go = asyncio.get_running_loop().create_future()
+        generation.ticks_to_go = self._abort_ticks
+        if generation in self._waiting:
+            self._waiting.remove(generation)
+            self._release(generation)
+        elif not self._abort_ticks:
+            self._release(generation)
+        if not silent:
+            self._call(generation, generation.sink.on_chunk, generation.last_chunk(FinishReason.ABORT, None))
+
+    def _release(self, generation: _Generation) -> None:
+        self._held.pop(generation.request.request_id, None)
+        if generation in self._running:
+            self._running.remove(generation)
+        if generation.let_go is not None and not generation.let_go.done():
+            generation.let_go.set_result(None)
+
+    def _end(self, error: EngineDead) -> None:
+        self._serving = False
+        held = list(self._held.values())
+        self._waiting.clear()
+        for generation in held:
+            expects = generation.let_go is None
+            self._release(generation)
+            if expects:
+                self._call(generation, generation.sink.on_error, error)
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+    def _schedule(self) -> None:
+        """Ask the event loop for the next tick, if it gives them and there is work."""
+        if self._tick_seconds is not None and self._tick is None and self._held:
+            loop = asyncio.get_running_loop()
+            if self._tick_seconds:
+                self._tick = loop.call_later(self._tick_seconds, self._on_tick)
+            else:
+                self._tick = loop.call_soon(self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._tick = None
+        self._run_tick()
+        self._schedule()
+
+
+class _Generation:
+    """One request and where it is in its script."""
+
+    def __init__(self, request: EngineRequest, sink: Sink, script: Iterable[Step], room: int) -> None:
+        self.request = request
+        self.sink = sink
+        self._script = iter(script)
+        self._limit = min(request.sampling.max_tokens, room)
+        self._held_back = ""  # may be the beginning of a stop string
+        self.num_tokens = 0
+        self.pause = 0
+        self.ended = False
+        self.let_go: asyncio.Future[None] | None = None  # set while it is being aborted
+        self.ticks_to_go = 0
+
+    def next_step(self) -> Step | None:
+        """What to do in this tick; None: nothing. A pause of n ticks is n ticks without a step."""
+        if self.pause:
+            self.pause -= 1
+            return None
+        for step in self._script:
+            if not isinstance(step, Pause):
+                return step
+            if step.ticks > 0:
+                self.pause = step.ticks - 1
+                return None
+        self.ended = True
+        return ""
+
+    def chunk(self, text: str, token_id: int, finish: FinishReason | None = None) -> TokenChunk:
+        """The chunk of one token; decides whether it is the last one."""
+        self.num_tokens += 1
+        stop_reason: str | None = None
+        if self.request.sampling.stop:
+            text, stop_reason = self._filter_stop(text)
+        if stop_reason is not None:
+            finish = FinishReason.STOP
+        elif finish is None and self.num_tokens >= self._limit:
+            finish = FinishReason.LENGTH
+        if finish is not None and stop_reason is None:
+            text, self._held_back = text + self._held_back, ""
+        num_logprobs = self.request.sampling.num_logprobs
+        return TokenChunk(
+            text=text,
+            token_ids=(token_id,),
+            finish=finish,
+            stop_reason=stop_reason,
+            logprobs=None if num_logprobs is None else [_logprobs(token_id, text, num_logprobs)],
+        )
+
+    def last_chunk(self, finish: FinishReason, stop_reason: str | int | None) -> TokenChunk:
+        """A final chunk without a token."""
+        text, self._held_back = self._held_back, ""
+        return TokenChunk(text=text, token_ids=(), finish=finish, stop_reason=stop_reason)
+
+    def _filter_stop(self, text: str) -> tuple[str, str | None]:
+        text = self._held_back + text
+        found = [(index, stop) for stop in self.request.sampling.stop if (index := text.find(stop)) >= 0]
+        if found:
+            index, stop = min(found)
+            self._held_back = ""
+            return text[:index], stop
+        keep = len(text) - max(map(len, self.request.sampling.stop)) + 1
+        self._held_back = text[max(keep, 0) :]
+        return text[: max(keep, 0)], None
+
+
+def _logprobs(token_id: int, text: str, num: int) -> list[TokenLogprob]:
+    """Plausible and constant: the sampled token is the likeliest, letters follow."""
+    others = [TokenLogprob(97 + rank, chr(97 + rank), -2.0 - rank) for rank in range(max(num - 1, 0))]
+    return [TokenLogprob(token_id, text, -0.5), *others]

@@ -1,0 +1,451 @@
+"""The real vLLM, on the embedded starter model: that `VllmEngine` keeps the promises of `Engine`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from realtime.engine.base import (
+    EngineDead,
+    EngineError,
+    EngineOverloaded,
+    EngineRefused,
+    EngineRequest,
+    EngineStats,
+    FinishReason,
+    Sampling,
+    TokenChunk,
+)
+from realtime.engine.options import STARTER_MODEL, VllmOptions
+from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
+from realtime.engine.vllm import VllmEngine
+
+from .recorder import Recorder
+
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.filterwarnings("ignore"),  # importing vLLM and torch warns of their own affairs
+]
+
+NUM_SEQS = 8
+EMPTY = EngineStats(0, 0, 0.0)
+QUESTIONS = (
+    "count to 10",
+    "add 3 and 4",
+    "hello",
+    "what is the capital of France?",
+    "say the alphabet",
+    "who are you?",
+)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def engine() -> AsyncIterator[VllmEngine]:
+    pytest.importorskip("vllm", reason="vLLM is not installed: `make install`")
+    engine = VllmEngine(VllmOptions(max_num_seqs=NUM_SEQS, served_name="starter"))
+    await engine.start()
+    yield engine
+    await engine.shutdown()
+
+
+class Client:
+    """Makes requests with ids of their own."""
+
+    count = 0
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+
+    def prompt(self, question: str) -> tuple[int, ...]:
+        tokenizer = self.engine.tokenizer
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False
+        )
+        return tuple(tokenizer.encode(text))
+
+    async def submit(
+        self, question: str = "hello", sink: Recorder | None = None, max_tokens: int = 100, **sampling: Any
+    ) -> tuple[str, Recorder]:
+        Client.count += 1
+        sink = sink or Recorder()
+        request = EngineRequest(
+            request_id=f"r{Client.count}",
+            prompt_token_ids=self.prompt(question),
+            sampling=Sampling(max_tokens=max_tokens, **sampling),
+        )
+        await self.engine.submit(request, sink)
+        return request.request_id, sink
+
+    async def run(self, question: str, **sampling: Any) -> Recorder:
+        _, sink = await self.submit(question, **sampling)
+        await asyncio.wait_for(sink.ended.wait(), 30)
+        return sink
+
+    async def endless(self) -> tuple[str, Recorder]:
+        """A generation that is certainly still running in the next seconds."""
+        room = self.engine.model.max_model_len - len(self.prompt("hello"))
+        return await self.submit(max_tokens=room, ignore_eos=True)
+
+
+@pytest.fixture
+def client(engine: VllmEngine) -> Client:
+    assert engine.stats() == EMPTY, "the test before has left something"
+    return Client(engine)
+
+
+def core_pid(engine: VllmEngine) -> int:
+    assert engine._llm is not None
+    pid: int = engine._llm.engine_core.resources.engine_manager.processes[0].pid
+    return pid
+
+
+def model_file(name: str) -> Any:
+    return json.loads(Path(STARTER_MODEL, name).read_text())
+
+
+def left_behind(engine: VllmEngine) -> bool:
+    """Whether the folder of the sockets is still there."""
+    assert engine._socket_dir is not None
+    return os.path.exists(engine._socket_dir)
+
+
+@contextmanager
+def frozen(engine: VllmEngine) -> Iterator[None]:
+    """EngineCore stands still."""
+    os.kill(core_pid(engine), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(core_pid(engine), signal.SIGCONT)
+
+
+async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None:
+    """If this fails after an upgrade of vLLM, read realtime/engine/vllm.py at each `# internal:`."""
+    from vllm.model_executor.models import registry
+    from vllm.v1.engine import async_llm, core, output_processor, utils
+
+    def source(thing: Any) -> str:
+        return inspect.getsource(thing)
+
+    collector = output_processor.RequestOutputCollector
+    assert not hasattr(collector, "__slots__"), "`put` of a collector can't be replaced any more"
+    assert "self.output" in source(collector.put), "a collector keeps what was put in something else than `output`"
+    process = source(output_processor.OutputProcessor.process_outputs)
+    assert "req_state.queue.put(request_output)" in process, "outputs reach the collector by another way than `put`"
+    assert "queue.put(e)" in source(output_processor.OutputProcessor.propagate_error)
+    handler = source(async_llm.AsyncLLM._run_output_handler)
+    assert "log_stats = self.log_stats" in handler, "the handler reads `log_stats` elsewhere"
+    assert "[self.logger_manager]" in handler, "the handler reads `logger_manager` elsewhere"
+    assert "output_processor.update_scheduler_stats(outputs.scheduler_stats)" in handler
+    assert "self.output_handler = asyncio.create_task" in handler, "a death is noticed by the end of this task"
+    assert "get_mp_context()" in source(utils.CoreEngineProcManager.__init__), "EngineCore starts in another way"
+    assert "_run_in_subprocess(" in source(registry._LazyRegisteredModel.inspect_model_cls)
+    requests = source(core.EngineCoreProc._handle_client_request)
+    assert "self.abort_requests(request)" in requests, "aborts and utility calls no longer share one ordered queue"
+    assert "self._invoke_utility_method" in requests
+    assert "is_scheduler_paused_async" in source(async_llm.AsyncLLM.is_paused), "the abort barrier is no round trip"
+
+
+async def test_importing_our_module_imports_no_vllm() -> None:
+    code = "import sys, realtime.engine.vllm; sys.exit(bool(sys.modules.keys() & {'vllm', 'torch'}))"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await process.wait() == 0
+
+
+async def test_model_info(engine: VllmEngine) -> None:
+    config, generation = model_file("config.json"), model_file("generation_config.json")
+    assert (engine.model.name, engine.model.path) == ("starter", STARTER_MODEL)
+    assert engine.model.max_model_len == config["max_position_embeddings"]
+    assert engine.model.defaults.temperature == generation.get("temperature", 1.0)
+    assert engine.model.defaults.top_p == generation.get("top_p", 1.0)
+    assert engine.model.defaults.repetition_penalty == 1.0
+
+
+async def test_streams_the_greedy_decoding_of_the_model(client: Client) -> None:
+    """Against transformers: each token is the likeliest one, but for the noise of bfloat16; the text is the tokens'."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    sink = await client.run("count to 10", temperature=0.0, max_tokens=1000)
+    assert sink.finish is FinishReason.STOP, sink.text
+    assert len(sink.chunks) > 10
+    assert sink.text == client.engine.tokenizer.decode(sink.token_ids, skip_special_tokens=True)
+    assert "<|im_end|>" not in sink.text
+    prompt = client.prompt("count to 10")
+    model = AutoModelForCausalLM.from_pretrained(STARTER_MODEL, dtype=torch.float32)
+    with torch.no_grad():
+        logits = model(torch.tensor([[*prompt, *sink.token_ids]])).logits[0, len(prompt) - 1 : -1]
+    chosen = logits.gather(1, torch.tensor(sink.token_ids)[:, None])[:, 0]
+    assert (logits.max(1).values - chosen).max() < 0.25
+
+
+async def test_special_tokens_on_demand(client: Client) -> None:
+    sink = await client.run("hello", temperature=0.0, skip_special_tokens=False)
+    assert sink.text in client.engine.tokenizer.decode(sink.token_ids)
+    assert sink.chunks[-1].token_ids[-1] == client.engine.tokenizer.eos_token_id
+
+
+async def test_many_at_once_give_the_same_texts_as_one_by_one(client: Client) -> None:
+    alone = {question: (await client.run(question, temperature=0.0)).text for question in QUESTIONS}
+    sinks = [(question, (await client.submit(question, temperature=0.0))[1]) for question in QUESTIONS * 11]
+    assert len(sinks) >= 64
+    for question, sink in sinks:
+        await asyncio.wait_for(sink.ended.wait(), 30)
+        assert sink.text == alone[question]
+
+
+async def test_sampling_options_reach_the_engine(client: Client) -> None:
+    options = {"temperature": 2.0, "top_p": 1.0, "top_k": 0, "ignore_eos": True, "max_tokens": 30}
+    one, same, other = [await client.run("hello", seed=seed, **options) for seed in (1, 1, 2)]
+    assert one.token_ids == same.token_ids != other.token_ids
+    assert (len(one.token_ids), one.finish) == (30, FinishReason.LENGTH)
+    greedy = await client.run("hello", temperature=0.0, max_tokens=5)
+    first_k = await client.run("hello", temperature=2.0, top_k=1, max_tokens=5)
+    assert greedy.token_ids == first_k.token_ids
+
+
+async def test_length_at_the_end_of_the_context(client: Client) -> None:
+    prompt = client.prompt("hello")
+    request = EngineRequest(
+        request_id="context",
+        prompt_token_ids=prompt * ((client.engine.model.max_model_len - 5) // len(prompt)),
+        sampling=Sampling(max_tokens=10_000, ignore_eos=True),
+    )
+    sink = Recorder()
+    await client.engine.submit(request, sink)
+    await asyncio.wait_for(sink.ended.wait(), 30)
+    assert sink.finish is FinishReason.LENGTH
+    assert len(request.prompt_token_ids) + len(sink.token_ids) == client.engine.model.max_model_len
+
+
+async def test_stop_string_never_leaks(client: Client) -> None:
+    whole = (await client.run("count to 10", temperature=0.0)).text
+    stop = whole[len(whole) // 2 :][:5]
+    sink = await client.run("count to 10", temperature=0.0, stop=(stop, "no such text at all"))
+    assert sink.text == whole[: whole.index(stop)]
+    assert (sink.finish, sink.chunks[-1].stop_reason) == (FinishReason.STOP, stop)
+
+
+async def test_logprobs(client: Client) -> None:
+    sink = await client.run("hello", temperature=0.0, num_logprobs=3, max_tokens=4)
+    positions = [position for chunk in sink.chunks for position in chunk.logprobs or ()]
+    assert [position[0].token_id for position in positions] == sink.token_ids
+    for position in positions:
+        assert len(position) == 3  # greedy: the sampled token is the first of the top ones
+        assert sorted((entry.logprob for entry in position), reverse=True) == [entry.logprob for entry in position]
+
+
+async def test_refusals(client: Client) -> None:
+    engine = client.engine
+    too_long = (5,) * (engine.model.max_model_len + 1)
+    for prompt, sampling in (
+        (too_long, Sampling(max_tokens=1)),
+        ((), Sampling(max_tokens=1)),
+        ((10**6,), Sampling(max_tokens=1)),
+        ((5,), Sampling(max_tokens=0)),
+        ((5,), Sampling(max_tokens=1, temperature=-1.0)),
+        ((5,), Sampling(max_tokens=1, num_logprobs=10**6)),
+    ):
+        with pytest.raises(EngineRefused):
+            await engine.submit(EngineRequest(request_id="bad", prompt_token_ids=prompt, sampling=sampling), Recorder())
+    request_id, sink = await client.endless()
+    with pytest.raises(EngineRefused, match="in use"):
+        await engine.submit(
+            EngineRequest(request_id=request_id, prompt_token_ids=(5,), sampling=Sampling(max_tokens=1)), Recorder()
+        )
+    await engine.abort(request_id)
+    assert sink.finish is FinishReason.ABORT
+
+
+async def test_overload(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client.engine._llm.scheduler_config, "max_num_queued_reqs", 1)
+    request_id, _ = await client.endless()
+    with pytest.raises(EngineOverloaded):
+        await client.submit()
+    await client.engine.abort(request_id)
+
+
+async def test_prefix_cache_hits_are_reported_and_salted(client: Client) -> None:
+    prompt = client.prompt("tell me a story about a fox " * 20)
+
+    async def num_cached(salt: str) -> int:
+        Client.count += 1
+        request = EngineRequest(
+            request_id=f"r{Client.count}",
+            prompt_token_ids=prompt,
+            sampling=Sampling(max_tokens=1),
+            cache_salt=salt,
+        )
+        sink = Recorder()
+        await client.engine.submit(request, sink)
+        await asyncio.wait_for(sink.ended.wait(), 30)
+        return sink.chunks[0].num_cached_tokens
+
+    assert await num_cached("a") == 0
+    assert await num_cached("a") >= 128  # a block
+    assert await num_cached("b") == 0
+
+
+async def test_abort_waits_for_engine_core(client: Client) -> None:
+    """The proof that the barrier is one: while EngineCore stands still, no abort returns."""
+    runs = [await client.endless() for _ in range(3)]
+    for _, sink in runs:
+        await asyncio.wait_for(sink.first.wait(), 30)
+    with frozen(client.engine):
+        aborts = [asyncio.create_task(client.engine.abort(request_id)) for request_id, _ in runs]
+        await asyncio.wait(aborts, timeout=0.3)  # a time in which nothing must happen
+        assert not any(task.done() for task in aborts)
+        assert all(sink.finish is FinishReason.ABORT for _, sink in runs)
+        assert client.engine.stats().num_running == 3
+        again = asyncio.create_task(client.engine.abort(runs[0][0]))
+    await asyncio.wait_for(asyncio.gather(*aborts, again), 30)
+    assert client.engine.stats() == EMPTY
+
+
+async def test_abort_frees_the_slot(client: Client) -> None:
+    running = [await client.endless() for _ in range(NUM_SEQS)]
+    _, waiting = await client.submit(max_tokens=3)
+    for _, sink in running:
+        await asyncio.wait_for(sink.first.wait(), 30)
+    while client.engine.stats().num_waiting != 1:  # noqa: ASYNC110 - the scheduler reports with its next step
+        await asyncio.sleep(0.01)
+    assert client.engine.stats().num_running == NUM_SEQS
+    assert client.engine.stats().kv_cache_usage > 0
+    assert not waiting.chunks
+    await client.engine.abort(running[0][0])
+    await asyncio.wait_for(waiting.ended.wait(), 30)
+    assert not running[1][1].ended.is_set(), "no other slot became free"
+    await asyncio.gather(*(client.engine.abort(request_id) for request_id, _ in running))
+    assert client.engine.stats() == EMPTY
+
+
+async def test_abort_of_unknown_and_finished_requests(client: Client) -> None:
+    await client.engine.abort("nobody")
+    request_id, sink = await client.submit(max_tokens=1)
+    await asyncio.wait_for(sink.ended.wait(), 30)
+    await client.engine.abort(request_id)
+    assert sink.finish is FinishReason.LENGTH
+
+
+async def test_200_aborts_at_random_moments_leave_nothing(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(11)
+    sinks: list[Recorder] = []
+
+    async def one() -> None:
+        await asyncio.sleep(rng.random())  # spreads the requests; nothing depends on it
+        request_id, sink = await client.submit(max_tokens=rng.randint(1, 60), ignore_eos=True)
+        sinks.append(sink)
+        for _ in range(rng.choice((0, 0, 1, 5, 20, 50))):
+            if not sink.ended.is_set():
+                await asyncio.sleep(0.002)  # a random moment
+        await client.engine.abort(request_id)
+        assert sink.ended.is_set()
+
+    await asyncio.gather(*(one() for _ in range(200)))
+    assert client.engine.stats() == EMPTY
+    assert all(sink.error is None for sink in sinks)
+    assert len({sink.finish for sink in sinks}) == 2, "some finished, some were aborted"
+    reports: list[Any] = []
+    monkeypatch.setattr(client.engine._llm.output_processor, "update_scheduler_stats", reports.append)
+    await client.run("hello", max_tokens=3)
+    counts = [(report.num_running_reqs, report.num_waiting_reqs) for report in reports if report is not None]
+    assert max(counts) <= (1, 0), "EngineCore itself holds nothing else"
+
+
+async def test_a_sink_that_raises_harms_no_other(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Recorder):
+        def on_chunk(self, chunk: TokenChunk) -> None:
+            super().on_chunk(chunk)
+            raise ZeroDivisionError
+
+    expected = (await client.run("count to 10", temperature=0.0)).text
+    _, broken = await client.submit("count to 10", Broken(), temperature=0.0)
+    sound = await client.run("count to 10", temperature=0.0)
+    assert sound.text == expected
+    assert len(broken.chunks) == 1
+    assert "sink failed" in caplog.text
+    assert client.engine.stats() == EMPTY
+
+
+async def test_cancelled_submit_leaves_nothing(client: Client) -> None:
+    sink = Recorder()
+    task = asyncio.create_task(client.submit(sink=sink, max_tokens=200, ignore_eos=True))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    for request_id in list(client.engine._routes):
+        await client.engine.abort(request_id)
+    assert client.engine.stats() == EMPTY
+
+
+async def test_killed_engine_core_is_noticed_and_replaced() -> None:
+    made: list[VllmEngine] = []
+
+    def factory() -> VllmEngine:
+        made.append(VllmEngine(VllmOptions(max_num_seqs=4)))
+        return made[-1]
+
+    supervised = SupervisedEngine(factory, Backoff(first_seconds=0.0))
+    changed = asyncio.Event()
+    supervised.on_status.append(lambda status: changed.set())
+    await supervised.start()
+    try:
+        client = Client(supervised)
+        before = (await client.run("count to 10", temperature=0.0)).text
+        runs = [await client.endless() for _ in range(6)]
+        await asyncio.wait_for(runs[0][1].first.wait(), 30)
+        os.kill(core_pid(made[0]), signal.SIGSTOP)
+        abort = asyncio.create_task(supervised.abort(runs[0][0]))  # its answer will never come
+        await asyncio.wait([abort], timeout=0.1)
+        os.kill(core_pid(made[0]), signal.SIGKILL)
+        dead = await asyncio.wait_for(made[0].wait_dead(), 10)
+        assert isinstance(dead, EngineDead)
+        await asyncio.wait_for(abort, 10)
+        assert all(isinstance(sink.error, EngineDead) for _, sink in runs[1:])
+        assert runs[0][1].finish is FinishReason.ABORT
+        with pytest.raises(EngineDead):
+            await client.submit()
+        while supervised.status.state is not EngineState.READY or len(made) < 2:
+            changed.clear()
+            await asyncio.wait_for(changed.wait(), 60)
+        assert (await client.run("count to 10", temperature=0.0)).text == before
+    finally:
+        await supervised.shutdown()
+    assert not any(map(left_behind, made))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (VllmOptions(extra={"max_num_seq": 3}), "max_num_seqs|max_num_batched"),
+        (VllmOptions(extra={"max_model_len": 3}), "don't put it in `extra`"),
+        (VllmOptions(model="/nowhere/at/all"), "did not start"),
+        (VllmOptions(extra={"block_size": 7}), "did not start"),
+    ],
+)
+async def test_what_can_not_start_says_why(options: VllmOptions, message: str) -> None:
+    environment = dict(os.environ)
+    engine = VllmEngine(options)
+    with pytest.raises(EngineError, match=message):
+        await engine.start()
+    with pytest.raises(EngineDead):
+        await engine.submit(
+            EngineRequest(request_id="a", prompt_token_ids=(5,), sampling=Sampling(max_tokens=1)), Recorder()
+        )
+    gc.collect()  # what vLLM leaves behind then warns here, where it is ignored
+    assert dict(os.environ) == environment
+    assert not left_behind(engine)
