@@ -26,18 +26,37 @@ NATIVE = "realtime.v1"
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn's server without signal handlers, which belong to the test runner."""
+    """uvicorn's server without signal handlers, which belong to the test runner, and without its naps of 0.1 s."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stopped = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.stopped.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, but a connection that does not end is a failure here."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        async with asyncio.timeout(15):
+            while self.server_state.connections or self.server_state.tasks:
+                await asyncio.sleep(0.001)  # uvicorn has no event for it
+
 
 class Running:
     """A server that listens. `engine` is the scripted engine that serves now."""
 
-    def __init__(self, gateway: Gateway, engines: list[ScriptedEngine], port: int) -> None:
+    def __init__(self, gateway: Gateway, engines: list[ScriptedEngine], server: uvicorn.Server, port: int) -> None:
         self.gateway = gateway
+        self._server = server
         self.port = port
         self._engines = engines
 
@@ -45,6 +64,11 @@ class Running:
     def engine(self) -> ScriptedEngine:
         """The engine of now; a restart makes a new one."""
         return self._engines[-1]
+
+    @property
+    def open_connections(self) -> int:
+        """TCP connections that uvicorn holds, whatever they are."""
+        return len(self._server.server_state.connections)
 
     @property
     def url(self) -> str:
@@ -68,7 +92,8 @@ async def dial(url: str, *, native: bool = False, key: str | None = None, **opti
     """A raw socket to a server anywhere, greeted if it is native."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     protocols: Any = [NATIVE] if native else None
-    options = {"max_size": None, "compression": None, "proxy": None, **options}
+    # max_queue: else the library stops reading when 16 events wait, and then close() waits in vain
+    options = {"max_size": None, "max_queue": None, "compression": None, "proxy": None, **options}
     async with connect(url, additional_headers=headers, subprotocols=protocols, **options) as connection:
         client = Client(connection)
         if native:
@@ -87,14 +112,14 @@ class Client:
         """One client event."""
         await self.connection.send(json.dumps({"type": type, **members}))
 
-    async def receive_raw(self, timeout: float = 20) -> str:
+    async def receive_raw(self, timeout: float = 10) -> str:
         """The next message as it came."""
         async with asyncio.timeout(timeout):
             message = await self.connection.recv()
         assert isinstance(message, str), "the server must send text messages only"
         return message
 
-    async def receive(self, timeout: float = 20) -> dict[str, Any]:
+    async def receive(self, timeout: float = 10) -> dict[str, Any]:
         """The next message, decoded."""
         event: dict[str, Any] = json.loads(await self.receive_raw(timeout))
         return event
@@ -139,10 +164,10 @@ async def running(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
-            yield Running(gateway, engines, listening.getsockname()[1])
+            yield Running(gateway, engines, server, listening.getsockname()[1])
         finally:
             await gateway.service.shutdown()
-            server.should_exit = True
+            server.stopped.set()
             await serving
             await gateway.engine.shutdown()
 

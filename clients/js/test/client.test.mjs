@@ -1,0 +1,255 @@
+// The shell, against a server that speaks this wire and cuts at every message.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+
+import { WebSocket, WebSocketServer } from "ws";
+
+import * as realtime from "../realtime-client.mjs";
+import { recorded } from "./recording.mjs";
+
+const ALL = Array.from({ length: 11 }, (_, number) => number);
+const QUICK = { initialDelaySeconds: 0 };
+
+/** `cuts`: after how many messages each connection in turn is killed. `holdAt`: stop there until cancelled. */
+class FakeServer {
+  frames = [];
+  protocols = [];
+  logs = new Map();
+  #byRequest = new Map();
+
+  constructor({ cuts = [], closeCode = null, holdAt = 11, padding = "" } = {}) {
+    Object.assign(this, { cuts: [...cuts], closeCode, holdAt, padding });
+  }
+
+  async listen(t) {
+    const handleProtocols = (protocols) => {
+      this.protocols.push([...protocols]);
+      return "realtime.v1";
+    };
+    this.server = new WebSocketServer({ host: "127.0.0.1", port: 0, handleProtocols });
+    this.server.on("connection", (socket) => this.#serve(socket));
+    await once(this.server, "listening");
+    t.after(() => this.stop());
+    return `ws://127.0.0.1:${this.server.address().port}/v1/responses`;
+  }
+
+  stop() {
+    for (const socket of this.server.clients) socket.terminate();
+    this.server.close();
+  }
+
+  #serve(socket) {
+    let left = this.cuts.shift() ?? Infinity;
+    const following = new Map();
+    const send = (text) => {
+      if (left-- > 0) return socket.send(text);
+      following.clear();
+      if (this.closeCode) socket.close(this.closeCode);
+      else socket.terminate();
+    };
+    const pump = (id) => {
+      const log = this.logs.get(id);
+      while (following.has(id) && following.get(id) < log.length) {
+        const at = following.get(id);
+        following.set(id, at + 1);
+        send(log[at]);
+      }
+    };
+    send(JSON.stringify({ type: "session.created", sequence_number: 0, done: true }));
+    socket.on("message", (data) => {
+      const frame = JSON.parse(data);
+      this.frames.push(frame);
+      const id = frame.response_id;
+      if (frame.type === "response.create") {
+        const created = this.#log(frame);
+        following.set(created, 0);
+        pump(created);
+      } else if (frame.type === "response.resume" && this.logs.has(id)) {
+        send(JSON.stringify({ type: "response.resumed", resumed: { response_id: id, epoch: "e1" } }));
+        following.set(id, frame.starting_after + 1);
+        pump(id);
+      } else if (frame.type === "response.cancel") {
+        this.#cancel(id);
+        pump(id);
+      } else if (frame.type === "response.detach" && following.delete(id)) {
+        // it goes on
+      } else {
+        const error = { code: "response_not_found", message: "no", retry: false };
+        send(JSON.stringify({ type: "error", status: 404, event_id: frame.event_id, error }));
+      }
+    });
+  }
+
+  #log(frame) {
+    const key = frame.request_id;
+    if (!this.#byRequest.has(key)) {
+      const id = `r${this.#byRequest.size}`;
+      this.#byRequest.set(key, id);
+      const event = (number) => JSON.parse(recorded(number, id, frame.stream_id));
+      const padded = (number) => JSON.stringify({ ...event(number), padding: this.padding });
+      this.logs.set(id, ALL.slice(0, this.holdAt).map(padded));
+    }
+    return this.#byRequest.get(key);
+  }
+
+  #cancel(id) {
+    const log = this.logs.get(id);
+    const response = { id, status: "cancelled", output: [], cancel: { tokens_generated: log.length } };
+    const numbered = { response_id: id, sequence_number: log.length, done: true };
+    log.push(JSON.stringify({ type: "response.incomplete", response, ...numbered }));
+  }
+
+  get types() {
+    return this.frames.map(({ type }) => type);
+  }
+}
+
+async function start(t, options = {}, policy = {}) {
+  const server = new FakeServer(options);
+  const url = await server.listen(t);
+  const rt = await realtime.connect(url, { WebSocket, policy: { ...QUICK, ...policy } });
+  t.after(() => rt.close());
+  return { server, rt, url };
+}
+
+async function numbers(response) {
+  const out = [];
+  for await (const event of response) out.push(event.sequence_number);
+  return out;
+}
+
+for (const closeCode of [null, 1001, 1012]) {
+  test(`a cut at any message does not show (close code ${closeCode})`, async (t) => {
+    for (let cut = 1; cut <= 13; cut++) {
+      const { server, rt } = await start(t, { cuts: [cut], closeCode });
+      const response = await rt.create({ input: "hi" });
+      assert.deepEqual(await numbers(response), ALL, `cut ${cut}`);
+      assert.equal((await response.result()).output_text, "Hello, 日本.");
+      assert.equal(server.logs.size, 1, "it must run once");
+    }
+  });
+}
+
+test("cuts after every event", async (t) => {
+  const { rt } = await start(t, { cuts: [2, ...Array(9).fill(3)] });
+  let text = "";
+  for await (const delta of (await rt.create({ input: "hi" })).text()) text += delta;
+  assert.equal(text, "Hello, 日本.");
+});
+
+test("many responses on one socket that is cut", async (t) => {
+  const { server, rt } = await start(t, { cuts: [20, 30, 40, 50] });
+  const whole = async (input) => numbers(await rt.create({ input }));
+  for (const got of await Promise.all(ALL.map((n) => whole(`${n}`)))) assert.deepEqual(got, ALL);
+  assert.equal(server.logs.size, 11);
+});
+
+test("a close code that forbids it is not reconnected", async (t) => {
+  const { rt } = await start(t, { cuts: [6], closeCode: 1008 });
+  const response = await rt.create({ input: "hi" });
+  await assert.rejects(numbers(response), (error) => error instanceof realtime.ConnectionLost && error.code === 1008);
+  assert.deepEqual(await numbers(await rt.resume(response.cursor)), ALL.slice(5));
+});
+
+test("cancel returns the receipt, and the events stay readable", async (t) => {
+  const { rt } = await start(t, { holdAt: 5 });
+  const response = await rt.create({ input: "hi" });
+  const final = await response.cancel();
+  assert.deepEqual([final.status, final.cancel], ["cancelled", { tokens_generated: 5 }]);
+  assert.deepEqual(await numbers(response), [0, 1, 2, 3, 4, 5]);
+});
+
+test("an abort cancels", async (t) => {
+  const { server, rt } = await start(t, { holdAt: 5 });
+  const controller = new AbortController();
+  const response = await rt.create({ input: "hi" }, { signal: controller.signal });
+  controller.abort();
+  assert.deepEqual(await numbers(response), [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual(server.types, ["response.create", "response.cancel"]);
+});
+
+test("an abort before the confirmation rejects, and the response is cancelled", async (t) => {
+  const { server, rt } = await start(t, { holdAt: 5 });
+  const controller = new AbortController();
+  const creating = rt.create({ input: "hi" }, { signal: controller.signal });
+  controller.abort(new Error("changed my mind"));
+  await assert.rejects(creating, /changed my mind/);
+  await (await rt.create({ input: "again" })).cancel();
+  assert.deepEqual(server.types.slice(2, 4), ["response.cancel", "response.detach"]);
+});
+
+test("breaking out loses nothing", async (t) => {
+  const { rt } = await start(t);
+  const response = await rt.create({ input: "hi" });
+  for await (const event of response) if (event.sequence_number === 4) break;
+  assert.deepEqual(response.cursor, { response_id: "r0", starting_after: 4, epoch: "e1" });
+  assert.deepEqual(await numbers(response), ALL.slice(5));
+});
+
+test("detach, and resume in another client", async (t) => {
+  const { rt, url } = await start(t, { holdAt: 5 });
+  const response = await rt.create({ input: "hi" });
+  await response.next();
+  const cursor = response.detach();
+  await assert.rejects(response.result(), realtime.Detached);
+  const other = await realtime.connect(url, { WebSocket });
+  t.after(() => other.close());
+  const resumed = await other.resume(cursor);
+  await resumed.cancel();
+  assert.deepEqual(await numbers(resumed), [1, 2, 3, 4, 5]);
+});
+
+test("an unread response is paused and fetched later", async (t) => {
+  const { server, rt } = await start(t, { padding: "x".repeat(8000) }, { maxBufferLength: 20_000 });
+  const slow = await rt.create({ input: "slow" });
+  assert.deepEqual(await numbers(await rt.create({ input: "quick" })), ALL);
+  assert.ok(server.types.includes("response.detach"));
+  assert.deepEqual(await numbers(slow), ALL);
+});
+
+test("refusals are typed", async (t) => {
+  const { rt } = await start(t);
+  await assert.rejects(rt.resume({ response_id: "r9" }), realtime.ResponseNotFound);
+});
+
+test("the key is a sub-protocol", async (t) => {
+  const server = new FakeServer();
+  const url = await server.listen(t);
+  (await realtime.connect(url, { WebSocket, apiKey: "secret" })).close();
+  assert.deepEqual(server.protocols, [["realtime.v1", "openai-insecure-api-key.secret"]]);
+});
+
+test("the first connection fails at once", async (t) => {
+  const server = new FakeServer();
+  const url = await server.listen(t);
+  server.stop();
+  await assert.rejects(realtime.connect(url, { WebSocket }), realtime.ConnectionLost);
+});
+
+test("closing ends what is open", async (t) => {
+  const { rt } = await start(t, { holdAt: 5 });
+  const response = await rt.create({ input: "hi" });
+  rt.close();
+  await assert.rejects(response.result(), realtime.ClientClosed);
+  await assert.rejects(rt.create({ input: "hi" }), realtime.ClientClosed);
+});
+
+test("a page that comes back finds its dead socket and resumes", async (t) => {
+  const page = new EventTarget();
+  const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  Object.assign(globalThis, { document, addEventListener: page.addEventListener.bind(page) });
+  globalThis.removeEventListener = page.removeEventListener.bind(page);
+  // probeSeconds 0.05: how long the dead socket may take to answer; nothing is asserted about it
+  const { server, rt } = await start(t, { holdAt: 5 }, { probeSeconds: 0.05 });
+  t.after(() => ["document", "addEventListener", "removeEventListener"].forEach((name) => delete globalThis[name]));
+  const response = await rt.create({ input: "hi" });
+  for (let n = 0; n < 5; n++) await response.next();
+  for (const socket of server.server.clients) socket.removeAllListeners("message"); // open, and deaf
+  page.dispatchEvent(new Event("pageshow"));
+  await once(server.server, "connection");
+  await response.cancel();
+  assert.deepEqual(await numbers(response), [5]);
+  document.dispatchEvent(new Event("visibilitychange"));
+  page.dispatchEvent(new Event("online"));
+});

@@ -1,0 +1,113 @@
+// The JavaScript adapter for clients/conformance: plays each case against the pure session.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { ConnectionLost, ServerError, Session } from "../realtime-client.mjs";
+import { read, recorded } from "./recording.mjs";
+
+const POLICY_NAMES = { max_buffer_bytes: "maxBufferLength", max_retry_seconds: "maxRetrySeconds" };
+
+const snake = (name) => name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
+
+class Player {
+  #session;
+  #tracks = {};
+  #bound = {};
+  #sent = [];
+  #now = 1000;
+
+  constructor({ policy = {} }) {
+    const renamed = Object.entries(policy).map(([name, value]) => [POLICY_NAMES[name], value]);
+    this.#session = new Session(Object.fromEntries(renamed), "test");
+  }
+
+  play(steps) {
+    for (const step of steps) {
+      const [[verb, subject]] = Object.entries(step);
+      this[verb](subject, step);
+      this.#sent.push(...this.#session.frames(this.#now).map((frame) => JSON.parse(frame)));
+    }
+  }
+
+  open() {
+    this.#session.connected(this.#now);
+  }
+
+  closed(code) {
+    this.#session.disconnected(ConnectionLost.closed(code), this.#now);
+  }
+
+  wait(seconds) {
+    this.#now += seconds;
+  }
+
+  create(name, { body }) {
+    this.#tracks[name] = this.#session.create(body);
+  }
+
+  resume(name, cursor) {
+    this.#tracks[name] = this.#session.resume(cursor);
+  }
+
+  cancel(name) {
+    this.#session.cancel(this.#tracks[name]);
+  }
+
+  abandon(name) {
+    this.#session.abandon(this.#tracks[name]);
+  }
+
+  detach(name, { cursor }) {
+    this.#session.detach(this.#tracks[name]);
+    assert.deepEqual(this.#tracks[name].cursor, cursor);
+  }
+
+  events([first, last], step) {
+    const lane = this.#tracks[step.for]?.lane;
+    for (let n = first; n <= last; n++) this.#session.receive(recorded(n, step.of, lane), this.#now);
+  }
+
+  event(event) {
+    const text = JSON.stringify(event).replaceAll(/"\$(\w+)"/g, (_, name) => JSON.stringify(this.#bound[name]));
+    this.#session.receive(text, this.#now);
+  }
+
+  read(name, { gives, first = Infinity }) {
+    const numbers = [];
+    for (let event; numbers.length < first && (event = this.#session.take(this.#tracks[name])); ) {
+      numbers.push(event.sequence_number);
+    }
+    assert.deepEqual(numbers, gives);
+  }
+
+  sent(expected) {
+    const frames = this.#sent;
+    this.#sent = [];
+    assert.equal(frames.length, expected.length, JSON.stringify(frames));
+    expected.forEach((wanted, index) => {
+      for (const [key, value] of Object.entries(wanted)) {
+        assert.equal(frames[index][key], this.#value(value, frames[index][key]));
+      }
+    });
+  }
+
+  #value(value, seen) {
+    if (typeof value !== "string" || !value.startsWith("$")) return value;
+    return (this.#bound[value.slice(1)] ??= seen);
+  }
+
+  over(name) {
+    assert.notEqual(this.#tracks[name].terminal, null);
+  }
+
+  fails(name, step) {
+    const { error } = this.#tracks[name];
+    assert.equal(error instanceof ServerError ? error.code : snake(error.constructor.name), step.with);
+  }
+
+  connecting(expected) {
+    assert.equal(this.#session.connectAt !== null, expected);
+  }
+}
+
+for (const { name, steps, ...options } of read("cases.json")) test(name, () => new Player(options).play(steps));

@@ -1,0 +1,244 @@
+"""The asyncio shell: one socket, one task that keeps it open while anything needs it, and the waiting of callers.
+
+All decisions are in `Session`; here is only what can't be pure. The client owns every task that it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+from types import TracebackType
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.typing import Subprotocol
+
+from .errors import ConnectionLost, ProtocolError
+from .policy import Policy
+from .response import Response
+from .session import Session
+from .track import Track
+
+SUBPROTOCOL = Subprotocol("realtime.v1")
+_RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_SOCKET_DEFAULTS: dict[str, Any] = {
+    "max_size": 64 * 2**20,  # a terminal event holds the whole answer
+    "compression": None,
+    "open_timeout": 10,
+    "ping_interval": 20,  # a dead path is noticed within 40 s, and then reconnected
+    "ping_timeout": 20,
+    "close_timeout": 5,
+}
+
+
+def connect(url: str, *, api_key: str | None = None, policy: Policy | None = None, **socket_options: Any) -> Client:
+    """A client for `async with`. `socket_options` go to `websockets.connect` (ssl, proxy, additional_headers, ...)."""
+    return Client(url, api_key=api_key, policy=policy or Policy(), socket_options=socket_options)
+
+
+class Client:
+    """A connection that mends itself. Entering it opens the socket, and raises ConnectionLost if that fails; later
+    the socket is opened again whenever an open response or a new request needs one.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None, policy: Policy, socket_options: dict[str, Any]) -> None:
+        self._url = url
+        self._options = _SOCKET_DEFAULTS | socket_options
+        if api_key is not None:
+            headers = dict(socket_options.get("additional_headers") or {})
+            self._options["additional_headers"] = headers | {"Authorization": f"Bearer {api_key}"}
+        self._session = Session(policy, secrets.token_hex(8), random.Random())
+        self._woken: dict[Track, asyncio.Event] = {}  # who waits for news of an open track
+        self._poked = asyncio.Event()  # the session has something for us
+        self._socket: ClientConnection | None = None
+        self._runner: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Client:
+        socket = await self._dial()
+        self._runner = asyncio.create_task(self._run(socket), name="realtime_client")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def create(self, **body: Any) -> Response:
+        """Start a response and return it once the server has taken it. `body`: any member of `response.create`.
+
+        Raises ServerError when it is refused; a refusal that may pass is tried again for a while first. If the
+        waiting task is cancelled, so is the response (one with a `request_id` of yours is only detached).
+        """
+        self._check_open()
+        return await self._follow(self._session.create(body))
+
+    async def resume(self, response_id: str, starting_after: int = -1, epoch: str | None = None) -> Response:
+        """Follow a response from after this event. Raises ResponseNotFound, EpochMismatch, CursorTooOld or CursorAhead
+        when exactly that can't be served.
+        """
+        self._check_open()
+        return await self._follow(self._session.resume(response_id, starting_after, epoch))
+
+    async def close(self) -> None:
+        """Close the socket. Open responses end with ClientClosed here; at the server `on_disconnect` decides."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        frames = self._session.frames(_now())
+        self._session.close()
+        self._wake()
+        try:
+            if self._socket is not None:
+                await _send(self._socket, frames)
+                await self._socket.close()
+        finally:
+            runner.cancel()
+            await asyncio.wait([runner])
+        if not runner.cancelled() and (failure := runner.exception()) is not None:
+            raise failure
+
+    # -- one response
+
+    async def _follow(self, track: Track) -> Response:
+        """Wait until the server has confirmed it."""
+        woken = self._woken[track] = asyncio.Event()
+        self._poke()
+        try:
+            while not track.confirmed and not track.over:
+                woken.clear()
+                await woken.wait()
+        except asyncio.CancelledError:
+            self._session.abandon(track)
+            self._poke()
+            raise
+        if not track.confirmed and track.error is not None:
+            raise track.error
+        return Response(track, self._session, woken, self._poke)
+
+    def _check_open(self) -> None:
+        if self._runner is None or self._runner.done():
+            raise RuntimeError("the client is not open: use `async with connect(...)`")
+
+    def _poke(self) -> None:
+        self._poked.set()
+
+    def _wake(self) -> None:
+        """Wake whoever waits for a track that changed; forget those that are over."""
+        for track in self._session.changed():
+            woken = self._woken.get(track)
+            if woken is not None:
+                woken.set()
+                if track.over:
+                    del self._woken[track]
+
+    # -- the socket's life
+
+    async def _run(self, socket: ClientConnection) -> None:
+        try:
+            while True:
+                await self._converse(socket)
+                socket = await self._reconnect()
+        except Exception as error:  # a bug of ours: nobody may be left waiting for it
+            self._session.close(ProtocolError(f"the client broke: {error!r}"))
+            self._wake()
+            raise
+
+    async def _converse(self, socket: ClientConnection) -> None:
+        """Read and write until the socket is gone."""
+        self._socket = socket
+        self._session.connected()
+        broken: ProtocolError | None = None
+        writer = asyncio.create_task(self._write(socket), name="realtime_client.write")
+        try:
+            await self._read(socket)
+        except ProtocolError as error:
+            broken = error
+            await socket.close(1002)
+        finally:
+            self._socket = None
+            writer.cancel()
+            await asyncio.wait([writer])
+        if not writer.cancelled() and (failure := writer.exception()) is not None:
+            raise failure
+        lost = ConnectionLost.closed(socket.close_code or 1006, socket.close_reason or "")
+        self._session.disconnected(broken or lost, _now())
+        self._wake()
+
+    async def _read(self, socket: ClientConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                data = await socket.recv()
+                if not isinstance(data, str):
+                    raise ProtocolError("a binary message")
+                self._session.receive(data, _now())
+                self._wake()
+                if self._session.pending(_now()):
+                    self._poke()
+
+    async def _write(self, socket: ClientConnection) -> None:
+        """Send what the session has, whenever it may have something. The reader learns of a dead socket, not we."""
+        while True:
+            self._poked.clear()
+            await _send(socket, self._session.frames(_now()))
+            self._wake()
+            await self._until(self._session.due_at)
+
+    async def _reconnect(self) -> ClientConnection:
+        """A new socket, as soon as one is needed and it is time."""
+        while True:
+            self._poked.clear()
+            self._session.frames(_now())  # none without a socket; but dropped handles are let go
+            self._wake()
+            at = self._session.connect_at
+            if at is None or at > _now():
+                await self._until(at)
+                continue
+            try:
+                return await self._dial()
+            except ConnectionLost as lost:
+                self._session.disconnected(lost, _now())
+                self._wake()
+
+    async def _until(self, at: float | None) -> None:
+        """Sleep until then, or until poked."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(at):
+                await self._poked.wait()
+
+    async def _dial(self) -> ClientConnection:
+        try:
+            socket = await open_socket(self._url, subprotocols=[SUBPROTOCOL], **self._options)
+        except InvalidStatus as error:
+            status = error.response.status_code
+            wait = error.response.headers.get("Retry-After", "")
+            raise ConnectionLost(
+                f"the server answered the handshake with HTTP {status}",
+                retry=status in _RETRY_STATUS,
+                status=status,
+                retry_after=float(wait) if wait.isdigit() else None,
+            ) from error
+        except (OSError, EOFError) as error:  # TimeoutError is an OSError
+            reason = str(error) or type(error).__name__
+            raise ConnectionLost(f"no connection to {self._url}: {reason}", retry=True) from error
+        except InvalidHandshake as error:
+            cut = isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError)
+            raise ConnectionLost(f"the handshake failed: {error}", retry=cut) from error
+        if socket.subprotocol != SUBPROTOCOL:
+            await socket.close()
+            raise ConnectionLost(f"the server does not speak {SUBPROTOCOL}", retry=False)
+        return socket
+
+
+async def _send(socket: ClientConnection, frames: list[str]) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        for frame in frames:
+            await socket.send(frame)
+
+
+def _now() -> float:
+    """The clock that `asyncio.timeout_at` counts in."""
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,124 @@
+"""Everything that this package raises. All of it is a `RealtimeError`; which class says whose move it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class RealtimeError(Exception):
+    """Base of every error of this package."""
+
+
+class ConnectionLost(RealtimeError):
+    """The socket is gone and will not be, or could not be, opened again.
+
+    `code` is its close code, `status` the HTTP status of a refused handshake; each may be None. `retry` says that
+    connecting again may help; when it does, `Client.resume(*response.cursor)` goes on where this client stopped.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry: bool,
+        code: int | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.retry = retry
+        self.code = code
+        self.status = status
+        self.retry_after = retry_after
+
+    @classmethod
+    def closed(cls, code: int, reason: str = "") -> ConnectionLost:
+        """A socket that was closed with this code; the code decides whether to connect again."""
+        text = f"the connection was closed with code {code}{f': {reason}' if reason else ''}"
+        return cls(text, retry=code in RECONNECT_CODES, code=code)
+
+
+# RFC 6455 section 7.4: going away, no status, cut, internal error, restart, try again later, TLS. After any other code
+# the same thing would happen again: refused (1008), not understood (1002, 1003, 1007), too big (1009), over (1000).
+RECONNECT_CODES = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1015})
+
+
+class ProtocolError(RealtimeError):
+    """The server sent what this protocol does not allow."""
+
+
+class ClientClosed(RealtimeError):
+    """The client was closed while this response was still open."""
+
+
+class Detached(RealtimeError):
+    """This response was detached: it goes on at the server, but this handle no longer follows it."""
+
+
+class AlreadyFollowed(RealtimeError):
+    """This client follows that response already: use the handle that it has."""
+
+
+class RequestTooLarge(RealtimeError):
+    """The request is larger than the server takes; sending it would cost the whole connection."""
+
+
+class ResponseFailed(RealtimeError):
+    """The response ended as `failed`. `response` is the response object (empty when the server sent none)."""
+
+    def __init__(self, response: Mapping[str, Any], error: Mapping[str, Any]) -> None:
+        super().__init__(f"{error.get('code')}: {error.get('message')}")
+        self.response = response
+        self.code: str | None = error.get("code")
+
+
+class ServerError(RealtimeError):
+    """The server refused a request. `retry`: the same request may succeed, after `retry_after` seconds if given."""
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        body: Mapping[str, Any] = event.get("error") or {}
+        super().__init__(f"{body.get('code')}: {body.get('message')}")
+        self.status: int | None = event.get("status")
+        self.type: str | None = body.get("type")
+        self.code: str | None = body.get("code")
+        self.message: str | None = body.get("message")
+        self.param: str | None = body.get("param")
+        self.retry = bool(body.get("retry", False))
+        self.retry_after: float | None = body.get("retry_after")
+
+    @staticmethod
+    def of(event: Mapping[str, Any]) -> ServerError:
+        """The `error` event as the most exact class."""
+        code = (event.get("error") or {}).get("code")
+        return _BY_CODE.get(code, ServerError)(event)
+
+
+class ResponseNotFound(ServerError):
+    """No such response: it was never there, is forgotten, or belongs to somebody else."""
+
+
+class EpochMismatch(ServerError):
+    """The response's log was restarted since the cursor was taken: its numbers mean something else now."""
+
+
+class CursorTooOld(ServerError):
+    """The events right after the cursor are gone from the server's log."""
+
+
+class CursorAhead(ServerError):
+    """The cursor is beyond the newest event."""
+
+
+class IdempotencyConflict(ServerError):
+    """This `request_id` was used before with another body."""
+
+
+_BY_CODE: dict[str | None, type[ServerError]] = {
+    "response_not_found": ResponseNotFound,
+    "epoch_mismatch": EpochMismatch,
+    "cursor_too_old": CursorTooOld,
+    "slow_reader": CursorTooOld,
+    "cursor_ahead": CursorAhead,
+    "idempotency_conflict": IdempotencyConflict,
+}

@@ -1,0 +1,38 @@
+"""Which lane (`stream_id`) a create goes to. Pure.
+
+A lane runs one response at a time, so concurrent creates need lanes of their own; and `response.created` names the
+lane, not the request, so one create at a time in a lane is also what makes confirming exact. A server keeps a
+`store: false` answer only as the last of its lane: a continuation goes where its parent is, other work elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+_NUM_SHARED = 8
+
+
+def lane_of_request(request_id: str) -> str:
+    """The lane of a request that the caller has named: the same in every process and language, since the body of a
+    retry must be the same. With the default pool this leaves 8 of a connection's 32 lane names to the caller.
+    """
+    return f"request-{sum(request_id.encode()) % _NUM_SHARED}"
+
+
+class Lanes:
+    """A fixed pool, least recently used first. `prefix` keeps the names apart from those of every other client."""
+
+    def __init__(self, prefix: str, count: int) -> None:
+        self._last: dict[str, str | None] = {f"{prefix}-{index}": None for index in range(count)}
+
+    def choose(self, busy: Collection[str | None], previous_response_id: str | None) -> str | None:
+        """A free lane: the parent's if there is one, else the one idle longest. None: all are busy."""
+        free = [lane for lane in self._last if lane not in busy]
+        at_home = (lane for lane in free if previous_response_id and self._last[lane] == previous_response_id)
+        return next(at_home, free[0] if free else None)
+
+    def used(self, lane: str | None, response_id: str) -> None:
+        """This response is now the last one of its lane."""
+        if lane in self._last:
+            del self._last[lane]
+            self._last[lane] = response_id

@@ -1,0 +1,27 @@
+"""How patient a client is and how much it holds. Pure."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """`max_retry_seconds`: how long to go on trying without any progress, both to connect and to have a request
+    taken that the server refused for now. `max_buffer_bytes`: how much one unread response may hold here before it is
+    detached at the server and fetched later. `num_lanes`: how many creates run at once; more wait here.
+    """
+
+    initial_delay_seconds: float = 0.25
+    max_delay_seconds: float = 10.0
+    max_retry_seconds: float = 60.0
+    max_buffer_bytes: int = 2**20
+    num_lanes: int = 16
+
+    def delay_seconds(self, attempt: int, retry_after: float | None, rng: random.Random) -> float:
+        """The pause before attempt number `attempt` (from 0). Jittered, so that a crowd does not come back at once;
+        never shorter than what the server asked for.
+        """
+        backoff = min(self.max_delay_seconds, self.initial_delay_seconds * 2.0 ** min(attempt, 32))
+        return (retry_after or 0.0) + backoff * rng.uniform(0.5, 1.0)

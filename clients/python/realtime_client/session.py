@@ -1,0 +1,425 @@
+"""What a client does, without any I/O: the state of all its responses, whatever happens to the socket. Pure.
+
+The shell reports (`connected`, `disconnected`, `receive`), passes on what the caller wants (`create`, `resume`,
+`cancel`, `detach`, `take`) and then drains: `frames` to send, `changed` tracks to wake, `connect_at` or `due_at` for
+when to come back. Frames are not queued but derived from where each track is, so nothing is ever lost with a socket:
+what was not confirmed is simply still to be done on the next one. `now` is any monotonic clock in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import (
+    AlreadyFollowed,
+    ClientClosed,
+    ConnectionLost,
+    Detached,
+    ProtocolError,
+    RealtimeError,
+    RequestTooLarge,
+    ServerError,
+)
+from .lanes import Lanes, lane_of_request
+from .policy import Policy
+from .track import Event, Phase, Track, Verdict
+
+_MAX_GAPS = 3  # resumes in a row that brought nothing: the server's numbers are broken, not the network
+_GOING_DOWN = frozenset({"server_draining", "websocket_connection_limit_reached"})  # this socket starts nothing more
+
+
+class Session:
+    """See the module. `name` must be unique among clients: it keeps lanes and request ids apart."""
+
+    def __init__(self, policy: Policy, name: str, rng: random.Random) -> None:
+        self.dropped: deque[Track] = deque()  # handles that were garbage-collected; safe to append from anywhere
+        self._policy = policy
+        self._name = name
+        self._rng = rng
+        self._lanes = Lanes(name, policy.num_lanes)
+        self._tracks: dict[int, Track] = {}  # the open ones, oldest first
+        self._by_id: dict[str, Track] = {}
+        self._changed: set[Track] = set()
+        self._outbox: list[str] = []
+        self._next_serial = 0
+        self._connected = False
+        self._draining = False
+        self._max_message_bytes: float = math.inf
+        self._connect_at = 0.0
+        self._attempts = 0
+        self._troubled_since: float | None = None  # disconnected, and no progress since
+        self._due_at = 0.0
+
+    # -- what the caller wants
+
+    def create(self, body: Mapping[str, Any]) -> Track:
+        """Start a response. It is sent when there is a connection and its lane is free."""
+        track = Track(self._next_serial, Phase.HELD)
+        track.named = body.get("request_id") is not None
+        track.request_id = body["request_id"] if track.named else f"{self._name}-{track.serial}"
+        if any(other.request_id == track.request_id for other in self._tracks.values()):
+            raise AlreadyFollowed(f"a response with request_id {track.request_id!r} is open on this client")
+        fixed = {"type": "response.create", "event_id": f"create.{track.serial}", "request_id": track.request_id}
+        track.request = _encode({**body, **fixed})
+        track.lane = body.get("stream_id")
+        if track.named and track.lane is None:  # the same body from every process: so no lane name of this client's
+            self._put_in_lane(track, lane_of_request(body["request_id"]))
+        track.previous_response_id = body.get("previous_response_id")
+        return self._open(track)
+
+    def resume(self, response_id: str, starting_after: int, epoch: str | None) -> Track:
+        """Follow a response from after this number (-1: from its first event)."""
+        if response_id in self._by_id:
+            raise AlreadyFollowed(f"this client follows response {response_id!r} already")
+        track = Track(self._next_serial, Phase.LOST)
+        track.named = True  # others know it: a caller who stops waiting must not stop it
+        track.response_id, track.epoch, track.next_number = response_id, epoch, starting_after + 1
+        self._by_id[response_id] = track
+        return self._open(track)
+
+    def cancel(self, track: Track) -> None:
+        """Stop the response. The wish outlives the socket: it is repeated until the terminal event is here."""
+        if track.over or track.cancel_wanted:
+            return
+        track.cancel_wanted, track.cancel_refusal = True, None
+        if track.phase is Phase.PAUSED:  # its terminal is wanted now, and after a cancel what comes before it is little
+            self._move(track, Phase.LOST)
+        self._due_at = 0.0
+
+    def detach(self, track: Track) -> None:
+        """Let go of the response; it goes on at the server. What waits unread is forgotten, so the cursor is exact."""
+        match track.phase:
+            case Phase.OVER | Phase.LEAVING:
+                return
+            case Phase.LIVE | Phase.RESUMING:
+                self._outbox += _parting(track)
+            case Phase.LOST:
+                track.discard()
+                track.error = Detached("the response was detached")
+                self._by_id.pop(track.response_id or "", None)
+                self._move(track, Phase.LEAVING)
+                return
+            case Phase.CREATING:
+                track.abandoned = True
+                return
+            case Phase.HELD | Phase.PAUSED:
+                pass
+        track.discard()
+        self._fail(track, Detached("the response was detached"))
+
+    def abandon(self, track: Track) -> None:
+        """Nobody waits for this create any more, so nobody will know its id: cancel it as soon as that is possible.
+
+        Unless the caller named the request: then it may be attached to again, or be somebody else's as well.
+        """
+        track.cancel_wanted = not track.named
+        self.detach(track)
+
+    def take(self, track: Track) -> Event | None:
+        """The oldest unread event, if one is here. Makes room: a paused response is resumed when half is free."""
+        event = track.take()
+        if track.phase is Phase.PAUSED and track.num_bytes <= self._policy.max_buffer_bytes // 2:
+            self._move(track, Phase.LOST)
+        return event
+
+    def close(self, error: RealtimeError | None = None) -> None:
+        """Give up everything that is open."""
+        for track in list(self._tracks.values()):
+            self._fail(track, error or ClientClosed("the client was closed"))
+
+    # -- what the socket says
+
+    def connected(self) -> None:
+        """A native-profile socket is open."""
+        self._connected, self._draining = True, False
+        self._due_at = 0.0
+
+    def disconnected(self, lost: ConnectionLost | ProtocolError, now: float) -> None:
+        """The socket is gone, or could not be opened. Decides whether and when to try again."""
+        self._connected = False
+        self._outbox.clear()
+        for track in list(self._tracks.values()):
+            self._cut(track)
+        if not self._needs_socket():
+            self._settle()
+            return
+        if self._troubled_since is None:
+            self._troubled_since = now
+        retry_after = lost.retry_after if isinstance(lost, ConnectionLost) else None
+        delay = self._policy.delay_seconds(self._attempts, retry_after, self._rng)
+        self._attempts += 1
+        self._connect_at = now + delay
+        hopeless = isinstance(lost, ProtocolError) or not lost.retry
+        if hopeless or self._connect_at > self._troubled_since + self._policy.max_retry_seconds:
+            self._settle()
+            for track in list(self._tracks.values()):
+                if track.phase is not Phase.PAUSED:  # it has something to read still, and can be resumed after that
+                    self._fail(track, lost)
+
+    def receive(self, data: str, now: float) -> None:
+        """One message. Raises ProtocolError when it can't be what a server of this protocol sends."""
+        try:
+            event: Event = json.loads(data)
+            kind = event["type"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProtocolError(f"not an event: {data[:80]!r}") from error
+        if "response_id" in event:
+            self._response_event(event, len(data))
+        elif (handler := self._CONNECTION_EVENTS.get(kind)) is not None:
+            handler(self, event, now)  # any other is news of a later version: ignored
+
+    # -- what is to be done about it
+
+    @property
+    def connect_at(self) -> float | None:
+        """When to open a socket; None: there is one, or nothing needs one."""
+        return self._connect_at if not self._connected and self._needs_socket() else None
+
+    @property
+    def due_at(self) -> float | None:
+        """When `frames` may have something to send though nothing else happens."""
+        return self._due_at if self._connected and self._due_at < math.inf else None
+
+    def pending(self, now: float) -> bool:
+        """`frames` may have something to send."""
+        return bool(self._outbox or self.dropped) or now >= self._due_at
+
+    def frames(self, now: float) -> list[str]:
+        """Drain what is to be sent, in order."""
+        while self.dropped:
+            self.detach(self.dropped.popleft())
+        if not self._connected:
+            return []
+        out, self._outbox = self._outbox, []
+        if now >= self._due_at:
+            self._due_at = math.inf
+            for track in list(self._tracks.values()):
+                out += self._due(track, now)
+        return out
+
+    def changed(self) -> set[Track]:
+        """Drain the tracks that got an event or another state."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    # -- events of a response
+
+    def _response_event(self, event: Event, num_bytes: int) -> None:
+        track = self._by_id.get(event["response_id"])
+        if event["type"] == "response.created" and (track is None or track.next_number > 0):
+            track = self._confirm(event) or track
+        if track is not None and track.phase is Phase.LIVE:  # else detached, or from before an expected `resumed`
+            self._deliver(track, event, num_bytes)
+
+    def _confirm(self, event: Event) -> Track | None:
+        """A response that we do not know: it is the one that is being created in its lane."""
+        lane, response_id = event.get("stream_id"), event["response_id"]
+        creating = (t for t in self._tracks.values() if t.phase is Phase.CREATING and t.lane == lane)
+        track = next(creating, None)
+        if track is None:
+            return None
+        if response_id in self._by_id:  # its request_id belongs to a response that we follow
+            self._fail(track, AlreadyFollowed(f"this client follows response {response_id!r} already"))
+            return None
+        track.response_id, track.epoch = response_id, event.get("epoch")
+        self._lanes.used(lane, response_id)
+        self._move(track, Phase.LIVE)
+        self._by_id[response_id] = track
+        track.confirmed = True
+        if track.abandoned:
+            self.detach(track)
+        return track
+
+    def _deliver(self, track: Track, event: Event, num_bytes: int) -> None:
+        match track.accept(event, num_bytes):
+            case Verdict.DUPLICATE:
+                pass
+            case Verdict.GAP:
+                track.num_gaps += 1
+                if track.num_gaps > _MAX_GAPS:
+                    self._outbox.append(_detach(track))
+                    self._fail(track, ProtocolError(f"event {track.next_number} of {track.response_id} never comes"))
+                else:
+                    self._move(track, Phase.LOST)
+            case Verdict.NEXT:
+                self._settle()
+                self._changed.add(track)
+                if track.terminal is not None:
+                    self._end(track)
+                elif track.num_bytes > self._policy.max_buffer_bytes and not track.cancel_wanted:
+                    self._outbox.append(_detach(track))
+                    self._move(track, Phase.PAUSED)
+
+    # -- events of the connection
+
+    def _session_created(self, event: Event, now: float) -> None:
+        limits = (event.get("session") or {}).get("limits") or {}
+        self._max_message_bytes = limits.get("max_message_bytes", math.inf)
+
+    def _session_draining(self, event: Event, now: float) -> None:
+        """No creates from here on; what runs goes on. The server will close this socket, and the next one is good."""
+        self._draining = True
+
+    def _resumed(self, event: Event, now: float) -> None:
+        resumed = event["resumed"]
+        track = self._by_id.get(resumed["response_id"])
+        if track is not None and track.phase is Phase.RESUMING:
+            track.epoch = resumed["epoch"]
+            track.confirmed = True
+            self._settle()
+            self._move(track, Phase.LIVE)
+
+    def _refused(self, event: Event, now: float) -> None:
+        error = ServerError.of(event)
+        asked, _, serial = str(event.get("event_id", "")).partition(".")
+        track = self._tracks.get(int(serial)) if serial.isdigit() else None
+        if error.code in _GOING_DOWN:
+            self._draining = True
+        match asked, track:
+            case "create", Track(phase=Phase.CREATING):
+                self._refuse(track, Phase.HELD, error, now)
+            case "resume", Track(phase=Phase.RESUMING):
+                self._refuse(track, Phase.LOST, error, now)
+            case "cancel", Track() if error.code != "response_already_completed":
+                track.cancel_wanted = track.cancel_sent = False
+                track.cancel_refusal = error
+                self._changed.add(track)
+            case "", _ if error.code == "slow_reader":  # the server let go of one of ours, and does not say which
+                for live in [t for t in self._tracks.values() if t.phase is Phase.LIVE]:
+                    self._move(live, Phase.LOST)
+            case _:
+                pass  # it answers something that nobody waits for any more
+
+    _CONNECTION_EVENTS: Mapping[str, Callable[[Session, Event, float], None]] = {
+        "session.created": _session_created,
+        "session.draining": _session_draining,
+        "response.resumed": _resumed,
+        "error": _refused,
+    }
+
+    def _refuse(self, track: Track, phase: Phase, error: ServerError, now: float) -> None:
+        """Try again later if that can help and somebody still waits; else it is the caller's."""
+        if track.troubled_since is None:
+            track.troubled_since = now
+        track.retry_at = now + self._policy.delay_seconds(track.attempts, error.retry_after, self._rng)
+        track.attempts += 1
+        too_late = track.retry_at > track.troubled_since + self._policy.max_retry_seconds
+        if not error.retry or too_late or track.abandoned:
+            self._fail(track, error)
+        else:
+            self._move(track, phase)
+
+    # -- frames
+
+    def _due(self, track: Track, now: float) -> list[str]:
+        out = []
+        waits = track.phase in (Phase.HELD, Phase.LOST) and track.retry_at > now
+        if waits:
+            self._due_at = min(self._due_at, track.retry_at)
+        elif track.phase is Phase.HELD and not self._draining:
+            out += self._send_create(track)
+        elif track.phase is Phase.LOST:
+            self._move(track, Phase.RESUMING)
+            out.append(_resume(track))
+        elif track.phase is Phase.LEAVING:  # a detach is only for what this very socket follows
+            out += [_resume(track), *_parting(track)]
+            self._end(track)
+        if track.cancel_wanted and not track.cancel_sent and track.phase in (Phase.LIVE, Phase.RESUMING):
+            track.cancel_sent = True
+            out.append(_ask("cancel", track))
+        return out
+
+    def _send_create(self, track: Track) -> list[str]:
+        busy = {t.lane for t in self._tracks.values() if t.phase not in (Phase.HELD, Phase.PAUSED, Phase.LEAVING)}
+        if track.lane is None:
+            lane = self._lanes.choose(busy, track.previous_response_id)
+            if lane is None:
+                return []
+            self._put_in_lane(track, lane)
+        elif track.lane in busy:
+            return []
+        if len(track.request.encode()) > self._max_message_bytes:
+            self._fail(track, RequestTooLarge(f"the server takes at most {self._max_message_bytes} bytes"))
+            return []
+        self._move(track, Phase.CREATING)
+        return [track.request]
+
+    @staticmethod
+    def _put_in_lane(track: Track, lane: str) -> None:
+        """For good: an ambiguous retry must be the same bytes."""
+        track.lane = lane
+        track.request = f'{{"stream_id":"{lane}",{track.request[1:]}'
+
+    # -- small parts
+
+    def _open(self, track: Track) -> Track:
+        self._tracks[track.serial] = track
+        self._next_serial += 1
+        self._due_at = 0.0
+        return track
+
+    def _move(self, track: Track, phase: Phase) -> None:
+        track.move(phase)
+        self._changed.add(track)
+        self._due_at = 0.0
+
+    def _fail(self, track: Track, error: RealtimeError) -> None:
+        track.error = error
+        self._end(track)
+
+    def _end(self, track: Track) -> None:
+        self._move(track, Phase.OVER)
+        self._tracks.pop(track.serial, None)
+        if self._by_id.get(track.response_id or "") is track:
+            del self._by_id[track.response_id or ""]
+
+    def _cut(self, track: Track) -> None:
+        """What the end of a socket means for one track."""
+        track.cancel_sent = False
+        if track.phase is Phase.CREATING:
+            if track.abandoned:
+                self._end(track)
+            else:
+                self._move(track, Phase.HELD)
+        elif track.phase in (Phase.LIVE, Phase.RESUMING):
+            self._move(track, Phase.LOST)
+
+    def _settle(self) -> None:
+        """All is well, or nothing depends on it: the next trouble starts counting from zero."""
+        self._attempts = 0
+        self._troubled_since = None
+
+    def _needs_socket(self) -> bool:
+        return any(track.phase is not Phase.PAUSED for track in self._tracks.values())
+
+
+def _encode(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _ask(kind: str, track: Track, **members: Any) -> str:
+    """A client event about one response; its `event_id` tells the answer's `error` where it belongs."""
+    named = {"event_id": f"{kind}.{track.serial}", "response_id": track.response_id}
+    return _encode({"type": f"response.{kind}", **named, **members})
+
+
+def _detach(track: Track) -> str:
+    return _ask("detach", track)
+
+
+def _parting(track: Track) -> list[str]:
+    """To leave a response that this socket follows: cancelled, if that is wanted and not asked for yet."""
+    cancel = [_ask("cancel", track)] if track.cancel_wanted and not track.cancel_sent else []
+    return [*cancel, _detach(track)]
+
+
+def _resume(track: Track) -> str:
+    members: dict[str, Any] = {"starting_after": track.next_number - 1}
+    if track.epoch is not None:
+        members["epoch"] = track.epoch
+    return _ask("resume", track, **members)

@@ -1,0 +1,166 @@
+"""One response as this client follows it: where it is in its life, its cursor, the events that wait to be read. Pure.
+
+A `Track` belongs to one `Session`, which makes every move; handles only look at it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .errors import ProtocolError, RealtimeError, ResponseFailed
+
+Event = dict[str, Any]
+
+
+class Phase(enum.Enum):
+    """What is between us and the server about this response."""
+
+    HELD = "held"  # a create that waits: for a connection, its lane, or the time to try again
+    CREATING = "creating"  # sent, not confirmed by `response.created`
+    LIVE = "live"  # the server sends it, we take it
+    PAUSED = "paused"  # detached at the server, because too much waits here unread
+    LOST = "lost"  # to be resumed at the cursor
+    RESUMING = "resuming"  # resume sent; what arrives before `response.resumed` is from an older reading
+    LEAVING = "leaving"  # the caller let go while the socket was down; the server is still to hear of it
+    OVER = "over"
+
+
+_LEGAL: dict[Phase, frozenset[Phase]] = {
+    Phase.HELD: frozenset({Phase.CREATING, Phase.OVER}),
+    Phase.CREATING: frozenset({Phase.LIVE, Phase.HELD, Phase.OVER}),
+    Phase.LIVE: frozenset({Phase.PAUSED, Phase.LOST, Phase.OVER}),
+    Phase.PAUSED: frozenset({Phase.LOST, Phase.OVER}),
+    Phase.LOST: frozenset({Phase.RESUMING, Phase.LEAVING, Phase.OVER}),
+    Phase.RESUMING: frozenset({Phase.LIVE, Phase.LOST, Phase.OVER}),
+    Phase.LEAVING: frozenset({Phase.OVER}),
+    Phase.OVER: frozenset(),
+}
+
+
+class Verdict(enum.Enum):
+    """What an event's number makes of it."""
+
+    NEXT = "next"
+    DUPLICATE = "duplicate"
+    GAP = "gap"
+
+
+class Cursor(NamedTuple):
+    """All that is needed to go on reading a response, from any process: `await client.resume(*cursor)`."""
+
+    response_id: str
+    starting_after: int
+    epoch: str | None
+
+
+class FinalResponse(dict[str, Any]):
+    """The response object of the terminal event: a dict, with what is asked of it most."""
+
+    @property
+    def output_text(self) -> str:
+        """All output text, joined."""
+        parts = (part for item in self.get("output", ()) for part in item.get("content") or ())
+        return "".join(part["text"] for part in parts if part.get("type") == "output_text")
+
+    @property
+    def receipt(self) -> dict[str, Any] | None:
+        """What the cancel did; None when the response was not cancelled."""
+        return self.get("cancel")
+
+
+class Track:
+    """See the module. `next_number` is the number of the event to be received next; `num_bytes` counts what waits."""
+
+    __slots__ = (
+        "abandoned", "attempts", "cancel_refusal", "cancel_sent", "cancel_wanted", "confirmed", "epoch", "error",
+        "events", "final", "lane", "named", "next_number", "num_bytes", "num_gaps", "phase", "previous_response_id",
+        "request", "request_id", "response_id", "retry_at", "serial", "terminal", "troubled_since",
+    )  # fmt: skip
+
+    def __init__(self, serial: int, phase: Phase) -> None:
+        self.serial = serial
+        self.phase = phase
+        self.request = ""  # the encoded `response.create`; sent again it is the same bytes
+        self.request_id: str | None = None
+        self.named = False  # the request_id is the caller's own
+        self.confirmed = False  # the server has said yes at least once
+        self.previous_response_id: str | None = None
+        self.lane: str | None = None  # set by the caller, or when first sent
+        self.response_id: str | None = None
+        self.epoch: str | None = None
+        self.next_number = 0
+        self.num_gaps = 0  # in a row, without any progress
+        self.events: deque[tuple[Event, int]] = deque()
+        self.num_bytes = 0
+        self.terminal: Event | None = None
+        self.final: FinalResponse | None = None
+        self.error: RealtimeError | None = None
+        self.cancel_wanted = False
+        self.cancel_sent = False
+        self.cancel_refusal: RealtimeError | None = None
+        self.abandoned = False  # nobody waits for this create any more: to be left as soon as it is confirmed
+        self.attempts = 0
+        self.retry_at = 0.0
+        self.troubled_since: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will be received."""
+        return self.phase in (Phase.OVER, Phase.LEAVING)
+
+    @property
+    def cursor(self) -> Cursor:
+        """Right after the last event that was taken from here; what waits unread counts as not processed."""
+        if self.response_id is None:
+            raise ProtocolError("the response is not confirmed yet")
+        return Cursor(self.response_id, self.next_number - len(self.events) - 1, self.epoch)
+
+    def move(self, phase: Phase) -> None:
+        """To another phase, if the table allows it."""
+        if phase not in _LEGAL[self.phase]:
+            raise AssertionError(f"a track can't go from {self.phase.value!r} to {phase.value!r}")
+        self.phase = phase
+
+    def accept(self, event: Event, num_bytes: int) -> Verdict:
+        """Keep the event if it is the next one. A duplicate or an event after a gap changes nothing."""
+        number = event.get("sequence_number")
+        if type(number) is not int:
+            raise ProtocolError(f"{event.get('type')} of a response without a sequence number")
+        if number != self.next_number:
+            return Verdict.DUPLICATE if number < self.next_number else Verdict.GAP
+        self.next_number += 1
+        self.events.append((event, num_bytes))
+        self.num_bytes += num_bytes
+        self._made_progress()
+        if event.get("done") is True:
+            self._end(event)
+        return Verdict.NEXT
+
+    def take(self) -> Event | None:
+        """The oldest unread event."""
+        if not self.events:
+            return None
+        event, num_bytes = self.events.popleft()
+        self.num_bytes -= num_bytes
+        return event
+
+    def discard(self) -> None:
+        """Forget what waits unread, as if it had never been received."""
+        self.next_number -= len(self.events)
+        self.events.clear()
+        self.num_bytes = 0
+
+    def _made_progress(self) -> None:
+        self.num_gaps = self.attempts = 0
+        self.retry_at = 0.0
+        self.troubled_since = None
+
+    def _end(self, event: Event) -> None:
+        self.terminal = event
+        response: Mapping[str, Any] = event.get("response") or {}
+        self.final = FinalResponse(response)
+        if event.get("type") in ("response.failed", "error"):
+            self.error = ResponseFailed(response, response.get("error") or event.get("error") or {})
