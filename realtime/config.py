@@ -79,8 +79,12 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(ge=0, description="time that a native client's response goes on after its socket is lost")
     ] = 30
     max_linger_seconds: Annotated[float, Meta(ge=0, description="longest linger that a client may ask for")] = 3600
-    max_log_bytes: Annotated[int, Meta(ge=64 * KIB, description="size of the event log of one response")] = 64 * MIB
-    max_log_events: Annotated[int, Meta(ge=16, description="events in the log of one response")] = 500_000
+    max_log_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="size of one response's event log; the oldest events go first")
+    ] = 64 * MIB
+    max_log_events: Annotated[int, Meta(ge=16, description="events in one response's log; the oldest go first")] = (
+        500_000
+    )
     retention_seconds: Annotated[float, Meta(ge=0, description="time that a finished response is kept")] = 600
     max_store_bytes: Annotated[
         int, Meta(ge=MIB, description="size of all kept responses; the oldest finished ones go first")

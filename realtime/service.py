@@ -129,6 +129,7 @@ class Service:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
         if isinstance(source, Run):
             source.watchers.add(wake)
+            source.detached = False  # followed again: from now on the policy holds for this follower
             if source.lonely is not None:
                 source.lonely.cancel()
                 source.lonely = None

@@ -1,0 +1,44 @@
+# Two commands for a start: `make serve` and `make test`. Both set everything up first if that is missing.
+# PORT=9000 MODEL=<folder or hub id> ARGS="<more flags>" for serve; ARGS for test, chat and bench as well.
+
+PYTHON_ENV := .venv/bin/python
+SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
+
+.DEFAULT_GOAL := help
+.PHONY: help serve chat install test lint check bench docs lock clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@sed -n '2s/# /  /p' $(MAKEFILE_LIST)
+
+serve: install ## start the server on 127.0.0.1:8000 with the embedded starter model
+	@exec $(PYTHON_ENV) -m realtime serve $(SERVE_FLAGS) $(ARGS)
+
+chat: install ## talk to the running server in the terminal
+	@exec $(PYTHON_ENV) -m realtime chat $(ARGS)
+
+install: ## make .venv with everything in it; costs nothing when it is there
+	@./scripts/setup.sh
+
+test: install ## run all tests
+	@$(PYTHON_ENV) -m pytest $(ARGS)
+
+lint: install ## format, lint and types, without the tests
+	@$(PYTHON_ENV) -m ruff format --check .
+	@$(PYTHON_ENV) -m ruff check .
+	@$(PYTHON_ENV) -m mypy
+
+check: lint test ## all that CI checks: lint, then the tests (layers among them)
+
+bench: install ## measure the service beside the bare engine
+	@$(PYTHON_ENV) -m bench $(ARGS)
+
+docs: install ## write the generated parts of docs/ anew
+	@$(PYTHON_ENV) scripts/update_docs.py
+
+lock: install ## pin the dependencies of pyproject.toml anew
+	@./scripts/lock.sh
+
+clean: ## remove .venv and everything else that can be made again
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
