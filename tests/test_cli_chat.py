@@ -1,0 +1,109 @@
+"""The terminal chat as a user sees it: a real terminal, a real server, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import sys
+from collections.abc import AsyncIterator
+
+from realtime.engine.scripted import say
+from tests.support.server import running
+
+
+class Terminal:
+    """A program in a pseudo-terminal: what it shows, and what is typed."""
+
+    def __init__(self, screen: int, process: asyncio.subprocess.Process) -> None:
+        self._screen = screen
+        self.process = process
+        self._shown = ""
+        self._news = asyncio.Event()
+        asyncio.get_running_loop().add_reader(screen, self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._screen, 65536)
+        except OSError:  # the program has gone
+            data = b""
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._screen)
+        self._shown += data.decode(errors="replace")
+        self._news.set()
+
+    async def shows(self, text: str) -> None:
+        """Wait until this is on the screen, behind what was waited for before."""
+        try:
+            async with asyncio.timeout(20):
+                while text not in self._shown:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"never shown: {text!r}; the screen:\n{self._shown}") from None
+        self._shown = self._shown.split(text, 1)[1]
+
+    def type(self, text: str) -> None:
+        """Type these keys."""
+        os.write(self._screen, text.encode())
+
+
+@contextlib.asynccontextmanager
+async def chat(url: str) -> AsyncIterator[Terminal]:
+    screen, keyboard = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "realtime", "chat", "--url", url,
+        stdin=keyboard, stdout=keyboard, stderr=keyboard, start_new_session=True,
+        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # makes it the terminal that Ctrl-C belongs to
+    )  # fmt: skip
+    os.close(keyboard)
+    try:
+        yield Terminal(screen, process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        asyncio.get_running_loop().remove_reader(screen)
+        os.close(screen)
+
+
+async def test_answers_stream_ctrl_c_stops_one_and_quit_leaves() -> None:
+    endless = ["word "] * 4000
+    async with running(
+        lambda request: endless if len(request.prompt_token_ids) < 60 else ["bye"], tick_seconds=0.002
+    ) as s:
+        async with chat(s.url) as terminal:
+            await terminal.shows("> ")
+            terminal.type("go on\n")
+            await terminal.shows("word word word")
+            terminal.type("\x03")
+            await terminal.shows("[cancelled]")
+            await terminal.shows("> ")
+            assert s.engine.stats().num_running == 0
+            terminal.type("\x03")
+            await terminal.shows("/quit leaves")
+            terminal.type("and a much longer question than before\n")
+            await terminal.shows("bye")
+            terminal.type("/quit\n")
+            async with asyncio.timeout(20):
+                assert await terminal.process.wait() == 0
+
+
+async def test_without_a_server_it_says_so_and_what_to_do() -> None:
+    async with chat("ws://127.0.0.1:9/v1/responses") as terminal:
+        await terminal.shows("make serve")
+        async with asyncio.timeout(20):
+            assert await terminal.process.wait() == 1
+
+
+async def test_a_conversation_goes_on_over_turns() -> None:
+    async with running(say("ok")) as s, chat(s.url) as terminal:
+        await terminal.shows("> ")
+        terminal.type("one\n")
+        await terminal.shows("ok")
+        terminal.type("two\n")
+        await terminal.shows("ok")
+        terminal.type("\x04")
+        async with asyncio.timeout(20):
+            assert await terminal.process.wait() == 0
