@@ -1,0 +1,1 @@
+"""The starter model: its data, its training and its evaluation."""
