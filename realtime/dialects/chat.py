@@ -25,7 +25,9 @@ class ChatDialect:
         """See Dialect."""
         messages = to_messages(request.instructions, items)
         if not messages:
-            raise RenderError("There is nothing to answer: give `input`, `instructions` or a previous response.", "input")
+            raise RenderError(
+                "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"
+            )
         try:
             text = self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, enable_thinking=False

@@ -29,6 +29,8 @@ _STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[{]|[\]}]', re.DOTALL
 _AT_PATH = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 
+_MAX_REASON = 300  # characters
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one message may hold. `max_values` bounds brackets plus quotes, so the time that checking depth takes."""
@@ -81,7 +83,7 @@ def decode(data: bytes, limits: Limits) -> AnyClientEvent:
         head = _head(data)
         return _decode_event(data, head, limits)
     except WireError as error:
-        event_id = head.event_id if isinstance(head.event_id, str) else None
+        event_id = head.event_id if isinstance(head.event_id, str) and len(head.event_id) <= 256 else None
         type_ = head.type if isinstance(head.type, str) else ""
         raise Rejected(error, type=type_, stream_id=head.stream_id, event_id=event_id) from None
 
@@ -162,6 +164,8 @@ def _refuse(text: str, path: str) -> NoReturn:
     """msgspec's `Expected ..., got ... - at `$.a.b`` to our error: the reason, and `a.b` as the param."""
     found = _AT_PATH.search(text)
     reason = text[: found.start()] if found else text
+    if len(reason) > _MAX_REASON:  # msgspec quotes wrong enum values whole
+        reason = reason[:_MAX_REASON] + "..."
     path = _join(path, found.group(1) if found else "")
     if missing := _MISSING.match(reason):
         path = _join(path, missing.group(1))

@@ -26,16 +26,16 @@ class InputText(Part, tag="input_text"):
 
 
 class InputImage(Part, tag="input_image"):
-    image_url: str | None | UnsetType = UNSET
-    file_id: str | None | UnsetType = UNSET
-    detail: str | None | UnsetType = UNSET
+    image_url: str | UnsetType | None = UNSET
+    file_id: str | UnsetType | None = UNSET
+    detail: str | UnsetType | None = UNSET
 
 
 class InputFile(Part, tag="input_file"):
-    file_id: str | None | UnsetType = UNSET
-    file_data: str | None | UnsetType = UNSET
-    file_url: str | None | UnsetType = UNSET
-    filename: str | None | UnsetType = UNSET
+    file_id: str | UnsetType | None = UNSET
+    file_data: str | UnsetType | None = UNSET
+    file_url: str | UnsetType | None = UNSET
+    filename: str | UnsetType | None = UNSET
 
 
 class OutputText(Part, tag="output_text"):
@@ -68,27 +68,27 @@ ContentPart = InputText | InputImage | InputFile | OutputText | Refusal | Reason
 class Item(msgspec.Struct, tag_field="type", kw_only=True):
     """Base of items. `id` is ours on output; on input any id, or none, is accepted."""
 
-    id: str | None | UnsetType = UNSET
-    status: str | None | UnsetType = UNSET
+    id: str | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
 
 
 class Message(Item, tag="message"):
     role: Role
     content: str | list[ContentPart]
-    phase: Literal["commentary", "final_answer"] | None | UnsetType = UNSET
+    phase: Literal["commentary", "final_answer"] | UnsetType | None = UNSET
 
 
 class Reasoning(Item, tag="reasoning"):
     summary: list[SummaryText] = []
-    content: list[ReasoningText] | None | UnsetType = UNSET
-    encrypted_content: str | None | UnsetType = UNSET
+    content: list[ReasoningText] | UnsetType | None = UNSET
+    encrypted_content: str | UnsetType | None = UNSET
 
 
 class FunctionCall(Item, tag="function_call"):
     call_id: str
     name: str
     arguments: str
-    namespace: str | None | UnsetType = UNSET
+    namespace: str | UnsetType | None = UNSET
 
 
 class FunctionCallOutput(Item, tag="function_call_output"):

@@ -8,7 +8,6 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-
 THOROUGH = int(os.environ.get("FUZZ", "1"))  # FUZZ=50 pytest ...: fifty times as many examples
 
 

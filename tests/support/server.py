@@ -17,7 +17,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from realtime.config import Settings
-from realtime.engine.scripted import ScriptedEngine, Script
+from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, SupervisedEngine
 from realtime.server.app import Gateway
 from realtime.server.process import uvicorn_config
@@ -47,7 +47,7 @@ class QuietServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         async with asyncio.timeout(15):
-            while self.server_state.connections or self.server_state.tasks:
+            while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)  # uvicorn has no event for it
 
 
