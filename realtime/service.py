@@ -158,6 +158,7 @@ class Service:
     async def shutdown(self) -> None:
         """End what still runs, each with its terminal event."""
         self._draining = True
+        await asyncio.sleep(0)  # a task that is cancelled before its first step never gets to seal its log
         for task in self._tasks:
             task.cancel()
         if self._tasks:

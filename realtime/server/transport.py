@@ -8,13 +8,19 @@ a direct, synchronous way out next to ASGI's. Everything else is uvicorn's.
 from __future__ import annotations
 
 import struct
+from asyncio import TimerHandle
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.protocol import State
 
+from realtime.wire.errors import CloseCode
+
 EXTENSION = "realtime.frames"  # the key in the ASGI scope's `extensions`
+CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is cut
 
 
 class FrameSink(Protocol):
@@ -34,13 +40,86 @@ class FrameSink(Protocol):
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol with a FrameSink in the scope. `on_writable` is called when a full buffer drains."""
+    """uvicorn's WebSocket protocol with a FrameSink in the scope. `on_writable` is called when a full buffer drains.
+
+    It also closes what uvicorn leaves open to a hostile or half-dead peer: see the methods.
+    """
 
     on_writable: Callable[[], None] | None = None
+    _last_pong = b""  # owed to a peer that does not read
+    _cut: TimerHandle | None = None
 
     async def run_asgi(self) -> None:
-        self.scope["extensions"][EXTENSION] = {"sink": self}  # type: ignore[index]
+        self.scope["extensions"][EXTENSION] = {"sink": self}
         await super().run_asgi()
+        self._cut_later()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # refused, and answered: uvicorn would log that as an error of ours
+
+    def _cut_later(self) -> None:
+        """A transport that closes waits until its buffer is sent: for ever, when the peer does not read."""
+        if self._cut is None and not self.disconnected:
+            self._cut = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+        super().connection_lost(exc)
+
+    def _peer_is_gone(self) -> None:
+        """Tell the application now; `connection_lost` may come much later."""
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+
+    def eof_received(self) -> None:
+        self._peer_is_gone()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._peer_is_gone()
+
+    def data_received(self, data: bytes) -> None:
+        if self.handshake_initiated:
+            super().data_received(data)
+            return
+        try:
+            super().data_received(data)
+            bad = self.conn.handshake_exc is not None and not self.handshake_initiated  # uvicorn would wait for ever
+        except UnicodeError:  # bytes that are not ASCII in the request line or in a header that must be
+            bad = True
+        if bad:
+            self.handshake_initiated = self.handshake_complete = self.close_sent = True
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+    def handle_ping(self) -> None:
+        """A peer that pings and does not read gets the last pong only, as RFC 6455 section 5.5.3 allows."""
+        pongs = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(pongs))
+        elif pongs:
+            self._last_pong = pongs[-1]
+
+    def handle_cont(self, event: Frame) -> None:
+        """One buffer for all fragments: a million tiny ones must not cost an object each."""
+        if not isinstance(self.frames[0], bytearray):
+            self.frames[0] = bytearray(self.frames[0])  # type: ignore[call-overload]
+        self.frames[0] += event.data
+        if event.fin:
+            self.send_receive_event_to_app()
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                self.frames[0].decode()
+            except UnicodeDecodeError:  # the client's fault: a close code, and no traceback in the log as uvicorn has
+                self.frames = []
+                self.conn.fail(CloseCode.INVALID_UTF8, "invalid UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     @property
     def can_write(self) -> bool:
@@ -68,10 +147,13 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._last_pong and not self.transport.is_closing():
+            self.transport.write(self._last_pong)
+        self._last_pong = b""
         if self.on_writable is not None:
             self.on_writable()
 

@@ -14,7 +14,7 @@ from typing import Any
 from realtime.connection import Cancel, Connection, Create, Leave, Profile, Resume
 from realtime.principal import Principal
 from realtime.service import Service
-from realtime.wire.errors import WireError
+from realtime.wire.errors import CloseCode, WireError
 
 from .transport import FrameSink
 
@@ -51,6 +51,7 @@ class WebSocketShell:
                     self._connection.receive(text.encode(), time.monotonic())
                 self._obey()
                 self.wake()
+                await asyncio.sleep(0)  # a burst in one read holds up nobody, and is answered in between
         finally:
             self._end()
 
@@ -67,7 +68,11 @@ class WebSocketShell:
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        if self._closed or not self._sink.can_write:
+        if self._closed:
+            return
+        if not self._sink.can_write:
+            if self._connection.close is not None and self._connection.close[0] is CloseCode.POLICY:
+                self._sink.close_after_write(*self._connection.close)  # it does not read, so it is not waited for
             return
         frames = self._connection.frames(_WRITE_BYTES)
         if frames:
