@@ -91,9 +91,7 @@ class _Chat:
         import realtime_client
 
         try:
-            self._answer = await client.create(
-                input=text, previous_response_id=self._previous, **self._settings
-            )
+            self._answer = await client.create(input=text, previous_response_id=self._previous, **self._settings)
             async for piece in self._answer.text():
                 print(piece, end="", flush=True)
             final = await self._answer.result()

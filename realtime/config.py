@@ -48,9 +48,6 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 3600
     ping_interval_seconds: Annotated[float, Meta(gt=0, description="time between two pings to a client")] = 20
     ping_timeout_seconds: Annotated[float, Meta(gt=0, description="time that a client has to answer a ping")] = 20
-    heartbeat_seconds: Annotated[
-        float, Meta(gt=0, description="time between two `session.heartbeat` events to a native client")
-    ] = 15
     permessage_deflate: Annotated[
         bool, Meta(description="compress frames for clients that offer it; costs CPU and memory")
     ] = False

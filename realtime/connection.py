@@ -277,7 +277,7 @@ class Connection:
         reader = self._readers.get(event.response_id)
         if reader is None:
             text = f"This connection does not follow response '{event.response_id}'."
-            raise WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id")
+            raise WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=event.response_id)
         self._remove(reader)
         self._commands.append(Leave(event.response_id, detached=True))
 
@@ -390,14 +390,15 @@ class Connection:
         self._remove(reader)
 
     def _too_slow(self, reader: _Reader, floor: int) -> None:
+        response_id = reader.source.response_id
         text = (
-            f"Response '{reader.source.response_id}' was read too slowly: events before {floor} are gone. "
+            f"Response '{response_id}' was read too slowly: events before {floor} are gone. "
             "Fetch the finished response instead."
         )
         stream_id = reader.lane.stream_id if reader.lane else None
-        self._send_error(WireError(ErrorCode.SLOW_READER, text), stream_id, None)
+        self._send_error(WireError(ErrorCode.SLOW_READER, text, response_id=response_id), stream_id, None)
         self._remove(reader)
-        self._commands.append(Leave(reader.source.response_id, detached=False))
+        self._commands.append(Leave(response_id, detached=False))
 
     # -- the life of the connection
 
@@ -463,6 +464,7 @@ class Connection:
             param=error.param,
             retry=spec.retry,
             retry_after=msgspec.UNSET if error.retry_after is None else error.retry_after,
+            response_id=msgspec.UNSET if error.response_id is None else error.response_id,
         )
         echo = stream_id is not None and error.code not in _NO_ECHO and _valid(stream_id)
         event = events.Error(

@@ -20,7 +20,15 @@ from .assembler import Assembler
 from .conversation import Turn, history
 from .dialects.base import Dialect, RenderError
 from .engine.base import (
-    Engine, EngineDead, EngineError, EngineOverloaded, EngineRefused, EngineRequest, FinishReason, Sampling, TokenChunk,
+    Engine,
+    EngineDead,
+    EngineError,
+    EngineOverloaded,
+    EngineRefused,
+    EngineRequest,
+    FinishReason,
+    Sampling,
+    TokenChunk,
 )  # fmt: skip
 from .log.event_log import EventLog
 from .wire import events
@@ -29,7 +37,13 @@ from .wire.ids import new_id
 from .wire.items import InputItem, ItemStatus, texts_of
 from .wire.requests import OnDisconnect, ResponseCreate
 from .wire.response import (
-    CancelReceipt, IncompleteDetails, InputTokensDetails, OutputTokensDetails, Response, ResponseError, Usage,
+    CancelReceipt,
+    IncompleteDetails,
+    InputTokensDetails,
+    OutputTokensDetails,
+    Response,
+    ResponseError,
+    Usage,
 )  # fmt: skip
 
 logger = logging.getLogger("realtime.runner")
@@ -176,7 +190,11 @@ class Run:
         except Exception:
             logger.exception("run failed response_id=%s", self.response_id)
             outcome = Failed("server_error", "The server failed while generating this response.")
-        self._seal(outcome)
+        try:
+            self._seal(outcome)
+        except Exception:
+            logger.exception("sealing failed response_id=%s", self.response_id)
+            self._seal_anyhow()
         self._owner.run_over(self)
         self.notify()
 
@@ -258,6 +276,13 @@ class Run:
         self.log.append(self._terminal(outcome))
         if not isinstance(outcome, Failed):
             self.turn = Turn(self.response_id, self._parent, tuple(self.request.items), tuple(response.output))
+
+    def _seal_anyhow(self) -> None:
+        """After a bug of ours in the regular end: a reader may get an item that is never closed, but it gets an end."""
+        failed = Failed("server_error", "The server failed while ending this response.")
+        self.turn = None
+        if not self.log.sealed:
+            self.log.append_last(self._terminal(failed))
 
     def _terminal(self, outcome: Outcome) -> events.Event:
         response = self.response

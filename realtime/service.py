@@ -10,9 +10,9 @@ import asyncio
 import hashlib
 import logging
 import time
-from itertools import islice
 from collections.abc import Callable
-from typing import Any, NoReturn
+from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -31,8 +31,11 @@ from .scheduler import Full, Scheduler, Ticket
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.requests import OnDisconnect, ResponseCreate
+from .wire.response import Response
 
 logger = logging.getLogger("realtime.service")
+
+DISCONNECTED = "client_disconnected"  # the reason when nobody followed a response any more
 
 Wake = Callable[[], None]  # called when a followed log has grown; must not block
 
@@ -121,7 +124,7 @@ class Service:
         source = self._find(principal, response_id)
         if not isinstance(source, Run) or source.over:
             text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id")
+            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
         source.cancel(Cancelled("cancelled", delivered))
         return source
 
@@ -201,7 +204,7 @@ class Service:
             return None
         digest, response_id = self._attempts.get((principal.tenant, request.request_id), (b"", ""))
         source = self._runs.get(response_id) or self._store.get(response_id, self._clock())
-        if source is None:
+        if source is None or _came_to_nothing(source.response):
             return None
         if digest != _digest(request):
             text = f"`request_id` '{request.request_id}' was used for a different request."
@@ -270,16 +273,16 @@ class Service:
         record = self._store.get(response_id, self._clock())
         if record is not None and record.owner == principal.tenant:
             return record
-        _not_found(response_id)
+        raise _not_found(response_id)
 
     def _apply_policy(self, run: Run) -> None:
         match run.on_disconnect.policy:
             case "cancel":
-                run.cancel(Cancelled("client_disconnected"))
+                run.cancel(Cancelled(DISCONNECTED))
             case "linger":
                 delay = run.on_disconnect.seconds or 0.0
                 loop = asyncio.get_running_loop()
-                run.lonely = loop.call_later(delay, run.cancel, Cancelled("client_disconnected"))
+                run.lonely = loop.call_later(delay, run.cancel, Cancelled(DISCONNECTED))
             case "continue":
                 pass
 
@@ -290,10 +293,15 @@ class Service:
                 del self._attempts[key]
 
 
-def _not_found(response_id: str) -> NoReturn:
-    raise WireError(
-        ErrorCode.RESPONSE_NOT_FOUND, f"Response with id '{response_id}' not found.", param="response_id"
-    )
+def _came_to_nothing(response: Response) -> bool:
+    """It failed, or was stopped because its client was gone: then the same request, sent again, means a new try."""
+    details = response.incomplete_details
+    return response.status == "failed" or (details is not None and details.reason == DISCONNECTED)
+
+
+def _not_found(response_id: str) -> WireError:
+    text = f"Response with id '{response_id}' not found."
+    return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
 
 
 def _digest(request: ResponseCreate) -> bytes:

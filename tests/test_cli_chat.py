@@ -72,22 +72,21 @@ async def test_answers_stream_ctrl_c_stops_one_and_quit_leaves() -> None:
     endless = ["word "] * 4000
     async with running(
         lambda request: endless if len(request.prompt_token_ids) < 60 else ["bye"], tick_seconds=0.002
-    ) as s:
-        async with chat(s.url) as terminal:
-            await terminal.shows("> ")
-            terminal.type("go on\n")
-            await terminal.shows("word word word")
-            terminal.type("\x03")
-            await terminal.shows("[cancelled]")
-            await terminal.shows("> ")
-            assert s.engine.stats().num_running == 0
-            terminal.type("\x03")
-            await terminal.shows("/quit leaves")
-            terminal.type("and a much longer question than before\n")
-            await terminal.shows("bye")
-            terminal.type("/quit\n")
-            async with asyncio.timeout(20):
-                assert await terminal.process.wait() == 0
+    ) as s, chat(s.url) as terminal:
+        await terminal.shows("> ")
+        terminal.type("go on\n")
+        await terminal.shows("word word word")
+        terminal.type("\x03")
+        await terminal.shows("[cancelled]")
+        await terminal.shows("> ")
+        assert s.engine.stats().num_running == 0
+        terminal.type("\x03")
+        await terminal.shows("/quit leaves")
+        terminal.type("and a much longer question than before\n")
+        await terminal.shows("bye")
+        terminal.type("/quit\n")
+        async with asyncio.timeout(20):
+            assert await terminal.process.wait() == 0
 
 
 async def test_without_a_server_it_says_so_and_what_to_do() -> None:

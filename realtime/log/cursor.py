@@ -15,12 +15,12 @@ def resolve(log: EventLog, starting_after: int, epoch: str | None) -> int:
     """
     if epoch is not None and epoch != log.epoch:
         text = f"The response's log was restarted (epoch '{log.epoch}'): fetch the response, or start over."
-        raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="epoch")
+        raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="epoch", response_id=log.response_id)
     start = starting_after + 1
     if start > log.tip:
         text = f"`starting_after` is {starting_after}, but the newest event is {log.tip - 1}."
-        raise WireError(ErrorCode.CURSOR_AHEAD, text, param="starting_after")
+        raise WireError(ErrorCode.CURSOR_AHEAD, text, param="starting_after", response_id=log.response_id)
     if start < log.floor:
         text = f"Events before {log.floor} are gone; the oldest `starting_after` that can be served is {log.floor - 1}."
-        raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="starting_after")
+        raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="starting_after", response_id=log.response_id)
     return start

@@ -60,14 +60,28 @@ class EventLog:
 
     def append(self, event: Event) -> None:
         """Stamp, encode, check and keep one event. Raises GrammarError, and then the log has not changed."""
+        entry = self._stamp(event)  # before the grammar moves on, because it may fail as well
+        self._grammar.accept(event)
+        self._keep(entry, event.done)
+
+    def append_last(self, terminal: Event) -> None:
+        """End the log with this terminal event even where the grammar does not allow one: the last resort of a producer
+        that is broken, because a log without an end is worse than an item without one.
+        """
+        entry = self._stamp(terminal)
+        self._grammar.abandon()
+        self._keep(entry, True)
+
+    def _stamp(self, event: Event) -> bytes:
         event.sequence_number = self.floor + len(self._entries)
         event.response_id = self.response_id
         if self.stream_id is not None:
             event.stream_id = self.stream_id
         event.done = type(event) in _TERMINALS
-        entry = encode(event)  # before the grammar moves on, because it may fail as well
-        self._grammar.accept(event)
-        self.sealed = event.done
+        return encode(event)
+
+    def _keep(self, entry: bytes, last: bool) -> None:
+        self.sealed = last
         self._entries.append(entry)
         self._num_bytes += len(entry)
         if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:

@@ -97,7 +97,19 @@ class Gateway:
             logger.debug("disconnected session=%s", name)
 
     def _admit(self, connection: HTTPConnection) -> Principal | WireError:
-        """Who connects, or why nobody does."""
+        """Who opens a socket, or why nobody does."""
+        who = self._identify(connection)
+        if isinstance(who, WireError):
+            return who
+        if self.draining:
+            return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting.", retry_after=5.0)
+        if self.num_connections >= self.settings.connections.max_connections:
+            text = "The server has as many connections as it takes."
+            return WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=5.0)
+        return who
+
+    def _identify(self, connection: HTTPConnection) -> Principal | WireError:
+        """Who asks, or why that is not accepted."""
         origin = connection.headers.get("origin")
         host = connection.headers.get("host")
         allowed = self.settings.server.allowed_origins
@@ -108,17 +120,12 @@ class Gateway:
         if isinstance(who, AuthFailure):
             missing = who.problem is AuthProblem.MISSING
             return WireError(ErrorCode.MISSING_API_KEY if missing else ErrorCode.INVALID_API_KEY, who.message)
-        if self.draining:
-            return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting.", retry_after=5.0)
-        if self.num_connections >= self.settings.connections.max_connections:
-            text = "The server has as many connections as it takes."
-            return WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=5.0)
         return who
 
     def refuse_http(self, request: Request) -> Response | None:
         """The refusal of an HTTP request, or None when it may pass."""
-        admitted = self._admit(request)
-        return http.error_reply(admitted, _retry_after(admitted)) if isinstance(admitted, WireError) else None
+        who = self._identify(request)
+        return http.error_reply(who) if isinstance(who, WireError) else None
 
     def _new_connection(self, profile: Profile, session_id: str, default_model: str | None) -> Connection:
         settings = self.settings.connections
@@ -129,9 +136,7 @@ class Gateway:
             message=codec.Limits(max_depth=settings.max_json_depth, max_items=settings.max_input_items),
         )
         lifetime = settings.connection_lifetime_seconds
-        connection = Connection(
-            profile, limits, expires_at=time.monotonic() + lifetime, default_model=default_model
-        )
+        connection = Connection(profile, limits, expires_at=time.monotonic() + lifetime, default_model=default_model)
         session = events.Session(
             id=session_id,
             model=self.model_name,

@@ -88,13 +88,20 @@ class WireError(Exception):
     """A refusal or failure as a client may see it. The message names what is wrong and what to do; no internals."""
 
     def __init__(
-        self, code: ErrorCode, message: str, *, param: str | None = None, retry_after: float | None = None
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        response_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
         self.retry_after = retry_after  # seconds; only with codes that may be retried
+        self.response_id = response_id  # the response that the refused wish was about
 
     @property
     def spec(self) -> Spec:

@@ -140,7 +140,10 @@ class FunctionCallArgumentsDone(InItem, tag="response.function_call_arguments.do
 
 
 class ErrorBody(msgspec.Struct, kw_only=True):
-    """`retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given."""
+    """`retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given.
+
+    `response_id`: what a refused cancel, resume or detach, or a `slow_reader`, is about.
+    """
 
     type: str
     code: str
@@ -148,6 +151,7 @@ class ErrorBody(msgspec.Struct, kw_only=True):
     param: str | None = None
     retry: bool = False
     retry_after: float | UnsetType = UNSET
+    response_id: str | UnsetType = UNSET
 
 
 class Error(Event, tag="error"):

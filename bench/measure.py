@@ -1,0 +1,79 @@
+"""Figures: percentiles, medians of runs, CPU time and memory of processes, and the table for people."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The least value that `share` (0..1) of `values` do not exceed; 0 when there are none."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
+
+
+def p50_p99(seconds: Sequence[float]) -> dict[str, float]:
+    """The two percentiles that we report of a latency, in milliseconds."""
+    return {"p50_ms": percentile(seconds, 0.5) * 1e3, "p99_ms": percentile(seconds, 0.99) * 1e3}
+
+
+def median(runs: Sequence[Any]) -> Any:
+    """Several runs to one: the median of each number, however deep in mappings it lies; four digits of it."""
+    if isinstance(runs[0], Mapping):
+        return {name: median([run[name] for run in runs]) for name in runs[0]}
+    return float(f"{statistics.median(runs):.4g}")
+
+
+class CpuMeter:
+    """CPU time of a server: of its own process, the front end, and of all that it has started, the engine."""
+
+    def __init__(self, pid: int) -> None:
+        self._front_end = pid
+        self._engine = [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        self._before = self._now()
+
+    def spent(self) -> dict[str, float]:
+        """Seconds since the meter was made."""
+        return {name: seconds - self._before[name] for name, seconds in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        return {"front_end": cpu_seconds(self._front_end), "engine": sum(map(cpu_seconds, self._engine))}
+
+
+def cpu_seconds(pid: int) -> float:
+    """From the scheduler's own count, in nanoseconds, where Linux has it: the usual one is in steps of 10 ms."""
+    try:
+        threads = list(Path(f"/proc/{pid}/task").glob("*/schedstat"))
+        if threads:
+            return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+    except OSError:
+        pass  # not built into this kernel, or a thread has just ended
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def rss_bytes(pid: int) -> int:
+    """Memory that the process holds."""
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows under a header, columns as wide as needed."""
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    print(f"\n{title}\n")
+    for row in cells:
+        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  " + "  ".join([first.strip().ljust(widths[0]), *rest]))
+    print(flush=True)
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

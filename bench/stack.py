@@ -1,0 +1,89 @@
+"""The whole session stack without a model: over real loopback sockets, stage by stage without them, and its memory.
+
+The engine makes a token per response in every turn of the event loop, so a server process is busy all the time and
+its CPU time per event is what one core can do. The client is on another core.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import path, servers
+from .measure import median, rss_bytes, table
+from .worker import Worker
+
+LEVELS = ((1, 1), (16, 1), (256, 1), (1, 16))  # connections, and responses on each
+TOKENS = 256
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """All three parts."""
+    repeats = 1 if quick else 3
+    return {
+        "config": {"repeats": repeats, "tokens": TOKENS},
+        "sockets": _sockets(repeats, 4 if quick else 16),
+        "path": _path(repeats if quick else 7, 2_000 if quick else 20_000),
+        "memory": _memory(repeats, 300 if quick else 2_000),
+    }
+
+
+def _sockets(repeats: int, tokens_k: int) -> dict[str, Any]:
+    figures = {}
+    with servers.scripted() as server, Worker("bench.load") as client:
+        target = {"protocol": "websocket", "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
+        client.do("streams", num_streams=16, rounds=2, tokens=TOKENS, **target)  # to warm up
+        for connections, lanes in LEVELS:
+            rounds = max(1, tokens_k * 1024 // (connections * lanes * TOKENS))
+            level = {"num_streams": connections, "lanes": lanes, "rounds": rounds, "tokens": TOKENS}
+            found = median([client.do("streams", **target, **level) for _ in range(repeats)])
+            found["events_per_second_per_core"] = float(f"{1e6 / found['cpu_us_per_token']['front_end']:.4g}")
+            figures[f"{connections} x {lanes}"] = found
+    header = ("connections x responses", "events/s/core", "server us/event", "client us", "events/s", "bytes/event")
+    rows = [
+        (
+            name, found["events_per_second_per_core"], found["cpu_us_per_token"]["front_end"],
+            found["cpu_us_per_token"]["client"], found["tokens_per_second"], found["bytes_per_token"],
+        )
+        for name, found in figures.items()
+    ]  # fmt: skip
+    table("Session stack on the scripted engine, loopback sockets", header, rows)
+    return figures
+
+
+def _path(repeats: int, num_tokens: int) -> dict[str, Any]:
+    figures: dict[str, float] = median([path.stages(num_tokens) for _ in range(repeats)])
+    table("The pure path, microseconds per token", ("stage", "us"), figures.items())
+    return figures
+
+
+def _memory(repeats: int, count: int) -> dict[str, float]:
+    """KiB per idle session of each profile, and per finished response that is kept. A fresh server for each."""
+    with Worker("bench.load") as client:
+        figures: dict[str, float] = median([_memory_once(client, count) for _ in range(repeats)])
+    table("Memory of the server process", ("of one", "KiB"), figures.items())
+    return figures
+
+
+def _memory_once(client: Worker, count: int) -> dict[str, float]:
+    figures = {}
+    for name, native in (("plain", False), ("native", True)):
+        with servers.scripted() as server:
+            job = {"port": server.port, "pid": server.pid, "native": native}
+            client.do("idle", count=50, seconds=0.2, **job)  # to warm up
+            figures[f"idle {name} session"] = client.do("idle", count=count, seconds=1.0, **job)["kib_per_session"]
+    with servers.scripted() as server:
+        return figures | _retained(server, client, count)
+
+
+def _retained(server: servers.Server, client: Worker, count: int) -> dict[str, float]:
+    """A response of 128 tokens that is over and can still be resumed."""
+    target = {"protocol": "websocket", "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
+    client.do("streams", num_streams=16, rounds=2, tokens=128, **target)
+    before = rss_bytes(server.pid)
+    streams, rounds = 16, count // 16
+    found = client.do("streams", num_streams=streams, rounds=rounds, tokens=128, **target)
+    kept = (rss_bytes(server.pid) - before) / (streams * rounds)
+    return {
+        "retained response of 128 tokens": kept / 1024,
+        "the same on the wire": found["bytes_per_token"] * 128 / 1024,
+    }
