@@ -70,9 +70,10 @@ async def chat(url: str) -> AsyncIterator[Terminal]:
 
 async def test_answers_stream_ctrl_c_stops_one_and_quit_leaves() -> None:
     endless = ["word "] * 4000
-    async with running(
-        lambda request: endless if len(request.prompt_token_ids) < 60 else ["bye"], tick_seconds=0.002
-    ) as s, chat(s.url) as terminal:
+    async with (
+        running(lambda request: endless if len(request.prompt_token_ids) < 60 else ["bye"], tick_seconds=0.002) as s,
+        chat(s.url) as terminal,
+    ):
         await terminal.shows("> ")
         terminal.type("go on\n")
         await terminal.shows("word word word")
