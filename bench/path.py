@@ -17,14 +17,17 @@ import uvloop
 from realtime.assembler import Assembler
 from realtime.config import ResponseSettings
 from realtime.connection import Connection, ConnectionLimits, Create, Profile
-from realtime.dialects.chat import ChatDialect, TextParser
+from realtime.dialects.chat import ChatDialect
+from realtime.dialects.chat_parser import ChatParser
 from realtime.effective import new_response
 from realtime.engine.base import EngineRequest, Sampling, TokenChunk
+from realtime.engine.parsing import PlainParser
 from realtime.log.event_log import EventLog
 from realtime.principal import Principal
 from realtime.server.transport import FrameProtocol
 from realtime.server.websocket import WebSocketShell
 from realtime.service import Service
+from realtime.tools import ToolSet
 from realtime.wire import codec, events
 from realtime.wire.grammar import Grammar
 from realtime.wire.ids import new_id
@@ -39,7 +42,7 @@ REQUEST = b'{"type":"response.create","input":"hi"}'
 def stages(num_tokens: int) -> dict[str, float]:
     """Microseconds per token of each stage."""
     chunks = [TokenChunk(scripted.WORDS[number % len(scripted.WORDS)], (number,)) for number in range(num_tokens)]
-    parser, assembler = TextParser(), Assembler(new_id)
+    parser, assembler = ChatParser(PlainParser(), ToolSet(), quiet=True), Assembler(new_id)
     found = {"parse": _per_token(parser.feed, chunks)}
     pieces = [parser.feed(chunk) for chunk in chunks]
     opening = [*_created(), *assembler.feed(pieces[0])]  # with the first delta

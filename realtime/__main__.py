@@ -117,7 +117,9 @@ def _serve(given: argparse.Namespace) -> int:
         print(effective_table(effective))
         return 0
     check_model(effective.settings.vllm.model)
-    from realtime.server import process  # vLLM takes seconds to import; --help and mistakes should not wait for it
+    from realtime.server import (
+        process,  # vLLM takes seconds to import; --help and mistakes should not wait for it
+    )
 
     return process.serve(effective.settings)
 
@@ -139,7 +141,9 @@ def check_model(model: str) -> None:
 
 
 def _chat(arguments: Sequence[str]) -> int:
-    from realtime.cli_chat import main as chat  # brings the client with it, which `serve` does without
+    from realtime.cli_chat import (
+        main as chat,  # brings the client with it, which `serve` does without
+    )
 
     return chat(arguments)
 

@@ -9,9 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from .dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from .wire import events as e
-from .wire.items import FunctionCall, ItemStatus, Message, OutputItem, OutputText, Reasoning, ReasoningText
+from .wire.items import (
+    CustomToolCall,
+    FunctionCall,
+    ItemStatus,
+    Message,
+    OutputItem,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    SummaryText,
+)  # fmt: skip
+
+
+class ReasoningShown(msgspec.Struct, frozen=True):
+    """What a client sees of reasoning: as a summary (there is no summariser: it is the text itself), raw, or only as
+    an empty item. Raw includes everything, so then there is no summary. `seal` makes the blob that a client without a
+    stored history sends back.
+    """
+
+    summary: bool = False
+    raw: bool = False
+    seal: Callable[[str], str] | None = None
 
 
 class _Text:
@@ -55,77 +78,122 @@ class _Text:
 
 
 class _Reasoning:
-    """An open reasoning item with one text part."""
+    """An open reasoning item. What of it is shown is the client's choice; what is remembered is all of it."""
 
-    def __init__(self, item_id: str, index: int) -> None:
+    def __init__(self, item_id: str, index: int, shown: ReasoningShown) -> None:
         self.item_id = item_id
         self.index = index
+        self._shown = shown
         self.texts: list[str] = []
 
-    def begin(self) -> list[e.Event]:
-        item = Reasoning(id=self.item_id, status="in_progress", summary=[], content=[])
-        part = ReasoningText(text="")
-        return [
-            e.OutputItemAdded(output_index=self.index, item=item),
-            e.ContentPartAdded(item_id=self.item_id, output_index=self.index, content_index=0, part=part),
-        ]
+    @property
+    def _at(self) -> dict[str, Any]:
+        return {"item_id": self.item_id, "output_index": self.index}
 
-    def delta(self, piece: ReasoningDelta) -> e.Event:
+    def begin(self) -> list[e.Event]:
+        opened: list[e.Event] = [e.OutputItemAdded(output_index=self.index, item=self._item("in_progress"))]
+        if self._shown.raw:
+            opened.append(e.ContentPartAdded(**self._at, content_index=0, part=ReasoningText(text="")))
+        elif self._shown.summary:
+            opened.append(e.ReasoningSummaryPartAdded(**self._at, summary_index=0, part=SummaryText(text="")))
+        return opened
+
+    def delta(self, piece: ReasoningDelta) -> Iterator[e.Event]:
         self.texts.append(piece.text)
-        return e.ReasoningTextDelta(item_id=self.item_id, output_index=self.index, content_index=0, delta=piece.text)
+        if self._shown.raw:
+            yield e.ReasoningTextDelta(**self._at, content_index=0, delta=piece.text)
+        elif self._shown.summary:
+            yield e.ReasoningSummaryTextDelta(**self._at, summary_index=0, delta=piece.text)
 
     def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
         text = "".join(self.texts)
-        part = ReasoningText(text=text)
-        item = Reasoning(id=self.item_id, status=status, summary=[], content=[part])
-        at: dict[str, Any] = {"item_id": self.item_id, "output_index": self.index}
-        return [
-            e.ReasoningTextDone(**at, content_index=0, text=text),
-            e.ContentPartDone(**at, content_index=0, part=part),
-            e.OutputItemDone(output_index=self.index, item=item),
-        ], item
+        closed: list[e.Event] = []
+        if self._shown.raw:
+            closed.append(e.ReasoningTextDone(**self._at, content_index=0, text=text))
+            closed.append(e.ContentPartDone(**self._at, content_index=0, part=ReasoningText(text=text)))
+        elif self._shown.summary:
+            closed.append(e.ReasoningSummaryTextDone(**self._at, summary_index=0, text=text))
+            closed.append(e.ReasoningSummaryPartDone(**self._at, summary_index=0, part=SummaryText(text=text)))
+        item = self._item(status, text)
+        if self._shown.seal is not None:
+            item.encrypted_content = self._shown.seal(text)
+        return [*closed, e.OutputItemDone(output_index=self.index, item=item)], item
+
+    def remembered(self, item: OutputItem) -> OutputItem:
+        return Reasoning(id=item.id, status=item.status, content=[ReasoningText(text="".join(self.texts))])
+
+    def _item(self, status: ItemStatus, text: str | None = None) -> Reasoning:
+        """The item as it is shown; `text` is None while it has no part yet."""
+        item = Reasoning(id=self.item_id, status=status)
+        if self._shown.raw:
+            item.content = [] if text is None else [ReasoningText(text=text)]
+        elif self._shown.summary and text is not None:
+            item.summary = [SummaryText(text=text)]
+        return item
 
 
 class _Call:
-    """An open function call."""
+    """An open call of a function."""
 
-    def __init__(self, item_id: str, index: int, call_id: str, name: str) -> None:
+    prefix = "fc"
+
+    def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
         self.item_id = item_id
         self.index = index
-        self.call_id = call_id
-        self.name = name
         self.texts: list[str] = []
-
-    def _item(self, arguments: str, status: ItemStatus) -> FunctionCall:
-        return FunctionCall(id=self.item_id, status=status, call_id=self.call_id, name=self.name, arguments=arguments)
+        self._what: dict[str, Any] = {"id": item_id, "call_id": call_id, "name": begin.name}
+        if begin.namespace is not None:
+            self._what["namespace"] = begin.namespace
 
     def begin(self) -> list[e.Event]:
         return [e.OutputItemAdded(output_index=self.index, item=self._item("", "in_progress"))]
 
     def delta(self, piece: CallDelta) -> e.Event:
         self.texts.append(piece.arguments)
-        return e.FunctionCallArgumentsDelta(item_id=self.item_id, output_index=self.index, delta=piece.arguments)
+        return self._delta(piece.arguments)
 
     def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
-        arguments = "".join(self.texts)
-        item = self._item(arguments, status)
-        return [
-            e.FunctionCallArgumentsDone(
-                item_id=self.item_id, output_index=self.index, arguments=arguments, name=self.name
-            ),
-            e.OutputItemDone(output_index=self.index, item=item),
-        ], item
+        text = "".join(self.texts)
+        item = self._item(text, status)
+        return [self._done(text), e.OutputItemDone(output_index=self.index, item=item)], item
+
+    def _item(self, text: str, status: ItemStatus) -> OutputItem:
+        return FunctionCall(**self._what, status=status, arguments=text)
+
+    def _delta(self, text: str) -> e.Event:
+        return e.FunctionCallArgumentsDelta(item_id=self.item_id, output_index=self.index, delta=text)
+
+    def _done(self, text: str) -> e.Event:
+        name = self._what["name"]
+        return e.FunctionCallArgumentsDone(item_id=self.item_id, output_index=self.index, arguments=text, name=name)
+
+
+class _CustomCall(_Call):
+    """An open call of a custom tool: free text instead of arguments."""
+
+    prefix = "ctc"
+
+    def _item(self, text: str, status: ItemStatus) -> OutputItem:
+        return CustomToolCall(**self._what, status=status, input=text)
+
+    def _delta(self, text: str) -> e.Event:
+        return e.CustomToolCallInputDelta(item_id=self.item_id, output_index=self.index, delta=text)
+
+    def _done(self, text: str) -> e.Event:
+        return e.CustomToolCallInputDone(item_id=self.item_id, output_index=self.index, input=text)
 
 
 class Assembler:
-    """One response's items. `output` holds the closed ones in order.
+    """One response's items. `output` holds the closed ones in order, as the client sees them.
 
     `feed` and `close` make events as they are iterated, so a caller that appends each one keeps its log in step with
     the assembler even when a later piece raises.
     """
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
+    def __init__(self, new_id: Callable[[str], str], shown: ReasoningShown | None = None) -> None:
         self.output: list[OutputItem] = []
+        self.remembered: list[OutputItem] = []  # the same with all reasoning, for the history
+        self._shown = shown or ReasoningShown()
         self._new_id = new_id
         self._open: _Text | _Reasoning | _Call | None = None
         self._space: list[TextDelta] = []  # white space that may turn out to be nothing but layout between items
@@ -175,14 +243,15 @@ class Assembler:
         self._space.clear()
         if not isinstance(self._open, _Reasoning):
             yield from self._end("completed")
-            self._open = _Reasoning(self._new_id("rs"), len(self.output))
+            self._open = _Reasoning(self._new_id("rs"), len(self.output), self._shown)
             yield from self._open.begin()
-        yield self._open.delta(piece)
+        yield from self._open.delta(piece)
 
     def _begin_call(self, piece: CallBegin) -> Iterator[e.Event]:
         self._space.clear()
         yield from self._end("completed")
-        self._open = _Call(self._new_id("fc"), len(self.output), self._new_id("call"), piece.name)
+        kind = _CustomCall if piece.custom else _Call
+        self._open = kind(self._new_id(kind.prefix), len(self.output), self._new_id("call"), piece)
         yield from self._open.begin()
 
     def _call(self) -> _Call:
@@ -195,5 +264,6 @@ class Assembler:
             return
         done, item = self._open.end(status)
         self.output.append(item)
+        self.remembered.append(self._open.remembered(item) if isinstance(self._open, _Reasoning) else item)
         self._open = None
         yield from done

@@ -278,8 +278,7 @@ class Connection:
         if reader is None:
             text = f"This connection does not follow response '{event.response_id}'."
             raise WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=event.response_id)
-        self._remove(reader)
-        self._commands.append(Leave(event.response_id, detached=True))
+        self._leave(reader, detached=True)
 
     # -- what came of the commands
 
@@ -397,8 +396,7 @@ class Connection:
         )
         stream_id = reader.lane.stream_id if reader.lane else None
         self._send_error(WireError(ErrorCode.SLOW_READER, text, response_id=response_id), stream_id, None)
-        self._remove(reader)
-        self._commands.append(Leave(response_id, detached=False))
+        self._leave(reader, detached=False)
 
     # -- the life of the connection
 
@@ -436,6 +434,11 @@ class Connection:
     def _follow(self, reader: _Reader) -> None:
         self._readers[reader.source.response_id] = reader
         self._rotation.append(reader)
+
+    def _leave(self, reader: _Reader, *, detached: bool) -> None:
+        """Read it no more. The command comes first: freeing the lane may start a create that attaches to it again."""
+        self._commands.append(Leave(reader.source.response_id, detached=detached))
+        self._remove(reader)
 
     def _remove(self, reader: _Reader) -> None:
         del self._readers[reader.source.response_id]

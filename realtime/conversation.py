@@ -6,9 +6,26 @@ any number of children may share one parent. `instructions` are not part of a tu
 
 from __future__ import annotations
 
+from array import array
+
 import msgspec
 
-from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputItem,
+    Message,
+    OutputItem,
+)  # fmt: skip
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly."""
+
+    text: str
+    token_ids: array[int]
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -18,6 +35,13 @@ class Turn(msgspec.Struct, frozen=True):
     parent: Turn | None
     input: tuple[InputItem, ...]
     output: tuple[OutputItem, ...]
+    prompt: Prompt | None = None  # what it was generated from ...
+    token_ids: array[int] = array("I")  # ... and what was generated, for continuing with exactly these tokens
+
+    @property
+    def num_bytes(self) -> int:
+        """About what it holds beside its items."""
+        return 4 * len(self.token_ids) + (len(self.prompt.text) + 4 * len(self.prompt.token_ids) if self.prompt else 0)
 
     def items(self) -> list[InputItem]:
         """The whole history, oldest first, including this turn's answer."""
@@ -27,6 +51,28 @@ class Turn(msgspec.Struct, frozen=True):
             chain.append(turn)
             turn = turn.parent
         return [item for link in reversed(chain) for item in (*link.input, *link.output)]
+
+
+def without_oldest_turn(items: list[InputItem]) -> list[InputItem]:
+    """The items less the oldest exchange: from its user message up to the next one. What was told before the first
+    user message (system, developer) stays. Empty when only the newest exchange is left.
+    """
+    users = [index for index, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
+    return [*items[: users[0]], *items[users[1] :]] if len(users) > 1 else []
+
+
+def unknown_call(items: list[InputItem]) -> str | None:
+    """The `call_id` of the first output that belongs to no call before it."""
+    known: set[str] = set()
+    for item in items:
+        match item:
+            case FunctionCall() | CustomToolCall():
+                known.add(item.call_id)
+            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known:
+                return item.call_id
+            case _:
+                pass
+    return None
 
 
 def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:

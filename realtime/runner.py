@@ -12,13 +12,14 @@ import time
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
-from .assembler import Assembler
-from .conversation import Turn, history
-from .dialects.base import Dialect, RenderError
+from .assembler import Assembler, ReasoningShown
+from .conversation import Prompt, Turn, history, without_oldest_turn
+from .dialects.base import Dialect, Parser, RenderError
 from .engine.base import (
     Engine,
     EngineDead,
@@ -31,6 +32,7 @@ from .engine.base import (
     TokenChunk,
 )  # fmt: skip
 from .log.event_log import EventLog
+from .tools import ToolSet
 from .wire import events
 from .wire.errors import ErrorCode
 from .wire.ids import new_id
@@ -48,6 +50,8 @@ from .wire.response import (
 
 logger = logging.getLogger("realtime.runner")
 
+LOGPROBS = "message.output_text.logprobs"
+_ROOM = 256  # tokens of answer that `truncation: auto` makes room for at least
 _THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
 
 
@@ -80,7 +84,8 @@ class Run:
 
     def __init__(
         self, *, owner: Owner, tenant: str, engine: Engine, dialect: Dialect, request: ResponseCreate,
-        response: Response, log: EventLog, parent: Turn | None, admitted: bool, on_disconnect: OnDisconnect,
+        tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
+        on_disconnect: OnDisconnect,
     ) -> None:  # fmt: skip
         self.tenant = tenant
         self.request = request
@@ -96,15 +101,17 @@ class Run:
         self._dialect = dialect
         self._parent = parent
         self._admitted = admitted
-        self._assembler = Assembler(new_id)
-        self._parser = dialect.parser(request)
+        self._tools = tools
+        self._assembler = Assembler(new_id, shown)
+        self._prompt: Prompt | None = None
+        self._parser: Parser | None = None
+        self._token_ids = array("I")  # generated
         self._signal = asyncio.Event()  # something that the task waits for has happened
         self._outcome: Outcome | None = None
         self._cancel: Cancelled | None = None
         self._abort_ms = 0.0
         self._num_input_tokens = 0
         self._num_cached_tokens = 0
-        self._num_output_tokens = 0
         self._marks_tip = array("q")  # after each chunk: the log's tip ...
         self._marks_tokens = array("q")  # ... and the tokens generated until then, for receipts
         self._task: asyncio.Task[None] | None = None
@@ -148,11 +155,11 @@ class Run:
 
     def on_chunk(self, chunk: TokenChunk) -> None:
         """See engine.base.Sink."""
-        self._num_output_tokens += len(chunk.token_ids)
+        self._token_ids.extend(chunk.token_ids)
         if chunk.num_cached_tokens:
             self._num_cached_tokens = chunk.num_cached_tokens
         try:
-            if self._cancel is None and self.request.generate is not False:
+            if self._parser is not None and self._cancel is None:
                 self._append(self._assembler.feed(self._parser.feed(chunk)))
         except Exception:  # a bug of ours: this response fails, the others go on
             logger.exception("assembling failed response_id=%s", self.response_id)
@@ -172,7 +179,7 @@ class Run:
         if self.log.tip == tip:
             return
         self._marks_tip.append(self.log.tip)
-        self._marks_tokens.append(self._num_output_tokens)
+        self._marks_tokens.append(len(self._token_ids))
         self.notify()
 
     def _end(self, outcome: Outcome) -> None:
@@ -210,24 +217,36 @@ class Run:
             self.notify()
         try:
             prompt = await self._render()
+            self._prompt = prompt
+            self._num_input_tokens = len(prompt.token_ids)
+            room = self._engine.model.max_model_len - self._num_input_tokens
+            if room <= 0:
+                return self._too_long()
+            if self.request.generate is not False:
+                self._parser = self._dialect.parser(self.request, self._tools, prompt)
         except RenderError as error:
             return Failed("invalid_prompt", str(error))
-        self._num_input_tokens = len(prompt)
-        room = self._engine.model.max_model_len - len(prompt)
-        if room <= 0:
-            limit = self._engine.model.max_model_len
-            text = f"The input has {len(prompt)} tokens; the model's context window holds {limit}, answer included."
-            return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, text)
         if self._cancel is not None:
             return self._cancel
         return await self._run_engine(prompt, room)
 
-    async def _run_engine(self, prompt: tuple[int, ...], room: int) -> Outcome:
+    def _too_long(self) -> Failed:
+        text = (
+            f"The input has {self._num_input_tokens} tokens; the model's context window holds "
+            f"{self._engine.model.max_model_len}, answer included."
+        )
+        return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, text)
+
+    async def _run_engine(self, prompt: Prompt, room: int) -> Outcome:
+        parser = self._parser
         request = EngineRequest(
             request_id=self.response_id,
-            prompt_token_ids=prompt,
-            sampling=_sampling(self.request, self.response, room),
+            prompt_token_ids=prompt.token_ids,
+            sampling=_sampling(self.request, self.response, room, parser is None or parser.skip_special_tokens),
             cache_salt=self.request.cache_salt,
+            constraint=parser.constraint if parser is not None else None,
+            reasoning_ended=parser.reasoning_ended if parser is not None else None,
+            template_kwargs=self._dialect.template_kwargs(self.request),
         )
         try:
             await self._engine.submit(request, self)
@@ -246,7 +265,7 @@ class Run:
         assert outcome is not None
         if outcome is FinishReason.ABORT:  # not by us: then there is a cancel
             return Failed("server_error", "The engine gave up this response: send the request again.")
-        if isinstance(outcome, FinishReason) and self.request.generate is not False:
+        if isinstance(outcome, FinishReason) and self._parser is not None:
             self._append(self._assembler.feed(self._parser.close()))
         return outcome
 
@@ -254,11 +273,21 @@ class Run:
         await self._signal.wait()
         self._signal.clear()
 
-    async def _render(self) -> tuple[int, ...]:
+    async def _render(self) -> Prompt:
+        """The prompt; with `truncation: auto` without as many of the oldest turns as it takes to fit."""
         items = history(self._parent, self.request.items)
-        if _size(items) < _THREAD_CHARS:
-            return self._dialect.render(self.request, items)
-        return await asyncio.to_thread(self._dialect.render, self.request, items)
+        prompt = await self._render_items(items)
+        if self.request.truncation != "auto":
+            return prompt
+        limit = self._engine.model.max_model_len - min(self.request.max_output_tokens or _ROOM, _ROOM)
+        while len(prompt.token_ids) > limit and (shorter := without_oldest_turn(items)):
+            items = shorter
+            prompt = await self._render_items(items)
+        return prompt
+
+    async def _render_items(self, items: list[InputItem]) -> Prompt:
+        render = partial(self._dialect.render, self.request, self._tools, items, self._parent)
+        return render() if _size(items) < _THREAD_CHARS else await asyncio.to_thread(render)
 
     # -- the end
 
@@ -275,7 +304,14 @@ class Run:
         response.usage = self._usage()
         self.log.append(self._terminal(outcome))
         if not isinstance(outcome, Failed):
-            self.turn = Turn(self.response_id, self._parent, tuple(self.request.items), tuple(response.output))
+            self.turn = Turn(
+                response_id=self.response_id,
+                parent=self._parent,
+                input=tuple(self.request.items),
+                output=tuple(self._assembler.remembered),
+                prompt=self._prompt,
+                token_ids=self._token_ids,
+            )
 
     def _seal_anyhow(self) -> None:
         """After a bug of ours in the regular end: a reader may get an item that is never closed, but it gets an end."""
@@ -306,26 +342,28 @@ class Run:
                 return events.ResponseCompleted(response=response)
 
     def _usage(self) -> Usage:
-        output = self._num_output_tokens if self.request.generate is not False else 0
+        output = len(self._token_ids) if self.request.generate is not False else 0
+        reasoning = self._parser.num_reasoning_tokens if self._parser is not None else 0
         return Usage(
             input_tokens=self._num_input_tokens,
             input_tokens_details=InputTokensDetails(cached_tokens=self._num_cached_tokens),
             output_tokens=output,
-            output_tokens_details=OutputTokensDetails(),
+            output_tokens_details=OutputTokensDetails(reasoning_tokens=reasoning),
             total_tokens=self._num_input_tokens + output,
         )
 
     def _receipt(self, cancelled: Cancelled) -> CancelReceipt:
         index = bisect_right(self._marks_tip, cancelled.delivered or 0)
         return CancelReceipt(
-            tokens_generated=self._num_output_tokens,
+            tokens_generated=len(self._token_ids),
             tokens_delivered=self._marks_tokens[index - 1] if index else 0,
             abort_ms=round(self._abort_ms, 3),
         )
 
 
-def _sampling(request: ResponseCreate, response: Response, room: int) -> Sampling:
+def _sampling(request: ResponseCreate, response: Response, room: int, skip_special_tokens: bool) -> Sampling:
     """The request's wishes; `response` holds the effective values of what it echoes."""
+    wants_logprobs = LOGPROBS in (request.include or ())
     limit = 1 if request.generate is False else min(request.max_output_tokens or room, room)
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     return Sampling(
@@ -340,6 +378,8 @@ def _sampling(request: ResponseCreate, response: Response, room: int) -> Samplin
         seed=request.seed,
         stop=stop,
         ignore_eos=request.ignore_eos or False,
+        num_logprobs=request.top_logprobs or 0 if wants_logprobs else None,
+        skip_special_tokens=skip_special_tokens,
     )
 
 

@@ -11,25 +11,31 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import msgspec
 
+from .assembler import ReasoningShown
 from .config import ResponseSettings
 from .connection import Source, draining
-from .conversation import Turn
+from .conversation import Turn, history, unknown_call
 from .dialects.base import Dialect
 from .effective import new_response
 from .engine.base import Engine
+from .engine.parsing import Parsers
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
 from .principal import Principal
 from .runner import Cancelled, Run
 from .scheduler import Full, Scheduler, Ticket
+from .sealed import NotOurs, Sealer
+from .tools import tool_set
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
+from .wire.items import InputItem, Reasoning, ReasoningText
 from .wire.requests import OnDisconnect, ResponseCreate
 from .wire.response import Response
 
@@ -50,7 +56,7 @@ class Service:
     def __init__(
         self,
         engine: Engine,
-        make_dialect: Callable[[Any], Dialect],
+        make_dialect: Callable[[Any, Parsers], Dialect],
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
@@ -68,6 +74,7 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._store = MemoryStore(max_bytes=settings.max_store_bytes)
         self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # (tenant, request_id) -> digest, response id
+        self._sealer = Sealer()
         self._draining = False
 
     @property
@@ -92,6 +99,10 @@ class Service:
         self._check_model(request.model)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
+        digest = _digest(request)
+        request = msgspec.structs.replace(request, items=[self._unsealed(principal, item) for item in request.items])
+        _check_calls(parent, request)
+        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
         policy = self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
         run = Run(
@@ -100,13 +111,15 @@ class Service:
             engine=self._engine,
             dialect=dialect,
             request=request,
+            tools=tools,
+            shown=self._shown(principal, request),
             response=new_response(request, self._engine.model, response_id, int(time.time())),
             log=self._new_log(response_id, request.stream_id),
             parent=parent,
             admitted=self._admit(principal, response_id),
             on_disconnect=policy,
         )
-        self._start(run)
+        self._start(run, digest)
         return run
 
     def resume(
@@ -190,10 +203,10 @@ class Service:
 
     # -- parts of create
 
-    def _start(self, run: Run) -> None:
+    def _start(self, run: Run, digest: bytes) -> None:
         self._runs[run.response_id] = run
         if run.request.request_id is not None:
-            self._attempts[run.tenant, run.request.request_id] = (_digest(run.request), run.response_id)
+            self._attempts[run.tenant, run.request.request_id] = (digest, run.response_id)
         task = run.start()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -245,7 +258,7 @@ class Service:
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
         if self._dialect is None:
-            self._dialect = self._make_dialect(self._engine.tokenizer)
+            self._dialect = self._make_dialect(self._engine.tokenizer, self._engine.parsers)
         return self._dialect
 
     def _admit(self, principal: Principal, response_id: str) -> bool:
@@ -265,6 +278,29 @@ class Service:
         )
 
     # -- small parts
+
+    def _shown(self, principal: Principal, request: ResponseCreate) -> ReasoningShown:
+        """The reasoning policy (docs/protocol.md, 4.6)."""
+        include = request.include or ()
+        options = request.reasoning
+        seal = partial(self._sealer.seal, "reasoning", principal.tenant)
+        return ReasoningShown(
+            summary=options is not None and (options.summary or options.generate_summary) is not None,
+            raw="reasoning.content" in include,
+            seal=seal if "reasoning.encrypted_content" in include else None,
+        )
+
+    def _unsealed(self, principal: Principal, item: InputItem) -> InputItem:
+        """A reasoning item that the client kept sealed for us, with its text again; one that can't be opened (another
+        server's, or this one's before a restart) has none, and templates do without.
+        """
+        if not isinstance(item, Reasoning) or not isinstance(item.encrypted_content, str) or item.content:
+            return item
+        try:
+            text = self._sealer.open("reasoning", principal.tenant, item.encrypted_content)
+        except NotOurs:
+            return item
+        return msgspec.structs.replace(item, content=[ReasoningText(text=text)])
 
     def _find(self, principal: Principal, response_id: str) -> Run | Record:
         run = self._runs.get(response_id)
@@ -302,6 +338,14 @@ def _came_to_nothing(response: Response) -> bool:
 def _not_found(response_id: str) -> WireError:
     text = f"Response with id '{response_id}' not found."
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
+
+
+def _check_calls(parent: Turn | None, request: ResponseCreate) -> None:
+    """Refuse a tool's output that answers no call. Raises WireError."""
+    call_id = unknown_call(history(parent, request.items))
+    if call_id is not None:
+        text = f"No tool call found for the output with call_id '{call_id[:128]}'."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
 
 
 def _digest(request: ResponseCreate) -> bytes:

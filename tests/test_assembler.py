@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.assembler import Assembler
+from realtime.assembler import Assembler, ReasoningShown
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
@@ -25,7 +25,7 @@ CALL = [CallBegin("f"), D('{"a":'), D("1}"), END]
 def run(feeds: Iterable[list[Piece]], status: ItemStatus = "completed") -> tuple[list[e.Event], list[OutputItem]]:
     """All events of the items, checked against the grammar, and the output."""
     ids = count()
-    assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}")
+    assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}", ReasoningShown(raw=True))
     events = [event for pieces in feeds for event in assembler.feed(pieces)]
     events += assembler.close(status)
     grammar = Grammar()

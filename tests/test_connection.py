@@ -465,6 +465,18 @@ def test_detach_stops_the_events_and_frees_the_lane() -> None:
     assert (code, frame["status"], frame["event_id"]) == ("response_not_found", 404, "e")
 
 
+def test_leaving_comes_before_what_the_freed_lane_starts() -> None:
+    """The next create may be the same request again; it must not lose the follower that it has just got."""
+    connection = Connection(Profile.PLAIN, LIMITS, expires_at=FOREVER)
+    connection.receive(b'{"type":"response.create","input":"hi"}', 0.0)
+    (create,) = connection.commands()
+    assert isinstance(create, Create)
+    connection.opened(create, Answer("resp_0"))
+    connection.receive(b'{"type":"response.create","input":"hi"}', 0.0)
+    connection.receive(b'{"type":"response.detach","response_id":"resp_0"}', 0.0)
+    assert [type(command) for command in connection.commands()] == [Leave, Create]
+
+
 def test_a_detached_response_can_be_resumed_on_the_same_socket() -> None:
     desk = Desk()
     answer = desk.start("a").say("x")

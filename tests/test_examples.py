@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from realtime.engine.base import EngineRequest
+from tests.support.node import find_node
 from tests.support.server import Running, running
 
 ROOT = Path(__file__).parents[1]
@@ -51,9 +51,7 @@ async def test_openai_sdk(server: Running) -> None:
 
 
 async def test_stream_in_javascript(server: Running) -> None:
-    node = shutil.which("node")
-    assert node, "node is missing: install Node 20 or newer"
-    assert await run(node, "examples/stream.mjs", server.url) == "word word word \n" * 2
+    assert await run(find_node(), "examples/stream.mjs", server.url) == "word word word \n" * 2
 
 
 def test_readme_shows_the_examples_as_they_are() -> None:

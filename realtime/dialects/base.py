@@ -11,7 +11,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from realtime.conversation import Prompt, Turn
 from realtime.engine.base import TokenChunk
+from realtime.engine.parsing import Constraint
+from realtime.tools import ToolSet
 from realtime.wire.items import InputItem
 from realtime.wire.requests import ResponseCreate
 
@@ -34,13 +37,15 @@ class ReasoningDelta(Piece, frozen=True):
 
 
 class CallBegin(Piece, frozen=True):
-    """The model starts to call a function."""
+    """The model starts to call a tool, under the name that the client gave it. `custom`: with free text."""
 
     name: str
+    namespace: str | None = None
+    custom: bool = False
 
 
 class CallDelta(Piece, frozen=True):
-    """More of the arguments of the call that is open."""
+    """More of the arguments, or of the free text, of the call that is open."""
 
     arguments: str
 
@@ -51,6 +56,22 @@ class CallEnd(Piece, frozen=True):
 
 class Parser(Protocol):
     """One response's parser: pieces in the order in which the model said them, nothing lost and nothing twice."""
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """What sampling must keep to, so that what comes can be parsed as what was asked for."""
+
+    @property
+    def reasoning_ended(self) -> bool | None:
+        """See engine.base.EngineRequest."""
+
+    @property
+    def skip_special_tokens(self) -> bool:
+        """Whether it wants text without special tokens."""
+
+    @property
+    def num_reasoning_tokens(self) -> int:
+        """How many of the tokens so far were reasoning."""
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """The pieces that this chunk completes; what is still ambiguous is held back."""
@@ -70,11 +91,17 @@ class RenderError(Exception):
 class Dialect(Protocol):
     """How one model family is spoken to. Stateless between responses."""
 
-    def render(self, request: ResponseCreate, items: Sequence[InputItem]) -> tuple[int, ...]:
-        """The prompt's token ids for `items` (the whole history, oldest first) and the request's instructions.
+    def render(
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
+    ) -> Prompt:
+        """The prompt for `items` (the whole history, oldest first), the request's instructions and its tools.
 
-        CPU-bound: a long conversation takes milliseconds, so callers may run it in a thread. Raises RenderError.
+        `parent` is the turn that the items continue, for its exact tokens. CPU-bound: a long conversation takes
+        milliseconds, so callers may run it in a thread. Raises RenderError.
         """
 
-    def parser(self, request: ResponseCreate) -> Parser:
-        """A fresh parser for one response to this request."""
+    def template_kwargs(self, request: ResponseCreate) -> dict[str, Any]:
+        """What the request sets of how the model is prompted; the engine needs it to see where reasoning ends."""
+
+    def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> Parser:
+        """A fresh parser for one response to this prompt. Raises RenderError for a format that can't be served."""

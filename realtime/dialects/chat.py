@@ -1,83 +1,134 @@
-"""Models with a chat template (Qwen, Llama, Mistral, ...): the template renders, the answer is text.
+"""Models with a chat template (Qwen, Llama, Mistral, ...): the template renders, vLLM's parsers read.
 
-The tokenizer is whatever the engine loaded; nothing here imports vllm or transformers.
+A continuation re-uses the exact tokens of what it continues as far as the template still renders the same text, so
+the engine's prefix cache holds for everything that was said, whatever the tokenizer would make of the text.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from realtime.engine.base import TokenChunk
-from realtime.wire.items import FunctionCall, FunctionCallOutput, InputItem, Message, Reasoning, part_text
+from realtime.conversation import Prompt, Turn
+from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
+from realtime.tools import Mode, ToolSet
+from realtime.wire.items import InputItem
 from realtime.wire.requests import ResponseCreate
 
-from .base import Piece, RenderError, TextDelta
+from .base import RenderError
+from .chat_parser import ChatParser, WholeCallParser
+from .messages import to_messages, to_tools
 
 
 class ChatDialect:
-    """Renders through `tokenizer.apply_chat_template`."""
+    """See Dialect. `tokenizer` is what the engine loaded, `parsers` its own."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, parsers: Parsers) -> None:
         self._tokenizer = tokenizer
+        self._parsers = parsers
+        added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
+        self._specials = {token_id: token.content for token_id, token in added.items() if token.special}
 
-    def render(self, request: ResponseCreate, items: Sequence[InputItem]) -> tuple[int, ...]:
+    def render(
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
+    ) -> Prompt:
         """See Dialect."""
         messages = to_messages(request.instructions, items)
         if not messages:
             raise RenderError(
                 "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"
             )
+        shown = to_tools(tools) if tools.mode is not Mode.NONE else []
         try:
             text = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+                messages, tools=shown or None, tokenize=False, add_generation_prompt=True, **template_kwargs(request)
             )
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+        return Prompt(text, array("I", self._encode_after(text, parent)))
 
-    def parser(self, request: ResponseCreate) -> TextParser:
+    def template_kwargs(self, request: ResponseCreate) -> dict[str, Any]:
         """See Dialect."""
-        return TextParser()
+        return template_kwargs(request)
+
+    def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> ChatParser:
+        """See Dialect."""
+        only = tools.only
+        direct = only is not None and only.grammar is not None
+        spec = ParseSpec(
+            tools=() if direct else tuple(to_tools_for_parser(tools)),
+            tool_choice=_choice(tools),
+            parallel=tools.parallel,
+            output_format=output_format(request),
+            template_kwargs=template_kwargs(request),
+        )
+        try:
+            inner = self._parsers.open(spec, prompt.token_ids)
+        except BadSpec as error:
+            raise RenderError(f"The tools or the output format can't be served: {error}") from error
+        if direct:
+            assert only is not None
+            return WholeCallParser(inner, tools, only)
+        num_top = request.top_logprobs or 0
+        specials = None if inner.skip_special_tokens else self._specials
+        quiet = self._parsers.quiet
+        return ChatParser(inner, tools, quiet=quiet, num_top_logprobs=num_top, specials=specials)
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def _encode_after(self, text: str, parent: Turn | None) -> list[int]:
+        """Tokens of `text`, those of the newest turn that it still begins with taken as they were."""
+        turn = parent
+        while turn is not None:
+            prompt = turn.prompt
+            if prompt is not None and text.startswith(prompt.text):
+                answer: str = self._tokenizer.decode(turn.token_ids, skip_special_tokens=False)
+                whole = prompt.text + answer
+                if text.startswith(whole):
+                    return [*prompt.token_ids, *turn.token_ids, *self._encode(text[len(whole) :])]
+                return [*prompt.token_ids, *self._encode(text[len(prompt.text) :])]
+            turn = turn.parent
+        return self._encode(text)
 
 
-class TextParser:
-    """Everything is text."""
-
-    def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
-        """See Parser."""
-        return (TextDelta(chunk.text),) if chunk.text else ()
-
-    def close(self) -> Sequence[Piece]:
-        """See Parser."""
-        return ()
+def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
+    """What templates may want to know besides the messages."""
+    effort = request.reasoning.effort if request.reasoning is not None else None
+    asked = dict(request.chat_template_kwargs or {})
+    if effort is None:
+        return asked
+    return {"reasoning_effort": effort, "enable_thinking": effort != "none", **asked}
 
 
-def to_messages(instructions: str | None, items: Sequence[InputItem]) -> list[dict[str, Any]]:
-    """Items in the form that chat templates take."""
-    messages: list[dict[str, Any]] = []
-    if instructions:
-        messages.append({"role": "system", "content": instructions})
-    messages.extend(message for index, item in enumerate(items) if (message := _message(item, index)))
-    return messages
+def output_format(request: ResponseCreate) -> dict[str, Any] | None:
+    """`text.format` in Chat Completions' form; None for plain text. Raises RenderError."""
+    asked = request.text.format if request.text is not None else None
+    match (asked or {}).get("type", "text"):
+        case "text":
+            return None
+        case "json_object":
+            return {"type": "json_object"}
+        case "json_schema" if isinstance((asked or {}).get("schema"), dict):
+            assert asked is not None
+            schema = {"name": str(asked.get("name") or "output"), "schema": asked["schema"], "strict": True}
+            return {"type": "json_schema", "json_schema": schema}
+        case kind:
+            raise RenderError(f"`text.format` of type {kind!r} is not valid, or has no `schema`.", "text.format")
 
 
-def _message(item: InputItem, index: int) -> dict[str, Any] | None:
-    match item:
-        case Message():
-            role = "system" if item.role == "developer" else item.role
-            return {"role": role, "content": _text(item.content, f"input[{index}].content")}
-        case Reasoning():
-            return None  # of finished turns: templates drop it
-        case FunctionCall() | FunctionCallOutput():
-            raise RenderError("Tool calls are not supported yet.", f"input[{index}]")
+def to_tools_for_parser(tools: ToolSet) -> list[dict[str, Any]]:
+    """The shown tools, with what constrained decoding needs to know."""
+    shown = to_tools(tools)
+    for tool, form in zip(tools.tools, shown, strict=True):
+        if tool.strict:
+            form["function"]["strict"] = True
+    return shown
 
 
-def _text(content: str | list[Any], path: str) -> str:
-    if isinstance(content, str):
-        return content
-    texts = [part_text(part) for part in content]
-    for index, text in enumerate(texts):
-        if text is None:
-            raise RenderError("This model reads text only.", f"{path}[{index}]")
-    return "".join(text for text in texts if text is not None)
+def _choice(tools: ToolSet) -> str | dict[str, Any]:
+    if tools.only is not None:
+        return {"type": "function", "function": {"name": tools.only.shown_as}}
+    return tools.mode.value

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from .parsing import Constraint, Parsers
+
 
 class FinishReason(enum.Enum):
     """Why a generation ended."""
@@ -69,10 +71,13 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One generation. `request_id` is unique among the requests that the engine holds."""
 
     request_id: str
-    prompt_token_ids: tuple[int, ...]
+    prompt_token_ids: Sequence[int]
     sampling: Sampling
     priority: int = 0  # lower is sooner
     cache_salt: str | None = None  # requests share prefix cache only with requests of the same salt
+    constraint: Constraint | None = None  # holds for what follows the reasoning
+    reasoning_ended: bool | None = None  # True: there is none, so from the first token; None: the engine looks
+    template_kwargs: dict[str, Any] = {}  # what the chat template was given, which decides how reasoning looks
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +129,10 @@ class Engine(Protocol):
     @property
     def model(self) -> ModelInfo:
         """The loaded model; valid once `start` has returned."""
+
+    @property
+    def parsers(self) -> Parsers:
+        """What makes sense of the model's output; valid after `start`."""
 
     @property
     def tokenizer(self) -> Any:

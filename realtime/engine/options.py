@@ -44,6 +44,13 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     trust_remote_code: Annotated[
         bool, Meta(description="run Python code that comes with the model; only for a source that you trust")
     ] = False
+    reasoning_parser: Annotated[
+        str, Meta(description="vLLM's parser for the model's reasoning; `auto` asks the chat template, `none` for none")
+    ] = "auto"
+    tool_parser: Annotated[
+        str,
+        Meta(description="vLLM's parser for the model's tool calls; `auto` asks the chat template, `none` for none"),
+    ] = "auto"
     seed: Annotated[int, Meta(ge=0, description="seed of the sampler for requests that bring none")] = 0
     enable_prefix_caching: Annotated[
         bool | None, Meta(description="keep the KV cache of prompts for the next request that begins alike")

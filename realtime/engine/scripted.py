@@ -12,9 +12,10 @@ import json
 import logging
 import random
 import re
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -32,6 +33,7 @@ from realtime.engine.base import (
     TokenChunk,
     TokenLogprob,
 )
+from realtime.engine.parsing import Parsers, PlainParsers
 
 log = logging.getLogger("realtime.engine.scripted")
 
@@ -94,8 +96,10 @@ class ScriptedTokenizer:
     ADDED = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
     eos_token = "<|im_end|>"
 
+    _FIRST_ID = 256  # of tokens that are no single byte
+    _texts: ClassVar[dict[int, bytes]] = {value: bytes([value]) for value in range(256)}
+
     def __init__(self) -> None:
-        self._tokens: list[bytes] = [bytes([value]) for value in range(256)]
         self._ids: dict[str, int] = {chr(value): value for value in range(128)}
         self._split = re.compile("(" + "|".join(map(re.escape, self.SPECIAL + self.ADDED)) + ")")
         self.all_special_ids = [self.token_id(token) for token in self.SPECIAL]
@@ -104,10 +108,10 @@ class ScriptedTokenizer:
         self.eos_token_id = self._ids[self.eos_token]
 
     def token_id(self, text: str) -> int:
-        """The id of the token with this text; a new one at its first use."""
+        """The id of the token with this text: the same in every tokenizer, so that one can read another's."""
         if text not in self._ids:
-            self._ids[text] = len(self._tokens)
-            self._tokens.append(text.encode())
+            token_id = self._ids[text] = self._FIRST_ID + zlib.crc32(text.encode()) // 4
+            self._texts[token_id] = text.encode()
         return self._ids[text]
 
     def get_vocab(self) -> dict[str, int]:
@@ -125,7 +129,7 @@ class ScriptedTokenizer:
         """The inverse of `encode`, also for what the engine generated."""
         ids = [token_ids] if isinstance(token_ids, int) else token_ids
         skipped = self.all_special_ids if skip_special_tokens else ()
-        return b"".join(self._tokens[token_id] for token_id in ids if token_id not in skipped).decode(errors="replace")
+        return b"".join(self._texts[token_id] for token_id in ids if token_id not in skipped).decode(errors="replace")
 
     def apply_chat_template(
         self,
@@ -164,6 +168,7 @@ class ScriptedEngine:
         max_model_len: int = 4096,
         abort_ticks: int = 0,
         name: str = "scripted",
+        parsers: Parsers | None = None,
     ) -> None:
         """`tick_seconds` None: ticks come from `step`. 0: one in each iteration of the event loop.
         `max_num_waiting`: further requests are refused as overload.
@@ -175,6 +180,7 @@ class ScriptedEngine:
         self._max_num_waiting = max_num_waiting
         self._abort_ticks = abort_ticks
         self._tokenizer = ScriptedTokenizer()
+        self._parsers = parsers or PlainParsers()
         self._model = ModelInfo(
             name=name,
             path=name,
@@ -193,6 +199,11 @@ class ScriptedEngine:
     def model(self) -> ModelInfo:
         """See `Engine.model`."""
         return self._model
+
+    @property
+    def parsers(self) -> Parsers:
+        """See `Engine.parsers`: plain text, unless others were given."""
+        return self._parsers
 
     @property
     def tokenizer(self) -> ScriptedTokenizer:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from realtime.engine.base import Engine, EngineDead, EngineRequest, EngineStats, ModelInfo, Sink
+from realtime.engine.parsing import Parsers
 
 log = logging.getLogger("realtime.engine.supervisor")
 
@@ -92,6 +93,12 @@ class SupervisedEngine:
         """See `Engine.tokenizer` and `model`."""
         assert self._last is not None, "start() has not returned"
         return self._last.tokenizer
+
+    @property
+    def parsers(self) -> Parsers:
+        """See `Engine.parsers` and `model`."""
+        assert self._last is not None, "start() has not returned"
+        return self._last.parsers
 
     async def start(self) -> None:
         """See `Engine.start`. A failure of this first start is raised: a wrong path must not be tried for ever."""

@@ -43,10 +43,12 @@ from realtime.engine.base import (
     TokenLogprob,
 )
 from realtime.engine.options import VllmOptions
+from realtime.engine.parsing import Constraint
+from realtime.engine.vllm_parsers import VllmParsers, parser_names
 
 if TYPE_CHECKING:
     from vllm.outputs import CompletionOutput, RequestOutput
-    from vllm.sampling_params import SamplingParams
+    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
     from vllm.v1.engine.async_llm import AsyncLLM
     from vllm.v1.metrics.stats import SchedulerStats
 
@@ -56,6 +58,12 @@ MIB = 1 << 20
 GIB = 1 << 30
 SMALL_MODEL_BYTES = 256 * MIB  # weights up to here run best on CPU in one thread of one process
 SMALL_MODEL_KV_BYTES = 512 * MIB  # address space: the kernel hands the pages out when they are first written
+# The prefix cache re-uses whole blocks. vLLM's 128 tokens on CPU would miss all of a short conversation; 32 is the
+# least that its attention on CPU takes.
+SMALL_MODEL_BLOCK_SIZE = 32
+
+# What vLLM has under no name, or under another meaning.
+_NOT_VLLM = ("extra", "served_name", "reasoning_parser", "tool_parser")
 
 # `str` of vLLM's FinishReason. "repetition" is a stop that a SamplingParams option of vLLM asks for; we never set it.
 _FINISH = {
@@ -74,6 +82,7 @@ class VllmEngine:
         self._llm: AsyncLLM | None = None
         self._model: ModelInfo | None = None
         self._tokenizer: Any = None
+        self._parsers: VllmParsers | None = None
         self._routes: dict[str, _Route] = {}  # what EngineCore may hold: until the last output or a confirmed abort
         self._next_abort: _AbortBatch | None = None  # collects the ids of one loop iteration
         self._abort_tasks: set[asyncio.Task[None]] = set()
@@ -93,6 +102,12 @@ class VllmEngine:
         """See `Engine.tokenizer`; vLLM's own, so that prompts are encoded as it would."""
         assert self._tokenizer is not None, "start() has not returned"
         return self._tokenizer
+
+    @property
+    def parsers(self) -> VllmParsers:
+        """See `Engine.parsers`."""
+        assert self._parsers is not None, "start() has not returned"
+        return self._parsers
 
     async def start(self) -> None:
         """Import vLLM, load the model and wait until EngineCore serves, in a thread: this takes seconds to minutes.
@@ -116,6 +131,9 @@ class VllmEngine:
         await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
         self._model = _model_info(self._options, llm)
         self._tokenizer = llm.get_tokenizer()
+        self._parsers = VllmParsers(
+            self._tokenizer, llm.model_config, parser_names(self._options, self._tokenizer, llm.model_config)
+        )
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`."""
@@ -130,8 +148,10 @@ class VllmEngine:
             collector = await llm.add_request(
                 request.request_id,
                 tokens_input(list(request.prompt_token_ids), cache_salt=request.cache_salt),
-                _sampling_params(request.sampling, self.model.defaults),
+                _sampling_params(request, self.model.defaults),
                 priority=request.priority,
+                reasoning_ended=request.reasoning_ended if request.constraint is not None else None,
+                reasoning_parser_kwargs={"chat_template_kwargs": request.template_kwargs},
             )
         except asyncio.CancelledError:
             route.live = False
@@ -370,9 +390,11 @@ def _logprobs(positions: Any) -> list[list[TokenLogprob]]:
     ]
 
 
-def _sampling_params(sampling: Sampling, defaults: Sampling) -> SamplingParams:
-    """vLLM's form of `sampling`; where it says None, the model's default."""
+def _sampling_params(request: EngineRequest, defaults: Sampling) -> SamplingParams:
+    """vLLM's form of how to sample; where it says None, the model's default."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+    sampling = request.sampling
 
     def choose(name: str) -> Any:
         value = getattr(sampling, name)
@@ -394,12 +416,22 @@ def _sampling_params(sampling: Sampling, defaults: Sampling) -> SamplingParams:
             ignore_eos=sampling.ignore_eos,
             logprobs=sampling.num_logprobs,
             skip_special_tokens=sampling.skip_special_tokens,
+            structured_outputs=_structured_outputs(request.constraint),
             output_kind=RequestOutputKind.DELTA,
         )
     except (ValueError, TypeError) as error:
         raise EngineRefused(str(error)) from error
     params.skip_clone = True  # made for this one request: saves vLLM a deep copy
     return params
+
+
+def _structured_outputs(constraint: Constraint | None) -> StructuredOutputsParams | None:
+    from vllm.sampling_params import StructuredOutputsParams
+
+    if constraint is None:
+        return None
+    value = True if constraint.kind == "json_object" else constraint.value
+    return StructuredOutputsParams(**{constraint.kind: value})
 
 
 def _translate(error: Exception) -> EngineError:
@@ -478,12 +510,23 @@ def _launch(options: VllmOptions, socket_dir: str) -> AsyncLLM:
             config = args.create_engine_config()
         if method is not None:  # the CPU platform overwrites even what the user has set
             os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
+        _tell_core_of_reasoning(options, config)
         done("configuration resolved")
         get_context = utils.get_mp_context  # internal: where vLLM asks how to start EngineCore
         with _replaced(utils, "get_mp_context", lambda: _Context(fork_server or get_context())):
             llm = OwnedLLM.from_vllm_config(config, disable_log_stats=False)
         done("model loaded, EngineCore ready")
         return llm
+
+
+def _tell_core_of_reasoning(options: VllmOptions, config: Any) -> None:
+    """EngineCore lets reasoning run free before a constraint holds; for that it must know how reasoning looks."""
+    from vllm.tokenizers import cached_tokenizer_from_config
+
+    tokenizer = cached_tokenizer_from_config(config.model_config)
+    names = parser_names(options, tokenizer, config.model_config)
+    if names.reasoning is not None:
+        config.structured_outputs_config.reasoning_parser = names.reasoning
 
 
 @contextlib.contextmanager
@@ -552,7 +595,7 @@ def _engine_args(options: VllmOptions, cpu: bool) -> dict[str, Any]:
     """The AsyncEngineArgs fields to set; what the user left open stays vLLM's default, but on a CPU build ours."""
     from vllm.engine.arg_utils import AsyncEngineArgs
 
-    ours = {name for name in VllmOptions.__struct_fields__ if name not in ("extra", "served_name")}
+    ours = {name for name in VllmOptions.__struct_fields__ if name not in _NOT_VLLM}
     theirs = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
     for name in options.extra:
         if name in ours:
@@ -573,12 +616,13 @@ def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
 
     vLLM would take 92 % of all memory for the KV cache, and compile for 20 s to decode a small model twice as fast.
     """
+    defaults: dict[str, Any] = {"enforce_eager": True, "use_tqdm_on_load": False}
     if _is_small(options):
         kv_bytes = SMALL_MODEL_KV_BYTES
+        defaults["block_size"] = SMALL_MODEL_BLOCK_SIZE
     else:
         available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         kv_bytes = max(GIB, min(8 * GIB, available // 4))
-    defaults: dict[str, Any] = {"enforce_eager": True, "use_tqdm_on_load": False}
     if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
         defaults["kv_cache_memory_bytes"] = kv_bytes
     return defaults

@@ -27,6 +27,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float  # on the clock of `now`
 
     @property
+    def num_bytes(self) -> int:
+        """About what it holds."""
+        return self.log.num_bytes + (self.turn.num_bytes if self.turn is not None else 0)
+
+    @property
     def response_id(self) -> str:
         return self.log.response_id
 
@@ -56,7 +61,7 @@ class MemoryStore:
         """See Store."""
         self.delete(record.response_id)
         self._records[record.response_id] = record
-        self._num_bytes += record.log.num_bytes
+        self._num_bytes += record.num_bytes
         self._sweep(now)
 
     def get(self, response_id: str, now: float) -> Record | None:
@@ -69,7 +74,7 @@ class MemoryStore:
         """See Store."""
         record = self._records.pop(response_id, None)
         if record is not None:
-            self._num_bytes -= record.log.num_bytes
+            self._num_bytes -= record.num_bytes
 
     def _sweep(self, now: float) -> None:
         """Drop what is oldest and over a bound. Records that expire early behind a late one wait for `get`."""

@@ -136,6 +136,14 @@ class FunctionCallArgumentsDone(InItem, tag="response.function_call_arguments.do
     name: str
 
 
+class CustomToolCallInputDelta(InItem, tag="response.custom_tool_call_input.delta"):
+    delta: str
+
+
+class CustomToolCallInputDone(InItem, tag="response.custom_tool_call_input.done"):
+    input: str
+
+
 # -- the connection
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 
 from . import events as e
-from .items import FunctionCall, Message, OutputText, Reasoning, ReasoningText
+from .items import CustomToolCall, FunctionCall, Message, OutputText, Reasoning, ReasoningText
 
 
 class GrammarError(Exception):
@@ -89,6 +89,11 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
         },
         I.ARGUMENTS_DONE: {},
     },
+    CustomToolCall: {
+        I.BARE: {e.CustomToolCallInputDelta: I.ARGUMENTS, e.CustomToolCallInputDone: I.ARGUMENTS_DONE},
+        I.ARGUMENTS: {e.CustomToolCallInputDelta: I.ARGUMENTS, e.CustomToolCallInputDone: I.ARGUMENTS_DONE},
+        I.ARGUMENTS_DONE: {},
+    },
 }
 _PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
@@ -96,6 +101,7 @@ _CLOSABLE: dict[type, frozenset[I]] = {
     Message: frozenset({I.PARTS}),
     Reasoning: frozenset({I.BARE}),
     FunctionCall: frozenset({I.ARGUMENTS_DONE}),
+    CustomToolCall: frozenset({I.ARGUMENTS_DONE}),
 }
 
 

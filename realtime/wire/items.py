@@ -96,13 +96,27 @@ class FunctionCallOutput(Item, tag="function_call_output"):
     output: str | list[ContentPart]
 
 
-InputItem = Message | Reasoning | FunctionCall | FunctionCallOutput
-OutputItem = Message | Reasoning | FunctionCall
+class CustomToolCall(Item, tag="custom_tool_call"):
+    call_id: str
+    name: str
+    input: str
+    namespace: str | UnsetType | None = UNSET
+
+
+class CustomToolCallOutput(Item, tag="custom_tool_call_output"):
+    call_id: str
+    output: str | list[ContentPart]
+
+
+InputItem = Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput
+OutputItem = Message | Reasoning | FunctionCall | CustomToolCall
 ITEM_TYPES: dict[str, type[InputItem]] = {
     "message": Message,
     "reasoning": Reasoning,
     "function_call": FunctionCall,
     "function_call_output": FunctionCallOutput,
+    "custom_tool_call": CustomToolCall,
+    "custom_tool_call_output": CustomToolCallOutput,
 }
 
 
@@ -124,7 +138,9 @@ def texts_of(item: InputItem) -> Iterator[str]:
             yield from _texts(item.content)
         case FunctionCall():
             yield item.arguments
-        case FunctionCallOutput():
+        case CustomToolCall():
+            yield item.input
+        case FunctionCallOutput() | CustomToolCallOutput():
             yield from _texts(item.output)
         case Reasoning():
             yield from (part.text for part in item.content or ())

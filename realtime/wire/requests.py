@@ -84,6 +84,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     stop: str | Annotated[list[str], Meta(max_length=16)] | None = None
     ignore_eos: bool | None = None
     cache_salt: Name | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
     # ours
     request_id: OpaqueId | None = None
     on_disconnect: OnDisconnect | None = None

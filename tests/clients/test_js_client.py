@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,25 +11,15 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Step
+from tests.support.node import JS, find_node
 from tests.support.server import running
 
-from .conftest import CLIENTS
-
-JS = CLIENTS / "js"
 STORY = [f"word{number} " for number in range(8)]
 
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """Node, with the one development dependency in place. What is missing fails, unless it is declared away."""
-    if os.environ.get("REALTIME_NO_NODE") == "1":
-        pytest.skip("REALTIME_NO_NODE=1: the JavaScript client is not tested")
-    path, npm = shutil.which("node"), shutil.which("npm")
-    if path is None or npm is None:
-        pytest.fail("the JavaScript client needs node 20 or newer and npm; REALTIME_NO_NODE=1 leaves its tests out")
-    if not (JS / "node_modules" / "ws").is_dir():
-        _check(subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=JS, capture_output=True, text=True))
-    return path
+    return find_node()
 
 
 def test_its_own_tests(node: str) -> None:

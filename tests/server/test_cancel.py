@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from realtime.conversation import Prompt
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.scripted import RandomScript, say
 from realtime.principal import LOCAL
@@ -132,7 +133,7 @@ async def test_cancel_while_the_prompt_is_rendered(monkeypatch: pytest.MonkeyPat
     started, go = threading.Event(), threading.Event()
     render = ChatDialect.render
 
-    def slow(self: ChatDialect, *arguments: Any) -> tuple[int, ...]:
+    def slow(self: ChatDialect, *arguments: Any) -> Prompt:
         started.set()
         assert go.wait(10)
         return render(self, *arguments)

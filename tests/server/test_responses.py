@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from realtime.dialects.chat import TextParser
+from realtime.dialects.chat_parser import ChatParser
 from realtime.engine.base import EngineRequest, FinishReason
 from realtime.engine.scripted import Die, Fail, Finish, Pause, RandomScript, ScriptedEngine, ScriptedTokenizer, say
 from tests.support.server import Client, Running, changed, running
@@ -521,7 +521,7 @@ async def test_a_bug_in_the_parser_fails_one_response_and_frees_the_engine(
     async with running(say("x", "y"), tick_seconds=None) as server, server.client() as client:
         await begin(client)
         with monkeypatch.context() as patch:
-            patch.setattr(TextParser, method, broken)
+            patch.setattr(ChatParser, method, broken)
             await finish(server)
             events = await client.until_done()
         assert events[-1]["type"] == "response.failed"

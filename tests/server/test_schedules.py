@@ -373,9 +373,7 @@ class Schedule:
 
 def _prompt(run: Any) -> EngineRequest:
     """The engine request that this run made, for the script."""
-    dialect_items = [*(run._parent.items() if run._parent else []), *run.request.items]
-    prompt = run._dialect.render(run.request, dialect_items)
-    return msgspec.structs.replace(_EMPTY, prompt_token_ids=prompt)
+    return msgspec.structs.replace(_EMPTY, prompt_token_ids=run._prompt.token_ids)
 
 
 _EMPTY = EngineRequest(request_id="", prompt_token_ids=(), sampling=None)  # type: ignore[arg-type]

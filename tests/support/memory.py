@@ -79,11 +79,11 @@ class _ObservedService(Service):
             on_seal=self._stack.released,
         )
 
-    def _start(self, run: Run) -> None:
+    def _start(self, run: Run, digest: bytes) -> None:
         assert isinstance(run.log, ObservedLog)
         self._stack.logs[run.response_id] = run.log
         self._stack.runs.append(run)
-        super()._start(run)
+        super()._start(run, digest)
 
 
 class MemorySocket:

@@ -62,6 +62,8 @@ EVENTS: list[e.Event] = [
     e.ReasoningSummaryTextDone(**SUMMARY, text="s"),
     e.FunctionCallArgumentsDelta(**AT, delta="{"),
     e.FunctionCallArgumentsDone(**AT, arguments="{}", name="f"),
+    e.CustomToolCallInputDelta(**AT, delta="x"),
+    e.CustomToolCallInputDone(**AT, input="x"),
     e.Error(status=400, error=e.ErrorBody(type="invalid_request_error", code="invalid_request", message="x")),
 ]
 OURS = {e.SessionCreated, e.SessionDraining, e.ResponseResumed}  # types that OpenAI does not have

@@ -1,0 +1,384 @@
+"""Pieces out of what vLLM's parsers say, with what they get wrong set right. Pure.
+
+The repairs, each with a test of its name in tests/dialects/test_chat_parser.py:
+
+- layout is not content: white space around reasoning is dropped, so no message of line ends appears before a call;
+- a call begins when its name is known, once; a name never holds markup; arguments that come before it wait;
+- a new index closes the call before it, whatever else the delta holds; while that one's arguments are in the middle
+  of something, fragments of others wait;
+- the rest of a call comes before text that came with it;
+- a call without arguments has `{}`; arguments never begin with the colon before them;
+- what a custom tool was given without an `input` is its input as it stands;
+- special tokens that a parser lets through (most want to see them) are no part of what was said;
+- a parser that raises loses nothing: from there on the raw text is the answer.
+
+Feeding vLLM's parsers costs tens of microseconds a token, so text that can't be the beginning of markup goes past
+them and is handed to them together with the next text that can.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from realtime.engine.base import TokenChunk, TokenLogprob
+from realtime.engine.parsing import CallFragment, Constraint, OutputParser, Parsed
+from realtime.tools import Tool, ToolSet
+
+from .base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
+from .custom_input import InputDecoder
+
+logger = logging.getLogger("realtime.dialects.chat")
+
+Mode = type[ReasoningDelta] | type[TextDelta]
+Logprobs = Sequence[Sequence[TokenLogprob]] | None
+
+_MARKUP = frozenset("<[{|`(\uff5c")  # one of these is in the first character of every parser's markup in `QUIET`
+
+
+class ChatParser:
+    """See dialects.base.Parser. `quiet`: whether ordinary text may go past the parser (see the module). `specials`:
+    the special tokens with their text, if the parser is shown them.
+    """
+
+    def __init__(
+        self,
+        parser: OutputParser,
+        tools: ToolSet,
+        *,
+        quiet: bool,
+        num_top_logprobs: int = 0,
+        specials: Mapping[int, str] | None = None,
+    ) -> None:
+        self._opened = parser
+        self._parser: OutputParser | None = parser  # None once it has failed
+        self._tools = tools
+        self._quiet = quiet
+        self._num_top_logprobs = num_top_logprobs
+        self._specials = specials or {}
+        self._leaks: set[str] = set()  # special tokens that were generated
+        self._token_ids: list[int] = []
+        self._ahead: list[str] = []  # text that is in pieces already and not yet with the parser ...
+        self._ahead_ids: list[int] = []
+        self._held = ""  # ... or is there, but has not come out of it
+        self._mode: Mode | None = None  # what plain text is now, if that is certain
+        self._last: type[Piece] | None = None  # what the model said last
+        self._space = ""  # white space at the end of reasoning so far
+        self._call: _Call | None = None
+        self._later: list[CallFragment] = []  # of calls after the open one
+        self._num_calls = 0
+
+    def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
+        """See Parser."""
+        token_ids = chunk.token_ids
+        self._token_ids += token_ids
+        text = chunk.text
+        if self._specials and not self._specials.keys().isdisjoint(token_ids):
+            self._leaks.update(self._specials[token] for token in token_ids if token in self._specials)
+        elif self._mode is not None and _MARKUP.isdisjoint(text):
+            self._ahead.append(text)
+            self._ahead_ids += token_ids
+            return self._plain(self._mode, text, chunk.logprobs)
+        return list(self._pieces(text, token_ids, chunk.logprobs, finished=False))
+
+    def close(self) -> Sequence[Piece]:
+        """See Parser."""
+        return [*self._pieces("", (), None, finished=True), *self._finish_calls()]
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """See Parser."""
+        return self._opened.constraint
+
+    @property
+    def reasoning_ended(self) -> bool | None:
+        """See Parser."""
+        return self._opened.reasoning_ended
+
+    @property
+    def skip_special_tokens(self) -> bool:
+        """See Parser."""
+        return self._opened.skip_special_tokens
+
+    @property
+    def num_reasoning_tokens(self) -> int:
+        """See Parser."""
+        return self._opened.num_reasoning_tokens(self._token_ids)
+
+    # -- through the parser
+
+    def _pieces(self, text: str, token_ids: Sequence[int], logprobs: Logprobs, *, finished: bool) -> Iterator[Piece]:
+        """Give the parser what it has not seen; what it says of text that went past it is known already."""
+        if self._parser is None:
+            yield from self._text(text, logprobs)
+            return
+        try:
+            said = [*self._catch_up(self._parser), *self._parser.feed(text, token_ids, finished=finished)]
+        except Exception:  # whatever a model wrote must not end as an error
+            logger.warning("output parser failed, the rest is passed on as text", exc_info=True)
+            self._parser = self._mode = None
+            yield from self._end_call()
+            yield from self._text(text, logprobs)
+            return
+        if self._held:
+            said = list(self._unheard(said))
+        self._mode = _certain(text, said) if self._quiet else None
+        for parsed in said:
+            yield from self._said(parsed, logprobs)
+            logprobs = None if parsed.text else logprobs
+
+    def _catch_up(self, parser: OutputParser) -> Sequence[Parsed]:
+        """What the parser says of text that went past it."""
+        if not self._ahead_ids and not self._ahead:
+            return ()
+        ahead, ids = "".join(self._ahead), self._ahead_ids
+        self._ahead, self._ahead_ids = [], []
+        self._held += ahead
+        return parser.feed(ahead, ids, plain=True)
+
+    def _unheard(self, said: Sequence[Parsed]) -> Iterator[Parsed]:
+        """What the parser said, less what is in pieces already."""
+        for parsed in said:
+            reasoning, text = parsed.reasoning, parsed.text
+            if self._mode is ReasoningDelta:
+                reasoning = self._less(reasoning)
+            else:
+                text = self._less(text)
+            yield Parsed(reasoning, text, parsed.calls)
+
+    def _less(self, text: str) -> str:
+        """A text less what is held."""
+        held = self._held
+        size = min(len(held), len(text))
+        if held[:size] != text[:size]:  # it keeps white space at an end to itself
+            size, self._held = 0, ""
+        self._held = self._held[size:]
+        return text[size:]
+
+    def _said(self, parsed: Parsed, logprobs: Logprobs) -> Iterator[Piece]:
+        calls = parsed.calls
+        if calls and self._call is not None and (parsed.text or parsed.reasoning):
+            open_index = self._call.index
+            yield from self._fragments(call for call in calls if call.index == open_index)
+            calls = [call for call in calls if call.index != open_index]
+        if parsed.reasoning:
+            yield from self._reasoning(self._without_specials(parsed.reasoning))
+        if parsed.text:
+            yield from self._text(self._without_specials(parsed.text), logprobs)
+        yield from self._fragments(calls)
+
+    def _without_specials(self, text: str) -> str:
+        for leak in self._leaks:
+            text = text.replace(leak, "")
+        return text
+
+    # -- repairs
+
+    def _plain(self, mode: Mode, text: str, logprobs: Logprobs) -> Sequence[Piece]:
+        """Text in the middle of more of its kind, which is what nearly every token is."""
+        if self._last is not mode:
+            return list(self._text(text, logprobs) if mode is TextDelta else self._reasoning(text))
+        if not text:
+            return ()
+        if mode is TextDelta:
+            return (TextDelta(text, to_logprobs(logprobs, self._num_top_logprobs)) if logprobs else TextDelta(text),)
+        text = self._space + text
+        kept = text.rstrip()
+        self._space = text[len(kept) :]
+        return (ReasoningDelta(kept),) if kept else ()
+
+    def _reasoning(self, text: str) -> Iterator[Piece]:
+        """Reasoning without the line ends that a template puts around it."""
+        yield from self._end_call()
+        if self._last is not ReasoningDelta:
+            text = text.lstrip()
+            self._space = ""
+        if not text:
+            return
+        text = self._space + text
+        kept = text.rstrip()
+        self._space = text[len(kept) :]
+        self._last = ReasoningDelta
+        if kept:
+            yield ReasoningDelta(kept)
+
+    def _text(self, text: str, logprobs: Logprobs) -> Iterator[Piece]:
+        """Text without the line ends that a template puts between reasoning and it."""
+        yield from self._end_call()
+        if self._last is not TextDelta:
+            if self._last is not None:
+                text = text.lstrip()
+            if not text:
+                return
+            self._last = TextDelta
+        yield TextDelta(text, to_logprobs(logprobs, self._num_top_logprobs) if logprobs else [])
+
+    def _fragments(self, fragments: Iterable[CallFragment]) -> Iterator[Piece]:
+        for fragment in fragments:
+            if self._call is not None and fragment.index != self._call.index and not self._call.complete:
+                self._later.append(fragment)
+                continue
+            yield from self._fragment(fragment)
+            if self._later and self._call is not None and self._call.complete:
+                yield from self._take_later()
+
+    def _fragment(self, fragment: CallFragment) -> Iterator[Piece]:
+        if self._call is None or fragment.index != self._call.index:
+            yield from self._end_call()
+            if not self._tools.parallel and self._num_calls:
+                return
+            self._call = _Call(fragment.index, self._tools)
+            self._num_calls += 1
+        self._last = CallBegin
+        arguments = self._without_specials(fragment.arguments)
+        yield from self._call.take(CallFragment(fragment.index, fragment.name, arguments))
+
+    def _take_later(self) -> Iterator[Piece]:
+        later, self._later = self._later, []
+        yield from self._fragments(later)
+
+    def _end_call(self) -> Iterator[Piece]:
+        while self._call is not None:
+            call, self._call = self._call, None
+            yield from call.end()
+            yield from self._take_later()
+
+    def _finish_calls(self) -> Iterator[Piece]:
+        while self._call is not None and self._later:
+            call, self._call = self._call, None
+            yield from call.end()
+            yield from self._take_later()
+        if self._call is not None:
+            yield from self._call.finish()
+
+
+def _certain(text: str, said: Sequence[Parsed]) -> Mode | None:
+    """What plain text will be from here on: certain if the parser has just passed all of some text on as that."""
+    if not text or any(parsed.calls for parsed in said):
+        return None
+    if "".join([parsed.reasoning for parsed in said]) == text:
+        return ReasoningDelta
+    return TextDelta if "".join([parsed.text for parsed in said]) == text else None
+
+
+class WholeCallParser(ChatParser):
+    """For a tool with a grammar that must be called: after the reasoning everything is its input, without markup."""
+
+    def __init__(self, parser: OutputParser, tools: ToolSet, tool: Tool) -> None:
+        super().__init__(parser, tools, quiet=False)
+        self._tool = tool
+        self._begun = False
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """See Parser."""
+        grammar = self._tool.grammar
+        assert grammar is not None
+        return Constraint("regex" if grammar.syntax == "regex" else "grammar", grammar.definition)
+
+    def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
+        """See Parser."""
+        return list(self._as_call(super().feed(chunk)))
+
+    def close(self) -> Sequence[Piece]:
+        """See Parser."""
+        pieces = list(self._as_call(super().close()))
+        return [*pieces, CallEnd()] if self._begun else pieces
+
+    def _as_call(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            if not isinstance(piece, TextDelta):
+                yield piece
+                continue
+            if not self._begun:
+                self._begun = True
+                yield CallBegin(self._tool.name, self._tool.namespace, custom=True)
+            yield CallDelta(piece.text)
+
+
+def to_logprobs(logprobs: Sequence[Sequence[TokenLogprob]], num_top: int) -> list[dict[str, Any]]:
+    """In the form of `output_text.delta`: per token the sampled one, and the most likely ones (it may be one)."""
+    return [
+        {**_logprob(candidates[0]), "top_logprobs": [_logprob(one) for one in _most_likely(candidates, num_top)]}
+        for candidates in logprobs
+    ]
+
+
+def _most_likely(candidates: Sequence[TokenLogprob], num_top: int) -> list[TokenLogprob]:
+    return sorted(candidates, key=lambda candidate: -candidate.logprob)[:num_top]
+
+
+def _logprob(candidate: TokenLogprob) -> dict[str, Any]:
+    return {"token": candidate.token, "bytes": list(candidate.token.encode()), "logprob": candidate.logprob}
+
+
+class _Call:
+    """One call as it comes in. Nothing is said of it before its name is known."""
+
+    def __init__(self, index: int, tools: ToolSet) -> None:
+        self.index = index
+        self._tools = tools
+        self._begun = False
+        self._held = ""  # arguments that came before the name
+        self._arguments: list[str] = []
+        self._input: InputDecoder | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Its arguments are there, and are whole."""
+        try:
+            json.loads("".join(self._arguments))
+        except ValueError:
+            return False
+        return self._begun
+
+    def take(self, fragment: CallFragment) -> Iterator[Piece]:
+        """More of it."""
+        if not self._begun and fragment.name:
+            yield self._begin(fragment.name)
+        if not self._begun:
+            self._held += fragment.arguments
+        else:
+            arguments, self._held = self._held + fragment.arguments, ""
+            yield from self._more(arguments)
+
+    def end(self) -> Iterator[Piece]:
+        """The model has gone on to something else, so it was complete."""
+        if not self._begun:
+            return
+        if not self._arguments:
+            yield from self._more('{"input": ""}' if self._input is not None else "{}")
+        if self._input is not None and (rest := self._input.close()):
+            yield CallDelta(rest)
+        yield CallEnd()
+
+    def finish(self) -> Iterator[Piece]:
+        """The generation is over: it was complete if its arguments are; else it stays open, to be closed as cut."""
+        try:
+            json.loads("".join(self._arguments) or "{}")
+        except ValueError:
+            return
+        yield from self.end()
+
+    def _begin(self, name: str) -> Piece:
+        """The name up to the first special token, which models that are lost put behind it."""
+        name = name.split("<|")[0].strip()
+        tool = self._tools.find(name)
+        self._begun = True
+        if tool is None:
+            return CallBegin(name)
+        if tool.custom:
+            self._input = InputDecoder()
+        return CallBegin(tool.name, namespace=tool.namespace, custom=tool.custom)
+
+    def _more(self, arguments: str) -> Iterator[Piece]:
+        if not self._arguments:
+            arguments = arguments.lstrip(": \t\r\n")
+        if not arguments:
+            return
+        self._arguments.append(arguments)
+        text = self._input.feed(arguments) if self._input is not None else arguments
+        if text:
+            yield CallDelta(text)

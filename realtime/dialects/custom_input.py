@@ -1,0 +1,71 @@
+"""The text of a custom tool's call out of the JSON in which the model writes it, as it comes in. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
+_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+class InputDecoder:
+    """Decodes `{"input": "..."}` piece by piece; an escape is held back until it is whole."""
+
+    def __init__(self) -> None:
+        self._raw = ""  # not decoded yet
+        self._state = "head"
+        self._high = ""  # the first half of a surrogate pair
+
+    def feed(self, arguments: str) -> str:
+        """The text that these characters complete."""
+        self._raw += arguments
+        if self._state == "head":
+            found = _HEAD.match(self._raw)
+            if found is None:
+                return ""
+            self._raw, self._state = self._raw[found.end() :], "text"
+        return "".join(self._take()) if self._state == "text" else ""
+
+    def close(self) -> str:
+        """What is left when there is no more: arguments without an `input`, as they are."""
+        return self._raw.strip() if self._state == "head" and self._raw.strip() != "{}" else ""
+
+    def _take(self) -> list[str]:
+        out: list[str] = []
+        raw, at = self._raw, 0
+        while at < len(raw):
+            char = raw[at]
+            if char == '"':
+                self._state = "done"
+                break
+            if char != "\\":
+                end = at + 1
+                while end < len(raw) and raw[end] not in '"\\':
+                    end += 1
+                out.append(raw[at:end])
+                at = end
+                continue
+            size = 6 if raw[at + 1 : at + 2] == "u" else 2
+            if len(raw) - at < size:
+                break
+            out.append(self._unescape(raw[at + 1 : at + size]))
+            at += size
+        self._raw = raw[at:]
+        return out
+
+    def _unescape(self, escape: str) -> str:
+        if escape[0] != "u":
+            return _ESCAPES.get(escape, escape)
+        try:
+            code = int(escape[1:], 16)
+        except ValueError:
+            return escape
+        if 0xD800 <= code < 0xDC00:
+            self._high = chr(code)
+            return ""
+        if 0xDC00 <= code < 0xE000:
+            high, self._high = self._high, ""
+            if not high:
+                return "\ufffd"
+            return (high + chr(code)).encode("utf-16", "surrogatepass").decode("utf-16")
+        return chr(code)

@@ -1,0 +1,109 @@
+"""Items in the form that chat templates take (Chat Completions' messages). Pure.
+
+What one turn of the model said - reasoning, then text, then calls - is one assistant message there; an item that
+breaks this order begins the next one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from realtime.tools import ToolSet
+from realtime.wire.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputItem,
+    Message,
+    Reasoning,
+    part_text,
+)  # fmt: skip
+
+from .base import RenderError
+
+_ORDER = {"reasoning_content": 0, "content": 1, "tool_calls": 2}
+
+
+def to_messages(instructions: str | None, items: Sequence[InputItem]) -> list[dict[str, Any]]:
+    """Items to messages. Raises RenderError for what a text model can't read."""
+    messages: list[dict[str, Any]] = []
+    if instructions:
+        messages.append({"role": "system", "content": instructions})
+    for index, item in enumerate(items):
+        _add(messages, item, f"input[{index}]")
+    return messages
+
+
+def to_tools(tools: ToolSet) -> list[dict[str, Any]]:
+    """The tools in the form that chat templates take."""
+    shown = []
+    for tool in tools.tools:
+        description = tool.description or ""
+        if tool.grammar is not None:
+            description += f"\nThe input must match this {tool.grammar.syntax} grammar:\n{tool.grammar.definition}"
+        function = {"name": tool.shown_as, "description": description.strip(), "parameters": tool.parameters}
+        shown.append({"type": "function", "function": function})
+    return shown
+
+
+def _add(messages: list[dict[str, Any]], item: InputItem, path: str) -> None:
+    match item:
+        case Message(role="assistant"):
+            _assistant(messages, "content", _text(item.content, f"{path}.content"))
+        case Message():
+            role = "system" if item.role == "developer" else item.role
+            messages.append({"role": role, "content": _text(item.content, f"{path}.content")})
+        case Reasoning():
+            text = "".join(part.text for part in item.content or ())
+            if text:
+                _assistant(messages, "reasoning_content", text)
+        case FunctionCall():
+            _call(messages, item.call_id, _shown(item), _arguments(item.arguments))
+        case CustomToolCall():
+            _call(messages, item.call_id, _shown(item), {"input": item.input})
+        case FunctionCallOutput() | CustomToolCallOutput():
+            content = _text(item.output, f"{path}.output")
+            messages.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
+
+
+def _assistant(messages: list[dict[str, Any]], member: str, text: str) -> None:
+    """More of the assistant's message that is being put together, or a new one."""
+    last = messages[-1] if messages and messages[-1]["role"] == "assistant" else None
+    if last is None or any(_ORDER[name] > _ORDER[member] and last.get(name) for name in _ORDER):
+        last = {"role": "assistant", "content": ""}
+        messages.append(last)
+    last[member] = last.get(member, "") + text
+
+
+def _call(messages: list[dict[str, Any]], call_id: str, name: str, arguments: Any) -> None:
+    if not messages or messages[-1]["role"] != "assistant":
+        messages.append({"role": "assistant", "content": ""})
+    call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    messages[-1].setdefault("tool_calls", []).append(call)
+
+
+def _shown(item: FunctionCall | CustomToolCall) -> str:
+    return f"{item.namespace}__{item.name}" if item.namespace else item.name
+
+
+def _arguments(text: str) -> Any:
+    """Templates print arguments as JSON, so they want the value; what is no JSON (a cut call) stays a string."""
+    try:
+        return json.loads(text) if text else {}
+    except ValueError:
+        return text
+
+
+def _text(content: str | list[Any], path: str) -> str:
+    return content if isinstance(content, str) else "".join(_texts(content, path))
+
+
+def _texts(parts: list[Any], path: str) -> Iterator[str]:
+    for index, part in enumerate(parts):
+        text = part_text(part)
+        if text is None:
+            raise RenderError("This model reads text only.", f"{path}[{index}]")
+        yield text

@@ -1,0 +1,48 @@
+"""Content that a client keeps for us and can neither read nor change: reasoning, later compacted history. Pure.
+
+AES-256-GCM. What it is and whose it is are authenticated with it, so a blob can't be sent back as something else or
+by somebody else.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_PREFIX = "rt1."
+_NONCE_BYTES = 12
+KEY_BYTES = 32
+
+
+class NotOurs(Exception):
+    """The blob was not sealed with this key for this purpose and owner, or it was changed."""
+
+
+class Sealer:
+    """Seals and opens. Without a key a random one is made, and blobs are good until the process ends."""
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self._cipher = AESGCM(key if key is not None else secrets.token_bytes(KEY_BYTES))
+
+    def seal(self, purpose: str, owner: str, text: str) -> str:
+        """Text to an opaque string."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, text.encode(), _bound_to(purpose, owner))
+        return _PREFIX + base64.urlsafe_b64encode(nonce + sealed).decode()
+
+    def open(self, purpose: str, owner: str, blob: str) -> str:
+        """The text. Raises NotOurs."""
+        if not blob.startswith(_PREFIX):
+            raise NotOurs("not a blob of this server")
+        try:
+            raw = base64.urlsafe_b64decode(blob[len(_PREFIX) :])
+            return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(purpose, owner)).decode()
+        except (InvalidTag, ValueError) as error:
+            raise NotOurs("the blob was changed, or sealed elsewhere") from error
+
+
+def _bound_to(purpose: str, owner: str) -> bytes:
+    return f"{purpose}\0{owner}".encode()

@@ -1,0 +1,225 @@
+"""Which tools a request offers the model, and which of them it must or may not call. Pure.
+
+The wire has many kinds of tool; a model sees functions only. A `ToolSet` is what remains: every callable tool under
+the one name that the model sees, the way back from that name, and the choice. Hosted kinds that this server does not
+run are accepted and hidden, because clients send them always.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from .wire.errors import ErrorCode, WireError
+
+HIDDEN = frozenset(
+    {
+        "web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "file_search",
+        "code_interpreter", "image_generation", "computer", "computer_use", "computer_use_preview", "mcp",
+        "local_shell", "shell", "apply_patch", "tool_search", "programmatic_tool_calling",
+    }
+)  # fmt: skip
+MAX_TOOLS = 1024
+SEPARATOR = "__"  # between a namespace and a name, as the model sees them
+
+
+class Grammar(msgspec.Struct, frozen=True):
+    """What the input of a custom tool must match."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's."""
+
+    name: str
+    shown_as: str
+    namespace: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any]
+    strict: bool = False
+    custom: bool = False  # free text instead of JSON arguments; the model fills a function's one `input`
+    grammar: Grammar | None = None
+
+
+class Mode(enum.Enum):
+    """How free the model is to call."""
+
+    NONE = "none"
+    AUTO = "auto"
+    REQUIRED = "required"
+
+
+class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
+    """The tools that the model is shown. `only` names the one that must be called (mode REQUIRED then)."""
+
+    tools: tuple[Tool, ...] = ()
+    mode: Mode = Mode.AUTO
+    only: Tool | None = None
+    parallel: bool = True
+
+    def find(self, shown_as: str) -> Tool | None:
+        """The tool that the model means by this name."""
+        return next((tool for tool in self.tools if tool.shown_as == shown_as), None)
+
+
+_ESCAPED_IN_JSON = ('"', "\\n", "\\t", "\\r", "\\\\", "\n")  # what a pattern may ask for that a JSON string escapes
+
+
+class _Function(msgspec.Struct):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _Format(msgspec.Struct):
+    type: Literal["text", "grammar"] = "text"
+    syntax: Literal["lark", "regex"] | None = None
+    definition: str | None = None
+
+
+class _Custom(msgspec.Struct):
+    name: str
+    description: str | None = None
+    format: _Format | None = None
+
+
+class _Namespace(msgspec.Struct):
+    name: str
+    tools: list[dict[str, Any]]
+    description: str | None = None
+
+
+class _Named(msgspec.Struct):
+    type: str
+    name: str | None = None
+    namespace: str | None = None
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[dict[str, Any]] = []
+
+
+def tool_set(tools: list[dict[str, Any]] | None, choice: str | dict[str, Any] | None, parallel: bool | None) -> ToolSet:
+    """The tools of a request. Raises WireError with the path of what is wrong."""
+    found = tuple(_read_all(tools or [], "tools", None))
+    if len(found) > MAX_TOOLS:
+        raise _refused("tools", f"{len(found)} tools; at most {MAX_TOOLS} are accepted")
+    names = [tool.shown_as for tool in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise _refused("tools", f"the name '{min(twice)}' is given to more than one tool")
+    return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
+
+
+def _read_all(tools: list[dict[str, Any]], path: str, namespace: str | None) -> Iterator[Tool]:
+    for index, tool in enumerate(tools):
+        yield from _read(tool, f"{path}[{index}]", namespace)
+
+
+def _read(tool: dict[str, Any], path: str, namespace: str | None) -> Iterator[Tool]:
+    match tool.get("type"):
+        case "function":
+            yield _function(tool, path, namespace)
+        case "custom":
+            yield _custom(tool, path, namespace)
+        case "namespace" if namespace is None:
+            space = _convert(tool, _Namespace, path)
+            yield from _read_all(space.tools, f"{path}.tools", space.name)
+        case kind if kind in HIDDEN:
+            return
+        case kind:
+            raise _refused(f"{path}.type", f"tool type {str(kind)[:64]!r} is not supported")
+
+
+def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
+    # Chat Completions nests the definition; clients that come from there send it so.
+    inner = tool.get("function")
+    read = _convert(inner if isinstance(inner, dict) else tool, _Function, path)
+    return Tool(
+        name=read.name,
+        shown_as=_shown(read.name, namespace),
+        namespace=namespace,
+        description=read.description,
+        parameters=read.parameters or {"type": "object", "properties": {}},
+        strict=read.strict is True,
+    )
+
+
+def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
+    read = _convert(tool, _Custom, path)
+    grammar = None
+    if read.format is not None and read.format.type == "grammar":
+        if read.format.syntax is None or not read.format.definition:
+            raise _refused(f"{path}.format", "a grammar needs `syntax` and `definition`")
+        grammar = Grammar(read.format.syntax, read.format.definition)
+    return Tool(
+        name=read.name,
+        shown_as=_shown(read.name, namespace),
+        namespace=namespace,
+        description=read.description,
+        parameters=_custom_parameters(grammar),
+        strict=True,
+        custom=True,
+        grammar=grammar,
+    )
+
+
+def _custom_parameters(grammar: Grammar | None) -> dict[str, Any]:
+    """The function that a model sees. A regex becomes a pattern where the input stands in JSON as it is."""
+    text: dict[str, Any] = {"type": "string"}
+    is_regex = grammar is not None and grammar.syntax == "regex"
+    if grammar is not None and is_regex and not any(mark in grammar.definition for mark in _ESCAPED_IN_JSON):
+        text["pattern"] = grammar.definition
+    return {"type": "object", "properties": {"input": text}, "required": ["input"], "additionalProperties": False}
+
+
+def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
+    if choice is None or isinstance(choice, str):
+        return _mode(offered, choice or "auto")
+    named = _convert(choice, _Named, "tool_choice")
+    if named.type == "allowed_tools":
+        allowed = {_find(offered, _convert(tool, _Named, "tool_choice.tools")).shown_as for tool in named.tools}
+        kept = tuple(tool for tool in offered.tools if tool.shown_as in allowed)
+        return _mode(msgspec.structs.replace(offered, tools=kept), named.mode)
+    if named.type not in ("function", "custom"):
+        raise _refused("tool_choice.type", f"a tool of type {named.type[:64]!r} can't be called on this server")
+    return msgspec.structs.replace(offered, mode=Mode.REQUIRED, only=_find(offered, named))
+
+
+def _mode(offered: ToolSet, mode: str) -> ToolSet:
+    try:
+        wanted = Mode(mode)
+    except ValueError:
+        raise _refused("tool_choice", "must be `none`, `auto`, `required` or an object that names a tool") from None
+    if wanted is Mode.REQUIRED and not offered.tools:
+        raise _refused("tool_choice", "`required`, but there is no tool that this server can offer the model")
+    only = offered.tools[0] if wanted is Mode.REQUIRED and len(offered.tools) == 1 else None
+    if only is not None and only.grammar is None:
+        only = None  # it may be called more than once
+    return msgspec.structs.replace(offered, mode=wanted, only=only)
+
+
+def _find(offered: ToolSet, named: _Named) -> Tool:
+    wanted = named.name or ""
+    for tool in offered.tools:
+        if wanted in (tool.name, tool.shown_as) and named.namespace in (None, tool.namespace):
+            return tool
+    raise _refused("tool_choice", f"there is no tool named '{wanted[:64]}' in `tools`")
+
+
+def _shown(name: str, namespace: str | None) -> str:
+    return name if namespace is None else f"{namespace}{SEPARATOR}{name}"
+
+
+def _convert(value: dict[str, Any], kind: type[Any], path: str) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _refused(path, str(error)) from None
+
+
+def _refused(path: str, reason: str) -> WireError:
+    return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)

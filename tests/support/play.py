@@ -1,0 +1,333 @@
+"""A generation that is told in advance, through everything that a real one goes through but the model: vLLM's own
+detokenizer and parsers, our dialect, assembler, grammar and log, and the run that owns them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import json
+import random
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+import realtime
+from realtime.assembler import ReasoningShown
+from realtime.conversation import Prompt
+from realtime.dialects.chat import ChatDialect
+from realtime.effective import new_response
+from realtime.engine.base import EngineError, EngineRequest, FinishReason, ModelInfo, Sampling, Sink, TokenChunk
+from realtime.engine.families import Family
+from realtime.engine.parsing import Parsers
+from realtime.log.event_log import EventLog
+from realtime.runner import Cancelled, Run
+from realtime.tools import tool_set
+from realtime.wire.items import Message
+from realtime.wire.requests import OnDisconnect, ResponseCreate
+
+STARTER = Path(realtime.__file__).parent / "models" / "starter"
+BIG = 10**9
+Ending = FinishReason | EngineError | Cancelled
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+ANYTHING = {"type": "function", "name": "anything", "parameters": {"type": "object", "properties": {}}}
+NOTE = {"type": "custom", "name": "note"}
+TOOLS = [WEATHER, ANYTHING, NOTE]
+
+
+class Played(msgspec.Struct):
+    """What a client saw, as JSON values."""
+
+    events: list[dict[str, Any]]
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """Of the terminal event."""
+        response: dict[str, Any] = self.events[-1]["response"]
+        return response
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The output without ids: what may not depend on chunks."""
+        return [
+            {key: value for key, value in item.items() if key not in ("id", "call_id")}
+            for item in self.response["output"]
+        ]
+
+    def brief(self) -> list[tuple[str, ...]]:
+        """The output as (kind, text or name, arguments), with a `!` where it was cut off."""
+        return [_brief(item) for item in self.response["output"]]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The events of one type, named without `response.`."""
+        return [event for event in self.events if event["type"] == f"response.{kind}"]
+
+
+def _brief(item: dict[str, Any]) -> tuple[str, ...]:
+    cut = "" if item["status"] == "completed" else "!"
+    match item["type"]:
+        case "message":
+            return (f"text{cut}", item["content"][0]["text"])
+        case "reasoning":
+            return (f"reasoning{cut}", "".join(part["text"] for part in item["content"]))
+        case "function_call":
+            return (f"call{cut}", item["name"], item["arguments"])
+        case _:
+            return (f"custom{cut}", item["name"], item["input"])
+
+
+class FixedPrompt(ChatDialect):
+    """The dialect with a prompt that is given: a test that is about the answer needs no template."""
+
+    prompt = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+
+    def render(self, *_: Any) -> Prompt:
+        """See Dialect."""
+        return Prompt(self.prompt, array("I", self._encode(self.prompt)))
+
+
+class Model:
+    """A tokenizer and the parsers of a family. `added`: markup that the family's tokenizer has as one token, `special`
+    if decoding skips it.
+    """
+
+    def __init__(
+        self,
+        names: Family,
+        *,
+        added: Sequence[str] = (),
+        special: Sequence[str] = (),
+        model_type: str = "qwen3",
+        prompt: str | None = None,
+        parsers: Parsers | None = None,
+    ) -> None:
+        from realtime.engine.vllm_parsers import VllmParsers
+
+        self.tokenizer = _tokenizer(tuple(added), tuple(special))
+        config = SimpleNamespace(hf_config=SimpleNamespace(model_type=model_type), hf_text_config=None)
+        self.parsers = parsers or VllmParsers(self.tokenizer, config, names)
+        self.dialect = FixedPrompt(self.tokenizer, self.parsers)
+        if prompt is not None:
+            self.dialect.prompt = prompt
+        self.eos: int = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+    def tokens(self, text: str) -> list[int]:
+        """As the model would generate it, less the end of sequence."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def bytewise(self, text: str) -> list[int]:
+        """The same in the smallest tokens that there are: markup, and single bytes of everything else."""
+        added = self.tokenizer.added_tokens_decoder
+        ids: list[int] = []
+        for token in self.tokens(text):
+            if token in added:
+                ids.append(token)
+            else:
+                letters = self.tokenizer.convert_ids_to_tokens(token)
+                ids += self.tokenizer.convert_tokens_to_ids(list(letters))
+        return ids
+
+
+@functools.cache
+def _starter() -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(STARTER)
+
+
+@functools.cache
+def _tokenizer(added: tuple[str, ...], special: tuple[str, ...]) -> Any:
+    """The starter's tokenizer, with vLLM's own wrapping, and more markup."""
+    from tokenizers import AddedToken
+    from vllm.tokenizers.hf import get_cached_tokenizer
+
+    tokenizer = copy.deepcopy(_starter())
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
+    tokenizer.add_tokens([AddedToken(text, special=True, normalized=False) for text in special], special_tokens=True)
+    return get_cached_tokenizer(tokenizer)
+
+
+def chunkings(num_tokens: int, *, num_random: int = 4) -> Iterator[list[int]]:
+    """Sizes of chunks: one token each, one chunk, each boundary in turn for short ones, and some by chance."""
+    yield [1] * num_tokens
+    yield [num_tokens]
+    rng = random.Random(num_tokens)
+    for cut in range(1, num_tokens) if num_tokens <= 60 else rng.sample(range(1, num_tokens), 20):
+        yield [cut, num_tokens - cut]
+    for longest in range(2, 2 + num_random):
+        yield list(_random_sizes(num_tokens, longest * 2, rng))
+
+
+def _random_sizes(left: int, longest: int, rng: random.Random) -> Iterator[int]:
+    while left:
+        size = min(left, rng.randint(1, longest))
+        left -= size
+        yield size
+
+
+class ToldEngine:
+    """An `Engine` that generates what it was told, through vLLM's detokenizer, chunk by chunk."""
+
+    def __init__(self, model: Model, token_ids: Sequence[int], sizes: Sequence[int], ending: Ending) -> None:
+        self.model = ModelInfo(name="m", path="m", max_model_len=1 << 20, defaults=Sampling(max_tokens=1))
+        self._tokenizer = model.tokenizer
+        self._eos = model.eos
+        self._token_ids = list(token_ids)
+        self._sizes = list(sizes)
+        self._ending = ending
+        self.aborted = False
+
+    async def submit(self, request: EngineRequest, sink: Sink) -> None:
+        """See Engine: all of it at once."""
+        ids = iter(self._token_ids)
+        detokenizer = _detokenizer(self._tokenizer, request)
+        stops = self._ending is FinishReason.STOP
+        for index, size in enumerate(self._sizes):
+            last = index == len(self._sizes) - 1
+            new = [next(ids) for _ in range(size)] + [self._eos] * (last and stops)
+            stop_string = detokenizer.update(new, last and stops)
+            finish = self._ending if last and isinstance(self._ending, FinishReason) else None
+            finish = FinishReason.STOP if stop_string else finish
+            sink.on_chunk(TokenChunk(detokenizer.get_next_output_text(finish is not None, True), new, finish))
+            if finish is not None:
+                return
+        if isinstance(self._ending, EngineError):
+            sink.on_error(self._ending)
+        elif isinstance(self._ending, Cancelled):
+            sink.cancel(self._ending)  # type: ignore[attr-defined]
+
+    async def abort(self, request_id: str) -> None:
+        """See Engine."""
+        self.aborted = True
+
+
+def _detokenizer(tokenizer: Any, request: EngineRequest) -> Any:
+    from vllm import SamplingParams
+    from vllm.v1.engine.detokenizer import FastIncrementalDetokenizer
+
+    params = SamplingParams(
+        stop=list(request.sampling.stop) or None, skip_special_tokens=request.sampling.skip_special_tokens
+    )
+    asked = SimpleNamespace(
+        sampling_params=params, prompt_token_ids=list(request.prompt_token_ids), request_id=request.request_id
+    )
+    return FastIncrementalDetokenizer(tokenizer, asked)  # type: ignore[arg-type]
+
+
+class _Nobody:
+    def run_over(self, run: Run) -> None:
+        """See runner.Owner."""
+
+
+def play(
+    model: Model,
+    token_ids: Sequence[int],
+    sizes: Sequence[int] | None = None,
+    *,
+    ending: Ending = FinishReason.STOP,
+    shown: ReasoningShown | None = None,
+    **request: Any,
+) -> Played:
+    """One response. `request`: members of `response.create`; with tools unless it says otherwise."""
+    return asyncio.run(_play(model, token_ids, sizes or [1] * len(token_ids), ending, shown, request))
+
+
+async def _play(
+    model: Model,
+    token_ids: Sequence[int],
+    sizes: Sequence[int],
+    ending: Ending,
+    shown: ReasoningShown | None,
+    members: dict[str, Any],
+) -> Played:
+    request = ResponseCreate(items=[Message(role="user", content="hi")], **{"tools": TOOLS, **members})
+    counter = iter(range(BIG))
+    engine = ToldEngine(model, token_ids, sizes, ending)
+    log = EventLog("resp_1", f"epoch_{next(counter)}", stream_id=None, max_bytes=BIG, max_entries=BIG)
+    run = Run(
+        owner=_Nobody(),
+        tenant="t",
+        engine=engine,  # type: ignore[arg-type]
+        dialect=model.dialect,
+        request=request,
+        tools=tool_set(request.tools, request.tool_choice, request.parallel_tool_calls),
+        shown=shown or ReasoningShown(raw=True),
+        response=new_response(request, engine.model, "resp_1", 0),
+        log=log,
+        parent=None,
+        admitted=True,
+        on_disconnect=OnDisconnect(policy="cancel"),
+    )
+    await run.start()
+    return Played([json.loads(entry) for entry in log.read(0, BIG)])
+
+
+# -- what holds for every response
+
+
+MARKUP = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<|im_start|>", "<|im_end|>", "\ufffd")
+_TEXTS = {  # delta event -> (done event, its member with the whole, the part or item member that repeats it)
+    "output_text.delta": ("output_text.done", "text"),
+    "reasoning_text.delta": ("reasoning_text.done", "text"),
+    "reasoning_summary_text.delta": ("reasoning_summary_text.done", "text"),
+    "function_call_arguments.delta": ("function_call_arguments.done", "arguments"),
+    "custom_tool_call_input.delta": ("custom_tool_call_input.done", "input"),
+}
+_TERMINALS = ("response.completed", "response.incomplete", "response.failed")
+
+
+def check(played: Played, markup: Sequence[str] = MARKUP) -> Played:
+    """What a client relies on, found out from the JSON alone: the grammar has its own opinion."""
+    events = played.events
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert [event["type"] in _TERMINALS for event in events] == [False] * (len(events) - 1) + [True]
+    added, done = played.of("output_item.added"), played.of("output_item.done")
+    assert [event["output_index"] for event in added] == [event["output_index"] for event in done]
+    assert [event["item"] for event in done] == played.response["output"]
+    for before, after in zip(added, done, strict=True):
+        same = ("id", "type", "call_id", "name", "namespace")
+        assert {key: before["item"].get(key) for key in same} == {key: after["item"].get(key) for key in same}
+        inside = [event for event in events if event.get("item_id") == after["item"]["id"]]
+        assert all(event["output_index"] == after["output_index"] for event in inside)
+        _check_parts(inside)
+        _check_texts(inside, after["item"], markup)
+    return played
+
+
+def _check_parts(inside: list[dict[str, Any]]) -> None:
+    for kind, at in (("content_part", "content_index"), ("reasoning_summary_part", "summary_index")):
+        opened = [event[at] for event in inside if event["type"] == f"response.{kind}.added"]
+        closed = [event[at] for event in inside if event["type"] == f"response.{kind}.done"]
+        assert opened == closed == list(range(len(opened)))
+
+
+def _check_texts(inside: list[dict[str, Any]], item: dict[str, Any], markup: Sequence[str]) -> None:
+    for delta, (done, member) in _TEXTS.items():
+        deltas = [event["delta"] for event in inside if event["type"] == f"response.{delta}"]
+        wholes = [event[member] for event in inside if event["type"] == f"response.{done}"]
+        assert "".join(deltas) == "".join(wholes)
+        assert not any(mark in text for mark in markup for text in [*deltas, *wholes, item.get("name", "")])
+        if wholes:
+            assert wholes == _wholes(item)
+
+
+def _wholes(item: dict[str, Any]) -> list[str]:
+    match item["type"]:
+        case "message":
+            return [part["text"] for part in item["content"]]
+        case "reasoning":
+            return [part["text"] for part in item.get("content") or item["summary"]] or [""]
+        case "function_call":
+            return [item["arguments"]]
+        case _:
+            return [item["input"]]
