@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .engine.base import ModelInfo
+from .tools import unnested
+from .wire.formats import PlainFormat
 from .wire.requests import ResponseCreate
 from .wire.response import ReasoningConfig, Response, TextConfig
 
@@ -13,7 +15,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
     """The Response as it stands in `response.created`."""
     text = request.text
     reasoning = request.reasoning
-    config = TextConfig(format=(text.format if text else None) or {"type": "text"})
+    config = TextConfig(format=(text.format if text else None) or PlainFormat())
     if text is not None and text.verbosity is not None:
         config.verbosity = text.verbosity
     return Response(
@@ -24,7 +26,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         previous_response_id=request.previous_response_id,
         instructions=request.instructions,
         tools=[_echoed(tool) for tool in request.tools or ()],
-        tool_choice="auto" if request.tool_choice is None else request.tool_choice,
+        tool_choice="auto" if request.tool_choice is None else unnested(request.tool_choice),
         parallel_tool_calls=True if request.parallel_tool_calls is None else request.parallel_tool_calls,
         max_tool_calls=request.max_tool_calls,
         truncation=request.truncation or "disabled",
@@ -51,7 +53,7 @@ def _echoed(tool: dict[str, Any]) -> dict[str, Any]:
     """A tool as the Response shows it: validators want these members of a function, null where the client gave none."""
     if tool.get("type") != "function":
         return tool
-    return {"description": None, "parameters": None, "strict": None, **tool}
+    return {"description": None, "parameters": None, "strict": None, **unnested(tool)}
 
 
 def _first(asked: float | None, models: float | None, otherwise: float) -> float:

@@ -293,6 +293,9 @@ class Run:
 
     def _seal(self, outcome: Outcome) -> None:
         """Close what is open and append the one terminal event."""
+        if self._parser is not None and self._parser.trouble is not None:
+            trouble = repr(self._parser.trouble)
+            logger.warning("output read as raw text response_id=%s trouble=%s", self.response_id, trouble)
         completed = outcome is FinishReason.STOP or self.request.generate is False
         status: ItemStatus = "completed" if completed else "incomplete"
         if self.log.tip > 1:

@@ -31,7 +31,7 @@ class Sealer:
         """Text to an opaque string."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, text.encode(), _bound_to(purpose, owner))
-        return _PREFIX + base64.urlsafe_b64encode(nonce + sealed).decode()
+        return _encoded(nonce + sealed)
 
     def open(self, purpose: str, owner: str, blob: str) -> str:
         """The text. Raises NotOurs."""
@@ -39,9 +39,15 @@ class Sealer:
             raise NotOurs("not a blob of this server")
         try:
             raw = base64.urlsafe_b64decode(blob[len(_PREFIX) :])
+            if _encoded(raw) != blob:  # the decoder overlooks characters, and bits at the end
+                raise NotOurs("not a blob as this server writes it")
             return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(purpose, owner)).decode()
         except (InvalidTag, ValueError) as error:
             raise NotOurs("the blob was changed, or sealed elsewhere") from error
+
+
+def _encoded(raw: bytes) -> str:
+    return _PREFIX + base64.urlsafe_b64encode(raw).decode()
 
 
 def _bound_to(purpose: str, owner: str) -> bytes:

@@ -97,6 +97,7 @@ class Service:
             raise draining()
         dialect = self._serving_dialect()
         self._check_model(request.model)
+        _check_supported(request)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
@@ -338,6 +339,16 @@ def _came_to_nothing(response: Response) -> bool:
 def _not_found(response_id: str) -> WireError:
     text = f"Response with id '{response_id}' not found."
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
+
+
+def _check_supported(request: ResponseCreate) -> None:
+    """Refuse what OpenAI's service has and this one has not, where ignoring it would change the answer."""
+    if request.conversation is not None:
+        text = "`conversation` is not supported: continue a response with `previous_response_id`."
+        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="conversation")
+    if request.prompt is not None:
+        text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
+        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
 
 
 def _check_calls(parent: Turn | None, request: ResponseCreate) -> None:

@@ -114,6 +114,15 @@ def tool_set(tools: list[dict[str, Any]] | None, choice: str | dict[str, Any] | 
     return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
 
 
+def unnested(named: Any) -> Any:
+    """A function's definition or choice with its members at the top. Chat Completions has them in a member `function`,
+    and so have clients that come from there.
+    """
+    if not isinstance(named, dict) or not isinstance(named.get("function"), dict):
+        return named
+    return {**{name: value for name, value in named.items() if name != "function"}, **named["function"]}
+
+
 def _read_all(tools: list[dict[str, Any]], path: str, namespace: str | None) -> Iterator[Tool]:
     for index, tool in enumerate(tools):
         yield from _read(tool, f"{path}[{index}]", namespace)
@@ -135,9 +144,7 @@ def _read(tool: dict[str, Any], path: str, namespace: str | None) -> Iterator[To
 
 
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
-    # Chat Completions nests the definition; clients that come from there send it so.
-    inner = tool.get("function")
-    read = _convert(inner if isinstance(inner, dict) else tool, _Function, path)
+    read = _convert(unnested(tool), _Function, path)
     return Tool(
         name=read.name,
         shown_as=_shown(read.name, namespace),
@@ -179,9 +186,11 @@ def _custom_parameters(grammar: Grammar | None) -> dict[str, Any]:
 def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
     if choice is None or isinstance(choice, str):
         return _mode(offered, choice or "auto")
-    named = _convert(choice, _Named, "tool_choice")
+    named = _convert(unnested(choice), _Named, "tool_choice")
     if named.type == "allowed_tools":
-        allowed = {_find(offered, _convert(tool, _Named, "tool_choice.tools")).shown_as for tool in named.tools}
+        allowed = {
+            _find(offered, _convert(unnested(tool), _Named, "tool_choice.tools")).shown_as for tool in named.tools
+        }
         kept = tuple(tool for tool in offered.tools if tool.shown_as in allowed)
         return _mode(msgspec.structs.replace(offered, tools=kept), named.mode)
     if named.type not in ("function", "custom"):

@@ -73,6 +73,10 @@ class Parser(Protocol):
     def num_reasoning_tokens(self) -> int:
         """How many of the tokens so far were reasoning."""
 
+    @property
+    def trouble(self) -> Exception | None:
+        """What went wrong in reading the output, so that from there on it is passed on as raw text."""
+
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """The pieces that this chunk completes; what is still ambiguous is held back."""
 

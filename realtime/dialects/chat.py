@@ -13,6 +13,7 @@ from typing import Any
 from realtime.conversation import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
 from realtime.tools import Mode, ToolSet
+from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
 from realtime.wire.items import InputItem
 from realtime.wire.requests import ResponseCreate
 
@@ -71,9 +72,8 @@ class ChatDialect:
             assert only is not None
             return WholeCallParser(inner, tools, only)
         num_top = request.top_logprobs or 0
-        specials = None if inner.skip_special_tokens else self._specials
         quiet = self._parsers.quiet
-        return ChatParser(inner, tools, quiet=quiet, num_top_logprobs=num_top, specials=specials)
+        return ChatParser(inner, tools, quiet=quiet, num_top_logprobs=num_top, specials=self._specials)
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
@@ -104,19 +104,14 @@ def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
 
 
 def output_format(request: ResponseCreate) -> dict[str, Any] | None:
-    """`text.format` in Chat Completions' form; None for plain text. Raises RenderError."""
-    asked = request.text.format if request.text is not None else None
-    match (asked or {}).get("type", "text"):
-        case "text":
-            return None
-        case "json_object":
+    """`text.format` in Chat Completions' form; None for plain text."""
+    match request.text.format if request.text is not None else None:
+        case JsonObjectFormat():
             return {"type": "json_object"}
-        case "json_schema" if isinstance((asked or {}).get("schema"), dict):
-            assert asked is not None
-            schema = {"name": str(asked.get("name") or "output"), "schema": asked["schema"], "strict": True}
-            return {"type": "json_schema", "json_schema": schema}
-        case kind:
-            raise RenderError(f"`text.format` of type {kind!r} is not valid, or has no `schema`.", "text.format")
+        case JsonSchemaFormat(name=name, schema=schema):
+            return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
+        case _:
+            return None
 
 
 def to_tools_for_parser(tools: ToolSet) -> list[dict[str, Any]]:

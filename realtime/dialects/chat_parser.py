@@ -19,18 +19,15 @@ them and is handed to them together with the next text that can.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from realtime.engine.base import TokenChunk, TokenLogprob
+from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
 from realtime.engine.parsing import CallFragment, Constraint, OutputParser, Parsed
 from realtime.tools import Tool, ToolSet
 
 from .base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from .custom_input import InputDecoder
-
-logger = logging.getLogger("realtime.dialects.chat")
 
 Mode = type[ReasoningDelta] | type[TextDelta]
 Logprobs = Sequence[Sequence[TokenLogprob]] | None
@@ -40,7 +37,7 @@ _MARKUP = frozenset("<[{|`(\uff5c")  # one of these is in the first character of
 
 class ChatParser:
     """See dialects.base.Parser. `quiet`: whether ordinary text may go past the parser (see the module). `specials`:
-    the special tokens with their text, if the parser is shown them.
+    the special tokens with their text.
     """
 
     def __init__(
@@ -54,6 +51,7 @@ class ChatParser:
     ) -> None:
         self._opened = parser
         self._parser: OutputParser | None = parser  # None once it has failed
+        self.trouble: Exception | None = None
         self._tools = tools
         self._quiet = quiet
         self._num_top_logprobs = num_top_logprobs
@@ -116,8 +114,8 @@ class ChatParser:
             return
         try:
             said = [*self._catch_up(self._parser), *self._parser.feed(text, token_ids, finished=finished)]
-        except Exception:  # whatever a model wrote must not end as an error
-            logger.warning("output parser failed, the rest is passed on as text", exc_info=True)
+        except Exception as error:  # whatever a model wrote must not end as an error
+            self.trouble = error
             self._parser = self._mode = None
             yield from self._end_call()
             yield from self._text(text, logprobs)
@@ -206,6 +204,8 @@ class ChatParser:
 
     def _text(self, text: str, logprobs: Logprobs) -> Iterator[Piece]:
         """Text without the line ends that a template puts between reasoning and it."""
+        if not text:
+            return
         yield from self._end_call()
         if self._last is not TextDelta:
             if self._last is not None:
@@ -255,8 +255,10 @@ class ChatParser:
 
 
 def _certain(text: str, said: Sequence[Parsed]) -> Mode | None:
-    """What plain text will be from here on: certain if the parser has just passed all of some text on as that."""
-    if not text or any(parsed.calls for parsed in said):
+    """What plain text will be from here on: certain if the parser has just passed all of some text on as that. Not of
+    text that may be markup: the parser may have kept that back, and said the same that it had kept back before.
+    """
+    if not text or not _MARKUP.isdisjoint(text) or any(parsed.calls for parsed in said):
         return None
     if "".join([parsed.reasoning for parsed in said]) == text:
         return ReasoningDelta
@@ -270,6 +272,7 @@ class WholeCallParser(ChatParser):
         super().__init__(parser, tools, quiet=False)
         self._tool = tool
         self._begun = False
+        self._stopped = False  # the model, not a limit, ended it
 
     @property
     def constraint(self) -> Constraint | None:
@@ -280,22 +283,28 @@ class WholeCallParser(ChatParser):
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
+        self._stopped = chunk.finish is FinishReason.STOP
         return list(self._as_call(super().feed(chunk)))
 
     def close(self) -> Sequence[Piece]:
         """See Parser."""
         pieces = list(self._as_call(super().close()))
-        return [*pieces, CallEnd()] if self._begun else pieces
+        if self._stopped:
+            pieces += [*self._begin(), CallEnd()]
+        return pieces
 
     def _as_call(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
         for piece in pieces:
             if not isinstance(piece, TextDelta):
                 yield piece
                 continue
-            if not self._begun:
-                self._begun = True
-                yield CallBegin(self._tool.name, self._tool.namespace, custom=True)
+            yield from self._begin()
             yield CallDelta(piece.text)
+
+    def _begin(self) -> Iterator[Piece]:
+        if not self._begun:
+            self._begun = True
+            yield CallBegin(self._tool.name, self._tool.namespace, custom=True)
 
 
 def to_logprobs(logprobs: Sequence[Sequence[TokenLogprob]], num_top: int) -> list[dict[str, Any]]:

@@ -36,9 +36,11 @@ class InputDecoder:
         while at < len(raw):
             char = raw[at]
             if char == '"':
+                out.append(self._lone())
                 self._state = "done"
                 break
             if char != "\\":
+                out.append(self._lone())
                 end = at + 1
                 while end < len(raw) and raw[end] not in '"\\':
                     end += 1
@@ -55,17 +57,21 @@ class InputDecoder:
 
     def _unescape(self, escape: str) -> str:
         if escape[0] != "u":
-            return _ESCAPES.get(escape, escape)
+            return self._lone() + _ESCAPES.get(escape, escape)
         try:
             code = int(escape[1:], 16)
         except ValueError:
-            return escape
+            return self._lone() + escape
+        if 0xDC00 <= code < 0xE000 and self._high:
+            pair, self._high = self._high + chr(code), ""
+            return pair.encode("utf-16", "surrogatepass").decode("utf-16")
+        lone = self._lone()
         if 0xD800 <= code < 0xDC00:
             self._high = chr(code)
-            return ""
-        if 0xDC00 <= code < 0xE000:
-            high, self._high = self._high, ""
-            if not high:
-                return "\ufffd"
-            return (high + chr(code)).encode("utf-16", "surrogatepass").decode("utf-16")
-        return chr(code)
+            return lone
+        return lone + ("\ufffd" if 0xDC00 <= code < 0xE000 else chr(code))
+
+    def _lone(self) -> str:
+        """What stands for half a pair that nothing followed: text has no place for it."""
+        high, self._high = self._high, ""
+        return "\ufffd" if high else ""

@@ -16,11 +16,10 @@ class Family(msgspec.Struct, frozen=True):
     tool: str | None = None
 
 
-# In order: the first whose mark is in the template (or whose model type fits) decides. A mark is markup that no
-# other family's template holds.
-_TOOLS: tuple[tuple[str, str], ...] = (
+# In order: the first whose marks are all in the template decides.
+_TOOLS: tuple[tuple[str, ...], ...] = (
     ("<|tool_calls_section_begin|>", "kimi_k2"),
-    ("<\uff5ctool\u2581calls\u2581begin\uff5c>function<\uff5ctool\u2581sep\uff5c>", "deepseek_v3"),
+    ("<\uff5ctool\u2581calls\u2581begin\uff5c>", "```json", "deepseek_v3"),
     ("<\uff5ctool\u2581calls\u2581begin\uff5c>", "deepseek_v31"),
     ("<arg_key>", "glm47"),
     ("<minimax:tool_call>", "minimax_m2"),
@@ -31,14 +30,15 @@ _TOOLS: tuple[tuple[str, str], ...] = (
     ("<|python_tag|>", "llama3_json"),
     ("<tool_call>", "hermes"),
 )
-_REASONING: tuple[tuple[str, str], ...] = (
+_REASONING: tuple[tuple[str, ...], ...] = (
     ("<seed:think>", "seed_oss"),
     ("[THINK]", "mistral"),
     ("\u25c1think\u25b7", "kimi_k2"),
 )
-_REASONING_BY_TYPE = {
+# None: the family writes tags that vLLM has no parser for.
+_REASONING_BY_TYPE: dict[str, str | None] = {
     "qwen3": "qwen3", "qwen3_moe": "qwen3", "qwen3_next": "qwen3", "deepseek_v2": "deepseek_r1",
-    "deepseek_v3": "deepseek_r1", "glm4_moe": "glm45", "granite": "granite", "kimi_k2": "kimi_k2",
+    "deepseek_v3": "deepseek_r1", "glm4_moe": "glm45", "granite": None, "kimi_k2": "kimi_k2",
     "minimax_m2": "minimax_m2", "olmo3": "olmo3",
 }  # fmt: skip
 
@@ -57,5 +57,5 @@ def _detect_reasoning(model_type: str, template: str) -> str | None:
     return _REASONING_BY_TYPE.get(model_type, "deepseek_r1" if "</think>" in template else "qwen3")
 
 
-def _first(marks: tuple[tuple[str, str], ...], template: str) -> str | None:
-    return next((name for mark, name in marks if mark in template), None)
+def _first(rows: tuple[tuple[str, ...], ...], template: str) -> str | None:
+    return next((name for *marks, name in rows if all(mark in template for mark in marks)), None)

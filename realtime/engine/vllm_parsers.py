@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,13 +17,13 @@ from realtime.engine.base import EngineError
 from realtime.engine.families import Family, detect
 from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import BadSpec, CallFragment, Constraint, ConstraintKind, Parsed, ParseSpec
-from realtime.engine.token_steps import Step, TokenSteps, joined
+from realtime.engine.token_steps import Step, TokenSteps
 
 log = logging.getLogger("realtime.engine.vllm_parsers")
 
 _KINDS: tuple[ConstraintKind, ...] = ("json", "regex", "grammar", "structural_tag")
 # Reasoning parsers that take everything for reasoning until its end, of models that begin it themselves, or not at all.
-_OPENED_BY_MODEL = frozenset({"qwen3"})
+_OPENED_BY_MODEL = frozenset({"qwen3", "deepseek_r1"})
 # Parsers whose markup begins with one of `<[{|(` or a backtick, so that other text goes through them as it is.
 _QUIET = frozenset(
     {
@@ -94,9 +94,8 @@ class VllmParsers:
             if parser is not None:
                 request = parser.adjust_request(request)
             prompt = self._newest(prompt_token_ids)
-            output = _Parser(partial(self._make, request, spec), parser, request, prompt)
-            output.may_answer_at_once = self._opened_by_model and output.opens_reasoning(prompt)
-            return output
+            make = partial(self._make, request, spec)
+            return _Parser(make, parser, request, prompt, opened_by_model=self._opened_by_model)
         except (ValidationError, VLLMValidationError, ValueError) as error:
             raise BadSpec(str(error)) from error
 
@@ -130,14 +129,15 @@ class _Parser:
     after a call, and each further reasoning, is a stretch of its own with a parser of its own.
     """
 
-    def __init__(self, make: Callable[[], Any], parser: Any, request: Any, prompt_token_ids: list[int]) -> None:
+    def __init__(
+        self, make: Callable[[], Any], parser: Any, request: Any, prompt_token_ids: list[int], *, opened_by_model: bool
+    ) -> None:
         self._make = make
         self._parser = parser
         # A call that is not allowed is parsed all the same, so as not to be text, and left out.
         self._no_calls = bool(request.tools) and request.tool_choice == "none"
         self._request = request.model_copy(update={"tool_choice": "auto"}) if self._no_calls else request
         self._prompt: list[int] | None = prompt_token_ids
-        self.may_answer_at_once = False  # the parser would take an answer without reasoning for reasoning
         self.skip_special_tokens: bool = request.skip_special_tokens
         self.constraint = _constraint(request)
         self.reasoning_ended: bool | None = request.resolve_reasoning_ended(parser, prompt_token_ids)
@@ -145,26 +145,36 @@ class _Parser:
         self._alone = frozenset(mark for mark in self._marks if mark is not None)
         tokenizer = parser.model_tokenizer if parser is not None else None
         self._steps = TokenSteps(tokenizer, skip_special_tokens=self.skip_special_tokens)
+        # Without its reasoning begun, by the prompt or by the model, it answers, and the parser would not see that.
+        think = self._marks.think
+        open_to_model = opened_by_model and self.reasoning_ended is False and think is not None
+        self._may_answer_at_once = open_to_model and think not in prompt_token_ids
         self._first_index = 0  # of the calls in this stretch
         self._num_calls = 0  # in all
         self._answering = False  # something other than reasoning was said in this stretch
         self._in_call = False
         self._call_over = False
+        self._arguments = ""  # of the newest call
         self._reasoned = False
+        self._think_over = False
+        self._due = ""  # text that nothing was said of yet
+        tool = parser.tool_parser if parser is not None else None
+        self._keeps_back = tool is not None and not tool.engine_based_streaming  # and does not say so at the end
         # Some look for a call where the text begins, which is behind the line ends that follow the reasoning.
-        self._trims = parser is not None and parser.tool_parser is not None and self._alone != frozenset()
-        self._leading = False
+        self._finds_calls = tool is not None
+        self._trims = False  # now
 
     def feed(self, text: str, token_ids: Sequence[int], *, finished: bool = False, plain: bool = False) -> list[Parsed]:
         """See OutputParser."""
         if self._parser is None:
             return [Parsed(text=text)]
-        steps = self._steps.split(text, token_ids)
-        if plain:
-            steps = joined(steps, self._alone)
-        said = [self._step(step) for step in steps]
+        at_once = plain and self._alone.isdisjoint(token_ids)
+        steps = self._steps.whole(text, token_ids) if at_once else self._steps.split(text, token_ids)
+        said = [parsed for step in steps for parsed in self._step(step)]
         if finished:
             said.append(self._parse("", [], finished=True))
+            self._account("", said[-1])
+            said.append(Parsed(text=self._kept_back()))
         return said
 
     def num_reasoning_tokens(self, token_ids: Sequence[int]) -> int:
@@ -177,44 +187,69 @@ class _Parser:
             return count
         return int(self._parser.count_reasoning_tokens([think, *token_ids]))
 
-    def opens_reasoning(self, prompt_token_ids: Sequence[int]) -> bool:
-        """Whether it is the model's to begin its reasoning: the prompt has not."""
-        return self.reasoning_ended is False and self._marks.think not in prompt_token_ids
-
-    def _step(self, step: Step) -> Parsed:
+    def _step(self, step: Step) -> Iterator[Parsed]:
         marks = self._marks
         mark = step.token_ids[0] if len(step.token_ids) == 1 else None
-        thinks = mark is not None and mark == marks.think
-        if self.may_answer_at_once and step.text.strip():
-            self.may_answer_at_once = False
-            if not thinks:
-                self._begin_stretch(thinks)
-        elif self._call_over and step.text.strip():
-            self._call_over = False
-            if mark != marks.call:
-                self._begin_stretch(thinks)
-        elif thinks and self._answering and not self._in_call:
-            self._begin_stretch(thinks)
-        text = step.text
-        if self._leading and self._trims:
-            text = text.lstrip()
-            if not text:
-                return Parsed()
-        self._leading = mark is not None and mark == marks.think_end
+        if self._begins_stretch(step.text, mark):
+            yield Parsed(text=self._kept_back())
+            self._begin_stretch(thinks=mark is not None and mark == marks.think)
+        text = step.text.lstrip() if self._trims else step.text
+        if not text and step.text:
+            return
+        self._trims = self._finds_calls and mark is not None and mark == marks.think_end
         parsed = self._parse(text, step.token_ids, finished=False)
-        self._reasoned = self._reasoned or bool(parsed.reasoning)
-        self._answering = self._answering or bool(parsed.calls) or bool(parsed.text.strip())
-        if parsed.calls or (mark is not None and mark == marks.call):
-            self._in_call = True
-        if mark is not None and mark == marks.call_end and self._in_call:
-            self._in_call, self._call_over = False, True
-        return parsed
+        if self._steps.is_markup(step):
+            self._due = ""
+        else:
+            self._account(text, parsed)
+        self._follow(mark, parsed)
+        yield parsed
 
-    def _begin_stretch(self, thinks: bool) -> None:
+    def _begins_stretch(self, text: str, mark: int | None) -> bool:
+        thinks = mark is not None and mark == self._marks.think
+        blank = not text.strip()
+        if self._may_answer_at_once:
+            self._trims = blank
+            self._may_answer_at_once = blank
+            return not blank and not thinks
+        if self._call_over and not blank:
+            self._call_over = False
+            return mark is None or mark != self._marks.call
+        again = self._answering or self._think_over
+        return thinks and again and (not self._in_call or _is_json(self._arguments))
+
+    def _begin_stretch(self, *, thinks: bool) -> None:
         self._parser = self._make()
         self._prompt = [] if thinks or self._marks.think_end is None else [self._marks.think_end]
         self._first_index = self._num_calls
         self._answering = self._in_call = False
+        self._think_over = not thinks
+
+    def _follow(self, mark: int | None, parsed: Parsed) -> None:
+        """Keep track of where in the stretch it is."""
+        marks = self._marks
+        self._reasoned = self._reasoned or bool(parsed.reasoning)
+        self._answering = self._answering or bool(parsed.calls) or bool(parsed.text.strip())
+        self._think_over = self._think_over or (mark is not None and mark == marks.think_end)
+        if parsed.calls or (mark is not None and mark == marks.call):
+            self._in_call = True
+        if mark is not None and mark == marks.call_end and self._in_call:
+            self._in_call, self._call_over = False, True
+
+    def _account(self, text: str, parsed: Parsed) -> None:
+        """Keep track of text that the parser has said nothing of."""
+        self._due += text
+        if parsed.calls or parsed.reasoning or not self._due.startswith(parsed.text):
+            self._due = ""
+        else:
+            self._due = self._due[len(parsed.text) :]
+
+    def _kept_back(self) -> str:
+        """Text that might have become a call and has not. The beginning of a call that was cut off is none."""
+        due, self._due = self._due, ""
+        if self._in_call or not self._keeps_back or (due.lstrip()[:1] in ("{", "[") and not _is_json(due)):
+            return ""
+        return due
 
     def _parse(self, text: str, token_ids: list[int], *, finished: bool) -> Parsed:
         prompt, self._prompt = self._prompt, None  # with the first call only
@@ -228,9 +263,17 @@ class _Parser:
         index = self._first_index + call.index
         self._num_calls = max(self._num_calls, index + 1)
         function = call.function
-        if function is None:
-            return CallFragment(index, None, "")
-        return CallFragment(index, function.name or None, function.arguments or "")
+        name, arguments = (function.name or None, function.arguments or "") if function is not None else (None, "")
+        self._arguments = arguments if name else self._arguments + arguments
+        return CallFragment(index, name, arguments)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _marks(parser: Any) -> _Marks:

@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from .formats import TextFormat
 from .items import InputItem
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
 Name = Annotated[str, Meta(max_length=512)]
+NonEmpty = Annotated[str, Meta(min_length=1)]
+Key = Annotated[str, Meta(max_length=64)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
 
 
@@ -33,7 +36,7 @@ class OnDisconnect(msgspec.Struct, kw_only=True):
 
 
 class TextOptions(msgspec.Struct, kw_only=True):
-    format: dict[str, Any] | None = None
+    format: TextFormat | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
 
 
@@ -66,12 +69,14 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     max_tool_calls: Count | None = None
     truncation: Literal["auto", "disabled"] | None = None
     include: Annotated[list[str], Meta(max_length=64)] | None = None
-    metadata: Annotated[dict[str, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)] | None = None
+    metadata: Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)] | None = None
     user: Name | None = None
     safety_identifier: Name | None = None
     prompt_cache_key: Name | None = None
     service_tier: Name | None = None
     background: bool | None = None
+    conversation: Any = None  # refused by name, like `prompt`: to ignore them would answer something else
+    prompt: Any = None
     stream: Any = None  # meaningless on a socket, yet real clients send it: any value is accepted
     # the socket's own
     stream_id: Any = None  # checked by the connection, which has its own error for a bad one
@@ -81,7 +86,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     min_p: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
     repetition_penalty: Annotated[float, Meta(gt=0.0, le=10.0)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    stop: str | Annotated[list[str], Meta(max_length=16)] | None = None
+    stop: NonEmpty | Annotated[list[NonEmpty], Meta(max_length=16)] | None = None
     ignore_eos: bool | None = None
     cache_salt: Name | None = None
     chat_template_kwargs: dict[str, Any] | None = None

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .formats import TextFormat
 from .items import OutputItem
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -43,7 +44,7 @@ class ResponseError(msgspec.Struct):
 
 
 class TextConfig(msgspec.Struct, kw_only=True):
-    format: dict[str, Any]
+    format: TextFormat
     verbosity: str | UnsetType = UNSET
 
 

@@ -37,7 +37,7 @@ PERSON = {
     "required": ["kind", "age", "name", "tags"],
     "additionalProperties": False,
 }
-SUM = 'start: NUMBER (OP NUMBER)+ ";"\nOP: "+" | "-"\nNUMBER: /[0-9]{1,3}/\n'
+SUM = 'start: NUMBER OP NUMBER (OP NUMBER)? ";"\nOP: "+" | "-"\nNUMBER: /[0-9]{1,3}/\n'
 SUM_BY_REGEX = r"[0-9]{1,3}( [+-] [0-9]{1,3}){1,3};"
 LONG_TEXT = {
     "type": "object",
@@ -144,6 +144,12 @@ def test_a_call_is_made_when_one_is_required(talk: Talk) -> None:
     assert "message" not in answer.kinds
 
 
+def test_required_calls_may_be_parallel_too(talk: Talk) -> None:
+    answer = talk.turn(input=IN_BOTH, tools=[WEATHER], tool_choice="required")
+    assert answer.kinds == ["reasoning", "function_call", "function_call"]
+    assert cities(answer) == ["Paris", "London"]
+
+
 def test_a_named_tool_is_called_exactly_once(talk: Talk) -> None:
     other = {**WEATHER, "name": "get_time"}
     answer = talk.turn(input=IN_BOTH, tools=[WEATHER, other], tool_choice=named("get_time"))
@@ -179,6 +185,13 @@ def test_hosted_tools_are_accepted_and_hidden_from_the_model(talk: Talk) -> None
     ]
     assert talk.refused(input="hi", tools=hosted, tool_choice="required")["param"] == "tool_choice"
     assert "web_search" in talk.refused(input="hi", tools=hosted, tool_choice={"type": "web_search"})["message"]
+
+
+def test_what_would_be_another_answer_if_it_were_ignored_is_refused_by_name(talk: Talk) -> None:
+    for name, value in {"conversation": "conv_1", "prompt": {"id": "pmpt_1"}, "background": True}.items():
+        error = talk.refused(input="hi", **{name: value})
+        assert (error["code"], error["param"]) == ("unsupported_parameter", name)
+        assert f"`{name}`" in error["message"]
 
 
 # -- what is constrained holds, whatever the model would like to say

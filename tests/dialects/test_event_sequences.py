@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from realtime.assembler import Assembler, ReasoningShown
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
-from realtime.engine.base import EngineDead, EngineError, FinishReason, TokenChunk
+from realtime.engine.base import EngineDead, EngineError, FinishReason
 from realtime.engine.families import Family
 from realtime.runner import Cancelled
 from realtime.wire import events as e
@@ -69,7 +69,7 @@ SCRIPTS: list[tuple[str, str, Brief]] = [
     ("text then a call", THINK + "I look. " + PARIS, [THOUGHT, ("text", "I look. "), IN_PARIS]),
     ("a custom tool", THINK + NOTE, [THOUGHT, NOTED]),
     ("only reasoning", THINK, [THOUGHT]),
-    ("nothing", "\n", [("text", "\n")]),
+    ("nothing but white space", "\n", []),
 ]
 
 
@@ -148,6 +148,7 @@ NOT_TEXT: list[tuple[str, dict[str, Any], Brief]] = [
     (THINK + "I look. " + PARIS, {"tool_choice": "none"}, [THOUGHT, ("text", "I look. ")]),
     (THINK + PARIS + " ok", {"parallel_tool_calls": False}, [THOUGHT, IN_PARIS, ("text", "ok")]),
     (THINK + "Less < more <tool", {}, [THOUGHT, ("text", "Less < more <tool")]),
+    (THINK + "Less <" + THINK + "More", {}, [THOUGHT, ("text", "Less <"), THOUGHT, ("text", "More")]),
 ]
 
 
@@ -261,7 +262,6 @@ SPECIAL: list[tuple[str, Brief]] = [
     ("<think>Let me<|im_start|> see.</think>Hi", [THOUGHT, ("text", "Hi")]),
     (THINK + PARIS.replace("weather", "weather<|im_start|>commentary"), [THOUGHT, IN_PARIS]),
     (THINK + PARIS.replace("Paris", "Pa<|endoftext|>ris"), [THOUGHT, IN_PARIS]),
-    (THINK + PARIS.replace('{"city": "Paris"}', "<|im_start|>{}"), [THOUGHT, ("call", "get_weather", "{}")]),
 ]
 
 
@@ -368,6 +368,19 @@ def test_any_answer_in_any_chunking_is_what_the_model_said(parts: list[tuple[str
     assert check(play(model(), ids, sizes), markup=()).items == by_token.items
 
 
+def test_white_space_pieces_between_items_are_no_item_and_at_the_end_are_dropped() -> None:
+    counter = iter(range(99))
+    assembler = Assembler(lambda kind: f"{kind}_{next(counter)}")
+    space = TextDelta("\n")
+    list(
+        assembler.feed(
+            [space, ReasoningDelta("r"), space, CallBegin("f"), CallEnd(), space, CallBegin("f"), CallEnd(), space]
+        )
+    )
+    list(assembler.close("completed"))
+    assert [type(item).__name__ for item in assembler.output] == ["Reasoning", "FunctionCall", "FunctionCall"]
+
+
 _PIECES = st.lists(
     st.one_of(
         st.builds(TextDelta, st.text(max_size=5)),
@@ -411,10 +424,3 @@ def _whole(item: Any) -> str:
         if hasattr(item, member):
             return str(getattr(item, member))
     return "".join(part.text for part in item.content)
-
-
-def test_an_unfinished_token_is_no_text_yet() -> None:
-    ids = model().bytewise(THINK + "é")
-    played = check(play(model(), ids[:-1], ending=LENGTH))
-    assert TokenChunk("", []) is not None
-    assert played.brief()[0] == THOUGHT

@@ -157,12 +157,13 @@ def _tokenizer(added: tuple[str, ...], special: tuple[str, ...]) -> Any:
     return get_cached_tokenizer(tokenizer)
 
 
-def chunkings(num_tokens: int, *, num_random: int = 4) -> Iterator[list[int]]:
+def chunkings(num_tokens: int, *, num_random: int = 4, max_cuts: int = 60) -> Iterator[list[int]]:
     """Sizes of chunks: one token each, one chunk, each boundary in turn for short ones, and some by chance."""
     yield [1] * num_tokens
     yield [num_tokens]
     rng = random.Random(num_tokens)
-    for cut in range(1, num_tokens) if num_tokens <= 60 else rng.sample(range(1, num_tokens), 20):
+    cuts = range(1, num_tokens) if num_tokens <= max_cuts else rng.sample(range(1, num_tokens), max_cuts // 3)
+    for cut in cuts:
         yield [cut, num_tokens - cut]
     for longest in range(2, 2 + num_random):
         yield list(_random_sizes(num_tokens, longest * 2, rng))

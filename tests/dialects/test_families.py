@@ -1,0 +1,413 @@
+"""Families of models through our door: what each would generate, in its own markup, to what its parsers make of it.
+
+The outputs are built by hand from the families' chat templates. Each is played token by token, in one chunk, cut at
+every boundary and at random ones, and in tokens of single bytes. What fails is listed in docs/models.md.
+"""
+
+# ruff: noqa: E501, RUF001 (tables)
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from realtime.engine.base import FinishReason
+from realtime.engine.families import Family, detect
+from tests.support.play import ANYTHING, Model, check, chunkings, play
+
+Call = tuple[str, dict[str, Any]]
+Write = Callable[[Sequence[Call]], str]
+Brief = list[tuple[str, ...]]
+
+PARIS: Call = ("get_weather", {"city": "Paris"})
+OSLO: Call = ("get_weather", {"city": "Oslo"})
+NOTHING: Call = ("anything", {})
+HARD: Call = (
+    "get_weather",
+    {"city": 'Zürich "Süd" 🙂\n\\ <x> {y} [z]', "deep": {"a": [1, {"b": None}], "t": True, "f": 1.5}},
+)
+LONG: Call = ("get_weather", {"city": "Paris and London"})
+DEEP_WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}, "deep": {"type": "object"}}},
+}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else _json(value)
+
+
+def _each(line: str, arguments: dict[str, Any]) -> str:
+    return "".join(line.format(key=key, value=_plain(value)) for key, value in arguments.items())
+
+
+def _list(member: str, calls: Sequence[Call]) -> str:
+    return ", ".join(f'{{"name": "{name}", "{member}": {_json(arguments)}}}' for name, arguments in calls)
+
+
+def hermes(calls: Sequence[Call]) -> str:
+    """Qwen 2.5 and 3, Hermes, Granite 4."""
+    return "\n".join(f"<tool_call>\n{_list('arguments', [call])}\n</tool_call>" for call in calls)
+
+
+def qwen3_coder(calls: Sequence[Call]) -> str:
+    """Qwen3-Coder, Qwen3.5."""
+    each = "<parameter={key}>\n{value}\n</parameter>\n"
+    return "\n".join(
+        f"<tool_call>\n<function={name}>\n{_each(each, arguments)}</function>\n</tool_call>"
+        for name, arguments in calls
+    )
+
+
+def seed_oss(calls: Sequence[Call]) -> str:
+    """Seed-OSS."""
+    each = "<parameter={key}>{value}</parameter>\n"
+    return "\n".join(
+        f"<seed:tool_call>\n<function={name}>\n{_each(each, arguments)}</function>\n</seed:tool_call>"
+        for name, arguments in calls
+    )
+
+
+def llama3(calls: Sequence[Call]) -> str:
+    """Llama 3.1 to 3.3."""
+    return "<|python_tag|>" + "; ".join(_list("parameters", [call]) for call in calls)
+
+
+def mistral(calls: Sequence[Call]) -> str:
+    """Mistral with tokenizers from version 11 on."""
+    return "".join(f"[TOOL_CALLS]{name}[ARGS]{_json(arguments)}" for name, arguments in calls)
+
+
+def mistral_before_11(calls: Sequence[Call]) -> str:
+    """Mistral 7B v0.3, Nemo, Large 2407."""
+    return f"[TOOL_CALLS] [{_list('arguments', calls)}]"
+
+
+def deepseek_v3(calls: Sequence[Call]) -> str:
+    """DeepSeek V3 and R1."""
+    each = [
+        f"<｜tool▁call▁begin｜>function<｜tool▁sep｜>{n}\n```json\n{_json(a)}\n```<｜tool▁call▁end｜>" for n, a in calls
+    ]
+    return "<｜tool▁calls▁begin｜>" + "\n".join(each) + "<｜tool▁calls▁end｜>"
+
+
+def deepseek_v31(calls: Sequence[Call]) -> str:
+    """DeepSeek V3.1."""
+    each = [
+        f"<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>{_json(arguments)}<｜tool▁call▁end｜>" for name, arguments in calls
+    ]
+    return f"<｜tool▁calls▁begin｜>{''.join(each)}<｜tool▁calls▁end｜>"
+
+
+def glm45(calls: Sequence[Call]) -> str:
+    """GLM 4.5 and 4.6."""
+    each = "<arg_key>{key}</arg_key>\n<arg_value>{value}</arg_value>\n"
+    return "\n".join(f"<tool_call>{name}\n{_each(each, arguments)}</tool_call>" for name, arguments in calls)
+
+
+def glm47(calls: Sequence[Call]) -> str:
+    """GLM 4.7."""
+    each = "<arg_key>{key}</arg_key><arg_value>{value}</arg_value>"
+    return "".join(f"<tool_call>{name}{_each(each, arguments)}</tool_call>" for name, arguments in calls)
+
+
+def kimi_k2(calls: Sequence[Call]) -> str:
+    """Kimi K2."""
+    each = (
+        f"<|tool_call_begin|>functions.{name}:{index}<|tool_call_argument_begin|>{_json(arguments)}<|tool_call_end|>"
+        for index, (name, arguments) in enumerate(calls)
+    )
+    return f"<|tool_calls_section_begin|>{''.join(each)}<|tool_calls_section_end|>"
+
+
+def granite3(calls: Sequence[Call]) -> str:
+    """Granite 3."""
+    return f"<|tool_call|>[{_list('arguments', calls)}]"
+
+
+def minimax_m2(calls: Sequence[Call]) -> str:
+    """MiniMax M2."""
+    each = '<parameter name="{key}">{value}</parameter>\n'
+    inner = "".join(f'<invoke name="{name}">\n{_each(each, arguments)}</invoke>\n' for name, arguments in calls)
+    return f"<minimax:tool_call>\n{inner}</minimax:tool_call>"
+
+
+class Spoken(msgspec.Struct, frozen=True):
+    """How a family speaks. `think`: what stands around its reasoning. `added`, `special`: tokens of its own."""
+
+    names: Family
+    calls: Write
+    think: tuple[str, str] | None = None
+    prompt: str = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+    added: tuple[str, ...] = ()
+    special: tuple[str, ...] = ()
+    model_type: str = "qwen3"
+
+
+_QWEN = ("<think>\n", "\n</think>\n\n")
+_PROMPT = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+_THINKING = _PROMPT + "<think>\n"
+_DEEPSEEK = (
+    "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>",
+)  # fmt: skip
+_GLM = ("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")
+_KIMI = (
+    "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>",
+    "<|tool_call_argument_begin|>", "<|tool_call_end|>",
+)  # fmt: skip
+_SEED = ("<seed:think>", "</seed:think>", "<seed:tool_call>", "</seed:tool_call>")
+_MINIMAX = ("<minimax:tool_call>", "</minimax:tool_call>")
+
+SPOKEN = {
+    "qwen3": Spoken(Family("qwen3", "hermes"), hermes, _QWEN),
+    "qwen3-thinking": Spoken(Family("qwen3", "hermes"), hermes, ("", "\n</think>\n\n"), _THINKING),
+    "qwen2.5": Spoken(Family(None, "hermes"), hermes),
+    "qwq": Spoken(Family("deepseek_r1", "hermes"), hermes, _QWEN),
+    "qwen3-coder": Spoken(Family(None, "qwen3_coder"), qwen3_coder),
+    "qwen3.5": Spoken(Family("qwen3", "qwen3_coder"), qwen3_coder, _QWEN),
+    "llama3": Spoken(Family(None, "llama3_json"), llama3, special=("<|python_tag|>",)),
+    "r1-distill-llama": Spoken(
+        Family("deepseek_r1", "llama3_json"), llama3, ("", "\n</think>\n\n"), _THINKING, special=("<|python_tag|>",)
+    ),
+    "mistral": Spoken(
+        Family("mistral", "mistral"), mistral, ("[THINK]", "[/THINK]"),
+        special=("[TOOL_CALLS]", "[ARGS]", "[THINK]", "[/THINK]"),
+    ),
+    "mistral before 11": Spoken(Family(None, "mistral"), mistral_before_11, special=("[TOOL_CALLS]",)),
+    "deepseek r1": Spoken(
+        Family("deepseek_r1", "deepseek_v3"), deepseek_v3, ("", "\n</think>\n\n"), _THINKING, added=_DEEPSEEK
+    ),
+    "deepseek v3.1": Spoken(
+        Family("deepseek_r1", "deepseek_v31"), deepseek_v31, ("", "</think>"), _THINKING, added=_DEEPSEEK
+    ),
+    "glm 4.5": Spoken(Family("glm45", "glm45"), glm45, ("\n<think>", "</think>\n"), added=_GLM),
+    "glm 4.7": Spoken(Family("glm45", "glm47"), glm47, ("", "</think>"), _THINKING, added=_GLM),
+    "kimi k2": Spoken(
+        Family("kimi_k2", "kimi_k2"), kimi_k2, ("<think>", "</think>"), added=_KIMI, model_type="kimi_k2"
+    ),
+    "granite 3": Spoken(Family(None, "granite"), granite3, special=("<|tool_call|>",)),
+    "granite 4": Spoken(Family(None, "granite4"), hermes),
+    "minimax m2": Spoken(
+        Family("minimax_m2", "minimax_m2"), minimax_m2, ("", "\n</think>\n\n"), _THINKING, added=_MINIMAX
+    ),
+    "seed oss": Spoken(Family("seed_oss", "seed_oss"), seed_oss, ("<seed:think>", "</seed:think>\n"), added=_SEED),
+}  # fmt: skip
+
+LEAKS = (
+    "<think>", "</think>", "<tool_call>", "</tool_call>", "<|im_end|>", "[TOOL_CALLS]", "[ARGS]", "[THINK]",
+    "[/THINK]", "<|python_tag|>", "<|tool_call|>", "<function=", "<parameter", "</invoke>", "\ufffd",
+    *_DEEPSEEK, *_GLM, *_KIMI, *_SEED, *_MINIMAX,
+)  # fmt: skip
+
+
+@functools.cache
+def model(family: str) -> Model:
+    """A model of the family that generates what it is told."""
+    spoken = SPOKEN[family]
+    return Model(
+        spoken.names, added=spoken.added, special=spoken.special, model_type=spoken.model_type, prompt=spoken.prompt
+    )
+
+
+def said(family: str, text: str, ending: FinishReason = FinishReason.STOP, **request: Any) -> Brief:
+    """What the output comes to, which is the same in every chunking."""
+    one = model(family)
+    by_token, by_byte = (said_in(family, ids, ending, **request) for ids in (one.tokens(text), one.bytewise(text)))
+    assert by_token == by_byte
+    return by_token
+
+
+def said_in(family: str, ids: Sequence[int], ending: FinishReason = FinishReason.STOP, **request: Any) -> Brief:
+    """What these tokens come to, which is the same in every chunking."""
+    found: dict[str, Brief] = {}
+    request = {"tools": [DEEP_WEATHER, ANYTHING], **request}
+    for sizes in chunkings(len(ids), num_random=2, max_cuts=12):
+        played = check(play(model(family), ids, sizes, ending=ending, **request), LEAKS)
+        found[str(played.brief())] = played.brief()
+    assert len(found) == 1, found
+    return next(iter(found.values()))
+
+
+def reasons(family: str) -> tuple[str, Brief]:
+    """How its outputs begin, if it reasons."""
+    think = SPOKEN[family].think
+    return (f"{think[0]}Let me see.{think[1]}", [("reasoning", "Let me see.")]) if think else ("", [])
+
+
+def brief(*calls: Call) -> Brief:
+    """These calls as the client sees them."""
+    return [("call", name, _json(arguments)) for name, arguments in calls]
+
+
+SCENES: dict[str, list[Call]] = {
+    "one call": [PARIS],
+    "two calls": [PARIS, OSLO],
+    "three calls": [NOTHING, HARD, PARIS],
+    "nested, unicode and escaped": [HARD],
+    "no arguments": [NOTHING],
+}
+families = pytest.mark.parametrize("family", SPOKEN)
+_WHOLE_CALLS = ["granite 4"]  # their parser says nothing of a call before its end
+_CALLS_COME_LAST = (llama3, mistral, kimi_k2)  # what comes after them is lost, or taken for arguments
+_THINKS_AGAIN = [name for name, one in SPOKEN.items() if one.think and one.think[0] and one.calls is not mistral]
+# A call after text is text (docs/models.md).
+_TEXT_BEFORE_CALLS = [family for family in SPOKEN if SPOKEN[family].calls is not llama3]
+
+
+@families
+def test_reasoning_and_text(family: str) -> None:
+    head, want = reasons(family)
+    text = "Hi there, <b> [x] {y} `z`.\n\nSo."
+    assert said(family, head + text) == [*want, ("text", text)]
+
+
+@families
+@pytest.mark.parametrize("scene", SCENES)
+def test_reasoning_and_calls(family: str, scene: str) -> None:
+    head, want = reasons(family)
+    assert said(family, head + SPOKEN[family].calls(SCENES[scene])) == [*want, *brief(*SCENES[scene])]
+
+
+@pytest.mark.parametrize("family", _TEXT_BEFORE_CALLS)
+def test_text_and_a_call(family: str) -> None:
+    head, want = reasons(family)
+    assert said(family, f"{head}I look. {SPOKEN[family].calls([PARIS])}") == [
+        *want,
+        ("text", "I look. "),
+        *brief(PARIS),
+    ]
+
+
+@pytest.mark.parametrize("family", [family for family in SPOKEN if SPOKEN[family].calls is llama3])
+def test_limit_of_llama_a_call_after_text_is_text(family: str) -> None:
+    assert [item[0] for item in said(family, f"{reasons(family)[0]}I look. {llama3([PARIS])}")][-1] == "text"
+
+
+@pytest.mark.parametrize("family", [family for family in SPOKEN if SPOKEN[family].calls not in _CALLS_COME_LAST])
+def test_text_after_a_call(family: str) -> None:
+    head, want = reasons(family)
+    text = head + SPOKEN[family].calls([PARIS]) + "\nDone."
+    assert said(family, text) == [*want, *brief(PARIS), ("text", "Done.")]
+
+
+@pytest.mark.parametrize("family", _THINKS_AGAIN)
+def test_reasoning_after_a_call_and_after_text(family: str) -> None:
+    head, want = reasons(family)
+    again = head.lstrip()
+    text = f"{head}{SPOKEN[family].calls([PARIS])}{again}So.{again}Done."
+    assert said(family, text) == [*want, *brief(PARIS), *want, ("text", "So."), *want, ("text", "Done.")]
+
+
+@pytest.mark.parametrize("family", [family for family in SPOKEN if family not in _WHOLE_CALLS])
+def test_a_call_that_is_cut_by_length(family: str) -> None:
+    head, want = reasons(family)
+    call = SPOKEN[family].calls([LONG])
+    one = model(family)
+    for tokens in (one.tokens, one.bytewise):
+        *before, last = said_in(family, tokens(head + call[: call.index(" London")]), FinishReason.LENGTH)
+        assert before == want
+        assert last[:2] == ("call!", "get_weather")
+        assert '{"city": "Paris and'.startswith(last[2])
+        assert len(last[2]) >= len('{"city": "Paris')  # Llama's parser says a token only when the next one comes
+
+
+@pytest.mark.parametrize("family", _WHOLE_CALLS)
+def test_limit_of_some_a_call_that_is_cut_is_no_item(family: str) -> None:
+    call = SPOKEN[family].calls([LONG])
+    head, want = reasons(family)
+    assert said(family, head + call[: call.index(" London")], FinishReason.LENGTH)[len(want) :] == []
+
+
+@families
+def test_reasoning_that_is_cut_by_length(family: str) -> None:
+    think = SPOKEN[family].think
+    if think is not None:
+        assert said(family, f"{think[0]}Let me see", FinishReason.LENGTH) == [("reasoning!", "Let me see")]
+
+
+@families
+def test_no_reasoning_is_carried_over_from_the_turn_before(family: str) -> None:
+    """The end of an earlier turn's reasoning is in the prompt of a tool loop."""
+    spoken, one = SPOKEN[family], model(family)
+    if spoken.think is None:
+        return
+    head, want = reasons(family)
+    earlier = "<|im_start|>assistant\n" + ("<think>" if not spoken.think[0] else "") + f"{head}Hi.<|im_end|>\n"
+    again = Model(
+        spoken.names, added=spoken.added, special=spoken.special, model_type=spoken.model_type,
+        prompt=earlier + spoken.prompt, parsers=one.parsers,
+    )  # fmt: skip
+    ids = again.tokens(head + "Hi.")
+    assert check(play(again, ids), LEAKS).brief() == [*want, ("text", "Hi.")]
+
+
+@families
+def test_reasoning_tokens_are_counted(family: str) -> None:
+    one = model(family)
+    usage = play(one, one.tokens(reasons(family)[0] + "Hi.")).response["usage"]
+    counted = usage["output_tokens_details"]["reasoning_tokens"]
+    assert (counted > 0) == (SPOKEN[family].think is not None)
+    assert counted <= len(one.tokens("\nLet me see.\n"))
+
+
+# -- detection
+
+TEMPLATES: list[tuple[str, str, str, Family]] = [
+    (
+        "qwen3", "qwen3",
+        "{{- '<tool_call>\\n{\"name\": \"' }}...{%- if '</think>' in content %}...{{- '<think>\\n\\n</think>\\n\\n' }}",
+        Family("qwen3", "hermes"),
+    ),
+    ("qwen2.5", "qwen2", "within <tool_call></tool_call> XML tags:\\n<tool_call>\\n{\\\"name\\\":", Family(None, "hermes")),
+    ("qwq", "qwen2", "<tool_call>{{ content.split('</think>')[-1] }}<|im_start|>assistant\\n<think>\\n",
+     Family("deepseek_r1", "hermes")),
+    ("qwen3-coder", "qwen3_moe", "{{- '\\n<tool_call>\\n<function=' + tool_call.name + '>\\n' }}", Family(None, "qwen3_coder")),
+    ("qwen3-next-thinking", "qwen3_next", "<tool_call>\\n{\"name\": ... <think>\\n", Family("qwen3", "hermes")),
+    ("llama3.1", "llama", "{{- '<|python_tag|>' + tool_call.name + '.call(' }}...{\"name\": function name, \"parameters\":",
+     Family(None, "llama3_json")),
+    ("mistral", "mistral", "{{- \"[TOOL_CALLS][\" }}", Family(None, "mistral")),
+    ("magistral", "mistral", "[SYSTEM_PROMPT][THINK]...[/THINK]{{- '[TOOL_CALLS]' + name + '[ARGS]' }}",
+     Family("mistral", "mistral")),
+    ("deepseek v3", "deepseek_v3",
+     "'<｜Assistant｜><｜tool▁calls▁begin｜><｜tool▁call▁begin｜>' + tool['type'] + '<｜tool▁sep｜>' + name + '\\n' + '```json'",
+     Family(None, "deepseek_v3")),
+    ("deepseek r1", "deepseek_v3",
+     "content.split('</think>')[-1] ... '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>' + tool['type'] + '<｜tool▁sep｜>' + tool"
+     "['function']['name'] + '\\n' + '```json' + '\\n' ... <｜Assistant｜><think>\\n",
+     Family("deepseek_r1", "deepseek_v3")),
+    ("deepseek v3.1", "deepseek_v3",
+     "'<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>'+ tool['function']['name'] + '<｜tool▁sep｜>' ... '</think>' ... '<think>'",
+     Family("deepseek_r1", "deepseek_v31")),
+    ("r1-distill-qwen", "qwen2",
+     "'<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>' + tool['type'] + '<｜tool▁sep｜>' + name + '\\n' + '```json' </think>",
+     Family("deepseek_r1", "deepseek_v3")),
+    ("glm 4.5", "glm4_moe",
+     "<tool_call>{function-name}\\n<arg_key>{arg-key-1}</arg_key>\\n<arg_value>... {{ '\\n<think></think>' }}",
+     Family("glm45", "glm47")),
+    ("glm 4.7", "glm4_moe",
+     "<tool_call>{function-name}<arg_key>{arg-key-1}</arg_key><arg_value>... {{ '<think></think>' }}",
+     Family("glm45", "glm47")),
+    ("kimi k2", "kimi_k2", "<|tool_calls_section_begin|>{%- for tool_call in %}<|tool_call_begin|>", Family(None, "kimi_k2")),
+    ("kimi k2 thinking", "kimi_k2", "<|tool_calls_section_begin|>...<think></think>", Family("kimi_k2", "kimi_k2")),
+    ("granite 3.3", "granite", "<|start_of_role|>assistant ... '<|tool_call|>' ... <think></think><response>", Family(None, "granite")),
+    ("granite 4", "granitemoehybrid", "<tool_call>\\n{\\\"name\\\": <function-name>, \\\"arguments\\\":", Family(None, "hermes")),
+    ("minimax m2", "minimax_m2", "{%- set toolcall_begin_token = '<minimax:tool_call>' %}...<think>", Family("minimax_m2", "minimax_m2")),
+    ("seed oss", "seed_oss", "<seed:think>...<seed:tool_call>\\n<function=", Family("seed_oss", "seed_oss")),
+    ("plain", "llama", "{{ message.content }}", Family()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model_type", "template", "want"), [row[1:] for row in TEMPLATES], ids=[r[0] for r in TEMPLATES]
+)
+def test_the_template_shows_the_family(model_type: str, template: str, want: Family) -> None:
+    assert detect(model_type, template) == want

@@ -1,0 +1,125 @@
+"""Items to the messages that chat templates take."""
+
+# ruff: noqa: E501 (tables)
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from realtime.dialects.base import RenderError
+from realtime.dialects.messages import to_messages, to_tools
+from realtime.tools import tool_set
+from realtime.wire.items import (
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    InputItem,
+    InputText,
+    Message,
+    OutputText,
+    PlainText,
+    Reasoning,
+    ReasoningText,
+    Refusal,
+    SummaryText,
+)
+
+USER = Message(role="user", content="q")
+THOUGHT = Reasoning(content=[ReasoningText(text="h"), ReasoningText(text="m")])
+ANSWER = Message(role="assistant", content=[OutputText(text="a"), Refusal(refusal="b")])
+CALL = FunctionCall(call_id="c1", name="f", arguments='{"x": 1}')
+OTHER = FunctionCall(call_id="c2", name="g", arguments="", namespace="home")
+NOTE = CustomToolCall(call_id="c3", name="note", input="free")
+
+
+def called(call_id: str, name: str, arguments: Any) -> dict[str, Any]:
+    """A call in Chat Completions' form, with the arguments as a value."""
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def assistant(content: str = "", **members: Any) -> dict[str, Any]:
+    """The assistant's message."""
+    return {"role": "assistant", "content": content, **members}
+
+
+USER_SAID = {"role": "user", "content": "q"}
+CASES: dict[str, tuple[list[InputItem], list[dict[str, Any]]]] = {
+    "a string": ([USER], [USER_SAID]),
+    "parts": ([Message(role="user", content=[InputText(text="a"), PlainText(text="b")])], [{"role": "user", "content": "ab"}]),
+    "no parts": ([Message(role="user", content=[])], [{"role": "user", "content": ""}]),
+    "developer is system": ([Message(role="developer", content="d")], [{"role": "system", "content": "d"}]),
+    "one turn is one message": (
+        [USER, THOUGHT, ANSWER, CALL, OTHER, NOTE],
+        [USER_SAID, assistant("ab", reasoning_content="hm", tool_calls=[
+            called("c1", "f", {"x": 1}), called("c2", "home__g", {}), called("c3", "note", {"input": "free"}),
+        ])],
+    ),
+    "a call without text": ([CALL], [assistant(tool_calls=[called("c1", "f", {"x": 1})])]),
+    "text after a call is the next message": (
+        [CALL, ANSWER], [assistant(tool_calls=[called("c1", "f", {"x": 1})]), assistant("ab")],
+    ),
+    "reasoning after text is the next message": ([ANSWER, THOUGHT], [assistant("ab"), assistant(reasoning_content="hm")]),
+    "reasoning in several items is one": ([THOUGHT, THOUGHT], [assistant(reasoning_content="hmhm")]),
+    "reasoning that is not shown is left out": (
+        [Reasoning(summary=[SummaryText(text="s")]), Reasoning(content=[]), USER], [USER_SAID],
+    ),
+    "outputs of tools": (
+        [CALL, FunctionCallOutput(call_id="c1", output="1"), CustomToolCallOutput(call_id="c3", output=[InputText(text="2")])],
+        [assistant(tool_calls=[called("c1", "f", {"x": 1})]), {"role": "tool", "tool_call_id": "c1", "content": "1"},
+         {"role": "tool", "tool_call_id": "c3", "content": "2"}],
+    ),
+    "arguments that were cut stay a string": (
+        [FunctionCall(call_id="c", name="f", arguments='{"x')], [assistant(tool_calls=[called("c", "f", '{"x')])],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_items_become_messages(name: str) -> None:
+    items, want = CASES[name]
+    assert to_messages(None, items) == want
+
+
+def test_instructions_come_first_and_only_if_there_are_any() -> None:
+    assert to_messages("be brief", [USER]) == [{"role": "system", "content": "be brief"}, USER_SAID]
+    assert to_messages("", [USER]) == [USER_SAID]
+
+
+def test_items_are_not_changed() -> None:
+    items = [USER, THOUGHT, ANSWER, CALL, OTHER, NOTE]
+    assert to_messages(None, items) == to_messages(None, items)
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        (Message(role="user", content=[InputText(text="a"), InputImage(image_url="x")]), "input[1].content[1]"),
+        (Message(role="assistant", content=[InputFile()]), "input[1].content[0]"),
+        (FunctionCallOutput(call_id="c", output=[InputImage()]), "input[1].output[0]"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_its_path(item: InputItem, param: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        to_messages(None, [USER, item])
+    assert caught.value.param == param
+
+
+def test_tools_are_shown_as_functions_with_the_grammar_in_words() -> None:
+    tools = tool_set(
+        [
+            {"type": "function", "name": "f", "description": "does"},
+            {"type": "namespace", "name": "home", "tools": [{"type": "function", "name": "g"}]},
+            {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}},
+        ],
+        None,
+        None,
+    )
+    f, g, c = (tool["function"] for tool in to_tools(tools))
+    assert (f["name"], f["description"]) == ("f", "does")
+    assert (g["name"], g["description"]) == ("home__g", "")
+    assert c["description"] == "The input must match this lark grammar:\nstart: X"
+    assert c["parameters"]["required"] == ["input"]

@@ -1,0 +1,64 @@
+"""What a grammar lets through: JSON and calls as models write them, and nothing else. xgrammar itself, no model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import xgrammar
+
+from realtime.engine import structural_tags
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+CALL = {"type": "tag", "begin": "<c>", "content": {"type": "json_schema", "json_schema": SCHEMA}, "end": "</c>"}
+
+
+@pytest.fixture(scope="module")
+def compiler() -> Any:
+    vocabulary = [chr(code) for code in range(128)]
+    return xgrammar.GrammarCompiler(xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[0]))
+
+
+def accepts(compiler: Any, tag: str, text: str) -> bool:
+    matcher = xgrammar.GrammarMatcher(compiler.compile_structural_tag(tag))
+    return bool(matcher.accept_string(text)) and bool(matcher.is_completed())
+
+
+def calls(**members: Any) -> str:
+    """vLLM's tag for calls that must be made, as we let it stand."""
+    form = {"type": "tags_with_separator", "tags": [CALL], "separator": "", "at_least_one": True, **members}
+    return structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form}))
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', '\n\n{"a":1}', '{\n  "a": 1\n}'])
+def test_json_as_models_write_it(compiler: Any, text: str) -> None:
+    assert accepts(compiler, structural_tags.of_json(SCHEMA), text)
+
+
+@pytest.mark.parametrize("text", ['{"a": "1"}', "{}", 'Sure: {"a": 1}', '{"a": 1} done', '{"a":' + " " * 40 + "1}"])
+def test_no_other_json_and_no_white_space_without_end(compiler: Any, text: str) -> None:
+    assert not accepts(compiler, structural_tags.of_json(SCHEMA), text)
+
+
+@pytest.mark.parametrize("text", ['<c>{"a": 1}</c>', '\n\n<c>{"a": 1}</c>', '\n<c>{"a": 1}</c>\n<c>{"a": 2}</c>'])
+def test_calls_with_line_ends_between_them(compiler: Any, text: str) -> None:
+    assert accepts(compiler, calls(), text)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "<c>{}</c>", 'Well. <c>{"a": 1}</c>', '<c>{"a": 1}</c> Done.'])
+def test_nothing_but_calls(compiler: Any, text: str) -> None:
+    assert not accepts(compiler, calls(), text)
+
+
+def test_one_call_only_where_one_is_asked_for(compiler: Any) -> None:
+    one = calls(stop_after_first=True)
+    assert accepts(compiler, one, '\n\n<c>{"a": 1}</c>')
+    assert not accepts(compiler, one, '<c>{"a": 1}</c>\n<c>{"a": 2}</c>')
+
+
+def test_a_tag_that_leaves_text_free_keeps_its_form() -> None:
+    form = {"type": "triggered_tags", "triggers": ["<c>"], "tags": [CALL]}
+    kept = json.loads(structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form})))["format"]
+    assert (kept["type"], kept["triggers"]) == ("triggered_tags", ["<c>"])
+    assert kept["tags"][0]["begin"] == "<c>"

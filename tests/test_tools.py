@@ -1,0 +1,150 @@
+"""Tools and the tool choice of a request, as PROTOCOL_FACTS 4.4 has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from realtime.tools import HIDDEN, MAX_TOOLS, Grammar, Mode, ToolSet, tool_set
+from realtime.wire.errors import ErrorCode, WireError
+
+F = {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {}}}}
+G = {"type": "function", "name": "g", "strict": True}
+C = {"type": "custom", "name": "c", "description": "free"}
+LARK = {"type": "custom", "name": "l", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}}
+REGEX = {"type": "custom", "name": "r", "format": {"type": "grammar", "syntax": "regex", "definition": "[a-z]+"}}
+HOME = {"type": "namespace", "name": "home", "tools": [F, {"type": "custom", "name": "say"}, {"type": "web_search"}]}
+WEB = {"type": "web_search", "external_web_access": True}
+ALL = [F, G, C, LARK, REGEX, HOME, WEB]
+
+
+def offered(tools: list[dict[str, Any]] | None = None, choice: Any = None, parallel: bool | None = None) -> ToolSet:
+    """What the model is shown."""
+    return tool_set(ALL if tools is None else tools, choice, parallel)
+
+
+def names(tools: ToolSet) -> list[str]:
+    """As the model sees them."""
+    return [tool.shown_as for tool in tools.tools]
+
+
+def test_every_kind_of_tool_becomes_a_function() -> None:
+    tools = offered()
+    assert names(tools) == ["f", "g", "c", "l", "r", "home__f", "home__say"]
+    f, g, c, lark, regex, home_f, say = tools.tools
+    assert (f.description, f.parameters, f.strict, f.custom) == ("d", F["parameters"], False, False)
+    assert (g.parameters, g.strict) == ({"type": "object", "properties": {}}, True)
+    assert (c.custom, c.strict, c.grammar, c.parameters["required"]) == (True, True, None, ["input"])
+    assert lark.grammar == Grammar("lark", "start: X")
+    assert regex.grammar == Grammar("regex", "[a-z]+")
+    assert (home_f.name, home_f.namespace) == ("f", "home")
+    assert (say.name, say.namespace, say.custom) == ("say", "home", True)
+
+
+def test_a_definition_in_the_form_of_chat_completions_is_understood() -> None:
+    (tool,) = offered([{"type": "function", "function": {"name": "f", "description": "d", "strict": True}}]).tools
+    assert (tool.name, tool.description, tool.strict) == ("f", "d", True)
+
+
+@pytest.mark.parametrize("kind", sorted(HIDDEN))
+def test_a_hosted_tool_is_accepted_and_hidden(kind: str) -> None:
+    assert names(offered([{"type": kind, "whatever": [1]}, F])) == ["f"]
+
+
+@pytest.mark.parametrize("tool", offered().tools, ids=lambda tool: tool.shown_as)
+def test_there_is_a_way_back_from_the_name_that_the_model_sees(tool: Any) -> None:
+    assert offered().find(tool.shown_as) is tool or offered().find(tool.shown_as) == tool
+
+
+def test_a_name_that_is_not_offered_is_not_found() -> None:
+    assert offered().find("home") is None
+
+
+@pytest.mark.parametrize("tools", [None, [], [WEB]])
+def test_without_tools_there_is_nothing_to_call(tools: Any) -> None:
+    found = tool_set(tools, None, None)
+    assert (found.tools, found.mode, found.only) == ((), Mode.AUTO, None)
+
+
+CHOICES: list[tuple[Any, Mode, str | None, list[str] | None]] = [
+    (None, Mode.AUTO, None, None),
+    ("auto", Mode.AUTO, None, None),
+    ("none", Mode.NONE, None, None),
+    ("required", Mode.REQUIRED, None, None),
+    ({"type": "function", "name": "f"}, Mode.REQUIRED, "f", None),
+    ({"type": "function", "name": "home__f"}, Mode.REQUIRED, "home__f", None),
+    ({"type": "function", "name": "f", "namespace": "home"}, Mode.REQUIRED, "home__f", None),
+    ({"type": "function", "function": {"name": "g"}}, Mode.REQUIRED, "g", None),
+    ({"type": "custom", "name": "c"}, Mode.REQUIRED, "c", None),
+    ({"type": "custom", "name": "say"}, Mode.REQUIRED, "home__say", None),
+    ({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "g"}]}, Mode.AUTO, None, ["g"]),
+    (
+        {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}, C]},
+        Mode.REQUIRED, None, ["f", "c"],
+    ),
+    ({"type": "allowed_tools", "tools": []}, Mode.AUTO, None, []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("choice", "mode", "only", "shown"), CHOICES)
+def test_every_form_of_tool_choice(choice: Any, mode: Mode, only: str | None, shown: list[str] | None) -> None:
+    found = offered(choice=choice)
+    assert found.mode is mode
+    assert (found.only.shown_as if found.only else None) == only
+    assert names(found) == (names(offered()) if shown is None else shown)
+
+
+@pytest.mark.parametrize(("asked", "parallel"), [(None, True), (True, True), (False, False)])
+def test_calls_are_parallel_unless_forbidden(asked: bool | None, parallel: bool) -> None:
+    assert offered(parallel=asked).parallel is parallel
+
+
+def test_one_tool_with_a_grammar_that_is_required_is_the_one_that_must_be_called() -> None:
+    assert offered([LARK, WEB], "required").only == offered([LARK]).tools[0]
+    assert offered([F, WEB], "required").only is None  # it may be called more than once
+
+
+REFUSED: list[tuple[list[dict[str, Any]], Any, str, str]] = [
+    ([{"type": "nope"}], None, "tools[0].type", "'nope' is not supported"),
+    ([{}], None, "tools[0].type", "not supported"),
+    ([F, {"type": "function"}], None, "tools[1]", "name"),
+    ([{"type": "function", "name": 1}], None, "tools[0]", "name"),
+    ([{"type": "function", "name": "f", "parameters": []}], None, "tools[0]", "parameters"),
+    ([{"type": "namespace", "name": "n", "tools": [F, {"type": "nope"}]}], None, "tools[0].tools[1].type", "nope"),
+    ([{"type": "namespace", "name": "n", "tools": [HOME]}], None, "tools[0].tools[0].type", "namespace"),
+    ([{"type": "custom", "name": "c", "format": {"type": "grammar"}}], None, "tools[0].format", "syntax"),
+    ([{"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "ebnf"}}], None, "tools[0]", "ebnf"),
+    ([F, F], None, "tools", "'f' is given to more than one tool"),
+    ([HOME, {"type": "function", "name": "home__f"}], None, "tools", "home__f"),
+    ([{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS + 1)], None, "tools", "at most"),
+    ([F], "maybe", "tool_choice", "must be"),
+    ([WEB], "required", "tool_choice", "no tool"),
+    ([F], {"type": "function", "name": "g"}, "tool_choice", "'g'"),
+    ([F], {"type": "function"}, "tool_choice", "no tool"),
+    ([F], {"type": "function", "name": "f", "namespace": "home"}, "tool_choice", "'f'"),
+    ([F], {"name": "f"}, "tool_choice", "type"),
+    ([F], {"type": "mcp", "name": "f"}, "tool_choice.type", "mcp"),
+    ([F], {"type": "allowed_tools", "mode": "none", "tools": []}, "tool_choice", "none"),
+    ([F], {"type": "allowed_tools", "tools": [{"type": "function", "name": "g"}]}, "tool_choice", "'g'"),
+    ([F], {"type": "allowed_tools", "mode": "required", "tools": []}, "tool_choice", "no tool"),
+]
+
+
+@pytest.mark.parametrize(("tools", "choice", "param", "reason"), REFUSED)
+def test_what_is_refused_is_named_by_its_path(
+    tools: list[dict[str, Any]], choice: Any, param: str, reason: str
+) -> None:
+    with pytest.raises(WireError) as caught:
+        tool_set(tools, choice, None)
+    assert caught.value.code is ErrorCode.INVALID_REQUEST
+    assert caught.value.param == param
+    assert reason in caught.value.message
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize(("definition", "held"), [("[a-z]+", True), ('"[a-z]+"', False), (r"a\nb", False)])
+def test_a_regex_is_a_pattern_of_the_input_where_json_does_not_escape_it(definition: str, held: bool) -> None:
+    form = {"type": "grammar", "syntax": "regex", "definition": definition}
+    (tool,) = offered([{"type": "custom", "name": "r", "format": form}]).tools
+    assert tool.parameters["properties"]["input"].get("pattern") == (definition if held else None)
