@@ -82,6 +82,10 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_log_events: Annotated[int, Meta(ge=16, description="events in one response's log; the oldest go first")] = (
         500_000
     )
+    show_reasoning: Annotated[
+        Literal["none", "summary", "raw"],
+        Meta(description="what clients that do not say so are shown of a model's reasoning"),
+    ] = "none"
     retention_seconds: Annotated[float, Meta(ge=0, description="time that a finished response is kept")] = 600
     max_store_bytes: Annotated[
         int, Meta(ge=MIB, description="size of all kept responses; the oldest finished ones go first")

@@ -281,13 +281,14 @@ class Service:
     # -- small parts
 
     def _shown(self, principal: Principal, request: ResponseCreate) -> ReasoningShown:
-        """The reasoning policy (docs/protocol.md, 4.6)."""
+        """The reasoning policy (docs/protocol.md, 3.7)."""
         include = request.include or ()
         options = request.reasoning
+        asked = options is not None and (options.summary or options.generate_summary) is not None
         seal = partial(self._sealer.seal, "reasoning", principal.tenant)
         return ReasoningShown(
-            summary=options is not None and (options.summary or options.generate_summary) is not None,
-            raw="reasoning.content" in include,
+            summary=asked or self._settings.show_reasoning == "summary",
+            raw="reasoning.content" in include or (not asked and self._settings.show_reasoning == "raw"),
             seal=seal if "reasoning.encrypted_content" in include else None,
         )
 
