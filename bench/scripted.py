@@ -15,7 +15,7 @@ from realtime.config import ConnectionSettings, ServerSettings, Settings
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import ScriptedEngine, Step
 from realtime.engine.supervisor import SupervisedEngine
-from realtime.server.app import Gateway
+from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
 
 WORDS = (

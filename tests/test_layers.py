@@ -59,7 +59,7 @@ IMPURE = frozenset({
     "uvicorn", "uvloop", "vllm", "websockets",
 })  # fmt: skip
 GPU = frozenset({"torch", "vllm"})
-GPU_HOMES = frozenset({"engine.vllm", "engine.vllm_parsers"})
+GPU_HOMES = frozenset({"engine.vllm", "engine.vllm_launch", "engine.vllm_parsers"})
 
 
 class Import(NamedTuple):

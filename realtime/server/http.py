@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from realtime.engine.supervisor import EngineState
 from realtime.wire.errors import ErrorCode, WireError
 
-if TYPE_CHECKING:
-    from .app import Gateway
+from .gateway import Gateway
+from .replies import error_reply, reply
 
 _STARTED_AT = int(time.time())
-
-
-def reply(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON response."""
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
-
-
-def error_reply(error: WireError, headers: dict[str, str] | None = None) -> Response:
-    """A refusal in OpenAI's HTTP form."""
-    spec = error.spec
-    body = {"type": spec.fault.value, "code": spec.code, "message": error.message, "param": error.param}
-    return reply({"error": body}, spec.status, headers)
 
 
 async def upgrade_required(request: Request) -> Response:

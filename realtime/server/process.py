@@ -22,8 +22,9 @@ from realtime.engine.base import Engine, EngineError
 from realtime.engine.scripted import RandomScript, ScriptedEngine
 from realtime.engine.supervisor import SupervisedEngine
 
-from .app import Gateway, build_app
+from .app import build_app
 from .auth import exposure_warning, scrub_handlers
+from .gateway import Gateway
 from .transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from realtime.config import Settings
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, SupervisedEngine
-from realtime.server.app import Gateway
+from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
 
 NATIVE = "realtime.v1"

@@ -1,0 +1,166 @@
+"""What all doors share - the service, the keys, the open sockets - and the WebSocket door's handshake."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from realtime.config import Settings
+from realtime.connection import Connection, ConnectionLimits, Profile
+from realtime.dialects.chat import ChatDialect
+from realtime.engine.supervisor import EngineState, SupervisedEngine
+from realtime.principal import Principal
+from realtime.service import Service
+from realtime.wire import codec, events
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.ids import new_id
+
+from .auth import (
+    AuthFailure,
+    AuthProblem,
+    KeyRing,
+    authenticate,
+    origin_allowed,
+    select_subprotocol,
+)
+from .replies import error_reply
+from .transport import EXTENSION
+from .websocket import WebSocketShell
+
+logger = logging.getLogger("realtime.server")
+
+NATIVE_SUBPROTOCOL = "realtime.v1"
+
+
+class Gateway:
+    """What all doors share: the service, the keys, the open sockets."""
+
+    def __init__(self, settings: Settings, engine: SupervisedEngine) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.draining = False
+        self.service = Service(engine, ChatDialect, settings.responses, trouble=self._trouble)
+        keys = settings.server.api_keys_file
+        self._ring = KeyRing(Path(keys)) if keys else None
+        self._shells: set[WebSocketShell] = set()
+        self._no_shells = asyncio.Event()
+        self._no_shells.set()
+
+    @property
+    def num_connections(self) -> int:
+        """Open sockets."""
+        return len(self._shells)
+
+    @property
+    def model_name(self) -> str:
+        """The name that clients use for the served model; known before the engine serves."""
+        return self.settings.vllm.name
+
+    # -- the socket
+
+    async def websocket(self, websocket: WebSocket) -> None:
+        """One socket from the handshake to its end."""
+        admitted = self._admit(websocket)
+        if isinstance(admitted, WireError):
+            await websocket.send_denial_response(error_reply(admitted))
+            return
+        subprotocol = select_subprotocol(websocket.scope["subprotocols"])
+        name = new_id("sess")
+        await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
+        profile = Profile.NATIVE if subprotocol == NATIVE_SUBPROTOCOL else Profile.PLAIN
+        connection = self._new_connection(profile, name, websocket.query_params.get("model"))
+        sink = websocket.scope["extensions"][EXTENSION]["sink"]
+        shell = WebSocketShell(connection, sink, self.service, admitted, name)
+        self._shells.add(shell)
+        self._no_shells.clear()
+        logger.debug("connected session=%s profile=%s tenant=%s", name, profile.value, admitted.tenant)
+        try:
+            await shell.run(websocket.receive)
+        finally:
+            self._shells.discard(shell)
+            if not self._shells:
+                self._no_shells.set()
+            logger.debug("disconnected session=%s", name)
+
+    def _admit(self, connection: HTTPConnection) -> Principal | WireError:
+        """Who opens a socket, or why nobody does."""
+        who = self._identify(connection)
+        if isinstance(who, WireError):
+            return who
+        if self.draining:
+            return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting.", retry_after=5.0)
+        if self.num_connections >= self.settings.connections.max_connections:
+            text = "The server has as many connections as it takes."
+            return WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=5.0)
+        return who
+
+    def _identify(self, connection: HTTPConnection) -> Principal | WireError:
+        """Who asks, or why that is not accepted."""
+        origin = connection.headers.get("origin")
+        host = connection.headers.get("host")
+        allowed = self.settings.server.allowed_origins
+        if not origin_allowed(origin, host, allowed, has_keys=self._ring is not None):
+            text = "Pages of this origin may not connect; the server's setting `allowed_origins` decides."
+            return WireError(ErrorCode.ORIGIN_NOT_ALLOWED, text)
+        who = authenticate(self._ring, connection.headers, connection.scope.get("subprotocols", ()))
+        if isinstance(who, AuthFailure):
+            missing = who.problem is AuthProblem.MISSING
+            return WireError(ErrorCode.MISSING_API_KEY if missing else ErrorCode.INVALID_API_KEY, who.message)
+        return who
+
+    def refuse_http(self, request: Request) -> Response | None:
+        """The refusal of an HTTP request, or None when it may pass."""
+        who = self._identify(request)
+        return error_reply(who) if isinstance(who, WireError) else None
+
+    def _new_connection(self, profile: Profile, session_id: str, default_model: str | None) -> Connection:
+        settings = self.settings.connections
+        limits = ConnectionLimits(
+            max_in_flight=settings.max_in_flight_per_connection,
+            max_streams=settings.max_streams_per_connection,
+            max_queued=settings.max_queued_per_connection,
+            message=codec.Limits(max_depth=settings.max_json_depth, max_items=settings.max_input_items),
+        )
+        lifetime = settings.connection_lifetime_seconds
+        connection = Connection(profile, limits, expires_at=time.monotonic() + lifetime, default_model=default_model)
+        session = events.Session(
+            id=session_id,
+            model=self.model_name,
+            limits=events.SessionLimits(
+                max_message_bytes=settings.max_message_bytes,
+                max_in_flight=limits.max_in_flight,
+                max_streams=limits.max_streams,
+                lifetime_seconds=lifetime,
+            ),
+        )
+        connection.open(session)
+        return connection
+
+    def _trouble(self) -> str | None:
+        status = self.engine.status
+        if status.state is EngineState.READY:
+            return None
+        return f"The engine is {status.state.value}: try again in a few seconds."
+
+    # -- the end
+
+    async def drain(self) -> None:
+        """Refuse new work, let what runs finish and be delivered, each connection closed when it is done."""
+        grace = self.settings.server.drain_seconds
+        self.draining = True
+        logger.info("draining responses=%d connections=%d", self.service.num_running, self.num_connections)
+        for shell in list(self._shells):
+            shell.drain(grace)
+        try:
+            async with asyncio.timeout(grace):
+                await self.service.drain()
+                await self._no_shells.wait()
+        except TimeoutError:
+            logger.warning("grace over responses=%d connections=%d", self.service.num_running, self.num_connections)
+        await self.service.shutdown()
