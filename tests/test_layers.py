@@ -34,6 +34,7 @@ HOUSE = {
     "config": Floor(2, pure=True),
     "engine.parsing": Floor(2, pure=True),
     "engine.families": Floor(2, pure=True),
+    "engine.json_grammar": Floor(2, pure=True),
     "engine.structural_tags": Floor(2, pure=True),
     "engine.token_steps": Floor(2, pure=True),
     "conversation": Floor(2, pure=True),

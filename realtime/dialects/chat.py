@@ -18,7 +18,7 @@ from realtime.wire.items import InputItem
 from realtime.wire.requests import ResponseCreate
 
 from .base import RenderError
-from .chat_parser import ChatParser, WholeCallParser
+from .chat_parser import ChatParser, WholeCallParser, constraint
 from .messages import to_messages, to_tools
 
 
@@ -59,6 +59,7 @@ class ChatDialect:
         direct = only is not None and only.grammar is not None
         spec = ParseSpec(
             tools=() if direct else tuple(to_tools_for_parser(tools)),
+            grammars={tool.shown_as: constraint(tool.grammar) for tool in tools.tools if tool.grammar is not None},
             tool_choice=_choice(tools),
             parallel=tools.parallel,
             output_format=output_format(request),

@@ -24,7 +24,7 @@ from typing import Any
 
 from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
 from realtime.engine.parsing import CallFragment, Constraint, OutputParser, Parsed
-from realtime.tools import Tool, ToolSet
+from realtime.tools import Grammar, Tool, ToolSet
 
 from .base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from .custom_input import InputDecoder
@@ -279,7 +279,7 @@ class WholeCallParser(ChatParser):
         """See Parser."""
         grammar = self._tool.grammar
         assert grammar is not None
-        return Constraint("regex" if grammar.syntax == "regex" else "grammar", grammar.definition)
+        return constraint(grammar)
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
@@ -305,6 +305,11 @@ class WholeCallParser(ChatParser):
         if not self._begun:
             self._begun = True
             yield CallBegin(self._tool.name, self._tool.namespace, custom=True)
+
+
+def constraint(grammar: Grammar) -> Constraint:
+    """What the input of a custom tool must match, in the engine's terms."""
+    return Constraint("regex" if grammar.syntax == "regex" else "grammar", grammar.definition)
 
 
 def to_logprobs(logprobs: Sequence[Sequence[TokenLogprob]], num_top: int) -> list[dict[str, Any]]:

@@ -20,9 +20,12 @@ class Constraint(msgspec.Struct, frozen=True):
 
 
 class ParseSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a parser must know of the request. `tools` are functions in Chat Completions' form."""
+    """What a parser must know of the request. `tools` are functions in Chat Completions' form; of those in `grammars`
+    the one argument `input` must match that grammar or regex, where the model's format lets it be held to one.
+    """
 
     tools: tuple[dict[str, Any], ...] = ()
+    grammars: dict[str, Constraint] = {}
     tool_choice: str | dict[str, Any] = "none"
     parallel: bool = True
     output_format: dict[str, Any] | None = None  # Chat Completions' `response_format`

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from realtime.engine import structural_tags
+from realtime.engine import json_grammar, structural_tags
 from realtime.engine.base import EngineError
 from realtime.engine.families import Family, detect
 from realtime.engine.options import VllmOptions
@@ -83,7 +83,7 @@ class VllmParsers:
             request = ChatCompletionRequest.model_validate(
                 {
                     "messages": [],
-                    "tools": list(spec.tools) or None,
+                    "tools": [_with_mark(tool, spec) for tool in spec.tools] or None,
                     "tool_choice": spec.tool_choice if spec.tools else "none",
                     "parallel_tool_calls": spec.parallel,
                     "response_format": spec.output_format,
@@ -95,7 +95,8 @@ class VllmParsers:
                 request = parser.adjust_request(request)
             prompt = self._newest(prompt_token_ids)
             make = partial(self._make, request, spec)
-            return _Parser(make, parser, request, prompt, opened_by_model=self._opened_by_model)
+            constraint = _constraint(request, spec)
+            return _Parser(make, parser, request, prompt, constraint, opened_by_model=self._opened_by_model)
         except (ValidationError, VLLMValidationError, ValueError) as error:
             raise BadSpec(str(error)) from error
 
@@ -130,7 +131,14 @@ class _Parser:
     """
 
     def __init__(
-        self, make: Callable[[], Any], parser: Any, request: Any, prompt_token_ids: list[int], *, opened_by_model: bool
+        self,
+        make: Callable[[], Any],
+        parser: Any,
+        request: Any,
+        prompt_token_ids: list[int],
+        constraint: Constraint | None,
+        *,
+        opened_by_model: bool,
     ) -> None:
         self._make = make
         self._parser = parser
@@ -139,7 +147,7 @@ class _Parser:
         self._request = request.model_copy(update={"tool_choice": "auto"}) if self._no_calls else request
         self._prompt: list[int] | None = prompt_token_ids
         self.skip_special_tokens: bool = request.skip_special_tokens
-        self.constraint = _constraint(request)
+        self.constraint = constraint
         self.reasoning_ended: bool | None = request.resolve_reasoning_ended(parser, prompt_token_ids)
         self._marks = _marks(parser) if request.tool_choice in ("auto", "none") else _Marks()
         self._alone = frozenset(mark for mark in self._marks if mark is not None)
@@ -292,7 +300,36 @@ def _marks(parser: Any) -> _Marks:
     return _Marks(think, think_end, call if paired else None, call_end if paired else None)
 
 
-def _constraint(request: Any) -> Constraint | None:
+def _with_mark(tool: dict[str, Any], spec: ParseSpec) -> dict[str, Any]:
+    """A tool whose parameters are found again in the structural tag that vLLM makes, if its input has a grammar."""
+    function = tool["function"]
+    if function["name"] not in spec.grammars:
+        return tool
+    parameters = structural_tags.marked(function["parameters"], function["name"])
+    return {**tool, "function": {**function, "parameters": parameters}}
+
+
+def _in_json(spec: ParseSpec, name: str) -> str:
+    """The grammar of this tool's input, as it stands in JSON. Raises BadSpec."""
+    from vllm.v1.structured_output.utils import grammar_is_likely_lark
+    from xgrammar import Grammar
+
+    wanted = spec.grammars.get(name)
+    if wanted is None:
+        raise BadSpec("a function's parameters have a `$comment` that this server keeps for itself")
+    try:
+        if wanted.kind == "regex":
+            read = Grammar.from_regex(wanted.value)
+        elif grammar_is_likely_lark(wanted.value):
+            read = Grammar.from_lark(wanted.value)
+        else:
+            read = Grammar.from_ebnf(wanted.value)
+        return json_grammar.escaped(str(read))
+    except (RuntimeError, ValueError) as error:  # xgrammar's own, in its own words, and ours
+        raise BadSpec(f"the grammar of the tool '{name}' can't be used: {error}") from error
+
+
+def _constraint(request: Any, spec: ParseSpec) -> Constraint | None:
     """What `adjust_request` and the output format came to."""
     params = request.extract_structured_outputs()
     if params is None:
@@ -304,7 +341,7 @@ def _constraint(request: Any) -> Constraint | None:
         if value is None:
             continue
         if kind == "structural_tag":
-            return Constraint(kind, structural_tags.as_written(value))
+            return Constraint(kind, structural_tags.as_written(value, partial(_in_json, spec)))
         if kind == "json":
             schema = json.loads(value) if isinstance(value, str) else value
             return _json(schema) or Constraint(kind, json.dumps(schema))

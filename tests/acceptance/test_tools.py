@@ -38,6 +38,7 @@ PERSON = {
     "additionalProperties": False,
 }
 SUM = 'start: NUMBER OP NUMBER (OP NUMBER)? ";"\nOP: "+" | "-"\nNUMBER: /[0-9]{1,3}/\n'
+QUOTED = 'start: "\\"" NUMBER "\\"" "\\n" "\\\\" NUMBER\nNUMBER: /[0-9]{1,3}/\n'  # all that JSON escapes
 SUM_BY_REGEX = r"[0-9]{1,3}( [+-] [0-9]{1,3}){1,3};"
 LONG_TEXT = {
     "type": "object",
@@ -244,6 +245,29 @@ def test_input_of_a_custom_tool_keeps_to_a_regex(talk: Talk, temperature: float,
     assert re.fullmatch(SUM_BY_REGEX, call.input)
 
 
+@pytest.mark.parametrize("definition", [SUM, QUOTED], ids=["sum", "quoted"])
+@pytest.mark.parametrize("choice", ["required", "auto"])
+def test_a_grammar_holds_where_the_model_chooses_among_tools(talk: Talk, choice: str, definition: str) -> None:
+    """Its text is written inside of JSON then. At this temperature nothing but the grammar could keep it in shape."""
+    tools = [WEATHER, custom("lark", definition)]
+    wild: dict[str, Any] = {"temperature": 1.5, "max_output_tokens": 1000, "tools": tools, "tool_choice": choice}
+    asked = "Call the tool calculate with the input 3+4;"
+    answers = [talk.turn(input=asked, seed=seed, **wild) for seed in range(6)]
+    calls = [call for answer in answers for call in answer.items("custom_tool_call") if call.status == "completed"]
+    assert calls
+    for call in calls:
+        assert lark.Lark(definition).parse(call.input)
+
+
+@pytest.mark.parametrize("temperature", [0, 1.5])
+def test_a_regex_that_json_escapes_holds_where_the_model_chooses(talk: Talk, temperature: float) -> None:
+    tools = [WEATHER, custom("regex", r'"[^a-z]{1,5}"\n')]
+    wild: dict[str, Any] = {"temperature": temperature, "seed": 1, "max_output_tokens": 1000}
+    answer = talk.turn(input="Call the tool calculate", tools=tools, tool_choice="required", **wild)
+    for call in answer.items("custom_tool_call"):
+        assert call.status == "incomplete" or re.fullmatch(r'"[^a-z]{1,5}"\n', call.input)
+
+
 def test_a_custom_tool_without_a_grammar_takes_any_text_and_its_output_comes_back(talk: Talk) -> None:
     tool = custom()
     first = talk.turn(
@@ -259,10 +283,11 @@ def test_a_custom_tool_without_a_grammar_takes_any_text_and_its_output_comes_bac
     "members",
     [
         {"tools": [custom("lark", "start: NOWHERE")], "tool_choice": named("calculate", "custom")},
+        {"tools": [WEATHER, custom("lark", "start: NOWHERE")]},
         {"tools": [custom("regex", "[0-9")], "tool_choice": named("calculate", "custom")},
         {"text": {"format": {"type": "json_schema", "name": "odd", "schema": {"type": "nothing"}}}},
     ],
-    ids=["lark", "regex", "schema"],
+    ids=["lark", "lark in JSON", "regex", "schema"],
 )
 def test_a_constraint_that_cannot_be_served_fails_its_turn_alone(talk: Talk, members: dict[str, Any]) -> None:
     failed = talk.turn(input="add 3 and 4", **members)

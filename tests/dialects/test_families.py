@@ -14,9 +14,15 @@ from typing import Any
 
 import msgspec
 import pytest
+import xgrammar
 
+from realtime.dialects.base import RenderError
+from realtime.engine import structural_tags
 from realtime.engine.base import FinishReason
 from realtime.engine.families import Family, detect
+from realtime.engine.parsing import BadSpec, ParseSpec
+from realtime.tools import tool_set
+from realtime.wire.requests import ResponseCreate
 from tests.support.play import ANYTHING, Model, check, chunkings, play
 
 Call = tuple[str, dict[str, Any]]
@@ -357,6 +363,61 @@ def test_reasoning_tokens_are_counted(family: str) -> None:
     counted = usage["output_tokens_details"]["reasoning_tokens"]
     assert (counted > 0) == (SPOKEN[family].think is not None)
     assert counted <= len(one.tokens("\nLet me see.\n"))
+
+
+# -- what a grammar of a custom tool's input comes to, where the model chooses among tools
+
+LINE = 'start: "\\"" NUMBER "\\"\\n"\nNUMBER: /[0-9]{1,3}/\n'
+_HELD = [name for name, one in SPOKEN.items() if one.calls in (hermes, llama3, deepseek_v3, deepseek_v31, kimi_k2)]
+_HELD.remove("granite 4")
+
+
+@functools.cache
+def _compiler() -> Any:
+    vocabulary = [chr(code) for code in range(128)]
+    return xgrammar.GrammarCompiler(xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[0]))
+
+
+def _asked_of_sampling(family: str, choice: str, syntax: str, definition: str) -> Any:
+    form = {"type": "grammar", "syntax": syntax, "definition": definition}
+    asked = tool_set([DEEP_WEATHER, {"type": "custom", "name": "say", "format": form}], choice, None)
+    one = model(family)
+    request = ResponseCreate(model="starter", input="hi")
+    return one.dialect.parser(request, asked, one.dialect.render()).constraint
+
+
+@pytest.mark.parametrize("family", _HELD)
+@pytest.mark.parametrize("choice", ["auto", "required"])
+@pytest.mark.parametrize(("syntax", "definition"), [("lark", LINE), ("regex", r'"[0-9]{1,3}"\n')])
+def test_input_is_held_to_a_grammar(family: str, choice: str, syntax: str, definition: str) -> None:
+    asked = _asked_of_sampling(family, choice, syntax, definition)
+    for text, good in {'"12"\n': True, '"12"': False, "12\n": False, '"1234"\n': False}.items():
+        matcher = xgrammar.GrammarMatcher(_compiler().compile_structural_tag(asked.value))
+        call = SPOKEN[family].calls([("say", {"input": text})]).removeprefix("<|python_tag|>")
+        assert matcher.accept_string(call) is good, text
+
+
+@pytest.mark.parametrize("family", [family for family in SPOKEN if family not in _HELD])
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_limit_of_some_a_grammar_is_only_described(family: str, choice: str) -> None:
+    """XML, or no structural tag: so one that nobody could read does no harm either."""
+    asked = _asked_of_sampling(family, choice, "lark", "start: NOWHERE")
+    assert asked is None or '"grammar"' not in asked.value
+
+
+@pytest.mark.parametrize(
+    ("syntax", "definition"), [("lark", "start: NOWHERE"), ("regex", "(?=a)b"), ("lark", "nothing")]
+)
+def test_a_grammar_that_nobody_can_read_is_refused(syntax: str, definition: str) -> None:
+    with pytest.raises(RenderError, match="the grammar of the tool 'say' can't be used"):
+        _asked_of_sampling("qwen3", "auto", syntax, definition)
+
+
+def test_a_client_that_marks_its_own_parameters_is_refused() -> None:
+    function = {"name": "f", "parameters": structural_tags.marked({"type": "object"}, "nobody"), "strict": True}
+    spec = ParseSpec(tools=({"type": "function", "function": function},), tool_choice="auto")
+    with pytest.raises(BadSpec, match="comment"):
+        model("qwen3").parsers.open(spec, [])
 
 
 # -- detection

@@ -62,3 +62,35 @@ def test_a_tag_that_leaves_text_free_keeps_its_form() -> None:
     kept = json.loads(structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form})))["format"]
     assert (kept["type"], kept["triggers"]) == ("triggered_tags", ["<c>"])
     assert kept["tags"][0]["begin"] == "<c>"
+
+
+INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+SAID = 'root ::= "\\\\\\"" [a-z]+ "\\\\n"'  # a quote, letters and a line end, as JSON has them
+
+
+def custom(**members: Any) -> str:
+    """vLLM's tag for a call of a function, or of a custom tool with a grammar."""
+    content = {"type": "json_schema", "json_schema": structural_tags.marked(INPUT, "say"), **members}
+    tags = [CALL, {"type": "tag", "begin": "<say>", "content": content, "end": "</say>"}]
+    form = {"type": "triggered_tags", "triggers": ["<c", "<s"], "tags": tags}
+    return structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form}), {"say": SAID}.__getitem__)
+
+
+@pytest.mark.parametrize(
+    "text", ["Well.", '<say>{"input": "\\"hi\\n"}</say>', '<c>{"a": 1}</c> <say>{"input": "\\"a\\n"}</say>']
+)
+def test_input_by_a_grammar_inside_of_json(compiler: Any, text: str) -> None:
+    assert accepts(compiler, custom(), text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"input": "hi"}', "{}", '"\\"hi\\n"', '{"input": "\\"hi\\n", "a": 1}', '{"input": "\\"HI\\n"}']
+)
+def test_no_other_input(compiler: Any, text: str) -> None:
+    assert not accepts(compiler, custom(), f"<say>{text}</say>")
+
+
+def test_input_that_is_not_json_is_left_alone() -> None:
+    assert SAID not in json.loads(custom(style="qwen_xml"))["format"]["tags"][1]["content"].values()
+    assert '"grammar"' not in custom(style="qwen_xml")
+    assert '"grammar"' in custom()
