@@ -33,6 +33,9 @@ def main(arguments: Sequence[str]) -> int:
         return asyncio.run(_Chat(given).run())
     except realtime_client.ConnectionLost as error:
         print(f"realtime: no conversation with {given.url}: {error}", file=sys.stderr)
+        if error.status == 401:
+            print("The server asks for an API key: put it into the variable REALTIME_API_KEY.", file=sys.stderr)
+            return 1
         print("Is the server running? Start one with `make serve` or `python -m realtime serve`.", file=sys.stderr)
         return 1
 

@@ -53,12 +53,17 @@ class Turn(msgspec.Struct, frozen=True):
         return [item for link in reversed(chain) for item in (*link.input, *link.output)]
 
 
-def without_oldest_turn(items: list[InputItem]) -> list[InputItem]:
-    """The items less the oldest exchange: from its user message up to the next one. What was told before the first
-    user message (system, developer) stays. Empty when only the newest exchange is left.
+def exchanges(items: list[InputItem]) -> list[int]:
+    """Where each exchange begins: the indexes of the user's messages."""
+    return [index for index, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
+
+
+def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
+    """The items less the `count` oldest exchanges, each from its user message up to the next one; the newest is not to
+    be among them. What was told before the first user message (system, developer) stays.
     """
-    users = [index for index, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
-    return [*items[: users[0]], *items[users[1] :]] if len(users) > 1 else []
+    starts = exchanges(items)
+    return [*items[: starts[0]], *items[starts[count] :]] if count else items
 
 
 def unknown_call(items: list[InputItem]) -> str | None:

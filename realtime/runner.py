@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from .assembler import Assembler, ReasoningShown
-from .conversation import Prompt, Turn, history, without_oldest_turn
+from .conversation import Prompt, Turn, exchanges, history, without_oldest
 from .dialects.base import Dialect, Parser, RenderError
 from .engine.base import (
     Engine,
@@ -52,6 +52,7 @@ logger = logging.getLogger("realtime.runner")
 
 LOGPROBS = "message.output_text.logprobs"
 _ROOM = 256  # tokens of answer that `truncation: auto` makes room for at least
+_TOOL_CHARS = 500  # about what a tool adds to a prompt
 _THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
 
 
@@ -159,7 +160,7 @@ class Run:
         if chunk.num_cached_tokens:
             self._num_cached_tokens = chunk.num_cached_tokens
         try:
-            if self._parser is not None and self._cancel is None:
+            if self._parser is not None and self._cancel is None and self._outcome is None:
                 self._append(self._assembler.feed(self._parser.feed(chunk)))
         except Exception:  # a bug of ours: this response fails, the others go on
             logger.exception("assembling failed response_id=%s", self.response_id)
@@ -280,14 +281,23 @@ class Run:
         if self.request.truncation != "auto":
             return prompt
         limit = self._engine.model.max_model_len - min(self.request.max_output_tokens or _ROOM, _ROOM)
-        while len(prompt.token_ids) > limit and (shorter := without_oldest_turn(items)):
-            items = shorter
-            prompt = await self._render_items(items)
+        few, enough = 0, max(0, len(exchanges(items)) - 1)  # dropping `few` is too few; `enough`, if anything is
+        if len(prompt.token_ids) <= limit or not enough:
+            return prompt
+        prompt = await self._render_items(without_oldest(items, enough))
+        while enough - few > 1 and self._cancel is None:
+            middle = (few + enough) // 2
+            shorter = await self._render_items(without_oldest(items, middle))
+            if len(shorter.token_ids) <= limit:
+                prompt, enough = shorter, middle
+            else:
+                few = middle
         return prompt
 
     async def _render_items(self, items: list[InputItem]) -> Prompt:
         render = partial(self._dialect.render, self.request, self._tools, items, self._parent)
-        return render() if _size(items) < _THREAD_CHARS else await asyncio.to_thread(render)
+        size = _size(items) + len(self.request.instructions or "") + _TOOL_CHARS * len(self._tools.tools)
+        return render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
 
     # -- the end
 
@@ -395,6 +405,7 @@ def _failure(error: EngineError) -> Failed:
         case EngineDead():
             return Failed("server_error", "The engine stopped and is being restarted: send the request again.")
         case _:
+            logger.error("engine failed: %s", error)
             return Failed("server_error", "The engine failed: send the request again.")
 
 

@@ -98,6 +98,7 @@ class Service:
         dialect = self._serving_dialect()
         self._check_model(request.model)
         _check_supported(request)
+        _check_template_variables(request)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
@@ -350,6 +351,22 @@ def _check_supported(request: ResponseCreate) -> None:
     if request.prompt is not None:
         text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
+
+
+# What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.
+_NO_TEMPLATE_VARIABLES = frozenset(
+    {
+        "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
+        "messages", "padding", "processor_kwargs", "self", "tokenize", "tokenizer_kwargs", "tools", "truncation",
+    }
+)  # fmt: skip
+
+
+def _check_template_variables(request: ResponseCreate) -> None:
+    for name in request.chat_template_kwargs or ():
+        if name in _NO_TEMPLATE_VARIABLES or name.startswith("return_"):
+            text = f"`chat_template_kwargs` may set variables of the chat template; '{name[:64]}' is none."
+            raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"chat_template_kwargs.{name[:64]}")
 
 
 def _check_calls(parent: Turn | None, request: ResponseCreate) -> None:

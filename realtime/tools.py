@@ -23,6 +23,7 @@ HIDDEN = frozenset(
     }
 )  # fmt: skip
 MAX_TOOLS = 1024
+MAX_GRAMMAR_CHARS = 32_768  # it is converted while other responses wait
 SEPARATOR = "__"  # between a namespace and a name, as the model sees them
 
 
@@ -137,7 +138,7 @@ def _read(tool: dict[str, Any], path: str, namespace: str | None) -> Iterator[To
         case "namespace" if namespace is None:
             space = _convert(tool, _Namespace, path)
             yield from _read_all(space.tools, f"{path}.tools", space.name)
-        case kind if kind in HIDDEN:
+        case str() as kind if kind in HIDDEN:
             return
         case kind:
             raise _refused(f"{path}.type", f"tool type {str(kind)[:64]!r} is not supported")
@@ -145,6 +146,8 @@ def _read(tool: dict[str, Any], path: str, namespace: str | None) -> Iterator[To
 
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(unnested(tool), _Function, path)
+    if not isinstance((read.parameters or {}).get("properties", {}), dict):
+        raise _refused(f"{path}.parameters.properties", "must be an object")
     return Tool(
         name=read.name,
         shown_as=_shown(read.name, namespace),
@@ -161,6 +164,8 @@ def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     if read.format is not None and read.format.type == "grammar":
         if read.format.syntax is None or not read.format.definition:
             raise _refused(f"{path}.format", "a grammar needs `syntax` and `definition`")
+        if len(read.format.definition) > MAX_GRAMMAR_CHARS:
+            raise _refused(f"{path}.format.definition", f"a grammar has at most {MAX_GRAMMAR_CHARS} characters here")
         grammar = Grammar(read.format.syntax, read.format.definition)
     return Tool(
         name=read.name,

@@ -115,6 +115,12 @@ REFUSED: list[tuple[list[dict[str, Any]], Any, str, str]] = [
     ([{"type": "namespace", "name": "n", "tools": [HOME]}], None, "tools[0].tools[0].type", "namespace"),
     ([{"type": "custom", "name": "c", "format": {"type": "grammar"}}], None, "tools[0].format", "syntax"),
     ([{"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "ebnf"}}], None, "tools[0]", "ebnf"),
+    (
+        [{**LARK, "format": {"type": "grammar", "syntax": "lark", "definition": "x" * 32_769}}],
+        None,
+        "tools[0].format.definition",
+        "at most 32768",
+    ),
     ([F, F], None, "tools", "'f' is given to more than one tool"),
     ([HOME, {"type": "function", "name": "home__f"}], None, "tools", "home__f"),
     ([{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS + 1)], None, "tools", "at most"),

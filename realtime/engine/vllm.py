@@ -138,7 +138,8 @@ class VllmEngine:
             self._begin_abort(route)
             raise
         except Exception as error:
-            self._routes.pop(request.request_id, None)
+            route.live = False
+            await asyncio.shield(self._begin_abort(route))  # vLLM may have registered it before it failed
             raise _translate(error) from error
         # internal: from here on the output handler calls the route. Nothing was lost before: the handler is a task
         # of this loop, and what it did put while we awaited is in the collector.
@@ -426,7 +427,7 @@ def _translate(error: Exception) -> EngineError:
             return EngineDead(str(error))
         case GracefulHTTPError():  # QueueOverflowError, MaxQueuedTokensError
             return EngineOverloaded(str(error))
-        case VLLMClientError() | ValueError() | TypeError():
+        case VLLMClientError() | ValueError() | TypeError() | OverflowError():
             return EngineRefused(str(error))
         case _:
             return EngineError(f"{type(error).__name__}: {error}")

@@ -78,6 +78,8 @@ class Gateway:
         sink = websocket.scope["extensions"][EXTENSION]["sink"]
         shell = WebSocketShell(connection, sink, self.service, admitted, name)
         self._shells.add(shell)
+        if self.draining:  # it came between the beginning of the drain and here
+            shell.drain(self.settings.server.drain_seconds)
         self._no_shells.clear()
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.value, admitted.tenant)
         try:

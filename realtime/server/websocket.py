@@ -14,7 +14,7 @@ from typing import Any
 from realtime.connection import Cancel, Connection, Create, Leave, Profile, Resume
 from realtime.principal import Principal
 from realtime.service import Service
-from realtime.wire.errors import CloseCode, WireError
+from realtime.wire.errors import CloseCode, ErrorCode, WireError
 
 from .transport import FrameSink
 
@@ -92,6 +92,10 @@ class WebSocketShell:
                     self._carry_out(command)
                 except WireError as error:
                     self._connection.refused(command, error)
+                except Exception:  # a bug of ours: it must not cost the other commands, nor hold the lane
+                    logger.exception("command failed session=%s", self._name)
+                    text = "The server failed at this request."
+                    self._connection.refused(command, WireError(ErrorCode.SERVER_ERROR, text))
 
     def _carry_out(self, command: Create | Cancel | Resume | Leave) -> None:
         connection, service = self._connection, self._service

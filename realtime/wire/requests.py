@@ -17,6 +17,8 @@ from .items import InputItem
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
 Name = Annotated[str, Meta(max_length=512)]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+TemplateValue = bool | Integer | float | Annotated[str, Meta(max_length=1024)] | None
 NonEmpty = Annotated[str, Meta(min_length=1)]
 Key = Annotated[str, Meta(max_length=64)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
@@ -89,7 +91,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     stop: NonEmpty | Annotated[list[NonEmpty], Meta(max_length=16)] | None = None
     ignore_eos: bool | None = None
     cache_salt: Name | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
+    chat_template_kwargs: Annotated[dict[Name, TemplateValue], Meta(max_length=32)] | None = None
     # ours
     request_id: OpaqueId | None = None
     on_disconnect: OnDisconnect | None = None

@@ -449,3 +449,20 @@ async def test_what_can_not_start_says_why(options: VllmOptions, message: str) -
     gc.collect()  # what vLLM leaves behind then warns here, where it is ignored
     assert dict(os.environ) == environment
     assert not left_behind(engine)
+
+
+async def test_a_request_that_can_not_be_sent_to_the_core_leaves_nothing(engine: VllmEngine, client: Client) -> None:
+    """vLLM registers a request before it encodes it."""
+    sink = Recorder()
+    request = EngineRequest(
+        request_id="unsendable",
+        prompt_token_ids=client.prompt("hello"),
+        sampling=Sampling(max_tokens=5),
+        template_kwargs={"a": 2**64},
+    )
+    with pytest.raises(EngineRefused):
+        await engine.submit(request, sink)
+    assert engine._llm is not None
+    assert not engine._llm.output_processor.request_states
+    assert engine.stats() == EMPTY
+    assert (await client.run("hello")).text
