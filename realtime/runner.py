@@ -405,7 +405,7 @@ def _failure(error: EngineError) -> Failed:
         case EngineDead():
             return Failed("server_error", "The engine stopped and is being restarted: send the request again.")
         case _:
-            logger.error("engine failed: %s", error)
+            logger.warning("generation failed in the engine: %s", error)
             return Failed("server_error", "The engine failed: send the request again.")
 
 
