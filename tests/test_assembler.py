@@ -90,7 +90,7 @@ def test_pieces_become_items(pieces: list[Piece], items: list[str]) -> None:
 
 
 def test_the_minimal_transcript() -> None:
-    """PROTOCOL_FACTS 3.5."""
+    """docs/protocol.md 2.2."""
     events, _ = run([[T("Hel")], [T("lo")]])
     assert [type(event).__name__ for event in events] == [
         "OutputItemAdded", "ContentPartAdded", "OutputTextDelta", "OutputTextDelta", "OutputTextDone",

@@ -280,7 +280,7 @@ def test_without_a_queue_what_can_run_at_once_still_runs() -> None:
     assert desk.error()[0] == "too_many_queued_requests"
 
 
-# -- continuing (PROTOCOL_FACTS 5.2, 5.3)
+# -- continuing (docs/protocol.md 5)
 
 
 def parents(desk: Desk) -> list[str | None]:

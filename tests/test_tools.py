@@ -1,4 +1,4 @@
-"""Tools and the tool choice of a request, as PROTOCOL_FACTS 4.4 has them."""
+"""Tools and the tool choice of a request, docs/protocol.md 3.6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of a response's events, as tables (PROTOCOL_FACTS of docs/protocol.md, section "Order").
+"""The order of a response's events, as tables (docs/protocol.md, 2.2).
 
 `Grammar` follows one response. It refuses what no table allows, so an illegal order is one readable error at the
 place that produced it, not a client's crash later. Two levels: the response, and inside it the open item.

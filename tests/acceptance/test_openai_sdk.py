@@ -1,4 +1,4 @@
-"""The official SDK, unmodified, against the server as a newcomer starts it (PROTOCOL_FACTS: clients dial base URL)."""
+"""The official SDK, unmodified, against the server as a newcomer starts it (OpenAI's wire: clients dial base URL)."""
 
 from __future__ import annotations
 

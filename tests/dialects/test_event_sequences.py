@@ -1,4 +1,4 @@
-"""BEHAVIOURS.md, E1 to E18: what a model says, through vLLM's own parsers, to the events that a client sees.
+"""E1 to E18, what broke in servers before: from what a model says, through vLLM's parsers, to what a client sees.
 
 Each script is played token by token, in one chunk, cut at every boundary and at random ones, and again in tokens of
 single bytes: `check` holds for each, and what the answer holds depends on none of it.

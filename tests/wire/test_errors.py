@@ -8,7 +8,7 @@ import pytest
 
 from realtime.wire.errors import CloseCode, ErrorCode, Fault, WireError
 
-# PROTOCOL_FACTS 3.3: clients compare these.
+# OpenAI's own codes: clients compare these.
 LITERAL = {
     ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND: ("previous_response_not_found", 400, "invalid_request_error"),
     ErrorCode.INVALID_STREAM_ID: ("invalid_stream_id", 400, "invalid_request_error"),

@@ -112,7 +112,7 @@ def test_the_validation_would_notice_a_missing_and_a_mistyped_member() -> None:
 
 
 def test_the_end_of_a_cancelled_response_differs_from_the_sdk_in_the_reason_only() -> None:
-    """A decision (PROTOCOL_FACTS, top): the SDK has no word for it, and does not validate what it receives."""
+    """A decision of this server: the SDK has no word for it, and does not validate what it receives."""
     response = make_response(
         status="cancelled",
         incomplete_details=IncompleteDetails("cancelled"),
@@ -129,7 +129,7 @@ def test_our_own_types_are_none_of_openais() -> None:
     assert {kind for kind, tag in tags.items() if tag in sdk_types()} == kinds(e.Event) - OURS - {e.InItem}
 
 
-# -- presence (PROTOCOL_FACTS 4.2)
+# -- presence (of every key)
 
 NULL_AT_FIRST = {
     "completed_at", "incomplete_details", "previous_response_id", "instructions", "error", "usage", "max_output_tokens",

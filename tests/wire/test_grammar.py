@@ -1,4 +1,4 @@
-"""The order of events, against an oracle of its own: the language of PROTOCOL_FACTS 3.2 as a regular expression.
+"""The order of events, against an oracle of its own: the language of docs/protocol.md 2.2 as a regular expression.
 
 One letter stands for one kind of event:
 
