@@ -1,7 +1,7 @@
 """The boundary to the GPU: what the rest of the server may ask of an engine, and nothing more.
 
 An engine turns prompt tokens into chunks of generated tokens. It knows no events, sockets, conversations or
-users. Two implementations exist: `engine.vllm` (the only file that imports vllm) and `engine.scripted`
+users. Two implementations exist: `engine.vllm` (with its two neighbours alone in importing vllm) and `engine.scripted`
 (deterministic, for tests and benchmarks). All methods and all sink calls happen on one asyncio event loop.
 """
 

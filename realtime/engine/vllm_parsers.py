@@ -1,4 +1,4 @@
-"""vLLM's reasoning and tool parsers behind `OutputParser`: besides `vllm.py` the only file that imports vllm, lazily.
+"""vLLM's reasoning and tool parsers behind `OutputParser`. Imports vllm, like `vllm` and `vllm_launch`, and as lazily.
 
 vLLM composes both into one parser that speaks Chat Completions. Everything of that - request objects, delta messages,
 structural tags - stays in here. What vLLM's parsers get wrong is set right one room further, in dialects.chat_parser.
