@@ -15,10 +15,12 @@ from .custom_input import InputDecoder
 class Call:
     """One call as it comes in. Nothing is said of it before its name is known."""
 
-    def __init__(self, index: int, tools: ToolSet, channel: str | None = None) -> None:
+    def __init__(self, index: int, tools: ToolSet, channel: str | None = None, *, exact: bool = False) -> None:
+        """`exact`: the arguments begin where they seem to; else a colon or white space may precede them."""
         self.index = index
         self._tools = tools
         self._channel = channel
+        self._exact = exact
         self._begun = False
         self._held = ""  # arguments that came before the name
         self._arguments: list[str] = []
@@ -73,7 +75,7 @@ class Call:
         return CallBegin(tool.name, namespace=tool.namespace, custom=tool.custom, channel=self._channel)
 
     def _more(self, arguments: str) -> Iterator[Piece]:
-        if not self._arguments:
+        if not self._arguments and not self._exact:
             arguments = arguments.lstrip(": \t\r\n")
         if not arguments:
             return

@@ -62,6 +62,12 @@ def read_header(segments: Sequence[Segment], *, first: bool, complete: bool) -> 
     return Header(_channel(channel), _call(recipient), said, odd)
 
 
+def may_be_header(text: str) -> bool:
+    """Whether this is the beginning of something that stands in headers."""
+    text = text.strip()
+    return any(word.startswith(text) for word in ("to=", "assistant", "functions.", *_CONTENT_TYPES))
+
+
 def _first_word(text: str) -> tuple[str | None, str]:
     text = text.lstrip()
     word = text.split(" ", 1)[0]

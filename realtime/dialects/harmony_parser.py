@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 import enum
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from realtime.tools import ToolSet
 
 from .base import BlockEnd, MessageBegin, Piece, ReasoningBegin, ReasoningDelta, Recovered, TextDelta
 from .calls import Call
-from .harmony_header import Marker, Segment, read_header
+from .harmony_header import Marker, Segment, may_be_header, read_header
 from .logprobs import Logprobs, to_logprobs
 
 _MAX_HEADER = 256  # tokens; more are no header
@@ -100,6 +101,7 @@ class HarmonyParser:
         """See Parser."""
         if chunk.finish is FinishReason.STOP and isinstance(chunk.stop_reason, str):
             self._stopped_by = chunk.stop_reason
+            self._keep = sys.maxsize  # it is in what comes now
         token_ids = chunk.token_ids
         if self._state is _State.CONTENT and token_ids and max(token_ids) < self._vocabulary.first_special:
             return list(self._content(token_ids, chunk.logprobs))
@@ -153,12 +155,9 @@ class HarmonyParser:
         self._between()
 
     def _start(self) -> Iterator[Piece]:
-        if self._state is _State.HEADER:
-            yield from self._recover()
         if self._state is _State.CONTENT:
             yield from self._odd("a message without <|end|>")
-            yield from self._finish()
-        self._between()
+        yield from self._end()
         self._state = _State.HEADER
 
     def _marker(self, token: int) -> Iterator[Piece]:
@@ -198,7 +197,7 @@ class HarmonyParser:
         self._reasoning = False
         if header.call is not None:
             usual = header.channel in (None, "commentary")
-            self._call = Call(0, self._tools, channel=None if usual else header.channel)
+            self._call = Call(0, self._tools, channel=None if usual else header.channel, exact=True)
             yield from self._call.take(CallFragment(0, header.call, ""))
         elif header.channel == "analysis":
             self._reasoning = True
@@ -217,9 +216,11 @@ class HarmonyParser:
             yield from self._open(complete=False)
 
     def _header_cut(self) -> Iterator[Piece]:
-        """A header that the end of the generation cut: the same, except for a call, of which only the name is there."""
+        """A header that the end of the generation cut: the same, but for a call, of which only the name is there, and
+        for what would have been more of the header.
+        """
         header = read_header(self._segments(), first=self._first, complete=False)
-        if header.rest:
+        if header.rest and not may_be_header(header.rest):
             yield from self._open(complete=False)
 
     def _segments(self) -> list[Segment]:
@@ -275,8 +276,6 @@ class HarmonyParser:
         if self._stopped_by is not None and self._stopped_by in self._held:
             self._held = self._held[: self._held.index(self._stopped_by)]
         yield from self._release("")
-        if self._call is not None:
-            yield from self._call.finish()
 
     def _release(self, text: str) -> Iterator[Piece]:
         """Say what was held back for a stop string that did not come, and this text."""
