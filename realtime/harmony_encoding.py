@@ -59,6 +59,7 @@ class LibraryEncoding:
 
     def __init__(self, encoding: HarmonyEncoding) -> None:
         self._encoding = encoding
+        self._bytes: dict[int, bytes] = {}  # of tokens that were seen: asking the library takes 1 us
         self.vocabulary = Vocabulary(
             decode=self._decode,
             first_special=self._special("<|startoftext|>"),
@@ -86,7 +87,15 @@ class LibraryEncoding:
         return tokens
 
     def _decode(self, token_ids: Sequence[int]) -> bytes:
-        text: str = self._encoding.decode(token_ids, "surrogateescape")  # the one public way to bytes
+        known = self._bytes
+        try:
+            return b"".join([known[token] for token in token_ids])
+        except KeyError:
+            known.update((token, self._bytes_of(token)) for token in token_ids)
+            return b"".join([known[token] for token in token_ids])
+
+    def _bytes_of(self, token: int) -> bytes:
+        text: str = self._encoding.decode([token], "surrogateescape")  # the one public way to bytes
         return text.encode("utf-8", "surrogateescape")
 
     def _special(self, text: str) -> int:

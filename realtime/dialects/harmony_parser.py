@@ -104,6 +104,8 @@ class HarmonyParser:
             self._keep = sys.maxsize  # it is in what comes now
         token_ids = chunk.token_ids
         if self._state is _State.CONTENT and token_ids and max(token_ids) < self._vocabulary.first_special:
+            if self._call is None and not self._keep and chunk.logprobs is None:
+                return self._plain(token_ids)
             return list(self._content(token_ids, chunk.logprobs))
         return list(self._tokens(token_ids, chunk.logprobs))
 
@@ -238,6 +240,14 @@ class HarmonyParser:
         return segments
 
     # -- content
+
+    def _plain(self, token_ids: Sequence[int]) -> Sequence[Piece]:
+        """`_content` where there is nothing to mind, which is what nearly every token is."""
+        text = self._utf8.decode(self._vocabulary.decode(token_ids))
+        if self._reasoning:
+            self.num_reasoning_tokens += len(token_ids)
+            return (ReasoningDelta(text),) if text else ()
+        return (TextDelta(text),) if text else ()
 
     def _content(self, token_ids: Sequence[int], logprobs: Logprobs) -> Iterator[Piece]:
         if self._reasoning:
