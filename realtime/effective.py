@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from .engine.base import ModelInfo
 from .tools import unnested
 from .wire.formats import PlainFormat
@@ -46,6 +48,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         safety_identifier=request.safety_identifier,
         prompt_cache_key=request.prompt_cache_key,
         user=request.user,
+        request_id=UNSET if request.request_id is None else request.request_id,
     )
 
 

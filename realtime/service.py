@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 
@@ -86,11 +86,20 @@ class Service:
 
     # -- what doors call
 
-    def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Source:
+    def create(
+        self,
+        principal: Principal,
+        request: ResponseCreate,
+        parent: Turn | None,
+        *,
+        native: bool,
+        given: Sequence[InputItem] = (),
+    ) -> Source:
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
-        up. The log that comes back has its first event. Raises WireError.
+        up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
+        log that comes back has its first event. Raises WireError.
         """
         earlier = self._earlier_attempt(principal, request)
         if earlier is not None:
@@ -106,7 +115,7 @@ class Service:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
         held = request.previous_input_messages or []
-        items = [*held, *(self._unsealed(principal, item) for item in request.items)]
+        items = [*held, *given, *(self._unsealed(principal, item) for item in request.items)]
         request = msgspec.structs.replace(request, items=items)
         _check_calls(parent, request)
         tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
@@ -136,17 +145,29 @@ class Service:
         source = self._find(principal, response_id)
         return source, cursor.resolve(source.log, starting_after, epoch)
 
-    def cancel(self, principal: Principal, response_id: str, delivered: int | None) -> Source:
+    def cancel(
+        self, principal: Principal, response_id: str, delivered: int | None, through: int | None = None
+    ) -> Source:
         """Stop a response; its log's terminal event says when the engine has let go. Raises WireError.
 
-        `delivered`: how many of its events the asker has taken, for the receipt. A second cancel changes nothing.
+        `delivered`: how many of its events the asker has taken, for the receipt. `through`: the last one that its user
+        saw or heard; what came after is not remembered. A second cancel changes nothing.
         """
+        run = self._find_running(principal, response_id)
+        run.cancel(Cancelled("cancelled", delivered, run.cutoff(through) if through is not None else None))
+        return run
+
+    def interrupt(self, principal: Principal, response_id: str) -> Source:
+        """As `cancel`, but the item that is being written is forgotten. Raises WireError."""
+        run = self._find_running(principal, response_id)
+        run.interrupt()
+        return run
+
+    def steer(self, principal: Principal, response_id: str) -> None:
+        """Have a response end at the next safe point; one that is over meanwhile is as good. Raises WireError."""
         source = self._find(principal, response_id)
-        if not isinstance(source, Run) or source.over:
-            text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
-        source.cancel(Cancelled("cancelled", delivered))
-        return source
+        if isinstance(source, Run):
+            source.steer()
 
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
@@ -309,6 +330,13 @@ class Service:
         except NotOurs:
             return item
         return msgspec.structs.replace(item, content=[ReasoningText(text=text)])
+
+    def _find_running(self, principal: Principal, response_id: str) -> Run:
+        source = self._find(principal, response_id)
+        if not isinstance(source, Run) or source.over:
+            text = f"Response '{response_id}' is already over."
+            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
+        return source
 
     def _find(self, principal: Principal, response_id: str) -> Run | Record:
         run = self._runs.get(response_id)

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from realtime.conversation import Turn
+from realtime.wire.items import OutputItem
 from realtime.wire.response import Response
 
 from .event_log import EventLog
@@ -34,6 +35,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def response_id(self) -> str:
         return self.log.response_id
+
+    @property
+    def output(self) -> list[OutputItem]:
+        """See connection.Source."""
+        return self.response.output
 
 
 class Store(Protocol):

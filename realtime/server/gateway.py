@@ -12,12 +12,13 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from realtime.config import Settings
-from realtime.connection import Connection, ConnectionLimits, Profile
+from realtime.connection import Connection, Profile
 from realtime.dialects.base import Dialect
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.harmony import HarmonyDialect
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.supervisor import EngineState, SupervisedEngine
+from realtime.lanes import ConnectionLimits
 from realtime.principal import Principal
 from realtime.service import Service
 from realtime.wire import codec, events

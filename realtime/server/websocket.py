@@ -11,7 +11,8 @@ import logging
 import time
 from typing import Any
 
-from realtime.connection import Cancel, Connection, Create, Leave, Profile, Resume
+from realtime.connection import Cancel, Command, Connection, Cut, Interrupt, Leave, Profile, Resume
+from realtime.lanes import Create
 from realtime.principal import Principal
 from realtime.service import Service
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
@@ -97,19 +98,27 @@ class WebSocketShell:
                     text = "The server failed at this request."
                     self._connection.refused(command, WireError(ErrorCode.SERVER_ERROR, text))
 
-    def _carry_out(self, command: Create | Cancel | Resume | Leave) -> None:
+    def _carry_out(self, command: Command) -> None:
         connection, service = self._connection, self._service
         match command:
             case Create():
                 native = connection.profile is Profile.NATIVE
-                source = service.create(self._principal, command.request, command.parent, native=native)
+                given = () if command.automatic else [item for steer in command.steers for item in steer.items]
+                source = service.create(self._principal, command.request, command.parent, native=native, given=given)
                 connection.opened(command, source)
                 service.follow(source, self.wake)
             case Cancel():
-                source = service.cancel(self._principal, command.response_id, command.delivered)
+                source = service.cancel(self._principal, command.response_id, command.delivered, command.through)
                 if command.delivered is None:  # so that whoever cancels gets the receipt
                     connection.followed(source, source.log.tip)
                     service.follow(source, self.wake)
+            case Interrupt():
+                source = service.interrupt(self._principal, command.response_id)
+                if not command.followed:
+                    connection.followed(source, source.log.tip)
+                    service.follow(source, self.wake)
+            case Cut():
+                service.steer(self._principal, command.response_id)
             case Resume():
                 source, start = service.resume(
                     self._principal, command.response_id, command.starting_after, command.epoch

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from realtime.config import ResponseSettings
-from realtime.connection import Connection, ConnectionLimits, Profile
+from realtime.connection import Connection, Profile
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
+from realtime.lanes import ConnectionLimits
 from realtime.log.event_log import EventLog
 from realtime.principal import LOCAL
 from realtime.runner import Run
