@@ -67,7 +67,12 @@ class Stack:
 
 class _ObservedService(Service):
     def __init__(self, stack: Stack, settings: ResponseSettings) -> None:
-        super().__init__(stack.supervised, ChatDialect, settings, trouble=stack.trouble)
+        super().__init__(
+            stack.supervised,
+            lambda engine: ChatDialect(engine.tokenizer, engine.parsers),
+            settings,
+            trouble=stack.trouble,
+        )
         self._stack = stack
 
     def _new_log(self, response_id: str, stream_id: str | None) -> EventLog:
