@@ -192,6 +192,13 @@ class Connection:
         """A binary message, which nobody has agreed on."""
         self._send_error(WireError(ErrorCode.INVALID_JSON, "Send JSON in text messages, not binary ones."), None, None)
 
+    def too_big(self) -> bytes:
+        """A message that was too big to be read: the answer, to be sent before the close."""
+        self._control.clear()  # what waits can't be sent any more
+        text = f"A message may have {self._limits.max_message_bytes} bytes at most: send less of it at once."
+        self._send_error(WireError(ErrorCode.MESSAGE_TOO_BIG, text), None, None)
+        return b"".join(self._take_control())
+
     def _reject(self, rejected: codec.Rejected) -> None:
         """A message that could not be decoded: to the lane that it names, if it names one properly."""
         stream_id = rejected.stream_id if valid_stream_id(rejected.stream_id) else None
@@ -201,7 +208,7 @@ class Connection:
 
     def _create(self, request: ResponseCreate, num_bytes: int, now: float) -> None:
         if now >= self._expires_at and self._ending is None:
-            self._ending = _expired
+            self._ending = self._expired
         if self._ending is not None:
             raise self._ending()
         try:
@@ -520,6 +527,14 @@ class Connection:
         self._commands.clear()
         return leaves
 
+    def _expired(self) -> WireError:
+        """The refusal of new work past the connection's lifetime; what runs is delivered to its end."""
+        text = (
+            f"Responses websocket connection limit reached ({self._limits.lifetime_seconds / 60:g} minutes). "
+            "Create a new websocket connection to continue."
+        )
+        return WireError(ErrorCode.CONNECTION_LIMIT, text)
+
     def _close_if_done(self) -> None:
         if self._ending is not None and self.idle and self.close is None:
             self.close = (CloseCode.RESTART, self._ending().spec.code)
@@ -594,12 +609,6 @@ class Connection:
 def draining() -> WireError:
     """The refusal of new work while the server goes down."""
     return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")
-
-
-def _expired() -> WireError:
-    """The refusal of new work past the connection's lifetime; what runs is delivered to its end."""
-    text = "Responses websocket connection limit reached. Create a new websocket connection to continue."
-    return WireError(ErrorCode.CONNECTION_LIMIT, text)
 
 
 def _is_stopped(response: Response) -> bool:

@@ -132,6 +132,8 @@ class Gateway:
             max_in_flight=settings.max_in_flight_per_connection,
             max_streams=settings.max_streams_per_connection,
             max_queued=settings.max_queued_per_connection,
+            lifetime_seconds=settings.connection_lifetime_seconds,
+            max_message_bytes=settings.max_message_bytes,
             message=codec.Limits(max_depth=settings.max_json_depth, max_items=settings.max_input_items),
         )
         lifetime = settings.connection_lifetime_seconds

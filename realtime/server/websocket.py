@@ -39,6 +39,7 @@ class WebSocketShell:
         self._flush_scheduled = False
         self._closed = False
         sink.on_writable = self.wake
+        sink.on_too_big = connection.too_big
 
     async def run(self, receive: Any) -> None:
         """Serve until the socket is gone. `receive` is ASGI's."""
@@ -130,6 +131,6 @@ class WebSocketShell:
 
     def _end(self) -> None:
         self._closed = True
-        self._sink.on_writable = None
+        self._sink.on_writable = self._sink.on_too_big = None
         for leave in self._connection.disconnected():
             self._service.leave(leave.response_id, self.wake, detached=leave.detached)

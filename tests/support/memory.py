@@ -97,6 +97,7 @@ class MemorySocket:
 
     def __init__(self, stack: Stack, *, native: bool = False, limits: ConnectionLimits | None = None) -> None:
         self.on_writable: Callable[[], None] | None = None
+        self.on_too_big: Callable[[], bytes] | None = None
         self.frames: list[bytes] = []
         self.closed: int | None = None
         self.writable = True
