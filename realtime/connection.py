@@ -35,6 +35,7 @@ from .wire.requests import (
     ResponseProcessed,
     ResponseResume,
     ResponseSteer,
+    SessionUpdate,
 )  # fmt: skip
 from .wire.response import Response
 
@@ -104,6 +105,14 @@ class Resume(msgspec.Struct, frozen=True):
     event_id: str | None
 
 
+class Update(msgspec.Struct, frozen=True):
+    """Change the session; None leaves a thing as it is. `api_key` is a secret."""
+
+    api_key: str | None
+    heartbeat_seconds: float | None
+    event_id: str | None
+
+
 class Leave(msgspec.Struct, frozen=True):
     """This connection no longer reads this response. `detached`: the client said that it is to go on."""
 
@@ -111,7 +120,7 @@ class Leave(msgspec.Struct, frozen=True):
     detached: bool
 
 
-Command = Create | Cancel | Interrupt | Cut | Resume | Leave
+Command = Create | Cancel | Interrupt | Cut | Resume | Update | Leave
 
 
 class _Reader:
@@ -187,6 +196,11 @@ class Connection:
                 self._resume(event)
             case ResponseDetach():
                 self._detach(event)
+            case SessionUpdate():
+                if event.heartbeat_seconds is not None and 0 < event.heartbeat_seconds < 1:
+                    text = "`heartbeat_seconds` must be 0, which is never, or at least 1."
+                    raise WireError(ErrorCode.INVALID_REQUEST, text, param="heartbeat_seconds")
+                self._commands.append(Update(event.api_key, event.heartbeat_seconds, event.event_id))
 
     def receive_binary(self) -> None:
         """A binary message, which nobody has agreed on."""
@@ -385,7 +399,7 @@ class Connection:
                 if not command.automatic:
                     self._lanes.evict(lane, command.request.previous_response_id)
                 self._free(lane)
-            case Cancel() | Interrupt() | Resume():
+            case Cancel() | Interrupt() | Resume() | Update():
                 self._send_error(error, None, command.event_id)
             case Leave() | Cut():
                 pass  # what we no longer read may well be gone, and what is over needs no cut
@@ -506,6 +520,20 @@ class Connection:
         """Greet a native client; a plain one hears nothing that it has not asked for."""
         if self.profile is Profile.NATIVE:
             self._send_control(events.SessionCreated(session=session))
+
+    def updated(self, heartbeat_seconds: float) -> None:
+        """A change was accepted; this is how it stands."""
+        self._send_control(events.SessionUpdated(session=events.SessionState(heartbeat_seconds=heartbeat_seconds)))
+
+    @property
+    def followed_ids(self) -> list[str]:
+        """The responses that it reads."""
+        return list(self._readers)
+
+    def beat(self, heartbeat: events.Heartbeat) -> None:
+        """Tell a native client that we live; not one that has not read what it was told before."""
+        if self.profile is Profile.NATIVE and not self._control:
+            self._send_control(events.SessionHeartbeat(heartbeat=heartbeat))
 
     def drain(self, grace_seconds: float) -> None:
         """The server is going down: refuse creates from now on, close when what runs has been delivered."""

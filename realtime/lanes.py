@@ -32,7 +32,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_followed: int = 64
     max_unsent_control: int = 1000
     max_steers: int = 32  # that wait for one response
-    # what a client is told; the transport and `expires_at` enforce it
+    # what the shell, the transport and `expires_at` see to
     lifetime_seconds: float = 3600.0
     max_message_bytes: int = 16 * 2**20
     message: codec.Limits = codec.Limits()

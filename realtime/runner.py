@@ -112,6 +112,7 @@ class Run:
         self.watchers: set[Callable[[], None]] = set()
         self.on_disconnect = on_disconnect
         self.lonely: asyncio.TimerHandle | None = None  # the service's: cancels a response that nobody follows
+        self.grown_at = time.monotonic()  # when its newest event came
         self.detached = False  # a client said that it is to go on without a reader
         self._owner = owner
         self._engine = engine
@@ -229,6 +230,7 @@ class Run:
             self.log.append(event)
         if self.log.tip == tip:
             return
+        self.grown_at = time.monotonic()
         self._marks_tip.append(self.log.tip)
         self._marks_tokens.append(len(self._token_ids))
         self.notify()

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 
@@ -31,6 +31,7 @@ from .runner import HARMONY_MESSAGES, Cancelled, Run
 from .scheduler import Full, Scheduler, Ticket
 from .sealed import NotOurs, Sealer
 from .tools import tool_set
+from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, Reasoning, ReasoningText
@@ -177,6 +178,21 @@ class Service:
             if source.lonely is not None:
                 source.lonely.cancel()
                 source.lonely = None
+
+    def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
+        """How the engine and these responses are doing; those that are over are left out."""
+        now = self._clock()
+        pulses = [
+            events.Pulse(
+                response_id=response_id,
+                status=run.response.status,
+                num_ahead=self._scheduler.position(response_id),
+                idle_seconds=round(now - run.grown_at, 3),
+            )
+            for response_id in response_ids
+            if (run := self._runs.get(response_id)) is not None
+        ]
+        return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
         """The follower is gone. When it was the last one the response's disconnect policy takes over.

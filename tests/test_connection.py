@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from realtime.connection import Cancel, Command, Connection, Cut, Interrupt, Leave, Profile, Resume
+from realtime.connection import Cancel, Command, Connection, Cut, Interrupt, Leave, Profile, Resume, Update
 from realtime.conversation import Turn
 from realtime.lanes import ConnectionLimits, Create
 from realtime.log import cursor
@@ -110,6 +110,8 @@ class Desk:
                 self.cuts.append(command.response_id)
             case Interrupt():
                 self.interrupted.append(command)
+            case Update():
+                self.connection.updated(command.heartbeat_seconds or 0.0)
             case Leave():
                 self.left.append(command)
 

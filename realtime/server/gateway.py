@@ -19,7 +19,7 @@ from realtime.dialects.harmony import HarmonyDialect
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.lanes import ConnectionLimits
-from realtime.principal import Principal
+from realtime.principal import LOCAL, Principal
 from realtime.service import Service
 from realtime.wire import codec, events
 from realtime.wire.errors import ErrorCode, WireError
@@ -81,7 +81,15 @@ class Gateway:
         profile = Profile.NATIVE if subprotocol == NATIVE_SUBPROTOCOL else Profile.PLAIN
         connection = self._new_connection(profile, name, websocket.query_params.get("model"))
         sink = websocket.scope["extensions"][EXTENSION]["sink"]
-        shell = WebSocketShell(connection, sink, self.service, admitted, name)
+        shell = WebSocketShell(
+            connection,
+            sink,
+            self.service,
+            admitted,
+            name,
+            heartbeat_seconds=self.settings.connections.heartbeat_seconds,
+            identify=self._ring.find if self._ring is not None else lambda key: LOCAL,
+        )
         self._shells.add(shell)
         if self.draining:  # it came between the beginning of the drain and here
             shell.drain(self.settings.server.drain_seconds)

@@ -25,6 +25,7 @@ from .requests import (
     ResponseProcessed,
     ResponseResume,
     ResponseSteer,
+    SessionUpdate,
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ _CLIENT_EVENTS: dict[str, type[AnyClientEvent]] = {
     "response.interrupt": ResponseInterrupt,
     "response.ack": ResponseAck,
     "response.processed": ResponseProcessed,
+    "session.update": SessionUpdate,
 }
 # Possessive, and the closing quote is optional: a string is scanned once, and without memory, whatever is in it.
 _STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[{]|[\]}]', re.DOTALL)

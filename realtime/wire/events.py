@@ -250,6 +250,34 @@ class SessionDraining(Event, tag="session.draining"):
     grace_seconds: float
 
 
+class Pulse(msgspec.Struct, kw_only=True):
+    """How one response is doing. `num_ahead`: responses that wait before it, None when it does not wait."""
+
+    response_id: str
+    status: str
+    num_ahead: int | None
+    idle_seconds: float  # since its newest event
+
+
+class Heartbeat(msgspec.Struct, kw_only=True):
+    """`engine`: `ready`, or why it can't serve. `responses`: those that the connection follows."""
+
+    engine: str
+    responses: list[Pulse]
+
+
+class SessionHeartbeat(Event, tag="session.heartbeat"):
+    heartbeat: Heartbeat
+
+
+class SessionState(msgspec.Struct, kw_only=True):
+    heartbeat_seconds: float  # 0: never
+
+
+class SessionUpdated(Event, tag="session.updated"):
+    session: SessionState
+
+
 class Resumed(msgspec.Struct, kw_only=True):
     """Where a resume starts. It is nested so that a top-level `response_id` means: numbered by that response."""
 

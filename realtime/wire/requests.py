@@ -147,6 +147,13 @@ class ResponseProcessed(ClientEvent, tag="response.processed"):
     """Sent by older coding agents; means nothing here."""
 
 
+class SessionUpdate(ClientEvent, tag="session.update"):
+    """Change what holds for this connection; an absent member stays as it is."""
+
+    api_key: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    heartbeat_seconds: Annotated[float, Meta(ge=0, le=3600)] | None = None
+
+
 class ResponseResume(ClientEvent, tag="response.resume"):
     """Follow a response from after `starting_after` (-1: from its first event)."""
 
@@ -171,4 +178,5 @@ AnyClientEvent = (
     | ResponseProcessed
     | ResponseResume
     | ResponseDetach
+    | SessionUpdate
 )

@@ -85,7 +85,13 @@ EVENTS: list[e.Event] = [
     ),
     e.Error(status=400, error=e.ErrorBody(type="invalid_request_error", code="invalid_request", message="x")),
 ]
-OURS = {e.SessionCreated, e.SessionDraining, e.ResponseResumed}  # types that OpenAI does not have
+OURS = {  # types that OpenAI does not have
+    e.SessionCreated,
+    e.SessionHeartbeat,
+    e.SessionUpdated,
+    e.SessionDraining,
+    e.ResponseResumed,
+}
 
 
 @cache
