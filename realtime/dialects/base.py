@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from realtime.client_tools import Kind
 from realtime.conversation import Prompt, Turn
 from realtime.engine.base import TokenChunk
 from realtime.engine.parsing import Constraint
@@ -37,11 +38,14 @@ class ReasoningDelta(Piece, frozen=True):
 
 
 class CallBegin(Piece, frozen=True):
-    """The model starts to call a tool, under the name that the client gave it. `custom`: with free text."""
+    """The model starts to call a tool, under the name that the client gave it. `custom`: with free text; `kind`: one of
+    OpenAI's own that the client runs.
+    """
 
     name: str
     namespace: str | None = None
     custom: bool = False
+    kind: Kind | None = None
 
 
 class CallDelta(Piece, frozen=True):

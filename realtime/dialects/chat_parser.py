@@ -385,7 +385,7 @@ class _Call:
             return CallBegin(name)
         if tool.custom:
             self._input = InputDecoder()
-        return CallBegin(tool.name, namespace=tool.namespace, custom=tool.custom)
+        return CallBegin(tool.name, namespace=tool.namespace, custom=tool.custom, kind=tool.kind)
 
     def _more(self, arguments: str) -> Iterator[Piece]:
         if not self._arguments:

@@ -10,17 +10,27 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from realtime.tools import ToolSet
+from realtime.client_tools import call_id_of, said_call, said_output
+from realtime.tools import SEPARATOR, ToolSet
 from realtime.wire.items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     InputItem,
+    LocalShellCall,
+    LocalShellCallOutput,
+    McpCall,
     Message,
     Reasoning,
+    ShellCall,
+    ShellCallOutput,
+    ToolSearchCall,
+    ToolSearchOutput,
     part_text,
-)  # fmt: skip
+)
 
 from .base import RenderError
 
@@ -65,8 +75,16 @@ def _add(messages: list[dict[str, Any]], item: InputItem, path: str) -> None:
         case CustomToolCall():
             _call(messages, item.call_id, _shown(item), {"input": item.input})
         case FunctionCallOutput() | CustomToolCallOutput():
-            content = _text(item.output, f"{path}.output")
-            messages.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
+            _output(messages, item.call_id, _text(item.output, f"{path}.output"))
+        case LocalShellCall() | ShellCall() | ApplyPatchCall() | ToolSearchCall():
+            name, arguments = said_call(item)
+            _call(messages, call_id_of(item), name, arguments)
+        case LocalShellCallOutput() | ShellCallOutput() | ApplyPatchCallOutput() | ToolSearchOutput():
+            _output(messages, call_id_of(item), said_output(item))
+        case McpCall():
+            _mcp(messages, item)
+        case _:  # of the request, or of tools that are not here: nothing that was said
+            pass
 
 
 def _assistant(messages: list[dict[str, Any]], member: str, text: str) -> None:
@@ -83,6 +101,18 @@ def _call(messages: list[dict[str, Any]], call_id: str, name: str, arguments: An
         messages.append({"role": "assistant", "content": ""})
     call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
     messages[-1].setdefault("tool_calls", []).append(call)
+
+
+def _output(messages: list[dict[str, Any]], call_id: str, text: str) -> None:
+    messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
+
+
+def _mcp(messages: list[dict[str, Any]], item: McpCall) -> None:
+    """A call that a server made itself: the item holds its output, or the error."""
+    call_id = item.id or ""
+    _call(messages, call_id, f"{item.server_label}{SEPARATOR}{item.name}", _arguments(item.arguments))
+    error = item.error if isinstance(item.error, str) else json.dumps(item.error) if item.error else ""
+    _output(messages, call_id, item.output or (f"error: {error}" if error else ""))
 
 
 def _shown(item: FunctionCall | CustomToolCall) -> str:
