@@ -390,6 +390,8 @@ def _sampling(request: ResponseCreate, response: Response, room: int, skip_speci
         repetition_penalty=request.repetition_penalty,
         seed=request.seed,
         stop=stop,
+        stop_token_ids=tuple(request.stop_token_ids or ()),
+        logit_bias=request.logit_bias or None,
         ignore_eos=request.ignore_eos or False,
         num_logprobs=request.top_logprobs or 0 if wants_logprobs else None,
         skip_special_tokens=skip_special_tokens,

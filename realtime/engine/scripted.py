@@ -400,8 +400,10 @@ class _Generation:
     def chunk(self, text: str, token_id: int, finish: FinishReason | None = None) -> TokenChunk:
         """The chunk of one token; decides whether it is the last one."""
         self.num_tokens += 1
-        stop_reason: str | None = None
-        if self.request.sampling.stop:
+        stop_reason: str | int | None = None
+        if token_id in self.request.sampling.stop_token_ids:
+            text, stop_reason = self._held_back, token_id  # such a token is counted and not shown
+        elif self.request.sampling.stop:
             text, stop_reason = self._filter_stop(text)
         if stop_reason is not None:
             finish = FinishReason.STOP

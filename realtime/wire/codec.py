@@ -112,6 +112,8 @@ def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
     event = _strictly(decoder, data, "")
     if isinstance(event, ResponseCreate):
         event = _flatten(event)
+        if event.prompt_cache_options is not None and event.prompt_cache_options.prewarm:
+            event.generate = False
         event.items = decode_input(bytes(event.input), limits)
         event.input = msgspec.Raw()
     return event
