@@ -69,7 +69,6 @@ CLIENT_TOOLS: dict[Kind, ClientTool] = {
                 "items": {"type": "string"},
                 "description": "The program and its arguments, one string each.",
             },
-            working_directory=_text("The folder to run it in."),
             env={
                 "type": "object",
                 "additionalProperties": {"type": "string"},
@@ -77,6 +76,7 @@ CLIENT_TOOLS: dict[Kind, ClientTool] = {
             },
             timeout_ms=_whole("Stop it after this many milliseconds."),
             user=_text("The user to run it as."),
+            working_directory=_text("The folder to run it in."),
         ),
     ),
     "shell": ClientTool(

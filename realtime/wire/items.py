@@ -176,19 +176,19 @@ class ShellCallOutput(Item, tag="shell_call_output"):
 class PatchOperation(msgspec.Struct, tag_field="type", kw_only=True):
     """Base of what a patch does to one file; `path` is relative to the workspace."""
 
-    path: str
-
 
 class CreateFile(PatchOperation, tag="create_file"):
+    path: str
     diff: str
 
 
 class UpdateFile(PatchOperation, tag="update_file"):
+    path: str
     diff: str
 
 
 class DeleteFile(PatchOperation, tag="delete_file"):
-    pass
+    path: str
 
 
 class ApplyPatchCall(Item, tag="apply_patch_call"):
