@@ -10,6 +10,7 @@ from array import array
 
 import msgspec
 
+from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     ApplyPatchCall,
     ApplyPatchCallOutput,
@@ -69,7 +70,9 @@ class Turn(msgspec.Struct, frozen=True):
 
 def exchanges(items: list[InputItem]) -> list[int]:
     """Where each exchange begins: the indexes of the user's messages."""
-    return [index for index, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
+    return [
+        index for index, item in enumerate(items) if isinstance(item, Message | HarmonyMessage) and item.role == "user"
+    ]
 
 
 def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
@@ -85,6 +88,7 @@ def unknown_call(items: list[InputItem]) -> str | None:
     answers and nobody made.
     """
     known: set[str] = set()
+    num_nameless = 0  # calls in held messages that have no call_id: one output each is theirs
     for item in items:
         wanted: str | None = None
         match item:
@@ -92,8 +96,13 @@ def unknown_call(items: list[InputItem]) -> str | None:
                 known.add(item.call_id or "")
             case LocalShellCall():
                 known.update((item.call_id, item.id or ""))  # see LocalShellCallOutput
+            case HarmonyMessage(is_call=True):
+                known.update([item.call_id] if isinstance(item.call_id, str) else [])
+                num_nameless += not isinstance(item.call_id, str)
             case McpApprovalRequest():
                 known.add(item.id or "")
+            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known and num_nameless:
+                num_nameless -= 1
             case FunctionCallOutput() | CustomToolCallOutput() | ShellCallOutput() | ApplyPatchCallOutput():
                 wanted = item.call_id
             case LocalShellCallOutput():

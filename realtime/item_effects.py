@@ -12,7 +12,7 @@ import msgspec
 
 from .wire.errors import ErrorCode, WireError
 from .wire.formats import TextFormat
-from .wire.items import AdditionalTools, ConfigurationUpdate, InputItem, ItemReference, ToolSearchOutput
+from .wire.items import AdditionalTools, ConfigurationUpdate, InputItem, ItemReference, ToolSearchOutput, id_of
 from .wire.requests import ReasoningOptions, ResponseCreate, TextOptions
 
 Find = Callable[[str], InputItem | None]
@@ -31,7 +31,7 @@ def resolved(items: Sequence[InputItem], before: Sequence[InputItem], find: Find
     if num_references > MAX_REFERENCES:
         text = f"`input` has {num_references} items of type 'item_reference'; at most {MAX_REFERENCES} are accepted."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
-    known = {item.id: item for item in before if isinstance(item.id, str)}
+    known = {item_id: item for item in before if (item_id := id_of(item)) is not None}
     return [
         _resolve(item, f"input[{index}].id", lambda item_id: known.get(item_id) or find(item_id))
         if isinstance(item, ItemReference)

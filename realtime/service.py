@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import msgspec
 
@@ -24,13 +23,12 @@ from .conversation import Turn, unknown_call
 from .dialects.base import Dialect
 from .effective import new_response
 from .engine.base import Engine
-from .engine.parsing import Parsers
 from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
 from .principal import Principal
-from .runner import Cancelled, Run
+from .runner import HARMONY_MESSAGES, Cancelled, Run
 from .scheduler import Full, Scheduler, Ticket
 from .sealed import NotOurs, Sealer
 from .tools import tool_set
@@ -51,13 +49,13 @@ class Service:
     """See the module.
 
     It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is
-    made with the tokenizer of the first engine that serves.
+    made for the first engine that serves.
     """
 
     def __init__(
         self,
         engine: Engine,
-        make_dialect: Callable[[Any, Parsers], Dialect],
+        make_dialect: Callable[[Engine], Dialect],
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
@@ -83,6 +81,10 @@ class Service:
         """Responses that are not over, waiting ones included."""
         return len(self._runs)
 
+    def prepare(self) -> None:
+        """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
+        self._serving_dialect()
+
     # -- what doors call
 
     def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Source:
@@ -99,17 +101,20 @@ class Service:
         dialect = self._serving_dialect()
         self._check_model(request.model)
         _check_supported(request)
+        _check_harmony(request, dialect)
         _check_template_variables(request)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
         now = self._clock()
         before = parent.items() if parent is not None else []
-        items = resolved(request.items, before, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
-        request = msgspec.structs.replace(request, items=[self._unsealed(principal, item) for item in items])
-        _check_calls([*before, *request.items])
+        own = resolved(request.items, before, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
+        held = request.previous_input_messages or []
+        items = [*held, *(self._unsealed(principal, item) for item in own)]
+        request = msgspec.structs.replace(request, items=items)
+        _check_calls([*before, *items])
         request = updated(request, before)
-        brought = tools_brought(before, request.items)
+        brought = tools_brought(before, own)
         tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls, brought)
         policy = self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
@@ -266,7 +271,7 @@ class Service:
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
         if self._dialect is None:
-            self._dialect = self._make_dialect(self._engine.tokenizer, self._engine.parsers)
+            self._dialect = self._make_dialect(self._engine)
         return self._dialect
 
     def _admit(self, principal: Principal, response_id: str) -> bool:
@@ -360,6 +365,18 @@ def _check_supported(request: ResponseCreate) -> None:
     if request.moderation is not None:
         text = "`moderation` is not supported: no moderation model is run here, so nothing would be scored or blocked."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="moderation")
+
+
+def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
+    """Refuse a history that is given twice, and messages where nobody speaks Harmony."""
+    held = request.previous_input_messages is not None
+    if held and request.previous_response_id is not None:
+        text = "The history is given twice: send `previous_response_id` or `previous_input_messages`, not both."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="previous_input_messages")
+    if not dialect.speaks_harmony and (held or HARMONY_MESSAGES in (request.include or ())):
+        text = f"The model does not speak Harmony, so there is no `{HARMONY_MESSAGES}`: send and read items."
+        param = "previous_input_messages" if held else "include"
+        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=param)
 
 
 # What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.

@@ -10,29 +10,20 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from realtime.client_tools import call_id_of, said_call, said_output
-from realtime.tools import SEPARATOR, ToolSet
+from realtime.tools import ToolSet
 from realtime.wire.items import (
-    ApplyPatchCall,
-    ApplyPatchCallOutput,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     InputItem,
-    LocalShellCall,
-    LocalShellCallOutput,
-    McpCall,
     Message,
     Reasoning,
-    ShellCall,
-    ShellCallOutput,
-    ToolSearchCall,
-    ToolSearchOutput,
     part_text,
-)
+)  # fmt: skip
 
 from .base import RenderError
+from .plain_items import PlainItem, plain
 
 _ORDER = {"reasoning_content": 0, "content": 1, "tool_calls": 2}
 
@@ -43,7 +34,8 @@ def to_messages(instructions: str | None, items: Sequence[InputItem]) -> list[di
     if instructions:
         messages.append({"role": "system", "content": instructions})
     for index, item in enumerate(items):
-        _add(messages, item, f"input[{index}]")
+        for said in plain(item):
+            _add(messages, said, f"input[{index}]")
     return messages
 
 
@@ -59,32 +51,24 @@ def to_tools(tools: ToolSet) -> list[dict[str, Any]]:
     return shown
 
 
-def _add(messages: list[dict[str, Any]], item: InputItem, path: str) -> None:
+def _add(messages: list[dict[str, Any]], item: PlainItem, path: str) -> None:
     match item:
         case Message(role="assistant"):
-            _assistant(messages, "content", _text(item.content, f"{path}.content"))
+            _assistant(messages, "content", content_text(item.content, f"{path}.content"))
         case Message():
             role = "system" if item.role == "developer" else item.role
-            messages.append({"role": role, "content": _text(item.content, f"{path}.content")})
+            messages.append({"role": role, "content": content_text(item.content, f"{path}.content")})
         case Reasoning():
             text = "".join(part.text for part in item.content or ())
             if text:
                 _assistant(messages, "reasoning_content", text)
         case FunctionCall():
-            _call(messages, item.call_id, _shown(item), _arguments(item.arguments))
+            _call(messages, item.call_id, shown_name(item), _arguments(item.arguments))
         case CustomToolCall():
-            _call(messages, item.call_id, _shown(item), {"input": item.input})
+            _call(messages, item.call_id, shown_name(item), {"input": item.input})
         case FunctionCallOutput() | CustomToolCallOutput():
-            _output(messages, item.call_id, _text(item.output, f"{path}.output"))
-        case LocalShellCall() | ShellCall() | ApplyPatchCall() | ToolSearchCall():
-            name, arguments = said_call(item)
-            _call(messages, call_id_of(item), name, arguments)
-        case LocalShellCallOutput() | ShellCallOutput() | ApplyPatchCallOutput() | ToolSearchOutput():
-            _output(messages, call_id_of(item), said_output(item))
-        case McpCall():
-            _mcp(messages, item)
-        case _:  # of the request, or of tools that are not here: nothing that was said
-            pass
+            content = content_text(item.output, f"{path}.output")
+            messages.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
 
 
 def _assistant(messages: list[dict[str, Any]], member: str, text: str) -> None:
@@ -103,19 +87,7 @@ def _call(messages: list[dict[str, Any]], call_id: str, name: str, arguments: An
     messages[-1].setdefault("tool_calls", []).append(call)
 
 
-def _output(messages: list[dict[str, Any]], call_id: str, text: str) -> None:
-    messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
-
-
-def _mcp(messages: list[dict[str, Any]], item: McpCall) -> None:
-    """A call that a server made itself: the item holds its output, or the error."""
-    call_id = item.id or ""
-    _call(messages, call_id, f"{item.server_label}{SEPARATOR}{item.name}", _arguments(item.arguments))
-    error = item.error if isinstance(item.error, str) else json.dumps(item.error) if item.error else ""
-    _output(messages, call_id, item.output or (f"error: {error}" if error else ""))
-
-
-def _shown(item: FunctionCall | CustomToolCall) -> str:
+def shown_name(item: FunctionCall | CustomToolCall) -> str:
     return f"{item.namespace}__{item.name}" if item.namespace else item.name
 
 
@@ -127,7 +99,7 @@ def _arguments(text: str) -> Any:
         return text
 
 
-def _text(content: str | list[Any], path: str) -> str:
+def content_text(content: str | list[Any], path: str) -> str:
     return content if isinstance(content, str) else "".join(_texts(content, path))
 
 

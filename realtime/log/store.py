@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from realtime.conversation import Turn
-from realtime.wire.items import InputItem
+from realtime.wire.items import InputItem, id_of
 from realtime.wire.response import Response
 
 from .event_log import EventLog
@@ -110,5 +110,6 @@ def _item_ids(record: Record) -> Iterator[tuple[int, str]]:
     if record.turn is None or not record.continuable:
         return
     for index, item in enumerate(record.turn.own_items()):
-        if isinstance(item.id, str) and len(item.id) <= MAX_ITEM_ID:
-            yield index, item.id
+        item_id = id_of(item)
+        if item_id is not None and len(item_id) <= MAX_ITEM_ID:
+            yield index, item_id
