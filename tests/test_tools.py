@@ -96,6 +96,7 @@ def test_a_tool_that_the_client_runs_can_be_chosen(kind: Kind) -> None:
     tools = [F, {"type": kind, "execution": "client"}]
     found = offered(tools, {"type": kind})
     assert (found.mode, found.only and found.only.kind) == (Mode.REQUIRED, kind)
+    assert offered(tools, {"type": "function", "name": kind}).only == found.only
     assert names(offered(tools, {"type": "allowed_tools", "tools": [{"type": kind}]})) == [kind]
     with pytest.raises(WireError, match=f"no tool named '{kind}'"):
         offered([F], {"type": kind})
