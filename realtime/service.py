@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import msgspec
 
@@ -24,12 +23,11 @@ from .conversation import Turn, history, unknown_call
 from .dialects.base import Dialect
 from .effective import new_response
 from .engine.base import Engine
-from .engine.parsing import Parsers
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
 from .principal import Principal
-from .runner import Cancelled, Run
+from .runner import HARMONY_MESSAGES, Cancelled, Run
 from .scheduler import Full, Scheduler, Ticket
 from .sealed import NotOurs, Sealer
 from .tools import tool_set
@@ -50,13 +48,13 @@ class Service:
     """See the module.
 
     It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is
-    made with the tokenizer of the first engine that serves.
+    made for the first engine that serves.
     """
 
     def __init__(
         self,
         engine: Engine,
-        make_dialect: Callable[[Any, Parsers], Dialect],
+        make_dialect: Callable[[Engine], Dialect],
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
@@ -82,6 +80,10 @@ class Service:
         """Responses that are not over, waiting ones included."""
         return len(self._runs)
 
+    def prepare(self) -> None:
+        """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
+        self._serving_dialect()
+
     # -- what doors call
 
     def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Source:
@@ -98,11 +100,14 @@ class Service:
         dialect = self._serving_dialect()
         self._check_model(request.model)
         _check_supported(request)
+        _check_harmony(request, dialect)
         _check_template_variables(request)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
-        request = msgspec.structs.replace(request, items=[self._unsealed(principal, item) for item in request.items])
+        held = request.previous_input_messages or []
+        items = [*held, *(self._unsealed(principal, item) for item in request.items)]
+        request = msgspec.structs.replace(request, items=items)
         _check_calls(parent, request)
         tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
         policy = self._policy(request.on_disconnect, native)
@@ -260,7 +265,7 @@ class Service:
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
         if self._dialect is None:
-            self._dialect = self._make_dialect(self._engine.tokenizer, self._engine.parsers)
+            self._dialect = self._make_dialect(self._engine)
         return self._dialect
 
     def _admit(self, principal: Principal, response_id: str) -> bool:
@@ -351,6 +356,18 @@ def _check_supported(request: ResponseCreate) -> None:
     if request.prompt is not None:
         text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
+
+
+def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
+    """Refuse a history that is given twice, and messages where nobody speaks Harmony."""
+    held = request.previous_input_messages is not None
+    if held and request.previous_response_id is not None:
+        text = "The history is given twice: send `previous_response_id` or `previous_input_messages`, not both."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="previous_input_messages")
+    if not dialect.speaks_harmony and (held or HARMONY_MESSAGES in (request.include or ())):
+        text = f"The model does not speak Harmony, so there is no `{HARMONY_MESSAGES}`: send and read items."
+        param = "previous_input_messages" if held else "include"
+        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=param)
 
 
 # What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.

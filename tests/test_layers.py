@@ -46,6 +46,7 @@ HOUSE = {
     "assembler": Floor(2, pure=True),
     "effective": Floor(2, pure=True),
     "connection": Floor(2, pure=True),
+    "harmony_encoding": Floor(3),
     "runner": Floor(3),
     "service": Floor(3),
     "config_sources": Floor(4),
