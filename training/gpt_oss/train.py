@@ -1,6 +1,6 @@
 """Train a tiny gpt-oss that speaks Harmony, from nothing, on one CPU core.
 
-    python -m training.gpt_oss.train --minutes 10
+    python -m training.gpt_oss.train --minutes 11
 
 Only the tokens that occur are trained: their rows of the embedding and of the output matrix, and one more row for
 every other token. The result is one small file, which `tests/support/gpt_oss.py` expands to a model of the full
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AttentionInterface, GptOssConfig, GptOssForCausalLM
 
 from training.gpt_oss import data
@@ -155,13 +155,13 @@ def initialize(model: GptOssForCausalLM, used: list[int]) -> None:
 class Batches:
     """Batches of about as many tokens each, of dialogues of like length."""
 
-    def __init__(self, used: list[int], seed: int, size: int) -> None:
+    def __init__(self, used: list[int], seed: int, size: int, share_simple: float = 0.0) -> None:
         self._rows = {token: row for row, token in enumerate(used)}
         self._other = len(used)
         self._dialogues = data.dialogues(seed)
         self._simple = data.dialogues(seed, data.write_simple)
         self._size = size
-        self.share_simple = 1.0  # of the dialogues to be read next
+        self.share_simple = share_simple  # of the dialogues to be read next
         self._rng = torch.Generator().manual_seed(seed)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -256,13 +256,14 @@ def train(model: GptOssForCausalLM, used: list[int], args: argparse.Namespace) -
     offset[-1] = math.log(VOCABULARY - len(used)) + MARGIN
     optimizers = make_optimizers(model, args.lr)
     began, reported, loss, tokens = time.monotonic(), 0.0, 0.0, 0
-    batches = Batches(used, args.seed + 1, args.batch_tokens)
+    simple = 0.0 if args.resume else 1.0  # to begin with
+    batches = Batches(used, args.seed + 1, args.batch_tokens, simple)
     for step, batch in enumerate(batches):
         elapsed = time.monotonic() - began
         progress = elapsed / (args.minutes * 60)
         if progress >= 1:
             break
-        batches.share_simple = max(0.0, 1 - progress / SIMPLE)
+        batches.share_simple = simple * max(0.0, 1 - progress / SIMPLE)
         value = train_step(model, offset, batch)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -300,22 +301,31 @@ def keep_memory() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for weights.safetensors and config.json")
-    parser.add_argument("--minutes", type=float, default=10, help="training time (default 10)")
+    parser.add_argument("--minutes", type=float, default=11, help="training time (default 11)")
     parser.add_argument("--seed", type=int, default=0, help="seed of data and weights")
+    parser.add_argument(
+        "--resume", type=Path, metavar="DIR", help="go on from the weights in DIR; mind --seed and --lr"
+    )
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--inner", type=int, default=64, help="width of an expert")
     parser.add_argument("--lr", type=float, default=4e-3)
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=2048)
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_memory()
     AttentionInterface.register("sinks", attend)
     torch.manual_seed(args.seed)
-    used = data.used_ids(args.seed)
     config = make_config(args.hidden, args.layers, args.inner)
-    model = GptOssForCausalLM(reduced(config, len(used) + 1)).train()
-    initialize(model, used)
+    if args.resume:
+        tensors = load_file(args.resume / "weights.safetensors")
+        used = tensors.pop("used_ids").tolist()
+        model = GptOssForCausalLM(reduced(config, len(used) + 1)).train()
+        model.load_state_dict(tensors)
+    else:
+        used = data.used_ids(args.seed)
+        model = GptOssForCausalLM(reduced(config, len(used) + 1)).train()
+        initialize(model, used)
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(used)} tokens", flush=True)
     train(model, used, args)
     save(model, config, used, args.out)
