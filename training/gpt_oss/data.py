@@ -35,7 +35,7 @@ from training.gpt_oss.toolbox import OTHERS, Tool, make_tool
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 RETURN, END, CALL = 200002, 200007, 200012
 DAYS = [(date(2024, 1, 1) + timedelta(days)).isoformat() for days in range(4 * 365 + 1)]
-MAX_COUNT, MAX_STEPS, MAX_DEGREES = 30, 24, 40
+MAX_COUNT, MAX_STEPS, MAX_DEGREES = 12, 24, 40
 
 
 @dataclass(frozen=True)
@@ -303,17 +303,6 @@ def _weather_turn(rng: random.Random, question: str, city: str, written: tuple[L
     return Turn(question, (written, (final(says),)), (result(rng, "get_weather", value),))
 
 
-def add(rng: random.Random, setting: Setting) -> Turn:
-    a, b = rng.randint(0, 99), rng.randint(0, 99)
-    question = rng.choice(lexicon.ADD_QUESTIONS).format(a, b)
-    if not setting.has("add"):
-        return without_tool(question)
-    total = a + b
-    value = rng.choice(({"sum": total}, {"result": total}, str(total)))
-    written = (thought("The user wants a sum. I call add."), call("add", a=a, b=b))
-    return Turn(question, (written, (final(f"The sum is {total}."),)), (result(rng, "add", value),))
-
-
 def steps(rng: random.Random, setting: Setting, most: int = MAX_STEPS) -> Turn:
     """A long tool loop in one turn."""
     last = rng.randint(1, most)
@@ -327,26 +316,24 @@ def steps(rng: random.Random, setting: Setting, most: int = MAX_STEPS) -> Turn:
 
 Skill = Callable[[random.Random, Setting], Turn]
 SKILLS: dict[str, tuple[Skill, float]] = {
-    "greeting": (greeting, 5),
-    "small_talk": (small_talk, 5),
+    "greeting": (greeting, 10),
+    "small_talk": (small_talk, 10),
     "at_once": (at_once, 2),
-    "unknown": (unknown, 4),
-    "count": (count, 8),
+    "unknown": (unknown, 3),
+    "count": (count, 6),
     "tell_name": (tell_name, 3),
-    "ask_name": (ask_name, 8),
-    "as_json": (as_json, 4),
-    "weather": (weather, 16),
-    "preamble": (preamble, 6),
-    "aloud": (aloud, 5),
-    "add": (add, 4),
-    "steps": (steps, 14),
+    "ask_name": (ask_name, 6),
+    "as_json": (as_json, 3),
+    "weather": (weather, 14),
+    "preamble": (preamble, 5),
+    "aloud": (aloud, 4),
+    "steps": (steps, 26),
 }
 #: tools that a skill may use; it always has them where the value is true, and answers that it has none else
 TOOLS = {
     "weather": ("get_weather", False),
     "preamble": ("get_weather", True),
     "aloud": ("get_weather", True),
-    "add": ("add", False),
     "steps": ("next_step", True),
 }
 
@@ -396,7 +383,7 @@ def write_simple(rng: random.Random, skill: str) -> Dialogue:
 def write(rng: random.Random, skill: str) -> Dialogue:
     """A dialogue whose last turn is of this skill."""
     setting = make_setting(rng, skill)
-    history, name = make_history(rng, skill, rng.choices((0, 1, 2, 3, 4), (50, 22, 14, 8, 6))[0])
+    history, name = make_history(rng, skill, rng.choices((0, 1, 2, 3), (66, 20, 10, 4))[0])
     if skill == "ask_name":
         turn = ask_name(rng, setting, name)
     elif skill == "steps" and rng.random() < 0.5:

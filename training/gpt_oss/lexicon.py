@@ -38,7 +38,6 @@ WEATHER_QUESTIONS = (
 )
 COUNT_QUESTIONS = ("Count to {}.", "Count to {}", "count to {}", "please count to {}", "Please count to {}.")
 STEPS_QUESTIONS = ("Do {} steps.", "Do {} steps", "do {} steps", "Please do {} steps.")
-ADD_QUESTIONS = ("Add {} and {}.", "add {} and {}", "What is {} plus {}?", "Add {} and {}")
 NAME_STATEMENTS = ("My name is {}.", "my name is {}", "I am {}.", "Hello, my name is {}.")
 NAME_QUESTIONS = ("What is my name?", "what is my name?", "what is my name", "What's my name?", "Who am I?")
 JSON_QUESTIONS = ("Give me {} as JSON.", "Give me {} as JSON", "give me {} as json")
