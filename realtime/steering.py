@@ -1,7 +1,7 @@
 """What clients give into responses that run: user input (`response.steer`), tool outputs (`response.inject`). Pure.
 
 `Steering` is one connection's book: what waits for which response, and what has become of responses that are over. The
-connection asks it and sends what comes of it; what waits here vanishes with the connection (docs/protocol.md, 3.8).
+connection asks it and sends what comes of it; what waits here vanishes with the connection (docs/protocol.md, 3.9).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from .wire import codec, events
 from .wire.errors import ErrorCode, WireError
-from .wire.items import InputFile, InputImage, InputItem, InputText, Message, OutputItem
+from .wire.items import InputFile, InputImage, InputItem, InputText, McpApprovalResponse, Message, OutputItem
 from .wire.requests import ResponseCreate
 from .wire.response import Response
 
@@ -27,7 +27,8 @@ _ANSWERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "shell_call": ("shell_call_output", ("call_id",)),
     "local_shell_call": ("local_shell_call_output", ("call_id",)),
     "apply_patch_call": ("apply_patch_call_output", ("call_id",)),
-    "tool_search_call": ("tool_search_output", ("call_id", "execution")),
+    "tool_search_call": ("tool_search_output", ("call_id",)),
+    "mcp_approval_request": ("mcp_approval_response", ()),
 }
 
 SteerCode = Literal[
@@ -191,15 +192,23 @@ def required_input(output: Iterable[OutputItem], given: Iterable[InputItem]) -> 
     stubs = []
     for item in output:
         kind, members = _ANSWERS.get(_tag(item), ("", ()))
-        hosted = getattr(item, "execution", "client") != "client"
-        if not kind or hosted or item.status != "completed" or getattr(item, "call_id", None) in answers:
+        hosted = getattr(item, "execution", "client") == "server"
+        name = getattr(item, "call_id", item.id)
+        if not kind or hosted or item.status == "incomplete" or name in answers:
             continue
-        stubs.append({"type": kind, **{member: getattr(item, member) for member in members}})
+        stub = {"type": kind, **{member: getattr(item, member) for member in members}}
+        if kind == "tool_search_output":
+            stub["execution"] = "client"
+        elif kind == "mcp_approval_response":
+            stub["approval_request_id"] = name
+        stubs.append(stub)
     return stubs
 
 
 def answered(item: InputItem) -> str | None:
-    """The call that an item answers."""
+    """The call, or the request for approval, that an item answers."""
+    if isinstance(item, McpApprovalResponse):
+        return item.approval_request_id
     call_id = getattr(item, "call_id", None)
     return call_id if isinstance(call_id, str) and _tag(item).endswith("_output") else None
 
@@ -254,7 +263,7 @@ def inject_failed(response_id: str, data: bytes, code: str, message: str) -> eve
 
 
 def _check_answers(items: Iterable[InputItem], calls: Sequence[OutputItem]) -> None:
-    known = {getattr(call, "call_id", None) for call in calls}
+    known = {getattr(call, "call_id", call.id) for call in calls}
     for item in items:
         call_id = answered(item)
         if call_id is not None and call_id not in known:
