@@ -11,19 +11,19 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from . import steering
-from .conversation import Turn
+from .commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Source, Update
 from .lanes import ConnectionLimits, Create, Lane, Lanes, valid_stream_id
-from .log.event_log import BelowFloor, EventLog
+from .log.event_log import BelowFloor
+from .outbox import Outbox, error_event
 from .steering import Held, Steer, Steering, SteerRefused
 from .wire import codec, events
 from .wire.errors import CloseCode, ErrorCode, WireError
 from .wire.ids import new_id
-from .wire.items import OutputItem
 from .wire.requests import (
     AnyClientEvent,
     ResponseAck,
@@ -40,8 +40,6 @@ from .wire.requests import (
 from .wire.response import Response
 
 _QUANTUM = 16  # events that one response may send before the next one has its turn
-_MAX_UNSENT_CONTROL_BYTES = 64 * 2**20  # what was given into responses is given back whole when nothing came of it
-_NO_ECHO = frozenset({ErrorCode.INVALID_STREAM_ID, ErrorCode.CONNECTION_LIMIT})
 
 
 class Profile(enum.Enum):
@@ -49,78 +47,6 @@ class Profile(enum.Enum):
 
     PLAIN = "plain"
     NATIVE = "native"
-
-
-class Source(Protocol):
-    """A response as a connection sees it."""
-
-    @property
-    def response_id(self) -> str: ...
-    @property
-    def log(self) -> EventLog: ...
-    @property
-    def turn(self) -> Turn | None:
-        """What a next turn continues from; None until the response is over, and when it failed."""
-
-    @property
-    def response(self) -> Response:
-        """Its state as of the newest event that shows one."""
-
-    @property
-    def output(self) -> list[OutputItem]:
-        """The items that are finished."""
-
-
-class Cancel(msgspec.Struct, frozen=True):
-    """Cancel this response. `delivered`: how many of its events this connection has taken; None: it reads none.
-    `through`: the last of its events that the user saw or heard; what came after is to be forgotten.
-    """
-
-    response_id: str
-    delivered: int | None
-    event_id: str | None
-    through: int | None = None
-
-
-class Interrupt(msgspec.Struct, frozen=True):
-    """Stop this response and forget the item that is being written. `followed`: this connection reads it."""
-
-    response_id: str
-    followed: bool
-    event_id: str | None
-
-
-class Cut(msgspec.Struct, frozen=True):
-    """Something was given into this response: end it at the next safe point, if that comes before its own end."""
-
-    response_id: str
-
-
-class Resume(msgspec.Struct, frozen=True):
-    """Attach to this response at a cursor."""
-
-    response_id: str
-    starting_after: int
-    epoch: str | None
-    event_id: str | None
-
-
-class Update(msgspec.Struct, frozen=True):
-    """Change the session; None leaves a thing as it is. `api_key` is a secret."""
-
-    api_key: str | None
-    heartbeat_seconds: float | None
-    event_id: str | None
-
-
-class Leave(msgspec.Struct, frozen=True):
-    """This connection no longer reads this response. `detached`: the client said that it is to go on."""
-
-    response_id: str
-    detached: bool
-
-
-Command = Create | Cancel | Interrupt | Cut | Resume | Update | Leave
 
 
 class _Reader:
@@ -153,9 +79,7 @@ class Connection:
         self._steering = Steering(max_steers=limits.max_steers, max_bytes=limits.max_queued_bytes)
         self._readers: dict[str, _Reader] = {}
         self._rotation: deque[_Reader] = deque()
-        self._control: deque[bytes] = deque()
-        self._num_control_bytes = 0
-        self._next_number = 0
+        self._control = Outbox(limits.max_unsent_control)
         self._commands: list[Command] = []
 
     # -- what the client says
@@ -208,10 +132,10 @@ class Connection:
 
     def too_big(self) -> bytes:
         """A message that was too big to be read: the answer, to be sent before the close."""
-        self._control.clear()  # what waits can't be sent any more
+        self._control.take()  # what waits can't be sent any more
         text = f"A message may have {self._limits.max_message_bytes} bytes at most: send less of it at once."
         self._send_error(WireError(ErrorCode.MESSAGE_TOO_BIG, text), None, None)
-        return b"".join(self._take_control())
+        return b"".join(self._control.take())
 
     def _reject(self, rejected: codec.Rejected) -> None:
         """A message that could not be decoded: to the lane that it names, if it names one properly."""
@@ -416,7 +340,7 @@ class Connection:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
         out: list[bytes] = []
         size = 0
-        out += self._take_control()
+        out += self._control.take()
         more = True
         while more and size < max_bytes:
             more = False
@@ -429,15 +353,9 @@ class Connection:
                 more = more or len(chunk) == _QUANTUM  # who had less is at the tip now
                 if size >= max_bytes:
                     break
-        out += self._take_control()  # what reading brought up
+        out += self._control.take()  # what reading brought up
         self._close_if_done()
         return out
-
-    def _take_control(self) -> list[bytes]:
-        control = list(self._control)
-        self._control.clear()
-        self._num_control_bytes = 0
-        return control
 
     @property
     def pending(self) -> bool:
@@ -551,7 +469,7 @@ class Connection:
         self._readers.clear()
         self._rotation.clear()
         self._lanes.clear()
-        self._control.clear()
+        self._control.take()
         self._commands.clear()
         return leaves
 
@@ -601,37 +519,12 @@ class Connection:
         self._send_control(event)
 
     def _send_error(self, error: WireError, stream_id: Any, event_id: str | None) -> None:
-        spec = error.spec
-        body = events.ErrorBody(
-            type=spec.fault.value,
-            code=spec.code,
-            message=error.message,
-            param=error.param,
-            retry=spec.retry,
-            retry_after=msgspec.UNSET if error.retry_after is None else error.retry_after,
-            response_id=msgspec.UNSET if error.response_id is None else error.response_id,
-        )
-        echo = stream_id is not None and error.code not in _NO_ECHO and valid_stream_id(stream_id)
-        event = events.Error(
-            done=True,
-            status=spec.status,
-            error=body,
-            stream_id=stream_id if echo else msgspec.UNSET,
-            event_id=msgspec.UNSET if event_id is None else event_id,
-        )
-        self._send_control(event)
+        self._send_control(error_event(error, stream_id, event_id))
 
     def _send_control(self, event: events.Event) -> None:
-        """Number an event of the connection. A client that provokes them and does not read is cut off."""
-        too_many = len(self._control) >= self._limits.max_unsent_control
-        if too_many or self._num_control_bytes > _MAX_UNSENT_CONTROL_BYTES:
+        """Send an event of the connection. A client that provokes them and does not read is cut off."""
+        if not self._control.put(event):
             self.close = (CloseCode.POLICY, "too many unread errors")
-            return
-        event.sequence_number = self._next_number
-        self._next_number += 1
-        encoded = codec.encode(event)
-        self._num_control_bytes += len(encoded)
-        self._control.append(encoded)
 
 
 def draining() -> WireError:

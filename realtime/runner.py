@@ -142,7 +142,7 @@ class Run:
 
     @property
     def output(self) -> list[OutputItem]:
-        """See connection.Source."""
+        """See commands.Source."""
         return self._assembler.output
 
     @property

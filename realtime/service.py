@@ -17,8 +17,9 @@ from itertools import islice
 import msgspec
 
 from .assembler import ReasoningShown
+from .commands import Source
 from .config import ResponseSettings
-from .connection import Source, draining
+from .connection import draining
 from .conversation import Turn, unknown_call
 from .dialects.base import Dialect
 from .effective import new_response

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from realtime.connection import Cancel, Command, Connection, Cut, Interrupt, Leave, Profile, Resume, Update
+from realtime.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
+from realtime.connection import Connection, Profile
 from realtime.conversation import Turn
 from realtime.lanes import ConnectionLimits, Create
 from realtime.log import cursor

@@ -41,7 +41,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def output(self) -> list[OutputItem]:
-        """See connection.Source."""
+        """See commands.Source."""
         return self.response.output
 
 

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from realtime.connection import Cancel, Command, Connection, Cut, Interrupt, Leave, Profile, Resume, Update
+from realtime.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
+from realtime.connection import Connection, Profile
 from realtime.lanes import Create
 from realtime.principal import Principal
 from realtime.service import Service
