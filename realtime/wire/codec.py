@@ -88,6 +88,23 @@ def decode(data: bytes, limits: Limits) -> AnyClientEvent:
         raise Rejected(error, type=type_, stream_id=head.stream_id, event_id=event_id) from None
 
 
+def decode_create(data: bytes, limits: Limits) -> ResponseCreate:
+    """The body of an HTTP request that creates: `response.create` whose `type` may be absent. Raises WireError."""
+    _check_structure(data, limits)
+    head = _head(data)
+    if head.type not in (None, "response.create"):
+        text = f"`type` is {_quote(head.type)}; a request body has none, or 'response.create'."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="type")
+    return _create(data, limits)
+
+
+def _create(data: bytes, limits: Limits) -> ResponseCreate:
+    event = _flatten(_strictly(_decode_create, data, ""))
+    event.items = decode_input(bytes(event.input), limits)
+    event.input = msgspec.Raw()
+    return event
+
+
 def _head(data: bytes) -> _Head:
     try:
         return _decode_head(data)
@@ -103,12 +120,7 @@ def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
         known = ", ".join(_CLIENT_EVENTS)
         message = f"`type` must be one of: {known}." if head.type is None else f"Unknown type {_quote(head.type)}."
         raise WireError(ErrorCode.UNSUPPORTED_EVENT_TYPE, message, param="type")
-    event = _strictly(decoder, data, "")
-    if isinstance(event, ResponseCreate):
-        event = _flatten(event)
-        event.items = decode_input(bytes(event.input), limits)
-        event.input = msgspec.Raw()
-    return event
+    return _create(data, limits) if head.type == "response.create" else _strictly(decoder, data, "")
 
 
 def _flatten(event: ResponseCreate) -> ResponseCreate:
