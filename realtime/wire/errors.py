@@ -37,6 +37,12 @@ class ErrorCode(enum.Enum):
     UNSUPPORTED_EVENT_TYPE = Spec("unsupported_event_type", 400, Fault.CLIENT)
     INVALID_REQUEST = Spec("invalid_request", 400, Fault.CLIENT)
     MESSAGE_TOO_COMPLEX = Spec("message_too_complex", 400, Fault.CLIENT)
+    # the HTTP request
+    REQUEST_TOO_LARGE = Spec("request_too_large", 413, Fault.CLIENT)
+    REQUEST_TIMEOUT = Spec("request_timeout", 408, Fault.CLIENT, retry=True)
+    UNSUPPORTED_MEDIA_TYPE = Spec("unsupported_media_type", 415, Fault.CLIENT)
+    NOT_FOUND = Spec("not_found", 404, Fault.CLIENT)
+    METHOD_NOT_ALLOWED = Spec("method_not_allowed", 405, Fault.CLIENT)
     # lanes
     INVALID_STREAM_ID = Spec("invalid_stream_id", 400, Fault.CLIENT)
     STREAM_LIMIT = Spec("websocket_stream_limit_reached", 400, Fault.CLIENT)

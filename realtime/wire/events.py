@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .errors import WireError
 from .items import OutputItem, OutputText, ReasoningText, Refusal, SummaryText
 from .response import Response
 
@@ -162,12 +163,35 @@ class ErrorBody(msgspec.Struct, kw_only=True):
     response_id: str | UnsetType = UNSET
 
 
+def error_body(error: WireError) -> ErrorBody:
+    """A refusal as clients see it, over whatever transport."""
+    spec = error.spec
+    return ErrorBody(
+        type=spec.fault.value,
+        code=spec.code,
+        message=error.message,
+        param=error.param,
+        retry=spec.retry,
+        retry_after=UNSET if error.retry_after is None else error.retry_after,
+        response_id=UNSET if error.response_id is None else error.response_id,
+    )
+
+
 class Error(Event, tag="error"):
     """A client event that was refused. `event_id` is the one that the client gave that event."""
 
     status: int
     error: ErrorBody
     event_id: str | UnsetType = UNSET
+
+
+class StreamError(Event, tag="error"):
+    """The same in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested."""
+
+    code: str
+    message: str
+    param: str | None
+    error: ErrorBody
 
 
 class SessionLimits(msgspec.Struct, kw_only=True):
