@@ -91,7 +91,20 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=MIB, description="size of all kept responses; the oldest finished ones go first")
     ] = GIB
 
+    max_waiting_per_conversation: Annotated[
+        int, Meta(ge=0, description="responses that wait for their turn on one conversation; further ones are refused")
+    ] = 64
+    max_conversation_items: Annotated[int, Meta(ge=20, description="items in one conversation")] = 10_000
+    max_conversation_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="size of one conversation; a larger one takes no more")
+    ] = 64 * MIB
+    max_conversation_store_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="size of all conversations; those unused for longest go first")
+    ] = GIB
+
     def __post_init__(self) -> None:
+        if self.max_conversation_bytes > self.max_conversation_store_bytes:
+            raise ValueError("max_conversation_bytes is greater than max_conversation_store_bytes")
         if self.linger_seconds > self.max_linger_seconds:
             raise ValueError("linger_seconds is greater than max_linger_seconds")
         if self.max_log_bytes > self.max_store_bytes:

@@ -7,10 +7,13 @@ any number of children may share one parent. `instructions` are not part of a tu
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
+from typing import ClassVar
 
 import msgspec
 
 from realtime.wire.items import (
+    Compaction,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -19,6 +22,26 @@ from realtime.wire.items import (
     Message,
     OutputItem,
 )  # fmt: skip
+
+
+class Opened(Compaction, tag="compaction", dict=True):
+    """A compaction that was opened: `content` is what the model is shown instead of all that came before it.
+
+    The content is no field, so that it can't be encoded: on the wire it is the sealed item that it was.
+    """
+
+    content: ClassVar[tuple[InputItem, ...]] = ()
+
+    @classmethod
+    def of(cls, item: Compaction, content: Iterable[InputItem]) -> Opened:
+        """The item, opened."""
+        opened = cls(id=item.id, encrypted_content=item.encrypted_content)
+        opened.__dict__["content"] = tuple(content)
+        return opened
+
+    def closed(self) -> Compaction:
+        """The item as it is on the wire."""
+        return Compaction(id=self.id, encrypted_content=self.encrypted_content)
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -81,5 +104,13 @@ def unknown_call(items: list[InputItem]) -> str | None:
 
 
 def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
-    """Everything that the model is to see for a request with these items after `parent`, oldest first."""
-    return [*parent.items(), *items] if parent is not None else list(items)
+    """Everything that the model is to see for a request with these items after `parent`, oldest first.
+
+    A compaction stands for everything before it.
+    """
+    items = [*parent.items(), *items] if parent is not None else list(items)
+    for index in range(len(items) - 1, -1, -1):
+        item = items[index]
+        if isinstance(item, Opened):
+            return [*item.content, *items[index + 1 :]]
+    return items

@@ -16,11 +16,10 @@ from itertools import islice
 import msgspec
 from msgspec import UNSET
 
-from .conversation import Turn
+from .conversation import Opened, Turn
+from .wire.bodies import ConversationObject
 from .wire.errors import ErrorCode, WireError
 from .wire.items import (
-    CustomToolCall,
-    CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     InputItem,
@@ -33,15 +32,12 @@ from .wire.items import (
 
 _OVERHEAD_BYTES = 1024  # about what an item, or an empty conversation, costs beside its JSON
 _USABLE_ID = re.compile(r"[A-Za-z0-9_\-]{1,128}\Z")  # it becomes a part of a path
-_PREFIXES: dict[type, str] = {
-    Message: "msg",
-    Reasoning: "rs",
-    FunctionCall: "fc",
-    FunctionCallOutput: "fco",
-    CustomToolCall: "ctc",
-    CustomToolCallOutput: "ctco",
-}
-_WITH_STATUS = (Message, FunctionCall, FunctionCallOutput, CustomToolCallOutput)
+_PREFIXES = {
+    "message": "msg", "reasoning": "rs", "function_call": "fc", "function_call_output": "fco",
+    "custom_tool_call": "ctc", "custom_tool_call_output": "ctco", "compaction": "cmp", "mcp_call": "mcp",
+    "mcp_list_tools": "mcpl", "mcp_approval_request": "mcpr", "mcp_approval_response": "mcprr",
+}  # fmt: skip
+_WITH_STATUS = (Message, FunctionCall, FunctionCallOutput)  # in which OpenAI's types require it
 
 AnyItem = InputItem | OutputItem
 
@@ -52,15 +48,6 @@ class Entry(msgspec.Struct, frozen=True):
     shown: AnyItem
     remembered: AnyItem
     num_bytes: int
-
-
-class ConversationObject(msgspec.Struct, kw_only=True):
-    """A conversation on the wire."""
-
-    id: str
-    object: str = "conversation"
-    created_at: int
-    metadata: dict[str, str] = {}
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -125,7 +112,7 @@ class Conversation:
     # -- changes; all through the store, which counts bytes
 
     def post(self, items: Sequence[AnyItem], remembered: Sequence[AnyItem], new_id: Callable[[str], str]) -> list[str]:
-        """Append items that a client gives, the same ones as the model is to see them beside them; returns their ids."""
+        """Append items that a client gives, and beside them what the model is to see; returns their ids."""
         before = self._turn
         ids = self._append(items, remembered, new_id)
         added = tuple(self._entries[item_id].remembered for item_id in ids)
@@ -145,7 +132,7 @@ class Conversation:
         """
         before = self._turn
         earlier = _inputs(entry.remembered for entry in self._entries.values())
-        self._append(turn.input, turn.input, new_id)
+        self._append([as_shown(item) for item in turn.input], turn.input, new_id)
         self._append(output, turn.output, new_id)
         if started_from is before:
             parent = Turn("", None, earlier, ()) if earlier else None  # flat: only the newest turn keeps its tokens
@@ -166,12 +153,11 @@ class Conversation:
         ids = []
         for shown, kept in zip(items, remembered, strict=True):
             usable = isinstance(shown.id, str) and _USABLE_ID.match(shown.id) and shown.id not in self._entries
-            item_id = shown.id if usable else new_id(_PREFIXES[type(shown)])
+            item_id = shown.id if usable else new_id(_prefix(shown))
             assert isinstance(item_id, str)
-            same = kept is shown
-            shown = _completed(shown, item_id)
-            num_bytes = _OVERHEAD_BYTES + len(msgspec.json.encode(shown)) * (1 if same else 2)
-            self._entries[item_id] = Entry(shown, shown if same else kept, num_bytes)
+            full = _completed(shown, item_id)
+            num_bytes = _OVERHEAD_BYTES + len(msgspec.json.encode(full)) * (1 if kept is shown else 2)
+            self._entries[item_id] = Entry(full, full if kept is shown else kept, num_bytes)
             self._num_item_bytes += num_bytes
             ids.append(item_id)
         return ids
@@ -282,6 +268,21 @@ class _Shelf:
 
 def _inputs(items: Iterable[AnyItem]) -> tuple[InputItem, ...]:
     return tuple(items)
+
+
+def as_shown(item: AnyItem) -> AnyItem:
+    """An item of an input as it came: what was opened of it for the model stays with the server."""
+    match item:
+        case Opened():
+            return item.closed()
+        case Reasoning(encrypted_content=str()) if item.content:
+            return msgspec.structs.replace(item, content=UNSET)
+        case _:
+            return item
+
+
+def _prefix(item: AnyItem) -> str:
+    return _PREFIXES.get(str(item.__struct_config__.tag), "item")
 
 
 def _completed(item: AnyItem, item_id: str) -> AnyItem:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from .engine.base import ModelInfo
 from .tools import unnested
 from .wire.formats import PlainFormat
 from .wire.requests import ResponseCreate
-from .wire.response import ReasoningConfig, Response, TextConfig
+from .wire.response import ConversationRef, ReasoningConfig, Response, TextConfig
 
 
 def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, created_at: int) -> Response:
@@ -46,6 +48,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         safety_identifier=request.safety_identifier,
         prompt_cache_key=request.prompt_cache_key,
         user=request.user,
+        conversation=UNSET if request.conversation_id is None else ConversationRef(id=request.conversation_id),
     )
 
 

@@ -18,7 +18,8 @@ from typing import Protocol
 import msgspec
 
 from .assembler import Assembler, ReasoningShown
-from .conversation import Prompt, Turn, exchanges, history, without_oldest
+from .conversation import Prompt, Turn, exchanges, history, unknown_call, without_oldest
+from .conversations import Conversation
 from .dialects.base import Dialect, Parser, RenderError
 from .engine.base import (
     Engine,
@@ -86,7 +87,7 @@ class Run:
     def __init__(
         self, *, owner: Owner, tenant: str, engine: Engine, dialect: Dialect, request: ResponseCreate,
         tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
-        on_disconnect: OnDisconnect,
+        on_disconnect: OnDisconnect, conversation: Conversation | None = None,
     ) -> None:  # fmt: skip
         self.tenant = tenant
         self.request = request
@@ -95,6 +96,7 @@ class Run:
         self.turn: Turn | None = None
         self.watchers: set[Callable[[], None]] = set()
         self.on_disconnect = on_disconnect
+        self.conversation = conversation
         self.lonely: asyncio.TimerHandle | None = None  # the service's: cancels a response that nobody follows
         self.detached = False  # a client said that it is to go on without a reader
         self._owner = owner
@@ -102,6 +104,7 @@ class Run:
         self._dialect = dialect
         self._parent = parent
         self._admitted = admitted
+        self._entered = conversation is None  # its history is known
         self._tools = tools
         self._assembler = Assembler(new_id, shown)
         self._prompt: Prompt | None = None
@@ -121,6 +124,11 @@ class Run:
     def response_id(self) -> str:
         """Its id, the log's too."""
         return self.log.response_id
+
+    @property
+    def started_from(self) -> Turn | None:
+        """What it continues."""
+        return self._parent
 
     @property
     def over(self) -> bool:
@@ -216,6 +224,8 @@ class Run:
             self.response.status = "in_progress"
             self.log.append(events.ResponseInProgress(response=self.response))
             self.notify()
+        if (failed := self._enter_conversation()) is not None:
+            return failed
         try:
             prompt = await self._render()
             self._prompt = prompt
@@ -230,6 +240,20 @@ class Run:
         if self._cancel is not None:
             return self._cancel
         return await self._run_engine(prompt, room)
+
+    def _enter_conversation(self) -> Failed | None:
+        """It is this response's turn in its conversation: what is in it now is the history."""
+        if self.conversation is None:
+            return None
+        if self.conversation.deleted:
+            text = f"Conversation '{self.conversation.id}' was deleted while this response waited for it."
+            return Failed(ErrorCode.CONVERSATION_NOT_FOUND.value.code, text)
+        self._parent = self.conversation.turn
+        self._entered = True
+        call_id = unknown_call(history(self._parent, self.request.items))
+        if call_id is None:
+            return None
+        return Failed("invalid_prompt", f"No tool call found for the output with call_id '{call_id[:128]}'.")
 
     def _too_long(self) -> Failed:
         text = (
@@ -316,7 +340,7 @@ class Run:
         response.completed_at = int(time.time())
         response.usage = self._usage()
         self.log.append(self._terminal(outcome))
-        if not isinstance(outcome, Failed):
+        if not isinstance(outcome, Failed) and self._entered:
             self.turn = Turn(
                 response_id=self.response_id,
                 parent=self._parent,

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -21,6 +21,7 @@ from .assembler import ReasoningShown
 from .config import ResponseSettings
 from .connection import Source, draining
 from .conversation import Turn, history, unknown_call
+from .conversations import AnyItem, Conversation, ConversationStore
 from .dialects.base import Dialect
 from .effective import new_response
 from .engine.base import Engine
@@ -30,7 +31,7 @@ from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
 from .principal import Principal
 from .runner import Cancelled, Run
-from .scheduler import Full, Scheduler, Ticket
+from .scheduler import Full, GroupFull, Scheduler, Ticket
 from .sealed import NotOurs, Sealer
 from .tools import tool_set
 from .wire.errors import ErrorCode, WireError
@@ -68,7 +69,15 @@ class Service:
         self._trouble = trouble
         self._clock = time.monotonic
         self._scheduler = Scheduler(
-            max_running=settings.max_running_responses, max_waiting=settings.max_waiting_responses
+            max_running=settings.max_running_responses,
+            max_waiting=settings.max_waiting_responses,
+            max_waiting_in_group=settings.max_waiting_per_conversation,
+        )
+        self.conversations = ConversationStore(
+            max_bytes=settings.max_conversation_store_bytes,
+            max_conversation_bytes=settings.max_conversation_bytes,
+            max_items=settings.max_conversation_items,
+            new_id=new_id,
         )
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,11 +108,13 @@ class Service:
         self._check_model(request.model)
         _check_supported(request)
         _check_template_variables(request)
+        conversation = self._conversation(principal, request)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
         request = msgspec.structs.replace(request, items=[self._unsealed(principal, item) for item in request.items])
-        _check_calls(parent, request)
+        if conversation is None:  # what is in a conversation when the response starts is known only then
+            _check_calls(parent, request)
         tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
         policy = self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
@@ -118,7 +129,8 @@ class Service:
             response=new_response(request, self._engine.model, response_id, int(time.time())),
             log=self._new_log(response_id, request.stream_id),
             parent=parent,
-            admitted=self._admit(principal, response_id),
+            conversation=conversation,
+            admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
         )
         self._start(run, digest)
@@ -142,6 +154,17 @@ class Service:
             raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
         source.cancel(Cancelled("cancelled", delivered))
         return source
+
+    def unsealed(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
+        """Items as the model is to see them: what the client keeps sealed for us, opened. Raises WireError."""
+        return [self._unsealed(principal, item) for item in items]
+
+    def sealed(self, principal: Principal, shown: AnyItem, remembered: AnyItem) -> AnyItem:
+        """An item as it is shown, with its reasoning sealed to it."""
+        if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
+            return shown
+        text = "".join(part.text for part in remembered.content or ())
+        return msgspec.structs.replace(shown, encrypted_content=self._sealer.seal("reasoning", principal.tenant, text))
 
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
@@ -195,6 +218,10 @@ class Service:
             continuable=stored,
             expires_at=now + keep,
         )
+        if run.conversation is not None:
+            run.conversation.num_users -= 1
+            if run.turn is not None:
+                self.conversations.respond(run.conversation, run.turn, run.started_from, run.response.output)
         del self._runs[run.response_id]
         if run.lonely is not None:
             run.lonely.cancel()
@@ -207,6 +234,8 @@ class Service:
 
     def _start(self, run: Run, digest: bytes) -> None:
         self._runs[run.response_id] = run
+        if run.conversation is not None:
+            run.conversation.num_users += 1
         if run.request.request_id is not None:
             self._attempts[run.tenant, run.request.request_id] = (digest, run.response_id)
         task = run.start()
@@ -263,9 +292,27 @@ class Service:
             self._dialect = self._make_dialect(self._engine.tokenizer, self._engine.parsers)
         return self._dialect
 
-    def _admit(self, principal: Principal, response_id: str) -> bool:
+    def _conversation(self, principal: Principal, request: ResponseCreate) -> Conversation | None:
+        """The conversation that a request names, with room for more. Raises WireError."""
+        conversation_id = request.conversation_id
+        if conversation_id is None:
+            return None
+        if request.previous_response_id is not None:
+            text = "`conversation` and `previous_response_id` exclude each other: send one of them."
+            raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
+        conversation = self.conversations.get(principal.tenant, conversation_id)
+        self.conversations.check_room(conversation, len(request.items))
+        return conversation
+
+    def _admit(self, principal: Principal, response_id: str, conversation: Conversation | None) -> bool:
+        group = conversation.id if conversation is not None else None
+        ticket = Ticket(response_id=response_id, tenant=principal.tenant, group=group)
         try:
-            return self._scheduler.offer(Ticket(response_id=response_id, tenant=principal.tenant), self._clock())
+            return self._scheduler.offer(ticket, self._clock())
+        except GroupFull as full:
+            text = "Too many responses wait for this conversation: try again when some of them are over."
+            error = WireError(ErrorCode.CONVERSATION_LOCKED, text, param="conversation", retry_after=full.retry_after)
+            raise error from None
         except Full as full:
             text = "The server is full: too many responses are waiting. Try again later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=full.retry_after) from None
@@ -345,9 +392,6 @@ def _not_found(response_id: str) -> WireError:
 
 def _check_supported(request: ResponseCreate) -> None:
     """Refuse what OpenAI's service has and this one has not, where ignoring it would change the answer."""
-    if request.conversation is not None:
-        text = "`conversation` is not supported: continue a response with `previous_response_id`."
-        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="conversation")
     if request.prompt is not None:
         text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")

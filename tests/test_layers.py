@@ -38,6 +38,7 @@ HOUSE = {
     "engine.structural_tags": Floor(2, pure=True),
     "engine.token_steps": Floor(2, pure=True),
     "conversation": Floor(2, pure=True),
+    "conversations": Floor(2, pure=True),
     "sealed": Floor(2, pure=True),
     "tools": Floor(2, pure=True),
     "log": Floor(2, pure=True),

@@ -158,7 +158,7 @@ def test_who_gives_up_in_a_group_frees_nothing_and_a_full_group_harms_nobody_els
     assert scheduler.finish("a1", 1.0) == ["a3"]
     assert scheduler.finish("a3", 1.0) == ["a5"]
     assert scheduler.finish("a5", 1.0) == scheduler.finish("b1", 1.0) == []
-    assert not (scheduler._sizes or scheduler._busy or scheduler._group_of), "nothing is left of it"
+    assert (len(scheduler._sizes), len(scheduler._busy), len(scheduler._group_of)) == (0, 0, 0), "nothing is left of it"
 
 
 @examples(60)

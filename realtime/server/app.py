@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from . import http
+from . import http, http_conversations
 from .gateway import Gateway
 
 _PATHS = ("/v1/responses", "/responses")
@@ -21,6 +21,7 @@ def build_app(gateway: Gateway) -> Starlette:
         Route("/health", http.health),
         Route("/ready", http.ready),
     ]
+    routes += http_conversations.routes()
     app = Starlette(routes=routes)
     app.state.gateway = gateway
     return app

@@ -116,6 +116,16 @@ class Gateway:
             return WireError(ErrorCode.MISSING_API_KEY if missing else ErrorCode.INVALID_API_KEY, who.message)
         return who
 
+    def identify(self, connection: HTTPConnection) -> Principal | WireError:
+        """Who asks, or why that is not accepted."""
+        return self._identify(connection)
+
+    @property
+    def message_limits(self) -> codec.Limits:
+        """What one message, or one body, may hold."""
+        settings = self.settings.connections
+        return codec.Limits(max_depth=settings.max_json_depth, max_items=settings.max_input_items)
+
     def refuse_http(self, request: Request) -> Response | None:
         """The refusal of an HTTP request, or None when it may pass."""
         who = self._identify(request)
@@ -127,7 +137,7 @@ class Gateway:
             max_in_flight=settings.max_in_flight_per_connection,
             max_streams=settings.max_streams_per_connection,
             max_queued=settings.max_queued_per_connection,
-            message=codec.Limits(max_depth=settings.max_json_depth, max_items=settings.max_input_items),
+            message=self.message_limits,
         )
         lifetime = settings.connection_lifetime_seconds
         connection = Connection(profile, limits, expires_at=time.monotonic() + lifetime, default_model=default_model)

@@ -141,6 +141,12 @@ def _flatten(event: ResponseCreate) -> ResponseCreate:
     return inner
 
 
+def decode_body(data: bytes, kind: type[T], limits: Limits) -> T:
+    """The body of any other HTTP request. Raises WireError."""
+    _check_structure(data, limits)
+    return _strictly(msgspec.json.Decoder(kind).decode, data, "")
+
+
 def decode_input(data: bytes, limits: Limits) -> list[InputItem]:
     """The member `input`: a string, or a list of items; absent or null is no items. Raises WireError."""
     if not data or data == b"null":
@@ -149,13 +155,18 @@ def decode_input(data: bytes, limits: Limits) -> list[InputItem]:
         case b'"':
             return [Message(role="user", content=_strictly(_decode_text, data, "input"))]
         case b"[":
-            raws = _strictly(_decode_list, data, "input")
+            return decode_items(data, "input", limits.max_items)
         case _:
             raise WireError(ErrorCode.INVALID_REQUEST, "`input` must be a string or a list of items.", param="input")
-    if len(raws) > limits.max_items:
-        text = f"`input` has {len(raws)} items; at most {limits.max_items} are accepted."
-        raise WireError(ErrorCode.MESSAGE_TOO_COMPLEX, text, param="input")
-    return [_decode_item(bytes(raw), f"input[{index}]") for index, raw in enumerate(raws)]
+
+
+def decode_items(data: bytes, path: str, max_items: int) -> list[InputItem]:
+    """A list of items, which is the member `path` of a body. Raises WireError."""
+    raws = _strictly(_decode_list, data, path)
+    if len(raws) > max_items:
+        text = f"`{path}` has {len(raws)} items; at most {max_items} are accepted."
+        raise WireError(ErrorCode.MESSAGE_TOO_COMPLEX, text, param=path)
+    return [_decode_item(bytes(raw), f"{path}[{index}]") for index, raw in enumerate(raws)]
 
 
 def _decode_item(data: bytes, path: str) -> InputItem:

@@ -55,6 +55,12 @@ class ErrorCode(enum.Enum):
     IDEMPOTENCY_CONFLICT = Spec("idempotency_conflict", 409, Fault.CLIENT)
     CONTEXT_LENGTH_EXCEEDED = Spec("context_length_exceeded", 400, Fault.CLIENT)
     UNSUPPORTED_PARAMETER = Spec("unsupported_parameter", 400, Fault.CLIENT)
+    # conversations and what clients keep sealed for us
+    CONVERSATION_NOT_FOUND = Spec("conversation_not_found", 404, Fault.CLIENT)
+    CONVERSATION_LOCKED = Spec("conversation_locked", 409, Fault.CAPACITY, retry=True)
+    CONVERSATION_FULL = Spec("conversation_full", 400, Fault.CLIENT)
+    ITEM_NOT_FOUND = Spec("item_not_found", 404, Fault.CLIENT)
+    INVALID_ENCRYPTED_CONTENT = Spec("invalid_encrypted_content", 400, Fault.CLIENT)
     # following
     RESPONSE_NOT_FOUND = Spec("response_not_found", 404, Fault.CLIENT)
     RESPONSE_ALREADY_COMPLETED = Spec("response_already_completed", 409, Fault.CLIENT)

@@ -61,6 +61,12 @@ class CancelReceipt(msgspec.Struct, kw_only=True):
     abort_ms: float
 
 
+class ConversationRef(msgspec.Struct, kw_only=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class Response(msgspec.Struct, kw_only=True):
     """One response as clients see it. Nullable members are null, never absent."""
 
@@ -96,4 +102,5 @@ class Response(msgspec.Struct, kw_only=True):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     user: str | None = None
+    conversation: ConversationRef | UnsetType = UNSET  # absent rather than null where there is none
     cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
