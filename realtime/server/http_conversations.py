@@ -149,9 +149,9 @@ async def _body(request: Request, kind: type[T]) -> T:
     return codec.decode_body(data or b"{}", kind, gateway.message_limits)
 
 
-def _items(request: Request, raw: msgspec.Raw | None) -> list[InputItem]:
-    data = bytes(raw) if raw is not None else b"null"
-    if data == b"null":
+def _items(request: Request, raw: msgspec.Raw) -> list[InputItem]:
+    data = bytes(raw)
+    if data in (b"", b"null"):
         return []
     items = codec.decode_items(data, "items", MAX_ITEMS_AT_ONCE)
     for index, item in enumerate(items):

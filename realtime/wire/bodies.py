@@ -19,7 +19,7 @@ MAX_ITEMS_AT_ONCE = 20  # OpenAI's limit of items in one request on a conversati
 class ConversationCreate(msgspec.Struct, kw_only=True):
     """`POST /v1/conversations`."""
 
-    items: msgspec.Raw | None = None
+    items: msgspec.Raw = msgspec.Raw()
     metadata: Metadata | None = None
 
 
