@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from .dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
+from .conversation import Opened
 from .wire import events as e
 from .wire.items import (
+    Compaction,
     CustomToolCall,
     FunctionCall,
     ItemStatus,
@@ -183,6 +185,26 @@ class _CustomCall(_Call):
         return e.CustomToolCallInputDone(item_id=self.item_id, output_index=self.index, input=text)
 
 
+class _Compaction:
+    """A compaction that is being made. Closed before it is done it is empty, which stands for nothing."""
+
+    def __init__(self, item_id: str, index: int) -> None:
+        self.item_id = item_id
+        self.index = index
+        self.opened: Opened | None = None
+
+    def begin(self) -> list[e.Event]:
+        item = Compaction(id=self.item_id, encrypted_content="")
+        return [
+            e.OutputItemAdded(output_index=self.index, item=item),
+            e.CompactionCompacting(item_id=self.item_id, output_index=self.index),
+        ]
+
+    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
+        item = self.opened.closed() if self.opened is not None else Compaction(id=self.item_id, encrypted_content="")
+        return [e.OutputItemDone(output_index=self.index, item=item)], item
+
+
 class Assembler:
     """One response's items. `output` holds the closed ones in order, as the client sees them.
 
@@ -195,7 +217,7 @@ class Assembler:
         self.remembered: list[OutputItem] = []  # the same with all reasoning, for the history
         self._shown = shown or ReasoningShown()
         self._new_id = new_id
-        self._open: _Text | _Reasoning | _Call | None = None
+        self._open: _Text | _Reasoning | _Call | _Compaction | None = None
         self._space: list[TextDelta] = []  # white space that may turn out to be nothing but layout between items
 
     def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
@@ -215,6 +237,17 @@ class Assembler:
                     yield from self._end("completed")
                 case _:
                     raise AssertionError(piece)
+
+    def begin_compaction(self) -> Iterator[e.Event]:
+        """The history is being made shorter; nothing may be open."""
+        self._open = _Compaction(self._new_id("cmp"), len(self.output))
+        yield from self._open.begin()
+
+    def end_compaction(self, seal: Callable[[Compaction], Opened]) -> Iterator[e.Event]:
+        """It was: `seal` makes the item whole."""
+        assert isinstance(self._open, _Compaction)
+        self._open.opened = seal(Compaction(id=self._open.item_id, encrypted_content=""))
+        yield from self._end("completed")
 
     def close(self, status: ItemStatus) -> Iterator[e.Event]:
         """The generation is over: close what is open, as `completed` or `incomplete`."""
@@ -264,6 +297,12 @@ class Assembler:
             return
         done, item = self._open.end(status)
         self.output.append(item)
-        self.remembered.append(self._open.remembered(item) if isinstance(self._open, _Reasoning) else item)
+        match self._open:
+            case _Reasoning():
+                self.remembered.append(self._open.remembered(item))
+            case _Compaction():
+                self.remembered.append(self._open.opened or item)
+            case _:
+                self.remembered.append(item)
         self._open = None
         yield from done

@@ -145,6 +145,10 @@ class CustomToolCallInputDone(InItem, tag="response.custom_tool_call_input.done"
     input: str
 
 
+class CompactionCompacting(InItem, tag="response.compaction.compacting"):
+    """A summary is being written; what is in it is not shown."""
+
+
 # -- the connection
 
 

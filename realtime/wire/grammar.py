@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 
 from . import events as e
-from .items import CustomToolCall, FunctionCall, Message, OutputText, Reasoning, ReasoningText
+from .items import Compaction, CustomToolCall, FunctionCall, Message, OutputText, Reasoning, ReasoningText
 
 
 class GrammarError(Exception):
@@ -40,6 +40,7 @@ class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
     SUMMARY_DONE = "summary done"
     ARGUMENTS = "arguments"
     ARGUMENTS_DONE = "arguments done"
+    COMPACTING = "compacting"
 
 
 _RESPONSE: dict[R, dict[type[e.Event], R]] = {
@@ -94,6 +95,10 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
         I.ARGUMENTS: {e.CustomToolCallInputDelta: I.ARGUMENTS, e.CustomToolCallInputDone: I.ARGUMENTS_DONE},
         I.ARGUMENTS_DONE: {},
     },
+    Compaction: {
+        I.BARE: {e.CompactionCompacting: I.COMPACTING},
+        I.COMPACTING: {},
+    },
 }
 _PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
@@ -102,6 +107,7 @@ _CLOSABLE: dict[type, frozenset[I]] = {
     Reasoning: frozenset({I.BARE}),
     FunctionCall: frozenset({I.ARGUMENTS_DONE}),
     CustomToolCall: frozenset({I.ARGUMENTS_DONE}),
+    Compaction: frozenset({I.COMPACTING}),
 }
 
 
