@@ -127,10 +127,17 @@ class Run:
         """The terminal event is in the log."""
         return self.log.sealed
 
+    @property
+    def input(self) -> tuple[InputItem, ...]:
+        """What its request brought."""
+        return tuple(self.request.items)
+
     def start(self) -> asyncio.Task[None]:
         """Append `created` (and `queued`) at once and start the task, which the caller keeps until it is done."""
+        if self.request.background:  # its clients expect to see it wait first, even if it need not
+            self.response.status = "queued"
         self.log.append(events.ResponseCreated(response=self.response, epoch=self.log.epoch))
-        if not self._admitted:
+        if not self._admitted or self.request.background:
             self.response.status = "queued"
             self.log.append(events.ResponseQueued(response=self.response))
         self._task = asyncio.create_task(self._live(), name=self.response_id)
@@ -295,9 +302,7 @@ class Run:
         return prompt
 
     async def _render_items(self, items: list[InputItem]) -> Prompt:
-        render = partial(self._dialect.render, self.request, self._tools, items, self._parent)
-        size = _size(items) + len(self.request.instructions or "") + _TOOL_CHARS * len(self._tools.tools)
-        return render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
+        return await rendered(self._dialect, self.request, self._tools, items, self._parent)
 
     # -- the end
 
@@ -372,6 +377,15 @@ class Run:
             tokens_delivered=self._marks_tokens[index - 1] if index else 0,
             abort_ms=round(self._abort_ms, 3),
         )
+
+
+async def rendered(
+    dialect: Dialect, request: ResponseCreate, tools: ToolSet, items: list[InputItem], parent: Turn | None
+) -> Prompt:
+    """See Dialect.render; in a thread when there is much of it."""
+    render = partial(dialect.render, request, tools, items, parent)
+    size = _size(items) + len(request.instructions or "") + _TOOL_CHARS * len(tools.tools)
+    return render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
 
 
 def _sampling(request: ResponseCreate, response: Response, room: int, skip_special_tokens: bool) -> Sampling:

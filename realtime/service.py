@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -21,7 +22,7 @@ from .assembler import ReasoningShown
 from .config import ResponseSettings
 from .connection import Source, draining
 from .conversation import Turn, history, unknown_call
-from .dialects.base import Dialect
+from .dialects.base import Dialect, RenderError
 from .effective import new_response
 from .engine.base import Engine
 from .engine.parsing import Parsers
@@ -29,7 +30,7 @@ from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
 from .principal import Principal
-from .runner import Cancelled, Run
+from .runner import Cancelled, Run, rendered
 from .scheduler import Full, Scheduler, Ticket
 from .sealed import NotOurs, Sealer
 from .tools import tool_set
@@ -42,6 +43,11 @@ from .wire.response import Response
 logger = logging.getLogger("realtime.service")
 
 DISCONNECTED = "client_disconnected"  # the reason when nobody followed a response any more
+
+_CONTINUE = OnDisconnect(policy="continue")
+_MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
+
+Held = Run | Record  # a response that exists: being generated, or kept
 
 Wake = Callable[[], None]  # called when a followed log has grown; must not block
 
@@ -73,6 +79,7 @@ class Service:
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._store = MemoryStore(max_bytes=settings.max_store_bytes)
+        self._deleted: OrderedDict[str, None] = OrderedDict()
         self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # (tenant, request_id) -> digest, response id
         self._sealer = Sealer()
         self._draining = False
@@ -84,7 +91,7 @@ class Service:
 
     # -- what doors call
 
-    def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Source:
+    def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Held:
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
@@ -99,13 +106,16 @@ class Service:
         self._check_model(request.model)
         _check_supported(request)
         _check_template_variables(request)
+        _check_background(request)
+        if parent is not None and parent.response_id in self._deleted:
+            parent = None  # a socket's own copy of what has been deleted: it is not found either
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
         request = msgspec.structs.replace(request, items=[self._unsealed(principal, item) for item in request.items])
         _check_calls(parent, request)
         tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
-        policy = self._policy(request.on_disconnect, native)
+        policy = _CONTINUE if request.background else self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
         run = Run(
             owner=self,
@@ -126,12 +136,12 @@ class Service:
 
     def resume(
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
-    ) -> tuple[Source, int]:
+    ) -> tuple[Held, int]:
         """A response, running or finished, and the number of the first event to send. Raises WireError."""
         source = self._find(principal, response_id)
         return source, cursor.resolve(source.log, starting_after, epoch)
 
-    def cancel(self, principal: Principal, response_id: str, delivered: int | None) -> Source:
+    def cancel(self, principal: Principal, response_id: str, delivered: int | None) -> Held:
         """Stop a response; its log's terminal event says when the engine has let go. Raises WireError.
 
         `delivered`: how many of its events the asker has taken, for the receipt. A second cancel changes nothing.
@@ -142,6 +152,48 @@ class Service:
             raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
         source.cancel(Cancelled("cancelled", delivered))
         return source
+
+    def retrieve(self, principal: Principal, response_id: str) -> Held:
+        """A response that runs, or a finished one that was to be stored. Raises WireError."""
+        held = self._find(principal, response_id)
+        if held.log.sealed and not held.response.store:  # only a resume may still read it, for a short time
+            raise _not_found(response_id)
+        return held
+
+    def stop(self, principal: Principal, response_id: str) -> Held:
+        """As `cancel`, but one that has been cancelled already is no error. Raises WireError."""
+        held = self.retrieve(principal, response_id)
+        if held.response.status != "cancelled":
+            self.cancel(principal, response_id, None)
+        return held
+
+    def delete(self, principal: Principal, response_id: str) -> Held:
+        """Forget a response at once; one that runs is cancelled, its followers still get the end. Raises WireError."""
+        held = self.retrieve(principal, response_id)
+        if isinstance(held, Run):
+            held.cancel(Cancelled("cancelled"))
+        self._store.delete(response_id)
+        self._deleted[response_id] = None
+        if len(self._deleted) > _MAX_DELETED:
+            self._deleted.popitem(last=False)
+        return held
+
+    async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
+        """How many tokens the model would be given for this request. Raises WireError."""
+        dialect = self._serving_dialect()
+        self._check_model(request.model)
+        _check_supported(request)
+        _check_template_variables(request)
+        previous = request.previous_response_id
+        parent = self._parent(principal, previous) if previous is not None else None
+        request = msgspec.structs.replace(request, items=[self._unsealed(principal, item) for item in request.items])
+        _check_calls(parent, request)
+        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
+        try:
+            prompt = await rendered(dialect, request, tools, history(parent, request.items), parent)
+        except RenderError as error:
+            raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
+        return len(prompt.token_ids)
 
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
@@ -194,11 +246,13 @@ class Service:
             turn=run.turn,
             continuable=stored,
             expires_at=now + keep,
+            input=run.input,
         )
         del self._runs[run.response_id]
         if run.lonely is not None:
             run.lonely.cancel()
-        self._store.put(record, now)
+        if run.response_id not in self._deleted:
+            self._store.put(record, now)
         self._forget_attempts(now)
         for response_id in self._scheduler.finish(run.response_id, now):
             self._runs[response_id].admit()
@@ -213,13 +267,13 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _earlier_attempt(self, principal: Principal, request: ResponseCreate) -> Source | None:
+    def _earlier_attempt(self, principal: Principal, request: ResponseCreate) -> Held | None:
         """The response of the same request sent before: an ambiguous retry attaches, it never runs twice."""
         if request.request_id is None:
             return None
         digest, response_id = self._attempts.get((principal.tenant, request.request_id), (b"", ""))
         source = self._runs.get(response_id) or self._store.get(response_id, self._clock())
-        if source is None or _came_to_nothing(source.response):
+        if source is None or response_id in self._deleted or _came_to_nothing(source.response):
             return None
         if digest != _digest(request):
             text = f"`request_id` '{request.request_id}' was used for a different request."
@@ -233,7 +287,7 @@ class Service:
             raise WireError(ErrorCode.MODEL_NOT_FOUND, text, param="model")
 
     def _parent(self, principal: Principal, response_id: str) -> Turn:
-        run = self._runs.get(response_id)
+        run = self._runs.get(response_id) if response_id not in self._deleted else None
         if run is not None and run.tenant == principal.tenant:
             text = f"Previous response '{response_id}' is still being generated: wait until it is over."
             raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
@@ -305,8 +359,8 @@ class Service:
             return item
         return msgspec.structs.replace(item, content=[ReasoningText(text=text)])
 
-    def _find(self, principal: Principal, response_id: str) -> Run | Record:
-        run = self._runs.get(response_id)
+    def _find(self, principal: Principal, response_id: str) -> Held:
+        run = self._runs.get(response_id) if response_id not in self._deleted else None
         if run is not None and run.tenant == principal.tenant:
             return run
         record = self._store.get(response_id, self._clock())
@@ -351,6 +405,18 @@ def _check_supported(request: ResponseCreate) -> None:
     if request.prompt is not None:
         text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
+
+
+def _check_background(request: ResponseCreate) -> None:
+    """Nobody follows a background response, so it must be found again, and must not depend on a reader."""
+    if not request.background:
+        return
+    if request.store is False:
+        text = "`background: true` needs a stored response: leave `store` out, or set it to true."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="background")
+    if request.on_disconnect is not None and request.on_disconnect.policy != "continue":
+        text = "A background response goes on without a reader: leave `on_disconnect` out."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
 
 
 # What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.

@@ -45,6 +45,7 @@ HOUSE = {
     "dialects": Floor(2, pure=True),
     "assembler": Floor(2, pure=True),
     "effective": Floor(2, pure=True),
+    "input_items": Floor(2, pure=True),
     "connection": Floor(2, pure=True),
     "runner": Floor(3),
     "service": Floor(3),
