@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from .dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from .conversation import Opened
+from .dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from .wire import events as e
 from .wire.items import (
     Compaction,

@@ -9,7 +9,7 @@ Sizes are in characters. Whoever calls knows how many tokens those are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,8 +23,11 @@ from .wire.items import (
     CustomToolCall,
     FunctionCall,
     InputItem,
+    InputText,
     Message,
+    OutputItem,
     Reasoning,
+    size_of,
     texts_of,
 )  # fmt: skip
 from .wire.requests import ResponseCreate
@@ -65,7 +68,7 @@ def policy_of(request: ResponseCreate) -> Policy | None:
     return Policy(min((entry.compact_threshold for entry in entries if entry.compact_threshold), default=None))
 
 
-class Note(Message, tag="message"):
+class Note(Message, tag="message", kw_only=True):
     """The summary as the model is shown it: a developer's message, with its parts for the next compaction."""
 
     summary: str
@@ -117,7 +120,24 @@ def opened(item: Compaction, sealed_text: str) -> Opened:
     return Opened.of(item, compacted.items())
 
 
+def user_messages(item: Opened, new_id: Callable[[str], str]) -> list[OutputItem]:
+    """What is kept of the user, as items of an output."""
+    said: list[str] = []
+    for one in item.content:
+        if isinstance(one, Note):
+            said += one.words
+        elif _is_user(one):
+            said.append("\n".join(texts_of(one)))
+    return [Message(id=new_id("msg"), status="completed", role="user", content=[InputText(text=text)]) for text in said]
+
+
 _decode = msgspec.json.Decoder(Compacted).decode
+
+
+def sealed(compacted: Compacted, seal: Callable[[str], str], item: Compaction) -> Opened:
+    """The item with its content sealed, and opened for the history."""
+    whole = Compaction(id=item.id, encrypted_content=seal(compacted.sealed_text()))
+    return Opened.of(whole, compacted.items())
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,11 +237,6 @@ def shortened(item: InputItem, max_chars: int) -> InputItem:
         elif isinstance(value, list):
             members[name] = [_shortened_part(part, max_chars) for part in value]
     return msgspec.structs.replace(item, **members) if members else item
-
-
-def size_of(items: Iterable[InputItem]) -> int:
-    """Characters that there may be to render of them."""
-    return sum(len(text) for item in items for text in texts_of(item))
 
 
 def _shortened_part(part: Any, max_chars: int) -> Any:

@@ -17,7 +17,7 @@ from .dialects.base import Dialect, Parser, TextDelta
 from .engine.base import Engine, EngineError, EngineRequest, Sampling, TokenChunk
 from .rendering import rendered
 from .tools import tool_set
-from .wire.items import InputItem, Message
+from .wire.items import InputItem, Message, size_of
 from .wire.requests import ReasoningOptions, ResponseCreate
 
 _MAX_PIECES = 16  # windows of text that are read in all; of a longer history the middle is left out
@@ -48,7 +48,9 @@ class Waiter(Protocol):
 class Compactor:
     """One response's compaction. The counters are tokens, of all generations together."""
 
-    def __init__(self, engine: Engine, dialect: Dialect, response_id: str, cache_salt: str | None, waiter: Waiter) -> None:
+    def __init__(
+        self, engine: Engine, dialect: Dialect, response_id: str, cache_salt: str | None, waiter: Waiter
+    ) -> None:
         self._engine = engine
         self._dialect = dialect
         self._response_id = response_id
@@ -68,7 +70,7 @@ class Compactor:
 
     def plan(self, items: Sequence[InputItem], num_tokens: int, limit: int, *, only_open: bool) -> Plan:
         """What is kept of a history that has `num_tokens`, so that much less than `limit` is left."""
-        per_token = max(compaction.size_of(items), 1) / max(num_tokens, 1)  # characters
+        per_token = max(size_of(items), 1) / max(num_tokens, 1)  # characters
         quarter = int(limit * per_token / 4)
         return compaction.plan(items, Budget(head=quarter, words=quarter // 2, kept=quarter), only_open=only_open)
 
@@ -84,7 +86,7 @@ class Compactor:
     ) -> tuple[Compacted, Prompt]:
         """Cut it until its prompt fits into `limit`, as far as cutting helps."""
         prompt = await render(compacted.items())
-        max_chars = max((compaction.size_of([item]) for item in compacted.items()), default=0)
+        max_chars = max((size_of([item]) for item in compacted.items()), default=0)
         for _ in range(_MAX_SHRINKS):
             if len(prompt.token_ids) <= limit or self._waiter.stopped:
                 break

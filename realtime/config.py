@@ -42,7 +42,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Connections: liveness, and what one client may ask."""
 
-    max_connections: Annotated[int, Meta(ge=1, description="open sockets at most")] = 10_000
+    max_connections: Annotated[int, Meta(ge=1, description="open sockets and HTTP requests at most")] = 10_000
     connection_lifetime_seconds: Annotated[
         float, Meta(gt=0, description="age at which a connection is closed; clients connect again")
     ] = 3600
@@ -51,7 +51,15 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     permessage_deflate: Annotated[
         bool, Meta(description="compress frames for clients that offer it; costs CPU and memory")
     ] = False
-    max_message_bytes: Annotated[int, Meta(ge=KIB, description="size of one client message")] = 16 * MIB
+    sse_keepalive_seconds: Annotated[
+        float, Meta(gt=0, description="silence after which a stream over HTTP gets a comment, so that proxies keep it")
+    ] = 15
+    request_body_seconds: Annotated[
+        float, Meta(gt=0, description="time that a client has to send the body of an HTTP request")
+    ] = 120
+    max_message_bytes: Annotated[
+        int, Meta(ge=KIB, description="size of one client message, and of the body of an HTTP request")
+    ] = 16 * MIB
     max_json_depth: Annotated[int, Meta(ge=8, le=512, description="nesting of arrays and objects in a message")] = 64
     max_input_items: Annotated[int, Meta(ge=1, description="items in the `input` of one request")] = 10_000
     max_in_flight_per_connection: Annotated[

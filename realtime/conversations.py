@@ -237,6 +237,10 @@ class ConversationStore:
         conversation.respond(turn, started_from, output, self._new_id)
         self._count(conversation, conversation.num_bytes - before)
 
+    def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
+        """Give it other metadata."""
+        conversation.metadata = metadata
+
     def remove(self, conversation: Conversation, item_id: str) -> None:
         """See Conversation.remove."""
         before = conversation.num_bytes

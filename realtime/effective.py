@@ -44,6 +44,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         top_logprobs=request.top_logprobs or 0,
         max_output_tokens=request.max_output_tokens,
         store=request.store is not False,
+        background=request.background or False,
         metadata=request.metadata or {},
         safety_identifier=request.safety_identifier,
         prompt_cache_key=request.prompt_cache_key,

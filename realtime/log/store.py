@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from realtime.conversation import Turn
+from realtime.wire.items import InputItem
 from realtime.wire.response import Response
 
 from .event_log import EventLog
@@ -25,6 +26,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn | None
     continuable: bool
     expires_at: float  # on the clock of `now`
+    input: tuple[InputItem, ...] = ()  # what its request brought, also when it failed
 
     @property
     def num_bytes(self) -> int:

@@ -6,12 +6,13 @@ one by one, so that an error names the item.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
+from .items import InputItem, OutputItem
 from .requests import Metadata, Name, OpaqueId
+from .response import Usage
 
 MAX_ITEMS_AT_ONCE = 20  # OpenAI's limit of items in one request on a conversation
 
@@ -46,15 +47,6 @@ class CompactRequest(msgspec.Struct, kw_only=True):
     service_tier: Name | None = None
 
 
-class ItemsQuery(msgspec.Struct, kw_only=True):
-    """How a list of items is asked for."""
-
-    after: OpaqueId | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    order: Literal["asc", "desc"] = "desc"
-    include: list[str] = []
-
-
 class ConversationObject(msgspec.Struct, kw_only=True):
     """A conversation as clients see it."""
 
@@ -64,7 +56,7 @@ class ConversationObject(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = {}
 
 
-class Deleted(msgspec.Struct, kw_only=True):
+class ConversationDeleted(msgspec.Struct, kw_only=True):
     """What is left of a conversation that was deleted."""
 
     id: str
@@ -76,7 +68,7 @@ class ItemList(msgspec.Struct, kw_only=True):
     """A part of a list of items."""
 
     object: Literal["list"] = "list"
-    data: list[Any]
+    data: list[InputItem | OutputItem]
     first_id: str | None
     last_id: str | None
     has_more: bool
@@ -88,5 +80,5 @@ class CompactedResponse(msgspec.Struct, kw_only=True):
     id: str
     object: Literal["response.compaction"] = "response.compaction"
     created_at: int
-    output: list[Any]
-    usage: Any
+    output: list[OutputItem]
+    usage: Usage

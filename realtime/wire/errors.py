@@ -54,6 +54,7 @@ class ErrorCode(enum.Enum):
     PREVIOUS_RESPONSE_IN_PROGRESS = Spec("previous_response_in_progress", 409, Fault.CLIENT, retry=True)
     IDEMPOTENCY_CONFLICT = Spec("idempotency_conflict", 409, Fault.CLIENT)
     CONTEXT_LENGTH_EXCEEDED = Spec("context_length_exceeded", 400, Fault.CLIENT)
+    INVALID_PROMPT = Spec("invalid_prompt", 400, Fault.CLIENT)
     UNSUPPORTED_PARAMETER = Spec("unsupported_parameter", 400, Fault.CLIENT)
     # conversations and what clients keep sealed for us
     CONVERSATION_NOT_FOUND = Spec("conversation_not_found", 404, Fault.CLIENT)
