@@ -141,11 +141,12 @@ def sealed(compacted: Compacted, seal: Callable[[str], str], item: Compaction) -
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """How many characters each part may have."""
+    """How many characters each part may have. `newest`: what is kept at all, be it larger than `kept`."""
 
     head: int
     words: int
     kept: int
+    newest: int
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,8 +174,8 @@ def plan(items: Sequence[InputItem], budget: Budget, *, only_open: bool) -> Plan
     head, body = _split(items, budget.head)
     start = _start_of_kept(body, budget.kept, only_open=only_open)
     gone, kept = body[:start], body[start:]
-    lossy = gone if size_of(kept) <= budget.kept else body  # the newest exchange alone may be too long
-    kept = [shortened(item, budget.kept) for item in kept]
+    lossy = gone if size_of(kept) <= budget.newest else body  # the newest exchange alone may be too long
+    kept = [shortened(item, budget.newest) for item in kept]
     asked = [item for item in gone if _is_user(item)]
     if kept and asked and not any(map(_is_user, kept)):  # what all of it is about; many templates want to see one
         kept.insert(0, shortened(asked.pop(), budget.kept // 2))

@@ -68,11 +68,15 @@ class Compactor:
         largest = window - min(room, window // 4)
         return min(policy.threshold or window * 4 // 5, largest)
 
-    def plan(self, items: Sequence[InputItem], num_tokens: int, limit: int, *, only_open: bool) -> Plan:
-        """What is kept of a history that has `num_tokens`, so that much less than `limit` is left."""
-        per_token = max(size_of(items), 1) / max(num_tokens, 1)  # characters
-        quarter = int(limit * per_token / 4)
-        return compaction.plan(items, Budget(head=quarter, words=quarter // 2, kept=quarter), only_open=only_open)
+    def plan(self, items: Sequence[InputItem], prompt: Prompt, limit: int, *, only_open: bool) -> Plan:
+        """What is kept of a history with this prompt, so that with instructions and tools it is well below `limit`."""
+        num_tokens, size = len(prompt.token_ids), size_of(items)
+        per_token = max((len(prompt.text) or size) / num_tokens, 1.0)  # characters
+        around = num_tokens - size / per_token  # tokens of instructions, tools and markup: these stay
+        quarter = int(max(limit - around, limit / 8) * per_token / 4)
+        return compaction.plan(
+            items, Budget(head=quarter, words=quarter // 2, kept=quarter, newest=2 * quarter), only_open=only_open
+        )
 
     async def write(self, plan: Plan, limit: int) -> Compacted:
         """The plan with its summary. Raises EngineError and Stopped."""

@@ -284,7 +284,7 @@ class Run:
             return nothing if policy.now else None
         measured = self._measured = await self._render_items(items)
         limit = compactor.limit(policy, min(self.request.max_output_tokens or _ROOM, _ROOM))
-        plan = compactor.plan(items, len(measured.token_ids), limit, only_open=policy.now)
+        plan = compactor.plan(items, measured, limit, only_open=policy.now)
         if not policy.now and (len(measured.token_ids) <= limit or not plan.worthwhile):
             return None
         self._append(self._assembler.begin_compaction())

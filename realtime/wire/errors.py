@@ -58,7 +58,7 @@ class ErrorCode(enum.Enum):
     UNSUPPORTED_PARAMETER = Spec("unsupported_parameter", 400, Fault.CLIENT)
     # conversations and what clients keep sealed for us
     CONVERSATION_NOT_FOUND = Spec("conversation_not_found", 404, Fault.CLIENT)
-    CONVERSATION_LOCKED = Spec("conversation_locked", 409, Fault.CAPACITY, retry=True)
+    CONVERSATION_LOCKED = Spec("conversation_locked", 429, Fault.CAPACITY, retry=True)
     CONVERSATION_FULL = Spec("conversation_full", 400, Fault.CLIENT)
     ITEM_NOT_FOUND = Spec("item_not_found", 404, Fault.CLIENT)
     INVALID_ENCRYPTED_CONTENT = Spec("invalid_encrypted_content", 400, Fault.CLIENT)

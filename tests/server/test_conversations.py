@@ -186,7 +186,7 @@ async def test_requests_at_once_run_in_the_order_in_which_they_came_and_a_full_l
             while refused is None:
                 event = await socket.receive()
                 refused = event if event["type"] == "error" else None
-            assert (refused["status"], refused["stream_id"]) == (409, "d")
+            assert (refused["status"], refused["stream_id"]) == (429, "d")
             error = refused["error"]
             assert (error["code"], error["param"], error["retry"]) == ("conversation_locked", "conversation", True)
             assert error["retry_after"] >= 1

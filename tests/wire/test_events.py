@@ -64,6 +64,7 @@ EVENTS: list[e.Event] = [
     e.FunctionCallArgumentsDone(**AT, arguments="{}", name="f"),
     e.CustomToolCallInputDelta(**AT, delta="x"),
     e.CustomToolCallInputDone(**AT, input="x"),
+    e.CompactionCompacting(**AT),
     e.Error(status=400, error=e.ErrorBody(type="invalid_request_error", code="invalid_request", message="x")),
 ]
 OURS = {e.SessionCreated, e.SessionDraining, e.ResponseResumed}  # types that OpenAI does not have
