@@ -29,6 +29,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1)] | None,
         Meta(description="file made by `realtime keys add`; without one nobody needs a key"),
     ] = None
+    sealing_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="keys of what clients keep sealed, newest first: 32 bytes in base64; no flag",
+            extra={"secret": True},
+        ),
+    ] = ()
+    sealing_keys_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="file with such keys, one a line; with neither, a random key until the process ends"),
+    ] = None
     allowed_origins: Annotated[
         tuple[str, ...],
         Meta(description="web origins whose pages may connect, `*` for any; else this host's own and loopback"),
@@ -37,6 +48,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"], Meta(description="least severe message that is logged")
     ] = "info"
     drain_seconds: Annotated[float, Meta(ge=0, description="time that running answers get to finish at SIGTERM")] = 30
+
+    def __post_init__(self) -> None:
+        if self.sealing_keys and self.sealing_keys_file:
+            raise ValueError("sealing_keys and sealing_keys_file are both given: use one of them")
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):

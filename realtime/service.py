@@ -69,6 +69,7 @@ class Service:
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
+        sealer: Sealer | None = None,
     ) -> None:
         self._engine = engine
         self._make_dialect = make_dialect
@@ -92,7 +93,7 @@ class Service:
         self._store = MemoryStore(max_bytes=settings.max_store_bytes)
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # (tenant, request_id) -> digest, response id
-        self._sealer = Sealer()
+        self._sealer = sealer or Sealer()
         self._draining = False
 
     @property

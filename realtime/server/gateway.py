@@ -17,6 +17,7 @@ from realtime.connection import Connection, ConnectionLimits, Profile
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.principal import Principal
+from realtime.sealed import Sealer
 from realtime.service import Service
 from realtime.wire import codec, events
 from realtime.wire.errors import ErrorCode, WireError
@@ -31,6 +32,7 @@ from .auth import (
     select_subprotocol,
 )
 from .replies import error_reply
+from .sealing import sealing_keys
 from .transport import EXTENSION
 from .websocket import WebSocketShell
 
@@ -46,7 +48,8 @@ class Gateway:
         self.settings = settings
         self.engine = engine
         self.draining = False
-        self.service = Service(engine, ChatDialect, settings.responses, trouble=self._trouble)
+        sealer = Sealer(*sealing_keys(settings.server))
+        self.service = Service(engine, ChatDialect, settings.responses, trouble=self._trouble, sealer=sealer)
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
         self.message_limits = codec.Limits(
