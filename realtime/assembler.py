@@ -10,11 +10,25 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from .client_tools import CLIENT_TOOLS, read_call
 from .conversation import Opened
-from .dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
+from .dialects.base import (
+    BlockEnd,
+    CallBegin,
+    CallDelta,
+    CallEnd,
+    MessageBegin,
+    Piece,
+    ReasoningBegin,
+    ReasoningDelta,
+    Recovered,
+    TextDelta,
+)  # fmt: skip
 from .wire import events as e
 from .wire.items import (
+    ClientCall,
     Compaction,
     CustomToolCall,
     FunctionCall,
@@ -22,8 +36,10 @@ from .wire.items import (
     Message,
     OutputItem,
     OutputText,
+    Phase,
     Reasoning,
     ReasoningText,
+    ShellCall,
     SummaryText,
 )  # fmt: skip
 
@@ -42,14 +58,15 @@ class ReasoningShown(msgspec.Struct, frozen=True):
 class _Text:
     """An open message with one text part."""
 
-    def __init__(self, item_id: str, index: int) -> None:
+    def __init__(self, item_id: str, index: int, phase: Phase | UnsetType = UNSET) -> None:
         self.item_id = item_id
         self.index = index
+        self._phase = phase
         self.texts: list[str] = []
         self.logprobs: list[Any] = []
 
     def begin(self) -> list[e.Event]:
-        item = Message(id=self.item_id, status="in_progress", role="assistant", content=[])
+        item = Message(id=self.item_id, status="in_progress", role="assistant", content=[], phase=self._phase)
         part = OutputText(text="")
         return [
             e.OutputItemAdded(output_index=self.index, item=item),
@@ -70,7 +87,7 @@ class _Text:
     def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
         text = "".join(self.texts)
         part = OutputText(text=text, logprobs=self.logprobs)
-        item = Message(id=self.item_id, status=status, role="assistant", content=[part])
+        item = Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
         at: dict[str, Any] = {"item_id": self.item_id, "output_index": self.index}
         return [
             e.OutputTextDone(**at, content_index=0, text=text, logprobs=self.logprobs),
@@ -146,13 +163,15 @@ class _Call:
         self._what: dict[str, Any] = {"id": item_id, "call_id": call_id, "name": begin.name}
         if begin.namespace is not None:
             self._what["namespace"] = begin.namespace
+        if begin.channel is not None:
+            self._what["channel"] = begin.channel
 
     def begin(self) -> list[e.Event]:
         return [e.OutputItemAdded(output_index=self.index, item=self._item("", "in_progress"))]
 
-    def delta(self, piece: CallDelta) -> e.Event:
+    def delta(self, piece: CallDelta) -> list[e.Event]:
         self.texts.append(piece.arguments)
-        return self._delta(piece.arguments)
+        return [self._delta(piece.arguments)]
 
     def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
         text = "".join(self.texts)
@@ -205,6 +224,52 @@ class _Compaction:
         return [e.OutputItemDone(output_index=self.index, item=item)], item
 
 
+class _ClientCall(_Call):
+    """An open call of one of OpenAI's own tools that the client runs. Whether it fits that tool's item is known at its
+    end, so all its events come there; one that does not fit, or was cut off, is a call of a function.
+    """
+
+    def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
+        super().__init__(item_id, index, call_id, begin)
+        assert begin.kind is not None
+        self._kind = begin.kind
+
+    def begin(self) -> list[e.Event]:
+        return []
+
+    def delta(self, piece: CallDelta) -> list[e.Event]:
+        self.texts.append(piece.arguments)
+        return []
+
+    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
+        text = "".join(self.texts)
+        own_id = self.item_id.replace(self.prefix, CLIENT_TOOLS[self._kind].prefix, 1)
+        item = read_call(self._kind, text, item_id=own_id, call_id=self._what["call_id"])
+        if item is None or status != "completed":
+            done, call = super().end(status)
+            return [*super().begin(), *([self._delta(text)] if text else []), *done], call
+        return [
+            e.OutputItemAdded(output_index=self.index, item=_begun(item)),
+            *(self._commands(item) if isinstance(item, ShellCall) else ()),
+            e.OutputItemDone(output_index=self.index, item=item),
+        ], item
+
+    def _commands(self, item: ShellCall) -> Iterator[e.Event]:
+        for index, command in enumerate(item.action.commands):
+            at: dict[str, Any] = {"item_id": item.id, "output_index": self.index, "command_index": index}
+            yield e.ShellCallCommandAdded(**at, command="")
+            yield e.ShellCallCommandDelta(**at, delta=command)
+            yield e.ShellCallCommandDone(**at, command=command)
+
+
+def _begun(item: ClientCall) -> ClientCall:
+    """The item as it is announced: what events follow for is not in it yet."""
+    begun = msgspec.structs.replace(item, status="in_progress")
+    if isinstance(begun, ShellCall):
+        begun.action = msgspec.structs.replace(begun.action, commands=[])
+    return begun
+
+
 class Assembler:
     """One response's items. `output` holds the closed ones in order, as the client sees them.
 
@@ -218,6 +283,7 @@ class Assembler:
         self._shown = shown or ReasoningShown()
         self._new_id = new_id
         self._open: _Text | _Reasoning | _Call | _Compaction | None = None
+        self._recovered = False  # the open item, or the one that comes
         self._space: list[TextDelta] = []  # white space that may turn out to be nothing but layout between items
 
     def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
@@ -231,10 +297,18 @@ class Assembler:
                 case CallBegin():
                     yield from self._begin_call(piece)
                 case CallDelta():
-                    yield self._call().delta(piece)
+                    yield from self._call().delta(piece)
                 case CallEnd():
                     self._call()
                     yield from self._end("completed")
+                case MessageBegin():
+                    yield from self._begin_text(piece.phase or UNSET)
+                case ReasoningBegin():
+                    yield from self._begin_reasoning()
+                case BlockEnd():
+                    yield from self._end("completed")
+                case Recovered():
+                    self._recovered = True
                 case _:
                     raise AssertionError(piece)
 
@@ -263,10 +337,10 @@ class Assembler:
         if piece.text.strip():
             yield from self._begin_text()
 
-    def _begin_text(self) -> Iterator[e.Event]:
+    def _begin_text(self, phase: Phase | UnsetType = UNSET) -> Iterator[e.Event]:
         """Open a message with what was held back: what an answer holds must not depend on how it was chunked."""
         yield from self._end("completed")
-        text = self._open = _Text(self._new_id("msg"), len(self.output))
+        text = self._open = _Text(self._new_id("msg"), len(self.output), phase)
         yield from text.begin()
         held, self._space = self._space, []
         for piece in held:
@@ -275,15 +349,20 @@ class Assembler:
     def _reasoning(self, piece: ReasoningDelta) -> Iterator[e.Event]:
         self._space.clear()
         if not isinstance(self._open, _Reasoning):
-            yield from self._end("completed")
-            self._open = _Reasoning(self._new_id("rs"), len(self.output), self._shown)
-            yield from self._open.begin()
+            yield from self._begin_reasoning()
+        assert isinstance(self._open, _Reasoning)
         yield from self._open.delta(piece)
+
+    def _begin_reasoning(self) -> Iterator[e.Event]:
+        self._space.clear()
+        yield from self._end("completed")
+        self._open = _Reasoning(self._new_id("rs"), len(self.output), self._shown)
+        yield from self._open.begin()
 
     def _begin_call(self, piece: CallBegin) -> Iterator[e.Event]:
         self._space.clear()
         yield from self._end("completed")
-        kind = _CustomCall if piece.custom else _Call
+        kind = _ClientCall if piece.kind is not None else _CustomCall if piece.custom else _Call
         self._open = kind(self._new_id(kind.prefix), len(self.output), self._new_id("call"), piece)
         yield from self._open.begin()
 
@@ -296,6 +375,8 @@ class Assembler:
         if self._open is None:
             return
         done, item = self._open.end(status)
+        if self._recovered:  # the events hold this same item
+            item.recovered, self._recovered = True, False
         self.output.append(item)
         match self._open:
             case _Reasoning():

@@ -16,10 +16,13 @@ import msgspec
 
 from .conversation import Opened
 from .wire.errors import ErrorCode, WireError
+from .wire.harmony import HarmonyMessage
 from .wire.items import (
+    AdditionalTools,
     ClientCall,
     Compaction,
     CompactionTrigger,
+    ConfigurationUpdate,
     CustomToolCall,
     FunctionCall,
     InputItem,
@@ -27,6 +30,7 @@ from .wire.items import (
     Message,
     OutputItem,
     Reasoning,
+    ToolSearchOutput,
     size_of,
     texts_of,
 )  # fmt: skip
@@ -181,7 +185,7 @@ def plan(items: Sequence[InputItem], budget: Budget, *, only_open: bool) -> Plan
         kept.insert(0, shortened(asked.pop(), budget.kept // 2))
     said = [*(note.words if note is not None else ()), *(" ".join(texts_of(item)) for item in asked)]
     return Plan(
-        head=head,
+        head=[*head, *_settings(gone)],
         earlier=note.summary if note is not None else "",
         words=_newest_that_fit(said, budget.words),
         transcript=[line for item in lossy if (line := line_of(item))],
@@ -213,6 +217,10 @@ def line_of(item: InputItem) -> str:
             return ""
         case Message():
             return f"{item.role.capitalize()}: {text}" if text else ""
+        case HarmonyMessage():
+            return f"{str(item.role).capitalize()}: {text}" if text else ""
+        case AdditionalTools() | ConfigurationUpdate():
+            return ""
         case FunctionCall() | CustomToolCall():
             return f"Assistant called the tool {item.name} with: {text}"
         case _:
@@ -252,7 +260,8 @@ def _split(items: Sequence[InputItem], max_head: int) -> tuple[list[InputItem], 
     for item in items:
         if isinstance(item, Note):
             continue
-        if isinstance(item, Message) and item.role in ("system", "developer") and size_of([*head, item]) <= max_head:
+        told = isinstance(item, Message | HarmonyMessage) and item.role in ("system", "developer")
+        if told and size_of([*head, item]) <= max_head:
             head.append(item)
         else:
             body.append(item)
@@ -314,11 +323,35 @@ def _call_id(item: InputItem) -> str | None:
 
 
 def _is_user(item: InputItem) -> bool:
-    return isinstance(item, Message) and item.role == "user"
+    return isinstance(item, Message | HarmonyMessage) and item.role == "user"
 
 
 def _is_answer(item: InputItem) -> bool:
+    if isinstance(item, HarmonyMessage):
+        return item.role == "assistant" and item.channel == "final"
     return isinstance(item, Message) and item.role == "assistant"
+
+
+def _settings(gone: Sequence[InputItem]) -> list[InputItem]:
+    """What was brought and set by items that are gone: it goes on to hold."""
+    found: list[InputItem] = []
+    updates: dict[str, ConfigurationUpdate] = {}
+    for item in gone:
+        match item:
+            case AdditionalTools():
+                found.append(item)
+            case ToolSearchOutput():  # its call is gone, its tools stay
+                found.append(AdditionalTools(tools=item.tools))
+            case ConfigurationUpdate():
+                updates |= {name: item for name in ("reasoning", "text") if getattr(item, name)}
+            case _:
+                pass
+    effort, output_format = updates.get("reasoning"), updates.get("text")
+    if effort is not None:
+        found.append(ConfigurationUpdate(reasoning=effort.reasoning))
+    if output_format is not None:
+        found.append(ConfigurationUpdate(text=output_format.text))
+    return found
 
 
 def _newest_that_fit(words: Sequence[str], max_chars: int) -> list[str]:

@@ -12,16 +12,27 @@ from typing import ClassVar
 
 import msgspec
 
+from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
     Compaction,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     InputItem,
+    LocalShellCall,
+    LocalShellCallOutput,
+    McpApprovalRequest,
+    McpApprovalResponse,
     Message,
     OutputItem,
-)  # fmt: skip
+    ShellCall,
+    ShellCallOutput,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
 
 
 class Opened(Compaction, tag="compaction", dict=True):
@@ -66,6 +77,10 @@ class Turn(msgspec.Struct, frozen=True):
         """About what it holds beside its items."""
         return 4 * len(self.token_ids) + (len(self.prompt.text) + 4 * len(self.prompt.token_ids) if self.prompt else 0)
 
+    def own_items(self) -> tuple[InputItem, ...]:
+        """What this turn added."""
+        return (*self.input, *self.output)
+
     def items(self) -> list[InputItem]:
         """The whole history, oldest first, including this turn's answer."""
         chain: list[Turn] = []
@@ -73,12 +88,14 @@ class Turn(msgspec.Struct, frozen=True):
         while turn is not None:
             chain.append(turn)
             turn = turn.parent
-        return [item for link in reversed(chain) for item in (*link.input, *link.output)]
+        return [item for link in reversed(chain) for item in link.own_items()]
 
 
 def exchanges(items: list[InputItem]) -> list[int]:
     """Where each exchange begins: the indexes of the user's messages."""
-    return [index for index, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
+    return [
+        index for index, item in enumerate(items) if isinstance(item, Message | HarmonyMessage) and item.role == "user"
+    ]
 
 
 def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
@@ -90,16 +107,37 @@ def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
 
 
 def unknown_call(items: list[InputItem]) -> str | None:
-    """The `call_id` of the first output that belongs to no call before it."""
+    """The `call_id` of the first output that belongs to no call before it, or the id of a request that an approval
+    answers and nobody made.
+    """
     known: set[str] = set()
+    num_nameless = 0  # calls in held messages that have no call_id: one output each is theirs
     for item in items:
+        wanted: str | None = None
         match item:
-            case FunctionCall() | CustomToolCall():
-                known.add(item.call_id)
-            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known:
-                return item.call_id
+            case FunctionCall() | CustomToolCall() | ShellCall() | ApplyPatchCall() | ToolSearchCall():
+                known.add(item.call_id or "")
+            case LocalShellCall():
+                known.update((item.call_id, item.id or ""))  # see LocalShellCallOutput
+            case HarmonyMessage(is_call=True):
+                known.update([item.call_id] if isinstance(item.call_id, str) else [])
+                num_nameless += not isinstance(item.call_id, str)
+            case McpApprovalRequest():
+                known.add(item.id or "")
+            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known and num_nameless:
+                num_nameless -= 1
+            case FunctionCallOutput() | CustomToolCallOutput() | ShellCallOutput() | ApplyPatchCallOutput():
+                wanted = item.call_id
+            case LocalShellCallOutput():
+                wanted = item.call_id or item.id or ""
+            case ToolSearchOutput():
+                wanted = item.call_id or None  # OpenAI's own search has no ids
+            case McpApprovalResponse():
+                wanted = item.approval_request_id
             case _:
                 pass
+        if wanted is not None and wanted not in known:
+            return wanted
     return None
 
 
@@ -109,8 +147,24 @@ def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
     A compaction stands for everything before it.
     """
     items = [*parent.items(), *items] if parent is not None else list(items)
-    for index in range(len(items) - 1, -1, -1):
-        item = items[index]
-        if isinstance(item, Opened):
-            return [*item.content, *items[index + 1 :]]
-    return items
+    at = _last_compaction(items)
+    return items if at is None else [*_content(items[at]), *items[at + 1 :]]
+
+
+def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[InputItem], list[InputItem]]:
+    """What holds before `items`, and those that hold of them, each at its index: the ones that a compaction among them
+    stands for are that compaction.
+    """
+    at = _last_compaction(items)
+    if at is None:
+        return history(parent, []), items
+    return list(_content(items[at])), [items[at]] * (at + 1) + items[at + 1 :]
+
+
+def _last_compaction(items: list[InputItem]) -> int | None:
+    return next((index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], Opened)), None)
+
+
+def _content(item: InputItem) -> tuple[InputItem, ...]:
+    assert isinstance(item, Opened)
+    return item.content

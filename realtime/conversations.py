@@ -12,6 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from typing import cast
 
 import msgspec
 from msgspec import UNSET
@@ -24,6 +25,7 @@ from .wire.items import (
     FunctionCallOutput,
     InputItem,
     InputText,
+    Item,
     Message,
     OutputItem,
     OutputText,
@@ -39,21 +41,21 @@ _PREFIXES = {
 }  # fmt: skip
 _WITH_STATUS = (Message, FunctionCall, FunctionCallOutput)  # in which OpenAI's types require it
 
-AnyItem = InputItem | OutputItem
+AnyItem = InputItem | Item
 
 
 class Entry(msgspec.Struct, frozen=True):
     """One item: as clients see it, and as the model is to see it (with reasoning that is not shown)."""
 
-    shown: AnyItem
-    remembered: AnyItem
+    shown: Item  # messages that are no items (Harmony's) can't be in a conversation
+    remembered: Item
     num_bytes: int
 
 
 class Page(msgspec.Struct, frozen=True):
     """Consecutive items, and whether there are more behind them."""
 
-    items: list[AnyItem]
+    items: list[Item]
     has_more: bool
 
 
@@ -132,7 +134,8 @@ class Conversation:
         """
         before = self._turn
         earlier = _inputs(entry.remembered for entry in self._entries.values())
-        self._append([as_shown(item) for item in turn.input], turn.input, new_id)
+        said = [item for item in turn.input if isinstance(item, Item)]
+        self._append([as_shown(item) for item in said], said, new_id)
         self._append(output, turn.output, new_id)
         if started_from is before:
             parent = Turn("", None, earlier, ()) if earlier else None  # flat: only the newest turn keeps its tokens
@@ -152,6 +155,8 @@ class Conversation:
     ) -> list[str]:
         ids = []
         for shown, kept in zip(items, remembered, strict=True):
+            assert isinstance(shown, Item)
+            assert isinstance(kept, Item)
             usable = isinstance(shown.id, str) and _USABLE_ID.match(shown.id) and shown.id not in self._entries
             item_id = shown.id if usable else new_id(_prefix(shown))
             assert isinstance(item_id, str)
@@ -271,10 +276,10 @@ class _Shelf:
 
 
 def _inputs(items: Iterable[AnyItem]) -> tuple[InputItem, ...]:
-    return tuple(items)
+    return tuple(cast("list[InputItem]", list(items)))
 
 
-def as_shown(item: AnyItem) -> AnyItem:
+def as_shown(item: Item) -> Item:
     """An item of an input as it came: what was opened of it for the model stays with the server."""
     match item:
         case Opened():
@@ -285,11 +290,11 @@ def as_shown(item: AnyItem) -> AnyItem:
             return item
 
 
-def _prefix(item: AnyItem) -> str:
+def _prefix(item: Item) -> str:
     return _PREFIXES.get(str(item.__struct_config__.tag), "item")
 
 
-def _completed(item: AnyItem, item_id: str) -> AnyItem:
+def _completed(item: Item, item_id: str) -> Item:
     """The item in its full form, as a list shows it: an id, a status where its kind has one, content as parts."""
     members: dict[str, object] = {"id": item_id}
     if isinstance(item, _WITH_STATUS) and (item.status is UNSET or item.status is None):

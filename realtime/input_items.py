@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
 from .wire.answers import InputItemList
 from .wire.errors import ErrorCode, WireError
-from .wire.items import ContentPart, InputItem, InputText, Message, OutputText, PlainText, Reasoning
+from .wire.items import ContentPart, InputItem, InputText, Item, Message, OutputText, PlainText, Reasoning, id_of
 
 _PREFIXES = {
     "message": "msg",
@@ -28,13 +29,15 @@ def listed(response_id: str, items: Sequence[InputItem]) -> list[InputItem]:
     ids: set[str] = set()
     out = []
     for index, item in enumerate(items):
+        if not isinstance(item, Item):  # a message of Harmony's, which the client holds and which has no id
+            continue
         name = item.id
         if not isinstance(name, str) or not name or name in ids:
             kind = str(item.__struct_config__.tag)
             digest = hashlib.sha256(f"{response_id} {index}".encode()).hexdigest()[:32]
             name = f"{_PREFIXES.get(kind, 'item')}_{digest}"
         ids.add(name)
-        out.append(_shown(item, name))
+        out.append(cast("InputItem", _shown(item, name)))
     return out
 
 
@@ -44,7 +47,7 @@ def page(items: list[InputItem], *, after: str | None, limit: int, newest_first:
         items = items[::-1]
     start = 0
     if after is not None:
-        found = next((index for index, item in enumerate(items) if item.id == after), None)
+        found = next((index for index, item in enumerate(items) if id_of(item) == after), None)
         if found is None:
             text = f"`after` is '{after[:64]}', which is the id of no item of this list."
             raise WireError(ErrorCode.INVALID_REQUEST, text, param="after")
@@ -58,7 +61,7 @@ def page(items: list[InputItem], *, after: str | None, limit: int, newest_first:
     )
 
 
-def _shown(item: InputItem, name: str) -> InputItem:
+def _shown(item: Item, name: str) -> Item:
     status = item.status if isinstance(item.status, str) else "completed"
     item = msgspec.structs.replace(item, id=name, status=status)
     match item:
@@ -80,5 +83,6 @@ def _part(part: ContentPart, role: str) -> ContentPart:
 
 
 def _id(item: InputItem) -> str:
-    assert isinstance(item.id, str)
-    return item.id
+    item_id = id_of(item)
+    assert item_id is not None
+    return item_id

@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import msgspec
 
@@ -22,24 +21,24 @@ from . import compaction, unsealing
 from .assembler import ReasoningShown
 from .config import ResponseSettings
 from .connection import Source, draining
-from .conversation import Opened, Turn, history, unknown_call
-from .conversations import AnyItem, Conversation, ConversationStore
+from .conversation import Opened, Turn, history, since_compaction, unknown_call
+from .conversations import Conversation, ConversationStore
 from .dialects.base import Dialect, RenderError
 from .effective import new_response
 from .engine.base import Engine
-from .engine.parsing import Parsers
+from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
 from .principal import Principal
 from .rendering import rendered
-from .runner import Cancelled, Run
+from .runner import HARMONY_MESSAGES, Cancelled, Run
 from .scheduler import Full, GroupFull, Scheduler, Ticket
 from .sealed import Sealer
-from .tools import tool_set
+from .tools import ToolSet, tool_set
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
-from .wire.items import InputItem, OutputItem, Reasoning
+from .wire.items import InputItem, Item, OutputItem, Reasoning
 from .wire.requests import OnDisconnect, ResponseCreate
 from .wire.response import Response
 
@@ -59,13 +58,13 @@ class Service:
     """See the module.
 
     It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is
-    made with the tokenizer of the first engine that serves.
+    made for the first engine that serves.
     """
 
     def __init__(
         self,
         engine: Engine,
-        make_dialect: Callable[[Any, Parsers], Dialect],
+        make_dialect: Callable[[Engine], Dialect],
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
@@ -101,6 +100,10 @@ class Service:
         """Responses that are not over, waiting ones included."""
         return len(self._runs)
 
+    def prepare(self) -> None:
+        """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
+        self._serving_dialect()
+
     # -- what doors call
 
     def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Held:
@@ -117,6 +120,7 @@ class Service:
         dialect = self._serving_dialect()
         self._check_model(request.model)
         _check_supported(request)
+        _check_harmony(request, dialect)
         _check_template_variables(request)
         _check_background(request)
         if parent is not None and parent.response_id in self._deleted:
@@ -125,11 +129,10 @@ class Service:
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
-        request = msgspec.structs.replace(request, items=self.unsealed(principal, request.items, "input"))
+        request, tools = self._prepared(principal, request, conversation.turn if conversation is not None else parent)
         compact = compaction.policy_of(request)
         if conversation is None:  # what is in a conversation when the response starts is known only then
-            _check_calls(parent, request)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
+            _check_calls(history(parent, request.items))
         policy = _CONTINUE if request.background else self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
         run = Run(
@@ -185,7 +188,7 @@ class Service:
         assert isinstance(opened, Opened)
         return [*compaction.user_messages(opened, new_id), *held.response.output]
 
-    def sealed(self, principal: Principal, shown: AnyItem, remembered: AnyItem) -> AnyItem:
+    def sealed(self, principal: Principal, shown: Item, remembered: Item) -> Item:
         """An item as it is shown, with its reasoning sealed to it."""
         if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
             return shown
@@ -227,9 +230,11 @@ class Service:
         _check_template_variables(request)
         previous = request.previous_response_id
         parent = self._parent(principal, previous) if previous is not None else None
-        request = msgspec.structs.replace(request, items=self.unsealed(principal, request.items, "input"))
-        _check_calls(parent, request)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
+        if (conversation := self._conversation(principal, request)) is not None:
+            parent = conversation.turn
+        request, tools = self._prepared(principal, request, parent)
+        compaction.policy_of(request)  # a trigger is no part of the prompt
+        _check_calls(history(parent, request.items))
         try:
             prompt = await rendered(dialect, request, tools, history(parent, request.items), parent)
         except RenderError as error:
@@ -304,6 +309,23 @@ class Service:
 
     # -- parts of create
 
+    def _prepared(
+        self, principal: Principal, request: ResponseCreate, parent: Turn | None
+    ) -> tuple[ResponseCreate, ToolSet]:
+        """The request with its items as the model is to see them, and with the tools and settings that hold.
+
+        Raises WireError.
+        """
+        now = self._clock()
+        said = parent.items() if parent is not None else []
+        own = resolved(request.items, said, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
+        own = self.unsealed(principal, own, "input")
+        request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *own])
+        before, own = since_compaction(parent, own)
+        brought = tools_brought(before, own)
+        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls, brought)
+        return updated(request, before), tools
+
     def _start(self, run: Run, digest: bytes) -> None:
         self._runs[run.response_id] = run
         if run.conversation is not None:
@@ -361,7 +383,7 @@ class Service:
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
         if self._dialect is None:
-            self._dialect = self._make_dialect(self._engine.tokenizer, self._engine.parsers)
+            self._dialect = self._make_dialect(self._engine)
         return self._dialect
 
     def _conversation(self, principal: Principal, request: ResponseCreate) -> Conversation | None:
@@ -455,6 +477,22 @@ def _check_supported(request: ResponseCreate) -> None:
     if request.prompt is not None:
         text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
+    if request.moderation is not None:
+        text = "`moderation` is not supported: no moderation model is run here, so nothing would be scored or blocked."
+        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="moderation")
+
+
+def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
+    """Refuse a history that is given twice, and messages where nobody speaks Harmony."""
+    held = request.previous_input_messages is not None
+    if held and (request.previous_response_id is not None or request.conversation is not None):
+        other = "conversation" if request.previous_response_id is None else "previous_response_id"
+        text = f"The history is given twice: send `{other}` or `previous_input_messages`, not both."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="previous_input_messages")
+    if not dialect.speaks_harmony and (held or HARMONY_MESSAGES in (request.include or ())):
+        text = f"The model does not speak Harmony, so there is no `{HARMONY_MESSAGES}`: send and read items."
+        param = "previous_input_messages" if held else "include"
+        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=param)
 
 
 def _check_background(request: ResponseCreate) -> None:
@@ -485,9 +523,9 @@ def _check_template_variables(request: ResponseCreate) -> None:
             raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"chat_template_kwargs.{name[:64]}")
 
 
-def _check_calls(parent: Turn | None, request: ResponseCreate) -> None:
-    """Refuse a tool's output that answers no call. Raises WireError."""
-    call_id = unknown_call(history(parent, request.items))
+def _check_calls(items: list[InputItem]) -> None:
+    """Refuse a tool's output that answers no call, or an approval that nobody asked for. Raises WireError."""
+    call_id = unknown_call(items)
     if call_id is not None:
         text = f"No tool call found for the output with call_id '{call_id[:128]}'."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")

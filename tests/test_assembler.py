@@ -9,12 +9,24 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from realtime.assembler import Assembler, ReasoningShown
-from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
+from realtime.dialects.base import (
+    BlockEnd,
+    CallBegin,
+    CallDelta,
+    CallEnd,
+    MessageBegin,
+    Piece,
+    ReasoningBegin,
+    ReasoningDelta,
+    Recovered,
+    TextDelta,
+)  # fmt: skip
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
-from realtime.wire.items import FunctionCall, ItemStatus, Message, OutputItem, OutputText, Reasoning
+from realtime.wire.items import FunctionCall, ItemStatus, Message, OutputItem, OutputText, Reasoning, ShellCall
 from tests.support.fuzz import examples
 from tests.support.responses import make_response
 
@@ -142,6 +154,71 @@ def test_a_bug_of_a_parser_raises_and_what_came_before_it_can_be_closed(before: 
     assert len(assembler.output) == (1 if before else 0)
 
 
+# -- tools with items of their own
+
+SHELL = CallBegin("shell", kind="shell")
+OWN: dict[str, tuple[list[Piece], ItemStatus, list[str], str]] = {
+    "a shell call": (
+        [SHELL, D('{"commands": ["l'), D('s", "pwd"]}'), END], "completed",
+        ["OutputItemAdded", *[f"ShellCallCommand{what}" for what in ("Added", "Delta", "Done")] * 2, "OutputItemDone"],
+        "sh_0",
+    ),
+    "a shell call of nothing": (
+        [SHELL, D('{"commands": []}'), END], "completed", ["OutputItemAdded", "OutputItemDone"], "sh_0",
+    ),
+    "a local shell call": (
+        [CallBegin("local_shell", kind="local_shell"), D('{"command": ["ls"]}')], "completed",
+        ["OutputItemAdded", "OutputItemDone"], "lsh_0",
+    ),
+    "a patch": (
+        [CallBegin("apply_patch", kind="apply_patch"), D('{"type": "delete_file", "path": "p"}'), END], "completed",
+        ["OutputItemAdded", "OutputItemDone"], "apc_0",
+    ),
+    "a search": (
+        [CallBegin("tool_search", kind="tool_search"), D("{}"), END], "completed",
+        ["OutputItemAdded", "OutputItemDone"], "tsc_0",
+    ),
+    "what does not fit is a function's": (
+        [SHELL, D('{"cmd": '), D("1}"), END], "completed",
+        ["OutputItemAdded", "FunctionCallArgumentsDelta", "FunctionCallArgumentsDone", "OutputItemDone"], "fc_0",
+    ),
+    "and what was cut": (
+        [SHELL, D('{"commands": ["ls"]}')], "incomplete",
+        ["OutputItemAdded", "FunctionCallArgumentsDelta", "FunctionCallArgumentsDone", "OutputItemDone"], "fc_0",
+    ),
+    "and what was cut before it began": (
+        [SHELL], "incomplete", ["OutputItemAdded", "FunctionCallArgumentsDone", "OutputItemDone"], "fc_0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pieces", "status", "kinds", "item_id"), OWN.values(), ids=OWN)
+def test_a_tool_with_an_item_of_its_own(
+    pieces: list[Piece], status: ItemStatus, kinds: list[str], item_id: str
+) -> None:
+    events, (item,) = run([pieces], status)
+    assert [type(event).__name__ for event in events] == kinds
+    assert (item.id, item.status) == (item_id, status)
+    first, last = events[0], events[-1]
+    assert isinstance(first, e.OutputItemAdded)
+    assert isinstance(last, e.OutputItemDone)
+    assert (type(first.item), first.item.id, first.item.status) == (type(item), item_id, "in_progress")
+    assert last.item == item
+    if isinstance(item, ShellCall):
+        assert isinstance(first.item, ShellCall)
+        assert first.item.action.commands == []
+        told = [event for event in events if isinstance(event, e.ShellCallCommandDone)]
+        assert [(event.command_index, event.command) for event in told] == list(enumerate(item.action.commands))
+        assert [event.delta for event in events if isinstance(event, e.ShellCallCommandDelta)] == item.action.commands
+    if isinstance(item, FunctionCall):
+        assert (item.name, item.arguments) == ("shell", "".join(p.arguments for p in pieces if isinstance(p, D)))
+
+
+def test_a_call_that_the_next_thing_ends_comes_before_it() -> None:
+    _, items = run([[SHELL, D('{"commands": ["ls"]}'), T("text"), *CALL]])
+    assert [type(item) for item in items] == [ShellCall, Message, FunctionCall]
+
+
 # -- whatever comes
 
 WORDS = st.sampled_from(["a", "bc ", " d", "\n", "  ", "\n\n", "e\nf", "", "\u00e9"])
@@ -233,3 +310,23 @@ def test_how_a_text_is_chunked_does_not_change_it(pieces: list[Piece], data: st.
         else:
             split.append(piece)
     assert output(*split) == output(*pieces)
+
+
+def test_a_dialect_that_marks_messages_gets_an_item_for_each() -> None:
+    pieces = [
+        ReasoningBegin(), R("a"), BlockEnd(), ReasoningBegin(), BlockEnd(),
+        MessageBegin("commentary"), T(" "), BlockEnd(), MessageBegin("commentary"), T("b"), BlockEnd(),
+        MessageBegin("final_answer"), T("c"), Recovered(),
+    ]  # fmt: skip
+    _, items = run([pieces], "incomplete")
+    assert [(short(item), item.status) for item in items] == [
+        ("R:a", "completed"), ("R:", "completed"), ("T: ", "completed"), ("T:b", "completed"), ("T:c", "incomplete"),
+    ]  # fmt: skip
+    messages = [item for item in items if isinstance(item, Message)]
+    assert [message.phase for message in messages] == ["commentary", "commentary", "final_answer"]
+    assert [item.recovered for item in items] == [UNSET, UNSET, UNSET, UNSET, True]
+
+
+def test_a_mark_belongs_to_one_item() -> None:
+    _, items = run([[MessageBegin(), Recovered(), T("a"), BlockEnd(), MessageBegin(), T("b")]])
+    assert [item.recovered for item in items] == [True, UNSET]

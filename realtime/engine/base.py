@@ -62,6 +62,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
+    logit_bias: dict[int, float] | None = None  # added to these tokens' logits, -100..100
     ignore_eos: bool = False
     num_logprobs: int | None = None
     skip_special_tokens: bool = True  # False for dialects whose markup is special tokens (Harmony)
@@ -87,6 +88,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # a folder or a hub id
     max_model_len: int  # tokens, prompt and answer together
     defaults: Sampling
+    model_type: str = ""  # as in its config, e.g. `qwen3` or `gpt_oss`
 
 
 class EngineStats(msgspec.Struct, frozen=True):

@@ -394,6 +394,7 @@ def _sampling_params(request: EngineRequest, defaults: Sampling) -> SamplingPara
             seed=sampling.seed,
             stop=list(sampling.stop),
             stop_token_ids=list(sampling.stop_token_ids),
+            logit_bias=sampling.logit_bias,
             ignore_eos=sampling.ignore_eos,
             logprobs=sampling.num_logprobs,
             skip_special_tokens=sampling.skip_special_tokens,
@@ -440,6 +441,7 @@ def _model_info(options: VllmOptions, llm: AsyncLLM) -> ModelInfo:
         name=options.name,
         path=options.model,
         max_model_len=config.max_model_len,
+        model_type=config.hf_config.model_type,
         defaults=Sampling(
             max_tokens=given.get("max_tokens", config.max_model_len),
             temperature=given.get("temperature", 1.0),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 from starlette.responses import Response
 
-from realtime.conversations import AnyItem, Conversation
+from realtime.conversations import Conversation
 from realtime.service import Service
 from realtime.wire import codec
 from realtime.wire.bodies import (
@@ -20,7 +20,7 @@ from realtime.wire.bodies import (
     ItemsCreate,
 )
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import CompactionTrigger, InputItem, ItemReference
+from realtime.wire.items import CompactionTrigger, InputItem, Item, ItemReference, OutputItem
 
 from .operations import Call, Query
 from .replies import reply
@@ -127,13 +127,15 @@ def _items(raw: msgspec.Raw) -> list[InputItem]:
     return items
 
 
-def _shown(call: Call, service: Service, conversation: Conversation, item_id: str, include: list[str]) -> AnyItem:
+def _shown(call: Call, service: Service, conversation: Conversation, item_id: str, include: list[str]) -> Item:
     entry = conversation.get(item_id)
     if "reasoning.encrypted_content" in include:
         return service.sealed(call.principal, entry.shown, entry.remembered)
     return entry.shown
 
 
-def _list(items: list[AnyItem], *, more: bool) -> ItemList:
+def _list(items: list[Item], *, more: bool) -> ItemList:
     first, last = (items[0].id, items[-1].id) if items else (None, None)
-    return ItemList(data=items, first_id=first or None, last_id=last or None, has_more=more)
+    return ItemList(
+        data=cast("list[InputItem | OutputItem]", items), first_id=first or None, last_id=last or None, has_more=more
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from realtime.conversations import AnyItem
 from realtime.wire.answers import Health, InputItemList, InputTokens, Model, ModelList, Readiness, ResponseDeleted
 from realtime.wire.bodies import (
     CompactedResponse,
@@ -12,6 +11,7 @@ from realtime.wire.bodies import (
     ItemList,
 )
 from realtime.wire.errors import ErrorCode as E
+from realtime.wire.items import InputItem
 from realtime.wire.response import Response
 
 from . import compact_http, conversations_http, http, responses_http
@@ -183,7 +183,7 @@ OPERATIONS = (
         handler=conversations_http.retrieve_item,
         summary="Retrieve an item of a conversation",
         query=conversations_http.IncludeQuery,
-        answer=AnyItem,
+        answer=InputItem,
         errors=(E.INVALID_REQUEST, E.CONVERSATION_NOT_FOUND, E.ITEM_NOT_FOUND),
     ),
     Operation(

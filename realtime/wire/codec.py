@@ -106,6 +106,8 @@ def decode_create(data: bytes, limits: Limits) -> ResponseCreate:
 
 def _create(data: bytes, limits: Limits) -> ResponseCreate:
     event = _flatten(_strictly(_decode_create, data, ""))
+    if event.prompt_cache_options is not None and event.prompt_cache_options.prewarm:
+        event.generate = False
     event.items = decode_input(bytes(event.input), limits)
     event.input = msgspec.Raw()
     return event

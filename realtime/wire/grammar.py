@@ -9,7 +9,19 @@ from __future__ import annotations
 import enum
 
 from . import events as e
-from .items import Compaction, CustomToolCall, FunctionCall, Message, OutputText, Reasoning, ReasoningText
+from .items import (
+    ApplyPatchCall,
+    Compaction,
+    CustomToolCall,
+    FunctionCall,
+    LocalShellCall,
+    Message,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    ShellCall,
+    ToolSearchCall,
+)  # fmt: skip
 
 
 class GrammarError(Exception):
@@ -41,6 +53,7 @@ class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
     ARGUMENTS = "arguments"
     ARGUMENTS_DONE = "arguments done"
     COMPACTING = "compacting"
+    COMMAND = "command"
 
 
 _RESPONSE: dict[R, dict[type[e.Event], R]] = {
@@ -99,6 +112,13 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
         I.BARE: {e.CompactionCompacting: I.COMPACTING},
         I.COMPACTING: {},
     },
+    ShellCall: {
+        I.BARE: {e.ShellCallCommandAdded: I.COMMAND},
+        I.COMMAND: {e.ShellCallCommandDelta: I.COMMAND, e.ShellCallCommandDone: I.BARE},
+    },
+    LocalShellCall: {I.BARE: {}},
+    ApplyPatchCall: {I.BARE: {}},
+    ToolSearchCall: {I.BARE: {}},
 }
 _PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
@@ -108,6 +128,10 @@ _CLOSABLE: dict[type, frozenset[I]] = {
     FunctionCall: frozenset({I.ARGUMENTS_DONE}),
     CustomToolCall: frozenset({I.ARGUMENTS_DONE}),
     Compaction: frozenset({I.COMPACTING}),
+    ShellCall: frozenset({I.BARE}),
+    LocalShellCall: frozenset({I.BARE}),
+    ApplyPatchCall: frozenset({I.BARE}),
+    ToolSearchCall: frozenset({I.BARE}),
 }
 
 

@@ -14,9 +14,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .formats import ReasoningEffort, TextFormat
+from .harmony import HarmonyMessage
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Role = Literal["user", "assistant", "system", "developer"]
+Phase = Literal["commentary", "final_answer"]
 
 
 class Part(msgspec.Struct, tag_field="type", kw_only=True):
@@ -68,16 +70,19 @@ ContentPart = InputText | InputImage | InputFile | OutputText | Refusal | Reason
 
 
 class Item(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base of items. `id` is ours on output; on input any id, or none, is accepted."""
+    """Base of items. `id` is ours on output; on input any id, or none, is accepted. `recovered` is ours: the model's
+    markup around the item was malformed, and what it said was saved from it.
+    """
 
     id: str | UnsetType | None = UNSET
     status: str | UnsetType | None = UNSET
+    recovered: bool | UnsetType | None = UNSET
 
 
 class Message(Item, tag="message"):
     role: Role
     content: str | list[ContentPart]
-    phase: Literal["commentary", "final_answer"] | UnsetType | None = UNSET
+    phase: Phase | UnsetType | None = UNSET
 
 
 class Reasoning(Item, tag="reasoning"):
@@ -91,6 +96,7 @@ class FunctionCall(Item, tag="function_call"):
     name: str
     arguments: str
     namespace: str | UnsetType | None = UNSET
+    channel: str | UnsetType | None = UNSET  # ours: the Harmony channel of a call, if it is not `commentary`
 
 
 class FunctionCallOutput(Item, tag="function_call_output"):
@@ -103,6 +109,7 @@ class CustomToolCall(Item, tag="custom_tool_call"):
     name: str
     input: str
     namespace: str | UnsetType | None = UNSET
+    channel: str | UnsetType | None = UNSET
 
 
 class CustomToolCallOutput(Item, tag="custom_tool_call_output"):
@@ -176,19 +183,19 @@ class ShellCallOutput(Item, tag="shell_call_output"):
 class PatchOperation(msgspec.Struct, tag_field="type", kw_only=True):
     """Base of what a patch does to one file; `path` is relative to the workspace."""
 
-    path: str
-
 
 class CreateFile(PatchOperation, tag="create_file"):
+    path: str
     diff: str
 
 
 class UpdateFile(PatchOperation, tag="update_file"):
+    path: str
     diff: str
 
 
 class DeleteFile(PatchOperation, tag="delete_file"):
-    pass
+    path: str
 
 
 class ApplyPatchCall(Item, tag="apply_patch_call"):
@@ -355,13 +362,19 @@ Hosted = WebSearchCall | FileSearchCall | CodeInterpreterCall | ImageGenerationC
 InputItem = (
     Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput
     | ClientCall | ClientCallOutput | McpItem | Compaction | CompactionTrigger
-    | ItemReference | AdditionalTools | ConfigurationUpdate | Hosted
+    | ItemReference | AdditionalTools | ConfigurationUpdate | Hosted | HarmonyMessage
 )  # fmt: skip
 OutputItem = (
     Message | Reasoning | FunctionCall | CustomToolCall | ClientCall
     | McpListTools | McpCall | McpApprovalRequest | Compaction
 )  # fmt: skip
-ITEM_TYPES: dict[str, type[InputItem]] = {str(kind.__struct_config__.tag): kind for kind in get_args(InputItem)}
+_KINDS: tuple[type[InputItem], ...] = get_args(InputItem)
+ITEM_TYPES = {str(kind.__struct_config__.tag): kind for kind in _KINDS if issubclass(kind, Item)}
+
+
+def id_of(item: InputItem) -> str | None:
+    """The id by which an item can be referred to; held messages and many items on input have none."""
+    return item.id if isinstance(item, Item) and isinstance(item.id, str) else None
 
 
 def part_text(part: ContentPart) -> str | None:
@@ -401,6 +414,8 @@ def texts_of(item: InputItem) -> Iterator[str]:
             yield item.output or ""
         case LocalShellCallOutput() | ApplyPatchCallOutput():
             yield item.output or ""
+        case HarmonyMessage():
+            yield item.text
         case _:
             pass
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from .formats import ReasoningEffort, TextFormat
+from .harmony import HarmonyMessage
 from .items import InputItem
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -21,6 +22,8 @@ Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 TemplateValue = bool | Integer | float | Annotated[str, Meta(max_length=1024)] | None
 NonEmpty = Annotated[str, Meta(min_length=1)]
 Key = Annotated[str, Meta(max_length=64)]
+TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Bias = Annotated[float, Meta(ge=-100.0, le=100.0)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
 Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)]
 
@@ -47,6 +50,17 @@ class ReasoningOptions(msgspec.Struct, kw_only=True):
     effort: ReasoningEffort | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
+    context: Name | None = None  # which reasoning the model sees again is its template's rule
+    mode: Name | None = None  # there is one
+
+
+class PromptCacheOptions(msgspec.Struct, kw_only=True):
+    """`prewarm`: as `generate: false`. The rest says how OpenAI's cache is to work; this one is always implicit."""
+
+    prewarm: bool | None = None
+    mode: Name | None = None
+    ttl: Name | None = None
+    comparison_response_id: OpaqueId | None = None
 
 
 class ConversationRef(msgspec.Struct, kw_only=True):
@@ -89,12 +103,16 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     user: Name | None = None
     safety_identifier: Name | None = None
     prompt_cache_key: Name | None = None
+    prompt_cache_retention: Name | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
     service_tier: Name | None = None
     background: bool | None = None
     conversation: OpaqueId | ConversationRef | None = None
     context_management: Annotated[list[ContextManagement], Meta(max_length=4)] | None = None
     prompt: Any = None  # refused by name: to ignore it would answer something else
+    moderation: Any = None  # refused by name: to ignore it would leave unguarded what is to be guarded
     stream: Any = None  # meaningless on a socket, yet real clients send it: any value is accepted
+    stream_options: Any = None  # of `include_obfuscation`: events are never padded here
     # the socket's own
     stream_id: Any = None  # checked by the connection, which has its own error for a bad one
     generate: bool | None = None
@@ -104,12 +122,17 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     repetition_penalty: Annotated[float, Meta(gt=0.0, le=10.0)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: NonEmpty | Annotated[list[NonEmpty], Meta(max_length=16)] | None = None
+    stop_token_ids: Annotated[list[TokenId], Meta(max_length=64)] | None = None
+    logit_bias: Annotated[dict[TokenId, Bias], Meta(max_length=1024)] | None = None
     ignore_eos: bool | None = None
     cache_salt: Name | None = None
     chat_template_kwargs: Annotated[dict[Name, TemplateValue], Meta(max_length=32)] | None = None
     # ours
     request_id: OpaqueId | None = None
     on_disconnect: OnDisconnect | None = None
+    previous_input_messages: Annotated[list[HarmonyMessage], Meta(max_length=10_000)] | None = (
+        None  # the history, held by the client
+    )
     # the nested form of the Realtime API, which some proxies send
     response: msgspec.Raw | UnsetType = UNSET
 
