@@ -159,7 +159,7 @@ async def test_a_cancel_is_answered_when_the_engine_has_let_go() -> None:
         response_id = await in_background(server, client)
         server.engine.step(3)
         cancelling = asyncio.create_task(client.post(f"{PATH}/{response_id}/cancel"))
-        await until(lambda: server.gateway.num_requests == 1)
+        await until(lambda: server.gateway.service._runs[response_id]._cancel is not None)
         assert engine_holds(server) == 1
         assert not cancelling.done()
         await finish(server)
@@ -233,8 +233,9 @@ async def test_a_response_that_is_being_deleted_is_gone_already() -> None:
         server.client() as socket,
     ):
         response_id = await in_background(server, client)
+        server.engine.step()
         deleting = asyncio.create_task(client.delete(f"{PATH}/{response_id}"))
-        await until(lambda: server.gateway.num_requests == 1)
+        await until(lambda: response_id in server.gateway.service._deleted)
         assert server.gateway.service.num_running == 1
         assert_refused(await client.get(f"{PATH}/{response_id}"), "response_not_found", 404, "response_id")
         assert (await resume(socket, response_id))["error"]["code"] == "response_not_found"
@@ -287,6 +288,7 @@ async def test_input_items_of_running_and_failed_responses() -> None:
         assert len(during["data"]) == 1
         await finish(server)
         assert (await client.get(f"{PATH}/{response_id}/input_items")).json() == during
+    async with running(say("a")) as server, http(server) as client:
         warm = await create(client, input=None, instructions="x", generate=False)
         empty = (await client.get(f"{PATH}/{warm['id']}/input_items")).json()
         assert empty == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
@@ -300,7 +302,7 @@ async def test_a_page_that_does_not_exist(query: str) -> None:
 
 
 async def test_the_count_is_the_usage_that_follows() -> None:
-    async with running(say("a")) as server, http(server) as client:
+    async with running(say("a"), max_model_len=100_000) as server, http(server) as client:
         first = await create(client)
         for body in (
             {"input": "hi"},
