@@ -12,18 +12,19 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from .gateway import Gateway
 from .openapi import document
-from .operations import Call, Endpoint, Operation, not_found
+from .operations import Call, Endpoint, Operation
 from .routes import OPERATIONS
 
 
 @cache
-def _document() -> bytes:
+def build_document() -> bytes:
+    """The OpenAPI document as JSON."""
     return msgspec.json.encode(document(OPERATIONS))
 
 
 async def openapi(call: Call) -> Response:
     """`GET /openapi.json`."""
-    return Response(_document(), media_type="application/json")
+    return Response(build_document(), media_type="application/json")
 
 
 _DESCRIPTION = Operation(method="GET", path="/openapi.json", handler=openapi, summary="What is served", open=True)
@@ -37,7 +38,7 @@ def build_app(gateway: Gateway) -> Starlette:
         routes += [Route(name, endpoint) for name in _paths(path)]
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
-    app.router.default = not_found
+    app.router.default = Endpoint(gateway, ())
     app.state.gateway = gateway
     return app
 

@@ -15,7 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 EXTENSION = "realtime.peer"  # the key in the ASGI scope's `extensions`
-HEAD_SECONDS = 30.0  # for the request line and headers of a connection's first request
+HEAD_SECONDS = 30.0  # for a request line with its headers to arrive
 _MAX_PIPELINED = 4  # requests that may wait behind one that is answered before the connection is read no more
 
 
@@ -64,7 +64,11 @@ class StreamProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._late = self.loop.call_later(HEAD_SECONDS, transport.abort)
+        self._wait_for_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait_for_head()
 
     def on_headers_complete(self) -> None:
         self._in_time()
@@ -100,6 +104,10 @@ class StreamProtocol(HttpToolsProtocol):
         """Tell the request that is being answered, which need not be the last one that came."""
         if self._peer is not None:
             self._peer.lost()
+
+    def _wait_for_head(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def _in_time(self) -> None:
         if self._late is not None:

@@ -67,9 +67,9 @@ class Call(msgspec.Struct, frozen=True):
         return kind(**values)
 
     def header(self, name: str, kind: Any) -> Any:
-        """A header's value as this type, or None. Raises WireError."""
+        """A header's value as this type; None when there is none. Raises WireError."""
         value = self.request.headers.get(name)
-        return None if value is None else _convert(value.strip(), kind, name)
+        return _convert(value.strip(), kind, name) if value else None
 
     async def body(self) -> bytes:
         """The whole body. Raises WireError."""
@@ -103,7 +103,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint:
-    """All operations of one path."""
+    """All operations of one path; none at all for the paths where there is nothing."""
 
     def __init__(self, gateway: Gateway, operations: Iterable[Operation]) -> None:
         self._gateway = gateway
@@ -114,6 +114,9 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's."""
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).send_denial_response(error_reply(_nothing(scope["path"])))
+            return
         request = Request(scope, receive)
         name = new_id("req")
         with self._gateway.visiting():
@@ -125,6 +128,8 @@ class Endpoint:
 
     async def _answer(self, request: Request, name: str) -> Response:
         try:
+            if not self._operations:
+                raise _nothing(request.url.path)
             if request.method == "OPTIONS":
                 return self._options(request)
             operation = self._operations.get(request.method)
@@ -146,14 +151,9 @@ class Endpoint:
         return Response(status_code=204, headers={"allow": self._allow, **preflight})
 
 
-async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """Any other path."""
-    text = f"There is nothing at {scope['path'][:128]}; GET /openapi.json lists what there is."
-    answer = error_reply(WireError(ErrorCode.NOT_FOUND, text))
-    if scope["type"] == "websocket":
-        await WebSocket(scope, receive, send).send_denial_response(answer)
-    else:
-        await answer(scope, receive, send)
+def _nothing(path: str) -> WireError:
+    text = f"There is nothing at {path[:128]}; GET /openapi.json lists what there is."
+    return WireError(ErrorCode.NOT_FOUND, text)
 
 
 def _convert(value: Any, kind: Any, name: str) -> Any:
