@@ -135,6 +135,17 @@ def test_a_tool_that_the_client_runs_comes_in_an_item_of_its_own(talk: Talk, kin
     assert second.final.usage.input_tokens_details.cached_tokens > 0
 
 
+@pytest.mark.parametrize("members", [{"logit_bias": {"999999": 1}}, {"stop_token_ids": [999999]}])
+def test_a_token_that_the_model_has_not_fails_the_response_and_harms_no_other(
+    talk: Talk, members: dict[str, Any]
+) -> None:
+    failed = talk.turn(input="hi", **members).final
+    assert (failed.status, failed.error and failed.error.code) == ("failed", "invalid_prompt")
+    assert failed.error is not None
+    assert "999999" in failed.error.message
+    assert talk.turn(input="hi", max_output_tokens=4).final.usage is not None
+
+
 def test_only_one_call_without_parallel_tool_calls(talk: Talk) -> None:
     for choice in ("auto", "required"):
         answer = talk.turn(input=IN_BOTH, tools=[WEATHER], tool_choice=choice, parallel_tool_calls=False)
