@@ -317,6 +317,8 @@ async def test_a_foreign_a_changed_and_a_later_servers_compaction(tmp_path: Path
             error = await refused(who, content)
             assert (error.code, error.param) == ("invalid_encrypted_content", "input[1].encrypted_content")
             assert "secret" not in str(error)
+        own: Any = [{"type": "compaction", "encrypted_content": blob}, user("so?")]
+        assert (await alice.responses.create(model="starter", input=own)).status == "completed"
         conversation = await alice.conversations.create()
         bad: Any = [{"type": "compaction", "encrypted_content": flipped}]
         with pytest.raises(openai.BadRequestError) as caught:
