@@ -345,7 +345,7 @@ async def test_other_tenants_find_nothing(tmp_path: Path) -> None:
             for path in ("", "/input_tokens"):
                 answer = await bob.post(f"{PATH}{path}", json={"input": "x", "previous_response_id": name})
                 assert_refused(answer, "previous_response_not_found", 400, "previous_response_id")
-        assert types((await _socket_resume(server, keys["bob"], response_id)))[0] == "error"
+        assert types(await _socket_resume(server, keys["bob"], response_id))[0] == "error"
         assert (await anna.get(f"{PATH}/{response_id}")).json()["status"] == "in_progress"
         await finish(server)
 
