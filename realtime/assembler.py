@@ -10,8 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from .dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
+from .dialects.base import (
+    BlockEnd,
+    CallBegin,
+    CallDelta,
+    CallEnd,
+    MessageBegin,
+    Piece,
+    ReasoningBegin,
+    ReasoningDelta,
+    Recovered,
+    TextDelta,
+)  # fmt: skip
 from .wire import events as e
 from .wire.items import (
     CustomToolCall,
@@ -20,6 +32,7 @@ from .wire.items import (
     Message,
     OutputItem,
     OutputText,
+    Phase,
     Reasoning,
     ReasoningText,
     SummaryText,
@@ -40,14 +53,15 @@ class ReasoningShown(msgspec.Struct, frozen=True):
 class _Text:
     """An open message with one text part."""
 
-    def __init__(self, item_id: str, index: int) -> None:
+    def __init__(self, item_id: str, index: int, phase: Phase | UnsetType = UNSET) -> None:
         self.item_id = item_id
         self.index = index
+        self._phase = phase
         self.texts: list[str] = []
         self.logprobs: list[Any] = []
 
     def begin(self) -> list[e.Event]:
-        item = Message(id=self.item_id, status="in_progress", role="assistant", content=[])
+        item = Message(id=self.item_id, status="in_progress", role="assistant", content=[], phase=self._phase)
         part = OutputText(text="")
         return [
             e.OutputItemAdded(output_index=self.index, item=item),
@@ -68,7 +82,7 @@ class _Text:
     def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
         text = "".join(self.texts)
         part = OutputText(text=text, logprobs=self.logprobs)
-        item = Message(id=self.item_id, status=status, role="assistant", content=[part])
+        item = Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
         at: dict[str, Any] = {"item_id": self.item_id, "output_index": self.index}
         return [
             e.OutputTextDone(**at, content_index=0, text=text, logprobs=self.logprobs),
@@ -144,6 +158,8 @@ class _Call:
         self._what: dict[str, Any] = {"id": item_id, "call_id": call_id, "name": begin.name}
         if begin.namespace is not None:
             self._what["namespace"] = begin.namespace
+        if begin.channel is not None:
+            self._what["channel"] = begin.channel
 
     def begin(self) -> list[e.Event]:
         return [e.OutputItemAdded(output_index=self.index, item=self._item("", "in_progress"))]
@@ -196,6 +212,7 @@ class Assembler:
         self._shown = shown or ReasoningShown()
         self._new_id = new_id
         self._open: _Text | _Reasoning | _Call | None = None
+        self._recovered = False  # the open item, or the one that comes
         self._space: list[TextDelta] = []  # white space that may turn out to be nothing but layout between items
 
     def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
@@ -213,6 +230,14 @@ class Assembler:
                 case CallEnd():
                     self._call()
                     yield from self._end("completed")
+                case MessageBegin():
+                    yield from self._begin_text(piece.phase or UNSET)
+                case ReasoningBegin():
+                    yield from self._begin_reasoning()
+                case BlockEnd():
+                    yield from self._end("completed")
+                case Recovered():
+                    self._recovered = True
                 case _:
                     raise AssertionError(piece)
 
@@ -230,10 +255,10 @@ class Assembler:
         if piece.text.strip():
             yield from self._begin_text()
 
-    def _begin_text(self) -> Iterator[e.Event]:
+    def _begin_text(self, phase: Phase | UnsetType = UNSET) -> Iterator[e.Event]:
         """Open a message with what was held back: what an answer holds must not depend on how it was chunked."""
         yield from self._end("completed")
-        text = self._open = _Text(self._new_id("msg"), len(self.output))
+        text = self._open = _Text(self._new_id("msg"), len(self.output), phase)
         yield from text.begin()
         held, self._space = self._space, []
         for piece in held:
@@ -242,10 +267,15 @@ class Assembler:
     def _reasoning(self, piece: ReasoningDelta) -> Iterator[e.Event]:
         self._space.clear()
         if not isinstance(self._open, _Reasoning):
-            yield from self._end("completed")
-            self._open = _Reasoning(self._new_id("rs"), len(self.output), self._shown)
-            yield from self._open.begin()
+            yield from self._begin_reasoning()
+        assert isinstance(self._open, _Reasoning)
         yield from self._open.delta(piece)
+
+    def _begin_reasoning(self) -> Iterator[e.Event]:
+        self._space.clear()
+        yield from self._end("completed")
+        self._open = _Reasoning(self._new_id("rs"), len(self.output), self._shown)
+        yield from self._open.begin()
 
     def _begin_call(self, piece: CallBegin) -> Iterator[e.Event]:
         self._space.clear()
@@ -263,6 +293,8 @@ class Assembler:
         if self._open is None:
             return
         done, item = self._open.end(status)
+        if self._recovered:  # the events hold this same item
+            item.recovered, self._recovered = True, False
         self.output.append(item)
         self.remembered.append(self._open.remembered(item) if isinstance(self._open, _Reasoning) else item)
         self._open = None

@@ -10,6 +10,7 @@ from array import array
 
 import msgspec
 
+from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -55,7 +56,9 @@ class Turn(msgspec.Struct, frozen=True):
 
 def exchanges(items: list[InputItem]) -> list[int]:
     """Where each exchange begins: the indexes of the user's messages."""
-    return [index for index, item in enumerate(items) if isinstance(item, Message) and item.role == "user"]
+    return [
+        index for index, item in enumerate(items) if isinstance(item, Message | HarmonyMessage) and item.role == "user"
+    ]
 
 
 def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
@@ -69,10 +72,16 @@ def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
 def unknown_call(items: list[InputItem]) -> str | None:
     """The `call_id` of the first output that belongs to no call before it."""
     known: set[str] = set()
+    num_nameless = 0  # calls in held messages that have no call_id: one output each is theirs
     for item in items:
         match item:
             case FunctionCall() | CustomToolCall():
                 known.add(item.call_id)
+            case HarmonyMessage(is_call=True):
+                known.update([item.call_id] if isinstance(item.call_id, str) else [])
+                num_nameless += not isinstance(item.call_id, str)
+            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known and num_nameless:
+                num_nameless -= 1
             case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known:
                 return item.call_id
             case _:

@@ -51,6 +51,8 @@ from .wire.response import (
 logger = logging.getLogger("realtime.runner")
 
 LOGPROBS = "message.output_text.logprobs"
+HARMONY_MESSAGES = "harmony.messages"  # ours: the prompt and the answer as Harmony messages
+TOKEN_IDS = "token_ids"  # ours: the same as tokens
 _ROOM = 256  # tokens of answer that `truncation: auto` makes room for at least
 _TOOL_CHARS = 500  # about what a tool adds to a prompt
 _THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
@@ -250,7 +252,7 @@ class Run:
         request = EngineRequest(
             request_id=self.response_id,
             prompt_token_ids=prompt.token_ids,
-            sampling=_sampling(self.request, self.response, room, parser is None or parser.skip_special_tokens),
+            sampling=_sampling(self.request, self.response, room, parser),
             cache_salt=self.request.cache_salt,
             constraint=parser.constraint if parser is not None else None,
             reasoning_ended=parser.reasoning_ended if parser is not None else None,
@@ -310,7 +312,7 @@ class Run:
         """Close what is open and append the one terminal event."""
         if self._parser is not None and self._parser.trouble is not None:
             trouble = repr(self._parser.trouble)
-            logger.warning("output read as raw text response_id=%s trouble=%s", self.response_id, trouble)
+            logger.warning("malformed output response_id=%s trouble=%s", self.response_id, trouble)
         completed = outcome is FinishReason.STOP or self.request.generate is False
         status: ItemStatus = "completed" if completed else "incomplete"
         if self.log.tip > 1:
@@ -320,6 +322,7 @@ class Run:
         response.output = self._assembler.output
         response.completed_at = int(time.time())
         response.usage = self._usage()
+        self._include()
         self.log.append(self._terminal(outcome))
         if not isinstance(outcome, Failed):
             self.turn = Turn(
@@ -330,6 +333,20 @@ class Run:
                 prompt=self._prompt,
                 token_ids=self._token_ids,
             )
+
+    def _include(self) -> None:
+        """What the client wants to have besides."""
+        include = self.request.include or ()
+        if HARMONY_MESSAGES in include:
+            items = history(self._parent, self.request.items)
+            said = self._assembler.remembered
+            response = self.response
+            response.input_messages, response.output_messages = self._dialect.transcript(
+                self.request, self._tools, items, said
+            )
+        if TOKEN_IDS in include:
+            self.response.input_token_ids = list(self._prompt.token_ids) if self._prompt is not None else []
+            self.response.output_token_ids = list(self._token_ids)
 
     def _seal_anyhow(self) -> None:
         """After a bug of ours in the regular end: a reader may get an item that is never closed, but it gets an end."""
@@ -388,7 +405,7 @@ async def rendered(
     return render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
 
 
-def _sampling(request: ResponseCreate, response: Response, room: int, skip_special_tokens: bool) -> Sampling:
+def _sampling(request: ResponseCreate, response: Response, room: int, parser: Parser | None) -> Sampling:
     """The request's wishes; `response` holds the effective values of what it echoes."""
     wants_logprobs = LOGPROBS in (request.include or ())
     limit = 1 if request.generate is False else min(request.max_output_tokens or room, room)
@@ -406,7 +423,8 @@ def _sampling(request: ResponseCreate, response: Response, room: int, skip_speci
         stop=stop,
         ignore_eos=request.ignore_eos or False,
         num_logprobs=request.top_logprobs or 0 if wants_logprobs else None,
-        skip_special_tokens=skip_special_tokens,
+        stop_token_ids=parser.stop_token_ids if parser is not None else (),
+        skip_special_tokens=parser is None or parser.skip_special_tokens,
     )
 
 

@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import msgspec
 
@@ -25,15 +24,14 @@ from .conversation import Turn, history, unknown_call
 from .dialects.base import Dialect, RenderError
 from .effective import new_response
 from .engine.base import Engine
-from .engine.parsing import Parsers
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
 from .principal import Principal
-from .runner import Cancelled, Run, rendered
+from .runner import HARMONY_MESSAGES, Cancelled, Run, rendered
 from .scheduler import Full, Scheduler, Ticket
 from .sealed import NotOurs, Sealer
-from .tools import tool_set
+from .tools import ToolSet, tool_set
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, Reasoning, ReasoningText
@@ -56,13 +54,13 @@ class Service:
     """See the module.
 
     It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is
-    made with the tokenizer of the first engine that serves.
+    made for the first engine that serves.
     """
 
     def __init__(
         self,
         engine: Engine,
-        make_dialect: Callable[[Any, Parsers], Dialect],
+        make_dialect: Callable[[Engine], Dialect],
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
@@ -89,6 +87,10 @@ class Service:
         """Responses that are not over, waiting ones included."""
         return len(self._runs)
 
+    def prepare(self) -> None:
+        """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
+        self._serving_dialect()
+
     # -- what doors call
 
     def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Held:
@@ -102,19 +104,9 @@ class Service:
             return earlier
         if self._draining:
             raise draining()
-        dialect = self._serving_dialect()
-        self._check_model(request.model)
-        _check_supported(request)
-        _check_template_variables(request)
-        _check_background(request)
-        if parent is not None and parent.response_id in self._deleted:
-            parent = None  # a socket's own copy of what has been deleted: it is not found either
-        if parent is None and request.previous_response_id is not None:
-            parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
-        request = msgspec.structs.replace(request, items=[self._unsealed(principal, item) for item in request.items])
-        _check_calls(parent, request)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
+        _check_background(request)
+        dialect, request, parent, tools = self._understood(principal, request, parent)
         policy = _CONTINUE if request.background else self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
         run = Run(
@@ -180,15 +172,7 @@ class Service:
 
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """How many tokens the model would be given for this request. Raises WireError."""
-        dialect = self._serving_dialect()
-        self._check_model(request.model)
-        _check_supported(request)
-        _check_template_variables(request)
-        previous = request.previous_response_id
-        parent = self._parent(principal, previous) if previous is not None else None
-        request = msgspec.structs.replace(request, items=[self._unsealed(principal, item) for item in request.items])
-        _check_calls(parent, request)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
+        dialect, request, parent, tools = self._understood(principal, request, None)
         try:
             prompt = await rendered(dialect, request, tools, history(parent, request.items), parent)
         except RenderError as error:
@@ -259,6 +243,25 @@ class Service:
 
     # -- parts of create
 
+    def _understood(
+        self, principal: Principal, request: ResponseCreate, parent: Turn | None
+    ) -> tuple[Dialect, ResponseCreate, Turn | None, ToolSet]:
+        """A request, checked: who will render it, the request with its items opened, what it continues, its tools."""
+        dialect = self._serving_dialect()
+        self._check_model(request.model)
+        _check_supported(request)
+        _check_harmony(request, dialect)
+        _check_template_variables(request)
+        if parent is not None and parent.response_id in self._deleted:
+            parent = None  # a socket's own copy of what has been deleted: it is not found either
+        if parent is None and request.previous_response_id is not None:
+            parent = self._parent(principal, request.previous_response_id)
+        held = request.previous_input_messages or []
+        items = [*held, *(self._unsealed(principal, item) for item in request.items)]
+        request = msgspec.structs.replace(request, items=items)
+        _check_calls(parent, request)
+        return dialect, request, parent, tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
+
     def _start(self, run: Run, digest: bytes) -> None:
         self._runs[run.response_id] = run
         if run.request.request_id is not None:
@@ -314,7 +317,7 @@ class Service:
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
         if self._dialect is None:
-            self._dialect = self._make_dialect(self._engine.tokenizer, self._engine.parsers)
+            self._dialect = self._make_dialect(self._engine)
         return self._dialect
 
     def _admit(self, principal: Principal, response_id: str) -> bool:
@@ -417,6 +420,18 @@ def _check_background(request: ResponseCreate) -> None:
     if request.on_disconnect is not None and request.on_disconnect.policy != "continue":
         text = "A background response goes on without a reader: leave `on_disconnect` out."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
+
+
+def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
+    """Refuse a history that is given twice, and messages where nobody speaks Harmony."""
+    held = request.previous_input_messages is not None
+    if held and request.previous_response_id is not None:
+        text = "The history is given twice: send `previous_response_id` or `previous_input_messages`, not both."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="previous_input_messages")
+    if not dialect.speaks_harmony and (held or HARMONY_MESSAGES in (request.include or ())):
+        text = f"The model does not speak Harmony, so there is no `{HARMONY_MESSAGES}`: send and read items."
+        param = "previous_input_messages" if held else "include"
+        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=param)
 
 
 # What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.

@@ -9,9 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from realtime.assembler import Assembler, ReasoningShown
-from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
+from realtime.dialects.base import (
+    BlockEnd,
+    CallBegin,
+    CallDelta,
+    CallEnd,
+    MessageBegin,
+    Piece,
+    ReasoningBegin,
+    ReasoningDelta,
+    Recovered,
+    TextDelta,
+)  # fmt: skip
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
 from realtime.wire.items import FunctionCall, ItemStatus, Message, OutputItem, OutputText, Reasoning
@@ -233,3 +245,23 @@ def test_how_a_text_is_chunked_does_not_change_it(pieces: list[Piece], data: st.
         else:
             split.append(piece)
     assert output(*split) == output(*pieces)
+
+
+def test_a_dialect_that_marks_messages_gets_an_item_for_each() -> None:
+    pieces = [
+        ReasoningBegin(), R("a"), BlockEnd(), ReasoningBegin(), BlockEnd(),
+        MessageBegin("commentary"), T(" "), BlockEnd(), MessageBegin("commentary"), T("b"), BlockEnd(),
+        MessageBegin("final_answer"), T("c"), Recovered(),
+    ]  # fmt: skip
+    _, items = run([pieces], "incomplete")
+    assert [(short(item), item.status) for item in items] == [
+        ("R:a", "completed"), ("R:", "completed"), ("T: ", "completed"), ("T:b", "completed"), ("T:c", "incomplete"),
+    ]  # fmt: skip
+    messages = [item for item in items if isinstance(item, Message)]
+    assert [message.phase for message in messages] == ["commentary", "commentary", "final_answer"]
+    assert [item.recovered for item in items] == [UNSET, UNSET, UNSET, UNSET, True]
+
+
+def test_a_mark_belongs_to_one_item() -> None:
+    _, items = run([[MessageBegin(), Recovered(), T("a"), BlockEnd(), MessageBegin(), T("b")]])
+    assert [item.recovered for item in items] == [True, UNSET]

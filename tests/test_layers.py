@@ -47,6 +47,7 @@ HOUSE = {
     "effective": Floor(2, pure=True),
     "input_items": Floor(2, pure=True),
     "connection": Floor(2, pure=True),
+    "harmony_encoding": Floor(3),
     "runner": Floor(3),
     "service": Floor(3),
     "config_sources": Floor(4),

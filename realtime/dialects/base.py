@@ -7,7 +7,7 @@ A dialect belongs to a model family. It renders, and makes one parser for each r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -15,12 +15,33 @@ from realtime.conversation import Prompt, Turn
 from realtime.engine.base import TokenChunk
 from realtime.engine.parsing import Constraint
 from realtime.tools import ToolSet
-from realtime.wire.items import InputItem
+from realtime.wire.harmony import HarmonyMessage
+from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
     """Base of what a parser yields."""
+
+
+class MessageBegin(Piece, frozen=True):
+    """A message of its own begins, in this phase. Dialects whose models mark messages say so; in others text alone
+    begins one, where nothing else is open.
+    """
+
+    phase: Literal["commentary", "final_answer"] | None = None
+
+
+class ReasoningBegin(Piece, frozen=True):
+    """A reasoning of its own begins, likewise."""
+
+
+class Recovered(Piece, frozen=True):
+    """The markup around what is open was malformed; nothing of what was said is lost."""
+
+
+class BlockEnd(Piece, frozen=True):
+    """The message or the reasoning that is open is complete."""
 
 
 class TextDelta(Piece, frozen=True):
@@ -37,11 +58,14 @@ class ReasoningDelta(Piece, frozen=True):
 
 
 class CallBegin(Piece, frozen=True):
-    """The model starts to call a tool, under the name that the client gave it. `custom`: with free text."""
+    """The model starts to call a tool, under the name that the client gave it. `custom`: with free text. `channel`:
+    where the model called it, if that is not where calls belong.
+    """
 
     name: str
     namespace: str | None = None
     custom: bool = False
+    channel: str | None = None
 
 
 class CallDelta(Piece, frozen=True):
@@ -70,12 +94,16 @@ class Parser(Protocol):
         """Whether it wants text without special tokens."""
 
     @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """Tokens that end a generation, besides the model's own end of sequence."""
+
+    @property
     def num_reasoning_tokens(self) -> int:
         """How many of the tokens so far were reasoning."""
 
     @property
     def trouble(self) -> Exception | None:
-        """What went wrong in reading the output, so that from there on it is passed on as raw text."""
+        """What first went wrong in reading the output. Nothing is lost by it: text stays text, if need be raw."""
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """The pieces that this chunk completes; what is still ambiguous is held back."""
@@ -103,6 +131,15 @@ class Dialect(Protocol):
         `parent` is the turn that the items continue, for its exact tokens. CPU-bound: a long conversation takes
         milliseconds, so callers may run it in a thread. Raises RenderError.
         """
+
+    @property
+    def speaks_harmony(self) -> bool:
+        """Whether a client may hold the history as Harmony messages."""
+
+    def transcript(
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], output: Sequence[OutputItem]
+    ) -> tuple[list[HarmonyMessage], list[HarmonyMessage]]:
+        """The prompt of `items`, and the answer to it, as messages. Only for a dialect that speaks Harmony."""
 
     def template_kwargs(self, request: ResponseCreate) -> dict[str, Any]:
         """What the request sets of how the model is prompted; the engine needs it to see where reasoning ends."""

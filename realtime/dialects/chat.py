@@ -14,7 +14,8 @@ from realtime.conversation import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
 from realtime.tools import Mode, ToolSet
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
-from realtime.wire.items import InputItem
+from realtime.wire.harmony import HarmonyMessage
+from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
 from .base import RenderError
@@ -48,6 +49,14 @@ class ChatDialect:
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
         return Prompt(text, array("I", self._encode_after(text, parent)))
+
+    speaks_harmony = False
+
+    def transcript(
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], output: Sequence[OutputItem]
+    ) -> tuple[list[HarmonyMessage], list[HarmonyMessage]]:
+        """See Dialect."""
+        raise AssertionError("there are no Harmony messages here")
 
     def template_kwargs(self, request: ResponseCreate) -> dict[str, Any]:
         """See Dialect."""

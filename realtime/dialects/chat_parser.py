@@ -18,19 +18,17 @@ them and is handed to them together with the next text that can.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
+from realtime.engine.base import FinishReason, TokenChunk
 from realtime.engine.parsing import CallFragment, Constraint, OutputParser, Parsed
 from realtime.tools import Grammar, Tool, ToolSet
 
 from .base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
-from .custom_input import InputDecoder
+from .calls import Call
+from .logprobs import Logprobs, to_logprobs
 
 Mode = type[ReasoningDelta] | type[TextDelta]
-Logprobs = Sequence[Sequence[TokenLogprob]] | None
 
 _MARKUP = frozenset("<[{|`(\uff5c")  # one of these is in the first character of every parser's markup in `QUIET`
 
@@ -64,7 +62,7 @@ class ChatParser:
         self._mode: Mode | None = None  # what plain text is now, if that is certain
         self._last: type[Piece] | None = None  # what the model said last
         self._space = ""  # white space at the end of reasoning so far
-        self._call: _Call | None = None
+        self._call: Call | None = None
         self._later: list[CallFragment] = []  # of calls after the open one
         self._num_calls = 0
 
@@ -99,6 +97,11 @@ class ChatParser:
     def skip_special_tokens(self) -> bool:
         """See Parser."""
         return self._opened.skip_special_tokens
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """See Parser."""
+        return ()
 
     @property
     def num_reasoning_tokens(self) -> int:
@@ -229,7 +232,7 @@ class ChatParser:
             yield from self._end_call()
             if not self._tools.parallel and self._num_calls:
                 return
-            self._call = _Call(fragment.index, self._tools)
+            self._call = Call(fragment.index, self._tools)
             self._num_calls += 1
         self._last = CallBegin
         arguments = self._without_specials(fragment.arguments)
@@ -310,89 +313,3 @@ class WholeCallParser(ChatParser):
 def constraint(grammar: Grammar) -> Constraint:
     """What the input of a custom tool must match, in the engine's terms."""
     return Constraint("regex" if grammar.syntax == "regex" else "grammar", grammar.definition)
-
-
-def to_logprobs(logprobs: Sequence[Sequence[TokenLogprob]], num_top: int) -> list[dict[str, Any]]:
-    """In the form of `output_text.delta`: per token the sampled one, and the most likely ones (it may be one)."""
-    return [
-        {**_logprob(candidates[0]), "top_logprobs": [_logprob(one) for one in _most_likely(candidates, num_top)]}
-        for candidates in logprobs
-    ]
-
-
-def _most_likely(candidates: Sequence[TokenLogprob], num_top: int) -> list[TokenLogprob]:
-    return sorted(candidates, key=lambda candidate: -candidate.logprob)[:num_top]
-
-
-def _logprob(candidate: TokenLogprob) -> dict[str, Any]:
-    return {"token": candidate.token, "bytes": list(candidate.token.encode()), "logprob": candidate.logprob}
-
-
-class _Call:
-    """One call as it comes in. Nothing is said of it before its name is known."""
-
-    def __init__(self, index: int, tools: ToolSet) -> None:
-        self.index = index
-        self._tools = tools
-        self._begun = False
-        self._held = ""  # arguments that came before the name
-        self._arguments: list[str] = []
-        self._input: InputDecoder | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Its arguments are there, and are whole."""
-        try:
-            json.loads("".join(self._arguments))
-        except ValueError:
-            return False
-        return self._begun
-
-    def take(self, fragment: CallFragment) -> Iterator[Piece]:
-        """More of it."""
-        if not self._begun and fragment.name:
-            yield self._begin(fragment.name)
-        if not self._begun:
-            self._held += fragment.arguments
-        else:
-            arguments, self._held = self._held + fragment.arguments, ""
-            yield from self._more(arguments)
-
-    def end(self) -> Iterator[Piece]:
-        """The model has gone on to something else, so it was complete."""
-        if not self._begun:
-            return
-        if not self._arguments:
-            yield from self._more('{"input": ""}' if self._input is not None else "{}")
-        if self._input is not None and (rest := self._input.close()):
-            yield CallDelta(rest)
-        yield CallEnd()
-
-    def finish(self) -> Iterator[Piece]:
-        """The generation is over: it was complete if its arguments are; else it stays open, to be closed as cut."""
-        try:
-            json.loads("".join(self._arguments) or "{}")
-        except ValueError:
-            return
-        yield from self.end()
-
-    def _begin(self, name: str) -> Piece:
-        """The name up to the first special token, which models that are lost put behind it."""
-        name = name.split("<|")[0].strip()
-        tool = self._tools.find(name)
-        self._begun = True
-        if tool is None:
-            return CallBegin(name)
-        if tool.custom:
-            self._input = InputDecoder()
-        return CallBegin(tool.name, namespace=tool.namespace, custom=tool.custom)
-
-    def _more(self, arguments: str) -> Iterator[Piece]:
-        if not self._arguments:
-            arguments = arguments.lstrip(": \t\r\n")
-        if not arguments:
-            return
-        self._arguments.append(arguments)
-        text = self._input.feed(arguments) if self._input is not None else arguments
-        if text:
-            yield CallDelta(text)

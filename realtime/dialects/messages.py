@@ -52,20 +52,20 @@ def to_tools(tools: ToolSet) -> list[dict[str, Any]]:
 def _add(messages: list[dict[str, Any]], item: InputItem, path: str) -> None:
     match item:
         case Message(role="assistant"):
-            _assistant(messages, "content", _text(item.content, f"{path}.content"))
+            _assistant(messages, "content", content_text(item.content, f"{path}.content"))
         case Message():
             role = "system" if item.role == "developer" else item.role
-            messages.append({"role": role, "content": _text(item.content, f"{path}.content")})
+            messages.append({"role": role, "content": content_text(item.content, f"{path}.content")})
         case Reasoning():
             text = "".join(part.text for part in item.content or ())
             if text:
                 _assistant(messages, "reasoning_content", text)
         case FunctionCall():
-            _call(messages, item.call_id, _shown(item), _arguments(item.arguments))
+            _call(messages, item.call_id, shown_name(item), _arguments(item.arguments))
         case CustomToolCall():
-            _call(messages, item.call_id, _shown(item), {"input": item.input})
+            _call(messages, item.call_id, shown_name(item), {"input": item.input})
         case FunctionCallOutput() | CustomToolCallOutput():
-            content = _text(item.output, f"{path}.output")
+            content = content_text(item.output, f"{path}.output")
             messages.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
 
 
@@ -85,7 +85,7 @@ def _call(messages: list[dict[str, Any]], call_id: str, name: str, arguments: An
     messages[-1].setdefault("tool_calls", []).append(call)
 
 
-def _shown(item: FunctionCall | CustomToolCall) -> str:
+def shown_name(item: FunctionCall | CustomToolCall) -> str:
     return f"{item.namespace}__{item.name}" if item.namespace else item.name
 
 
@@ -97,7 +97,7 @@ def _arguments(text: str) -> Any:
         return text
 
 
-def _text(content: str | list[Any], path: str) -> str:
+def content_text(content: str | list[Any], path: str) -> str:
     return content if isinstance(content, str) else "".join(_texts(content, path))
 
 

@@ -87,6 +87,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # a folder or a hub id
     max_model_len: int  # tokens, prompt and answer together
     defaults: Sampling
+    model_type: str = ""  # as in its config, e.g. `qwen3` or `gpt_oss`
 
 
 class EngineStats(msgspec.Struct, frozen=True):

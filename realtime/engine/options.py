@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -51,6 +51,16 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="vLLM's parser for the model's tool calls; `auto` asks the chat template, `none` for none"),
     ] = "auto"
+    dialect: Annotated[
+        Literal["auto", "chat", "harmony"],
+        Meta(
+            description="how the model is spoken to: `chat` by its template, `harmony` like gpt-oss, `auto` by its type"
+        ),
+    ] = "auto"
+    harmony_vocabulary: Annotated[
+        str | None,
+        Meta(description="folder with `o200k_base.tiktoken`, where the installed Harmony package does not carry it"),
+    ] = None
     seed: Annotated[int, Meta(ge=0, description="seed of the sampler for requests that bring none")] = 0
     enable_prefix_caching: Annotated[
         bool | None, Meta(description="keep the KV cache of prompts for the next request that begins alike")

@@ -86,6 +86,12 @@ class Parsers(Protocol):
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> OutputParser:
         """A parser for one generation. Raises BadSpec."""
 
+    def grammar_in_json(self, syntax: Literal["lark", "regex"], definition: str) -> str:
+        """The grammar, in EBNF, of a text of this grammar as it stands in a JSON string. Raises BadSpec."""
+
+    def check_schema(self, schema: dict[str, Any]) -> None:
+        """Raises BadSpec for a JSON schema that a structural tag can't hold a model to."""
+
 
 class PlainParsers:
     """`Parsers` of a model without any markup: everything is text."""
@@ -95,6 +101,13 @@ class PlainParsers:
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> PlainParser:
         """See Parsers."""
         return PlainParser()
+
+    def grammar_in_json(self, syntax: Literal["lark", "regex"], definition: str) -> str:
+        """See Parsers."""
+        raise BadSpec("this engine knows no grammars")
+
+    def check_schema(self, schema: dict[str, Any]) -> None:
+        """See Parsers."""
 
 
 class PlainParser:

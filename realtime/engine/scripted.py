@@ -44,6 +44,13 @@ class Pause(msgspec.Struct, frozen=True):
     ticks: int
 
 
+class Token(msgspec.Struct, frozen=True):
+    """This very token, of some other tokenizer; one that the request names as a stop token ends the generation."""
+
+    token_id: int
+    text: str = ""
+
+
 class Finish(msgspec.Struct, frozen=True):
     """End here. A script that just ends finishes with STOP and an end-of-sequence token, as models do."""
 
@@ -63,7 +70,7 @@ class Die(msgspec.Struct, frozen=True):
     message: str = "scripted death"
 
 
-Step = str | Pause | Finish | Fail | Die  # a str is the text of one token; "" stands for half a code point
+Step = str | Token | Pause | Finish | Fail | Die  # a str is the text of one token; "" stands for half a code point
 Script = Callable[[EngineRequest], Iterable[Step]]
 
 
@@ -168,6 +175,7 @@ class ScriptedEngine:
         max_model_len: int = 4096,
         abort_ticks: int = 0,
         name: str = "scripted",
+        model_type: str = "",
         parsers: Parsers | None = None,
     ) -> None:
         """`tick_seconds` None: ticks come from `step`. 0: one in each iteration of the event loop.
@@ -185,6 +193,7 @@ class ScriptedEngine:
             name=name,
             path=name,
             max_model_len=max_model_len,
+            model_type=model_type,
             defaults=Sampling(max_tokens=max_model_len, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0),
         )
         self._held: dict[str, _Generation] = {}  # running, waiting and still being aborted
@@ -308,6 +317,8 @@ class ScriptedEngine:
                 chunk = generation.chunk("", self._tokenizer.eos_token_id, FinishReason.STOP)
             case str():
                 chunk = generation.chunk(step, self._tokenizer.token_id(step))
+            case Token(token_id, text):
+                chunk = generation.chunk(text, token_id)
         if chunk.finish is not None:
             self._release(generation)
         self._call(generation, generation.sink.on_chunk, chunk)
@@ -400,14 +411,14 @@ class _Generation:
     def chunk(self, text: str, token_id: int, finish: FinishReason | None = None) -> TokenChunk:
         """The chunk of one token; decides whether it is the last one."""
         self.num_tokens += 1
-        stop_reason: str | None = None
-        if self.request.sampling.stop:
+        stop_reason: str | int | None = token_id if token_id in self.request.sampling.stop_token_ids else None
+        if self.request.sampling.stop and stop_reason is None:
             text, stop_reason = self._filter_stop(text)
         if stop_reason is not None:
             finish = FinishReason.STOP
         elif finish is None and self.num_tokens >= self._limit:
             finish = FinishReason.LENGTH
-        if finish is not None and stop_reason is None:
+        if finish is not None and not isinstance(stop_reason, str):
             text, self._held_back = text + self._held_back, ""
         num_logprobs = self.request.sampling.num_logprobs
         return TokenChunk(

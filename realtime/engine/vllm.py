@@ -440,6 +440,7 @@ def _model_info(options: VllmOptions, llm: AsyncLLM) -> ModelInfo:
         name=options.name,
         path=options.model,
         max_model_len=config.max_model_len,
+        model_type=config.hf_config.model_type,
         defaults=Sampling(
             max_tokens=given.get("max_tokens", config.max_model_len),
             temperature=given.get("temperature", 1.0),

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from realtime.engine import json_grammar, structural_tags
 from realtime.engine.base import EngineError
@@ -99,6 +99,17 @@ class VllmParsers:
             return _Parser(make, parser, request, prompt, constraint, opened_by_model=self._opened_by_model)
         except (ValidationError, VLLMValidationError, ValueError) as error:
             raise BadSpec(str(error)) from error
+
+    def grammar_in_json(self, syntax: Literal["lark", "regex"], definition: str) -> str:
+        """See Parsers."""
+        return _grammar_in_json(syntax, definition)
+
+    def check_schema(self, schema: dict[str, Any]) -> None:
+        """See Parsers."""
+        if _json(schema) is None:
+            raise BadSpec(
+                "the JSON schema uses what xgrammar can't hold a model to, e.g. `multipleOf` or `uniqueItems`"
+            )
 
     def _newest(self, prompt_token_ids: Sequence[int]) -> list[int]:
         """The prompt after the last finished turn: the end of that one's reasoning says nothing about this one."""
@@ -311,22 +322,29 @@ def _with_mark(tool: dict[str, Any], spec: ParseSpec) -> dict[str, Any]:
 
 def _in_json(spec: ParseSpec, name: str) -> str:
     """The grammar of this tool's input, as it stands in JSON. Raises BadSpec."""
-    from vllm.v1.structured_output.utils import grammar_is_likely_lark
-    from xgrammar import Grammar
-
     wanted = spec.grammars.get(name)
     if wanted is None:
         raise BadSpec("a function's parameters have a `$comment` that this server keeps for itself")
     try:
-        if wanted.kind == "regex":
-            read = Grammar.from_regex(wanted.value)
-        elif grammar_is_likely_lark(wanted.value):
-            read = Grammar.from_lark(wanted.value)
+        return _grammar_in_json("regex" if wanted.kind == "regex" else "lark", wanted.value)
+    except BadSpec as error:
+        raise BadSpec(f"the grammar of the tool '{name}' can't be used: {error}") from error
+
+
+def _grammar_in_json(syntax: str, definition: str) -> str:
+    from vllm.v1.structured_output.utils import grammar_is_likely_lark
+    from xgrammar import Grammar
+
+    try:
+        if syntax == "regex":
+            read = Grammar.from_regex(definition)
+        elif grammar_is_likely_lark(definition):
+            read = Grammar.from_lark(definition)
         else:
-            read = Grammar.from_ebnf(wanted.value)
+            read = Grammar.from_ebnf(definition)
         return json_grammar.escaped(str(read))
     except (RuntimeError, ValueError) as error:  # xgrammar's own, in its own words, and ours
-        raise BadSpec(f"the grammar of the tool '{name}' can't be used: {error}") from error
+        raise BadSpec(str(error)) from error
 
 
 def _constraint(request: Any, spec: ParseSpec) -> Constraint | None:

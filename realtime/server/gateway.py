@@ -14,7 +14,10 @@ from starlette.websockets import WebSocket
 
 from realtime.config import Settings
 from realtime.connection import Connection, ConnectionLimits, Profile
+from realtime.dialects.base import Dialect
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.harmony import HarmonyDialect
+from realtime.engine.base import Engine, EngineError
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.principal import Principal
 from realtime.service import Service
@@ -36,6 +39,7 @@ from .websocket import WebSocketShell
 
 logger = logging.getLogger("realtime.server")
 
+HARMONY_MODELS = frozenset({"gpt_oss"})
 NATIVE_SUBPROTOCOL = "realtime.v1"
 
 
@@ -46,7 +50,7 @@ class Gateway:
         self.settings = settings
         self.engine = engine
         self.draining = False
-        self.service = Service(engine, ChatDialect, settings.responses, trouble=self._trouble)
+        self.service = Service(engine, self._make_dialect, settings.responses, trouble=self._trouble)
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
         self.message_limits = codec.Limits(
@@ -170,6 +174,19 @@ class Gateway:
         )
         connection.open(session)
         return connection
+
+    def _make_dialect(self, engine: Engine) -> Dialect:
+        """How the loaded model is spoken to. Raises EngineError."""
+        options = self.settings.vllm
+        if options.dialect == "harmony" or (options.dialect == "auto" and engine.model.model_type in HARMONY_MODELS):
+            from realtime import harmony_encoding
+
+            try:
+                encoding = harmony_encoding.load(options.harmony_vocabulary)
+            except harmony_encoding.NoVocabulary as error:
+                raise EngineError(str(error)) from error
+            return HarmonyDialect(encoding, engine.parsers, lambda: time.strftime("%Y-%m-%d"))
+        return ChatDialect(engine.tokenizer, engine.parsers)
 
     def _trouble(self) -> str | None:
         status = self.engine.status

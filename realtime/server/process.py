@@ -127,6 +127,7 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) 
     gc.disable()
     try:
         await gateway.engine.start()
+        await asyncio.to_thread(gateway.service.prepare)
     except EngineError as error:
         logger.error("the engine did not start: %s", error)
         server.stop()

@@ -13,8 +13,11 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .harmony import HarmonyMessage
+
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Role = Literal["user", "assistant", "system", "developer"]
+Phase = Literal["commentary", "final_answer"]
 
 
 class Part(msgspec.Struct, tag_field="type", kw_only=True):
@@ -66,16 +69,19 @@ ContentPart = InputText | InputImage | InputFile | OutputText | Refusal | Reason
 
 
 class Item(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base of items. `id` is ours on output; on input any id, or none, is accepted."""
+    """Base of items. `id` is ours on output; on input any id, or none, is accepted. `recovered` is ours: the model's
+    markup around the item was malformed, and what it said was saved from it.
+    """
 
     id: str | UnsetType | None = UNSET
     status: str | UnsetType | None = UNSET
+    recovered: bool | UnsetType | None = UNSET
 
 
 class Message(Item, tag="message"):
     role: Role
     content: str | list[ContentPart]
-    phase: Literal["commentary", "final_answer"] | UnsetType | None = UNSET
+    phase: Phase | UnsetType | None = UNSET
 
 
 class Reasoning(Item, tag="reasoning"):
@@ -89,6 +95,7 @@ class FunctionCall(Item, tag="function_call"):
     name: str
     arguments: str
     namespace: str | UnsetType | None = UNSET
+    channel: str | UnsetType | None = UNSET  # ours: the Harmony channel of a call, if it is not `commentary`
 
 
 class FunctionCallOutput(Item, tag="function_call_output"):
@@ -101,6 +108,7 @@ class CustomToolCall(Item, tag="custom_tool_call"):
     name: str
     input: str
     namespace: str | UnsetType | None = UNSET
+    channel: str | UnsetType | None = UNSET
 
 
 class CustomToolCallOutput(Item, tag="custom_tool_call_output"):
@@ -108,7 +116,9 @@ class CustomToolCallOutput(Item, tag="custom_tool_call_output"):
     output: str | list[ContentPart]
 
 
-InputItem = Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput
+InputItem = (
+    Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput | HarmonyMessage
+)
 OutputItem = Message | Reasoning | FunctionCall | CustomToolCall
 ITEM_TYPES: dict[str, type[InputItem]] = {
     "message": Message,
@@ -144,6 +154,8 @@ def texts_of(item: InputItem) -> Iterator[str]:
             yield from _texts(item.output)
         case Reasoning():
             yield from (part.text for part in item.content or ())
+        case HarmonyMessage():
+            yield item.text
 
 
 def _texts(content: str | list[ContentPart]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from .formats import TextFormat
+from .harmony import HarmonyMessage
 from .items import InputItem
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -95,6 +96,9 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     # ours
     request_id: OpaqueId | None = None
     on_disconnect: OnDisconnect | None = None
+    previous_input_messages: Annotated[list[HarmonyMessage], Meta(max_length=10_000)] | None = (
+        None  # the history, held by the client
+    )
     # the nested form of the Realtime API, which some proxies send
     response: msgspec.Raw | UnsetType = UNSET
 

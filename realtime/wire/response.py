@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .formats import TextFormat
+from .harmony import HarmonyMessage
 from .items import OutputItem
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -97,3 +98,8 @@ class Response(msgspec.Struct, kw_only=True):
     prompt_cache_key: str | None = None
     user: str | None = None
     cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
+    # ours: on the terminal event, of a response that was asked to `include` them
+    input_messages: list[HarmonyMessage] | UnsetType = UNSET
+    output_messages: list[HarmonyMessage] | UnsetType = UNSET
+    input_token_ids: list[int] | UnsetType = UNSET
+    output_token_ids: list[int] | UnsetType = UNSET

@@ -1,0 +1,107 @@
+"""The header of a Harmony message: who speaks to whom, in which channel. Pure.
+
+    <|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{...}<|call|>
+             ^---------------------------- header -----------------------------^
+
+Models put the recipient in either half, leave parts out, or write something else altogether. Whatever stands there
+that is no header is something that the model said, so it is kept as `rest`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+Marker = Literal["channel", "constrain"]
+Segment = tuple[Marker | None, str]  # the text after a marker; None: what stands before the first one
+
+_RECIPIENT = re.compile(r"\s*to=(\S*)")
+_CONTENT_TYPES = frozenset({"json", "code", "text"})
+_NOBODY = frozenset({"assistant", "all", "user"})  # as recipients: the message calls nothing
+_ROLES = frozenset({"user", "system", "developer", "tool"})
+_CHANNELS = frozenset({"analysis", "commentary", "final"})
+
+
+class Header(msgspec.Struct, frozen=True):
+    """A header as it was read. `call` is the name of the tool that is called; `odd` says what was not as it should be,
+    None if all was.
+    """
+
+    channel: str | None
+    call: str | None
+    rest: str
+    odd: str | None = None
+
+
+def read_header(segments: Sequence[Segment], *, first: bool, complete: bool) -> Header:
+    """Read a header. `first`: the role stands in the prompt already, not in here. `complete`: it ended where a header
+    ends; else all that is no header is content, to the letter.
+    """
+    role, channel, recipient = ("assistant" if first else None), None, None
+    rest: list[str] = []
+    for marker, text in segments:
+        found = _RECIPIENT.search(text)
+        if found is not None:
+            recipient = found.group(1).split("<|")[0]
+            text = text[: found.start()] + text[found.end() :]
+        if marker == "channel":
+            channel, text = _first_word(text)
+        elif marker is None and role is None:
+            role, text = _role(text, recipient)
+        if marker == "constrain" or text.strip() in _CONTENT_TYPES:
+            text = ""
+        if text.strip():
+            rest.append(text.strip() if complete else text)
+    said = "".join(rest)
+    odd = _oddity(role, channel, recipient, said, complete)
+    if role not in ("assistant", "", None):
+        channel = "commentary"  # what is not the assistant's is not the answer
+    return Header(_channel(channel), _call(recipient), said, odd)
+
+
+def may_be_header(text: str) -> bool:
+    """Whether this is the beginning of something that stands in headers."""
+    text = text.strip()
+    return any(word.startswith(text) for word in ("to=", "assistant", "functions.", *_CONTENT_TYPES))
+
+
+def _first_word(text: str) -> tuple[str | None, str]:
+    text = text.lstrip()
+    word = text.split(" ", 1)[0]
+    return (word.lower() or None), text[len(word) + 1 :]
+
+
+def _role(text: str, recipient: str | None) -> tuple[str, str]:
+    """Who speaks. A model that leaves out the role, and the whole header, goes on with what it says: then "" does."""
+    if text.startswith("assistant"):
+        return "assistant", text.removeprefix("assistant")
+    word = text.strip()
+    if word in _ROLES or word.startswith("functions.") or (word and recipient == "assistant"):
+        return word, ""
+    return "", text
+
+
+def _channel(name: str | None) -> str | None:
+    """The channel in which the message is shown: one that nobody knows is not the answer."""
+    return name if name is None or name in _CHANNELS else "commentary"
+
+
+def _call(recipient: str | None) -> str | None:
+    if not recipient or recipient in _NOBODY:
+        return None
+    return recipient.removeprefix("functions.") or None
+
+
+def _oddity(role: str | None, channel: str | None, recipient: str | None, rest: str, complete: bool) -> str | None:
+    if not complete:
+        return "a message without <|message|>"
+    if role != "assistant":
+        return "a message that is not the assistant's"
+    if channel is not None and channel not in _CHANNELS:
+        return "an unknown channel"
+    if recipient == "functions.":
+        return "a call without a name"
+    return "text in a header" if rest else None
