@@ -9,7 +9,7 @@ import msgspec
 
 from .wire.answers import InputItemList
 from .wire.errors import ErrorCode, WireError
-from .wire.items import ContentPart, InputItem, InputText, Message, OutputText, PlainText, Reasoning
+from .wire.items import ContentPart, InputItem, InputText, Item, Message, OutputText, PlainText, Reasoning
 
 _PREFIXES = {
     "message": "msg",
@@ -21,13 +21,16 @@ _PREFIXES = {
 }
 
 
-def listed(response_id: str, items: Sequence[InputItem]) -> list[InputItem]:
-    """The items with an id each. One that the client gave is kept, unless an earlier item has it; the others follow
-    from the response and the position, so they are the same whenever they are asked for.
+def listed(response_id: str, items: Sequence[InputItem]) -> list[Item]:
+    """The items with an id each; messages in a model's own format are none. An id that the client gave is kept, unless
+    an earlier item has it; the others follow from the response and the position, so they are the same whenever they
+    are asked for.
     """
     ids: set[str] = set()
     out = []
     for index, item in enumerate(items):
+        if not isinstance(item, Item):
+            continue
         name = item.id
         if not isinstance(name, str) or not name or name in ids:
             kind = str(item.__struct_config__.tag)
@@ -38,7 +41,7 @@ def listed(response_id: str, items: Sequence[InputItem]) -> list[InputItem]:
     return out
 
 
-def page(items: list[InputItem], *, after: str | None, limit: int, newest_first: bool) -> InputItemList:
+def page(items: list[Item], *, after: str | None, limit: int, newest_first: bool) -> InputItemList:
     """At most `limit` of the items, those that follow the one with the id `after` in this order. Raises WireError."""
     if newest_first:
         items = items[::-1]
@@ -58,7 +61,7 @@ def page(items: list[InputItem], *, after: str | None, limit: int, newest_first:
     )
 
 
-def _shown(item: InputItem, name: str) -> InputItem:
+def _shown(item: Item, name: str) -> Item:
     status = item.status if isinstance(item.status, str) else "completed"
     item = msgspec.structs.replace(item, id=name, status=status)
     match item:
@@ -79,6 +82,6 @@ def _part(part: ContentPart, role: str) -> ContentPart:
     return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
 
 
-def _id(item: InputItem) -> str:
+def _id(item: Item) -> str:
     assert isinstance(item.id, str)
     return item.id
