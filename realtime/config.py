@@ -29,6 +29,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1)] | None,
         Meta(description="file made by `realtime keys add`; without one nobody needs a key"),
     ] = None
+    sealing_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="keys of what clients keep sealed, newest first: 32 bytes in base64; no flag",
+            extra={"secret": True},
+        ),
+    ] = ()
+    sealing_keys_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="file with such keys, one a line; with neither, a random key until the process ends"),
+    ] = None
     allowed_origins: Annotated[
         tuple[str, ...],
         Meta(description="web origins whose pages may connect, `*` for any; else this host's own and loopback"),
@@ -38,11 +49,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
     drain_seconds: Annotated[float, Meta(ge=0, description="time that running answers get to finish at SIGTERM")] = 30
 
+    def __post_init__(self) -> None:
+        if self.sealing_keys and self.sealing_keys_file:
+            raise ValueError("sealing_keys and sealing_keys_file are both given: use one of them")
+
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Connections: liveness, and what one client may ask."""
 
-    max_connections: Annotated[int, Meta(ge=1, description="open sockets at most")] = 10_000
+    max_connections: Annotated[int, Meta(ge=1, description="open sockets and HTTP requests at most")] = 10_000
     connection_lifetime_seconds: Annotated[
         float, Meta(gt=0, description="age at which a connection is closed; clients connect again")
     ] = 3600
@@ -54,7 +69,15 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     permessage_deflate: Annotated[
         bool, Meta(description="compress frames for clients that offer it; costs CPU and memory")
     ] = False
-    max_message_bytes: Annotated[int, Meta(ge=KIB, description="size of one client message")] = 16 * MIB
+    sse_keepalive_seconds: Annotated[
+        float, Meta(gt=0, description="silence after which a stream over HTTP gets a comment, so that proxies keep it")
+    ] = 15
+    request_body_seconds: Annotated[
+        float, Meta(gt=0, description="time that a client has to send the body of an HTTP request")
+    ] = 120
+    max_message_bytes: Annotated[
+        int, Meta(ge=KIB, description="size of one client message, and of the body of an HTTP request")
+    ] = 16 * MIB
     max_json_depth: Annotated[int, Meta(ge=8, le=512, description="nesting of arrays and objects in a message")] = 64
     max_input_items: Annotated[int, Meta(ge=1, description="items in the `input` of one request")] = 10_000
     max_in_flight_per_connection: Annotated[
@@ -94,7 +117,20 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=MIB, description="size of all kept responses; the oldest finished ones go first")
     ] = GIB
 
+    max_waiting_per_conversation: Annotated[
+        int, Meta(ge=0, description="responses that wait for their turn on one conversation; further ones are refused")
+    ] = 64
+    max_conversation_items: Annotated[int, Meta(ge=20, description="items in one conversation")] = 10_000
+    max_conversation_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="size of one conversation; a larger one takes no more")
+    ] = 64 * MIB
+    max_conversation_store_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="size of all conversations; those unused for longest go first")
+    ] = GIB
+
     def __post_init__(self) -> None:
+        if self.max_conversation_bytes > self.max_conversation_store_bytes:
+            raise ValueError("max_conversation_bytes is greater than max_conversation_store_bytes")
         if self.linger_seconds > self.max_linger_seconds:
             raise ValueError("linger_seconds is greater than max_linger_seconds")
         if self.max_log_bytes > self.max_store_bytes:

@@ -10,7 +10,7 @@ from .engine.base import ModelInfo
 from .tools import unnested
 from .wire.formats import PlainFormat
 from .wire.requests import ResponseCreate
-from .wire.response import ReasoningConfig, Response, TextConfig
+from .wire.response import ConversationRef, ReasoningConfig, Response, TextConfig
 
 
 def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, created_at: int) -> Response:
@@ -44,12 +44,14 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         top_logprobs=request.top_logprobs or 0,
         max_output_tokens=request.max_output_tokens,
         store=request.store is not False,
+        background=request.background or False,
         metadata=request.metadata or {},
         safety_identifier=request.safety_identifier,
         prompt_cache_key=request.prompt_cache_key,
         prompt_cache_retention=request.prompt_cache_retention,
         user=request.user,
         request_id=UNSET if request.request_id is None else request.request_id,
+        conversation=UNSET if request.conversation_id is None else ConversationRef(id=request.conversation_id),
     )
 
 

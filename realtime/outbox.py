@@ -47,20 +47,11 @@ class Outbox:
 def error_event(error: WireError, stream_id: Any, event_id: str | None) -> events.Error:
     """The event that refuses something; `stream_id` as the client gave it."""
     spec = error.spec
-    body = events.ErrorBody(
-        type=spec.fault.value,
-        code=spec.code,
-        message=error.message,
-        param=error.param,
-        retry=spec.retry,
-        retry_after=msgspec.UNSET if error.retry_after is None else error.retry_after,
-        response_id=msgspec.UNSET if error.response_id is None else error.response_id,
-    )
     echo = stream_id is not None and error.code not in _NO_ECHO and valid_stream_id(stream_id)
     return events.Error(
         done=True,
         status=spec.status,
-        error=body,
+        error=events.error_body(error),
         stream_id=stream_id if echo else msgspec.UNSET,
         event_id=msgspec.UNSET if event_id is None else event_id,
     )

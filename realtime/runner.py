@@ -11,7 +11,7 @@ import logging
 import time
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -19,7 +19,10 @@ import msgspec
 from msgspec import UNSET
 
 from .assembler import Assembler, ReasoningShown
-from .conversation import Prompt, Turn, exchanges, history, without_oldest
+from .compaction import Policy, sealed
+from .compactor import Compactor, Stopped
+from .conversation import Prompt, Turn, exchanges, history, unknown_call, without_oldest
+from .conversations import Conversation
 from .cutoff import Cutoff, cutoff
 from .dialects.base import Dialect, Parser, RenderError
 from .engine.base import (
@@ -34,11 +37,12 @@ from .engine.base import (
     TokenChunk,
 )  # fmt: skip
 from .log.event_log import EventLog
+from .rendering import rendered
 from .tools import ToolSet
 from .wire import events
 from .wire.errors import ErrorCode
 from .wire.ids import new_id
-from .wire.items import InputItem, ItemStatus, OutputItem, texts_of
+from .wire.items import InputItem, ItemStatus, OutputItem
 from .wire.requests import OnDisconnect, ResponseCreate
 from .wire.response import (
     CancelReceipt,
@@ -56,8 +60,6 @@ LOGPROBS = "message.output_text.logprobs"
 HARMONY_MESSAGES = "harmony.messages"  # ours: the prompt and the answer as Harmony messages
 TOKEN_IDS = "token_ids"  # ours: the same as tokens
 _ROOM = 256  # tokens of answer that `truncation: auto` makes room for at least
-_TOOL_CHARS = 500  # about what a tool adds to a prompt
-_THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
 
 
 class Cancelled(msgspec.Struct, frozen=True):
@@ -102,7 +104,8 @@ class Run:
     def __init__(
         self, *, owner: Owner, tenant: str, engine: Engine, dialect: Dialect, request: ResponseCreate,
         tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
-        on_disconnect: OnDisconnect,
+        on_disconnect: OnDisconnect, conversation: Conversation | None = None, compact: Policy | None = None,
+        seal_compaction: Callable[[str], str],
     ) -> None:  # fmt: skip
         self.tenant = tenant
         self.request = request
@@ -111,6 +114,7 @@ class Run:
         self.turn: Turn | None = None
         self.watchers: set[Callable[[], None]] = set()
         self.on_disconnect = on_disconnect
+        self.conversation = conversation
         self.lonely: asyncio.TimerHandle | None = None  # the service's: cancels a response that nobody follows
         self.grown_at = time.monotonic()  # when its newest event came
         self.detached = False  # a client said that it is to go on without a reader
@@ -119,7 +123,13 @@ class Run:
         self._dialect = dialect
         self._parent = parent
         self._admitted = admitted
+        self._entered = conversation is None  # its history is known
         self._tools = tools
+        self._compact_when = compact
+        self._seal_compaction = seal_compaction
+        self._compactor = Compactor(engine, dialect, log.response_id, request.cache_salt, self)
+        self._compacted: list[InputItem] | None = None  # what the history was replaced by
+        self._measured: Prompt | None = None  # of the history as it is, when it has been rendered already
         self._assembler = Assembler(new_id, shown)
         self._prompt: Prompt | None = None
         self._parser: Parser | None = None
@@ -146,14 +156,26 @@ class Run:
         return self._assembler.output
 
     @property
+    def started_from(self) -> Turn | None:
+        """What it continues."""
+        return self._parent
+
+    @property
     def over(self) -> bool:
         """The terminal event is in the log."""
         return self.log.sealed
 
+    @property
+    def input(self) -> tuple[InputItem, ...]:
+        """What its request brought."""
+        return tuple(self.request.items)
+
     def start(self) -> asyncio.Task[None]:
         """Append `created` (and `queued`) at once and start the task, which the caller keeps until it is done."""
+        if self.request.background:  # its clients expect to see it wait first, even if it need not
+            self.response.status = "queued"
         self.log.append(events.ResponseCreated(response=self.response, epoch=self.log.epoch))
-        if not self._admitted:
+        if not self._admitted or self.request.background:
             self.response.status = "queued"
             self.log.append(events.ResponseQueued(response=self.response))
         self._task = asyncio.create_task(self._live(), name=self.response_id)
@@ -268,7 +290,13 @@ class Run:
             self.response.status = "in_progress"
             self.log.append(events.ResponseInProgress(response=self.response))
             self.notify()
+        if (failed := self._enter_conversation()) is not None:
+            return failed
         try:
+            if self._compact_when is not None and self.request.generate is not False:
+                early = await self._compact(self._compact_when)
+                if early is not None:
+                    return early
             prompt = await self._render()
             self._prompt = prompt
             self._num_input_tokens = len(prompt.token_ids)
@@ -279,9 +307,67 @@ class Run:
                 self._parser = self._dialect.parser(self.request, self._tools, prompt)
         except RenderError as error:
             return Failed("invalid_prompt", str(error))
+        except EngineError as error:  # while compacting
+            return _failure(error)
         if self._cancel is not None:
             return self._cancel
         return await self._run_engine(prompt, room)
+
+    def _enter_conversation(self) -> Failed | None:
+        """It is this response's turn in its conversation: what is in it now is the history."""
+        if self.conversation is None:
+            return None
+        if self.conversation.deleted:
+            text = f"Conversation '{self.conversation.id}' was deleted while this response waited for it."
+            return Failed(ErrorCode.CONVERSATION_NOT_FOUND.value.code, text)
+        self._parent = self.conversation.turn
+        self._entered = True
+        call_id = unknown_call(history(self._parent, self.request.items))
+        if call_id is None:
+            return None
+        return Failed("invalid_prompt", f"No tool call found for the output with call_id '{call_id[:128]}'.")
+
+    async def _compact(self, policy: Policy) -> Outcome | None:
+        """Make the history shorter if it is time; an outcome when there is nothing else to do. Raises EngineError."""
+        compactor = self._compactor
+        items = self._history()
+        if not items:
+            nothing = Failed("invalid_prompt", "There is nothing to compact: the conversation is empty.")
+            return nothing if policy.now else None
+        measured = self._measured = await self._render_items(items)
+        limit = compactor.limit(policy, min(self.request.max_output_tokens or _ROOM, _ROOM))
+        plan = compactor.plan(items, measured, limit, only_open=policy.now)
+        if not policy.now and (len(measured.token_ids) <= limit or not plan.worthwhile):
+            return None
+        self._append(self._assembler.begin_compaction())
+        try:
+            compacted = await compactor.write(plan, limit)
+        except Stopped:
+            return self._cancel
+        compacted, self._measured = await compactor.fit(compacted, limit, self._render_compacted)
+        self._compacted = compacted.items()
+        self._append(self._assembler.end_compaction(partial(sealed, compacted, self._seal_compaction)))
+        return FinishReason.STOP if policy.now else None
+
+    async def _render_compacted(self, items: list[InputItem]) -> Prompt:
+        return await rendered(self._dialect, self.request, self._tools, items, None)
+
+    @property
+    def stopped(self) -> bool:
+        """See compactor.Waiter."""
+        return self._cancel is not None
+
+    async def wait(self) -> None:
+        """See compactor.Waiter."""
+        await self._wait()
+
+    def wake(self) -> None:
+        """See compactor.Waiter."""
+        self._signal.set()
+
+    def _history(self) -> list[InputItem]:
+        """Everything that the model is to see."""
+        return self._compacted if self._compacted is not None else history(self._parent, self.request.items)
 
     def _too_long(self) -> Failed:
         text = (
@@ -328,8 +414,8 @@ class Run:
 
     async def _render(self) -> Prompt:
         """The prompt; with `truncation: auto` without as many of the oldest turns as it takes to fit."""
-        items = history(self._parent, self.request.items)
-        prompt = await self._render_items(items)
+        items = self._history()
+        prompt = self._measured or await self._render_items(items)
         if self.request.truncation != "auto":
             return prompt
         limit = self._engine.model.max_model_len - min(self.request.max_output_tokens or _ROOM, _ROOM)
@@ -347,9 +433,8 @@ class Run:
         return prompt
 
     async def _render_items(self, items: list[InputItem]) -> Prompt:
-        render = partial(self._dialect.render, self.request, self._tools, items, self._parent)
-        size = _size(items) + len(self.request.instructions or "") + _TOOL_CHARS * len(self._tools.tools)
-        return render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
+        parent = self._parent if self._compacted is None else None  # its tokens are not those of what is left
+        return await rendered(self._dialect, self.request, self._tools, items, parent)
 
     # -- the end
 
@@ -375,10 +460,10 @@ class Run:
         response.usage = self._usage()
         self._include()
         self.log.append(self._terminal(outcome))
-        if not isinstance(outcome, Failed):
+        if not isinstance(outcome, Failed) and self._entered:
             self.turn = Turn(
                 response_id=self.response_id,
-                parent=self._parent,
+                parent=self._parent if self._compacted is None else None,  # nothing before a compaction is needed again
                 input=tuple(self.request.items),
                 output=tuple(remembered),
                 prompt=self._prompt,
@@ -390,7 +475,7 @@ class Run:
         """What the client wants to have besides."""
         include = self.request.include or ()
         if HARMONY_MESSAGES in include:
-            items = history(self._parent, self.request.items)
+            items = self._history()
             said = self._assembler.remembered
             response = self.response
             response.input_messages, response.output_messages = self._dialect.transcript(
@@ -438,14 +523,19 @@ class Run:
                 return events.ResponseCompleted(response=response)
 
     def _usage(self) -> Usage:
+        """Its own generation and, if its history was compacted, those of the summary."""
+        compactor = self._compactor
+        read = self._num_input_tokens + compactor.num_input_tokens
         output = len(self._token_ids) if self.request.generate is not False else 0
+        output += compactor.num_output_tokens
         reasoning = self._parser.num_reasoning_tokens if self._parser is not None else 0
+        cached = self._num_cached_tokens + compactor.num_cached_tokens
         return Usage(
-            input_tokens=self._num_input_tokens,
-            input_tokens_details=InputTokensDetails(cached_tokens=self._num_cached_tokens),
+            input_tokens=read,
+            input_tokens_details=InputTokensDetails(cached_tokens=cached),
             output_tokens=output,
-            output_tokens_details=OutputTokensDetails(reasoning_tokens=reasoning),
-            total_tokens=self._num_input_tokens + output,
+            output_tokens_details=OutputTokensDetails(reasoning_tokens=reasoning + compactor.num_reasoning_tokens),
+            total_tokens=read + output,
         )
 
     def _receipt(self, cancelled: Cancelled) -> CancelReceipt:
@@ -493,8 +583,3 @@ def _failure(error: EngineError) -> Failed:
         case _:
             logger.warning("generation failed in the engine: %s", error)
             return Failed("server_error", "The engine failed: send the request again.")
-
-
-def _size(items: Sequence[InputItem]) -> int:
-    """About how many characters there are to render."""
-    return sum(len(text) for item in items for text in texts_of(item))

@@ -29,6 +29,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn | None
     continuable: bool
     expires_at: float  # on the clock of `now`
+    input: tuple[InputItem, ...] = ()  # what its request brought, also when it failed
 
     @property
     def num_bytes(self) -> int:

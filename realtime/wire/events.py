@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .errors import WireError
 from .items import OutputItem, OutputText, ReasoningText, Refusal, SummaryText
 from .response import Response
 
@@ -144,6 +145,10 @@ class CustomToolCallInputDone(InItem, tag="response.custom_tool_call_input.done"
     input: str
 
 
+class CompactionCompacting(InItem, tag="response.compaction.compacting"):
+    """A summary is being written; what is in it is not shown."""
+
+
 class ShellCallCommandAdded(InItem, tag="response.shell_call_command.added"):
     """`item_id` is ours in the events of commands; OpenAI's have the index alone."""
 
@@ -177,6 +182,20 @@ class ErrorBody(msgspec.Struct, kw_only=True):
     retry: bool = False
     retry_after: float | UnsetType = UNSET
     response_id: str | UnsetType = UNSET
+
+
+def error_body(error: WireError) -> ErrorBody:
+    """A refusal as clients see it, over whatever transport."""
+    spec = error.spec
+    return ErrorBody(
+        type=spec.fault.value,
+        code=spec.code,
+        message=error.message,
+        param=error.param,
+        retry=spec.retry,
+        retry_after=UNSET if error.retry_after is None else error.retry_after,
+        response_id=UNSET if error.response_id is None else error.response_id,
+    )
 
 
 class Error(Event, tag="error"):
@@ -242,6 +261,15 @@ class InjectError(msgspec.Struct, kw_only=True):
 class ResponseInjectFailed(Event, tag="response.inject.failed"):
     input: msgspec.Raw
     error: InjectError
+
+
+class StreamError(Event, tag="error"):
+    """The same in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested."""
+
+    code: str
+    message: str
+    param: str | None
+    error: ErrorBody
 
 
 class SessionLimits(msgspec.Struct, kw_only=True):

@@ -11,6 +11,7 @@ import enum
 from . import events as e
 from .items import (
     ApplyPatchCall,
+    Compaction,
     CustomToolCall,
     FunctionCall,
     LocalShellCall,
@@ -51,6 +52,7 @@ class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
     SUMMARY_DONE = "summary done"
     ARGUMENTS = "arguments"
     ARGUMENTS_DONE = "arguments done"
+    COMPACTING = "compacting"
     COMMAND = "command"
 
 
@@ -106,6 +108,10 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
         I.ARGUMENTS: {e.CustomToolCallInputDelta: I.ARGUMENTS, e.CustomToolCallInputDone: I.ARGUMENTS_DONE},
         I.ARGUMENTS_DONE: {},
     },
+    Compaction: {
+        I.BARE: {e.CompactionCompacting: I.COMPACTING},
+        I.COMPACTING: {},
+    },
     ShellCall: {
         I.BARE: {e.ShellCallCommandAdded: I.COMMAND},
         I.COMMAND: {e.ShellCallCommandDelta: I.COMMAND, e.ShellCallCommandDone: I.BARE},
@@ -121,6 +127,7 @@ _CLOSABLE: dict[type, frozenset[I]] = {
     Reasoning: frozenset({I.BARE}),
     FunctionCall: frozenset({I.ARGUMENTS_DONE}),
     CustomToolCall: frozenset({I.ARGUMENTS_DONE}),
+    Compaction: frozenset({I.COMPACTING}),
     ShellCall: frozenset({I.BARE}),
     LocalShellCall: frozenset({I.BARE}),
     ApplyPatchCall: frozenset({I.BARE}),

@@ -26,6 +26,7 @@ TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100.0, le=100.0)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
 SequenceNumber = Annotated[int, Meta(ge=-1, le=2**53)]  # -1: before the first
+Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)]
 
 
 class ClientEvent(msgspec.Struct, tag_field="type", kw_only=True):
@@ -63,6 +64,19 @@ class PromptCacheOptions(msgspec.Struct, kw_only=True):
     comparison_response_id: OpaqueId | None = None
 
 
+class ConversationRef(msgspec.Struct, kw_only=True):
+    """The conversation that a response belongs to."""
+
+    id: OpaqueId
+
+
+class ContextManagement(msgspec.Struct, kw_only=True):
+    """What is done when the context grows; `compact_threshold` is in tokens, absent: near the end of the window."""
+
+    type: Literal["compaction"]
+    compact_threshold: Count | None = None
+
+
 class ResponseCreate(ClientEvent, tag="response.create"):
     """Start a response. See PROTOCOL in docs/protocol.md for what each member does."""
 
@@ -86,7 +100,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     max_tool_calls: Count | None = None
     truncation: Literal["auto", "disabled"] | None = None
     include: Annotated[list[str], Meta(max_length=64)] | None = None
-    metadata: Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)] | None = None
+    metadata: Metadata | None = None
     user: Name | None = None
     safety_identifier: Name | None = None
     prompt_cache_key: Name | None = None
@@ -94,8 +108,9 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     prompt_cache_options: PromptCacheOptions | None = None
     service_tier: Name | None = None
     background: bool | None = None
-    conversation: Any = None  # refused by name, like `prompt`: to ignore them would answer something else
-    prompt: Any = None
+    conversation: OpaqueId | ConversationRef | None = None
+    context_management: Annotated[list[ContextManagement], Meta(max_length=4)] | None = None
+    prompt: Any = None  # refused by name: to ignore it would answer something else
     moderation: Any = None  # refused by name: to ignore it would leave unguarded what is to be guarded
     stream: Any = None  # meaningless on a socket, yet real clients send it: any value is accepted
     stream_options: Any = None  # of `include_obfuscation`: events are never padded here
@@ -121,6 +136,12 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     )
     # the nested form of the Realtime API, which some proxies send
     response: msgspec.Raw | UnsetType = UNSET
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation that it names, in either form."""
+        ref = self.conversation
+        return ref.id if isinstance(ref, ConversationRef) else ref
 
     # what `input` holds, set by the codec; not a member of the wire, where `items` is as unknown as any other name
     items: list[InputItem] = msgspec.field(default_factory=list, name=" items")

@@ -63,6 +63,12 @@ class CancelReceipt(msgspec.Struct, kw_only=True):
     through: int | UnsetType = UNSET  # the last event that the user saw or heard, where the answer was cut
 
 
+class ConversationRef(msgspec.Struct, kw_only=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class Response(msgspec.Struct, kw_only=True):
     """One response as clients see it. Nullable members are null, never absent."""
 
@@ -100,6 +106,7 @@ class Response(msgspec.Struct, kw_only=True):
     prompt_cache_retention: str | None = None
     moderation: None = None  # there is no moderation here, and asking for it is refused
     user: str | None = None
+    conversation: ConversationRef | UnsetType = UNSET  # absent rather than null where there is none
     cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
     end_turn: bool | UnsetType = UNSET  # false on an interrupted response
     request_id: str | UnsetType = UNSET  # ours: the request's, if it gave one

@@ -11,7 +11,7 @@ import pytest
 
 from realtime.wire import codec
 from realtime.wire import events as e
-from realtime.wire.errors import ErrorCode
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     ApplyPatchCall,
     Compaction,
@@ -95,6 +95,7 @@ EVENTS: list[e.Event] = [
     e.FunctionCallArgumentsDone(**AT, arguments="{}", name="f"),
     e.CustomToolCallInputDelta(**AT, delta="x"),
     e.CustomToolCallInputDone(**AT, input="x"),
+    e.CompactionCompacting(**AT),
     e.ShellCallCommandAdded(**AT, command_index=0, command=""),
     e.ShellCallCommandDelta(**AT, command_index=0, delta="ls"),
     e.ShellCallCommandDone(**AT, command_index=0, command="ls"),
@@ -160,7 +161,19 @@ def test_the_sdk_takes_every_event(event: e.Event, stream_id: Any) -> None:
 
 
 def test_every_kind_of_event_is_tried_above() -> None:
-    assert {type(event) for event in EVENTS} == kinds(e.Event) - OURS - {e.InItem}
+    assert {type(event) for event in EVENTS} == kinds(e.Event) - OURS - {e.InItem, e.StreamError}
+
+
+def test_an_error_in_a_stream_over_http_is_flat_for_the_sdk_and_nested_for_others() -> None:
+    from openai.types.responses import ResponseErrorEvent
+
+    body = e.error_body(WireError(ErrorCode.SLOW_READER, "x", response_id="resp_0"))
+    sent = codec.encode(
+        e.StreamError(sequence_number=3, done=True, code=body.code, message="x", param=None, error=body)
+    )
+    read = ResponseErrorEvent.model_validate_json(sent, strict=True)
+    assert (read.code, read.message, read.param, read.sequence_number) == ("slow_reader", "x", None, 3)
+    assert json.loads(sent)["error"]["response_id"] == "resp_0"
 
 
 def test_every_kind_of_item_that_comes_out_is_tried_above() -> None:
