@@ -264,7 +264,9 @@ async def test_input_items_have_ids_and_come_in_pages() -> None:
         path = f"{PATH}/{(await create(client, input=ITEMS))['id']}/input_items"
         whole = (await client.get(f"{path}?order=asc&include[]=message.input_image.image_url")).json()
         data = whole["data"]
-        assert [item["id"].partition("_")[0] for item in data] == ["msg", "mine", "msg", "fc", "fco", "msg"]
+        prefixes = [item["id"].rpartition("_")[0] for item in data]
+        assert prefixes == ["msg", "", "msg", "fc", "function_call_output", "msg"]
+        assert data[1]["id"] == "mine"
         assert len({item["id"] for item in data}) == 6
         assert {item["status"] for item in data} == {"completed"}
         texts = [part for item in data if item["type"] == "message" for part in item["content"]]
