@@ -53,6 +53,14 @@ async def test_a_finished_response_is_streamed_from_any_number() -> None:
         assert events_of((await client.get(path, headers={"last-event-id": ""})).text) == whole
 
 
+async def test_a_finished_response_of_many_events_is_streamed_to_its_end() -> None:
+    """Nothing happens in its log any more that would wake the stream for the next write."""
+    async with running(say(*"a" * 300)) as server, http(server) as client:
+        response_id = (await create(client))["id"]
+        events = events_of((await client.get(f"{PATH}/{response_id}?stream=true")).text)
+        assert len(check(events)["output"][0]["content"][0]["text"]) == 300
+
+
 async def test_a_running_response_is_followed_by_two_readers_and_goes_on_while_one_is_there() -> None:
     async with (
         running(say(*"abcdef"), tick_seconds=None) as server,
