@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .client_tools import CLIENT_TOOLS, read_call
 from .dialects.base import (
     BlockEnd,
     CallBegin,
@@ -26,6 +27,7 @@ from .dialects.base import (
 )  # fmt: skip
 from .wire import events as e
 from .wire.items import (
+    ClientCall,
     CustomToolCall,
     FunctionCall,
     ItemStatus,
@@ -35,6 +37,7 @@ from .wire.items import (
     Phase,
     Reasoning,
     ReasoningText,
+    ShellCall,
     SummaryText,
 )  # fmt: skip
 
@@ -164,9 +167,9 @@ class _Call:
     def begin(self) -> list[e.Event]:
         return [e.OutputItemAdded(output_index=self.index, item=self._item("", "in_progress"))]
 
-    def delta(self, piece: CallDelta) -> e.Event:
+    def delta(self, piece: CallDelta) -> list[e.Event]:
         self.texts.append(piece.arguments)
-        return self._delta(piece.arguments)
+        return [self._delta(piece.arguments)]
 
     def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
         text = "".join(self.texts)
@@ -199,6 +202,52 @@ class _CustomCall(_Call):
         return e.CustomToolCallInputDone(item_id=self.item_id, output_index=self.index, input=text)
 
 
+class _ClientCall(_Call):
+    """An open call of one of OpenAI's own tools that the client runs. Whether it fits that tool's item is known at its
+    end, so all its events come there; one that does not fit, or was cut off, is a call of a function.
+    """
+
+    def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
+        super().__init__(item_id, index, call_id, begin)
+        assert begin.kind is not None
+        self._kind = begin.kind
+
+    def begin(self) -> list[e.Event]:
+        return []
+
+    def delta(self, piece: CallDelta) -> list[e.Event]:
+        self.texts.append(piece.arguments)
+        return []
+
+    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
+        text = "".join(self.texts)
+        own_id = self.item_id.replace(self.prefix, CLIENT_TOOLS[self._kind].prefix, 1)
+        item = read_call(self._kind, text, item_id=own_id, call_id=self._what["call_id"])
+        if item is None or status != "completed":
+            done, call = super().end(status)
+            return [*super().begin(), *([self._delta(text)] if text else []), *done], call
+        return [
+            e.OutputItemAdded(output_index=self.index, item=_begun(item)),
+            *(self._commands(item) if isinstance(item, ShellCall) else ()),
+            e.OutputItemDone(output_index=self.index, item=item),
+        ], item
+
+    def _commands(self, item: ShellCall) -> Iterator[e.Event]:
+        for index, command in enumerate(item.action.commands):
+            at: dict[str, Any] = {"item_id": item.id, "output_index": self.index, "command_index": index}
+            yield e.ShellCallCommandAdded(**at, command="")
+            yield e.ShellCallCommandDelta(**at, delta=command)
+            yield e.ShellCallCommandDone(**at, command=command)
+
+
+def _begun(item: ClientCall) -> ClientCall:
+    """The item as it is announced: what events follow for is not in it yet."""
+    begun = msgspec.structs.replace(item, status="in_progress")
+    if isinstance(begun, ShellCall):
+        begun.action = msgspec.structs.replace(begun.action, commands=[])
+    return begun
+
+
 class Assembler:
     """One response's items. `output` holds the closed ones in order, as the client sees them.
 
@@ -226,7 +275,7 @@ class Assembler:
                 case CallBegin():
                     yield from self._begin_call(piece)
                 case CallDelta():
-                    yield self._call().delta(piece)
+                    yield from self._call().delta(piece)
                 case CallEnd():
                     self._call()
                     yield from self._end("completed")
@@ -280,7 +329,7 @@ class Assembler:
     def _begin_call(self, piece: CallBegin) -> Iterator[e.Event]:
         self._space.clear()
         yield from self._end("completed")
-        kind = _CustomCall if piece.custom else _Call
+        kind = _ClientCall if piece.kind is not None else _CustomCall if piece.custom else _Call
         self._open = kind(self._new_id(kind.prefix), len(self.output), self._new_id("call"), piece)
         yield from self._open.begin()
 

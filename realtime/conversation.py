@@ -12,14 +12,24 @@ import msgspec
 
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     InputItem,
+    LocalShellCall,
+    LocalShellCallOutput,
+    McpApprovalRequest,
+    McpApprovalResponse,
     Message,
     OutputItem,
-)  # fmt: skip
+    ShellCall,
+    ShellCallOutput,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -44,6 +54,10 @@ class Turn(msgspec.Struct, frozen=True):
         """About what it holds beside its items."""
         return 4 * len(self.token_ids) + (len(self.prompt.text) + 4 * len(self.prompt.token_ids) if self.prompt else 0)
 
+    def own_items(self) -> tuple[InputItem, ...]:
+        """What this turn added."""
+        return (*self.input, *self.output)
+
     def items(self) -> list[InputItem]:
         """The whole history, oldest first, including this turn's answer."""
         chain: list[Turn] = []
@@ -51,7 +65,7 @@ class Turn(msgspec.Struct, frozen=True):
         while turn is not None:
             chain.append(turn)
             turn = turn.parent
-        return [item for link in reversed(chain) for item in (*link.input, *link.output)]
+        return [item for link in reversed(chain) for item in link.own_items()]
 
 
 def exchanges(items: list[InputItem]) -> list[int]:
@@ -70,22 +84,37 @@ def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
 
 
 def unknown_call(items: list[InputItem]) -> str | None:
-    """The `call_id` of the first output that belongs to no call before it."""
+    """The `call_id` of the first output that belongs to no call before it, or the id of a request that an approval
+    answers and nobody made.
+    """
     known: set[str] = set()
     num_nameless = 0  # calls in held messages that have no call_id: one output each is theirs
     for item in items:
+        wanted: str | None = None
         match item:
-            case FunctionCall() | CustomToolCall():
-                known.add(item.call_id)
+            case FunctionCall() | CustomToolCall() | ShellCall() | ApplyPatchCall() | ToolSearchCall():
+                known.add(item.call_id or "")
+            case LocalShellCall():
+                known.update((item.call_id, item.id or ""))  # see LocalShellCallOutput
             case HarmonyMessage(is_call=True):
                 known.update([item.call_id] if isinstance(item.call_id, str) else [])
                 num_nameless += not isinstance(item.call_id, str)
+            case McpApprovalRequest():
+                known.add(item.id or "")
             case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known and num_nameless:
                 num_nameless -= 1
-            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known:
-                return item.call_id
+            case FunctionCallOutput() | CustomToolCallOutput() | ShellCallOutput() | ApplyPatchCallOutput():
+                wanted = item.call_id
+            case LocalShellCallOutput():
+                wanted = item.call_id or item.id or ""
+            case ToolSearchOutput():
+                wanted = item.call_id or None  # OpenAI's own search has no ids
+            case McpApprovalResponse():
+                wanted = item.approval_request_id
             case _:
                 pass
+        if wanted is not None and wanted not in known:
+            return wanted
     return None
 
 

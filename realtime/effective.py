@@ -45,6 +45,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         metadata=request.metadata or {},
         safety_identifier=request.safety_identifier,
         prompt_cache_key=request.prompt_cache_key,
+        prompt_cache_retention=request.prompt_cache_retention,
         user=request.user,
     )
 

@@ -407,9 +407,10 @@ def _sampling(request: ResponseCreate, response: Response, room: int, parser: Pa
         repetition_penalty=request.repetition_penalty,
         seed=request.seed,
         stop=stop,
+        logit_bias=request.logit_bias or None,
         ignore_eos=request.ignore_eos or False,
         num_logprobs=request.top_logprobs or 0 if wants_logprobs else None,
-        stop_token_ids=parser.stop_token_ids if parser is not None else (),
+        stop_token_ids=(*(parser.stop_token_ids if parser is not None else ()), *(request.stop_token_ids or ())),
         skip_special_tokens=parser is None or parser.skip_special_tokens,
     )
 

@@ -19,10 +19,11 @@ import msgspec
 from .assembler import ReasoningShown
 from .config import ResponseSettings
 from .connection import Source, draining
-from .conversation import Turn, history, unknown_call
+from .conversation import Turn, unknown_call
 from .dialects.base import Dialect
 from .effective import new_response
 from .engine.base import Engine
+from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
@@ -105,11 +106,16 @@ class Service:
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
+        now = self._clock()
+        before = parent.items() if parent is not None else []
+        own = resolved(request.items, before, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
         held = request.previous_input_messages or []
-        items = [*held, *(self._unsealed(principal, item) for item in request.items)]
+        items = [*held, *(self._unsealed(principal, item) for item in own)]
         request = msgspec.structs.replace(request, items=items)
-        _check_calls(parent, request)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
+        _check_calls([*before, *items])
+        request = updated(request, before)
+        brought = tools_brought(before, own)
+        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls, brought)
         policy = self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
         run = Run(
@@ -356,6 +362,9 @@ def _check_supported(request: ResponseCreate) -> None:
     if request.prompt is not None:
         text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
+    if request.moderation is not None:
+        text = "`moderation` is not supported: no moderation model is run here, so nothing would be scored or blocked."
+        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="moderation")
 
 
 def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
@@ -386,9 +395,9 @@ def _check_template_variables(request: ResponseCreate) -> None:
             raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"chat_template_kwargs.{name[:64]}")
 
 
-def _check_calls(parent: Turn | None, request: ResponseCreate) -> None:
-    """Refuse a tool's output that answers no call. Raises WireError."""
-    call_id = unknown_call(history(parent, request.items))
+def _check_calls(items: list[InputItem]) -> None:
+    """Refuse a tool's output that answers no call, or an approval that nobody asked for. Raises WireError."""
+    call_id = unknown_call(items)
     if call_id is not None:
         text = f"No tool call found for the output with call_id '{call_id[:128]}'."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")

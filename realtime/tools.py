@@ -2,24 +2,27 @@
 
 The wire has many kinds of tool; a model sees functions only. A `ToolSet` is what remains: every callable tool under
 the one name that the model sees, the way back from that name, and the choice. Hosted kinds that this server does not
-run are accepted and hidden, because clients send them always.
+run are accepted and hidden, because clients send them always. Tools may also come with the items of a conversation
+(`additional_tools`, `tool_search_output`).
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
+from .client_tools import CLIENT_TOOLS, Kind
 from .wire.errors import ErrorCode, WireError
 
 HIDDEN = frozenset(
     {
         "web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "file_search",
         "code_interpreter", "image_generation", "computer", "computer_use", "computer_use_preview", "mcp",
-        "local_shell", "shell", "apply_patch", "tool_search", "programmatic_tool_calling",
+        "programmatic_tool_calling",
     }
 )  # fmt: skip
 MAX_TOOLS = 1024
@@ -44,6 +47,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     strict: bool = False
     custom: bool = False  # free text instead of JSON arguments; the model fills a function's one `input`
+    kind: Kind | None = None  # OpenAI's own tools that the client runs: calls have an item type of their own
     grammar: Grammar | None = None
 
 
@@ -96,6 +100,12 @@ class _Namespace(msgspec.Struct):
     description: str | None = None
 
 
+class _Search(msgspec.Struct):
+    execution: Literal["server", "client"] = "server"
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
 class _Named(msgspec.Struct):
     type: str
     name: str | None = None
@@ -104,14 +114,24 @@ class _Named(msgspec.Struct):
     tools: list[dict[str, Any]] = []
 
 
-def tool_set(tools: list[dict[str, Any]] | None, choice: str | dict[str, Any] | None, parallel: bool | None) -> ToolSet:
-    """The tools of a request. Raises WireError with the path of what is wrong."""
-    found = tuple(_read_all(tools or [], "tools", None))
+def tool_set(
+    tools: list[dict[str, Any]] | None,
+    choice: str | dict[str, Any] | None,
+    parallel: bool | None,
+    more: Sequence[tuple[str, list[dict[str, Any]]]] = (),
+) -> ToolSet:
+    """The tools of a request. `more` are those that came with items, each list with its path; of two with one name the
+    later one holds. Raises WireError with the path of what is wrong.
+    """
+    found = tuple(_read_all(tools or [], "tools", None, _searches(tools or [])))
+    twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
+    if twice:
+        raise _refused("tools", f"the name '{min(twice)}' is given to more than one tool")
+    if more:
+        later = {tool.shown_as: tool for path, extra in more for tool in _read_all(extra, path, None, False)}
+        found = tuple({**{tool.shown_as: tool for tool in found}, **later}.values())
     if len(found) > MAX_TOOLS:
         raise _refused("tools", f"{len(found)} tools; at most {MAX_TOOLS} are accepted")
-    names = [tool.shown_as for tool in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise _refused("tools", f"the name '{min(twice)}' is given to more than one tool")
     return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
 
 
@@ -124,12 +144,18 @@ def unnested(named: Any) -> Any:
     return {**{name: value for name, value in named.items() if name != "function"}, **named["function"]}
 
 
-def _read_all(tools: list[dict[str, Any]], path: str, namespace: str | None) -> Iterator[Tool]:
+def _searches(tools: list[dict[str, Any]]) -> bool:
+    """The client has a search of its own: then deferred tools stay unknown to the model until one finds them."""
+    return any(tool.get("type") == "tool_search" and tool.get("execution") == "client" for tool in tools)
+
+
+def _read_all(tools: list[dict[str, Any]], path: str, namespace: str | None, searches: bool) -> Iterator[Tool]:
     for index, tool in enumerate(tools):
-        yield from _read(tool, f"{path}[{index}]", namespace)
+        if not (searches and tool.get("defer_loading") is True):
+            yield from _read(tool, f"{path}[{index}]", namespace, searches)
 
 
-def _read(tool: dict[str, Any], path: str, namespace: str | None) -> Iterator[Tool]:
+def _read(tool: dict[str, Any], path: str, namespace: str | None, searches: bool) -> Iterator[Tool]:
     match tool.get("type"):
         case "function":
             yield _function(tool, path, namespace)
@@ -137,17 +163,52 @@ def _read(tool: dict[str, Any], path: str, namespace: str | None) -> Iterator[To
             yield _custom(tool, path, namespace)
         case "namespace" if namespace is None:
             space = _convert(tool, _Namespace, path)
-            yield from _read_all(space.tools, f"{path}.tools", space.name)
+            yield from _read_all(space.tools, f"{path}.tools", space.name, searches)
+        case "tool_search" if namespace is None:
+            yield from _search(tool, path)
+        case ("local_shell" | "shell" | "apply_patch") as kind if namespace is None:
+            yield _client_tool(kind)
         case str() as kind if kind in HIDDEN:
             return
         case kind:
             raise _refused(f"{path}.type", f"tool type {str(kind)[:64]!r} is not supported")
 
 
+def _client_tool(kind: Kind) -> Tool:
+    shown = CLIENT_TOOLS[kind]
+    return Tool(
+        name=kind,
+        shown_as=kind,
+        description=shown.description,
+        parameters=shown.parameters,
+        strict=True,
+        kind=kind,
+    )
+
+
+def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
+    """The client's own search. The server's (OpenAI's default) is none here: tools are never deferred for it."""
+    read = _convert(tool, _Search, path)
+    if read.execution != "client":
+        return
+    _check_parameters(read.parameters, path)
+    default = _client_tool("tool_search")
+    yield msgspec.structs.replace(
+        default,
+        description=read.description or default.description,
+        parameters=read.parameters or default.parameters,
+        strict=read.parameters is None,
+    )
+
+
+def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
+    if not isinstance((parameters or {}).get("properties", {}), dict):
+        raise _refused(f"{path}.parameters.properties", "must be an object")
+
+
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(unnested(tool), _Function, path)
-    if not isinstance((read.parameters or {}).get("properties", {}), dict):
-        raise _refused(f"{path}.parameters.properties", "must be an object")
+    _check_parameters(read.parameters, path)
     return Tool(
         name=read.name,
         shown_as=_shown(read.name, namespace),
@@ -193,14 +254,23 @@ def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
         return _mode(offered, choice or "auto")
     named = _convert(unnested(choice), _Named, "tool_choice")
     if named.type == "allowed_tools":
-        allowed = {
-            _find(offered, _convert(unnested(tool), _Named, "tool_choice.tools")).shown_as for tool in named.tools
-        }
+        allowed = {_find(offered, one).shown_as for one in _allowed(named.tools)}
         kept = tuple(tool for tool in offered.tools if tool.shown_as in allowed)
         return _mode(msgspec.structs.replace(offered, tools=kept), named.mode)
-    if named.type not in ("function", "custom"):
+    if named.type in HIDDEN:
+        text = f"this server does not run tools of type '{named.type}', so the model can't be made to call one"
+        raise _refused("tool_choice.type", text)
+    if named.type not in ("function", "custom", *CLIENT_TOOLS):
         raise _refused("tool_choice.type", f"a tool of type {named.type[:64]!r} can't be called on this server")
     return msgspec.structs.replace(offered, mode=Mode.REQUIRED, only=_find(offered, named))
+
+
+def _allowed(tools: list[dict[str, Any]]) -> Iterator[_Named]:
+    """The allowed tools that the model may know of."""
+    for index, tool in enumerate(tools):
+        named = _convert(unnested(tool), _Named, f"tool_choice.tools[{index}]")
+        if named.type not in HIDDEN:
+            yield named
 
 
 def _mode(offered: ToolSet, mode: str) -> ToolSet:
@@ -217,9 +287,12 @@ def _mode(offered: ToolSet, mode: str) -> ToolSet:
 
 
 def _find(offered: ToolSet, named: _Named) -> Tool:
-    wanted = named.name or ""
+    wanted = named.name or named.type
     for tool in offered.tools:
-        if wanted in (tool.name, tool.shown_as) and named.namespace in (None, tool.namespace):
+        if named.type in CLIENT_TOOLS:
+            if tool.kind == named.type:
+                return tool
+        elif wanted in (tool.name, tool.shown_as) and named.namespace in (None, tool.namespace):
             return tool
     raise _refused("tool_choice", f"there is no tool named '{wanted[:64]}' in `tools`")
 

@@ -26,7 +26,7 @@ from realtime.dialects.base import (
 )  # fmt: skip
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
-from realtime.wire.items import FunctionCall, ItemStatus, Message, OutputItem, OutputText, Reasoning
+from realtime.wire.items import FunctionCall, ItemStatus, Message, OutputItem, OutputText, Reasoning, ShellCall
 from tests.support.fuzz import examples
 from tests.support.responses import make_response
 
@@ -152,6 +152,71 @@ def test_a_bug_of_a_parser_raises_and_what_came_before_it_can_be_closed(before: 
     for event in (*start, *seen, *assembler.close("incomplete"), e.ResponseFailed(response=response)):
         grammar.accept(event)
     assert len(assembler.output) == (1 if before else 0)
+
+
+# -- tools with items of their own
+
+SHELL = CallBegin("shell", kind="shell")
+OWN: dict[str, tuple[list[Piece], ItemStatus, list[str], str]] = {
+    "a shell call": (
+        [SHELL, D('{"commands": ["l'), D('s", "pwd"]}'), END], "completed",
+        ["OutputItemAdded", *[f"ShellCallCommand{what}" for what in ("Added", "Delta", "Done")] * 2, "OutputItemDone"],
+        "sh_0",
+    ),
+    "a shell call of nothing": (
+        [SHELL, D('{"commands": []}'), END], "completed", ["OutputItemAdded", "OutputItemDone"], "sh_0",
+    ),
+    "a local shell call": (
+        [CallBegin("local_shell", kind="local_shell"), D('{"command": ["ls"]}')], "completed",
+        ["OutputItemAdded", "OutputItemDone"], "lsh_0",
+    ),
+    "a patch": (
+        [CallBegin("apply_patch", kind="apply_patch"), D('{"type": "delete_file", "path": "p"}'), END], "completed",
+        ["OutputItemAdded", "OutputItemDone"], "apc_0",
+    ),
+    "a search": (
+        [CallBegin("tool_search", kind="tool_search"), D("{}"), END], "completed",
+        ["OutputItemAdded", "OutputItemDone"], "tsc_0",
+    ),
+    "what does not fit is a function's": (
+        [SHELL, D('{"cmd": '), D("1}"), END], "completed",
+        ["OutputItemAdded", "FunctionCallArgumentsDelta", "FunctionCallArgumentsDone", "OutputItemDone"], "fc_0",
+    ),
+    "and what was cut": (
+        [SHELL, D('{"commands": ["ls"]}')], "incomplete",
+        ["OutputItemAdded", "FunctionCallArgumentsDelta", "FunctionCallArgumentsDone", "OutputItemDone"], "fc_0",
+    ),
+    "and what was cut before it began": (
+        [SHELL], "incomplete", ["OutputItemAdded", "FunctionCallArgumentsDone", "OutputItemDone"], "fc_0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pieces", "status", "kinds", "item_id"), OWN.values(), ids=OWN)
+def test_a_tool_with_an_item_of_its_own(
+    pieces: list[Piece], status: ItemStatus, kinds: list[str], item_id: str
+) -> None:
+    events, (item,) = run([pieces], status)
+    assert [type(event).__name__ for event in events] == kinds
+    assert (item.id, item.status) == (item_id, status)
+    first, last = events[0], events[-1]
+    assert isinstance(first, e.OutputItemAdded)
+    assert isinstance(last, e.OutputItemDone)
+    assert (type(first.item), first.item.id, first.item.status) == (type(item), item_id, "in_progress")
+    assert last.item == item
+    if isinstance(item, ShellCall):
+        assert isinstance(first.item, ShellCall)
+        assert first.item.action.commands == []
+        told = [event for event in events if isinstance(event, e.ShellCallCommandDone)]
+        assert [(event.command_index, event.command) for event in told] == list(enumerate(item.action.commands))
+        assert [event.delta for event in events if isinstance(event, e.ShellCallCommandDelta)] == item.action.commands
+    if isinstance(item, FunctionCall):
+        assert (item.name, item.arguments) == ("shell", "".join(p.arguments for p in pieces if isinstance(p, D)))
+
+
+def test_a_call_that_the_next_thing_ends_comes_before_it() -> None:
+    _, items = run([[SHELL, D('{"commands": ["ls"]}'), T("text"), *CALL]])
+    assert [type(item) for item in items] == [ShellCall, Message, FunctionCall]
 
 
 # -- whatever comes

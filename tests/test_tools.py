@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from realtime.client_tools import CLIENT_TOOLS, Kind
 from realtime.tools import HIDDEN, MAX_TOOLS, Grammar, Mode, ToolSet, tool_set
 from realtime.wire.errors import ErrorCode, WireError
 
@@ -50,6 +51,74 @@ def test_a_definition_in_the_form_of_chat_completions_is_understood() -> None:
 @pytest.mark.parametrize("kind", sorted(HIDDEN))
 def test_a_hosted_tool_is_accepted_and_hidden(kind: str) -> None:
     assert names(offered([{"type": kind, "whatever": [1]}, F])) == ["f"]
+
+
+@pytest.mark.parametrize("kind", ["local_shell", "shell", "apply_patch"])
+def test_a_tool_that_the_client_runs_is_shown_as_a_function_of_its_types_name(kind: Kind) -> None:
+    (tool,) = offered([{"type": kind, "environment": {"type": "local"}}]).tools
+    assert (tool.name, tool.shown_as, tool.kind, tool.custom, tool.strict) == (kind, kind, kind, False, True)
+    assert (tool.description, tool.parameters) == (CLIENT_TOOLS[kind].description, CLIENT_TOOLS[kind].parameters)
+
+
+SEARCH = {"type": "tool_search", "execution": "client"}
+DEFERRED = {"type": "function", "name": "later", "defer_loading": True}
+NAMESPACE = {"type": "namespace", "name": "n", "tools": [DEFERRED, F]}
+
+
+def test_a_search_of_the_clients_is_shown_with_what_the_client_says_of_it() -> None:
+    (tool,) = offered([SEARCH]).tools
+    assert (tool.kind, tool.strict, tool.parameters["required"]) == ("tool_search", True, ["query"])
+    (own,) = offered([{**SEARCH, "description": "d", "parameters": F["parameters"]}]).tools
+    assert (own.description, own.parameters, own.strict) == ("d", F["parameters"], False)
+
+
+def test_deferred_tools_are_unknown_to_the_model_where_the_client_searches_and_else_there_from_the_start() -> None:
+    assert names(offered([SEARCH, DEFERRED, NAMESPACE])) == ["tool_search", "n__f"]
+    for other in ({"type": "tool_search"}, {"type": "tool_search", "execution": "server"}):
+        assert names(offered([other, DEFERRED, NAMESPACE])) == ["later", "n__later", "n__f"]
+
+
+def test_tools_that_came_with_items_are_offered_too_and_the_newest_of_a_name_holds() -> None:
+    more = [("input[0].tools", [DEFERRED, {"type": "shell"}]), ("input[1].tools", [{**F, "description": "new"}, WEB])]
+    found = tool_set([SEARCH, F, DEFERRED], None, None, more)
+    assert names(found) == ["tool_search", "f", "later", "shell"]
+    assert [tool.description for tool in found.tools if tool.name == "f"] == ["new"]
+    assert tool_set([], {"type": "function", "name": "later"}, None, more).only is not None
+    with pytest.raises(WireError) as caught:
+        tool_set([], None, None, [("input[3].tools", [F, {"type": "nope"}])])
+    assert caught.value.param == "input[3].tools[1].type"
+    with pytest.raises(WireError, match="at most 1024"):
+        tool_set([], None, None, [("x", [{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS + 1)])])
+
+
+@pytest.mark.parametrize("kind", ["local_shell", "shell", "apply_patch", "tool_search"])
+def test_a_tool_that_the_client_runs_can_be_chosen(kind: Kind) -> None:
+    tools = [F, {"type": kind, "execution": "client"}]
+    found = offered(tools, {"type": kind})
+    assert (found.mode, found.only and found.only.kind) == (Mode.REQUIRED, kind)
+    assert names(offered(tools, {"type": "allowed_tools", "tools": [{"type": kind}]})) == [kind]
+    with pytest.raises(WireError, match=f"no tool named '{kind}'"):
+        offered([F], {"type": kind})
+
+
+def test_hidden_tools_among_the_allowed_ones_are_passed_over() -> None:
+    allowed = [{"type": "web_search"}, {"type": "mcp", "server_label": "s"}, {"type": "function", "name": "f"}]
+    assert names(offered(choice={"type": "allowed_tools", "tools": allowed})) == ["f"]
+
+
+@pytest.mark.parametrize("kind", sorted(HIDDEN))
+def test_a_hidden_tool_can_not_be_chosen(kind: str) -> None:
+    with pytest.raises(WireError, match=f"does not run tools of type '{kind}'") as caught:
+        offered([F, {"type": kind}], {"type": kind})
+    assert caught.value.param == "tool_choice.type"
+
+
+def test_every_type_of_tool_of_the_sdk_is_known() -> None:
+    from openai.types.responses import Tool  # half a second
+
+    for model in get_args(get_args(Tool)[0]):
+        for kind in get_args(model.model_fields["type"].annotation):
+            offered([{"type": kind, "name": "x", "tools": []}])  # would raise
 
 
 @pytest.mark.parametrize("tool", offered().tools, ids=lambda tool: tool.shown_as)
@@ -124,6 +193,10 @@ REFUSED: list[tuple[list[dict[str, Any]], Any, str, str]] = [
     ([F, F], None, "tools", "'f' is given to more than one tool"),
     ([HOME, {"type": "function", "name": "home__f"}], None, "tools", "home__f"),
     ([{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS + 1)], None, "tools", "at most"),
+    ([{"type": "shell"}, {"type": "function", "name": "shell"}], None, "tools", "'shell' is given"),
+    ([{"type": "tool_search", "execution": "moon"}], None, "tools[0]", "moon"),
+    ([{**SEARCH, "parameters": {"properties": 7}}], None, "tools[0].parameters.properties", "object"),
+    ([{"type": "namespace", "name": "n", "tools": [{"type": "shell"}]}], None, "tools[0].tools[0].type", "shell"),
     ([F], "maybe", "tool_choice", "must be"),
     ([WEB], "required", "tool_choice", "no tool"),
     ([F], {"type": "function", "name": "g"}, "tool_choice", "'g'"),

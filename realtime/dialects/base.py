@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from realtime.client_tools import Kind
 from realtime.conversation import Prompt, Turn
 from realtime.engine.base import TokenChunk
 from realtime.engine.parsing import Constraint
@@ -59,13 +60,14 @@ class ReasoningDelta(Piece, frozen=True):
 
 class CallBegin(Piece, frozen=True):
     """The model starts to call a tool, under the name that the client gave it. `custom`: with free text. `channel`:
-    where the model called it, if that is not where calls belong.
+    where the model called it, if that is not where calls belong. `kind`: one of OpenAI's own that the client runs.
     """
 
     name: str
     namespace: str | None = None
     custom: bool = False
     channel: str | None = None
+    kind: Kind | None = None
 
 
 class CallDelta(Piece, frozen=True):

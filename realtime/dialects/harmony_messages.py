@@ -36,8 +36,8 @@ from realtime.wire.items import (
 )  # fmt: skip
 from realtime.wire.requests import ResponseCreate
 
-from .base import RenderError
 from .messages import content_text, shown_name, to_tools
+from .plain_items import PlainItem, plain
 
 Effort = Literal["Low", "Medium", "High"]
 
@@ -120,7 +120,7 @@ class _Head:
                 if developer.tools and self._takes_tools:
                     self._tools = developer.tools
             case _:
-                return False
+                return not plain(item)  # nothing is said here
         return True
 
 
@@ -153,11 +153,12 @@ def default_system(date: str | None) -> SystemContent:
 def _said(items: Sequence[InputItem], offset: int) -> Iterator[HarmonyMessage]:
     callees: dict[str, str] = {}  # call_id -> the tool's name in Harmony
     unnamed: list[str] = []  # tools that were called by held messages without a call_id, and not answered yet
-    for index, item in enumerate(items):
+    places = [(index, said) for index, item in enumerate(items) for said in plain(item)]
+    for place, (index, item) in enumerate(places):
         path = f"input[{index + offset}]"
         match item:
             case Message():
-                yield from _message(item, _calls_next(items, index), path)
+                yield from _message(item, _calls_next(places, place), path)
             case Reasoning():
                 yield from _reasoning(item)
             case FunctionCall() | CustomToolCall():
@@ -169,8 +170,6 @@ def _said(items: Sequence[InputItem], offset: int) -> Iterator[HarmonyMessage]:
             case HarmonyMessage():
                 _note_calls(item, callees, unnamed)
                 yield item
-            case _:
-                raise RenderError(f"An item of type '{item.__struct_config__.tag}' has no place here.", path)
 
 
 def _note_calls(message: HarmonyMessage, callees: dict[str, str], unnamed: list[str]) -> None:
@@ -195,9 +194,9 @@ def _message(item: Message, calls_next: bool, path: str) -> Iterator[HarmonyMess
             yield HarmonyMessage(role="developer", content=[DeveloperContent(instructions=text)])
 
 
-def _calls_next(items: Sequence[InputItem], index: int) -> bool:
+def _calls_next(places: Sequence[tuple[int, PlainItem]], place: int) -> bool:
     """Whether the assistant goes on to a call: then its text was a preamble, for clients that drop the phase."""
-    following = (item for item in items[index + 1 :] if not isinstance(item, Reasoning))
+    following = (item for _, item in places[place + 1 :] if not isinstance(item, Reasoning))
     return isinstance(next(following, None), FunctionCall | CustomToolCall)
 
 

@@ -23,6 +23,7 @@ from realtime.wire.items import (
 )  # fmt: skip
 
 from .base import RenderError
+from .plain_items import PlainItem, plain
 
 _ORDER = {"reasoning_content": 0, "content": 1, "tool_calls": 2}
 
@@ -33,7 +34,8 @@ def to_messages(instructions: str | None, items: Sequence[InputItem]) -> list[di
     if instructions:
         messages.append({"role": "system", "content": instructions})
     for index, item in enumerate(items):
-        _add(messages, item, f"input[{index}]")
+        for said in plain(item):
+            _add(messages, said, f"input[{index}]")
     return messages
 
 
@@ -49,7 +51,7 @@ def to_tools(tools: ToolSet) -> list[dict[str, Any]]:
     return shown
 
 
-def _add(messages: list[dict[str, Any]], item: InputItem, path: str) -> None:
+def _add(messages: list[dict[str, Any]], item: PlainItem, path: str) -> None:
     match item:
         case Message(role="assistant"):
             _assistant(messages, "content", content_text(item.content, f"{path}.content"))

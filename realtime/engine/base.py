@@ -62,6 +62,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
+    logit_bias: dict[int, float] | None = None  # added to these tokens' logits, -100..100
     ignore_eos: bool = False
     num_logprobs: int | None = None
     skip_special_tokens: bool = True  # False for dialects whose markup is special tokens (Harmony)

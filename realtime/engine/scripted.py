@@ -412,7 +412,9 @@ class _Generation:
         """The chunk of one token; decides whether it is the last one."""
         self.num_tokens += 1
         stop_reason: str | int | None = token_id if token_id in self.request.sampling.stop_token_ids else None
-        if self.request.sampling.stop and stop_reason is None:
+        if stop_reason is not None:
+            text = ""  # as with vLLM: a token that stops is counted and not shown
+        elif self.request.sampling.stop:
             text, stop_reason = self._filter_stop(text)
         if stop_reason is not None:
             finish = FinishReason.STOP

@@ -394,6 +394,7 @@ def _sampling_params(request: EngineRequest, defaults: Sampling) -> SamplingPara
             seed=sampling.seed,
             stop=list(sampling.stop),
             stop_token_ids=list(sampling.stop_token_ids),
+            logit_bias=sampling.logit_bias,
             ignore_eos=sampling.ignore_eos,
             logprobs=sampling.num_logprobs,
             skip_special_tokens=sampling.skip_special_tokens,

@@ -6,14 +6,18 @@ The protocol is what the service needs; `MemoryStore` keeps everything in this p
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Protocol
 
 import msgspec
 
 from realtime.conversation import Turn
+from realtime.wire.items import InputItem, id_of
 from realtime.wire.response import Response
 
 from .event_log import EventLog
+
+MAX_ITEM_ID = 256  # characters; ids on input are the client's
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +52,9 @@ class Store(Protocol):
     def delete(self, response_id: str) -> None:
         """Forget it; unknown ids are ignored."""
 
+    def find_item(self, owner: str, item_id: str, now: float) -> InputItem | None:
+        """The item with this id in the newest of the owner's continuable records that has one."""
+
 
 class MemoryStore:
     """The most recent records, at most `max_bytes` of log; the oldest go first."""
@@ -56,12 +63,15 @@ class MemoryStore:
         self._max_bytes = max_bytes
         self._num_bytes = 0
         self._records: OrderedDict[str, Record] = OrderedDict()
+        self._homes: dict[tuple[str, str], tuple[str, int]] = {}  # (owner, item id) -> response, place in it
 
     def put(self, record: Record, now: float) -> None:
         """See Store."""
         self.delete(record.response_id)
         self._records[record.response_id] = record
         self._num_bytes += record.num_bytes
+        for index, item_id in _item_ids(record):
+            self._homes[record.owner, item_id] = (record.response_id, index)
         self._sweep(now)
 
     def get(self, response_id: str, now: float) -> Record | None:
@@ -73,8 +83,18 @@ class MemoryStore:
     def delete(self, response_id: str) -> None:
         """See Store."""
         record = self._records.pop(response_id, None)
-        if record is not None:
-            self._num_bytes -= record.num_bytes
+        if record is None:
+            return
+        self._num_bytes -= record.num_bytes
+        for index, item_id in _item_ids(record):
+            if self._homes.get((record.owner, item_id)) == (response_id, index):
+                del self._homes[record.owner, item_id]
+
+    def find_item(self, owner: str, item_id: str, now: float) -> InputItem | None:
+        """See Store."""
+        response_id, index = self._homes.get((owner, item_id), ("", 0))
+        record = self.get(response_id, now)
+        return record.turn.own_items()[index] if record is not None and record.turn is not None else None
 
     def _sweep(self, now: float) -> None:
         """Drop what is oldest and over a bound. Records that expire early behind a late one wait for `get`."""
@@ -83,3 +103,13 @@ class MemoryStore:
             if self._num_bytes <= self._max_bytes and oldest.expires_at > now:
                 return
             self.delete(oldest.response_id)
+
+
+def _item_ids(record: Record) -> Iterator[tuple[int, str]]:
+    """Where its items are and the ids by which they can be referred to: only of what may be continued."""
+    if record.turn is None or not record.continuable:
+        return
+    for index, item in enumerate(record.turn.own_items()):
+        item_id = id_of(item)
+        if item_id is not None and len(item_id) <= MAX_ITEM_ID:
+            yield index, item_id

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from .errors import ErrorCode, WireError
 from .items import ITEM_TYPES, InputItem, Message
@@ -29,6 +30,7 @@ _STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[{]|[\]}]', re.DOTALL
 _AT_PATH = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 
+_OF_PROGRAMS = ("program", "program_output")  # for a JavaScript runtime that is not here
 _MAX_REASON = 300  # characters
 
 
@@ -49,7 +51,11 @@ class _Head(msgspec.Struct):
 
 
 class _ItemHead(msgspec.Struct):
-    type: str = "message"
+    """`type` may be left out, or null, of a message and of a reference, which is what has no role."""
+
+    type: str | UnsetType | None = UNSET
+    role: Any = None
+    id: Any = None
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode
@@ -106,6 +112,8 @@ def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
     event = _strictly(decoder, data, "")
     if isinstance(event, ResponseCreate):
         event = _flatten(event)
+        if event.prompt_cache_options is not None and event.prompt_cache_options.prewarm:
+            event.generate = False
         event.items = decode_input(bytes(event.input), limits)
         event.input = msgspec.Raw()
     return event
@@ -113,7 +121,7 @@ def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
 
 def _flatten(event: ResponseCreate) -> ResponseCreate:
     """The nested form `{"type": "response.create", "response": {...}}` to the flat one."""
-    if isinstance(event.response, msgspec.UnsetType):
+    if isinstance(event.response, UnsetType):
         return event
     fields = _strictly(_decode_fields, bytes(event.response), "response")
     fields["type"] = msgspec.Raw(b'"response.create"')
@@ -142,12 +150,25 @@ def decode_input(data: bytes, limits: Limits) -> list[InputItem]:
 
 def _decode_item(data: bytes, path: str) -> InputItem:
     head = _strictly(_decode_item_head, data, path)
-    decoder = _item_decoders.get(head.type)
+    kind = head.type if isinstance(head.type, str) else _implied(head)
+    decoder = _item_decoders.get(kind)
     if decoder is None:
-        known = ", ".join(ITEM_TYPES)
-        text = f"Item type {_quote(head.type)} is not supported; known types: {known}."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"{path}.type")
+        raise _unknown_item(kind, path)
+    if not isinstance(head.type, str):
+        fields = _strictly(_decode_fields, data, path)
+        data = encode({**fields, "type": kind})
     return _strictly(decoder, data, path)
+
+
+def _implied(head: _ItemHead) -> str:
+    return "item_reference" if head.role is None and head.id is not None else "message"
+
+
+def _unknown_item(kind: str, path: str) -> WireError:
+    text = f"Items of type {_quote(kind)} are not supported: leave them out of `input`."
+    if kind in _OF_PROGRAMS:
+        text = f"Items of type '{kind}' belong to programmatic tool calling, which is not supported: leave them out."
+    return WireError(ErrorCode.INVALID_REQUEST, text, param=f"{path}.type")
 
 
 def _strictly(decoder: Callable[[bytes], T], data: bytes, path: str) -> T:

@@ -144,6 +144,23 @@ class CustomToolCallInputDone(InItem, tag="response.custom_tool_call_input.done"
     input: str
 
 
+class ShellCallCommandAdded(InItem, tag="response.shell_call_command.added"):
+    """`item_id` is ours in the events of commands; OpenAI's have the index alone."""
+
+    command_index: int
+    command: str
+
+
+class ShellCallCommandDelta(InItem, tag="response.shell_call_command.delta"):
+    command_index: int
+    delta: str
+
+
+class ShellCallCommandDone(InItem, tag="response.shell_call_command.done"):
+    command_index: int
+    command: str
+
+
 # -- the connection
 
 

@@ -1,8 +1,8 @@
-"""What an answer's text must look like: `text.format`, as it is asked for and as it is echoed."""
+"""What an answer must look like: `text.format` and the reasoning's effort, as they are asked for and echoed."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -30,3 +30,5 @@ class JsonSchemaFormat(Format, tag="json_schema"):
 
 
 TextFormat = PlainFormat | JsonObjectFormat | JsonSchemaFormat
+
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]

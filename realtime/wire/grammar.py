@@ -9,7 +9,18 @@ from __future__ import annotations
 import enum
 
 from . import events as e
-from .items import CustomToolCall, FunctionCall, Message, OutputText, Reasoning, ReasoningText
+from .items import (
+    ApplyPatchCall,
+    CustomToolCall,
+    FunctionCall,
+    LocalShellCall,
+    Message,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    ShellCall,
+    ToolSearchCall,
+)  # fmt: skip
 
 
 class GrammarError(Exception):
@@ -40,6 +51,7 @@ class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
     SUMMARY_DONE = "summary done"
     ARGUMENTS = "arguments"
     ARGUMENTS_DONE = "arguments done"
+    COMMAND = "command"
 
 
 _RESPONSE: dict[R, dict[type[e.Event], R]] = {
@@ -94,6 +106,13 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
         I.ARGUMENTS: {e.CustomToolCallInputDelta: I.ARGUMENTS, e.CustomToolCallInputDone: I.ARGUMENTS_DONE},
         I.ARGUMENTS_DONE: {},
     },
+    ShellCall: {
+        I.BARE: {e.ShellCallCommandAdded: I.COMMAND},
+        I.COMMAND: {e.ShellCallCommandDelta: I.COMMAND, e.ShellCallCommandDone: I.BARE},
+    },
+    LocalShellCall: {I.BARE: {}},
+    ApplyPatchCall: {I.BARE: {}},
+    ToolSearchCall: {I.BARE: {}},
 }
 _PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
@@ -102,6 +121,10 @@ _CLOSABLE: dict[type, frozenset[I]] = {
     Reasoning: frozenset({I.BARE}),
     FunctionCall: frozenset({I.ARGUMENTS_DONE}),
     CustomToolCall: frozenset({I.ARGUMENTS_DONE}),
+    ShellCall: frozenset({I.BARE}),
+    LocalShellCall: frozenset({I.BARE}),
+    ApplyPatchCall: frozenset({I.BARE}),
+    ToolSearchCall: frozenset({I.BARE}),
 }
 
 

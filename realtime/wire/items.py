@@ -8,11 +8,12 @@ fields: `openai/types/responses`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .formats import ReasoningEffort, TextFormat
 from .harmony import HarmonyMessage
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -116,18 +117,264 @@ class CustomToolCallOutput(Item, tag="custom_tool_call_output"):
     output: str | list[ContentPart]
 
 
+# -- calls that the client runs, in item types of their own
+
+
+class LocalShellAction(msgspec.Struct, tag_field="type", tag="exec", kw_only=True, omit_defaults=True):
+    """One command, not for a shell: its words."""
+
+    command: list[str]
+    env: dict[str, str] | UnsetType = UNSET  # always there on output: the SDK requires it
+    timeout_ms: int | None = None
+    user: str | None = None
+    working_directory: str | None = None
+
+
+class LocalShellCall(Item, tag="local_shell_call"):
+    call_id: str
+    action: LocalShellAction
+
+
+class LocalShellCallOutput(Item, tag="local_shell_call_output"):
+    """OpenAI's types have the call's id in `id`, its guides in `call_id`: both are understood."""
+
+    output: str
+    call_id: str | UnsetType | None = UNSET
+
+
+class ShellAction(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Commands for a shell, in order."""
+
+    commands: list[str]
+    timeout_ms: int | None = None
+    max_output_length: int | None = None  # characters of stdout and stderr together
+
+
+class ShellCall(Item, tag="shell_call"):
+    call_id: str
+    action: ShellAction
+    environment: dict[str, Any] | UnsetType | None = UNSET
+
+
+class ShellTimeout(msgspec.Struct, tag_field="type", tag="timeout"):
+    """The command was stopped at its time limit."""
+
+
+class ShellExit(msgspec.Struct, tag_field="type", tag="exit", kw_only=True):
+    """The command ended."""
+
+    exit_code: int
+
+
+class ShellOutput(msgspec.Struct, kw_only=True):
+    """What one command wrote, and how it ended."""
+
+    stdout: str
+    stderr: str
+    outcome: ShellTimeout | ShellExit
+
+
+class ShellCallOutput(Item, tag="shell_call_output"):
+    call_id: str
+    output: list[ShellOutput]
+    max_output_length: int | UnsetType | None = UNSET
+
+
+class PatchOperation(msgspec.Struct, tag_field="type", kw_only=True):
+    """Base of what a patch does to one file; `path` is relative to the workspace."""
+
+
+class CreateFile(PatchOperation, tag="create_file"):
+    path: str
+    diff: str
+
+
+class UpdateFile(PatchOperation, tag="update_file"):
+    path: str
+    diff: str
+
+
+class DeleteFile(PatchOperation, tag="delete_file"):
+    path: str
+
+
+class ApplyPatchCall(Item, tag="apply_patch_call"):
+    call_id: str
+    operation: CreateFile | UpdateFile | DeleteFile
+
+
+class ApplyPatchCallOutput(Item, tag="apply_patch_call_output"):
+    """`status` says whether the patch could be applied (`completed`, `failed`), `output` what there is to say of it."""
+
+    call_id: str
+    output: str | UnsetType | None = UNSET
+
+
+class ToolSearchCall(Item, tag="tool_search_call"):
+    arguments: Any
+    call_id: str | UnsetType | None = UNSET
+    execution: Literal["server", "client"] | UnsetType = UNSET
+
+
+class ToolSearchOutput(Item, tag="tool_search_output"):
+    """The tools that a search found: from here on the model has them."""
+
+    tools: list[dict[str, Any]]
+    call_id: str | UnsetType | None = UNSET
+    execution: Literal["server", "client"] | UnsetType = UNSET
+
+
+# -- MCP
+
+
+class McpTool(msgspec.Struct, kw_only=True):
+    """A tool of an MCP server, as that server describes it."""
+
+    name: str
+    input_schema: Any
+    description: str | UnsetType | None = UNSET
+    annotations: Any = UNSET
+
+
+class McpListTools(Item, tag="mcp_list_tools"):
+    server_label: str
+    tools: list[McpTool]
+    error: str | UnsetType | None = UNSET
+
+
+class McpCall(Item, tag="mcp_call"):
+    """A call of an MCP server's tool with its result. `error` is one of the SDK's three error objects."""
+
+    server_label: str
+    name: str
+    arguments: str
+    output: str | UnsetType | None = UNSET
+    error: Any = UNSET
+    approval_request_id: str | UnsetType | None = UNSET
+
+
+class McpApprovalRequest(Item, tag="mcp_approval_request"):
+    """Ends a response: the call waits for the client's `McpApprovalResponse`."""
+
+    server_label: str
+    name: str
+    arguments: str
+
+
+class McpApprovalResponse(Item, tag="mcp_approval_response"):
+    approval_request_id: str
+    approve: bool
+    reason: str | UnsetType | None = UNSET
+
+
+# -- compaction
+
+
+class Compaction(Item, tag="compaction"):
+    """What is left of a conversation that was made shorter."""
+
+    encrypted_content: str
+
+
+class CompactionTrigger(Item, tag="compaction_trigger"):
+    """The last item of an input: make what is before it shorter."""
+
+
+# -- of the request rather than of the conversation
+
+
+class ItemReference(Item, tag="item_reference"):
+    """Stands for the item with this `id`, which the server has."""
+
+
+class AdditionalTools(Item, tag="additional_tools"):
+    """More tools: from here on the model has them."""
+
+    tools: list[dict[str, Any]]
+    role: str | UnsetType | None = UNSET
+
+
+class ReasoningUpdate(msgspec.Struct, kw_only=True):
+    effort: ReasoningEffort | UnsetType | None = UNSET
+
+
+class TextUpdate(msgspec.Struct, kw_only=True):
+    format: TextFormat
+
+
+class ConfigurationUpdate(Item, tag="configuration_update"):
+    """Other settings from here on, until a later one replaces them."""
+
+    reasoning: ReasoningUpdate | UnsetType | None = UNSET
+    text: TextUpdate | UnsetType | None = UNSET
+
+
+# -- what OpenAI's service ran: kept as it came, and no part of what the model is shown
+
+
+class HostedItem(Item):
+    """Base of items of tools that this server does not have; their members may hold anything."""
+
+
+class WebSearchCall(HostedItem, tag="web_search_call"):
+    action: Any = UNSET
+
+
+class FileSearchCall(HostedItem, tag="file_search_call"):
+    queries: Any = UNSET
+    results: Any = UNSET
+
+
+class CodeInterpreterCall(HostedItem, tag="code_interpreter_call"):
+    code: Any = UNSET
+    container_id: Any = UNSET
+    outputs: Any = UNSET
+
+
+class ImageGenerationCall(HostedItem, tag="image_generation_call"):
+    result: Any = UNSET
+    revised_prompt: Any = UNSET
+    action: Any = UNSET
+    background: Any = UNSET
+    output_format: Any = UNSET
+    quality: Any = UNSET
+    size: Any = UNSET
+    error: Any = UNSET
+
+
+class ComputerCall(HostedItem, tag="computer_call"):
+    call_id: Any = UNSET
+    action: Any = UNSET
+    actions: Any = UNSET
+    pending_safety_checks: Any = UNSET
+
+
+class ComputerCallOutput(HostedItem, tag="computer_call_output"):
+    call_id: Any = UNSET
+    output: Any = UNSET
+    acknowledged_safety_checks: Any = UNSET
+
+
+ClientCall = LocalShellCall | ShellCall | ApplyPatchCall | ToolSearchCall
+ClientCallOutput = LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput | ToolSearchOutput
+McpItem = McpListTools | McpCall | McpApprovalRequest | McpApprovalResponse
+Hosted = WebSearchCall | FileSearchCall | CodeInterpreterCall | ImageGenerationCall | ComputerCall | ComputerCallOutput
 InputItem = (
-    Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput | HarmonyMessage
-)
-OutputItem = Message | Reasoning | FunctionCall | CustomToolCall
-ITEM_TYPES: dict[str, type[InputItem]] = {
-    "message": Message,
-    "reasoning": Reasoning,
-    "function_call": FunctionCall,
-    "function_call_output": FunctionCallOutput,
-    "custom_tool_call": CustomToolCall,
-    "custom_tool_call_output": CustomToolCallOutput,
-}
+    Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput
+    | ClientCall | ClientCallOutput | McpItem | Compaction | CompactionTrigger
+    | ItemReference | AdditionalTools | ConfigurationUpdate | Hosted | HarmonyMessage
+)  # fmt: skip
+OutputItem = (
+    Message | Reasoning | FunctionCall | CustomToolCall | ClientCall
+    | McpListTools | McpCall | McpApprovalRequest | Compaction
+)  # fmt: skip
+_KINDS: tuple[type[InputItem], ...] = get_args(InputItem)
+ITEM_TYPES = {str(kind.__struct_config__.tag): kind for kind in _KINDS if issubclass(kind, Item)}
+
+
+def id_of(item: InputItem) -> str | None:
+    """The id by which an item can be referred to; held messages and many items on input have none."""
+    return item.id if isinstance(item, Item) and isinstance(item.id, str) else None
 
 
 def part_text(part: ContentPart) -> str | None:
@@ -142,11 +389,11 @@ def part_text(part: ContentPart) -> str | None:
 
 
 def texts_of(item: InputItem) -> Iterator[str]:
-    """Every text in an item, in order."""
+    """Every text in an item, in order: what there may be to render of it."""
     match item:
         case Message():
             yield from _texts(item.content)
-        case FunctionCall():
+        case FunctionCall() | McpApprovalRequest():
             yield item.arguments
         case CustomToolCall():
             yield item.input
@@ -154,8 +401,23 @@ def texts_of(item: InputItem) -> Iterator[str]:
             yield from _texts(item.output)
         case Reasoning():
             yield from (part.text for part in item.content or ())
+        case LocalShellCall():
+            yield from item.action.command
+        case ShellCall():
+            yield from item.action.commands
+        case ApplyPatchCall(operation=CreateFile() | UpdateFile() as operation):
+            yield operation.diff
+        case ShellCallOutput():
+            yield from (text for output in item.output for text in (output.stdout, output.stderr))
+        case McpCall():
+            yield item.arguments
+            yield item.output or ""
+        case LocalShellCallOutput() | ApplyPatchCallOutput():
+            yield item.output or ""
         case HarmonyMessage():
             yield item.text
+        case _:
+            pass
 
 
 def _texts(content: str | list[ContentPart]) -> Iterator[str]:

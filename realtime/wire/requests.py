@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .formats import TextFormat
+from .formats import ReasoningEffort, TextFormat
 from .harmony import HarmonyMessage
 from .items import InputItem
 
@@ -22,6 +22,8 @@ Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 TemplateValue = bool | Integer | float | Annotated[str, Meta(max_length=1024)] | None
 NonEmpty = Annotated[str, Meta(min_length=1)]
 Key = Annotated[str, Meta(max_length=64)]
+TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Bias = Annotated[float, Meta(ge=-100.0, le=100.0)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
 
 
@@ -44,9 +46,20 @@ class TextOptions(msgspec.Struct, kw_only=True):
 
 
 class ReasoningOptions(msgspec.Struct, kw_only=True):
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    effort: ReasoningEffort | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
+    context: Name | None = None  # which reasoning the model sees again is its template's rule
+    mode: Name | None = None  # there is one
+
+
+class PromptCacheOptions(msgspec.Struct, kw_only=True):
+    """`prewarm`: as `generate: false`. The rest says how OpenAI's cache is to work; this one is always implicit."""
+
+    prewarm: bool | None = None
+    mode: Name | None = None
+    ttl: Name | None = None
+    comparison_response_id: OpaqueId | None = None
 
 
 class ResponseCreate(ClientEvent, tag="response.create"):
@@ -76,11 +89,15 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     user: Name | None = None
     safety_identifier: Name | None = None
     prompt_cache_key: Name | None = None
+    prompt_cache_retention: Name | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
     service_tier: Name | None = None
     background: bool | None = None
     conversation: Any = None  # refused by name, like `prompt`: to ignore them would answer something else
     prompt: Any = None
+    moderation: Any = None  # refused by name: to ignore it would leave unguarded what is to be guarded
     stream: Any = None  # meaningless on a socket, yet real clients send it: any value is accepted
+    stream_options: Any = None  # of `include_obfuscation`: events are never padded here
     # the socket's own
     stream_id: Any = None  # checked by the connection, which has its own error for a bad one
     generate: bool | None = None
@@ -90,6 +107,8 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     repetition_penalty: Annotated[float, Meta(gt=0.0, le=10.0)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: NonEmpty | Annotated[list[NonEmpty], Meta(max_length=16)] | None = None
+    stop_token_ids: Annotated[list[TokenId], Meta(max_length=64)] | None = None
+    logit_bias: Annotated[dict[TokenId, Bias], Meta(max_length=1024)] | None = None
     ignore_eos: bool | None = None
     cache_salt: Name | None = None
     chat_template_kwargs: Annotated[dict[Name, TemplateValue], Meta(max_length=32)] | None = None

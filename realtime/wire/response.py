@@ -96,6 +96,8 @@ class Response(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = {}
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    moderation: None = None  # there is no moderation here, and asking for it is refused
     user: str | None = None
     cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
     # ours: on the terminal event, of a response that was asked to `include` them

@@ -11,21 +11,40 @@ from realtime.dialects.base import RenderError
 from realtime.dialects.messages import to_messages, to_tools
 from realtime.tools import tool_set
 from realtime.wire.items import (
+    AdditionalTools,
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    ComputerCallOutput,
+    ConfigurationUpdate,
     CustomToolCall,
     CustomToolCallOutput,
+    DeleteFile,
     FunctionCall,
     FunctionCallOutput,
     InputFile,
     InputImage,
     InputItem,
     InputText,
+    LocalShellAction,
+    LocalShellCall,
+    LocalShellCallOutput,
+    McpCall,
+    McpListTools,
     Message,
     OutputText,
     PlainText,
     Reasoning,
     ReasoningText,
     Refusal,
+    ShellAction,
+    ShellCall,
+    ShellCallOutput,
+    ShellExit,
+    ShellOutput,
     SummaryText,
+    ToolSearchCall,
+    ToolSearchOutput,
+    WebSearchCall,
 )
 
 USER = Message(role="user", content="q")
@@ -71,6 +90,41 @@ CASES: dict[str, tuple[list[InputItem], list[dict[str, Any]]]] = {
         [CALL, FunctionCallOutput(call_id="c1", output="1"), CustomToolCallOutput(call_id="c3", output=[InputText(text="2")])],
         [assistant(tool_calls=[called("c1", "f", {"x": 1})]), {"role": "tool", "tool_call_id": "c1", "content": "1"},
          {"role": "tool", "tool_call_id": "c3", "content": "2"}],
+    ),
+    "a call of one of OpenAI's own tools": (
+        [ShellCall(call_id="s1", action=ShellAction(commands=["ls"])),
+         ShellCallOutput(call_id="s1", output=[ShellOutput(stdout="a", stderr="", outcome=ShellExit(exit_code=0))])],
+        [assistant(tool_calls=[called("s1", "shell", {"commands": ["ls"]})]),
+         {"role": "tool", "tool_call_id": "s1",
+          "content": '[{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]'}],
+    ),
+    "a local shell whose output has the call's id in `id`": (
+        [LocalShellCall(call_id="l1", action=LocalShellAction(command=["ls"], env={})), LocalShellCallOutput(id="l1", output="a")],
+        [assistant(tool_calls=[called("l1", "local_shell", {"command": ["ls"]})]),
+         {"role": "tool", "tool_call_id": "l1", "content": "a"}],
+    ),
+    "a patch": (
+        [ApplyPatchCall(call_id="p1", operation=DeleteFile(path="x")), ApplyPatchCallOutput(call_id="p1", status="completed")],
+        [assistant(tool_calls=[called("p1", "apply_patch", {"type": "delete_file", "path": "x"})]),
+         {"role": "tool", "tool_call_id": "p1", "content": "completed"}],
+    ),
+    "a search": (
+        [ToolSearchCall(call_id="t1", arguments={"q": 1}), ToolSearchOutput(call_id="t1", tools=[{"name": "f"}])],
+        [assistant(tool_calls=[called("t1", "tool_search", {"q": 1})]),
+         {"role": "tool", "tool_call_id": "t1", "content": "Available now: f"}],
+    ),
+    "a call that a server made": (
+        [McpCall(id="m1", server_label="s", name="t", arguments='{"a": 1}', output="o")],
+        [assistant(tool_calls=[called("m1", "s__t", {"a": 1})]), {"role": "tool", "tool_call_id": "m1", "content": "o"}],
+    ),
+    "one that failed": (
+        [McpCall(id="m1", server_label="s", name="t", arguments="{}", error={"code": 5})],
+        [assistant(tool_calls=[called("m1", "s__t", {})]), {"role": "tool", "tool_call_id": "m1", "content": 'error: {"code": 5}'}],
+    ),
+    "what was not said, or by tools that are not here": (
+        [AdditionalTools(tools=[]), ConfigurationUpdate(), WebSearchCall(action={}), ComputerCallOutput(call_id="c"),
+         McpListTools(server_label="s", tools=[]), USER],
+        [USER_SAID],
     ),
     "arguments that were cut stay a string": (
         [FunctionCall(call_id="c", name="f", arguments='{"x')], [assistant(tool_calls=[called("c", "f", '{"x')])],

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.log.store import MemoryStore, Record
+from realtime.conversation import Turn
+from realtime.log.store import MAX_ITEM_ID, MemoryStore, Record
+from realtime.wire.items import Message
 from tests.support.fuzz import examples
 from tests.support.responses import PLENTY, Answer
 
@@ -102,3 +104,50 @@ def test_the_store_against_a_list(room: int, steps: list[tuple[str, int, int]]) 
         else:
             store.delete(f"resp_{number}")
         assert kept(store, now) == sorted(n for n, expires_at in model if expires_at > now)
+
+
+# -- items by their ids
+
+
+def with_items(response_id: str, *items: tuple[str | None, str], **members: Any) -> Record:
+    """A record whose turn has these items: (id, text)."""
+    said = tuple(Message(id=item_id, role="user", content=text) for item_id, text in items)
+    return record(response_id, turn=Turn(response_id, None, said, ()), **members)
+
+
+def found(store: MemoryStore, item_id: str, owner: str = "t", now: float = 0.0) -> Any:
+    item = store.find_item(owner, item_id, now)
+    assert item is None or isinstance(item, Message)
+    return item.content if item is not None else None
+
+
+def test_an_item_is_found_by_its_owner_only() -> None:
+    store = MemoryStore(max_bytes=PLENTY)
+    store.put(with_items("resp_0", (None, "x"), ("a", "A"), ("b", "B")), 0.0)
+    assert (found(store, "a"), found(store, "b"), found(store, "c")) == ("A", "B", None)
+    assert found(store, "a", owner="somebody else") is None
+    answer = ANSWERS["resp_1"].turn
+    assert answer is not None
+    store.put(record("resp_1"), 0.0)
+    assert store.find_item("t", str(answer.output[0].id), 0.0) is answer.output[0]
+
+
+def test_an_item_goes_with_its_record() -> None:
+    store = MemoryStore(max_bytes=PLENTY)
+    store.put(with_items("resp_0", ("a", "old"), expires_at=10), 0.0)
+    assert found(store, "a", now=10.0) is None
+    store.put(with_items("resp_0", ("a", "old")), 20.0)
+    store.put(with_items("resp_1", ("a", "new"), ("a", "newer")), 20.0)
+    store.delete("resp_0")
+    assert found(store, "a", now=20.0) == "newer"
+    store.delete("resp_1")
+    assert found(store, "a", now=20.0) is None
+    assert store._homes == {}, "nothing of them is left"
+
+
+def test_what_may_not_be_continued_may_not_be_referred_to() -> None:
+    store = MemoryStore(max_bytes=PLENTY)
+    store.put(with_items("resp_0", ("a", "A"), continuable=False), 0.0)
+    store.put(record("resp_1", turn=None), 0.0)
+    store.put(with_items("resp_2", ("x" * (MAX_ITEM_ID + 1), "long")), 0.0)
+    assert store._homes == {}

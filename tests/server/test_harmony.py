@@ -102,6 +102,35 @@ async def test_h11_commentary_without_tools_is_not_lost() -> None:
         ]  # fmt: skip
 
 
+async def test_a_shell_that_the_client_runs_is_called_answered_and_seen() -> None:
+    shell = CALL.replace("get_weather", "shell").replace('{"city": "Paris"}', '{"commands": ["ls"]}')
+    model = Model(f"<|channel|>commentary<|message|>I look.{NEXT}{shell}", ANSWER, ANSWER)
+    async with harmony(model) as server, server.client() as client:
+        first = await create(client, "hi", tools=[{"type": "shell"}], include=["harmony.messages"])
+        preamble, call = first["output"]
+        assert preamble["phase"] == "commentary"
+        assert (call["type"], call["action"], call["status"]) == ("shell_call", {"commands": ["ls"]}, "completed")
+        assert first["output_messages"][1]["recipient"] == "functions.shell"
+        output = {
+            "type": "shell_call_output", "call_id": call["call_id"],
+            "output": [{"stdout": "a.txt", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
+        }  # fmt: skip
+        update = {"type": "configuration_update", "reasoning": {"effort": "high"}}
+        hidden = {"type": "web_search_call", "id": "ws_1", "action": {"type": "search", "query": "SECRET"}}
+        await create(client, [output, update], previous_response_id=first["id"], tools=[{"type": "shell"}])
+        del preamble["phase"]  # some clients drop it: text before a call is a preamble all the same
+        items = [hidden, {"role": "user", "content": "hi"}, preamble, call, output, update]
+        await create(client, items, tools=[{"type": "shell"}])
+    _, chained, own = model.prompts
+    assert "namespace functions" in chained
+    assert "type shell = (_:" in chained
+    assert f"<|start|>assistant<|channel|>commentary<|message|>I look.<|end|><|start|>assistant{shell}" in chained
+    assert re.search(r'<\|start\|>functions\.shell[^{}]*<\|message\|>\[{"stdout": "a\.txt"', chained)
+    assert "Reasoning: high" in chained
+    assert own == chained
+    assert "SECRET" not in own
+
+
 async def test_malformed_output_is_kept_marked_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     transcript = (
         "<|channel|>analysis<|message|>Hm.<|start|>assistant<|channel|>odd<|message|>So.<|start|>And so on<|return|>"

@@ -128,8 +128,12 @@ def _text_of(item: Any) -> str:
             return "".join(part.text for part in item.content or item.summary)
         case "function_call":
             return str(item.arguments)
-        case _:
+        case "custom_tool_call":
             return str(item.input)
+        case "shell_call":
+            return "".join(item.action.commands)
+        case _:  # told by the item alone
+            return ""
 
 
 def _validate(event: dict[str, Any]) -> None:

@@ -191,7 +191,7 @@ REFUSED_CREATES: dict[str, tuple[dict[str, Any], str, str]] = {
     "an object as input": ({"input": MESSAGE}, "input", "string or a list"),
     "an item that is none": ({"input": [MESSAGE, 5]}, "input[1]", "object"),
     "an unknown item": ({"input": [{"type": "program"}]}, "input[0].type", "'program'"),
-    "an item of no type": ({"input": [{"type": None, **MESSAGE}]}, "input[0].type", "str"),
+    "an item of no type": ({"input": [{"type": 7, **MESSAGE}]}, "input[0].type", "str"),
     "an item without a role": ({"input": [{"content": "hi"}]}, "input[0].role", "is required"),
     "an unknown role": ({"input": [{"role": "king", "content": "hi"}]}, "input[0].role", "'king'"),
     "an unknown part": (

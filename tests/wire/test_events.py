@@ -13,14 +13,29 @@ from realtime.wire import codec
 from realtime.wire import events as e
 from realtime.wire.errors import ErrorCode
 from realtime.wire.items import (
+    ApplyPatchCall,
+    Compaction,
+    CreateFile,
+    CustomToolCall,
+    DeleteFile,
     FunctionCall,
+    LocalShellAction,
+    LocalShellCall,
+    McpApprovalRequest,
+    McpCall,
+    McpListTools,
+    McpTool,
     Message,
     OutputItem,
     OutputText,
     Reasoning,
     ReasoningText,
     Refusal,
+    ShellAction,
+    ShellCall,
     SummaryText,
+    ToolSearchCall,
+    UpdateFile,
 )
 from realtime.wire.requests import ReasoningOptions, ResponseCreate, TextOptions
 from realtime.wire.response import CancelReceipt, IncompleteDetails, Response, ResponseError
@@ -35,7 +50,21 @@ ITEMS: list[OutputItem] = [
     Reasoning(id="rs_1", summary=[SummaryText(text="s")], content=[ReasoningText(text="r")], status="completed"),
     Reasoning(id="rs_2"),
     FunctionCall(id="fc_1", status="incomplete", call_id="call_1", name="f", arguments="{"),
-]
+    CustomToolCall(id="ctc_1", status="completed", call_id="call_1", name="f", input="x"),
+    LocalShellCall(id="lsh_1", status="completed", call_id="c", action=LocalShellAction(command=["ls"], env={})),
+    ShellCall(id="sh_1", status="incomplete", call_id="c", action=ShellAction(commands=["ls"], timeout_ms=1)),
+    ApplyPatchCall(id="apc_1", status="completed", call_id="c", operation=CreateFile(path="p", diff="+x")),
+    ApplyPatchCall(id="apc_2", status="in_progress", call_id="c", operation=UpdateFile(path="p", diff="@@")),
+    ApplyPatchCall(id="apc_3", status="completed", call_id="c", operation=DeleteFile(path="p")),
+    ToolSearchCall(id="tsc_1", status="completed", call_id="c", arguments={"q": "x"}, execution="client"),
+    McpListTools(id="mcpl_1", server_label="s", tools=[McpTool(name="t", input_schema={})]),
+    McpListTools(id="mcpl_2", server_label="s", tools=[], error="x"),
+    McpCall(id="mcp_1", status="completed", server_label="s", name="t", arguments="{}", output="x"),
+    McpCall(id="mcp_2", status="failed", server_label="s", name="t", arguments="{}", approval_request_id="mcpr_1",
+            error={"type": "mcp_protocol_error", "code": 1, "message": "m"}),
+    McpApprovalRequest(id="mcpr_1", server_label="s", name="t", arguments="{}"),
+    Compaction(id="cmp_1", encrypted_content="x"),
+]  # fmt: skip
 RUNNING = make_response()
 DONE = make_response(status="completed", completed_at=1, output=ITEMS, usage=make_usage())
 CUT = make_response(status="incomplete", incomplete_details=IncompleteDetails("max_output_tokens"), usage=make_usage())
@@ -64,6 +93,9 @@ EVENTS: list[e.Event] = [
     e.FunctionCallArgumentsDone(**AT, arguments="{}", name="f"),
     e.CustomToolCallInputDelta(**AT, delta="x"),
     e.CustomToolCallInputDone(**AT, input="x"),
+    e.ShellCallCommandAdded(**AT, command_index=0, command=""),
+    e.ShellCallCommandDelta(**AT, command_index=0, delta="ls"),
+    e.ShellCallCommandDone(**AT, command_index=0, command="ls"),
     e.Error(status=400, error=e.ErrorBody(type="invalid_request_error", code="invalid_request", message="x")),
 ]
 OURS = {e.SessionCreated, e.SessionDraining, e.ResponseResumed}  # types that OpenAI does not have
@@ -101,6 +133,10 @@ def test_every_kind_of_event_is_tried_above() -> None:
     assert {type(event) for event in EVENTS} == kinds(e.Event) - OURS - {e.InItem}
 
 
+def test_every_kind_of_item_that_comes_out_is_tried_above() -> None:
+    assert {type(item) for item in ITEMS} == set(get_args(OutputItem))
+
+
 def test_the_validation_would_notice_a_missing_and_a_mistyped_member() -> None:
     with pytest.raises(ValueError, match="logprobs"):
         sdk_types()["response.output_text.delta"].model_validate_json(
@@ -133,7 +169,7 @@ def test_our_own_types_are_none_of_openais() -> None:
 
 NULL_AT_FIRST = {
     "completed_at", "incomplete_details", "previous_response_id", "instructions", "error", "usage", "max_output_tokens",
-    "max_tool_calls", "safety_identifier", "prompt_cache_key", "user",
+    "max_tool_calls", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "moderation", "user",
 }  # fmt: skip
 RESPONSE_KEYS = NULL_AT_FIRST | {
     "id", "object", "created_at", "status", "model", "output", "tools", "tool_choice", "truncation",
@@ -181,6 +217,11 @@ BARE: dict[str, tuple[Any, set[str]]] = {
         FunctionCall(id="f", status="completed", call_id="c", name="f", arguments=""),
         {"id", "status", "call_id", "name", "arguments"},
     ),
+    "a shell call": (
+        ShellCall(id="f", status="completed", call_id="c", action=ShellAction(commands=[])),
+        {"id", "status", "call_id", "action"},
+    ),
+    "the action of a shell call": (LocalShellAction(command=["ls"], env={}), {"command", "env"}),
 }  # fmt: skip
 
 
@@ -193,12 +234,12 @@ def test_the_response_echoes_what_holds() -> None:
     request = ResponseCreate(
         instructions="i", temperature=0, max_output_tokens=5, store=False, metadata={"a": "b"},
         text=TextOptions(verbosity="low"), reasoning=ReasoningOptions(effort="low", generate_summary="auto"),
-        tools=[{"type": "function", "name": "f"}, {"type": "web_search"}],
+        tools=[{"type": "function", "name": "f"}, {"type": "web_search"}], prompt_cache_retention="24h",
     )  # fmt: skip
     sent = on_the_wire(make_response(request=request))
     assert (sent["instructions"], sent["temperature"], sent["max_output_tokens"]) == ("i", 0, 5)
     assert (sent["store"], sent["metadata"], sent["text"]["verbosity"]) == (False, {"a": "b"}, "low")
-    assert sent["reasoning"] == {"effort": "low", "summary": "auto"}
+    assert (sent["reasoning"], sent["prompt_cache_retention"]) == ({"effort": "low", "summary": "auto"}, "24h")
     function = {"type": "function", "name": "f", "description": None, "parameters": None, "strict": None}
     assert sent["tools"] == [function, {"type": "web_search"}]
     validate(e.ResponseCreated(response=make_response(request=request), epoch="x", sequence_number=0))

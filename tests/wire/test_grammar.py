@@ -4,6 +4,8 @@ One letter stands for one kind of event:
 
     C created  Q queued  P in progress  K completed  N incomplete  L failed
     M R F      a message, a reasoning item, a function call is added    O the open item is done
+    S B        a shell call is added; a patch, of which only the item itself is told
+    c k l      a command added, delta, done
     t d D e    text part added, delta, text done, part done
     s u U v    summary part added, delta, text done, part done
     r x X y    reasoning part added, delta, text done, part done
@@ -22,14 +24,40 @@ from hypothesis import strategies as st
 from realtime.wire import events as e
 from realtime.wire import grammar
 from realtime.wire.grammar import Grammar, GrammarError
-from realtime.wire.items import FunctionCall, Message, OutputText, Reasoning, ReasoningText, Refusal, SummaryText
+from realtime.wire.items import (
+    ApplyPatchCall,
+    DeleteFile,
+    FunctionCall,
+    Message,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    Refusal,
+    ShellAction,
+    ShellCall,
+    SummaryText,
+)
 from tests.support.fuzz import examples
 from tests.support.responses import make_response
 
-ITEM = r"M(?:td*De)+O|R(?:su*Uv|rx*Xy)*O|Fa*AO"
+ITEM = r"M(?:td*De)+O|R(?:su*Uv|rx*Xy)*O|Fa*AO|S(?:ck*l)*O|BO"
 LANGUAGE = re.compile(rf"C(?:[KNL]|Q[NL]|Q?P(?:{ITEM})*[KNL])")
-ITEMS = ["MtDeO", "MtddDetdDeO", "RO", "RsuUvO", "RrxXyO", "RsUvrxxXyO", "RrXysUvO", "FAO", "FaaAO"]
-LETTERS = "CQPKNLMRFOtdDesuUvrxXyaA"
+ITEMS = [
+    "MtDeO",
+    "MtddDetdDeO",
+    "RO",
+    "RsuUvO",
+    "RrxXyO",
+    "RsUvrxxXyO",
+    "RrXysUvO",
+    "FAO",
+    "FaaAO",
+    "SO",
+    "SckklO",
+    "SclcklO",
+    "BO",
+]
+LETTERS = "CQPKNLMRFSBOtdDesuUvrxXyaAckl"
 
 
 class Writer:
@@ -40,7 +68,7 @@ class Writer:
         self.kind = "M"
 
     def event(self, letter: str, **other: Any) -> e.Event:
-        if letter in "MRF":
+        if letter in "MRFSB":
             self.index += 1
             self.kind = letter
         index = other.get("output_index", self.index)
@@ -49,9 +77,12 @@ class Writer:
             "M": Message(id=item_id, role="assistant", content=[]),
             "R": Reasoning(id=item_id),
             "F": FunctionCall(id=item_id, call_id="c", name="f", arguments=""),
+            "S": ShellCall(id=item_id, call_id="c", action=ShellAction(commands=[])),
+            "B": ApplyPatchCall(id=item_id, call_id="c", operation=DeleteFile(path="p")),
         }[self.kind]
         at: dict[str, Any] = {"item_id": item_id, "output_index": index}
         part, summary = {**at, "content_index": 0}, {**at, "summary_index": 0}
+        command = {**at, "command_index": 0}
         response = make_response()
         made: dict[str, Any] = {
             "C": lambda: e.ResponseCreated(response=response, epoch="x"),
@@ -76,8 +107,11 @@ class Writer:
             "v": lambda: e.ReasoningSummaryPartDone(**summary, part=SummaryText(text="x")),
             "a": lambda: e.FunctionCallArgumentsDelta(**at, delta="x"),
             "A": lambda: e.FunctionCallArgumentsDone(**at, arguments="x", name="f"),
+            "c": lambda: e.ShellCallCommandAdded(**command, command=""),
+            "k": lambda: e.ShellCallCommandDelta(**command, delta="x"),
+            "l": lambda: e.ShellCallCommandDone(**command, command="x"),
         }
-        made["R"] = made["F"] = made["M"]
+        made["R"] = made["F"] = made["S"] = made["B"] = made["M"]
         event: e.Event = made[letter]()
         return event
 
@@ -107,6 +141,8 @@ ILLEGAL = {
     "CPRsXvOK": "one part ends as another", "CPRrxXvOK": "one part ends as another",
     "CPRrUyOK": "one part ends as another", "CPFOK": "a call without arguments done", "CPFAaOK": "a delta after all",
     "CPFAAOK": "twice", "CPMaAOK": "arguments in a message", "CPFtDeOK": "text in a call", "CPOK": "nothing open",
+    "CPScOK": "an open command", "CPSkO": "no command", "CPBcklOK": "a command in a patch", "CPSccllOK": "twice",
+    "CPFcklAOK": "a command in a call",
 }  # fmt: skip
 
 
@@ -160,7 +196,7 @@ def allowed(checker: Grammar, letter: str, kind: type) -> bool:
 def test_at_every_step_exactly_what_the_tables_allow(choices: list[int]) -> None:
     """A random walk over legal events; at each of its stations all events are tried."""
     writer, checker = Writer(), Grammar()
-    kinds = {"M": Message, "R": Reasoning, "F": FunctionCall}
+    kinds = {"M": Message, "R": Reasoning, "F": FunctionCall, "S": ShellCall, "B": ApplyPatchCall}
     for choice in choices:
         legal = [letter for letter in LETTERS if allowed(checker, letter, kinds[writer.kind])]
         for letter in set(LETTERS) - set(legal):
