@@ -17,7 +17,7 @@ from itertools import islice
 import msgspec
 
 from .assembler import ReasoningShown
-from .config import ResponseSettings
+from .config import McpSettings, ResponseSettings
 from .connection import Source, draining
 from .conversation import Turn, unknown_call
 from .dialects.base import Dialect
@@ -27,6 +27,8 @@ from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
+from .mcp_client import load as load_mcp
+from .mcp_stage import planned
 from .principal import Principal
 from .runner import HARMONY_MESSAGES, Cancelled, Run
 from .scheduler import Full, Scheduler, Ticket
@@ -59,7 +61,9 @@ class Service:
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
+        mcp: McpSettings | None = None,
     ) -> None:
+        self._mcp = mcp or McpSettings()
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -84,6 +88,8 @@ class Service:
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
         self._serving_dialect()
+        if self._mcp.mcp_servers:
+            load_mcp()
 
     # -- what doors call
 
@@ -115,7 +121,9 @@ class Service:
         _check_calls([*before, *items])
         request = updated(request, before)
         brought = tools_brought(before, own)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls, brought)
+        mcp = planned(request, before, brought, self._mcp)
+        choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
+        tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
         policy = self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
         run = Run(
@@ -131,6 +139,7 @@ class Service:
             parent=parent,
             admitted=self._admit(principal, response_id),
             on_disconnect=policy,
+            mcp=mcp,
         )
         self._start(run, digest)
         return run

@@ -49,7 +49,7 @@ class Gateway:
         self.settings = settings
         self.engine = engine
         self.draining = False
-        self.service = Service(engine, self._make_dialect, settings.responses, trouble=self._trouble)
+        self.service = Service(engine, self._make_dialect, settings.responses, trouble=self._trouble, mcp=settings.mcp)
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
         self._shells: set[WebSocketShell] = set()

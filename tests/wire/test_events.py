@@ -96,6 +96,14 @@ EVENTS: list[e.Event] = [
     e.ShellCallCommandAdded(**AT, command_index=0, command=""),
     e.ShellCallCommandDelta(**AT, command_index=0, delta="ls"),
     e.ShellCallCommandDone(**AT, command_index=0, command="ls"),
+    e.McpListToolsInProgress(**AT),
+    e.McpListToolsCompleted(**AT),
+    e.McpListToolsFailed(**AT),
+    e.McpCallInProgress(**AT),
+    e.McpCallArgumentsDelta(**AT, delta="{"),
+    e.McpCallArgumentsDone(**AT, arguments="{}"),
+    e.McpCallCompleted(**AT),
+    e.McpCallFailed(**AT),
     e.Error(status=400, error=e.ErrorBody(type="invalid_request_error", code="invalid_request", message="x")),
 ]
 OURS = {e.SessionCreated, e.SessionDraining, e.ResponseResumed}  # types that OpenAI does not have
