@@ -187,8 +187,9 @@ def _convert(given: Given) -> Any:
         value = msgspec.convert(raw, option.annotation, strict=not given.is_text)
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError
-    except ValueError:
-        raise SettingsError(f"{given.source}: {given.raw!r} can't be used; it must be {allowed(option)}") from None
+    except ValueError as error:
+        why = f" ({error})" if option.is_a(inspect.DictType) else ""  # much may be wrong in a table
+        raise SettingsError(f"{given.source}: {given.raw!r} can't be used; it must be {allowed(option)}{why}") from None
     return value
 
 

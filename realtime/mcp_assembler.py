@@ -58,6 +58,11 @@ class McpAssembler(Assembler):
             return False
         return self._called or self._ignored
 
+    def end_written(self) -> Iterator[e.Event]:
+        """The generation has ended well: a call that it left open is as complete as it will be."""
+        if self._mcp is not None and self.calling is None:
+            yield from self._end_written("completed")
+
     def next_generation(self) -> Iterator[e.Event]:
         """What was said is complete; the model goes on."""
         self._space.clear()

@@ -104,6 +104,7 @@ class McpStage:
 
     async def go_on(self, tools: ToolSet) -> ToolSet | None:
         """After a generation: make its calls. The tools of the next one, None if there is to be none."""
+        self._host.append(self._assembler.end_written())
         if not await self._make_calls() or not self._assembler.wants_more:
             return None
         self._host.append(self._assembler.next_generation())
@@ -141,4 +142,6 @@ class McpStage:
             if result is None:
                 return False
             self._host.append(self._assembler.finish_call(result))
+            if self._assembler.calling is None:
+                self._host.append(self._assembler.end_written())
         return True
