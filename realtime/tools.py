@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -133,17 +134,30 @@ def tool_set(
     """The tools of a request. `more` are those that came with items, each list with its path; of two with one name the
     later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
     """
-    found = tuple(_read_all(tools or [], "tools", None, _searches(tools or [])))
+    found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools")
     twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
     if twice:
         raise _refused("tools", f"the name '{min(twice)}' is given to more than one tool")
-    if more:
-        later = {tool.shown_as: tool for path, extra in more for tool in _read_all(extra, path, None, False)}
-        found = tuple({**{tool.shown_as: tool for tool in found}, **later}.values())
-    found = (*found, *_named_apart(found, mcp))
-    if len(found) > MAX_TOOLS:
-        raise _refused("tools", f"{len(found)} tools; at most {MAX_TOOLS} are accepted")
+    shown = {tool.shown_as: tool for tool in found}
+    for path, brought in more:
+        shown.update((tool.shown_as, tool) for tool in _bounded(_read_all(brought, path, None, False), path))
+        if len(shown) > MAX_TOOLS:
+            raise _too_many(path)
+    found = tuple(shown.values())
+    found = _bounded(iter((*found, *_named_apart(found, mcp))), "tools")
     return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
+
+
+def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
+    """The tools, not read further than they may be many."""
+    found = tuple(islice(tools, MAX_TOOLS + 1))
+    if len(found) > MAX_TOOLS:
+        raise _too_many(path)
+    return found
+
+
+def _too_many(path: str) -> WireError:
+    return _refused(path, f"there are more tools than the {MAX_TOOLS} that are accepted")
 
 
 def _named_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> Iterator[Tool]:

@@ -87,8 +87,12 @@ def test_tools_that_came_with_items_are_offered_too_and_the_newest_of_a_name_hol
     with pytest.raises(WireError) as caught:
         tool_set([], None, None, [("input[3].tools", [F, {"type": "nope"}])])
     assert caught.value.param == "input[3].tools[1].type"
-    with pytest.raises(WireError, match="at most 1024"):
-        tool_set([], None, None, [("x", [{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS + 1)])])
+    many = [{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS)]
+    assert len(tool_set([], None, None, [("x", many), ("y", many)]).tools) == MAX_TOOLS
+    for brought in ([("y", [*many, SEARCH])], [("x", many), ("y", [F])]):
+        with pytest.raises(WireError, match="more tools than the 1024") as caught:
+            tool_set([], None, None, brought)
+        assert caught.value.param == "y"
 
 
 @pytest.mark.parametrize("kind", ["local_shell", "shell", "apply_patch", "tool_search"])
@@ -96,6 +100,7 @@ def test_a_tool_that_the_client_runs_can_be_chosen(kind: Kind) -> None:
     tools = [F, {"type": kind, "execution": "client"}]
     found = offered(tools, {"type": kind})
     assert (found.mode, found.only and found.only.kind) == (Mode.REQUIRED, kind)
+    assert offered(tools, {"type": "function", "name": kind}).only == found.only
     assert names(offered(tools, {"type": "allowed_tools", "tools": [{"type": kind}]})) == [kind]
     with pytest.raises(WireError, match=f"no tool named '{kind}'"):
         offered([F], {"type": kind})
@@ -227,7 +232,7 @@ REFUSED: list[tuple[list[dict[str, Any]], Any, str, str]] = [
     ),
     ([F, F], None, "tools", "'f' is given to more than one tool"),
     ([HOME, {"type": "function", "name": "home__f"}], None, "tools", "home__f"),
-    ([{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS + 1)], None, "tools", "at most"),
+    ([{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS + 1)], None, "tools", "the 1024 that"),
     ([{"type": "shell"}, {"type": "function", "name": "shell"}], None, "tools", "'shell' is given"),
     ([{"type": "tool_search", "execution": "moon"}], None, "tools[0]", "moon"),
     ([{**SEARCH, "parameters": {"properties": 7}}], None, "tools[0].parameters.properties", "object"),

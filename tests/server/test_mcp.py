@@ -284,6 +284,16 @@ async def test_all_generations_share_max_output_tokens() -> None:
     assert response["usage"]["output_tokens"] == len(PARIS) + 3
 
 
+async def test_a_result_that_fills_the_context_window_ends_the_response_and_keeps_it() -> None:
+    script = Turns(called("write", {"length": 5000}), ("ok",))
+    async with tool_server() as tools, serving(tools, script=script) as (_, client):
+        events = await client.create("?", tools=[use(tools)])
+        response = events[-1]["response"]
+        assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+        assert items(events, "mcp_call")[0]["status"] == "completed"
+        assert response["usage"]["output_tokens"] > 0
+
+
 async def test_only_allowed_tools_are_shown() -> None:
     script = Turns(("ok",), ("ok",))
     async with tool_server() as tools, serving(tools, script=script) as (_, client):

@@ -10,6 +10,7 @@ from typing import Any
 from realtime.config import ResponseSettings
 from realtime.connection import Connection, ConnectionLimits, Profile
 from realtime.dialects.chat import ChatDialect
+from realtime.engine.base import Engine
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
 from realtime.log.event_log import EventLog
@@ -66,7 +67,7 @@ class Stack:
 
 class _ObservedService(Service):
     def __init__(self, stack: Stack, settings: ResponseSettings) -> None:
-        super().__init__(stack.supervised, ChatDialect, settings, trouble=stack.trouble)
+        super().__init__(stack.supervised, _dialect, settings, trouble=stack.trouble)
         self._stack = stack
 
     def _new_log(self, response_id: str, stream_id: str | None) -> EventLog:
@@ -134,3 +135,7 @@ class MemorySocket:
         self.writable = True
         if self.on_writable is not None:
             self.on_writable()
+
+
+def _dialect(engine: Engine) -> ChatDialect:
+    return ChatDialect(engine.tokenizer, engine.parsers)
