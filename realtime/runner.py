@@ -286,8 +286,11 @@ class Run:
             self._prompt = prompt
             self._num_input_tokens = len(prompt.token_ids)
             room = self._engine.model.max_model_len - self._num_input_tokens
-            if room <= 0:  # if results of tools have filled it, what was said until now is the response
-                return self._too_long() if self._num_generations == 1 else FinishReason.LENGTH
+            if room <= 0 and self._num_generations == 1:
+                return self._too_long()
+            if room <= 0:  # results of tools have filled it: what was said until now is the response
+                self._num_input_tokens = 0
+                return FinishReason.LENGTH
             if self.request.generate is not False:
                 self._parser = self._dialect.parser(self.request, self._tools, prompt)
         except RenderError as error:
