@@ -36,8 +36,9 @@ def use(tools: ToolServer, label: str = "s", **members: Any) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def serving(*tools: ToolServer, script: Any, **settings: Any) -> AsyncIterator[tuple[Running, Client]]:
     servers = {f"server{index}": McpServer(url=one.url) for index, one in enumerate(tools)}
+    parsers = settings.pop("parsers", None) or TaggedParsers()
     what = changed(mcp_servers=settings.pop("mcp_servers", servers), **settings)
-    async with running(script, what, parsers=TaggedParsers()) as server, server.client() as client:
+    async with running(script, what, parsers=parsers) as server, server.client() as client:
         yield server, client
         assert server.engine.stats().num_running == 0
 
@@ -138,6 +139,10 @@ async def test_an_approval_makes_the_call(stored: bool) -> None:
         else:
             await client.send("response.create", input=[*response["output"], answer], tools=[asking])
         second = await client.until_done()
+        # Whoever allows it again gets no second call.
+        held = [*response["output"], answer, *second[-1]["response"]["output"], answer]
+        await client.send("response.create", input=held, tools=[asking])
+        assert items(await client.until_done(), "mcp_call") == []
     sdk_takes(second)
     assert kinds(second) == ["created", "in_progress", *CALLED, *SAID, "completed"]
     (call,) = items(second, "mcp_call")
@@ -264,11 +269,13 @@ async def test_the_operators_limit_holds_for_a_model_that_never_ends() -> None:
 
 
 async def test_a_required_call_is_required_once() -> None:
-    script = Turns(PARIS, ("Sunny.",))
-    async with tool_server() as tools, serving(tools, script=script) as (_, client):
+    script, parsers = Turns(PARIS, ("Sunny.",)), TaggedParsers()
+    async with tool_server() as tools, serving(tools, script=script, parsers=parsers) as (_, client):
         choice = {"type": "mcp", "server_label": "s", "name": "get_weather"}
         events = await client.create("?", tools=[use(tools)], tool_choice=choice)
         assert kinds(events) == ["created", "in_progress", *LISTED, *CALLED, *SAID, "completed"]
+        named = {"type": "function", "function": {"name": "get_weather"}}
+        assert [spec.tool_choice for spec in parsers.specs] == [named, "auto"]
         unknown = {"type": "mcp", "server_label": "s", "name": "nothing"}
         events = await client.create("?", tools=[use(tools)], tool_choice=unknown)
         assert events[-1]["response"]["status"] == "failed"
