@@ -48,6 +48,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="age at which a connection is closed; clients connect again")
     ] = 3600
     ping_interval_seconds: Annotated[float, Meta(gt=0, description="time between two pings to a client")] = 20
+    heartbeat_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="time between two `session.heartbeat`s to a native client; 0: none")
+    ] = 15
     ping_timeout_seconds: Annotated[float, Meta(gt=0, description="time that a client has to answer a ping")] = 20
     permessage_deflate: Annotated[
         bool, Meta(description="compress frames for clients that offer it; costs CPU and memory")

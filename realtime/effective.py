@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import UNSET
+
 from .engine.base import ModelInfo
 from .tools import unnested
 from .wire.formats import PlainFormat
@@ -48,6 +50,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         prompt_cache_key=request.prompt_cache_key,
         prompt_cache_retention=request.prompt_cache_retention,
         user=request.user,
+        request_id=UNSET if request.request_id is None else request.request_id,
     )
 
 

@@ -97,6 +97,23 @@ class McpAssembler(Assembler):
                 yield from self._end_written(status)
         yield from super().close(status)
 
+    @property
+    def open_index(self) -> int | None:
+        """See Assembler."""
+        at_work = isinstance(self._mcp, OpenMcpCall) or self._listing is not None
+        return len(self.output) if at_work else super().open_index
+
+    @property
+    def has_call(self) -> bool:
+        """See Assembler; a call that is being written or made is let to its end as well."""
+        return self._mcp is not None or super().has_call
+
+    def discard_open(self) -> Iterator[e.Event]:
+        """See Assembler."""
+        num_finished = len(self.output)
+        yield from self.close("incomplete")
+        del self.output[num_finished:], self.remembered[num_finished:]
+
     # -- listings and calls that no model makes now
 
     def begin_listing(self, label: str) -> Iterator[e.Event]:

@@ -16,9 +16,11 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from .assembler import Assembler, ReasoningShown
 from .conversation import Prompt, Turn, exchanges, history, without_oldest
+from .cutoff import Cutoff, cutoff
 from .dialects.base import Dialect, Parser, RenderError
 from .engine.base import (
     Engine,
@@ -38,7 +40,7 @@ from .tools import ToolSet
 from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
-from .wire.items import InputItem, ItemStatus, texts_of
+from .wire.items import InputItem, ItemStatus, OutputItem, texts_of
 from .wire.requests import OnDisconnect, ResponseCreate
 from .wire.response import (
     CancelReceipt,
@@ -60,10 +62,21 @@ _THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; short
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """A cancel that was accepted. `delivered`: events that the canceller had taken; None if it read none."""
+    """A cancel that was accepted. `delivered`: events that the canceller had taken; None if it read none.
+    `cutoff`: how much of the answer the user has taken in, if that is known.
+    """
 
     reason: str
     delivered: int | None = None
+    cutoff: Cutoff | None = None
+
+
+class Steered(msgspec.Struct, frozen=True):
+    """A successor is to go on from here."""
+
+
+class Interrupted(msgspec.Struct, frozen=True):
+    """Stopped, and the item that was being written is forgotten."""
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -73,7 +86,8 @@ class Failed(msgspec.Struct, frozen=True):
     message: str
 
 
-Outcome = FinishReason | Cancelled | Failed
+Stop = Cancelled | Steered | Interrupted
+Outcome = FinishReason | Stop | Failed
 T = TypeVar("T")
 
 
@@ -116,6 +130,7 @@ class Run:
         self.watchers: set[Callable[[], None]] = set()
         self.on_disconnect = on_disconnect
         self.lonely: asyncio.TimerHandle | None = None  # the service's: cancels a response that nobody follows
+        self.grown_at = time.monotonic()  # when its newest event came
         self.detached = False  # a client said that it is to go on without a reader
         self._owner = owner
         self._engine = engine
@@ -135,7 +150,8 @@ class Run:
         self._earlier = _Earlier()
         self._signal = asyncio.Event()  # something that the task waits for has happened
         self._outcome: Outcome | None = None
-        self._cancel: Cancelled | None = None
+        self._cancel: Stop | None = None
+        self._steered = False  # there is a successor to come: see _cut_if_safe
         self._abort_ms = 0.0
         self._num_input_tokens = 0
         self._num_cached_tokens = 0
@@ -147,6 +163,11 @@ class Run:
     def response_id(self) -> str:
         """Its id, the log's too."""
         return self.log.response_id
+
+    @property
+    def output(self) -> list[OutputItem]:
+        """See commands.Source."""
+        return self._assembler.output
 
     @property
     def over(self) -> bool:
@@ -168,9 +189,35 @@ class Run:
         self._signal.set()
 
     def cancel(self, cancelled: Cancelled) -> None:
-        """Ask for the end. The terminal event follows when the engine has let go. The first cancel counts."""
-        if self._cancel is None and not self.over:
+        """Ask for the end. The terminal event follows when the engine has let go. The first cancel counts; one that
+        comes while a successor is about to take over means that as well.
+        """
+        if (self._cancel is None or isinstance(self._cancel, Steered)) and not self.over:
             self._cancel = cancelled
+            self._signal.set()
+
+    def cutoff(self, through: int) -> Cutoff:
+        """Where to cut if the user has taken in events up to and with this one. Raises WireError."""
+        assembler = self._assembler
+        return cutoff(self.log, through, len(assembler.output), assembler.open_index)
+
+    def interrupt(self) -> None:
+        """As `cancel`, but what is being written is forgotten."""
+        if (self._cancel is None or isinstance(self._cancel, Steered)) and not self.over:
+            self._cancel = Interrupted()
+            self._signal.set()
+
+    def steer(self) -> None:
+        """Ask for the end at the next safe point, for a successor that goes on from there."""
+        self._steered = True
+        self._cut_if_safe()
+
+    def _cut_if_safe(self) -> None:
+        """Text and reasoning are cut anywhere. From its first call on a response is let to its own end: half a call is
+        of no use to anybody, and the calls after it belong to the same step.
+        """
+        if self._cancel is None and self._outcome is None and not self.over and not self._assembler.has_call:
+            self._cancel = Steered()
             self._signal.set()
 
     def notify(self) -> None:
@@ -188,6 +235,8 @@ class Run:
         try:
             if self._parser is not None and self._cancel is None and self._outcome is None:
                 self._append(self._assembler.feed(self._parser.feed(chunk)))
+                if self._steered and chunk.finish is None:
+                    self._cut_if_safe()
         except Exception:  # a bug of ours: this response fails, the others go on
             logger.exception("assembling failed response_id=%s", self.response_id)
             self._end(Failed("server_error", "The server could not process the model's output."))
@@ -205,6 +254,7 @@ class Run:
             self.log.append(event)
         if self.log.tip == tip:
             return
+        self.grown_at = time.monotonic()
         self._marks_tip.append(self.log.tip)
         self._marks_tokens.append(self._earlier.num_output_tokens + len(self._token_ids))
         self.notify()
@@ -270,7 +320,7 @@ class Run:
         """The generation that was is a part of what the next one continues."""
         self._log_trouble()
         self._earlier.add(self._num_input_tokens, self._num_cached_tokens, len(self._token_ids), self._parser)
-        self._earlier.turn = self._new_turn()
+        self._earlier.turn = self._new_turn(self._assembler.remembered, self._token_ids)
         self._token_ids = array("I")
         self._num_input_tokens = self._num_cached_tokens = 0
         self._outcome = self._parser = None
@@ -407,26 +457,34 @@ class Run:
         completed = outcome is FinishReason.STOP or self.request.generate is False
         status: ItemStatus = "completed" if completed else "incomplete"
         if self.log.tip > 1:
-            for event in self._assembler.close(status):
+            interrupted = isinstance(outcome, Interrupted)
+            closing = self._assembler.discard_open() if interrupted else self._assembler.close(status)
+            for event in closing:
                 self.log.append(event)
         response = self.response
+        cut = outcome.cutoff if isinstance(outcome, Cancelled) else None
+        remembered = self._assembler.remembered
         response.output = self._assembler.output
+        if cut is not None:
+            response.output, remembered = cut.apply(response.output), cut.apply(remembered)
         response.completed_at = int(time.time())
         response.usage = self._usage()
         self._include()
         self.log.append(self._terminal(outcome))
         if not isinstance(outcome, Failed):
-            self.turn = self._new_turn()
+            # Of an answer that was cut afterwards it is not known which tokens are left.
+            known = cut is None and not isinstance(outcome, Interrupted)
+            self.turn = self._new_turn(remembered, self._token_ids if known else array("I"))
 
-    def _new_turn(self) -> Turn:
+    def _new_turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
         """What has been said so far, as something to continue."""
         return Turn(
             response_id=self.response_id,
             parent=self._parent,
             input=tuple(self.request.items),
-            output=tuple(self._assembler.remembered),
+            output=tuple(said),
             prompt=self._prompt,
-            token_ids=self._token_ids,
+            token_ids=token_ids,
         )
 
     def _log_trouble(self) -> None:
@@ -468,6 +526,15 @@ class Run:
                 response.incomplete_details = IncompleteDetails(outcome.reason)
                 response.cancel = self._receipt(outcome)
                 return events.ResponseIncomplete(response=response)
+            case Steered():
+                response.status = "incomplete"
+                response.incomplete_details = IncompleteDetails("steered")
+                return events.ResponseIncomplete(response=response)
+            case Interrupted():
+                response.status = "incomplete"
+                response.incomplete_details = IncompleteDetails("interrupted")
+                response.end_turn = False
+                return events.ResponseIncomplete(response=response)
             case FinishReason.LENGTH if self.request.generate is not False:
                 response.status = "incomplete"
                 response.incomplete_details = IncompleteDetails("max_output_tokens")
@@ -497,6 +564,7 @@ class Run:
             tokens_generated=self._earlier.num_output_tokens + len(self._token_ids),
             tokens_delivered=self._marks_tokens[index - 1] if index else 0,
             abort_ms=round(self._abort_ms, 3),
+            through=UNSET if cancelled.cutoff is None else cancelled.cutoff.through,
         )
 
 

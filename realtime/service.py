@@ -10,15 +10,16 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 
 import msgspec
 
 from .assembler import ReasoningShown
+from .commands import Source
 from .config import McpSettings, ResponseSettings
-from .connection import Source, draining
+from .connection import draining
 from .conversation import Turn, unknown_call
 from .dialects.base import Dialect
 from .effective import new_response
@@ -34,6 +35,7 @@ from .runner import HARMONY_MESSAGES, Cancelled, Run
 from .scheduler import Full, Scheduler, Ticket
 from .sealed import NotOurs, Sealer
 from .tools import tool_set
+from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, Reasoning, ReasoningText
@@ -93,11 +95,20 @@ class Service:
 
     # -- what doors call
 
-    def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Source:
+    def create(
+        self,
+        principal: Principal,
+        request: ResponseCreate,
+        parent: Turn | None,
+        *,
+        native: bool,
+        given: Sequence[InputItem] = (),
+    ) -> Source:
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
-        up. The log that comes back has its first event. Raises WireError.
+        up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
+        log that comes back has its first event. Raises WireError.
         """
         earlier = self._earlier_attempt(principal, request)
         if earlier is not None:
@@ -116,7 +127,7 @@ class Service:
         before = parent.items() if parent is not None else []
         own = resolved(request.items, before, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
         held = request.previous_input_messages or []
-        items = [*held, *(self._unsealed(principal, item) for item in own)]
+        items = [*held, *given, *(self._unsealed(principal, item) for item in own)]
         request = msgspec.structs.replace(request, items=items)
         _check_calls([*before, *items])
         request = updated(request, before)
@@ -151,17 +162,29 @@ class Service:
         source = self._find(principal, response_id)
         return source, cursor.resolve(source.log, starting_after, epoch)
 
-    def cancel(self, principal: Principal, response_id: str, delivered: int | None) -> Source:
+    def cancel(
+        self, principal: Principal, response_id: str, delivered: int | None, through: int | None = None
+    ) -> Source:
         """Stop a response; its log's terminal event says when the engine has let go. Raises WireError.
 
-        `delivered`: how many of its events the asker has taken, for the receipt. A second cancel changes nothing.
+        `delivered`: how many of its events the asker has taken, for the receipt. `through`: the last one that its user
+        saw or heard; what came after is not remembered. A second cancel changes nothing.
         """
+        run = self._find_running(principal, response_id)
+        run.cancel(Cancelled("cancelled", delivered, run.cutoff(through) if through is not None else None))
+        return run
+
+    def interrupt(self, principal: Principal, response_id: str) -> Source:
+        """As `cancel`, but the item that is being written is forgotten. Raises WireError."""
+        run = self._find_running(principal, response_id)
+        run.interrupt()
+        return run
+
+    def steer(self, principal: Principal, response_id: str) -> None:
+        """Have a response end at the next safe point; one that is over meanwhile is as good. Raises WireError."""
         source = self._find(principal, response_id)
-        if not isinstance(source, Run) or source.over:
-            text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
-        source.cancel(Cancelled("cancelled", delivered))
-        return source
+        if isinstance(source, Run):
+            source.steer()
 
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
@@ -171,6 +194,21 @@ class Service:
             if source.lonely is not None:
                 source.lonely.cancel()
                 source.lonely = None
+
+    def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
+        """How the engine and these responses are doing; those that are over are left out."""
+        now = self._clock()
+        pulses = [
+            events.Pulse(
+                response_id=response_id,
+                status=run.response.status,
+                num_ahead=self._scheduler.position(response_id),
+                idle_seconds=round(now - run.grown_at, 3),
+            )
+            for response_id in response_ids
+            if (run := self._runs.get(response_id)) is not None
+        ]
+        return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
         """The follower is gone. When it was the last one the response's disconnect policy takes over.
@@ -324,6 +362,13 @@ class Service:
         except NotOurs:
             return item
         return msgspec.structs.replace(item, content=[ReasoningText(text=text)])
+
+    def _find_running(self, principal: Principal, response_id: str) -> Run:
+        source = self._find(principal, response_id)
+        if not isinstance(source, Run) or source.over:
+            text = f"Response '{response_id}' is already over."
+            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
+        return source
 
     def _find(self, principal: Principal, response_id: str) -> Run | Record:
         run = self._runs.get(response_id)

@@ -37,6 +37,7 @@ class ErrorCode(enum.Enum):
     UNSUPPORTED_EVENT_TYPE = Spec("unsupported_event_type", 400, Fault.CLIENT)
     INVALID_REQUEST = Spec("invalid_request", 400, Fault.CLIENT)
     MESSAGE_TOO_COMPLEX = Spec("message_too_complex", 400, Fault.CLIENT)
+    MESSAGE_TOO_BIG = Spec("message_too_big", 413, Fault.CLIENT)
     # lanes
     INVALID_STREAM_ID = Spec("invalid_stream_id", 400, Fault.CLIENT)
     STREAM_LIMIT = Spec("websocket_stream_limit_reached", 400, Fault.CLIENT)

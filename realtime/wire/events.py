@@ -221,6 +221,63 @@ class Error(Event, tag="error"):
     event_id: str | UnsetType = UNSET
 
 
+# -- what is given into a response that runs
+
+
+class SteerRef(msgspec.Struct, kw_only=True):
+    """`previous_response_id`: the response that is steered, as the client named it."""
+
+    id: str
+    previous_response_id: str
+
+
+class ResponseSteerAccepted(Event, tag="response.steer.accepted"):
+    """The server holds the input; the successor's `response.created` says that it is applied."""
+
+    steer: SteerRef
+
+
+class ResponseSteerPending(Event, tag="response.steer.pending"):
+    """The response waits for its client: the next create that continues it in its lane gets the input too."""
+
+    steer: SteerRef
+    required_input: list[dict[str, Any]]
+    reason: str = "waiting_for_required_input"
+
+
+class SteerError(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+    type: str = "invalid_request_error"
+
+
+class FailedSteer(msgspec.Struct, kw_only=True):
+    """`input` as it came; `id` if it had been accepted."""
+
+    id: str | UnsetType = UNSET
+    input: msgspec.Raw
+    previous_response_id: str
+
+
+class ResponseSteerFailed(Event, tag="response.steer.failed"):
+    error: SteerError
+    steer: FailedSteer
+
+
+class ResponseInjectCreated(Event, tag="response.inject.created"):
+    """Numbered by the connection although it has a top-level `response_id`: that is how OpenAI's wire has it."""
+
+
+class InjectError(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+
+
+class ResponseInjectFailed(Event, tag="response.inject.failed"):
+    input: msgspec.Raw
+    error: InjectError
+
+
 class SessionLimits(msgspec.Struct, kw_only=True):
     max_message_bytes: int
     max_in_flight: int
@@ -242,6 +299,34 @@ class SessionDraining(Event, tag="session.draining"):
     """The server is going down: running answers may finish until `grace_seconds` from now; new ones are refused."""
 
     grace_seconds: float
+
+
+class Pulse(msgspec.Struct, kw_only=True):
+    """How one response is doing. `num_ahead`: responses that wait before it, None when it does not wait."""
+
+    response_id: str
+    status: str
+    num_ahead: int | None
+    idle_seconds: float  # since its newest event
+
+
+class Heartbeat(msgspec.Struct, kw_only=True):
+    """`engine`: `ready`, or why it can't serve. `responses`: those that the connection follows."""
+
+    engine: str
+    responses: list[Pulse]
+
+
+class SessionHeartbeat(Event, tag="session.heartbeat"):
+    heartbeat: Heartbeat
+
+
+class SessionState(msgspec.Struct, kw_only=True):
+    heartbeat_seconds: float  # 0: never
+
+
+class SessionUpdated(Event, tag="session.updated"):
+    session: SessionState
 
 
 class Resumed(msgspec.Struct, kw_only=True):
