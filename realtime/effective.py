@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
@@ -56,7 +57,16 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
 
 
 def _echoed(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool as the Response shows it: validators want these members of a function, null where the client gave none."""
+    """A tool as the Response shows it: validators want these members of a function, null where the client gave none.
+    What may hold secrets is not shown: of an MCP server's URL the origin alone, as OpenAI does.
+    """
+    if tool.get("type") == "mcp":
+        shown = {name: value for name, value in tool.items() if name not in ("authorization", "headers")}
+        url = shown.get("server_url")
+        if isinstance(url, str):
+            parts = urlsplit(url)
+            shown["server_url"] = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/<redacted>"
+        return shown
     if tool.get("type") != "function":
         return tool
     return {"description": None, "parameters": None, "strict": None, **unnested(tool)}

@@ -20,7 +20,7 @@ import msgspec
 from . import compaction, unsealing
 from .assembler import ReasoningShown
 from .commands import Source
-from .config import ResponseSettings
+from .config import McpSettings, ResponseSettings
 from .connection import draining
 from .conversation import Opened, Turn, history, since_compaction, unknown_call
 from .conversations import Conversation, ConversationStore
@@ -31,6 +31,8 @@ from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
+from .mcp_client import load as load_mcp
+from .mcp_stage import McpPlan, planned
 from .principal import Principal
 from .rendering import rendered
 from .runner import HARMONY_MESSAGES, Cancelled, Run
@@ -71,7 +73,9 @@ class Service:
         *,
         trouble: Callable[[], str | None],
         sealer: Sealer | None = None,
+        mcp: McpSettings | None = None,
     ) -> None:
+        self._mcp = mcp or McpSettings()
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -105,6 +109,8 @@ class Service:
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
         self._serving_dialect()
+        if self._mcp.mcp_servers:
+            load_mcp()
 
     # -- what doors call
 
@@ -141,7 +147,7 @@ class Service:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
         continued = conversation.turn if conversation is not None else parent
-        request, tools = self._prepared(principal, request, continued, given)
+        request, tools, mcp = self._prepared(principal, request, continued, given)
         compact = compaction.policy_of(request)
         if conversation is None:  # what is in a conversation when the response starts is known only then
             _check_calls(history(parent, request.items))
@@ -163,6 +169,7 @@ class Service:
             seal_compaction=partial(self._sealer.seal, unsealing.COMPACTION, principal.tenant),
             admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
+            mcp=mcp,
         )
         self._start(run, digest)
         return run
@@ -255,7 +262,7 @@ class Service:
         parent = self._parent(principal, previous) if previous is not None else None
         if (conversation := self._conversation(principal, request)) is not None:
             parent = conversation.turn
-        request, tools = self._prepared(principal, request, parent)
+        request, tools, _ = self._prepared(principal, request, parent)
         compaction.policy_of(request)  # a trigger is no part of the prompt
         _check_calls(history(parent, request.items))
         try:
@@ -349,8 +356,9 @@ class Service:
 
     def _prepared(
         self, principal: Principal, request: ResponseCreate, parent: Turn | None, given: Sequence[InputItem] = ()
-    ) -> tuple[ResponseCreate, ToolSet]:
-        """The request with its items as the model is to see them, and with the tools and settings that hold.
+    ) -> tuple[ResponseCreate, ToolSet, McpPlan | None]:
+        """The request with its items as the model is to see them, and with the tools and settings that hold, and what
+        it wants of MCP servers.
 
         `given`: items that go before its own. Raises WireError.
         """
@@ -360,9 +368,11 @@ class Service:
         own = self.unsealed(principal, own, "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *given, *own])
         before, own = since_compaction(parent, own)
+        request = updated(request, before)
         brought = tools_brought(before, own)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls, brought)
-        return updated(request, before), tools
+        mcp = planned(request, before, brought, self._mcp)
+        choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
+        return request, tool_set(request.tools, choice, request.parallel_tool_calls, brought), mcp
 
     def _start(self, run: Run, digest: bytes) -> None:
         self._runs[run.response_id] = run

@@ -53,8 +53,14 @@ class Gateway:
         self.settings = settings
         self.engine = engine
         self.draining = False
-        sealer = Sealer(*sealing_keys(settings.server))
-        self.service = Service(engine, self._make_dialect, settings.responses, trouble=self._trouble, sealer=sealer)
+        self.service = Service(
+            engine,
+            self._make_dialect,
+            settings.responses,
+            trouble=self._trouble,
+            sealer=Sealer(*sealing_keys(settings.server)),
+            mcp=settings.mcp,
+        )
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
         self.message_limits = codec.Limits(

@@ -166,6 +166,40 @@ class ShellCallCommandDone(InItem, tag="response.shell_call_command.done"):
     command: str
 
 
+class McpListToolsInProgress(InItem, tag="response.mcp_list_tools.in_progress"):
+    """An MCP server is being asked."""
+
+
+class McpListToolsCompleted(InItem, tag="response.mcp_list_tools.completed"):
+    """It has answered."""
+
+
+class McpListToolsFailed(InItem, tag="response.mcp_list_tools.failed"):
+    """It has not; the item says why."""
+
+
+class McpCallInProgress(InItem, tag="response.mcp_call.in_progress"):
+    """A call of an MCP server's tool begins."""
+
+
+class McpCallArgumentsDelta(InItem, tag="response.mcp_call_arguments.delta"):
+    delta: str
+
+
+class McpCallArgumentsDone(InItem, tag="response.mcp_call_arguments.done"):
+    """From here on the server works."""
+
+    arguments: str
+
+
+class McpCallCompleted(InItem, tag="response.mcp_call.completed"):
+    """The item has the result."""
+
+
+class McpCallFailed(InItem, tag="response.mcp_call.failed"):
+    """The item has the error, or the call was cut off."""
+
+
 # -- the connection
 
 
