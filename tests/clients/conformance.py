@@ -48,7 +48,7 @@ class Player:
             self._frames += map(json.loads, self._session.frames(self._now))
 
     def _open(self, _: Any, __: dict[str, Any]) -> None:
-        self._session.connected()
+        self._session.connected(self._now)
 
     def _closed(self, code: int, _: dict[str, Any]) -> None:
         self._session.disconnected(ConnectionLost.closed(code), self._now)

@@ -22,7 +22,8 @@ class FakeServer:
 
     `close_code`: cut with a close frame instead. `hold_at`: a response stops there until it is cancelled.
     `lose`: the event that is not sent, once. `refusals`: answers to the next handshakes.
-    `frames`: what clients sent, `num_runs`: responses started.
+    `beat_seconds`: what it says about heartbeats; it sends none. `frames`: what clients sent.
+    `num_runs`: responses started.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class FakeServer:
         refusals: Iterable[HTTPStatus] = (),
         padding: int = 0,
         lose: int | None = None,
+        beat_seconds: float = 0,
     ) -> None:
         self._cuts: Iterator[int] = iter(cuts)
         self._close_code = close_code
@@ -41,6 +43,7 @@ class FakeServer:
         self._refusals = iter(refusals)
         self._padding = padding
         self.lose = lose
+        self.beat_seconds = beat_seconds
         self.logs: dict[str, list[str]] = {}
         self.frames: list[dict[str, Any]] = []
         self.num_runs = 0
@@ -122,6 +125,11 @@ class _Connection:
                 self._follow(self._server.log(frame), 0)
             case "response.resume" if frame["response_id"] in self._server.logs:
                 await self._resume(frame["response_id"], frame["starting_after"])
+            case "session.update":
+                state = {"heartbeat_seconds": self._server.beat_seconds}
+                await self.send(
+                    encode({"type": "session.updated", "sequence_number": 0, "done": False, "session": state})
+                )
             case "response.cancel":
                 self._server.cancel(frame["response_id"])
             case "response.detach":

@@ -39,7 +39,7 @@ class Network:
         if not self._connected:
             assert self.session.connect_at is not None, "an unfinished response needs a socket"
             self.now = max(self.now, self.session.connect_at)
-            self.session.connected()
+            self.session.connected(self.now)
             self._connected = True
         for frame in self.session.frames(self.now):
             self._serve(json.loads(frame))
@@ -141,7 +141,7 @@ def test_a_request_id_is_open_once() -> None:
 def test_a_created_response_that_is_followed_already_refuses_the_create() -> None:
     """The server knows the request_id and answers with a response that this client follows by a resume."""
     session = Session(Policy(), "test", random.Random(0))
-    session.connected()
+    session.connected(0)
     viewer = session.resume("r1", -1, None)
     session.frames(0)
     resumed = {"response_id": "r1", "epoch": "e1", "starting_after": -1, "tip": 2, "status": "in_progress"}
@@ -163,7 +163,7 @@ def test_what_is_no_event_is_a_protocol_error(message: str) -> None:
 
 def test_more_creates_than_lanes_wait_for_one() -> None:
     session = Session(Policy(num_lanes=2), "test", random.Random(0))
-    session.connected()
+    session.connected(0)
     tracks = [session.create({"input": str(n)}) for n in range(3)]
     assert len(session.frames(0)) == 2
     for number in range(len(RECORDING)):
@@ -175,7 +175,7 @@ def test_more_creates_than_lanes_wait_for_one() -> None:
 
 def test_a_continuation_goes_where_its_parent_is_and_other_work_elsewhere() -> None:
     session = Session(Policy(num_lanes=3), "test", random.Random(0))
-    session.connected()
+    session.connected(0)
     first = _finish(session, "r1", {"input": "a"})
     other = _finish(session, "r2", {"input": "b"})
     second = _finish(session, "r3", {"input": "c", "previous_response_id": "r1"})
@@ -193,7 +193,7 @@ def _finish(session: Session, response_id: str, body: dict[str, Any]) -> Track:
 
 def test_a_dropped_handle_is_detached() -> None:
     session = Session(Policy(), "test", random.Random(0))
-    session.connected()
+    session.connected(0)
     track = session.create({"input": "hi"})
     session.frames(0)
     session.receive(recorded(0, "r1", track.lane), 0)

@@ -16,7 +16,9 @@ from .errors import (
     ResponseFailed,
     ResponseNotFound,
     ServerError,
+    SteerFailed,
 )
+from .inputs import Fate, Steer
 from .policy import Policy
 from .response import Response
 from .track import Cursor, Event, FinalResponse
@@ -32,6 +34,7 @@ __all__ = [
     "Detached",
     "EpochMismatch",
     "Event",
+    "Fate",
     "FinalResponse",
     "IdempotencyConflict",
     "Policy",
@@ -42,5 +45,7 @@ __all__ = [
     "ResponseFailed",
     "ResponseNotFound",
     "ServerError",
+    "Steer",
+    "SteerFailed",
     "connect",
 ]

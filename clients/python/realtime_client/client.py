@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import random
 import secrets
+import weakref
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from websockets.typing import Subprotocol
 
 from .errors import ConnectionLost, ProtocolError
+from .inputs import Steer
+from .liveness import Update
 from .policy import Policy
 from .response import Response
 from .session import Session
@@ -49,10 +53,9 @@ class Client:
         self._url = url
         self._options = _SOCKET_DEFAULTS | socket_options
         if api_key is not None:
-            headers = dict(socket_options.get("additional_headers") or {})
-            self._options["additional_headers"] = headers | {"Authorization": f"Bearer {api_key}"}
+            self._use_key(api_key)
         self._session = Session(policy, secrets.token_hex(8), random.Random())
-        self._woken: dict[Track, asyncio.Event] = {}  # who waits for news of an open track
+        self._woken: weakref.WeakValueDictionary[Track | Steer | Update, asyncio.Event] = weakref.WeakValueDictionary()
         self._poked = asyncio.Event()  # the session has something for us
         self._socket: ClientConnection | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -83,6 +86,28 @@ class Client:
         self._check_open()
         return await self._follow(self._session.resume(response_id, starting_after, epoch))
 
+    async def update(self, *, api_key: str | None = None, heartbeat_seconds: float | None = None) -> Mapping[str, Any]:
+        """Give the connection a new credential of the same tenant, or another time between heartbeats, and return how
+        it stands now. Later connections use it too. Raises ServerError when it is refused; then nothing changes.
+        """
+        self._check_open()
+        if api_key is not None and self._socket is None:
+            self._use_key(api_key)  # the old one may be what keeps us from connecting
+        members = {"api_key": api_key, "heartbeat_seconds": heartbeat_seconds}
+        update = self._session.update({name: value for name, value in members.items() if value is not None})
+        self._poke()
+        await self._until_changed(update, lambda: update.is_answered)
+        if update.error is not None:
+            raise update.error
+        if api_key is not None:
+            self._use_key(api_key)
+        return update.state or {}
+
+    @property
+    def heartbeat(self) -> Mapping[str, Any] | None:
+        """The newest heartbeat: `engine`, and how each response that is followed does. None before the first."""
+        return self._session.heartbeat
+
     async def close(self) -> None:
         """Close the socket. Open responses end with ClientClosed here; at the server `on_disconnect` decides."""
         runner, self._runner = self._runner, None
@@ -105,19 +130,27 @@ class Client:
 
     async def _follow(self, track: Track) -> Response:
         """Wait until the server has confirmed it."""
-        woken = self._woken[track] = asyncio.Event()
         self._poke()
         try:
-            while not track.confirmed and not track.over:
-                woken.clear()
-                await woken.wait()
+            await self._until_changed(track, lambda: track.confirmed or track.over)
         except asyncio.CancelledError:
             self._session.abandon(track)
             self._poke()
             raise
         if not track.confirmed and track.error is not None:
             raise track.error
-        return Response(track, self._session, woken, self._poke)
+        return Response(track, self._session, self._poke, self._until_changed)
+
+    async def _until_changed(self, what: Track | Steer | Update, done: Callable[[], bool]) -> None:
+        """Wait until there is such news of it."""
+        while not done():
+            woken = self._woken.setdefault(what, asyncio.Event())
+            woken.clear()
+            await woken.wait()
+
+    def _use_key(self, api_key: str) -> None:
+        headers = dict(self._options.get("additional_headers") or {})
+        self._options["additional_headers"] = headers | {"Authorization": f"Bearer {api_key}"}
 
     def _check_open(self) -> None:
         if self._runner is None or self._runner.done():
@@ -127,13 +160,11 @@ class Client:
         self._poked.set()
 
     def _wake(self) -> None:
-        """Wake whoever waits for a track that changed; forget those that are over."""
-        for track in self._session.changed():
-            woken = self._woken.get(track)
+        """Wake whoever waits for what changed."""
+        for changed in self._session.changed():
+            woken = self._woken.get(changed)
             if woken is not None:
                 woken.set()
-                if track.over:
-                    del self._woken[track]
 
     # -- the socket's life
 
@@ -150,7 +181,7 @@ class Client:
     async def _converse(self, socket: ClientConnection) -> None:
         """Read and write until the socket is gone."""
         self._socket = socket
-        self._session.connected()
+        self._session.connected(_now())
         broken: ProtocolError | None = None
         writer = asyncio.create_task(self._write(socket), name="realtime_client.write")
         try:
@@ -186,6 +217,9 @@ class Client:
             await _send(socket, self._session.frames(_now()))
             self._wake()
             await self._until(self._session.due_at)
+            if self._session.is_silent(_now()):
+                socket.transport.abort()
+                return
 
     async def _reconnect(self) -> ClientConnection:
         """A new socket, as soon as one is needed and it is time."""

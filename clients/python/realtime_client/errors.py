@@ -73,6 +73,22 @@ class ResponseFailed(RealtimeError):
         self.code: str | None = error.get("code")
 
 
+class SteerFailed(RealtimeError):
+    """A steer or an injection comes to nothing, and `input` is given back. `code` is the server's, or
+    `connection_lost`: then the server may have applied it and started a successor that nobody follows.
+    """
+
+    def __init__(self, code: str | None, message: str, input: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.input = input
+
+    @staticmethod
+    def of(error: Mapping[str, Any], input: Any) -> SteerFailed:
+        """The `error` of `response.steer.failed` or `response.inject.failed`."""
+        return SteerFailed(error.get("code"), str(error.get("message")), input)
+
+
 class ServerError(RealtimeError):
     """The server refused a request. `retry`: the same request may succeed, after `retry_after` seconds if given."""
 

@@ -7,7 +7,7 @@ lane, not the request, so one create at a time in a lane is also what makes conf
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 _NUM_SHARED = 8
 
@@ -25,9 +25,22 @@ class Lanes:
     def __init__(self, prefix: str, count: int) -> None:
         self._last: dict[str, str | None] = {f"{prefix}-{index}": None for index in range(count)}
 
-    def choose(self, busy: Collection[str | None], previous_response_id: str | None) -> str | None:
-        """A free lane: the parent's if there is one, else the one idle longest. None: all are busy."""
-        free = [lane for lane in self._last if lane not in busy]
+    def choose(
+        self,
+        busy: Collection[str | None],
+        previous_response_id: str | None,
+        held: Mapping[str | None, str | None] | None = None,
+    ) -> str | None:
+        """A free lane: the parent's if there is one, else the one idle longest. None: all are busy.
+
+        `held`: the lanes in which the server holds input for what continues this response. That create must go there,
+        whoever the lane belongs to; any other one there has the input given back, so there it goes last.
+        """
+        held = held or {}
+        for lane, parent in held.items():
+            if previous_response_id is not None and parent == previous_response_id:
+                return None if lane in busy else lane
+        free = sorted((lane for lane in self._last if lane not in busy), key=lambda lane: lane in held)  # stable
         at_home = (lane for lane in free if previous_response_id and self._last[lane] == previous_response_id)
         return next(at_home, free[0] if free else None)
 

@@ -11,6 +11,8 @@ class Policy:
     """`max_retry_seconds`: how long to go on trying without any progress, both to connect and to have a request
     taken that the server refused for now. `max_buffer_bytes`: how much one unread response may hold here before it is
     detached at the server and fetched later. `num_lanes`: how many creates run at once; more wait here.
+    `heartbeat_seconds` (at least 1): have the server say so often that it lives; after `max_missed_heartbeats` of
+    silence the socket is given up, and what runs is resumed on another. None: the operator's setting, and pings alone.
     """
 
     initial_delay_seconds: float = 0.25
@@ -18,6 +20,14 @@ class Policy:
     max_retry_seconds: float = 60.0
     max_buffer_bytes: int = 2**20
     num_lanes: int = 16
+    heartbeat_seconds: float | None = None
+    max_missed_heartbeats: int = 3
+
+    def __post_init__(self) -> None:
+        if self.heartbeat_seconds is not None and 0 < self.heartbeat_seconds < 1:
+            raise ValueError("heartbeat_seconds must be 0, which is never, or at least 1")
+        if self.max_missed_heartbeats < 1:
+            raise ValueError("max_missed_heartbeats must be at least 1")
 
     def delay_seconds(self, attempt: int, retry_after: float | None, rng: random.Random) -> float:
         """The pause before attempt number `attempt` (from 0). Jittered, so that a crowd does not come back at once;

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
+from typing import Any
 
-from .errors import ProtocolError
+from .errors import ProtocolError, ResponseFailed
+from .inputs import Kind, Steer
 from .session import Session
 from .track import Cursor, Event, FinalResponse, Phase, Track
+
+Until = Callable[[Any, Callable[[], bool]], Awaitable[None]]
 
 
 class Response:
@@ -20,11 +23,12 @@ class Response:
     before its end. A handle that is simply dropped detaches.
     """
 
-    def __init__(self, track: Track, session: Session, woken: asyncio.Event, poke: Callable[[], None]) -> None:
+    def __init__(self, track: Track, session: Session, poke: Callable[[], None], until: Until) -> None:
         self._track = track
         self._session = session
-        self._woken = woken
         self._poke = poke  # tells the shell that the session has something to send
+        self._until = until  # waits for news
+        self._successor: Response | None = None
         weakref.finalize(self, session.dropped.append, track).atexit = False
 
     @property
@@ -47,17 +51,18 @@ class Response:
 
     async def __anext__(self) -> Event:
         """The next event: each exactly once, in order. Raises what keeps the rest from coming."""
+        track = self._track
         while True:
-            event = self._session.take(self._track)
+            event = self._session.take(track)
             if event is not None:
-                if self._track.phase is Phase.LOST:  # there is room again
+                if track.phase is Phase.LOST:  # there is room again
                     self._poke()
                 return event
-            if self._track.terminal is not None:
+            if track.terminal is not None:
                 raise StopAsyncIteration
-            if self._track.error is not None:
-                raise self._track.error
-            await self._wait()
+            if track.error is not None:
+                raise track.error
+            await self._until(track, lambda: track.has_news)
 
     def text(self) -> AsyncIterator[str]:
         """The pieces of output text. Raises ResponseFailed at the end of a response that failed."""
@@ -69,25 +74,70 @@ class Response:
             pass
         return self._final()
 
-    async def cancel(self) -> FinalResponse:
+    async def cancel(self, through: int | None = None) -> FinalResponse:
         """Stop the response and wait for its terminal event; events before it can still be read.
 
+        `through`: the number of the last event that the user saw or heard (-1: none). What is kept of the answer, and
+        what the next turn knows of it, ends there. Without it the last `ack` says so, and without that nothing is cut.
+
         Returns the final response object: its `receipt` says what the cancel did, and is None when the response
-        finished before the cancel reached it.
+        finished before the cancel reached it. Raises ValueError if `through` has not come yet.
         """
-        self._session.cancel(self._track)
+        self._session.cancel(self._track, through)
+        return await self._stopped()
+
+    async def interrupt(self) -> FinalResponse:
+        """Stop the response, forget the item that is being written, and wait for the terminal event."""
+        self._session.cancel(self._track, stop="interrupt")
+        return await self._stopped()
+
+    def ack(self, through: int | None = None) -> None:
+        """The user has seen or heard everything up to this event (None: up to the one that you read last). A later
+        `cancel` cuts the answer there. Holds across reconnects. Raises ValueError if `through` has not come yet.
+        """
+        self._session.ack(self._track, self.cursor.starting_after if through is None else through)
         self._poke()
-        while not self._track.over and self._track.cancel_refusal is None:
-            await self._wait()
-        if self._track.cancel_refusal is not None and not self._track.over:
-            raise self._track.cancel_refusal
-        return self._final()
+
+    async def steer(self, input: str | list[dict[str, Any]]) -> Steer:
+        """Give user messages, or outputs of its calls, to the running response; returns when the server has taken it.
+
+        The response is cut at the next safe point and a `successor` goes on with the input. Of one that ends with
+        calls, the input waits for their outputs: see `Steer.fate`. Raises SteerFailed when it is refused.
+        """
+        return await self._give("steer", input)
+
+    async def inject(self, input: list[dict[str, Any]]) -> Steer:
+        """Give outputs of calls that the response has made, without cutting it. When all are there at its end, a
+        `successor` goes on with them. Raises SteerFailed, or ServerError when the input is malformed.
+        """
+        return await self._give("inject", input)
+
+    async def successor(self) -> Response | None:
+        """The response that the server starts after this one by itself, because of `steer` or `inject`; waits for it.
+
+        None: it ended, and nothing follows unless you create it. Raises SteerFailed when an input that the server had
+        accepted was given back, and what keeps this response from being followed.
+        """
+        track = self._track
+        await self._until(track, lambda: track.successor is not None or (track.over and not track.awaits_successor))
+        if (successor := self._session.take_successor(track)) is None:
+            if track.returned is not None:
+                raise track.returned
+            if track.error is not None and not isinstance(track.error, ResponseFailed):
+                raise track.error
+            return None
+        if self._successor is None:
+            self._successor = Response(successor, self._session, self._poke, self._until)
+        return self._successor
+
+    def chain(self) -> AsyncIterator[Event]:
+        """The events of this response, then those of its successor, and so on; `response_id` says whose they are."""
+        return _Chain(self)
 
     async def detach(self) -> Cursor:
         """Stop following; the response goes on at the server. Returns the cursor for resuming later."""
         self._session.detach(self._track)
         self._poke()
-        self._woken.set()
         return self.cursor
 
     async def __aenter__(self) -> Response:
@@ -96,9 +146,25 @@ class Response:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the response if it is not over; the stop is on its way, not awaited."""
-        self._session.cancel(self._track)
+        """Stop the response, or its successor, if it is not over; the stop is on its way, not awaited."""
+        self._session.leave(self._track)
         self._poke()
+
+    async def _stopped(self) -> FinalResponse:
+        self._poke()
+        track = self._track
+        await self._until(track, lambda: track.over or track.cancel_refusal is not None)
+        if track.cancel_refusal is not None and not track.over:
+            raise track.cancel_refusal
+        return self._final()
+
+    async def _give(self, kind: Kind, input: Any) -> Steer:
+        steer = self._session.give(kind, self._track, input)
+        self._poke()
+        await self._until(steer, lambda: steer.is_answered)
+        if steer.error is not None:
+            raise steer.error
+        return steer
 
     def _final(self) -> FinalResponse:
         if self._track.error is not None:
@@ -107,9 +173,24 @@ class Response:
             raise ProtocolError("the response is not over")
         return self._track.final
 
-    async def _wait(self) -> None:
-        self._woken.clear()
-        await self._woken.wait()
+
+class _Chain:
+    """Not a generator, for the same reason as `_Text`."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            async for event in self._response:
+                return event
+            successor = await self._response.successor()
+            if successor is None:
+                raise StopAsyncIteration
+            self._response = successor
 
 
 class _Text:

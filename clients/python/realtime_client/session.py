@@ -1,9 +1,10 @@
 """What a client does, without any I/O: the state of all its responses, whatever happens to the socket. Pure.
 
 The shell reports (`connected`, `disconnected`, `receive`), passes on what the caller wants (`create`, `resume`,
-`cancel`, `detach`, `take`) and then drains: `frames` to send, `changed` tracks to wake, `connect_at` or `due_at` for
-when to come back. Frames are not queued but derived from where each track is, so nothing is ever lost with a socket:
-what was not confirmed is simply still to be done on the next one. `now` is any monotonic clock in seconds.
+`cancel`, `give`, `detach`, `take`) and then drains: `frames` to send, what has `changed` to wake, `connect_at` or
+`due_at` for when to come back, `is_silent` for a socket that is dead. Frames are not queued but derived from where each
+track is, so nothing is ever lost with a socket: what was not confirmed is simply still to be done on the next one.
+`now` is any monotonic clock in seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from .errors import (
     RequestTooLarge,
     ServerError,
 )
+from .inputs import Inputs, Kind, Steer
 from .lanes import Lanes, lane_of_request
+from .liveness import Liveness, Update
 from .policy import Policy
 from .track import Event, Phase, Track, Verdict
 
@@ -42,6 +45,8 @@ class Session:
         self._name = name
         self._rng = rng
         self._lanes = Lanes(name, policy.num_lanes)
+        self._inputs = Inputs()
+        self._liveness = Liveness(policy)
         self._tracks: dict[int, Track] = {}  # the open ones, oldest first
         self._by_id: dict[str, Track] = {}
         self._changed: set[Track] = set()
@@ -82,14 +87,52 @@ class Session:
         self._by_id[response_id] = track
         return self._open(track)
 
-    def cancel(self, track: Track) -> None:
-        """Stop the response. The wish outlives the socket: it is repeated until the terminal event is here."""
+    def cancel(self, track: Track, through: int | None = None, *, stop: str = "cancel") -> None:
+        """Stop the response. The wish outlives the socket: it is repeated until the terminal event is here.
+
+        `through`: nothing after this event was seen or heard; without it the last `ack` says so. `stop`: "interrupt"
+        forgets the item that is being written. Raises ValueError for an event that has not come.
+        """
+        if through is not None:
+            _check_number(track, through)
         if track.over or track.cancel_wanted:
             return
         track.cancel_wanted, track.cancel_refusal = True, None
+        track.stop, track.through = stop, through
         if track.phase is Phase.PAUSED:  # its terminal is wanted now, and after a cancel what comes before it is little
             self._move(track, Phase.LOST)
         self._due_at = 0.0
+
+    def leave(self, track: Track) -> None:
+        """The caller's block is over: stop the response, and what the server starts or started after it by itself."""
+        while track.successor is not None:
+            track = track.successor
+        track.abandoned = track.awaits_successor
+        self.cancel(track)
+
+    def ack(self, track: Track, through: int) -> None:
+        """The user has seen or heard everything up to and with this event. Raises ValueError if it has not come."""
+        _check_number(track, through)
+        if track.acked is None or through > track.acked:
+            track.acked, track.acked_sent = through, False
+            self._due_at = 0.0
+
+    def give(self, kind: Kind, track: Track, input: Any) -> Steer:
+        """Steer a response, or inject outputs of its calls."""
+        steer = self._inputs.give(kind, track, input)
+        if track.phase is Phase.PAUSED:  # the server takes it only from who follows the response
+            self._move(track, Phase.LOST)
+        return steer
+
+    def update(self, members: Mapping[str, Any]) -> Update:
+        """Change what holds for the connection."""
+        return self._liveness.update(dict(members))
+
+    def take_successor(self, track: Track) -> Track | None:
+        """The response that the server started after this one by itself, for somebody who will hold it."""
+        if track.successor is not None:
+            track.successor_taken = True
+        return track.successor
 
     def detach(self, track: Track) -> None:
         """Let go of the response; it goes on at the server. What waits unread is forgotten, so the cursor is exact."""
@@ -131,18 +174,23 @@ class Session:
         """Give up everything that is open."""
         for track in list(self._tracks.values()):
             self._fail(track, error or ClientClosed("the client was closed"))
+        self._inputs.close(error)
+        self._liveness.close(error)
 
     # -- what the socket says
 
-    def connected(self) -> None:
+    def connected(self, now: float) -> None:
         """A native-profile socket is open."""
         self._connected, self._draining = True, False
+        self._liveness.connected(now)
         self._due_at = 0.0
 
     def disconnected(self, lost: ConnectionLost | ProtocolError, now: float) -> None:
         """The socket is gone, or could not be opened. Decides whether and when to try again."""
         self._connected = False
         self._outbox.clear()
+        self._inputs.cut()
+        self._liveness.disconnected()
         for track in list(self._tracks.values()):
             self._cut(track)
         if not self._needs_socket():
@@ -160,6 +208,8 @@ class Session:
             for track in list(self._tracks.values()):
                 if track.phase is not Phase.PAUSED:  # it has something to read still, and can be resumed after that
                     self._fail(track, lost)
+            self._inputs.close(lost)
+            self._liveness.close(lost)
 
     def receive(self, data: str, now: float) -> None:
         """One message. Raises ProtocolError when it can't be what a server of this protocol sends."""
@@ -168,7 +218,8 @@ class Session:
             kind = event["type"]
         except (ValueError, KeyError, TypeError) as error:
             raise ProtocolError(f"not an event: {data[:80]!r}") from error
-        if "response_id" in event:
+        self._liveness.heard(now)
+        if "response_id" in event and not kind.startswith("response.inject."):  # the connection's, in spite of its id
             self._response_event(event, len(data))
         elif (handler := self._CONNECTION_EVENTS.get(kind)) is not None:
             handler(self, event, now)  # any other is news of a later version: ignored
@@ -183,7 +234,17 @@ class Session:
     @property
     def due_at(self) -> float | None:
         """When `frames` may have something to send though nothing else happens."""
-        return self._due_at if self._connected and self._due_at < math.inf else None
+        due_at = min(self._due_at, self._liveness.dead_at)
+        return due_at if self._connected and due_at < math.inf else None
+
+    def is_silent(self, now: float) -> bool:
+        """The socket is dead, though it looks open: the heartbeats that the server promised do not come."""
+        return self._connected and now >= self._liveness.dead_at
+
+    @property
+    def heartbeat(self) -> Mapping[str, Any] | None:
+        """The newest `session.heartbeat`."""
+        return self._liveness.heartbeat
 
     def pending(self, now: float) -> bool:
         """`frames` may have something to send."""
@@ -192,7 +253,7 @@ class Session:
     def frames(self, now: float) -> list[str]:
         """Drain what is to be sent, in order."""
         while self.dropped:
-            self.detach(self.dropped.popleft())
+            self._let_go(self.dropped.popleft())
         if not self._connected:
             return []
         out, self._outbox = self._outbox, []
@@ -200,11 +261,13 @@ class Session:
             self._due_at = math.inf
             for track in list(self._tracks.values()):
                 out += self._due(track, now)
-        return out
+        return out + self._liveness.frames() + self._inputs.frames(self._max_message_bytes)
 
-    def changed(self) -> set[Track]:
-        """Drain the tracks that got an event or another state."""
-        changed, self._changed = self._changed, set()
+    def changed(self) -> set[Track | Steer | Update]:
+        """Drain what has news: an event, an answer, another state."""
+        changed = {*self._changed, *self._inputs.changed, *self._liveness.changed}
+        for drained in (self._changed, self._inputs.changed, self._liveness.changed):
+            drained.clear()
         return changed
 
     # -- events of a response
@@ -217,8 +280,10 @@ class Session:
             self._deliver(track, event, num_bytes)
 
     def _confirm(self, event: Event) -> Track | None:
-        """A response that we do not know: it is the one that is being created in its lane."""
+        """A response that we do not know: a successor, or what is being created in its lane."""
         lane, response_id = event.get("stream_id"), event["response_id"]
+        if (parent := self._steered(event)) is not None:
+            return self._succeed(parent, event)
         creating = (t for t in self._tracks.values() if t.phase is Phase.CREATING and t.lane == lane)
         track = next(creating, None)
         if track is None:
@@ -228,12 +293,41 @@ class Session:
             return None
         track.response_id, track.epoch = response_id, event.get("epoch")
         self._lanes.used(lane, response_id)
+        self._inputs.continued(lane, track.previous_response_id)
         self._move(track, Phase.LIVE)
         self._by_id[response_id] = track
         track.confirmed = True
         if track.abandoned:
             self.detach(track)
         return track
+
+    def _steered(self, event: Event) -> Track | None:
+        """The response that was steered, if this is the first event of its successor."""
+        parent_id = (event.get("response") or {}).get("previous_response_id")
+        return self._inputs.parent(parent_id, event.get("stream_id"))
+
+    def _succeed(self, parent: Track, event: Event) -> Track:
+        track = Track(self._next_serial, Phase.LIVE)
+        track.response_id, track.epoch, track.lane = event["response_id"], event.get("epoch"), parent.lane
+        track.previous_response_id = parent.response_id
+        track.confirmed = True
+        parent.successor = track
+        self._inputs.succeeded(parent, track)
+        self._lanes.used(track.lane, event["response_id"])
+        self._by_id[event["response_id"]] = track
+        self._open(track)
+        if parent.abandoned:
+            self.leave(track)
+        elif parent.dropped:
+            self.detach(track)
+        return track
+
+    def _let_go(self, track: Track) -> None:
+        """Nobody holds it any more, so nobody will ask for its successor."""
+        track.dropped = True
+        self.detach(track)
+        if track.successor is not None and not track.successor_taken:
+            self._let_go(track.successor)
 
     def _deliver(self, track: Track, event: Event, num_bytes: int) -> None:
         match track.accept(event, num_bytes):
@@ -251,9 +345,15 @@ class Session:
                 self._changed.add(track)
                 if track.terminal is not None:
                     self._end(track)
-                elif track.num_bytes > self._policy.max_buffer_bytes and not track.cancel_wanted:
+                elif track.num_bytes > self._policy.max_buffer_bytes and not self._ends_soon(track):
                     self._outbox.append(_detach(track))
+                    track.acked_sent = False
                     self._move(track, Phase.PAUSED)
+
+    @staticmethod
+    def _ends_soon(track: Track) -> bool:
+        """What comes before the end is little; and to leave a response that was steered would undo that."""
+        return track.cancel_wanted or track.awaits_successor
 
     # -- events of the connection
 
@@ -285,17 +385,39 @@ class Session:
                 self._refuse(track, Phase.HELD, error, now)
             case "resume", Track(phase=Phase.RESUMING):
                 self._refuse(track, Phase.LOST, error, now)
-            case "cancel", Track() if error.code != "response_already_completed":
+            case "cancel" | "interrupt", Track() if error.code != "response_already_completed":
                 track.cancel_wanted = track.cancel_sent = False
                 track.cancel_refusal = error
                 self._changed.add(track)
+            case "steer" | "inject", _:
+                self._inputs.refused(event["event_id"], error)
+            case "update", _:
+                self._liveness.refused(event["event_id"], error)
             case "", _ if error.code == "slow_reader":  # the server let go of one of ours, and does not say which
                 for live in [t for t in self._tracks.values() if t.phase is Phase.LIVE]:
                     self._move(live, Phase.LOST)
             case _:
                 pass  # it answers something that nobody waits for any more
 
+    def _news_of_input(self, event: Event, now: float) -> None:
+        tell = {
+            "response.steer.accepted": self._inputs.accepted,
+            "response.steer.pending": self._inputs.pending,
+            "response.steer.failed": self._inputs.steer_failed,
+            "response.inject.created": self._inputs.injected,
+            "response.inject.failed": self._inputs.inject_failed,
+        }[event["type"]]
+        tell(event)
+        self._due_at = 0.0  # a lane may be free now
+
     _CONNECTION_EVENTS: Mapping[str, Callable[[Session, Event, float], None]] = {
+        "response.steer.accepted": _news_of_input,
+        "response.steer.pending": _news_of_input,
+        "response.steer.failed": _news_of_input,
+        "response.inject.created": _news_of_input,
+        "response.inject.failed": _news_of_input,
+        "session.heartbeat": lambda self, event, now: self._liveness.beat(event),
+        "session.updated": lambda self, event, now: self._liveness.updated(event),
         "session.created": _session_created,
         "session.draining": _session_draining,
         "response.resumed": _resumed,
@@ -331,13 +453,18 @@ class Session:
             self._end(track)
         if track.cancel_wanted and not track.cancel_sent and track.phase in (Phase.LIVE, Phase.RESUMING):
             track.cancel_sent = True
-            out.append(_ask("cancel", track))
+            out.append(_stop(track))
+        elif track.acked is not None and not track.acked_sent and track.phase is Phase.LIVE:
+            track.acked_sent = True
+            out.append(_ask("ack", track, through=track.acked))
         return out
 
     def _send_create(self, track: Track) -> list[str]:
         busy = {t.lane for t in self._tracks.values() if t.phase not in (Phase.HELD, Phase.PAUSED, Phase.LEAVING)}
+        busy |= self._inputs.blocked_lanes()
         if track.lane is None:
-            lane = self._lanes.choose(busy, track.previous_response_id)
+            held = self._inputs.held_lanes()
+            lane = self._lanes.choose(busy, track.previous_response_id, held)
             if lane is None:
                 return []
             self._put_in_lane(track, lane)
@@ -374,13 +501,14 @@ class Session:
 
     def _end(self, track: Track) -> None:
         self._move(track, Phase.OVER)
+        self._inputs.ended(track)
         self._tracks.pop(track.serial, None)
         if self._by_id.get(track.response_id or "") is track:
             del self._by_id[track.response_id or ""]
 
     def _cut(self, track: Track) -> None:
         """What the end of a socket means for one track."""
-        track.cancel_sent = False
+        track.cancel_sent = track.acked_sent = False
         if track.phase is Phase.CREATING:
             if track.abandoned:
                 self._end(track)
@@ -395,7 +523,8 @@ class Session:
         self._troubled_since = None
 
     def _needs_socket(self) -> bool:
-        return any(track.phase is not Phase.PAUSED for track in self._tracks.values())
+        waiting = self._inputs.is_waiting or self._liveness.is_waiting
+        return waiting or any(track.phase is not Phase.PAUSED for track in self._tracks.values())
 
 
 def _encode(value: Mapping[str, Any]) -> str:
@@ -408,13 +537,27 @@ def _ask(kind: str, track: Track, **members: Any) -> str:
     return _encode({"type": f"response.{kind}", **named, **members})
 
 
+def _stop(track: Track) -> str:
+    """An `ack` holds for the socket that it was sent on, so a cancel says for itself where the answer is cut."""
+    through = track.acked if track.through is None else track.through
+    cut = {"through": through} if through is not None and track.stop == "cancel" else {}
+    return _ask(track.stop, track, **cut)
+
+
+def _check_number(track: Track, number: int) -> None:
+    if not -1 <= number < track.next_number:
+        raise ValueError(
+            f"event {number} of response {track.response_id!r} has not come: the last is {track.next_number - 1}"
+        )
+
+
 def _detach(track: Track) -> str:
     return _ask("detach", track)
 
 
 def _parting(track: Track) -> list[str]:
     """To leave a response that this socket follows: cancelled, if that is wanted and not asked for yet."""
-    cancel = [_ask("cancel", track)] if track.cancel_wanted and not track.cancel_sent else []
+    cancel = [_stop(track)] if track.cancel_wanted and not track.cancel_sent else []
     return [*cancel, _detach(track)]
 
 

@@ -75,9 +75,10 @@ class Track:
     """See the module. `next_number` is the number of the event to be received next; `num_bytes` counts what waits."""
 
     __slots__ = (
-        "abandoned", "attempts", "cancel_refusal", "cancel_sent", "cancel_wanted", "confirmed", "epoch", "error",
-        "events", "final", "lane", "named", "next_number", "num_bytes", "num_gaps", "phase", "previous_response_id",
-        "request", "request_id", "response_id", "retry_at", "serial", "terminal", "troubled_since",
+        "abandoned", "acked", "acked_sent", "attempts", "cancel_refusal", "cancel_sent", "cancel_wanted", "confirmed",
+        "dropped", "epoch", "error", "events", "final", "lane", "named", "next_number", "num_bytes", "num_gaps",
+        "num_inputs", "phase", "previous_response_id", "request", "request_id", "response_id", "retry_at", "returned",
+        "serial", "stop", "successor", "successor_taken", "terminal", "through", "troubled_since",
     )  # fmt: skip
 
     def __init__(self, serial: int, phase: Phase) -> None:
@@ -101,6 +102,15 @@ class Track:
         self.cancel_wanted = False
         self.cancel_sent = False
         self.cancel_refusal: RealtimeError | None = None
+        self.stop = "cancel"  # how: or "interrupt"
+        self.through: int | None = None  # a cancel cuts the answer behind this event
+        self.acked: int | None = None  # the user has seen or heard everything up to this event
+        self.acked_sent = False  # on this socket
+        self.num_inputs = 0  # given by steers and injections; the server may start a successor of them
+        self.successor: Track | None = None  # the one that it started
+        self.successor_taken = False  # somebody holds it
+        self.dropped = False  # nobody holds this one, so nobody will
+        self.returned: RealtimeError | None = None  # why an input that it had accepted came to nothing
         self.abandoned = False  # nobody waits for this create any more: to be left as soon as it is confirmed
         self.attempts = 0
         self.retry_at = 0.0
@@ -110,6 +120,16 @@ class Track:
     def over(self) -> bool:
         """Nothing more will be received."""
         return self.phase in (Phase.OVER, Phase.LEAVING)
+
+    @property
+    def has_news(self) -> bool:
+        """A reader need not wait."""
+        return bool(self.events) or self.terminal is not None or self.error is not None
+
+    @property
+    def awaits_successor(self) -> bool:
+        """The server may start a response that goes on from this one, without being asked again."""
+        return self.successor is None and self.num_inputs > 0
 
     @property
     def cursor(self) -> Cursor:
