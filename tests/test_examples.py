@@ -45,6 +45,11 @@ async def test_cancel_and_resume(server: Running) -> None:
     assert "--- cancelled, receipt: {'tokens_generated': " in output
 
 
+async def test_barge_in(server: Running) -> None:
+    output = await run(sys.executable, "examples/barge_in.py", server.url)
+    assert f"kept: {'word ' * 12!r}\n" in output
+
+
 async def test_openai_sdk(server: Running) -> None:
     output = await run(sys.executable, "examples/openai_sdk.py", f"{server.http}/v1")
     assert output.startswith("word word word \nResponseUsage(")

@@ -14,6 +14,10 @@ export interface Policy {
   /** Silence, with a response open, before the server is asked whether it is there. */
   idleSeconds: number;
   probeSeconds: number;
+  /** Have the server say so often that it lives (at least 1). null: the operator's setting. */
+  heartbeatSeconds: number | null;
+  /** Of silence on a socket with heartbeats, before it is given up and what runs is resumed on another. */
+  maxMissedHeartbeats: number;
 }
 export const DEFAULT_POLICY: Readonly<Policy>;
 
@@ -39,6 +43,8 @@ export interface CancelReceipt {
   tokens_generated: number;
   tokens_delivered: number;
   abort_ms: number;
+  /** The event behind which the answer was cut, if it was. */
+  through?: number;
 }
 
 export interface FinalResponse {
@@ -56,6 +62,11 @@ export interface CreateBody {
   model?: string;
   instructions?: string;
   previous_response_id?: string;
+  /** The response belongs to this conversation. */
+  conversation?: string | { id: string };
+  /** The history as Harmony messages that you hold yourself. */
+  previous_input_messages?: Record<string, unknown>[];
+  include?: string[];
   /** Idempotency key: the same key and body attach to the response that the first try started. */
   request_id?: string;
   stream_id?: string;
@@ -80,6 +91,10 @@ export class RealtimeClient {
   create(body: CreateBody, options?: { signal?: AbortSignal }): Promise<Response>;
   /** Follow a response after a cursor. Aborting `signal` detaches. */
   resume(cursor: Cursor, options?: { signal?: AbortSignal }): Promise<Response>;
+  /** A new credential of the same tenant, or another time between heartbeats. Later connections use it, too. */
+  update(changes: { apiKey?: string; heartbeatSeconds?: number }): Promise<{ heartbeat_seconds: number }>;
+  /** The newest heartbeat; null before the first. */
+  readonly heartbeat: Heartbeat | null;
   /** Find out at once whether the socket lives, and connect at once if it does not. */
   check(): void;
   close(): void;
@@ -97,10 +112,43 @@ export class Response implements AsyncIterableIterator<ResponseEvent> {
   text(): AsyncIterableIterator<string>;
   /** Read to the end. Rejects with ResponseFailed when the response failed. */
   result(): Promise<FinalResponse>;
-  /** Stop the response and wait for its terminal event. */
-  cancel(): Promise<FinalResponse>;
+  /**
+   * Stop the response and wait for its terminal event. `through`: the last event that the user saw or heard (-1: none);
+   * the stored answer ends there. Without it the last `ack` says so.
+   */
+  cancel(options?: { through?: number }): Promise<FinalResponse>;
+  /** Stop the response and forget the item that is being written. */
+  interrupt(): Promise<FinalResponse>;
+  /** The user has seen or heard everything up to this event; default: the one that you read last. */
+  ack(through?: number): void;
+  /** Give input to the running response; a successor goes on with it. Rejects with SteerFailed. */
+  steer(input: string | Record<string, unknown>[]): Promise<Steer>;
+  /** Give outputs of its calls to the running response without cutting it. Rejects with SteerFailed or ServerError. */
+  inject(input: Record<string, unknown>[]): Promise<Steer>;
+  /** The response that the server starts after this one by itself; null: none. Rejects with SteerFailed. */
+  successor(): Promise<Response | null>;
+  /** The events of this response, then those of its successor, and so on. */
+  chain(): AsyncIterableIterator<ResponseEvent>;
   /** Stop following; the response goes on at the server. */
   detach(): Required<Cursor>;
+}
+
+/** One input that was given into a running response, and how far the server is with it. */
+export class Steer {
+  private constructor();
+  /** null: an injection, which has none. */
+  readonly id: string | null;
+  readonly input: unknown;
+  readonly fate: "held" | "sent" | "accepted" | "pending" | "applied" | "failed";
+  /** What the server waits for: stubs of tool outputs for the create that continues the response. */
+  readonly requiredInput: Record<string, unknown>[];
+  readonly error: RealtimeError | null;
+}
+
+export interface Heartbeat {
+  /** "ready", or why not. */
+  engine: string;
+  responses: { response_id: string; status: string; num_ahead: number | null; idle_seconds: number }[];
 }
 
 export class RealtimeError extends Error {}
@@ -116,6 +164,11 @@ export class RequestTooLarge extends RealtimeError {}
 export class ResponseFailed extends RealtimeError {
   readonly response: FinalResponse;
   readonly code: string | null;
+}
+/** An input comes to nothing and is given back. `code` `connection_lost`: it may have been applied all the same. */
+export class SteerFailed extends RealtimeError {
+  readonly code: string | null;
+  readonly input: unknown;
 }
 export class ServerError extends RealtimeError {
   readonly status: number | null;

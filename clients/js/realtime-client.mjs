@@ -68,6 +68,17 @@ export class ServerError extends RealtimeError {
   }
 }
 
+/**
+ * A steer or an injection comes to nothing, and `input` is given back. `code` is the server's, or `connection_lost`:
+ * then the server may have applied it and started a successor that nobody follows.
+ */
+export class SteerFailed extends RealtimeError {
+  constructor({ code = null, message = null }, input) {
+    super(`${code}: ${message}`);
+    Object.assign(this, { code, input });
+  }
+}
+
 export class ResponseNotFound extends ServerError {}
 export class EpochMismatch extends ServerError {}
 export class CursorTooOld extends ServerError {}
@@ -94,6 +105,8 @@ export const DEFAULT_POLICY = Object.freeze({
   numLanes: 16, // creates that run at once; more wait here
   idleSeconds: 20, // silence, with a response open, before the server is asked whether it is there
   probeSeconds: 5, // how long it may take to answer that
+  heartbeatSeconds: null, // at least 1: have the server say so often that it lives; null: the operator's setting
+  maxMissedHeartbeats: 3, // of silence on a socket with heartbeats, before it is given up
 });
 
 const LEGAL = {
@@ -129,6 +142,15 @@ class Track {
   cancelWanted = false;
   cancelSent = false;
   cancelRefusal = null;
+  stop = "cancel"; // how: or "interrupt"
+  through = null; // a cancel cuts the answer behind this event
+  acked = null; // the user has seen or heard everything up to this event
+  ackedSent = false; // on this socket
+  numInputs = 0; // given by steers and injections; the server may start a successor of them
+  successor = null; // the one that it started
+  successorTaken = false; // somebody holds it
+  dropped = false; // nobody holds this one, so nobody will
+  returned = null; // why an input that the server had accepted came to nothing
   attempts = 0;
   retryAt = 0;
   troubledSince = null;
@@ -140,6 +162,11 @@ class Track {
 
   get over() {
     return this.phase === "over" || this.phase === "leaving";
+  }
+
+  /** The server may start a response that goes on from this one, without being asked again. */
+  get awaitsSuccessor() {
+    return this.successor === null && this.numInputs > 0;
   }
 
   get numUnread() {
@@ -221,14 +248,336 @@ class Lanes {
     for (let index = 0; index < count; index++) this.#last.set(`${prefix}-${index}`, null);
   }
 
-  choose(busy, previousResponseId) {
-    const free = [...this.#last.keys()].filter((lane) => !busy.has(lane));
+  /**
+   * `held`: the lanes in which the server holds input for what continues a response. That create must go there, whoever
+   * the lane belongs to; any other one there has the input given back, so there it goes last.
+   */
+  choose(busy, previousResponseId, held) {
+    for (const [lane, parent] of held) {
+      if (previousResponseId !== null && parent === previousResponseId) return busy.has(lane) ? null : lane;
+    }
+    const idle = [...this.#last.keys()].filter((lane) => !busy.has(lane));
+    const free = [...idle.filter((lane) => !held.has(lane)), ...idle.filter((lane) => held.has(lane))];
     const home = previousResponseId && free.find((lane) => this.#last.get(lane) === previousResponseId);
     return home || free[0] || null;
   }
 
   used(lane, responseId) {
     if (this.#last.delete(lane)) this.#last.set(lane, responseId);
+  }
+}
+
+const OPEN_FATES = new Set(["held", "sent", "accepted"]); // a successor may come of it, without another create
+const STOPPED = new Set(["cancelled", "client_disconnected", "interrupted"]); // after these inputs are given back
+// A call that a client answers -> the item that answers it.
+const ANSWERS = {
+  function_call: "function_call_output",
+  custom_tool_call: "custom_tool_call_output",
+  computer_call: "computer_call_output",
+  shell_call: "shell_call_output",
+  local_shell_call: "local_shell_call_output",
+  apply_patch_call: "apply_patch_call_output",
+  tool_search_call: "tool_search_output",
+};
+
+/**
+ * One input that was given into a running response. `fate`: "held" here, "sent", "accepted", "pending" (it waits at the
+ * server for the outputs in `requiredInput`), "applied" (a successor has it) or "failed" (see `error`).
+ */
+export class Steer {
+  fate = "held";
+  id = null; // an injection has none
+  requiredInput = [];
+  error = null;
+  late = false; // for a successor that we have not seen yet
+
+  constructor(kind, track, input, eventId) {
+    // named: the response that it was sent to; track: the one that it is for, an automatic successor of that
+    Object.assign(this, { kind, input, eventId, named: track, track });
+  }
+
+  get isAnswered() {
+    return this.fate !== "held" && this.fate !== "sent";
+  }
+}
+
+/**
+ * What callers give into responses that run, and what becomes of it. The server answers in the order of sending and
+ * names the response, not the request, so who is answered is known by place. What was sent belongs to its connection:
+ * with the socket its fate is unknown, and the caller is told that. The twin of the Python client's inputs.py.
+ */
+class Inputs {
+  changed = new Set();
+  #open = []; // in the order of sending
+  #numGiven = 0;
+
+  /** To the newest of the response's automatic successors, as far as they are known here. */
+  give(kind, track, input) {
+    while (track.successor !== null) track = track.successor;
+    const steer = new Steer(kind, track, input, `${kind}.${this.#numGiven++}`);
+    this.#open.push(steer);
+    this.#count(track);
+    return steer;
+  }
+
+  get isWaiting() {
+    return this.#open.some(({ fate }) => fate === "held");
+  }
+
+  /** What can be sent now: to a response that this socket follows, or that is over, which the server then says. */
+  frames(maxBytes) {
+    const out = [];
+    const sendable = ({ fate, named }) => fate === "held" && (named.phase === "live" || named.over);
+    for (const steer of this.#open.filter(sendable)) {
+      const frame = inputFrame(steer);
+      if (numBytes(frame) > maxBytes) {
+        this.#fail(steer, new RequestTooLarge(`the server takes at most ${maxBytes} bytes`));
+      } else {
+        steer.fate = "sent";
+        out.push(frame);
+      }
+    }
+    return out;
+  }
+
+  /** The lanes in which the server holds input -> the response whose calls are to be answered there. */
+  heldLanes() {
+    const held = this.#open.filter(({ fate }) => fate === "pending");
+    return new Map(held.map(({ track }) => [track.lane, track.responseId]));
+  }
+
+  /** The lanes in which a successor may start: a create of ours would wait behind it, and look like it. */
+  blockedLanes() {
+    return this.#open.filter(({ fate }) => OPEN_FATES.has(fate)).map(({ track }) => track.lane);
+  }
+
+  /** The response of this id that waits for its successor in this lane. */
+  parent(responseId, lane) {
+    const tracks = this.#open.map(({ track }) => track);
+    return tracks.find((t) => t.awaitsSuccessor && t.lane === lane && t.responseId === responseId) ?? null;
+  }
+
+  // what the server says
+
+  news(event) {
+    const ref = event.steer ?? {};
+    if (event.type === "response.steer.accepted") {
+      this.#accept(this.#firstSent("steer", ref.previous_response_id), ref.id);
+    } else if (event.type === "response.inject.created") {
+      this.#accept(this.#firstSent("inject", event.response_id), null);
+    } else if (event.type === "response.steer.pending") {
+      this.#pending(ref.id, event.required_input ?? []);
+    } else if (event.type === "response.steer.failed") {
+      const known = this.#open.find(({ id }) => id === ref.id && id != null);
+      this.#fail(ref.id == null ? this.#firstSent("steer", ref.previous_response_id) : known, event.error);
+    } else if (event.type === "response.inject.failed") {
+      // it has no id, so what was given back is known by what it says
+      const said = JSON.stringify(event.input);
+      const ours = this.#open.filter(({ kind, named }) => kind === "inject" && named.responseId === event.response_id);
+      this.#fail(ours.find(({ input }) => JSON.stringify(input) === said), event.error);
+    }
+  }
+
+  /** An `error` answers it: it was malformed. */
+  refused(eventId, error) {
+    this.#fail(this.#open.find((steer) => steer.eventId === eventId && steer.fate === "sent"), error);
+  }
+
+  // what becomes of the response
+
+  /** The terminal event is here. Of injections that wait for the outputs of other calls, no event tells. */
+  ended(track) {
+    const given = this.#open.filter((steer) => steer.track === track && steer.fate === "accepted" && !steer.late);
+    if (given.length === 0 || track.final === null || !takesInput(track.final)) return;
+    const stubs = requiredInput(track.final, given);
+    if (stubs.length > 0) for (const steer of given) if (steer.kind === "inject") this.#hold(steer, stubs);
+  }
+
+  /** The server started the successor: it has what was accepted before its parent's end. */
+  succeeded(parent, successor) {
+    for (const steer of this.#open.filter(({ track }) => track === parent)) {
+      if (steer.late) {
+        Object.assign(steer, { late: false, track: successor });
+        this.#count(parent, successor);
+      } else if (steer.fate === "accepted") {
+        this.#end(steer, "applied");
+      }
+    }
+  }
+
+  /** A create of ours that answers the calls was taken, and the input that waited for it with it. */
+  continued(lane, parentId) {
+    const waiting = this.#open.filter(({ fate, track }) => fate === "pending" && track.lane === lane);
+    for (const steer of waiting) if (steer.track.responseId === parentId) this.#end(steer, "applied");
+  }
+
+  /** The socket is gone, and with it what the server had. */
+  cut() {
+    const message = "The connection was lost before it was clear what became of this input.";
+    for (const steer of this.#open.filter(({ fate }) => fate !== "held")) {
+      this.#fail(steer, { code: "connection_lost", message });
+    }
+  }
+
+  close(error) {
+    for (const steer of [...this.#open]) this.#fail(steer, error);
+  }
+
+  #firstSent(kind, responseId) {
+    const ours = (steer) => steer.kind === kind && steer.fate === "sent" && steer.named.responseId === responseId;
+    return this.#open.find(ours);
+  }
+
+  /** What is accepted after a response's end is for the successor of that. */
+  #accept(steer, id) {
+    if (!steer) return;
+    let track = steer.named;
+    while (track.terminal !== null && track.successor !== null) track = track.successor;
+    const old = steer.track;
+    Object.assign(steer, { id, track, late: track.terminal !== null, fate: "accepted" });
+    this.changed.add(steer);
+    this.#count(old, track);
+  }
+
+  #pending(id, stubs) {
+    for (const steer of this.#open) if (steer.id === id && steer.fate === "accepted") this.#hold(steer, stubs);
+  }
+
+  #hold(steer, stubs) {
+    Object.assign(steer, { fate: "pending", requiredInput: stubs });
+    this.changed.add(steer);
+    this.#count(steer.track);
+  }
+
+  /** `error`: ours, or the wire's. */
+  #fail(steer, error) {
+    if (!steer) return;
+    const cause = error instanceof Error ? error : new SteerFailed(error ?? {}, steer.input);
+    if (steer.isAnswered) steer.track.returned = cause; // nobody waits for the answer: `successor` tells it
+    steer.error = cause;
+    this.#end(steer, "failed");
+  }
+
+  #end(steer, fate) {
+    steer.fate = fate;
+    this.#open.splice(this.#open.indexOf(steer), 1);
+    this.changed.add(steer);
+    this.#count(steer.track);
+  }
+
+  /** A response waits for its successor as long as one may come of what it was given. */
+  #count(...tracks) {
+    for (const track of tracks) {
+      track.numInputs = this.#open.filter((steer) => steer.track === track && OPEN_FATES.has(steer.fate)).length;
+      this.changed.add(track);
+    }
+  }
+}
+
+const numBytes = (text) => new TextEncoder().encode(text).length;
+
+function inputFrame({ kind, eventId, named, input }) {
+  const name = kind === "steer" ? "previous_response_id" : "response_id";
+  return JSON.stringify({ type: `response.${kind}`, event_id: eventId, [name]: named.responseId, input });
+}
+
+const takesInput = ({ status, incomplete_details }) =>
+  (status === "completed" || status === "incomplete") && !STOPPED.has(incomplete_details?.reason);
+
+/** Stubs of the outputs that are still missing, as `response.steer.pending` has them. */
+function requiredInput(final, steers) {
+  const items = steers.flatMap(({ input }) => (Array.isArray(input) ? input : []));
+  const answered = new Set(items.flatMap((item) => [item.call_id, item.approval_request_id]));
+  const stubs = [];
+  for (const item of final.output ?? []) {
+    const callId = item.call_id ?? item.id;
+    if (item.status === "incomplete" || item.execution === "server" || answered.has(callId)) continue;
+    if (item.type === "mcp_approval_request") {
+      stubs.push({ type: "mcp_approval_response", approval_request_id: callId });
+    } else if (item.type in ANSWERS) {
+      stubs.push({ type: ANSWERS[item.type], call_id: callId });
+    }
+  }
+  return stubs;
+}
+
+/** What is told and heard of the connection: `session.update`s, sent again until answered, and promised heartbeats. */
+class Liveness {
+  changed = new Set();
+  heartbeat = null; // the newest
+  #wantedSeconds;
+  #maxMissed;
+  #seconds = 0; // between two heartbeats, as the server has confirmed; 0: none
+  #updates = []; // without an answer, in the order of sending
+  #own = null; // the one that nobody asked for: each socket has another
+  #numUpdates = 0;
+
+  constructor({ heartbeatSeconds, maxMissedHeartbeats }) {
+    if (heartbeatSeconds !== null && heartbeatSeconds > 0 && heartbeatSeconds < 1) {
+      throw new RangeError("heartbeatSeconds must be 0, which is never, or at least 1");
+    }
+    if (maxMissedHeartbeats < 1) throw new RangeError("maxMissedHeartbeats must be at least 1");
+    this.#wantedSeconds = heartbeatSeconds;
+    this.#maxMissed = maxMissedHeartbeats;
+  }
+
+  update(members) {
+    const update = { members, eventId: `update.${this.#numUpdates++}`, isSent: false, state: null, error: null };
+    this.#updates.push(update);
+    return update;
+  }
+
+  get isWaiting() {
+    return this.#updates.length > 0;
+  }
+
+  connected() {
+    this.#seconds = 0;
+    if (this.#wantedSeconds === null) return;
+    this.#own = this.update({ heartbeat_seconds: this.#wantedSeconds });
+    this.#updates.unshift(this.#updates.pop()); // what a caller wants is newer
+  }
+
+  disconnected() {
+    this.#seconds = 0;
+    this.#updates = this.#updates.filter((update) => update !== this.#own);
+    for (const update of this.#updates) update.isSent = false;
+  }
+
+  frames() {
+    const unsent = this.#updates.filter(({ isSent }) => !isSent);
+    for (const update of unsent) update.isSent = true;
+    const frame = ({ eventId, members }) => ({ type: "session.update", event_id: eventId, ...members });
+    return unsent.map((update) => JSON.stringify(frame(update)));
+  }
+
+  /** `session.updated` answers the oldest. */
+  updated(state) {
+    this.#seconds = state.heartbeat_seconds ?? 0;
+    const update = this.#updates.find(({ isSent }) => isSent);
+    if (!update) return;
+    this.#wantedSeconds = update.members.heartbeat_seconds ?? this.#wantedSeconds;
+    this.#end(update, { state });
+  }
+
+  refused(eventId, error) {
+    const update = this.#updates.find((other) => other.eventId === eventId);
+    if (update) this.#end(update, { error });
+  }
+
+  close(error) {
+    for (const update of [...this.#updates]) this.#end(update, { error });
+  }
+
+  /** When a silence since then has become too long. */
+  deadAt(heardAt) {
+    return this.#seconds > 0 ? heardAt + this.#maxMissed * this.#seconds : Infinity;
+  }
+
+  #end(update, answer) {
+    Object.assign(update, answer);
+    this.#updates.splice(this.#updates.indexOf(update), 1);
+    this.changed.add(update);
   }
 }
 
@@ -246,8 +595,19 @@ const resumeFrame = (track) =>
     ...(track.epoch === null ? {} : { epoch: track.epoch }),
   });
 
+/** An `ack` holds for the socket that it was sent on, so a cancel says for itself where the answer is cut. */
+function stopFrame(track) {
+  const through = track.through ?? track.acked;
+  return ask(track.stop, track, through !== null && track.stop === "cancel" ? { through } : {});
+}
+
+function checkNumber(track, number) {
+  if (Number.isInteger(number) && number >= -1 && number < track.nextNumber) return;
+  throw new RangeError(`event ${number} of response '${track.responseId}' has not come`);
+}
+
 const partingFrames = (track) => [
-  ...(track.cancelWanted && !track.cancelSent ? [ask("cancel", track)] : []),
+  ...(track.cancelWanted && !track.cancelSent ? [stopFrame(track)] : []),
   ask("detach", track),
 ];
 
@@ -266,6 +626,8 @@ export class Session {
   #name;
   #random;
   #lanes;
+  #inputs = new Inputs();
+  #liveness;
   #tracks = new Map(); // the open ones, oldest first
   #byId = new Map();
   #changed = new Set();
@@ -286,6 +648,7 @@ export class Session {
     this.#name = name;
     this.#random = random;
     this.#lanes = new Lanes(name, this.#policy.numLanes);
+    this.#liveness = new Liveness(this.#policy);
   }
 
   // what the caller wants
@@ -315,12 +678,62 @@ export class Session {
     return this.#open(track);
   }
 
-  /** Stop the response. The wish outlives the socket: it is repeated until the terminal event is here. */
-  cancel(track) {
+  /**
+   * Stop the response. The wish outlives the socket: it is repeated until the terminal event is here. `through`:
+   * nothing after this event was seen or heard; without it the last `ack` says so. `stop`: "interrupt" forgets the item
+   * that is being written.
+   */
+  cancel(track, { through = null, stop = "cancel" } = {}) {
+    if (through !== null) checkNumber(track, through);
     if (track.over || track.cancelWanted) return;
-    Object.assign(track, { cancelWanted: true, cancelRefusal: null });
+    Object.assign(track, { cancelWanted: true, cancelRefusal: null, stop, through });
     if (track.phase === "paused") this.#move(track, "lost");
     this.#dueAt = 0;
+  }
+
+  /** The caller's block is over: stop the response, and what the server starts or started after it by itself. */
+  leave(track) {
+    while (track.successor !== null) track = track.successor;
+    track.abandoned = track.awaitsSuccessor;
+    this.cancel(track);
+  }
+
+  /** The user has seen or heard everything up to and with this event. */
+  ack(track, through) {
+    checkNumber(track, through);
+    if (track.acked !== null && through <= track.acked) return;
+    Object.assign(track, { acked: through, ackedSent: false });
+    this.#dueAt = 0;
+  }
+
+  /** Steer a response, or inject outputs of its calls. */
+  give(kind, track, input) {
+    const steer = this.#inputs.give(kind, track, input);
+    if (track.phase === "paused") this.#move(track, "lost"); // the server takes it only from who follows the response
+    return steer;
+  }
+
+  /** Change what holds for the connection. */
+  update(members) {
+    return this.#liveness.update(members);
+  }
+
+  /** The newest `session.heartbeat`. */
+  get heartbeat() {
+    return this.#liveness.heartbeat;
+  }
+
+  /** The response that the server started after this one by itself, for somebody who will hold it. */
+  takeSuccessor(track) {
+    track.successorTaken = track.successor !== null;
+    return track.successor;
+  }
+
+  /** Nobody holds it any more, so nobody will ask for its successor. */
+  letGo(track) {
+    track.dropped = true;
+    this.detach(track);
+    if (track.successor !== null && !track.successorTaken) this.letGo(track.successor);
   }
 
   /** Let go of the response; it goes on at the server. What waits unread is forgotten, so the cursor is exact. */
@@ -356,6 +769,8 @@ export class Session {
 
   close(error = new ClientClosed("the client was closed")) {
     for (const track of [...this.#tracks.values()]) this.#fail(track, error);
+    this.#inputs.close(error);
+    this.#liveness.close(error);
   }
 
   /** Something happened that may have cost the socket, or brought the network back: find out at once. */
@@ -372,11 +787,14 @@ export class Session {
     this.#dueAt = 0;
     this.#heardAt = now;
     this.#probedAt = null;
+    this.#liveness.connected();
   }
 
   disconnected(lost, now) {
     this.#connected = false;
     this.#outbox = [];
+    this.#inputs.cut();
+    this.#liveness.disconnected();
     for (const track of [...this.#tracks.values()]) this.#cut(track);
     if (!this.#needsSocket()) return this.#settle();
     this.#troubledSince ??= now;
@@ -384,6 +802,8 @@ export class Session {
     if (!lost.retry || this.#connectAt > this.#troubledSince + this.#policy.maxRetrySeconds) {
       this.#settle();
       for (const track of [...this.#tracks.values()]) if (track.phase !== "paused") this.#fail(track, lost);
+      this.#inputs.close(lost);
+      this.#liveness.close(lost);
     }
   }
 
@@ -392,8 +812,11 @@ export class Session {
     this.#heardAt = now;
     this.#probedAt = null;
     const event = parse(data);
-    if ("response_id" in event) this.#responseEvent(event, data.length);
+    if (/^response\.(steer|inject)\./.test(event.type)) this.#newsOfInput(event);
+    else if ("response_id" in event) this.#responseEvent(event, data.length);
     else if (event.type === "session.created") this.#greeted(event.session?.limits ?? {});
+    else if (event.type === "session.heartbeat") this.#liveness.heartbeat = event.heartbeat ?? null;
+    else if (event.type === "session.updated") this.#liveness.updated(event.session ?? {});
     else if (event.type === "session.draining") this.#draining = true;
     else if (event.type === "response.resumed") this.#resumed(event.resumed);
     else if (event.type === "error") this.#refused(event, now);
@@ -410,13 +833,15 @@ export class Session {
     if (!this.#connected) return null;
     const { idleSeconds, probeSeconds } = this.#policy;
     const idleAt = this.#tracks.size > 0 ? this.#heardAt + idleSeconds : Infinity;
-    const at = Math.min(this.#dueAt, this.#probedAt === null ? idleAt : this.#probedAt + probeSeconds);
+    const due = Math.min(this.#dueAt, this.#liveness.deadAt(this.#heardAt));
+    const at = Math.min(due, this.#probedAt === null ? idleAt : this.#probedAt + probeSeconds);
     return at === Infinity ? null : at;
   }
 
-  /** The socket did not answer in time: report it as disconnected. */
+  /** The socket did not answer in time, or promised heartbeats do not come: report it as disconnected. */
   silent(now) {
-    return this.#connected && this.#probedAt !== null && now >= this.#probedAt + this.#policy.probeSeconds;
+    const answerAt = this.#probedAt === null ? Infinity : this.#probedAt + this.#policy.probeSeconds;
+    return this.#connected && now >= Math.min(answerAt, this.#liveness.deadAt(this.#heardAt));
   }
 
   frames(now) {
@@ -429,12 +854,14 @@ export class Session {
       this.#dueAt = Infinity;
       for (const track of [...this.#tracks.values()]) out.push(...this.#due(track, now));
     }
+    out.push(...this.#liveness.frames(), ...this.#inputs.frames(this.#maxMessageBytes));
     return out;
   }
 
   changed() {
-    const changed = this.#changed;
-    this.#changed = new Set();
+    const all = [this.#changed, this.#inputs.changed, this.#liveness.changed];
+    const changed = new Set(all.flatMap((some) => [...some]));
+    for (const drained of all) drained.clear();
     return changed;
   }
 
@@ -446,9 +873,11 @@ export class Session {
     if (track?.phase === "live") this.#deliver(track, event, length); // else from before an expected `resumed`
   }
 
-  /** A response that we do not know: it is the one that is being created in its lane. */
+  /** A response that we do not know: a successor, or what is being created in its lane. */
   #confirm(event) {
     const lane = event.stream_id ?? null;
+    const parent = this.#inputs.parent(event.response?.previous_response_id ?? null, lane);
+    if (parent !== null) return this.#succeed(parent, event);
     const track = [...this.#tracks.values()].find((other) => other.phase === "creating" && other.lane === lane);
     if (!track) return null;
     if (this.#byId.has(event.response_id)) {
@@ -457,10 +886,31 @@ export class Session {
     }
     Object.assign(track, { responseId: event.response_id, epoch: event.epoch ?? null, confirmed: true });
     this.#lanes.used(lane, event.response_id);
+    this.#inputs.continued(lane, track.previousResponseId);
     this.#move(track, "live");
     this.#byId.set(event.response_id, track);
     if (track.abandoned) this.detach(track);
     return track;
+  }
+
+  /** The server went on by itself with what the parent was given. */
+  #succeed(parent, event) {
+    const track = new Track(this.#nextSerial, "live");
+    Object.assign(track, { responseId: event.response_id, epoch: event.epoch ?? null, lane: parent.lane });
+    Object.assign(track, { previousResponseId: parent.responseId, confirmed: true });
+    parent.successor = track;
+    this.#inputs.succeeded(parent, track);
+    this.#lanes.used(track.lane, track.responseId);
+    this.#byId.set(track.responseId, track);
+    this.#open(track);
+    if (parent.abandoned) this.leave(track);
+    else if (parent.dropped) this.detach(track);
+    return track;
+  }
+
+  #newsOfInput(event) {
+    this.#inputs.news(event);
+    this.#dueAt = 0; // a lane may be free now
   }
 
   #deliver(track, event, length) {
@@ -474,8 +924,10 @@ export class Session {
       this.#changed.add(track);
       if (track.terminal !== null) {
         this.#end(track);
-      } else if (track.length > this.#policy.maxBufferLength && !track.cancelWanted) {
+      } else if (track.length > this.#policy.maxBufferLength && !track.cancelWanted && !track.awaitsSuccessor) {
+        // not before an end that is near; and to leave a response that was steered would undo that
         this.#outbox.push(ask("detach", track));
+        track.ackedSent = false;
         this.#move(track, "paused");
       }
     }
@@ -502,7 +954,11 @@ export class Session {
       this.#refuse(track, "held", error, now);
     } else if (asked === "resume" && track?.phase === "resuming") {
       this.#refuse(track, "lost", error, now);
-    } else if (asked === "cancel" && track && error.code !== "response_already_completed") {
+    } else if (asked === "steer" || asked === "inject") {
+      this.#inputs.refused(event.event_id, error);
+    } else if (asked === "update") {
+      this.#liveness.refused(event.event_id, error);
+    } else if ((asked === "cancel" || asked === "interrupt") && track && error.code !== "response_already_completed") {
       Object.assign(track, { cancelWanted: false, cancelSent: false, cancelRefusal: error });
       this.#changed.add(track);
     } else if (asked === "" && error.code === "slow_reader") {
@@ -537,22 +993,25 @@ export class Session {
     }
     if (track.cancelWanted && !track.cancelSent && (track.phase === "live" || track.phase === "resuming")) {
       track.cancelSent = true;
-      out.push(ask("cancel", track));
+      out.push(stopFrame(track));
+    } else if (track.acked !== null && !track.ackedSent && track.phase === "live") {
+      track.ackedSent = true;
+      out.push(ask("ack", track, { through: track.acked }));
     }
     return out;
   }
 
   #sendCreate(track) {
     const holding = [...this.#tracks.values()].filter(({ phase }) => !["held", "paused", "leaving"].includes(phase));
-    const busy = new Set(holding.map(({ lane }) => lane));
+    const busy = new Set([...holding.map(({ lane }) => lane), ...this.#inputs.blockedLanes()]);
     if (track.lane === null) {
-      const lane = this.#lanes.choose(busy, track.previousResponseId);
+      const lane = this.#lanes.choose(busy, track.previousResponseId, this.#inputs.heldLanes());
       if (lane === null) return [];
       this.#putInLane(track, lane);
     } else if (busy.has(track.lane)) {
       return [];
     }
-    if (new TextEncoder().encode(track.request).length > this.#maxMessageBytes) {
+    if (numBytes(track.request) > this.#maxMessageBytes) {
       this.#fail(track, new RequestTooLarge(`the server takes at most ${this.#maxMessageBytes} bytes`));
       return [];
     }
@@ -594,12 +1053,13 @@ export class Session {
 
   #end(track) {
     this.#move(track, "over");
+    this.#inputs.ended(track);
     this.#tracks.delete(track.serial);
     if (this.#byId.get(track.responseId) === track) this.#byId.delete(track.responseId);
   }
 
   #cut(track) {
-    track.cancelSent = false;
+    track.cancelSent = track.ackedSent = false;
     if (track.phase === "creating") {
       if (track.abandoned) this.#end(track);
       else this.#move(track, "held");
@@ -615,6 +1075,7 @@ export class Session {
   }
 
   #needsSocket() {
+    if (this.#inputs.isWaiting || this.#liveness.isWaiting) return true;
     for (const track of this.#tracks.values()) if (track.phase !== "paused") return true;
     return false;
   }
@@ -642,8 +1103,8 @@ function parse(data) {
 /** Open a client; rejects with ConnectionLost if the first connection fails. See `RealtimeClient`. */
 export async function connect(url, { apiKey = null, policy = {}, WebSocket = globalThis.WebSocket } = {}) {
   if (!WebSocket) throw new RealtimeError("no WebSocket here: pass the option `WebSocket` (on Node 20: of package ws)");
-  const protocols = apiKey === null ? [SUBPROTOCOL] : [SUBPROTOCOL, `openai-insecure-api-key.${apiKey}`];
-  const client = new RealtimeClient(() => new WebSocket(url, protocols), policy);
+  const protocols = (key) => (key === null ? [SUBPROTOCOL] : [SUBPROTOCOL, `openai-insecure-api-key.${key}`]);
+  const client = new RealtimeClient((key) => new WebSocket(url, protocols(key)), policy, apiKey);
   await client.opened;
   return client;
 }
@@ -651,17 +1112,19 @@ export async function connect(url, { apiKey = null, policy = {}, WebSocket = glo
 /** A connection that mends itself: the socket is opened again whenever an open response or a request needs one. */
 export class RealtimeClient {
   #dial;
+  #apiKey;
   #session;
   #socket = null; // open, or being opened
   #isOpen = false;
   #closed = false;
   #timer = null;
   #waiters = new Map(); // track -> functions to call when it changes
-  #dropped = new FinalizationRegistry((track) => this.#do(() => this.#session.detach(track)));
+  #dropped = new FinalizationRegistry((track) => this.#do(() => this.#session.letGo(track)));
   #unwatchPage;
 
-  constructor(dial, policy) {
+  constructor(dial, policy, apiKey) {
     this.#dial = dial;
+    this.#apiKey = apiKey;
     this.#session = new Session(policy, randomName());
     this.#unwatchPage = watchPage(() => this.check());
     this.opened = new Promise((resolve, reject) => this.#connect(resolve, reject));
@@ -685,6 +1148,30 @@ export class RealtimeClient {
     signal?.throwIfAborted();
     this.#checkOpen();
     return this.#follow(this.#session.resume(cursor), signal);
+  }
+
+  /**
+   * Give the connection a new credential of the same tenant, or another time between heartbeats; resolves to how it
+   * stands. Later connections use it too. Rejects with ServerError when it is refused; then nothing changes.
+   */
+  async update({ apiKey = null, heartbeatSeconds = null }) {
+    this.#checkOpen();
+    if (apiKey !== null && !this.#isOpen) this.#apiKey = apiKey; // the old one may be what keeps us from connecting
+    const members = {
+      ...(apiKey === null ? {} : { api_key: apiKey }),
+      ...(heartbeatSeconds === null ? {} : { heartbeat_seconds: heartbeatSeconds }),
+    };
+    const update = this.#session.update(members);
+    this.#pump();
+    while (update.state === null && update.error === null) await this.#next(update);
+    if (update.error !== null) throw update.error;
+    this.#apiKey = apiKey ?? this.#apiKey;
+    return update.state;
+  }
+
+  /** The newest heartbeat: `engine`, and how each response that is followed does. null before the first. */
+  get heartbeat() {
+    return this.#session.heartbeat;
   }
 
   /** Find out at once whether the socket lives, and connect at once if it does not. Browsers call it by themselves. */
@@ -726,7 +1213,12 @@ export class RealtimeClient {
       signal?.throwIfAborted();
       throw track.error;
     }
-    const response = new Response(track, this.#session, () => this.#pump(), () => this.#next(track));
+    return this.#handle(track);
+  }
+
+  #handle(track) {
+    const next = (what) => this.#next(what);
+    const response = new Response(track, this.#session, () => this.#pump(), next, (other) => this.#handle(other));
     this.#dropped.register(response, track);
     return response;
   }
@@ -738,9 +1230,8 @@ export class RealtimeClient {
     else this.#session.detach(track);
   }
 
-  /** Resolves when something about the track has changed. */
+  /** Resolves when there is news of a track, a steer or an update. */
   #next(track) {
-    if (track.over) return Promise.resolve();
     return new Promise((resolve) => {
       const waiters = this.#waiters.get(track) ?? [];
       this.#waiters.set(track, waiters);
@@ -785,7 +1276,7 @@ export class RealtimeClient {
 
   /** Without arguments: again. The first time, success and failure are the caller's. */
   #connect(resolve = () => {}, reject = null) {
-    const socket = (this.#socket = this.#dial());
+    const socket = (this.#socket = this.#dial(this.#apiKey));
     socket.onopen = () => {
       if (socket.protocol !== SUBPROTOCOL) {
         socket.onclose({ code: 1002, reason: `the server does not speak ${SUBPROTOCOL}` });
@@ -847,13 +1338,16 @@ export class Response {
   #track;
   #session;
   #pump;
-  #changed;
+  #next;
+  #handle;
+  #successor = null;
 
-  constructor(track, session, pump, changed) {
+  constructor(track, session, pump, next, handle) {
     this.#track = track;
     this.#session = session;
     this.#pump = pump;
-    this.#changed = changed;
+    this.#next = next;
+    this.#handle = handle;
   }
 
   get id() {
@@ -880,7 +1374,7 @@ export class Response {
       if (event !== null) return { value: event, done: false };
       if (this.#track.terminal !== null) return { value: undefined, done: true };
       if (this.#track.error !== null) throw this.#track.error;
-      await this.#changed();
+      await this.#next(this.#track);
     }
   }
 
@@ -911,13 +1405,74 @@ export class Response {
     return this.#final();
   }
 
-  /** Stop the response and wait for its terminal event. Returns the final response object; `cancel` is the receipt. */
-  async cancel() {
-    this.#session.cancel(this.#track);
+  /**
+   * Stop the response and wait for its terminal event. Returns the final response object; `cancel` is the receipt.
+   * `through`: the number of the last event that the user saw or heard (-1: none). What is kept of the answer, and what
+   * the next turn knows of it, ends there. Without it the last `ack` says so, and without that nothing is cut.
+   */
+  async cancel({ through = null } = {}) {
+    this.#session.cancel(this.#track, { through });
+    return this.#stopped();
+  }
+
+  /** Stop the response, forget the item that is being written, and wait for the terminal event. */
+  async interrupt() {
+    this.#session.cancel(this.#track, { stop: "interrupt" });
+    return this.#stopped();
+  }
+
+  /**
+   * The user has seen or heard everything up to this event (default: the one that you read last). A later `cancel` cuts
+   * the answer there. Holds across reconnects.
+   */
+  ack(through = this.cursor.starting_after) {
+    this.#session.ack(this.#track, through);
     this.#pump();
-    while (!this.#track.over && this.#track.cancelRefusal === null) await this.#changed();
-    if (this.#track.cancelRefusal !== null && !this.#track.over) throw this.#track.cancelRefusal;
-    return this.#final();
+  }
+
+  /**
+   * Give user messages, or outputs of its calls, to the running response; resolves when the server has taken it. The
+   * response is cut at the next safe point and a `successor` goes on with the input. Rejects with SteerFailed.
+   */
+  steer(input) {
+    return this.#give("steer", input);
+  }
+
+  /** Give outputs of its calls to the response without cutting it. When all are there, a `successor` goes on. */
+  inject(input) {
+    return this.#give("inject", input);
+  }
+
+  /**
+   * The response that the server starts after this one by itself, because of `steer` or `inject`. null: it ended, and
+   * nothing follows unless you create it. Rejects with SteerFailed when an input that was accepted was given back.
+   */
+  async successor() {
+    const track = this.#track;
+    while (track.successor === null && (!track.over || track.awaitsSuccessor)) await this.#next(track);
+    if (track.successor === null) {
+      if (track.returned !== null) throw track.returned;
+      if (track.error !== null && !(track.error instanceof ResponseFailed)) throw track.error;
+      return null;
+    }
+    this.#successor ??= this.#handle(this.#session.takeSuccessor(track));
+    return this.#successor;
+  }
+
+  /** The events of this response, then those of its successor, and so on; `response_id` says whose they are. */
+  chain() {
+    let current = this;
+    const next = async () => {
+      for (;;) {
+        const { value, done } = await current.next();
+        if (!done) return { value, done };
+        const successor = await current.successor();
+        if (successor === null) return { value: undefined, done: true };
+        current = successor;
+      }
+    };
+    const events = { next, return: () => this.return(), [Symbol.asyncIterator]: () => events };
+    return events;
   }
 
   /** Stop following; the response goes on at the server. Returns the cursor for resuming later. */
@@ -928,8 +1483,23 @@ export class Response {
   }
 
   async [Symbol.asyncDispose ?? Symbol.for("asyncDispose")]() {
-    this.#session.cancel(this.#track);
+    this.#session.leave(this.#track); // its successor too
     this.#pump();
+  }
+
+  async #stopped() {
+    this.#pump();
+    while (!this.#track.over && this.#track.cancelRefusal === null) await this.#next(this.#track);
+    if (this.#track.cancelRefusal !== null && !this.#track.over) throw this.#track.cancelRefusal;
+    return this.#final();
+  }
+
+  async #give(kind, input) {
+    const steer = this.#session.give(kind, this.#track, input);
+    this.#pump();
+    while (!steer.isAnswered) await this.#next(steer);
+    if (steer.error !== null) throw steer.error;
+    return steer;
   }
 
   #final() {

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from realtime_client import ConnectionLost, Policy, ServerError
+from realtime_client import ConnectionLost, Policy, ServerError, Steer
+from realtime_client.liveness import Update
 from realtime_client.session import Session
 from realtime_client.track import Track
 
@@ -34,6 +35,8 @@ class Player:
         self._session = Session(Policy(**case.get("policy", {})), "test", random.Random(0))
         self._steps = case["steps"]
         self._tracks: dict[str, Track] = {}
+        self._steers: dict[str, Steer] = {}
+        self._updates: dict[str, Update] = {}
         self._bound: dict[str, Any] = {}
         self._frames: list[dict[str, Any]] = []
         self._now = 1000.0
@@ -62,8 +65,48 @@ class Player:
     def _resume(self, name: str, step: dict[str, Any]) -> None:
         self._tracks[name] = self._session.resume(step["response_id"], step["starting_after"], step.get("epoch"))
 
-    def _cancel(self, name: str, _: dict[str, Any]) -> None:
-        self._session.cancel(self._tracks[name])
+    def _cancel(self, name: str, step: dict[str, Any]) -> None:
+        self._session.cancel(self._tracks[name], step.get("through"))
+
+    def _interrupt(self, name: str, _: dict[str, Any]) -> None:
+        self._session.cancel(self._tracks[name], stop="interrupt")
+
+    def _ack(self, name: str, step: dict[str, Any]) -> None:
+        self._session.ack(self._tracks[name], step["through"])
+
+    def _leave(self, name: str, _: dict[str, Any]) -> None:
+        self._session.leave(self._tracks[name])
+
+    def _steer(self, name: str, step: dict[str, Any]) -> None:
+        self._steers[name] = self._session.give("steer", self._tracks[step["of"]], step["input"])
+
+    def _inject(self, name: str, step: dict[str, Any]) -> None:
+        self._steers[name] = self._session.give("inject", self._tracks[step["of"]], step["input"])
+
+    def _fate(self, name: str, step: dict[str, Any]) -> None:
+        steer = self._steers[name]
+        assert steer.fate.value == step["is"], steer
+        assert getattr(steer.error, "code", None) == step.get("with"), steer.error
+        assert [stub["call_id"] for stub in steer.required_input] == step.get("requires", [])
+
+    def _awaits(self, name: str, step: dict[str, Any]) -> None:
+        assert self._tracks[name].awaits_successor == step["is"]
+
+    def _successor(self, name: str, step: dict[str, Any]) -> None:
+        successor = self._session.take_successor(self._tracks[step["of"]])
+        assert successor is not None
+        self._tracks[name] = successor
+
+    def _update(self, name: str, step: dict[str, Any]) -> None:
+        self._updates[name] = self._session.update(step["members"])
+
+    def _updated(self, name: str, step: dict[str, Any]) -> None:
+        update = self._updates[name]
+        assert update.state == step.get("state")
+        assert getattr(update.error, "code", None) == step.get("with")
+
+    def _silent(self, expected: bool, _: dict[str, Any]) -> None:
+        assert self._session.is_silent(self._now) == expected
 
     def _abandon(self, name: str, _: dict[str, Any]) -> None:
         self._session.abandon(self._tracks[name])

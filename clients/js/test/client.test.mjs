@@ -11,15 +11,18 @@ import { recorded } from "./recording.mjs";
 const ALL = Array.from({ length: 11 }, (_, number) => number);
 const QUICK = { initialDelaySeconds: 0 };
 
-/** `cuts`: after how many messages each connection in turn is killed. `holdAt`: stop there until cancelled. */
+/**
+ * `cuts`: after how many messages each connection in turn is killed. `holdAt`: stop there until cancelled.
+ * `beatSeconds`: what it says about heartbeats; it sends none.
+ */
 class FakeServer {
   frames = [];
   protocols = [];
   logs = new Map();
   #byRequest = new Map();
 
-  constructor({ cuts = [], closeCode = null, holdAt = 11, padding = "" } = {}) {
-    Object.assign(this, { cuts: [...cuts], closeCode, holdAt, padding });
+  constructor({ cuts = [], closeCode = null, holdAt = 11, padding = "", beatSeconds = 0 } = {}) {
+    Object.assign(this, { cuts: [...cuts], closeCode, holdAt, padding, beatSeconds });
   }
 
   async listen(t) {
@@ -69,7 +72,9 @@ class FakeServer {
         send(JSON.stringify({ type: "response.resumed", resumed: { response_id: id, epoch: "e1" } }));
         following.set(id, frame.starting_after + 1);
         pump(id);
-      } else if (frame.type === "response.cancel") {
+      } else if (frame.type === "session.update") {
+        send(JSON.stringify({ type: "session.updated", session: { heartbeat_seconds: this.beatSeconds } }));
+      } else if (frame.type === "response.cancel" || frame.type === "response.interrupt") {
         this.#cancel(id);
         pump(id);
       } else if (frame.type === "response.detach" && following.delete(id)) {
@@ -225,6 +230,44 @@ test("the first connection fails at once", async (t) => {
   const url = await server.listen(t);
   server.stop();
   await assert.rejects(realtime.connect(url, { WebSocket }), realtime.ConnectionLost);
+});
+
+test("a server that promised heartbeats and is silent is left", async (t) => {
+  const { server, rt } = await start(t, { holdAt: 5, beatSeconds: 0.02 }, { heartbeatSeconds: 1 });
+  const response = await rt.create({ input: "hi" });
+  await once(server.server, "connection");
+  server.beatSeconds = 60;
+  await response.cancel();
+  assert.deepEqual(await numbers(response), [0, 1, 2, 3, 4, 5]);
+});
+
+test("a new key holds for the next connection, too", async (t) => {
+  const server = new FakeServer({ holdAt: 5, beatSeconds: 7 });
+  const url = await server.listen(t);
+  const rt = await realtime.connect(url, { WebSocket, apiKey: "old", policy: QUICK });
+  t.after(() => rt.close());
+  const response = await rt.create({ input: "hi" });
+  assert.deepEqual(await rt.update({ apiKey: "new" }), { heartbeat_seconds: 7 });
+  for (const socket of server.server.clients) socket.terminate();
+  await response.cancel();
+  assert.deepEqual(server.protocols.map(([, key]) => key.split(".")[1]), ["old", "new"]);
+});
+
+test("what has not come can't be acknowledged", async (t) => {
+  const { server, rt } = await start(t, { holdAt: 5 });
+  const response = await rt.create({ input: "hi" });
+  for (let n = 0; n < 3; n++) await response.next();
+  response.ack();
+  assert.throws(() => response.ack(5), RangeError);
+  await assert.rejects(response.cancel({ through: 5 }), RangeError);
+  await response.cancel();
+  assert.equal(server.frames.at(-1).through, 2);
+});
+
+test("what can't be a policy is refused", () => {
+  for (const policy of [{ heartbeatSeconds: 0.5 }, { maxMissedHeartbeats: 0 }]) {
+    assert.throws(() => new realtime.Session(policy, "test"), RangeError);
+  }
 });
 
 test("closing ends what is open", async (t) => {

@@ -5,13 +5,20 @@ import { test } from "node:test";
 import { ConnectionLost, ServerError, Session } from "../realtime-client.mjs";
 import { read, recorded } from "./recording.mjs";
 
-const POLICY_NAMES = { max_buffer_bytes: "maxBufferLength", max_retry_seconds: "maxRetrySeconds" };
+const POLICY_NAMES = {
+  max_buffer_bytes: "maxBufferLength",
+  max_retry_seconds: "maxRetrySeconds",
+  heartbeat_seconds: "heartbeatSeconds",
+  max_missed_heartbeats: "maxMissedHeartbeats",
+};
 
 const snake = (name) => name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
 
 class Player {
   #session;
   #tracks = {};
+  #steers = {};
+  #updates = {};
   #bound = {};
   #sent = [];
   #now = 1000;
@@ -49,8 +56,58 @@ class Player {
     this.#tracks[name] = this.#session.resume(cursor);
   }
 
-  cancel(name) {
-    this.#session.cancel(this.#tracks[name]);
+  cancel(name, { through = null }) {
+    this.#session.cancel(this.#tracks[name], { through });
+  }
+
+  interrupt(name) {
+    this.#session.cancel(this.#tracks[name], { stop: "interrupt" });
+  }
+
+  ack(name, { through }) {
+    this.#session.ack(this.#tracks[name], through);
+  }
+
+  leave(name) {
+    this.#session.leave(this.#tracks[name]);
+  }
+
+  steer(name, { of, input }) {
+    this.#steers[name] = this.#session.give("steer", this.#tracks[of], input);
+  }
+
+  inject(name, { of, input }) {
+    this.#steers[name] = this.#session.give("inject", this.#tracks[of], input);
+  }
+
+  fate(name, step) {
+    const { fate, error, requiredInput } = this.#steers[name];
+    assert.equal(fate, step.is);
+    assert.equal(error?.code, step.with);
+    assert.deepEqual(requiredInput.map((stub) => stub.call_id), step.requires ?? []);
+  }
+
+  awaits(name, step) {
+    assert.equal(this.#tracks[name].awaitsSuccessor, step.is);
+  }
+
+  successor(name, { of }) {
+    this.#tracks[name] = this.#session.takeSuccessor(this.#tracks[of]);
+    assert.notEqual(this.#tracks[name], null);
+  }
+
+  update(name, { members }) {
+    this.#updates[name] = this.#session.update(members);
+  }
+
+  updated(name, step) {
+    const { state, error } = this.#updates[name];
+    assert.deepEqual(state, step.state ?? null);
+    assert.equal(error?.code, step.with);
+  }
+
+  silent(expected) {
+    assert.equal(this.#session.silent(this.#now), expected);
   }
 
   abandon(name) {

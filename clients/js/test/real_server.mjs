@@ -44,6 +44,35 @@ for await (const _ of long.text()) break;
 const final = await long.cancel();
 assert.equal(final.status, "cancelled");
 assert.ok(final.cancel.tokens_generated > 0);
+
+const steered = await rt.create({ input: "endless" });
+for await (const _ of steered.text()) break;
+assert.equal((await steered.steer("endless, but to the left")).id.startsWith("steer_"), true);
+const successor = await steered.successor();
+assert.equal((await steered.result()).incomplete_details.reason, "steered");
+assert.equal(await steered.successor(), successor);
+for await (const { response_id } of steered.chain()) if (response_id === successor.id) break;
+const interrupted = await successor.interrupt();
+assert.equal(interrupted.previous_response_id, steered.id);
+assert.equal(interrupted.incomplete_details.reason, "interrupted");
+await assert.rejects(successor.steer("too late"), (error) => error instanceof realtime.SteerFailed && error.input === "too late");
+assert.equal(await successor.successor(), null);
+
+const heard = await rt.create({ input: "endless" });
+let words = "";
+for await (const text of heard.text()) {
+  words += text;
+  break;
+}
+heard.ack();
+for await (const _ of heard.text()) break;
+const cut = await heard.cancel();
+assert.equal(cut.output_text, words);
+assert.equal(cut.cancel.through, heard.cursor.starting_after - 1);
+assert.deepEqual(await rt.update({ heartbeatSeconds: 1 }), { heartbeat_seconds: 1 });
+while (rt.heartbeat === null) await new Promise((resolve) => setTimeout(resolve, 20)); // it comes within a second
+assert.equal(rt.heartbeat.engine, "ready");
+
 await assert.rejects(other.resume({ response_id: long.id, starting_after: 10 ** 6 }), realtime.CursorAhead);
 
 rt.close();
