@@ -532,7 +532,6 @@ class Liveness {
   }
 
   connected() {
-    this.#seconds = 0;
     if (this.#wantedSeconds === null) return;
     this.#own = this.update({ heartbeat_seconds: this.#wantedSeconds });
     this.#updates.unshift(this.#updates.pop()); // what a caller wants is newer

@@ -55,7 +55,7 @@ class Liveness:
 
     def connected(self, now: float) -> None:
         """A new socket, which knows nothing."""
-        self._heard_at, self._seconds = now, 0.0
+        self._heard_at = now
         if self._wanted_seconds is not None:
             self._own = self.update({"heartbeat_seconds": self._wanted_seconds})
             self._updates.insert(0, self._updates.pop())  # what a caller wants is newer
