@@ -68,7 +68,6 @@ class LibraryEncoding:
             constrain=self._special("<|constrain|>"),
             message=self._special("<|message|>"),
             end=self._special("<|end|>"),
-            call=self._special("<|call|>"),
             ends=frozenset(map(self._special, ("<|end|>", "<|return|>", "<|call|>", "<|endoftext|>"))),
             stop=tuple(encoding.stop_tokens_for_assistant_actions()),
         )

@@ -48,7 +48,6 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     constrain: int
     message: int
     end: int
-    call: int
     ends: frozenset[int]  # of a message: <|end|>, <|return|>, <|call|>, <|endoftext|>
     stop: tuple[int, ...]  # of a generation: <|return|>, <|call|>
 

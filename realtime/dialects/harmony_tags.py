@@ -82,7 +82,7 @@ class _Forms:
         return {"type": "star", "content": message}
 
     def call(self, tool: Tool) -> Form:
-        """A call of this tool, as it is rendered."""
+        """A call of this tool, as it is rendered; its end is a stop token, which follows by itself."""
         return _sequence(
             self._token(self._vocabulary.channel),
             _text(f"commentary to=functions.{tool.shown_as} "),
@@ -90,11 +90,10 @@ class _Forms:
             _text("json"),
             self._token(self._vocabulary.message),
             self._arguments(tool),
-            self._token(self._vocabulary.call),
         )
 
     def final(self, schema: Form | None) -> Form:
-        """The answer; the end of sequence follows by itself."""
+        """The answer; its end follows likewise."""
         return _sequence(
             self._token(self._vocabulary.channel),
             _text("final"),

@@ -39,7 +39,7 @@ SMALL_MODEL_KV_BYTES = 512 * MIB  # address space: the kernel hands the pages ou
 SMALL_MODEL_BLOCK_SIZE = 32
 
 # What vLLM has under no name, or under another meaning.
-_NOT_VLLM = ("extra", "served_name", "reasoning_parser", "tool_parser")
+_NOT_VLLM = ("extra", "served_name", "reasoning_parser", "tool_parser", "dialect", "harmony_vocabulary")
 
 _start_lock = threading.Lock()  # the environment belongs to the process, so one engine starts at a time
 
