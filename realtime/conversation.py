@@ -7,9 +7,11 @@ any number of children may share one parent. `instructions` are not part of a tu
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 import msgspec
 
+from realtime.pictures import Picture, image_parts
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     ApplyPatchCall,
@@ -33,10 +35,13 @@ from realtime.wire.items import (
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly."""
+    """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly.
+    An image is one marker there, which the engine expands; `pictures` has them in the order of their markers.
+    """
 
     text: str
     token_ids: array[int]
+    pictures: tuple[Picture, ...] = ()
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -48,11 +53,16 @@ class Turn(msgspec.Struct, frozen=True):
     output: tuple[OutputItem, ...]
     prompt: Prompt | None = None  # what it was generated from ...
     token_ids: array[int] = array("I")  # ... and what was generated, for continuing with exactly these tokens
+    pictures: tuple[Picture, ...] = ()  # of the image parts of `input`, in order; none where the model can't see
 
     @property
     def num_bytes(self) -> int:
         """About what it holds beside its items."""
-        return 4 * len(self.token_ids) + (len(self.prompt.text) + 4 * len(self.prompt.token_ids) if self.prompt else 0)
+        tokens = 4 * len(self.token_ids)
+        if self.prompt is not None:
+            tokens += len(self.prompt.text) + 4 * len(self.prompt.token_ids)
+        files = sum(len(picture.data) for picture in self.pictures)
+        return tokens + files + sum(len(part.image_url or "") for _, part in image_parts(self.input))
 
     def own_items(self) -> tuple[InputItem, ...]:
         """What this turn added."""
@@ -66,6 +76,19 @@ class Turn(msgspec.Struct, frozen=True):
             chain.append(turn)
             turn = turn.parent
         return [item for link in reversed(chain) for item in link.own_items()]
+
+
+def pictures_by_part(
+    parent: Turn | None, items: Sequence[InputItem], pictures: Sequence[Picture]
+) -> dict[int, Picture]:
+    """The picture of each image part, by the part's `id()`, of all that a request with these items is to be shown."""
+    found = {id(part): picture for (_, part), picture in zip(image_parts(items), pictures, strict=False)}
+    turn = parent
+    while turn is not None:
+        shown = zip(image_parts(turn.input), turn.pictures, strict=False)
+        found.update({id(part): picture for (_, part), picture in shown})
+        turn = turn.parent
+    return found
 
 
 def exchanges(items: list[InputItem]) -> list[int]:

@@ -16,9 +16,10 @@ from functools import partial
 from typing import Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from .assembler import Assembler, ReasoningShown
-from .conversation import Prompt, Turn, exchanges, history, without_oldest
+from .conversation import Prompt, Turn, exchanges, history, pictures_by_part, without_oldest
 from .dialects.base import Dialect, Parser, RenderError
 from .engine.base import (
     Engine,
@@ -29,12 +30,15 @@ from .engine.base import (
     EngineRequest,
     FinishReason,
     Sampling,
+    Seen,
     TokenChunk,
 )  # fmt: skip
+from .images import Images
 from .log.event_log import EventLog
+from .pictures import Picture
 from .tools import ToolSet
 from .wire import events
-from .wire.errors import ErrorCode
+from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, ItemStatus, texts_of
 from .wire.requests import OnDisconnect, ResponseCreate
@@ -70,6 +74,7 @@ class Failed(msgspec.Struct, frozen=True):
 
     code: str
     message: str
+    param: str | None = None
 
 
 Outcome = FinishReason | Cancelled | Failed
@@ -88,7 +93,7 @@ class Run:
     def __init__(
         self, *, owner: Owner, tenant: str, engine: Engine, dialect: Dialect, request: ResponseCreate,
         tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
-        on_disconnect: OnDisconnect,
+        on_disconnect: OnDisconnect, images: Images | None = None,
     ) -> None:  # fmt: skip
         self.tenant = tenant
         self.request = request
@@ -106,7 +111,11 @@ class Run:
         self._admitted = admitted
         self._tools = tools
         self._assembler = Assembler(new_id, shown)
+        self._images = images  # None: the model can't see
+        self._pictures: tuple[Picture, ...] = ()  # of this request's items
+        self._by_part: dict[int, Picture] = {}  # and of all before
         self._prompt: Prompt | None = None
+        self._seen: Seen | None = None  # the prompt with its images
         self._parser: Parser | None = None
         self._token_ids = array("I")  # generated
         self._signal = asyncio.Event()  # something that the task waits for has happened
@@ -219,9 +228,12 @@ class Run:
             self.log.append(events.ResponseInProgress(response=self.response))
             self.notify()
         try:
-            prompt = await self._render()
+            await self._load_images()
+            if self._cancel is not None:
+                return self._cancel
+            prompt, self._seen = await self._render()
             self._prompt = prompt
-            self._num_input_tokens = len(prompt.token_ids)
+            self._num_input_tokens = len(self._seen.token_ids if self._seen is not None else prompt.token_ids)
             room = self._engine.model.max_model_len - self._num_input_tokens
             if room <= 0:
                 return self._too_long()
@@ -229,6 +241,10 @@ class Run:
                 self._parser = self._dialect.parser(self.request, self._tools, prompt)
         except RenderError as error:
             return Failed("invalid_prompt", str(error))
+        except WireError as error:
+            return Failed(error.spec.code, error.message, error.param)
+        except EngineError as error:
+            return _failure(error)
         if self._cancel is not None:
             return self._cancel
         return await self._run_engine(prompt, room)
@@ -245,6 +261,7 @@ class Run:
         request = EngineRequest(
             request_id=self.response_id,
             prompt_token_ids=prompt.token_ids,
+            seen=self._seen,
             sampling=_sampling(self.request, self.response, room, parser),
             cache_salt=self.request.cache_salt,
             constraint=parser.constraint if parser is not None else None,
@@ -276,30 +293,50 @@ class Run:
         await self._signal.wait()
         self._signal.clear()
 
-    async def _render(self) -> Prompt:
-        """The prompt; with `truncation: auto` without as many of the oldest turns as it takes to fit."""
+    async def _load_images(self) -> None:
+        """Fetch and decode what the request brings, unless it is cancelled meanwhile. Raises WireError."""
+        if self._images is None:
+            return
+        loading = asyncio.create_task(self._images.load(self.request.items))
+        loading.add_done_callback(lambda _: self._signal.set())
+        try:
+            while not loading.done() and self._cancel is None:
+                await self._wait()
+        finally:
+            loading.cancel()
+            await asyncio.wait((loading,))
+        if self._cancel is None:
+            self._pictures = loading.result()
+            self._by_part = pictures_by_part(self._parent, self.request.items, self._pictures)
+
+    async def _render(self) -> tuple[Prompt, Seen | None]:
+        """The prompt, and the same with its images if it has some; with `truncation: auto` without as many of the
+        oldest turns as it takes to fit.
+        """
         items = history(self._parent, self.request.items)
-        prompt = await self._render_items(items)
+        made = await self._render_items(items)
         if self.request.truncation != "auto":
-            return prompt
+            return made
         limit = self._engine.model.max_model_len - min(self.request.max_output_tokens or _ROOM, _ROOM)
         few, enough = 0, max(0, len(exchanges(items)) - 1)  # dropping `few` is too few; `enough`, if anything is
-        if len(prompt.token_ids) <= limit or not enough:
-            return prompt
-        prompt = await self._render_items(without_oldest(items, enough))
+        if _length(*made) <= limit or not enough:
+            return made
+        made = await self._render_items(without_oldest(items, enough))
         while enough - few > 1 and self._cancel is None:
             middle = (few + enough) // 2
             shorter = await self._render_items(without_oldest(items, middle))
-            if len(shorter.token_ids) <= limit:
-                prompt, enough = shorter, middle
+            if _length(*shorter) <= limit:
+                made, enough = shorter, middle
             else:
                 few = middle
-        return prompt
+        return made
 
-    async def _render_items(self, items: list[InputItem]) -> Prompt:
-        render = partial(self._dialect.render, self.request, self._tools, items, self._parent)
+    async def _render_items(self, items: list[InputItem]) -> tuple[Prompt, Seen | None]:
+        render = partial(self._dialect.render, self.request, self._tools, items, self._parent, self._by_part)
         size = _size(items) + len(self.request.instructions or "") + _TOOL_CHARS * len(self._tools.tools)
-        return render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
+        prompt = render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
+        seen = await self._engine.look(prompt.token_ids, prompt.pictures) if prompt.pictures else None
+        return prompt, seen
 
     # -- the end
 
@@ -327,6 +364,7 @@ class Run:
                 output=tuple(self._assembler.remembered),
                 prompt=self._prompt,
                 token_ids=self._token_ids,
+                pictures=self._pictures,
             )
 
     def _include(self) -> None:
@@ -340,7 +378,8 @@ class Run:
                 self.request, self._tools, items, said
             )
         if TOKEN_IDS in include:
-            self.response.input_token_ids = list(self._prompt.token_ids) if self._prompt is not None else []
+            given = self._seen or self._prompt
+            self.response.input_token_ids = list(given.token_ids) if given is not None else []
             self.response.output_token_ids = list(self._token_ids)
 
     def _seal_anyhow(self) -> None:
@@ -356,7 +395,7 @@ class Run:
             case Failed():
                 response.status = "failed"
                 response.completed_at = None
-                response.error = ResponseError(outcome.code, outcome.message)
+                response.error = ResponseError(outcome.code, outcome.message, outcome.param or UNSET)
                 return events.ResponseFailed(response=response)
             case Cancelled():
                 response.status = "cancelled"
@@ -426,6 +465,11 @@ def _failure(error: EngineError) -> Failed:
         case _:
             logger.warning("generation failed in the engine: %s", error)
             return Failed("server_error", "The engine failed: send the request again.")
+
+
+def _length(prompt: Prompt, seen: Seen | None) -> int:
+    """Tokens, those of the images included."""
+    return len(prompt.token_ids if seen is None else seen.token_ids)
 
 
 def _size(items: Sequence[InputItem]) -> int:

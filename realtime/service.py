@@ -17,12 +17,15 @@ from itertools import islice
 import msgspec
 
 from .assembler import ReasoningShown
-from .config import ResponseSettings
+from .config import ImageSettings, ResponseSettings
 from .connection import Source, draining
 from .conversation import Turn, unknown_call
 from .dialects.base import Dialect
 from .effective import new_response
 from .engine.base import Engine
+from .images import Images
+from .input_parts import check as check_parts
+from .input_parts import described
 from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
@@ -59,12 +62,15 @@ class Service:
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
+        image_settings: ImageSettings | None = None,
     ) -> None:
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
         self._settings = settings
         self._trouble = trouble
+        self._image_settings = image_settings or ImageSettings()
+        self._images = Images(self._image_settings)
         self._clock = time.monotonic
         self._scheduler = Scheduler(
             max_running=settings.max_running_responses, max_waiting=settings.max_waiting_responses
@@ -103,12 +109,15 @@ class Service:
         _check_supported(request)
         _check_harmony(request, dialect)
         _check_template_variables(request)
+        check_parts(request.items, self._image_settings, sees=self._engine.model.sees)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
         now = self._clock()
         before = parent.items() if parent is not None else []
         own = resolved(request.items, before, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
+        if not self._engine.model.sees:
+            own = described(own)
         held = request.previous_input_messages or []
         items = [*held, *(self._unsealed(principal, item) for item in own)]
         request = msgspec.structs.replace(request, items=items)
@@ -131,6 +140,7 @@ class Service:
             parent=parent,
             admitted=self._admit(principal, response_id),
             on_disconnect=policy,
+            images=self._images if self._engine.model.sees else None,
         )
         self._start(run, digest)
         return run

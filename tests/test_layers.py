@@ -37,6 +37,8 @@ HOUSE = {
     "engine.json_grammar": Floor(2, pure=True),
     "engine.structural_tags": Floor(2, pure=True),
     "engine.token_steps": Floor(2, pure=True),
+    "pictures": Floor(2, pure=True),
+    "input_parts": Floor(2, pure=True),
     "conversation": Floor(2, pure=True),
     "sealed": Floor(2, pure=True),
     "client_tools": Floor(2, pure=True),
@@ -49,6 +51,8 @@ HOUSE = {
     "effective": Floor(2, pure=True),
     "connection": Floor(2, pure=True),
     "harmony_encoding": Floor(3),
+    "public_network": Floor(3),
+    "images": Floor(3),
     "runner": Floor(3),
     "service": Floor(3),
     "config_sources": Floor(4),
@@ -58,12 +62,12 @@ HOUSE = {
     "__main__": Floor(5),
 }
 IMPURE = frozenset({
-    "asyncio", "concurrent", "datetime", "httptools", "logging", "multiprocessing", "os", "sched", "select",
-    "selectors", "signal", "socket", "ssl", "starlette", "subprocess", "threading", "time", "torch", "transformers",
-    "uvicorn", "uvloop", "vllm", "websockets",
+    "asyncio", "concurrent", "datetime", "httpcore", "httptools", "httpx", "logging", "multiprocessing", "os",
+    "sched", "select", "selectors", "signal", "socket", "ssl", "starlette", "subprocess", "threading", "time",
+    "torch", "transformers", "uvicorn", "uvloop", "vllm", "websockets",
 })  # fmt: skip
 GPU = frozenset({"torch", "vllm"})
-GPU_HOMES = frozenset({"engine.vllm", "engine.vllm_launch", "engine.vllm_parsers"})
+GPU_HOMES = frozenset({"engine.vllm", "engine.vllm_launch", "engine.vllm_parsers", "engine.vllm_sight"})
 
 
 class Import(NamedTuple):

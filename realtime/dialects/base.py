@@ -6,7 +6,8 @@ A dialect belongs to a model family. It renders, and makes one parser for each r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -15,6 +16,7 @@ from realtime.client_tools import Kind
 from realtime.conversation import Prompt, Turn
 from realtime.engine.base import TokenChunk
 from realtime.engine.parsing import Constraint
+from realtime.pictures import Picture
 from realtime.tools import ToolSet
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
@@ -122,15 +124,30 @@ class RenderError(Exception):
         self.param = param
 
 
+class Sight(msgspec.Struct, frozen=True):
+    """What is put where an image stands: a part of the content, for templates that take a list of parts; or the
+    model's marker, for those that take text; or nothing: then images are refused.
+    """
+
+    takes_parts: bool = False
+    marker: str | None = None
+
+
+BLIND = Sight()
+NO_PICTURES: Mapping[int, Picture] = MappingProxyType({})
+
+
 class Dialect(Protocol):
     """How one model family is spoken to. Stateless between responses."""
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
-    ) -> Prompt:
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
+        pictures: Mapping[int, Picture] = NO_PICTURES,
+    ) -> Prompt:  # fmt: skip
         """The prompt for `items` (the whole history, oldest first), the request's instructions and its tools.
 
-        `parent` is the turn that the items continue, for its exact tokens. CPU-bound: a long conversation takes
+        `parent` is the turn that the items continue, for its exact tokens. `pictures`: those of the image
+        parts among the items, by the part's `id()`. CPU-bound: a long conversation takes
         milliseconds, so callers may run it in a thread. Raises RenderError.
         """
 

@@ -7,18 +7,19 @@ the engine's prefix cache holds for everything that was said, whatever the token
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from realtime.conversation import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
+from realtime.pictures import Picture, image_parts
 from realtime.tools import Mode, ToolSet
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
-from .base import RenderError
+from .base import BLIND, NO_PICTURES, RenderError, Sight
 from .chat_parser import ChatParser, WholeCallParser, constraint
 from .messages import to_messages, to_tools
 
@@ -26,17 +27,19 @@ from .messages import to_messages, to_tools
 class ChatDialect:
     """See Dialect. `tokenizer` is what the engine loaded, `parsers` its own."""
 
-    def __init__(self, tokenizer: Any, parsers: Parsers) -> None:
+    def __init__(self, tokenizer: Any, parsers: Parsers, sight: Sight = BLIND) -> None:
+        self._sight = sight
         self._tokenizer = tokenizer
         self._parsers = parsers
         added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
         self._specials = {token_id: token.content for token_id, token in added.items() if token.special}
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
-    ) -> Prompt:
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
+        pictures: Mapping[int, Picture] = NO_PICTURES,
+    ) -> Prompt:  # fmt: skip
         """See Dialect."""
-        messages = to_messages(request.instructions, items)
+        messages = to_messages(request.instructions, items, self._sight)
         if not messages:
             raise RenderError(
                 "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"
@@ -48,7 +51,8 @@ class ChatDialect:
             )
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
-        return Prompt(text, array("I", self._encode_after(text, parent)))
+        shown_pictures = tuple(pictures[id(part)] for _, part in image_parts(items) if id(part) in pictures)
+        return Prompt(text, array("I", self._encode_after(text, parent)), shown_pictures)
 
     speaks_harmony = False
 

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from realtime.config import Settings
 from realtime.connection import Connection, ConnectionLimits, Profile
-from realtime.dialects.base import Dialect
+from realtime.dialects.base import Dialect, Sight
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.harmony import HarmonyDialect
 from realtime.engine.base import Engine, EngineError
@@ -49,7 +49,9 @@ class Gateway:
         self.settings = settings
         self.engine = engine
         self.draining = False
-        self.service = Service(engine, self._make_dialect, settings.responses, trouble=self._trouble)
+        self.service = Service(
+            engine, self._make_dialect, settings.responses, trouble=self._trouble, image_settings=settings.images
+        )
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
         self._shells: set[WebSocketShell] = set()
@@ -159,7 +161,9 @@ class Gateway:
             except harmony_encoding.NoVocabulary as error:
                 raise EngineError(str(error)) from error
             return HarmonyDialect(encoding, engine.parsers, lambda: time.strftime("%Y-%m-%d"))
-        return ChatDialect(engine.tokenizer, engine.parsers)
+        model = engine.model
+        sight = Sight(takes_parts=model.sees and model.image_marker is None, marker=model.image_marker)
+        return ChatDialect(engine.tokenizer, engine.parsers, sight)
 
     def _trouble(self) -> str | None:
         status = self.engine.status
