@@ -96,10 +96,10 @@ CLIENT_TOOLS: dict[Kind, ClientTool] = {
         "class it is in, followed by about three lines of context before and after what changes; lines of context "
         "begin with a space, removed lines with -, added lines with +.",
         parameters=_object(
-            ["type", "path"],
+            ["type", "path", "diff"],
             type=_text("What to do.", enum=["create_file", "update_file", "delete_file"]),
             path=_text("The file, relative to the workspace."),
-            diff=_text("The content or the change; not for delete_file."),
+            diff=_text("The content or the change; empty for delete_file."),
         ),
     ),
     "tool_search": ClientTool(

@@ -7,19 +7,23 @@ any number of children may share one parent. `instructions` are not part of a tu
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import msgspec
 
-from realtime.pictures import Picture, image_parts
+from realtime.engine.base import Seen
+from realtime.pictures import Picture, image_parts, picture_of
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     ApplyPatchCall,
     ApplyPatchCallOutput,
+    Compaction,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    InputImage,
     InputItem,
     LocalShellCall,
     LocalShellCallOutput,
@@ -34,14 +38,50 @@ from realtime.wire.items import (
 )
 
 
+class Opened(Compaction, tag="compaction", dict=True):
+    """A compaction that was opened: `content` is what the model is shown instead of all that came before it.
+
+    The content is no field, so that it can't be encoded: on the wire it is the sealed item that it was.
+    """
+
+    content: ClassVar[tuple[InputItem, ...]] = ()
+
+    @classmethod
+    def of(cls, item: Compaction, content: Iterable[InputItem]) -> Opened:
+        """The item, opened."""
+        opened = cls(id=item.id, encrypted_content=item.encrypted_content)
+        opened.__dict__["content"] = tuple(content)
+        return opened
+
+    def closed(self) -> Compaction:
+        """The item as it is on the wire."""
+        return Compaction(id=self.id, encrypted_content=self.encrypted_content)
+
+
 class Prompt(msgspec.Struct, frozen=True):
     """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly.
-    An image is one marker there, which the engine expands; `pictures` has them in the order of their markers.
+    An image is one marker there; `pictures` has them in the order of their markers, and `seen` is what the engine made
+    of both.
     """
 
     text: str
     token_ids: array[int]
     pictures: tuple[Picture, ...] = ()
+    seen: Seen | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Those of the images included."""
+        return len(self.given)
+
+    @property
+    def given(self) -> Sequence[int]:
+        """The tokens as the model gets them."""
+        return self.token_ids if self.seen is None else self.seen.token_ids
+
+    def kept(self) -> Prompt:
+        """The prompt for continuing it later, without what only its own generation needs."""
+        return self if self.seen is None else Prompt(self.text, self.token_ids, self.pictures)
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -53,7 +93,6 @@ class Turn(msgspec.Struct, frozen=True):
     output: tuple[OutputItem, ...]
     prompt: Prompt | None = None  # what it was generated from ...
     token_ids: array[int] = array("I")  # ... and what was generated, for continuing with exactly these tokens
-    pictures: tuple[Picture, ...] = ()  # of the image parts of `input`, in order; none where the model can't see
 
     @property
     def num_bytes(self) -> int:
@@ -61,8 +100,7 @@ class Turn(msgspec.Struct, frozen=True):
         tokens = 4 * len(self.token_ids)
         if self.prompt is not None:
             tokens += len(self.prompt.text) + 4 * len(self.prompt.token_ids)
-        files = sum(len(picture.data) for picture in self.pictures)
-        return tokens + files + sum(len(part.image_url or "") for _, part in image_parts(self.input))
+        return tokens + sum(_num_bytes(part) for _, part in image_parts(self.input))
 
     def own_items(self) -> tuple[InputItem, ...]:
         """What this turn added."""
@@ -78,17 +116,9 @@ class Turn(msgspec.Struct, frozen=True):
         return [item for link in reversed(chain) for item in link.own_items()]
 
 
-def pictures_by_part(
-    parent: Turn | None, items: Sequence[InputItem], pictures: Sequence[Picture]
-) -> dict[int, Picture]:
-    """The picture of each image part, by the part's `id()`, of all that a request with these items is to be shown."""
-    found = {id(part): picture for (_, part), picture in zip(image_parts(items), pictures, strict=False)}
-    turn = parent
-    while turn is not None:
-        shown = zip(image_parts(turn.input), turn.pictures, strict=False)
-        found.update({id(part): picture for (_, part), picture in shown})
-        turn = turn.parent
-    return found
+def _num_bytes(part: InputImage) -> int:
+    picture = picture_of(part)
+    return len(part.image_url or "") + (len(picture.data) if picture is not None else 0)
 
 
 def exchanges(items: list[InputItem]) -> list[int]:
@@ -142,5 +172,29 @@ def unknown_call(items: list[InputItem]) -> str | None:
 
 
 def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
-    """Everything that the model is to see for a request with these items after `parent`, oldest first."""
-    return [*parent.items(), *items] if parent is not None else list(items)
+    """Everything that the model is to see for a request with these items after `parent`, oldest first.
+
+    A compaction stands for everything before it.
+    """
+    items = [*parent.items(), *items] if parent is not None else list(items)
+    at = _last_compaction(items)
+    return items if at is None else [*_content(items[at]), *items[at + 1 :]]
+
+
+def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[InputItem], list[InputItem]]:
+    """What holds before `items`, and those that hold of them, each at its index: the ones that a compaction among them
+    stands for are that compaction.
+    """
+    at = _last_compaction(items)
+    if at is None:
+        return history(parent, []), items
+    return list(_content(items[at])), [items[at]] * (at + 1) + items[at + 1 :]
+
+
+def _last_compaction(items: list[InputItem]) -> int | None:
+    return next((index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], Opened)), None)
+
+
+def _content(item: InputItem) -> tuple[InputItem, ...]:
+    assert isinstance(item, Opened)
+    return item.content

@@ -12,11 +12,12 @@ import time
 from collections.abc import Sequence
 
 from .config import ImageSettings
-from .pictures import Picture, image_parts, read
+from .input_parts import check_image
+from .pictures import Picture, attach, image_parts, picture_of, read
 from .public_network import BadUrl, Fetcher, FetchError, FetchLimits, TooLarge
 from .wire import data_urls
 from .wire.errors import ErrorCode, WireError
-from .wire.items import InputItem
+from .wire.items import InputImage, InputItem
 
 logger = logging.getLogger("realtime.images")
 
@@ -44,32 +45,36 @@ class Images:
         self._fetching = asyncio.Semaphore(_MAX_FETCHED)
         self._decoding = asyncio.Semaphore(_MAX_DECODED)
 
-    async def load(self, items: Sequence[InputItem]) -> tuple[Picture, ...]:
-        """The pictures of `pictures.image_parts(items)`, in that order. The items have passed `input_parts.check`.
-        Raises WireError with the path of the first part at fault.
+    async def load(self, items: Sequence[InputItem], own: Sequence[InputItem]) -> None:
+        """Attach to each image part its picture, where it has none yet. `own`: the items of the request itself, for
+        the path of a part at fault. Raises WireError.
         """
-        parts = list(image_parts(items))
-        tasks = [asyncio.create_task(self._one(part.image_url or "", f"{path}.image_url")) for path, part in parts]
+        paths = {id(part): path for path, part in image_parts(own)}
+        missing = [part for _, part in image_parts(items) if picture_of(part) is None]
+        tasks = [asyncio.create_task(self._one(part, paths.get(id(part), "input"))) for part in missing]
         try:
-            return tuple([await task for task in tasks])
+            for part, task in zip(missing, tasks, strict=True):
+                attach(part, await task)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _one(self, url: str, path: str) -> Picture:
+    async def _one(self, part: InputImage, path: str) -> Picture:
+        check_image(part, self._settings, path)  # also of what came by another door, or in a sealed history
+        url = part.image_url or ""
         try:
             data = await self._data(url)
             async with self._decoding:
                 return await asyncio.to_thread(read, data, self._settings.max_image_pixels)
         except WireError as error:
-            raise WireError(error.code, error.message, param=path) from None
+            raise WireError(error.code, error.message, param=f"{path}.image_url") from None
 
     async def _data(self, url: str) -> bytes:
         if not data_urls.is_data_url(url):
             return await self._fetched(url)
         head = data_urls.parse(url)
-        assert head is not None, "it was checked"
+        assert head is not None, "`check_image` has seen to that"
         try:
             return await asyncio.to_thread(head.decode, url)
         except ValueError:

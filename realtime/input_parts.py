@@ -48,7 +48,7 @@ def check(items: Sequence[InputItem], settings: ImageSettings, *, sees: bool) ->
                 num_images += 1
                 _check_place(item, settings, path, sees=sees)
                 if sees:
-                    _check_image(part, settings, path)
+                    check_image(part, settings, path)
     if num_images > settings.max_images_per_request:
         text = f"`input` has {num_images} images; at most {settings.max_images_per_request} are accepted."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
@@ -81,7 +81,8 @@ def _check_place(item: InputItem, settings: ImageSettings, path: str, *, sees: b
         raise WireError(ErrorCode.INVALID_REQUEST, text, param=path)
 
 
-def _check_image(part: InputImage, settings: ImageSettings, path: str) -> None:
+def check_image(part: InputImage, settings: ImageSettings, path: str) -> None:
+    """Refuse an image whose source can't be one, as far as the source tells. Raises WireError."""
     url = part.image_url
     if not isinstance(url, str) or not url:
         if isinstance(part.file_id, str):

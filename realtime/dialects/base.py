@@ -6,8 +6,7 @@ A dialect belongs to a model family. It renders, and makes one parser for each r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -16,8 +15,7 @@ from realtime.client_tools import Kind
 from realtime.conversation import Prompt, Turn
 from realtime.engine.base import TokenChunk
 from realtime.engine.parsing import Constraint
-from realtime.pictures import Picture
-from realtime.tools import ToolSet
+from realtime.tools import McpOrigin, ToolSet
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -63,6 +61,7 @@ class ReasoningDelta(Piece, frozen=True):
 class CallBegin(Piece, frozen=True):
     """The model starts to call a tool, under the name that the client gave it. `custom`: with free text. `channel`:
     where the model called it, if that is not where calls belong. `kind`: one of OpenAI's own that the client runs.
+    `mcp`: a tool of an MCP server.
     """
 
     name: str
@@ -70,6 +69,7 @@ class CallBegin(Piece, frozen=True):
     custom: bool = False
     channel: str | None = None
     kind: Kind | None = None
+    mcp: McpOrigin | None = None
 
 
 class CallDelta(Piece, frozen=True):
@@ -134,20 +134,17 @@ class Sight(msgspec.Struct, frozen=True):
 
 
 BLIND = Sight()
-NO_PICTURES: Mapping[int, Picture] = MappingProxyType({})
 
 
 class Dialect(Protocol):
     """How one model family is spoken to. Stateless between responses."""
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
-        pictures: Mapping[int, Picture] = NO_PICTURES,
-    ) -> Prompt:  # fmt: skip
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
+    ) -> Prompt:
         """The prompt for `items` (the whole history, oldest first), the request's instructions and its tools.
 
-        `parent` is the turn that the items continue, for its exact tokens. `pictures`: those of the image
-        parts among the items, by the part's `id()`. CPU-bound: a long conversation takes
+        `parent` is the turn that the items continue, for its exact tokens. CPU-bound: a long conversation takes
         milliseconds, so callers may run it in a thread. Raises RenderError.
         """
 

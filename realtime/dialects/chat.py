@@ -7,19 +7,19 @@ the engine's prefix cache holds for everything that was said, whatever the token
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from realtime.conversation import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
-from realtime.pictures import Picture, image_parts
+from realtime.pictures import image_parts, picture_of
 from realtime.tools import Mode, ToolSet
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
-from .base import BLIND, NO_PICTURES, RenderError, Sight
+from .base import BLIND, RenderError, Sight
 from .chat_parser import ChatParser, WholeCallParser, constraint
 from .messages import to_messages, to_tools
 
@@ -35,9 +35,8 @@ class ChatDialect:
         self._specials = {token_id: token.content for token_id, token in added.items() if token.special}
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
-        pictures: Mapping[int, Picture] = NO_PICTURES,
-    ) -> Prompt:  # fmt: skip
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
+    ) -> Prompt:
         """See Dialect."""
         messages = to_messages(request.instructions, items, self._sight)
         if not messages:
@@ -51,8 +50,8 @@ class ChatDialect:
             )
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
-        shown_pictures = tuple(pictures[id(part)] for _, part in image_parts(items) if id(part) in pictures)
-        return Prompt(text, array("I", self._encode_after(text, parent)), shown_pictures)
+        pictures = tuple(one for _, part in image_parts(items) if (one := picture_of(part)) is not None)
+        return Prompt(text, array("I", self._encode_after(text, parent)), pictures)
 
     speaks_harmony = False
 

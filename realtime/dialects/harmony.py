@@ -7,18 +7,17 @@ that it holds as messages end in the same tokens.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from realtime.conversation import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers
-from realtime.pictures import Picture
 from realtime.tools import ToolSet
 from realtime.wire.harmony import HarmonyMessage, SystemContent
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
-from .base import NO_PICTURES, RenderError
+from .base import RenderError
 from .harmony_messages import answer, default_system, to_messages
 from .harmony_parser import HarmonyParser, Vocabulary
 from .harmony_tags import constraint
@@ -46,9 +45,8 @@ class HarmonyDialect:
         self._today = today
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
-        pictures: Mapping[int, Picture] = NO_PICTURES,
-    ) -> Prompt:  # fmt: skip
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
+    ) -> Prompt:
         """See Dialect."""
         messages = to_messages(request, tools, items, self._system(request))
         if not any(message.role != "system" for message in messages):

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from realtime.tools import Mode, ToolSet
+from realtime.wire.formats import JsonSchemaFormat
 from realtime.wire.harmony import (
     ChannelConfig,
     DeveloperContent,
@@ -86,6 +87,7 @@ class _Head:
         self._takes_tools = not request.tools and tools.mode is not Mode.NONE
         self._tools = _namespaces(tools)
         self._instructions = [request.instructions] if request.instructions else []
+        self._format = _response_format(request)
 
     def take(self, items: Sequence[InputItem]) -> int:
         """Take the items that belong here; how many they are."""
@@ -103,9 +105,13 @@ class _Head:
             system = msgspec.structs.replace(system, reasoning_effort=_EFFORTS[asked])
         instructions = "\n\n".join(self._instructions)
         head = [HarmonyMessage(role="system", content=[system])]
+        content: list[HarmonyText | SystemContent | DeveloperContent] = []
         if instructions or self._tools:
-            developer = DeveloperContent(instructions=instructions or None, tools=self._tools or None)
-            head.append(HarmonyMessage(role="developer", content=[developer]))
+            content.append(DeveloperContent(instructions=instructions or None, tools=self._tools or None))
+        if self._format:
+            content.append(HarmonyText(text="\n\n" * bool(content) + self._format))
+        if content:
+            head.append(HarmonyMessage(role="developer", content=content))
         return head
 
     def _takes(self, item: InputItem, path: str) -> bool:
@@ -114,7 +120,10 @@ class _Head:
                 self._instructions.append(content_text(item.content, f"{path}.content"))
             case HarmonyMessage(content=[SystemContent() as system]):
                 self._system = system
-            case HarmonyMessage(content=[DeveloperContent() as developer]):
+            case HarmonyMessage(role="developer", content=[DeveloperContent() as developer, *rest]):
+                self._format = (
+                    self._format or "".join(part.text for part in rest if isinstance(part, HarmonyText)).strip()
+                )
                 if developer.instructions and not self._request.instructions:
                     self._instructions.append(developer.instructions)
                 if developer.tools and self._takes_tools:
@@ -122,6 +131,16 @@ class _Head:
             case _:
                 return not plain(item)  # nothing is said here
         return True
+
+
+def _response_format(request: ResponseCreate) -> str:
+    """How Harmony tells the model of an output format: at the end of the developer message."""
+    form = request.text.format if request.text is not None else None
+    if not isinstance(form, JsonSchemaFormat):
+        return ""
+    description = f"// {form.description}\n" if form.description else ""
+    schema = msgspec.json.encode(form.schema).decode()
+    return f"# Response Formats\n\n## {form.name}\n\n{description}{schema}"
 
 
 def _namespaces(tools: ToolSet) -> dict[str, HarmonyNamespace]:

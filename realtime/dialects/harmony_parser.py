@@ -22,7 +22,7 @@ import msgspec
 
 from realtime.engine.base import FinishReason, TokenChunk
 from realtime.engine.parsing import CallFragment, Constraint
-from realtime.tools import ToolSet
+from realtime.tools import Mode, ToolSet
 
 from .base import BlockEnd, MessageBegin, Piece, ReasoningBegin, ReasoningDelta, Recovered, TextDelta
 from .calls import Call
@@ -91,6 +91,8 @@ class HarmonyParser:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._call: Call | None = None
         self._reasoning = False  # what is open is reasoning
+        self._unwanted = False  # ... or a call that the request forbids
+        self._num_calls = 0
         self._keep = max((len(text) for text in stop), default=1) - 1  # characters that may begin a stop string
         self._held = ""
         self._stopped_by: str | None = None
@@ -103,7 +105,7 @@ class HarmonyParser:
             self._keep = sys.maxsize  # it is in what comes now
         token_ids = chunk.token_ids
         if self._state is _State.CONTENT and token_ids and max(token_ids) < self._vocabulary.first_special:
-            if self._call is None and not self._keep and chunk.logprobs is None:
+            if self._call is None and not self._keep and not self._unwanted and chunk.logprobs is None:
                 return self._plain(token_ids)
             return list(self._content(token_ids, chunk.logprobs))
         return list(self._tokens(token_ids, chunk.logprobs))
@@ -197,6 +199,10 @@ class HarmonyParser:
         self._state = _State.CONTENT
         self._reasoning = False
         if header.call is not None:
+            self._unwanted = not self._may_call()
+            self._num_calls += 1
+            if self._unwanted:
+                return
             usual = header.channel in (None, "commentary")
             self._call = Call(0, self._tools, channel=None if usual else header.channel, exact=True)
             yield from self._call.take(CallFragment(0, header.call, ""))
@@ -209,6 +215,9 @@ class HarmonyParser:
             yield from self._odd(header.odd)
         if header.rest and (self._call is None or not complete):
             yield from self._say(header.rest, None)
+
+    def _may_call(self) -> bool:
+        return self._tools.mode is not Mode.NONE and (self._tools.parallel or not self._num_calls)
 
     def _recover(self) -> Iterator[Piece]:
         """A header that ended before its content: what is in it besides a header was said."""
@@ -260,7 +269,7 @@ class HarmonyParser:
             text, self._held = text[:cut], text[cut:]
         if logprobs:
             self._logprobs += to_logprobs(logprobs, self._num_top_logprobs)
-        if not text:
+        if not text or self._unwanted:
             return
         if self._call is not None:
             yield from self._call.take(CallFragment(0, None, text))
@@ -274,6 +283,9 @@ class HarmonyParser:
         """The message is complete."""
         yield from self._release(self._utf8.decode(b"", final=True))
         self._utf8.reset()
+        if self._unwanted:
+            self._unwanted = False
+            return
         if self._call is None:
             yield BlockEnd()
             return
@@ -296,5 +308,5 @@ class HarmonyParser:
     def _odd(self, what: str) -> Iterator[Piece]:
         if self.trouble is None:
             self.trouble = Malformed(what)
-        if self._state is _State.CONTENT:
+        if self._state is _State.CONTENT and not self._unwanted:
             yield Recovered()

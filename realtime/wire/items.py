@@ -7,7 +7,7 @@ fields: `openai/types/responses`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -30,7 +30,9 @@ class InputText(Part, tag="input_text"):
     text: str
 
 
-class InputImage(Part, tag="input_image"):
+class InputImage(Part, tag="input_image", dict=True):
+    """What it shows is attached to it when it has been loaded (see `pictures`), and is never encoded."""
+
     image_url: str | UnsetType | None = UNSET
     file_id: str | UnsetType | None = UNSET
     detail: str | UnsetType | None = UNSET
@@ -441,6 +443,11 @@ def texts_of(item: InputItem) -> Iterator[str]:
             yield item.text
         case _:
             pass
+
+
+def size_of(items: Iterable[InputItem]) -> int:
+    """About how many characters there are to render."""
+    return sum(len(text) for item in items for text in texts_of(item))
 
 
 def _texts(content: str | list[ContentPart]) -> Iterator[str]:

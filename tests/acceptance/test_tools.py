@@ -13,7 +13,9 @@ from typing import Any
 import jsonschema
 import lark
 import pytest
+import tokenizers
 
+from tests.support.play import STARTER
 from tests.support.real import RealServer
 from tests.support.sdk import Answer, Talk, talking
 
@@ -104,6 +106,44 @@ def test_two_calls_in_parallel_and_both_results(talk: Talk) -> None:
     outputs = [output_of(paris, "sunny, 21 degrees"), output_of(london, "rain, 9 degrees")]
     second = talk.turn(previous_response_id=first.id, input=outputs, tools=[WEATHER])
     assert "message" in second.kinds
+
+
+@pytest.mark.parametrize("kind", ["local_shell", "shell", "apply_patch", "tool_search"])
+def test_a_tool_that_the_client_runs_comes_in_an_item_of_its_own(talk: Talk, kind: str) -> None:
+    """What the model writes is held to the tool's schema, so it fits. It is pressed to end its strings, and the rest:
+    it has never seen these tools, and would ramble until it is cut.
+    """
+    vocabulary = tokenizers.Tokenizer.from_file(str(STARTER / "tokenizer.json")).get_vocab()
+    pressed = {str(vocabulary['"']): 100, str(vocabulary["]"]): 50, str(vocabulary["}"]): 50}
+    tool = {"type": kind, "execution": "client"} if kind == "tool_search" else {"type": kind}
+    choice = {"type": kind} if kind in ("shell", "apply_patch") else named(kind)  # of the others the SDK has no type
+    answer = talk.turn(
+        input="Do it.", tools=[tool, WEATHER], tool_choice=choice, logit_bias=pressed, reasoning={"effort": "none"},
+        max_output_tokens=400,
+    )  # fmt: skip
+    (call,) = answer.calls()
+    assert (call.type, call.status) == (f"{kind}_call", "completed")
+    output: dict[str, Any] = {
+        "local_shell": {"output": "21 degrees"},
+        "shell": {"output": [{"stdout": "21", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]},
+        "apply_patch": {"status": "completed"},
+        "tool_search": {"tools": []},
+    }[kind]
+    answered = [{"type": f"{kind}_call_output".replace("search_call", "search"), "call_id": call.call_id, **output}]
+    second = talk.turn(previous_response_id=answer.id, input=answered, tools=[tool], max_output_tokens=100)
+    assert second.final.usage is not None
+    assert second.final.usage.input_tokens_details.cached_tokens > 0
+
+
+@pytest.mark.parametrize("members", [{"logit_bias": {"999999": 1}}, {"stop_token_ids": [999999]}])
+def test_a_token_that_the_model_has_not_fails_the_response_and_harms_no_other(
+    talk: Talk, members: dict[str, Any]
+) -> None:
+    failed = talk.turn(input="hi", **members).final
+    assert (failed.status, failed.error and failed.error.code) == ("failed", "invalid_prompt")
+    assert failed.error is not None
+    assert "999999" in failed.error.message
+    assert talk.turn(input="hi", max_output_tokens=4).final.usage is not None
 
 
 def test_only_one_call_without_parallel_tool_calls(talk: Talk) -> None:

@@ -167,6 +167,26 @@ TWO_TURNS = [
 ]  # fmt: skip
 
 
+FORMAT = {"type": "json_schema", "name": "city", "description": "A city", "schema": {"type": "object"}}
+SHOWN_FORMAT = '# Response Formats\n\n## city\n\n// A city\n{"type":"object"}<|end|>'
+
+
+def test_an_output_format_stands_at_the_end_of_the_developer_message() -> None:
+    text = {"format": FORMAT}
+    assert f"<|start|>developer<|message|>{SHOWN_FORMAT}" in render(text=text)
+    shown = render(text=text, instructions="Be brief.", tools=[WEATHER])
+    assert f"}} // namespace functions\n\n{SHOWN_FORMAT}" in shown
+    held = [
+        {
+            "role": "developer",
+            "content": [{"type": "developer_content", "instructions": "x"}, {"type": "text", "text": "y"}],
+        },
+        {"role": "user", "content": "hi"},
+    ]
+    assert "y<|end|>" in render(None, previous_input_messages=held)
+    assert f"x\n\n{SHOWN_FORMAT}" in render(None, previous_input_messages=held, text=text)
+
+
 def test_h6_a_loop_of_calls_keeps_its_analysis_and_no_older_one() -> None:
     shown = render(TWO_TURNS, tools=[WEATHER])
     assert "First." not in shown

@@ -362,6 +362,15 @@ def test_half_a_character_at_a_cut_is_nothing_and_at_an_end_is_marked() -> None:
     assert read([*head, *half, *tokens("<|return|>")])[0] == said("a\ufffd")
 
 
+def test_no_more_calls_than_the_request_allows() -> None:
+    one = CALL.replace("<|call|>", "<|end|>")
+    transcript = f"{one}<|start|>assistant{CALL}"
+    assert read(transcript)[0] == [*called("{}"), *called("{}")]
+    assert read(transcript, tools=tool_set(TOOLS, None, False))[0] == called("{}")
+    forbidden = f"{one}<|start|>assistant<|channel|>final<|message|>Yes.<|return|>"
+    assert read(forbidden, tools=tool_set(TOOLS, "none", None))[0] == said("Yes.")
+
+
 def test_reasoning_tokens_are_counted() -> None:
     transcript = "<|channel|>analysis<|message|>One two three.<|end|><|start|>assistant<|channel|>final<|message|>x"
     assert read(transcript)[1].num_reasoning_tokens == len(tokens("One two three."))

@@ -126,6 +126,8 @@ def test_an_item_is_found_by_its_owner_only() -> None:
     store.put(with_items("resp_0", (None, "x"), ("a", "A"), ("b", "B")), 0.0)
     assert (found(store, "a"), found(store, "b"), found(store, "c")) == ("A", "B", None)
     assert found(store, "a", owner="somebody else") is None
+    store.put(with_items("resp_2", ("a", "theirs"), owner="somebody else"), 0.0)
+    assert (found(store, "a"), found(store, "a", owner="somebody else")) == ("A", "theirs")
     answer = ANSWERS["resp_1"].turn
     assert answer is not None
     store.put(record("resp_1"), 0.0)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from realtime.config import ResponseSettings
-from realtime.connection import Connection, ConnectionLimits, Profile
+from realtime.connection import Connection, Profile
 from realtime.dialects.chat import ChatDialect
+from realtime.engine.base import Engine
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
+from realtime.lanes import ConnectionLimits
 from realtime.log.event_log import EventLog
 from realtime.principal import LOCAL
 from realtime.runner import Run
@@ -66,7 +68,7 @@ class Stack:
 
 class _ObservedService(Service):
     def __init__(self, stack: Stack, settings: ResponseSettings) -> None:
-        super().__init__(stack.supervised, ChatDialect, settings, trouble=stack.trouble)
+        super().__init__(stack.supervised, _dialect, settings, trouble=stack.trouble)
         self._stack = stack
 
     def _new_log(self, response_id: str, stream_id: str | None) -> EventLog:
@@ -91,6 +93,7 @@ class MemorySocket:
 
     def __init__(self, stack: Stack, *, native: bool = False, limits: ConnectionLimits | None = None) -> None:
         self.on_writable: Callable[[], None] | None = None
+        self.on_too_big: Callable[[], bytes] | None = None
         self.frames: list[bytes] = []
         self.closed: int | None = None
         self.writable = True
@@ -134,3 +137,7 @@ class MemorySocket:
         self.writable = True
         if self.on_writable is not None:
             self.on_writable()
+
+
+def _dialect(engine: Engine) -> ChatDialect:
+    return ChatDialect(engine.tokenizer, engine.parsers)

@@ -1,0 +1,35 @@
+"""From items to a prompt without holding up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import msgspec
+
+from .conversation import Prompt, Turn
+from .dialects.base import Dialect
+from .engine.base import Engine
+from .tools import ToolSet
+from .wire.items import InputItem, size_of
+from .wire.requests import ResponseCreate
+
+_TOOL_CHARS = 500  # about what a tool adds to a prompt
+_THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
+
+
+async def rendered(
+    engine: Engine,
+    dialect: Dialect,
+    request: ResponseCreate,
+    tools: ToolSet,
+    items: list[InputItem],
+    parent: Turn | None,
+) -> Prompt:
+    """See Dialect.render, and Engine.look where there are images; in a thread when there is much of it."""
+    render = partial(dialect.render, request, tools, items, parent)
+    size = size_of(items) + len(request.instructions or "") + _TOOL_CHARS * len(tools.tools)
+    prompt = render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
+    if not prompt.pictures:
+        return prompt
+    return msgspec.structs.replace(prompt, seen=await engine.look(prompt.token_ids, prompt.pictures))
