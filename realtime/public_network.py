@@ -176,6 +176,8 @@ def _checked(url: str) -> httpx.URL:
         raise BadUrl("it is no URL") from None
     if target.scheme not in ("http", "https") or not target.host:
         raise BadUrl("it does not lead to http:// or https://")
+    if target.port is not None and not 0 < target.port < 65536:
+        raise BadUrl("its port is none")
     if target.userinfo:
         raise BadUrl("it holds a user name or password")
     return target
