@@ -118,9 +118,11 @@ async def test_a_url_is_fetched_once_and_what_was_seen_is_kept() -> None:
         record = server.gateway.service._store.get(first["id"], 0)
         assert record is not None
         assert record.turn is not None
-        assert record.turn.num_bytes > len(image("red", (40, 30))) + len(URL)
-        assert record.turn.prompt is not None
-        assert record.turn.prompt.seen is None, "what only the generation needed is not kept"
+        turn, prompt = record.turn, record.turn.prompt
+        assert prompt is not None
+        said = len(prompt.text) + 4 * len(prompt.token_ids) + 4 * len(turn.token_ids)
+        assert turn.num_bytes - said == len(image("red", (40, 30))) + len(URL)
+        assert prompt.seen is None, "what only the generation needed is not kept"
 
 
 @pytest.mark.parametrize(
