@@ -215,8 +215,10 @@ def _message(item: Message, calls_next: bool, path: str) -> Iterator[HarmonyMess
 
 def _calls_next(places: Sequence[tuple[int, PlainItem]], place: int) -> bool:
     """Whether the assistant goes on to a call: then its text was a preamble, for clients that drop the phase."""
-    following = (item for _, item in places[place + 1 :] if not isinstance(item, Reasoning))
-    return isinstance(next(following, None), FunctionCall | CustomToolCall)
+    following = place + 1
+    while following < len(places) and isinstance(places[following][1], Reasoning):
+        following += 1
+    return following < len(places) and isinstance(places[following][1], FunctionCall | CustomToolCall)
 
 
 def _reasoning(item: Reasoning) -> Iterator[HarmonyMessage]:

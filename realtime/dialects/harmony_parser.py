@@ -267,9 +267,11 @@ class HarmonyParser:
             text = self._held + text
             cut = max(0, len(text) - self._keep)
             text, self._held = text[:cut], text[cut:]
+        if self._unwanted:
+            return
         if logprobs:
             self._logprobs += to_logprobs(logprobs, self._num_top_logprobs)
-        if not text or self._unwanted:
+        if not text:
             return
         if self._call is not None:
             yield from self._call.take(CallFragment(0, None, text))
