@@ -30,12 +30,12 @@ logger = logging.getLogger("realtime.harmony")
 
 _PACKAGES = ("oss-harmony", "openai-harmony")
 _FOLDER = "TIKTOKEN_ENCODINGS_BASE"  # the library's own name for it
-# The library holds the interpreter's lock while it works, and its time grows with the square of a word's length (300 000
-# times "a": 80 s). So it is given a message at a time, and long texts in pieces.
+# The library holds the interpreter's lock while it works, and its time grows with the square of a word's length
+# (300 000 times "a": 80 s). So it is given a message at a time, and long texts in pieces.
 _PIECE = 1024  # characters at most
 _LONGEST_WORD = 2048  # characters, where a text can't be given in pieces
 # Where the vocabulary never has a token over it: a word or a number ends.
-_BOUNDARY = re.compile(r"(?<=[^\W_])(?=[\x00-&(-/:-@\[-`{-\x7f，。、！？])|(?<=[^\W\d_])(?=[0-9])")
+_BOUNDARY = re.compile(r"(?<=[^\W_])(?=[\x00-&(-/:-@\[-`{-\x7f\uff0c\u3002\u3001\uff01\uff1f])|(?<=[^\W\d_])(?=[0-9])")
 
 
 class NoVocabulary(Exception):

@@ -7,6 +7,7 @@ a reader. Its task is asleep while tokens flow: the engine calls `on_chunk`, whi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from array import array
@@ -35,6 +36,7 @@ from .log.event_log import EventLog
 from .tools import ToolSet
 from .wire import events
 from .wire.errors import ErrorCode
+from .wire.harmony import HarmonyMessage
 from .wire.ids import new_id
 from .wire.items import InputItem, ItemStatus, texts_of
 from .wire.requests import OnDisconnect, ResponseCreate
@@ -55,6 +57,7 @@ HARMONY_MESSAGES = "harmony.messages"  # ours: the prompt and the answer as Harm
 TOKEN_IDS = "token_ids"  # ours: the same as tokens
 _ROOM = 256  # tokens of answer that `truncation: auto` makes room for at least
 _TOOL_CHARS = 500  # about what a tool adds to a prompt
+_ITEM_CHARS = 200  # ... and about what an item costs besides its text
 _THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
 
 
@@ -298,7 +301,7 @@ class Run:
 
     async def _render_items(self, items: list[InputItem]) -> Prompt:
         render = partial(self._dialect.render, self.request, self._tools, items, self._parent)
-        size = _size(items) + len(self.request.instructions or "") + _TOOL_CHARS * len(self._tools.tools)
+        size = size_of(items) + len(self.request.instructions or "") + _TOOL_CHARS * len(self._tools.tools)
         return render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
 
     # -- the end
@@ -336,9 +339,10 @@ class Run:
             items = history(self._parent, self.request.items)
             said = self._assembler.remembered
             response = self.response
-            response.input_messages, response.output_messages = self._dialect.transcript(
-                self.request, self._tools, items, said
-            )
+            with contextlib.suppress(RenderError):  # then there was no prompt either, which the response's error says
+                response.input_messages, response.output_messages = self._dialect.transcript(
+                    self.request, self._tools, items, said
+                )
         if TOKEN_IDS in include:
             self.response.input_token_ids = list(self._prompt.token_ids) if self._prompt is not None else []
             self.response.output_token_ids = list(self._token_ids)
@@ -428,6 +432,7 @@ def _failure(error: EngineError) -> Failed:
             return Failed("server_error", "The engine failed: send the request again.")
 
 
-def _size(items: Sequence[InputItem]) -> int:
+def size_of(items: Sequence[InputItem]) -> int:
     """About how many characters there are to render."""
-    return sum(len(text) for item in items for text in texts_of(item))
+    size = sum(_ITEM_CHARS + sum(map(len, texts_of(item))) for item in items)
+    return size + sum(_TOOL_CHARS * item.num_tools for item in items if isinstance(item, HarmonyMessage))
