@@ -80,7 +80,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     for group, members in groupby(options(), key=lambda option: option.group):
         section = parser.add_argument_group(title(group)) if group else parser
         for option in members:
-            _add_option(section, option)
+            if not option.secret:
+                _add_option(section, option)
 
 
 def _add_option(section: argparse._ActionsContainer, option: Option) -> None:

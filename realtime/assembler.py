@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .client_tools import CLIENT_TOOLS, read_call
+from .conversation import Opened
 from .dialects.base import (
     BlockEnd,
     CallBegin,
@@ -28,9 +29,11 @@ from .dialects.base import (
 from .wire import events as e
 from .wire.items import (
     ClientCall,
+    Compaction,
     CustomToolCall,
     FunctionCall,
     ItemStatus,
+    McpApprovalRequest,
     Message,
     OutputItem,
     OutputText,
@@ -202,6 +205,26 @@ class _CustomCall(_Call):
         return e.CustomToolCallInputDone(item_id=self.item_id, output_index=self.index, input=text)
 
 
+class _Compaction:
+    """A compaction that is being made. Closed before it is done it is empty, which stands for nothing."""
+
+    def __init__(self, item_id: str, index: int) -> None:
+        self.item_id = item_id
+        self.index = index
+        self.opened: Opened | None = None
+
+    def begin(self) -> list[e.Event]:
+        item = Compaction(id=self.item_id, encrypted_content="")
+        return [
+            e.OutputItemAdded(output_index=self.index, item=item),
+            e.CompactionCompacting(item_id=self.item_id, output_index=self.index),
+        ]
+
+    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
+        item = self.opened.closed() if self.opened is not None else Compaction(id=self.item_id, encrypted_content="")
+        return [e.OutputItemDone(output_index=self.index, item=item)], item
+
+
 class _ClientCall(_Call):
     """An open call of one of OpenAI's own tools that the client runs. Whether it fits that tool's item is known at its
     end, so all its events come there; one that does not fit, or was cut off, is a call of a function.
@@ -260,9 +283,26 @@ class Assembler:
         self.remembered: list[OutputItem] = []  # the same with all reasoning, for the history
         self._shown = shown or ReasoningShown()
         self._new_id = new_id
-        self._open: _Text | _Reasoning | _Call | None = None
+        self._open: _Text | _Reasoning | _Call | _Compaction | None = None
         self._recovered = False  # the open item, or the one that comes
         self._space: list[TextDelta] = []  # white space that may turn out to be nothing but layout between items
+
+    @property
+    def open_index(self) -> int | None:
+        """The index of the item that is being written."""
+        return len(self.output) if self._open is not None else None
+
+    @property
+    def has_call(self) -> bool:
+        """There is a call that the client is to answer, finished or being written."""
+        asked = FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest
+        return isinstance(self._open, _Call) or any(isinstance(item, asked) for item in self.output)
+
+    def discard_open(self) -> Iterator[e.Event]:
+        """Close what is open, and forget it: it is in no history."""
+        num_finished = len(self.output)
+        yield from self._end("incomplete")
+        del self.output[num_finished:], self.remembered[num_finished:]
 
     def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
         """The events of some more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
@@ -289,6 +329,17 @@ class Assembler:
                     self._recovered = True
                 case _:
                     raise AssertionError(piece)
+
+    def begin_compaction(self) -> Iterator[e.Event]:
+        """The history is being made shorter; nothing may be open."""
+        self._open = _Compaction(self._new_id("cmp"), len(self.output))
+        yield from self._open.begin()
+
+    def end_compaction(self, seal: Callable[[Compaction], Opened]) -> Iterator[e.Event]:
+        """It was: `seal` makes the item whole."""
+        assert isinstance(self._open, _Compaction)
+        self._open.opened = seal(Compaction(id=self._open.item_id, encrypted_content=""))
+        yield from self._end("completed")
 
     def close(self, status: ItemStatus) -> Iterator[e.Event]:
         """The generation is over: close what is open, as `completed` or `incomplete`."""
@@ -345,6 +396,12 @@ class Assembler:
         if self._recovered:  # the events hold this same item
             item.recovered, self._recovered = True, False
         self.output.append(item)
-        self.remembered.append(self._open.remembered(item) if isinstance(self._open, _Reasoning) else item)
+        match self._open:
+            case _Reasoning():
+                self.remembered.append(self._open.remembered(item))
+            case _Compaction():
+                self.remembered.append(self._open.opened or item)
+            case _:
+                self.remembered.append(item)
         self._open = None
         yield from done

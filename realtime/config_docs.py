@@ -76,6 +76,8 @@ def effective_table(effective: Effective) -> str:
     rows = []
     for option in options():
         owner = getattr(effective.settings, option.group) if option.group else effective.settings
-        rows.append((option.toml, shown(option, getattr(owner, option.name)) or "-", effective.sources[option.name]))
+        value = shown(option, getattr(owner, option.name))
+        value = "***" if value and option.secret else value or "-"
+        rows.append((option.toml, value, effective.sources[option.name]))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}" for name, value, source in rows)

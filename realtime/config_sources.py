@@ -42,6 +42,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     default: Any
     doc: str
     hidden: bool
+    secret: bool = False  # never shown, and no flag: command lines can be read by everybody
 
     @property
     def flag(self) -> str:
@@ -121,6 +122,7 @@ def _options_of(struct: type[msgspec.Struct], group: str) -> Iterator[Option]:
             default=field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory(),
             doc=(meta.extra_json_schema or {}).get("description", ""),
             hidden=bool((meta.extra or {}).get("hidden")),
+            secret=bool((meta.extra or {}).get("secret")),
         )
 
 
@@ -187,8 +189,10 @@ def _convert(given: Given) -> Any:
         value = msgspec.convert(raw, option.annotation, strict=not given.is_text)
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError
-    except ValueError:
-        raise SettingsError(f"{given.source}: {given.raw!r} can't be used; it must be {allowed(option)}") from None
+    except ValueError as error:
+        what = "the value" if option.secret else repr(given.raw)
+        why = f" ({error})" if option.is_a(inspect.DictType) else ""  # much may be wrong in a table
+        raise SettingsError(f"{given.source}: {what} can't be used; it must be {allowed(option)}{why}") from None
     return value
 
 

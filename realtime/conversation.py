@@ -7,6 +7,8 @@ any number of children may share one parent. `instructions` are not part of a tu
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
+from typing import ClassVar
 
 import msgspec
 
@@ -14,6 +16,7 @@ from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     ApplyPatchCall,
     ApplyPatchCallOutput,
+    Compaction,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -30,6 +33,26 @@ from realtime.wire.items import (
     ToolSearchCall,
     ToolSearchOutput,
 )
+
+
+class Opened(Compaction, tag="compaction", dict=True):
+    """A compaction that was opened: `content` is what the model is shown instead of all that came before it.
+
+    The content is no field, so that it can't be encoded: on the wire it is the sealed item that it was.
+    """
+
+    content: ClassVar[tuple[InputItem, ...]] = ()
+
+    @classmethod
+    def of(cls, item: Compaction, content: Iterable[InputItem]) -> Opened:
+        """The item, opened."""
+        opened = cls(id=item.id, encrypted_content=item.encrypted_content)
+        opened.__dict__["content"] = tuple(content)
+        return opened
+
+    def closed(self) -> Compaction:
+        """The item as it is on the wire."""
+        return Compaction(id=self.id, encrypted_content=self.encrypted_content)
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -119,5 +142,29 @@ def unknown_call(items: list[InputItem]) -> str | None:
 
 
 def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
-    """Everything that the model is to see for a request with these items after `parent`, oldest first."""
-    return [*parent.items(), *items] if parent is not None else list(items)
+    """Everything that the model is to see for a request with these items after `parent`, oldest first.
+
+    A compaction stands for everything before it.
+    """
+    items = [*parent.items(), *items] if parent is not None else list(items)
+    at = _last_compaction(items)
+    return items if at is None else [*_content(items[at]), *items[at + 1 :]]
+
+
+def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[InputItem], list[InputItem]]:
+    """What holds before `items`, and those that hold of them, each at its index: the ones that a compaction among them
+    stands for are that compaction.
+    """
+    at = _last_compaction(items)
+    if at is None:
+        return history(parent, []), items
+    return list(_content(items[at])), [items[at]] * (at + 1) + items[at + 1 :]
+
+
+def _last_compaction(items: list[InputItem]) -> int | None:
+    return next((index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], Opened)), None)
+
+
+def _content(item: InputItem) -> tuple[InputItem, ...]:
+    assert isinstance(item, Opened)
+    return item.content

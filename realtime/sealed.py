@@ -1,4 +1,4 @@
-"""Content that a client keeps for us and can neither read nor change: reasoning, later compacted history. Pure.
+"""Content that a client keeps for us and can neither read nor change: reasoning, compacted histories. Pure.
 
 AES-256-GCM. What it is and whose it is are authenticated with it, so a blob can't be sent back as something else or
 by somebody else.
@@ -22,15 +22,18 @@ class NotOurs(Exception):
 
 
 class Sealer:
-    """Seals and opens. Without a key a random one is made, and blobs are good until the process ends."""
+    """Seals with the first key and opens with any, so that keys can be replaced while blobs of the old one are about.
 
-    def __init__(self, key: bytes | None = None) -> None:
-        self._cipher = AESGCM(key if key is not None else secrets.token_bytes(KEY_BYTES))
+    Without a key a random one is made, and blobs are good until the process ends.
+    """
+
+    def __init__(self, *keys: bytes) -> None:
+        self._ciphers = [AESGCM(key) for key in keys or (secrets.token_bytes(KEY_BYTES),)]
 
     def seal(self, purpose: str, owner: str, text: str) -> str:
         """Text to an opaque string."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._cipher.encrypt(nonce, text.encode(), _bound_to(purpose, owner))
+        sealed = self._ciphers[0].encrypt(nonce, text.encode(), _bound_to(purpose, owner))
         return _encoded(nonce + sealed)
 
     def open(self, purpose: str, owner: str, blob: str) -> str:
@@ -41,9 +44,17 @@ class Sealer:
             raw = base64.urlsafe_b64decode(blob[len(_PREFIX) :])
             if _encoded(raw) != blob:  # the decoder overlooks characters, and bits at the end
                 raise NotOurs("not a blob as this server writes it")
-            return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(purpose, owner)).decode()
-        except (InvalidTag, ValueError) as error:
-            raise NotOurs("the blob was changed, or sealed elsewhere") from error
+            return self._decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(purpose, owner)).decode()
+        except ValueError as error:
+            raise NotOurs("not a blob as this server writes it") from error
+
+    def _decrypt(self, nonce: bytes, sealed: bytes, bound_to: bytes) -> bytes:
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(nonce, sealed, bound_to)
+            except InvalidTag:
+                continue
+        raise NotOurs("the blob was changed, or sealed elsewhere")
 
 
 def _encoded(raw: bytes) -> str:

@@ -10,37 +10,50 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 
 import msgspec
 
+from . import compaction, unsealing
 from .assembler import ReasoningShown
-from .config import ResponseSettings
-from .connection import Source, draining
-from .conversation import Turn, unknown_call
-from .dialects.base import Dialect
+from .commands import Source
+from .config import McpSettings, ResponseSettings
+from .connection import draining
+from .conversation import Opened, Turn, history, since_compaction, unknown_call
+from .conversations import Conversation, ConversationStore
+from .dialects.base import Dialect, RenderError
 from .effective import new_response
 from .engine.base import Engine
 from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
+from .mcp_client import load as load_mcp
+from .mcp_stage import McpPlan, planned
 from .principal import Principal
+from .rendering import rendered
 from .runner import HARMONY_MESSAGES, Cancelled, Run
-from .scheduler import Full, Scheduler, Ticket
-from .sealed import NotOurs, Sealer
-from .tools import tool_set
+from .scheduler import Full, GroupFull, Scheduler, Ticket
+from .sealed import Sealer
+from .tools import ToolSet, tool_set
+from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
-from .wire.items import InputItem, Reasoning, ReasoningText
+from .wire.items import InputItem, Item, OutputItem, Reasoning
 from .wire.requests import OnDisconnect, ResponseCreate
 from .wire.response import Response
 
 logger = logging.getLogger("realtime.service")
 
 DISCONNECTED = "client_disconnected"  # the reason when nobody followed a response any more
+
+_CONTINUE = OnDisconnect(policy="continue")
+_MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
+
+Held = Run | Record  # a response that exists: being generated, or kept
 
 Wake = Callable[[], None]  # called when a followed log has grown; must not block
 
@@ -59,7 +72,10 @@ class Service:
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
+        sealer: Sealer | None = None,
+        mcp: McpSettings | None = None,
     ) -> None:
+        self._mcp = mcp or McpSettings()
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -67,13 +83,22 @@ class Service:
         self._trouble = trouble
         self._clock = time.monotonic
         self._scheduler = Scheduler(
-            max_running=settings.max_running_responses, max_waiting=settings.max_waiting_responses
+            max_running=settings.max_running_responses,
+            max_waiting=settings.max_waiting_responses,
+            max_waiting_in_group=settings.max_waiting_per_conversation,
+        )
+        self.conversations = ConversationStore(
+            max_bytes=settings.max_conversation_store_bytes,
+            max_conversation_bytes=settings.max_conversation_bytes,
+            max_items=settings.max_conversation_items,
+            new_id=new_id,
         )
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._store = MemoryStore(max_bytes=settings.max_store_bytes)
+        self._deleted: OrderedDict[str, None] = OrderedDict()
         self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # (tenant, request_id) -> digest, response id
-        self._sealer = Sealer()
+        self._sealer = sealer or Sealer()
         self._draining = False
 
     @property
@@ -84,14 +109,25 @@ class Service:
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
         self._serving_dialect()
+        if self._mcp.mcp_servers:
+            load_mcp()
 
     # -- what doors call
 
-    def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Source:
+    def create(
+        self,
+        principal: Principal,
+        request: ResponseCreate,
+        parent: Turn | None,
+        *,
+        native: bool,
+        given: Sequence[InputItem] = (),
+    ) -> Held:
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
-        up. The log that comes back has its first event. Raises WireError.
+        up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
+        log that comes back has its first event. Raises WireError.
         """
         earlier = self._earlier_attempt(principal, request)
         if earlier is not None:
@@ -103,20 +139,19 @@ class Service:
         _check_supported(request)
         _check_harmony(request, dialect)
         _check_template_variables(request)
+        _check_background(request)
+        if parent is not None and parent.response_id in self._deleted:
+            parent = None  # a socket's own copy of what has been deleted: it is not found either
+        conversation = self._conversation(principal, request)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
-        now = self._clock()
-        before = parent.items() if parent is not None else []
-        own = resolved(request.items, before, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
-        held = request.previous_input_messages or []
-        items = [*held, *(self._unsealed(principal, item) for item in own)]
-        request = msgspec.structs.replace(request, items=items)
-        _check_calls([*before, *items])
-        request = updated(request, before)
-        brought = tools_brought(before, own)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls, brought)
-        policy = self._policy(request.on_disconnect, native)
+        continued = conversation.turn if conversation is not None else parent
+        request, tools, mcp = self._prepared(principal, request, continued, given)
+        compact = compaction.policy_of(request)
+        if conversation is None:  # what is in a conversation when the response starts is known only then
+            _check_calls(history(parent, request.items))
+        policy = _CONTINUE if request.background else self._policy(request.on_disconnect, native)
         response_id = new_id("resp")
         run = Run(
             owner=self,
@@ -129,30 +164,112 @@ class Service:
             response=new_response(request, self._engine.model, response_id, int(time.time())),
             log=self._new_log(response_id, request.stream_id),
             parent=parent,
-            admitted=self._admit(principal, response_id),
+            conversation=conversation,
+            compact=compact,
+            seal_compaction=partial(self._sealer.seal, unsealing.COMPACTION, principal.tenant),
+            admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
+            mcp=mcp,
         )
         self._start(run, digest)
         return run
 
     def resume(
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
-    ) -> tuple[Source, int]:
+    ) -> tuple[Held, int]:
         """A response, running or finished, and the number of the first event to send. Raises WireError."""
         source = self._find(principal, response_id)
         return source, cursor.resolve(source.log, starting_after, epoch)
 
-    def cancel(self, principal: Principal, response_id: str, delivered: int | None) -> Source:
+    def cancel(self, principal: Principal, response_id: str, delivered: int | None, through: int | None = None) -> Held:
         """Stop a response; its log's terminal event says when the engine has let go. Raises WireError.
 
-        `delivered`: how many of its events the asker has taken, for the receipt. A second cancel changes nothing.
+        `delivered`: how many of its events the asker has taken, for the receipt. `through`: the last one that its user
+        saw or heard; what came after is not remembered. A second cancel changes nothing.
         """
+        run = self._find_running(principal, response_id)
+        run.cancel(Cancelled("cancelled", delivered, run.cutoff(through) if through is not None else None))
+        return run
+
+    def interrupt(self, principal: Principal, response_id: str) -> Held:
+        """As `cancel`, but the item that is being written is forgotten. Raises WireError."""
+        run = self._find_running(principal, response_id)
+        run.interrupt()
+        return run
+
+    def steer(self, principal: Principal, response_id: str) -> None:
+        """Have a response end at the next safe point; one that is over meanwhile is as good. Raises WireError."""
         source = self._find(principal, response_id)
-        if not isinstance(source, Run) or source.over:
-            text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
-        source.cancel(Cancelled("cancelled", delivered))
-        return source
+        if isinstance(source, Run):
+            source.steer()
+
+    def unsealed(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
+        """Items as the model is to see them: what the client keeps sealed for us, opened. Raises WireError.
+
+        `path` is the member that they are, for the error.
+        """
+        sealer, tenant = self._sealer, principal.tenant
+        return [unsealing.unsealed(sealer, tenant, item, f"{path}[{index}]") for index, item in enumerate(items)]
+
+    def compacted_output(self, held: Held) -> list[OutputItem]:
+        """What a compaction that was asked for by itself is answered with: the user's messages in it, then the item."""
+        opened = held.turn.output[0] if held.turn is not None else None
+        assert isinstance(opened, Opened)
+        return [*compaction.user_messages(opened, new_id), *held.response.output]
+
+    def sealed(self, principal: Principal, shown: Item, remembered: Item) -> Item:
+        """An item as it is shown, with its reasoning sealed to it."""
+        if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
+            return shown
+        text = "".join(part.text for part in remembered.content or ())
+        return msgspec.structs.replace(
+            shown, encrypted_content=self._sealer.seal(unsealing.REASONING, principal.tenant, text)
+        )
+
+    def retrieve(self, principal: Principal, response_id: str) -> Held:
+        """A response that runs, or a finished one that was to be stored. Raises WireError."""
+        held = self._find(principal, response_id)
+        if held.log.sealed and not held.response.store:  # only a resume may still read it, for a short time
+            raise _not_found(response_id)
+        return held
+
+    def stop(self, principal: Principal, response_id: str) -> Held:
+        """As `cancel`, but one that has been cancelled already is no error. Raises WireError."""
+        held = self.retrieve(principal, response_id)
+        if held.response.status != "cancelled":
+            self.cancel(principal, response_id, None)
+        return held
+
+    def delete(self, principal: Principal, response_id: str) -> Held:
+        """Forget a response at once; one that runs is cancelled, its followers still get the end. Raises WireError."""
+        held = self.retrieve(principal, response_id)
+        if isinstance(held, Run):
+            held.cancel(Cancelled("cancelled"))
+        self._store.delete(response_id)
+        self._deleted[response_id] = None
+        if len(self._deleted) > _MAX_DELETED:
+            self._deleted.popitem(last=False)
+        return held
+
+    async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
+        """How many tokens the model would be given for this request. Raises WireError."""
+        dialect = self._serving_dialect()
+        self._check_model(request.model)
+        _check_supported(request)
+        _check_harmony(request, dialect)
+        _check_template_variables(request)
+        previous = request.previous_response_id
+        parent = self._parent(principal, previous) if previous is not None else None
+        if (conversation := self._conversation(principal, request)) is not None:
+            parent = conversation.turn
+        request, tools, _ = self._prepared(principal, request, parent)
+        compaction.policy_of(request)  # a trigger is no part of the prompt
+        _check_calls(history(parent, request.items))
+        try:
+            prompt = await rendered(dialect, request, tools, history(parent, request.items), parent)
+        except RenderError as error:
+            raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
+        return len(prompt.token_ids)
 
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
@@ -162,6 +279,21 @@ class Service:
             if source.lonely is not None:
                 source.lonely.cancel()
                 source.lonely = None
+
+    def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
+        """How the engine and these responses are doing; those that are over are left out."""
+        now = self._clock()
+        pulses = [
+            events.Pulse(
+                response_id=response_id,
+                status=run.response.status,
+                num_ahead=self._scheduler.position(response_id),
+                idle_seconds=round(now - run.grown_at, 3),
+            )
+            for response_id in response_ids
+            if (run := self._runs.get(response_id)) is not None
+        ]
+        return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
         """The follower is gone. When it was the last one the response's disconnect policy takes over.
@@ -205,32 +337,60 @@ class Service:
             turn=run.turn,
             continuable=stored,
             expires_at=now + keep,
+            input=run.input,
         )
+        if run.conversation is not None:
+            run.conversation.num_users -= 1
+            if run.turn is not None:
+                self.conversations.respond(run.conversation, run.turn, run.started_from, run.response.output)
         del self._runs[run.response_id]
         if run.lonely is not None:
             run.lonely.cancel()
-        self._store.put(record, now)
+        if run.response_id not in self._deleted:
+            self._store.put(record, now)
         self._forget_attempts(now)
         for response_id in self._scheduler.finish(run.response_id, now):
             self._runs[response_id].admit()
 
     # -- parts of create
 
+    def _prepared(
+        self, principal: Principal, request: ResponseCreate, parent: Turn | None, given: Sequence[InputItem] = ()
+    ) -> tuple[ResponseCreate, ToolSet, McpPlan | None]:
+        """The request with its items as the model is to see them, and with the tools and settings that hold, and what
+        it wants of MCP servers.
+
+        `given`: items that go before its own. Raises WireError.
+        """
+        now = self._clock()
+        said = parent.items() if parent is not None else []
+        own = resolved(request.items, said, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
+        own = self.unsealed(principal, own, "input")
+        request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *given, *own])
+        before, own = since_compaction(parent, own)
+        request = updated(request, before)
+        brought = tools_brought(before, own)
+        mcp = planned(request, before, brought, self._mcp)
+        choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
+        return request, tool_set(request.tools, choice, request.parallel_tool_calls, brought), mcp
+
     def _start(self, run: Run, digest: bytes) -> None:
         self._runs[run.response_id] = run
+        if run.conversation is not None:
+            run.conversation.num_users += 1
         if run.request.request_id is not None:
             self._attempts[run.tenant, run.request.request_id] = (digest, run.response_id)
         task = run.start()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _earlier_attempt(self, principal: Principal, request: ResponseCreate) -> Source | None:
+    def _earlier_attempt(self, principal: Principal, request: ResponseCreate) -> Held | None:
         """The response of the same request sent before: an ambiguous retry attaches, it never runs twice."""
         if request.request_id is None:
             return None
         digest, response_id = self._attempts.get((principal.tenant, request.request_id), (b"", ""))
         source = self._runs.get(response_id) or self._store.get(response_id, self._clock())
-        if source is None or _came_to_nothing(source.response):
+        if source is None or response_id in self._deleted or _came_to_nothing(source.response):
             return None
         if digest != _digest(request):
             text = f"`request_id` '{request.request_id}' was used for a different request."
@@ -244,7 +404,7 @@ class Service:
             raise WireError(ErrorCode.MODEL_NOT_FOUND, text, param="model")
 
     def _parent(self, principal: Principal, response_id: str) -> Turn:
-        run = self._runs.get(response_id)
+        run = self._runs.get(response_id) if response_id not in self._deleted else None
         if run is not None and run.tenant == principal.tenant:
             text = f"Previous response '{response_id}' is still being generated: wait until it is over."
             raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
@@ -274,9 +434,27 @@ class Service:
             self._dialect = self._make_dialect(self._engine)
         return self._dialect
 
-    def _admit(self, principal: Principal, response_id: str) -> bool:
+    def _conversation(self, principal: Principal, request: ResponseCreate) -> Conversation | None:
+        """The conversation that a request names, with room for more. Raises WireError."""
+        conversation_id = request.conversation_id
+        if conversation_id is None:
+            return None
+        if request.previous_response_id is not None:
+            text = "`conversation` and `previous_response_id` exclude each other: send one of them."
+            raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
+        conversation = self.conversations.get(principal.tenant, conversation_id)
+        self.conversations.check_room(conversation, len(request.items))
+        return conversation
+
+    def _admit(self, principal: Principal, response_id: str, conversation: Conversation | None) -> bool:
+        group = conversation.id if conversation is not None else None
+        ticket = Ticket(response_id=response_id, tenant=principal.tenant, group=group)
         try:
-            return self._scheduler.offer(Ticket(response_id=response_id, tenant=principal.tenant), self._clock())
+            return self._scheduler.offer(ticket, self._clock())
+        except GroupFull as full:
+            text = "Too many responses wait for this conversation: try again when some of them are over."
+            error = WireError(ErrorCode.CONVERSATION_LOCKED, text, param="conversation", retry_after=full.retry_after)
+            raise error from None
         except Full as full:
             text = "The server is full: too many responses are waiting. Try again later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=full.retry_after) from None
@@ -297,27 +475,22 @@ class Service:
         include = request.include or ()
         options = request.reasoning
         asked = options is not None and (options.summary or options.generate_summary) is not None
-        seal = partial(self._sealer.seal, "reasoning", principal.tenant)
+        seal = partial(self._sealer.seal, unsealing.REASONING, principal.tenant)
         return ReasoningShown(
             summary=asked or self._settings.show_reasoning == "summary",
             raw="reasoning.content" in include or (not asked and self._settings.show_reasoning == "raw"),
             seal=seal if "reasoning.encrypted_content" in include else None,
         )
 
-    def _unsealed(self, principal: Principal, item: InputItem) -> InputItem:
-        """A reasoning item that the client kept sealed for us, with its text again; one that can't be opened (another
-        server's, or this one's before a restart) has none, and templates do without.
-        """
-        if not isinstance(item, Reasoning) or not isinstance(item.encrypted_content, str) or item.content:
-            return item
-        try:
-            text = self._sealer.open("reasoning", principal.tenant, item.encrypted_content)
-        except NotOurs:
-            return item
-        return msgspec.structs.replace(item, content=[ReasoningText(text=text)])
+    def _find_running(self, principal: Principal, response_id: str) -> Run:
+        source = self._find(principal, response_id)
+        if not isinstance(source, Run) or source.over:
+            text = f"Response '{response_id}' is already over."
+            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
+        return source
 
-    def _find(self, principal: Principal, response_id: str) -> Run | Record:
-        run = self._runs.get(response_id)
+    def _find(self, principal: Principal, response_id: str) -> Held:
+        run = self._runs.get(response_id) if response_id not in self._deleted else None
         if run is not None and run.tenant == principal.tenant:
             return run
         record = self._store.get(response_id, self._clock())
@@ -356,9 +529,6 @@ def _not_found(response_id: str) -> WireError:
 
 def _check_supported(request: ResponseCreate) -> None:
     """Refuse what OpenAI's service has and this one has not, where ignoring it would change the answer."""
-    if request.conversation is not None:
-        text = "`conversation` is not supported: continue a response with `previous_response_id`."
-        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="conversation")
     if request.prompt is not None:
         text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
@@ -370,13 +540,26 @@ def _check_supported(request: ResponseCreate) -> None:
 def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
     """Refuse a history that is given twice, and messages where nobody speaks Harmony."""
     held = request.previous_input_messages is not None
-    if held and request.previous_response_id is not None:
-        text = "The history is given twice: send `previous_response_id` or `previous_input_messages`, not both."
+    if held and (request.previous_response_id is not None or request.conversation is not None):
+        other = "conversation" if request.previous_response_id is None else "previous_response_id"
+        text = f"The history is given twice: send `{other}` or `previous_input_messages`, not both."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="previous_input_messages")
     if not dialect.speaks_harmony and (held or HARMONY_MESSAGES in (request.include or ())):
         text = f"The model does not speak Harmony, so there is no `{HARMONY_MESSAGES}`: send and read items."
         param = "previous_input_messages" if held else "include"
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=param)
+
+
+def _check_background(request: ResponseCreate) -> None:
+    """Nobody follows a background response, so it must be found again, and must not depend on a reader."""
+    if not request.background:
+        return
+    if request.store is False:
+        text = "`background: true` needs a stored response: leave `store` out, or set it to true."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="background")
+    if request.on_disconnect is not None and request.on_disconnect.policy != "continue":
+        text = "A background response goes on without a reader: leave `on_disconnect` out."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
 
 
 # What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.

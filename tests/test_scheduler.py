@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.scheduler import Full, Scheduler, Ticket
+from realtime.scheduler import Full, GroupFull, Scheduler, Ticket
 from tests.support.fuzz import examples
 
 
@@ -129,3 +129,65 @@ def test_the_scheduler_against_two_lists(slots: int, places: int, steps: list[tu
         assert [scheduler.position(name) for name in running + waiting] == [None] * len(running) + [
             *range(len(waiting))
         ]
+
+
+def member(name: str, group: str | None) -> Ticket:
+    return Ticket(response_id=name, tenant="t", group=group)
+
+
+def test_of_a_group_one_runs_at_a_time_in_order_and_others_pass_it() -> None:
+    scheduler = Scheduler(max_running=3, max_waiting=9)
+    offers = [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a"), ("x", None)]
+    assert [scheduler.offer(member(*one), 0.0) for one in offers] == [True, False, True, False, True]
+    assert scheduler.finish("b1", 1.0) == [], "whoever waits, waits for its own group"
+    assert scheduler.finish("a1", 1.0) == ["a2"]
+    assert scheduler.finish("a2", 1.0) == ["a3"]
+    assert scheduler.finish("a3", 1.0) == []
+    assert scheduler.offer(member("a4", "a"), 0.0), "and then it is free again"
+
+
+def test_who_gives_up_in_a_group_frees_nothing_and_a_full_group_harms_nobody_else() -> None:
+    scheduler = Scheduler(max_running=3, max_waiting=9, max_waiting_in_group=2)
+    for name in ("a1", "a2", "a3"):
+        scheduler.offer(member(name, "a"), 0.0)
+    with pytest.raises(GroupFull):
+        scheduler.offer(member("a4", "a"), 0.0)
+    assert scheduler.offer(member("b1", "b"), 0.0)
+    assert scheduler.finish("a2", 1.0) == [], "the first one still runs"
+    assert not scheduler.offer(member("a5", "a"), 0.0), "its place is free"
+    assert scheduler.finish("a1", 1.0) == ["a3"]
+    assert scheduler.finish("a3", 1.0) == ["a5"]
+    assert scheduler.finish("a5", 1.0) == scheduler.finish("b1", 1.0) == []
+    assert (len(scheduler._sizes), len(scheduler._busy), len(scheduler._group_of)) == (0, 0, 0), "nothing is left of it"
+
+
+@examples(60)
+@given(
+    st.integers(1, 3),
+    st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", None]), st.integers(0, 9)), max_size=40),
+)
+def test_groups_against_a_model(slots: int, steps: list[tuple[bool, str | None, int]]) -> None:
+    """The oracle: first come first served among those whose group does not run."""
+    scheduler = Scheduler(max_running=slots, max_waiting=99, max_waiting_in_group=99)
+    running: list[tuple[str, str | None]] = []
+    waiting: list[tuple[str, str | None]] = []
+
+    def admit() -> list[str]:
+        admitted = []
+        for one in list(waiting):
+            busy = one[1] is not None and any(one[1] == group for _, group in running)
+            if len(running) < slots and not busy:
+                waiting.remove(one)
+                running.append(one)
+                admitted.append(one[0])
+        return admitted
+
+    for number, (offered, group, choice) in enumerate(steps):
+        name = f"resp_{number}"
+        if offered:
+            waiting.append((name, group))
+            assert scheduler.offer(member(name, group), 0.0) == (admit() == [name])
+        elif running or waiting:
+            one = [*running, *waiting][choice % len(running + waiting)]
+            (running if one in running else waiting).remove(one)
+            assert scheduler.finish(one[0], 0.0) == admit()

@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import groupby
+
+import msgspec
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from . import http
 from .gateway import Gateway
+from .openapi import document
+from .operations import Call, Endpoint, Operation
+from .routes import OPERATIONS
 
-_PATHS = ("/v1/responses", "/responses")
+
+@cache
+def build_document() -> bytes:
+    """The OpenAPI document as JSON."""
+    return msgspec.json.encode(document(OPERATIONS))
+
+
+async def openapi(call: Call) -> Response:
+    """`GET /openapi.json`."""
+    return Response(build_document(), media_type="application/json")
+
+
+_DESCRIPTION = Operation(method="GET", path="/openapi.json", handler=openapi, summary="What is served", open=True)
 
 
 def build_app(gateway: Gateway) -> Starlette:
     """The ASGI application. The engine is started and stopped by `process`, not by the application."""
-    routes: list[BaseRoute] = [WebSocketRoute(path, gateway.websocket) for path in _PATHS]
-    routes += [Route(path, http.upgrade_required, methods=["GET"]) for path in _PATHS]
-    routes += [
-        Route("/v1/models", http.models),
-        Route("/models", http.models),
-        Route("/health", http.health),
-        Route("/ready", http.ready),
-    ]
+    routes: list[BaseRoute] = [WebSocketRoute(path, gateway.websocket) for path in _paths("/v1/responses")]
+    for path, operations in _by_path((*OPERATIONS, _DESCRIPTION)).items():
+        endpoint = Endpoint(gateway, operations)
+        routes += [Route(name, endpoint) for name in _paths(path)]
     app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    app.router.default = Endpoint(gateway, ())
     app.state.gateway = gateway
     return app
+
+
+def _by_path(operations: tuple[Operation, ...]) -> dict[str, list[Operation]]:
+    """In the order of the table, which is the order in which paths are tried."""
+    paths: dict[str, list[Operation]] = {}
+    for path, some in groupby(operations, lambda one: one.path):
+        paths.setdefault(path, []).extend(some)
+    return paths
+
+
+def _paths(path: str) -> list[str]:
+    """Where an operation is found: also without /v1, as clients with such a base URL expect it."""
+    path = path.replace("{model}", "{model:path}")
+    return [path, path.removeprefix("/v1")] if path.startswith("/v1/") else [path]

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from realtime.config import Settings
-from realtime.connection import Connection, ConnectionLimits, Profile
+from realtime.connection import Connection, Profile
 from realtime.dialects.base import Dialect
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.harmony import HarmonyDialect
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.supervisor import EngineState, SupervisedEngine
-from realtime.principal import Principal
+from realtime.lanes import ConnectionLimits
+from realtime.principal import LOCAL, Principal
+from realtime.sealed import Sealer
 from realtime.service import Service
 from realtime.wire import codec, events
 from realtime.wire.errors import ErrorCode, WireError
@@ -33,6 +36,7 @@ from .auth import (
     select_subprotocol,
 )
 from .replies import error_reply
+from .sealing import sealing_keys
 from .transport import EXTENSION
 from .websocket import WebSocketShell
 
@@ -49,12 +53,23 @@ class Gateway:
         self.settings = settings
         self.engine = engine
         self.draining = False
-        self.service = Service(engine, self._make_dialect, settings.responses, trouble=self._trouble)
+        self.service = Service(
+            engine,
+            self._make_dialect,
+            settings.responses,
+            trouble=self._trouble,
+            sealer=Sealer(*sealing_keys(settings.server)),
+            mcp=settings.mcp,
+        )
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
+        self.message_limits = codec.Limits(
+            max_depth=settings.connections.max_json_depth, max_items=settings.connections.max_input_items
+        )
+        self.num_requests = 0  # over HTTP, being answered
         self._shells: set[WebSocketShell] = set()
-        self._no_shells = asyncio.Event()
-        self._no_shells.set()
+        self._nobody = asyncio.Event()  # no socket is open and no request is being answered
+        self._nobody.set()
 
     @property
     def num_connections(self) -> int:
@@ -80,18 +95,25 @@ class Gateway:
         profile = Profile.NATIVE if subprotocol == NATIVE_SUBPROTOCOL else Profile.PLAIN
         connection = self._new_connection(profile, name, websocket.query_params.get("model"))
         sink = websocket.scope["extensions"][EXTENSION]["sink"]
-        shell = WebSocketShell(connection, sink, self.service, admitted, name)
+        shell = WebSocketShell(
+            connection,
+            sink,
+            self.service,
+            admitted,
+            name,
+            heartbeat_seconds=self.settings.connections.heartbeat_seconds,
+            identify=self._ring.find if self._ring is not None else lambda key: LOCAL,
+        )
         self._shells.add(shell)
         if self.draining:  # it came between the beginning of the drain and here
             shell.drain(self.settings.server.drain_seconds)
-        self._no_shells.clear()
+        self._nobody.clear()
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.value, admitted.tenant)
         try:
             await shell.run(websocket.receive)
         finally:
             self._shells.discard(shell)
-            if not self._shells:
-                self._no_shells.set()
+            self._count()
             logger.debug("disconnected session=%s", name)
 
     def _admit(self, connection: HTTPConnection) -> Principal | WireError:
@@ -101,17 +123,13 @@ class Gateway:
             return who
         if self.draining:
             return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting.", retry_after=5.0)
-        if self.num_connections >= self.settings.connections.max_connections:
-            text = "The server has as many connections as it takes."
-            return WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=5.0)
+        if self.num_connections + self.num_requests >= self.settings.connections.max_connections:
+            return _full()
         return who
 
     def _identify(self, connection: HTTPConnection) -> Principal | WireError:
         """Who asks, or why that is not accepted."""
-        origin = connection.headers.get("origin")
-        host = connection.headers.get("host")
-        allowed = self.settings.server.allowed_origins
-        if not origin_allowed(origin, host, allowed, has_keys=self._ring is not None):
+        if not self.origin_allowed(connection):
             text = "Pages of this origin may not connect; the server's setting `allowed_origins` decides."
             return WireError(ErrorCode.ORIGIN_NOT_ALLOWED, text)
         who = authenticate(self._ring, connection.headers, connection.scope.get("subprotocols", ()))
@@ -120,10 +138,37 @@ class Gateway:
             return WireError(ErrorCode.MISSING_API_KEY if missing else ErrorCode.INVALID_API_KEY, who.message)
         return who
 
-    def refuse_http(self, request: Request) -> Response | None:
-        """The refusal of an HTTP request, or None when it may pass."""
+    def origin_allowed(self, connection: HTTPConnection) -> bool:
+        """Whether pages of this request's origin may ask; requests of no page may."""
+        origin, host = connection.headers.get("origin"), connection.headers.get("host")
+        allowed = self.settings.server.allowed_origins
+        return origin_allowed(origin, host, allowed, has_keys=self._ring is not None)
+
+    # -- requests over HTTP
+
+    def admit_http(self, request: Request) -> Principal:
+        """Who asks. Raises WireError."""
         who = self._identify(request)
-        return error_reply(who) if isinstance(who, WireError) else None
+        if isinstance(who, WireError):
+            raise who
+        if self.num_connections + self.num_requests > self.settings.connections.max_connections:
+            raise _full()
+        return who
+
+    @contextlib.contextmanager
+    def visiting(self) -> Iterator[None]:
+        """Around each request, so that a drain waits for its answer."""
+        self.num_requests += 1
+        self._nobody.clear()
+        try:
+            yield
+        finally:
+            self.num_requests -= 1
+            self._count()
+
+    def _count(self) -> None:
+        if not self._shells and not self.num_requests:
+            self._nobody.set()
 
     def _new_connection(self, profile: Profile, session_id: str, default_model: str | None) -> Connection:
         settings = self.settings.connections
@@ -131,7 +176,9 @@ class Gateway:
             max_in_flight=settings.max_in_flight_per_connection,
             max_streams=settings.max_streams_per_connection,
             max_queued=settings.max_queued_per_connection,
-            message=codec.Limits(max_depth=settings.max_json_depth, max_items=settings.max_input_items),
+            lifetime_seconds=settings.connection_lifetime_seconds,
+            max_message_bytes=settings.max_message_bytes,
+            message=self.message_limits,
         )
         lifetime = settings.connection_lifetime_seconds
         connection = Connection(profile, limits, expires_at=time.monotonic() + lifetime, default_model=default_model)
@@ -179,7 +226,12 @@ class Gateway:
         try:
             async with asyncio.timeout(grace):
                 await self.service.drain()
-                await self._no_shells.wait()
+                await self._nobody.wait()
         except TimeoutError:
             logger.warning("grace over responses=%d connections=%d", self.service.num_running, self.num_connections)
         await self.service.shutdown()
+
+
+def _full() -> WireError:
+    text = "The server has as many connections as it takes."
+    return WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=5.0)

@@ -25,6 +25,7 @@ from realtime.engine.supervisor import SupervisedEngine
 from .app import build_app
 from .auth import exposure_warning, scrub_handlers
 from .gateway import Gateway
+from .http_transport import StreamProtocol
 from .transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
@@ -70,14 +71,14 @@ def make_gateway(settings: Settings) -> Gateway:
 
 
 def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
-    """How uvicorn is to run: our WebSocket protocol, no access log, no lifespan."""
+    """How uvicorn is to run: our protocols, no access log, no lifespan."""
     connections = settings.connections
     return uvicorn.Config(
         build_app(gateway),
         host=settings.server.host,
         port=settings.server.port,
         loop="none",
-        http="httptools",
+        http=StreamProtocol,
         ws=FrameProtocol,
         ws_max_size=connections.max_message_bytes,
         ws_ping_interval=connections.ping_interval_seconds,
@@ -142,6 +143,7 @@ def _announce(gateway: Gateway, address: str, seconds: float) -> None:
     print(
         f"\nrealtime is ready: model {gateway.model_name}, loaded in {seconds:.1f} s\n"
         f"  WebSocket  ws://{address}/v1/responses\n"
+        f"  HTTP       http://{address}/v1/responses   (described by /openapi.json)\n"
         f"  base URL   http://{address}/v1   (for OpenAI's SDKs)\n"
         f"  health     http://{address}/health  http://{address}/ready\n"
         "Talk to it:  make chat    Stop it: Ctrl-C\n",

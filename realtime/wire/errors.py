@@ -37,6 +37,13 @@ class ErrorCode(enum.Enum):
     UNSUPPORTED_EVENT_TYPE = Spec("unsupported_event_type", 400, Fault.CLIENT)
     INVALID_REQUEST = Spec("invalid_request", 400, Fault.CLIENT)
     MESSAGE_TOO_COMPLEX = Spec("message_too_complex", 400, Fault.CLIENT)
+    MESSAGE_TOO_BIG = Spec("message_too_big", 413, Fault.CLIENT)
+    # the HTTP request
+    REQUEST_TOO_LARGE = Spec("request_too_large", 413, Fault.CLIENT)
+    REQUEST_TIMEOUT = Spec("request_timeout", 408, Fault.CLIENT, retry=True)
+    UNSUPPORTED_MEDIA_TYPE = Spec("unsupported_media_type", 415, Fault.CLIENT)
+    NOT_FOUND = Spec("not_found", 404, Fault.CLIENT)
+    METHOD_NOT_ALLOWED = Spec("method_not_allowed", 405, Fault.CLIENT)
     # lanes
     INVALID_STREAM_ID = Spec("invalid_stream_id", 400, Fault.CLIENT)
     STREAM_LIMIT = Spec("websocket_stream_limit_reached", 400, Fault.CLIENT)
@@ -48,7 +55,14 @@ class ErrorCode(enum.Enum):
     PREVIOUS_RESPONSE_IN_PROGRESS = Spec("previous_response_in_progress", 409, Fault.CLIENT, retry=True)
     IDEMPOTENCY_CONFLICT = Spec("idempotency_conflict", 409, Fault.CLIENT)
     CONTEXT_LENGTH_EXCEEDED = Spec("context_length_exceeded", 400, Fault.CLIENT)
+    INVALID_PROMPT = Spec("invalid_prompt", 400, Fault.CLIENT)
     UNSUPPORTED_PARAMETER = Spec("unsupported_parameter", 400, Fault.CLIENT)
+    # conversations and what clients keep sealed for us
+    CONVERSATION_NOT_FOUND = Spec("conversation_not_found", 404, Fault.CLIENT)
+    CONVERSATION_LOCKED = Spec("conversation_locked", 429, Fault.CAPACITY, retry=True)
+    CONVERSATION_FULL = Spec("conversation_full", 400, Fault.CLIENT)
+    ITEM_NOT_FOUND = Spec("item_not_found", 404, Fault.CLIENT)
+    INVALID_ENCRYPTED_CONTENT = Spec("invalid_encrypted_content", 400, Fault.CLIENT)
     # following
     RESPONSE_NOT_FOUND = Spec("response_not_found", 404, Fault.CLIENT)
     RESPONSE_ALREADY_COMPLETED = Spec("response_already_completed", 409, Fault.CLIENT)

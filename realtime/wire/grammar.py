@@ -11,9 +11,13 @@ import enum
 from . import events as e
 from .items import (
     ApplyPatchCall,
+    Compaction,
     CustomToolCall,
     FunctionCall,
     LocalShellCall,
+    McpApprovalRequest,
+    McpCall,
+    McpListTools,
     Message,
     OutputText,
     Reasoning,
@@ -51,7 +55,10 @@ class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
     SUMMARY_DONE = "summary done"
     ARGUMENTS = "arguments"
     ARGUMENTS_DONE = "arguments done"
+    COMPACTING = "compacting"
     COMMAND = "command"
+    AT_WORK = "at work"  # of a tool that the server runs
+    ENDED = "ended"
 
 
 _RESPONSE: dict[R, dict[type[e.Event], R]] = {
@@ -106,6 +113,10 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
         I.ARGUMENTS: {e.CustomToolCallInputDelta: I.ARGUMENTS, e.CustomToolCallInputDone: I.ARGUMENTS_DONE},
         I.ARGUMENTS_DONE: {},
     },
+    Compaction: {
+        I.BARE: {e.CompactionCompacting: I.COMPACTING},
+        I.COMPACTING: {},
+    },
     ShellCall: {
         I.BARE: {e.ShellCallCommandAdded: I.COMMAND},
         I.COMMAND: {e.ShellCallCommandDelta: I.COMMAND, e.ShellCallCommandDone: I.BARE},
@@ -113,6 +124,18 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
     LocalShellCall: {I.BARE: {}},
     ApplyPatchCall: {I.BARE: {}},
     ToolSearchCall: {I.BARE: {}},
+    McpListTools: {
+        I.BARE: {e.McpListToolsInProgress: I.AT_WORK},
+        I.AT_WORK: {e.McpListToolsCompleted: I.ENDED, e.McpListToolsFailed: I.ENDED},
+        I.ENDED: {},
+    },
+    McpCall: {
+        I.BARE: {e.McpCallInProgress: I.ARGUMENTS},
+        I.ARGUMENTS: {e.McpCallArgumentsDelta: I.ARGUMENTS, e.McpCallArgumentsDone: I.AT_WORK},
+        I.AT_WORK: {e.McpCallCompleted: I.ENDED, e.McpCallFailed: I.ENDED},
+        I.ENDED: {},
+    },
+    McpApprovalRequest: {I.BARE: {}},
 }
 _PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
@@ -121,10 +144,14 @@ _CLOSABLE: dict[type, frozenset[I]] = {
     Reasoning: frozenset({I.BARE}),
     FunctionCall: frozenset({I.ARGUMENTS_DONE}),
     CustomToolCall: frozenset({I.ARGUMENTS_DONE}),
+    Compaction: frozenset({I.COMPACTING}),
     ShellCall: frozenset({I.BARE}),
     LocalShellCall: frozenset({I.BARE}),
     ApplyPatchCall: frozenset({I.BARE}),
     ToolSearchCall: frozenset({I.BARE}),
+    McpListTools: frozenset({I.ENDED}),
+    McpCall: frozenset({I.ENDED}),
+    McpApprovalRequest: frozenset({I.BARE}),
 }
 
 

@@ -7,7 +7,7 @@ fields: `openai/types/responses`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -419,6 +419,11 @@ def texts_of(item: InputItem) -> Iterator[str]:
             yield item.instructions
         case _:
             pass
+
+
+def size_of(items: Iterable[InputItem]) -> int:
+    """About how many characters there are to render."""
+    return sum(len(text) for item in items for text in texts_of(item))
 
 
 def _texts(content: str | list[ContentPart]) -> Iterator[str]:

@@ -25,6 +25,8 @@ Key = Annotated[str, Meta(max_length=64)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100.0, le=100.0)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
+SequenceNumber = Annotated[int, Meta(ge=-1, le=2**53)]  # -1: before the first
+Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)]
 
 
 class ClientEvent(msgspec.Struct, tag_field="type", kw_only=True):
@@ -62,6 +64,19 @@ class PromptCacheOptions(msgspec.Struct, kw_only=True):
     comparison_response_id: OpaqueId | None = None
 
 
+class ConversationRef(msgspec.Struct, kw_only=True):
+    """The conversation that a response belongs to."""
+
+    id: OpaqueId
+
+
+class ContextManagement(msgspec.Struct, kw_only=True):
+    """What is done when the context grows; `compact_threshold` is in tokens, absent: near the end of the window."""
+
+    type: Literal["compaction"]
+    compact_threshold: Count | None = None
+
+
 class ResponseCreate(ClientEvent, tag="response.create"):
     """Start a response. See PROTOCOL in docs/protocol.md for what each member does."""
 
@@ -85,7 +100,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     max_tool_calls: Count | None = None
     truncation: Literal["auto", "disabled"] | None = None
     include: Annotated[list[str], Meta(max_length=64)] | None = None
-    metadata: Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)] | None = None
+    metadata: Metadata | None = None
     user: Name | None = None
     safety_identifier: Name | None = None
     prompt_cache_key: Name | None = None
@@ -93,8 +108,9 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     prompt_cache_options: PromptCacheOptions | None = None
     service_tier: Name | None = None
     background: bool | None = None
-    conversation: Any = None  # refused by name, like `prompt`: to ignore them would answer something else
-    prompt: Any = None
+    conversation: OpaqueId | ConversationRef | None = None
+    context_management: Annotated[list[ContextManagement], Meta(max_length=4)] | None = None
+    prompt: Any = None  # refused by name: to ignore it would answer something else
     moderation: Any = None  # refused by name: to ignore it would leave unguarded what is to be guarded
     stream: Any = None  # meaningless on a socket, yet real clients send it: any value is accepted
     stream_options: Any = None  # of `include_obfuscation`: events are never padded here
@@ -121,6 +137,12 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     # the nested form of the Realtime API, which some proxies send
     response: msgspec.Raw | UnsetType = UNSET
 
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation that it names, in either form."""
+        ref = self.conversation
+        return ref.id if isinstance(ref, ConversationRef) else ref
+
     # what `input` holds, set by the codec; not a member of the wire, where `items` is as unknown as any other name
     items: list[InputItem] = msgspec.field(default_factory=list, name=" items")
 
@@ -130,13 +152,53 @@ class ResponseCancel(ClientEvent, tag="response.cancel"):
 
     response_id: OpaqueId | None = None
     stream_id: Any = None
+    through: SequenceNumber | None = None  # the last event that the user saw or heard
+
+
+class ResponseInterrupt(ClientEvent, tag="response.interrupt"):
+    """Stop a response and forget the item that is being written."""
+
+    response_id: OpaqueId
+    mode: Literal["discard_partial_items"] = "discard_partial_items"
+
+
+class ResponseSteer(ClientEvent, tag="response.steer"):
+    """User input for a response that runs. `input` is checked by the connection, which gives a bad one back."""
+
+    previous_response_id: OpaqueId
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class ResponseInject(ClientEvent, tag="response.inject"):
+    """Tool outputs for a response that runs."""
+
+    response_id: OpaqueId
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class ResponseAck(ClientEvent, tag="response.ack"):
+    """The user has seen or heard everything of this response up to and with number `through`."""
+
+    response_id: OpaqueId
+    through: SequenceNumber
+
+
+class ResponseProcessed(ClientEvent, tag="response.processed"):
+    """Sent by older coding agents; means nothing here."""
+
+
+class SessionUpdate(ClientEvent, tag="session.update"):
+    """Change what holds for this connection; an absent member stays as it is."""
+
+    api_key: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    heartbeat_seconds: Annotated[float, Meta(ge=0, le=3600)] | None = None
 
 
 class ResponseResume(ClientEvent, tag="response.resume"):
     """Follow a response from after `starting_after` (-1: from its first event)."""
 
     response_id: OpaqueId
-    starting_after: Annotated[int, Meta(ge=-1, le=2**53)] = -1
+    starting_after: SequenceNumber = -1
     epoch: OpaqueId | None = None
 
 
@@ -146,4 +208,15 @@ class ResponseDetach(ClientEvent, tag="response.detach"):
     response_id: OpaqueId
 
 
-AnyClientEvent = ResponseCreate | ResponseCancel | ResponseResume | ResponseDetach
+AnyClientEvent = (
+    ResponseCreate
+    | ResponseCancel
+    | ResponseInterrupt
+    | ResponseSteer
+    | ResponseInject
+    | ResponseAck
+    | ResponseProcessed
+    | ResponseResume
+    | ResponseDetach
+    | SessionUpdate
+)

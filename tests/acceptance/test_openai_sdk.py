@@ -67,3 +67,37 @@ async def test_async_client_streams_an_answer_and_a_second_turn(real: RealServer
         second = await turn(input="add 3 and 4", previous_response_id=first.id, store=False)
     assert first.output_text == "1, 2, 3, 4, 5."
     assert "7" in second.output_text
+
+
+def test_sync_client_steers_and_the_successor_answers(real: RealServer) -> None:
+    client = openai.OpenAI(base_url=real.base_url, api_key="unused")
+    create: Any = {"type": "response.create", "model": "starter", "input": "count to 100", "store": False}
+    with client.responses.connect() as connection:
+        connection.send({**create, "ignore_eos": True})
+        seen: list[Any] = []
+        for event in connection:
+            _EVENT.validate_python(event.to_dict(), strict=True)
+            if event.type == "response.output_text.delta" and not any(e.type == event.type for e in seen):
+                connection.response.steer(previous_response_id=seen[0].response.id, input="Stop. Say hello.")
+            seen.append(event)
+            if event.type == "response.created" and len(seen) > 1:
+                break
+        kinds = [event.type for event in seen]
+        accepted = seen[kinds.index("response.steer.accepted")]
+        assert accepted.steer.previous_response_id == seen[0].response.id
+        assert seen[-2].response.incomplete_details.reason == "steered"
+        assert seen[-1].response.previous_response_id == seen[0].response.id
+        connection.response.steer(previous_response_id="resp_none", input="x")
+        failed = next(event for event in connection if event.type == "response.steer.failed")
+        assert failed.error.code == "response_not_found"
+
+
+def test_beta_client_injects_and_is_told_why_not(real: RealServer) -> None:
+    client = openai.OpenAI(base_url=real.base_url, api_key="unused")
+    output: Any = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
+    with client.beta.responses.connect() as connection:
+        connection.response.inject(response_id="resp_none", input=[output])
+        event = connection.recv()
+        assert event.type == "response.inject.failed"
+        assert event.error.code == "response_not_found"
+        assert event.response_id == "resp_none"

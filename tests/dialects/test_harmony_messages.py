@@ -22,7 +22,7 @@ from openai_harmony import (
 from realtime.dialects.base import RenderError
 from realtime.dialects.harmony import HarmonyDialect
 from realtime.engine.parsing import PlainParsers
-from realtime.runner import size_of
+from realtime.rendering import is_long
 from realtime.tools import tool_set
 from realtime.wire import codec
 from realtime.wire.harmony import HarmonyMessage
@@ -378,14 +378,16 @@ def test_a_word_too_long_for_a_description_is_refused() -> None:
 
 
 def test_a_long_history_of_short_items_is_long() -> None:
-    def size(**members: Any) -> int:
+    def long(**members: Any) -> bool:
         request = codec.decode(json.dumps({"type": "response.create", **members}).encode(), codec.Limits())
         assert isinstance(request, ResponseCreate)
-        return size_of([*(request.previous_input_messages or ()), *request.items])
+        items = [*(request.previous_input_messages or ()), *request.items]
+        return is_long(request, tool_set(None, None, None), items)
 
-    assert size(input=[user("x")] * 100) > 8192
-    assert size(input=[{"type": "reasoning", "summary": [{"type": "summary_text", "text": "x" * 9000}]}]) > 8192
+    assert not long(input="x")
+    assert long(input=[user("x")] * 100)
+    assert long(input=[{"type": "reasoning", "summary": [{"type": "summary_text", "text": "x" * 9000}]}])
     held: dict[str, Any] = {"type": "developer_content", "instructions": "x" * 9000}
-    assert size(previous_input_messages=[{"role": "developer", "content": [held]}]) > 8192
+    assert long(previous_input_messages=[{"role": "developer", "content": [held]}])
     held = {"type": "developer_content", "tools": {"functions": {"name": "f", "tools": [{"name": "f"}] * 20}}}
-    assert size(previous_input_messages=[{"role": "developer", "content": [held]}]) > 8192
+    assert long(previous_input_messages=[{"role": "developer", "content": [held]}])

@@ -106,6 +106,13 @@ class RawSocket:
         body = await self._exactly(int(headers.get("content-length", 0)))
         return int(first.split()[1]), headers, body
 
+    async def some(self) -> bytes:
+        """Whatever has come. EOFError at the end."""
+        if not self._buffer and not await self._more():
+            raise EOFError
+        data, self._buffer = self._buffer, b""
+        return data
+
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: opcode and payload. EOFError at the end."""
         first, second = await self._exactly(2)

@@ -115,7 +115,7 @@ def _check_items(events: list[Any], final: Response) -> None:
     for event in done:
         said = [one for one in events if getattr(one, "item_id", None) == event.item.id and hasattr(one, "delta")]
         assert "".join(one.delta for one in said) == _text_of(event.item)
-    incomplete = [item.status == "incomplete" for item in final.output]
+    incomplete = [getattr(item, "status", None) == "incomplete" for item in final.output]
     assert not any(incomplete[:-1]), "only the last item can be cut"
     assert final.status != "completed" or not any(incomplete)
 
@@ -126,8 +126,10 @@ def _text_of(item: Any) -> str:
             return "".join(part.text for part in item.content)
         case "reasoning":
             return "".join(part.text for part in item.content or item.summary)
-        case "function_call":
+        case "function_call" | "mcp_call":
             return str(item.arguments)
+        case "compaction":
+            return ""
         case "custom_tool_call":
             return str(item.input)
         case "shell_call":

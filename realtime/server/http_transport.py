@@ -1,0 +1,115 @@
+"""HTTP's last metre: a stream of events written without a task, and a client that is gone noticed at once.
+
+ASGI sends one message per awaited call and tells of a lost client only to whoever waits for it in a task of its own.
+This uvicorn protocol gives the application a synchronous way out beside ASGI's, as `transport` does for sockets. The
+head of an answer and its end still go through ASGI. Everything else is uvicorn's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import TimerHandle
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+EXTENSION = "realtime.peer"  # the key in the ASGI scope's `extensions`
+HEAD_SECONDS = 30.0  # for a request line with its headers to arrive
+_MAX_PIPELINED = 4  # requests that may wait behind one that is answered before the connection is read no more
+
+
+class Peer:
+    """The client behind one request, until the request is answered.
+
+    `on_gone` and `on_writable` are called at most once at a time, from the event loop; they must not block.
+    """
+
+    def __init__(self, protocol: StreamProtocol, cycle: RequestResponseCycle) -> None:
+        self.gone = False
+        self.on_gone: Callable[[], None] | None = None
+        self.on_writable: Callable[[], None] | None = None
+        self._protocol = protocol
+        self._cycle = cycle
+
+    @property
+    def can_write(self) -> bool:
+        """The connection is open and its buffer is below the high-water mark."""
+        return not (self.gone or self._protocol.flow.write_paused or self._protocol.transport.is_closing())
+
+    def write(self, data: bytes) -> None:
+        """More of the body of an answer whose head has been sent."""
+        if self._cycle.chunked_encoding:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._protocol.transport.write(data)
+
+    def cut(self) -> None:
+        """End the connection without waiting for what has not been taken."""
+        self._protocol.transport.abort()
+
+    def lost(self) -> None:
+        """The protocol's: the client is gone."""
+        if not self.gone:
+            self.gone = self._cycle.disconnected = True
+            self._cycle.message_event.set()
+            if self.on_gone is not None:
+                self.on_gone()
+
+
+class StreamProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with a Peer in the scope. It also closes what uvicorn leaves open to a hostile client."""
+
+    _peer: Peer | None = None
+    _late: TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait_for_head()
+
+    def on_headers_complete(self) -> None:
+        self._in_time()
+        super().on_headers_complete()
+        # uvicorn stops reading when requests are pipelined, and then it would not see the client go.
+        if len(self.pipeline) <= _MAX_PIPELINED:
+            self.flow.resume_reading()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._in_time()
+        super().handle_websocket_upgrade()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._peer = Peer(self, cycle)
+        cycle.scope["extensions"] = {EXTENSION: {"peer": self._peer}}
+        super()._start_asgi_task(cycle, app)
+
+    def eof_received(self) -> None:
+        """The client has closed its side; the transport closes ours, so nothing that comes later would arrive."""
+        self._client_is_gone()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+        self._client_is_gone()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._peer is not None and self._peer.on_writable is not None:
+            self._peer.on_writable()
+
+    def _client_is_gone(self) -> None:
+        """Tell the request that is being answered, which need not be the last one that came."""
+        if self._peer is not None:
+            self._peer.lost()
+
+    def _wait_for_head(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None

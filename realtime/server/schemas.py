@@ -1,0 +1,139 @@
+"""Types to JSON Schema, as clients see the types: what a request may hold, what an answer always holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import msgspec
+
+from realtime.wire import events
+from realtime.wire.bodies import CompactRequest
+from realtime.wire.items import ITEM_TYPES, InputItem, Message
+from realtime.wire.requests import Metadata, ResponseCreate
+
+REF = "#/components/schemas/{name}"
+
+_NOT_OF_THE_BODY = {
+    "input",
+    "items",
+    "response",
+    "event_id",
+    "stream",
+    "stream_id",
+}  # decoded otherwise, or the socket's
+
+
+def _optional(kind: type[msgspec.Struct], without: Iterable[str] = ()) -> list[tuple[str, Any, Any]]:
+    """A struct's members for another struct, each with its default."""
+    fields = [field for field in msgspec.structs.fields(kind) if field.name not in without]
+    return [(field.name, field.type, _default(field)) for field in fields]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return msgspec.field() if field.default is msgspec.NODEFAULT else field.default
+
+
+_Item: Any = reduce(or_, ITEM_TYPES.values())  # what the codec takes
+EasyMessage = msgspec.defstruct(
+    "EasyMessage", _optional(Message), kw_only=True, namespace={"__doc__": "A message without a type."}
+)
+CreateResponse = msgspec.defstruct(
+    "CreateResponse",
+    [
+        ("input", str | list[_Item] | None, None),
+        ("stream", bool | None, None),
+        *_optional(ResponseCreate, without=_NOT_OF_THE_BODY),
+    ],
+    kw_only=True,
+    namespace={"__doc__": "What a create may say; further members are ignored."},
+)
+
+CreateConversation = msgspec.defstruct(
+    "CreateConversation",
+    [("items", list[InputItem] | None, None), ("metadata", Metadata | None, None)],
+    kw_only=True,
+    namespace={"__doc__": "What a new conversation begins with: up to 20 items."},
+)
+CreateItems = msgspec.defstruct(
+    "CreateItems",
+    [("items", list[InputItem])],
+    kw_only=True,
+    namespace={"__doc__": "Up to 20 items to append to a conversation."},
+)
+CompactResponse = msgspec.defstruct(
+    "CompactResponse",
+    [("input", str | list[InputItem] | None, None), *_optional(CompactRequest, without=("input",))],
+    kw_only=True,
+    namespace={
+        "__doc__": "The history that is to be made shorter: `input`, after a previous response if one is named."
+    },
+)
+
+
+def stream_events() -> Any:
+    """The union of the events that a stream may hold."""
+    of_sockets = (events.Error, events.SessionCreated, events.SessionDraining, events.ResponseResumed)
+    return reduce(or_, [kind for kind in _leaves(events.Event) if kind not in of_sockets])
+
+
+def components(requests: Iterable[Any], answers: Iterable[Any]) -> dict[str, Any]:
+    """The schemas of all these types and of what they are made of, by name."""
+    requests, answers = [*requests, EasyMessage], list(answers)
+    _, asked = msgspec.json.schema_components(requests, ref_template=REF)
+    _, found = msgspec.json.schema_components([*requests, *answers], ref_template=REF)
+    types = {kind.__name__: kind for kind in _structs(answers)}
+    for name in found.keys() - asked.keys():
+        if name in types:
+            _always_there(found[name], types[name])
+    items = next(one for one in found["CreateResponse"]["properties"]["input"]["anyOf"] if one.get("type") == "array")
+    found["InputItemList"]["properties"]["data"]["items"] = items["items"]
+    del found["Item"]  # the base of those, which no item is
+    items["items"] = {"anyOf": [items["items"], {"$ref": REF.format(name="EasyMessage")}]}
+    return found
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """The schema of one type, by reference where it is a struct."""
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=REF)
+    return schema
+
+
+def _always_there(schema: dict[str, Any], kind: type[msgspec.Struct]) -> None:
+    """What an answer has it always has, defaults too, unless it may be unset."""
+    optional = {field.encode_name for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
+    schema["required"] = [name for name in schema["properties"] if name not in optional]
+    for member in schema["properties"].values():
+        member.pop("default", None)  # nothing is filled in by a reader
+
+
+def _structs(kinds: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
+    """Every struct in these types and in their members."""
+    seen: set[Any] = set()
+    todo: list[Any] = [msgspec.inspect.type_info(kind) for kind in kinds]
+    while todo:
+        info = todo.pop()
+        if isinstance(info, msgspec.inspect.StructType):
+            if info.cls in seen:
+                continue
+            seen.add(info.cls)
+            yield info.cls
+            todo += [field.type for field in info.fields]
+        for name in ("types", "item_types"):
+            todo += getattr(info, name, ())
+        for name in ("type", "item_type", "key_type", "value_type"):
+            inner = getattr(info, name, None)
+            if isinstance(inner, msgspec.inspect.Type):
+                todo.append(inner)
+
+
+def _leaves(base: type[events.Event]) -> Iterator[type[events.Event]]:
+    for kind in base.__subclasses__():
+        if kind.__subclasses__():
+            yield from _leaves(kind)
+        else:
+            yield kind
