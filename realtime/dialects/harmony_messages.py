@@ -128,13 +128,22 @@ class _Head:
                 self._format = (
                     self._format or "".join(part.text for part in rest if isinstance(part, HarmonyText)).strip()
                 )
-                if developer.instructions and not self._request.instructions:
-                    self._instructions.append(developer.instructions)
+                self._hold(developer.instructions or "")
                 if developer.tools and self._takes_tools:
                     self._tools = developer.tools
             case _:
                 return not plain(item)  # nothing is said here
         return True
+
+    def _hold(self, instructions: str) -> None:
+        """Held instructions: in the place of the request's if these are what they begin with (then items are in them
+        too), else the request's count.
+        """
+        asked = self._request.instructions or ""
+        if instructions.startswith(asked):
+            self._instructions = (
+                [instructions, *self._instructions[bool(asked) :]] if instructions else self._instructions
+            )
 
 
 def _response_format(request: ResponseCreate) -> str:

@@ -304,6 +304,21 @@ def test_what_the_request_says_goes_before_what_held_messages_say() -> None:
     assert "get_weather" in shown
 
 
+def test_instructions_that_came_as_items_are_kept_beside_the_requests() -> None:
+    """The same prompt as with `previous_response_id`, where the request repeats its instructions."""
+    items = [{"role": "developer", "content": "Rhyme."}, user("hi")]
+    for repeated in ({"instructions": "Be brief."}, {}):
+        request = codec.decode(
+            json.dumps({"type": "response.create", "input": items, "instructions": "Be brief."}).encode(),
+            codec.Limits(),
+        )
+        assert isinstance(request, ResponseCreate)
+        shown, _ = DIALECT.transcript(request, tool_set(None, None, None), request.items, [])
+        held = json.loads(msgspec.json.encode(shown))
+        assert render(None, previous_input_messages=held, **repeated) == render(items, instructions="Be brief.")
+        assert "Rhyme." not in render(None, previous_input_messages=held, instructions="Other.")
+
+
 def test_an_output_for_a_held_call_goes_to_that_tool() -> None:
     call = {
         "role": "assistant", "channel": "commentary", "recipient": "functions.get_weather", "content_type": "json",
