@@ -69,7 +69,7 @@ class LibraryEncoding:
             message=self._special("<|message|>"),
             end=self._special("<|end|>"),
             ends=frozenset(map(self._special, ("<|end|>", "<|return|>", "<|call|>", "<|endoftext|>"))),
-            stop=tuple(encoding.stop_tokens_for_assistant_actions()),
+            stop=tuple(sorted(encoding.stop_tokens_for_assistant_actions())),
         )
 
     def render(self, messages: Sequence[HarmonyMessage]) -> list[int]:
