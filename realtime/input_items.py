@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import cast
 
 import msgspec
 
 from .wire.answers import InputItemList
 from .wire.errors import ErrorCode, WireError
-from .wire.items import ContentPart, InputItem, InputText, Item, Message, OutputText, PlainText, Reasoning, id_of
+from .wire.items import ContentPart, InputItem, InputText, Item, Message, OutputText, PlainText, Reasoning
 
 _PREFIXES = {
     "message": "msg",
@@ -22,14 +21,15 @@ _PREFIXES = {
 }
 
 
-def listed(response_id: str, items: Sequence[InputItem]) -> list[InputItem]:
-    """The items with an id each. One that the client gave is kept, unless an earlier item has it; the others follow
-    from the response and the position, so they are the same whenever they are asked for.
+def listed(response_id: str, items: Sequence[InputItem]) -> list[Item]:
+    """The items with an id each; messages in a model's own format are none. An id that the client gave is kept, unless
+    an earlier item has it; the others follow from the response and the position, so they are the same whenever they
+    are asked for.
     """
     ids: set[str] = set()
     out = []
     for index, item in enumerate(items):
-        if not isinstance(item, Item):  # a message of Harmony's, which the client holds and which has no id
+        if not isinstance(item, Item):
             continue
         name = item.id
         if not isinstance(name, str) or not name or name in ids:
@@ -37,17 +37,17 @@ def listed(response_id: str, items: Sequence[InputItem]) -> list[InputItem]:
             digest = hashlib.sha256(f"{response_id} {index}".encode()).hexdigest()[:32]
             name = f"{_PREFIXES.get(kind, 'item')}_{digest}"
         ids.add(name)
-        out.append(cast("InputItem", _shown(item, name)))
+        out.append(_shown(item, name))
     return out
 
 
-def page(items: list[InputItem], *, after: str | None, limit: int, newest_first: bool) -> InputItemList:
+def page(items: list[Item], *, after: str | None, limit: int, newest_first: bool) -> InputItemList:
     """At most `limit` of the items, those that follow the one with the id `after` in this order. Raises WireError."""
     if newest_first:
         items = items[::-1]
     start = 0
     if after is not None:
-        found = next((index for index, item in enumerate(items) if id_of(item) == after), None)
+        found = next((index for index, item in enumerate(items) if item.id == after), None)
         if found is None:
             text = f"`after` is '{after[:64]}', which is the id of no item of this list."
             raise WireError(ErrorCode.INVALID_REQUEST, text, param="after")
@@ -82,7 +82,6 @@ def _part(part: ContentPart, role: str) -> ContentPart:
     return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
 
 
-def _id(item: InputItem) -> str:
-    item_id = id_of(item)
-    assert item_id is not None
-    return item_id
+def _id(item: Item) -> str:
+    assert isinstance(item.id, str)
+    return item.id

@@ -227,6 +227,7 @@ class Service:
         dialect = self._serving_dialect()
         self._check_model(request.model)
         _check_supported(request)
+        _check_harmony(request, dialect)
         _check_template_variables(request)
         previous = request.previous_response_id
         parent = self._parent(principal, previous) if previous is not None else None

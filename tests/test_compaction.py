@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 
 from realtime import compaction
 from realtime.compaction import Budget, Compacted, Note, Policy, cut, fitted, plan, policy_of
-from realtime.conversation import Opened, history, unknown_call
+from realtime.conversation import Opened, history, since_compaction, unknown_call
+from realtime.item_effects import tools_brought
 from realtime.sealed import KEY_BYTES, Sealer
 from realtime.unsealing import unsealed
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.formats import PlainFormat
 from realtime.wire.items import (
+    AdditionalTools,
     Compaction,
     CompactionTrigger,
+    ConfigurationUpdate,
     FunctionCall,
     FunctionCallOutput,
     InputItem,
@@ -23,6 +27,10 @@ from realtime.wire.items import (
     Message,
     Reasoning,
     ReasoningText,
+    ReasoningUpdate,
+    TextUpdate,
+    ToolSearchCall,
+    ToolSearchOutput,
     size_of,
 )
 from realtime.wire.requests import ContextManagement, ResponseCreate
@@ -217,3 +225,33 @@ def test_whatever_the_history_what_is_kept_can_be_answered(items: list[InputItem
         assert sum(map(len, made.words)) <= size
         if not only_open:
             assert made.kept or not made.transcript, "there is something to answer"
+
+
+def test_tools_and_settings_that_items_brought_go_on_to_hold() -> None:
+    tools = [{"type": "function", "name": "f"}]
+    found = [{"type": "function", "name": "g"}]
+    items: list[InputItem] = [
+        AdditionalTools(tools=tools),
+        ConfigurationUpdate(reasoning=ReasoningUpdate(effort="high")),
+        ConfigurationUpdate(reasoning=ReasoningUpdate(effort="low"), text=TextUpdate(format=PlainFormat())),
+        ToolSearchCall(arguments={}, call_id="s"),
+        ToolSearchOutput(tools=found, call_id="s"),
+        user("1"),
+        answer("one"),
+        user("2"),
+    ]
+    for _ in range(2):
+        made = plan(items, Budget(head=0, words=0, kept=1, newest=1), only_open=False)
+        items = [*made.with_summary("s").items(), answer("two"), user("3")]
+        assert made.head == [
+            AdditionalTools(tools=tools),
+            AdditionalTools(tools=found),
+            ConfigurationUpdate(reasoning=ReasoningUpdate(effort="low")),
+            ConfigurationUpdate(text=TextUpdate(format=PlainFormat())),
+        ]
+    text = made.with_summary("s").sealed_text()
+    opened = compaction.opened(Compaction(encrypted_content="x"), text)
+    assert list(opened.content) == made.with_summary("s").items()
+    before, own = since_compaction(None, [AdditionalTools(tools=tools), opened, user("now")])
+    assert tools_brought(before, own) == [("previous_response_id", tools), ("previous_response_id", found)], "each once"
+    assert own[2] == user("now")

@@ -50,6 +50,11 @@ async def test_openai_sdk(server: Running) -> None:
     assert output.startswith("word word word \nResponseUsage(")
 
 
+async def test_openai_http(server: Running) -> None:
+    output = await run(sys.executable, "examples/openai_http.py", f"{server.http}/v1")
+    assert output.startswith("word word word \n" * 3 + "ResponseUsage(")
+
+
 async def test_stream_in_javascript(server: Running) -> None:
     assert await run(find_node(), "examples/stream.mjs", server.url) == "word word word \n" * 2
 

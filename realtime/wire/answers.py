@@ -6,14 +6,14 @@ from typing import Literal
 
 import msgspec
 
-from .items import InputItem
+from .items import Item
 
 
 class InputItemList(msgspec.Struct, kw_only=True):
     """One page of a response's input items."""
 
     object: Literal["list"] = "list"
-    data: list[InputItem]
+    data: list[Item]  # of the types in ITEM_TYPES
     first_id: str | None
     last_id: str | None
     has_more: bool

@@ -317,6 +317,8 @@ async def test_a_foreign_a_changed_and_a_later_servers_compaction(tmp_path: Path
             error = await refused(who, content)
             assert (error.code, error.param) == ("invalid_encrypted_content", "input[1].encrypted_content")
             assert "secret" not in str(error)
+        own: Any = [{"type": "compaction", "encrypted_content": blob}, user("so?")]
+        assert (await alice.responses.create(model="starter", input=own)).status == "completed"
         conversation = await alice.conversations.create()
         bad: Any = [{"type": "compaction", "encrypted_content": flipped}]
         with pytest.raises(openai.BadRequestError) as caught:
@@ -334,3 +336,24 @@ async def test_many_compact_at_once_within_the_bounds_of_responses() -> None:
         made = await asyncio.gather(*(client.responses.compact(model="starter", input=items) for _ in range(20)))
         assert len({one.id for one in made}) == 20
         assert server.gateway.service.num_running == 0
+
+
+async def test_a_tool_that_came_with_an_item_is_still_there_after_a_compaction() -> None:
+    model = Model()
+    async with running(model, **SMALL) as server, server.client() as socket:
+        tool = {"type": "function", "name": "look_up", "parameters": {"type": "object"}}
+        await socket.send("response.create", input=[{"type": "additional_tools", "tools": [tool]}, user("x" * 300)])
+        *_, first = await socket.until_done()
+        assert "look_up" in model.prompts[-1]
+        *_, last = await socket.create("second", previous_response_id=first["response_id"], **managed(400))
+        assert [item["type"] for item in last["response"]["output"]] == ["compaction", "message"]
+        assert "look_up" in model.prompts[-1]
+        await socket.create("third", previous_response_id=last["response_id"])
+        assert "look_up" in model.prompts[-1]
+        # and for a client that sends everything that it has, what was before the compaction too
+        held = [{"type": "additional_tools", "tools": [tool]}, user("x"), *last["response"]["output"], user("third")]
+        await socket.send("response.create", input=held)
+        *_, last = await socket.until_done()
+        assert last["type"] == "response.completed"
+        assert "look_up" in model.prompts[-1]
+        assert model.prompts[-1] == model.prompts[-2]

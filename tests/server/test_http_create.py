@@ -61,15 +61,18 @@ async def test_the_bytes_of_the_log_are_sent_as_they_are() -> None:
 
 
 async def test_events_come_as_they_happen() -> None:
-    async with running(say("a", "b"), tick_seconds=None) as server, http(server) as client:
-        async with streaming(client, json={"input": "hi"}) as reader:
-            await reader.until("response.in_progress")
-            await until(lambda: engine_holds(server) == 1)
-            server.engine.step()
-            assert [e["type"] for e in await reader.until("response.output_text.delta")][-1].endswith("delta")
-            assert server.gateway.service.num_running == 1
-            await finish(server)
-            assert (await reader.rest())[-1].data == "[DONE]"
+    async with (
+        running(say("a", "b"), tick_seconds=None) as server,
+        http(server) as client,
+        streaming(client, json={"input": "hi"}) as reader,
+    ):
+        await reader.until("response.in_progress")
+        await until(lambda: engine_holds(server) == 1)
+        server.engine.step()
+        assert [e["type"] for e in await reader.until("response.output_text.delta")][-1].endswith("delta")
+        assert server.gateway.service.num_running == 1
+        await finish(server)
+        assert (await reader.rest())[-1].data == "[DONE]"
 
 
 async def test_every_event_is_written_whole() -> None:
@@ -208,13 +211,17 @@ async def test_a_server_that_drains() -> None:
 
 
 async def test_as_many_requests_as_connections() -> None:
-    async with running(say("a"), changed(max_connections=2), tick_seconds=None) as server, http(server) as client:
-        async with streaming(client, json={"input": "hi"}) as reader, server.client():
-            await reader.until("response.in_progress")
-            answer = await client.get("/v1/models")
-            assert_refused(answer, "server_is_overloaded", 503)
-            assert answer.headers["retry-after"] == "5"
-            assert (await client.get("/health")).status_code == 200
+    async with (
+        running(say("a"), changed(max_connections=2), tick_seconds=None) as server,
+        http(server) as client,
+        streaming(client, json={"input": "hi"}) as reader,
+        server.client(),
+    ):
+        await reader.until("response.in_progress")
+        answer = await client.get("/v1/models")
+        assert_refused(answer, "server_is_overloaded", 503)
+        assert answer.headers["retry-after"] == "5"
+        assert (await client.get("/health")).status_code == 200
 
 
 # -- what goes wrong later
@@ -248,11 +255,14 @@ async def test_a_failure_in_a_stream_is_its_last_event() -> None:
 
 
 async def test_the_rest_of_a_stream_is_delivered_when_the_server_ends() -> None:
-    async with running(FOREVER, tick_seconds=None) as server, http(server) as client:
-        async with streaming(client, json={"input": "hi"}) as reader:
-            await reader.until("response.in_progress")
-            await server.gateway.service.shutdown()
-            assert [event.name for event in await reader.rest()][-2:] == ["response.failed", None]
+    async with (
+        running(FOREVER, tick_seconds=None) as server,
+        http(server) as client,
+        streaming(client, json={"input": "hi"}) as reader,
+    ):
+        await reader.until("response.in_progress")
+        await server.gateway.service.shutdown()
+        assert [event.name for event in await reader.rest()][-2:] == ["response.failed", None]
 
 
 # -- clients that leave

