@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from .engine.base import ModelInfo
 from .tools import unnested
-from .wire.formats import PlainFormat
+from .wire.formats import JsonSchemaFormat, PlainFormat, TextFormat
 from .wire.requests import ResponseCreate
 from .wire.response import ConversationRef, ReasoningConfig, Response, TextConfig
 
@@ -17,7 +18,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
     """The Response as it stands in `response.created`."""
     text = request.text
     reasoning = request.reasoning
-    config = TextConfig(format=(text.format if text else None) or PlainFormat())
+    config = TextConfig(format=_held_to((text.format if text else None) or PlainFormat()))
     if text is not None and text.verbosity is not None:
         config.verbosity = text.verbosity
     return Response(
@@ -52,6 +53,13 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         user=request.user,
         conversation=UNSET if request.conversation_id is None else ConversationRef(id=request.conversation_id),
     )
+
+
+def _held_to(asked: TextFormat) -> TextFormat:
+    """A format as the Response shows it: `strict` is never null there, and a schema holds whether or not it was asked."""
+    if isinstance(asked, JsonSchemaFormat) and asked.strict is None:
+        return msgspec.structs.replace(asked, strict=True)
+    return asked
 
 
 def _echoed(tool: dict[str, Any]) -> dict[str, Any]:
