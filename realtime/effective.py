@@ -56,7 +56,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
 
 
 def _held_to(asked: TextFormat) -> TextFormat:
-    """A format as the Response shows it: `strict` is never null there, and a schema holds whether or not it was asked."""
+    """A format as the Response shows it: `strict` is never null there, and a schema holds whatever was said of it."""
     if isinstance(asked, JsonSchemaFormat) and asked.strict is None:
         return msgspec.structs.replace(asked, strict=True)
     return asked

@@ -7,6 +7,8 @@ is a decision and not an accident.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -191,6 +193,57 @@ EVENTS: dict[str, dict[str, Schema]] = {
     "error": {"status": INT, "error": record({**_ERROR, "retry": BOOL}, {"retry_after": NUMBER, "response_id": TEXT})},
 }
 EVENT_OURS = {"done": BOOL}
+
+
+# -- the order, as a regular expression over types
+
+_MESSAGE_PARTS = (
+    "(content_part.added (output_text.delta |output_text.annotation.added )*output_text.done content_part.done "
+    "|content_part.added (refusal.delta )*refusal.done content_part.done )+"
+)
+_SUMMARIES = (
+    "(reasoning_summary_part.added (reasoning_summary_text.delta )*"
+    "reasoning_summary_text.done reasoning_summary_part.done )*"
+)
+_RAW = "(content_part.added (reasoning.delta )*reasoning.done content_part.done )*"
+_ARGUMENTS = "(function_call_arguments.delta )*function_call_arguments.done "
+_ITEM = f"output_item.added (({_MESSAGE_PARTS}|{_SUMMARIES}{_RAW}|{_ARGUMENTS}))output_item.done "
+_STREAM = f"created (queued )?in_progress ({_ITEM})*(completed|incomplete|failed) "
+_ORDER = re.compile(_STREAM.replace(".", r"\."))
+
+
+def check_stream(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All events of one response: each of the contract, in its order, saying the same; the terminal's Response."""
+    for event in events:
+        check_event(event)
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    kinds = [event["type"].removeprefix("response.") for event in events]
+    assert _ORDER.fullmatch("".join(f"{kind} " for kind in kinds)), kinds
+    final: dict[str, Any] = events[-1]["response"]
+    done = [event for event in events if event["type"] == "response.output_item.done"]
+    assert [event["output_index"] for event in done] == list(range(len(done)))
+    assert [event["item"] for event in done] == final["output"]
+    for event in done:
+        assert _said(events, event["item"]["id"]) == _text(event["item"])
+    assert final["usage"]["total_tokens"] == final["usage"]["input_tokens"] + final["usage"]["output_tokens"]
+    return final
+
+
+def _said(events: Sequence[dict[str, Any]], item_id: str) -> str:
+    return "".join(event["delta"] for event in events if event.get("item_id") == item_id and "delta" in event)
+
+
+def _text(item: dict[str, Any]) -> str:
+    """What the deltas of this item must add up to. Raw reasoning has none here: its events are not in the contract."""
+    match item["type"]:
+        case "message":
+            return "".join(part.get("text", part.get("refusal")) for part in item["content"])
+        case "reasoning":
+            return "".join(part["text"] for part in item["summary"])
+        case "function_call":
+            return str(item["arguments"])
+        case _:
+            return ""
 
 
 def check_event(event: dict[str, Any]) -> None:
