@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -9,10 +11,12 @@ import pytest
 from openai.types.responses import Response, ResponsesServerEvent
 from pydantic import TypeAdapter
 
+from tests.support.node import find_node
 from tests.support.real import RealServer
 
 pytestmark = pytest.mark.vllm
 
+JS = Path(__file__).parent / "js"
 _EVENT = TypeAdapter(ResponsesServerEvent)
 
 
@@ -67,3 +71,15 @@ async def test_async_client_streams_an_answer_and_a_second_turn(real: RealServer
         second = await turn(input="add 3 and 4", previous_response_id=first.id, store=False)
     assert first.output_text == "1, 2, 3, 4, 5."
     assert "7" in second.output_text
+
+
+def test_sdk_for_javascript_over_both_doors(real: RealServer) -> None:
+    """Its parts are in the program, which says `ok` for each; the count is here so that none gets lost."""
+    command = [find_node(JS), "openai_sdk.mjs", real.base_url]
+    ran = subprocess.run(command, cwd=JS, capture_output=True, text=True, timeout=240, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(ran.stdout.splitlines()) == 11
+
+
+def test_the_lock_names_no_registry() -> None:
+    assert "resolved" not in (JS / "package-lock.json").read_text()
