@@ -16,12 +16,13 @@ import uvloop
 
 from realtime.assembler import Assembler
 from realtime.config import ResponseSettings
-from realtime.connection import Connection, ConnectionLimits, Create, Profile
+from realtime.connection import Connection, Profile
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.chat_parser import ChatParser
 from realtime.effective import new_response
 from realtime.engine.base import EngineRequest, Sampling, TokenChunk
 from realtime.engine.parsing import PlainParser
+from realtime.lanes import ConnectionLimits, Create
 from realtime.log.event_log import EventLog
 from realtime.principal import Principal
 from realtime.server.transport import FrameProtocol

@@ -33,6 +33,7 @@ from .wire.items import (
     CustomToolCall,
     FunctionCall,
     ItemStatus,
+    McpApprovalRequest,
     Message,
     OutputItem,
     OutputText,
@@ -285,6 +286,23 @@ class Assembler:
         self._open: _Text | _Reasoning | _Call | _Compaction | None = None
         self._recovered = False  # the open item, or the one that comes
         self._space: list[TextDelta] = []  # white space that may turn out to be nothing but layout between items
+
+    @property
+    def open_index(self) -> int | None:
+        """The index of the item that is being written."""
+        return len(self.output) if self._open is not None else None
+
+    @property
+    def has_call(self) -> bool:
+        """There is a call that the client is to answer, finished or being written."""
+        asked = FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest
+        return isinstance(self._open, _Call) or any(isinstance(item, asked) for item in self.output)
+
+    def discard_open(self) -> Iterator[e.Event]:
+        """Close what is open, and forget it: it is in no history."""
+        num_finished = len(self.output)
+        yield from self._end("incomplete")
+        del self.output[num_finished:], self.remembered[num_finished:]
 
     def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
         """The events of some more pieces. Arguments or an end without an open call raise: that is a parser's bug."""

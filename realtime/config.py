@@ -9,6 +9,7 @@ are unique across groups. Pure: nothing here reads a file or the environment.
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -62,6 +63,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="age at which a connection is closed; clients connect again")
     ] = 3600
     ping_interval_seconds: Annotated[float, Meta(gt=0, description="time between two pings to a client")] = 20
+    heartbeat_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="time between two `session.heartbeat`s to a native client; 0: none")
+    ] = 15
     ping_timeout_seconds: Annotated[float, Meta(gt=0, description="time that a client has to answer a ping")] = 20
     permessage_deflate: Annotated[
         bool, Meta(description="compress frames for clients that offer it; costs CPU and memory")
@@ -134,6 +138,40 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("max_log_bytes is greater than max_store_bytes")
 
 
+class McpServer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An MCP server that requests may use, by its URL or by the name that it has in the table."""
+
+    url: Annotated[str, Meta(min_length=1)]  # of its streamable HTTP endpoint
+    prefix: bool = False  # URLs below it may be used as well
+    headers: dict[str, str] = {}  # sent with each request to it; nothing secret
+    token_env: str | None = None  # the variable with the bearer token for it ...
+    token_file: str | None = None  # ... or the file
+    require_approval: Literal["always", "never"] = "always"  # where a request does not say
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise ValueError(f"the URL of an MCP server is http(s)://host/path without credentials, not {self.url!r}")
+        if self.token_env is not None and self.token_file is not None:
+            raise ValueError("an MCP server has `token_env` or `token_file`, not both")
+
+
+class McpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """MCP: servers whose tools responses may use."""
+
+    mcp_servers: Annotated[
+        dict[str, McpServer],
+        Meta(description="name to server; requests may use these and no others, none: MCP is off (see MCP servers)"),
+    ] = {}
+    mcp_timeout_seconds: Annotated[
+        float, Meta(gt=0, description="time that a server has to list its tools, and for each call")
+    ] = 60
+    max_mcp_calls: Annotated[int, Meta(ge=1, description="calls that one response may make")] = 64
+    max_mcp_result_bytes: Annotated[
+        int, Meta(ge=KIB, description="text of a call's result, and size of a list of tools; larger ones fail")
+    ] = 256 * KIB
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set. `Settings()` is what a newcomer starts."""
 
@@ -144,4 +182,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     connections: ConnectionSettings = ConnectionSettings()
     responses: ResponseSettings = ResponseSettings()
+    mcp: McpSettings = McpSettings()
     vllm: VllmOptions = VllmOptions()

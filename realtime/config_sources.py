@@ -189,9 +189,10 @@ def _convert(given: Given) -> Any:
         value = msgspec.convert(raw, option.annotation, strict=not given.is_text)
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError
-    except ValueError:
+    except ValueError as error:
         what = "the value" if option.secret else repr(given.raw)
-        raise SettingsError(f"{given.source}: {what} can't be used; it must be {allowed(option)}") from None
+        why = f" ({error})" if option.is_a(inspect.DictType) else ""  # much may be wrong in a table
+        raise SettingsError(f"{given.source}: {what} can't be used; it must be {allowed(option)}{why}") from None
     return value
 
 

@@ -9,22 +9,37 @@ The connection owns no response: it holds readers, which point into logs that li
 from __future__ import annotations
 
 import enum
-import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from .conversation import Turn
-from .log.event_log import BelowFloor, EventLog
+from . import steering
+from .commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Source, Update
+from .lanes import ConnectionLimits, Create, Lane, Lanes, valid_stream_id
+from .log.event_log import BelowFloor
+from .outbox import Outbox, error_event
+from .steering import Held, Steer, Steering, SteerRefused
 from .wire import codec, events
 from .wire.errors import CloseCode, ErrorCode, WireError
-from .wire.requests import ResponseCancel, ResponseCreate, ResponseDetach, ResponseResume
+from .wire.ids import new_id
+from .wire.requests import (
+    AnyClientEvent,
+    ResponseAck,
+    ResponseCancel,
+    ResponseCreate,
+    ResponseDetach,
+    ResponseInject,
+    ResponseInterrupt,
+    ResponseProcessed,
+    ResponseResume,
+    ResponseSteer,
+    SessionUpdate,
+)  # fmt: skip
+from .wire.response import Response
 
-_STREAM_ID = re.compile(r"[A-Za-z0-9_.\-]{1,256}\Z")
 _QUANTUM = 16  # events that one response may send before the next one has its turn
-_NO_ECHO = frozenset({ErrorCode.INVALID_STREAM_ID, ErrorCode.CONNECTION_LIMIT})
 
 
 class Profile(enum.Enum):
@@ -34,88 +49,17 @@ class Profile(enum.Enum):
     NATIVE = "native"
 
 
-class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one connection; `max_in_flight` responses run at once, more wait in their lanes."""
-
-    max_in_flight: int = 16
-    max_streams: int = 32
-    max_queued: int = 256
-    max_queued_bytes: int = 32 * 2**20
-    max_followed: int = 64
-    max_unsent_control: int = 1000
-    message: codec.Limits = codec.Limits()
-
-
-class Source(Protocol):
-    """A response as a connection sees it."""
-
-    @property
-    def response_id(self) -> str: ...
-    @property
-    def log(self) -> EventLog: ...
-    @property
-    def turn(self) -> Turn | None:
-        """What a next turn continues from; None until the response is over, and when it failed."""
-
-
-class Create(msgspec.Struct, frozen=True):
-    """Start this response. `parent` is set when the connection itself holds the turn to continue."""
-
-    request: ResponseCreate
-    stream_id: str | None
-    parent: Turn | None
-    num_bytes: int
-
-
-class Cancel(msgspec.Struct, frozen=True):
-    """Cancel this response. `delivered`: how many of its events this connection has taken; None: it reads none."""
-
-    response_id: str
-    delivered: int | None
-    event_id: str | None
-
-
-class Resume(msgspec.Struct, frozen=True):
-    """Attach to this response at a cursor."""
-
-    response_id: str
-    starting_after: int
-    epoch: str | None
-    event_id: str | None
-
-
-class Leave(msgspec.Struct, frozen=True):
-    """This connection no longer reads this response. `detached`: the client said that it is to go on."""
-
-    response_id: str
-    detached: bool
-
-
-Command = Create | Cancel | Resume | Leave
-
-
 class _Reader:
     """A position in one log; `lane` is None for a response that was resumed and not created here."""
 
-    __slots__ = ("lane", "position", "request", "source")
+    __slots__ = ("lane", "position", "processed", "request", "source")
 
-    def __init__(self, source: Source, position: int, lane: _Lane | None, request: ResponseCreate | None) -> None:
+    def __init__(self, source: Source, position: int, lane: Lane | None, request: ResponseCreate | None) -> None:
         self.source = source
         self.position = position
         self.lane = lane
         self.request = request
-
-
-class _Lane:
-    """One first-in-first-out sequence of turns, and the last finished one (the only home of a `store: false` turn)."""
-
-    __slots__ = ("busy", "last", "queue", "stream_id")
-
-    def __init__(self, stream_id: str | None) -> None:
-        self.stream_id = stream_id
-        self.queue: deque[Create] = deque()
-        self.busy = False
-        self.last: Turn | None = None
+        self.processed: int | None = None  # the last event that the client has acknowledged
 
 
 class Connection:
@@ -131,15 +75,11 @@ class Connection:
         self._limits = limits
         self._expires_at = expires_at
         self._ending: Callable[[], WireError] | None = None  # set: every further create is refused with this
-        self._lanes: dict[str | None, _Lane] = {}
-        self._waiting: deque[_Lane] = deque()  # idle lanes with something in their queue, oldest first
-        self._num_in_flight = 0
-        self._num_queued = 0
-        self._num_queued_bytes = 0
+        self._lanes = Lanes(limits)
+        self._steering = Steering(max_steers=limits.max_steers, max_bytes=limits.max_queued_bytes)
         self._readers: dict[str, _Reader] = {}
         self._rotation: deque[_Reader] = deque()
-        self._control: deque[bytes] = deque()
-        self._next_number = 0
+        self._control = Outbox(limits.max_unsent_control)
         self._commands: list[Command] = []
 
     # -- what the client says
@@ -154,121 +94,177 @@ class Connection:
             self._reject(rejected)
             return
         try:
-            match event:
-                case ResponseCreate():
-                    self._create(event, len(data), now)
-                case ResponseCancel():
-                    self._cancel(event)
-                case ResponseResume():
-                    self._resume(event)
-                case ResponseDetach():
-                    self._detach(event)
+            self._handle(event, len(data), now)
         except WireError as error:
             stream_id = event.stream_id if isinstance(event, (ResponseCreate, ResponseCancel)) else None
             self._send_error(error, stream_id, event.event_id)
+
+    def _handle(self, event: AnyClientEvent, num_bytes: int, now: float) -> None:
+        match event:
+            case ResponseCreate():
+                self._create(event, num_bytes, now)
+            case ResponseCancel():
+                self._cancel(event)
+            case ResponseInterrupt():
+                followed = event.response_id in self._readers
+                self._commands.append(Interrupt(event.response_id, followed, event.event_id))
+            case ResponseSteer():
+                self._steer(event)
+            case ResponseInject():
+                self._inject(event)
+            case ResponseAck():
+                self._ack(event)
+            case ResponseProcessed():
+                pass
+            case ResponseResume():
+                self._resume(event)
+            case ResponseDetach():
+                self._detach(event)
+            case SessionUpdate():
+                if event.heartbeat_seconds is not None and 0 < event.heartbeat_seconds < 1:
+                    text = "`heartbeat_seconds` must be 0, which is never, or at least 1."
+                    raise WireError(ErrorCode.INVALID_REQUEST, text, param="heartbeat_seconds")
+                self._commands.append(Update(event.api_key, event.heartbeat_seconds, event.event_id))
 
     def receive_binary(self) -> None:
         """A binary message, which nobody has agreed on."""
         self._send_error(WireError(ErrorCode.INVALID_JSON, "Send JSON in text messages, not binary ones."), None, None)
 
+    def too_big(self) -> bytes:
+        """A message that was too big to be read: the answer, to be sent before the close."""
+        self._control.take()  # what waits can't be sent any more
+        text = f"A message may have {self._limits.max_message_bytes} bytes at most: send less of it at once."
+        self._send_error(WireError(ErrorCode.MESSAGE_TOO_BIG, text), None, None)
+        return b"".join(self._control.take())
+
     def _reject(self, rejected: codec.Rejected) -> None:
         """A message that could not be decoded: to the lane that it names, if it names one properly."""
-        stream_id = rejected.stream_id if _valid(rejected.stream_id) else None
+        stream_id = rejected.stream_id if valid_stream_id(rejected.stream_id) else None
+        if rejected.type == "response.create":
+            self._lanes.evict(self._lanes.get(rejected.stream_id), rejected.previous)
         self._send_error(rejected.error, stream_id, rejected.event_id)
 
     def _create(self, request: ResponseCreate, num_bytes: int, now: float) -> None:
         if now >= self._expires_at and self._ending is None:
-            self._ending = _expired
+            self._ending = self._expired
         if self._ending is not None:
             raise self._ending()
-        if request.background:
-            text = "`background` is not available on a socket: use `on_disconnect: {policy: continue}`."
-            raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="background")
-        if request.model is None:
-            request.model = self._default_model
-        lane = self._lane(request.stream_id)
-        limits = self._limits
-        waits = lane.busy or lane.queue or self._num_in_flight >= limits.max_in_flight
-        num_queued_bytes = self._num_queued_bytes + num_bytes
-        if waits and (self._num_queued >= limits.max_queued or num_queued_bytes > limits.max_queued_bytes):
-            text = f"{self._num_queued} requests wait on this connection already; wait for answers before sending more."
-            raise WireError(ErrorCode.TOO_MANY_QUEUED, text)
-        # Pinned now: the lane that holds the parent may move on before this request's turn comes.
-        parent = self._find_turn(request.previous_response_id)
-        lane.queue.append(Create(request, lane.stream_id, parent, num_bytes))
-        self._num_queued += 1
-        self._num_queued_bytes = num_queued_bytes
-        if not lane.busy and len(lane.queue) == 1:
-            self._waiting.append(lane)
+        try:
+            if request.background:
+                text = "`background` is not available on a socket: use `on_disconnect: {policy: continue}`."
+                raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="background")
+            if request.model is None:
+                request.model = self._default_model
+            self._lanes.offer(self._lanes.open(request.stream_id), request, num_bytes)
+        except WireError:
+            self._lanes.evict(self._lanes.get(request.stream_id), request.previous_response_id)
+            raise
         self._start_next()
 
-    def _lane(self, stream_id: Any) -> _Lane:
-        """The lane of this name, made if it is new. Raises WireError."""
-        lane = self._lanes.get(stream_id) if isinstance(stream_id, str | None) else None
-        if lane is not None:
-            return lane
-        if stream_id is not None:
-            if not _valid(stream_id):
-                text = "`stream_id` must be 1 to 256 characters of letters, digits, `_`, `-` and `.`."
-                raise WireError(ErrorCode.INVALID_STREAM_ID, text, param="stream_id")
-            if len(self._lanes) - (None in self._lanes) >= self._limits.max_streams:
-                text = (
-                    f"This connection has used its {self._limits.max_streams} distinct stream IDs: "
-                    "reuse one of them or open a new connection."
-                )
-                raise WireError(ErrorCode.STREAM_LIMIT, text, param="stream_id")
-        lane = self._lanes[stream_id] = _Lane(stream_id)
-        return lane
-
-    def _find_turn(self, response_id: str | None) -> Turn | None:
-        if response_id is None:
-            return None
-        for lane in self._lanes.values():
-            if lane.last is not None and lane.last.response_id == response_id:
-                return lane.last
-        return None
-
     def _start_next(self) -> None:
-        """Give out creates of idle lanes, oldest first, while there is room in flight."""
-        while self._waiting and self._num_in_flight < self._limits.max_in_flight:
-            lane = self._waiting.popleft()
-            create = lane.queue.popleft()
-            self._num_queued -= 1
-            self._num_queued_bytes -= create.num_bytes
-            if create.parent is None:  # the parent may have been running in this very lane when the request came
-                create = msgspec.structs.replace(create, parent=self._find_turn(create.request.previous_response_id))
-            lane.busy = True
-            self._num_in_flight += 1
+        """Give out creates of idle lanes; each takes what was given into the response that it continues."""
+        for lane, create in self._lanes.start():
+            if create.request.generate is False or create.automatic:
+                self._commands.append(create)
+                continue
+            held = self._steering.release(lane.stream_id)
+            if held is not None and held.response_id == create.request.previous_response_id:
+                create = msgspec.structs.replace(create, steers=held.steers)
+            elif held is not None:
+                text = f"The stream went on without answering the calls of response '{held.response_id}'."
+                self._give_back(held.steers, SteerRefused("response_not_active", text), lane.stream_id)
             self._commands.append(create)
 
     def _cancel(self, event: ResponseCancel) -> None:
         if event.response_id is not None:
-            reader = self._readers.get(event.response_id)
-            delivered = reader.position if reader is not None else None
-            self._commands.append(Cancel(event.response_id, delivered, event.event_id))
+            self._commands.append(self._new_cancel(event.response_id, event))
             return
-        lane = self._lanes.get(event.stream_id) if isinstance(event.stream_id, str | None) else None
+        lane = self._lanes.get(event.stream_id)
         running = next((r for r in self._readers.values() if lane is not None and r.lane is lane), None)
         if running is not None:
-            self._commands.append(Cancel(running.source.response_id, running.position, event.event_id))
+            self._commands.append(self._new_cancel(running.source.response_id, event))
         elif lane is None or not lane.queue:
             raise WireError(ErrorCode.RESPONSE_NOT_FOUND, "Nothing is running on this stream.", param="stream_id")
         else:
             cancelled = WireError(ErrorCode.REQUEST_CANCELLED, "The request was cancelled before it was started.")
             self._drop_queue(lane, cancelled)
 
-    def _drop_queue(self, lane: _Lane, error: WireError) -> None:
+    def _new_cancel(self, response_id: str, event: ResponseCancel) -> Cancel:
+        reader = self._readers.get(response_id)
+        if reader is None:
+            return Cancel(response_id, None, event.event_id, event.through)
+        through = reader.processed if event.through is None else event.through
+        return Cancel(response_id, reader.position, event.event_id, through)
+
+    def _drop_queue(self, lane: Lane, error: WireError) -> None:
         """Give up a lane's requests that have not been started, each with an answer of its own."""
-        if lane in self._waiting:
-            self._waiting.remove(lane)
-        while lane.queue:
-            create = lane.queue.popleft()
-            self._num_queued -= 1
-            self._num_queued_bytes -= create.num_bytes
-            self._send_error(error, create.stream_id, create.request.event_id)
+        for create in self._lanes.drop(lane):
+            self._answer_refused(create, error)
+
+    def _steer(self, event: ResponseSteer) -> None:
+        target = self._steering.target(event.previous_response_id)
+        reader = self._readers.get(target)
+        data = bytes(event.input)
+        try:
+            reader = self._steerable(reader, target)
+            items = steering.steer_items(data, self._limits.message, reader.source.output)
+            steer = Steer(new_id("steer"), event.previous_response_id, data, items)
+            self._steering.add(target, steer)
+        except SteerRefused as refused:
+            failed = steering.steer_failed(event.previous_response_id, data, refused)
+            self._send_to(failed, reader.lane if reader is not None else None)
+            return
+        assert steer.id is not None
+        ref = events.SteerRef(id=steer.id, previous_response_id=steer.response_id)
+        self._send_to(events.ResponseSteerAccepted(steer=ref), reader.lane)
+        self._commands.append(Cut(target))
+
+    def _inject(self, event: ResponseInject) -> None:
+        target = self._steering.target(event.response_id)
+        reader = self._readers.get(target)
+        data = bytes(event.input)
+        try:
+            reader = self._steerable(reader, target)
+            items = steering.inject_items(data, self._limits.message, reader.source.output)
+            self._steering.add(target, Steer(None, event.response_id, data, items))
+        except SteerRefused as refused:
+            unknown = refused.code == "response_not_found"
+            code = refused.code if unknown else "response_already_completed"
+            failed = steering.inject_failed(event.response_id, data, code, refused.message)
+            self._send_to(failed, reader.lane if reader is not None else None)
+            return
+        self._send_to(events.ResponseInjectCreated(response_id=event.response_id), reader.lane)
+
+    def _steerable(self, reader: _Reader | None, target: str) -> _Reader:
+        """The reader of a response that may have an automatic successor. Raises SteerRefused."""
+        if reader is None:
+            raise self._steering.over(target)
+        if reader.lane is None or reader.request is None:
+            text = f"Response '{target}' was created on another connection, which alone can continue it by itself."
+            raise SteerRefused("steering_not_supported", text)
+        steering.check_steerable(reader.request)
+        if self._ending is not None:
+            raise SteerRefused("successor_creation_failed", self._ending().message)
+        log, response = reader.source.log, reader.source.response
+        if log.sealed and (reader.source.turn is None or _is_stopped(response)):
+            raise steering.refusal(response.status, target)
+        return reader
+
+    def _give_back(self, steers: tuple[Steer, ...], refused: SteerRefused, stream_id: str | None) -> None:
+        for steer in steers:
+            self._send_to(steering.failed(steer, refused), self._lanes.get(stream_id))
+
+    def _ack(self, event: ResponseAck) -> None:
+        reader = self._readers.get(event.response_id)
+        if reader is None:
+            return  # the end was taken meanwhile: an acknowledgement may always come too late
+        if event.through >= reader.position:
+            text = f"Event {event.through} of response '{event.response_id}' has not been sent to this connection."
+            raise WireError(ErrorCode.CURSOR_AHEAD, text, param="through", response_id=event.response_id)
+        reader.processed = max(event.through, -1 if reader.processed is None else reader.processed)
 
     def _resume(self, event: ResponseResume) -> None:
-        if len(self._readers) - self._num_in_flight >= self._limits.max_followed:
+        if len(self._readers) - self._lanes.num_in_flight >= self._limits.max_followed:
             text = f"This connection follows {self._limits.max_followed} responses already; detach from one first."
             raise WireError(ErrorCode.TOO_MANY_FOLLOWED, text)
         self._commands.append(Resume(event.response_id, event.starting_after, event.epoch, event.event_id))
@@ -289,7 +285,9 @@ class Connection:
 
     def opened(self, command: Create, source: Source) -> None:
         """The create was accepted: follow it from its first event."""
-        lane = self._lanes[command.stream_id]
+        lane = self._lanes.open(command.stream_id)
+        if command.automatic and command.parent is not None:
+            self._steering.succeeded(command.parent.response_id, source.response_id)
         old = self._readers.get(source.response_id)
         if old is not None:  # the same idempotent request, sent again on the same socket
             self._remove(old)
@@ -320,14 +318,21 @@ class Connection:
         """The command could not be obeyed: answer it, and free its lane."""
         match command:
             case Create():
-                self._send_error(error, command.stream_id, command.request.event_id)
-                lane = self._lanes[command.stream_id]
-                self._evict(lane, command.request)
+                self._answer_refused(command, error)
+                lane = self._lanes.open(command.stream_id)
+                if not command.automatic:
+                    self._lanes.evict(lane, command.request.previous_response_id)
                 self._free(lane)
-            case Cancel() | Resume():
+            case Cancel() | Interrupt() | Resume() | Update():
                 self._send_error(error, None, command.event_id)
-            case Leave():
-                pass  # what we no longer read may well be gone
+            case Leave() | Cut():
+                pass  # what we no longer read may well be gone, and what is over needs no cut
+
+    def _answer_refused(self, create: Create, error: WireError) -> None:
+        """A create that was not started: who sent it is told, and what it was to commit goes back."""
+        if not create.automatic:
+            self._send_error(error, create.stream_id, create.request.event_id)
+        self._give_back(create.steers, SteerRefused("successor_creation_failed", error.message), create.stream_id)
 
     # -- what goes out
 
@@ -335,8 +340,7 @@ class Connection:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
         out: list[bytes] = []
         size = 0
-        while self._control:
-            out.append(self._control.popleft())
+        out += self._control.take()
         more = True
         while more and size < max_bytes:
             more = False
@@ -349,8 +353,7 @@ class Connection:
                 more = more or len(chunk) == _QUANTUM  # who had less is at the tip now
                 if size >= max_bytes:
                     break
-        while self._control:  # what reading brought up
-            out.append(self._control.popleft())
+        out += self._control.take()  # what reading brought up
         self._close_if_done()
         return out
 
@@ -362,7 +365,7 @@ class Connection:
     @property
     def idle(self) -> bool:
         """Nothing is followed and nothing waits."""
-        return not self._readers and not self._num_queued and not self._num_in_flight
+        return not self._readers and not self._lanes.num_queued and not self._lanes.num_in_flight
 
     def _read(self, reader: _Reader) -> list[bytes]:
         log = reader.source.log
@@ -379,14 +382,45 @@ class Connection:
     def _finished(self, reader: _Reader) -> None:
         """The terminal event has been taken: the lane remembers the turn and goes on."""
         self._commands.append(Leave(reader.source.response_id, detached=False))
-        lane = reader.lane
-        if lane is not None:
+        lane, request = reader.lane, reader.request
+        if lane is not None and request is not None:
             turn = reader.source.turn
             if turn is not None:
-                lane.last = turn
-            elif reader.request is not None:
-                self._evict(lane, reader.request)
+                self._lanes.remember(lane, turn)
+            else:
+                self._lanes.evict(lane, request.previous_response_id)
+            self._apply_steers(reader.source, lane, request)
         self._remove(reader)
+
+    def _apply_steers(self, source: Source, lane: Lane, request: ResponseCreate) -> None:
+        """A response of this connection is over: what was given into it starts its successor, or waits, or goes back.
+
+        Nothing of it is known to the client yet: its last event is on its way out.
+        """
+        response = source.response
+        self._steering.ended(source.response_id, response.status)
+        steers = self._steering.take(source.response_id)
+        if not steers:
+            return
+        if source.turn is None or _is_stopped(response):
+            self._give_back(steers, steering.refusal(response.status, response.id), lane.stream_id)
+            return
+        if self._ending is not None:
+            refused = SteerRefused("successor_creation_failed", self._ending().message)
+            self._give_back(steers, refused, lane.stream_id)
+            return
+        required = steering.required_input(response.output, [item for steer in steers for item in steer.items])
+        if not required:
+            successor = steering.successor_request(request, response, steers)
+            num_bytes = sum(steer.num_bytes for steer in steers)
+            create = Create(successor, lane.stream_id, source.turn, num_bytes, steers, automatic=True)
+            self._lanes.put_first(lane, create)
+            return
+        self._steering.hold(lane.stream_id, Held(source.response_id, steers))
+        for steer in steers:
+            if steer.id is not None:
+                ref = events.SteerRef(id=steer.id, previous_response_id=steer.response_id)
+                self._send_to(events.ResponseSteerPending(steer=ref, required_input=required), lane)
 
     def _too_slow(self, reader: _Reader, floor: int) -> None:
         response_id = reader.source.response_id
@@ -405,25 +439,47 @@ class Connection:
         if self.profile is Profile.NATIVE:
             self._send_control(events.SessionCreated(session=session))
 
+    def updated(self, heartbeat_seconds: float) -> None:
+        """A change was accepted; this is how it stands."""
+        self._send_control(events.SessionUpdated(session=events.SessionState(heartbeat_seconds=heartbeat_seconds)))
+
+    @property
+    def followed_ids(self) -> list[str]:
+        """The responses that it reads."""
+        return list(self._readers)
+
+    def beat(self, heartbeat: events.Heartbeat) -> None:
+        """Tell a native client that we live; not one that has not read what it was told before."""
+        if self.profile is Profile.NATIVE and not self._control:
+            self._send_control(events.SessionHeartbeat(heartbeat=heartbeat))
+
     def drain(self, grace_seconds: float) -> None:
         """The server is going down: refuse creates from now on, close when what runs has been delivered."""
         self._ending = draining
         if self.profile is Profile.NATIVE:
             self._send_control(events.SessionDraining(grace_seconds=grace_seconds))
-        for lane in self._lanes.values():
+        for lane in self._lanes:
             self._drop_queue(lane, draining())
         self._close_if_done()
 
     def disconnected(self) -> list[Leave]:
         """The socket is gone: what it read is left behind; what waited was never started."""
         leaves = [Leave(response_id, detached=False) for response_id in self._readers]
+        self._steering.clear()
         self._readers.clear()
         self._rotation.clear()
         self._lanes.clear()
-        self._waiting.clear()
-        self._control.clear()
+        self._control.take()
         self._commands.clear()
         return leaves
+
+    def _expired(self) -> WireError:
+        """The refusal of new work past the connection's lifetime; what runs is delivered to its end."""
+        text = (
+            f"Responses websocket connection limit reached ({self._limits.lifetime_seconds / 60:g} minutes). "
+            "Create a new websocket connection to continue."
+        )
+        return WireError(ErrorCode.CONNECTION_LIMIT, text)
 
     def _close_if_done(self) -> None:
         if self._ending is not None and self.idle and self.close is None:
@@ -437,7 +493,13 @@ class Connection:
 
     def _leave(self, reader: _Reader, *, detached: bool) -> None:
         """Read it no more. The command comes first: freeing the lane may start a create that attaches to it again."""
-        self._commands.append(Leave(reader.source.response_id, detached=detached))
+        response_id = reader.source.response_id
+        self._commands.append(Leave(response_id, detached=detached))
+        if reader.lane is not None:
+            refused = SteerRefused(
+                "response_not_active", f"This connection no longer follows response '{response_id}'."
+            )
+            self._give_back(self._steering.take(response_id), refused, reader.lane.stream_id)
         self._remove(reader)
 
     def _remove(self, reader: _Reader) -> None:
@@ -446,37 +508,23 @@ class Connection:
         if reader.lane is not None:
             self._free(reader.lane)
 
-    def _free(self, lane: _Lane) -> None:
-        lane.busy = False
-        self._num_in_flight -= 1
-        if lane.queue:
-            self._waiting.append(lane)
+    def _free(self, lane: Lane) -> None:
+        self._lanes.free(lane)
         self._start_next()
 
-    def _evict(self, lane: _Lane, request: ResponseCreate) -> None:
-        """A failed continuation in its own lane takes the parent with it; a fork from another lane does not."""
-        if lane.last is not None and lane.last.response_id == request.previous_response_id:
-            lane.last = None
-
-    def _send_error(self, error: WireError, stream_id: Any, event_id: str | None) -> None:
-        echo = stream_id is not None and error.code not in _NO_ECHO and _valid(stream_id)
-        event = events.Error(
-            done=True,
-            status=error.spec.status,
-            error=events.error_body(error),
-            stream_id=stream_id if echo else msgspec.UNSET,
-            event_id=msgspec.UNSET if event_id is None else event_id,
-        )
+    def _send_to(self, event: events.Event, lane: Lane | None) -> None:
+        """Send an event of the connection that is about what a lane does."""
+        if lane is not None and lane.stream_id is not None:
+            event.stream_id = lane.stream_id
         self._send_control(event)
 
+    def _send_error(self, error: WireError, stream_id: Any, event_id: str | None) -> None:
+        self._send_control(error_event(error, stream_id, event_id))
+
     def _send_control(self, event: events.Event) -> None:
-        """Number an event of the connection. A client that provokes them and does not read is cut off."""
-        if len(self._control) >= self._limits.max_unsent_control:
+        """Send an event of the connection. A client that provokes them and does not read is cut off."""
+        if not self._control.put(event):
             self.close = (CloseCode.POLICY, "too many unread errors")
-            return
-        event.sequence_number = self._next_number
-        self._next_number += 1
-        self._control.append(codec.encode(event))
 
 
 def draining() -> WireError:
@@ -484,11 +532,7 @@ def draining() -> WireError:
     return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")
 
 
-def _expired() -> WireError:
-    """The refusal of new work past the connection's lifetime; what runs is delivered to its end."""
-    text = "Responses websocket connection limit reached. Create a new websocket connection to continue."
-    return WireError(ErrorCode.CONNECTION_LIMIT, text)
-
-
-def _valid(stream_id: Any) -> bool:
-    return isinstance(stream_id, str) and _STREAM_ID.match(stream_id) is not None
+def _is_stopped(response: Response) -> bool:
+    """Somebody wanted this to end, and no more."""
+    details = response.incomplete_details
+    return response.status == "cancelled" or (details is not None and details.reason == "interrupted")

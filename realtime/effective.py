@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
@@ -51,6 +52,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         prompt_cache_key=request.prompt_cache_key,
         prompt_cache_retention=request.prompt_cache_retention,
         user=request.user,
+        request_id=UNSET if request.request_id is None else request.request_id,
         conversation=UNSET if request.conversation_id is None else ConversationRef(id=request.conversation_id),
     )
 
@@ -63,7 +65,16 @@ def _held_to(asked: TextFormat) -> TextFormat:
 
 
 def _echoed(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool as the Response shows it: validators want these members of a function, null where the client gave none."""
+    """A tool as the Response shows it: validators want these members of a function, null where the client gave none.
+    What may hold secrets is not shown: of an MCP server's URL the origin alone, as OpenAI does.
+    """
+    if tool.get("type") == "mcp":
+        shown = {name: value for name, value in tool.items() if name not in ("authorization", "headers")}
+        url = shown.get("server_url")
+        if isinstance(url, str):
+            parts = urlsplit(url)
+            shown["server_url"] = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/<redacted>"
+        return shown
     if tool.get("type") != "function":
         return tool
     return {"description": None, "parameters": None, "strict": None, **unnested(tool)}

@@ -15,10 +15,16 @@ _PREFIXES = {
     "message": "msg",
     "reasoning": "rs",
     "function_call": "fc",
-    "function_call_output": "fco",
     "custom_tool_call": "ctc",
-    "custom_tool_call_output": "ctco",
-}
+    "mcp_list_tools": "mcpl",
+    "mcp_call": "mcp",
+    "mcp_approval_request": "mcpr",
+    "compaction": "cmp",
+}  # the others have their type's name
+_STATELESS = frozenset({
+    "additional_tools", "compaction", "compaction_trigger", "configuration_update", "mcp_approval_request",
+    "mcp_approval_response", "mcp_list_tools",
+})  # fmt: skip
 
 
 def listed(response_id: str, items: Sequence[InputItem]) -> list[Item]:
@@ -33,9 +39,9 @@ def listed(response_id: str, items: Sequence[InputItem]) -> list[Item]:
             continue
         name = item.id
         if not isinstance(name, str) or not name or name in ids:
-            kind = str(item.__struct_config__.tag)
+            kind = _kind(item)
             digest = hashlib.sha256(f"{response_id} {index}".encode()).hexdigest()[:32]
-            name = f"{_PREFIXES.get(kind, 'item')}_{digest}"
+            name = f"{_PREFIXES.get(kind, kind)}_{digest}"
         ids.add(name)
         out.append(_shown(item, name))
     return out
@@ -62,8 +68,9 @@ def page(items: list[Item], *, after: str | None, limit: int, newest_first: bool
 
 
 def _shown(item: Item, name: str) -> Item:
-    status = item.status if isinstance(item.status, str) else "completed"
-    item = msgspec.structs.replace(item, id=name, status=status)
+    item = msgspec.structs.replace(item, id=name)
+    if not isinstance(item.status, str) and _kind(item) not in _STATELESS:
+        item.status = "completed"  # it came whole
     match item:
         case Message():
             parts = [PlainText(text=item.content)] if isinstance(item.content, str) else item.content
@@ -80,6 +87,10 @@ def _part(part: ContentPart, role: str) -> ContentPart:
     if not isinstance(part, PlainText):
         return part
     return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
+
+
+def _kind(item: Item) -> str:
+    return str(item.__struct_config__.tag)
 
 
 def _id(item: Item) -> str:

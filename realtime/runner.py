@@ -11,17 +11,19 @@ import logging
 import time
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from .assembler import Assembler, ReasoningShown
 from .compaction import Policy, sealed
 from .compactor import Compactor, Stopped
-from .conversation import Prompt, Turn, exchanges, history, unknown_call, without_oldest
+from .conversation import Opened, Prompt, Turn, exchanges, history, unknown_call, without_oldest
 from .conversations import Conversation
+from .cutoff import Cutoff, cutoff
 from .dialects.base import Dialect, Parser, RenderError
 from .engine.base import (
     Engine,
@@ -31,16 +33,18 @@ from .engine.base import (
     EngineRefused,
     EngineRequest,
     FinishReason,
-    Sampling,
     TokenChunk,
 )  # fmt: skip
 from .log.event_log import EventLog
+from .mcp_assembler import McpAssembler
+from .mcp_stage import McpPlan, McpStage
 from .rendering import rendered
+from .sampling import sampling
 from .tools import ToolSet
 from .wire import events
-from .wire.errors import ErrorCode
+from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
-from .wire.items import InputItem, ItemStatus
+from .wire.items import InputItem, ItemStatus, OutputItem
 from .wire.requests import OnDisconnect, ResponseCreate
 from .wire.response import (
     CancelReceipt,
@@ -54,17 +58,27 @@ from .wire.response import (
 
 logger = logging.getLogger("realtime.runner")
 
-LOGPROBS = "message.output_text.logprobs"
 HARMONY_MESSAGES = "harmony.messages"  # ours: the prompt and the answer as Harmony messages
 TOKEN_IDS = "token_ids"  # ours: the same as tokens
 _ROOM = 256  # tokens of answer that `truncation: auto` makes room for at least
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """A cancel that was accepted. `delivered`: events that the canceller had taken; None if it read none."""
+    """A cancel that was accepted. `delivered`: events that the canceller had taken; None if it read none.
+    `cutoff`: how much of the answer the user has taken in, if that is known.
+    """
 
     reason: str
     delivered: int | None = None
+    cutoff: Cutoff | None = None
+
+
+class Steered(msgspec.Struct, frozen=True):
+    """A successor is to go on from here."""
+
+
+class Interrupted(msgspec.Struct, frozen=True):
+    """Stopped, and the item that was being written is forgotten."""
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -74,7 +88,25 @@ class Failed(msgspec.Struct, frozen=True):
     message: str
 
 
-Outcome = FinishReason | Cancelled | Failed
+Stop = Cancelled | Steered | Interrupted
+Outcome = FinishReason | Stop | Failed
+T = TypeVar("T")
+
+
+class _Earlier(msgspec.Struct):
+    """The generations of a response before the latest one: what they used, and the turn that they make up."""
+
+    num_input_tokens: int = 0
+    num_cached_tokens: int = 0
+    num_output_tokens: int = 0
+    num_reasoning_tokens: int = 0
+    turn: Turn | None = None
+
+    def add(self, num_input: int, num_cached: int, num_output: int, parser: Parser | None) -> None:
+        self.num_input_tokens += num_input
+        self.num_cached_tokens += num_cached
+        self.num_output_tokens += num_output
+        self.num_reasoning_tokens += parser.num_reasoning_tokens if parser is not None else 0
 
 
 class Owner(Protocol):
@@ -91,7 +123,7 @@ class Run:
         self, *, owner: Owner, tenant: str, engine: Engine, dialect: Dialect, request: ResponseCreate,
         tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
         on_disconnect: OnDisconnect, conversation: Conversation | None = None, compact: Policy | None = None,
-        seal_compaction: Callable[[str], str],
+        seal_compaction: Callable[[str], str], mcp: McpPlan | None = None,
     ) -> None:  # fmt: skip
         self.tenant = tenant
         self.request = request
@@ -102,6 +134,7 @@ class Run:
         self.on_disconnect = on_disconnect
         self.conversation = conversation
         self.lonely: asyncio.TimerHandle | None = None  # the service's: cancels a response that nobody follows
+        self.grown_at = time.monotonic()  # when its newest event came
         self.detached = False  # a client said that it is to go on without a reader
         self._owner = owner
         self._engine = engine
@@ -116,12 +149,19 @@ class Run:
         self._compacted: list[InputItem] | None = None  # what the history was replaced by
         self._measured: Prompt | None = None  # of the history as it is, when it has been rendered already
         self._assembler = Assembler(new_id, shown)
+        self._mcp: McpStage | None = None
+        if mcp is not None:
+            self._assembler = assembler = McpAssembler(new_id, shown, mcp.max_calls)
+            self._mcp = McpStage(mcp, assembler, self)
+        self._num_generations = 0  # begun; a response has several when the server calls tools for it
         self._prompt: Prompt | None = None
         self._parser: Parser | None = None
-        self._token_ids = array("I")  # generated
+        self._token_ids = array("I")  # generated by the latest generation
+        self._earlier = _Earlier()
         self._signal = asyncio.Event()  # something that the task waits for has happened
         self._outcome: Outcome | None = None
-        self._cancel: Cancelled | None = None
+        self._cancel: Stop | None = None
+        self._steered = False  # there is a successor to come: see _cut_if_safe
         self._abort_ms = 0.0
         self._num_input_tokens = 0
         self._num_cached_tokens = 0
@@ -133,6 +173,11 @@ class Run:
     def response_id(self) -> str:
         """Its id, the log's too."""
         return self.log.response_id
+
+    @property
+    def output(self) -> list[OutputItem]:
+        """See commands.Source."""
+        return self._assembler.output
 
     @property
     def started_from(self) -> Turn | None:
@@ -166,9 +211,35 @@ class Run:
         self._signal.set()
 
     def cancel(self, cancelled: Cancelled) -> None:
-        """Ask for the end. The terminal event follows when the engine has let go. The first cancel counts."""
-        if self._cancel is None and not self.over:
+        """Ask for the end. The terminal event follows when the engine has let go. The first cancel counts; one that
+        comes while a successor is about to take over means that as well.
+        """
+        if (self._cancel is None or isinstance(self._cancel, Steered)) and not self.over:
             self._cancel = cancelled
+            self._signal.set()
+
+    def cutoff(self, through: int) -> Cutoff:
+        """Where to cut if the user has taken in events up to and with this one. Raises WireError."""
+        assembler = self._assembler
+        return cutoff(self.log, through, len(assembler.output), assembler.open_index)
+
+    def interrupt(self) -> None:
+        """As `cancel`, but what is being written is forgotten."""
+        if (self._cancel is None or isinstance(self._cancel, Steered)) and not self.over:
+            self._cancel = Interrupted()
+            self._signal.set()
+
+    def steer(self) -> None:
+        """Ask for the end at the next safe point, for a successor that goes on from there."""
+        self._steered = True
+        self._cut_if_safe()
+
+    def _cut_if_safe(self) -> None:
+        """Text and reasoning are cut anywhere. From its first call on a response is let to its own end: half a call is
+        of no use to anybody, and the calls after it belong to the same step.
+        """
+        if self._cancel is None and self._outcome is None and not self.over and not self._assembler.has_call:
+            self._cancel = Steered()
             self._signal.set()
 
     def notify(self) -> None:
@@ -186,6 +257,8 @@ class Run:
         try:
             if self._parser is not None and self._cancel is None and self._outcome is None:
                 self._append(self._assembler.feed(self._parser.feed(chunk)))
+                if self._steered and chunk.finish is None:
+                    self._cut_if_safe()
         except Exception:  # a bug of ours: this response fails, the others go on
             logger.exception("assembling failed response_id=%s", self.response_id)
             self._end(Failed("server_error", "The server could not process the model's output."))
@@ -203,8 +276,9 @@ class Run:
             self.log.append(event)
         if self.log.tip == tip:
             return
+        self.grown_at = time.monotonic()
         self._marks_tip.append(self.log.tip)
-        self._marks_tokens.append(len(self._token_ids))
+        self._marks_tokens.append(self._earlier.num_output_tokens + len(self._token_ids))
         self.notify()
 
     def _end(self, outcome: Outcome) -> None:
@@ -229,6 +303,8 @@ class Run:
             self._seal_anyhow()
         self._owner.run_over(self)
         self.notify()
+        if self._mcp is not None:
+            await self._mcp.close()
 
     async def _generate(self) -> Outcome:
         """Everything before the terminal event."""
@@ -242,23 +318,70 @@ class Run:
             self.notify()
         if (failed := self._enter_conversation()) is not None:
             return failed
+        if self._mcp is not None and (outcome := await self._prepare_mcp(self._mcp)) is not None:
+            return outcome
+        if self._compact_when is not None and self.request.generate is not False:
+            early = await self._compact_first(self._compact_when)
+            if early is not None:
+                return early
+        while True:
+            outcome = await self._generation()
+            if self._mcp is None or outcome is not FinishReason.STOP:
+                return outcome
+            tools = await self._mcp.go_on(self._tools)
+            if tools is None or self._cancel is not None:
+                return self._cancel or outcome
+            self._go_on_with(tools)
+
+    async def _prepare_mcp(self, mcp: McpStage) -> Outcome | None:
+        """The tools of MCP servers; an outcome if the response comes to an end by that."""
         try:
-            if self._compact_when is not None and self.request.generate is not False:
-                early = await self._compact(self._compact_when)
-                if early is not None:
-                    return early
+            tools = await mcp.prepare(self._history())
+        except WireError as error:
+            return Failed("invalid_prompt", error.message)
+        if tools is None:
+            return self._cancel
+        self._tools = tools
+        return None
+
+    async def _compact_first(self, policy: Policy) -> Outcome | None:
+        """Make the history shorter if it is time; an outcome if the response comes to an end by that."""
+        try:
+            return await self._compact(policy)
+        except RenderError as error:
+            return Failed("invalid_prompt", str(error))
+        except EngineError as error:
+            return _failure(error)
+
+    def _go_on_with(self, tools: ToolSet) -> None:
+        """The generation that was is a part of what the next one continues."""
+        self._log_trouble()
+        self._earlier.add(self._num_input_tokens, self._num_cached_tokens, len(self._token_ids), self._parser)
+        self._earlier.turn = self._new_turn(self._assembler.remembered, self._token_ids)
+        self._token_ids = array("I")
+        self._num_input_tokens = self._num_cached_tokens = 0
+        self._outcome = self._parser = self._measured = None
+        self._tools = tools
+
+    async def _generation(self) -> Outcome:
+        """One generation, from the prompt to what the engine ends it with."""
+        self._num_generations += 1
+        if (self.request.max_output_tokens or 1 << 62) <= self._earlier.num_output_tokens:
+            return FinishReason.LENGTH
+        try:
             prompt = await self._render()
             self._prompt = prompt
             self._num_input_tokens = len(prompt.token_ids)
             room = self._engine.model.max_model_len - self._num_input_tokens
-            if room <= 0:
+            if room <= 0 and self._num_generations == 1:
                 return self._too_long()
+            if room <= 0:  # results of tools have filled it: what was said until now is the response
+                self._num_input_tokens = 0
+                return FinishReason.LENGTH
             if self.request.generate is not False:
                 self._parser = self._dialect.parser(self.request, self._tools, prompt)
         except RenderError as error:
             return Failed("invalid_prompt", str(error))
-        except EngineError as error:  # while compacting
-            return _failure(error)
         if self._cancel is not None:
             return self._cancel
         return await self._run_engine(prompt, room)
@@ -326,12 +449,19 @@ class Run:
         )
         return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, text)
 
+    @property
+    def _engine_id(self) -> str:
+        """What the engine knows this generation by."""
+        return self.response_id if self._num_generations == 1 else f"{self.response_id}.{self._num_generations}"
+
     async def _run_engine(self, prompt: Prompt, room: int) -> Outcome:
         parser = self._parser
+        if self.request.max_output_tokens is not None:
+            room = min(room, self.request.max_output_tokens - self._earlier.num_output_tokens)
         request = EngineRequest(
-            request_id=self.response_id,
+            request_id=self._engine_id,
             prompt_token_ids=prompt.token_ids,
-            sampling=_sampling(self.request, self.response, room, parser),
+            sampling=sampling(self.request, self.response, room, parser),
             cache_salt=self.request.cache_salt,
             constraint=parser.constraint if parser is not None else None,
             reasoning_ended=parser.reasoning_ended if parser is not None else None,
@@ -348,7 +478,7 @@ class Run:
             # Also when this task is cancelled, and after a failure of ours: the engine must hold nothing of it.
             if not isinstance(self._outcome, FinishReason):
                 asked_at = time.perf_counter()
-                await self._engine.abort(self.response_id)
+                await self._engine.abort(self._engine_id)
                 self._abort_ms = (time.perf_counter() - asked_at) * 1e3
         outcome = self._cancel or self._outcome
         assert outcome is not None
@@ -362,10 +492,36 @@ class Run:
         await self._signal.wait()
         self._signal.clear()
 
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """See mcp_stage.Host."""
+        task = asyncio.create_task(work, name=f"{self.response_id} waits")
+        task.add_done_callback(lambda _: self._signal.set())
+        try:
+            while not task.done() and self._cancel is None:
+                await self._wait()
+        finally:
+            task.cancel()  # nothing happens if it is done
+            await asyncio.wait({task})
+        if task.cancelled():
+            return None
+        failed = task.exception()  # asked for also when nobody wants it, or asyncio complains
+        if self._cancel is not None:
+            return None
+        if failed is not None:
+            raise failed
+        return task.result()
+
+    def append(self, new: Iterable[events.Event]) -> None:
+        """See mcp_stage.Host."""
+        self._append(new)
+
     async def _render(self) -> Prompt:
         """The prompt; with `truncation: auto` without as many of the oldest turns as it takes to fit."""
         items = self._history()
-        prompt = self._measured or await self._render_items(items)
+        if self._mcp is not None:
+            said = [item for item in self._assembler.remembered if not isinstance(item, Opened)]
+            items = self._mcp.said([*items, *said])
+        prompt = self._measured if self._measured is not None and self._mcp is None else await self._render_items(items)
         if self.request.truncation != "auto":
             return prompt
         limit = self._engine.model.max_model_len - min(self.request.max_output_tokens or _ROOM, _ROOM)
@@ -384,35 +540,50 @@ class Run:
 
     async def _render_items(self, items: list[InputItem]) -> Prompt:
         parent = self._parent if self._compacted is None else None  # its tokens are not those of what is left
-        return await rendered(self._dialect, self.request, self._tools, items, parent)
+        return await rendered(self._dialect, self.request, self._tools, items, self._earlier.turn or parent)
 
     # -- the end
 
     def _seal(self, outcome: Outcome) -> None:
         """Close what is open and append the one terminal event."""
-        if self._parser is not None and self._parser.trouble is not None:
-            trouble = repr(self._parser.trouble)
-            logger.warning("malformed output response_id=%s trouble=%s", self.response_id, trouble)
+        self._log_trouble()
         completed = outcome is FinishReason.STOP or self.request.generate is False
         status: ItemStatus = "completed" if completed else "incomplete"
         if self.log.tip > 1:
-            for event in self._assembler.close(status):
+            interrupted = isinstance(outcome, Interrupted)
+            closing = self._assembler.discard_open() if interrupted else self._assembler.close(status)
+            for event in closing:
                 self.log.append(event)
         response = self.response
+        cut = outcome.cutoff if isinstance(outcome, Cancelled) else None
+        remembered = self._assembler.remembered
         response.output = self._assembler.output
+        if cut is not None:
+            response.output, remembered = cut.apply(response.output), cut.apply(remembered)
         response.completed_at = int(time.time())
         response.usage = self._usage()
         self._include()
         self.log.append(self._terminal(outcome))
         if not isinstance(outcome, Failed) and self._entered:
-            self.turn = Turn(
-                response_id=self.response_id,
-                parent=self._parent if self._compacted is None else None,  # nothing before a compaction is needed again
-                input=tuple(self.request.items),
-                output=tuple(self._assembler.remembered),
-                prompt=self._prompt,
-                token_ids=self._token_ids,
-            )
+            # Of an answer that was cut afterwards it is not known which tokens are left.
+            known = cut is None and not isinstance(outcome, Interrupted)
+            self.turn = self._new_turn(remembered, self._token_ids if known else array("I"))
+
+    def _new_turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
+        """What has been said so far, as something to continue."""
+        return Turn(
+            response_id=self.response_id,
+            parent=self._parent if self._compacted is None else None,  # nothing before a compaction is needed again
+            input=tuple(self.request.items),
+            output=tuple(said),
+            prompt=self._prompt,
+            token_ids=token_ids,
+        )
+
+    def _log_trouble(self) -> None:
+        if self._parser is not None and self._parser.trouble is not None:
+            trouble = repr(self._parser.trouble)
+            logger.warning("malformed output response_id=%s trouble=%s", self.response_id, trouble)
 
     def _include(self) -> None:
         """What the client wants to have besides."""
@@ -448,6 +619,15 @@ class Run:
                 response.incomplete_details = IncompleteDetails(outcome.reason)
                 response.cancel = self._receipt(outcome)
                 return events.ResponseIncomplete(response=response)
+            case Steered():
+                response.status = "incomplete"
+                response.incomplete_details = IncompleteDetails("steered")
+                return events.ResponseIncomplete(response=response)
+            case Interrupted():
+                response.status = "incomplete"
+                response.incomplete_details = IncompleteDetails("interrupted")
+                response.end_turn = False
+                return events.ResponseIncomplete(response=response)
             case FinishReason.LENGTH if self.request.generate is not False:
                 response.status = "incomplete"
                 response.incomplete_details = IncompleteDetails("max_output_tokens")
@@ -457,52 +637,30 @@ class Run:
                 return events.ResponseCompleted(response=response)
 
     def _usage(self) -> Usage:
-        """Its own generation and, if its history was compacted, those of the summary."""
-        compactor = self._compactor
-        read = self._num_input_tokens + compactor.num_input_tokens
-        output = len(self._token_ids) if self.request.generate is not False else 0
-        output += compactor.num_output_tokens
-        reasoning = self._parser.num_reasoning_tokens if self._parser is not None else 0
-        cached = self._num_cached_tokens + compactor.num_cached_tokens
+        """Of all generations, and of the summary if the history was compacted."""
+        earlier, compactor = self._earlier, self._compactor
+        read = earlier.num_input_tokens + self._num_input_tokens + compactor.num_input_tokens
+        cached = earlier.num_cached_tokens + self._num_cached_tokens + compactor.num_cached_tokens
+        output = earlier.num_output_tokens + compactor.num_output_tokens
+        output += len(self._token_ids) if self.request.generate is not False else 0
+        reasoning = earlier.num_reasoning_tokens + compactor.num_reasoning_tokens
+        reasoning += self._parser.num_reasoning_tokens if self._parser is not None else 0
         return Usage(
             input_tokens=read,
             input_tokens_details=InputTokensDetails(cached_tokens=cached),
             output_tokens=output,
-            output_tokens_details=OutputTokensDetails(reasoning_tokens=reasoning + compactor.num_reasoning_tokens),
+            output_tokens_details=OutputTokensDetails(reasoning_tokens=reasoning),
             total_tokens=read + output,
         )
 
     def _receipt(self, cancelled: Cancelled) -> CancelReceipt:
         index = bisect_right(self._marks_tip, cancelled.delivered or 0)
         return CancelReceipt(
-            tokens_generated=len(self._token_ids),
+            tokens_generated=self._earlier.num_output_tokens + len(self._token_ids),
             tokens_delivered=self._marks_tokens[index - 1] if index else 0,
             abort_ms=round(self._abort_ms, 3),
+            through=UNSET if cancelled.cutoff is None else cancelled.cutoff.through,
         )
-
-
-def _sampling(request: ResponseCreate, response: Response, room: int, parser: Parser | None) -> Sampling:
-    """The request's wishes; `response` holds the effective values of what it echoes."""
-    wants_logprobs = LOGPROBS in (request.include or ())
-    limit = 1 if request.generate is False else min(request.max_output_tokens or room, room)
-    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
-    return Sampling(
-        max_tokens=limit,
-        temperature=response.temperature,
-        top_p=response.top_p,
-        top_k=request.top_k,
-        min_p=request.min_p,
-        presence_penalty=response.presence_penalty,
-        frequency_penalty=response.frequency_penalty,
-        repetition_penalty=request.repetition_penalty,
-        seed=request.seed,
-        stop=stop,
-        logit_bias=request.logit_bias or None,
-        ignore_eos=request.ignore_eos or False,
-        num_logprobs=request.top_logprobs or 0 if wants_logprobs else None,
-        stop_token_ids=(*(parser.stop_token_ids if parser is not None else ()), *(request.stop_token_ids or ())),
-        skip_special_tokens=parser is None or parser.skip_special_tokens,
-    )
 
 
 def _failure(error: EngineError) -> Failed:

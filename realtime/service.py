@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 
@@ -19,8 +19,9 @@ import msgspec
 
 from . import compaction, unsealing
 from .assembler import ReasoningShown
-from .config import ResponseSettings
-from .connection import Source, draining
+from .commands import Source
+from .config import McpSettings, ResponseSettings
+from .connection import draining
 from .conversation import Opened, Turn, history, since_compaction, unknown_call
 from .conversations import Conversation, ConversationStore
 from .dialects.base import Dialect, RenderError
@@ -30,12 +31,15 @@ from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
+from .mcp_client import load as load_mcp
+from .mcp_stage import McpPlan, planned
 from .principal import Principal
 from .rendering import rendered
 from .runner import HARMONY_MESSAGES, Cancelled, Run
 from .scheduler import Full, GroupFull, Scheduler, Ticket
 from .sealed import Sealer
 from .tools import ToolSet, tool_set
+from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, Item, OutputItem, Reasoning
@@ -69,7 +73,9 @@ class Service:
         *,
         trouble: Callable[[], str | None],
         sealer: Sealer | None = None,
+        mcp: McpSettings | None = None,
     ) -> None:
+        self._mcp = mcp or McpSettings()
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -103,14 +109,25 @@ class Service:
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
         self._serving_dialect()
+        if self._mcp.mcp_servers:
+            load_mcp()
 
     # -- what doors call
 
-    def create(self, principal: Principal, request: ResponseCreate, parent: Turn | None, *, native: bool) -> Held:
+    def create(
+        self,
+        principal: Principal,
+        request: ResponseCreate,
+        parent: Turn | None,
+        *,
+        native: bool,
+        given: Sequence[InputItem] = (),
+    ) -> Held:
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
-        up. The log that comes back has its first event. Raises WireError.
+        up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
+        log that comes back has its first event. Raises WireError.
         """
         earlier = self._earlier_attempt(principal, request)
         if earlier is not None:
@@ -129,7 +146,8 @@ class Service:
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
         digest = _digest(request)
-        request, tools = self._prepared(principal, request, conversation.turn if conversation is not None else parent)
+        continued = conversation.turn if conversation is not None else parent
+        request, tools, mcp = self._prepared(principal, request, continued, given)
         compact = compaction.policy_of(request)
         if conversation is None:  # what is in a conversation when the response starts is known only then
             _check_calls(history(parent, request.items))
@@ -151,6 +169,7 @@ class Service:
             seal_compaction=partial(self._sealer.seal, unsealing.COMPACTION, principal.tenant),
             admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
+            mcp=mcp,
         )
         self._start(run, digest)
         return run
@@ -162,17 +181,27 @@ class Service:
         source = self._find(principal, response_id)
         return source, cursor.resolve(source.log, starting_after, epoch)
 
-    def cancel(self, principal: Principal, response_id: str, delivered: int | None) -> Held:
+    def cancel(self, principal: Principal, response_id: str, delivered: int | None, through: int | None = None) -> Held:
         """Stop a response; its log's terminal event says when the engine has let go. Raises WireError.
 
-        `delivered`: how many of its events the asker has taken, for the receipt. A second cancel changes nothing.
+        `delivered`: how many of its events the asker has taken, for the receipt. `through`: the last one that its user
+        saw or heard; what came after is not remembered. A second cancel changes nothing.
         """
+        run = self._find_running(principal, response_id)
+        run.cancel(Cancelled("cancelled", delivered, run.cutoff(through) if through is not None else None))
+        return run
+
+    def interrupt(self, principal: Principal, response_id: str) -> Held:
+        """As `cancel`, but the item that is being written is forgotten. Raises WireError."""
+        run = self._find_running(principal, response_id)
+        run.interrupt()
+        return run
+
+    def steer(self, principal: Principal, response_id: str) -> None:
+        """Have a response end at the next safe point; one that is over meanwhile is as good. Raises WireError."""
         source = self._find(principal, response_id)
-        if not isinstance(source, Run) or source.over:
-            text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
-        source.cancel(Cancelled("cancelled", delivered))
-        return source
+        if isinstance(source, Run):
+            source.steer()
 
     def unsealed(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
         """Items as the model is to see them: what the client keeps sealed for us, opened. Raises WireError.
@@ -233,7 +262,7 @@ class Service:
         parent = self._parent(principal, previous) if previous is not None else None
         if (conversation := self._conversation(principal, request)) is not None:
             parent = conversation.turn
-        request, tools = self._prepared(principal, request, parent)
+        request, tools, _ = self._prepared(principal, request, parent)
         compaction.policy_of(request)  # a trigger is no part of the prompt
         _check_calls(history(parent, request.items))
         try:
@@ -250,6 +279,21 @@ class Service:
             if source.lonely is not None:
                 source.lonely.cancel()
                 source.lonely = None
+
+    def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
+        """How the engine and these responses are doing; those that are over are left out."""
+        now = self._clock()
+        pulses = [
+            events.Pulse(
+                response_id=response_id,
+                status=run.response.status,
+                num_ahead=self._scheduler.position(response_id),
+                idle_seconds=round(now - run.grown_at, 3),
+            )
+            for response_id in response_ids
+            if (run := self._runs.get(response_id)) is not None
+        ]
+        return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
         """The follower is gone. When it was the last one the response's disconnect policy takes over.
@@ -311,21 +355,24 @@ class Service:
     # -- parts of create
 
     def _prepared(
-        self, principal: Principal, request: ResponseCreate, parent: Turn | None
-    ) -> tuple[ResponseCreate, ToolSet]:
-        """The request with its items as the model is to see them, and with the tools and settings that hold.
+        self, principal: Principal, request: ResponseCreate, parent: Turn | None, given: Sequence[InputItem] = ()
+    ) -> tuple[ResponseCreate, ToolSet, McpPlan | None]:
+        """The request with its items as the model is to see them, and with the tools and settings that hold, and what
+        it wants of MCP servers.
 
-        Raises WireError.
+        `given`: items that go before its own. Raises WireError.
         """
         now = self._clock()
         said = parent.items() if parent is not None else []
         own = resolved(request.items, said, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
         own = self.unsealed(principal, own, "input")
-        request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *own])
+        request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *given, *own])
         before, own = since_compaction(parent, own)
+        request = updated(request, before)
         brought = tools_brought(before, own)
-        tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls, brought)
-        return updated(request, before), tools
+        mcp = planned(request, before, brought, self._mcp)
+        choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
+        return request, tool_set(request.tools, choice, request.parallel_tool_calls, brought), mcp
 
     def _start(self, run: Run, digest: bytes) -> None:
         self._runs[run.response_id] = run
@@ -434,6 +481,13 @@ class Service:
             raw="reasoning.content" in include or (not asked and self._settings.show_reasoning == "raw"),
             seal=seal if "reasoning.encrypted_content" in include else None,
         )
+
+    def _find_running(self, principal: Principal, response_id: str) -> Run:
+        source = self._find(principal, response_id)
+        if not isinstance(source, Run) or source.over:
+            text = f"Response '{response_id}' is already over."
+            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
+        return source
 
     def _find(self, principal: Principal, response_id: str) -> Held:
         run = self._runs.get(response_id) if response_id not in self._deleted else None

@@ -2,8 +2,8 @@
 
 The wire has many kinds of tool; a model sees functions only. A `ToolSet` is what remains: every callable tool under
 the one name that the model sees, the way back from that name, and the choice. Hosted kinds that this server does not
-run are accepted and hidden, because clients send them always. Tools may also come with the items of a conversation
-(`additional_tools`, `tool_search_output`).
+run are accepted and hidden, because clients send them always; MCP tools come from their servers (`mcp_tools`). Tools
+may also come with the items of a conversation (`additional_tools`, `tool_search_output`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .wire.errors import ErrorCode, WireError
 HIDDEN = frozenset(
     {
         "web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "file_search",
-        "code_interpreter", "image_generation", "computer", "computer_use", "computer_use_preview", "mcp",
+        "code_interpreter", "image_generation", "computer", "computer_use", "computer_use_preview",
         "programmatic_tool_calling",
     }
 )  # fmt: skip
@@ -38,6 +38,13 @@ class Grammar(msgspec.Struct, frozen=True):
     definition: str
 
 
+class McpOrigin(msgspec.Struct, frozen=True):
+    """Where an MCP tool comes from, and whether the user has to be asked before each call."""
+
+    server_label: str
+    needs_approval: bool
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's."""
 
@@ -50,6 +57,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     custom: bool = False  # free text instead of JSON arguments; the model fills a function's one `input`
     kind: Kind | None = None  # OpenAI's own tools that the client runs: calls have an item type of their own
     grammar: Grammar | None = None
+    mcp: McpOrigin | None = None  # the server calls it itself
 
 
 class Mode(enum.Enum):
@@ -111,6 +119,7 @@ class _Named(msgspec.Struct):
     type: str
     name: str | None = None
     namespace: str | None = None
+    server_label: str | None = None
     mode: Literal["auto", "required"] = "auto"
     tools: list[dict[str, Any]] = []
 
@@ -120,9 +129,10 @@ def tool_set(
     choice: str | dict[str, Any] | None,
     parallel: bool | None,
     more: Sequence[tuple[str, list[dict[str, Any]]]] = (),
+    mcp: Sequence[Tool] = (),
 ) -> ToolSet:
     """The tools of a request. `more` are those that came with items, each list with its path; of two with one name the
-    later one holds. Raises WireError with the path of what is wrong.
+    later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
     """
     found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools")
     twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
@@ -134,6 +144,7 @@ def tool_set(
         if len(shown) > MAX_TOOLS:
             raise _too_many(path)
     found = tuple(shown.values())
+    found = _bounded(iter((*found, *_named_apart(found, mcp))), "tools")
     return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
 
 
@@ -147,6 +158,19 @@ def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
 
 def _too_many(path: str) -> WireError:
     return _refused(path, f"there are more tools than the {MAX_TOOLS} that are accepted")
+
+
+def _named_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> Iterator[Tool]:
+    """MCP tools under names of their own: the tool's where nothing else has it, else with its server's before it."""
+    names = Counter([*(tool.shown_as for tool in others), *(tool.shown_as for tool in mcp)])
+    taken = {tool.shown_as for tool in others}
+    for tool in mcp:
+        assert tool.mcp is not None
+        name = tool.shown_as if names[tool.shown_as] == 1 else _shown(tool.shown_as, tool.mcp.server_label)
+        while name in taken:  # a server that lists a name twice, or somebody else's name that looks like ours
+            name += "_"
+        taken.add(name)
+        yield msgspec.structs.replace(tool, shown_as=name)
 
 
 def unnested(named: Any) -> Any:
@@ -182,6 +206,10 @@ def _read(tool: dict[str, Any], path: str, namespace: str | None, searches: bool
             yield from _search(tool, path)
         case ("local_shell" | "shell" | "apply_patch") as kind if namespace is None:
             yield _client_tool(kind)
+        case "mcp" if namespace is None and path.startswith("tools["):
+            return  # its tools are known when its server was asked: see mcp_tools
+        case "mcp":
+            raise _refused(path, "tools of type 'mcp' are accepted in the request's `tools` only")
         case str() as kind if kind in HIDDEN:
             return
         case kind:
@@ -268,15 +296,42 @@ def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
         return _mode(offered, choice or "auto")
     named = _convert(unnested(choice), _Named, "tool_choice")
     if named.type == "allowed_tools":
-        allowed = {_find(offered, one).shown_as for one in _allowed(named.tools)}
-        kept = tuple(tool for tool in offered.tools if tool.shown_as in allowed)
+        allowed = {_find(offered, one).shown_as for one in _allowed(named.tools) if one.type != "mcp"}
+        servers = [_server(one) for one in _allowed(named.tools) if one.type == "mcp"]
+        kept = tuple(
+            tool for tool in offered.tools if tool.shown_as in allowed or any(_is_of(tool, *s) for s in servers)
+        )
         return _mode(msgspec.structs.replace(offered, tools=kept), named.mode)
+    if named.type == "mcp":
+        return _choose_mcp(offered, named)
     if named.type in HIDDEN:
         text = f"this server does not run tools of type '{named.type}', so the model can't be made to call one"
         raise _refused("tool_choice.type", text)
     if named.type not in ("function", "custom", *CLIENT_TOOLS):
         raise _refused("tool_choice.type", f"a tool of type {named.type[:64]!r} can't be called on this server")
     return msgspec.structs.replace(offered, mode=Mode.REQUIRED, only=_find(offered, named))
+
+
+def _choose_mcp(offered: ToolSet, named: _Named) -> ToolSet:
+    """One of a server's tools has to be called, or the one that is named."""
+    label, name = _server(named)
+    kept = tuple(tool for tool in offered.tools if _is_of(tool, label, name))
+    if not kept:
+        what = f"tool '{name[:64]}' of the" if name else "tool of the"
+        raise _refused("tool_choice", f"there is no {what} MCP server '{label[:64]}' that the model may call")
+    if name is None:
+        return msgspec.structs.replace(offered, tools=kept, mode=Mode.REQUIRED)
+    return msgspec.structs.replace(offered, mode=Mode.REQUIRED, only=kept[0])
+
+
+def _server(named: _Named) -> tuple[str, str | None]:
+    if named.server_label is None:
+        raise _refused("tool_choice.server_label", "is required for a choice of type 'mcp'")
+    return named.server_label, named.name
+
+
+def _is_of(tool: Tool, label: str, name: str | None) -> bool:
+    return tool.mcp is not None and tool.mcp.server_label == label and name in (None, tool.name)
 
 
 def _allowed(tools: list[dict[str, Any]]) -> Iterator[_Named]:

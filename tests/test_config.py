@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from realtime.config import ConnectionSettings, Settings
+from realtime.config import ConnectionSettings, McpServer, Settings
 from realtime.config_sources import CLIENT_VARIABLES, SettingsError, load, options
 
 
@@ -209,3 +210,27 @@ def test_no_asyncio_socket_or_vllm_behind_the_settings() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_mcp_servers_come_from_a_table_or_from_json(tmp_path: Path) -> None:
+    path = tmp_path / "realtime.toml"
+    path.write_text('[mcp.mcp_servers.weather]\nurl = "http://tools/mcp"\nprefix = true\nheaders = { "X" = "y" }\n')
+    expected = {"weather": McpServer(url="http://tools/mcp", prefix=True, headers={"X": "y"})}
+    assert load({}, {}, str(path)).settings.mcp.mcp_servers == expected
+    text = '{"weather": {"url": "http://tools/mcp", "prefix": true, "headers": {"X": "y"}}}'
+    assert load({"mcp_servers": text}, {}).settings.mcp.mcp_servers == expected
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ({"url": "ftp://tools/mcp"}, "http"),
+        ({"url": "http://me:secret@tools/mcp"}, "without credentials"),
+        ({"url": "http://tools", "token_env": "A", "token_file": "b"}, "not both"),
+        ({"url": "http://tools", "tokenenv": "A"}, "tokenenv"),
+        ({}, "url"),
+    ],
+)
+def test_an_mcp_server_that_makes_no_sense_is_refused(server: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load({"mcp_servers": json.dumps({"weather": server})}, {})

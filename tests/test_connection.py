@@ -10,8 +10,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from realtime.connection import Cancel, Connection, ConnectionLimits, Create, Leave, Profile, Resume
+from realtime.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
+from realtime.connection import Connection, Profile
 from realtime.conversation import Turn
+from realtime.lanes import ConnectionLimits, Create
 from realtime.log import cursor
 from realtime.wire import codec, events
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
@@ -35,6 +37,8 @@ class Desk:
         self.started: list[Create] = []
         self.cancelled: list[Cancel] = []
         self.left: list[Leave] = []
+        self.cuts: list[str] = []
+        self.interrupted: list[Interrupt] = []
         self.refuse: WireError | None = None  # what the next creates are answered with
         self._ids = count()
         self._log = log
@@ -82,7 +86,7 @@ class Desk:
                 except WireError as error:
                     self.connection.refused(command, error)
 
-    def _carry_out(self, command: Create | Cancel | Resume | Leave) -> None:
+    def _carry_out(self, command: Command) -> None:
         match command:
             case Create():
                 if self.refuse is not None:
@@ -103,6 +107,12 @@ class Desk:
                 answer = self._find(command.response_id)
                 start = cursor.resolve(answer.log, command.starting_after, command.epoch)
                 self.connection.resumed(command, answer, start)
+            case Cut():
+                self.cuts.append(command.response_id)
+            case Interrupt():
+                self.interrupted.append(command)
+            case Update():
+                self.connection.updated(command.heartbeat_seconds or 0.0)
             case Leave():
                 self.left.append(command)
 

@@ -52,9 +52,20 @@ HOUSE = {
     "dialects": Floor(2, pure=True),
     "assembler": Floor(2, pure=True),
     "effective": Floor(2, pure=True),
+    "commands": Floor(2, pure=True),
     "input_items": Floor(2, pure=True),
     "connection": Floor(2, pure=True),
+    "outbox": Floor(2, pure=True),
+    "cutoff": Floor(2, pure=True),
+    "lanes": Floor(2, pure=True),
+    "steering": Floor(2, pure=True),
     "harmony_encoding": Floor(3),
+    "sampling": Floor(2, pure=True),
+    "mcp_items": Floor(2, pure=True),
+    "mcp_tools": Floor(2, pure=True),
+    "mcp_assembler": Floor(2, pure=True),
+    "mcp_client": Floor(3),
+    "mcp_stage": Floor(3),
     "runner": Floor(3),
     "service": Floor(3),
     "config_sources": Floor(4),
@@ -64,9 +75,9 @@ HOUSE = {
     "__main__": Floor(5),
 }
 IMPURE = frozenset({
-    "asyncio", "concurrent", "datetime", "httptools", "logging", "multiprocessing", "os", "sched", "select",
-    "selectors", "signal", "socket", "ssl", "starlette", "subprocess", "threading", "time", "torch", "transformers",
-    "uvicorn", "uvloop", "vllm", "websockets",
+    "asyncio", "concurrent", "datetime", "httptools", "httpx2", "logging", "mcp", "multiprocessing", "os", "sched",
+    "select", "selectors", "signal", "socket", "ssl", "starlette", "subprocess", "threading", "time", "torch",
+    "transformers", "uvicorn", "uvloop", "vllm", "websockets",
 })  # fmt: skip
 GPU = frozenset({"torch", "vllm"})
 GPU_HOMES = frozenset({"engine.vllm", "engine.vllm_launch", "engine.vllm_parsers"})

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from realtime.client_tools import CLIENT_TOOLS, Kind
-from realtime.tools import HIDDEN, MAX_TOOLS, Grammar, Mode, ToolSet, tool_set
+from realtime.tools import HIDDEN, MAX_TOOLS, Grammar, McpOrigin, Mode, Tool, ToolSet, tool_set
 from realtime.wire.errors import ErrorCode, WireError
 
 F = {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {}}}}
@@ -118,6 +118,41 @@ def test_a_hidden_tool_can_not_be_chosen(kind: str) -> None:
     assert caught.value.param == "tool_choice.type"
 
 
+def mcp(name: str, label: str = "s", shown_as: str | None = None) -> Tool:
+    return Tool(name=name, shown_as=shown_as or name, parameters={}, mcp=McpOrigin(label, needs_approval=False))
+
+
+@pytest.mark.parametrize(
+    ("tools", "shown"),
+    [
+        ([mcp("a"), mcp("b")], ["f", "a", "b"]),
+        ([mcp("f")], ["f", "s__f"]),
+        ([mcp("a", "s"), mcp("a", "t")], ["f", "s__a", "t__a"]),
+        ([mcp("a"), mcp("a")], ["f", "s__a", "s__a_"]),  # a server that lists a name twice
+        ([mcp("a b", shown_as="a_b"), mcp("a_b")], ["f", "s__a_b", "s__a_b_"]),
+    ],
+)
+def test_mcp_tools_have_their_own_names_where_nothing_else_has_them(tools: list[Tool], shown: list[str]) -> None:
+    assert [tool.shown_as for tool in tool_set([F], None, None, mcp=tools).tools] == shown
+
+
+def test_mcp_tools_can_be_chosen_and_allowed() -> None:
+    tools = [mcp("a"), mcp("b"), mcp("c", "t")]
+    one = tool_set([F], {"type": "mcp", "server_label": "s", "name": "b"}, None, mcp=tools)
+    assert (one.mode, one.only) == (Mode.REQUIRED, one.find("b"))
+    server = tool_set([F], {"type": "mcp", "server_label": "s"}, None, mcp=tools)
+    assert (server.mode, names(server)) == (Mode.REQUIRED, ["a", "b"])
+    allowed = [{"type": "mcp", "server_label": "t"}, {"type": "mcp", "server_label": "s", "name": "a"}]
+    some = tool_set([F], {"type": "allowed_tools", "mode": "auto", "tools": allowed}, None, mcp=tools)
+    assert (some.mode, names(some)) == (Mode.AUTO, ["a", "c"])
+
+
+@pytest.mark.parametrize("where", ["input[0].tools", "previous_response_id"])
+def test_mcp_servers_do_not_come_with_items(where: str) -> None:
+    with pytest.raises(WireError, match="in the request's `tools` only"):
+        tool_set([F], None, None, [(where, [{"type": "mcp", "server_label": "s"}])])
+
+
 def test_every_type_of_tool_of_the_sdk_is_known() -> None:
     from openai.types.responses import Tool  # half a second
 
@@ -208,7 +243,8 @@ REFUSED: list[tuple[list[dict[str, Any]], Any, str, str]] = [
     ([F], {"type": "function"}, "tool_choice", "no tool"),
     ([F], {"type": "function", "name": "f", "namespace": "home"}, "tool_choice", "'f'"),
     ([F], {"name": "f"}, "tool_choice", "type"),
-    ([F], {"type": "mcp", "name": "f"}, "tool_choice.type", "mcp"),
+    ([F], {"type": "mcp", "name": "f"}, "tool_choice.server_label", "mcp"),
+    ([F], {"type": "mcp", "server_label": "s"}, "tool_choice", "MCP server 's'"),
     ([F], {"type": "allowed_tools", "mode": "none", "tools": []}, "tool_choice", "none"),
     ([F], {"type": "allowed_tools", "tools": [{"type": "function", "name": "g"}]}, "tool_choice", "'g'"),
     ([F], {"type": "allowed_tools", "mode": "required", "tools": []}, "tool_choice", "no tool"),

@@ -15,7 +15,7 @@ from realtime.client_tools import Kind
 from realtime.conversation import Prompt, Turn
 from realtime.engine.base import TokenChunk
 from realtime.engine.parsing import Constraint
-from realtime.tools import ToolSet
+from realtime.tools import McpOrigin, ToolSet
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -61,6 +61,7 @@ class ReasoningDelta(Piece, frozen=True):
 class CallBegin(Piece, frozen=True):
     """The model starts to call a tool, under the name that the client gave it. `custom`: with free text. `channel`:
     where the model called it, if that is not where calls belong. `kind`: one of OpenAI's own that the client runs.
+    `mcp`: a tool of an MCP server.
     """
 
     name: str
@@ -68,6 +69,7 @@ class CallBegin(Piece, frozen=True):
     custom: bool = False
     channel: str | None = None
     kind: Kind | None = None
+    mcp: McpOrigin | None = None
 
 
 class CallDelta(Piece, frozen=True):

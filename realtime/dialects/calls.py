@@ -72,7 +72,7 @@ class Call:
             return CallBegin(name, channel=self._channel)
         if tool.custom:
             self._input = InputDecoder()
-        return CallBegin(tool.name, tool.namespace, tool.custom, self._channel, tool.kind)
+        return CallBegin(tool.name, tool.namespace, tool.custom, self._channel, tool.kind, tool.mcp)
 
     def _more(self, arguments: str) -> Iterator[Piece]:
         if not self._arguments and not self._exact:

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from realtime.conversation import Turn
-from realtime.wire.items import InputItem, id_of
+from realtime.wire.items import InputItem, OutputItem, id_of
 from realtime.wire.response import Response
 
 from .event_log import EventLog
@@ -39,6 +39,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def response_id(self) -> str:
         return self.log.response_id
+
+    @property
+    def output(self) -> list[OutputItem]:
+        """See commands.Source."""
+        return self.response.output
 
 
 class Store(Protocol):

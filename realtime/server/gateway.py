@@ -13,13 +13,14 @@ from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
 from realtime.config import Settings
-from realtime.connection import Connection, ConnectionLimits, Profile
+from realtime.connection import Connection, Profile
 from realtime.dialects.base import Dialect
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.harmony import HarmonyDialect
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.supervisor import EngineState, SupervisedEngine
-from realtime.principal import Principal
+from realtime.lanes import ConnectionLimits
+from realtime.principal import LOCAL, Principal
 from realtime.sealed import Sealer
 from realtime.service import Service
 from realtime.wire import codec, events
@@ -52,8 +53,14 @@ class Gateway:
         self.settings = settings
         self.engine = engine
         self.draining = False
-        sealer = Sealer(*sealing_keys(settings.server))
-        self.service = Service(engine, self._make_dialect, settings.responses, trouble=self._trouble, sealer=sealer)
+        self.service = Service(
+            engine,
+            self._make_dialect,
+            settings.responses,
+            trouble=self._trouble,
+            sealer=Sealer(*sealing_keys(settings.server)),
+            mcp=settings.mcp,
+        )
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
         self.message_limits = codec.Limits(
@@ -88,7 +95,15 @@ class Gateway:
         profile = Profile.NATIVE if subprotocol == NATIVE_SUBPROTOCOL else Profile.PLAIN
         connection = self._new_connection(profile, name, websocket.query_params.get("model"))
         sink = websocket.scope["extensions"][EXTENSION]["sink"]
-        shell = WebSocketShell(connection, sink, self.service, admitted, name)
+        shell = WebSocketShell(
+            connection,
+            sink,
+            self.service,
+            admitted,
+            name,
+            heartbeat_seconds=self.settings.connections.heartbeat_seconds,
+            identify=self._ring.find if self._ring is not None else lambda key: LOCAL,
+        )
         self._shells.add(shell)
         if self.draining:  # it came between the beginning of the drain and here
             shell.drain(self.settings.server.drain_seconds)
@@ -161,6 +176,8 @@ class Gateway:
             max_in_flight=settings.max_in_flight_per_connection,
             max_streams=settings.max_streams_per_connection,
             max_queued=settings.max_queued_per_connection,
+            lifetime_seconds=settings.connection_lifetime_seconds,
+            max_message_bytes=settings.max_message_bytes,
             message=self.message_limits,
         )
         lifetime = settings.connection_lifetime_seconds

@@ -27,6 +27,7 @@ class FrameSink(Protocol):
     """What the application gets: see FrameProtocol."""
 
     on_writable: Callable[[], None] | None
+    on_too_big: Callable[[], bytes] | None  # gives the text message that answers one that is too big, before the close
 
     @property
     def can_write(self) -> bool:
@@ -46,6 +47,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     """
 
     on_writable: Callable[[], None] | None = None
+    on_too_big: Callable[[], bytes] | None = None
     _last_pong = b""  # owed to a peer that does not read
     _cut: TimerHandle | None = None
 
@@ -93,6 +95,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.handshake_initiated = self.handshake_complete = self.close_sent = True
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             self.transport.close()
+
+    def handle_parser_exception(self) -> None:
+        """Say what is wrong, where that helps, before the close that the library has ready."""
+        close = self.conn.close_sent
+        if close is not None and close.code == CloseCode.TOO_BIG and self.on_too_big is not None:
+            answer = self.on_too_big()
+            self.transport.write(_header(len(answer)) + answer)
+        super().handle_parser_exception()
 
     def handle_ping(self) -> None:
         """A peer that pings and does not read gets the last pong only, as RFC 6455 section 5.5.3 allows."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
-from realtime.connection import Cancel, Connection, Create, Leave, Profile, Resume
+from realtime.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
+from realtime.connection import Connection, Profile
+from realtime.lanes import Create
 from realtime.principal import Principal
 from realtime.service import Service
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
@@ -27,8 +30,17 @@ class WebSocketShell:
     """One socket from the accepted handshake to its end."""
 
     def __init__(
-        self, connection: Connection, sink: FrameSink, service: Service, principal: Principal, name: str
+        self,
+        connection: Connection,
+        sink: FrameSink,
+        service: Service,
+        principal: Principal,
+        name: str,
+        *,
+        heartbeat_seconds: float = 0.0,
+        identify: Callable[[str], Principal | None] = lambda key: None,
     ) -> None:
+        """`identify`: whose API key this is. `heartbeat_seconds` 0: no heartbeats."""
         self._connection = connection
         self._sink = sink
         self._service = service
@@ -37,11 +49,16 @@ class WebSocketShell:
         self._loop = asyncio.get_running_loop()
         self._flush_scheduled = False
         self._closed = False
+        self._identify = identify
+        self._heartbeat_seconds = heartbeat_seconds
+        self._heart: asyncio.TimerHandle | None = None
         sink.on_writable = self.wake
+        sink.on_too_big = connection.too_big
 
     async def run(self, receive: Any) -> None:
         """Serve until the socket is gone. `receive` is ASGI's."""
         self.wake()
+        self._arm_heart()
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 text = message.get("text")
@@ -65,6 +82,29 @@ class WebSocketShell:
         """The server is going down."""
         self._connection.drain(grace_seconds)
         self.wake()
+
+    def _arm_heart(self) -> None:
+        if self._heart is not None:
+            self._heart.cancel()
+            self._heart = None
+        if self._heartbeat_seconds and self._connection.profile is Profile.NATIVE:
+            self._heart = self._loop.call_later(self._heartbeat_seconds, self._beat)
+
+    def _beat(self) -> None:
+        self._connection.beat(self._service.heartbeat(self._connection.followed_ids))
+        self.wake()
+        self._arm_heart()
+
+    def _update(self, command: Update) -> None:
+        if command.api_key is not None:
+            who = self._identify(command.api_key)
+            if who is None or who.tenant != self._principal.tenant:
+                text = "`api_key` is not a key of this connection's owner; the connection stays as it was."
+                raise WireError(ErrorCode.INVALID_API_KEY, text, param="api_key")
+        if command.heartbeat_seconds is not None:
+            self._heartbeat_seconds = command.heartbeat_seconds
+            self._arm_heart()
+        self._connection.updated(self._heartbeat_seconds)
 
     def _flush(self) -> None:
         self._flush_scheduled = False
@@ -97,30 +137,42 @@ class WebSocketShell:
                     text = "The server failed at this request."
                     self._connection.refused(command, WireError(ErrorCode.SERVER_ERROR, text))
 
-    def _carry_out(self, command: Create | Cancel | Resume | Leave) -> None:
+    def _carry_out(self, command: Command) -> None:
         connection, service = self._connection, self._service
         match command:
             case Create():
                 native = connection.profile is Profile.NATIVE
-                source = service.create(self._principal, command.request, command.parent, native=native)
+                given = () if command.automatic else [item for steer in command.steers for item in steer.items]
+                source = service.create(self._principal, command.request, command.parent, native=native, given=given)
                 connection.opened(command, source)
                 service.follow(source, self.wake)
             case Cancel():
-                source = service.cancel(self._principal, command.response_id, command.delivered)
+                source = service.cancel(self._principal, command.response_id, command.delivered, command.through)
                 if command.delivered is None:  # so that whoever cancels gets the receipt
                     connection.followed(source, source.log.tip)
                     service.follow(source, self.wake)
+            case Interrupt():
+                source = service.interrupt(self._principal, command.response_id)
+                if not command.followed:
+                    connection.followed(source, source.log.tip)
+                    service.follow(source, self.wake)
+            case Cut():
+                service.steer(self._principal, command.response_id)
             case Resume():
                 source, start = service.resume(
                     self._principal, command.response_id, command.starting_after, command.epoch
                 )
                 connection.resumed(command, source, start)
                 service.follow(source, self.wake)
+            case Update():
+                self._update(command)
             case Leave():
                 service.leave(command.response_id, self.wake, detached=command.detached)
 
     def _end(self) -> None:
         self._closed = True
-        self._sink.on_writable = None
+        if self._heart is not None:
+            self._heart.cancel()
+        self._sink.on_writable = self._sink.on_too_big = None
         for leave in self._connection.disconnected():
             self._service.leave(leave.response_id, self.wake, detached=leave.detached)

@@ -15,7 +15,19 @@ from msgspec import UNSET, UnsetType
 
 from .errors import ErrorCode, WireError
 from .items import ITEM_TYPES, InputItem, Message
-from .requests import AnyClientEvent, ResponseCancel, ResponseCreate, ResponseDetach, ResponseResume
+from .requests import (
+    AnyClientEvent,
+    ResponseAck,
+    ResponseCancel,
+    ResponseCreate,
+    ResponseDetach,
+    ResponseInject,
+    ResponseInterrupt,
+    ResponseProcessed,
+    ResponseResume,
+    ResponseSteer,
+    SessionUpdate,
+)  # fmt: skip
 
 T = TypeVar("T")
 
@@ -24,6 +36,12 @@ _CLIENT_EVENTS: dict[str, type[AnyClientEvent]] = {
     "response.cancel": ResponseCancel,
     "response.resume": ResponseResume,
     "response.detach": ResponseDetach,
+    "response.steer": ResponseSteer,
+    "response.inject": ResponseInject,
+    "response.interrupt": ResponseInterrupt,
+    "response.ack": ResponseAck,
+    "response.processed": ResponseProcessed,
+    "session.update": SessionUpdate,
 }
 # Possessive, and the closing quote is optional: a string is scanned once, and without memory, whatever is in it.
 _STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+|[\[{]|[\]}]', re.DOTALL)
@@ -48,6 +66,7 @@ class _Head(msgspec.Struct):
     type: Any = None
     stream_id: Any = None
     event_id: Any = None
+    previous_response_id: Any = None
 
 
 class _ItemHead(msgspec.Struct):
@@ -73,12 +92,15 @@ encode = msgspec.json.Encoder().encode
 class Rejected(Exception):
     """A client event that can't be obeyed, with what an `error` event needs to say where it belongs."""
 
-    def __init__(self, error: WireError, *, type: str, stream_id: Any = None, event_id: str | None = None) -> None:
+    def __init__(
+        self, error: WireError, *, type: str, stream_id: Any = None, event_id: str | None = None, previous: Any = None
+    ) -> None:
         super().__init__(error.message)
         self.error = error
         self.type = type
-        self.stream_id = stream_id  # as it came: not validated
+        self.stream_id = stream_id  # as it came, not validated; so is `previous`, its `previous_response_id`
         self.event_id = event_id
+        self.previous = previous
 
 
 def decode(data: bytes, limits: Limits) -> AnyClientEvent:
@@ -91,7 +113,8 @@ def decode(data: bytes, limits: Limits) -> AnyClientEvent:
     except WireError as error:
         event_id = head.event_id if isinstance(head.event_id, str) and len(head.event_id) <= 256 else None
         type_ = head.type if isinstance(head.type, str) else ""
-        raise Rejected(error, type=type_, stream_id=head.stream_id, event_id=event_id) from None
+        previous = head.previous_response_id
+        raise Rejected(error, type=type_, stream_id=head.stream_id, event_id=event_id, previous=previous) from None
 
 
 def decode_create(data: bytes, limits: Limits) -> ResponseCreate:
@@ -127,6 +150,8 @@ def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
     if decoder is None:
         known = ", ".join(_CLIENT_EVENTS)
         message = f"`type` must be one of: {known}." if head.type is None else f"Unknown type {_quote(head.type)}."
+        if head.type == "response.append":  # of a beta that is over
+            message = "`response.append` is no more: send `response.create` with `previous_response_id`."
         raise WireError(ErrorCode.UNSUPPORTED_EVENT_TYPE, message, param="type")
     return _create(data, limits) if head.type == "response.create" else _strictly(decoder, data, "")
 

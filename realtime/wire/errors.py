@@ -37,6 +37,7 @@ class ErrorCode(enum.Enum):
     UNSUPPORTED_EVENT_TYPE = Spec("unsupported_event_type", 400, Fault.CLIENT)
     INVALID_REQUEST = Spec("invalid_request", 400, Fault.CLIENT)
     MESSAGE_TOO_COMPLEX = Spec("message_too_complex", 400, Fault.CLIENT)
+    MESSAGE_TOO_BIG = Spec("message_too_big", 413, Fault.CLIENT)
     # the HTTP request
     REQUEST_TOO_LARGE = Spec("request_too_large", 413, Fault.CLIENT)
     REQUEST_TIMEOUT = Spec("request_timeout", 408, Fault.CLIENT, retry=True)

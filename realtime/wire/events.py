@@ -166,6 +166,40 @@ class ShellCallCommandDone(InItem, tag="response.shell_call_command.done"):
     command: str
 
 
+class McpListToolsInProgress(InItem, tag="response.mcp_list_tools.in_progress"):
+    """An MCP server is being asked."""
+
+
+class McpListToolsCompleted(InItem, tag="response.mcp_list_tools.completed"):
+    """It has answered."""
+
+
+class McpListToolsFailed(InItem, tag="response.mcp_list_tools.failed"):
+    """It has not; the item says why."""
+
+
+class McpCallInProgress(InItem, tag="response.mcp_call.in_progress"):
+    """A call of an MCP server's tool begins."""
+
+
+class McpCallArgumentsDelta(InItem, tag="response.mcp_call_arguments.delta"):
+    delta: str
+
+
+class McpCallArgumentsDone(InItem, tag="response.mcp_call_arguments.done"):
+    """From here on the server works."""
+
+    arguments: str
+
+
+class McpCallCompleted(InItem, tag="response.mcp_call.completed"):
+    """The item has the result."""
+
+
+class McpCallFailed(InItem, tag="response.mcp_call.failed"):
+    """The item has the error, or the call was cut off."""
+
+
 # -- the connection
 
 
@@ -206,6 +240,63 @@ class Error(Event, tag="error"):
     event_id: str | UnsetType = UNSET
 
 
+# -- what is given into a response that runs
+
+
+class SteerRef(msgspec.Struct, kw_only=True):
+    """`previous_response_id`: the response that is steered, as the client named it."""
+
+    id: str
+    previous_response_id: str
+
+
+class ResponseSteerAccepted(Event, tag="response.steer.accepted"):
+    """The server holds the input; the successor's `response.created` says that it is applied."""
+
+    steer: SteerRef
+
+
+class ResponseSteerPending(Event, tag="response.steer.pending"):
+    """The response waits for its client: the next create that continues it in its lane gets the input too."""
+
+    steer: SteerRef
+    required_input: list[dict[str, Any]]
+    reason: str = "waiting_for_required_input"
+
+
+class SteerError(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+    type: str = "invalid_request_error"
+
+
+class FailedSteer(msgspec.Struct, kw_only=True):
+    """`input` as it came; `id` if it had been accepted."""
+
+    id: str | UnsetType = UNSET
+    input: msgspec.Raw
+    previous_response_id: str
+
+
+class ResponseSteerFailed(Event, tag="response.steer.failed"):
+    error: SteerError
+    steer: FailedSteer
+
+
+class ResponseInjectCreated(Event, tag="response.inject.created"):
+    """Numbered by the connection although it has a top-level `response_id`: that is how OpenAI's wire has it."""
+
+
+class InjectError(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+
+
+class ResponseInjectFailed(Event, tag="response.inject.failed"):
+    input: msgspec.Raw
+    error: InjectError
+
+
 class StreamError(Event, tag="error"):
     """The same in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested."""
 
@@ -236,6 +327,34 @@ class SessionDraining(Event, tag="session.draining"):
     """The server is going down: running answers may finish until `grace_seconds` from now; new ones are refused."""
 
     grace_seconds: float
+
+
+class Pulse(msgspec.Struct, kw_only=True):
+    """How one response is doing. `num_ahead`: responses that wait before it, None when it does not wait."""
+
+    response_id: str
+    status: str
+    num_ahead: int | None
+    idle_seconds: float  # since its newest event
+
+
+class Heartbeat(msgspec.Struct, kw_only=True):
+    """`engine`: `ready`, or why it can't serve. `responses`: those that the connection follows."""
+
+    engine: str
+    responses: list[Pulse]
+
+
+class SessionHeartbeat(Event, tag="session.heartbeat"):
+    heartbeat: Heartbeat
+
+
+class SessionState(msgspec.Struct, kw_only=True):
+    heartbeat_seconds: float  # 0: never
+
+
+class SessionUpdated(Event, tag="session.updated"):
+    session: SessionState
 
 
 class Resumed(msgspec.Struct, kw_only=True):

@@ -15,6 +15,9 @@ from .items import (
     CustomToolCall,
     FunctionCall,
     LocalShellCall,
+    McpApprovalRequest,
+    McpCall,
+    McpListTools,
     Message,
     OutputText,
     Reasoning,
@@ -54,6 +57,8 @@ class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
     ARGUMENTS_DONE = "arguments done"
     COMPACTING = "compacting"
     COMMAND = "command"
+    AT_WORK = "at work"  # of a tool that the server runs
+    ENDED = "ended"
 
 
 _RESPONSE: dict[R, dict[type[e.Event], R]] = {
@@ -119,6 +124,18 @@ _ITEM: dict[type, dict[I, dict[_Key, I]]] = {
     LocalShellCall: {I.BARE: {}},
     ApplyPatchCall: {I.BARE: {}},
     ToolSearchCall: {I.BARE: {}},
+    McpListTools: {
+        I.BARE: {e.McpListToolsInProgress: I.AT_WORK},
+        I.AT_WORK: {e.McpListToolsCompleted: I.ENDED, e.McpListToolsFailed: I.ENDED},
+        I.ENDED: {},
+    },
+    McpCall: {
+        I.BARE: {e.McpCallInProgress: I.ARGUMENTS},
+        I.ARGUMENTS: {e.McpCallArgumentsDelta: I.ARGUMENTS, e.McpCallArgumentsDone: I.AT_WORK},
+        I.AT_WORK: {e.McpCallCompleted: I.ENDED, e.McpCallFailed: I.ENDED},
+        I.ENDED: {},
+    },
+    McpApprovalRequest: {I.BARE: {}},
 }
 _PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
@@ -132,6 +149,9 @@ _CLOSABLE: dict[type, frozenset[I]] = {
     LocalShellCall: frozenset({I.BARE}),
     ApplyPatchCall: frozenset({I.BARE}),
     ToolSearchCall: frozenset({I.BARE}),
+    McpListTools: frozenset({I.ENDED}),
+    McpCall: frozenset({I.ENDED}),
+    McpApprovalRequest: frozenset({I.BARE}),
 }
 
 

@@ -25,6 +25,7 @@ Key = Annotated[str, Meta(max_length=64)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100.0, le=100.0)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
+SequenceNumber = Annotated[int, Meta(ge=-1, le=2**53)]  # -1: before the first
 Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)]
 
 
@@ -151,13 +152,53 @@ class ResponseCancel(ClientEvent, tag="response.cancel"):
 
     response_id: OpaqueId | None = None
     stream_id: Any = None
+    through: SequenceNumber | None = None  # the last event that the user saw or heard
+
+
+class ResponseInterrupt(ClientEvent, tag="response.interrupt"):
+    """Stop a response and forget the item that is being written."""
+
+    response_id: OpaqueId
+    mode: Literal["discard_partial_items"] = "discard_partial_items"
+
+
+class ResponseSteer(ClientEvent, tag="response.steer"):
+    """User input for a response that runs. `input` is checked by the connection, which gives a bad one back."""
+
+    previous_response_id: OpaqueId
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class ResponseInject(ClientEvent, tag="response.inject"):
+    """Tool outputs for a response that runs."""
+
+    response_id: OpaqueId
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class ResponseAck(ClientEvent, tag="response.ack"):
+    """The user has seen or heard everything of this response up to and with number `through`."""
+
+    response_id: OpaqueId
+    through: SequenceNumber
+
+
+class ResponseProcessed(ClientEvent, tag="response.processed"):
+    """Sent by older coding agents; means nothing here."""
+
+
+class SessionUpdate(ClientEvent, tag="session.update"):
+    """Change what holds for this connection; an absent member stays as it is."""
+
+    api_key: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    heartbeat_seconds: Annotated[float, Meta(ge=0, le=3600)] | None = None
 
 
 class ResponseResume(ClientEvent, tag="response.resume"):
     """Follow a response from after `starting_after` (-1: from its first event)."""
 
     response_id: OpaqueId
-    starting_after: Annotated[int, Meta(ge=-1, le=2**53)] = -1
+    starting_after: SequenceNumber = -1
     epoch: OpaqueId | None = None
 
 
@@ -167,4 +208,15 @@ class ResponseDetach(ClientEvent, tag="response.detach"):
     response_id: OpaqueId
 
 
-AnyClientEvent = ResponseCreate | ResponseCancel | ResponseResume | ResponseDetach
+AnyClientEvent = (
+    ResponseCreate
+    | ResponseCancel
+    | ResponseInterrupt
+    | ResponseSteer
+    | ResponseInject
+    | ResponseAck
+    | ResponseProcessed
+    | ResponseResume
+    | ResponseDetach
+    | SessionUpdate
+)

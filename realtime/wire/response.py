@@ -60,6 +60,7 @@ class CancelReceipt(msgspec.Struct, kw_only=True):
     tokens_generated: int
     tokens_delivered: int  # of these, in events that the canceller's socket had taken when the cancel came
     abort_ms: float
+    through: int | UnsetType = UNSET  # the last event that the user saw or heard, where the answer was cut
 
 
 class ConversationRef(msgspec.Struct, kw_only=True):
@@ -107,6 +108,8 @@ class Response(msgspec.Struct, kw_only=True):
     user: str | None = None
     conversation: ConversationRef | UnsetType = UNSET  # absent rather than null where there is none
     cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
+    end_turn: bool | UnsetType = UNSET  # false on an interrupted response
+    request_id: str | UnsetType = UNSET  # ours: the request's, if it gave one
     # ours: on the terminal event, of a response that was asked to `include` them
     input_messages: list[HarmonyMessage] | UnsetType = UNSET
     output_messages: list[HarmonyMessage] | UnsetType = UNSET

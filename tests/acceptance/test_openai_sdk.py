@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -11,12 +9,10 @@ import pytest
 from openai.types.responses import Response, ResponsesServerEvent
 from pydantic import TypeAdapter
 
-from tests.support.node import find_node
 from tests.support.real import RealServer
 
 pytestmark = pytest.mark.vllm
 
-JS = Path(__file__).parent / "js"
 _EVENT = TypeAdapter(ResponsesServerEvent)
 
 
@@ -73,13 +69,35 @@ async def test_async_client_streams_an_answer_and_a_second_turn(real: RealServer
     assert "7" in second.output_text
 
 
-def test_sdk_for_javascript_over_both_doors(real: RealServer) -> None:
-    """Its parts are in the program, which says `ok` for each; the count is here so that none gets lost."""
-    command = [find_node(JS), "openai_sdk.mjs", real.base_url]
-    ran = subprocess.run(command, cwd=JS, capture_output=True, text=True, timeout=240, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert len(ran.stdout.splitlines()) == 11
+def test_sync_client_steers_and_the_successor_answers(real: RealServer) -> None:
+    client = openai.OpenAI(base_url=real.base_url, api_key="unused")
+    create: Any = {"type": "response.create", "model": "starter", "input": "count to 100", "store": False}
+    with client.responses.connect() as connection:
+        connection.send({**create, "ignore_eos": True})
+        seen: list[Any] = []
+        for event in connection:
+            _EVENT.validate_python(event.to_dict(), strict=True)
+            if event.type == "response.output_text.delta" and not any(e.type == event.type for e in seen):
+                connection.response.steer(previous_response_id=seen[0].response.id, input="Stop. Say hello.")
+            seen.append(event)
+            if event.type == "response.created" and len(seen) > 1:
+                break
+        kinds = [event.type for event in seen]
+        accepted = seen[kinds.index("response.steer.accepted")]
+        assert accepted.steer.previous_response_id == seen[0].response.id
+        assert seen[-2].response.incomplete_details.reason == "steered"
+        assert seen[-1].response.previous_response_id == seen[0].response.id
+        connection.response.steer(previous_response_id="resp_none", input="x")
+        failed = next(event for event in connection if event.type == "response.steer.failed")
+        assert failed.error.code == "response_not_found"
 
 
-def test_the_lock_names_no_registry() -> None:
-    assert "resolved" not in (JS / "package-lock.json").read_text()
+def test_beta_client_injects_and_is_told_why_not(real: RealServer) -> None:
+    client = openai.OpenAI(base_url=real.base_url, api_key="unused")
+    output: Any = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
+    with client.beta.responses.connect() as connection:
+        connection.response.inject(response_id="resp_none", input=[output])
+        event = connection.recv()
+        assert event.type == "response.inject.failed"
+        assert event.error.code == "response_not_found"
+        assert event.response_id == "resp_none"

@@ -53,6 +53,14 @@ async def test_a_finished_response_is_streamed_from_any_number() -> None:
         assert events_of((await client.get(path, headers={"last-event-id": ""})).text) == whole
 
 
+async def test_a_finished_response_of_many_events_is_streamed_to_its_end() -> None:
+    """Nothing happens in its log any more that would wake the stream for the next write."""
+    async with running(say(*"a" * 300)) as server, http(server) as client:
+        response_id = (await create(client))["id"]
+        events = events_of((await client.get(f"{PATH}/{response_id}?stream=true")).text)
+        assert len(check(events)["output"][0]["content"][0]["text"]) == 300
+
+
 async def test_a_running_response_is_followed_by_two_readers_and_goes_on_while_one_is_there() -> None:
     async with (
         running(say(*"abcdef"), tick_seconds=None) as server,
@@ -264,7 +272,9 @@ async def test_input_items_have_ids_and_come_in_pages() -> None:
         path = f"{PATH}/{(await create(client, input=ITEMS))['id']}/input_items"
         whole = (await client.get(f"{path}?order=asc&include[]=message.input_image.image_url")).json()
         data = whole["data"]
-        assert [item["id"].partition("_")[0] for item in data] == ["msg", "mine", "msg", "fc", "fco", "msg"]
+        prefixes = [item["id"].rpartition("_")[0] for item in data]
+        assert prefixes == ["msg", "", "msg", "fc", "function_call_output", "msg"]
+        assert data[1]["id"] == "mine"
         assert len({item["id"] for item in data}) == 6
         assert {item["status"] for item in data} == {"completed"}
         texts = [part for item in data if item["type"] == "message" for part in item["content"]]

@@ -261,7 +261,7 @@ async def test_the_choice_of_a_tool_reaches_the_parsers(kind: str) -> None:
     assert parsers.specs[0].tool_choice == {"type": "function", "function": {"name": kind}}
 
 
-@pytest.mark.parametrize("tool", ["web_search", "file_search", "mcp", "image_generation", "computer_use_preview"])
+@pytest.mark.parametrize("tool", ["web_search", "file_search", "image_generation", "computer_use_preview"])
 async def test_a_hosted_tool_is_echoed_and_not_shown(tool: str) -> None:
     script = Turns()
     async with serve(script) as server, server.client() as client:

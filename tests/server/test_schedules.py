@@ -18,9 +18,9 @@ import msgspec
 import pytest
 
 from realtime.config import ResponseSettings
-from realtime.connection import ConnectionLimits
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, Pause, RandomScript, Step
+from realtime.lanes import ConnectionLimits
 from tests.support.memory import MemorySocket, ObservedLog, Stack
 from tests.support.server import Client, running
 from tests.support.steps import cut, resume, take, until

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from realtime.config import ResponseSettings
-from realtime.connection import Connection, ConnectionLimits, Profile
+from realtime.connection import Connection, Profile
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.base import Engine
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
+from realtime.lanes import ConnectionLimits
 from realtime.log.event_log import EventLog
 from realtime.principal import LOCAL
 from realtime.runner import Run
@@ -92,6 +93,7 @@ class MemorySocket:
 
     def __init__(self, stack: Stack, *, native: bool = False, limits: ConnectionLimits | None = None) -> None:
         self.on_writable: Callable[[], None] | None = None
+        self.on_too_big: Callable[[], bytes] | None = None
         self.frames: list[bytes] = []
         self.closed: int | None = None
         self.writable = True

@@ -14,7 +14,7 @@ from realtime.effective import new_response
 from realtime.engine.base import ModelInfo, Sampling
 from realtime.log.event_log import EventLog
 from realtime.wire import events as e
-from realtime.wire.items import ItemStatus, Message
+from realtime.wire.items import ItemStatus, Message, OutputItem
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import (
     IncompleteDetails,
@@ -73,6 +73,10 @@ class Answer:
     @property
     def response_id(self) -> str:
         return self.log.response_id
+
+    @property
+    def output(self) -> list[OutputItem]:
+        return self._assembler.output
 
     def say(self, *texts: str) -> Answer:
         """One delta for each text; the first one opens the message."""

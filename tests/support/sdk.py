@@ -126,7 +126,7 @@ def _text_of(item: Any) -> str:
             return "".join(part.text for part in item.content)
         case "reasoning":
             return "".join(part.text for part in item.content or item.summary)
-        case "function_call":
+        case "function_call" | "mcp_call":
             return str(item.arguments)
         case "compaction":
             return ""

@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[bytes | dict[str, Any], ErrorCode, str | None, str]] = 
     "half a surrogate pair": (b'{"type":"response.create","user":"\\ud800"}', ErrorCode.INVALID_JSON, None, ""),
     "no type": ({}, ErrorCode.UNSUPPORTED_EVENT_TYPE, "type", "response.create"),
     "a type of another type": ({"type": 5}, ErrorCode.UNSUPPORTED_EVENT_TYPE, "type", "Unknown type"),
-    "an unknown type": ({"type": "session.update"}, ErrorCode.UNSUPPORTED_EVENT_TYPE, "type", "'session.update'"),
+    "an unknown type": ({"type": "session.nonsense"}, ErrorCode.UNSUPPORTED_EVENT_TYPE, "type", "'session.nonsense'"),
     "a server's type": ({"type": "response.created"}, ErrorCode.UNSUPPORTED_EVENT_TYPE, "type", "'response.created'"),
     "two types": (b'{"type":"response.cancel","type":"response.detach"}', ErrorCode.INVALID_REQUEST, "type", ""),
     "a missing member": ({"type": "response.resume"}, ErrorCode.INVALID_REQUEST, "response_id", "is required"),

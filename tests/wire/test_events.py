@@ -70,6 +70,8 @@ DONE = make_response(status="completed", completed_at=1, output=ITEMS, usage=mak
 CUT = make_response(status="incomplete", incomplete_details=IncompleteDetails("max_output_tokens"), usage=make_usage())
 BROKEN = make_response(status="failed", error=ResponseError("server_error", "x"), usage=make_usage())
 
+STEER = e.SteerRef(id="steer_1", previous_response_id="resp_0")
+
 EVENTS: list[e.Event] = [
     e.ResponseCreated(response=RUNNING, epoch="epoch_1"),
     e.ResponseQueued(response=make_response(status="queued")),
@@ -97,17 +99,53 @@ EVENTS: list[e.Event] = [
     e.ShellCallCommandAdded(**AT, command_index=0, command=""),
     e.ShellCallCommandDelta(**AT, command_index=0, delta="ls"),
     e.ShellCallCommandDone(**AT, command_index=0, command="ls"),
+    e.McpListToolsInProgress(**AT),
+    e.McpListToolsCompleted(**AT),
+    e.McpListToolsFailed(**AT),
+    e.McpCallInProgress(**AT),
+    e.McpCallArgumentsDelta(**AT, delta="{"),
+    e.McpCallArgumentsDone(**AT, arguments="{}"),
+    e.McpCallCompleted(**AT),
+    e.McpCallFailed(**AT),
+    e.ResponseSteerAccepted(steer=STEER),
+    e.ResponseSteerPending(
+        steer=STEER,
+        required_input=[
+            {"type": "function_call_output", "call_id": "call_1", "name": "f"},
+            {"type": "custom_tool_call_output", "call_id": "call_2"},
+        ],
+    ),
+    e.ResponseSteerFailed(
+        error=e.SteerError(code="invalid_input", message="x"),
+        steer=e.FailedSteer(input=msgspec.Raw(b'"no"'), previous_response_id="resp_0"),
+    ),
+    e.ResponseInjectCreated(),
+    e.ResponseInjectFailed(
+        input=msgspec.Raw(b'[{"type":"function_call_output","call_id":"c","output":"x"}]'),
+        error=e.InjectError(code="response_not_found", message="x"),
+    ),
     e.Error(status=400, error=e.ErrorBody(type="invalid_request_error", code="invalid_request", message="x")),
 ]
-OURS = {e.SessionCreated, e.SessionDraining, e.ResponseResumed}  # types that OpenAI does not have
+OURS = {  # types that OpenAI does not have
+    e.SessionCreated,
+    e.SessionHeartbeat,
+    e.SessionUpdated,
+    e.SessionDraining,
+    e.ResponseResumed,
+}
 
 
 @cache
 def sdk_types() -> dict[str, Any]:
     """`type` on the wire -> the SDK's model. Imported late: it takes half a second."""
+    from openai.types.beta import BetaResponseInjectCreatedEvent, BetaResponseInjectFailedEvent
     from openai.types.responses import ResponsesServerEvent
 
-    union = get_args(get_args(ResponsesServerEvent)[0])
+    union = (
+        *get_args(get_args(ResponsesServerEvent)[0]),
+        BetaResponseInjectCreatedEvent,
+        BetaResponseInjectFailedEvent,
+    )
     return {get_args(model.model_fields["type"].annotation)[0]: model for model in union}
 
 

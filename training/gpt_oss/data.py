@@ -316,18 +316,18 @@ def steps(rng: random.Random, setting: Setting, most: int = MAX_STEPS) -> Turn:
 
 Skill = Callable[[random.Random, Setting], Turn]
 SKILLS: dict[str, tuple[Skill, float]] = {
-    "greeting": (greeting, 10),
-    "small_talk": (small_talk, 10),
+    "greeting": (greeting, 12),
+    "small_talk": (small_talk, 20),
     "at_once": (at_once, 2),
     "unknown": (unknown, 3),
-    "count": (count, 6),
+    "count": (count, 3),
     "tell_name": (tell_name, 3),
     "ask_name": (ask_name, 6),
     "as_json": (as_json, 3),
-    "weather": (weather, 14),
-    "preamble": (preamble, 5),
+    "weather": (weather, 12),
+    "preamble": (preamble, 4),
     "aloud": (aloud, 4),
-    "steps": (steps, 26),
+    "steps": (steps, 24),
 }
 #: tools that a skill may use; it always has them where the value is true, and answers that it has none else
 TOOLS = {

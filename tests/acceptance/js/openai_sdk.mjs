@@ -100,6 +100,30 @@ const parts = {
     ws.close();
   },
 
+  async "socket: a steer, and the answer of its successor"() {
+    const ws = new ResponsesWS(client);
+    const kinds = [];
+    let [first, last] = [];
+    ws.send({ type: "response.create", ...story, max_output_tokens: 2000 });
+    for await (const one of ws.stream()) {
+      if (one.type === "error") throw one.error;
+      if (one.type !== "message") continue;
+      const { message } = one;
+      first ??= message.response;
+      if (message.type === "response.output_text.delta" && !kinds.includes(message.type)) {
+        ws.send({ type: "response.steer", previous_response_id: first.id, input: "Stop. Say hello." });
+      }
+      kinds.push(message.type);
+      if (message.response && message.response.id !== first.id && message.done) {
+        last = message.response;
+        break;
+      }
+    }
+    ws.close();
+    assert.ok(kinds.includes("response.steer.accepted"));
+    assert.deepEqual([last.status, last.previous_response_id], ["completed", first.id]);
+  },
+
   async "http: create, retrieve, input items, count, delete"() {
     const made = await client.responses.create({ ...base, input: "count to 5" });
     assert.equal(made.output_text, "1, 2, 3, 4, 5.");
