@@ -104,7 +104,7 @@ const parts = {
     const ws = new ResponsesWS(client);
     const kinds = [];
     let [first, last] = [];
-    ws.send({ type: "response.create", ...story, max_output_tokens: 2000 });
+    ws.send({ type: "response.create", ...story });
     for await (const one of ws.stream()) {
       if (one.type === "error") throw one.error;
       if (one.type !== "message") continue;
@@ -121,7 +121,7 @@ const parts = {
     }
     ws.close();
     assert.ok(kinds.includes("response.steer.accepted"));
-    assert.deepEqual([last.status, last.previous_response_id], ["completed", first.id]);
+    assert.equal(last.previous_response_id, first.id);
   },
 
   async "http: create, retrieve, input items, count, delete"() {
