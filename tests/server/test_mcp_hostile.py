@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from realtime.config import McpServer
@@ -38,7 +38,10 @@ class Rogue:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
-        body = json.loads(await request.body() or b"{}")
+        try:
+            body = json.loads(await request.body() or b"{}")
+        except ClientDisconnect:
+            return
         method = body.get("method", request.method)
         self.seen.append(method)
         answer = await self.act(self, method, body.get("params") or {})
