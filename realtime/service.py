@@ -103,7 +103,8 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._store = MemoryStore(max_bytes=settings.max_store_bytes)
         self._deleted: OrderedDict[str, None] = OrderedDict()
-        self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # (tenant, request_id) -> digest, response id
+        # (tenant, request_id) -> digest, response id
+        self._attempts: OrderedDict[tuple[str, str], tuple[bytes, str]] = OrderedDict()
         self._sealer = sealer or Sealer()
         self._draining = False
 
@@ -522,9 +523,11 @@ class Service:
                 pass
 
     def _forget_attempts(self, now: float) -> None:
-        """Drop the oldest attempts whose responses are gone: they can no longer be attached to."""
+        """Drop attempts whose responses are gone: they can no longer be attached to. All are looked at in turn."""
         for key, (_, response_id) in list(islice(self._attempts.items(), 4)):
-            if response_id not in self._runs and self._store.get(response_id, now) is None:
+            if response_id in self._runs or self._store.get(response_id, now) is not None:
+                self._attempts.move_to_end(key)
+            else:
                 del self._attempts[key]
 
 
