@@ -318,12 +318,13 @@ class Run:
             self.notify()
         if (failed := self._enter_conversation()) is not None:
             return failed
-        if self._mcp is not None and (outcome := await self._prepare_mcp(self._mcp)) is not None:
-            return outcome
         if self._compact_when is not None and self.request.generate is not False:
             early = await self._compact_first(self._compact_when)
             if early is not None:
                 return early
+        # After the compaction, which stands for everything before it: what is listed and called now stays.
+        if self._mcp is not None and (outcome := await self._prepare_mcp(self._mcp)) is not None:
+            return outcome
         while True:
             outcome = await self._generation()
             if self._mcp is None or outcome is not FinishReason.STOP:

@@ -257,3 +257,44 @@ async def test_a_server_that_hangs_up_between_two_calls_is_connected_to_again_or
         response = check(await client.create("?", tools=USE))
     assert response["status"] == "completed"
     assert len(response["output"]) == 8
+
+
+async def decent(server: Rogue, method: str, params: dict[str, Any]) -> Answer:
+    return None
+
+
+MANAGED = [{"type": "compaction", "compact_threshold": 1}]
+
+
+async def test_a_compaction_comes_before_listings_and_forgets_no_call() -> None:
+    """What stands before a compaction is gone for the next turn, so nothing new may."""
+    async with rogue(decent) as server:
+        what = changed(mcp_servers={"s": McpServer(url=server.url)})
+        script = Turns(CALL, ("sum",), ("answered",), ("next",))
+        asking = [{**USE[0], "require_approval": "always"}]
+        async with running(script, what, parsers=TaggedParsers()) as running_server, running_server.client() as client:
+            first = check(await client.create("question " * 30, tools=asking))
+            yes = {"type": "mcp_approval_response", "approval_request_id": first["output"][-1]["id"], "approve": True}
+            await client.send(
+                "response.create", input=[yes], tools=asking, previous_response_id=first["id"], context_management=MANAGED
+            )
+            second = check(await client.until_done())
+            assert [item["type"] for item in second["output"]] == [
+                "compaction", "mcp_list_tools", "mcp_call", "message",
+            ]  # fmt: skip
+            assert second["output"][2]["output"] == "fine"
+            await client.create("and?", tools=asking, previous_response_id=second["id"])
+        assert "fine" in script.prompts[-1]
+        assert server.seen.count("tools/call") == 1
+        assert server.seen.count("tools/list") == 2
+
+
+async def test_a_trigger_asks_no_server() -> None:
+    async with rogue(decent) as server, serving(server, ("one",), ("sum",)) as (_, client):
+        first = check(await client.create("question " * 30, tools=USE))
+        server.seen.clear()
+        trigger = [{"type": "compaction_trigger"}]
+        await client.send("response.create", input=trigger, tools=USE, previous_response_id=first["id"])
+        response = check(await client.until_done())
+        assert [item["type"] for item in response["output"]] == ["compaction"]
+        assert set(server.seen) <= {"DELETE"}  # the first response's good-bye
