@@ -337,7 +337,7 @@ class Run:
     async def _prepare_mcp(self, mcp: McpStage) -> Outcome | None:
         """The tools of MCP servers; an outcome if the response comes to an end by that."""
         try:
-            tools = await mcp.prepare(self._history())
+            tools = await mcp.prepare(self._history(), history(self._parent, self.request.items))
         except WireError as error:
             return Failed("invalid_prompt", error.message)
         if tools is None:

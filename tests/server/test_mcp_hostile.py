@@ -19,6 +19,7 @@ from realtime.config import McpServer
 from tests.server.test_items import Turns
 from tests.server.test_mcp import items
 from tests.support.calls import TaggedParsers, called
+from tests.support.http import http
 from tests.support.server import Client, QuietServer, Running, changed, running
 
 Answer = dict[str, Any] | Response | None  # the result of a method; None: go on as a decent server would
@@ -298,3 +299,22 @@ async def test_a_trigger_asks_no_server() -> None:
         response = check(await client.until_done())
         assert [item["type"] for item in response["output"]] == ["compaction"]
         assert set(server.seen) <= {"DELETE"}  # the first response's good-bye
+
+
+async def test_a_call_that_is_approved_twice_in_a_conversation_is_made_once() -> None:
+    """The second approval waits for the first one's response, and comes too late."""
+    async with rogue(decent) as server:
+        what = changed(mcp_servers={"s": McpServer(url=server.url)})
+        script = Turns(CALL, ("first",), ("second",))
+        asking = [{**USE[0], "require_approval": "always"}]
+        async with running(script, what, parsers=TaggedParsers()) as running_server, http(running_server) as api:
+            made = (await api.post("/v1/conversations", json={})).json()["id"]
+            body = {"conversation": made, "tools": asking}
+            first = (await api.post("/v1/responses", json={"input": "go", **body})).json()
+            yes = {"type": "mcp_approval_response", "approval_request_id": first["output"][-1]["id"], "approve": True}
+            answers = await asyncio.gather(
+                *(api.post("/v1/responses", json={"input": [yes], **body}) for _ in range(2))
+            )
+            outputs = [[item["type"] for item in answer.json()["output"]] for answer in answers]
+    assert sorted(outputs) == [["mcp_call", "message"], ["message"]]
+    assert server.seen.count("tools/call") == 1
