@@ -318,3 +318,27 @@ async def test_a_call_that_is_approved_twice_in_a_conversation_is_made_once() ->
             outputs = [[item["type"] for item in answer.json()["output"]] for answer in answers]
     assert sorted(outputs) == [["mcp_call", "message"], ["message"]]
     assert server.seen.count("tools/call") == 1
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_compaction_keeps_what_is_approved_and_what_waits_for_that(approve: bool) -> None:
+    async with rogue(decent) as server:
+        what = changed(mcp_servers={"s": McpServer(url=server.url)})
+        script = Turns(("sure. ", *CALL), ("sum",), ("sum",), ("answered",), ("next",))
+        asking = [{**USE[0], "require_approval": "always"}]
+        async with running(script, what, parsers=TaggedParsers()) as running_server, running_server.client() as client:
+
+            async def create(given: Any, last: dict[str, Any], **members: Any) -> dict[str, Any]:
+                previous = {"previous_response_id": last["id"], "tools": asking, **members}
+                await client.send("response.create", input=given, **previous)
+                return check(await client.until_done())
+
+            first = check(await client.create("question " * 30, tools=asking))
+            second = await create([{"type": "compaction_trigger"}], first)
+            asked = first["output"][-1]["id"]
+            answer = {"type": "mcp_approval_response", "approval_request_id": asked, "approve": approve, "reason": "why not"}
+            third = await create([answer], second, context_management=MANAGED)
+            assert third["status"] == "completed"
+            assert (await create("and?", third))["status"] == "completed"
+        assert server.seen.count("tools/call") == approve
+        assert approve or "did not allow this call. Reason: why not" in script.prompts[-2]
