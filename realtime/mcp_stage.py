@@ -81,12 +81,12 @@ class McpStage:
             for use in plan.uses
         }
 
-    async def prepare(self, items: Sequence[InputItem], before: Sequence[InputItem]) -> ToolSet | None:
+    async def prepare(self, items: Sequence[InputItem], whole: Sequence[InputItem]) -> ToolSet | None:
         """The response's tools, after its listings and the calls that the user has allowed. None when it is to end.
-        Raises WireError when the tools do not fit together. `items`: what the model is to see; `before`: the whole
+        Raises WireError when the tools do not fit together. `items`: what the model is to see; `whole`: the whole
         history, where a call may have been made since it was planned (a conversation goes on while this one waits).
         """
-        made = {item.approval_request_id for item in before if isinstance(item, McpCall)}
+        made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
         listed: list[Tool] = []
         for use in self._plan.uses:
             before = listed_before(items, use.label)

@@ -7,6 +7,7 @@ a reader. Its task is asleep while tokens flow: the engine calls `on_chunk`, whi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from array import array
@@ -35,6 +36,7 @@ from .engine.base import (
     FinishReason,
     TokenChunk,
 )  # fmt: skip
+from .images import Images
 from .log.event_log import EventLog
 from .mcp_assembler import McpAssembler
 from .mcp_stage import McpPlan, McpStage
@@ -86,6 +88,7 @@ class Failed(msgspec.Struct, frozen=True):
 
     code: str
     message: str
+    param: str | None = None
 
 
 Stop = Cancelled | Steered | Interrupted
@@ -124,6 +127,7 @@ class Run:
         tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
         on_disconnect: OnDisconnect, conversation: Conversation | None = None, compact: Policy | None = None,
         seal_compaction: Callable[[str], str], mcp: McpPlan | None = None,
+        images: Images | None = None,
     ) -> None:  # fmt: skip
         self.tenant = tenant
         self.request = request
@@ -149,6 +153,7 @@ class Run:
         self._compacted: list[InputItem] | None = None  # what the history was replaced by
         self._measured: Prompt | None = None  # of the history as it is, when it has been rendered already
         self._assembler = Assembler(new_id, shown)
+        self._images = images  # None: the model can't see
         self._mcp: McpStage | None = None
         if mcp is not None:
             self._assembler = assembler = McpAssembler(new_id, shown, mcp.max_calls)
@@ -318,6 +323,8 @@ class Run:
             self.notify()
         if (failed := self._enter_conversation()) is not None:
             return failed
+        if self._images is not None and (early := await self._load_images(self._images)) is not None:
+            return early
         if self._compact_when is not None and self.request.generate is not False:
             early = await self._compact_first(self._compact_when)
             if early is not None:
@@ -333,6 +340,14 @@ class Run:
             if tools is None or self._cancel is not None:
                 return self._cancel or outcome
             self._go_on_with(tools)
+
+    async def _load_images(self, images: Images) -> Outcome | None:
+        """Fetch and decode what is to be seen; an outcome if the response comes to an end by that."""
+        try:
+            await self.unless_stopped(images.load(self._history(), self.request.items))
+        except WireError as error:
+            return Failed(error.spec.code, error.message, error.param)
+        return self._cancel
 
     async def _prepare_mcp(self, mcp: McpStage) -> Outcome | None:
         """The tools of MCP servers; an outcome if the response comes to an end by that."""
@@ -372,7 +387,7 @@ class Run:
         try:
             prompt = await self._render()
             self._prompt = prompt
-            self._num_input_tokens = len(prompt.token_ids)
+            self._num_input_tokens = prompt.num_tokens
             room = self._engine.model.max_model_len - self._num_input_tokens
             if room <= 0 and self._num_generations == 1:
                 return self._too_long()
@@ -383,6 +398,8 @@ class Run:
                 self._parser = self._dialect.parser(self.request, self._tools, prompt)
         except RenderError as error:
             return Failed("invalid_prompt", str(error))
+        except EngineError as error:
+            return _failure(error)
         if self._cancel is not None:
             return self._cancel
         return await self._run_engine(prompt, room)
@@ -411,7 +428,7 @@ class Run:
         measured = self._measured = await self._render_items(items)
         limit = compactor.limit(policy, min(self.request.max_output_tokens or _ROOM, _ROOM))
         plan = compactor.plan(items, measured, limit, only_open=policy.now)
-        if not policy.now and (len(measured.token_ids) <= limit or not plan.worthwhile):
+        if not policy.now and (measured.num_tokens <= limit or not plan.worthwhile):
             return None
         self._append(self._assembler.begin_compaction())
         try:
@@ -424,7 +441,7 @@ class Run:
         return FinishReason.STOP if policy.now else None
 
     async def _render_compacted(self, items: list[InputItem]) -> Prompt:
-        return await rendered(self._dialect, self.request, self._tools, items, None)
+        return await rendered(self._engine, self._dialect, self.request, self._tools, items, None)
 
     @property
     def stopped(self) -> bool:
@@ -462,6 +479,7 @@ class Run:
         request = EngineRequest(
             request_id=self._engine_id,
             prompt_token_ids=prompt.token_ids,
+            seen=prompt.seen,
             sampling=sampling(self.request, self.response, room, parser),
             cache_salt=self.request.cache_salt,
             constraint=parser.constraint if parser is not None else None,
@@ -527,13 +545,13 @@ class Run:
             return prompt
         limit = self._engine.model.max_model_len - min(self.request.max_output_tokens or _ROOM, _ROOM)
         few, enough = 0, max(0, len(exchanges(items)) - 1)  # dropping `few` is too few; `enough`, if anything is
-        if len(prompt.token_ids) <= limit or not enough:
+        if prompt.num_tokens <= limit or not enough:
             return prompt
         prompt = await self._render_items(without_oldest(items, enough))
         while enough - few > 1 and self._cancel is None:
             middle = (few + enough) // 2
             shorter = await self._render_items(without_oldest(items, middle))
-            if len(shorter.token_ids) <= limit:
+            if shorter.num_tokens <= limit:
                 prompt, enough = shorter, middle
             else:
                 few = middle
@@ -541,7 +559,9 @@ class Run:
 
     async def _render_items(self, items: list[InputItem]) -> Prompt:
         parent = self._parent if self._compacted is None else None  # its tokens are not those of what is left
-        return await rendered(self._dialect, self.request, self._tools, items, self._earlier.turn or parent)
+        return await rendered(
+            self._engine, self._dialect, self.request, self._tools, items, self._earlier.turn or parent
+        )
 
     # -- the end
 
@@ -577,7 +597,7 @@ class Run:
             parent=self._parent if self._compacted is None else None,  # nothing before a compaction is needed again
             input=tuple(self.request.items),
             output=tuple(said),
-            prompt=self._prompt,
+            prompt=self._prompt.kept() if self._prompt is not None else None,
             token_ids=token_ids,
         )
 
@@ -593,11 +613,12 @@ class Run:
             items = self._history()
             said = self._assembler.remembered
             response = self.response
-            response.input_messages, response.output_messages = self._dialect.transcript(
-                self.request, self._tools, items, said
-            )
+            with contextlib.suppress(RenderError):  # then there was no prompt either, which the response's error says
+                response.input_messages, response.output_messages = self._dialect.transcript(
+                    self.request, self._tools, items, said
+                )
         if TOKEN_IDS in include:
-            self.response.input_token_ids = list(self._prompt.token_ids) if self._prompt is not None else []
+            self.response.input_token_ids = list(self._prompt.given) if self._prompt is not None else []
             self.response.output_token_ids = list(self._token_ids)
 
     def _seal_anyhow(self) -> None:
@@ -613,7 +634,7 @@ class Run:
             case Failed():
                 response.status = "failed"
                 response.completed_at = None
-                response.error = ResponseError(outcome.code, outcome.message)
+                response.error = ResponseError(outcome.code, outcome.message, outcome.param or UNSET)
                 return events.ResponseFailed(response=response)
             case Cancelled():
                 response.status = "cancelled"

@@ -20,13 +20,16 @@ import msgspec
 from . import compaction, unsealing
 from .assembler import ReasoningShown
 from .commands import Source
-from .config import McpSettings, ResponseSettings
+from .config import ImageSettings, McpSettings, ResponseSettings
 from .connection import draining
 from .conversation import Opened, Turn, history, since_compaction, unknown_call
 from .conversations import Conversation, ConversationStore
 from .dialects.base import Dialect, RenderError
 from .effective import new_response
 from .engine.base import Engine
+from .images import Images
+from .input_parts import check as check_parts
+from .input_parts import described
 from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
@@ -74,7 +77,10 @@ class Service:
         trouble: Callable[[], str | None],
         sealer: Sealer | None = None,
         mcp: McpSettings | None = None,
+        image_settings: ImageSettings | None = None,
     ) -> None:
+        self._image_settings = image_settings or ImageSettings()
+        self._images = Images(self._image_settings)
         self._mcp = mcp or McpSettings()
         self._engine = engine
         self._make_dialect = make_dialect
@@ -171,6 +177,7 @@ class Service:
             admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
             mcp=mcp,
+            images=self._images if self._engine.model.sees else None,
         )
         self._start(run, digest)
         return run
@@ -266,11 +273,14 @@ class Service:
         request, tools, _ = self._prepared(principal, request, parent)
         compaction.policy_of(request)  # a trigger is no part of the prompt
         _check_calls(history(parent, request.items))
+        items = history(parent, request.items)
+        if self._engine.model.sees:
+            await self._images.load(items, request.items)
         try:
-            prompt = await rendered(dialect, request, tools, history(parent, request.items), parent)
+            prompt = await rendered(self._engine, dialect, request, tools, items, parent)
         except RenderError as error:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
-        return len(prompt.token_ids)
+        return prompt.num_tokens
 
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
@@ -363,10 +373,12 @@ class Service:
 
         `given`: items that go before its own. Raises WireError.
         """
+        sees = self._engine.model.sees
+        check_parts(request.items, self._image_settings, sees=sees)
         now = self._clock()
         said = parent.items() if parent is not None else []
         own = resolved(request.items, said, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
-        own = self.unsealed(principal, own, "input")
+        own = self.unsealed(principal, own if sees else described(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *given, *own])
         before, own = since_compaction(parent, own)
         request = updated(request, before)

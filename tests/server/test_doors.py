@@ -239,7 +239,7 @@ class Schedule:
     async def verify(self) -> None:
         service = self.server.gateway.service
         async with asyncio.timeout(30):
-            while service.num_running or service._tasks:
+            while service.num_running or service._tasks:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)  # responses that go on alone come to their end
         assert service._scheduler.num_running == service._scheduler.num_waiting == 0
         assert not service._scheduler._group_of
@@ -314,12 +314,16 @@ async def run_schedule(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = changed(settings, mcp_servers={"s": McpServer(url=tools.url, require_approval="never")})
         script = Model(seed)
         async with (
-            running(script, settings, parsers=TaggedParsers(), max_model_len=8192, abort_ticks=rng.choice([0, 2])) as server,
+            running(
+                script, settings, parsers=TaggedParsers(), max_model_len=8192, abort_ticks=rng.choice([0, 2])
+            ) as server,
             httpx.AsyncClient(base_url=server.http, timeout=60, trust_env=False) as api,
         ):
             schedule = Schedule(seed, server, api)
             schedule.runs = runs
-            agents = [schedule.socket() for _ in range(rng.randint(1, 4))] + [schedule.http() for _ in range(rng.randint(1, 4))]
+            agents = [schedule.socket() for _ in range(rng.randint(1, 4))] + [
+                schedule.http() for _ in range(rng.randint(1, 4))
+            ]
             await asyncio.gather(*agents)
             await schedule.verify()
 

@@ -39,8 +39,13 @@ class Any_:
         if what == 6:
             return [self.json(depth + 1) for _ in range(rng.randint(0, 3))]
         if what == 7:
-            return {rng.choice([*TEXTS, "type", "name", "tools", "text"]): self.json(depth + 1) for _ in range(rng.randint(0, 3))}
-        return [None, True, rng.choice([0, -1, 2**63, 2**70]), rng.choice([0.5, 1e300]), rng.choice(TEXTS), "user"][what]
+            return {
+                rng.choice([*TEXTS, "type", "name", "tools", "text"]): self.json(depth + 1)
+                for _ in range(rng.randint(0, 3))
+            }
+        return [None, True, rng.choice([0, -1, 2**63, 2**70]), rng.choice([0.5, 1e300]), rng.choice(TEXTS), "user"][
+            what
+        ]
 
     def of(self, kind: inspect.Type, name: str = "") -> Any:
         rng = self.rng

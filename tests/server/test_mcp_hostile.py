@@ -277,7 +277,11 @@ async def test_a_compaction_comes_before_listings_and_forgets_no_call() -> None:
             first = check(await client.create("question " * 30, tools=asking))
             yes = {"type": "mcp_approval_response", "approval_request_id": first["output"][-1]["id"], "approve": True}
             await client.send(
-                "response.create", input=[yes], tools=asking, previous_response_id=first["id"], context_management=MANAGED
+                "response.create",
+                input=[yes],
+                tools=asking,
+                previous_response_id=first["id"],
+                context_management=MANAGED,
             )
             second = check(await client.until_done())
             assert [item["type"] for item in second["output"]] == [
@@ -336,7 +340,12 @@ async def test_a_compaction_keeps_what_is_approved_and_what_waits_for_that(appro
             first = check(await client.create("question " * 30, tools=asking))
             second = await create([{"type": "compaction_trigger"}], first)
             asked = first["output"][-1]["id"]
-            answer = {"type": "mcp_approval_response", "approval_request_id": asked, "approve": approve, "reason": "why not"}
+            answer = {
+                "type": "mcp_approval_response",
+                "approval_request_id": asked,
+                "approve": approve,
+                "reason": "why not",
+            }
             third = await create([answer], second, context_management=MANAGED)
             assert third["status"] == "completed"
             assert (await create("and?", third))["status"] == "completed"
