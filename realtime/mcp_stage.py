@@ -19,7 +19,7 @@ from .mcp_items import CallResult
 from .mcp_tools import ServerUse, approved_calls, as_calls, check_approvals, listed_before, servers_used
 from .tools import Mode, Tool, ToolSet, tool_set
 from .wire import events
-from .wire.items import InputItem, McpApprovalRequest, McpTool
+from .wire.items import InputItem, McpApprovalRequest, McpCall, McpTool
 from .wire.requests import ResponseCreate
 
 T = TypeVar("T")
@@ -81,10 +81,12 @@ class McpStage:
             for use in plan.uses
         }
 
-    async def prepare(self, items: Sequence[InputItem]) -> ToolSet | None:
+    async def prepare(self, items: Sequence[InputItem], whole: Sequence[InputItem]) -> ToolSet | None:
         """The response's tools, after its listings and the calls that the user has allowed. None when it is to end.
-        Raises WireError when the tools do not fit together. `items`: the whole history.
+        Raises WireError when the tools do not fit together. `items`: what the model is to see; `whole`: the whole
+        history, where a call may have been made since it was planned (a conversation goes on while this one waits).
         """
+        made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
         listed: list[Tool] = []
         for use in self._plan.uses:
             before = listed_before(items, use.label)
@@ -97,6 +99,8 @@ class McpStage:
         for asked in self._plan.approved:
             if self._assembler.spent:
                 break
+            if asked.id in made:
+                continue
             self._host.append(self._assembler.begin_approved(asked))
             if not await self._make_calls():
                 return None

@@ -325,12 +325,13 @@ class Run:
             return failed
         if self._images is not None and (early := await self._load_images(self._images)) is not None:
             return early
-        if self._mcp is not None and (outcome := await self._prepare_mcp(self._mcp)) is not None:
-            return outcome
         if self._compact_when is not None and self.request.generate is not False:
             early = await self._compact_first(self._compact_when)
             if early is not None:
                 return early
+        # After the compaction, which stands for everything before it: what is listed and called now stays.
+        if self._mcp is not None and (outcome := await self._prepare_mcp(self._mcp)) is not None:
+            return outcome
         while True:
             outcome = await self._generation()
             if self._mcp is None or outcome is not FinishReason.STOP:
@@ -351,7 +352,7 @@ class Run:
     async def _prepare_mcp(self, mcp: McpStage) -> Outcome | None:
         """The tools of MCP servers; an outcome if the response comes to an end by that."""
         try:
-            tools = await mcp.prepare(self._history())
+            tools = await mcp.prepare(self._history(), history(self._parent, self.request.items))
         except WireError as error:
             return Failed("invalid_prompt", error.message)
         if tools is None:

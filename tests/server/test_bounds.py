@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+import pytest
 
 from realtime.engine.base import EngineRequest
-from realtime.engine.scripted import Pause, ScriptedTokenizer, Step
+from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
 from tests.support.http import http
+from tests.support.raw import RawSocket
 from tests.support.server import changed, running
 
 PATH = "/v1/responses"
@@ -47,3 +49,18 @@ async def test_attempts_are_forgotten_behind_those_that_last() -> None:
         for n in range(40):
             await client.post(PATH, json={"input": "hi", "request_id": f"short {n}"})
         assert len(server.gateway.service._attempts) < 20
+
+
+@pytest.mark.parametrize("line", [b"X-Padding: y\r\n", b"y"], ids=["many headers", "a long one"])
+async def test_a_head_without_end_is_cut_off(line: bytes) -> None:
+    async with running(say("x")) as server:
+        for start in (b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"):  # the second request of a connection as well
+            sock = await RawSocket.open(server.port)
+            await sock.send(start + b"GET /health HTTP/1.1\r\nHost: x\r\nX: y")
+            for _ in range(200):
+                await sock.send(line * (16384 // len(line)))
+            if start:
+                await sock.response()
+            with pytest.raises((EOFError, ConnectionError)):
+                await sock.some()
+            sock.close()

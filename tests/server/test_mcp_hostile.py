@@ -19,6 +19,7 @@ from realtime.config import McpServer
 from tests.server.test_items import Turns
 from tests.server.test_mcp import items
 from tests.support.calls import TaggedParsers, called
+from tests.support.http import http
 from tests.support.server import Client, QuietServer, Running, changed, running
 
 Answer = dict[str, Any] | Response | None  # the result of a method; None: go on as a decent server would
@@ -257,3 +258,96 @@ async def test_a_server_that_hangs_up_between_two_calls_is_connected_to_again_or
         response = check(await client.create("?", tools=USE))
     assert response["status"] == "completed"
     assert len(response["output"]) == 8
+
+
+async def decent(server: Rogue, method: str, params: dict[str, Any]) -> Answer:
+    return None
+
+
+MANAGED = [{"type": "compaction", "compact_threshold": 1}]
+
+
+async def test_a_compaction_comes_before_listings_and_forgets_no_call() -> None:
+    """What stands before a compaction is gone for the next turn, so nothing new may."""
+    async with rogue(decent) as server:
+        what = changed(mcp_servers={"s": McpServer(url=server.url)})
+        script = Turns(CALL, ("sum",), ("answered",), ("next",))
+        asking = [{**USE[0], "require_approval": "always"}]
+        async with running(script, what, parsers=TaggedParsers()) as running_server, running_server.client() as client:
+            first = check(await client.create("question " * 30, tools=asking))
+            yes = {"type": "mcp_approval_response", "approval_request_id": first["output"][-1]["id"], "approve": True}
+            await client.send(
+                "response.create",
+                input=[yes],
+                tools=asking,
+                previous_response_id=first["id"],
+                context_management=MANAGED,
+            )
+            second = check(await client.until_done())
+            assert [item["type"] for item in second["output"]] == [
+                "compaction", "mcp_list_tools", "mcp_call", "message",
+            ]  # fmt: skip
+            assert second["output"][2]["output"] == "fine"
+            await client.create("and?", tools=asking, previous_response_id=second["id"])
+        assert "fine" in script.prompts[-1]
+        assert server.seen.count("tools/call") == 1
+        assert server.seen.count("tools/list") == 2
+
+
+async def test_a_trigger_asks_no_server() -> None:
+    async with rogue(decent) as server, serving(server, ("one",), ("sum",)) as (_, client):
+        first = check(await client.create("question " * 30, tools=USE))
+        server.seen.clear()
+        trigger = [{"type": "compaction_trigger"}]
+        await client.send("response.create", input=trigger, tools=USE, previous_response_id=first["id"])
+        response = check(await client.until_done())
+        assert [item["type"] for item in response["output"]] == ["compaction"]
+        assert set(server.seen) <= {"DELETE"}  # the first response's good-bye
+
+
+async def test_a_call_that_is_approved_twice_in_a_conversation_is_made_once() -> None:
+    """The second approval waits for the first one's response, and comes too late."""
+    async with rogue(decent) as server:
+        what = changed(mcp_servers={"s": McpServer(url=server.url)})
+        script = Turns(CALL, ("first",), ("second",))
+        asking = [{**USE[0], "require_approval": "always"}]
+        async with running(script, what, parsers=TaggedParsers()) as running_server, http(running_server) as api:
+            made = (await api.post("/v1/conversations", json={})).json()["id"]
+            body = {"conversation": made, "tools": asking}
+            first = (await api.post("/v1/responses", json={"input": "go", **body})).json()
+            yes = {"type": "mcp_approval_response", "approval_request_id": first["output"][-1]["id"], "approve": True}
+            answers = await asyncio.gather(
+                *(api.post("/v1/responses", json={"input": [yes], **body}) for _ in range(2))
+            )
+            outputs = [[item["type"] for item in answer.json()["output"]] for answer in answers]
+    assert sorted(outputs) == [["mcp_call", "message"], ["message"]]
+    assert server.seen.count("tools/call") == 1
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_compaction_keeps_what_is_approved_and_what_waits_for_that(approve: bool) -> None:
+    async with rogue(decent) as server:
+        what = changed(mcp_servers={"s": McpServer(url=server.url)})
+        script = Turns(("sure. ", *CALL), ("sum",), ("sum",), ("answered",), ("next",))
+        asking = [{**USE[0], "require_approval": "always"}]
+        async with running(script, what, parsers=TaggedParsers()) as running_server, running_server.client() as client:
+
+            async def create(given: Any, last: dict[str, Any], **members: Any) -> dict[str, Any]:
+                previous = {"previous_response_id": last["id"], "tools": asking, **members}
+                await client.send("response.create", input=given, **previous)
+                return check(await client.until_done())
+
+            first = check(await client.create("question " * 30, tools=asking))
+            second = await create([{"type": "compaction_trigger"}], first)
+            asked = first["output"][-1]["id"]
+            answer = {
+                "type": "mcp_approval_response",
+                "approval_request_id": asked,
+                "approve": approve,
+                "reason": "why not",
+            }
+            third = await create([answer], second, context_management=MANAGED)
+            assert third["status"] == "completed"
+            assert (await create("and?", third))["status"] == "completed"
+        assert server.seen.count("tools/call") == approve
+        assert approve or "did not allow this call. Reason: why not" in script.prompts[-2]
