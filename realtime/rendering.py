@@ -8,10 +8,12 @@ from functools import partial
 from .conversation import Prompt, Turn
 from .dialects.base import Dialect
 from .tools import ToolSet
+from .wire.harmony import HarmonyMessage
 from .wire.items import InputItem, size_of
 from .wire.requests import ResponseCreate
 
 _TOOL_CHARS = 500  # about what a tool adds to a prompt
+_ITEM_CHARS = 200  # ... and about what an item costs besides its text
 _THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
 
 
@@ -20,5 +22,11 @@ async def rendered(
 ) -> Prompt:
     """See Dialect.render; in a thread when there is much of it."""
     render = partial(dialect.render, request, tools, items, parent)
-    size = size_of(items) + len(request.instructions or "") + _TOOL_CHARS * len(tools.tools)
-    return render() if size < _THREAD_CHARS else await asyncio.to_thread(render)
+    return await asyncio.to_thread(render) if is_long(request, tools, items) else render()
+
+
+def is_long(request: ResponseCreate, tools: ToolSet, items: list[InputItem]) -> bool:
+    """Whether the loop would notice. Held messages may bring tools too."""
+    num_tools = len(tools.tools) + sum(item.num_tools for item in items if isinstance(item, HarmonyMessage))
+    size = size_of(items) + len(request.instructions or "") + _TOOL_CHARS * num_tools + _ITEM_CHARS * len(items)
+    return size >= _THREAD_CHARS

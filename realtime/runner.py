@@ -7,6 +7,7 @@ a reader. Its task is asleep while tokens flow: the engine calls `on_chunk`, whi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from array import array
@@ -592,9 +593,10 @@ class Run:
             items = self._history()
             said = self._assembler.remembered
             response = self.response
-            response.input_messages, response.output_messages = self._dialect.transcript(
-                self.request, self._tools, items, said
-            )
+            with contextlib.suppress(RenderError):  # then there was no prompt either, which the response's error says
+                response.input_messages, response.output_messages = self._dialect.transcript(
+                    self.request, self._tools, items, said
+                )
         if TOKEN_IDS in include:
             self.response.input_token_ids = list(self._prompt.token_ids) if self._prompt is not None else []
             self.response.output_token_ids = list(self._token_ids)

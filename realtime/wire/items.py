@@ -400,7 +400,7 @@ def texts_of(item: InputItem) -> Iterator[str]:
         case FunctionCallOutput() | CustomToolCallOutput():
             yield from _texts(item.output)
         case Reasoning():
-            yield from (part.text for part in item.content or ())
+            yield from (part.text for part in (item.content or None) or item.summary)
         case LocalShellCall():
             yield from item.action.command
         case ShellCall():
@@ -416,6 +416,7 @@ def texts_of(item: InputItem) -> Iterator[str]:
             yield item.output or ""
         case HarmonyMessage():
             yield item.text
+            yield item.instructions
         case _:
             pass
 

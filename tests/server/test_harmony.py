@@ -243,6 +243,14 @@ async def test_h5_and_h7_held_messages_carry_tools_channels_and_call_ids() -> No
     assert model.prompts[1] == model.prompts[2]
 
 
+async def test_what_can_not_be_rendered_fails_with_its_reason_whatever_is_included() -> None:
+    image = {"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]}
+    async with harmony(Model(ANSWER)) as server, server.client() as client:
+        response = await create(client, [image], include=["harmony.messages", "token_ids"])
+        assert response["error"]["code"] == "invalid_prompt"
+        assert response["error"]["message"] == "This model reads text only."
+
+
 async def test_token_ids_on_request() -> None:
     model = Model(ANSWER)
     async with harmony(model) as server, server.client() as client:
