@@ -33,9 +33,10 @@ from .log.event_log import EventLog
 from .log.store import MemoryStore, Record
 from .mcp_client import load as load_mcp
 from .mcp_stage import McpPlan, planned
+from .outcomes import Cancelled
 from .principal import Principal
 from .rendering import rendered
-from .runner import HARMONY_MESSAGES, Cancelled, Run
+from .runner import HARMONY_MESSAGES, Run
 from .scheduler import Full, GroupFull, Scheduler, Ticket
 from .sealed import Sealer
 from .tools import ToolSet, tool_set

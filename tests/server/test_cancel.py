@@ -34,7 +34,7 @@ async def test_the_terminal_comes_after_the_engine_has_let_go(native: bool) -> N
         events = [await client.receive() for _ in range(7)]
         run = server.gateway.service._runs[response_id]
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: run._cancel is not None)
+        await until(lambda: run.stopping.stopped)
         for _ in range(3):
             await settle()
             assert not run.over, "the engine still holds the request"
@@ -103,7 +103,7 @@ async def test_the_slot_is_given_to_the_next_request() -> None:
         await other.send("response.create", input="next")
         assert types([await other.receive(), await other.receive()]) == ["created", "queued"]
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: server.gateway.service._runs[response_id]._cancel is not None)
+        await until(lambda: server.gateway.service._runs[response_id].stopping.stopped)
         await settle()
         server.engine.step(2)
         assert (await client.until_done())[-1]["response"]["status"] == "cancelled"
@@ -143,7 +143,7 @@ async def test_cancel_while_the_prompt_is_rendered(monkeypatch: pytest.MonkeyPat
         response_id = await begin(client, "x" * 9000)
         await until(started.is_set)
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: server.gateway.service._runs[response_id]._cancel is not None)
+        await until(lambda: server.gateway.service._runs[response_id].stopping.stopped)
         go.set()
         assert (await client.until_done())[-1]["response"]["status"] == "cancelled"
         assert server.engine.num_ticks == 0
@@ -156,7 +156,7 @@ async def test_cancel_of_what_is_over_unknown_or_cancelled_already() -> None:
         server.engine.step()
         await client.send("response.cancel", response_id=response_id)
         await client.send("response.cancel", response_id=response_id, event_id="twice")
-        await until(lambda: server.gateway.service._runs[response_id]._cancel is not None)
+        await until(lambda: server.gateway.service._runs[response_id].stopping.stopped)
         await settle()
         server.engine.step(3)
         events = await client.until_done()
@@ -282,7 +282,7 @@ async def test_cancel_when_the_engine_dies_meanwhile_ends_once() -> None:
         response_id = await begin(client)
         server.engine.step()
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: server.gateway.service._runs[response_id]._cancel is not None)
+        await until(lambda: server.gateway.service._runs[response_id].stopping.stopped)
         await settle()
         server.engine.kill()
         assert (await client.until_done())[-1]["response"]["status"] == "cancelled"

@@ -64,7 +64,7 @@ async def test_a_native_client_lingers_by_default() -> None:
         run = server.gateway.service._runs[response_id]
         assert run.lonely is not None
         left = run.lonely.when() - asyncio.get_running_loop().time()
-        assert 25 < left <= 30
+        assert 25 < left <= 30.001  # the loop adds in floats
         server.engine.step(3)
         assert engine_holds(server) == 1
         async with server.client(native=True) as client:

@@ -170,7 +170,7 @@ async def test_a_cancel_is_answered_when_the_engine_has_let_go() -> None:
         response_id = await in_background(server, client)
         server.engine.step(3)
         cancelling = asyncio.create_task(client.post(f"{PATH}/{response_id}/cancel"))
-        await until(lambda: server.gateway.service._runs[response_id]._cancel is not None)
+        await until(lambda: server.gateway.service._runs[response_id].stopping.stopped)
         assert engine_holds(server) == 1
         assert not cancelling.done()
         await finish(server)
