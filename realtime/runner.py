@@ -19,7 +19,7 @@ from .assembler import Assembler, ReasoningShown
 from .compaction import Policy, sealed
 from .compactor import Compactor, Stopped
 from .context import Context
-from .conversation import Opened, Prompt, Turn, unknown_call
+from .conversation import Opened, Prompt, Turn
 from .conversations import Conversation
 from .cutoff import Cutoff, cutoff
 from .dialects.base import Dialect, Parser, RenderError
@@ -39,6 +39,7 @@ from .mcp_assembler import McpAssembler
 from .mcp_stage import McpPlan, McpStage
 from .meter import Meter
 from .outcomes import Cancelled, Failed, Interrupted, Outcome, Steered, failure, terminal
+from .request_checks import no_call_found
 from .sampling import sampling
 from .stopping import Stopping
 from .tools import ToolSet
@@ -46,13 +47,10 @@ from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, ItemStatus, OutputItem
-from .wire.requests import OnDisconnect, ResponseCreate
+from .wire.requests import HARMONY_MESSAGES, TOKEN_IDS, OnDisconnect, ResponseCreate
 from .wire.response import Response
 
 logger = logging.getLogger("realtime.runner")
-
-HARMONY_MESSAGES = "harmony.messages"  # ours: the prompt and the answer as Harmony messages
-TOKEN_IDS = "token_ids"  # ours: the same as tokens
 
 
 class Owner(Protocol):
@@ -318,10 +316,8 @@ class Run(Followed):
             return Failed(ErrorCode.CONVERSATION_NOT_FOUND.value.code, text)
         self._context.parent = self.conversation.turn
         self._entered = True
-        call_id = unknown_call(self._context.items)
-        if call_id is None:
-            return None
-        return Failed("invalid_prompt", f"No tool call found for the output with call_id '{call_id[:128]}'.")
+        text = no_call_found(self._context.items)
+        return Failed("invalid_prompt", text) if text is not None else None
 
     async def _compact(self, policy: Policy) -> Outcome | None:
         """Make the history shorter if it is time; an outcome when there is nothing else to do. Raises EngineError."""

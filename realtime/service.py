@@ -7,26 +7,26 @@ asking (`Principal`): a response of another tenant does not exist. Refusals are 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import islice
 
 import msgspec
 
 from . import compaction, unsealing
 from .assembler import ReasoningShown
+from .attempts import Attempts, digest_of
 from .commands import Source
 from .config import McpSettings, ResponseSettings
 from .connection import draining
-from .conversation import Opened, Turn, history, since_compaction, unknown_call
+from .conversation import Opened, Turn, history, since_compaction
 from .conversations import Conversation, ConversationStore
 from .dialects.base import Dialect, RenderError
 from .effective import new_response
 from .engine.base import Engine
+from .followed import DISCONNECTED, Wake, policy_of
 from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
@@ -36,7 +36,8 @@ from .mcp_stage import McpPlan, planned
 from .outcomes import Cancelled
 from .principal import Principal
 from .rendering import rendered
-from .runner import HARMONY_MESSAGES, Run
+from .request_checks import check_background, check_calls, check_request
+from .runner import Run
 from .scheduler import Full, GroupFull, Scheduler, Ticket
 from .sealed import Sealer
 from .tools import ToolSet, tool_set
@@ -44,19 +45,14 @@ from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, Item, OutputItem, Reasoning
-from .wire.requests import OnDisconnect, ResponseCreate
+from .wire.requests import ResponseCreate
 from .wire.response import Response
 
 logger = logging.getLogger("realtime.service")
 
-DISCONNECTED = "client_disconnected"  # the reason when nobody followed a response any more
-
-_CONTINUE = OnDisconnect(policy="continue")
 _MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
 
 Held = Run | Record  # a response that exists: being generated, or kept
-
-Wake = Callable[[], None]  # called when a followed log has grown; must not block
 
 
 class Service:
@@ -98,7 +94,7 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._store = MemoryStore(max_bytes=settings.max_store_bytes)
         self._deleted: OrderedDict[str, None] = OrderedDict()
-        self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # (tenant, request_id) -> digest, response id
+        self._attempts = Attempts()
         self._sealer = sealer or Sealer()
         self._draining = False
 
@@ -136,23 +132,20 @@ class Service:
         if self._draining:
             raise draining()
         dialect = self._serving_dialect()
-        self._check_model(request.model)
-        _check_supported(request)
-        _check_harmony(request, dialect)
-        _check_template_variables(request)
-        _check_background(request)
+        check_request(request, self._engine.model, dialect)
+        check_background(request)
         if parent is not None and parent.response_id in self._deleted:
             parent = None  # a socket's own copy of what has been deleted: it is not found either
         conversation = self._conversation(principal, request)
         if parent is None and request.previous_response_id is not None:
             parent = self._parent(principal, request.previous_response_id)
-        digest = _digest(request)
+        digest = digest_of(request)
         continued = conversation.turn if conversation is not None else parent
         request, tools, mcp = self._prepared(principal, request, continued, given)
         compact = compaction.policy_of(request)
         if conversation is None:  # what is in a conversation when the response starts is known only then
-            _check_calls(history(parent, request.items))
-        policy = _CONTINUE if request.background else self._policy(request.on_disconnect, native)
+            check_calls(history(parent, request.items))
+        policy = policy_of(request, self._settings, native=native)
         response_id = new_id("resp")
         run = Run(
             owner=self,
@@ -255,17 +248,14 @@ class Service:
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """How many tokens the model would be given for this request. Raises WireError."""
         dialect = self._serving_dialect()
-        self._check_model(request.model)
-        _check_supported(request)
-        _check_harmony(request, dialect)
-        _check_template_variables(request)
+        check_request(request, self._engine.model, dialect)
         previous = request.previous_response_id
         parent = self._parent(principal, previous) if previous is not None else None
         if (conversation := self._conversation(principal, request)) is not None:
             parent = conversation.turn
         request, tools, _ = self._prepared(principal, request, parent)
         compaction.policy_of(request)  # a trigger is no part of the prompt
-        _check_calls(history(parent, request.items))
+        check_calls(history(parent, request.items))
         try:
             prompt = await rendered(dialect, request, tools, history(parent, request.items), parent)
         except RenderError as error:
@@ -275,11 +265,7 @@ class Service:
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
         if isinstance(source, Run):
-            source.watchers.add(wake)
-            source.detached = False  # followed again: from now on the policy holds for this follower
-            if source.lonely is not None:
-                source.lonely.cancel()
-                source.lonely = None
+            source.follow(wake)
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """How the engine and these responses are doing; those that are over are left out."""
@@ -302,12 +288,8 @@ class Service:
         `detached`: it left on purpose and wants the response to go on.
         """
         run = self._runs.get(response_id)
-        if run is None:
-            return
-        run.watchers.discard(wake)
-        run.detached = run.detached or detached
-        if not run.watchers and not run.over and not run.detached:
-            self._apply_policy(run)
+        if run is not None:
+            run.leave(wake, detached=detached)
 
     # -- the end
 
@@ -345,11 +327,10 @@ class Service:
             if run.turn is not None:
                 self.conversations.respond(run.conversation, run.turn, run.started_from, run.response.output)
         del self._runs[run.response_id]
-        if run.lonely is not None:
-            run.lonely.cancel()
+        run.stop_waiting()
         if run.response_id not in self._deleted:
             self._store.put(record, now)
-        self._forget_attempts(now)
+        self._attempts.forget(lambda response_id: self._exists(response_id, now))
         for response_id in self._scheduler.finish(run.response_id, now):
             self._runs[response_id].admit()
 
@@ -380,7 +361,7 @@ class Service:
         if run.conversation is not None:
             run.conversation.num_users += 1
         if run.request.request_id is not None:
-            self._attempts[run.tenant, run.request.request_id] = (digest, run.response_id)
+            self._attempts.keep(run.tenant, run.request.request_id, digest, run.response_id)
         task = run.start()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -389,20 +370,14 @@ class Service:
         """The response of the same request sent before: an ambiguous retry attaches, it never runs twice."""
         if request.request_id is None:
             return None
-        digest, response_id = self._attempts.get((principal.tenant, request.request_id), (b"", ""))
-        source = self._runs.get(response_id) or self._store.get(response_id, self._clock())
-        if source is None or response_id in self._deleted or _came_to_nothing(source.response):
+        response_id = self._attempts.find(principal.tenant, request.request_id)
+        if response_id is None or response_id in self._deleted:
             return None
-        if digest != _digest(request):
-            text = f"`request_id` '{request.request_id}' was used for a different request."
-            raise WireError(ErrorCode.IDEMPOTENCY_CONFLICT, text, param="request_id")
+        source = self._runs.get(response_id) or self._store.get(response_id, self._clock())
+        if source is None or _came_to_nothing(source.response):
+            return None
+        self._attempts.check_same(principal.tenant, request)
         return source
-
-    def _check_model(self, name: str | None) -> None:
-        model = self._engine.model
-        if name is not None and name not in (model.name, model.path):
-            text = f"Model '{name}' is not served here; this server serves '{model.name}'."
-            raise WireError(ErrorCode.MODEL_NOT_FOUND, text, param="model")
 
     def _parent(self, principal: Principal, response_id: str) -> Turn:
         run = self._runs.get(response_id) if response_id not in self._deleted else None
@@ -414,17 +389,6 @@ class Service:
             text = f"Previous response with id '{response_id}' not found."
             raise WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
         return record.turn
-
-    def _policy(self, asked: OnDisconnect | None, native: bool) -> OnDisconnect:
-        policy = asked or OnDisconnect(policy="linger" if native else "cancel")
-        if policy.policy != "linger":
-            return policy
-        longest = self._settings.max_linger_seconds
-        seconds = self._settings.linger_seconds if policy.seconds is None else policy.seconds
-        if seconds > longest:
-            text = f"`on_disconnect.seconds` is {seconds:g}; this server allows at most {longest:g}."
-            raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect.seconds")
-        return OnDisconnect(policy="linger", seconds=seconds)
 
     def _serving_dialect(self) -> Dialect:
         """The dialect, once there is an engine that serves. Raises WireError."""
@@ -499,22 +463,8 @@ class Service:
             return record
         raise _not_found(response_id)
 
-    def _apply_policy(self, run: Run) -> None:
-        match run.on_disconnect.policy:
-            case "cancel":
-                run.cancel(Cancelled(DISCONNECTED))
-            case "linger":
-                delay = run.on_disconnect.seconds or 0.0
-                loop = asyncio.get_running_loop()
-                run.lonely = loop.call_later(delay, run.cancel, Cancelled(DISCONNECTED))
-            case "continue":
-                pass
-
-    def _forget_attempts(self, now: float) -> None:
-        """Drop the oldest attempts whose responses are gone: they can no longer be attached to."""
-        for key, (_, response_id) in list(islice(self._attempts.items(), 4)):
-            if response_id not in self._runs and self._store.get(response_id, now) is None:
-                del self._attempts[key]
+    def _exists(self, response_id: str, now: float) -> bool:
+        return response_id in self._runs or self._store.get(response_id, now) is not None
 
 
 def _came_to_nothing(response: Response) -> bool:
@@ -526,67 +476,3 @@ def _came_to_nothing(response: Response) -> bool:
 def _not_found(response_id: str) -> WireError:
     text = f"Response with id '{response_id}' not found."
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
-
-
-def _check_supported(request: ResponseCreate) -> None:
-    """Refuse what OpenAI's service has and this one has not, where ignoring it would change the answer."""
-    if request.prompt is not None:
-        text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
-        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
-    if request.moderation is not None:
-        text = "`moderation` is not supported: no moderation model is run here, so nothing would be scored or blocked."
-        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="moderation")
-
-
-def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
-    """Refuse a history that is given twice, and messages where nobody speaks Harmony."""
-    held = request.previous_input_messages is not None
-    if held and (request.previous_response_id is not None or request.conversation is not None):
-        other = "conversation" if request.previous_response_id is None else "previous_response_id"
-        text = f"The history is given twice: send `{other}` or `previous_input_messages`, not both."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="previous_input_messages")
-    if not dialect.speaks_harmony and (held or HARMONY_MESSAGES in (request.include or ())):
-        text = f"The model does not speak Harmony, so there is no `{HARMONY_MESSAGES}`: send and read items."
-        param = "previous_input_messages" if held else "include"
-        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=param)
-
-
-def _check_background(request: ResponseCreate) -> None:
-    """Nobody follows a background response, so it must be found again, and must not depend on a reader."""
-    if not request.background:
-        return
-    if request.store is False:
-        text = "`background: true` needs a stored response: leave `store` out, or set it to true."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="background")
-    if request.on_disconnect is not None and request.on_disconnect.policy != "continue":
-        text = "A background response goes on without a reader: leave `on_disconnect` out."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
-
-
-# What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.
-_NO_TEMPLATE_VARIABLES = frozenset(
-    {
-        "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
-        "messages", "padding", "processor_kwargs", "self", "tokenize", "tokenizer_kwargs", "tools", "truncation",
-    }
-)  # fmt: skip
-
-
-def _check_template_variables(request: ResponseCreate) -> None:
-    for name in request.chat_template_kwargs or ():
-        if name in _NO_TEMPLATE_VARIABLES or name.startswith("return_"):
-            text = f"`chat_template_kwargs` may set variables of the chat template; '{name[:64]}' is none."
-            raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"chat_template_kwargs.{name[:64]}")
-
-
-def _check_calls(items: list[InputItem]) -> None:
-    """Refuse a tool's output that answers no call, or an approval that nobody asked for. Raises WireError."""
-    call_id = unknown_call(items)
-    if call_id is not None:
-        text = f"No tool call found for the output with call_id '{call_id[:128]}'."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
-
-
-def _digest(request: ResponseCreate) -> bytes:
-    """What makes two requests the same: everything but the client's name for the event."""
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None))).digest()

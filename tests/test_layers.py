@@ -66,6 +66,8 @@ HOUSE = {
     "mcp_assembler": Floor(2, pure=True),
     "mcp_client": Floor(3),
     "mcp_stage": Floor(3),
+    "attempts": Floor(2, pure=True),
+    "request_checks": Floor(2, pure=True),
     "outcomes": Floor(2, pure=True),
     "meter": Floor(2, pure=True),
     "context": Floor(3),
