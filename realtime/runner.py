@@ -316,8 +316,8 @@ class Run(Followed):
             return Failed(ErrorCode.CONVERSATION_NOT_FOUND.value.code, text)
         self._context.parent = self.conversation.turn
         self._entered = True
-        text = no_call_found(self._context.items)
-        return Failed("invalid_prompt", text) if text is not None else None
+        orphaned = no_call_found(self._context.items)
+        return Failed("invalid_prompt", orphaned) if orphaned is not None else None
 
     async def _compact(self, policy: Policy) -> Outcome | None:
         """Make the history shorter if it is time; an outcome when there is nothing else to do. Raises EngineError."""

@@ -34,7 +34,7 @@ class Successors:
     def steer(
         self, event: ResponseSteer, target: str, reader: Reader | None, ending: WireError | None
     ) -> tuple[events.Event, bool]:
-        """User input for the response `target`: the answer, and whether it is taken, so that the response is to be cut."""
+        """User input for the response `target`: the answer, and whether it is taken: then the response is to be cut."""
         data = bytes(event.input)
         stream_id = _stream_id(reader)
         try:

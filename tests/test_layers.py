@@ -58,6 +58,8 @@ HOUSE = {
     "outbox": Floor(2, pure=True),
     "cutoff": Floor(2, pure=True),
     "lanes": Floor(2, pure=True),
+    "readers": Floor(2, pure=True),
+    "successors": Floor(2, pure=True),
     "steering": Floor(2, pure=True),
     "harmony_encoding": Floor(3),
     "sampling": Floor(2, pure=True),
