@@ -54,7 +54,7 @@ class Compactor:
 
     def plan(self, items: Sequence[InputItem], prompt: Prompt, limit: int, *, only_open: bool) -> Plan:
         """What is kept of a history with this prompt, so that with instructions and tools it is well below `limit`."""
-        num_tokens, size = len(prompt.token_ids), size_of(items)
+        num_tokens, size = prompt.num_tokens, size_of(items)
         per_token = max((len(prompt.text) or size) / num_tokens, 1.0)  # characters
         around = num_tokens - size / per_token  # tokens of instructions, tools and markup: these stay
         quarter = int(max(limit - around, limit / 8) * per_token / 4)
@@ -76,7 +76,7 @@ class Compactor:
         prompt = await render(compacted.items())
         max_chars = max((size_of([item]) for item in compacted.items()), default=0)
         for _ in range(_MAX_SHRINKS):
-            if len(prompt.token_ids) <= limit or self._stopping.stopped:
+            if prompt.num_tokens <= limit or self._stopping.stopped:
                 break
             max_chars //= 2
             compacted = compacted.shrunk(max_chars)
@@ -91,8 +91,8 @@ class Compactor:
         while at < len(text):
             piece = text[at : at + size]
             request = _request(compaction.question(summary, piece), max_tokens)
-            prompt = await rendered(self._dialect, request, _NO_TOOLS, request.items, None)
-            num_tokens = len(prompt.token_ids)
+            prompt = await rendered(self._engine, self._dialect, request, _NO_TOOLS, request.items, None)
+            num_tokens = prompt.num_tokens
             if num_tokens <= window:
                 written = await self._generate(request, prompt)
                 summary = written or compaction.cut(f"{summary}\n{piece}".strip(), 2 * max_tokens)
@@ -133,7 +133,7 @@ class Compactor:
                 await self._engine.abort(request_id)
             self.tokens.add(
                 Tokens(
-                    num_input=len(prompt.token_ids),
+                    num_input=prompt.num_tokens,
                     num_cached=writing.num_cached_tokens,
                     num_output=writing.num_tokens,
                     num_reasoning=parser.num_reasoning_tokens,

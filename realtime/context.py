@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from .conversation import Prompt, Turn, exchanges, history, without_oldest
 from .dialects.base import Dialect
+from .engine.base import Engine
 from .rendering import rendered
 from .tools import ToolSet
 from .wire.items import InputItem
@@ -24,7 +25,7 @@ class Context:
     """
 
     def __init__(
-        self, dialect: Dialect, request: ResponseCreate, tools: ToolSet, parent: Turn | None, max_model_len: int
+        self, engine: Engine, dialect: Dialect, request: ResponseCreate, tools: ToolSet, parent: Turn | None
     ) -> None:
         self.tools = tools
         self.parent = parent
@@ -33,7 +34,7 @@ class Context:
         self.room = min(request.max_output_tokens or _ROOM, _ROOM)  # tokens that the answer needs at least
         self._dialect = dialect
         self._request = request
-        self._max_model_len = max_model_len
+        self._engine = engine
         self._compacted: list[InputItem] | None = None  # what the history was replaced by
         self._measured: Prompt | None = None  # of the history as it is, when it has been rendered already
 
@@ -48,13 +49,13 @@ class Context:
         return self.parent if self._compacted is None else None
 
     async def measure(self) -> Prompt:
-        """The prompt of the whole history. Raises RenderError."""
+        """The prompt of the whole history. Raises RenderError and EngineError."""
         self._measured = await self._render(self.items)
         return self._measured
 
     async def render_compacted(self, items: list[InputItem]) -> Prompt:
         """The prompt that there would be if the history were replaced by these items."""
-        return await rendered(self._dialect, self._request, self.tools, items, None)
+        return await rendered(self._engine, self._dialect, self._request, self.tools, items, None)
 
     def replace(self, items: list[InputItem], measured: Prompt) -> None:
         """Have the history replaced by these items; `measured` is their prompt."""
@@ -66,7 +67,7 @@ class Context:
 
     async def render(self, items: list[InputItem] | None, is_stopped: Callable[[], bool]) -> Prompt:
         """The next prompt, of these items or of the history; with `truncation: auto` without as many of the oldest
-        exchanges as it takes to fit, searched for while nobody wants the response to end. Raises RenderError.
+        exchanges as it takes to fit, searched for while nobody wants the response to end. Raises as `measure`.
         """
         whole = self._measured if items is None else None
         items = self.items if items is None else items
@@ -77,15 +78,15 @@ class Context:
         return prompt
 
     async def _truncated(self, items: list[InputItem], prompt: Prompt, is_stopped: Callable[[], bool]) -> Prompt:
-        limit = self._max_model_len - self.room
+        limit = self._engine.model.max_model_len - self.room
         few, enough = 0, max(0, len(exchanges(items)) - 1)  # dropping `few` is too few; `enough`, if anything is
-        if len(prompt.token_ids) <= limit or not enough:
+        if prompt.num_tokens <= limit or not enough:
             return prompt
         prompt = await self._render(without_oldest(items, enough))
         while enough - few > 1 and not is_stopped():
             middle = (few + enough) // 2
             shorter = await self._render(without_oldest(items, middle))
-            if len(shorter.token_ids) <= limit:
+            if shorter.num_tokens <= limit:
                 prompt, enough = shorter, middle
             else:
                 few = middle
@@ -93,4 +94,6 @@ class Context:
 
     async def _render(self, items: list[InputItem]) -> Prompt:
         # After a compaction the parent's tokens are not those of what is left.
-        return await rendered(self._dialect, self._request, self.tools, items, self.latest or self.reaches_back)
+        return await rendered(
+            self._engine, self._dialect, self._request, self.tools, items, self.latest or self.reaches_back
+        )

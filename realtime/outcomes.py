@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
 from .cutoff import Cutoff
 from .engine.base import EngineDead, EngineError, EngineOverloaded, EngineRefused, FinishReason
@@ -33,6 +34,7 @@ class Failed(msgspec.Struct, frozen=True):
 
     code: str
     message: str
+    param: str | None = None
 
 
 Stop = Cancelled | Steered | Interrupted
@@ -60,7 +62,7 @@ def terminal(response: Response, outcome: Outcome, receipt: CancelReceipt | None
         case Failed():
             response.status = "failed"
             response.completed_at = None
-            response.error = ResponseError(outcome.code, outcome.message)
+            response.error = ResponseError(outcome.code, outcome.message, outcome.param or UNSET)
             return events.ResponseFailed(response=response)
         case Cancelled():
             assert receipt is not None

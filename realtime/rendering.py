@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import msgspec
+
 from .conversation import Prompt, Turn
 from .dialects.base import Dialect
+from .engine.base import Engine
 from .tools import ToolSet
 from .wire.harmony import HarmonyMessage
 from .wire.items import InputItem, size_of
@@ -18,11 +21,19 @@ _THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; short
 
 
 async def rendered(
-    dialect: Dialect, request: ResponseCreate, tools: ToolSet, items: list[InputItem], parent: Turn | None
+    engine: Engine,
+    dialect: Dialect,
+    request: ResponseCreate,
+    tools: ToolSet,
+    items: list[InputItem],
+    parent: Turn | None,
 ) -> Prompt:
-    """See Dialect.render; in a thread when there is much of it."""
+    """See Dialect.render, and Engine.look where there are images; in a thread when there is much of it."""
     render = partial(dialect.render, request, tools, items, parent)
-    return await asyncio.to_thread(render) if is_long(request, tools, items) else render()
+    prompt = await asyncio.to_thread(render) if is_long(request, tools, items) else render()
+    if not prompt.pictures:
+        return prompt
+    return msgspec.structs.replace(prompt, seen=await engine.look(prompt.token_ids, prompt.pictures))
 
 
 def is_long(request: ResponseCreate, tools: ToolSet, items: list[InputItem]) -> bool:

@@ -34,6 +34,7 @@ from .engine.base import (
     TokenChunk,
 )
 from .followed import Followed
+from .images import Images
 from .log.event_log import EventLog
 from .mcp_assembler import McpAssembler
 from .mcp_stage import McpPlan, McpStage
@@ -67,7 +68,7 @@ class Run(Followed):
         self, *, owner: Owner, tenant: str, engine: Engine, dialect: Dialect, request: ResponseCreate,
         tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
         on_disconnect: OnDisconnect, conversation: Conversation | None = None, compact: Policy | None = None,
-        seal_compaction: Callable[[str], str], mcp: McpPlan | None = None,
+        seal_compaction: Callable[[str], str], mcp: McpPlan | None = None, images: Images | None = None,
     ) -> None:  # fmt: skip
         super().__init__(on_disconnect)
         self.stopping = stopping = Stopping()
@@ -81,13 +82,14 @@ class Run(Followed):
         self._owner = owner
         self._engine = engine
         self._dialect = dialect
-        self._context = Context(dialect, request, tools, parent, engine.model.max_model_len)
+        self.context = Context(engine, dialect, request, tools, parent)
         self._admitted = admitted
         self._entered = conversation is None  # its history is known
         self._compact_when = compact
         self._seal_compaction = seal_compaction
         self._compactor = Compactor(engine, dialect, log.response_id, request.cache_salt, stopping)
         self._assembler = Assembler(new_id, shown)
+        self._images = images  # None: the model can't see
         self._mcp: McpStage | None = None
         if mcp is not None:
             self._assembler = assembler = McpAssembler(new_id, shown, mcp.max_calls)
@@ -113,7 +115,7 @@ class Run(Followed):
     @property
     def started_from(self) -> Turn | None:
         """What it continues."""
-        return self._context.parent
+        return self.context.parent
 
     @property
     def over(self) -> bool:
@@ -242,6 +244,8 @@ class Run(Followed):
             self.notify()
         if (failed := self._enter_conversation()) is not None:
             return failed
+        if self._images is not None and (early := await self._load_images(self._images)) is not None:
+            return early
         if self._mcp is not None and (outcome := await self._prepare_mcp(self._mcp)) is not None:
             return outcome
         if self._compact_when is not None and self.request.generate is not False:
@@ -252,20 +256,28 @@ class Run(Followed):
             outcome = await self._generation()
             if self._mcp is None or outcome is not FinishReason.STOP:
                 return outcome
-            tools = await self._mcp.go_on(self._context.tools)
+            tools = await self._mcp.go_on(self.context.tools)
             if tools is None or self.stopping.stop is not None:
                 return self.stopping.stop or outcome
             self._go_on_with(tools)
 
+    async def _load_images(self, images: Images) -> Outcome | None:
+        """Fetch and decode what is to be seen; an outcome if the response comes to an end by that."""
+        try:
+            await self.stopping.unless_stopped(images.load(self.context.items, self.request.items))
+        except WireError as error:
+            return Failed(error.spec.code, error.message, error.param)
+        return self.stopping.stop
+
     async def _prepare_mcp(self, mcp: McpStage) -> Outcome | None:
         """The tools of MCP servers; an outcome if the response comes to an end by that."""
         try:
-            tools = await mcp.prepare(self._context.items)
+            tools = await mcp.prepare(self.context.items)
         except WireError as error:
             return Failed("invalid_prompt", error.message)
         if tools is None:
             return self.stopping.stop
-        self._context.tools = tools
+        self.context.tools = tools
         return None
 
     async def _compact_first(self, policy: Policy) -> Outcome | None:
@@ -281,7 +293,7 @@ class Run(Followed):
         """The generation that was is a part of what the next one continues."""
         self._log_trouble()
         latest = self._new_turn(self._assembler.remembered, self._meter.token_ids)
-        self._context.next_generation(latest, tools)
+        self.context.next_generation(latest, tools)
         self._meter.next_generation(self._num_reasoning)
         self._outcome = self._parser = None
 
@@ -291,8 +303,8 @@ class Run(Followed):
         if (self.request.max_output_tokens or 1 << 62) <= self._meter.num_output:
             return FinishReason.LENGTH
         try:
-            prompt = await self._context.render(self._said(), lambda: self.stopping.stop is not None)
-            self._meter.num_input = len(prompt.token_ids)
+            prompt = await self.context.render(self._said(), lambda: self.stopping.stop is not None)
+            self._meter.num_input = prompt.num_tokens
             room = self._engine.model.max_model_len - self._meter.num_input
             if room <= 0 and self._num_generations == 1:
                 return self._too_long()
@@ -300,9 +312,11 @@ class Run(Followed):
                 self._meter.num_input = 0
                 return FinishReason.LENGTH
             if self.request.generate is not False:
-                self._parser = self._dialect.parser(self.request, self._context.tools, prompt)
+                self._parser = self._dialect.parser(self.request, self.context.tools, prompt)
         except RenderError as error:
             return Failed("invalid_prompt", str(error))
+        except EngineError as error:
+            return self._failure(error)
         if self.stopping.stop is not None:
             return self.stopping.stop
         return await self._run_engine(prompt, room)
@@ -314,14 +328,14 @@ class Run(Followed):
         if self.conversation.deleted:
             text = f"Conversation '{self.conversation.id}' was deleted while this response waited for it."
             return Failed(ErrorCode.CONVERSATION_NOT_FOUND.value.code, text)
-        self._context.parent = self.conversation.turn
+        self.context.parent = self.conversation.turn
         self._entered = True
-        orphaned = no_call_found(self._context.items)
+        orphaned = no_call_found(self.context.items)
         return Failed("invalid_prompt", orphaned) if orphaned is not None else None
 
     async def _compact(self, policy: Policy) -> Outcome | None:
         """Make the history shorter if it is time; an outcome when there is nothing else to do. Raises EngineError."""
-        compactor, context = self._compactor, self._context
+        compactor, context = self._compactor, self.context
         items = context.items
         if not items:
             nothing = Failed("invalid_prompt", "There is nothing to compact: the conversation is empty.")
@@ -329,7 +343,7 @@ class Run(Followed):
         measured = await context.measure()
         limit = compactor.limit(policy, context.room)
         plan = compactor.plan(items, measured, limit, only_open=policy.now)
-        if not policy.now and (len(measured.token_ids) <= limit or not plan.worthwhile):
+        if not policy.now and (measured.num_tokens <= limit or not plan.worthwhile):
             return None
         self._append(self._assembler.begin_compaction())
         try:
@@ -346,7 +360,7 @@ class Run(Followed):
         if self._mcp is None:
             return None
         said = [item for item in self._assembler.remembered if not isinstance(item, Opened)]
-        return self._mcp.said([*self._context.items, *said])
+        return self._mcp.said([*self.context.items, *said])
 
     def _too_long(self) -> Failed:
         text = (
@@ -367,6 +381,7 @@ class Run(Followed):
         request = EngineRequest(
             request_id=self._engine_id,
             prompt_token_ids=prompt.token_ids,
+            seen=prompt.seen,
             sampling=sampling(self.request, self.response, room, parser),
             cache_salt=self.request.cache_salt,
             constraint=parser.constraint if parser is not None else None,
@@ -425,12 +440,13 @@ class Run(Followed):
 
     def _new_turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
         """What has been said so far, as something to continue."""
+        prompt = self.context.prompt
         return Turn(
             response_id=self.response_id,
-            parent=self._context.reaches_back,
+            parent=self.context.reaches_back,
             input=tuple(self.request.items),
             output=tuple(said),
-            prompt=self._context.prompt,
+            prompt=prompt.kept() if prompt is not None else None,
             token_ids=token_ids,
         )
 
@@ -443,16 +459,16 @@ class Run(Followed):
         """What the client wants to have besides."""
         include = self.request.include or ()
         if HARMONY_MESSAGES in include:
-            items = self._context.items
+            items = self.context.items
             said = self._assembler.remembered
             response = self.response
             with contextlib.suppress(RenderError):  # then there was no prompt either, which the response's error says
                 response.input_messages, response.output_messages = self._dialect.transcript(
-                    self.request, self._context.tools, items, said
+                    self.request, self.context.tools, items, said
                 )
         if TOKEN_IDS in include:
-            prompt = self._context.prompt
-            self.response.input_token_ids = list(prompt.token_ids) if prompt is not None else []
+            prompt = self.context.prompt
+            self.response.input_token_ids = list(prompt.given) if prompt is not None else []
             self.response.output_token_ids = list(self._meter.token_ids)
 
     def _seal_anyhow(self) -> None:

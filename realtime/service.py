@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -19,7 +18,7 @@ from . import compaction, unsealing
 from .assembler import ReasoningShown
 from .attempts import Attempts, digest_of
 from .commands import Source
-from .config import McpSettings, ResponseSettings
+from .config import ImageSettings, McpSettings, ResponseSettings
 from .connection import draining
 from .conversation import Opened, Turn, history, since_compaction
 from .conversations import Conversation, ConversationStore
@@ -27,16 +26,20 @@ from .dialects.base import Dialect, RenderError
 from .effective import new_response
 from .engine.base import Engine
 from .followed import DISCONNECTED, Wake, policy_of
+from .images import Images
+from .input_parts import check as check_parts
+from .input_parts import described
 from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
-from .log.store import MemoryStore, Record
+from .log.store import MemoryStore
 from .mcp_client import load as load_mcp
 from .mcp_stage import McpPlan, planned
 from .outcomes import Cancelled
 from .principal import Principal
 from .rendering import rendered
 from .request_checks import check_background, check_calls, check_request
+from .responses import Held, Responses
 from .runner import Run
 from .scheduler import Full, GroupFull, Scheduler, Ticket
 from .sealed import Sealer
@@ -49,10 +52,6 @@ from .wire.requests import ResponseCreate
 from .wire.response import Response
 
 logger = logging.getLogger("realtime.service")
-
-_MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
-
-Held = Run | Record  # a response that exists: being generated, or kept
 
 
 class Service:
@@ -71,7 +70,10 @@ class Service:
         trouble: Callable[[], str | None],
         sealer: Sealer | None = None,
         mcp: McpSettings | None = None,
+        image_settings: ImageSettings | None = None,
     ) -> None:
+        self._image_settings = image_settings or ImageSettings()
+        self._images = Images(self._image_settings)
         self._mcp = mcp or McpSettings()
         self._engine = engine
         self._make_dialect = make_dialect
@@ -90,10 +92,8 @@ class Service:
             max_items=settings.max_conversation_items,
             new_id=new_id,
         )
-        self._runs: dict[str, Run] = {}
+        self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._store = MemoryStore(max_bytes=settings.max_store_bytes)
-        self._deleted: OrderedDict[str, None] = OrderedDict()
         self._attempts = Attempts()
         self._sealer = sealer or Sealer()
         self._draining = False
@@ -101,7 +101,7 @@ class Service:
     @property
     def num_running(self) -> int:
         """Responses that are not over, waiting ones included."""
-        return len(self._runs)
+        return len(self.responses.running)
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
@@ -134,11 +134,11 @@ class Service:
         dialect = self._serving_dialect()
         check_request(request, self._engine.model, dialect)
         check_background(request)
-        if parent is not None and parent.response_id in self._deleted:
+        if parent is not None and parent.response_id in self.responses.deleted:
             parent = None  # a socket's own copy of what has been deleted: it is not found either
         conversation = self._conversation(principal, request)
         if parent is None and request.previous_response_id is not None:
-            parent = self._parent(principal, request.previous_response_id)
+            parent = self.responses.find_turn(principal.tenant, request.previous_response_id, self._clock())
         digest = digest_of(request)
         continued = conversation.turn if conversation is not None else parent
         request, tools, mcp = self._prepared(principal, request, continued, given)
@@ -164,6 +164,7 @@ class Service:
             admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
             mcp=mcp,
+            images=self._images if self._engine.model.sees else None,
         )
         self._start(run, digest)
         return run
@@ -172,7 +173,7 @@ class Service:
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
     ) -> tuple[Held, int]:
         """A response, running or finished, and the number of the first event to send. Raises WireError."""
-        source = self._find(principal, response_id)
+        source = self.responses.find(principal.tenant, response_id, self._clock())
         return source, cursor.resolve(source.log, starting_after, epoch)
 
     def cancel(self, principal: Principal, response_id: str, delivered: int | None, through: int | None = None) -> Held:
@@ -181,19 +182,19 @@ class Service:
         `delivered`: how many of its events the asker has taken, for the receipt. `through`: the last one that its user
         saw or heard; what came after is not remembered. A second cancel changes nothing.
         """
-        run = self._find_running(principal, response_id)
+        run = self.responses.find_running(principal.tenant, response_id, self._clock())
         run.cancel(Cancelled("cancelled", delivered, run.cutoff(through) if through is not None else None))
         return run
 
     def interrupt(self, principal: Principal, response_id: str) -> Held:
         """As `cancel`, but the item that is being written is forgotten. Raises WireError."""
-        run = self._find_running(principal, response_id)
+        run = self.responses.find_running(principal.tenant, response_id, self._clock())
         run.interrupt()
         return run
 
     def steer(self, principal: Principal, response_id: str) -> None:
         """Have a response end at the next safe point; one that is over meanwhile is as good. Raises WireError."""
-        source = self._find(principal, response_id)
+        source = self.responses.find(principal.tenant, response_id, self._clock())
         if isinstance(source, Run):
             source.steer()
 
@@ -222,10 +223,7 @@ class Service:
 
     def retrieve(self, principal: Principal, response_id: str) -> Held:
         """A response that runs, or a finished one that was to be stored. Raises WireError."""
-        held = self._find(principal, response_id)
-        if held.log.sealed and not held.response.store:  # only a resume may still read it, for a short time
-            raise _not_found(response_id)
-        return held
+        return self.responses.find_retrievable(principal.tenant, response_id, self._clock())
 
     def stop(self, principal: Principal, response_id: str) -> Held:
         """As `cancel`, but one that has been cancelled already is no error. Raises WireError."""
@@ -239,10 +237,7 @@ class Service:
         held = self.retrieve(principal, response_id)
         if isinstance(held, Run):
             held.cancel(Cancelled("cancelled"))
-        self._store.delete(response_id)
-        self._deleted[response_id] = None
-        if len(self._deleted) > _MAX_DELETED:
-            self._deleted.popitem(last=False)
+        self.responses.delete(response_id)
         return held
 
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
@@ -250,17 +245,20 @@ class Service:
         dialect = self._serving_dialect()
         check_request(request, self._engine.model, dialect)
         previous = request.previous_response_id
-        parent = self._parent(principal, previous) if previous is not None else None
+        parent = self.responses.find_turn(principal.tenant, previous, self._clock()) if previous is not None else None
         if (conversation := self._conversation(principal, request)) is not None:
             parent = conversation.turn
         request, tools, _ = self._prepared(principal, request, parent)
         compaction.policy_of(request)  # a trigger is no part of the prompt
-        check_calls(history(parent, request.items))
+        items = history(parent, request.items)
+        check_calls(items)
+        if self._engine.model.sees:
+            await self._images.load(items, request.items)
         try:
-            prompt = await rendered(dialect, request, tools, history(parent, request.items), parent)
+            prompt = await rendered(self._engine, dialect, request, tools, items, parent)
         except RenderError as error:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
-        return len(prompt.token_ids)
+        return prompt.num_tokens
 
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
@@ -278,7 +276,7 @@ class Service:
                 idle_seconds=round(now - run.grown_at, 3),
             )
             for response_id in response_ids
-            if (run := self._runs.get(response_id)) is not None
+            if (run := self.responses.running.get(response_id)) is not None
         ]
         return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
@@ -287,7 +285,7 @@ class Service:
 
         `detached`: it left on purpose and wants the response to go on.
         """
-        run = self._runs.get(response_id)
+        run = self.responses.running.get(response_id)
         if run is not None:
             run.leave(wake, detached=detached)
 
@@ -311,28 +309,17 @@ class Service:
     def run_over(self, run: Run) -> None:
         """See runner.Owner: from the running ones to the store, and the slot to the next."""
         now = self._clock()
-        stored = run.response.store
-        keep = self._settings.retention_seconds if stored else self._settings.linger_seconds
-        record = Record(
-            owner=run.tenant,
-            response=run.response,
-            log=run.log,
-            turn=run.turn,
-            continuable=stored,
-            expires_at=now + keep,
-            input=run.input,
-        )
+        settings = self._settings
+        keep_seconds = settings.retention_seconds if run.response.store else settings.linger_seconds
         if run.conversation is not None:
             run.conversation.num_users -= 1
             if run.turn is not None:
                 self.conversations.respond(run.conversation, run.turn, run.started_from, run.response.output)
-        del self._runs[run.response_id]
         run.stop_waiting()
-        if run.response_id not in self._deleted:
-            self._store.put(record, now)
-        self._attempts.forget(lambda response_id: self._exists(response_id, now))
+        self.responses.finished(run, keep_seconds, now)
+        self._attempts.forget(lambda response_id: self.responses.get(response_id, now) is not None)
         for response_id in self._scheduler.finish(run.response_id, now):
-            self._runs[response_id].admit()
+            self.responses.running[response_id].admit()
 
     # -- parts of create
 
@@ -344,10 +331,13 @@ class Service:
 
         `given`: items that go before its own. Raises WireError.
         """
+        sees = self._engine.model.sees
+        check_parts(request.items, self._image_settings, sees=sees)
         now = self._clock()
         said = parent.items() if parent is not None else []
-        own = resolved(request.items, said, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
-        own = self.unsealed(principal, own, "input")
+        find_item = partial(self.responses.store.find_item, principal.tenant, now=now)
+        own = resolved(request.items, said, find_item)
+        own = self.unsealed(principal, own if sees else described(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *given, *own])
         before, own = since_compaction(parent, own)
         request = updated(request, before)
@@ -357,7 +347,7 @@ class Service:
         return request, tool_set(request.tools, choice, request.parallel_tool_calls, brought), mcp
 
     def _start(self, run: Run, digest: bytes) -> None:
-        self._runs[run.response_id] = run
+        self.responses.running[run.response_id] = run
         if run.conversation is not None:
             run.conversation.num_users += 1
         if run.request.request_id is not None:
@@ -371,24 +361,13 @@ class Service:
         if request.request_id is None:
             return None
         response_id = self._attempts.find(principal.tenant, request.request_id)
-        if response_id is None or response_id in self._deleted:
+        if response_id is None or response_id in self.responses.deleted:
             return None
-        source = self._runs.get(response_id) or self._store.get(response_id, self._clock())
+        source = self.responses.get(response_id, self._clock())
         if source is None or _came_to_nothing(source.response):
             return None
         self._attempts.check_same(principal.tenant, request)
         return source
-
-    def _parent(self, principal: Principal, response_id: str) -> Turn:
-        run = self._runs.get(response_id) if response_id not in self._deleted else None
-        if run is not None and run.tenant == principal.tenant:
-            text = f"Previous response '{response_id}' is still being generated: wait until it is over."
-            raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
-        record = self._store.get(response_id, self._clock())
-        if record is None or record.owner != principal.tenant or not record.continuable or record.turn is None:
-            text = f"Previous response with id '{response_id}' not found."
-            raise WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
-        return record.turn
 
     def _serving_dialect(self) -> Dialect:
         """The dialect, once there is an engine that serves. Raises WireError."""
@@ -447,32 +426,8 @@ class Service:
             seal=seal if "reasoning.encrypted_content" in include else None,
         )
 
-    def _find_running(self, principal: Principal, response_id: str) -> Run:
-        source = self._find(principal, response_id)
-        if not isinstance(source, Run) or source.over:
-            text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
-        return source
-
-    def _find(self, principal: Principal, response_id: str) -> Held:
-        run = self._runs.get(response_id) if response_id not in self._deleted else None
-        if run is not None and run.tenant == principal.tenant:
-            return run
-        record = self._store.get(response_id, self._clock())
-        if record is not None and record.owner == principal.tenant:
-            return record
-        raise _not_found(response_id)
-
-    def _exists(self, response_id: str, now: float) -> bool:
-        return response_id in self._runs or self._store.get(response_id, now) is not None
-
 
 def _came_to_nothing(response: Response) -> bool:
     """It failed, or was stopped because its client was gone: then the same request, sent again, means a new try."""
     details = response.incomplete_details
     return response.status == "failed" or (details is not None and details.reason == DISCONNECTED)
-
-
-def _not_found(response_id: str) -> WireError:
-    text = f"Response with id '{response_id}' not found."
-    return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from . import data_urls
 from .formats import ReasoningEffort, TextFormat
 from .harmony import HarmonyMessage
 
@@ -29,7 +30,9 @@ class InputText(Part, tag="input_text"):
     text: str
 
 
-class InputImage(Part, tag="input_image"):
+class InputImage(Part, tag="input_image", dict=True):
+    """What it shows is attached to it when it has been loaded (see `pictures`), and is never encoded."""
+
     image_url: str | UnsetType | None = UNSET
     file_id: str | UnsetType | None = UNSET
     detail: str | UnsetType | None = UNSET
@@ -378,14 +381,36 @@ def id_of(item: InputItem) -> str | None:
 
 
 def part_text(part: ContentPart) -> str | None:
-    """The text of a part, or None when it is not text (an image, a file)."""
+    """The text of a part, or None when it is not text (an image, a file that is none)."""
     match part:
         case Refusal():
             return part.refusal
-        case InputImage() | InputFile():
+        case InputImage():
             return None
+        case InputFile():
+            return _file_text(part)
         case _:
             return part.text
+
+
+def is_text_type(media_type: str) -> bool:
+    """Whether a file of this media type can be shown to a model as it is."""
+    return media_type.startswith("text/") or media_type in _TEXT_TYPES
+
+
+_TEXT_TYPES = frozenset({"application/json", "application/xml", "application/yaml"})
+
+
+def _file_text(part: InputFile) -> str | None:
+    """A text file under its name."""
+    head = data_urls.parse(part.file_data) if isinstance(part.file_data, str) else None
+    if head is None or not isinstance(part.file_data, str) or not is_text_type(head.media_type):
+        return None
+    try:
+        text = head.decode(part.file_data).decode("utf-8-sig")
+    except ValueError:
+        return None
+    return f'File "{part.filename}":\n{text}\n' if part.filename else f"File:\n{text}\n"
 
 
 def texts_of(item: InputItem) -> Iterator[str]:
