@@ -18,7 +18,11 @@ from .meter import Tokens
 from .rendering import rendered
 from .stopping import Stopping
 from .tools import tool_set
-from .wire.items import InputItem, Message, size_of
+from .wire.item_texts import size_of
+from .wire.items import (
+    InputItem,
+    Message,
+)
 from .wire.requests import ReasoningOptions, ResponseCreate
 
 _MAX_PIECES = 16  # windows of text that are read in all; of a longer history the middle is left out

@@ -6,15 +6,17 @@ what a compaction has replaced it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 
 from .conversation import Prompt, Turn, exchanges, history, without_oldest
-from .dialects.base import Dialect
+from .dialects.base import Dialect, RenderError
 from .engine.base import Engine
 from .rendering import rendered
 from .tools import ToolSet
-from .wire.items import InputItem
-from .wire.requests import ResponseCreate
+from .wire.items import InputItem, OutputItem
+from .wire.requests import HARMONY_MESSAGES, TOKEN_IDS, ResponseCreate
+from .wire.response import Response
 
 _ROOM = 256  # tokens of answer that `truncation: auto` and a compaction make room for at least
 
@@ -76,6 +78,18 @@ class Context:
             prompt = await self._truncated(items, prompt, is_stopped)
         self.prompt = prompt
         return prompt
+
+    def include(self, response: Response, said: Sequence[OutputItem], token_ids: Sequence[int]) -> None:
+        """Show the client what the model was shown and generated, as far as it wants to see it."""
+        include = self._request.include or ()
+        if HARMONY_MESSAGES in include:
+            with contextlib.suppress(RenderError):  # then there was no prompt either, which the response's error says
+                response.input_messages, response.output_messages = self._dialect.transcript(
+                    self._request, self.tools, self.items, said
+                )
+        if TOKEN_IDS in include:
+            response.input_token_ids = list(self.prompt.given) if self.prompt is not None else []
+            response.output_token_ids = list(token_ids)
 
     async def _truncated(self, items: list[InputItem], prompt: Prompt, is_stopped: Callable[[], bool]) -> Prompt:
         limit = self._engine.model.max_model_len - self.room

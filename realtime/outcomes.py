@@ -8,6 +8,7 @@ from msgspec import UNSET
 from .cutoff import Cutoff
 from .engine.base import EngineDead, EngineError, EngineOverloaded, EngineRefused, FinishReason
 from .wire import events
+from .wire.errors import ErrorCode
 from .wire.response import CancelReceipt, IncompleteDetails, Response, ResponseError
 
 
@@ -52,6 +53,12 @@ def failure(error: EngineError) -> Failed:
             return Failed("server_error", "The engine stopped and is being restarted: send the request again.")
         case _:
             return Failed("server_error", "The engine failed: send the request again.")
+
+
+def too_long(num_tokens: int, max_model_len: int) -> Failed:
+    """What a client is told of a prompt that fills the context window."""
+    text = f"The input has {num_tokens} tokens; the model's context window holds {max_model_len}, answer included."
+    return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, text)
 
 
 def terminal(response: Response, outcome: Outcome, receipt: CancelReceipt | None, *, complete: bool) -> events.Event:

@@ -7,7 +7,6 @@ a reader. Its task is asleep while tokens flow: the engine calls `on_chunk`, whi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from array import array
@@ -39,7 +38,7 @@ from .log.event_log import EventLog
 from .mcp_assembler import McpAssembler
 from .mcp_stage import McpPlan, McpStage
 from .meter import Meter
-from .outcomes import Cancelled, Failed, Interrupted, Outcome, Steered, failure, terminal
+from .outcomes import Cancelled, Failed, Interrupted, Outcome, Steered, failure, terminal, too_long
 from .request_checks import no_call_found
 from .sampling import sampling
 from .stopping import Stopping
@@ -48,7 +47,7 @@ from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, ItemStatus, OutputItem
-from .wire.requests import HARMONY_MESSAGES, TOKEN_IDS, OnDisconnect, ResponseCreate
+from .wire.requests import OnDisconnect, ResponseCreate
 from .wire.response import Response
 
 logger = logging.getLogger("realtime.runner")
@@ -307,7 +306,7 @@ class Run(Followed):
             self._meter.num_input = prompt.num_tokens
             room = self._engine.model.max_model_len - self._meter.num_input
             if room <= 0 and self._num_generations == 1:
-                return self._too_long()
+                return too_long(self._meter.num_input, self._engine.model.max_model_len)
             if room <= 0:  # results of tools have filled it: what was said until now is the response
                 self._meter.num_input = 0
                 return FinishReason.LENGTH
@@ -361,13 +360,6 @@ class Run(Followed):
             return None
         said = [item for item in self._assembler.remembered if not isinstance(item, Opened)]
         return self._mcp.said([*self.context.items, *said])
-
-    def _too_long(self) -> Failed:
-        text = (
-            f"The input has {self._meter.num_input} tokens; the model's context window holds "
-            f"{self._engine.model.max_model_len}, answer included."
-        )
-        return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, text)
 
     @property
     def _engine_id(self) -> str:
@@ -431,7 +423,7 @@ class Run(Followed):
         response.usage = self._meter.usage(
             self._compactor.tokens, self._num_reasoning, generated=self.request.generate is not False
         )
-        self._include()
+        self.context.include(response, self._assembler.remembered, self._meter.token_ids)
         self.log.append(self._terminal(outcome))
         if not isinstance(outcome, Failed) and self._entered:
             # Of an answer that was cut afterwards it is not known which tokens are left.
@@ -454,22 +446,6 @@ class Run(Followed):
         if self._parser is not None and self._parser.trouble is not None:
             trouble = repr(self._parser.trouble)
             logger.warning("malformed output response_id=%s trouble=%s", self.response_id, trouble)
-
-    def _include(self) -> None:
-        """What the client wants to have besides."""
-        include = self.request.include or ()
-        if HARMONY_MESSAGES in include:
-            items = self.context.items
-            said = self._assembler.remembered
-            response = self.response
-            with contextlib.suppress(RenderError):  # then there was no prompt either, which the response's error says
-                response.input_messages, response.output_messages = self._dialect.transcript(
-                    self.request, self.context.tools, items, said
-                )
-        if TOKEN_IDS in include:
-            prompt = self.context.prompt
-            self.response.input_token_ids = list(prompt.given) if prompt is not None else []
-            self.response.output_token_ids = list(self._meter.token_ids)
 
     def _seal_anyhow(self) -> None:
         """After a bug of ours in the regular end: a reader may get an item that is never closed, but it gets an end."""
