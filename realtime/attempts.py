@@ -7,6 +7,7 @@ sends it again and it runs once.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
 
@@ -15,14 +16,17 @@ import msgspec
 from .wire.errors import ErrorCode, WireError
 from .wire.requests import ResponseCreate
 
-_MAX_LOOKED_AT = 4  # old attempts at a time, when one more response is over
+_MAX_LOOKED_AT = 4  # at a time, when one more response is over
 
 
 class Attempts:
     """The tries that can still be attached to, by tenant and `request_id`."""
 
     def __init__(self) -> None:
-        self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # -> digest, response id
+        self._attempts: OrderedDict[tuple[str, str], tuple[bytes, str]] = OrderedDict()  # -> digest, response id
+
+    def __len__(self) -> int:
+        return len(self._attempts)
 
     def keep(self, tenant: str, request_id: str, digest: bytes, response_id: str) -> None:
         """This request has started this response."""
@@ -43,9 +47,11 @@ class Attempts:
             raise WireError(ErrorCode.IDEMPOTENCY_CONFLICT, text, param="request_id")
 
     def forget(self, exists: Callable[[str], bool]) -> None:
-        """Drop the oldest ones whose responses are gone: they can no longer be attached to."""
+        """Drop some whose responses are gone: they can no longer be attached to. All are looked at in turn."""
         for key, (_, response_id) in list(islice(self._attempts.items(), _MAX_LOOKED_AT)):
-            if not exists(response_id):
+            if exists(response_id):
+                self._attempts.move_to_end(key)
+            else:
                 del self._attempts[key]
 
 
