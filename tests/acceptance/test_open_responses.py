@@ -17,6 +17,7 @@ import pytest
 from realtime.wire.items import Message, OutputText
 from tests.support.http import SseEvent, parse
 from tests.support.open_responses import check_compacted, check_event, check_response, check_stream
+from tests.support.pictures import data_url, image
 from tests.support.raw import RawSocket
 from tests.support.real import RealServer
 from tests.support.responses import make_response, make_usage
@@ -221,8 +222,11 @@ async def test_tool_calling(http: httpx.AsyncClient) -> None:
 
 
 async def test_image_input(http: httpx.AsyncClient) -> None:
-    """The one that the starter model cannot pass: it reads text only and says so, instead of guessing."""
-    asked = [{"type": "input_text", "text": "What is this?"}, {"type": "input_image", "image_url": PIXEL}]
+    """The one that the starter model cannot pass: it reads text only and says so, instead of guessing.
+
+    What else there is to do about it: tests/server/test_open_responses.py and tests/acceptance/test_images.py.
+    """
+    asked = [{"type": "input_text", "text": "What is this?"}, {"type": "input_image", "image_url": data_url(image())}]
     answer = await http.post("/responses", json={"model": MODEL, "input": [said("user", asked)]})
     assert answer.status_code == 400
     error = answer.json()["error"]

@@ -26,6 +26,7 @@ from tests.support.calls import TaggedParsers, called
 from tests.support.http import check_event
 from tests.support.memory import ObservedLog
 from tests.support.server import Running, changed, running
+from tests.support.steps import until
 
 NUM_SCHEDULES = int(os.environ.get("REALTIME_DOORS", "24"))
 SEED = os.environ.get("REALTIME_SEED")
@@ -238,9 +239,7 @@ class Schedule:
 
     async def verify(self) -> None:
         service = self.server.gateway.service
-        async with asyncio.timeout(30):
-            while service.num_running or service._tasks:
-                await asyncio.sleep(0.001)  # responses that go on alone come to their end
+        await until(lambda: not service.num_running and not service._tasks, "the end of responses that go on alone")
         assert service._scheduler.num_running == service._scheduler.num_waiting == 0
         assert not service._scheduler._group_of
         assert not self.server.engine._held
@@ -314,12 +313,16 @@ async def run_schedule(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = changed(settings, mcp_servers={"s": McpServer(url=tools.url, require_approval="never")})
         script = Model(seed)
         async with (
-            running(script, settings, parsers=TaggedParsers(), max_model_len=8192, abort_ticks=rng.choice([0, 2])) as server,
+            running(
+                script, settings, parsers=TaggedParsers(), max_model_len=8192, abort_ticks=rng.choice([0, 2])
+            ) as server,
             httpx.AsyncClient(base_url=server.http, timeout=60, trust_env=False) as api,
         ):
             schedule = Schedule(seed, server, api)
             schedule.runs = runs
-            agents = [schedule.socket() for _ in range(rng.randint(1, 4))] + [schedule.http() for _ in range(rng.randint(1, 4))]
+            agents = [schedule.socket() for _ in range(rng.randint(1, 4))] + [
+                schedule.http() for _ in range(rng.randint(1, 4))
+            ]
             await asyncio.gather(*agents)
             await schedule.verify()
 

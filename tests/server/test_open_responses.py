@@ -8,10 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from realtime.config import Settings
 from realtime.engine.scripted import Fail, say
 from tests.support.harmony import Model
-from tests.support.http import events_of, http
+from tests.support.http import assert_refused, events_of, http
 from tests.support.open_responses import EVENTS, check_event, check_response, check_stream
+from tests.support.pictures import data_url, image
 from tests.support.server import Running, changed, running
 
 NEXT = "<|end|><|start|>assistant"
@@ -91,6 +93,18 @@ async def test_a_refusal_is_of_the_contract_on_a_socket() -> None:
         for members in ({"temperature": 9}, {"previous_response_id": "resp_x"}, {"model": "nobody"}):
             [error] = await client.create(**members)
             check_event(error)
+
+
+@pytest.mark.parametrize("settings", [None, changed(images_without_sight="describe")], ids=["refuse", "describe"])
+async def test_an_image_that_the_model_cannot_see(settings: Settings | None) -> None:
+    """The suite's `image-input` with a model of text: refused by default, passed with the setting."""
+    parts = [{"type": "input_text", "text": "What is this?"}, {"type": "input_image", "image_url": data_url(image())}]
+    async with running(say("I can't see it."), settings) as server, http(server) as client:
+        answer = await client.post(PATH, json={"input": [{"type": "message", "role": "user", "content": parts}]})
+        if settings is None:
+            assert_refused(answer, "unsupported_parameter", 400, param="input[0].content[1]")
+        else:
+            assert check_response(answer.json())["status"] == "completed"
 
 
 async def test_no_event_is_larger_than_clients_take() -> None:
