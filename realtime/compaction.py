@@ -17,6 +17,7 @@ import msgspec
 from .conversation import Opened
 from .wire.errors import ErrorCode, WireError
 from .wire.harmony import HarmonyMessage
+from .wire.item_texts import size_of, texts_of
 from .wire.items import (
     AdditionalTools,
     ClientCall,
@@ -33,9 +34,7 @@ from .wire.items import (
     OutputItem,
     Reasoning,
     ToolSearchOutput,
-    size_of,
-    texts_of,
-)  # fmt: skip
+)
 from .wire.requests import ResponseCreate
 
 INSTRUCTIONS = (

@@ -12,6 +12,7 @@ from . import pictures
 from .config import ImageSettings
 from .wire import data_urls
 from .wire.errors import ErrorCode, WireError
+from .wire.item_texts import is_text_type, part_text
 from .wire.items import (
     ContentPart,
     CustomToolCallOutput,
@@ -21,8 +22,6 @@ from .wire.items import (
     InputItem,
     InputText,
     Message,
-    is_text_type,
-    part_text,
 )
 
 _NOTE = "[image]"  # what a model that can't see gets of one

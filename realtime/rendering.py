@@ -12,7 +12,10 @@ from .dialects.base import Dialect
 from .engine.base import Engine
 from .tools import ToolSet
 from .wire.harmony import HarmonyMessage
-from .wire.items import InputItem, size_of
+from .wire.item_texts import size_of
+from .wire.items import (
+    InputItem,
+)
 from .wire.requests import ResponseCreate
 
 _TOOL_CHARS = 500  # about what a tool adds to a prompt

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from realtime.tools import ToolSet
+from realtime.wire.item_texts import part_text
 from realtime.wire.items import (
     CustomToolCall,
     CustomToolCallOutput,
@@ -20,8 +21,7 @@ from realtime.wire.items import (
     InputItem,
     Message,
     Reasoning,
-    part_text,
-)  # fmt: skip
+)
 
 from .base import BLIND, RenderError, Sight
 from .plain_items import PlainItem, plain

@@ -28,6 +28,10 @@ OpaqueId = Annotated[str, Meta(max_length=256)]
 SequenceNumber = Annotated[int, Meta(ge=-1, le=2**53)]  # -1: before the first
 Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)]
 
+# ours, in `include`
+HARMONY_MESSAGES = "harmony.messages"  # the prompt and the answer as Harmony messages
+TOKEN_IDS = "token_ids"  # the same as tokens
+
 
 class ClientEvent(msgspec.Struct, tag_field="type", kw_only=True):
     """Base. `event_id` is the client's own name for this event; an `error` that answers it carries it back."""

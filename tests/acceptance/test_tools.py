@@ -229,7 +229,7 @@ def test_hosted_tools_are_accepted_and_hidden_from_the_model(talk: Talk) -> None
 
 
 def test_what_would_be_another_answer_if_it_were_ignored_is_refused_by_name(talk: Talk) -> None:
-    for name, value in {"conversation": "conv_1", "prompt": {"id": "pmpt_1"}, "background": True}.items():
+    for name, value in {"prompt": {"id": "pmpt_1"}, "background": True}.items():
         error = talk.refused(input="hi", **{name: value})
         assert (error["code"], error["param"]) == ("unsupported_parameter", name)
         assert f"`{name}`" in error["message"]
