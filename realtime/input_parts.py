@@ -12,7 +12,7 @@ from . import pictures
 from .config import ImageSettings
 from .wire import data_urls
 from .wire.errors import ErrorCode, WireError
-from .wire.item_texts import is_text_type, part_text
+from .wire.item_texts import is_text_type, part_text, parts_of
 from .wire.items import (
     ContentPart,
     CustomToolCallOutput,
@@ -31,23 +31,14 @@ _MAX_URL = 8192  # characters of a URL that is to be fetched
 def check(items: Sequence[InputItem], settings: ImageSettings, *, sees: bool) -> None:
     """Refuse images and files that can't be served. Raises WireError with the part's path."""
     num_images = 0
-    for index, item in enumerate(items):
-        match item:
-            case Message(content=list() as parts):
-                member = "content"
-            case FunctionCallOutput(output=list() as parts) | CustomToolCallOutput(output=list() as parts):
-                member = "output"
-            case _:
-                continue
-        for place, part in enumerate(parts):
-            path = f"input[{index}].{member}[{place}]"
-            if isinstance(part, InputFile):
-                _check_file(part, settings, path)
-            elif isinstance(part, InputImage):
-                num_images += 1
-                _check_place(item, settings, path, sees=sees)
-                if sees:
-                    check_image(part, settings, path)
+    for path, item, part in parts_of(items):
+        if isinstance(part, InputFile):
+            _check_file(part, settings, path)
+        elif isinstance(part, InputImage):
+            num_images += 1
+            _check_place(item, settings, path, sees=sees)
+            if sees:
+                check_image(part, settings, path)
     if num_images > settings.max_images_per_request:
         text = f"`input` has {num_images} images; at most {settings.max_images_per_request} are accepted."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")

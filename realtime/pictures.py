@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import CustomToolCallOutput, FunctionCallOutput, InputImage, InputItem, Message
+from realtime.wire.item_texts import parts_of
+from realtime.wire.items import InputImage, InputItem
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,17 +76,7 @@ def attach(part: InputImage, picture: Picture) -> None:
 
 def image_parts(items: Sequence[InputItem]) -> Iterator[tuple[str, InputImage]]:
     """Every image in these items, in order, with its path below `input`."""
-    for index, item in enumerate(items):
-        match item:
-            case Message(content=list() as parts):
-                member = "content"
-            case FunctionCallOutput(output=list() as parts) | CustomToolCallOutput(output=list() as parts):
-                member = "output"
-            case _:
-                continue
-        for place, part in enumerate(parts):
-            if isinstance(part, InputImage):
-                yield f"input[{index}].{member}[{place}]", part
+    return ((path, part) for path, _, part in parts_of(items) if isinstance(part, InputImage))
 
 
 def _open(data: bytes) -> Image:

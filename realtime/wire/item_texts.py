@@ -1,4 +1,4 @@
-"""The texts of items and parts: what there may be to render, to summarize, to count. Pure."""
+"""The parts and the texts of items: what there may be to render, to summarize, to look at, to count. Pure."""
 
 from __future__ import annotations
 
@@ -107,3 +107,17 @@ def _texts(content: str | list[ContentPart]) -> Iterator[str]:
         yield content
     else:
         yield from (text for part in content if (text := part_text(part)) is not None)
+
+
+def parts_of(items: Iterable[InputItem]) -> Iterator[tuple[str, InputItem, ContentPart]]:
+    """Every part of messages and of tools' outputs that have parts: its path, its item, itself."""
+    for index, item in enumerate(items):
+        match item:
+            case Message(content=list() as parts):
+                member = "content"
+            case FunctionCallOutput(output=list() as parts) | CustomToolCallOutput(output=list() as parts):
+                member = "output"
+            case _:
+                continue
+        for place, part in enumerate(parts):
+            yield f"input[{index}].{member}[{place}]", item, part
