@@ -107,7 +107,9 @@ async def _in_place(num_tokens: int) -> float:
     """The whole way, the scripted engine included."""
     engine = scripted.engine(None)
     await engine.start()
-    service = Service(engine, ChatDialect, ResponseSettings(), trouble=lambda: None)
+    service = Service(
+        engine, lambda _: ChatDialect(engine.tokenizer, engine.parsers), ResponseSettings(), trouble=lambda: None
+    )
     shells = [asyncio.create_task(_shell(service, NullSink())) for _ in range(CONNECTIONS)]
     while engine.stats().num_waiting < CONNECTIONS:  # noqa: ASYNC110 - turns of the loop, not time
         await asyncio.sleep(0)

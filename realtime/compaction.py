@@ -17,6 +17,7 @@ import msgspec
 from .conversation import Opened
 from .wire.errors import ErrorCode, WireError
 from .wire.harmony import HarmonyMessage
+from .wire.item_texts import size_of, texts_of
 from .wire.items import (
     AdditionalTools,
     ClientCall,
@@ -27,13 +28,13 @@ from .wire.items import (
     FunctionCall,
     InputItem,
     InputText,
+    McpApprovalRequest,
+    McpApprovalResponse,
     Message,
     OutputItem,
     Reasoning,
     ToolSearchOutput,
-    size_of,
-    texts_of,
-)  # fmt: skip
+)
 from .wire.requests import ResponseCreate
 
 INSTRUCTIONS = (
@@ -221,6 +222,8 @@ def line_of(item: InputItem) -> str:
             return f"{str(item.role).capitalize()}: {text}" if text else ""
         case AdditionalTools() | ConfigurationUpdate():
             return ""
+        case McpApprovalResponse():
+            return f"[the user {'allowed' if item.approve else 'did not allow'} it] {item.reason or ''}".strip()
         case FunctionCall() | CustomToolCall():
             return f"Assistant called the tool {item.name} with: {text}"
         case _:
@@ -309,7 +312,7 @@ def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:
             latest[call_id] = item
     calls: list[InputItem] = []
     for item in reversed(latest.values()):
-        if isinstance(item, FunctionCall | CustomToolCall | ClientCall):
+        if isinstance(item, FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest):
             max_chars -= size_of([item])
             if max_chars < 0:
                 break
@@ -318,7 +321,14 @@ def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:
 
 
 def _call_id(item: InputItem) -> str | None:
-    call_id = getattr(item, "call_id", None)
+    """What ties a call and its output together, or a request for an approval and the user's word."""
+    match item:
+        case McpApprovalRequest():
+            call_id = item.id
+        case McpApprovalResponse():
+            call_id = item.approval_request_id
+        case _:
+            call_id = getattr(item, "call_id", None)
     return call_id if isinstance(call_id, str) else None
 
 

@@ -8,16 +8,21 @@ the model writes nothing, the text itself, cut, stands for its summary. So no le
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from . import compaction
 from .compaction import Budget, Compacted, Plan, Policy
 from .conversation import Prompt
 from .dialects.base import Dialect, Parser, TextDelta
 from .engine.base import Engine, EngineError, EngineRequest, Sampling, TokenChunk
+from .meter import Tokens
 from .rendering import rendered
+from .stopping import Stopping
 from .tools import tool_set
-from .wire.items import InputItem, Message, size_of
+from .wire.item_texts import size_of
+from .wire.items import (
+    InputItem,
+    Message,
+)
 from .wire.requests import ReasoningOptions, ResponseCreate
 
 _MAX_PIECES = 16  # windows of text that are read in all; of a longer history the middle is left out
@@ -31,36 +36,19 @@ class Stopped(Exception):
     """The response was cancelled meanwhile."""
 
 
-class Waiter(Protocol):
-    """What the compactor needs of the run that it works for."""
-
-    @property
-    def stopped(self) -> bool:
-        """Somebody wants it to end."""
-
-    async def wait(self) -> None:
-        """Until something has happened: `wake`, or a wish to end."""
-
-    def wake(self) -> None:
-        """Something has happened."""
-
-
 class Compactor:
-    """One response's compaction. The counters are tokens, of all generations together."""
+    """One response's compaction. `tokens`: of all generations together."""
 
     def __init__(
-        self, engine: Engine, dialect: Dialect, response_id: str, cache_salt: str | None, waiter: Waiter
+        self, engine: Engine, dialect: Dialect, response_id: str, cache_salt: str | None, stopping: Stopping
     ) -> None:
         self._engine = engine
         self._dialect = dialect
         self._response_id = response_id
         self._cache_salt = cache_salt
-        self._waiter = waiter
+        self._stopping = stopping
         self._num_generations = 0
-        self.num_input_tokens = 0
-        self.num_cached_tokens = 0
-        self.num_output_tokens = 0
-        self.num_reasoning_tokens = 0
+        self.tokens = Tokens()
 
     def limit(self, policy: Policy, room: int) -> int:
         """Tokens that a prompt may have without being compacted; `room` is what the answer needs at least."""
@@ -70,7 +58,7 @@ class Compactor:
 
     def plan(self, items: Sequence[InputItem], prompt: Prompt, limit: int, *, only_open: bool) -> Plan:
         """What is kept of a history with this prompt, so that with instructions and tools it is well below `limit`."""
-        num_tokens, size = len(prompt.token_ids), size_of(items)
+        num_tokens, size = prompt.num_tokens, size_of(items)
         per_token = max((len(prompt.text) or size) / num_tokens, 1.0)  # characters
         around = num_tokens - size / per_token  # tokens of instructions, tools and markup: these stay
         quarter = int(max(limit - around, limit / 8) * per_token / 4)
@@ -92,7 +80,7 @@ class Compactor:
         prompt = await render(compacted.items())
         max_chars = max((size_of([item]) for item in compacted.items()), default=0)
         for _ in range(_MAX_SHRINKS):
-            if len(prompt.token_ids) <= limit or self._waiter.stopped:
+            if prompt.num_tokens <= limit or self._stopping.stopped:
                 break
             max_chars //= 2
             compacted = compacted.shrunk(max_chars)
@@ -107,8 +95,8 @@ class Compactor:
         while at < len(text):
             piece = text[at : at + size]
             request = _request(compaction.question(summary, piece), max_tokens)
-            prompt = await rendered(self._dialect, request, _NO_TOOLS, request.items, None)
-            num_tokens = len(prompt.token_ids)
+            prompt = await rendered(self._engine, self._dialect, request, _NO_TOOLS, request.items, None)
+            num_tokens = prompt.num_tokens
             if num_tokens <= window:
                 written = await self._generate(request, prompt)
                 summary = written or compaction.cut(f"{summary}\n{piece}".strip(), 2 * max_tokens)
@@ -125,7 +113,7 @@ class Compactor:
         """What the model writes, without what it thinks. Raises EngineError and Stopped."""
         self._num_generations += 1
         parser = self._dialect.parser(request, _NO_TOOLS, prompt)
-        writing = _Writing(parser, self._waiter.wake)
+        writing = _Writing(parser, self._stopping.wake)
         request_id = f"{self._response_id}.compaction{self._num_generations}"
         await self._engine.submit(
             EngineRequest(
@@ -142,16 +130,20 @@ class Compactor:
             writing,
         )
         try:
-            while not writing.over and not self._waiter.stopped:
-                await self._waiter.wait()
+            while not writing.over and not self._stopping.stopped:
+                await self._stopping.wait()
         finally:  # also when the task is cancelled: the engine must hold nothing of it
             if not writing.over:
                 await self._engine.abort(request_id)
-            self.num_input_tokens += len(prompt.token_ids)
-            self.num_cached_tokens += writing.num_cached_tokens
-            self.num_output_tokens += writing.num_tokens
-            self.num_reasoning_tokens += parser.num_reasoning_tokens
-        if self._waiter.stopped:
+            self.tokens.add(
+                Tokens(
+                    num_input=prompt.num_tokens,
+                    num_cached=writing.num_cached_tokens,
+                    num_output=writing.num_tokens,
+                    num_reasoning=parser.num_reasoning_tokens,
+                )
+            )
+        if self._stopping.stopped:
             raise Stopped
         if writing.error is not None:
             raise writing.error

@@ -138,6 +138,28 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("max_log_bytes is greater than max_store_bytes")
 
 
+class ImageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Images and files: what a request may bring along, and from where."""
+
+    image_urls: Annotated[
+        Literal["off", "public"],
+        Meta(description="fetch images that requests name by http(s) URL: not at all, or from public addresses"),
+    ] = "off"
+    images_without_sight: Annotated[
+        Literal["refuse", "describe"],
+        Meta(description="what a model that reads text only makes of an image: an error, or the word `[image]`"),
+    ] = "refuse"
+    max_images_per_request: Annotated[int, Meta(ge=1, description="images in the `input` of one request")] = 20
+    max_image_bytes: Annotated[int, Meta(ge=KIB, description="size of one image as it is sent or fetched")] = 10 * MIB
+    max_image_pixels: Annotated[int, Meta(ge=1, description="width times height of one image")] = 32_000_000
+    image_connect_seconds: Annotated[float, Meta(gt=0, description="time to connect to the host of an image")] = 3
+    image_download_seconds: Annotated[
+        float, Meta(gt=0, description="time to fetch one image, names, redirects and all")
+    ] = 15
+    max_image_redirects: Annotated[int, Meta(ge=0, description="redirects that are followed to fetch one image")] = 3
+    max_file_bytes: Annotated[int, Meta(ge=1, description="size of one text file in a request")] = MIB
+
+
 class McpServer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An MCP server that requests may use, by its URL or by the name that it has in the table."""
 
@@ -182,5 +204,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     connections: ConnectionSettings = ConnectionSettings()
     responses: ResponseSettings = ResponseSettings()
+    images: ImageSettings = ImageSettings()
     mcp: McpSettings = McpSettings()
     vllm: VllmOptions = VllmOptions()

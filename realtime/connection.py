@@ -9,21 +9,17 @@ The connection owns no response: it holds readers, which point into logs that li
 from __future__ import annotations
 
 import enum
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
-from . import steering
 from .commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Source, Update
 from .lanes import ConnectionLimits, Create, Lane, Lanes, valid_stream_id
 from .log.event_log import BelowFloor
 from .outbox import Outbox, error_event
-from .steering import Held, Steer, Steering, SteerRefused
+from .readers import Reader, Readers
+from .successors import Successors
 from .wire import codec, events
 from .wire.errors import CloseCode, ErrorCode, WireError
-from .wire.ids import new_id
 from .wire.requests import (
     AnyClientEvent,
     ResponseAck,
@@ -37,7 +33,6 @@ from .wire.requests import (
     ResponseSteer,
     SessionUpdate,
 )  # fmt: skip
-from .wire.response import Response
 
 _QUANTUM = 16  # events that one response may send before the next one has its turn
 
@@ -47,19 +42,6 @@ class Profile(enum.Enum):
 
     PLAIN = "plain"
     NATIVE = "native"
-
-
-class _Reader:
-    """A position in one log; `lane` is None for a response that was resumed and not created here."""
-
-    __slots__ = ("lane", "position", "processed", "request", "source")
-
-    def __init__(self, source: Source, position: int, lane: Lane | None, request: ResponseCreate | None) -> None:
-        self.source = source
-        self.position = position
-        self.lane = lane
-        self.request = request
-        self.processed: int | None = None  # the last event that the client has acknowledged
 
 
 class Connection:
@@ -76,9 +58,8 @@ class Connection:
         self._expires_at = expires_at
         self._ending: Callable[[], WireError] | None = None  # set: every further create is refused with this
         self._lanes = Lanes(limits)
-        self._steering = Steering(max_steers=limits.max_steers, max_bytes=limits.max_queued_bytes)
-        self._readers: dict[str, _Reader] = {}
-        self._rotation: deque[_Reader] = deque()
+        self._successors = Successors(limits)
+        self._readers = Readers()
         self._control = Outbox(limits.max_unsent_control)
         self._commands: list[Command] = []
 
@@ -164,23 +145,16 @@ class Connection:
     def _start_next(self) -> None:
         """Give out creates of idle lanes; each takes what was given into the response that it continues."""
         for lane, create in self._lanes.start():
-            if create.request.generate is False or create.automatic:
-                self._commands.append(create)
-                continue
-            held = self._steering.release(lane.stream_id)
-            if held is not None and held.response_id == create.request.previous_response_id:
-                create = msgspec.structs.replace(create, steers=held.steers)
-            elif held is not None:
-                text = f"The stream went on without answering the calls of response '{held.response_id}'."
-                self._give_back(held.steers, SteerRefused("response_not_active", text), lane.stream_id)
-            self._commands.append(create)
+            command, returned = self._successors.started(lane, create)
+            self._send_all(returned)
+            self._commands.append(command)
 
     def _cancel(self, event: ResponseCancel) -> None:
         if event.response_id is not None:
             self._commands.append(self._new_cancel(event.response_id, event))
             return
         lane = self._lanes.get(event.stream_id)
-        running = next((r for r in self._readers.values() if lane is not None and r.lane is lane), None)
+        running = self._readers.of(lane) if lane is not None else None
         if running is not None:
             self._commands.append(self._new_cancel(running.source.response_id, event))
         elif lane is None or not lane.queue:
@@ -202,57 +176,19 @@ class Connection:
             self._answer_refused(create, error)
 
     def _steer(self, event: ResponseSteer) -> None:
-        target = self._steering.target(event.previous_response_id)
-        reader = self._readers.get(target)
-        data = bytes(event.input)
-        try:
-            reader = self._steerable(reader, target)
-            items = steering.steer_items(data, self._limits.message, reader.source.output)
-            steer = Steer(new_id("steer"), event.previous_response_id, data, items)
-            self._steering.add(target, steer)
-        except SteerRefused as refused:
-            failed = steering.steer_failed(event.previous_response_id, data, refused)
-            self._send_to(failed, reader.lane if reader is not None else None)
-            return
-        assert steer.id is not None
-        ref = events.SteerRef(id=steer.id, previous_response_id=steer.response_id)
-        self._send_to(events.ResponseSteerAccepted(steer=ref), reader.lane)
-        self._commands.append(Cut(target))
+        target = self._successors.target(event.previous_response_id)
+        answer, accepted = self._successors.steer(event, target, self._readers.get(target), self._refusal())
+        self._send_control(answer)
+        if accepted:
+            self._commands.append(Cut(target))
 
     def _inject(self, event: ResponseInject) -> None:
-        target = self._steering.target(event.response_id)
-        reader = self._readers.get(target)
-        data = bytes(event.input)
-        try:
-            reader = self._steerable(reader, target)
-            items = steering.inject_items(data, self._limits.message, reader.source.output)
-            self._steering.add(target, Steer(None, event.response_id, data, items))
-        except SteerRefused as refused:
-            unknown = refused.code == "response_not_found"
-            code = refused.code if unknown else "response_already_completed"
-            failed = steering.inject_failed(event.response_id, data, code, refused.message)
-            self._send_to(failed, reader.lane if reader is not None else None)
-            return
-        self._send_to(events.ResponseInjectCreated(response_id=event.response_id), reader.lane)
+        target = self._successors.target(event.response_id)
+        self._send_control(self._successors.inject(event, target, self._readers.get(target), self._refusal()))
 
-    def _steerable(self, reader: _Reader | None, target: str) -> _Reader:
-        """The reader of a response that may have an automatic successor. Raises SteerRefused."""
-        if reader is None:
-            raise self._steering.over(target)
-        if reader.lane is None or reader.request is None:
-            text = f"Response '{target}' was created on another connection, which alone can continue it by itself."
-            raise SteerRefused("steering_not_supported", text)
-        steering.check_steerable(reader.request)
-        if self._ending is not None:
-            raise SteerRefused("successor_creation_failed", self._ending().message)
-        log, response = reader.source.log, reader.source.response
-        if log.sealed and (reader.source.turn is None or _is_stopped(response)):
-            raise steering.refusal(response.status, target)
-        return reader
-
-    def _give_back(self, steers: tuple[Steer, ...], refused: SteerRefused, stream_id: str | None) -> None:
-        for steer in steers:
-            self._send_to(steering.failed(steer, refused), self._lanes.get(stream_id))
+    def _refusal(self) -> WireError | None:
+        """Why no new work is taken, if so."""
+        return self._ending() if self._ending is not None else None
 
     def _ack(self, event: ResponseAck) -> None:
         reader = self._readers.get(event.response_id)
@@ -286,12 +222,11 @@ class Connection:
     def opened(self, command: Create, source: Source) -> None:
         """The create was accepted: follow it from its first event."""
         lane = self._lanes.open(command.stream_id)
-        if command.automatic and command.parent is not None:
-            self._steering.succeeded(command.parent.response_id, source.response_id)
+        self._successors.created(command, source.response_id)
         old = self._readers.get(source.response_id)
         if old is not None:  # the same idempotent request, sent again on the same socket
             self._remove(old)
-        self._follow(_Reader(source, 0, lane, command.request))
+        self._readers.add(Reader(source, 0, lane, command.request))
 
     def resumed(self, command: Resume, source: Source, start: int) -> None:
         """The resume was accepted: say so, then follow from number `start`."""
@@ -312,7 +247,7 @@ class Connection:
         if reader is not None:
             reader.position = start
         else:
-            self._follow(_Reader(source, start, None, None))
+            self._readers.add(Reader(source, start, None, None))
 
     def refused(self, command: Command, error: WireError) -> None:
         """The command could not be obeyed: answer it, and free its lane."""
@@ -332,7 +267,7 @@ class Connection:
         """A create that was not started: who sent it is told, and what it was to commit goes back."""
         if not create.automatic:
             self._send_error(error, create.stream_id, create.request.event_id)
-        self._give_back(create.steers, SteerRefused("successor_creation_failed", error.message), create.stream_id)
+        self._send_all(self._successors.not_created(create, error))
 
     # -- what goes out
 
@@ -344,10 +279,8 @@ class Connection:
         more = True
         while more and size < max_bytes:
             more = False
-            for _ in range(len(self._rotation)):
-                reader = self._rotation[0]
-                self._rotation.rotate(-1)
-                chunk = self._read(reader)
+            for _ in range(len(self._readers)):
+                chunk = self._read(self._readers.next())
                 out += chunk
                 size += sum(map(len, chunk))
                 more = more or len(chunk) == _QUANTUM  # who had less is at the tip now
@@ -360,14 +293,14 @@ class Connection:
     @property
     def pending(self) -> bool:
         """There is something to send."""
-        return bool(self._control) or any(r.position < r.source.log.tip for r in self._rotation)
+        return bool(self._control) or self._readers.behind
 
     @property
     def idle(self) -> bool:
         """Nothing is followed and nothing waits."""
         return not self._readers and not self._lanes.num_queued and not self._lanes.num_in_flight
 
-    def _read(self, reader: _Reader) -> list[bytes]:
+    def _read(self, reader: Reader) -> list[bytes]:
         log = reader.source.log
         try:
             chunk = log.read(reader.position, _QUANTUM)
@@ -379,7 +312,7 @@ class Connection:
             self._finished(reader)
         return chunk
 
-    def _finished(self, reader: _Reader) -> None:
+    def _finished(self, reader: Reader) -> None:
         """The terminal event has been taken: the lane remembers the turn and goes on."""
         self._commands.append(Leave(reader.source.response_id, detached=False))
         lane, request = reader.lane, reader.request
@@ -389,40 +322,13 @@ class Connection:
                 self._lanes.remember(lane, turn)
             else:
                 self._lanes.evict(lane, request.previous_response_id)
-            self._apply_steers(reader.source, lane, request)
+            successor, told = self._successors.ended(reader.source, lane, request, self._refusal())
+            self._send_all(told)
+            if successor is not None:
+                self._lanes.put_first(lane, successor)
         self._remove(reader)
 
-    def _apply_steers(self, source: Source, lane: Lane, request: ResponseCreate) -> None:
-        """A response of this connection is over: what was given into it starts its successor, or waits, or goes back.
-
-        Nothing of it is known to the client yet: its last event is on its way out.
-        """
-        response = source.response
-        self._steering.ended(source.response_id, response.status)
-        steers = self._steering.take(source.response_id)
-        if not steers:
-            return
-        if source.turn is None or _is_stopped(response):
-            self._give_back(steers, steering.refusal(response.status, response.id), lane.stream_id)
-            return
-        if self._ending is not None:
-            refused = SteerRefused("successor_creation_failed", self._ending().message)
-            self._give_back(steers, refused, lane.stream_id)
-            return
-        required = steering.required_input(response.output, [item for steer in steers for item in steer.items])
-        if not required:
-            successor = steering.successor_request(request, response, steers)
-            num_bytes = sum(steer.num_bytes for steer in steers)
-            create = Create(successor, lane.stream_id, source.turn, num_bytes, steers, automatic=True)
-            self._lanes.put_first(lane, create)
-            return
-        self._steering.hold(lane.stream_id, Held(source.response_id, steers))
-        for steer in steers:
-            if steer.id is not None:
-                ref = events.SteerRef(id=steer.id, previous_response_id=steer.response_id)
-                self._send_to(events.ResponseSteerPending(steer=ref, required_input=required), lane)
-
-    def _too_slow(self, reader: _Reader, floor: int) -> None:
+    def _too_slow(self, reader: Reader, floor: int) -> None:
         response_id = reader.source.response_id
         text = (
             f"Response '{response_id}' was read too slowly: events before {floor} are gone. "
@@ -446,7 +352,7 @@ class Connection:
     @property
     def followed_ids(self) -> list[str]:
         """The responses that it reads."""
-        return list(self._readers)
+        return self._readers.response_ids
 
     def beat(self, heartbeat: events.Heartbeat) -> None:
         """Tell a native client that we live; not one that has not read what it was told before."""
@@ -464,10 +370,9 @@ class Connection:
 
     def disconnected(self) -> list[Leave]:
         """The socket is gone: what it read is left behind; what waited was never started."""
-        leaves = [Leave(response_id, detached=False) for response_id in self._readers]
-        self._steering.clear()
+        leaves = [Leave(response_id, detached=False) for response_id in self._readers.response_ids]
+        self._successors.clear()
         self._readers.clear()
-        self._rotation.clear()
         self._lanes.clear()
         self._control.take()
         self._commands.clear()
@@ -487,24 +392,16 @@ class Connection:
 
     # -- small parts
 
-    def _follow(self, reader: _Reader) -> None:
-        self._readers[reader.source.response_id] = reader
-        self._rotation.append(reader)
-
-    def _leave(self, reader: _Reader, *, detached: bool) -> None:
+    def _leave(self, reader: Reader, *, detached: bool) -> None:
         """Read it no more. The command comes first: freeing the lane may start a create that attaches to it again."""
         response_id = reader.source.response_id
         self._commands.append(Leave(response_id, detached=detached))
         if reader.lane is not None:
-            refused = SteerRefused(
-                "response_not_active", f"This connection no longer follows response '{response_id}'."
-            )
-            self._give_back(self._steering.take(response_id), refused, reader.lane.stream_id)
+            self._send_all(self._successors.left(response_id, reader.lane.stream_id))
         self._remove(reader)
 
-    def _remove(self, reader: _Reader) -> None:
-        del self._readers[reader.source.response_id]
-        self._rotation.remove(reader)
+    def _remove(self, reader: Reader) -> None:
+        self._readers.remove(reader)
         if reader.lane is not None:
             self._free(reader.lane)
 
@@ -512,11 +409,9 @@ class Connection:
         self._lanes.free(lane)
         self._start_next()
 
-    def _send_to(self, event: events.Event, lane: Lane | None) -> None:
-        """Send an event of the connection that is about what a lane does."""
-        if lane is not None and lane.stream_id is not None:
-            event.stream_id = lane.stream_id
-        self._send_control(event)
+    def _send_all(self, told: Iterable[events.Event]) -> None:
+        for event in told:
+            self._send_control(event)
 
     def _send_error(self, error: WireError, stream_id: Any, event_id: str | None) -> None:
         self._send_control(error_event(error, stream_id, event_id))
@@ -530,9 +425,3 @@ class Connection:
 def draining() -> WireError:
     """The refusal of new work while the server goes down."""
     return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")
-
-
-def _is_stopped(response: Response) -> bool:
-    """Somebody wanted this to end, and no more."""
-    details = response.incomplete_details
-    return response.status == "cancelled" or (details is not None and details.reason == "interrupted")

@@ -7,11 +7,13 @@ any number of children may share one parent. `instructions` are not part of a tu
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import msgspec
 
+from realtime.engine.base import Seen
+from realtime.pictures import Picture, image_parts, picture_of
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     ApplyPatchCall,
@@ -21,6 +23,7 @@ from realtime.wire.items import (
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    InputImage,
     InputItem,
     LocalShellCall,
     LocalShellCallOutput,
@@ -56,10 +59,29 @@ class Opened(Compaction, tag="compaction", dict=True):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly."""
+    """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly.
+    An image is one marker there; `pictures` has them in the order of their markers, and `seen` is what the engine made
+    of both.
+    """
 
     text: str
     token_ids: array[int]
+    pictures: tuple[Picture, ...] = ()
+    seen: Seen | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Those of the images included."""
+        return len(self.given)
+
+    @property
+    def given(self) -> Sequence[int]:
+        """The tokens as the model gets them."""
+        return self.token_ids if self.seen is None else self.seen.token_ids
+
+    def kept(self) -> Prompt:
+        """The prompt for continuing it later, without what only its own generation needs."""
+        return self if self.seen is None else Prompt(self.text, self.token_ids, self.pictures)
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -75,7 +97,10 @@ class Turn(msgspec.Struct, frozen=True):
     @property
     def num_bytes(self) -> int:
         """About what it holds beside its items."""
-        return 4 * len(self.token_ids) + (len(self.prompt.text) + 4 * len(self.prompt.token_ids) if self.prompt else 0)
+        tokens = 4 * len(self.token_ids)
+        if self.prompt is not None:
+            tokens += len(self.prompt.text) + 4 * len(self.prompt.token_ids)
+        return tokens + sum(_num_bytes(part) for _, part in image_parts(self.input))
 
     def own_items(self) -> tuple[InputItem, ...]:
         """What this turn added."""
@@ -89,6 +114,11 @@ class Turn(msgspec.Struct, frozen=True):
             chain.append(turn)
             turn = turn.parent
         return [item for link in reversed(chain) for item in link.own_items()]
+
+
+def _num_bytes(part: InputImage) -> int:
+    picture = picture_of(part)
+    return len(part.image_url or "") + (len(picture.data) if picture is not None else 0)
 
 
 def exchanges(items: list[InputItem]) -> list[int]:

@@ -84,7 +84,8 @@ class Conversation:
     @property
     def num_bytes(self) -> int:
         """About what it holds."""
-        return _OVERHEAD_BYTES + self._num_item_bytes + (self._turn.num_bytes if self._turn is not None else 0)
+        own = _OVERHEAD_BYTES + sum(len(name) + len(value) for name, value in self.metadata.items())
+        return own + self._num_item_bytes + (self._turn.num_bytes if self._turn is not None else 0)
 
     def wire(self) -> ConversationObject:
         """As clients see it."""
@@ -244,7 +245,9 @@ class ConversationStore:
 
     def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
         """Give it other metadata."""
+        before = conversation.num_bytes
         conversation.metadata = metadata
+        self._count(conversation, conversation.num_bytes - before)
 
     def remove(self, conversation: Conversation, item_id: str) -> None:
         """See Conversation.remove."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import UNSET
 
 from .engine.base import ModelInfo
 from .tools import unnested
-from .wire.formats import PlainFormat
+from .wire.formats import JsonSchemaFormat, PlainFormat, TextFormat
 from .wire.requests import ResponseCreate
 from .wire.response import ConversationRef, ReasoningConfig, Response, TextConfig
 
@@ -18,7 +19,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
     """The Response as it stands in `response.created`."""
     text = request.text
     reasoning = request.reasoning
-    config = TextConfig(format=(text.format if text else None) or PlainFormat())
+    config = TextConfig(format=_held_to((text.format if text else None) or PlainFormat()))
     if text is not None and text.verbosity is not None:
         config.verbosity = text.verbosity
     return Response(
@@ -54,6 +55,13 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         request_id=UNSET if request.request_id is None else request.request_id,
         conversation=UNSET if request.conversation_id is None else ConversationRef(id=request.conversation_id),
     )
+
+
+def _held_to(asked: TextFormat) -> TextFormat:
+    """A format as the Response shows it: `strict` is never null there, and a schema holds whatever was said of it."""
+    if isinstance(asked, JsonSchemaFormat) and asked.strict is None:
+        return msgspec.structs.replace(asked, strict=True)
+    return asked
 
 
 def _echoed(tool: dict[str, Any]) -> dict[str, Any]:

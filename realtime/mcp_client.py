@@ -33,6 +33,7 @@ logger = logging.getLogger("realtime.mcp")
 
 MAX_PAGES = 64  # of a listing
 _CLOSE_SECONDS = 2.0  # that a server has to take leave
+_MAX_PUSHES = 4  # cancels of a connection that ends slowly: each one ends one thing that its end waits for
 _TIMED_OUT = -32001  # as the protocol's libraries have it
 _INVALID_PARAMS = -32602
 
@@ -59,6 +60,7 @@ class McpSession:
         self._max_bytes = max_bytes
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._owner: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()  # cancelled owners, which may still take leave of the server
 
     async def list_tools(self) -> list[McpTool]:
         """All tools of the server. Raises McpFailure."""
@@ -82,14 +84,17 @@ class McpSession:
 
     async def close(self) -> None:
         """Take leave, or just go if that takes too long."""
-        owner = self._owner
-        if owner is None:
-            return
-        self._jobs.put_nowait(None)
         try:
-            await asyncio.wait({owner}, timeout=_CLOSE_SECONDS)
+            if self._owner is not None:
+                self._jobs.put_nowait(None)
+                await asyncio.wait({self._owner}, timeout=_CLOSE_SECONDS)
         finally:
-            await self._drop()
+            self._leave()
+            for _ in range(_MAX_PUSHES):
+                if self._leaving:
+                    await asyncio.wait(self._leaving, timeout=_CLOSE_SECONDS)
+                for task in self._leaving:
+                    task.cancel()
 
     # -- the task that owns the connection
 
@@ -100,15 +105,21 @@ class McpSession:
         job = _Job(work, asyncio.get_running_loop().create_future())
         self._jobs.put_nowait(job)
         try:
-            return await job.done
+            async with asyncio.timeout(2 * self._timeout):  # to connect and to work; longer, if a connection can't end
+                return await job.done
+        except TimeoutError as error:
+            self._leave()
+            raise self._failure(error) from None
         except asyncio.CancelledError:
-            await self._drop()  # with it goes the call
+            self._leave()  # with it goes the call; a response that is to end does not wait for the server's good-bye
             raise
 
-    async def _drop(self) -> None:
+    def _leave(self) -> None:
+        """The connection ends, in its own time: `close` waits for it."""
         if self._owner is not None:
             self._owner.cancel()
-            await asyncio.wait({self._owner})
+            self._leaving.add(self._owner)
+            self._owner.add_done_callback(self._leaving.discard)
             self._owner = None
 
     async def _own(self, jobs: asyncio.Queue[_Job | None]) -> None:
@@ -285,12 +296,16 @@ def load() -> _Library:
 
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             response = await super().handle_async_request(request)
+            if response.headers.get("content-encoding", "identity").lower() != "identity":  # may hold a thousandfold
+                await response.aclose()
+                raise httpx2.DecodingError("a compressed answer")
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = Bounded(response.stream, self._max_bytes)
             return response
 
     def http_client(headers: dict[str, str], max_bytes: int, timeout: float) -> httpx2.AsyncClient:
         transport = Transport(max_bytes)
+        headers = {**headers, "accept-encoding": "identity"}
         return httpx2.AsyncClient(headers=headers, transport=transport, timeout=timeout, trust_env=False)
 
     return _Library(Client, streamable_http_client, http_client, MCPError, httpx2.HTTPError)

@@ -1,14 +1,14 @@
 """MCP in the life of a response: tools are listed before its first generation, called between two of them.
 
-The run (`runner`) owns the response and asks; everything here stops when the run is told to.
+The run (`runner`) owns the response and asks; everything here stops when the response is to end.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -17,23 +17,13 @@ from .mcp_assembler import McpAssembler
 from .mcp_client import McpFailure, McpSession
 from .mcp_items import CallResult
 from .mcp_tools import ServerUse, approved_calls, as_calls, check_approvals, listed_before, servers_used
+from .stopping import Stopping
 from .tools import Mode, Tool, ToolSet, tool_set
 from .wire import events
-from .wire.items import InputItem, McpApprovalRequest, McpTool
+from .wire.items import InputItem, McpApprovalRequest, McpCall, McpTool
 from .wire.requests import ResponseCreate
 
-T = TypeVar("T")
 Brought = Sequence[tuple[str, list[dict[str, Any]]]]  # see tools.tool_set
-
-
-class Host(Protocol):
-    """What it needs of the run."""
-
-    def append(self, new: Iterable[events.Event]) -> None:
-        """Events of the response."""
-
-    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result, or None when the response is to end; then the work has been cancelled."""
 
 
 class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +58,17 @@ def planned(
 class McpStage:
     """One response's MCP. `close` must be called at its end."""
 
-    def __init__(self, plan: McpPlan, assembler: McpAssembler, host: Host) -> None:
+    def __init__(
+        self,
+        plan: McpPlan,
+        assembler: McpAssembler,
+        stopping: Stopping,
+        append: Callable[[Iterable[events.Event]], None],
+    ) -> None:
         self._plan = plan
         self._assembler = assembler
-        self._host = host
+        self._stopping = stopping
+        self._append = append
         self._all: tuple[Tool, ...] = ()
         limits = plan.settings
         self._sessions = {
@@ -81,10 +78,12 @@ class McpStage:
             for use in plan.uses
         }
 
-    async def prepare(self, items: Sequence[InputItem]) -> ToolSet | None:
+    async def prepare(self, items: Sequence[InputItem], whole: Sequence[InputItem]) -> ToolSet | None:
         """The response's tools, after its listings and the calls that the user has allowed. None when it is to end.
-        Raises WireError when the tools do not fit together. `items`: the whole history.
+        Raises WireError when the tools do not fit together. `items`: what the model is to see; `whole`: the whole
+        history, where a call may have been made since it was planned (a conversation goes on while this one waits).
         """
+        made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
         listed: list[Tool] = []
         for use in self._plan.uses:
             before = listed_before(items, use.label)
@@ -97,17 +96,19 @@ class McpStage:
         for asked in self._plan.approved:
             if self._assembler.spent:
                 break
-            self._host.append(self._assembler.begin_approved(asked))
+            if asked.id in made:
+                continue
+            self._append(self._assembler.begin_approved(asked))
             if not await self._make_calls():
                 return None
         return tools_now
 
     async def go_on(self, tools: ToolSet) -> ToolSet | None:
         """After a generation: make its calls. The tools of the next one, None if there is to be none."""
-        self._host.append(self._assembler.end_written())
+        self._append(self._assembler.end_written())
         if not await self._make_calls() or not self._assembler.wants_more:
             return None
-        self._host.append(self._assembler.next_generation())
+        self._append(self._assembler.next_generation())
         # What had to be called has been called: from now on the model is free to answer.
         left = tuple(tool for tool in tools.tools if tool.mcp is None) if self._assembler.spent else tools.tools
         mode = Mode.AUTO if tools.mode is Mode.REQUIRED else tools.mode
@@ -122,26 +123,26 @@ class McpStage:
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
 
     async def _list(self, label: str) -> list[McpTool] | None:
-        self._host.append(self._assembler.begin_listing(label))
+        self._append(self._assembler.begin_listing(label))
         tools: list[McpTool] | None = []
         error: str | None = None
         try:
-            tools = await self._host.unless_stopped(self._sessions[label].list_tools())
+            tools = await self._stopping.unless_stopped(self._sessions[label].list_tools())
         except McpFailure as failure:
             error = str(failure)
         if tools is None:
             return None
-        self._host.append(self._assembler.end_listing(tools, error))
+        self._append(self._assembler.end_listing(tools, error))
         return tools
 
     async def _make_calls(self) -> bool:
         """Make the calls that wait, in the order in which the model made them. False when the response is to end."""
         while (call := self._assembler.calling) is not None:
             session = self._sessions[call.label]
-            result: CallResult | None = await self._host.unless_stopped(session.call(call.name, call.arguments))
+            result: CallResult | None = await self._stopping.unless_stopped(session.call(call.name, call.arguments))
             if result is None:
                 return False
-            self._host.append(self._assembler.finish_call(result))
+            self._append(self._assembler.finish_call(result))
             if self._assembler.calling is None:
-                self._host.append(self._assembler.end_written())
+                self._append(self._assembler.end_written())
         return True

@@ -7,35 +7,40 @@ asking (`Principal`): a response of another tenant does not exist. Refusals are 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import islice
 
 import msgspec
 
 from . import compaction, unsealing
 from .assembler import ReasoningShown
+from .attempts import Attempts, digest_of
 from .commands import Source
-from .config import McpSettings, ResponseSettings
+from .config import ImageSettings, McpSettings, ResponseSettings
 from .connection import draining
-from .conversation import Opened, Turn, history, since_compaction, unknown_call
+from .conversation import Opened, Turn, history, since_compaction
 from .conversations import Conversation, ConversationStore
 from .dialects.base import Dialect, RenderError
 from .effective import new_response
 from .engine.base import Engine
+from .followed import DISCONNECTED, Wake, policy_of
+from .images import Images
+from .input_parts import check as check_parts
+from .input_parts import described
 from .item_effects import resolved, tools_brought, updated
 from .log import cursor
 from .log.event_log import EventLog
-from .log.store import MemoryStore, Record
+from .log.store import MemoryStore
 from .mcp_client import load as load_mcp
 from .mcp_stage import McpPlan, planned
+from .outcomes import Cancelled
 from .principal import Principal
 from .rendering import rendered
-from .runner import HARMONY_MESSAGES, Cancelled, Run
+from .request_checks import check_background, check_calls, check_request
+from .responses import Held, Responses
+from .runner import Run
 from .scheduler import Full, GroupFull, Scheduler, Ticket
 from .sealed import Sealer
 from .tools import ToolSet, tool_set
@@ -43,19 +48,10 @@ from .wire import events
 from .wire.errors import ErrorCode, WireError
 from .wire.ids import new_id
 from .wire.items import InputItem, Item, OutputItem, Reasoning
-from .wire.requests import OnDisconnect, ResponseCreate
+from .wire.requests import ResponseCreate
 from .wire.response import Response
 
 logger = logging.getLogger("realtime.service")
-
-DISCONNECTED = "client_disconnected"  # the reason when nobody followed a response any more
-
-_CONTINUE = OnDisconnect(policy="continue")
-_MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
-
-Held = Run | Record  # a response that exists: being generated, or kept
-
-Wake = Callable[[], None]  # called when a followed log has grown; must not block
 
 
 class Service:
@@ -74,7 +70,10 @@ class Service:
         trouble: Callable[[], str | None],
         sealer: Sealer | None = None,
         mcp: McpSettings | None = None,
+        image_settings: ImageSettings | None = None,
     ) -> None:
+        self._image_settings = image_settings or ImageSettings()
+        self._images = Images(self._image_settings)
         self._mcp = mcp or McpSettings()
         self._engine = engine
         self._make_dialect = make_dialect
@@ -93,18 +92,16 @@ class Service:
             max_items=settings.max_conversation_items,
             new_id=new_id,
         )
-        self._runs: dict[str, Run] = {}
+        self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._store = MemoryStore(max_bytes=settings.max_store_bytes)
-        self._deleted: OrderedDict[str, None] = OrderedDict()
-        self._attempts: dict[tuple[str, str], tuple[bytes, str]] = {}  # (tenant, request_id) -> digest, response id
+        self._attempts = Attempts()
         self._sealer = sealer or Sealer()
         self._draining = False
 
     @property
     def num_running(self) -> int:
         """Responses that are not over, waiting ones included."""
-        return len(self._runs)
+        return len(self.responses.running)
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
@@ -135,23 +132,20 @@ class Service:
         if self._draining:
             raise draining()
         dialect = self._serving_dialect()
-        self._check_model(request.model)
-        _check_supported(request)
-        _check_harmony(request, dialect)
-        _check_template_variables(request)
-        _check_background(request)
-        if parent is not None and parent.response_id in self._deleted:
+        check_request(request, self._engine.model, dialect)
+        check_background(request)
+        if parent is not None and parent.response_id in self.responses.deleted:
             parent = None  # a socket's own copy of what has been deleted: it is not found either
         conversation = self._conversation(principal, request)
         if parent is None and request.previous_response_id is not None:
-            parent = self._parent(principal, request.previous_response_id)
-        digest = _digest(request)
+            parent = self.responses.find_turn(principal.tenant, request.previous_response_id, self._clock())
+        digest = digest_of(request)
         continued = conversation.turn if conversation is not None else parent
         request, tools, mcp = self._prepared(principal, request, continued, given)
         compact = compaction.policy_of(request)
         if conversation is None:  # what is in a conversation when the response starts is known only then
-            _check_calls(history(parent, request.items))
-        policy = _CONTINUE if request.background else self._policy(request.on_disconnect, native)
+            check_calls(history(parent, request.items))
+        policy = policy_of(request, self._settings, native=native)
         response_id = new_id("resp")
         run = Run(
             owner=self,
@@ -170,6 +164,7 @@ class Service:
             admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
             mcp=mcp,
+            images=self._images if self._engine.model.sees else None,
         )
         self._start(run, digest)
         return run
@@ -178,7 +173,7 @@ class Service:
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
     ) -> tuple[Held, int]:
         """A response, running or finished, and the number of the first event to send. Raises WireError."""
-        source = self._find(principal, response_id)
+        source = self.responses.find(principal.tenant, response_id, self._clock())
         return source, cursor.resolve(source.log, starting_after, epoch)
 
     def cancel(self, principal: Principal, response_id: str, delivered: int | None, through: int | None = None) -> Held:
@@ -187,19 +182,19 @@ class Service:
         `delivered`: how many of its events the asker has taken, for the receipt. `through`: the last one that its user
         saw or heard; what came after is not remembered. A second cancel changes nothing.
         """
-        run = self._find_running(principal, response_id)
+        run = self.responses.find_running(principal.tenant, response_id, self._clock())
         run.cancel(Cancelled("cancelled", delivered, run.cutoff(through) if through is not None else None))
         return run
 
     def interrupt(self, principal: Principal, response_id: str) -> Held:
         """As `cancel`, but the item that is being written is forgotten. Raises WireError."""
-        run = self._find_running(principal, response_id)
+        run = self.responses.find_running(principal.tenant, response_id, self._clock())
         run.interrupt()
         return run
 
     def steer(self, principal: Principal, response_id: str) -> None:
         """Have a response end at the next safe point; one that is over meanwhile is as good. Raises WireError."""
-        source = self._find(principal, response_id)
+        source = self.responses.find(principal.tenant, response_id, self._clock())
         if isinstance(source, Run):
             source.steer()
 
@@ -228,10 +223,7 @@ class Service:
 
     def retrieve(self, principal: Principal, response_id: str) -> Held:
         """A response that runs, or a finished one that was to be stored. Raises WireError."""
-        held = self._find(principal, response_id)
-        if held.log.sealed and not held.response.store:  # only a resume may still read it, for a short time
-            raise _not_found(response_id)
-        return held
+        return self.responses.find_retrievable(principal.tenant, response_id, self._clock())
 
     def stop(self, principal: Principal, response_id: str) -> Held:
         """As `cancel`, but one that has been cancelled already is no error. Raises WireError."""
@@ -245,40 +237,33 @@ class Service:
         held = self.retrieve(principal, response_id)
         if isinstance(held, Run):
             held.cancel(Cancelled("cancelled"))
-        self._store.delete(response_id)
-        self._deleted[response_id] = None
-        if len(self._deleted) > _MAX_DELETED:
-            self._deleted.popitem(last=False)
+        self.responses.delete(response_id)
         return held
 
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """How many tokens the model would be given for this request. Raises WireError."""
         dialect = self._serving_dialect()
-        self._check_model(request.model)
-        _check_supported(request)
-        _check_harmony(request, dialect)
-        _check_template_variables(request)
+        check_request(request, self._engine.model, dialect)
         previous = request.previous_response_id
-        parent = self._parent(principal, previous) if previous is not None else None
+        parent = self.responses.find_turn(principal.tenant, previous, self._clock()) if previous is not None else None
         if (conversation := self._conversation(principal, request)) is not None:
             parent = conversation.turn
         request, tools, _ = self._prepared(principal, request, parent)
         compaction.policy_of(request)  # a trigger is no part of the prompt
-        _check_calls(history(parent, request.items))
+        items = history(parent, request.items)
+        check_calls(items)
+        if self._engine.model.sees:
+            await self._images.load(items, request.items)
         try:
-            prompt = await rendered(dialect, request, tools, history(parent, request.items), parent)
+            prompt = await rendered(self._engine, dialect, request, tools, items, parent)
         except RenderError as error:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
-        return len(prompt.token_ids)
+        return prompt.num_tokens
 
     def follow(self, source: Source, wake: Wake) -> None:
         """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
         if isinstance(source, Run):
-            source.watchers.add(wake)
-            source.detached = False  # followed again: from now on the policy holds for this follower
-            if source.lonely is not None:
-                source.lonely.cancel()
-                source.lonely = None
+            source.follow(wake)
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """How the engine and these responses are doing; those that are over are left out."""
@@ -291,7 +276,7 @@ class Service:
                 idle_seconds=round(now - run.grown_at, 3),
             )
             for response_id in response_ids
-            if (run := self._runs.get(response_id)) is not None
+            if (run := self.responses.running.get(response_id)) is not None
         ]
         return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
@@ -300,13 +285,9 @@ class Service:
 
         `detached`: it left on purpose and wants the response to go on.
         """
-        run = self._runs.get(response_id)
-        if run is None:
-            return
-        run.watchers.discard(wake)
-        run.detached = run.detached or detached
-        if not run.watchers and not run.over and not run.detached:
-            self._apply_policy(run)
+        run = self.responses.running.get(response_id)
+        if run is not None:
+            run.leave(wake, detached=detached)
 
     # -- the end
 
@@ -328,29 +309,17 @@ class Service:
     def run_over(self, run: Run) -> None:
         """See runner.Owner: from the running ones to the store, and the slot to the next."""
         now = self._clock()
-        stored = run.response.store
-        keep = self._settings.retention_seconds if stored else self._settings.linger_seconds
-        record = Record(
-            owner=run.tenant,
-            response=run.response,
-            log=run.log,
-            turn=run.turn,
-            continuable=stored,
-            expires_at=now + keep,
-            input=run.input,
-        )
+        settings = self._settings
+        keep_seconds = settings.retention_seconds if run.response.store else settings.linger_seconds
         if run.conversation is not None:
             run.conversation.num_users -= 1
             if run.turn is not None:
                 self.conversations.respond(run.conversation, run.turn, run.started_from, run.response.output)
-        del self._runs[run.response_id]
-        if run.lonely is not None:
-            run.lonely.cancel()
-        if run.response_id not in self._deleted:
-            self._store.put(record, now)
-        self._forget_attempts(now)
+        run.stop_waiting()
+        self.responses.finished(run, keep_seconds, now)
+        self._attempts.forget(lambda response_id: self.responses.get(response_id, now) is not None)
         for response_id in self._scheduler.finish(run.response_id, now):
-            self._runs[response_id].admit()
+            self.responses.running[response_id].admit()
 
     # -- parts of create
 
@@ -362,10 +331,13 @@ class Service:
 
         `given`: items that go before its own. Raises WireError.
         """
+        sees = self._engine.model.sees
+        check_parts(request.items, self._image_settings, sees=sees)
         now = self._clock()
         said = parent.items() if parent is not None else []
-        own = resolved(request.items, said, lambda item_id: self._store.find_item(principal.tenant, item_id, now))
-        own = self.unsealed(principal, own, "input")
+        find_item = partial(self.responses.store.find_item, principal.tenant, now=now)
+        own = resolved(request.items, said, find_item)
+        own = self.unsealed(principal, own if sees else described(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *given, *own])
         before, own = since_compaction(parent, own)
         request = updated(request, before)
@@ -375,11 +347,11 @@ class Service:
         return request, tool_set(request.tools, choice, request.parallel_tool_calls, brought), mcp
 
     def _start(self, run: Run, digest: bytes) -> None:
-        self._runs[run.response_id] = run
+        self.responses.running[run.response_id] = run
         if run.conversation is not None:
             run.conversation.num_users += 1
         if run.request.request_id is not None:
-            self._attempts[run.tenant, run.request.request_id] = (digest, run.response_id)
+            self._attempts.keep(run.tenant, run.request.request_id, digest, run.response_id)
         task = run.start()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -388,42 +360,14 @@ class Service:
         """The response of the same request sent before: an ambiguous retry attaches, it never runs twice."""
         if request.request_id is None:
             return None
-        digest, response_id = self._attempts.get((principal.tenant, request.request_id), (b"", ""))
-        source = self._runs.get(response_id) or self._store.get(response_id, self._clock())
-        if source is None or response_id in self._deleted or _came_to_nothing(source.response):
+        response_id = self._attempts.find(principal.tenant, request.request_id)
+        if response_id is None or response_id in self.responses.deleted:
             return None
-        if digest != _digest(request):
-            text = f"`request_id` '{request.request_id}' was used for a different request."
-            raise WireError(ErrorCode.IDEMPOTENCY_CONFLICT, text, param="request_id")
+        source = self.responses.get(response_id, self._clock())
+        if source is None or _came_to_nothing(source.response):
+            return None
+        self._attempts.check_same(principal.tenant, request)
         return source
-
-    def _check_model(self, name: str | None) -> None:
-        model = self._engine.model
-        if name is not None and name not in (model.name, model.path):
-            text = f"Model '{name}' is not served here; this server serves '{model.name}'."
-            raise WireError(ErrorCode.MODEL_NOT_FOUND, text, param="model")
-
-    def _parent(self, principal: Principal, response_id: str) -> Turn:
-        run = self._runs.get(response_id) if response_id not in self._deleted else None
-        if run is not None and run.tenant == principal.tenant:
-            text = f"Previous response '{response_id}' is still being generated: wait until it is over."
-            raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
-        record = self._store.get(response_id, self._clock())
-        if record is None or record.owner != principal.tenant or not record.continuable or record.turn is None:
-            text = f"Previous response with id '{response_id}' not found."
-            raise WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
-        return record.turn
-
-    def _policy(self, asked: OnDisconnect | None, native: bool) -> OnDisconnect:
-        policy = asked or OnDisconnect(policy="linger" if native else "cancel")
-        if policy.policy != "linger":
-            return policy
-        longest = self._settings.max_linger_seconds
-        seconds = self._settings.linger_seconds if policy.seconds is None else policy.seconds
-        if seconds > longest:
-            text = f"`on_disconnect.seconds` is {seconds:g}; this server allows at most {longest:g}."
-            raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect.seconds")
-        return OnDisconnect(policy="linger", seconds=seconds)
 
     def _serving_dialect(self) -> Dialect:
         """The dialect, once there is an engine that serves. Raises WireError."""
@@ -482,110 +426,8 @@ class Service:
             seal=seal if "reasoning.encrypted_content" in include else None,
         )
 
-    def _find_running(self, principal: Principal, response_id: str) -> Run:
-        source = self._find(principal, response_id)
-        if not isinstance(source, Run) or source.over:
-            text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
-        return source
-
-    def _find(self, principal: Principal, response_id: str) -> Held:
-        run = self._runs.get(response_id) if response_id not in self._deleted else None
-        if run is not None and run.tenant == principal.tenant:
-            return run
-        record = self._store.get(response_id, self._clock())
-        if record is not None and record.owner == principal.tenant:
-            return record
-        raise _not_found(response_id)
-
-    def _apply_policy(self, run: Run) -> None:
-        match run.on_disconnect.policy:
-            case "cancel":
-                run.cancel(Cancelled(DISCONNECTED))
-            case "linger":
-                delay = run.on_disconnect.seconds or 0.0
-                loop = asyncio.get_running_loop()
-                run.lonely = loop.call_later(delay, run.cancel, Cancelled(DISCONNECTED))
-            case "continue":
-                pass
-
-    def _forget_attempts(self, now: float) -> None:
-        """Drop the oldest attempts whose responses are gone: they can no longer be attached to."""
-        for key, (_, response_id) in list(islice(self._attempts.items(), 4)):
-            if response_id not in self._runs and self._store.get(response_id, now) is None:
-                del self._attempts[key]
-
 
 def _came_to_nothing(response: Response) -> bool:
     """It failed, or was stopped because its client was gone: then the same request, sent again, means a new try."""
     details = response.incomplete_details
     return response.status == "failed" or (details is not None and details.reason == DISCONNECTED)
-
-
-def _not_found(response_id: str) -> WireError:
-    text = f"Response with id '{response_id}' not found."
-    return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
-
-
-def _check_supported(request: ResponseCreate) -> None:
-    """Refuse what OpenAI's service has and this one has not, where ignoring it would change the answer."""
-    if request.prompt is not None:
-        text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
-        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
-    if request.moderation is not None:
-        text = "`moderation` is not supported: no moderation model is run here, so nothing would be scored or blocked."
-        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="moderation")
-
-
-def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
-    """Refuse a history that is given twice, and messages where nobody speaks Harmony."""
-    held = request.previous_input_messages is not None
-    if held and (request.previous_response_id is not None or request.conversation is not None):
-        other = "conversation" if request.previous_response_id is None else "previous_response_id"
-        text = f"The history is given twice: send `{other}` or `previous_input_messages`, not both."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="previous_input_messages")
-    if not dialect.speaks_harmony and (held or HARMONY_MESSAGES in (request.include or ())):
-        text = f"The model does not speak Harmony, so there is no `{HARMONY_MESSAGES}`: send and read items."
-        param = "previous_input_messages" if held else "include"
-        raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=param)
-
-
-def _check_background(request: ResponseCreate) -> None:
-    """Nobody follows a background response, so it must be found again, and must not depend on a reader."""
-    if not request.background:
-        return
-    if request.store is False:
-        text = "`background: true` needs a stored response: leave `store` out, or set it to true."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="background")
-    if request.on_disconnect is not None and request.on_disconnect.policy != "continue":
-        text = "A background response goes on without a reader: leave `on_disconnect` out."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
-
-
-# What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.
-_NO_TEMPLATE_VARIABLES = frozenset(
-    {
-        "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
-        "messages", "padding", "processor_kwargs", "self", "tokenize", "tokenizer_kwargs", "tools", "truncation",
-    }
-)  # fmt: skip
-
-
-def _check_template_variables(request: ResponseCreate) -> None:
-    for name in request.chat_template_kwargs or ():
-        if name in _NO_TEMPLATE_VARIABLES or name.startswith("return_"):
-            text = f"`chat_template_kwargs` may set variables of the chat template; '{name[:64]}' is none."
-            raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"chat_template_kwargs.{name[:64]}")
-
-
-def _check_calls(items: list[InputItem]) -> None:
-    """Refuse a tool's output that answers no call, or an approval that nobody asked for. Raises WireError."""
-    call_id = unknown_call(items)
-    if call_id is not None:
-        text = f"No tool call found for the output with call_id '{call_id[:128]}'."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
-
-
-def _digest(request: ResponseCreate) -> bytes:
-    """What makes two requests the same: everything but the client's name for the event."""
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None))).digest()

@@ -15,6 +15,7 @@ from realtime.sealed import KEY_BYTES, Sealer
 from realtime.unsealing import unsealed
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import PlainFormat
+from realtime.wire.item_texts import size_of
 from realtime.wire.items import (
     AdditionalTools,
     Compaction,
@@ -31,7 +32,6 @@ from realtime.wire.items import (
     TextUpdate,
     ToolSearchCall,
     ToolSearchOutput,
-    size_of,
 )
 from realtime.wire.requests import ContextManagement, ResponseCreate
 from tests.support.fuzz import examples

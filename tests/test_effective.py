@@ -100,7 +100,7 @@ def test_verbosity_is_there_only_when_it_was_asked_for() -> None:
         ({"type": "json_object"}, {"type": "json_object"}),
         (
             {"type": "json_schema", "name": "place", "schema": SCHEMA},
-            {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": None, "description": None},
+            {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True, "description": None},
         ),
         (
             {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True, "description": "A place"},

@@ -37,6 +37,8 @@ HOUSE = {
     "engine.json_grammar": Floor(2, pure=True),
     "engine.structural_tags": Floor(2, pure=True),
     "engine.token_steps": Floor(2, pure=True),
+    "pictures": Floor(2, pure=True),
+    "input_parts": Floor(2, pure=True),
     "conversation": Floor(2, pure=True),
     "conversations": Floor(2, pure=True),
     "compaction": Floor(2, pure=True),
@@ -58,15 +60,27 @@ HOUSE = {
     "outbox": Floor(2, pure=True),
     "cutoff": Floor(2, pure=True),
     "lanes": Floor(2, pure=True),
+    "readers": Floor(2, pure=True),
+    "successors": Floor(2, pure=True),
     "steering": Floor(2, pure=True),
     "harmony_encoding": Floor(3),
+    "public_network": Floor(3),
+    "images": Floor(3),
     "sampling": Floor(2, pure=True),
     "mcp_items": Floor(2, pure=True),
     "mcp_tools": Floor(2, pure=True),
     "mcp_assembler": Floor(2, pure=True),
     "mcp_client": Floor(3),
     "mcp_stage": Floor(3),
+    "attempts": Floor(2, pure=True),
+    "request_checks": Floor(2, pure=True),
+    "outcomes": Floor(2, pure=True),
+    "meter": Floor(2, pure=True),
+    "context": Floor(3),
+    "followed": Floor(3),
+    "stopping": Floor(3),
     "runner": Floor(3),
+    "responses": Floor(3),
     "service": Floor(3),
     "config_sources": Floor(4),
     "config_docs": Floor(4),
@@ -75,12 +89,12 @@ HOUSE = {
     "__main__": Floor(5),
 }
 IMPURE = frozenset({
-    "asyncio", "concurrent", "datetime", "httptools", "httpx2", "logging", "mcp", "multiprocessing", "os", "sched",
-    "select", "selectors", "signal", "socket", "ssl", "starlette", "subprocess", "threading", "time", "torch",
-    "transformers", "uvicorn", "uvloop", "vllm", "websockets",
+    "asyncio", "concurrent", "datetime", "httpcore", "httptools", "httpx", "httpx2", "logging", "mcp",
+    "multiprocessing", "os", "sched", "select", "selectors", "signal", "socket", "ssl", "starlette", "subprocess",
+    "threading", "time", "torch", "transformers", "uvicorn", "uvloop", "vllm", "websockets",
 })  # fmt: skip
 GPU = frozenset({"torch", "vllm"})
-GPU_HOMES = frozenset({"engine.vllm", "engine.vllm_launch", "engine.vllm_parsers"})
+GPU_HOMES = frozenset({"engine.vllm", "engine.vllm_launch", "engine.vllm_parsers", "engine.vllm_sight"})
 
 
 class Import(NamedTuple):

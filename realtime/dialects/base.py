@@ -124,6 +124,18 @@ class RenderError(Exception):
         self.param = param
 
 
+class Sight(msgspec.Struct, frozen=True):
+    """What is put where an image stands: a part of the content, for templates that take a list of parts; or the
+    model's marker, for those that take text; or nothing: then images are refused.
+    """
+
+    takes_parts: bool = False
+    marker: str | None = None
+
+
+BLIND = Sight()
+
+
 class Dialect(Protocol):
     """How one model family is spoken to. Stateless between responses."""
 

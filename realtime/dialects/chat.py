@@ -12,13 +12,14 @@ from typing import Any
 
 from realtime.conversation import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
+from realtime.pictures import image_parts, picture_of
 from realtime.tools import Mode, ToolSet
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
-from .base import RenderError
+from .base import BLIND, RenderError, Sight
 from .chat_parser import ChatParser, WholeCallParser, constraint
 from .messages import to_messages, to_tools
 
@@ -26,7 +27,8 @@ from .messages import to_messages, to_tools
 class ChatDialect:
     """See Dialect. `tokenizer` is what the engine loaded, `parsers` its own."""
 
-    def __init__(self, tokenizer: Any, parsers: Parsers) -> None:
+    def __init__(self, tokenizer: Any, parsers: Parsers, sight: Sight = BLIND) -> None:
+        self._sight = sight
         self._tokenizer = tokenizer
         self._parsers = parsers
         added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
@@ -36,7 +38,7 @@ class ChatDialect:
         self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
     ) -> Prompt:
         """See Dialect."""
-        messages = to_messages(request.instructions, items)
+        messages = to_messages(request.instructions, items, self._sight)
         if not messages:
             raise RenderError(
                 "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"
@@ -48,7 +50,8 @@ class ChatDialect:
             )
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
-        return Prompt(text, array("I", self._encode_after(text, parent)))
+        pictures = tuple(one for _, part in image_parts(items) if (one := picture_of(part)) is not None)
+        return Prompt(text, array("I", self._encode_after(text, parent)), pictures)
 
     speaks_harmony = False
 

@@ -18,8 +18,9 @@ import msgspec
 Marker = Literal["channel", "constrain"]
 Segment = tuple[Marker | None, str]  # the text after a marker; None: what stands before the first one
 
-_RECIPIENT = re.compile(r"\s*to=(\S*)")
+_RECIPIENT = re.compile(r"to=(\S*)")
 _CONTENT_TYPES = frozenset({"json", "code", "text"})
+_CONTENT_TYPE = re.compile(r"\s*(?:json|code|text)\b")  # before what should be content
 _NOBODY = frozenset({"assistant", "all", "user"})  # as recipients: the message calls nothing
 _ROLES = frozenset({"user", "system", "developer", "tool"})
 _CHANNELS = frozenset({"analysis", "commentary", "final"})
@@ -46,13 +47,15 @@ def read_header(segments: Sequence[Segment], *, first: bool, complete: bool) -> 
         found = _RECIPIENT.search(text)
         if found is not None:
             recipient = found.group(1).split("<|")[0]
-            text = text[: found.start()] + text[found.end() :]
+            text = text[: found.start()].rstrip() + text[found.end() :]
         if marker == "channel":
             channel, text = _first_word(text)
         elif marker is None and role is None:
             role, text = _role(text, recipient)
-        if marker == "constrain" or text.strip() in _CONTENT_TYPES:
+        if text.strip() in _CONTENT_TYPES or (marker == "constrain" and complete):
             text = ""
+        elif not complete and (marker == "constrain" or recipient is not None):
+            text = _CONTENT_TYPE.sub("", text)
         if text.strip():
             rest.append(text.strip() if complete else text)
     said = "".join(rest)
@@ -70,7 +73,7 @@ def may_be_header(text: str) -> bool:
 
 def _first_word(text: str) -> tuple[str | None, str]:
     text = text.lstrip()
-    word = text.split(" ", 1)[0]
+    word = next(iter(text.split(None, 1)), "")
     return (word.lower() or None), text[len(word) + 1 :]
 
 

@@ -9,6 +9,7 @@ nothing at all while a loop of calls goes on.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -37,11 +38,14 @@ from realtime.wire.items import (
 )  # fmt: skip
 from realtime.wire.requests import ResponseCreate
 
+from .base import RenderError
 from .messages import content_text, shown_name, to_tools
 from .plain_items import PlainItem, plain
 
 Effort = Literal["Low", "Medium", "High"]
 
+_NAME = re.compile(r"(?:(?!<\|)\S)+")
+_MAX_NAME_BYTES = 200  # with what else is in a header they are less than the parser's most
 _CHANNELS = ["analysis", "commentary", "final"]
 _EFFORTS: dict[str, Effort] = {
     "none": "Low", "minimal": "Low", "low": "Low", "medium": "Medium", "high": "High", "xhigh": "High", "max": "High",
@@ -124,13 +128,22 @@ class _Head:
                 self._format = (
                     self._format or "".join(part.text for part in rest if isinstance(part, HarmonyText)).strip()
                 )
-                if developer.instructions and not self._request.instructions:
-                    self._instructions.append(developer.instructions)
+                self._hold(developer.instructions or "")
                 if developer.tools and self._takes_tools:
                     self._tools = developer.tools
             case _:
                 return not plain(item)  # nothing is said here
         return True
+
+    def _hold(self, instructions: str) -> None:
+        """Held instructions: in the place of the request's if these are what they begin with (then items are in them
+        too), else the request's count.
+        """
+        asked = self._request.instructions or ""
+        if instructions.startswith(asked):
+            self._instructions = (
+                [instructions, *self._instructions[bool(asked) :]] if instructions else self._instructions
+            )
 
 
 def _response_format(request: ResponseCreate) -> str:
@@ -143,14 +156,25 @@ def _response_format(request: ResponseCreate) -> str:
     return f"# Response Formats\n\n## {form.name}\n\n{description}{schema}"
 
 
+def _check_names(tools: ToolSet) -> None:
+    """Refuse names that would not come back from a call's header as they are. Raises RenderError."""
+    for tool in tools.tools:
+        if not _NAME.fullmatch(tool.shown_as) or len(tool.shown_as.encode()) > _MAX_NAME_BYTES:
+            text = f"no white space, no `<|`, and at most {_MAX_NAME_BYTES} bytes"
+            raise RenderError(f"A tool can't be named {tool.shown_as[:64]!r} with this model: {text}.", "tools")
+
+
 def _namespaces(tools: ToolSet) -> dict[str, HarmonyNamespace]:
+    if tools.mode is Mode.NONE:
+        return {}
+    _check_names(tools)
     shown = [
         HarmonyTool(
             name=tool["function"]["name"],
             description=tool["function"]["description"],
             parameters=tool["function"]["parameters"],
         )
-        for tool in (to_tools(tools) if tools.mode is not Mode.NONE else ())
+        for tool in to_tools(tools)
     ]
     return {"functions": HarmonyNamespace(name="functions", tools=shown)} if shown else {}
 
@@ -215,8 +239,10 @@ def _message(item: Message, calls_next: bool, path: str) -> Iterator[HarmonyMess
 
 def _calls_next(places: Sequence[tuple[int, PlainItem]], place: int) -> bool:
     """Whether the assistant goes on to a call: then its text was a preamble, for clients that drop the phase."""
-    following = (item for _, item in places[place + 1 :] if not isinstance(item, Reasoning))
-    return isinstance(next(following, None), FunctionCall | CustomToolCall)
+    following = place + 1
+    while following < len(places) and isinstance(places[following][1], Reasoning):
+        following += 1
+    return following < len(places) and isinstance(places[following][1], FunctionCall | CustomToolCall)
 
 
 def _reasoning(item: Reasoning) -> Iterator[HarmonyMessage]:

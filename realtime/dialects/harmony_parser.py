@@ -30,6 +30,7 @@ from .harmony_header import Marker, Segment, may_be_header, read_header
 from .logprobs import Logprobs, to_logprobs
 
 _MAX_HEADER = 256  # tokens; more are no header
+_MAX_CHARACTER = 4  # tokens, of a byte each
 
 
 class Malformed(Exception):
@@ -182,8 +183,15 @@ class HarmonyParser:
     def _header_text(self, token: int) -> Iterator[Piece]:
         self._state = _State.HEADER
         self._header.append(token)
-        if len(self._header) > _MAX_HEADER:
+        excess = len(self._header) - _MAX_HEADER
+        if excess > 0 and (excess >= _MAX_CHARACTER or not self._within_character()):
             yield from self._open(complete=False)
+
+    def _within_character(self) -> bool:
+        """Whether the last character of the header has more bytes to come."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        decoder.decode(self._vocabulary.decode(self._header[-_MAX_CHARACTER:]))
+        return bool(decoder.getstate()[0])
 
     def _between(self) -> None:
         self._state = _State.BETWEEN
@@ -267,9 +275,11 @@ class HarmonyParser:
             text = self._held + text
             cut = max(0, len(text) - self._keep)
             text, self._held = text[:cut], text[cut:]
+        if self._unwanted:
+            return
         if logprobs:
             self._logprobs += to_logprobs(logprobs, self._num_top_logprobs)
-        if not text or self._unwanted:
+        if not text:
             return
         if self._call is not None:
             yield from self._call.take(CallFragment(0, None, text))
@@ -294,15 +304,15 @@ class HarmonyParser:
 
     def _close_content(self) -> Iterator[Piece]:
         """The generation ended within a message: half a character at its end is nothing."""
-        if self._stopped_by is not None and self._stopped_by in self._held:
-            self._held = self._held[: self._held.index(self._stopped_by)]
         yield from self._release("")
 
     def _release(self, text: str) -> Iterator[Piece]:
-        """Say what was held back for a stop string that did not come, and this text."""
+        """Say what was held back for a stop string, up to it if it came, and this text."""
         keep, self._keep = self._keep, 0
-        held, self._held = self._held, ""
-        yield from self._say(held + text, None)
+        held, self._held = self._held + text, ""
+        if self._stopped_by is not None:
+            held = held.partition(self._stopped_by)[0]
+        yield from self._say(held, None)
         self._keep = keep
 
     def _odd(self, what: str) -> Iterator[Piece]:

@@ -11,31 +11,37 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from realtime.tools import ToolSet
+from realtime.wire.item_texts import part_text
 from realtime.wire.items import (
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
+    InputImage,
     InputItem,
     Message,
     Reasoning,
-    part_text,
-)  # fmt: skip
+)
 
-from .base import RenderError
+from .base import BLIND, RenderError, Sight
 from .plain_items import PlainItem, plain
 
 _ORDER = {"reasoning_content": 0, "content": 1, "tool_calls": 2}
 
 
-def to_messages(instructions: str | None, items: Sequence[InputItem]) -> list[dict[str, Any]]:
+def to_messages(instructions: str | None, items: Sequence[InputItem], sight: Sight = BLIND) -> list[dict[str, Any]]:
     """Items to messages. Raises RenderError for what a text model can't read."""
     messages: list[dict[str, Any]] = []
     if instructions:
         messages.append({"role": "system", "content": instructions})
     for index, item in enumerate(items):
         for said in plain(item):
-            _add(messages, said, f"input[{index}]")
+            _add(messages, said, f"input[{index}]", sight)
+    if sight.takes_parts:  # templates that take parts often take nothing else
+        for message in messages:
+            if isinstance(message["content"], str):
+                text = message["content"]
+                message["content"] = [{"type": "text", "text": text}] if text else []
     return messages
 
 
@@ -51,13 +57,13 @@ def to_tools(tools: ToolSet) -> list[dict[str, Any]]:
     return shown
 
 
-def _add(messages: list[dict[str, Any]], item: PlainItem, path: str) -> None:
+def _add(messages: list[dict[str, Any]], item: PlainItem, path: str, sight: Sight) -> None:
     match item:
         case Message(role="assistant"):
             _assistant(messages, "content", content_text(item.content, f"{path}.content"))
         case Message():
             role = "system" if item.role == "developer" else item.role
-            messages.append({"role": role, "content": content_text(item.content, f"{path}.content")})
+            messages.append({"role": role, "content": content(item.content, f"{path}.content", sight)})
         case Reasoning():
             text = "".join(part.text for part in item.content or ())
             if text:
@@ -67,8 +73,8 @@ def _add(messages: list[dict[str, Any]], item: PlainItem, path: str) -> None:
         case CustomToolCall():
             _call(messages, item.call_id, shown_name(item), {"input": item.input})
         case FunctionCallOutput() | CustomToolCallOutput():
-            content = content_text(item.output, f"{path}.output")
-            messages.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
+            output = content(item.output, f"{path}.output", sight)
+            messages.append({"role": "tool", "tool_call_id": item.call_id, "content": output})
 
 
 def _assistant(messages: list[dict[str, Any]], member: str, text: str) -> None:
@@ -99,13 +105,27 @@ def _arguments(text: str) -> Any:
         return text
 
 
-def content_text(content: str | list[Any], path: str) -> str:
-    return content if isinstance(content, str) else "".join(_texts(content, path))
+def content(said: str | list[Any], path: str, sight: Sight) -> str | list[dict[str, Any]]:
+    """A message's content: a text, or with images in it the parts, for a template that takes them."""
+    if isinstance(said, str) or not sight.takes_parts or not any(isinstance(part, InputImage) for part in said):
+        return content_text(said, path, sight)
+    parts: list[dict[str, Any]] = []
+    for index, part in enumerate(said):
+        if isinstance(part, InputImage):
+            parts.append({"type": "image"})
+        else:
+            parts.append({"type": "text", "text": "".join(_texts([part], f"{path}[{index}]", sight))})
+    return parts
 
 
-def _texts(parts: list[Any], path: str) -> Iterator[str]:
+def content_text(said: str | list[Any], path: str, sight: Sight = BLIND) -> str:
+    """A message's content as one text. Raises RenderError for a part that is none."""
+    return said if isinstance(said, str) else "".join(_texts(said, path, sight))
+
+
+def _texts(parts: list[Any], path: str, sight: Sight) -> Iterator[str]:
     for index, part in enumerate(parts):
-        text = part_text(part)
+        text = sight.marker if isinstance(part, InputImage) else part_text(part)
         if text is None:
             raise RenderError("This model reads text only.", f"{path}[{index}]")
         yield text

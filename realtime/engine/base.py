@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from realtime.pictures import Picture
+
 from .parsing import Constraint, Parsers
 
 
@@ -68,12 +70,22 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     skip_special_tokens: bool = True  # False for dialects whose markup is special tokens (Harmony)
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """A prompt with its images, as the model gets it: each image is as many tokens as it takes. `inputs` is the
+    engine's own.
+    """
+
+    token_ids: Sequence[int]
+    inputs: Any
+
+
 class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One generation. `request_id` is unique among the requests that the engine holds."""
 
     request_id: str
     prompt_token_ids: Sequence[int]
     sampling: Sampling
+    seen: Seen | None = None  # what `Engine.look` made of the prompt, if that has images
     priority: int = 0  # lower is sooner
     cache_salt: str | None = None  # requests share prefix cache only with requests of the same salt
     constraint: Constraint | None = None  # holds for what follows the reasoning
@@ -89,6 +101,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_model_len: int  # tokens, prompt and answer together
     defaults: Sampling
     model_type: str = ""  # as in its config, e.g. `qwen3` or `gpt_oss`
+    sees: bool = False  # takes images
+    image_marker: str | None = None  # what stands for an image in a chat template's text; None: it takes parts
 
 
 class EngineStats(msgspec.Struct, frozen=True):
@@ -142,6 +156,11 @@ class Engine(Protocol):
 
     async def start(self) -> None:
         """Load the model; return when it can serve. Raises EngineError."""
+
+    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+        """Make of a prompt with one marker per picture what `submit` takes. Takes CPU time, not on the event loop.
+        The engine holds nothing of it. Raises EngineRefused or EngineDead.
+        """
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """Start a generation; from then on the sink is called until its last call.

@@ -29,11 +29,13 @@ from realtime.engine.base import (
     FinishReason,
     ModelInfo,
     Sampling,
+    Seen,
     Sink,
     TokenChunk,
     TokenLogprob,
 )
 from realtime.engine.parsing import Parsers, PlainParsers
+from realtime.pictures import Picture
 
 log = logging.getLogger("realtime.engine.scripted")
 
@@ -112,6 +114,7 @@ class ScriptedTokenizer:
         self.all_special_ids = [self.token_id(token) for token in self.SPECIAL]
         for token in self.ADDED:
             self.token_id(token)
+        self.image_id = self.token_id("<image>")
         self.eos_token_id = self._ids[self.eos_token]
 
     def token_id(self, text: str) -> int:
@@ -151,7 +154,9 @@ class ScriptedTokenizer:
         for message in messages:
             content = message.get("content")
             rest = {key: value for key, value in message.items() if key not in ("role", "content")}
-            text = content if isinstance(content, str) else "" if content is None else json.dumps(content)
+            text = (
+                content if isinstance(content, str) else "".join(part.get("text", "<image>") for part in content or ())
+            )
             turns.append({"role": message["role"], "content": text + (json.dumps(rest, default=str) if rest else "")})
         text = "".join(f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in turns)
         if add_generation_prompt:
@@ -176,6 +181,7 @@ class ScriptedEngine:
         abort_ticks: int = 0,
         name: str = "scripted",
         model_type: str = "",
+        sees: bool = False,
         parsers: Parsers | None = None,
     ) -> None:
         """`tick_seconds` None: ticks come from `step`. 0: one in each iteration of the event loop.
@@ -194,6 +200,7 @@ class ScriptedEngine:
             path=name,
             max_model_len=max_model_len,
             model_type=model_type,
+            sees=sees,
             defaults=Sampling(max_tokens=max_model_len, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0),
         )
         self._held: dict[str, _Generation] = {}  # running, waiting and still being aborted
@@ -223,6 +230,13 @@ class ScriptedEngine:
         """See `Engine.start`."""
         self._dead = asyncio.get_running_loop().create_future()
         self._serving = True
+
+    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+        """See `Engine.look`. An image is a token for each 100 pixels or part of them, behind the text."""
+        if not self._serving:
+            raise EngineDead("the engine is not running")
+        sizes = [-(picture.width * picture.height // -100) for picture in pictures]
+        return Seen([*prompt_token_ids, *[self._tokenizer.image_id] * sum(sizes)], [one.digest for one in pictures])
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`."""

@@ -11,13 +11,14 @@ import enum
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from realtime.engine.base import Engine, EngineDead, EngineRequest, EngineStats, ModelInfo, Sink
+from realtime.engine.base import Engine, EngineDead, EngineRequest, EngineStats, ModelInfo, Seen, Sink
 from realtime.engine.parsing import Parsers
+from realtime.pictures import Picture
 
 log = logging.getLogger("realtime.engine.supervisor")
 
@@ -111,6 +112,12 @@ class SupervisedEngine:
             raise
         self._serve(engine)
         self._task = asyncio.create_task(self._supervise(engine), name="engine-supervisor")
+
+    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+        """See `Engine.look`."""
+        if self._engine is None:
+            raise EngineDead(f"the engine is {self._status.state.value}")
+        return await self._engine.look(prompt_token_ids, pictures)
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`; EngineDead also while the engine restarts."""

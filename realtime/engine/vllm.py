@@ -15,7 +15,7 @@ import logging
 import shutil
 import tempfile
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from realtime.engine.base import (
@@ -28,6 +28,7 @@ from realtime.engine.base import (
     FinishReason,
     ModelInfo,
     Sampling,
+    Seen,
     Sink,
     TokenChunk,
     TokenLogprob,
@@ -36,6 +37,8 @@ from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.vllm_launch import launch
 from realtime.engine.vllm_parsers import VllmParsers, parser_names
+from realtime.engine.vllm_sight import check_markers, look, sight_of
+from realtime.pictures import Picture
 
 if TYPE_CHECKING:
     from vllm.outputs import CompletionOutput, RequestOutput
@@ -115,11 +118,24 @@ class VllmEngine:
             self._tokenizer, llm.model_config, parser_names(self._options, self._tokenizer, llm.model_config)
         )
 
+    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+        """See `Engine.look`."""
+        llm = self._require_alive()
+        try:
+            return await look(llm, prompt_token_ids, pictures)
+        except Exception as error:
+            raise _translate(error) from error
+
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`."""
         from vllm.inputs.engine import tokens_input
 
         llm = self._require_alive()
+        if request.seen is not None:
+            inputs = {**request.seen.inputs, **({"cache_salt": request.cache_salt} if request.cache_salt else {})}
+        else:
+            check_markers(llm, request.prompt_token_ids, 0)
+            inputs = tokens_input(list(request.prompt_token_ids), cache_salt=request.cache_salt)
         if request.request_id in self._routes:
             raise EngineRefused(f"request id {request.request_id!r} is in use")
         route = _Route(self, request.request_id, sink)
@@ -127,7 +143,7 @@ class VllmEngine:
         try:
             collector = await llm.add_request(
                 request.request_id,
-                tokens_input(list(request.prompt_token_ids), cache_salt=request.cache_salt),
+                inputs,
                 _sampling_params(request, self.model.defaults),
                 priority=request.priority,
                 reasoning_ended=request.reasoning_ended if request.constraint is not None else None,
@@ -436,12 +452,15 @@ def _translate(error: Exception) -> EngineError:
 
 def _model_info(options: VllmOptions, llm: AsyncLLM) -> ModelInfo:
     config = llm.model_config
+    sees, marker = sight_of(llm)
     given: dict[str, Any] = config.get_diff_sampling_param()  # from the model's generation_config.json
     return ModelInfo(
         name=options.name,
         path=options.model,
         max_model_len=config.max_model_len,
         model_type=config.hf_config.model_type,
+        sees=sees,
+        image_marker=marker,
         defaults=Sampling(
             max_tokens=given.get("max_tokens", config.max_model_len),
             temperature=given.get("temperature", 1.0),

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from realtime.config import Settings
 from realtime.connection import Connection, Profile
-from realtime.dialects.base import Dialect
+from realtime.dialects.base import Dialect, Sight
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.harmony import HarmonyDialect
 from realtime.engine.base import Engine, EngineError
@@ -60,6 +60,7 @@ class Gateway:
             trouble=self._trouble,
             sealer=Sealer(*sealing_keys(settings.server)),
             mcp=settings.mcp,
+            image_settings=settings.images,
         )
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
@@ -206,7 +207,9 @@ class Gateway:
             except harmony_encoding.NoVocabulary as error:
                 raise EngineError(str(error)) from error
             return HarmonyDialect(encoding, engine.parsers, lambda: time.strftime("%Y-%m-%d"))
-        return ChatDialect(engine.tokenizer, engine.parsers)
+        model = engine.model
+        sight = Sight(takes_parts=model.sees and model.image_marker is None, marker=model.image_marker)
+        return ChatDialect(engine.tokenizer, engine.parsers, sight)
 
     def _trouble(self) -> str | None:
         status = self.engine.status

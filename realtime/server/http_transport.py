@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 EXTENSION = "realtime.peer"  # the key in the ASGI scope's `extensions`
 HEAD_SECONDS = 30.0  # for a request line with its headers to arrive
+MAX_HEAD_BYTES = 256 * 1024  # of it, about: the parser would take any number, and before it is whole nobody is known
 _MAX_PIPELINED = 4  # requests that may wait behind one that is answered before the connection is read no more
 
 
@@ -61,10 +62,18 @@ class StreamProtocol(HttpToolsProtocol):
 
     _peer: Peer | None = None
     _late: TimerHandle | None = None
+    _num_head_bytes = 0  # of a request line and its headers that are not whole yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._late is not None:
+            self._num_head_bytes += len(data)
+            if self._num_head_bytes > MAX_HEAD_BYTES:
+                self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -113,3 +122,4 @@ class StreamProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+            self._num_head_bytes = 0

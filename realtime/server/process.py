@@ -155,5 +155,5 @@ def _announce(gateway: Gateway, address: str, seconds: float) -> None:
 def _configure_logging(level: str) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper(), force=True)
     scrub_handlers(logging.getLogger().handlers)
-    for name in ("uvicorn.error", "uvicorn.asgi", "websockets"):  # a line for each handshake says too much
+    for name in ("uvicorn.error", "uvicorn.asgi", "websockets", "httpcore"):  # each handshake; where a redirect leads
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -14,7 +14,8 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from realtime import input_items
-from realtime.service import Held, Service
+from realtime.responses import Held
+from realtime.service import Service
 from realtime.wire import codec
 from realtime.wire.answers import InputTokens, ResponseDeleted
 from realtime.wire.errors import ErrorCode, WireError

@@ -30,8 +30,9 @@ _BODY = (
 _DECODING = (
     E.INVALID_JSON, E.INVALID_REQUEST, E.MESSAGE_TOO_COMPLEX, E.REQUEST_TOO_LARGE, E.REQUEST_TIMEOUT,
     E.UNSUPPORTED_MEDIA_TYPE, E.UNSUPPORTED_PARAMETER, E.MODEL_NOT_FOUND, E.PREVIOUS_RESPONSE_NOT_FOUND,
-    E.PREVIOUS_RESPONSE_IN_PROGRESS, E.ENGINE_UNAVAILABLE,
+    E.PREVIOUS_RESPONSE_IN_PROGRESS, E.ENGINE_UNAVAILABLE, E.INVALID_ENCRYPTED_CONTENT,
 )  # fmt: skip
+_IN_CONVERSATION = (E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL)
 
 OPERATIONS = (
     Operation(
@@ -45,6 +46,8 @@ OPERATIONS = (
         streams=True,
         errors=(
             *_DECODING,
+            *_IN_CONVERSATION,
+            E.CONVERSATION_LOCKED,
             E.IDEMPOTENCY_CONFLICT,
             E.CONTEXT_LENGTH_EXCEEDED,
             E.INVALID_PROMPT,
@@ -66,7 +69,7 @@ OPERATIONS = (
         summary="Count the tokens that the model would be given",
         body=CreateResponse,
         answer=InputTokens,
-        errors=_DECODING,
+        errors=(*_DECODING, *_IN_CONVERSATION),
     ),
     Operation(
         method="POST",
@@ -75,7 +78,7 @@ OPERATIONS = (
         summary="Make a history shorter; the output is the input of a new chain",
         body=CompactResponse,
         answer=CompactedResponse,
-        errors=(*_DECODING, E.INVALID_ENCRYPTED_CONTENT, E.INVALID_PROMPT, E.SERVER_DRAINING, E.REQUEST_CANCELLED),
+        errors=(*_DECODING, E.INVALID_PROMPT, E.SERVER_DRAINING, E.REQUEST_CANCELLED),
     ),
     Operation(
         method="GET",

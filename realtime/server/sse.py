@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from realtime.log.event_log import BelowFloor, EventLog
-from realtime.service import Held, Service
+from realtime.responses import Held
+from realtime.service import Service
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.events import StreamError, error_body

@@ -57,6 +57,16 @@ class ErrorCode(enum.Enum):
     CONTEXT_LENGTH_EXCEEDED = Spec("context_length_exceeded", 400, Fault.CLIENT)
     INVALID_PROMPT = Spec("invalid_prompt", 400, Fault.CLIENT)
     UNSUPPORTED_PARAMETER = Spec("unsupported_parameter", 400, Fault.CLIENT)
+    # images, in OpenAI's words
+    INVALID_IMAGE_URL = Spec("invalid_image_url", 400, Fault.CLIENT)
+    INVALID_BASE64_IMAGE = Spec("invalid_base64_image", 400, Fault.CLIENT)
+    UNSUPPORTED_IMAGE_MEDIA_TYPE = Spec("unsupported_image_media_type", 400, Fault.CLIENT)
+    EMPTY_IMAGE_FILE = Spec("empty_image_file", 400, Fault.CLIENT)
+    IMAGE_FILE_TOO_LARGE = Spec("image_file_too_large", 400, Fault.CLIENT)
+    IMAGE_FILE_NOT_FOUND = Spec("image_file_not_found", 400, Fault.CLIENT)
+    IMAGE_TOO_LARGE = Spec("image_too_large", 400, Fault.CLIENT)
+    IMAGE_PARSE_ERROR = Spec("image_parse_error", 400, Fault.CLIENT)
+    FAILED_TO_DOWNLOAD_IMAGE = Spec("failed_to_download_image", 400, Fault.CLIENT, retry=True)
     # conversations and what clients keep sealed for us
     CONVERSATION_NOT_FOUND = Spec("conversation_not_found", 404, Fault.CLIENT)
     CONVERSATION_LOCKED = Spec("conversation_locked", 429, Fault.CAPACITY, retry=True)

@@ -96,3 +96,14 @@ class HarmonyMessage(msgspec.Struct, tag_field="type", tag="harmony_message", kw
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, HarmonyText))
+
+    @property
+    def instructions(self) -> str:
+        """What a developer message says in them."""
+        return "".join(part.instructions or "" for part in self.content if isinstance(part, DeveloperContent))
+
+    @property
+    def num_tools(self) -> int:
+        """How many functions it brings."""
+        told = (part.tools or {} for part in self.content if isinstance(part, SystemContent | DeveloperContent))
+        return sum(len(namespace.tools) for tools in told for namespace in tools.values())

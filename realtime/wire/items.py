@@ -7,7 +7,6 @@ fields: `openai/types/responses`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -29,7 +28,9 @@ class InputText(Part, tag="input_text"):
     text: str
 
 
-class InputImage(Part, tag="input_image"):
+class InputImage(Part, tag="input_image", dict=True):
+    """What it shows is attached to it when it has been loaded (see `pictures`), and is never encoded."""
+
     image_url: str | UnsetType | None = UNSET
     file_id: str | UnsetType | None = UNSET
     detail: str | UnsetType | None = UNSET
@@ -375,58 +376,3 @@ ITEM_TYPES = {str(kind.__struct_config__.tag): kind for kind in _KINDS if issubc
 def id_of(item: InputItem) -> str | None:
     """The id by which an item can be referred to; held messages and many items on input have none."""
     return item.id if isinstance(item, Item) and isinstance(item.id, str) else None
-
-
-def part_text(part: ContentPart) -> str | None:
-    """The text of a part, or None when it is not text (an image, a file)."""
-    match part:
-        case Refusal():
-            return part.refusal
-        case InputImage() | InputFile():
-            return None
-        case _:
-            return part.text
-
-
-def texts_of(item: InputItem) -> Iterator[str]:
-    """Every text in an item, in order: what there may be to render of it."""
-    match item:
-        case Message():
-            yield from _texts(item.content)
-        case FunctionCall() | McpApprovalRequest():
-            yield item.arguments
-        case CustomToolCall():
-            yield item.input
-        case FunctionCallOutput() | CustomToolCallOutput():
-            yield from _texts(item.output)
-        case Reasoning():
-            yield from (part.text for part in item.content or ())
-        case LocalShellCall():
-            yield from item.action.command
-        case ShellCall():
-            yield from item.action.commands
-        case ApplyPatchCall(operation=CreateFile() | UpdateFile() as operation):
-            yield operation.diff
-        case ShellCallOutput():
-            yield from (text for output in item.output for text in (output.stdout, output.stderr))
-        case McpCall():
-            yield item.arguments
-            yield item.output or ""
-        case LocalShellCallOutput() | ApplyPatchCallOutput():
-            yield item.output or ""
-        case HarmonyMessage():
-            yield item.text
-        case _:
-            pass
-
-
-def size_of(items: Iterable[InputItem]) -> int:
-    """About how many characters there are to render."""
-    return sum(len(text) for item in items for text in texts_of(item))
-
-
-def _texts(content: str | list[ContentPart]) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    else:
-        yield from (text for part in content if (text := part_text(part)) is not None)

@@ -20,13 +20,17 @@ Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
 Name = Annotated[str, Meta(max_length=512)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 TemplateValue = bool | Integer | float | Annotated[str, Meta(max_length=1024)] | None
-NonEmpty = Annotated[str, Meta(min_length=1)]
+StopString = Annotated[str, Meta(min_length=1, max_length=1024)]
 Key = Annotated[str, Meta(max_length=64)]
 TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100.0, le=100.0)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
 SequenceNumber = Annotated[int, Meta(ge=-1, le=2**53)]  # -1: before the first
 Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)]
+
+# ours, in `include`
+HARMONY_MESSAGES = "harmony.messages"  # the prompt and the answer as Harmony messages
+TOKEN_IDS = "token_ids"  # the same as tokens
 
 
 class ClientEvent(msgspec.Struct, tag_field="type", kw_only=True):
@@ -122,7 +126,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     min_p: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
     repetition_penalty: Annotated[float, Meta(gt=0.0, le=10.0)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    stop: NonEmpty | Annotated[list[NonEmpty], Meta(max_length=16)] | None = None
+    stop: StopString | Annotated[list[StopString], Meta(max_length=16)] | None = None
     stop_token_ids: Annotated[list[TokenId], Meta(max_length=64)] | None = None
     logit_bias: Annotated[dict[TokenId, Bias], Meta(max_length=1024)] | None = None
     ignore_eos: bool | None = None

@@ -42,6 +42,7 @@ class ResponseError(msgspec.Struct):
 
     code: str
     message: str
+    param: str | UnsetType = UNSET  # the member at fault, where there is one
 
 
 class TextConfig(msgspec.Struct, kw_only=True):

@@ -18,7 +18,7 @@ from realtime.assembler import Assembler, ReasoningShown
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.engine.base import EngineDead, EngineError, FinishReason
 from realtime.engine.families import Family
-from realtime.runner import Cancelled
+from realtime.outcomes import Cancelled
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
 from realtime.wire.items import Reasoning

@@ -22,6 +22,7 @@ from openai_harmony import (
 from realtime.dialects.base import RenderError
 from realtime.dialects.harmony import HarmonyDialect
 from realtime.engine.parsing import PlainParsers
+from realtime.rendering import is_long
 from realtime.tools import tool_set
 from realtime.wire import codec
 from realtime.wire.harmony import HarmonyMessage
@@ -247,7 +248,7 @@ def test_nothing_a_client_says_is_markup() -> None:
         user(evil), reasoning(evil), assistant(evil), {**CALL, "arguments": evil, "name": evil},
         {**OUTPUT, "output": evil},
     ]  # fmt: skip
-    tool = {**WEATHER, "name": evil, "description": evil}
+    tool = {**WEATHER, "description": evil}
     safe = "X"
     plain = [user(safe), reasoning(safe), assistant(safe), {**CALL, "arguments": safe, "name": safe}, OUTPUT]
     special = [token for token in render_ids(items, instructions=evil, tools=[tool]) if token >= 199998]
@@ -301,6 +302,21 @@ def test_what_the_request_says_goes_before_what_held_messages_say() -> None:
     assert "New." in shown
     assert "Old." not in shown
     assert "get_weather" in shown
+
+
+def test_instructions_that_came_as_items_are_kept_beside_the_requests() -> None:
+    """The same prompt as with `previous_response_id`, where the request repeats its instructions."""
+    items = [{"role": "developer", "content": "Rhyme."}, user("hi")]
+    for repeated in ({"instructions": "Be brief."}, {}):
+        request = codec.decode(
+            json.dumps({"type": "response.create", "input": items, "instructions": "Be brief."}).encode(),
+            codec.Limits(),
+        )
+        assert isinstance(request, ResponseCreate)
+        shown, _ = DIALECT.transcript(request, tool_set(None, None, None), request.items, [])
+        held = json.loads(msgspec.json.encode(shown))
+        assert render(None, previous_input_messages=held, **repeated) == render(items, instructions="Be brief.")
+        assert "Rhyme." not in render(None, previous_input_messages=held, instructions="Other.")
 
 
 def test_an_output_for_a_held_call_goes_to_that_tool() -> None:
@@ -362,3 +378,31 @@ def test_odd_schemas_are_rendered_or_refused_and_never_more() -> None:
 def test_a_message_struct_is_flat_json() -> None:
     message = HarmonyMessage(role="user", content="hi")
     assert json.loads(msgspec.json.encode(message)) == {"type": "harmony_message", "role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize("name", ["get weather", "x\ny", "a<|message|>b", "", "f" * 201])
+def test_a_tool_whose_name_no_header_can_hold_is_refused(name: str) -> None:
+    with pytest.raises(RenderError, match="A tool can't be named") as caught:
+        render(tools=[{"type": "function", "name": name}])
+    assert caught.value.param == "tools"
+
+
+def test_a_word_too_long_for_a_description_is_refused() -> None:
+    with pytest.raises(RenderError, match="too long for a description"):
+        render(tools=[{**WEATHER, "description": "a" * 100_000}])
+
+
+def test_a_long_history_of_short_items_is_long() -> None:
+    def long(**members: Any) -> bool:
+        request = codec.decode(json.dumps({"type": "response.create", **members}).encode(), codec.Limits())
+        assert isinstance(request, ResponseCreate)
+        items = [*(request.previous_input_messages or ()), *request.items]
+        return is_long(request, tool_set(None, None, None), items)
+
+    assert not long(input="x")
+    assert long(input=[user("x")] * 100)
+    assert long(input=[{"type": "reasoning", "summary": [{"type": "summary_text", "text": "x" * 9000}]}])
+    held: dict[str, Any] = {"type": "developer_content", "instructions": "x" * 9000}
+    assert long(previous_input_messages=[{"role": "developer", "content": [held]}])
+    held = {"type": "developer_content", "tools": {"functions": {"name": "f", "tools": [{"name": "f"}] * 20}}}
+    assert long(previous_input_messages=[{"role": "developer", "content": [held]}])

@@ -408,3 +408,53 @@ def test_a_header_without_end_becomes_text() -> None:
     pieces, parser = read(text, finish=LENGTH)
     assert pieces == [MessageBegin("final_answer"), Recovered(), TextDelta(text)]
     assert str(parser.trouble) == "a message without <|message|>"
+
+
+def test_a_header_without_end_is_not_cut_within_a_character() -> None:
+    for words in range(4):
+        text = " word" * words + "𓀀🫠" * 150
+        assert read(text, finish=LENGTH)[0] == [MessageBegin("final_answer"), Recovered(), TextDelta(text)]
+    (half,) = tokens("𓀀")[:1]
+    assert read([half] * 300, finish=LENGTH)[0][0] == MessageBegin("final_answer")  # it isn't waited for for ever
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ('commentary to=functions.get_weather <|constrain|>json{"city": "Paris"}', called('{"city": "Paris"}')),
+        ('commentary to=functions.get_weather json{"city": "Paris"}', called('{"city": "Paris"}')),
+        ('final<|constrain|>{"city": "Paris"}', said('{"city": "Paris"}')),
+        ("final <|constrain|>json jsonish", said(" jsonish")),
+    ],
+)
+def test_content_behind_a_constraint_is_not_lost_without_its_mark(header: str, expected: list[Piece]) -> None:
+    assert read(f"<|channel|>{header}<|call|>")[0] == odd(expected)
+
+
+@pytest.mark.parametrize("white", ["\n", "\t", "  ", " \n "])
+def test_any_white_space_ends_a_channel(white: str) -> None:
+    pieces, parser = read(f"<|channel|>final{white}<|message|>Hello.<|return|>")
+    assert (pieces, parser.trouble) == (said("Hello."), None)
+
+
+def test_a_header_is_read_in_linear_time() -> None:
+    vocabulary = encoding().vocabulary
+    (white,) = (token for token in range(100_000) if vocabulary.decode([token]) == b" " * 64)
+    pieces, _ = read([white] * 20_000, finish=LENGTH)  # with backtracking: minutes
+    assert not "".join(texts(pieces)).strip()
+
+
+def test_logprobs_of_a_call_that_is_left_out_belong_to_nothing() -> None:
+    parser = HarmonyParser(encoding().vocabulary, tool_set(TOOLS, "none", None), num_top_logprobs=1)
+    call = CALL.replace("<|call|>", "<|end|>")
+    token_ids = tokens(f"{call}<|start|>assistant<|channel|>final<|message|>Yes<|return|>")
+    logprobs = [[TokenLogprob(token, text_of([token]), -0.5)] for token in token_ids]
+    pieces = parser.feed(TokenChunk(text="", token_ids=tuple(token_ids), logprobs=logprobs))
+    assert [one["token"] for piece in pieces if isinstance(piece, TextDelta) for one in piece.logprobs] == ["Yes"]
+
+
+def test_a_stop_string_before_the_end_of_its_message_does_not_leak() -> None:
+    parser = HarmonyParser(encoding().vocabulary, tool_set(None, None, None), stop=["STOP!"])
+    token_ids = tuple(tokens(f"<|channel|>commentary<|message|>Now STOP! or not{NEXT}"))
+    pieces = parser.feed(TokenChunk(text="", token_ids=token_ids, finish=STOP, stop_reason="STOP!"))
+    assert merged([*pieces, *parser.close()]) == said("Now ", "commentary")

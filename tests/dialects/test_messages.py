@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime.dialects.base import RenderError
+from realtime.dialects.base import RenderError, Sight
 from realtime.dialects.messages import to_messages, to_tools
 from realtime.tools import tool_set
 from realtime.wire.items import (
@@ -177,3 +177,22 @@ def test_tools_are_shown_as_functions_with_the_grammar_in_words() -> None:
     assert (g["name"], g["description"]) == ("home__g", "")
     assert c["description"] == "The input must match this lark grammar:\nstart: X"
     assert c["parameters"]["required"] == ["input"]
+
+
+SHOWN = [Message(role="user", content=[InputText(text="a"), InputImage(image_url="data:"), InputText(text="b")])]
+
+
+def test_an_image_for_a_template_that_takes_parts() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}]
+    said = to_messages("be kind", SHOWN, Sight(takes_parts=True))
+    assert said[0] == {"role": "system", "content": [{"type": "text", "text": "be kind"}]}
+    assert said[1] == {"role": "user", "content": parts}
+
+
+def test_an_image_for_a_template_that_takes_text() -> None:
+    assert to_messages(None, SHOWN, Sight(marker="<image>")) == [{"role": "user", "content": "a<image>b"}]
+
+
+def test_an_image_for_nobody() -> None:
+    with pytest.raises(RenderError, match="reads text only"):
+        to_messages(None, SHOWN)

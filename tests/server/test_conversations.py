@@ -127,7 +127,7 @@ async def test_what_fails_is_not_appended_what_is_cut_is() -> None:
         assert [text_of(item) for item in items] == ["response.incomplete", "half", "cancelled", "canc"]
 
 
-async def test_hundreds_of_requests_on_one_conversation_lose_and_mix_nothing() -> None:
+async def test_h12_hundreds_of_requests_on_one_conversation_lose_and_mix_nothing() -> None:
     """H12: whatever the order, each response's input and output are in the list once, beside each other."""
     rng = random.Random(20261121)
     settings = changed(max_waiting_per_conversation=1000)

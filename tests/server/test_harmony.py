@@ -243,6 +243,14 @@ async def test_h5_and_h7_held_messages_carry_tools_channels_and_call_ids() -> No
     assert model.prompts[1] == model.prompts[2]
 
 
+async def test_what_can_not_be_rendered_fails_with_its_reason_whatever_is_included() -> None:
+    nameless = {"type": "function", "name": "no name", "parameters": {}}
+    async with harmony(Model(ANSWER)) as server, server.client() as client:
+        response = await create(client, "hi", tools=[nameless], include=["harmony.messages", "token_ids"])
+        assert response["error"]["code"] == "invalid_prompt"
+        assert "no name" in response["error"]["message"]
+
+
 async def test_token_ids_on_request() -> None:
     model = Model(ANSWER)
     async with harmony(model) as server, server.client() as client:
@@ -278,7 +286,7 @@ async def test_h1_hundreds_of_children_of_one_parent_do_not_see_each_other() -> 
     async with harmony(model, settings=settings) as server, contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(server.client())
         parent = await create(client, "I am Anna.", instructions="Be brief.")
-        record = server.gateway.service._store.get(parent["id"], 0.0)
+        record = server.gateway.service.responses.store.get(parent["id"], 0.0)
         assert record is not None
         before = pickle.dumps([record.turn, msgspec.json.encode(record.response)])
         clients = [await stack.enter_async_context(server.client()) for _ in range(10)]
@@ -300,7 +308,7 @@ async def test_h1_hundreds_of_children_of_one_parent_do_not_see_each_other() -> 
         assert len(children) == count
         texts = {child["output"][-1]["content"][0]["text"] for child in children}
         assert texts == {f"I am {number}." for number in range(count)}
-        after = server.gateway.service._store.get(parent["id"], 0.0)
+        after = server.gateway.service.responses.store.get(parent["id"], 0.0)
         assert after is not None
         assert pickle.dumps([after.turn, msgspec.json.encode(after.response)]) == before
     prompts = model.prompts[1:]

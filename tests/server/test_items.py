@@ -168,7 +168,7 @@ async def test_additional_tools_are_there_from_their_turn_on() -> None:
 async def test_a_configuration_update_holds_until_the_next() -> None:
     """The scripted tokenizer shows no settings; the Response says what holds."""
     async with serve(Turns()) as server, server.client() as client:
-        schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "description": None, "strict": None}
+        schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "description": None, "strict": True}
         update = {"type": "configuration_update", "reasoning": {"effort": "high"}, "text": {"format": schema}}
         first = await follow_settings(client, None, [update, {"role": "user", "content": "x"}])
         assert settings(first) == ("high", schema)

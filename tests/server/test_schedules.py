@@ -373,7 +373,7 @@ class Schedule:
 
 def _prompt(run: Any) -> EngineRequest:
     """The engine request that this run made, for the script."""
-    return msgspec.structs.replace(_EMPTY, prompt_token_ids=run._prompt.token_ids)
+    return msgspec.structs.replace(_EMPTY, prompt_token_ids=run.context.prompt.token_ids)
 
 
 _EMPTY = EngineRequest(request_id="", prompt_token_ids=(), sampling=None)  # type: ignore[arg-type]

@@ -26,7 +26,8 @@ from realtime.engine.base import EngineError, EngineRequest, FinishReason, Model
 from realtime.engine.families import Family
 from realtime.engine.parsing import Parsers
 from realtime.log.event_log import EventLog
-from realtime.runner import Cancelled, Run
+from realtime.outcomes import Cancelled
+from realtime.runner import Run
 from realtime.tools import tool_set
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
@@ -268,6 +269,7 @@ async def _play(
         parent=None,
         admitted=True,
         on_disconnect=OnDisconnect(policy="cancel"),
+        seal_compaction=str,
     )
     await run.start()
     return Played([json.loads(entry) for entry in log.read(0, BIG)])

@@ -106,6 +106,14 @@ class RawSocket:
         body = await self._exactly(int(headers.get("content-length", 0)))
         return int(first.split()[1]), headers, body
 
+    async def chunk(self) -> bytes:
+        """The next chunk of a chunked body; empty: the last."""
+        while b"\r\n" not in self._buffer:
+            if not await self._more():
+                raise EOFError
+        size, _, self._buffer = self._buffer.partition(b"\r\n")
+        return (await self._exactly(int(size, 16) + 2))[:-2]
+
     async def some(self) -> bytes:
         """Whatever has come. EOFError at the end."""
         if not self._buffer and not await self._more():

@@ -1,0 +1,66 @@
+"""What a client can make the server keep is counted and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from realtime.engine.base import EngineRequest
+from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
+from tests.support.http import http
+from tests.support.raw import RawSocket
+from tests.support.server import changed, running
+
+PATH = "/v1/responses"
+
+
+async def test_metadata_of_conversations_counts() -> None:
+    """A conversation may be nothing but metadata."""
+    metadata = {f"{n:02}" + "k" * 62: "v" * 512 for n in range(16)}
+    size = len(msgspec.json.encode(metadata))
+    async with running(settings=changed(max_conversation_bytes=65536, max_conversation_store_bytes=65536)) as server:
+        store = server.gateway.service.conversations
+        async with http(server) as client:
+            for _ in range(20):
+                await client.post("/v1/conversations", json={"metadata": metadata})
+            assert len(store) <= 65536 // size
+            last = (await client.post("/v1/conversations", json={})).json()["id"]
+            await client.post(f"/v1/conversations/{last}", json={"metadata": metadata})
+            assert size <= store.num_bytes <= 65536
+            await client.delete(f"/v1/conversations/{last}")
+        held = [one for shelf in store._tenants.values() for one in shelf.conversations.values()]
+        assert store.num_bytes == sum(one.num_bytes for one in held)
+
+
+async def test_attempts_are_forgotten_behind_those_that_last() -> None:
+    """Four responses that run for ever do not keep the names of all that come after them."""
+
+    def script(request: EngineRequest) -> Iterator[Step]:
+        if "for ever" in ScriptedTokenizer().decode(request.prompt_token_ids):
+            yield Pause(1 << 40)
+        yield "x"
+
+    settings = changed(retention_seconds=0.0, linger_seconds=0.0)
+    async with running(script, settings, max_num_seqs=16) as server, http(server) as client:
+        for n in range(4):
+            await client.post(PATH, json={"input": "for ever", "background": True, "request_id": f"long {n}"})
+        for n in range(40):
+            await client.post(PATH, json={"input": "hi", "request_id": f"short {n}"})
+        assert len(server.gateway.service._attempts) < 20
+
+
+@pytest.mark.parametrize("line", [b"X-Padding: y\r\n", b"y"], ids=["many headers", "a long one"])
+async def test_a_head_without_end_is_cut_off(line: bytes) -> None:
+    async with running(say("x")) as server:
+        for start in (b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"):  # the second request of a connection as well
+            sock = await RawSocket.open(server.port)
+            await sock.send(start + b"GET /health HTTP/1.1\r\nHost: x\r\nX: y")
+            for _ in range(200):
+                await sock.send(line * (16384 // len(line)))
+            if start:
+                await sock.response()
+            with pytest.raises((EOFError, ConnectionError)):
+                await sock.some()
+            sock.close()
