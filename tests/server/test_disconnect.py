@@ -57,14 +57,15 @@ async def test_cancel_can_be_asked_for_by_everybody(native: bool) -> None:
 
 async def test_a_native_client_lingers_by_default() -> None:
     async with running(LONG, tick_seconds=None) as server:
+        loop = asyncio.get_running_loop()
         async with server.client(native=True) as client:
             response_id = await begin(client)
+            before = loop.time()
             await cut(client)
         await gone(server)
         run = server.gateway.service.responses.running[response_id]
         assert run.lonely is not None
-        left = run.lonely.when() - asyncio.get_running_loop().time()
-        assert 25 < left <= 30.001  # the loop adds in floats
+        assert before + 30 <= run.lonely.when() <= loop.time() + 30
         server.engine.step(3)
         assert engine_holds(server) == 1
         async with server.client(native=True) as client:
