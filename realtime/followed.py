@@ -6,6 +6,7 @@ A response that is followed is never cancelled for loneliness; one that its last
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from .config import ResponseSettings
@@ -18,8 +19,8 @@ DISCONNECTED = "client_disconnected"  # the reason when nobody followed a respon
 Wake = Callable[[], None]  # called when a followed log has grown; must not block
 
 
-class Followed:
-    """The base of a run. `cancel` is the run's."""
+class Followed(ABC):
+    """The base of a run, whose `over` and `cancel` are its own."""
 
     def __init__(self, on_disconnect: OnDisconnect) -> None:
         self.on_disconnect = on_disconnect
@@ -28,13 +29,13 @@ class Followed:
         self.detached = False  # a client said that it is to go on without a reader
 
     @property
+    @abstractmethod
     def over(self) -> bool:
         """The terminal event is in the log."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cancel(self, cancelled: Cancelled) -> None:
         """Ask for the end."""
-        raise NotImplementedError
 
     def notify(self) -> None:
         """Tell the watchers that the log has grown."""
@@ -46,7 +47,6 @@ class Followed:
         self.watchers.add(wake)
         self.detached = False
         self.stop_waiting()
-        self.lonely = None
 
     def leave(self, wake: Wake, *, detached: bool) -> None:
         """One less. `detached`: it left on purpose and wants the response to go on."""
@@ -67,6 +67,7 @@ class Followed:
         """Nobody is waited for: somebody came, or it is over."""
         if self.lonely is not None:
             self.lonely.cancel()
+            self.lonely = None
 
 
 def policy_of(request: ResponseCreate, settings: ResponseSettings, *, native: bool) -> OnDisconnect:
