@@ -289,7 +289,8 @@ def test_input_of_a_custom_tool_keeps_to_a_regex(talk: Talk, temperature: float,
 @pytest.mark.parametrize("choice", ["required", "auto"])
 def test_a_grammar_holds_where_the_model_chooses_among_tools(talk: Talk, choice: str, definition: str) -> None:
     """Its text is written inside of JSON then. At this temperature nothing but the grammar could keep it in shape."""
-    tools = [custom("lark", definition), {**custom("lark", definition), "name": "compute"}]  # whichever it takes
+    register = {"type": "function", "name": "register", "parameters": PERSON}  # a tool without a grammar beside them
+    tools = [register, custom("lark", definition), {**custom("lark", definition), "name": "compute"}]
     wild: dict[str, Any] = {"temperature": 1.5, "max_output_tokens": 1000, "tools": tools, "tool_choice": choice}
     asked = "Call the tool calculate with the input 3+4;"
     answers = [talk.turn(input=asked, seed=seed, **wild) for seed in range(6)]
