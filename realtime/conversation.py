@@ -171,6 +171,12 @@ def unknown_call(items: list[InputItem]) -> str | None:
     return None
 
 
+def no_call_found(items: list[InputItem]) -> str | None:
+    """What is wrong with a history that has a tool's output without its call."""
+    call_id = unknown_call(items)
+    return f"No tool call found for the output with call_id '{call_id[:128]}'." if call_id is not None else None
+
+
 def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
     """Everything that the model is to see for a request with these items after `parent`, oldest first.
 

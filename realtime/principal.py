@@ -1,4 +1,4 @@
-"""Who is asking. Every call on the service carries a principal, so ownership can be checked everywhere."""
+"""Who is asking. Pure. Every call on the service carries a principal, so ownership can be checked everywhere."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .conversation import unknown_call
+from .conversation import no_call_found
 from .dialects.base import Dialect
 from .engine.base import ModelInfo
 from .wire.errors import ErrorCode, WireError
@@ -43,12 +43,6 @@ def check_calls(items: list[InputItem]) -> None:
     text = no_call_found(items)
     if text is not None:
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
-
-
-def no_call_found(items: list[InputItem]) -> str | None:
-    """What is wrong with a history that has a tool's output without its call."""
-    call_id = unknown_call(items)
-    return f"No tool call found for the output with call_id '{call_id[:128]}'." if call_id is not None else None
 
 
 def _check_model(name: str | None, model: ModelInfo) -> None:

@@ -18,7 +18,7 @@ from .assembler import Assembler, ReasoningShown
 from .compaction import Policy, sealed
 from .compactor import Compactor, Stopped
 from .context import Context
-from .conversation import Opened, Prompt, Turn, history
+from .conversation import Opened, Prompt, Turn, history, no_call_found
 from .conversations import Conversation
 from .cutoff import Cutoff, cutoff
 from .dialects.base import Dialect, Parser, RenderError
@@ -39,7 +39,6 @@ from .mcp_assembler import McpAssembler
 from .mcp_stage import McpPlan, McpStage
 from .meter import Meter
 from .outcomes import Cancelled, Failed, Interrupted, Outcome, Steered, failure, terminal, too_long
-from .request_checks import no_call_found
 from .sampling import sampling
 from .stopping import Stopping
 from .tools import ToolSet

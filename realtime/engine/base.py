@@ -1,4 +1,4 @@
-"""The boundary to the GPU: what the rest of the server may ask of an engine, and nothing more.
+"""The boundary to the GPU: what the rest of the server may ask of an engine, and nothing more. Pure.
 
 An engine turns prompt tokens into chunks of generated tokens. It knows no events, sockets, conversations or
 users. Two implementations exist: `engine.vllm` (with its two neighbours alone in importing vllm) and `engine.scripted`

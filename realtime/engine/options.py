@@ -1,4 +1,4 @@
-"""What a user may set of vLLM, as plain data: imports no vLLM, so that `--help` and the tests stay quick."""
+"""What a user may set of vLLM, as plain data. Pure: imports no vLLM, so that `--help` and the tests stay quick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine's own output parsers offer a dialect: reasoning, text and calls out of raw text, in model order."""
+"""What an engine's own output parsers offer a dialect: reasoning, text and calls out of raw text. Pure."""
 
 from __future__ import annotations
 
