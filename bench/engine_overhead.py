@@ -19,7 +19,7 @@ from typing import Any
 
 from realtime.engine.base import EngineError, EngineRequest, Sampling, TokenChunk
 from realtime.engine.options import STARTER_MODEL, VllmOptions
-from realtime.engine.vllm import VllmEngine
+from realtime.engine.vllm.engine import VllmEngine
 
 
 class CountingSink:

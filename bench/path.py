@@ -14,21 +14,21 @@ from typing import Any
 
 import uvloop
 
-from realtime.assembler import Assembler
-from realtime.config import ResponseSettings
-from realtime.connection import Connection, Profile
+from realtime.connection.lanes import ConnectionLimits, Create
+from realtime.connection.protocol import Connection, Profile
+from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.chat_parser import ChatParser
-from realtime.effective import new_response
 from realtime.engine.base import EngineRequest, Sampling, TokenChunk
 from realtime.engine.parsing import PlainParser
-from realtime.lanes import ConnectionLimits, Create
-from realtime.log.event_log import EventLog
-from realtime.principal import Principal
-from realtime.server.transport import FrameProtocol
+from realtime.runs.assembler import Assembler
+from realtime.runs.response_object import new_response
 from realtime.server.websocket import WebSocketShell
-from realtime.service import Service
-from realtime.tools import ToolSet
+from realtime.server.websocket_transport import FrameProtocol
+from realtime.service.principal import Principal
+from realtime.service.service import Service
+from realtime.settings.fields import ResponseSettings
+from realtime.store.event_log import EventLog
 from realtime.wire import codec, events
 from realtime.wire.grammar import Grammar
 from realtime.wire.ids import new_id

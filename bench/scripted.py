@@ -11,12 +11,12 @@ import msgspec
 import uvicorn
 import uvloop
 
-from realtime.config import ConnectionSettings, ServerSettings, Settings
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import ScriptedEngine, Step
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
+from realtime.settings.fields import ConnectionSettings, ServerSettings, Settings
 
 WORDS = (
     " once",

@@ -1,6 +1,6 @@
 """`python -m realtime serve|chat|keys|version`: the command line. Parses, then hands over; imports lazily.
 
-Flags are not listed here: they are the options of `realtime.config_sources`, whose text it also interprets, so that
+Flags are not listed here: they are the options of `realtime.settings.sources`, whose text it also interprets, so that
 a wrong value reads the same whether it comes from a flag, a variable or the file.
 """
 
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from msgspec import inspect
 
-from realtime.config_docs import effective_table, shown, title
-from realtime.config_sources import Effective, Option, SettingsError, load, options
 from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
+from realtime.settings.sources import Effective, Option, SettingsError, load, options
+from realtime.settings.text import effective_table, shown, title
 
 SERVE_HELP = """\
 examples:
@@ -118,9 +118,7 @@ def _serve(given: argparse.Namespace) -> int:
         print(effective_table(effective))
         return 0
     check_model(effective.settings.vllm.model)
-    from realtime.server import (
-        process,  # vLLM takes seconds to import; --help and mistakes should not wait for it
-    )
+    from realtime.server import process
 
     return process.serve(effective.settings)
 
@@ -142,7 +140,7 @@ def check_model(model: str) -> None:
 
 
 def _chat(arguments: Sequence[str]) -> int:
-    from realtime.cli_chat import (
+    from realtime_client.chat import (
         main as chat,  # brings the client with it, which `serve` does without
     )
 

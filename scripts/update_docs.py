@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from realtime.config_docs import with_table
+from realtime.settings.text import with_table
 
 OPERATIONS = Path(__file__).parent.parent / "docs" / "operations.md"
 

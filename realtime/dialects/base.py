@@ -11,11 +11,11 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from realtime.client_tools import Kind
-from realtime.conversation import Prompt, Turn
+from realtime.context.client_tools import Kind
+from realtime.context.tools import McpOrigin, ToolSet
+from realtime.context.turns import Prompt, Turn
 from realtime.engine.base import TokenChunk
 from realtime.engine.parsing import Constraint
-from realtime.tools import McpOrigin, ToolSet
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from realtime.context.tools import ToolSet
 from realtime.engine.parsing import CallFragment
-from realtime.tools import ToolSet
 
 from .base import CallBegin, CallDelta, CallEnd, Piece
 from .custom_input import InputDecoder

@@ -10,10 +10,10 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from realtime.conversation import Prompt, Turn
+from realtime.context.tools import Mode, ToolSet
+from realtime.context.turns import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
-from realtime.pictures import image_parts, picture_of
-from realtime.tools import Mode, ToolSet
+from realtime.engine.pictures import image_parts, picture_of
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem

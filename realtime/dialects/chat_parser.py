@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from realtime.context.tools import Grammar, Tool, ToolSet
 from realtime.engine.base import FinishReason, TokenChunk
 from realtime.engine.parsing import CallFragment, Constraint, OutputParser, Parsed
-from realtime.tools import Grammar, Tool, ToolSet
 
 from .base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from .calls import Call

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from realtime.tools import ToolSet
+from realtime.context.tools import ToolSet
 from realtime.wire.item_texts import part_text
 from realtime.wire.items import (
     CustomToolCall,

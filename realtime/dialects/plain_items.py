@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from realtime.client_tools import call_id_of, said_call, said_output
-from realtime.tools import SEPARATOR
+from realtime.context.client_tools import call_id_of, said_call, said_output
+from realtime.context.tools import SEPARATOR
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     ApplyPatchCall,

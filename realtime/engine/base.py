@@ -13,9 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from realtime.pictures import Picture
-
 from .parsing import Constraint, Parsers
+from .pictures import Picture
 
 
 class FinishReason(enum.Enum):

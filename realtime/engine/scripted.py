@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from realtime.engine.base import (
+from .base import (
     EngineDead,
     EngineError,
     EngineOverloaded,
@@ -34,8 +34,8 @@ from realtime.engine.base import (
     TokenChunk,
     TokenLogprob,
 )
-from realtime.engine.parsing import Parsers, PlainParsers
-from realtime.pictures import Picture
+from .parsing import Parsers, PlainParsers
+from .pictures import Picture
 
 log = logging.getLogger("realtime.engine.scripted")
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
-from realtime.engine.base import Engine, EngineDead, EngineRequest, EngineStats, ModelInfo, Seen, Sink
-from realtime.engine.parsing import Parsers
-from realtime.pictures import Picture
+from .base import Engine, EngineDead, EngineRequest, EngineStats, ModelInfo, Seen, Sink
+from .parsing import Parsers
+from .pictures import Picture
 
 log = logging.getLogger("realtime.engine.supervisor")
 

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from .gateway import Gateway
-from .openapi import document
-from .operations import Call, Endpoint, Operation
-from .routes import OPERATIONS
+from .http.openapi import document
+from .http.operations import Call, Endpoint, Operation
+from .http.routes import OPERATIONS
 
 
 @cache

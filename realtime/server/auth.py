@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from realtime.config import Settings
-from realtime.principal import LOCAL, Principal
-from realtime.server.keys import KeyRing, KeysError
+from realtime.service.principal import LOCAL, Principal
+from realtime.settings.fields import Settings
+
+from .keys import KeyRing, KeysError
 
 __all__ = [
     "AuthFailure",

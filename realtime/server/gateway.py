@@ -12,17 +12,17 @@ from pathlib import Path
 from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
-from realtime.config import Settings
-from realtime.connection import Connection, Profile
+from realtime.connection.lanes import ConnectionLimits
+from realtime.connection.protocol import Connection, Profile
+from realtime.context.encrypted import Sealer
 from realtime.dialects.base import Dialect, Sight
 from realtime.dialects.chat import ChatDialect
-from realtime.dialects.harmony import HarmonyDialect
+from realtime.dialects.harmony.dialect import HarmonyDialect
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.supervisor import EngineState, SupervisedEngine
-from realtime.lanes import ConnectionLimits
-from realtime.principal import LOCAL, Principal
-from realtime.sealed import Sealer
-from realtime.service import Service
+from realtime.service.principal import LOCAL, Principal
+from realtime.service.service import Service
+from realtime.settings.fields import Settings
 from realtime.wire import codec, events
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
@@ -35,10 +35,10 @@ from .auth import (
     origin_allowed,
     select_subprotocol,
 )
-from .replies import error_reply
-from .sealing import sealing_keys
-from .transport import EXTENSION
+from .encryption_keys import sealing_keys
+from .http.replies import error_reply
 from .websocket import WebSocketShell
+from .websocket_transport import EXTENSION
 
 logger = logging.getLogger("realtime.server")
 
@@ -200,7 +200,7 @@ class Gateway:
         """How the loaded model is spoken to. Raises EngineError."""
         options = self.settings.vllm
         if options.dialect == "harmony" or (options.dialect == "auto" and engine.model.model_type in HARMONY_MODELS):
-            from realtime import harmony_encoding
+            from realtime.dialects.harmony import library as harmony_encoding
 
             try:
                 encoding = harmony_encoding.load(options.harmony_vocabulary)

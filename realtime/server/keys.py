@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from realtime.principal import LOCAL_TENANT, Principal
+from realtime.service.principal import LOCAL_TENANT, Principal
 
 log = logging.getLogger("realtime.keys")
 

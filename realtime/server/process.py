@@ -17,16 +17,16 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from realtime.config import Settings
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.scripted import RandomScript, ScriptedEngine
 from realtime.engine.supervisor import SupervisedEngine
+from realtime.settings.fields import Settings
 
 from .app import build_app
 from .auth import exposure_warning, scrub_handlers
 from .gateway import Gateway
-from .http_transport import StreamProtocol
-from .transport import FrameProtocol
+from .http.transport import StreamProtocol
+from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
 
@@ -97,7 +97,7 @@ def _engine_factory(settings: Settings) -> Callable[[], Engine]:
         script, name = RandomScript(seed=settings.vllm.seed or 0), settings.vllm.name
         slots = settings.vllm.max_num_seqs or 256
         return lambda: ScriptedEngine(script, tick_seconds=0.005, max_num_seqs=slots, name=name)
-    from realtime.engine.vllm import VllmEngine
+    from realtime.engine.vllm.engine import VllmEngine
 
     return lambda: VllmEngine(settings.vllm)
 

@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from realtime.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
-from realtime.connection import Connection, Profile
-from realtime.lanes import Create
-from realtime.principal import Principal
-from realtime.service import Service
+from realtime.connection.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
+from realtime.connection.lanes import Create
+from realtime.connection.protocol import Connection, Profile
+from realtime.service.principal import Principal
+from realtime.service.service import Service
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
 
-from .transport import FrameSink
+from .websocket_transport import FrameSink
 
 logger = logging.getLogger("realtime.websocket")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from realtime.engine.vllm_launch import SMALL_MODEL_BLOCK_SIZE as BLOCK
+from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE as BLOCK
 from tests.support import vision_model
 from tests.support.pictures import data_url, image, question
 from tests.support.real import serving

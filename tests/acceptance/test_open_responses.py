@@ -224,7 +224,7 @@ async def test_tool_calling(http: httpx.AsyncClient) -> None:
 async def test_image_input(http: httpx.AsyncClient) -> None:
     """The one that the starter model cannot pass: it reads text only and says so, instead of guessing.
 
-    What else there is to do about it: tests/server/test_open_responses.py and tests/acceptance/test_images.py.
+    What else there is to do about it: tests/behaviour/test_open_responses.py and tests/acceptance/test_images.py.
     """
     asked = [{"type": "input_text", "text": "What is this?"}, {"type": "input_image", "image_url": data_url(image())}]
     answer = await http.post("/responses", json={"model": MODEL, "input": [said("user", asked)]})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime.engine.vllm_launch import SMALL_MODEL_BLOCK_SIZE as BLOCK
+from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE as BLOCK
 from tests.support.real import RealServer
 from tests.support.sdk import Answer, Talk, talking
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from realtime.config import McpServer
+from realtime.settings.fields import McpServer
 from tests.support.calls import TaggedParsers, called
 from tests.support.mcp_server import ToolServer, tool_server
 from tests.support.recorded_session import Stage, playing

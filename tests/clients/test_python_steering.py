@@ -10,7 +10,7 @@ import pytest
 
 import realtime_client
 from realtime_client import Fate, Policy, ServerError, SteerFailed
-from tests.server.test_steer import LOOK, TOOLS, Recorder
+from tests.behaviour.test_steer import LOOK, TOOLS, Recorder
 from tests.support.server import running
 from tests.support.spoken_calls import SpokenParsers
 from tests.support.steps import engine_holds, until

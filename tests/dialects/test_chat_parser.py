@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime.context.tools import ToolSet, tool_set
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.dialects.chat_parser import ChatParser, WholeCallParser
 from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
 from realtime.engine.families import Family
 from realtime.engine.parsing import CallFragment, Parsed
-from realtime.tools import ToolSet, tool_set
 from tests.support.play import TOOLS, Model
 
 TOOL_SET = tool_set([*TOOLS, {"type": "namespace", "name": "home", "tools": [{"type": "function", "name": "lamp"}]}],

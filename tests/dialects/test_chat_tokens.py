@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from realtime.conversation import Prompt, Turn, history
+from realtime.context.tools import ToolSet, tool_set
+from realtime.context.turns import Prompt, Turn, history
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.options import STARTER_MODEL
 from realtime.engine.parsing import PlainParsers
-from realtime.tools import ToolSet, tool_set
 from realtime.wire.items import FunctionCall, FunctionCallOutput, InputItem, Message, OutputItem, Reasoning
 from realtime.wire.items import ReasoningText as Thought
 from realtime.wire.requests import ResponseCreate

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realtime.assembler import Assembler, ReasoningShown
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.engine.base import EngineDead, EngineError, FinishReason
 from realtime.engine.families import Family
-from realtime.outcomes import Cancelled
+from realtime.runs.assembler import Assembler, ReasoningShown
+from realtime.runs.endings import Cancelled
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
 from realtime.wire.items import Reasoning

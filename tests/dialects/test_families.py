@@ -16,12 +16,12 @@ import msgspec
 import pytest
 import xgrammar
 
+from realtime.context.tools import tool_set
 from realtime.dialects.base import RenderError
 from realtime.engine import structural_tags
 from realtime.engine.base import FinishReason
 from realtime.engine.families import Family, detect
 from realtime.engine.parsing import BadSpec, ParseSpec
-from realtime.tools import tool_set
 from realtime.wire.requests import ResponseCreate
 from tests.support.play import ANYTHING, Model, check, chunkings, play
 

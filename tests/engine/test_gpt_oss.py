@@ -24,7 +24,7 @@ from openai_harmony import (
 
 from realtime.engine.base import EngineRequest, FinishReason, Sampling
 from realtime.engine.options import VllmOptions
-from realtime.engine.vllm import VllmEngine
+from realtime.engine.vllm.engine import VllmEngine
 from tests.support.gpt_oss import CALL, RETURN, model_folder
 
 from .recorder import Recorder

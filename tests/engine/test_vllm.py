@@ -31,7 +31,7 @@ from realtime.engine.base import (
 )
 from realtime.engine.options import STARTER_MODEL, VllmOptions
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
-from realtime.engine.vllm import VllmEngine
+from realtime.engine.vllm.engine import VllmEngine
 
 from .recorder import Recorder
 
@@ -134,7 +134,7 @@ def frozen(engine: VllmEngine) -> Iterator[None]:
 
 
 async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None:
-    """If this fails after an upgrade of vLLM, read realtime/engine/vllm.py at each `# internal:`."""
+    """If this fails after an upgrade of vLLM, read realtime/engine/vllm/engine.py at each `# internal:`."""
     from vllm.model_executor.models import registry
     from vllm.v1.engine import async_llm, core, output_processor, utils
 
@@ -161,7 +161,7 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
 
 
 async def test_importing_our_module_imports_no_vllm() -> None:
-    code = "import sys, realtime.engine.vllm; sys.exit(bool(sys.modules.keys() & {'vllm', 'torch'}))"
+    code = "import sys, realtime.engine.vllm.engine; sys.exit(bool(sys.modules.keys() & {'vllm', 'torch'}))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
 

@@ -10,8 +10,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from realtime.config import ServerSettings, Settings
-from realtime.principal import Principal
 from realtime.server.auth import (
     AuthFailure,
     AuthProblem,
@@ -25,6 +23,8 @@ from realtime.server.auth import (
     select_subprotocol,
 )
 from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
+from realtime.service.principal import Principal
+from realtime.settings.fields import ServerSettings, Settings
 
 KEY_TOKEN = "openai-insecure-api-key."
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from openai_harmony import HarmonyEncoding, HarmonyEncodingName, load_harmony_encoding
 
-from realtime import harmony_encoding
 from realtime.dialects.base import CallDelta, Piece, ReasoningDelta, TextDelta
+from realtime.dialects.harmony import library as harmony_encoding
 from realtime.engine.base import EngineRequest, FinishReason, TokenChunk
 from realtime.engine.scripted import Script, Step, Token
 

@@ -7,18 +7,18 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from realtime.config import ResponseSettings
-from realtime.connection import Connection, Profile
+from realtime.connection.lanes import ConnectionLimits
+from realtime.connection.protocol import Connection, Profile
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.base import Engine
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
-from realtime.lanes import ConnectionLimits
-from realtime.log.event_log import EventLog
-from realtime.principal import LOCAL
-from realtime.runner import Run
+from realtime.runs.run import Run
 from realtime.server.websocket import WebSocketShell
-from realtime.service import Service
+from realtime.service.principal import LOCAL
+from realtime.service.service import Service
+from realtime.settings.fields import ResponseSettings
+from realtime.store.event_log import EventLog
 from realtime.wire.events import Event
 
 

@@ -18,17 +18,17 @@ from typing import Any
 import msgspec
 
 import realtime
-from realtime.assembler import ReasoningShown
-from realtime.conversation import Prompt
+from realtime.context.tools import tool_set
+from realtime.context.turns import Prompt
 from realtime.dialects.chat import ChatDialect
-from realtime.effective import new_response
 from realtime.engine.base import EngineError, EngineRequest, FinishReason, ModelInfo, Sampling, Sink, TokenChunk
 from realtime.engine.families import Family
 from realtime.engine.parsing import Parsers
-from realtime.log.event_log import EventLog
-from realtime.outcomes import Cancelled
-from realtime.runner import Run
-from realtime.tools import tool_set
+from realtime.runs.assembler import ReasoningShown
+from realtime.runs.endings import Cancelled
+from realtime.runs.response_object import new_response
+from realtime.runs.run import Run
+from realtime.store.event_log import EventLog
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 
@@ -111,7 +111,7 @@ class Model:
         prompt: str | None = None,
         parsers: Parsers | None = None,
     ) -> None:
-        from realtime.engine.vllm_parsers import VllmParsers
+        from realtime.engine.vllm.parsers import VllmParsers
 
         self.tokenizer = _tokenizer(tuple(added), tuple(special))
         config = SimpleNamespace(hf_config=SimpleNamespace(model_type=model_type), hf_text_config=None)

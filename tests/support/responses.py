@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from realtime.assembler import Assembler
-from realtime.conversation import Turn
+from realtime.context.turns import Turn
 from realtime.dialects.base import TextDelta
-from realtime.effective import new_response
 from realtime.engine.base import ModelInfo, Sampling
-from realtime.log.event_log import EventLog
+from realtime.runs.assembler import Assembler
+from realtime.runs.response_object import new_response
+from realtime.store.event_log import EventLog
 from realtime.wire import events as e
 from realtime.wire.items import ItemStatus, Message, OutputItem
 from realtime.wire.requests import ResponseCreate

@@ -16,11 +16,11 @@ import msgspec
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from realtime.config import Settings
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, SupervisedEngine
 from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
+from realtime.settings.fields import Settings
 
 NATIVE = "realtime.v1"
 

@@ -1,0 +1,188 @@
+"""The lanes of one connection: who waits, who may start, and which turn each lane holds. Pure.
+
+A lane (`stream_id`) is first in, first out; lanes run beside each other, at most `max_in_flight` creates at once. Each
+lane keeps its last finished turn, which for `store: false` is the turn's only home (docs/protocol.md, 5.3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from realtime.context.turns import Turn
+from realtime.wire import codec
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.requests import ResponseCreate
+
+from .steering import Steer
+
+_STREAM_ID = re.compile(r"[A-Za-z0-9_.\-]{1,256}\Z")
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one connection; `max_in_flight` responses run at once, more wait in their lanes."""
+
+    max_in_flight: int = 16
+    max_streams: int = 32
+    max_queued: int = 256
+    max_queued_bytes: int = 32 * 2**20
+    max_followed: int = 64
+    max_unsent_control: int = 1000
+    max_steers: int = 32  # that wait for one response
+    # what the shell, the transport and `expires_at` see to
+    lifetime_seconds: float = 3600.0
+    max_message_bytes: int = 16 * 2**20
+    message: codec.Limits = codec.Limits()
+
+
+class Create(msgspec.Struct, frozen=True):
+    """Start this response. `parent` is set when the connection itself holds the turn to continue.
+
+    `steers`: what it commits of what was given into its parent. `automatic`: it is the connection's own, the successor
+    of a steered response, and no client event waits for an answer.
+    """
+
+    request: ResponseCreate
+    stream_id: str | None
+    parent: Turn | None
+    num_bytes: int
+    steers: tuple[Steer, ...] = ()
+    automatic: bool = False
+
+
+class Lane:
+    """One first-in-first-out sequence of turns, and the last finished one."""
+
+    __slots__ = ("busy", "last", "queue", "stream_id")
+
+    def __init__(self, stream_id: str | None) -> None:
+        self.stream_id = stream_id
+        self.queue: deque[Create] = deque()
+        self.busy = False
+        self.last: Turn | None = None
+
+
+class Lanes:
+    """See the module. `num_queued` creates wait, `num_in_flight` have been given out and not been freed."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self._limits = limits
+        self._lanes: dict[str | None, Lane] = {}
+        self._waiting: deque[Lane] = deque()  # idle lanes with something in their queue, oldest first
+        self.num_in_flight = 0
+        self.num_queued = 0
+        self._num_queued_bytes = 0
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def get(self, stream_id: Any) -> Lane | None:
+        """The lane of this name, if there is one; whatever a client gave as a name."""
+        return self._lanes.get(stream_id) if isinstance(stream_id, str | None) else None
+
+    def open(self, stream_id: Any) -> Lane:
+        """The lane of this name, made if it is new. Raises WireError."""
+        lane = self.get(stream_id)
+        if lane is not None:
+            return lane
+        if stream_id is not None:
+            if not valid_stream_id(stream_id):
+                text = "`stream_id` must be 1 to 256 characters of letters, digits, `_`, `-` and `.`."
+                raise WireError(ErrorCode.INVALID_STREAM_ID, text, param="stream_id")
+            if len(self._lanes) - (None in self._lanes) >= self._limits.max_streams:
+                text = (
+                    f"This connection has used its {self._limits.max_streams} distinct stream IDs: "
+                    "reuse one of them or open a new connection."
+                )
+                raise WireError(ErrorCode.STREAM_LIMIT, text, param="stream_id")
+        lane = self._lanes[stream_id] = Lane(stream_id)
+        return lane
+
+    def offer(self, lane: Lane, request: ResponseCreate, num_bytes: int) -> None:
+        """Put a request at the end of its lane. Raises WireError when too much waits already."""
+        limits = self._limits
+        waits = lane.busy or lane.queue or self.num_in_flight >= limits.max_in_flight
+        num_queued_bytes = self._num_queued_bytes + num_bytes
+        if waits and (self.num_queued >= limits.max_queued or num_queued_bytes > limits.max_queued_bytes):
+            text = f"{self.num_queued} requests wait on this connection already; wait for answers before sending more."
+            raise WireError(ErrorCode.TOO_MANY_QUEUED, text)
+        # Pinned now: the lane that holds the parent may move on before this request's turn comes.
+        create = Create(request, lane.stream_id, self.find(request.previous_response_id), num_bytes)
+        lane.queue.append(create)
+        self.num_queued += 1
+        self._num_queued_bytes = num_queued_bytes
+        if not lane.busy and len(lane.queue) == 1:
+            self._waiting.append(lane)
+
+    def put_first(self, lane: Lane, create: Create) -> None:
+        """Put a create before everything that waits in a busy lane: it is the next one to start when that is freed."""
+        lane.queue.appendleft(create)
+        self.num_queued += 1
+        self._num_queued_bytes += create.num_bytes
+
+    def start(self) -> Iterator[tuple[Lane, Create]]:
+        """Give out creates of idle lanes, oldest first, while there is room in flight."""
+        while self._waiting and self.num_in_flight < self._limits.max_in_flight:
+            lane = self._waiting.popleft()
+            create = self._take(lane)
+            lane.busy = True
+            self.num_in_flight += 1
+            yield lane, create
+
+    def free(self, lane: Lane) -> None:
+        """What was given out of this lane is over; a successor goes before other lanes, in the place that it left."""
+        lane.busy = False
+        self.num_in_flight -= 1
+        if lane.queue and lane.queue[0].automatic:
+            self._waiting.appendleft(lane)
+        elif lane.queue:
+            self._waiting.append(lane)
+
+    def drop(self, lane: Lane) -> Iterator[Create]:
+        """Give up what waits in a lane."""
+        if lane in self._waiting:
+            self._waiting.remove(lane)
+        while lane.queue:
+            yield self._take(lane)
+
+    def _take(self, lane: Lane) -> Create:
+        create = lane.queue.popleft()
+        self.num_queued -= 1
+        self._num_queued_bytes -= create.num_bytes
+        return create
+
+    def remember(self, lane: Lane, turn: Turn) -> None:
+        """This turn is the lane's last one; whoever waits to continue it holds it from now on."""
+        lane.last = turn
+        for other in self:
+            for index, create in enumerate(other.queue):
+                if create.parent is None and create.request.previous_response_id == turn.response_id:
+                    other.queue[index] = msgspec.structs.replace(create, parent=turn)
+
+    def find(self, response_id: str | None) -> Turn | None:
+        """The turn of this response, if a lane holds it."""
+        if response_id is None:
+            return None
+        for lane in self:
+            if lane.last is not None and lane.last.response_id == response_id:
+                return lane.last
+        return None
+
+    def evict(self, lane: Lane | None, response_id: str | None) -> None:
+        """A failed continuation in its own lane takes the parent with it; a fork from another lane does not."""
+        if lane is not None and lane.last is not None and lane.last.response_id == response_id:
+            lane.last = None
+
+    def clear(self) -> None:
+        """The socket is gone."""
+        self._lanes.clear()
+        self._waiting.clear()
+
+
+def valid_stream_id(stream_id: Any) -> bool:
+    """It is a name that a lane may have."""
+    return isinstance(stream_id, str) and _STREAM_ID.match(stream_id) is not None

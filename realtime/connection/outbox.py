@@ -1,0 +1,58 @@
+"""The events that a connection itself sends: numbered, encoded, bounded; and errors as clients read them. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from realtime.wire import codec, events
+from realtime.wire.errors import ErrorCode, WireError
+
+from .lanes import valid_stream_id
+
+_MAX_BYTES = 64 * 2**20  # what was given into responses is given back whole when nothing came of it
+_NO_ECHO = frozenset({ErrorCode.INVALID_STREAM_ID, ErrorCode.CONNECTION_LIMIT})
+
+
+class Outbox:
+    """Events that wait to be written, at most `max_events`, and about `_MAX_BYTES`, of them."""
+
+    def __init__(self, max_events: int) -> None:
+        self._max_events = max_events
+        self._entries: list[bytes] = []
+        self._num_bytes = 0
+        self._next_number = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, event: events.Event) -> bool:
+        """Number an event and keep it; False: there is no room for it."""
+        if len(self._entries) >= self._max_events or self._num_bytes > _MAX_BYTES:
+            return False
+        event.sequence_number = self._next_number
+        self._next_number += 1
+        entry = codec.encode(event)
+        self._num_bytes += len(entry)
+        self._entries.append(entry)
+        return True
+
+    def take(self) -> list[bytes]:
+        """All of them."""
+        entries, self._entries = self._entries, []
+        self._num_bytes = 0
+        return entries
+
+
+def error_event(error: WireError, stream_id: Any, event_id: str | None) -> events.Error:
+    """The event that refuses something; `stream_id` as the client gave it."""
+    spec = error.spec
+    echo = stream_id is not None and error.code not in _NO_ECHO and valid_stream_id(stream_id)
+    return events.Error(
+        done=True,
+        status=spec.status,
+        error=events.error_body(error),
+        stream_id=stream_id if echo else msgspec.UNSET,
+        event_id=msgspec.UNSET if event_id is None else event_id,
+    )

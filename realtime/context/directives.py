@@ -1,0 +1,87 @@
+"""What items of the input do besides being said: stand for other items, bring tools, change settings. Pure.
+
+These items stay in the history, so what they did holds for everything that continues it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.formats import TextFormat
+from realtime.wire.items import AdditionalTools, ConfigurationUpdate, InputItem, ItemReference, ToolSearchOutput, id_of
+from realtime.wire.requests import ReasoningOptions, ResponseCreate, TextOptions
+
+Find = Callable[[str], InputItem | None]
+"""The stored item with this id, if there is one that the asker may use."""
+
+MAX_REFERENCES = 1024  # in one request: each is looked up
+
+
+def resolved(items: Sequence[InputItem], before: Sequence[InputItem], find: Find) -> list[InputItem]:
+    """The items, each reference replaced by what it stands for: one of `before`, which they continue, else what `find`
+    knows. Raises WireError for one that stands for nothing.
+    """
+    num_references = sum(isinstance(item, ItemReference) for item in items)
+    if not num_references:
+        return list(items)
+    if num_references > MAX_REFERENCES:
+        text = f"`input` has {num_references} items of type 'item_reference'; at most {MAX_REFERENCES} are accepted."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
+    known = {item_id: item for item in before if (item_id := id_of(item)) is not None}
+    return [
+        _resolve(item, f"input[{index}].id", lambda item_id: known.get(item_id) or find(item_id))
+        if isinstance(item, ItemReference)
+        else item
+        for index, item in enumerate(items)
+    ]
+
+
+def _resolve(item: ItemReference, path: str, find: Find) -> InputItem:
+    if not isinstance(item.id, str):
+        raise WireError(ErrorCode.INVALID_REQUEST, f"`{path}` is required.", param=path)
+    found = find(item.id)
+    if found is None:
+        text = f"Item with id '{item.id[:128]}' not found: send the item itself."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param=path)
+    return found
+
+
+def tools_brought(before: Sequence[InputItem], items: Sequence[InputItem]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The tools that came with items, oldest first, each list with its path. `before`: what `items` continue."""
+    return [*_brought(before, "previous_response_id"), *_brought(items, None)]
+
+
+def _brought(items: Sequence[InputItem], path: str | None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for index, item in enumerate(items):
+        if isinstance(item, AdditionalTools | ToolSearchOutput):
+            yield path or f"input[{index}].tools", item.tools
+
+
+def updated(request: ResponseCreate, before: Sequence[InputItem]) -> ResponseCreate:
+    """The request with the settings that hold: what its own items say, else its members, else what was said before."""
+    old_effort, old_format = _settings(before)
+    new_effort, new_format = _settings(request.items)
+    reasoning, text = request.reasoning, request.text
+    effort = new_effort or (reasoning.effort if reasoning else None) or old_effort
+    output_format = new_format or (text.format if text else None) or old_format
+    if effort is not None and (reasoning is None or reasoning.effort != effort):
+        reasoning = msgspec.structs.replace(reasoning or ReasoningOptions(), effort=effort)
+    if output_format is not None and (text is None or text.format is not output_format):
+        text = msgspec.structs.replace(text or TextOptions(), format=output_format)
+    if reasoning is request.reasoning and text is request.text:
+        return request
+    return msgspec.structs.replace(request, reasoning=reasoning, text=text)
+
+
+def _settings(items: Sequence[InputItem]) -> tuple[Any, TextFormat | None]:
+    """The newest effort and format that configuration updates among the items ask for."""
+    effort, output_format = None, None
+    for item in items:
+        if isinstance(item, ConfigurationUpdate):
+            effort = (item.reasoning.effort if item.reasoning else None) or effort
+            output_format = item.text.format if item.text else output_format
+    return effort, output_format

@@ -1,0 +1,382 @@
+"""Which tools a request offers the model, and which of them it must or may not call. Pure.
+
+The wire has many kinds of tool; a model sees functions only. A `ToolSet` is what remains: every callable tool under
+the one name that the model sees, the way back from that name, and the choice. Hosted kinds that this server does not
+run are accepted and hidden, because clients send them always; MCP tools come from their servers (`mcp_tools`). Tools
+may also come with the items of a conversation (`additional_tools`, `tool_search_output`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal
+
+import msgspec
+
+from realtime.wire.errors import ErrorCode, WireError
+
+from .client_tools import CLIENT_TOOLS, Kind
+
+HIDDEN = frozenset(
+    {
+        "web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11", "file_search",
+        "code_interpreter", "image_generation", "computer", "computer_use", "computer_use_preview",
+        "programmatic_tool_calling",
+    }
+)  # fmt: skip
+MAX_TOOLS = 1024
+MAX_GRAMMAR_CHARS = 32_768  # it is converted while other responses wait
+SEPARATOR = "__"  # between a namespace and a name, as the model sees them
+
+
+class Grammar(msgspec.Struct, frozen=True):
+    """What the input of a custom tool must match."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class McpOrigin(msgspec.Struct, frozen=True):
+    """Where an MCP tool comes from, and whether the user has to be asked before each call."""
+
+    server_label: str
+    needs_approval: bool
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's."""
+
+    name: str
+    shown_as: str
+    namespace: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any]
+    strict: bool = False
+    custom: bool = False  # free text instead of JSON arguments; the model fills a function's one `input`
+    kind: Kind | None = None  # OpenAI's own tools that the client runs: calls have an item type of their own
+    grammar: Grammar | None = None
+    mcp: McpOrigin | None = None  # the server calls it itself
+
+
+class Mode(enum.Enum):
+    """How free the model is to call."""
+
+    NONE = "none"
+    AUTO = "auto"
+    REQUIRED = "required"
+
+
+class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
+    """The tools that the model is shown. `only` names the one that must be called (mode REQUIRED then)."""
+
+    tools: tuple[Tool, ...] = ()
+    mode: Mode = Mode.AUTO
+    only: Tool | None = None
+    parallel: bool = True
+
+    def find(self, shown_as: str) -> Tool | None:
+        """The tool that the model means by this name."""
+        return next((tool for tool in self.tools if tool.shown_as == shown_as), None)
+
+
+_ESCAPED_IN_JSON = ('"', "\\n", "\\t", "\\r", "\\\\", "\n")  # what a pattern may ask for that a JSON string escapes
+
+
+class _Function(msgspec.Struct):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _Format(msgspec.Struct):
+    type: Literal["text", "grammar"] = "text"
+    syntax: Literal["lark", "regex"] | None = None
+    definition: str | None = None
+
+
+class _Custom(msgspec.Struct):
+    name: str
+    description: str | None = None
+    format: _Format | None = None
+
+
+class _Namespace(msgspec.Struct):
+    name: str
+    tools: list[dict[str, Any]]
+    description: str | None = None
+
+
+class _Search(msgspec.Struct):
+    execution: Literal["server", "client"] = "server"
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Named(msgspec.Struct):
+    type: str
+    name: str | None = None
+    namespace: str | None = None
+    server_label: str | None = None
+    mode: Literal["auto", "required"] = "auto"
+    tools: list[dict[str, Any]] = []
+
+
+def tool_set(
+    tools: list[dict[str, Any]] | None,
+    choice: str | dict[str, Any] | None,
+    parallel: bool | None,
+    more: Sequence[tuple[str, list[dict[str, Any]]]] = (),
+    mcp: Sequence[Tool] = (),
+) -> ToolSet:
+    """The tools of a request. `more` are those that came with items, each list with its path; of two with one name the
+    later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
+    """
+    found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools")
+    twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
+    if twice:
+        raise _refused("tools", f"the name '{min(twice)}' is given to more than one tool")
+    shown = {tool.shown_as: tool for tool in found}
+    for path, brought in more:
+        shown.update((tool.shown_as, tool) for tool in _bounded(_read_all(brought, path, None, False), path))
+        if len(shown) > MAX_TOOLS:
+            raise _too_many(path)
+    found = tuple(shown.values())
+    found = _bounded(iter((*found, *_named_apart(found, mcp))), "tools")
+    return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
+
+
+def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
+    """The tools, not read further than they may be many."""
+    found = tuple(islice(tools, MAX_TOOLS + 1))
+    if len(found) > MAX_TOOLS:
+        raise _too_many(path)
+    return found
+
+
+def _too_many(path: str) -> WireError:
+    return _refused(path, f"there are more tools than the {MAX_TOOLS} that are accepted")
+
+
+def _named_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> Iterator[Tool]:
+    """MCP tools under names of their own: the tool's where nothing else has it, else with its server's before it."""
+    names = Counter([*(tool.shown_as for tool in others), *(tool.shown_as for tool in mcp)])
+    taken = {tool.shown_as for tool in others}
+    for tool in mcp:
+        assert tool.mcp is not None
+        name = tool.shown_as if names[tool.shown_as] == 1 else _shown(tool.shown_as, tool.mcp.server_label)
+        while name in taken:  # a server that lists a name twice, or somebody else's name that looks like ours
+            name += "_"
+        taken.add(name)
+        yield msgspec.structs.replace(tool, shown_as=name)
+
+
+def unnested(named: Any) -> Any:
+    """A function's definition or choice with its members at the top. Chat Completions has them in a member `function`,
+    and so have clients that come from there.
+    """
+    if not isinstance(named, dict) or not isinstance(named.get("function"), dict):
+        return named
+    return {**{name: value for name, value in named.items() if name != "function"}, **named["function"]}
+
+
+def _searches(tools: list[dict[str, Any]]) -> bool:
+    """The client has a search of its own: then deferred tools stay unknown to the model until one finds them."""
+    return any(tool.get("type") == "tool_search" and tool.get("execution") == "client" for tool in tools)
+
+
+def _read_all(tools: list[dict[str, Any]], path: str, namespace: str | None, searches: bool) -> Iterator[Tool]:
+    for index, tool in enumerate(tools):
+        if not (searches and tool.get("defer_loading") is True):
+            yield from _read(tool, f"{path}[{index}]", namespace, searches)
+
+
+def _read(tool: dict[str, Any], path: str, namespace: str | None, searches: bool) -> Iterator[Tool]:
+    match tool.get("type"):
+        case "function":
+            yield _function(tool, path, namespace)
+        case "custom":
+            yield _custom(tool, path, namespace)
+        case "namespace" if namespace is None:
+            space = _convert(tool, _Namespace, path)
+            yield from _read_all(space.tools, f"{path}.tools", space.name, searches)
+        case "tool_search" if namespace is None:
+            yield from _search(tool, path)
+        case ("local_shell" | "shell" | "apply_patch") as kind if namespace is None:
+            yield _client_tool(kind)
+        case "mcp" if namespace is None and path.startswith("tools["):
+            return  # its tools are known when its server was asked: see mcp_tools
+        case "mcp":
+            raise _refused(path, "tools of type 'mcp' are accepted in the request's `tools` only")
+        case str() as kind if kind in HIDDEN:
+            return
+        case kind:
+            raise _refused(f"{path}.type", f"tool type {str(kind)[:64]!r} is not supported")
+
+
+def _client_tool(kind: Kind) -> Tool:
+    shown = CLIENT_TOOLS[kind]
+    return Tool(
+        name=kind,
+        shown_as=kind,
+        description=shown.description,
+        parameters=shown.parameters,
+        strict=True,
+        kind=kind,
+    )
+
+
+def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
+    """The client's own search. The server's (OpenAI's default) is none here: tools are never deferred for it."""
+    read = _convert(tool, _Search, path)
+    if read.execution != "client":
+        return
+    _check_parameters(read.parameters, path)
+    default = _client_tool("tool_search")
+    yield msgspec.structs.replace(
+        default,
+        description=read.description or default.description,
+        parameters=read.parameters or default.parameters,
+        strict=read.parameters is None,
+    )
+
+
+def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
+    if not isinstance((parameters or {}).get("properties", {}), dict):
+        raise _refused(f"{path}.parameters.properties", "must be an object")
+
+
+def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
+    read = _convert(unnested(tool), _Function, path)
+    _check_parameters(read.parameters, path)
+    return Tool(
+        name=read.name,
+        shown_as=_shown(read.name, namespace),
+        namespace=namespace,
+        description=read.description,
+        parameters=read.parameters or {"type": "object", "properties": {}},
+        strict=read.strict is True,
+    )
+
+
+def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
+    read = _convert(tool, _Custom, path)
+    grammar = None
+    if read.format is not None and read.format.type == "grammar":
+        if read.format.syntax is None or not read.format.definition:
+            raise _refused(f"{path}.format", "a grammar needs `syntax` and `definition`")
+        if len(read.format.definition) > MAX_GRAMMAR_CHARS:
+            raise _refused(f"{path}.format.definition", f"a grammar has at most {MAX_GRAMMAR_CHARS} characters here")
+        grammar = Grammar(read.format.syntax, read.format.definition)
+    return Tool(
+        name=read.name,
+        shown_as=_shown(read.name, namespace),
+        namespace=namespace,
+        description=read.description,
+        parameters=_custom_parameters(grammar),
+        strict=True,
+        custom=True,
+        grammar=grammar,
+    )
+
+
+def _custom_parameters(grammar: Grammar | None) -> dict[str, Any]:
+    """The function that a model sees. A regex becomes a pattern where the input stands in JSON as it is."""
+    text: dict[str, Any] = {"type": "string"}
+    is_regex = grammar is not None and grammar.syntax == "regex"
+    if grammar is not None and is_regex and not any(mark in grammar.definition for mark in _ESCAPED_IN_JSON):
+        text["pattern"] = grammar.definition
+    return {"type": "object", "properties": {"input": text}, "required": ["input"], "additionalProperties": False}
+
+
+def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
+    if choice is None or isinstance(choice, str):
+        return _mode(offered, choice or "auto")
+    named = _convert(unnested(choice), _Named, "tool_choice")
+    if named.type == "allowed_tools":
+        allowed = {_find(offered, one).shown_as for one in _allowed(named.tools) if one.type != "mcp"}
+        servers = [_server(one) for one in _allowed(named.tools) if one.type == "mcp"]
+        kept = tuple(
+            tool for tool in offered.tools if tool.shown_as in allowed or any(_is_of(tool, *s) for s in servers)
+        )
+        return _mode(msgspec.structs.replace(offered, tools=kept), named.mode)
+    if named.type == "mcp":
+        return _choose_mcp(offered, named)
+    if named.type in HIDDEN:
+        text = f"this server does not run tools of type '{named.type}', so the model can't be made to call one"
+        raise _refused("tool_choice.type", text)
+    if named.type not in ("function", "custom", *CLIENT_TOOLS):
+        raise _refused("tool_choice.type", f"a tool of type {named.type[:64]!r} can't be called on this server")
+    return msgspec.structs.replace(offered, mode=Mode.REQUIRED, only=_find(offered, named))
+
+
+def _choose_mcp(offered: ToolSet, named: _Named) -> ToolSet:
+    """One of a server's tools has to be called, or the one that is named."""
+    label, name = _server(named)
+    kept = tuple(tool for tool in offered.tools if _is_of(tool, label, name))
+    if not kept:
+        what = f"tool '{name[:64]}' of the" if name else "tool of the"
+        raise _refused("tool_choice", f"there is no {what} MCP server '{label[:64]}' that the model may call")
+    if name is None:
+        return msgspec.structs.replace(offered, tools=kept, mode=Mode.REQUIRED)
+    return msgspec.structs.replace(offered, mode=Mode.REQUIRED, only=kept[0])
+
+
+def _server(named: _Named) -> tuple[str, str | None]:
+    if named.server_label is None:
+        raise _refused("tool_choice.server_label", "is required for a choice of type 'mcp'")
+    return named.server_label, named.name
+
+
+def _is_of(tool: Tool, label: str, name: str | None) -> bool:
+    return tool.mcp is not None and tool.mcp.server_label == label and name in (None, tool.name)
+
+
+def _allowed(tools: list[dict[str, Any]]) -> Iterator[_Named]:
+    """The allowed tools that the model may know of."""
+    for index, tool in enumerate(tools):
+        named = _convert(unnested(tool), _Named, f"tool_choice.tools[{index}]")
+        if named.type not in HIDDEN:
+            yield named
+
+
+def _mode(offered: ToolSet, mode: str) -> ToolSet:
+    try:
+        wanted = Mode(mode)
+    except ValueError:
+        raise _refused("tool_choice", "must be `none`, `auto`, `required` or an object that names a tool") from None
+    if wanted is Mode.REQUIRED and not offered.tools:
+        raise _refused("tool_choice", "`required`, but there is no tool that this server can offer the model")
+    only = offered.tools[0] if wanted is Mode.REQUIRED and len(offered.tools) == 1 else None
+    if only is not None and only.grammar is None:
+        only = None  # it may be called more than once
+    return msgspec.structs.replace(offered, mode=wanted, only=only)
+
+
+def _find(offered: ToolSet, named: _Named) -> Tool:
+    wanted = named.name or named.type
+    for tool in offered.tools:
+        if named.type in CLIENT_TOOLS:
+            if tool.kind == named.type:
+                return tool
+        elif wanted in (tool.name, tool.shown_as) and named.namespace in (None, tool.namespace):
+            return tool
+    raise _refused("tool_choice", f"there is no tool named '{wanted[:64]}' in `tools`")
+
+
+def _shown(name: str, namespace: str | None) -> str:
+    return name if namespace is None else f"{namespace}{SEPARATOR}{name}"
+
+
+def _convert(value: dict[str, Any], kind: type[Any], path: str) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _refused(path, str(error)) from None
+
+
+def _refused(path: str, reason: str) -> WireError:
+    return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)

@@ -1,0 +1,206 @@
+"""What was said before: an immutable chain of turns. Pure.
+
+A turn points to its parent and is never changed, so continuing and forking cost nothing and can't disturb anybody:
+any number of children may share one parent. `instructions` are not part of a turn: each request brings its own.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from realtime.engine.base import Seen
+from realtime.engine.pictures import Picture, image_parts, picture_of
+from realtime.wire.harmony import HarmonyMessage
+from realtime.wire.items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    Compaction,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputImage,
+    InputItem,
+    LocalShellCall,
+    LocalShellCallOutput,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    Message,
+    OutputItem,
+    ShellCall,
+    ShellCallOutput,
+    ToolSearchCall,
+    ToolSearchOutput,
+)
+
+
+class Opened(Compaction, tag="compaction", dict=True):
+    """A compaction that was opened: `content` is what the model is shown instead of all that came before it.
+
+    The content is no field, so that it can't be encoded: on the wire it is the sealed item that it was.
+    """
+
+    content: ClassVar[tuple[InputItem, ...]] = ()
+
+    @classmethod
+    def of(cls, item: Compaction, content: Iterable[InputItem]) -> Opened:
+        """The item, opened."""
+        opened = cls(id=item.id, encrypted_content=item.encrypted_content)
+        opened.__dict__["content"] = tuple(content)
+        return opened
+
+    def closed(self) -> Compaction:
+        """The item as it is on the wire."""
+        return Compaction(id=self.id, encrypted_content=self.encrypted_content)
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly.
+    An image is one marker there; `pictures` has them in the order of their markers, and `seen` is what the engine made
+    of both.
+    """
+
+    text: str
+    token_ids: array[int]
+    pictures: tuple[Picture, ...] = ()
+    seen: Seen | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Those of the images included."""
+        return len(self.given)
+
+    @property
+    def given(self) -> Sequence[int]:
+        """The tokens as the model gets them."""
+        return self.token_ids if self.seen is None else self.seen.token_ids
+
+    def kept(self) -> Prompt:
+        """The prompt for continuing it later, without what only its own generation needs."""
+        return self if self.seen is None else Prompt(self.text, self.token_ids, self.pictures)
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One finished exchange: what the client sent and what the model answered, after everything in `parent`."""
+
+    response_id: str
+    parent: Turn | None
+    input: tuple[InputItem, ...]
+    output: tuple[OutputItem, ...]
+    prompt: Prompt | None = None  # what it was generated from ...
+    token_ids: array[int] = array("I")  # ... and what was generated, for continuing with exactly these tokens
+
+    @property
+    def num_bytes(self) -> int:
+        """About what it holds beside its items."""
+        tokens = 4 * len(self.token_ids)
+        if self.prompt is not None:
+            tokens += len(self.prompt.text) + 4 * len(self.prompt.token_ids)
+        return tokens + sum(_num_bytes(part) for _, part in image_parts(self.input))
+
+    def own_items(self) -> tuple[InputItem, ...]:
+        """What this turn added."""
+        return (*self.input, *self.output)
+
+    def items(self) -> list[InputItem]:
+        """The whole history, oldest first, including this turn's answer."""
+        chain: list[Turn] = []
+        turn: Turn | None = self
+        while turn is not None:
+            chain.append(turn)
+            turn = turn.parent
+        return [item for link in reversed(chain) for item in link.own_items()]
+
+
+def _num_bytes(part: InputImage) -> int:
+    picture = picture_of(part)
+    return len(part.image_url or "") + (len(picture.data) if picture is not None else 0)
+
+
+def exchanges(items: list[InputItem]) -> list[int]:
+    """Where each exchange begins: the indexes of the user's messages."""
+    return [
+        index for index, item in enumerate(items) if isinstance(item, Message | HarmonyMessage) and item.role == "user"
+    ]
+
+
+def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
+    """The items less the `count` oldest exchanges, each from its user message up to the next one; the newest is not to
+    be among them. What was told before the first user message (system, developer) stays.
+    """
+    starts = exchanges(items)
+    return [*items[: starts[0]], *items[starts[count] :]] if count else items
+
+
+def unknown_call(items: list[InputItem]) -> str | None:
+    """The `call_id` of the first output that belongs to no call before it, or the id of a request that an approval
+    answers and nobody made.
+    """
+    known: set[str] = set()
+    num_nameless = 0  # calls in held messages that have no call_id: one output each is theirs
+    for item in items:
+        wanted: str | None = None
+        match item:
+            case FunctionCall() | CustomToolCall() | ShellCall() | ApplyPatchCall() | ToolSearchCall():
+                known.add(item.call_id or "")
+            case LocalShellCall():
+                known.update((item.call_id, item.id or ""))  # see LocalShellCallOutput
+            case HarmonyMessage(is_call=True):
+                known.update([item.call_id] if isinstance(item.call_id, str) else [])
+                num_nameless += not isinstance(item.call_id, str)
+            case McpApprovalRequest():
+                known.add(item.id or "")
+            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known and num_nameless:
+                num_nameless -= 1
+            case FunctionCallOutput() | CustomToolCallOutput() | ShellCallOutput() | ApplyPatchCallOutput():
+                wanted = item.call_id
+            case LocalShellCallOutput():
+                wanted = item.call_id or item.id or ""
+            case ToolSearchOutput():
+                wanted = item.call_id or None  # OpenAI's own search has no ids
+            case McpApprovalResponse():
+                wanted = item.approval_request_id
+            case _:
+                pass
+        if wanted is not None and wanted not in known:
+            return wanted
+    return None
+
+
+def no_call_found(items: list[InputItem]) -> str | None:
+    """What is wrong with a history that has a tool's output without its call."""
+    call_id = unknown_call(items)
+    return f"No tool call found for the output with call_id '{call_id[:128]}'." if call_id is not None else None
+
+
+def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
+    """Everything that the model is to see for a request with these items after `parent`, oldest first.
+
+    A compaction stands for everything before it.
+    """
+    items = [*parent.items(), *items] if parent is not None else list(items)
+    at = _last_compaction(items)
+    return items if at is None else [*_content(items[at]), *items[at + 1 :]]
+
+
+def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[InputItem], list[InputItem]]:
+    """What holds before `items`, and those that hold of them, each at its index: the ones that a compaction among them
+    stands for are that compaction.
+    """
+    at = _last_compaction(items)
+    if at is None:
+        return history(parent, []), items
+    return list(_content(items[at])), [items[at]] * (at + 1) + items[at + 1 :]
+
+
+def _last_compaction(items: list[InputItem]) -> int | None:
+    return next((index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], Opened)), None)
+
+
+def _content(item: InputItem) -> tuple[InputItem, ...]:
+    assert isinstance(item, Opened)
+    return item.content

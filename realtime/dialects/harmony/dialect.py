@@ -1,0 +1,94 @@
+"""gpt-oss: its library renders, `harmony_parser` reads. Pure.
+
+A prompt depends on the items alone, so a history that the server holds, one that the client holds as items and one
+that it holds as messages end in the same tokens.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from realtime.context.tools import ToolSet
+from realtime.context.turns import Prompt, Turn
+from realtime.dialects.base import RenderError
+from realtime.engine.parsing import BadSpec, Parsers
+from realtime.wire.harmony import HarmonyMessage, SystemContent
+from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.requests import ResponseCreate
+
+from .messages import answer, default_system, to_messages
+from .parser import HarmonyParser, Vocabulary
+from .tags import constraint
+
+
+class Encoding(Protocol):
+    """What the dialect needs of the Harmony library."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """For the parser."""
+
+    def render(self, messages: Sequence[HarmonyMessage]) -> list[int]:
+        """The tokens of these messages, and of the beginning of the assistant's next one. Raises ValueError."""
+
+
+class HarmonyDialect:
+    """See Dialect. `parsers` are the engine's; `today` gives the date for the system message, `YYYY-MM-DD`."""
+
+    speaks_harmony = True
+
+    def __init__(self, encoding: Encoding, parsers: Parsers, today: Callable[[], str]) -> None:
+        self._encoding = encoding
+        self._parsers = parsers
+        self._today = today
+
+    def render(
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
+    ) -> Prompt:
+        """See Dialect."""
+        messages = to_messages(request, tools, items, self._system(request))
+        if not any(message.role != "system" for message in messages):
+            raise RenderError(
+                "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"
+            )
+        try:
+            return Prompt("", array("I", self._encoding.render(messages)))
+        except ValueError as error:
+            raise RenderError(f"The conversation can't be rendered as Harmony: {error}", "input") from error
+
+    def transcript(
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], output: Sequence[OutputItem]
+    ) -> tuple[list[HarmonyMessage], list[HarmonyMessage]]:
+        """See Dialect."""
+        return to_messages(request, tools, items, self._system(request)), answer(output)
+
+    def template_kwargs(self, request: ResponseCreate) -> dict[str, Any]:
+        """See Dialect."""
+        return dict(request.chat_template_kwargs or {})
+
+    def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> HarmonyParser:
+        """See Dialect."""
+        output_format = request.text.format if request.text is not None else None
+        try:
+            held_to = constraint(tools, output_format, self._encoding.vocabulary, self._parsers)
+        except BadSpec as error:
+            raise RenderError(f"The tools or the output format can't be served: {error}") from error
+        stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+        return HarmonyParser(
+            self._encoding.vocabulary,
+            tools,
+            constraint=held_to,
+            stop=stop,
+            num_top_logprobs=request.top_logprobs or 0,
+        )
+
+    def _system(self, request: ResponseCreate) -> SystemContent:
+        """The system message, with the variables that the model's own template has."""
+        system = default_system(self._today())
+        for name in ("model_identity", "conversation_start_date", "knowledge_cutoff"):
+            value = (request.chat_template_kwargs or {}).get(name)
+            if isinstance(value, str):
+                setattr(system, name, value)
+        return system

@@ -1,0 +1,475 @@
+"""vLLM behind the `Engine` protocol. Imports vllm only once `start` is called, as do its two neighbours: `vllm_launch`
+builds the engine, `vllm_parsers` reads its output; nothing else in the server imports vllm or torch.
+
+vLLM's `AsyncLLM` runs the model in a process of its own (EngineCore) and detokenizes in this one, in a single task:
+the output handler. A generation costs no task and no wake-up per token here: the handler calls our route, the route
+calls the sink. That and a few other places rely on vLLM's internals; each is marked `# internal:` and pinned by
+`tests/engine/test_vllm.py::test_internals_of_vllm_are_as_we_know_them`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import tempfile
+import traceback
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from realtime.engine.base import (
+    EngineDead,
+    EngineError,
+    EngineOverloaded,
+    EngineRefused,
+    EngineRequest,
+    EngineStats,
+    FinishReason,
+    ModelInfo,
+    Sampling,
+    Seen,
+    Sink,
+    TokenChunk,
+    TokenLogprob,
+)
+from realtime.engine.options import VllmOptions
+from realtime.engine.parsing import Constraint
+from realtime.engine.pictures import Picture
+
+from .launch import launch
+from .parsers import VllmParsers, parser_names
+from .sight import check_markers, look, sight_of
+
+if TYPE_CHECKING:
+    from vllm.outputs import CompletionOutput, RequestOutput
+    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
+    from vllm.v1.engine.async_llm import AsyncLLM
+    from vllm.v1.metrics.stats import SchedulerStats
+
+log = logging.getLogger("realtime.engine.vllm")
+
+# `str` of vLLM's FinishReason. "repetition" is a stop that a SamplingParams option of vLLM asks for; we never set it.
+_FINISH = {
+    "stop": FinishReason.STOP,
+    "repetition": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "abort": FinishReason.ABORT,
+}
+
+
+class VllmEngine:
+    """`Engine` on vLLM. One start and one shutdown per instance; `supervisor.SupervisedEngine` makes new ones."""
+
+    def __init__(self, options: VllmOptions) -> None:
+        self._options = options
+        self._llm: AsyncLLM | None = None
+        self._model: ModelInfo | None = None
+        self._tokenizer: Any = None
+        self._parsers: VllmParsers | None = None
+        self._routes: dict[str, _Route] = {}  # what EngineCore may hold: until the last output or a confirmed abort
+        self._next_abort: _AbortBatch | None = None  # collects the ids of one loop iteration
+        self._abort_tasks: set[asyncio.Task[None]] = set()
+        self._gauge = _Gauge()
+        self._dead: asyncio.Future[EngineDead] | None = None  # it died by itself
+        self._ended: asyncio.Future[None] | None = None  # it died or was shut down: EngineCore answers nothing more
+        self._socket_dir: str | None = None
+
+    @property
+    def model(self) -> ModelInfo:
+        """See `Engine.model`."""
+        assert self._model is not None, "start() has not returned"
+        return self._model
+
+    @property
+    def tokenizer(self) -> Any:
+        """See `Engine.tokenizer`; vLLM's own, so that prompts are encoded as it would."""
+        assert self._tokenizer is not None, "start() has not returned"
+        return self._tokenizer
+
+    @property
+    def parsers(self) -> VllmParsers:
+        """See `Engine.parsers`."""
+        assert self._parsers is not None, "start() has not returned"
+        return self._parsers
+
+    async def start(self) -> None:
+        """Import vLLM, load the model and wait until EngineCore serves, in a thread: this takes seconds to minutes.
+
+        When cancelled, it first waits for the thread and frees what that has built: a thread can't be stopped.
+        """
+        assert self._dead is None, "an engine starts once"
+        loop = asyncio.get_running_loop()
+        self._dead, self._ended = loop.create_future(), loop.create_future()
+        self._socket_dir = tempfile.mkdtemp(prefix="realtime-")
+        llm = await self._launched(self._options, self._socket_dir)
+        if isinstance(llm, EngineError):
+            await self.shutdown()
+            raise llm
+        self._llm = llm
+        self._gauge.attach(llm)
+        llm._run_output_handler()  # internal: else it would start with the first request, and a death go unseen
+        handler = llm.output_handler  # internal: ends exactly when the engine has died or was shut down
+        assert handler is not None
+        handler.add_done_callback(self._on_output_handler_done)
+        await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
+        self._model = _model_info(self._options, llm)
+        self._tokenizer = llm.get_tokenizer()
+        self._parsers = VllmParsers(
+            self._tokenizer, llm.model_config, parser_names(self._options, self._tokenizer, llm.model_config)
+        )
+
+    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+        """See `Engine.look`."""
+        llm = self._require_alive()
+        try:
+            return await look(llm, prompt_token_ids, pictures)
+        except Exception as error:
+            raise _translate(error) from error
+
+    async def submit(self, request: EngineRequest, sink: Sink) -> None:
+        """See `Engine.submit`."""
+        from vllm.inputs.engine import tokens_input
+
+        llm = self._require_alive()
+        if request.seen is not None:
+            inputs = {**request.seen.inputs, **({"cache_salt": request.cache_salt} if request.cache_salt else {})}
+        else:
+            check_markers(llm, request.prompt_token_ids, 0)
+            inputs = tokens_input(list(request.prompt_token_ids), cache_salt=request.cache_salt)
+        if request.request_id in self._routes:
+            raise EngineRefused(f"request id {request.request_id!r} is in use")
+        route = _Route(self, request.request_id, sink)
+        self._routes[request.request_id] = route
+        try:
+            collector = await llm.add_request(
+                request.request_id,
+                inputs,
+                _sampling_params(request, self.model.defaults),
+                priority=request.priority,
+                reasoning_ended=request.reasoning_ended if request.constraint is not None else None,
+                reasoning_parser_kwargs={"chat_template_kwargs": request.template_kwargs},
+            )
+        except asyncio.CancelledError:
+            route.live = False
+            self._begin_abort(route)
+            raise
+        except Exception as error:
+            route.live = False
+            await asyncio.shield(self._begin_abort(route))  # vLLM may have registered it before it failed
+            raise _translate(error) from error
+        # internal: from here on the output handler calls the route. Nothing was lost before: the handler is a task
+        # of this loop, and what it did put while we awaited is in the collector.
+        collector.put = route.put
+        if (early := collector.output) is not None:
+            route.put(early)
+
+    async def abort(self, request_id: str) -> None:
+        """See `Engine.abort`. The aborts of one loop iteration share one message and one round trip.
+
+        The sink gets its final chunk (`ABORT`, with any text held back for a stop string) at the beginning. The
+        round trip is the proof that EngineCore has let go: it reads requests in order, so it has handled the abort,
+        which frees slot and blocks at once, before it answers.
+        """
+        route = self._routes.get(request_id)
+        if route is not None:
+            await asyncio.shield(route.abort or self._begin_abort(route))
+
+    def stats(self) -> EngineStats:
+        """What the engine holds. The total is our own count and exact: a request counts from `submit` until its last
+        chunk or the confirmation of its abort. How many of them wait, and the use of the KV cache, is what the
+        scheduler last reported; it reports with every engine step that has outputs, so both lag by one step.
+        """
+        held = len(self._routes)
+        waiting = min(self._gauge.num_waiting, held)
+        return EngineStats(held - waiting, waiting, self._gauge.kv_cache_usage if held else 0.0)
+
+    async def wait_dead(self) -> EngineDead:
+        """See `Engine.wait_dead`. vLLM's monitor thread waits on the process; nothing polls."""
+        assert self._dead is not None, "start() was not called"
+        return await asyncio.shield(self._dead)
+
+    async def shutdown(self) -> None:
+        """See `Engine.shutdown`."""
+        llm, self._llm = self._llm, None
+        if llm is not None and (handler := llm.output_handler) is not None:
+            handler.remove_done_callback(self._on_output_handler_done)
+            handler.cancel()  # before vLLM's own shutdown, in which the handler would take its end for a failure
+            await asyncio.gather(handler, return_exceptions=True)
+        self._end(EngineDead("the engine was shut down"))
+        await asyncio.gather(*self._abort_tasks)
+        try:
+            if llm is not None:
+                await asyncio.to_thread(llm.shutdown)  # joins EngineCore
+                if (reader := llm.engine_core.resources.output_queue_task) is not None:
+                    await asyncio.gather(reader, return_exceptions=True)
+                llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves it to the garbage collector
+        finally:
+            if self._socket_dir is not None:
+                shutil.rmtree(self._socket_dir, ignore_errors=True)
+
+    async def _launched(self, options: VllmOptions, socket_dir: str) -> AsyncLLM | EngineError:
+        launching = asyncio.ensure_future(asyncio.to_thread(launch, options, socket_dir))
+        try:
+            return await asyncio.shield(launching)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                self._llm = await launching
+            await self.shutdown()
+            raise
+        except EngineError as error:
+            return error
+        except Exception as error:
+            log.exception("vLLM did not start")
+            traceback.clear_frames(error.__traceback__)  # they hold half an engine, with its sockets
+            return EngineError(f"vLLM did not start: {error}")
+
+    def _require_alive(self) -> AsyncLLM:
+        if self._llm is None or self._ended is None or self._ended.done():
+            raise EngineDead("the engine is not running")
+        return self._llm
+
+    def _begin_abort(self, route: _Route) -> asyncio.Task[None]:
+        if self._next_abort is None:
+            self._next_abort = _AbortBatch()
+            task = asyncio.create_task(self._run_abort(self._next_abort), name="vllm-abort")
+            self._abort_tasks.add(task)
+            task.add_done_callback(self._abort_tasks.discard)
+            self._next_abort.task = task
+        self._next_abort.routes.append(route)
+        assert self._next_abort.task is not None
+        route.abort = self._next_abort.task
+        return route.abort
+
+    async def _run_abort(self, batch: _AbortBatch) -> None:
+        self._next_abort = None
+        try:
+            if self._llm is not None:
+                await self._answer(self._abort_and_confirm(self._llm, batch))
+        except EngineDead:
+            pass  # it holds nothing any more
+        finally:
+            for route in batch.routes:
+                route.live = False
+                self._routes.pop(route.request_id, None)
+
+    @staticmethod
+    async def _abort_and_confirm(llm: AsyncLLM, batch: _AbortBatch) -> None:
+        await llm.abort([route.request_id for route in batch.routes])  # the final outputs are put synchronously
+        await llm.is_paused()  # any call that EngineCore answers from its main loop
+
+    async def _answer(self, call: Coroutine[Any, Any, object]) -> None:
+        """Await a call to EngineCore. vLLM never answers one that was under way when EngineCore ended."""
+        assert self._ended is not None
+        answer = asyncio.ensure_future(call)
+        try:
+            await asyncio.wait((answer, self._ended), return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise EngineDead("EngineCore has ended")
+            try:
+                answer.result()
+            except Exception as error:
+                raise _translate(error) from error
+        finally:
+            answer.cancel()
+
+    def _on_output_handler_done(self, _: asyncio.Task[None]) -> None:
+        assert self._dead is not None
+        dead = EngineDead("EngineCore has died; the reason is in its log output above")
+        self._end(dead)
+        self._dead.set_result(dead)
+
+    def _end(self, error: EngineDead) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+        for route in list(self._routes.values()):
+            route.fail(error)
+        self._routes.clear()
+
+
+class _AbortBatch:
+    """Requests that are aborted by one message."""
+
+    def __init__(self) -> None:
+        self.routes: list[_Route] = []
+        self.task: asyncio.Task[None] | None = None
+
+
+class _Route:
+    """The way of one request's outputs from vLLM's output handler to the sink."""
+
+    __slots__ = ("_engine", "abort", "live", "request_id", "sink")
+
+    def __init__(self, engine: VllmEngine, request_id: str, sink: Sink) -> None:
+        self._engine = engine
+        self.request_id = request_id
+        self.sink = sink
+        self.live = True  # the sink still expects calls
+        self.abort: asyncio.Task[None] | None = None
+
+    def put(self, output: Any) -> None:
+        """In place of `RequestOutputCollector.put`. Runs inside the output handler: whatever it raised would kill
+        the handler, and so every other generation.
+        """
+        if not self.live:
+            return
+        if isinstance(output, Exception):
+            self.fail(_translate(output))
+            return
+        completion = output.outputs[0]
+        if completion.finish_reason is not None:
+            self._end()
+            if completion.finish_reason not in _FINISH:
+                self._call(self.sink.on_error, EngineError(f"generation ended with {completion.finish_reason!r}"))
+                return
+        self._call(self.sink.on_chunk, _chunk(output, completion))
+
+    def fail(self, error: EngineError) -> None:
+        """Make `error` the sink's last call, if it still expects one."""
+        if self.live:
+            self._end()
+            self._call(self.sink.on_error, error)
+
+    def _end(self) -> None:
+        self.live = False
+        if self.abort is None:  # else EngineCore may hold it until the abort is confirmed
+            self._engine._routes.pop(self.request_id, None)
+
+    def _call(self, method: Any, argument: Any) -> None:
+        try:
+            method(argument)
+        except Exception:
+            log.exception("sink failed, request aborted request_id=%s", self.request_id)
+            if self.live:
+                self.live = False
+                self._engine._begin_abort(self)
+
+
+class _Gauge:
+    """The scheduler's last report of itself.
+
+    With `log_stats` EngineCore sends one with each step, which is cheap; what vLLM's front end then does with it
+    per token (iteration statistics, Prometheus) is not, so `attach` turns only that half off.
+    """
+
+    def __init__(self) -> None:
+        self.num_waiting = 0
+        self.kv_cache_usage = 0.0
+
+    def attach(self, llm: AsyncLLM) -> None:
+        # internal: the output handler reads these once, when it starts
+        llm.log_stats = llm.output_processor.log_stats = False
+        llm.logger_manager = None
+        llm.output_processor.update_scheduler_stats = self.update
+
+    def update(self, stats: SchedulerStats | None) -> None:
+        if stats is not None:
+            self.num_waiting = stats.num_waiting_reqs + stats.num_skipped_waiting_reqs
+            self.kv_cache_usage = stats.kv_cache_usage
+
+
+def _chunk(output: RequestOutput, completion: CompletionOutput) -> TokenChunk:
+    finish = completion.finish_reason
+    return TokenChunk(
+        text=completion.text,
+        token_ids=completion.token_ids,
+        finish=None if finish is None else _FINISH[finish],
+        stop_reason=completion.stop_reason,
+        num_cached_tokens=output.num_cached_tokens or 0,
+        logprobs=None if completion.logprobs is None else _logprobs(completion.logprobs),
+    )
+
+
+def _logprobs(positions: Any) -> list[list[TokenLogprob]]:
+    """vLLM keeps per position a dict in the order that we want: the sampled token, then the top ones by rank."""
+    return [
+        [TokenLogprob(token_id, entry.decoded_token or "", entry.logprob) for token_id, entry in position.items()]
+        for position in positions
+    ]
+
+
+def _sampling_params(request: EngineRequest, defaults: Sampling) -> SamplingParams:
+    """vLLM's form of how to sample; where it says None, the model's default."""
+    from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+    sampling = request.sampling
+
+    def choose(name: str) -> Any:
+        value = getattr(sampling, name)
+        return getattr(defaults, name) if value is None else value
+
+    try:
+        params = SamplingParams(
+            max_tokens=sampling.max_tokens,
+            temperature=choose("temperature"),
+            top_p=choose("top_p"),
+            top_k=choose("top_k"),
+            min_p=choose("min_p"),
+            presence_penalty=sampling.presence_penalty,
+            frequency_penalty=sampling.frequency_penalty,
+            repetition_penalty=choose("repetition_penalty"),
+            seed=sampling.seed,
+            stop=list(sampling.stop),
+            stop_token_ids=list(sampling.stop_token_ids),
+            logit_bias=sampling.logit_bias,
+            ignore_eos=sampling.ignore_eos,
+            logprobs=sampling.num_logprobs,
+            skip_special_tokens=sampling.skip_special_tokens,
+            structured_outputs=_structured_outputs(request.constraint),
+            output_kind=RequestOutputKind.DELTA,
+        )
+    except (ValueError, TypeError) as error:
+        raise EngineRefused(str(error)) from error
+    params.skip_clone = True  # made for this one request: saves vLLM a deep copy
+    return params
+
+
+def _structured_outputs(constraint: Constraint | None) -> StructuredOutputsParams | None:
+    from vllm.sampling_params import StructuredOutputsParams
+
+    if constraint is None:
+        return None
+    value = True if constraint.kind == "json_object" else constraint.value
+    return StructuredOutputsParams(**{constraint.kind: value})
+
+
+def _translate(error: Exception) -> EngineError:
+    """Which of the protocol's errors an exception of vLLM is."""
+    from vllm.exceptions import GracefulHTTPError, VLLMClientError
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    match error:
+        case EngineError():
+            return error
+        case EngineDeadError():
+            return EngineDead(str(error))
+        case GracefulHTTPError():  # QueueOverflowError, MaxQueuedTokensError
+            return EngineOverloaded(str(error))
+        case VLLMClientError() | ValueError() | TypeError() | OverflowError():
+            return EngineRefused(str(error))
+        case _:
+            return EngineError(f"{type(error).__name__}: {error}")
+
+
+def _model_info(options: VllmOptions, llm: AsyncLLM) -> ModelInfo:
+    config = llm.model_config
+    sees, marker = sight_of(llm)
+    given: dict[str, Any] = config.get_diff_sampling_param()  # from the model's generation_config.json
+    return ModelInfo(
+        name=options.name,
+        path=options.model,
+        max_model_len=config.max_model_len,
+        model_type=config.hf_config.model_type,
+        sees=sees,
+        image_marker=marker,
+        defaults=Sampling(
+            max_tokens=given.get("max_tokens", config.max_model_len),
+            temperature=given.get("temperature", 1.0),
+            top_p=given.get("top_p", 1.0),
+            top_k=given.get("top_k", 0),
+            min_p=given.get("min_p", 0.0),
+            presence_penalty=given.get("presence_penalty", 0.0),
+            frequency_penalty=given.get("frequency_penalty", 0.0),
+            repetition_penalty=given.get("repetition_penalty", 1.0),
+        ),
+    )

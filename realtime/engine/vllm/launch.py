@@ -1,0 +1,252 @@
+"""How vLLM is started: with which arguments and environment, in which process, on which machine. Blocks: see `launch`.
+
+Places that rely on vLLM's internals are marked `# internal:`, as in `vllm.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import logging
+import multiprocessing.connection
+import multiprocessing.forkserver
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from realtime.engine.base import EngineError
+from realtime.engine.options import VllmOptions
+
+from .parsers import parser_names
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+log = logging.getLogger("realtime.engine.vllm")
+
+MIB = 1 << 20
+GIB = 1 << 30
+SMALL_MODEL_BYTES = 256 * MIB  # weights up to here run best on CPU in one thread of one process
+SMALL_MODEL_KV_BYTES = 512 * MIB  # address space: the kernel hands the pages out when they are first written
+# The prefix cache re-uses whole blocks. vLLM's 128 tokens on CPU would miss all of a short conversation; 32 is the
+# least that its attention on CPU takes.
+SMALL_MODEL_BLOCK_SIZE = 32
+
+# What vLLM has under no name, or under another meaning.
+_NOT_VLLM = ("extra", "served_name", "reasoning_parser", "tool_parser", "dialect", "harmony_vocabulary")
+
+_start_lock = threading.Lock()  # the environment belongs to the process, so one engine starts at a time
+
+
+def launch(options: VllmOptions, socket_dir: str) -> AsyncLLM:
+    """Build the engine; blocks until it serves. Runs in a thread: vLLM starts its tasks later, on our loop."""
+    began = time.monotonic()
+
+    def done(phase: str) -> None:
+        nonlocal began
+        now = time.monotonic()
+        log.info("%s seconds=%.1f", phase, now - began)
+        began = now
+
+    cpu = _is_cpu_build()
+    small = cpu and _is_small(options)
+    with _start_lock, _environment(_variables(options, small, socket_dir)):
+        log.info("starting model=%s device=%s", options.model, "cpu" if cpu else "accelerator")
+        method = os.environ.get("VLLM_WORKER_MULTIPROC_METHOD")
+        fork_server = _start_fork_server() if small and method is None else None
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.model_executor.models import registry
+        from vllm.v1.engine import utils
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        class OwnedLLM(AsyncLLM):  # type: ignore[misc]
+            def __del__(self) -> None:
+                """Nothing: `shutdown` is ours to call, and AsyncLLM's own finalizer fails when the interpreter ends."""
+
+        done("vLLM imported")
+        args = AsyncEngineArgs(**_engine_args(options, cpu))
+        # internal: the first time ever, vLLM looks at the model's class in a new process, lest CUDA be initialized in
+        # this one; that imports vLLM once more, 7 s. On CPU it can as well look here.
+        with _replaced(registry, "_run_in_subprocess", lambda look: look()) if cpu else contextlib.nullcontext():
+            config = args.create_engine_config()
+        if method is not None:  # the CPU platform overwrites even what the user has set
+            os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
+        _tell_core_of_reasoning(options, config)
+        done("configuration resolved")
+        get_context = utils.get_mp_context  # internal: where vLLM asks how to start EngineCore
+        with _replaced(utils, "get_mp_context", lambda: _Context(fork_server or get_context())):
+            llm = OwnedLLM.from_vllm_config(config, disable_log_stats=False)
+        done("model loaded, EngineCore ready")
+        return llm
+
+
+def _tell_core_of_reasoning(options: VllmOptions, config: Any) -> None:
+    """EngineCore lets reasoning run free before a constraint holds; for that it must know how reasoning looks."""
+    from vllm.tokenizers import cached_tokenizer_from_config
+
+    tokenizer = cached_tokenizer_from_config(config.model_config)
+    names = parser_names(options, tokenizer, config.model_config)
+    if names.reasoning is not None:
+        config.structured_outputs_config.reasoning_parser = names.reasoning
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    """Set an attribute for a while."""
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+class _Context:
+    """A multiprocessing context whose processes run `_engine_core`."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self._context: Any = context
+
+    def Process(self, *, target: Callable[..., None], name: str, kwargs: dict[str, Any]) -> Any:
+        return self._context.Process(target=_engine_core, args=(dict(os.environ), target), name=name, kwargs=kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
+def _engine_core(environment: dict[str, str], target: Callable[..., None], **kwargs: Any) -> None:
+    """The main function of EngineCore's process.
+
+    A group of its own keeps Ctrl-C away from it: the server gets that, drains, and ends EngineCore itself. In return
+    it must notice by itself that the server was killed; vLLM's would stay.
+    """
+    os.environ.clear()
+    os.environ.update(environment)  # a fork server has that of its own start
+    os.setpgrp()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.killpg(0, signal.SIGKILL)  # with the workers of vLLM's executor
+
+    threading.Thread(target=end_with_parent, daemon=True, name="end-with-parent").start()
+    target(**kwargs)
+
+
+def _start_fork_server() -> BaseContext:
+    """Begin to import vLLM in Python's fork server, beside our own import; used on CPU, for small models.
+
+    Most of the start of a small model is importing vLLM, once here and once in EngineCore. The fork server is a
+    process without threads and without our sockets that imports while we do, then forks: where two cores are free
+    the second import costs no time, and at a restart it never does. Forking this process instead
+    (VLLM_WORKER_MULTIPROC_METHOD=fork) would be as quick, but EngineCore would share the clients' sockets, which would
+    stay open when we close them, and the event loop's wake-up descriptor, by which a signal to EngineCore would look
+    like one to us.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["vllm.v1.engine.core", "vllm.v1.worker.cpu_worker", "vllm.v1.executor.uniproc_executor"]
+    )
+    multiprocessing.forkserver.ensure_running()  # does not wait for the imports
+    return context
+
+
+def _engine_args(options: VllmOptions, cpu: bool) -> dict[str, Any]:
+    """The AsyncEngineArgs fields to set; what the user left open stays vLLM's default, but on a CPU build ours."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    ours = {name for name in VllmOptions.__struct_fields__ if name not in _NOT_VLLM}
+    theirs = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
+    for name in options.extra:
+        if name in ours:
+            raise EngineError(f"engine argument {name!r} is a setting of its own: don't put it in `extra`")
+        if name not in theirs:
+            close = difflib.get_close_matches(name, sorted(theirs))
+            hint = f"; close to {', '.join(close)}" if close else ""
+            raise EngineError(f"vLLM has no engine argument {name!r}{hint}")
+    given = {name: getattr(options, name) for name in ours}
+    args = {name: value for name, value in given.items() if value is not None} | options.extra
+    if cpu:
+        args = _cpu_defaults(options) | args
+    return args
+
+
+def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
+    """Start in seconds, and take no more memory than is sensible on a machine that is not for vLLM alone.
+
+    vLLM would take 92 % of all memory for the KV cache, and compile for 20 s to decode a small model twice as fast.
+    """
+    defaults: dict[str, Any] = {"enforce_eager": True, "use_tqdm_on_load": False}
+    if _is_small(options):
+        kv_bytes = SMALL_MODEL_KV_BYTES
+        defaults["block_size"] = SMALL_MODEL_BLOCK_SIZE
+    else:
+        available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        kv_bytes = max(GIB, min(8 * GIB, available // 4))
+    if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
+        defaults["kv_cache_memory_bytes"] = kv_bytes
+    return defaults
+
+
+def _variables(options: VllmOptions, small: bool, socket_dir: str) -> dict[str, str]:
+    """The environment that vLLM starts in; a variable that the user has set wins."""
+    variables = {
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_NO_USAGE_STATS": "1",  # self-hosted: tell nobody
+        "VLLM_RPC_BASE_PATH": socket_dir,  # vLLM leaves its ZMQ sockets behind; we remove the folder
+    }
+    if Path(options.model).is_dir():
+        variables["HF_HUB_OFFLINE"] = "1"  # a local model needs no hub, and a look-up without network takes long
+    if small:
+        variables |= {
+            # Model and scheduler in one process. Threads don't help tiny matrices, and on a busy machine their
+            # barriers spin for ever. Larger models keep vLLM's default: a worker whose threads are bound to cores.
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "OMP_NUM_THREADS": "1",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            # What is said about a CPU without Triton, compiler or preloaded libraries is of no use to anyone here.
+            "VLLM_LOGGING_LEVEL": "ERROR",
+            "TRANSFORMERS_VERBOSITY": "error",
+            "TORCH_CPP_LOG_LEVEL": "ERROR",
+            "PYTHONWARNINGS": "ignore",  # in EngineCore
+        }
+        if options.enforce_eager is not False:
+            # Some of vLLM's samplers compile at first use even when eager: 17 s for the first request with logprobs.
+            variables["TORCHDYNAMO_DISABLE"] = "1"
+    return variables
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set what is unset; at the end put the environment back, also what vLLM changed in it (LD_PRELOAD, for one)."""
+    before = dict(os.environ)
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _is_small(options: VllmOptions) -> bool:
+    path = Path(options.model)
+    weights = sum(file.stat().st_size for file in path.glob("*.safetensors")) if path.is_dir() else 0
+    return 0 < weights <= SMALL_MODEL_BYTES and options.tensor_parallel_size * options.pipeline_parallel_size == 1
+
+
+def _is_cpu_build() -> bool:
+    """Whether the installed vLLM runs on CPU, told without importing it."""
+    for name in ("vllm-cpu", "vllm"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return "cpu" in name + metadata.version(name)
+    return False

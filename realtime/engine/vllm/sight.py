@@ -1,0 +1,64 @@
+"""Images through vLLM: whether the model takes them, and what its processor makes of a prompt that has some.
+
+vLLM's renderer runs the model's own processor in a thread of its own, which scales the images and puts as many tokens
+for each into the prompt as it takes. Places that rely on vLLM's internals are marked `# internal:`, as in `vllm.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from realtime.engine.base import EngineRefused, Seen
+from realtime.engine.pictures import Picture
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+
+def sight_of(llm: AsyncLLM) -> tuple[bool, str | None]:
+    """Whether the model takes images, and the marker if its template takes text only."""
+    if not _takes_images(llm):
+        return False, None
+    from vllm.model_executor.model_loader import get_model_cls
+    from vllm.renderers.hf import resolve_chat_template_content_format
+
+    config = llm.model_config
+    tokenizer = llm.get_tokenizer()
+    form = resolve_chat_template_content_format(None, None, "auto", tokenizer, model_config=config)
+    if form == "openai":
+        return True, None
+    return True, get_model_cls(config).get_placeholder_str("image", 1) or ""
+
+
+async def look(llm: AsyncLLM, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+    """See `Engine.look`. Raises what vLLM raises, and EngineRefused."""
+    check_markers(llm, prompt_token_ids, len(pictures))
+    pixels = [await asyncio.to_thread(picture.pixels) for picture in pictures]
+    prompt = {
+        "prompt_token_ids": list(prompt_token_ids),
+        "multi_modal_data": {"image": pixels},
+        "multi_modal_uuids": {"image": [picture.digest for picture in pictures]},
+    }
+    # skip_mm_cache: the other cache leaves out what it has sent to EngineCore before, and takes for sent whatever it
+    # was asked for; a prompt that is looked at and then not submitted (too long, cancelled) would confuse it for good.
+    inputs: Any = await llm.renderer.process_for_engine_async(prompt, time.time(), skip_mm_cache=True)
+    return Seen(inputs["prompt_token_ids"], inputs)
+
+
+def check_markers(llm: AsyncLLM, prompt_token_ids: Sequence[int], num_pictures: int) -> None:
+    """Refuse text in which somebody wrote the marker of an image: in its place the model would look for one that is
+    not there, which can end EngineCore.
+    """
+    config = llm.model_config.hf_config
+    marker = getattr(config, "image_token_id", None) or getattr(config, "image_token_index", None)
+    if marker is not None and list(prompt_token_ids).count(marker) > num_pictures:
+        raise EngineRefused("the text holds the model's marker of an image, which only an image may bring")
+
+
+def _takes_images(llm: AsyncLLM) -> bool:
+    if not llm.model_config.supports_multimodal_inputs:
+        return False
+    return bool(llm.renderer.get_mm_processor().info.allowed_mm_limits.get("image"))

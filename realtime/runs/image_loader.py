@@ -1,0 +1,95 @@
+"""From the image parts of a request to pictures: fetches, decodes, checks. Runs after a response has begun and before
+its prompt is rendered, in threads where it takes CPU.
+
+Who is to see an image has sent it, or its address, which may hold a secret: neither is logged nor quoted in an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from realtime.context.attachments import check_image
+from realtime.engine.pictures import Picture, attach, image_parts, picture_of, read
+from realtime.settings.fields import ImageSettings
+from realtime.wire import data_urls
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.items import InputImage, InputItem
+
+from .public_fetch import BadUrl, Fetcher, FetchError, FetchLimits, TooLarge
+
+logger = logging.getLogger("realtime.images")
+
+_MAX_FETCHED = 64  # images at once, all requests ...
+_MAX_DECODED = 8  # ... each of which is pixels for a moment
+_FAILURES: dict[type[FetchError], ErrorCode] = {
+    BadUrl: ErrorCode.INVALID_IMAGE_URL,
+    TooLarge: ErrorCode.IMAGE_FILE_TOO_LARGE,
+    FetchError: ErrorCode.FAILED_TO_DOWNLOAD_IMAGE,
+}
+
+
+class Images:
+    """See the module. One for the whole server."""
+
+    def __init__(self, settings: ImageSettings, fetcher: Fetcher | None = None) -> None:
+        limits = FetchLimits(
+            max_bytes=settings.max_image_bytes,
+            max_redirects=settings.max_image_redirects,
+            connect_seconds=settings.image_connect_seconds,
+            total_seconds=settings.image_download_seconds,
+        )
+        self._settings = settings
+        self._fetcher = fetcher or Fetcher(limits)
+        self._fetching = asyncio.Semaphore(_MAX_FETCHED)
+        self._decoding = asyncio.Semaphore(_MAX_DECODED)
+
+    async def load(self, items: Sequence[InputItem], own: Sequence[InputItem]) -> None:
+        """Attach to each image part its picture, where it has none yet. `own`: the items of the request itself, for
+        the path of a part at fault. Raises WireError.
+        """
+        paths = {id(part): path for path, part in image_parts(own)}
+        missing = [part for _, part in image_parts(items) if picture_of(part) is None]
+        tasks = [asyncio.create_task(self._one(part, paths.get(id(part), "input"))) for part in missing]
+        try:
+            for part, task in zip(missing, tasks, strict=True):
+                attach(part, await task)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _one(self, part: InputImage, path: str) -> Picture:
+        check_image(part, self._settings, path)  # also of what came by another door, or in a sealed history
+        url = part.image_url or ""
+        try:
+            data = await self._data(url)
+            async with self._decoding:
+                return await asyncio.to_thread(read, data, self._settings.max_image_pixels)
+        except WireError as error:
+            raise WireError(error.code, error.message, param=f"{path}.image_url") from None
+
+    async def _data(self, url: str) -> bytes:
+        if not data_urls.is_data_url(url):
+            return await self._fetched(url)
+        head = data_urls.parse(url)
+        assert head is not None, "`check_image` has seen to that"
+        try:
+            return await asyncio.to_thread(head.decode, url)
+        except ValueError:
+            text = "The data URL of the image holds what is not base64."
+            raise WireError(ErrorCode.INVALID_BASE64_IMAGE, text) from None
+
+    async def _fetched(self, url: str) -> bytes:
+        began = time.monotonic()
+        try:
+            async with self._fetching:
+                data = await self._fetcher.fetch(url)
+        except FetchError as error:
+            logger.info("image not fetched reason=%r seconds=%.2f", str(error), time.monotonic() - began)
+            text = f"The image can't be fetched: {error}."
+            raise WireError(_FAILURES[type(error)], text) from None
+        logger.debug("image fetched bytes=%d seconds=%.2f", len(data), time.monotonic() - began)
+        return data

@@ -1,0 +1,311 @@
+"""The other end of an MCP connection: one session for each server and response, opened at the first use.
+
+The library's connection lives in scopes that must be left in the task that entered them, so a task of its own owns
+it and does what it is asked to, one after the other. Whatever goes wrong with a server becomes `McpFailure` or a
+result that is an error: never a response that hangs. No address comes from here, and nothing secret goes into a text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from realtime.context.mcp_tools import ServerUse
+from realtime.context.tools import MAX_TOOLS
+from realtime.runs.open_items import CallResult
+from realtime.wire.items import McpTool
+
+if TYPE_CHECKING:
+    import httpx2
+    from mcp.client import Client
+
+logger = logging.getLogger("realtime.mcp")
+
+MAX_PAGES = 64  # of a listing
+_CLOSE_SECONDS = 2.0  # that a server has to take leave
+_MAX_PUSHES = 4  # cancels of a connection that ends slowly: each one ends one thing that its end waits for
+_TIMED_OUT = -32001  # as the protocol's libraries have it
+_INVALID_PARAMS = -32602
+
+
+class McpFailure(Exception):
+    """A server could not be used. The text is for the model and the client."""
+
+    def __init__(self, message: str, *, code: int, http: bool = False) -> None:
+        super().__init__(message)
+        self.error = {"type": "http_error" if http else "mcp_protocol_error", "code": code, "message": message}
+
+
+class _Job(msgspec.Struct, frozen=True):
+    work: Callable[[Client], Awaitable[Any]]
+    done: asyncio.Future[Any]
+
+
+class McpSession:
+    """One server, for one response."""
+
+    def __init__(self, use: ServerUse, *, timeout_seconds: float, max_bytes: int) -> None:
+        self._use = use
+        self._timeout = timeout_seconds
+        self._max_bytes = max_bytes
+        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
+        self._owner: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()  # cancelled owners, which may still take leave of the server
+
+    async def list_tools(self) -> list[McpTool]:
+        """All tools of the server. Raises McpFailure."""
+        tools: list[McpTool] = await self._do(self._list)
+        return tools
+
+    async def call(self, name: str, arguments: str) -> CallResult:
+        """Call a tool; `arguments` are what the model wrote. Never raises but when it is cancelled."""
+        try:
+            values = json.loads(arguments or "{}")
+            if not isinstance(values, dict):
+                raise ValueError("they are no object")
+        except (ValueError, RecursionError) as error:
+            text = f"The arguments are not valid JSON: {error}"
+            return CallResult(error={"type": "mcp_protocol_error", "code": _INVALID_PARAMS, "message": text})
+        try:
+            found = await self._do(lambda client: client.call_tool(name, values))
+        except McpFailure as failure:
+            return CallResult(error=failure.error)
+        return self._result(found)
+
+    async def close(self) -> None:
+        """Take leave, or just go if that takes too long."""
+        try:
+            if self._owner is not None:
+                self._jobs.put_nowait(None)
+                await asyncio.wait({self._owner}, timeout=_CLOSE_SECONDS)
+        finally:
+            self._leave()
+            for _ in range(_MAX_PUSHES):
+                if self._leaving:
+                    await asyncio.wait(self._leaving, timeout=_CLOSE_SECONDS)
+                for task in self._leaving:
+                    task.cancel()
+
+    # -- the task that owns the connection
+
+    async def _do(self, work: Callable[[Client], Awaitable[Any]]) -> Any:
+        if self._owner is None or self._owner.done():
+            self._jobs = asyncio.Queue()
+            self._owner = asyncio.create_task(self._own(self._jobs), name=f"mcp {self._use.label}")
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        self._jobs.put_nowait(job)
+        try:
+            async with asyncio.timeout(2 * self._timeout):  # to connect and to work; longer, if a connection can't end
+                return await job.done
+        except TimeoutError as error:
+            self._leave()
+            raise self._failure(error) from None
+        except asyncio.CancelledError:
+            self._leave()  # with it goes the call; a response that is to end does not wait for the server's good-bye
+            raise
+
+    def _leave(self) -> None:
+        """The connection ends, in its own time: `close` waits for it."""
+        if self._owner is not None:
+            self._owner.cancel()
+            self._leaving.add(self._owner)
+            self._owner.add_done_callback(self._leaving.discard)
+            self._owner = None
+
+    async def _own(self, jobs: asyncio.Queue[_Job | None]) -> None:
+        job: _Job | None = None
+        failure = McpFailure("The connection to the MCP server was closed.", code=502, http=True)
+        try:
+            async with AsyncExitStack() as stack:
+                job = await jobs.get()
+                async with asyncio.timeout(self._timeout):
+                    client = await self._connect(stack)
+                while job is not None:
+                    await self._run(job, client)
+                    job = await jobs.get()
+        except Exception as error:  # the library's, the network's, the server's
+            failure = self._failure(error)
+        finally:
+            if job is not None and not job.done.done():
+                job.done.set_exception(failure)
+
+    async def _run(self, job: _Job, client: Client) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = await job.work(client)
+        except Exception as error:
+            if not job.done.done():
+                job.done.set_exception(self._failure(error))
+            return
+        if not job.done.done():
+            job.done.set_result(found)
+
+    async def _connect(self, stack: AsyncExitStack) -> Client:
+        library = load()
+        client = await stack.enter_async_context(
+            library.http_client(_headers(self._use), 8 * self._max_bytes, self._timeout)
+        )
+        transport = library.transport(self._use.url, http_client=client, max_sse_event_size=8 * self._max_bytes)
+        return await stack.enter_async_context(library.client(transport, cache=None))
+
+    # -- what comes back
+
+    async def _list(self, client: Client) -> list[McpTool]:
+        tools: list[McpTool] = []
+        cursor: str | None = None
+        size = 0
+        for _ in range(MAX_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            for tool in page.tools:
+                hints = tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else None
+                one = McpTool(name=tool.name, input_schema=tool.input_schema, description=tool.description)
+                one.annotations = hints
+                tools.append(one)
+                size += len(msgspec.json.encode(one))
+            if size > self._max_bytes or len(tools) > MAX_TOOLS:
+                text = f"The MCP server's list of tools is too long: at most {MAX_TOOLS} in {self._max_bytes} bytes."
+                raise McpFailure(text, code=_INVALID_PARAMS)
+            cursor = page.next_cursor
+            if cursor is None:
+                return tools
+        raise McpFailure(f"The MCP server's list of tools has more than {MAX_PAGES} pages.", code=_INVALID_PARAMS)
+
+    def _result(self, found: Any) -> CallResult:
+        text = "\n".join(_texts(found))
+        size = len(text.encode())
+        if size > self._max_bytes:
+            text = f"The result has {size} bytes; at most {self._max_bytes} are accepted. Ask for less."
+            return CallResult(error={"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]})
+        if found.is_error:
+            return CallResult(error={"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]})
+        return CallResult(output=text)
+
+    def _failure(self, error: Exception) -> McpFailure:
+        """An error in words that hold no address, for addresses may hold secrets."""
+        cause: BaseException = error
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        library = load()
+        code: int = getattr(getattr(cause, "error", None), "code", _INVALID_PARAMS)
+        match cause:
+            case McpFailure():
+                failure = cause
+            case TimeoutError():
+                failure = McpFailure(f"The MCP server did not answer within {self._timeout:g} s.", code=_TIMED_OUT)
+            case library.error():
+                failure = McpFailure(f"The MCP server refused: {str(cause)[:1000]}", code=code)
+            case library.http_error():
+                failure = McpFailure(f"The MCP server can't be reached ({type(cause).__name__}).", code=502, http=True)
+            case _:
+                failure = McpFailure(f"The MCP server can't be used ({type(cause).__name__}).", code=502, http=True)
+        logger.warning("mcp failed server=%s error=%s", self._use.label, type(cause).__name__)
+        return failure
+
+
+def _texts(found: Any) -> Iterator[str]:
+    """The content of a result as text; what is no text is named."""
+    if not found.content and found.structured_content is not None:
+        yield json.dumps(found.structured_content, ensure_ascii=False)
+    for part in found.content:
+        resource = getattr(part, "resource", None)
+        if part.type == "text":
+            yield part.text
+        elif resource is not None and isinstance(getattr(resource, "text", None), str):
+            yield resource.text
+        elif part.type in ("image", "audio"):
+            yield f"[{part.type}, {part.mime_type}, {len(part.data) * 3 // 4} bytes: not shown]"
+        else:
+            uri = getattr(resource if resource is not None else part, "uri", "")
+            yield f"[resource {uri}: not shown]"
+
+
+def _headers(use: ServerUse) -> dict[str, str]:
+    """What is sent with each request. A request's own token goes before the operator's."""
+    token = use.authorization if use.authorization is not None else _operators_token(use)
+    headers = {**use.server.headers, **use.headers}
+    if token is None:
+        return headers
+    return {**headers, "Authorization": token if " " in token else f"Bearer {token}"}
+
+
+def _operators_token(use: ServerUse) -> str | None:
+    server = use.server
+    try:
+        if server.token_env is not None:
+            return os.environ[server.token_env].strip()
+        return Path(server.token_file).read_text("utf-8").strip() if server.token_file is not None else None
+    except (KeyError, OSError, ValueError):
+        where = f"variable {server.token_env}" if server.token_env else f"file {server.token_file}"
+        logger.error("no token for MCP server=%s: %s can't be read", use.label, where)
+        raise McpFailure("The server has no token for this MCP server: its operator must give one.", code=401) from None
+
+
+# -- the library, which takes a second to import and is wanted by few
+
+
+class _Library(msgspec.Struct, frozen=True):
+    client: Any
+    transport: Any
+    http_client: Callable[[dict[str, str], int, float], httpx2.AsyncClient]
+    error: type[Exception]
+    http_error: type[Exception]
+
+
+@cache
+def load() -> _Library:
+    """Import it. To be called when the server starts, if MCP is on."""
+    import httpx2
+    from mcp.client import Client
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.shared.exceptions import MCPError
+
+    for name in ("httpx2", "mcp"):  # they log addresses and what servers say; failures are logged here
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    trusted = ssl.create_default_context()
+
+    class Bounded(httpx2.AsyncByteStream):
+        """A body that may not be longer than this."""
+
+        def __init__(self, stream: httpx2.AsyncByteStream, max_bytes: int) -> None:
+            self._stream, self._left = stream, max_bytes
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            async for chunk in self._stream:
+                self._left -= len(chunk)
+                if self._left < 0:
+                    raise httpx2.ReadError("the answer is too long")
+                yield chunk
+
+        async def aclose(self) -> None:
+            await self._stream.aclose()
+
+    class Transport(httpx2.AsyncHTTPTransport):
+        def __init__(self, max_bytes: int) -> None:
+            super().__init__(verify=trusted, trust_env=False)
+            self._max_bytes = max_bytes
+
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            response = await super().handle_async_request(request)
+            if response.headers.get("content-encoding", "identity").lower() != "identity":  # may hold a thousandfold
+                await response.aclose()
+                raise httpx2.DecodingError("a compressed answer")
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = Bounded(response.stream, self._max_bytes)
+            return response
+
+    def http_client(headers: dict[str, str], max_bytes: int, timeout: float) -> httpx2.AsyncClient:
+        transport = Transport(max_bytes)
+        headers = {**headers, "accept-encoding": "identity"}
+        return httpx2.AsyncClient(headers=headers, transport=transport, timeout=timeout, trust_env=False)
+
+    return _Library(Client, streamable_http_client, http_client, MCPError, httpx2.HTTPError)

@@ -1,0 +1,149 @@
+"""MCP in the life of a response: tools are listed before its first generation, called between two of them.
+
+The run (`runner`) owns the response and asks; everything here stops when the response is to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from realtime.context.mcp_tools import ServerUse, approved_calls, as_calls, check_approvals, listed_before, servers_used
+from realtime.context.tools import Mode, Tool, ToolSet, tool_set
+from realtime.runs.open_items import CallResult
+from realtime.runs.stop_signal import Stopping
+from realtime.settings.fields import McpSettings
+from realtime.wire import events
+from realtime.wire.items import InputItem, McpApprovalRequest, McpCall, McpTool
+from realtime.wire.requests import ResponseCreate
+
+from .assembler import McpAssembler
+from .session import McpFailure, McpSession
+
+Brought = Sequence[tuple[str, list[dict[str, Any]]]]  # see tools.tool_set
+
+
+class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request wants of MCP. `tool_set(mcp=...)` makes its tools of what the servers listed."""
+
+    uses: tuple[ServerUse, ...]
+    approved: Sequence[McpApprovalRequest]
+    tool_set: Callable[..., ToolSet]
+    max_calls: int
+    settings: McpSettings
+
+
+def planned(
+    request: ResponseCreate, before: Sequence[InputItem], brought: Brought, settings: McpSettings
+) -> McpPlan | None:
+    """The plan of a request that has MCP tools; `before` is what it continues. Raises WireError."""
+    uses = servers_used(request.tools, settings)
+    approved = approved_calls(before, request.items)
+    check_approvals(approved, uses)
+    if not uses or request.generate is False:
+        return None
+    make = partial(tool_set, request.tools, request.tool_choice, request.parallel_tool_calls, brought)
+    return McpPlan(
+        uses=uses,
+        approved=approved,
+        tool_set=make,
+        max_calls=min(request.max_tool_calls or settings.max_mcp_calls, settings.max_mcp_calls),
+        settings=settings,
+    )
+
+
+class McpStage:
+    """One response's MCP. `close` must be called at its end."""
+
+    def __init__(
+        self,
+        plan: McpPlan,
+        assembler: McpAssembler,
+        stopping: Stopping,
+        append: Callable[[Iterable[events.Event]], None],
+    ) -> None:
+        self._plan = plan
+        self._assembler = assembler
+        self._stopping = stopping
+        self._append = append
+        self._all: tuple[Tool, ...] = ()
+        limits = plan.settings
+        self._sessions = {
+            use.label: McpSession(
+                use, timeout_seconds=limits.mcp_timeout_seconds, max_bytes=limits.max_mcp_result_bytes
+            )
+            for use in plan.uses
+        }
+
+    async def prepare(self, items: Sequence[InputItem], whole: Sequence[InputItem]) -> ToolSet | None:
+        """The response's tools, after its listings and the calls that the user has allowed. None when it is to end.
+        Raises WireError when the tools do not fit together. `items`: what the model is to see; `whole`: the whole
+        history, where a call may have been made since it was planned (a conversation goes on while this one waits).
+        """
+        made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
+        listed: list[Tool] = []
+        for use in self._plan.uses:
+            before = listed_before(items, use.label)
+            tools = before.tools if before is not None else await self._list(use.label)
+            if tools is None:
+                return None
+            listed += use.offered(tools)
+        tools_now = self._plan.tool_set(mcp=listed)
+        self._all = tools_now.tools
+        for asked in self._plan.approved:
+            if self._assembler.spent:
+                break
+            if asked.id in made:
+                continue
+            self._append(self._assembler.begin_approved(asked))
+            if not await self._make_calls():
+                return None
+        return tools_now
+
+    async def go_on(self, tools: ToolSet) -> ToolSet | None:
+        """After a generation: make its calls. The tools of the next one, None if there is to be none."""
+        self._append(self._assembler.end_written())
+        if not await self._make_calls() or not self._assembler.wants_more:
+            return None
+        self._append(self._assembler.next_generation())
+        # What had to be called has been called: from now on the model is free to answer.
+        left = tuple(tool for tool in tools.tools if tool.mcp is None) if self._assembler.spent else tools.tools
+        mode = Mode.AUTO if tools.mode is Mode.REQUIRED else tools.mode
+        return msgspec.structs.replace(tools, tools=left, mode=mode, only=None)
+
+    def said(self, items: list[InputItem]) -> list[InputItem]:
+        """The history as the model is to read it."""
+        return as_calls(items, self._all)
+
+    async def close(self) -> None:
+        """Take leave of all servers."""
+        await asyncio.gather(*(session.close() for session in self._sessions.values()))
+
+    async def _list(self, label: str) -> list[McpTool] | None:
+        self._append(self._assembler.begin_listing(label))
+        tools: list[McpTool] | None = []
+        error: str | None = None
+        try:
+            tools = await self._stopping.unless_stopped(self._sessions[label].list_tools())
+        except McpFailure as failure:
+            error = str(failure)
+        if tools is None:
+            return None
+        self._append(self._assembler.end_listing(tools, error))
+        return tools
+
+    async def _make_calls(self) -> bool:
+        """Make the calls that wait, in the order in which the model made them. False when the response is to end."""
+        while (call := self._assembler.calling) is not None:
+            session = self._sessions[call.label]
+            result: CallResult | None = await self._stopping.unless_stopped(session.call(call.name, call.arguments))
+            if result is None:
+                return False
+            self._append(self._assembler.finish_call(result))
+            if self._assembler.calling is None:
+                self._append(self._assembler.end_written())
+        return True

@@ -1,0 +1,86 @@
+"""From a request to the Response object that will describe it: every member with the value that really holds. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET
+
+from realtime.context.tools import unnested
+from realtime.engine.base import ModelInfo
+from realtime.wire.formats import JsonSchemaFormat, PlainFormat, TextFormat
+from realtime.wire.requests import ResponseCreate
+from realtime.wire.response import ConversationRef, ReasoningConfig, Response, TextConfig
+
+
+def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, created_at: int) -> Response:
+    """The Response as it stands in `response.created`."""
+    text = request.text
+    reasoning = request.reasoning
+    config = TextConfig(format=_held_to((text.format if text else None) or PlainFormat()))
+    if text is not None and text.verbosity is not None:
+        config.verbosity = text.verbosity
+    return Response(
+        id=response_id,
+        created_at=created_at,
+        status="in_progress",
+        model=model.name,
+        previous_response_id=request.previous_response_id,
+        instructions=request.instructions,
+        tools=[_echoed(tool) for tool in request.tools or ()],
+        tool_choice="auto" if request.tool_choice is None else unnested(request.tool_choice),
+        parallel_tool_calls=True if request.parallel_tool_calls is None else request.parallel_tool_calls,
+        max_tool_calls=request.max_tool_calls,
+        truncation=request.truncation or "disabled",
+        text=config,
+        reasoning=ReasoningConfig(
+            effort=reasoning.effort if reasoning else None,
+            summary=(reasoning.summary or reasoning.generate_summary) if reasoning else None,
+        ),
+        temperature=_first(request.temperature, model.defaults.temperature, 1.0),
+        top_p=_first(request.top_p, model.defaults.top_p, 1.0),
+        presence_penalty=_first(request.presence_penalty, model.defaults.presence_penalty, 0.0),
+        frequency_penalty=_first(request.frequency_penalty, model.defaults.frequency_penalty, 0.0),
+        top_logprobs=request.top_logprobs or 0,
+        max_output_tokens=request.max_output_tokens,
+        store=request.store is not False,
+        background=request.background or False,
+        metadata=request.metadata or {},
+        safety_identifier=request.safety_identifier,
+        prompt_cache_key=request.prompt_cache_key,
+        prompt_cache_retention=request.prompt_cache_retention,
+        user=request.user,
+        request_id=UNSET if request.request_id is None else request.request_id,
+        conversation=UNSET if request.conversation_id is None else ConversationRef(id=request.conversation_id),
+    )
+
+
+def _held_to(asked: TextFormat) -> TextFormat:
+    """A format as the Response shows it: `strict` is never null there, and a schema holds whatever was said of it."""
+    if isinstance(asked, JsonSchemaFormat) and asked.strict is None:
+        return msgspec.structs.replace(asked, strict=True)
+    return asked
+
+
+def _echoed(tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool as the Response shows it: validators want these members of a function, null where the client gave none.
+    What may hold secrets is not shown: of an MCP server's URL the origin alone, as OpenAI does.
+    """
+    if tool.get("type") == "mcp":
+        shown = {name: value for name, value in tool.items() if name not in ("authorization", "headers")}
+        url = shown.get("server_url")
+        if isinstance(url, str):
+            parts = urlsplit(url)
+            shown["server_url"] = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/<redacted>"
+        return shown
+    if tool.get("type") != "function":
+        return tool
+    return {"description": None, "parameters": None, "strict": None, **unnested(tool)}
+
+
+def _first(asked: float | None, models: float | None, otherwise: float) -> float:
+    if asked is not None:
+        return asked
+    return models if models is not None else otherwise

@@ -1,0 +1,163 @@
+"""What an operation over HTTP is, and the ASGI application that serves all operations of one path.
+
+The operations are rows of a table (`routes`); the routes and the OpenAPI document are made from the same rows. A
+handler is given a `Call`: who asks, and the parts of the request, checked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from realtime.server.gateway import Gateway
+from realtime.service.principal import LOCAL, Principal
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.ids import new_id
+
+from . import cors
+from .replies import error_reply
+from .request_body import read_body
+from .transport import EXTENSION, Peer
+
+logger = logging.getLogger("realtime.http")
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+CLIENT_GONE = 499  # nginx's name for an answer that nobody waits for; never seen on the wire
+
+
+class Query(msgspec.Struct):
+    """Base of query parameters: the members of a struct. Unknown ones are ignored."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request to one operation."""
+
+    gateway: Gateway
+    request: Request
+    principal: Principal
+
+    @property
+    def peer(self) -> Peer:
+        """The client's end of the connection."""
+        peer: Peer = self.request.scope["extensions"][EXTENSION]["peer"]
+        return peer
+
+    def path(self, name: str) -> str:
+        """A part of the path."""
+        value: str = self.request.path_params[name]
+        return value
+
+    def query(self, kind: type[Q]) -> Q:
+        """The query parameters. Raises WireError."""
+        given = self.request.query_params
+        values = {}
+        for field in msgspec.structs.fields(kind):
+            name = field.encode_name
+            several = given.getlist(name) + given.getlist(f"{name}[]")  # OpenAI's SDKs put brackets behind lists
+            if several:
+                value = several if field.default_factory is list else several[-1]
+                values[field.name] = _convert(value, field.type, name)
+        return kind(**values)
+
+    def header(self, name: str, kind: Any) -> Any:
+        """A header's value as this type; None when there is none. Raises WireError."""
+        value = self.request.headers.get(name)
+        return _convert(value.strip(), kind, name) if value else None
+
+    async def body(self) -> bytes:
+        """The whole body. Raises WireError."""
+        return await read_body(self.request, self.gateway.settings.connections)
+
+
+class Header(msgspec.Struct, frozen=True):
+    """A request header that an operation reads."""
+
+    name: str
+    kind: Any
+    description: str
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the table. `path` has its parameters in braces; `summary` is one sentence for the document."""
+
+    method: str
+    path: str
+    handler: Callable[[Call], Awaitable[Response]]
+    summary: str
+    answer: Any = None  # the type of the body of a 200; None: there is never one
+    body: Any = None  # the type of the request's body
+    body_optional: bool = False
+    query: type[Query] | None = None
+    headers: tuple[Header, ...] = ()
+    path_parameters: dict[str, str] = {}  # name -> what it is
+    errors: tuple[ErrorCode, ...] = ()  # beside those that every operation may answer
+    streams: bool = False  # the answer may be a stream of events
+    open: bool = False  # for everybody, without a key
+
+
+class Endpoint:
+    """All operations of one path; none at all for the paths where there is nothing."""
+
+    def __init__(self, gateway: Gateway, operations: Iterable[Operation]) -> None:
+        self._gateway = gateway
+        self._operations = {operation.method: operation for operation in operations}
+        if "GET" in self._operations:
+            self._operations.setdefault("HEAD", self._operations["GET"])
+        self._allow = ", ".join(sorted({*self._operations, "OPTIONS"}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's."""
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).send_denial_response(error_reply(_nothing(scope["path"])))
+            return
+        request = Request(scope, receive)
+        name = new_id("req")
+        with self._gateway.visiting():
+            response = await self._answer(request, name)
+            response.headers["x-request-id"] = name
+            if cors.may_read(request, self._gateway.origin_allowed(request)):
+                response.headers.update(cors.headers(request))
+            await response(scope, receive, send)
+
+    async def _answer(self, request: Request, name: str) -> Response:
+        try:
+            if not self._operations:
+                raise _nothing(request.url.path)
+            if request.method == "OPTIONS":
+                return self._options(request)
+            operation = self._operations.get(request.method)
+            if operation is None:
+                text = f"{request.method[:32]} is not available here; what is: {self._allow}."
+                return error_reply(WireError(ErrorCode.METHOD_NOT_ALLOWED, text), {"allow": self._allow})
+            principal = LOCAL if operation.open else self._gateway.admit_http(request)
+            return await operation.handler(Call(self._gateway, request, principal))
+        except WireError as error:
+            return error_reply(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else None)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+        except Exception:  # a bug of ours: it costs this request, and nothing else
+            logger.exception("request failed request=%s method=%s path=%s", name, request.method, request.url.path)
+            return error_reply(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."))
+
+    def _options(self, request: Request) -> Response:
+        preflight = cors.preflight(request, self._allow) if self._gateway.origin_allowed(request) else {}
+        return Response(status_code=204, headers={"allow": self._allow, **preflight})
+
+
+def _nothing(path: str) -> WireError:
+    text = f"There is nothing at {path[:128]}; GET /openapi.json lists what there is."
+    return WireError(ErrorCode.NOT_FOUND, text)
+
+
+def _convert(value: Any, kind: Any, name: str) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise WireError(ErrorCode.INVALID_REQUEST, f"`{name}`: {error}.", param=name) from None

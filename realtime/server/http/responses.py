@@ -1,0 +1,175 @@
+"""The Responses API over HTTP: create, retrieve, delete, cancel, input items, input tokens. As thin as the socket.
+
+A response that is created here and not in the background is followed by its request, as a JSON answer or as a
+stream; when the client is gone, the response's disconnect policy takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from realtime.context import listing as input_items
+from realtime.service.registry import Held
+from realtime.service.service import Service
+from realtime.wire import codec
+from realtime.wire.answers import InputTokens, ResponseDeleted
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.requests import OpaqueId, ResponseCreate
+
+from .operations import CLIENT_GONE, Call, Header, Query
+from .replies import reply
+from .sse import SseResponse
+from .transport import Peer
+
+Cursor = Annotated[int, Meta(ge=-1, le=2**53)]
+Includes = Annotated[list[str], Meta(max_length=64)]
+
+IDEMPOTENCY_KEY = Header(
+    "Idempotency-Key", OpaqueId, "The same as `request_id` in the body: sent again, the request attaches and runs once."
+)
+LAST_EVENT_ID = Header(
+    "Last-Event-ID", Cursor, "The same as `starting_after`, and stronger: browsers send it when they connect again."
+)
+
+_FAILURES = {code.value.code: code for code in ErrorCode}
+
+
+class RetrieveQuery(Query):
+    stream: bool = False
+    starting_after: Cursor = -1
+    include: Includes = msgspec.field(default_factory=list)
+    include_obfuscation: bool = False
+
+
+class ItemsQuery(Query):
+    after: OpaqueId | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    order: Literal["asc", "desc"] = "desc"
+    include: Includes = msgspec.field(default_factory=list)
+
+
+async def create(call: Call) -> Response:
+    """`POST /v1/responses`."""
+    request = await _request(call)
+    stream = request.stream
+    if stream is not None and not isinstance(stream, bool):
+        raise WireError(ErrorCode.INVALID_REQUEST, "`stream` must be true or false.", param="stream")
+    request.request_id = _request_id(request.request_id, call.header(IDEMPOTENCY_KEY.name, IDEMPOTENCY_KEY.kind))
+    service = call.gateway.service
+    held = service.create(call.principal, request, None, native=False)
+    if stream:
+        return _stream(call, held, 0)
+    if not request.background and not await finished(service, held, call.peer):
+        return Response(status_code=CLIENT_GONE)
+    return _answer(held)
+
+
+async def retrieve(call: Call) -> Response:
+    """`GET /v1/responses/{id}`: the response, or with `stream=true` its events after a number."""
+    query = call.query(RetrieveQuery)
+    response_id = call.path("response_id")
+    last = call.header(LAST_EVENT_ID.name, LAST_EVENT_ID.kind)
+    service = call.gateway.service
+    if query.stream and call.request.method != "HEAD":
+        after = query.starting_after if last is None else last
+        held, start = service.resume(call.principal, response_id, after, None)
+        return _stream(call, held, start)
+    return reply(service.retrieve(call.principal, response_id).response)
+
+
+async def delete(call: Call) -> Response:
+    """`DELETE /v1/responses/{id}`; answered when the engine holds nothing of it any more."""
+    service = call.gateway.service
+    held = service.delete(call.principal, call.path("response_id"))
+    await finished(service, held, call.peer)
+    return reply(ResponseDeleted(id=held.response_id))
+
+
+async def cancel(call: Call) -> Response:
+    """`POST /v1/responses/{id}/cancel`: the final response, when the engine has let go of it."""
+    service = call.gateway.service
+    held = service.stop(call.principal, call.path("response_id"))
+    await finished(service, held, call.peer)
+    return reply(held.response)
+
+
+async def list_input_items(call: Call) -> Response:
+    """`GET /v1/responses/{id}/input_items`: what the request itself brought, not the history before it."""
+    query = call.query(ItemsQuery)
+    held = call.gateway.service.retrieve(call.principal, call.path("response_id"))
+    items = input_items.listed(held.response_id, held.input)
+    newest_first = query.order == "desc"
+    return reply(input_items.page(items, after=query.after, limit=query.limit, newest_first=newest_first))
+
+
+async def count_input_tokens(call: Call) -> Response:
+    """`POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
+    request = await _request(call)
+    return reply(InputTokens(input_tokens=await call.gateway.service.count_input_tokens(call.principal, request)))
+
+
+async def _request(call: Call) -> ResponseCreate:
+    request = codec.decode_create(await call.body(), call.gateway.message_limits)
+    request.stream_id = None  # lanes are a socket's
+    return request
+
+
+def _request_id(in_body: str | None, in_header: str | None) -> str | None:
+    if in_body is not None and in_header is not None and in_body != in_header:
+        text = "`request_id` and the header Idempotency-Key differ; send one of them."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="request_id")
+    return in_header if in_body is None else in_body
+
+
+def _stream(call: Call, held: Held, start: int) -> SseResponse:
+    interval = call.gateway.settings.connections.sse_keepalive_seconds
+    return SseResponse(call.gateway.service, held, start, call.peer, interval)
+
+
+def _answer(held: Held) -> Response:
+    """The response as JSON. One that failed before it said anything is an HTTP error: clients, and the retries of
+    their libraries, look at the status.
+    """
+    response = held.response
+    if response.error is None or response.output:
+        return reply(response)
+    raise refused(held)
+
+
+def refused(held: Held) -> WireError:
+    """A response that came to nothing, as an error."""
+    error = held.response.error
+    if error is None:
+        return WireError(ErrorCode.REQUEST_CANCELLED, "The response was cancelled.", response_id=held.response_id)
+    code = _FAILURES.get(error.code, ErrorCode.SERVER_ERROR)
+    return WireError(code, error.message, response_id=held.response_id)
+
+
+async def finished(service: Service, held: Held, peer: Peer) -> bool:
+    """Wait until a response is over; false if the client is gone before."""
+    if held.log.sealed:
+        return True
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    def wake() -> None:
+        if held.log.sealed:
+            end()
+
+    service.follow(held, wake)
+    peer.on_gone = end
+    try:
+        if not peer.gone:
+            await over
+    finally:
+        peer.on_gone = None
+        service.leave(held.response_id, wake, detached=False)
+    return held.log.sealed

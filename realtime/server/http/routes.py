@@ -1,0 +1,236 @@
+"""The table of operations over HTTP: the routes and the OpenAPI document are both made from it."""
+
+from __future__ import annotations
+
+from realtime.wire.answers import Health, InputItemList, InputTokens, Model, ModelList, Readiness, ResponseDeleted
+from realtime.wire.bodies import (
+    CompactedResponse,
+    ConversationDeleted,
+    ConversationObject,
+    ConversationUpdate,
+    ItemList,
+)
+from realtime.wire.errors import ErrorCode as E
+from realtime.wire.items import InputItem
+from realtime.wire.response import Response
+
+from . import compact as compact_http
+from . import conversations as conversations_http
+from . import info as http
+from . import responses as responses_http
+from .operations import Operation
+from .schemas import CompactResponse, CreateConversation, CreateItems, CreateResponse
+
+_RESPONSES = "/v1/responses"
+_RESPONSE = {"response_id": "the id of a response"}
+_CONVERSATIONS = "/v1/conversations"
+_CONVERSATION = {"conversation_id": "the id of a conversation"}
+_ITEM = {**_CONVERSATION, "item_id": "the id of one of its items"}
+_BODY = (
+    E.INVALID_JSON, E.INVALID_REQUEST, E.MESSAGE_TOO_COMPLEX, E.REQUEST_TOO_LARGE, E.REQUEST_TIMEOUT,
+    E.UNSUPPORTED_MEDIA_TYPE,
+)  # fmt: skip
+_DECODING = (
+    E.INVALID_JSON, E.INVALID_REQUEST, E.MESSAGE_TOO_COMPLEX, E.REQUEST_TOO_LARGE, E.REQUEST_TIMEOUT,
+    E.UNSUPPORTED_MEDIA_TYPE, E.UNSUPPORTED_PARAMETER, E.MODEL_NOT_FOUND, E.PREVIOUS_RESPONSE_NOT_FOUND,
+    E.PREVIOUS_RESPONSE_IN_PROGRESS, E.ENGINE_UNAVAILABLE, E.INVALID_ENCRYPTED_CONTENT,
+)  # fmt: skip
+_IN_CONVERSATION = (E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL)
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path=_RESPONSES,
+        handler=responses_http.create,
+        summary="Create a response; with `stream` its events as they come, with `background` answered at once",
+        body=CreateResponse,
+        headers=(responses_http.IDEMPOTENCY_KEY,),
+        answer=Response,
+        streams=True,
+        errors=(
+            *_DECODING,
+            *_IN_CONVERSATION,
+            E.CONVERSATION_LOCKED,
+            E.IDEMPOTENCY_CONFLICT,
+            E.CONTEXT_LENGTH_EXCEEDED,
+            E.INVALID_PROMPT,
+            E.SERVER_DRAINING,
+        ),
+    ),
+    Operation(
+        method="GET",
+        path=_RESPONSES,
+        handler=http.upgrade_required,
+        summary="The WebSocket: the same API with several responses at once; a plain GET is refused",
+        errors=(E.UPGRADE_REQUIRED,),
+        open=True,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_RESPONSES}/input_tokens",
+        handler=responses_http.count_input_tokens,
+        summary="Count the tokens that the model would be given",
+        body=CreateResponse,
+        answer=InputTokens,
+        errors=(*_DECODING, *_IN_CONVERSATION),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_RESPONSES}/compact",
+        handler=compact_http.compact,
+        summary="Make a history shorter; the output is the input of a new chain",
+        body=CompactResponse,
+        answer=CompactedResponse,
+        errors=(*_DECODING, E.INVALID_PROMPT, E.SERVER_DRAINING, E.REQUEST_CANCELLED),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_RESPONSES}/{{response_id}}",
+        path_parameters=_RESPONSE,
+        handler=responses_http.retrieve,
+        summary="Retrieve a response, or with `stream` its events after a number: those that were, then live ones",
+        query=responses_http.RetrieveQuery,
+        headers=(responses_http.LAST_EVENT_ID,),
+        answer=Response,
+        streams=True,
+        errors=(E.INVALID_REQUEST, E.RESPONSE_NOT_FOUND, E.CURSOR_AHEAD, E.CURSOR_TOO_OLD),
+    ),
+    Operation(
+        method="DELETE",
+        path=f"{_RESPONSES}/{{response_id}}",
+        path_parameters=_RESPONSE,
+        handler=responses_http.delete,
+        summary="Delete a response; one that runs is cancelled",
+        answer=ResponseDeleted,
+        errors=(E.RESPONSE_NOT_FOUND,),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_RESPONSES}/{{response_id}}/cancel",
+        path_parameters=_RESPONSE,
+        handler=responses_http.cancel,
+        summary="Cancel a response; answered when the engine has let go of it",
+        answer=Response,
+        errors=(E.RESPONSE_NOT_FOUND, E.RESPONSE_ALREADY_COMPLETED),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_RESPONSES}/{{response_id}}/input_items",
+        path_parameters=_RESPONSE,
+        handler=responses_http.list_input_items,
+        summary="List what the request of a response brought",
+        query=responses_http.ItemsQuery,
+        answer=InputItemList,
+        errors=(E.INVALID_REQUEST, E.RESPONSE_NOT_FOUND),
+    ),
+    Operation(
+        method="POST",
+        path=_CONVERSATIONS,
+        handler=conversations_http.create,
+        summary="Create a conversation",
+        body=CreateConversation,
+        body_optional=True,
+        answer=ConversationObject,
+        errors=(*_BODY, E.INVALID_ENCRYPTED_CONTENT),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_CONVERSATIONS}/{{conversation_id}}",
+        path_parameters=_CONVERSATION,
+        handler=conversations_http.retrieve,
+        summary="Retrieve a conversation",
+        answer=ConversationObject,
+        errors=(E.CONVERSATION_NOT_FOUND,),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_CONVERSATIONS}/{{conversation_id}}",
+        path_parameters=_CONVERSATION,
+        handler=conversations_http.update,
+        summary="Give a conversation other metadata",
+        body=ConversationUpdate,
+        answer=ConversationObject,
+        errors=(*_BODY, E.CONVERSATION_NOT_FOUND),
+    ),
+    Operation(
+        method="DELETE",
+        path=f"{_CONVERSATIONS}/{{conversation_id}}",
+        path_parameters=_CONVERSATION,
+        handler=conversations_http.delete,
+        summary="Delete a conversation; its responses stay",
+        answer=ConversationDeleted,
+        errors=(E.CONVERSATION_NOT_FOUND,),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_CONVERSATIONS}/{{conversation_id}}/items",
+        path_parameters=_CONVERSATION,
+        handler=conversations_http.create_items,
+        summary="Append items to a conversation",
+        query=conversations_http.IncludeQuery,
+        body=CreateItems,
+        answer=ItemList,
+        errors=(*_BODY, E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL, E.INVALID_ENCRYPTED_CONTENT),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_CONVERSATIONS}/{{conversation_id}}/items",
+        path_parameters=_CONVERSATION,
+        handler=conversations_http.list_items,
+        summary="List the items of a conversation",
+        query=responses_http.ItemsQuery,
+        answer=ItemList,
+        errors=(E.INVALID_REQUEST, E.CONVERSATION_NOT_FOUND),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_CONVERSATIONS}/{{conversation_id}}/items/{{item_id}}",
+        path_parameters=_ITEM,
+        handler=conversations_http.retrieve_item,
+        summary="Retrieve an item of a conversation",
+        query=conversations_http.IncludeQuery,
+        answer=InputItem,
+        errors=(E.INVALID_REQUEST, E.CONVERSATION_NOT_FOUND, E.ITEM_NOT_FOUND),
+    ),
+    Operation(
+        method="DELETE",
+        path=f"{_CONVERSATIONS}/{{conversation_id}}/items/{{item_id}}",
+        path_parameters=_ITEM,
+        handler=conversations_http.delete_item,
+        summary="Take an item out of a conversation",
+        answer=ConversationObject,
+        errors=(E.CONVERSATION_NOT_FOUND, E.ITEM_NOT_FOUND),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/models",
+        handler=http.models,
+        summary="List the models: the one that is served",
+        answer=ModelList,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/models/{model}",
+        path_parameters={"model": "the name of a model; it may have slashes"},
+        handler=http.model,
+        summary="Retrieve a model",
+        answer=Model,
+        errors=(E.MODEL_NOT_FOUND,),
+    ),
+    Operation(
+        method="GET",
+        path="/health",
+        handler=http.health,
+        summary="Whether the process serves requests",
+        answer=Health,
+        open=True,
+    ),
+    Operation(
+        method="GET",
+        path="/ready",
+        handler=http.ready,
+        summary="Whether a response can be created now; 503 with the same body when not",
+        answer=Readiness,
+        open=True,
+    ),
+)

@@ -1,0 +1,209 @@
+"""What can be set: one frozen struct, grouped by what a setting is about.
+
+The annotations are the only listing of the settings. `realtime.settings.sources` derives from them the flags, the
+`REALTIME_*` variables and the TOML keys, and `realtime.settings.text` the help and the table in docs/operations.md.
+A field's name is its name everywhere (`max_connections`, `--max-connections`, `REALTIME_MAX_CONNECTIONS`), so names
+are unique across groups. Pure: nothing here reads a file or the environment.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from realtime.engine.options import VllmOptions
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The server: address, access, end."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 takes a free one")] = 8000
+    api_keys_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="file made by `realtime keys add`; without one nobody needs a key"),
+    ] = None
+    sealing_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="keys of what clients keep sealed, newest first: 32 bytes in base64; no flag",
+            extra={"secret": True},
+        ),
+    ] = ()
+    sealing_keys_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="file with such keys, one a line; with neither, a random key until the process ends"),
+    ] = None
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(description="web origins whose pages may connect, `*` for any; else this host's own and loopback"),
+    ] = ()
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least severe message that is logged")
+    ] = "info"
+    drain_seconds: Annotated[float, Meta(ge=0, description="time that running answers get to finish at SIGTERM")] = 30
+
+    def __post_init__(self) -> None:
+        if self.sealing_keys and self.sealing_keys_file:
+            raise ValueError("sealing_keys and sealing_keys_file are both given: use one of them")
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections: liveness, and what one client may ask."""
+
+    max_connections: Annotated[int, Meta(ge=1, description="open sockets and HTTP requests at most")] = 10_000
+    connection_lifetime_seconds: Annotated[
+        float, Meta(gt=0, description="age at which a connection is closed; clients connect again")
+    ] = 3600
+    ping_interval_seconds: Annotated[float, Meta(gt=0, description="time between two pings to a client")] = 20
+    heartbeat_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="time between two `session.heartbeat`s to a native client; 0: none")
+    ] = 15
+    ping_timeout_seconds: Annotated[float, Meta(gt=0, description="time that a client has to answer a ping")] = 20
+    permessage_deflate: Annotated[
+        bool, Meta(description="compress frames for clients that offer it; costs CPU and memory")
+    ] = False
+    sse_keepalive_seconds: Annotated[
+        float, Meta(gt=0, description="silence after which a stream over HTTP gets a comment, so that proxies keep it")
+    ] = 15
+    request_body_seconds: Annotated[
+        float, Meta(gt=0, description="time that a client has to send the body of an HTTP request")
+    ] = 120
+    max_message_bytes: Annotated[
+        int, Meta(ge=KIB, description="size of one client message, and of the body of an HTTP request")
+    ] = 16 * MIB
+    max_json_depth: Annotated[int, Meta(ge=8, le=512, description="nesting of arrays and objects in a message")] = 64
+    max_input_items: Annotated[int, Meta(ge=1, description="items in the `input` of one request")] = 10_000
+    max_in_flight_per_connection: Annotated[
+        int, Meta(ge=1, description="responses that run at once on one connection; further ones queue")
+    ] = 16
+    max_queued_per_connection: Annotated[
+        int, Meta(ge=0, description="responses that queue on one connection; further ones are refused")
+    ] = 256
+    max_streams_per_connection: Annotated[
+        int, Meta(ge=1, description="distinct `stream_id`s in the life of one connection")
+    ] = 32
+
+
+class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Responses: admission, logs, retention."""
+
+    max_running_responses: Annotated[int, Meta(ge=1, description="responses that generate at once, all clients")] = 256
+    max_waiting_responses: Annotated[
+        int, Meta(ge=0, description="responses that wait for their turn, all clients; further ones are refused")
+    ] = 1024
+    linger_seconds: Annotated[
+        float, Meta(ge=0, description="time that a native client's response goes on after its socket is lost")
+    ] = 30
+    max_linger_seconds: Annotated[float, Meta(ge=0, description="longest linger that a client may ask for")] = 3600
+    max_log_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="size of one response's event log; the oldest events go first")
+    ] = 64 * MIB
+    max_log_events: Annotated[int, Meta(ge=16, description="events in one response's log; the oldest go first")] = (
+        500_000
+    )
+    show_reasoning: Annotated[
+        Literal["none", "summary", "raw"],
+        Meta(description="what clients that do not say so are shown of a model's reasoning"),
+    ] = "none"
+    retention_seconds: Annotated[float, Meta(ge=0, description="time that a finished response is kept")] = 600
+    max_store_bytes: Annotated[
+        int, Meta(ge=MIB, description="size of all kept responses; the oldest finished ones go first")
+    ] = GIB
+
+    max_waiting_per_conversation: Annotated[
+        int, Meta(ge=0, description="responses that wait for their turn on one conversation; further ones are refused")
+    ] = 64
+    max_conversation_items: Annotated[int, Meta(ge=20, description="items in one conversation")] = 10_000
+    max_conversation_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="size of one conversation; a larger one takes no more")
+    ] = 64 * MIB
+    max_conversation_store_bytes: Annotated[
+        int, Meta(ge=64 * KIB, description="size of all conversations; those unused for longest go first")
+    ] = GIB
+
+    def __post_init__(self) -> None:
+        if self.max_conversation_bytes > self.max_conversation_store_bytes:
+            raise ValueError("max_conversation_bytes is greater than max_conversation_store_bytes")
+        if self.linger_seconds > self.max_linger_seconds:
+            raise ValueError("linger_seconds is greater than max_linger_seconds")
+        if self.max_log_bytes > self.max_store_bytes:
+            raise ValueError("max_log_bytes is greater than max_store_bytes")
+
+
+class ImageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Images and files: what a request may bring along, and from where."""
+
+    image_urls: Annotated[
+        Literal["off", "public"],
+        Meta(description="fetch images that requests name by http(s) URL: not at all, or from public addresses"),
+    ] = "off"
+    images_without_sight: Annotated[
+        Literal["refuse", "describe"],
+        Meta(description="what a model that reads text only makes of an image: an error, or the word `[image]`"),
+    ] = "refuse"
+    max_images_per_request: Annotated[int, Meta(ge=1, description="images in the `input` of one request")] = 20
+    max_image_bytes: Annotated[int, Meta(ge=KIB, description="size of one image as it is sent or fetched")] = 10 * MIB
+    max_image_pixels: Annotated[int, Meta(ge=1, description="width times height of one image")] = 32_000_000
+    image_connect_seconds: Annotated[float, Meta(gt=0, description="time to connect to the host of an image")] = 3
+    image_download_seconds: Annotated[
+        float, Meta(gt=0, description="time to fetch one image, names, redirects and all")
+    ] = 15
+    max_image_redirects: Annotated[int, Meta(ge=0, description="redirects that are followed to fetch one image")] = 3
+    max_file_bytes: Annotated[int, Meta(ge=1, description="size of one text file in a request")] = MIB
+
+
+class McpServer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An MCP server that requests may use, by its URL or by the name that it has in the table."""
+
+    url: Annotated[str, Meta(min_length=1)]  # of its streamable HTTP endpoint
+    prefix: bool = False  # URLs below it may be used as well
+    headers: dict[str, str] = {}  # sent with each request to it; nothing secret
+    token_env: str | None = None  # the variable with the bearer token for it ...
+    token_file: str | None = None  # ... or the file
+    require_approval: Literal["always", "never"] = "always"  # where a request does not say
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise ValueError(f"the URL of an MCP server is http(s)://host/path without credentials, not {self.url!r}")
+        if self.token_env is not None and self.token_file is not None:
+            raise ValueError("an MCP server has `token_env` or `token_file`, not both")
+
+
+class McpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """MCP: servers whose tools responses may use."""
+
+    mcp_servers: Annotated[
+        dict[str, McpServer],
+        Meta(description="name to server; requests may use these and no others, none: MCP is off (see MCP servers)"),
+    ] = {}
+    mcp_timeout_seconds: Annotated[
+        float, Meta(gt=0, description="time that a server has to list its tools, and for each call")
+    ] = 60
+    max_mcp_calls: Annotated[int, Meta(ge=1, description="calls that one response may make")] = 64
+    max_mcp_result_bytes: Annotated[
+        int, Meta(ge=KIB, description="text of a call's result, and size of a list of tools; larger ones fail")
+    ] = 256 * KIB
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set. `Settings()` is what a newcomer starts."""
+
+    engine: Annotated[
+        Literal["vllm", "scripted"],
+        Meta(description="what generates; `scripted` is for tests and benchmarks only", extra={"hidden": True}),
+    ] = "vllm"
+    server: ServerSettings = ServerSettings()
+    connections: ConnectionSettings = ConnectionSettings()
+    responses: ResponseSettings = ResponseSettings()
+    images: ImageSettings = ImageSettings()
+    mcp: McpSettings = McpSettings()
+    vllm: VllmOptions = VllmOptions()

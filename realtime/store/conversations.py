@@ -1,0 +1,308 @@
+"""Conversations: lists of items that grow by what is posted to them and by each response that names them. Pure.
+
+The service owns the one store. Everything here is synchronous and whole: an append is seen by a reader entirely or not
+at all, and items keep the order in which they were appended. Nobody else changes a conversation's items. A
+conversation of another tenant does not exist. They live in this process: when the store is full, the tenant that holds
+most gives up the one that it has not used for longest; one that a response works on is never given up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import cast
+
+import msgspec
+from msgspec import UNSET
+
+from realtime.context.turns import Opened, Turn
+from realtime.wire.bodies import ConversationObject
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputItem,
+    InputText,
+    Item,
+    Message,
+    OutputItem,
+    OutputText,
+    Reasoning,
+)  # fmt: skip
+
+_OVERHEAD_BYTES = 1024  # about what an item, or an empty conversation, costs beside its JSON
+_USABLE_ID = re.compile(r"[A-Za-z0-9_\-]{1,128}\Z")  # it becomes a part of a path
+_PREFIXES = {
+    "message": "msg", "reasoning": "rs", "function_call": "fc", "function_call_output": "fco",
+    "custom_tool_call": "ctc", "custom_tool_call_output": "ctco", "compaction": "cmp", "mcp_call": "mcp",
+    "mcp_list_tools": "mcpl", "mcp_approval_request": "mcpr", "mcp_approval_response": "mcprr",
+}  # fmt: skip
+_WITH_STATUS = (Message, FunctionCall, FunctionCallOutput)  # in which OpenAI's types require it
+
+AnyItem = InputItem | Item
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One item: as clients see it, and as the model is to see it (with reasoning that is not shown)."""
+
+    shown: Item  # messages that are no items (Harmony's) can't be in a conversation
+    remembered: Item
+    num_bytes: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Consecutive items, and whether there are more behind them."""
+
+    items: list[Item]
+    has_more: bool
+
+
+class Conversation:
+    """One list. `num_users`: responses that wait for it or work on it."""
+
+    def __init__(self, conversation_id: str, owner: str, created_at: int, metadata: dict[str, str]) -> None:
+        self.id = conversation_id
+        self.owner = owner
+        self.created_at = created_at
+        self.metadata = metadata
+        self.num_users = 0
+        self.deleted = False
+        self._entries: dict[str, Entry] = {}
+        self._turn: Turn | None = None  # all items, with the exact tokens of the last response where they still hold
+        self._num_item_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def turn(self) -> Turn | None:
+        """What the next response continues; None when there are no items."""
+        return self._turn
+
+    @property
+    def num_bytes(self) -> int:
+        """About what it holds."""
+        own = _OVERHEAD_BYTES + sum(len(name) + len(value) for name, value in self.metadata.items())
+        return own + self._num_item_bytes + (self._turn.num_bytes if self._turn is not None else 0)
+
+    def wire(self) -> ConversationObject:
+        """As clients see it."""
+        return ConversationObject(id=self.id, created_at=self.created_at, metadata=self.metadata)
+
+    def get(self, item_id: str) -> Entry:
+        """One item. Raises WireError."""
+        entry = self._entries.get(item_id)
+        if entry is None:
+            text = f"Item with id '{item_id[:128]}' not found in conversation '{self.id}'."
+            raise WireError(ErrorCode.ITEM_NOT_FOUND, text, param="item_id")
+        return entry
+
+    def page(self, after: str | None, limit: int, *, newest_first: bool) -> Page:
+        """Up to `limit` items after the one of this id, or from the beginning. Raises WireError."""
+        ids: Iterable[str] = reversed(self._entries) if newest_first else self._entries
+        if after is not None:
+            if after not in self._entries:
+                text = f"`after` must be the id of an item of this conversation; '{after[:128]}' is none."
+                raise WireError(ErrorCode.INVALID_REQUEST, text, param="after")
+            ids = iter(ids)
+            while next(ids) != after:
+                pass
+        found = [self._entries[item_id].shown for item_id in islice(ids, limit + 1)]
+        return Page(found[:limit], len(found) > limit)
+
+    # -- changes; all through the store, which counts bytes
+
+    def post(self, items: Sequence[AnyItem], remembered: Sequence[AnyItem], new_id: Callable[[str], str]) -> list[str]:
+        """Append items that a client gives, and beside them what the model is to see; returns their ids."""
+        before = self._turn
+        ids = self._append(items, remembered, new_id)
+        added = tuple(self._entries[item_id].remembered for item_id in ids)
+        if before is not None and not before.output and before.prompt is None:  # posted ones as well
+            self._turn = msgspec.structs.replace(before, input=before.input + _inputs(added))
+        else:
+            self._turn = Turn("", before, _inputs(added), ())
+        return ids
+
+    def respond(
+        self, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem], new_id: Callable[[str], str]
+    ) -> None:
+        """Append a response: its input, then its output as shown. `turn.output` is the same as it is remembered.
+
+        `started_from` is the turn that it was generated after: when something was appended since, its exact tokens
+        are no prefix of what the next one is to see.
+        """
+        before = self._turn
+        earlier = _inputs(entry.remembered for entry in self._entries.values())
+        said = [item for item in turn.input if isinstance(item, Item)]
+        self._append([as_shown(item) for item in said], said, new_id)
+        self._append(output, turn.output, new_id)
+        if started_from is before:
+            parent = Turn("", None, earlier, ()) if earlier else None  # flat: only the newest turn keeps its tokens
+            self._turn = msgspec.structs.replace(turn, parent=parent)
+        else:
+            self._turn = Turn("", None, (*earlier, *turn.input, *turn.output), ())
+
+    def remove(self, item_id: str) -> None:
+        """Take one item out. Raises WireError."""
+        self._num_item_bytes -= self.get(item_id).num_bytes
+        del self._entries[item_id]
+        left = _inputs(entry.remembered for entry in self._entries.values())
+        self._turn = Turn("", None, left, ()) if left else None
+
+    def _append(
+        self, items: Sequence[AnyItem], remembered: Sequence[AnyItem], new_id: Callable[[str], str]
+    ) -> list[str]:
+        ids = []
+        for shown, kept in zip(items, remembered, strict=True):
+            assert isinstance(shown, Item)
+            assert isinstance(kept, Item)
+            usable = isinstance(shown.id, str) and _USABLE_ID.match(shown.id) and shown.id not in self._entries
+            item_id = shown.id if usable else new_id(_prefix(shown))
+            assert isinstance(item_id, str)
+            full = _completed(shown, item_id)
+            num_bytes = _OVERHEAD_BYTES + len(msgspec.json.encode(full)) * (1 if kept is shown else 2)
+            self._entries[item_id] = Entry(full, full if kept is shown else kept, num_bytes)
+            self._num_item_bytes += num_bytes
+            ids.append(item_id)
+        return ids
+
+
+class ConversationStore:
+    """All conversations, at most about `max_bytes` of them; `max_conversation_bytes` bounds each."""
+
+    def __init__(
+        self, *, max_bytes: int, max_conversation_bytes: int, max_items: int, new_id: Callable[[str], str]
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._max_conversation_bytes = max_conversation_bytes
+        self._max_items = max_items
+        self._new_id = new_id
+        self._tenants: dict[str, _Shelf] = {}
+        self.num_bytes = 0
+
+    def __len__(self) -> int:
+        return sum(len(shelf.conversations) for shelf in self._tenants.values())
+
+    def create(self, owner: str, metadata: dict[str, str], created_at: int) -> Conversation:
+        """A new one, empty."""
+        conversation = Conversation(self._new_id("conv"), owner, created_at, metadata)
+        shelf = self._tenants.setdefault(owner, _Shelf())
+        shelf.conversations[conversation.id] = conversation
+        self._count(conversation, conversation.num_bytes)
+        return conversation
+
+    def get(self, owner: str, conversation_id: str) -> Conversation:
+        """The conversation, which counts as used now. Raises WireError."""
+        shelf = self._tenants.get(owner)
+        conversation = shelf.conversations.get(conversation_id) if shelf is not None else None
+        if shelf is None or conversation is None:
+            text = f"Conversation with id '{conversation_id[:128]}' not found."
+            raise WireError(ErrorCode.CONVERSATION_NOT_FOUND, text, param="conversation")
+        shelf.conversations.move_to_end(conversation_id)
+        return conversation
+
+    def delete(self, conversation: Conversation) -> None:
+        """Forget it. What works on it goes on, and is not appended to it."""
+        if conversation.deleted:
+            return
+        shelf = self._tenants[conversation.owner]
+        del shelf.conversations[conversation.id]
+        conversation.deleted = True
+        shelf.num_bytes -= conversation.num_bytes
+        self.num_bytes -= conversation.num_bytes
+        if not shelf.conversations:
+            del self._tenants[conversation.owner]
+
+    def check_room(self, conversation: Conversation, num_items: int = 0) -> None:
+        """Refuse to begin what would be appended to a conversation that is full. Raises WireError."""
+        if len(conversation) + num_items > self._max_items:
+            text = f"Conversation '{conversation.id}' may hold {self._max_items} items: begin a new one."
+        elif conversation.num_bytes > self._max_conversation_bytes:
+            text = f"Conversation '{conversation.id}' holds {conversation.num_bytes} bytes, which is all it may."
+        else:
+            return
+        raise WireError(ErrorCode.CONVERSATION_FULL, text, param="conversation")
+
+    def post(self, conversation: Conversation, items: Sequence[AnyItem], remembered: Sequence[AnyItem]) -> list[str]:
+        """See Conversation.post. Raises WireError when it is full."""
+        self.check_room(conversation, len(items))
+        before = conversation.num_bytes
+        ids = conversation.post(items, remembered, self._new_id)
+        self._count(conversation, conversation.num_bytes - before)
+        return ids
+
+    def respond(
+        self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem]
+    ) -> None:
+        """See Conversation.respond. Room was checked when the response began: what it said is never lost."""
+        if conversation.deleted:
+            return
+        before = conversation.num_bytes
+        conversation.respond(turn, started_from, output, self._new_id)
+        self._count(conversation, conversation.num_bytes - before)
+
+    def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
+        """Give it other metadata."""
+        before = conversation.num_bytes
+        conversation.metadata = metadata
+        self._count(conversation, conversation.num_bytes - before)
+
+    def remove(self, conversation: Conversation, item_id: str) -> None:
+        """See Conversation.remove."""
+        before = conversation.num_bytes
+        conversation.remove(item_id)
+        self._count(conversation, conversation.num_bytes - before)
+
+    def _count(self, conversation: Conversation, num_bytes: int) -> None:
+        self._tenants[conversation.owner].num_bytes += num_bytes
+        self.num_bytes += num_bytes
+        while self.num_bytes > self._max_bytes and (oldest := self._to_give_up(conversation)) is not None:
+            self.delete(oldest)
+
+    def _to_give_up(self, newest: Conversation) -> Conversation | None:
+        """Of the tenant that holds most, what it has not used for longest; of the next one if all of it is in use."""
+        for shelf in sorted(self._tenants.values(), key=lambda shelf: -shelf.num_bytes):
+            for conversation in shelf.conversations.values():
+                if not conversation.num_users and conversation is not newest:
+                    return conversation
+        return None
+
+
+class _Shelf:
+    """One tenant's conversations, least recently used first."""
+
+    def __init__(self) -> None:
+        self.conversations: OrderedDict[str, Conversation] = OrderedDict()
+        self.num_bytes = 0
+
+
+def _inputs(items: Iterable[AnyItem]) -> tuple[InputItem, ...]:
+    return tuple(cast("list[InputItem]", list(items)))
+
+
+def as_shown(item: Item) -> Item:
+    """An item of an input as it came: what was opened of it for the model stays with the server."""
+    match item:
+        case Opened():
+            return item.closed()
+        case Reasoning(encrypted_content=str()) if item.content:
+            return msgspec.structs.replace(item, content=UNSET)
+        case _:
+            return item
+
+
+def _prefix(item: Item) -> str:
+    return _PREFIXES.get(str(item.__struct_config__.tag), "item")
+
+
+def _completed(item: Item, item_id: str) -> Item:
+    """The item in its full form, as a list shows it: an id, a status where its kind has one, content as parts."""
+    members: dict[str, object] = {"id": item_id}
+    if isinstance(item, _WITH_STATUS) and (item.status is UNSET or item.status is None):
+        members["status"] = "completed"
+    if isinstance(item, Message) and isinstance(item.content, str):
+        part = OutputText(text=item.content) if item.role == "assistant" else InputText(text=item.content)
+        members["content"] = [part]
+    return msgspec.structs.replace(item, **members)

@@ -1,0 +1,128 @@
+"""What a Harmony model is held to: xgrammar itself says which transcripts pass."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+import pytest
+import xgrammar
+
+from realtime.context.tools import tool_set
+from realtime.dialects.harmony.tags import constraint
+from realtime.engine.parsing import BadSpec, PlainParsers
+from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat, PlainFormat, TextFormat
+from tests.support.harmony import encoding, library, tokens
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+STRICT = {"type": "function", "name": "f", "parameters": SCHEMA, "strict": True}
+LOOSE = {"type": "function", "name": "g", "parameters": SCHEMA}
+NEXT = "<|end|><|start|>assistant"
+THOUGHT = f"<|channel|>analysis<|message|>Hm <b>.{NEXT}"
+PREAMBLE = f"<|channel|>commentary<|message|>I look.{NEXT}"
+STOPS = [200002, 200012, 199999]
+
+
+def call(arguments: str, name: str = "f") -> str:
+    return f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}<|call|>"
+
+
+def final(text: str) -> str:
+    return f"<|channel|>final<|message|>{text}<|return|>"
+
+
+@functools.cache
+def compiler() -> xgrammar.GrammarCompiler:
+    """For the real vocabulary; the stop tokens are those of gpt-oss's generation config."""
+    vocabulary: list[str | bytes] = [encoding().vocabulary.decode([rank]) for rank in range(201088 - 1090)]
+    vocabulary += [
+        library().decode([rank]) if rank < 200019 else f"<|reserved_{rank}|>" for rank in range(199998, 201088)
+    ]
+    info = xgrammar.TokenizerInfo(vocabulary, xgrammar.VocabType.RAW, stop_token_ids=STOPS)
+    return xgrammar.GrammarCompiler(info)
+
+
+def passes(transcript: str, tools: list[dict[str, Any]], choice: Any = None, form: TextFormat | None = None) -> bool:
+    """Whether a model that is held to the constraint can write this, to its stop token."""
+    held_to = constraint(tool_set(tools, choice, None), form, encoding().vocabulary, PlainParsers())
+    assert held_to is not None
+    matcher = xgrammar.GrammarMatcher(compiler().compile_structural_tag(held_to.value))
+    return all(matcher.accept_token(token) for token in tokens(transcript)) and matcher.is_terminated()
+
+
+AUTO: dict[str, bool] = {
+    final("Any text."): True,
+    THOUGHT + final("Any text."): True,
+    THOUGHT + PREAMBLE + THOUGHT + call('{"n": 1}'): True,
+    call('{"n": 1}'): True,
+    call('{"n": "one"}'): False,
+    call("{}"): False,
+    call('{"other": 1}', "g"): True,
+    call("no json", "g"): False,
+    call("{}", "unknown"): False,
+    THOUGHT + "<|return|>": False,
+    "<|channel|>musing<|message|>La.<|return|>": False,
+    "Hello.<|return|>": False,
+}
+
+
+@pytest.mark.parametrize(("transcript", "expected"), AUTO.items())
+def test_a_strict_tool_holds_its_arguments_and_nothing_else(transcript: str, expected: bool) -> None:
+    assert passes(transcript, [STRICT, LOOSE]) == expected
+
+
+@pytest.mark.parametrize(
+    ("transcript", "expected"),
+    {final("No."): False, THOUGHT + call('{"n": 1}'): True, PREAMBLE + call("{}", "g"): True}.items(),
+)
+def test_required_is_a_call(transcript: str, expected: bool) -> None:
+    assert passes(transcript, [STRICT, LOOSE], "required") == expected
+
+
+def test_a_named_tool_is_the_only_one() -> None:
+    named = {"type": "function", "name": "g"}
+    assert passes(call("{}", "g"), [STRICT, LOOSE], named)
+    assert not passes(call('{"n": 1}'), [STRICT, LOOSE], named)
+
+
+def test_an_output_format_holds_the_answer_and_leaves_calls() -> None:
+    form = JsonSchemaFormat(name="x", schema=SCHEMA)
+    assert passes(THOUGHT + final('{"n": 2}'), [LOOSE], None, form)
+    assert not passes(THOUGHT + final("two"), [LOOSE], None, form)
+    assert passes(THOUGHT + call("{}", "g"), [LOOSE], None, form)
+    assert not passes(final("[]"), [], None, JsonObjectFormat())
+    assert passes(final('{"a": [1]}'), [], None, JsonObjectFormat())
+
+
+def test_text_that_looks_like_markup_does_not_end_anything() -> None:
+    """Markup is named by token."""
+    looks = "".join(f" {char}" for char in "<|end|>")
+    assert passes(f"<|channel|>analysis<|message|>{looks}{NEXT}" + final("x"), [STRICT])
+
+
+def test_nothing_is_held_without_need() -> None:
+    vocabulary, parsers = encoding().vocabulary, PlainParsers()
+    assert constraint(tool_set([LOOSE], None, None), PlainFormat(), vocabulary, parsers) is None
+    assert constraint(tool_set([STRICT], "none", None), None, vocabulary, parsers) is None
+
+
+def test_a_grammar_goes_into_the_input_of_its_tool() -> None:
+    class Parsers(PlainParsers):
+        def grammar_in_json(self, syntax: Any, definition: str) -> str:
+            assert (syntax, definition) == ("lark", "start: X")
+            return 'root ::= "go" [0-9]'
+
+    custom = {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}}
+    held_to = constraint(tool_set([custom], "required", None), None, encoding().vocabulary, Parsers())
+    assert held_to is not None
+    matcher = xgrammar.GrammarMatcher(compiler().compile_structural_tag(held_to.value))
+    assert all(matcher.accept_token(token) for token in tokens(call('{"input": "go7"}', "c")))
+    with pytest.raises(BadSpec, match="the grammar of the tool 'c' can't be used"):
+        constraint(tool_set([custom], "required", None), None, encoding().vocabulary, PlainParsers())
+
+
+def test_the_tag_is_json() -> None:
+    held_to = constraint(tool_set([STRICT], None, None), None, encoding().vocabulary, PlainParsers())
+    assert held_to is not None
+    assert json.loads(held_to.value)["type"] == held_to.kind == "structural_tag"

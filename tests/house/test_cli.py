@@ -1,0 +1,119 @@
+"""The command line as a person meets it: a process, its output, its exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from realtime.settings.sources import options
+
+
+def realtime(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REALTIME_")}
+    root = str(Path(__file__).parents[2])
+    return subprocess.run(
+        [sys.executable, "-m", "realtime", *arguments],
+        cwd=cwd,
+        env=clean | {"PYTHONPATH": root, "COLUMNS": "100"} | environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_help_names_the_commands(tmp_path: Path) -> None:
+    run = realtime("--help", cwd=tmp_path)
+    assert run.returncode == 0
+    for command in ("serve", "chat", "keys", "version"):
+        assert command in run.stdout
+
+
+def test_serve_help_has_every_setting_but_the_hidden_ones(tmp_path: Path) -> None:
+    text = realtime("serve", "--help", cwd=tmp_path).stdout
+    words = set(text.replace("\n", " ").split())
+    for option in options():
+        assert (option.flag in words) is not (option.hidden or option.secret), option.flag
+    assert "scripted" not in text
+    assert "[8000]" in text
+    assert "examples:" in text
+
+
+@pytest.mark.parametrize("arguments", [[], ["sevre"], ["serve", "--prot", "1"], ["serve", "--por", "1"], ["keys"]])
+def test_a_wrong_command_line(tmp_path: Path, arguments: list[str]) -> None:
+    run = realtime(*arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+
+
+def test_a_bad_value_is_one_line(tmp_path: Path) -> None:
+    run = realtime("serve", "--port", "x", cwd=tmp_path)
+    assert (run.returncode, run.stderr) == (
+        2,
+        "realtime: flag --port: 'x' can't be used; it must be a whole number from 0 up to 65535\n",
+    )
+
+
+def test_print_config_shows_values_and_sources(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[responses]\nlinger_seconds = 7")
+    run = realtime(
+        "serve", "--print-config", "--config", "c.toml", "--port", "9", "--no-enforce-eager",
+        cwd=tmp_path, REALTIME_HOST="::1",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in run.stdout.splitlines()}
+    assert rows["server.port"] == ["9", "flag --port"]
+    assert rows["server.host"] == ["::1", "variable REALTIME_HOST"]
+    assert rows["responses.linger_seconds"] == ["7", "file c.toml, responses.linger_seconds"]
+    assert rows["vllm.enforce_eager"] == ["false", "flag --enforce-eager"]
+    assert rows["server.log_level"] == ["info", "default"]
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        ("./nowhere", "there is no folder ./nowhere"),
+        ("/nowhere/at/all", "there is no folder"),
+        ("a/b/c", "there is no folder"),
+        ("a-file", "is a file"),
+        ("empty", "config.json"),
+    ],
+)
+def test_a_model_that_can_not_be(tmp_path: Path, model: str, complaint: str) -> None:
+    (tmp_path / "a-file").touch()
+    (tmp_path / "empty").mkdir()
+    run = realtime("serve", "--model", model, cwd=tmp_path)
+    assert run.returncode == 2
+    assert complaint in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_keys_from_add_to_remove(tmp_path: Path) -> None:
+    added = realtime("keys", "add", "anna", cwd=tmp_path)
+    key = added.stdout.strip()
+    assert key.startswith("rt_"), added.stderr
+    assert key not in added.stderr
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+    listed = realtime("keys", "list", cwd=tmp_path)
+    assert listed.stdout.split()[0] == "anna"
+    assert key not in listed.stdout
+    again = realtime("keys", "add", "anna", cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert realtime("keys", "remove", "anna", cwd=tmp_path).returncode == 0
+    assert realtime("keys", "list", cwd=tmp_path).stdout == ""
+    assert "no key named" in realtime("keys", "remove", "anna", cwd=tmp_path).stderr
+
+
+def test_keys_file_is_the_servers(tmp_path: Path) -> None:
+    assert realtime("keys", "add", "a", cwd=tmp_path, REALTIME_API_KEYS_FILE="mine.json").returncode == 0
+    assert realtime("keys", "add", "b", "--api-keys-file", "mine.json", cwd=tmp_path).returncode == 0
+    assert len(realtime("keys", "list", "--api-keys-file", "mine.json", cwd=tmp_path).stdout.splitlines()) == 2
+    assert not (tmp_path / "keys.json").exists()
+
+
+def test_version(tmp_path: Path) -> None:
+    assert "python " in realtime("version", cwd=tmp_path).stdout

@@ -1,0 +1,193 @@
+"""Admission: bounded, first come first served, and honest about when to come back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.service.scheduler import Full, GroupFull, Scheduler, Ticket
+from tests.support.fuzz import examples
+
+
+def ticket(name: str) -> Ticket:
+    return Ticket(response_id=name, tenant="t")
+
+
+def filled(scheduler: Scheduler, names: str) -> list[bool]:
+    return [scheduler.offer(ticket(name), 0.0) for name in names]
+
+
+def test_what_fits_runs_the_rest_waits_in_order_and_then_it_is_full() -> None:
+    scheduler = Scheduler(max_running=2, max_waiting=3)
+    assert filled(scheduler, "abcde") == [True, True, False, False, False]
+    assert (scheduler.num_running, scheduler.num_waiting) == (2, 3)
+    assert [scheduler.position(name) for name in "abcdex"] == [None, None, 0, 1, 2, None]
+    with pytest.raises(Full):
+        scheduler.offer(ticket("f"), 0.0)
+    assert (scheduler.num_running, scheduler.num_waiting) == (2, 3), "the refused one left nothing"
+
+
+def test_a_slot_goes_to_who_waited_longest() -> None:
+    scheduler = Scheduler(max_running=2, max_waiting=9)
+    filled(scheduler, "abcde")
+    assert scheduler.finish("b", 1.0) == ["c"]
+    assert scheduler.finish("a", 1.0) == ["d"]
+    assert [scheduler.position(name) for name in "cde"] == [None, None, 0]
+
+
+def test_who_gives_up_waiting_takes_no_slot() -> None:
+    scheduler = Scheduler(max_running=1, max_waiting=9)
+    filled(scheduler, "abcd")
+    assert scheduler.finish("b", 1.0) == []
+    assert scheduler.position("c") == 0
+    assert scheduler.finish("a", 1.0) == ["c"]
+    assert (scheduler.num_running, scheduler.num_waiting) == (1, 1)
+
+
+def test_an_unknown_or_finished_id_changes_nothing() -> None:
+    scheduler = Scheduler(max_running=1, max_waiting=9)
+    filled(scheduler, "ab")
+    assert scheduler.finish("x", 1.0) == []
+    assert scheduler.finish("a", 1.0) == ["b"]
+    assert scheduler.finish("a", 1.0) == []
+    assert (scheduler.num_running, scheduler.num_waiting) == (1, 0)
+
+
+def test_without_a_queue_there_are_only_slots() -> None:
+    scheduler = Scheduler(max_running=1, max_waiting=0)
+    assert filled(scheduler, "a") == [True]
+    with pytest.raises(Full):
+        scheduler.offer(ticket("b"), 0.0)
+    assert scheduler.finish("a", 1.0) == []
+    assert filled(scheduler, "b") == [True]
+
+
+def retry_after(scheduler: Scheduler) -> float:
+    with pytest.raises(Full) as caught:
+        scheduler.offer(ticket("too many"), 0.0)
+    return caught.value.retry_after
+
+
+def test_the_time_to_come_back_follows_what_responses_have_taken() -> None:
+    scheduler = Scheduler(max_running=1, max_waiting=0)
+    now, waits = 0.0, []
+    for name in "abcdefgh":
+        scheduler.offer(ticket(name), now)
+        waits.append(retry_after(scheduler))
+        now += 100.0
+        scheduler.finish(name, now)
+    assert waits[0] == 1.0, "a guess"
+    assert waits == sorted(waits)
+    assert 50 < waits[-1] <= 100
+
+
+@examples(20)
+@given(st.lists(st.floats(0, 1e6), max_size=20), st.integers(1, 4))
+def test_the_time_to_come_back_is_always_positive(durations: list[float], slots: int) -> None:
+    scheduler = Scheduler(max_running=slots, max_waiting=0)
+    filled(scheduler, "abcd"[:slots])
+    for duration in durations:
+        scheduler.finish("a", duration)
+        scheduler.offer(ticket("a"), 0.0)
+    assert 1.0 <= retry_after(scheduler) <= 1e6
+
+
+@examples(40)
+@given(
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.lists(st.tuples(st.sampled_from(["offer", "offer", "finish"]), st.integers(0, 9)), max_size=40),
+)
+def test_the_scheduler_against_two_lists(slots: int, places: int, steps: list[tuple[str, int]]) -> None:
+    scheduler = Scheduler(max_running=slots, max_waiting=places)
+    running: list[str] = []
+    waiting: list[str] = []
+    for number, (what, choice) in enumerate(steps):
+        if what == "offer":
+            name = f"resp_{number}"
+            if len(running) < slots:
+                assert scheduler.offer(ticket(name), number)
+                running.append(name)
+            elif len(waiting) < places:
+                assert not scheduler.offer(ticket(name), number)
+                waiting.append(name)
+            else:
+                with pytest.raises(Full):
+                    scheduler.offer(ticket(name), number)
+        elif running:
+            name = [*running, *waiting][choice % len(running + waiting)]
+            admitted = []
+            if name in waiting:
+                waiting.remove(name)
+            else:
+                running.remove(name)
+                admitted = waiting[:1]
+                running, waiting = running + admitted, waiting[1:]
+            assert scheduler.finish(name, number) == admitted
+        assert (scheduler.num_running, scheduler.num_waiting) == (len(running), len(waiting))
+        assert [scheduler.position(name) for name in running + waiting] == [None] * len(running) + [
+            *range(len(waiting))
+        ]
+
+
+def member(name: str, group: str | None) -> Ticket:
+    return Ticket(response_id=name, tenant="t", group=group)
+
+
+def test_of_a_group_one_runs_at_a_time_in_order_and_others_pass_it() -> None:
+    scheduler = Scheduler(max_running=3, max_waiting=9)
+    offers = [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a"), ("x", None)]
+    assert [scheduler.offer(member(*one), 0.0) for one in offers] == [True, False, True, False, True]
+    assert scheduler.finish("b1", 1.0) == [], "whoever waits, waits for its own group"
+    assert scheduler.finish("a1", 1.0) == ["a2"]
+    assert scheduler.finish("a2", 1.0) == ["a3"]
+    assert scheduler.finish("a3", 1.0) == []
+    assert scheduler.offer(member("a4", "a"), 0.0), "and then it is free again"
+
+
+def test_who_gives_up_in_a_group_frees_nothing_and_a_full_group_harms_nobody_else() -> None:
+    scheduler = Scheduler(max_running=3, max_waiting=9, max_waiting_in_group=2)
+    for name in ("a1", "a2", "a3"):
+        scheduler.offer(member(name, "a"), 0.0)
+    with pytest.raises(GroupFull):
+        scheduler.offer(member("a4", "a"), 0.0)
+    assert scheduler.offer(member("b1", "b"), 0.0)
+    assert scheduler.finish("a2", 1.0) == [], "the first one still runs"
+    assert not scheduler.offer(member("a5", "a"), 0.0), "its place is free"
+    assert scheduler.finish("a1", 1.0) == ["a3"]
+    assert scheduler.finish("a3", 1.0) == ["a5"]
+    assert scheduler.finish("a5", 1.0) == scheduler.finish("b1", 1.0) == []
+    assert (len(scheduler._sizes), len(scheduler._busy), len(scheduler._group_of)) == (0, 0, 0), "nothing is left of it"
+
+
+@examples(60)
+@given(
+    st.integers(1, 3),
+    st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", None]), st.integers(0, 9)), max_size=40),
+)
+def test_groups_against_a_model(slots: int, steps: list[tuple[bool, str | None, int]]) -> None:
+    """The oracle: first come first served among those whose group does not run."""
+    scheduler = Scheduler(max_running=slots, max_waiting=99, max_waiting_in_group=99)
+    running: list[tuple[str, str | None]] = []
+    waiting: list[tuple[str, str | None]] = []
+
+    def admit() -> list[str]:
+        admitted = []
+        for one in list(waiting):
+            busy = one[1] is not None and any(one[1] == group for _, group in running)
+            if len(running) < slots and not busy:
+                waiting.remove(one)
+                running.append(one)
+                admitted.append(one[0])
+        return admitted
+
+    for number, (offered, group, choice) in enumerate(steps):
+        name = f"resp_{number}"
+        if offered:
+            waiting.append((name, group))
+            assert scheduler.offer(member(name, group), 0.0) == (admit() == [name])
+        elif running or waiting:
+            one = [*running, *waiting][choice % len(running + waiting)]
+            (running if one in running else waiting).remove(one)
+            assert scheduler.finish(one[0], 0.0) == admit()
