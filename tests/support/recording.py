@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +103,11 @@ def write(path: Path, lines: Sequence[str]) -> None:
 
 def difference(path: Path, lines: Sequence[str]) -> str | None:
     """The first difference between a file and a session of now, in words; None: there is none."""
-    recorded = path.read_text().splitlines()
-    for index, (before, now) in enumerate(zip(recorded, lines, strict=False)):
-        if _compared(before) != _compared(now):
-            return _told(path, recorded, index, before, now)
-    if len(recorded) == len(lines):
-        return None
-    index = min(len(recorded), len(lines))
-    nothing = "(the session is over)"
-    return _told(path, recorded, index, *(side[index] if index < len(side) else nothing for side in (recorded, lines)))
+    recorded, now = ([_compared(line) for line in side] for side in (path.read_text().splitlines(), lines))
+    for index, (one, other) in enumerate(zip_longest(recorded, now, fillvalue="(the session is over)")):
+        if one != other:
+            return _told(path.name, recorded, index, one, other)
+    return None
 
 
 def _written(value: Any) -> str:
@@ -133,11 +130,11 @@ def _without_words(value: Any, member: str = "") -> Any:
     return said
 
 
-def _told(path: Path, recorded: Sequence[str], index: int, before: str, now: str) -> str:
+def _told(name: str, recorded: Sequence[str], index: int, before: str, now: str) -> str:
     context = [f"  {line[:_BRIEF]}" for line in recorded[max(index - _CONTEXT, 0) : index]]
     at = next((at for at, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), min(len(before), len(now)))
-    sides = [f"{name} {_window(line, at)}" for name, line in (("- recorded:", before), ("+ now:     ", now))]
-    return "\n".join([f"{path.name}, line {index + 1}, column {at + 1}:", *context, *sides])
+    sides = [f"{side} {_window(line, at)}" for side, line in (("- recorded:", before), ("+ now:     ", now))]
+    return "\n".join([f"{name}, line {index + 1}, column {at + 1}:", *context, *sides])
 
 
 def _window(line: str, at: int) -> str:
