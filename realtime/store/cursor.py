@@ -1,14 +1,14 @@
-"""Where a resume starts: one function from a request to a position, or a typed refusal. Never a part of an answer."""
+"""The start of a resume: one function from a request to a position, or a typed refusal. Never a part of an answer."""
 
 from __future__ import annotations
 
 from realtime.wire.errors import ErrorCode, WireError
 
-from .event_log import EventLog
+from .event_log import Log
 
 
-def resolve(log: EventLog, starting_after: int, epoch: str | None) -> int:
-    """The number of the first event to send to a reader that has processed `starting_after` (-1: nothing).
+def resolve(log: Log, starting_after: int, epoch: str | None) -> int:
+    """Return the number of the first event to send to a reader that has processed `starting_after` (-1: nothing).
 
     Raises WireError: EPOCH_MISMATCH when the reader's numbers are of another incarnation of the log, CURSOR_AHEAD when
     it claims events that do not exist yet, CURSOR_TOO_OLD when what it needs is gone.
