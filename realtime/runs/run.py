@@ -16,7 +16,7 @@ from typing import Protocol
 
 from realtime.context.compaction import Policy, sealed
 from realtime.context.tools import ToolSet
-from realtime.context.turns import Opened, Prompt, Turn, history, no_call_found
+from realtime.context.turns import Opened, Prompt, Turn, history
 from realtime.dialects.base import Dialect, Parser, RenderError
 from realtime.engine.base import (
     Engine,
@@ -31,6 +31,7 @@ from realtime.engine.base import (
 from realtime.store.conversations import Conversation
 from realtime.store.event_log import EventLog
 from realtime.wire import events
+from realtime.wire.calls import no_call_found
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, ItemStatus, OutputItem

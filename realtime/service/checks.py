@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from realtime.context.turns import no_call_found
 from realtime.dialects.base import Dialect
 from realtime.engine.base import ModelInfo
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import InputItem
 from realtime.wire.requests import HARMONY_MESSAGES, ResponseCreate
 
 # What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.
@@ -36,13 +34,6 @@ def check_background(request: ResponseCreate) -> None:
     if request.on_disconnect is not None and request.on_disconnect.policy != "continue":
         text = "A background response goes on without a reader: leave `on_disconnect` out."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
-
-
-def check_calls(items: list[InputItem]) -> None:
-    """Refuse a tool's output that answers no call, or an approval that nobody asked for."""
-    text = no_call_found(items)
-    if text is not None:
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
 
 
 def _check_model(name: str | None, model: ModelInfo) -> None:

@@ -41,13 +41,14 @@ from realtime.store.event_log import EventLog
 from realtime.store.idempotency import Attempts, digest_of
 from realtime.store.memory import MemoryStore
 from realtime.wire import events
+from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, Item, OutputItem, Reasoning
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import Response
 
-from .checks import check_background, check_calls, check_request
+from .checks import check_background, check_request
 from .principal import Principal
 from .registry import Held, Responses
 from .scheduler import Full, GroupFull, Scheduler, Ticket
