@@ -44,11 +44,12 @@ from realtime.wire import events
 from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
-from realtime.wire.items import InputItem, Item, OutputItem, Reasoning
+from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import Response
 
 from .checks import check_background, check_request
+from .conversations import Conversations
 from .principal import Principal
 from .registry import Held, Responses
 from .scheduler import Full, GroupFull, Scheduler, Ticket
@@ -88,16 +89,17 @@ class Service:
             max_waiting=settings.max_waiting_responses,
             max_waiting_in_group=settings.max_waiting_per_conversation,
         )
-        self.conversations = ConversationStore(
+        self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._attempts = Attempts()
+        self._sealer = sealer or Sealer()
+        store = ConversationStore(
             max_bytes=settings.max_conversation_store_bytes,
             max_conversation_bytes=settings.max_conversation_bytes,
             max_items=settings.max_conversation_items,
             new_id=new_id,
         )
-        self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._attempts = Attempts()
-        self._sealer = sealer or Sealer()
+        self.conversations = Conversations(store, self._sealer, time.time)
         self._draining = False
 
     @property
@@ -214,15 +216,6 @@ class Service:
         assert isinstance(opened, Opened)
         return [*compaction.user_messages(opened, new_id), *held.response.output]
 
-    def sealed(self, principal: Principal, shown: Item, remembered: Item) -> Item:
-        """An item as it is shown, with its reasoning sealed to it."""
-        if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
-            return shown
-        text = "".join(part.text for part in remembered.content or ())
-        return msgspec.structs.replace(
-            shown, encrypted_content=self._sealer.seal(unsealing.REASONING, principal.tenant, text)
-        )
-
     def retrieve(self, principal: Principal, response_id: str) -> Held:
         """A response that runs, or a finished one that was to be stored. Raises WireError."""
         return self.responses.find_retrievable(principal.tenant, response_id, self._clock())
@@ -316,7 +309,7 @@ class Service:
         if run.conversation is not None:
             run.conversation.num_users -= 1
             if run.turn is not None:
-                self.conversations.respond(run.conversation, run.turn, run.started_from, run.response.output)
+                self.conversations.store.respond(run.conversation, run.turn, run.started_from, run.response.output)
         run.stop_waiting()
         self.responses.finished(run, keep_seconds, now)
         self._attempts.forget(lambda response_id: self.responses.get(response_id, now) is not None)
@@ -388,8 +381,8 @@ class Service:
         if request.previous_response_id is not None:
             text = "`conversation` and `previous_response_id` exclude each other: send one of them."
             raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
-        conversation = self.conversations.get(principal.tenant, conversation_id)
-        self.conversations.check_room(conversation, len(request.items))
+        conversation = self.conversations.store.get(principal.tenant, conversation_id)
+        self.conversations.store.check_room(conversation, len(request.items))
         return conversation
 
     def _admit(self, principal: Principal, response_id: str, conversation: Conversation | None) -> bool:

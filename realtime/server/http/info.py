@@ -7,7 +7,7 @@ import time
 from starlette.responses import Response
 
 from realtime.engine.supervisor import EngineState
-from realtime.wire.answers import Health, Model, ModelList, Readiness
+from realtime.wire.bodies import Health, Model, ModelList, Readiness
 from realtime.wire.errors import ErrorCode, WireError
 
 from .operations import Call

@@ -13,11 +13,11 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from realtime.context import listing as input_items
+from realtime.context import listing
 from realtime.service.registry import Held
 from realtime.service.service import Service
 from realtime.wire import codec
-from realtime.wire.answers import InputTokens, ResponseDeleted
+from realtime.wire.bodies import InputTokens, ResponseDeleted
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import OpaqueId, ResponseCreate
 
@@ -102,9 +102,9 @@ async def list_input_items(call: Call) -> Response:
     """`GET /v1/responses/{id}/input_items`: what the request itself brought, not the history before it."""
     query = call.query(ItemsQuery)
     held = call.gateway.service.retrieve(call.principal, call.path("response_id"))
-    items = input_items.listed(held.response_id, held.input)
+    items = listing.list_input(held.response_id, held.input)
     newest_first = query.order == "desc"
-    return reply(input_items.page(items, after=query.after, limit=query.limit, newest_first=newest_first))
+    return reply(listing.page(items, after=query.after, limit=query.limit, newest_first=newest_first))
 
 
 async def count_input_tokens(call: Call) -> Response:
