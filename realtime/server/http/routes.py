@@ -19,7 +19,6 @@ from realtime.wire.errors import ErrorCode as E
 from realtime.wire.items import AnyItem
 from realtime.wire.response import Response
 
-from . import compact as compact_http
 from . import conversations as conversations_http
 from . import info as http
 from . import responses as responses_http
@@ -82,7 +81,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path=f"{_RESPONSES}/compact",
-        handler=compact_http.compact,
+        handler=responses_http.compact,
         summary="Make a history shorter; the output is the input of a new chain",
         body=CompactResponse,
         answer=CompactedResponse,
