@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from realtime.engine.base import EngineDead, EngineError, EngineStats
+from realtime.engine.base import EngineDead, EngineError, EngineStats, Loaded
 from realtime.engine.scripted import ScriptedEngine, say
 from realtime.engine.supervisor import Backoff, EngineState, EngineStatus, SupervisedEngine
 
@@ -30,11 +30,11 @@ class Engines:
         engines = self
 
         class Engine(ScriptedEngine):
-            async def start(self) -> None:
+            async def start(self) -> Loaded:
                 if engines.failures:
                     engines.failures -= 1
                     raise EngineError("no such model")
-                await super().start()
+                return await super().start()
 
             async def shutdown(self) -> None:
                 engines.shut_down += 1
@@ -84,9 +84,11 @@ async def until(engine: SupervisedEngine, state: EngineState) -> EngineStatus:
 
 async def test_delegates(engines: Engines, supervised: SupervisedEngine) -> None:
     assert supervised.status.state is EngineState.STOPPED
-    await supervised.start()
-    assert supervised.model.name == "engine 0"
-    assert supervised.tokenizer is engines.made[0].tokenizer
+    assert supervised.loaded is None
+    loaded = await supervised.start()
+    assert supervised.loaded is loaded is engines.made[0].loaded
+    assert loaded.model.name == "engine 0"
+    assert loaded.tokenizer is engines.made[0].tokenizer
     sink = Recorder()
     await supervised.submit(make_request("a"), sink)
     engines.made[0].step(2)
@@ -100,6 +102,7 @@ async def test_first_failure_is_raised(engines: Engines, supervised: SupervisedE
     engines.failures = 1
     with pytest.raises(EngineError, match="no such model"):
         await supervised.start()
+    assert supervised.loaded is None
     assert (supervised.status.state, supervised.status.last_error) == (EngineState.STOPPED, "no such model")
     assert (len(engines.made), engines.shut_down) == (1, 1)
 
@@ -120,11 +123,11 @@ async def test_restarts_after_death(engines: Engines, supervised: SupervisedEngi
         await supervised.submit(make_request("b"), Recorder())
     await supervised.abort("a")
     assert supervised.stats() == EngineStats(0, 0, 0.0)
-    assert supervised.model.name == "engine 0"  # still known, for what is not generation
+    assert supervised.loaded is None
     assert await engines.wake() == 1
     status = await until(supervised, EngineState.READY)
     assert (status.num_restarts, status.last_error) == (1, "out of memory")
-    assert supervised.model.name == "engine 1"
+    assert supervised.loaded is engines.made[1].loaded
     sink = Recorder()
     await supervised.submit(make_request("a"), sink)
     engines.made[1].run_until_idle()
@@ -180,6 +183,7 @@ async def test_shutdown_ends_running_generations(engines: Engines, supervised: S
     sink = Recorder()
     await supervised.submit(make_request("a"), sink)
     await supervised.shutdown()
+    assert supervised.loaded is None
     assert isinstance(sink.error, EngineDead)
     assert engines.shut_down == 1
 
