@@ -83,7 +83,7 @@ class SupervisedEngine:
 
     @property
     def loaded(self) -> Loaded | None:
-        """What the engine that serves has loaded; None while none serves."""
+        """What the engine that serves has loaded; None in every state but READY."""
         return self._loaded
 
     async def start(self) -> Loaded:
@@ -133,10 +133,10 @@ class SupervisedEngine:
             await asyncio.gather(task, return_exceptions=True)
         engine = self._engine
         self._engine = self._loaded = None
-        if engine is not None:
-            await engine.shutdown()
         if self._status.state is not EngineState.STOPPED:
             self._set(EngineState.STOPPED, self._status.last_error)
+        if engine is not None:
+            await engine.shutdown()
 
     async def _supervise(self, engine: Engine) -> None:
         attempt = 0

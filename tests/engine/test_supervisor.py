@@ -38,6 +38,7 @@ class Engines:
 
             async def shutdown(self) -> None:
                 engines.shut_down += 1
+                await asyncio.sleep(0)  # as a real one, whose processes take a while to end
                 await super().shutdown()
 
         self.made.append(Engine(say(*"abc"), name=f"engine {len(self.made)}"))
@@ -176,6 +177,28 @@ async def test_shutdown_while_waiting_to_restart(engines: Engines, supervised: S
     assert len(engines.made) == 1
     with pytest.raises(EngineDead):
         await supervised.submit(make_request("a"), Recorder())
+
+
+async def test_loaded_is_known_exactly_while_it_serves(engines: Engines, supervised: SupervisedEngine) -> None:
+    known: list[tuple[EngineState, bool]] = []
+    supervised.on_status.append(lambda status: known.append((status.state, supervised.loaded is not None)))
+    await supervised.start()
+    engines.made[0].kill()
+    await engines.wake()
+    await until(supervised, EngineState.READY)
+    stopping = asyncio.create_task(supervised.shutdown())
+    while supervised.loaded is not None:  # turns of the loop, not time
+        assert supervised.status.state is EngineState.READY
+        await asyncio.sleep(0)
+    assert supervised.status.state is EngineState.STOPPED
+    await stopping
+    assert known == [
+        (EngineState.STARTING, False),
+        (EngineState.READY, True),
+        (EngineState.RESTARTING, False),
+        (EngineState.READY, True),
+        (EngineState.STOPPED, False),
+    ]
 
 
 async def test_shutdown_ends_running_generations(engines: Engines, supervised: SupervisedEngine) -> None:
