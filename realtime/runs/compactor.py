@@ -14,7 +14,7 @@ from realtime.context.compaction import Budget, Compacted, Plan, Policy
 from realtime.context.tools import tool_set
 from realtime.context.turns import Prompt
 from realtime.dialects.base import Dialect, Parser, TextDelta
-from realtime.engine.base import Engine, EngineError, EngineRequest, Sampling, TokenChunk
+from realtime.engine.base import Engine, EngineError, EngineRequest, ModelInfo, Sampling, TokenChunk
 from realtime.wire.item_texts import size_of
 from realtime.wire.items import (
     InputItem,
@@ -41,9 +41,16 @@ class Compactor:
     """One response's compaction. `tokens`: of all generations together."""
 
     def __init__(
-        self, engine: Engine, dialect: Dialect, response_id: str, cache_salt: str | None, stopping: Stopping
+        self,
+        engine: Engine,
+        model: ModelInfo,
+        dialect: Dialect,
+        response_id: str,
+        cache_salt: str | None,
+        stopping: Stopping,
     ) -> None:
         self._engine = engine
+        self._model = model
         self._dialect = dialect
         self._response_id = response_id
         self._cache_salt = cache_salt
@@ -53,7 +60,7 @@ class Compactor:
 
     def limit(self, policy: Policy, room: int) -> int:
         """Tokens that a prompt may have without being compacted; `room` is what the answer needs at least."""
-        window = self._engine.model.max_model_len
+        window = self._model.max_model_len
         largest = window - min(room, window // 4)
         return min(policy.threshold or window * 4 // 5, largest)
 
@@ -89,7 +96,7 @@ class Compactor:
         return compacted, prompt
 
     async def _summarize(self, plan: Plan, max_tokens: int) -> str:
-        window = self._engine.model.max_model_len - max_tokens
+        window = self._model.max_model_len - max_tokens
         size = 4 * window  # characters of a piece; found out by rendering
         text = compaction.fitted(plan.transcript, _MAX_PIECES * size)
         summary, at = plan.earlier, 0

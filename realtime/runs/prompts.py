@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn, exchanges, history, without_oldest
 from realtime.dialects.base import Dialect, RenderError
-from realtime.engine.base import Engine
+from realtime.engine.base import Engine, ModelInfo
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import HARMONY_MESSAGES, TOKEN_IDS, ResponseCreate
 from realtime.wire.response import Response
@@ -28,7 +28,13 @@ class Context:
     """
 
     def __init__(
-        self, engine: Engine, dialect: Dialect, request: ResponseCreate, tools: ToolSet, parent: Turn | None
+        self,
+        engine: Engine,
+        model: ModelInfo,
+        dialect: Dialect,
+        request: ResponseCreate,
+        tools: ToolSet,
+        parent: Turn | None,
     ) -> None:
         self.tools = tools
         self.parent = parent
@@ -38,6 +44,7 @@ class Context:
         self._dialect = dialect
         self._request = request
         self._engine = engine
+        self._model = model
         self._compacted: list[InputItem] | None = None  # what the history was replaced by
         self._measured: Prompt | None = None  # of the history as it is, when it has been rendered already
 
@@ -93,7 +100,7 @@ class Context:
             response.output_token_ids = list(token_ids)
 
     async def _truncated(self, items: list[InputItem], prompt: Prompt, is_stopped: Callable[[], bool]) -> Prompt:
-        limit = self._engine.model.max_model_len - self.room
+        limit = self._model.max_model_len - self.room
         few, enough = 0, max(0, len(exchanges(items)) - 1)  # dropping `few` is too few; `enough`, if anything is
         if prompt.num_tokens <= limit or not enough:
             return prompt

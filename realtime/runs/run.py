@@ -26,6 +26,7 @@ from realtime.engine.base import (
     EngineRefused,
     EngineRequest,
     FinishReason,
+    ModelInfo,
     TokenChunk,
 )
 from realtime.store.conversations import Conversation
@@ -65,7 +66,7 @@ class Run(Followed):
     """See the module. Created by the service, which calls `start` exactly once."""
 
     def __init__(
-        self, *, owner: Owner, tenant: str, engine: Engine, dialect: Dialect, request: ResponseCreate,
+        self, *, owner: Owner, tenant: str, engine: Engine, model: ModelInfo, dialect: Dialect, request: ResponseCreate,
         tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
         on_disconnect: OnDisconnect, conversation: Conversation | None = None, compact: Policy | None = None,
         seal_compaction: Callable[[str], str], mcp: McpPlan | None = None, images: Images | None = None,
@@ -81,13 +82,14 @@ class Run(Followed):
         self.grown_at = time.monotonic()  # when its newest event came
         self._owner = owner
         self._engine = engine
+        self._model = model
         self._dialect = dialect
-        self.context = Context(engine, dialect, request, tools, parent)
+        self.context = Context(engine, model, dialect, request, tools, parent)
         self._admitted = admitted
         self._entered = conversation is None  # its history is known
         self._compact_when = compact
         self._seal_compaction = seal_compaction
-        self._compactor = Compactor(engine, dialect, log.response_id, request.cache_salt, stopping)
+        self._compactor = Compactor(engine, model, dialect, log.response_id, request.cache_salt, stopping)
         self._assembler = Assembler(new_id, shown)
         self._images = images  # None: the model can't see
         self._mcp: McpStage | None = None
@@ -307,9 +309,9 @@ class Run(Followed):
         try:
             prompt = await self.context.render(self._said(), lambda: self.stopping.stop is not None)
             self._meter.num_input = prompt.num_tokens
-            room = self._engine.model.max_model_len - self._meter.num_input
+            room = self._model.max_model_len - self._meter.num_input
             if room <= 0 and self._num_generations == 1:
-                return too_long(self._meter.num_input, self._engine.model.max_model_len)
+                return too_long(self._meter.num_input, self._model.max_model_len)
             if room <= 0:  # results of tools have filled it: what was said until now is the response
                 self._meter.num_input = 0
                 return FinishReason.LENGTH

@@ -24,7 +24,8 @@ from realtime.context.encrypted import Sealer
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Opened, Turn, history, since_compaction
 from realtime.dialects.base import Dialect, RenderError
-from realtime.engine.base import Engine
+from realtime.engine.base import Loaded, ModelInfo
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.assembler import ReasoningShown
 from realtime.runs.audience import DISCONNECTED, Wake, policy_of
 from realtime.runs.endings import Cancelled
@@ -66,8 +67,8 @@ class Service:
 
     def __init__(
         self,
-        engine: Engine,
-        make_dialect: Callable[[Engine], Dialect],
+        engine: SupervisedEngine,
+        make_dialect: Callable[[Loaded], Dialect],
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
@@ -136,7 +137,7 @@ class Service:
         if self._draining:
             raise draining()
         dialect = self._serving_dialect()
-        check_request(request, self._engine.model, dialect)
+        check_request(request, self._model, dialect)
         check_background(request)
         if parent is not None and parent.response_id in self.responses.deleted:
             parent = None  # a socket's own copy of what has been deleted: it is not found either
@@ -155,11 +156,12 @@ class Service:
             owner=self,
             tenant=principal.tenant,
             engine=self._engine,
+            model=self._model,
             dialect=dialect,
             request=request,
             tools=tools,
             shown=self._shown(principal, request),
-            response=new_response(request, self._engine.model, response_id, int(time.time())),
+            response=new_response(request, self._model, response_id, int(time.time())),
             log=self._new_log(response_id, request.stream_id),
             parent=parent,
             conversation=conversation,
@@ -168,7 +170,7 @@ class Service:
             admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
             mcp=mcp,
-            images=self._images if self._engine.model.sees else None,
+            images=self._images if self._model.sees else None,
         )
         self._start(run, digest)
         return run
@@ -238,7 +240,7 @@ class Service:
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """How many tokens the model would be given for this request. Raises WireError."""
         dialect = self._serving_dialect()
-        check_request(request, self._engine.model, dialect)
+        check_request(request, self._model, dialect)
         previous = request.previous_response_id
         parent = self.responses.find_turn(principal.tenant, previous, self._clock()) if previous is not None else None
         if (conversation := self._conversation(principal, request)) is not None:
@@ -247,7 +249,7 @@ class Service:
         compaction.policy_of(request)  # a trigger is no part of the prompt
         items = history(parent, request.items)
         check_calls(items)
-        if self._engine.model.sees:
+        if self._model.sees:
             await self._images.load(items, request.items)
         try:
             prompt = await rendered(self._engine, dialect, request, tools, items, parent)
@@ -326,7 +328,7 @@ class Service:
 
         `given`: items that go before its own. Raises WireError.
         """
-        sees = self._engine.model.sees
+        sees = self._model.sees
         check_parts(request.items, self._image_settings, sees=sees)
         now = self._clock()
         said = parent.items() if parent is not None else []
@@ -370,8 +372,19 @@ class Service:
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
         if self._dialect is None:
-            self._dialect = self._make_dialect(self._engine)
+            self._dialect = self._make_dialect(self._loaded)
         return self._dialect
+
+    @property
+    def _loaded(self) -> Loaded:
+        """What serves now; only to be asked in the same step as `_serving_dialect`."""
+        loaded = self._engine.loaded
+        assert loaded is not None, "nothing serves"
+        return loaded
+
+    @property
+    def _model(self) -> ModelInfo:
+        return self._loaded.model
 
     def _conversation(self, principal: Principal, request: ResponseCreate) -> Conversation | None:
         """The conversation that a request names, with room for more. Raises WireError."""

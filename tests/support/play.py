@@ -177,11 +177,13 @@ def _random_sizes(left: int, longest: int, rng: random.Random) -> Iterator[int]:
         yield size
 
 
+MODEL_INFO = ModelInfo(name="m", path="m", max_model_len=1 << 20, defaults=Sampling(max_tokens=1))
+
+
 class ToldEngine:
     """An `Engine` that generates what it was told, through vLLM's detokenizer, chunk by chunk."""
 
     def __init__(self, model: Model, token_ids: Sequence[int], sizes: Sequence[int], ending: Ending) -> None:
-        self.model = ModelInfo(name="m", path="m", max_model_len=1 << 20, defaults=Sampling(max_tokens=1))
         self._tokenizer = model.tokenizer
         self._eos = model.eos
         self._token_ids = list(token_ids)
@@ -260,11 +262,12 @@ async def _play(
         owner=_Nobody(),
         tenant="t",
         engine=engine,  # type: ignore[arg-type]
+        model=MODEL_INFO,
         dialect=model.dialect,
         request=request,
         tools=tool_set(request.tools, request.tool_choice, request.parallel_tool_calls),
         shown=shown or ReasoningShown(raw=True),
-        response=new_response(request, engine.model, "resp_1", 0),
+        response=new_response(request, MODEL_INFO, "resp_1", 0),
         log=log,
         parent=None,
         admitted=True,
