@@ -85,7 +85,7 @@ def hide_decrypted(item: AnyItem) -> AnyItem:
     match item:
         case Opened():
             return item.closed()
-        case Reasoning(encrypted_content=str()):
+        case Reasoning(encrypted_content=str()) if item.content is not UNSET:
             return msgspec.structs.replace(item, content=UNSET)
         case _:
             return item
