@@ -38,6 +38,13 @@ def check_background(request: ResponseCreate) -> None:
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
 
 
+def check_history(request: ResponseCreate) -> None:
+    """Refuse two histories at once."""
+    if request.conversation_id is not None and request.previous_response_id is not None:
+        text = "`conversation` and `previous_response_id` exclude each other: send one of them."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
+
+
 def check_calls(items: list[InputItem]) -> None:
     """Refuse a tool's output that answers no call, or an approval that nobody asked for."""
     text = no_call_found(items)
