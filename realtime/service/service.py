@@ -1,7 +1,9 @@
 """What every door calls: create, resume, cancel, follow, leave. Owns all runs and the store of finished ones.
 
-Methods are synchronous and decide at once; what takes time happens in the runs' tasks. Whoever calls says who is
-asking (`Principal`): a response of another tenant does not exist. Refusals are `WireError`s.
+Methods are synchronous and decide at once; what takes time happens in the runs' tasks. A create looks up, decides and
+starts: `lookups` asks for what is known of the request, `intake` makes a job of it without asking anybody, and `start`
+gives the job a place and a run. Whoever calls says who is asking (`Principal`): a response of another tenant does not
+exist. Refusals are `WireError`s.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from realtime.context.encrypted import Sealer
 from realtime.context.turns import Opened, Turn, history
 from realtime.dialects.base import Dialect, RenderError
 from realtime.engine.base import Engine
-from realtime.runs.audience import DISCONNECTED, Wake
+from realtime.runs.audience import Wake
 from realtime.runs.endings import Cancelled
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
@@ -29,7 +31,7 @@ from realtime.runs.run import Run
 from realtime.runs.serving import Serving
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store import cursor
-from realtime.store.conversations import Conversation, ConversationStore
+from realtime.store.conversations import ConversationStore
 from realtime.store.event_log import EventLog
 from realtime.store.idempotency import Attempts
 from realtime.store.memory import MemoryStore
@@ -38,10 +40,10 @@ from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, Item, OutputItem, Reasoning
 from realtime.wire.requests import ResponseCreate
-from realtime.wire.response import Response
 
 from .checks import check_background, check_calls, check_history, check_request
-from .intake import Asked, Intake, LookedUp, references
+from .intake import Asked, Intake
+from .lookups import Lookups
 from .principal import Principal
 from .registry import Held, Responses
 from .scheduler import Full, GroupFull, Scheduler, Ticket
@@ -90,6 +92,7 @@ class Service:
         self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempts = Attempts()
+        self._lookups = Lookups(self.responses, self.conversations, self._attempts)
         self._draining = False
 
     @property
@@ -120,7 +123,8 @@ class Service:
         up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
         log that comes back has its first event. Raises WireError.
         """
-        earlier = self._earlier_attempt(principal, request)
+        tenant = principal.tenant
+        earlier = self._lookups.earlier_attempt(tenant, request, self._clock())
         if earlier is not None:
             return earlier
         if self._draining:
@@ -129,8 +133,8 @@ class Service:
         check_request(request, serving.model, serving.dialect)
         check_background(request)
         check_history(request)
-        found = self._look_up(principal, request, parent)
-        asked = Asked(principal.tenant, request, native, given)
+        found = self._lookups.find(tenant, request, parent, self._clock())
+        asked = Asked(tenant, request, native, given)
         job = self._intake.job(asked, found, serving.model, new_id("resp"), int(time.time()))
         return self.start(job, serving)
 
@@ -149,7 +153,7 @@ class Service:
     def resume(
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
     ) -> tuple[Held, int]:
-        """A response, running or finished, and the number of the first event to send. Raises WireError."""
+        """Find a response, running or finished, and the number of the first event to send. Raises WireError."""
         source = self.responses.find(principal.tenant, response_id, self._clock())
         return source, cursor.resolve(source.log, starting_after, epoch)
 
@@ -164,26 +168,23 @@ class Service:
         return run
 
     def interrupt(self, principal: Principal, response_id: str) -> Held:
-        """As `cancel`, but the item that is being written is forgotten. Raises WireError."""
+        """Stop a response and forget the item that is being written. Raises WireError."""
         run = self.responses.find_running(principal.tenant, response_id, self._clock())
         run.interrupt()
         return run
 
     def steer(self, principal: Principal, response_id: str) -> None:
-        """Have a response end at the next safe point; one that is over meanwhile is as good. Raises WireError."""
+        """End a response at its next safe point. One that is already over is left alone. Raises WireError."""
         source = self.responses.find(principal.tenant, response_id, self._clock())
         if isinstance(source, Run):
             source.steer()
 
     def unsealed(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
-        """Items as the model is to see them: what the client keeps sealed for us, opened. Raises WireError.
-
-        `path` is the member that they are, for the error.
-        """
+        """See Intake.unsealed."""
         return self._intake.unsealed(principal.tenant, items, path)
 
     def compacted_output(self, held: Held) -> list[OutputItem]:
-        """What a compaction that was asked for by itself is answered with: the user's messages in it, then the item."""
+        """The output of a standalone compaction: the user's messages, then the compaction item."""
         opened = held.turn.output[0] if held.turn is not None else None
         assert isinstance(opened, Opened)
         return [*compaction.user_messages(opened, new_id), *held.response.output]
@@ -198,18 +199,20 @@ class Service:
         )
 
     def retrieve(self, principal: Principal, response_id: str) -> Held:
-        """A response that runs, or a finished one that was to be stored. Raises WireError."""
+        """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
         return self.responses.find_retrievable(principal.tenant, response_id, self._clock())
 
     def stop(self, principal: Principal, response_id: str) -> Held:
-        """As `cancel`, but one that has been cancelled already is no error. Raises WireError."""
+        """Stop a response, as `cancel` does; one that has been cancelled already is not an error. Raises WireError."""
         held = self.retrieve(principal, response_id)
         if held.response.status != "cancelled":
             self.cancel(principal, response_id, None)
         return held
 
     def delete(self, principal: Principal, response_id: str) -> Held:
-        """Forget a response at once; one that runs is cancelled, its followers still get the end. Raises WireError."""
+        """Forget a response at once. One that runs is cancelled, and its followers still get the end. Raises
+        WireError.
+        """
         held = self.retrieve(principal, response_id)
         if isinstance(held, Run):
             held.cancel(Cancelled("cancelled"))
@@ -217,11 +220,11 @@ class Service:
         return held
 
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
-        """How many tokens the model would be given for this request. Raises WireError."""
+        """Count the tokens that the model would be given for this request. Raises WireError."""
         serving = self._serving()
         check_request(request, serving.model, serving.dialect)
         check_history(request)
-        found = self._look_up(principal, request, None)
+        found = self._lookups.find(principal.tenant, request, None, self._clock())
         prepared = self._intake.prepare(Asked(principal.tenant, request), found, serving.model)
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
@@ -235,12 +238,12 @@ class Service:
         return prompt.num_tokens
 
     def follow(self, source: Source, wake: Wake) -> None:
-        """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
+        """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness."""
         if isinstance(source, Run):
             source.audience.follow(wake)
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
-        """How the engine and these responses are doing; those that are over are left out."""
+        """Report the state of the engine and of those of these responses that are not over."""
         now = self._clock()
         pulses = [
             events.Pulse(
@@ -255,7 +258,7 @@ class Service:
         return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
-        """The follower is gone. When it was the last one the response's disconnect policy takes over.
+        """Note that a follower is gone. After the last one the response's disconnect policy takes over.
 
         `detached`: it left on purpose and wants the response to go on.
         """
@@ -295,40 +298,6 @@ class Service:
 
     # -- parts of create
 
-    def _look_up(self, principal: Principal, request: ResponseCreate, parent: Turn | None) -> LookedUp:
-        """Collect what is known elsewhere of a request. `parent`: what the caller holds of it. Raises WireError."""
-        now = self._clock()
-        if parent is not None and parent.response_id in self.responses.deleted:
-            parent = None  # a socket's own copy of what has been deleted: it is not found either
-        conversation = self._conversation(principal, request)
-        if parent is None and request.previous_response_id is not None:
-            parent = self.responses.find_turn(principal.tenant, request.previous_response_id, now)
-        find = self.responses.store.find_item
-        items = {item_id: find(principal.tenant, item_id, now) for item_id in references(request)}
-        known = {item_id: item for item_id, item in items.items() if item is not None}
-        return LookedUp(parent=parent, conversation=conversation, items=known)
-
-    def _earlier_attempt(self, principal: Principal, request: ResponseCreate) -> Held | None:
-        """The response of the same request sent before: an ambiguous retry attaches, it never runs twice."""
-        if request.request_id is None:
-            return None
-        response_id = self._attempts.find(principal.tenant, request.request_id)
-        if response_id is None or response_id in self.responses.deleted:
-            return None
-        source = self.responses.get(response_id, self._clock())
-        if source is None or _came_to_nothing(source.response):
-            return None
-        self._attempts.check_same(principal.tenant, request)
-        return source
-
-    def _conversation(self, principal: Principal, request: ResponseCreate) -> Conversation | None:
-        """The conversation that a request names, with room for more. Raises WireError."""
-        if request.conversation_id is None:
-            return None
-        conversation = self.conversations.get(principal.tenant, request.conversation_id)
-        self.conversations.check_room(conversation, len(request.items))
-        return conversation
-
     def _serving(self) -> Serving:
         """What serves now. Raises WireError while no engine does."""
         trouble = self._trouble()
@@ -338,8 +307,6 @@ class Service:
             self._dialect = self._make_dialect(self._engine)
         model = self._engine.model
         return Serving(self._engine, model, self._dialect, self._images if model.sees else None)
-
-    # -- parts of start
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""
@@ -379,9 +346,3 @@ class Service:
             max_bytes=self._settings.max_log_bytes,
             max_entries=self._settings.max_log_events,
         )
-
-
-def _came_to_nothing(response: Response) -> bool:
-    """It failed, or was stopped because its client was gone: then the same request, sent again, means a new try."""
-    details = response.incomplete_details
-    return response.status == "failed" or (details is not None and details.reason == DISCONNECTED)
