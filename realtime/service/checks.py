@@ -36,6 +36,13 @@ def check_background(request: ResponseCreate) -> None:
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
 
 
+def check_history(request: ResponseCreate) -> None:
+    """Refuse two histories at once."""
+    if request.conversation_id is not None and request.previous_response_id is not None:
+        text = "`conversation` and `previous_response_id` exclude each other: send one of them."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
+
+
 def _check_model(name: str | None, model: ModelInfo) -> None:
     if name is not None and name not in (model.name, model.path):
         text = f"Model '{name}' is not served here; this server serves '{model.name}'."

@@ -1,4 +1,4 @@
-"""Decisions of the service that need no running response."""
+"""What is decided about a response before it starts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import Any, Literal
 
 import pytest
 
-from realtime.dialects.chat import ChatDialect
-from realtime.engine.scripted import ScriptedEngine
-from realtime.service.principal import LOCAL
-from realtime.service.service import Service
-from realtime.settings.fields import ResponseSettings
+from realtime.context.encrypted import Sealer
+from realtime.service.intake import Intake
+from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.wire.requests import ReasoningOptions, ResponseCreate
 
 SUMMARY = {"reasoning": ReasoningOptions(summary="auto")}
@@ -32,6 +30,7 @@ RAW = {"include": ["reasoning.content"]}
 def test_reasoning_is_shown_as_the_client_asks_else_as_the_operator_says(
     setting: Literal["none", "summary", "raw"], members: dict[str, Any], shown: tuple[bool, bool]
 ) -> None:
-    service = Service(ScriptedEngine(), ChatDialect, ResponseSettings(show_reasoning=setting), trouble=lambda: None)
-    policy = service._shown(LOCAL, ResponseCreate(**members))
+    settings = ResponseSettings(show_reasoning=setting)
+    intake = Intake(settings=settings, images=ImageSettings(), mcp=McpSettings(), sealer=Sealer())
+    policy = intake.shown("local", ResponseCreate(**members))
     assert (policy.summary, policy.raw) == shown
