@@ -12,11 +12,12 @@ from functools import partial
 
 from realtime.context.compaction import Policy, sealed
 from realtime.context.tools import ToolSet
-from realtime.context.turns import Opened, Prompt, Turn, history, no_call_found
+from realtime.context.turns import Opened, Prompt, Turn, history
 from realtime.dialects.base import Parser
 from realtime.engine.base import FinishReason
 from realtime.store.conversations import Conversation
 from realtime.wire import events
+from realtime.wire.calls import no_call_found
 from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem

@@ -27,10 +27,9 @@ from realtime.runs.response_object import new_response
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store.conversations import Conversation
 from realtime.store.idempotency import digest_of
+from realtime.wire.calls import check_calls
 from realtime.wire.items import InputItem, ItemReference
 from realtime.wire.requests import ResponseCreate
-
-from .checks import check_calls
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -12,15 +12,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
-
 from realtime.connection.commands import Source
 from realtime.connection.protocol import draining
-from realtime.context import compaction, unsealing
+from realtime.context import compaction
 from realtime.context.encrypted import Sealer
 from realtime.context.turns import Opened, Turn, history
 from realtime.dialects.base import Dialect, RenderError
-from realtime.engine.base import Engine
+from realtime.engine.base import Loaded
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.audience import Wake
 from realtime.runs.endings import Cancelled
 from realtime.runs.image_loader import ImageLoader
@@ -36,12 +35,14 @@ from realtime.store.event_log import EventLog
 from realtime.store.idempotency import Attempts
 from realtime.store.memory import MemoryStore
 from realtime.wire import events
+from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
-from realtime.wire.items import InputItem, Item, OutputItem, Reasoning
+from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
-from .checks import check_background, check_calls, check_history, check_request
+from .checks import check_background, check_history, check_request
+from .conversations import Conversations
 from .intake import Asked, Intake
 from .lookups import Lookups
 from .principal import Principal
@@ -58,8 +59,8 @@ class Service:
 
     def __init__(
         self,
-        engine: Engine,
-        make_dialect: Callable[[Engine], Dialect],
+        engine: SupervisedEngine,
+        make_dialect: Callable[[Loaded], Dialect],
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
@@ -67,11 +68,11 @@ class Service:
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
-        self._sealer = sealer or Sealer()
+        sealer = sealer or Sealer()
         self._image_settings = image_settings or ImageSettings()
         self._images = ImageLoader(self._image_settings)
         self._mcp = mcp or McpSettings()
-        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, sealer=self._sealer)
+        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, sealer=sealer)
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -83,16 +84,17 @@ class Service:
             max_waiting=settings.max_waiting_responses,
             max_waiting_in_group=settings.max_waiting_per_conversation,
         )
-        self.conversations = ConversationStore(
+        conversations = ConversationStore(
             max_bytes=settings.max_conversation_store_bytes,
             max_conversation_bytes=settings.max_conversation_bytes,
             max_items=settings.max_conversation_items,
             new_id=new_id,
         )
+        self.conversations = Conversations(conversations, sealer, time.time)
         self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempts = Attempts()
-        self._lookups = Lookups(self.responses, self.conversations, self._attempts)
+        self._lookups = Lookups(self.responses, conversations, self._attempts)
         self._draining = False
 
     @property
@@ -179,24 +181,11 @@ class Service:
         if isinstance(source, Run):
             source.steer()
 
-    def unsealed(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
-        """See Intake.unsealed."""
-        return self._intake.unsealed(principal.tenant, items, path)
-
     def compacted_output(self, held: Held) -> list[OutputItem]:
         """The output of a standalone compaction: the user's messages, then the compaction item."""
         opened = held.turn.output[0] if held.turn is not None else None
         assert isinstance(opened, Opened)
         return [*compaction.user_messages(opened, new_id), *held.response.output]
-
-    def sealed(self, principal: Principal, shown: Item, remembered: Item) -> Item:
-        """An item as it is shown, with its reasoning sealed to it."""
-        if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
-            return shown
-        text = "".join(part.text for part in remembered.content or ())
-        return msgspec.structs.replace(
-            shown, encrypted_content=self._sealer.seal(unsealing.REASONING, principal.tenant, text)
-        )
 
     def retrieve(self, principal: Principal, response_id: str) -> Held:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
@@ -291,7 +280,7 @@ class Service:
         if conversation is not None:
             conversation.num_users -= 1
             if run.turn is not None:
-                self.conversations.respond(conversation, run.turn, run.started_from, run.response.output)
+                self.conversations.store.respond(conversation, run.turn, run.started_from, run.response.output)
         self.responses.finished(run, keep_seconds, now)
         self._attempts.forget(lambda response_id: self.responses.get(response_id, now) is not None)
         self._give_back_permit(run.response_id)
@@ -303,9 +292,11 @@ class Service:
         trouble = self._trouble()
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
+        loaded = self._engine.loaded
+        assert loaded is not None, "an engine that serves has loaded its model"
         if self._dialect is None:
-            self._dialect = self._make_dialect(self._engine)
-        model = self._engine.model
+            self._dialect = self._make_dialect(loaded)
+        model = loaded.model
         return Serving(self._engine, model, self._dialect, self._images if model.sees else None)
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:

@@ -20,7 +20,7 @@ LINGER = {"policy": "linger", "seconds": 3600}
 
 async def gone(server: Running, count: int = 0) -> None:
     """Wait until the server has noticed that sockets are gone."""
-    await until(lambda: server.gateway.num_connections == count, "the server to notice the lost socket")
+    await until(lambda: server.gateway.admission.num_connections == count, "the server to notice the lost socket")
     await asyncio.sleep(0)
 
 
@@ -259,7 +259,7 @@ async def test_a_peer_that_reads_nothing_and_answers_no_ping_is_cut_off(
         server.engine.step(190)
         if half_closed:
             deaf.end_of_sending()
-        await until(lambda: server.gateway.num_connections == 0, "the dead peer to be given up")
+        await until(lambda: server.gateway.admission.num_connections == 0, "the dead peer to be given up")
         await until(lambda: server.gateway.service.num_running == 0)
         assert engine_holds(server) == 0
         await until(lambda: not server.open_connections, "the TCP connection to be closed")
@@ -283,6 +283,6 @@ async def test_a_closing_peer_that_never_reads_does_not_keep_its_connection(monk
         await until(lambda: engine_holds(server) == 1)
         server.engine.step(190)
         await deaf.send(frame(8, b"\x03\xe8"))
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
         await until(lambda: not server.open_connections, "the TCP connection to be closed")
         deaf.close()

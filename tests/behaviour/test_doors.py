@@ -246,9 +246,9 @@ class Schedule:
         assert service._scheduler.num_running == service._scheduler.num_waiting == 0
         assert not service._scheduler._group_of
         assert not self.server.engine._held
-        held = [one for shelf in service.conversations._tenants.values() for one in shelf.conversations.values()]
+        held = [one for shelf in service.conversations.store._tenants.values() for one in shelf.conversations.values()]
         assert not any(one.num_users for one in held)
-        assert sum(one.num_bytes for one in held) == service.conversations.num_bytes
+        assert sum(one.num_bytes for one in held) == service.conversations.store.num_bytes
         for run in self.runs:
             assert run.over
             await self.verify_run(run)

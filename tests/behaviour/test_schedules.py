@@ -444,7 +444,7 @@ async def test_random_cuts_on_real_sockets_join_to_the_log() -> None:
                 while not json.loads(whole[-1])["done"]:
                     whole.append(await watcher.receive_raw())
                 assert joined == whole, f"turn {turn}"
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
 
 
 async def _some(client: Client, rng: random.Random) -> list[str]:

@@ -49,7 +49,7 @@ class Recording(ChatDialect):
 
 async def recording(**options: Any) -> tuple[Serving, Recording]:
     serving, engine = await make_serving(say(), **options)
-    dialect = Recording(engine.tokenizer, engine.parsers)
+    dialect = Recording(engine.loaded.tokenizer, engine.loaded.parsers)
     return msgspec.structs.replace(serving, dialect=dialect), dialect
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from realtime.service.checks import check_background, check_calls, check_history, check_request
+from realtime.service.checks import check_background, check_history, check_request
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import FunctionCall, FunctionCallOutput, McpApprovalResponse
 from realtime.wire.requests import HARMONY_MESSAGES, OnDisconnect, ResponseCreate
 from realtime.wire.response import ConversationRef
 from tests.support.responses import MODEL
@@ -90,12 +89,3 @@ def test_there_is_one_history(conversation: Any) -> None:
     check_history(ResponseCreate(previous_response_id="resp_1"))
     both = ResponseCreate(conversation=conversation, previous_response_id="resp_1")
     refused(lambda: check_history(both), ErrorCode.INVALID_REQUEST, "conversation")
-
-
-def test_an_output_needs_its_call() -> None:
-    call = FunctionCall(call_id="c", name="f", arguments="{}")
-    output = FunctionCallOutput(call_id="c", output="4")
-    check_calls([call, output])
-    assert "'c'" in refused(lambda: check_calls([output, call]), ErrorCode.INVALID_REQUEST, "input")
-    approval = McpApprovalResponse(approval_request_id="mcpr_1", approve=True)
-    assert "'mcpr_1'" in refused(lambda: check_calls([approval]), ErrorCode.INVALID_REQUEST, "input")

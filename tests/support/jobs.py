@@ -48,8 +48,8 @@ def make_job(request: ResponseCreate | None = None, **members: Any) -> Job:
 async def make_serving(script: Script, **options: Any) -> tuple[Serving, ScriptedEngine]:
     """An engine that serves. It ticks by `step` unless `tick_seconds` says otherwise."""
     engine = ScriptedEngine(script, **options)
-    await engine.start()
-    return Serving(engine, engine.model, ChatDialect(engine.tokenizer, engine.parsers)), engine
+    loaded = await engine.start()
+    return Serving(engine, loaded.model, ChatDialect(loaded.tokenizer, loaded.parsers)), engine
 
 
 def make_run(job: Job, serving: Serving, ended: list[Run] | None = None) -> Run:

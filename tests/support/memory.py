@@ -10,7 +10,7 @@ from typing import Any
 from realtime.connection.lanes import ConnectionLimits
 from realtime.connection.protocol import Connection, Profile
 from realtime.dialects.chat import ChatDialect
-from realtime.engine.base import Engine
+from realtime.engine.base import Loaded
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
 from realtime.runs.job import Job
@@ -139,5 +139,5 @@ class MemorySocket:
             self.on_writable()
 
 
-def _dialect(engine: Engine) -> ChatDialect:
-    return ChatDialect(engine.tokenizer, engine.parsers)
+def _dialect(loaded: Loaded) -> ChatDialect:
+    return ChatDialect(loaded.tokenizer, loaded.parsers)

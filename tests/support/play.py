@@ -179,11 +179,13 @@ def _random_sizes(left: int, longest: int, rng: random.Random) -> Iterator[int]:
         yield size
 
 
+MODEL_INFO = ModelInfo(name="m", path="m", max_model_len=1 << 20, defaults=Sampling(max_tokens=1))
+
+
 class ToldEngine:
     """An `Engine` that generates what it was told, through vLLM's detokenizer, chunk by chunk."""
 
     def __init__(self, model: Model, token_ids: Sequence[int], sizes: Sequence[int], ending: Ending) -> None:
-        self.model = ModelInfo(name="m", path="m", max_model_len=1 << 20, defaults=Sampling(max_tokens=1))
         self._tokenizer = model.tokenizer
         self._eos = model.eos
         self._token_ids = list(token_ids)
@@ -261,11 +263,11 @@ async def _play(
         digest=b"",
         tools=tool_set(request.tools, request.tool_choice, request.parallel_tool_calls),
         shown=shown or ReasoningShown(raw=True),
-        response=new_response(request, engine.model, "resp_1", 0),
+        response=new_response(request, MODEL_INFO, "resp_1", 0),
         seal_compaction=str,
         on_disconnect=OnDisconnect(policy="cancel"),
     )
-    serving = Serving(engine, engine.model, model.dialect)  # type: ignore[arg-type]
+    serving = Serving(engine, MODEL_INFO, model.dialect)  # type: ignore[arg-type]
     run = Run(job, serving, log, on_over=lambda run: None)
     engine.cancel = run.cancel
     await run.start(admitted=True)
