@@ -68,11 +68,11 @@ class Service:
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
-        self._sealer = sealer or Sealer()
+        sealer = sealer or Sealer()
         self._image_settings = image_settings or ImageSettings()
         self._images = ImageLoader(self._image_settings)
         self._mcp = mcp or McpSettings()
-        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, sealer=self._sealer)
+        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, sealer=sealer)
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -90,10 +90,10 @@ class Service:
             max_items=settings.max_conversation_items,
             new_id=new_id,
         )
+        self.conversations = Conversations(conversations, sealer, time.time)
         self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempts = Attempts()
-        self.conversations = Conversations(conversations, self._sealer, time.time)
         self._lookups = Lookups(self.responses, conversations, self._attempts)
         self._draining = False
 
@@ -180,10 +180,6 @@ class Service:
         source = self.responses.find(principal.tenant, response_id, self._clock())
         if isinstance(source, Run):
             source.steer()
-
-    def unsealed(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
-        """See Intake.unsealed."""
-        return self._intake.unsealed(principal.tenant, items, path)
 
     def compacted_output(self, held: Held) -> list[OutputItem]:
         """The output of a standalone compaction: the user's messages, then the compaction item."""
@@ -297,10 +293,11 @@ class Service:
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
         loaded = self._engine.loaded
-        assert loaded is not None, "an engine without trouble has loaded its model"
+        assert loaded is not None, "an engine that serves has loaded its model"
         if self._dialect is None:
             self._dialect = self._make_dialect(loaded)
-        return Serving(self._engine, loaded.model, self._dialect, self._images if loaded.model.sees else None)
+        model = loaded.model
+        return Serving(self._engine, model, self._dialect, self._images if model.sees else None)
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""
