@@ -14,8 +14,9 @@ from typing import Any
 
 import uvloop
 
-from realtime.connection.lanes import ConnectionLimits, Create
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.lanes import Create
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.chat_parser import ChatParser

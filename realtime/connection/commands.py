@@ -1,40 +1,13 @@
-"""What a connection sees of a response, and what it asks of the service. Pure.
+"""What a connection asks of the service. Pure.
 
 The connection makes commands, the I/O shell obeys them in their order and reports what came of each.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import msgspec
 
-from realtime.context.turns import Turn
-from realtime.store.event_log import EventLog
-from realtime.wire.items import OutputItem
-from realtime.wire.response import Response
-
 from .lanes import Create
-
-
-class Source(Protocol):
-    """A response as a connection sees it."""
-
-    @property
-    def response_id(self) -> str: ...
-    @property
-    def log(self) -> EventLog: ...
-    @property
-    def turn(self) -> Turn | None:
-        """What a next turn continues from; None until the response is over, and when it failed."""
-
-    @property
-    def response(self) -> Response:
-        """Its state as of the newest event that shows one."""
-
-    @property
-    def output(self) -> list[OutputItem]:
-        """The items that are finished."""
 
 
 class Cancel(msgspec.Struct, frozen=True):

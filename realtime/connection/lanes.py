@@ -14,29 +14,13 @@ from typing import Any
 import msgspec
 
 from realtime.context.turns import Turn
-from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate
 
+from .profiles import ConnectionLimits
 from .steering import Steer
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_.\-]{1,256}\Z")
-
-
-class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one connection; `max_in_flight` responses run at once, more wait in their lanes."""
-
-    max_in_flight: int = 16
-    max_streams: int = 32
-    max_queued: int = 256
-    max_queued_bytes: int = 32 * 2**20
-    max_followed: int = 64
-    max_unsent_control: int = 1000
-    max_steers: int = 32  # that wait for one response
-    # what the shell, the transport and `expires_at` see to
-    lifetime_seconds: float = 3600.0
-    max_message_bytes: int = 16 * 2**20
-    message: codec.Limits = codec.Limits()
 
 
 class Create(msgspec.Struct, frozen=True):

@@ -8,13 +8,14 @@ The connection owns no response: it holds readers, which point into logs that li
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from realtime.store import cursor
 from realtime.store.event_log import BelowFloor
+from realtime.store.records import Source
 from realtime.wire import codec, events
-from realtime.wire.errors import CloseCode, ErrorCode, WireError
+from realtime.wire.errors import CloseCode, ErrorCode, WireError, draining
 from realtime.wire.requests import (
     AnyClientEvent,
     ResponseAck,
@@ -29,20 +30,14 @@ from realtime.wire.requests import (
     SessionUpdate,
 )  # fmt: skip
 
-from .commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Source, Update
-from .lanes import ConnectionLimits, Create, Lane, Lanes, valid_stream_id
+from .commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
+from .lanes import Create, Lane, Lanes, valid_stream_id
 from .outbox import Outbox, error_event
+from .profiles import ConnectionLimits, Profile
 from .readers import Reader, Readers
 from .successors import Successors
 
 _QUANTUM = 16  # events that one response may send before the next one has its turn
-
-
-class Profile(enum.Enum):
-    """What the client understands: OpenAI's events only, or ours too (sub-protocol `realtime.v1`)."""
-
-    PLAIN = "plain"
-    NATIVE = "native"
 
 
 class Connection:
@@ -330,20 +325,15 @@ class Connection:
         self._remove(reader)
 
     def _too_slow(self, reader: Reader, floor: int) -> None:
-        response_id = reader.source.response_id
-        text = (
-            f"Response '{response_id}' was read too slowly: events before {floor} are gone. "
-            "Fetch the finished response instead."
-        )
         stream_id = reader.lane.stream_id if reader.lane else None
-        self._send_error(WireError(ErrorCode.SLOW_READER, text, response_id=response_id), stream_id, None)
+        self._send_error(cursor.too_slow(reader.source.log, floor), stream_id, None)
         self._leave(reader, detached=False)
 
     # -- the life of the connection
 
     def open(self, session: events.Session) -> None:
         """Greet a native client; a plain one hears nothing that it has not asked for."""
-        if self.profile is Profile.NATIVE:
+        if self.profile.native:
             self._send_control(events.SessionCreated(session=session))
 
     def updated(self, heartbeat_seconds: float) -> None:
@@ -357,13 +347,13 @@ class Connection:
 
     def beat(self, heartbeat: events.Heartbeat) -> None:
         """Tell a native client that we live; not one that has not read what it was told before."""
-        if self.profile is Profile.NATIVE and not self._control:
+        if self.profile.native and not self._control:
             self._send_control(events.SessionHeartbeat(heartbeat=heartbeat))
 
     def drain(self, grace_seconds: float) -> None:
         """The server is going down: refuse creates from now on, close when what runs has been delivered."""
         self._ending = draining
-        if self.profile is Profile.NATIVE:
+        if self.profile.native:
             self._send_control(events.SessionDraining(grace_seconds=grace_seconds))
         for lane in self._lanes:
             self._drop_queue(lane, draining())
@@ -421,8 +411,3 @@ class Connection:
         """Send an event of the connection. A client that provokes them and does not read is cut off."""
         if not self._control.put(event):
             self.close = (CloseCode.POLICY, "too many unread errors")
-
-
-def draining() -> WireError:
-    """The refusal of new work while the server goes down."""
-    return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")

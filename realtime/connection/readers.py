@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+from realtime.store.records import Source
 from realtime.wire.requests import ResponseCreate
 
-from .commands import Source
 from .lanes import Lane
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from realtime.store.records import Source
 from realtime.wire import events
 from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
@@ -15,8 +16,8 @@ from realtime.wire.requests import ResponseCreate, ResponseInject, ResponseSteer
 from realtime.wire.response import Response
 
 from . import steering
-from .commands import Source
-from .lanes import ConnectionLimits, Create, Lane
+from .lanes import Create, Lane
+from .profiles import ConnectionLimits
 from .readers import Reader
 from .steering import Held, Steer, Steering, SteerRefused
 

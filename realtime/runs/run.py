@@ -108,7 +108,7 @@ class Run(Followed):
 
     @property
     def output(self) -> list[OutputItem]:
-        """See commands.Source."""
+        """See Source."""
         return self._assembler.output
 
     @property

@@ -1,4 +1,4 @@
-"""Who may come in: credentials, sub-protocols, web origins, and what must stay out of the log.
+"""Who may come in: credentials, web origins, and what must stay out of the log.
 
 Called by every door before it does anything else. Pure functions over headers, except that a `KeyRing` follows its
 file. What the protocol asks for is in OpenAI's guides for the Responses API (bearer header) and for the Realtime API
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from realtime.connection.profiles import KEY_SUBPROTOCOL
 from realtime.service.principal import LOCAL, Principal
 from realtime.settings.fields import Settings
 
@@ -32,11 +33,7 @@ __all__ = [
     "origin_allowed",
     "scrub",
     "scrub_handlers",
-    "select_subprotocol",
 ]
-
-KEY_SUBPROTOCOL = "openai-insecure-api-key."
-SUBPROTOCOLS = ("realtime.v1", "realtime")  # what we speak, the richer one first
 
 
 class AuthProblem(enum.Enum):
@@ -80,31 +77,8 @@ def _credentials(headers: Mapping[str, str], subprotocols: Iterable[str]) -> Ite
     if key := headers.get("api-key"):
         yield key.strip()
     for offer in subprotocols:
-        if _is_key(offer):
+        if offer.startswith(KEY_SUBPROTOCOL):
             yield offer[len(KEY_SUBPROTOCOL) :]
-
-
-def _is_key(subprotocol: str) -> bool:
-    return subprotocol.startswith(KEY_SUBPROTOCOL)
-
-
-def select_subprotocol(offered: Sequence[str], spoken: Sequence[str] = SUBPROTOCOLS) -> str | None:
-    """The sub-protocol to answer with, or None for none.
-
-    The first of ours wins. A foreign one is not spoken here and so not selected - except beside a key: a browser
-    fails the handshake unless one of its offers is selected, and then the other offers are labels
-    (`openai-organization.<id>`). The key itself is sent back only where it is all there is. An unknown `realtime.*`
-    is a version we lack; selecting it would promise what we can't do.
-    """
-    for name in spoken:
-        if name in offered:
-            return name
-    keys = [offer for offer in offered if _is_key(offer)]
-    others = [offer for offer in offered if not _is_key(offer)]
-    labels = [offer for offer in others if not offer.startswith("realtime.")]
-    if not keys or (others and not labels):
-        return None
-    return labels[0] if labels else keys[0]
 
 
 def origin_allowed(

@@ -12,8 +12,8 @@ from pathlib import Path
 from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
-from realtime.connection.lanes import ConnectionLimits
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.profiles import ConnectionLimits, Profile, select_subprotocol
+from realtime.connection.protocol import Connection
 from realtime.context.encrypted import Sealer
 from realtime.dialects.base import Dialect, Sight
 from realtime.dialects.chat import ChatDialect
@@ -23,7 +23,7 @@ from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.service.principal import LOCAL, Principal
 from realtime.service.service import Service
 from realtime.settings.fields import Settings
-from realtime.wire import codec, events
+from realtime.wire import events
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
 
@@ -33,7 +33,6 @@ from .auth import (
     KeyRing,
     authenticate,
     origin_allowed,
-    select_subprotocol,
 )
 from .encryption_keys import sealing_keys
 from .http.replies import error_reply
@@ -43,7 +42,6 @@ from .websocket_transport import EXTENSION
 logger = logging.getLogger("realtime.server")
 
 HARMONY_MODELS = frozenset({"gpt_oss"})
-NATIVE_SUBPROTOCOL = "realtime.v1"
 
 
 class Gateway:
@@ -64,9 +62,8 @@ class Gateway:
         )
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
-        self.message_limits = codec.Limits(
-            max_depth=settings.connections.max_json_depth, max_items=settings.connections.max_input_items
-        )
+        self._limits = ConnectionLimits.of(settings.connections)
+        self.message_limits = self._limits.message
         self.num_requests = 0  # over HTTP, being answered
         self._shells: set[WebSocketShell] = set()
         self._nobody = asyncio.Event()  # no socket is open and no request is being answered
@@ -93,7 +90,7 @@ class Gateway:
         subprotocol = select_subprotocol(websocket.scope["subprotocols"])
         name = new_id("sess")
         await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
-        profile = Profile.NATIVE if subprotocol == NATIVE_SUBPROTOCOL else Profile.PLAIN
+        profile = Profile.of(subprotocol)
         connection = self._new_connection(profile, name, websocket.query_params.get("model"))
         sink = websocket.scope["extensions"][EXTENSION]["sink"]
         shell = WebSocketShell(
@@ -109,7 +106,7 @@ class Gateway:
         if self.draining:  # it came between the beginning of the drain and here
             shell.drain(self.settings.server.drain_seconds)
         self._nobody.clear()
-        logger.debug("connected session=%s profile=%s tenant=%s", name, profile.value, admitted.tenant)
+        logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), admitted.tenant)
         try:
             await shell.run(websocket.receive)
         finally:
@@ -172,28 +169,10 @@ class Gateway:
             self._nobody.set()
 
     def _new_connection(self, profile: Profile, session_id: str, default_model: str | None) -> Connection:
-        settings = self.settings.connections
-        limits = ConnectionLimits(
-            max_in_flight=settings.max_in_flight_per_connection,
-            max_streams=settings.max_streams_per_connection,
-            max_queued=settings.max_queued_per_connection,
-            lifetime_seconds=settings.connection_lifetime_seconds,
-            max_message_bytes=settings.max_message_bytes,
-            message=self.message_limits,
-        )
-        lifetime = settings.connection_lifetime_seconds
-        connection = Connection(profile, limits, expires_at=time.monotonic() + lifetime, default_model=default_model)
-        session = events.Session(
-            id=session_id,
-            model=self.model_name,
-            limits=events.SessionLimits(
-                max_message_bytes=settings.max_message_bytes,
-                max_in_flight=limits.max_in_flight,
-                max_streams=limits.max_streams,
-                lifetime_seconds=lifetime,
-            ),
-        )
-        connection.open(session)
+        limits = self._limits
+        expires_at = time.monotonic() + limits.lifetime_seconds
+        connection = Connection(profile, limits, expires_at=expires_at, default_model=default_model)
+        connection.open(events.Session(id=session_id, model=self.model_name, limits=limits.for_client()))
         return connection
 
     def _make_dialect(self, engine: Engine) -> Dialect:

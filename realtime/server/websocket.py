@@ -14,7 +14,7 @@ from typing import Any
 
 from realtime.connection.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
 from realtime.connection.lanes import Create
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.protocol import Connection
 from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
@@ -87,7 +87,7 @@ class WebSocketShell:
         if self._heart is not None:
             self._heart.cancel()
             self._heart = None
-        if self._heartbeat_seconds and self._connection.profile is Profile.NATIVE:
+        if self._heartbeat_seconds and self._connection.profile.native:
             self._heart = self._loop.call_later(self._heartbeat_seconds, self._beat)
 
     def _beat(self) -> None:
@@ -141,9 +141,10 @@ class WebSocketShell:
         connection, service = self._connection, self._service
         match command:
             case Create():
-                native = connection.profile is Profile.NATIVE
                 given = () if command.automatic else [item for steer in command.steers for item in steer.items]
-                source = service.create(self._principal, command.request, command.parent, native=native, given=given)
+                source = service.create(
+                    self._principal, command.request, command.parent, native=connection.profile.native, given=given
+                )
                 connection.opened(command, source)
                 service.follow(source, self.wake)
             case Cancel():

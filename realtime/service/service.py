@@ -14,8 +14,6 @@ from functools import partial
 
 import msgspec
 
-from realtime.connection.commands import Source
-from realtime.connection.protocol import draining
 from realtime.context import compaction, unsealing
 from realtime.context.attachments import check as check_parts
 from realtime.context.attachments import described
@@ -40,8 +38,9 @@ from realtime.store.conversations import Conversation, ConversationStore
 from realtime.store.event_log import EventLog
 from realtime.store.idempotency import Attempts, digest_of
 from realtime.store.memory import MemoryStore
+from realtime.store.records import Source
 from realtime.wire import events
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, Item, OutputItem, Reasoning
 from realtime.wire.requests import ResponseCreate

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.connection.lanes import ConnectionLimits
+from realtime.connection.profiles import ConnectionLimits
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, Pause, RandomScript, Step
 from realtime.settings.fields import ResponseSettings

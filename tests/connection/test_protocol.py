@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from realtime.connection.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
-from realtime.connection.lanes import ConnectionLimits, Create
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.lanes import Create
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.context.turns import Turn
 from realtime.store import cursor
 from realtime.wire import codec, events

@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from realtime.connection.lanes import ConnectionLimits
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.base import Engine
 from realtime.engine.scripted import Script, ScriptedEngine

@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from realtime.service.registry import Held
 from realtime.service.service import Service
+from realtime.store.cursor import too_slow
 from realtime.store.event_log import BelowFloor, EventLog
 from realtime.wire import codec
-from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.events import StreamError, error_body
 
 from .transport import Peer
@@ -127,10 +127,8 @@ class SseResponse(Response):
 
     def _too_slow(self, floor: int) -> bytes:
         """The last event of a reader that fell behind what the log keeps; it has no number, and so no `id`."""
-        response_id = self._log.response_id
-        text = f"The stream was read too slowly: events before {floor} are gone. Fetch the finished response instead."
-        body = error_body(WireError(ErrorCode.SLOW_READER, text, response_id=response_id))
+        body = error_body(too_slow(self._log, floor))
         event = StreamError(
-            sequence_number=self._position, done=True, code=body.code, message=text, param=None, error=body
+            sequence_number=self._position, done=True, code=body.code, message=body.message, param=None, error=body
         )
         return b"event: error\ndata: %b\n\n" % codec.encode(event)
