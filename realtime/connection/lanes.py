@@ -17,36 +17,25 @@ from realtime.context.turns import Turn
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate
 
+from .commands import Create
 from .profiles import ConnectionLimits
-from .steering import Steer
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_.\-]{1,256}\Z")
 
 
-class Create(msgspec.Struct, frozen=True):
-    """Start this response. `parent` is set when the connection itself holds the turn to continue.
+class Lane:
+    """One first-in-first-out sequence of turns, and the last finished one.
 
-    `steers`: what it commits of what was given into its parent. `automatic`: it is the connection's own, the successor
-    of a steered response, and no client event waits for an answer.
+    It is `busy` from giving out a create until that is over; `opening` is the create as long as nobody has answered it.
     """
 
-    request: ResponseCreate
-    stream_id: str | None
-    parent: Turn | None
-    num_bytes: int
-    steers: tuple[Steer, ...] = ()
-    automatic: bool = False
-
-
-class Lane:
-    """One first-in-first-out sequence of turns, and the last finished one."""
-
-    __slots__ = ("busy", "last", "queue", "stream_id")
+    __slots__ = ("busy", "last", "opening", "queue", "stream_id")
 
     def __init__(self, stream_id: str | None) -> None:
         self.stream_id = stream_id
         self.queue: deque[Create] = deque()
         self.busy = False
+        self.opening: Create | None = None
         self.last: Turn | None = None
 
 

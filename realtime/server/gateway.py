@@ -91,7 +91,7 @@ class Gateway:
         name = new_id("sess")
         await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
         profile = Profile.of(subprotocol)
-        connection = self._new_connection(profile, name, websocket.query_params.get("model"))
+        connection = self._new_connection(profile, admitted.tenant, name, websocket.query_params.get("model"))
         sink = websocket.scope["extensions"][EXTENSION]["sink"]
         shell = WebSocketShell(
             connection,
@@ -99,7 +99,6 @@ class Gateway:
             self.service,
             admitted,
             name,
-            heartbeat_seconds=self.settings.connections.heartbeat_seconds,
             identify=self._ring.find if self._ring is not None else lambda key: LOCAL,
         )
         self._shells.add(shell)
@@ -168,11 +167,11 @@ class Gateway:
         if not self._shells and not self.num_requests:
             self._nobody.set()
 
-    def _new_connection(self, profile: Profile, session_id: str, default_model: str | None) -> Connection:
-        limits = self._limits
-        expires_at = time.monotonic() + limits.lifetime_seconds
-        connection = Connection(profile, limits, expires_at=expires_at, default_model=default_model)
-        connection.open(events.Session(id=session_id, model=self.model_name, limits=limits.for_client()))
+    def _new_connection(self, profile: Profile, tenant: str, session_id: str, default_model: str | None) -> Connection:
+        limits, now = self._limits, time.monotonic()
+        expires_at = now + limits.lifetime_seconds
+        connection = Connection(profile, limits, tenant=tenant, expires_at=expires_at, default_model=default_model)
+        connection.open(events.Session(id=session_id, model=self.model_name, limits=limits.for_client()), now)
         return connection
 
     def _make_dialect(self, engine: Engine) -> Dialect:

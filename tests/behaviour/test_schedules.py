@@ -307,9 +307,8 @@ class Schedule:
             response_id = self.rng.choice(list(client.cursors))
             message = {"type": "response.detach", "response_id": response_id}
             socket.connection.receive(json.dumps(message).encode(), 0.0)
-            socket.shell._obey()
+            socket.shell._step()
             client.left(response_id)
-            socket.shell.wake()
 
     def block(self) -> None:
         self.client().socket.writable = False
