@@ -216,9 +216,13 @@ class Connection:
     def frames(self, max_bytes: int) -> list[bytes]:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
         out = self._control.take()
-        out += self._work.read(max_bytes)
-        out += self._control.take()  # what reading brought up
-        self._close_if_done()
+        entries, done = self._work.readers.read(max_bytes)
+        out += entries
+        if done:
+            self._work.go_on(done)
+            out += self._control.take()  # what that has brought up
+        if self._work.ending is not None:
+            self._close_if_done()
         return out
 
     @property

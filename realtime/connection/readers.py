@@ -29,6 +29,9 @@ class Reader:
         self.processed: int | None = None  # the last event that the client has acknowledged
 
 
+Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
+
+
 class Readers:
     """One connection's, by response; each has its turn, one after another."""
 
@@ -83,14 +86,13 @@ class Readers:
         self._by_id.clear()
         self._rotation.clear()
 
-    def read(self, max_bytes: int) -> tuple[list[bytes], list[tuple[Reader, int | None]]]:
+    def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
         """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
 
-        Returned beside them are the readers that are done, and removed: with None at the terminal event, with the floor
-        of the log where that is above what the reader wants.
+        Returned beside them are the readers that are done, and have been removed.
         """
         out: list[bytes] = []
-        done: list[tuple[Reader, int | None]] = []
+        done: list[Done] = []
         size = 0
         more = True
         while more and size < max_bytes:

@@ -28,7 +28,7 @@ from .commands import Awaited, Command, Create, Leave, Resume, Stop
 from .lanes import Lane, Lanes
 from .outbox import Outbox
 from .profiles import ConnectionLimits
-from .readers import Reader, Readers
+from .readers import Done, Reader, Readers
 from .successors import Successors
 from .unanswered import Held, Unanswered
 
@@ -186,11 +186,10 @@ class Work:
             self.commands.append(Leave(source.response_id, detached=False))
         return held
 
-    # -- what is read
+    # -- what has been read
 
-    def read(self, max_bytes: int) -> list[bytes]:
-        """Read about `max_bytes` of events; lanes whose response is at its end go on."""
-        entries, done = self.readers.read(max_bytes)
+    def go_on(self, done: Iterable[Done]) -> None:
+        """Go on in the lanes of readers that are done."""
         for reader, floor in done:
             if floor is None:
                 self._finished(reader)
@@ -198,7 +197,6 @@ class Work:
                 stream_id = reader.lane.stream_id if reader.lane is not None else None
                 self._control.refuse(cursor.too_slow(reader.source.log, floor), stream_id, None)
                 self._left(reader, detached=False)
-        return entries
 
     def _finished(self, reader: Reader) -> None:
         """The terminal event has been taken: the lane remembers the turn and goes on."""
