@@ -14,8 +14,9 @@ from typing import Any
 
 import uvloop
 
-from realtime.connection.lanes import ConnectionLimits, Create
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.commands import Create
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.chat_parser import ChatParser
@@ -30,6 +31,7 @@ from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.event_log import EventLog
+from realtime.store.memory import memory_stores
 from realtime.wire import codec, events
 from realtime.wire.grammar import Grammar
 from realtime.wire.ids import new_id
@@ -90,7 +92,7 @@ def _filled_log(opening: Iterable[events.Event]) -> EventLog:
 
 def _append_and_pull(opening: Iterable[events.Event], deltas: list[events.Event]) -> float:
     """Append an event, then have a connection pull it: what happens at most once per turn of the event loop."""
-    connection = Connection(Profile.PLAIN, ConnectionLimits(), expires_at=float("inf"))
+    connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
     connection.receive(REQUEST, 0.0)
     (create,) = connection.commands()
     assert isinstance(create, Create)
@@ -113,6 +115,7 @@ async def _in_place(num_tokens: int) -> float:
         supervised,
         lambda loaded: ChatDialect(loaded.tokenizer, loaded.parsers),
         ResponseSettings(),
+        memory_stores(ResponseSettings()),
         trouble=lambda: None,
     )
     shells = [asyncio.create_task(_shell(service, NullSink())) for _ in range(CONNECTIONS)]
@@ -134,8 +137,8 @@ async def _in_place(num_tokens: int) -> float:
 
 async def _shell(service: Service, sink: NullSink) -> None:
     """A connection that asks for one response and then says nothing more."""
-    connection = Connection(Profile.PLAIN, ConnectionLimits(), expires_at=float("inf"))
-    messages = [{"type": "websocket.receive", "text": REQUEST.decode()}]
+    connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
+    messages = [{"type": "websocket.receive", "utf8": REQUEST}]
 
     async def receive() -> dict[str, Any]:
         if not messages:

@@ -131,7 +131,15 @@ class Compactor:
         request_id = f"{self._response_id}.compaction{self._num_generations}"
         asked = engine_request(self._serving, request_id, request, prompt, parser, wishes)
         count, texts = Count(prompt.num_tokens), list[str]()
-        generation = Generation(self._serving, asked, parser, count, self._stopping, read=_texts, keep=texts.extend)
+        generation = Generation(
+            self._serving,
+            asked,
+            parser,
+            count,
+            self._stopping,
+            read=_texts,
+            keep=lambda new, _: texts.extend(new),
+        )
         await generation.submit()
         try:
             await generation.result()

@@ -41,13 +41,14 @@ class Generation(Generic[T]):
 
     parser: None if what is generated is not wanted.
     count: written with every chunk; `num_input` is the caller's.
-    read: makes of the parser's pieces what is kept; `keep` keeps it. Both are called with every chunk.
+    read: makes of the parser's pieces what is kept; `keep` keeps it, beside the chunk's token ids. Both are called with
+        every chunk.
     at_safe_point: called after a chunk when a successor waits to take over, unless the chunk is the last one.
     """
 
     def __init__(
         self, serving: Serving, request: EngineRequest, parser: Parser | None, count: Count, stopping: StopSignal, *,
-        read: Callable[[Sequence[Piece]], Iterable[T]], keep: Callable[[Iterable[T]], None],
+        read: Callable[[Sequence[Piece]], Iterable[T]], keep: Callable[[Iterable[T], Sequence[int]], None],
         at_safe_point: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self.ended: FinishReason | Failed | None = None  # how, as far as the engine and we go
@@ -78,7 +79,7 @@ class Generation(Generic[T]):
             self._count.num_cached = chunk.num_cached_tokens
         try:
             if self._parser is not None and self._stopping.stop is None and self.ended is None:
-                self._keep(self._read(self._parser.feed(chunk)))
+                self._keep(self._read(self._parser.feed(chunk)), chunk.token_ids)
                 if self._stopping.steering and chunk.finish is None:
                     self._at_safe_point()
         except Exception:  # a bug of ours: this response fails, the others go on
@@ -135,7 +136,7 @@ class Generation(Generic[T]):
                 raise Ended(GIVEN_UP)
         assert self.ended is not None
         if self._parser is not None:
-            self._keep(self._read(self._parser.close()))
+            self._keep(self._read(self._parser.close()), ())
         return self.ended
 
     def _log_trouble(self) -> None:

@@ -10,16 +10,20 @@ import asyncio
 import logging
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import assert_never
 
 import msgspec
 
 from realtime.context.turns import Turn
 from realtime.dialects.base import RenderError
 from realtime.engine.base import EngineError
+from realtime.store.base import ResponseStore
 from realtime.store.event_log import EventLog
+from realtime.store.records import Head
 from realtime.wire import events
 from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.requests import StopKind
 from realtime.wire.response import CancelReceipt
 
 from .audience import Audience
@@ -42,10 +46,15 @@ class Run:
     grown_at: when its newest event came, on the monotonic clock.
     """
 
-    def __init__(self, job: Job, serving: Serving, log: EventLog, on_over: Callable[[Run], None]) -> None:
-        """`on_over` is called once, when the terminal event is in the log."""
+    def __init__(
+        self, job: Job, serving: Serving, log: EventLog, journal: ResponseStore, on_over: Callable[[Run], None]
+    ) -> None:
+        """journal: told of every event that is appended to the log.
+        on_over: called once, when the terminal event is in the log.
+        """
         self.job = job
         self.log = log
+        self._journal = journal
         self.response = msgspec.structs.replace(job.response)
         self.turn: Turn | None = None
         self.grown_at = time.monotonic()
@@ -63,7 +72,7 @@ class Run:
 
     @property
     def output(self) -> list[OutputItem]:
-        """See commands.Source."""
+        """See Source."""
         return self.work.assembler.output
 
     @property
@@ -88,10 +97,11 @@ class Run:
         background = self.job.request.background  # its clients expect to see it wait first, even if it need not
         if background:
             self.response.status = "queued"
-        self.log.append(events.ResponseCreated(response=self.response, epoch=self.log.epoch))
+        self._journal.open(self._head())
+        self._write([events.ResponseCreated(response=self.response, epoch=self.log.epoch)])
         if not admitted or background:
             self.response.status = "queued"
-            self.log.append(events.ResponseQueued(response=self.response))
+            self._write([events.ResponseQueued(response=self.response)])
         self._life.enter(State.ADMITTED if admitted else State.QUEUED)
         return asyncio.create_task(self._live(), name=self.response_id)
 
@@ -107,31 +117,56 @@ class Run:
         if not self.over:
             self.stopping.ask(cancelled)
 
-    def cutoff(self, through: int) -> Cutoff:
+    def stop(self, how: StopKind, delivered: int | None = None, through: int | None = None) -> None:
+        """Request the end in one of a client's ways. See Service.stop. Raises WireError."""
+        match how:
+            case "cancel":
+                self.cancel(Cancelled("cancelled", delivered, self._cutoff(through) if through is not None else None))
+            case "interrupt":
+                self.stopping.ask(Interrupted())
+            case "steer":
+                self.stopping.steering = True
+                self.work.cut_if_safe()
+            case _:
+                assert_never(how)
+
+    def _cutoff(self, through: int) -> Cutoff:
         """Where to cut if the user has taken in events up to and with this one. Raises WireError."""
         assembler = self.work.assembler
         return cutoff(self.log, through, len(assembler.output), assembler.open_index)
 
-    def interrupt(self) -> None:
-        """Request the end as `cancel` does, and have what is being written forgotten."""
-        if not self.over:
-            self.stopping.ask(Interrupted())
+    # -- the log
 
-    def steer(self) -> None:
-        """Request the end at the next safe point, for a successor that goes on from there."""
-        self.stopping.steering = True
-        self.work.cut_if_safe()
+    def _head(self) -> Head:
+        job = self.job
+        return Head(
+            response_id=job.response_id,
+            owner=job.tenant,
+            epoch=self.log.epoch,
+            stream_id=job.stream_id,
+            request=job.request,
+        )
 
-    def _append(self, new: Iterable[events.Event]) -> None:
+    def _append(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None:
+        """Append what was generated, of these tokens, and tell the audience."""
         tip = self.log.tip
-        for event in new:
-            self.log.append(event)
+        self._write(new, token_ids)
         grown_to = self.log.tip
         if grown_to == tip:
             return
         self.grown_at = time.monotonic()
         self._usage.mark(grown_to)
         self.audience.notify()
+
+    def _write(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None:
+        """Append to the log, and tell the journal: also of what came before an event that could not be appended."""
+        first, entries = self.log.tip, []
+        try:
+            for event in new:
+                entries.append(self.log.append(event))
+        finally:
+            if entries or token_ids:
+                self._journal.append(self.log.response_id, first, entries, token_ids)
 
     # -- the life
 
@@ -176,7 +211,7 @@ class Run:
         self._life.enter(State.STARTED)
         if self.job.generates or self.response.status == "queued":
             self.response.status = "in_progress"
-            self.log.append(events.ResponseInProgress(response=self.response))
+            self._write([events.ResponseInProgress(response=self.response)])
             self.audience.notify()
 
     # -- the end
@@ -185,13 +220,12 @@ class Run:
         """Close what is open, append the one terminal event, and keep what may be continued."""
         work, response = self.work, self.response
         assembler, token_ids = work.assembler, self._usage.latest.token_ids
-        for event in ending.close(assembler):
-            self.log.append(event)
+        self._write(ending.close(assembler))
         response.output = ending.seen(assembler.output)
         response.completed_at = int(time.time())
         response.usage = self._usage.total(work.compactor.tokens, work.num_reasoning, generates=self.job.generates)
         work.prompts.include(response, assembler.remembered, token_ids)
-        self.log.append(ending.terminal(response, self._receipt(ending)))
+        self._write([ending.terminal(response, self._receipt(ending))])
         if ending.continuable and (self.job.conversation is None or self._life.knows_history):
             self.turn = work.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))
 
@@ -199,7 +233,9 @@ class Run:
         """End after a bug of ours in the regular end: an item may never be closed, but the reader gets an end."""
         self.turn = None
         if not self.log.sealed:
-            self.log.append_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))
+            first = self.log.tip
+            entry = self.log.append_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))
+            self._journal.append(self.response_id, first, [entry], ())
 
     def _receipt(self, ending: Ending) -> CancelReceipt | None:
         if not isinstance(ending.outcome, Cancelled):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Protocol
 
 from realtime.context.compaction import Policy, sealed
 from realtime.context.tools import ToolSet
@@ -41,6 +42,12 @@ from .usage import TokenUsage
 _UNLIMITED = 1 << 62  # tokens
 
 
+class Append(Protocol):
+    """Takes events that were made, and the tokens that they were made of."""
+
+    def __call__(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None: ...
+
+
 class Work:
     """See the module. `do` must be called at most once, and `close` at the end.
 
@@ -51,7 +58,7 @@ class Work:
 
     def __init__(
         self, job: Job, serving: Serving, response: Response, life: Life, stopping: StopSignal,
-        append: Callable[[Iterable[events.Event]], None],
+        append: Append,
     ) -> None:  # fmt: skip
         """`append`: takes the events that are made."""
         self.assembler = Assembler(new_id, job.shown)

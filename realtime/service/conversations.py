@@ -13,7 +13,8 @@ import msgspec
 
 from realtime.context import listing, unsealing
 from realtime.context.encrypted import Sealer
-from realtime.store.conversations import Conversation, ConversationStore, Entry
+from realtime.store.base import ConversationStore
+from realtime.store.conversations import Conversation, Entry
 from realtime.wire.bodies import ConversationDeleted, ConversationObject, ItemList
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import AnyItem, CompactionTrigger, InputItem, ItemReference, Reasoning, kind_of
@@ -40,33 +41,33 @@ class Conversations:
             self.store.post(conversation, items, remembered)
         return _object(conversation)
 
-    def retrieve(self, principal: Principal, conversation_id: str) -> ConversationObject:
+    async def retrieve(self, principal: Principal, conversation_id: str) -> ConversationObject:
         """Return a conversation without its items."""
-        return _object(self._find(principal, conversation_id))
+        return _object(await self._find(principal, conversation_id))
 
-    def update(self, principal: Principal, conversation_id: str, metadata: dict[str, str]) -> ConversationObject:
+    async def update(self, principal: Principal, conversation_id: str, metadata: dict[str, str]) -> ConversationObject:
         """Replace the metadata of a conversation."""
-        conversation = self._find(principal, conversation_id)
+        conversation = await self._find(principal, conversation_id)
         self.store.update(conversation, metadata)
         return _object(conversation)
 
-    def delete(self, principal: Principal, conversation_id: str) -> ConversationDeleted:
+    async def delete(self, principal: Principal, conversation_id: str) -> ConversationDeleted:
         """Forget a conversation. Responses that it is made of stay, and so does what a running one says."""
-        self.store.delete(self._find(principal, conversation_id))
+        self.store.delete(await self._find(principal, conversation_id))
         return ConversationDeleted(id=conversation_id)
 
     # -- items; `include` names what they show beside what they always show
 
-    def add_items(
+    async def add_items(
         self, principal: Principal, conversation_id: str, items: Sequence[InputItem], include: Collection[str] = ()
     ) -> ItemList:
         """Append items together; returns them as they are shown from then on."""
         remembered = self._admit(principal, items)
-        conversation = self._find(principal, conversation_id)
+        conversation = await self._find(principal, conversation_id)
         added = self.store.post(conversation, items, remembered)
         return listing.list_of([self._show(principal, conversation.get(item_id), include) for item_id in added])
 
-    def list_items(
+    async def list_items(
         self,
         principal: Principal,
         conversation_id: str,
@@ -77,7 +78,7 @@ class Conversations:
         include: Collection[str] = (),
     ) -> ItemList:
         """Return a page of at most `limit` items: those behind `after`, else from the beginning of this order."""
-        conversation = self._find(principal, conversation_id)
+        conversation = await self._find(principal, conversation_id)
         newest_first = order == "desc"
         page = listing.page(
             conversation.items(), after=after, limit=limit, newest_first=newest_first, unknown=_UNKNOWN_AFTER
@@ -85,22 +86,22 @@ class Conversations:
         page.data = [self._show(principal, conversation.get(str(item.id)), include) for item in page.data]
         return page
 
-    def retrieve_item(
+    async def retrieve_item(
         self, principal: Principal, conversation_id: str, item_id: str, include: Collection[str] = ()
     ) -> AnyItem:
         """Return one item."""
-        return self._show(principal, self._find(principal, conversation_id).get(item_id), include)
+        return self._show(principal, (await self._find(principal, conversation_id)).get(item_id), include)
 
-    def delete_item(self, principal: Principal, conversation_id: str, item_id: str) -> ConversationObject:
+    async def delete_item(self, principal: Principal, conversation_id: str, item_id: str) -> ConversationObject:
         """Take one item out, for the model too."""
-        conversation = self._find(principal, conversation_id)
+        conversation = await self._find(principal, conversation_id)
         self.store.remove(conversation, item_id)
         return _object(conversation)
 
     # -- parts
 
-    def _find(self, principal: Principal, conversation_id: str) -> Conversation:
-        return self.store.get(principal.tenant, conversation_id)
+    async def _find(self, principal: Principal, conversation_id: str) -> Conversation:
+        return await self.store.get(principal.tenant, conversation_id)
 
     def _admit(self, principal: Principal, items: Sequence[InputItem]) -> list[InputItem]:
         """Refuse what a conversation can't hold; return the items as the model is to see them."""

@@ -5,6 +5,7 @@ Nothing here asks anybody. `references` says what has to be looked up, and `Look
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -26,7 +27,6 @@ from realtime.runs.mcp.plan import McpPlan
 from realtime.runs.response_object import new_response
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store.conversations import Conversation
-from realtime.store.idempotency import digest_of
 from realtime.wire.calls import check_calls
 from realtime.wire.items import InputItem, ItemReference
 from realtime.wire.requests import ResponseCreate
@@ -69,6 +69,11 @@ def references(request: ResponseCreate) -> list[str]:
     """The ids of items that a request refers to instead of bringing them; no more of them than are accepted."""
     ids = (item.id for item in request.items if isinstance(item, ItemReference))
     return list(islice((item_id for item_id in ids if isinstance(item_id, str)), MAX_REFERENCES))
+
+
+def digest_of(request: ResponseCreate) -> bytes:
+    """A digest of what makes two requests the same: everything but the client's name for the event."""
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None))).digest()
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from realtime.connection.commands import Source
-from realtime.connection.protocol import draining
 from realtime.context import compaction
 from realtime.context.encrypted import Sealer
 from realtime.context.turns import Opened, Turn, history
@@ -21,7 +19,6 @@ from realtime.dialects.base import Dialect, RenderError
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.audience import Wake
-from realtime.runs.endings import Cancelled
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
@@ -30,23 +27,22 @@ from realtime.runs.run import Run
 from realtime.runs.serving import Serving
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store import cursor
-from realtime.store.conversations import ConversationStore
+from realtime.store.base import Claim, Stores
 from realtime.store.event_log import EventLog
-from realtime.store.idempotency import Attempts
-from realtime.store.memory import MemoryStore
+from realtime.store.records import AnyResponse, Record, Source
 from realtime.wire import events
 from realtime.wire.calls import check_calls
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
-from realtime.wire.requests import ResponseCreate
+from realtime.wire.requests import ResponseCreate, StopKind
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
 from .intake import Asked, Intake
 from .lookups import Lookups
 from .principal import Principal
-from .registry import Held, Responses
+from .registry import Registry
 from .scheduler import Full, GroupFull, Scheduler, Ticket
 
 
@@ -62,6 +58,7 @@ class Service:
         engine: SupervisedEngine,
         make_dialect: Callable[[Loaded], Dialect],
         settings: ResponseSettings,
+        stores: Stores,
         *,
         trouble: Callable[[], str | None],
         sealer: Sealer | None = None,
@@ -84,23 +81,17 @@ class Service:
             max_waiting=settings.max_waiting_responses,
             max_waiting_in_group=settings.max_waiting_per_conversation,
         )
-        conversations = ConversationStore(
-            max_bytes=settings.max_conversation_store_bytes,
-            max_conversation_bytes=settings.max_conversation_bytes,
-            max_items=settings.max_conversation_items,
-            new_id=new_id,
-        )
-        self.conversations = Conversations(conversations, sealer, time.time)
-        self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
+        self._stores = stores
+        self.registry = Registry(stores.responses)
+        self.conversations = Conversations(stores.conversations, sealer, time.time)
+        self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._attempts = Attempts()
-        self._lookups = Lookups(self.responses, conversations, self._attempts)
         self._draining = False
 
     @property
     def num_running(self) -> int:
         """Responses that are not over, waiting ones included."""
-        return len(self.responses.running)
+        return len(self.registry.running)
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
@@ -110,7 +101,7 @@ class Service:
 
     # -- what doors call
 
-    def create(
+    async def create(
         self,
         principal: Principal,
         request: ResponseCreate,
@@ -118,7 +109,7 @@ class Service:
         *,
         native: bool,
         given: Sequence[InputItem] = (),
-    ) -> Held:
+    ) -> Source:
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
@@ -126,94 +117,107 @@ class Service:
         log that comes back has its first event. Raises WireError.
         """
         tenant = principal.tenant
-        earlier = self._lookups.earlier_attempt(tenant, request, self._clock())
-        if earlier is not None:
-            return earlier
+        earlier = await self._lookups.earlier_attempt(tenant, request, self._clock())
+        if earlier.source is not None:
+            return earlier.source
         if self._draining:
             raise draining()
         serving = self._serving()
         check_request(request, serving.model, serving.dialect)
         check_background(request)
         check_history(request)
-        found = self._lookups.find(tenant, request, parent, self._clock())
+        found = await self._lookups.find(tenant, request, parent, self._clock())
         asked = Asked(tenant, request, native, given)
         job = self._intake.job(asked, found, serving.model, new_id("resp"), int(time.time()))
-        return self.start(job, serving)
+        if request.request_id is None:
+            return self.start(job, serving)
+        requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
+        try:
+            if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
+                return self.start(job, serving)
+        except BaseException:
+            requests.release(tenant, request.request_id, job.response_id)
+            raise
+        return await self.create(principal, request, parent, native=native, given=given)  # another try was faster
 
     def start(self, job: Job, serving: Serving) -> Run:
-        """Start a response, which runs now or when its turn comes. Raises WireError."""
+        """Start a response, which runs now or when its turn comes. What fails here leaves nothing behind. Raises
+        WireError.
+        """
+        if self._draining:
+            raise draining()
         admitted = self._take_permit(job)
         try:
-            run = Run(job, serving, self._new_log(job), self._run_over)
+            run = Run(job, serving, self._new_log(job), self._stores.responses, self._run_over)
             task = run.start(admitted=admitted)
         except BaseException:
+            self._stores.responses.delete(job.response_id)
             self._give_back_permit(job.response_id)
             raise
         self._enter(run, task)
         return run
 
-    def resume(
+    async def resume(
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
-    ) -> tuple[Held, int]:
+    ) -> tuple[Source, int]:
         """Find a response, running or finished, and the number of the first event to send. Raises WireError."""
-        source = self.responses.find(principal.tenant, response_id, self._clock())
+        source = await self.registry.find_source(principal.tenant, response_id, self._clock())
         return source, cursor.resolve(source.log, starting_after, epoch)
 
-    def cancel(self, principal: Principal, response_id: str, delivered: int | None, through: int | None = None) -> Held:
-        """Stop a response; its log's terminal event says when the engine has let go. Raises WireError.
+    async def stop(
+        self,
+        principal: Principal,
+        response_id: str,
+        how: StopKind,
+        *,
+        delivered: int | None = None,
+        through: int | None = None,
+    ) -> Run:
+        """Ask a running response to end before its own end. When the engine has let go of it, the terminal event says
+        so. A second stop changes nothing. Raises WireError.
 
-        `delivered`: how many of its events the asker has taken, for the receipt. `through`: the last one that its user
-        saw or heard; what came after is not remembered. A second cancel changes nothing.
+        delivered: how many of its events the asker has taken, for the receipt of a cancel.
+        through: the last event that its user saw or heard; what came after is not remembered. Of a cancel only.
         """
-        run = self.responses.find_running(principal.tenant, response_id, self._clock())
-        run.cancel(Cancelled("cancelled", delivered, run.cutoff(through) if through is not None else None))
+        run = await self.registry.find_running(principal.tenant, response_id, self._clock())
+        run.stop(how, delivered, through)
         return run
 
-    def interrupt(self, principal: Principal, response_id: str) -> Held:
-        """Stop a response and forget the item that is being written. Raises WireError."""
-        run = self.responses.find_running(principal.tenant, response_id, self._clock())
-        run.interrupt()
-        return run
-
-    def steer(self, principal: Principal, response_id: str) -> None:
-        """End a response at its next safe point. One that is already over is left alone. Raises WireError."""
-        source = self.responses.find(principal.tenant, response_id, self._clock())
-        if isinstance(source, Run):
-            source.steer()
-
-    def compacted_output(self, held: Held) -> list[OutputItem]:
-        """The output of a standalone compaction: the user's messages, then the compaction item."""
-        opened = held.turn.output[0] if held.turn is not None else None
-        assert isinstance(opened, Opened)
-        return [*compaction.user_messages(opened, new_id), *held.response.output]
-
-    def retrieve(self, principal: Principal, response_id: str) -> Held:
+    async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
-        return self.responses.find_retrievable(principal.tenant, response_id, self._clock())
+        return await self.registry.find_retrievable(principal.tenant, response_id, self._clock())
 
-    def stop(self, principal: Principal, response_id: str) -> Held:
-        """Stop a response, as `cancel` does; one that has been cancelled already is not an error. Raises WireError."""
-        held = self.retrieve(principal, response_id)
-        if held.response.status != "cancelled":
-            self.cancel(principal, response_id, None)
-        return held
+    async def cancel(self, principal: Principal, response_id: str) -> Run | Record:
+        """Cancel a response that can be retrieved. One that has been cancelled already is not an error. Raises
+        WireError.
+        """
+        found = await self.retrieve(principal, response_id)
+        if found.response.status == "cancelled":
+            return found
+        return await self.stop(principal, response_id, "cancel")
 
-    def delete(self, principal: Principal, response_id: str) -> Held:
+    async def delete(self, principal: Principal, response_id: str) -> Run | Record:
         """Forget a response at once. One that runs is cancelled, and its followers still get the end. Raises
         WireError.
         """
-        held = self.retrieve(principal, response_id)
-        if isinstance(held, Run):
-            held.cancel(Cancelled("cancelled"))
-        self.responses.delete(response_id)
-        return held
+        found = await self.retrieve(principal, response_id)
+        if isinstance(found, Run):
+            found.stop("cancel")
+        self.registry.delete(response_id)
+        return found
+
+    def compacted_output(self, response: AnyResponse) -> list[OutputItem]:
+        """The output of a standalone compaction: the user's messages, then the compaction item."""
+        opened = response.turn.output[0] if response.turn is not None else None
+        assert isinstance(opened, Opened)
+        return [*compaction.user_messages(opened, new_id), *response.output]
 
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """Count the tokens that the model would be given for this request. Raises WireError."""
         serving = self._serving()
         check_request(request, serving.model, serving.dialect)
         check_history(request)
-        found = self._lookups.find(principal.tenant, request, None, self._clock())
+        found = await self._lookups.find(principal.tenant, request, None, self._clock())
         prepared = self._intake.prepare(Asked(principal.tenant, request), found, serving.model)
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
@@ -226,7 +230,7 @@ class Service:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
         return prompt.num_tokens
 
-    def follow(self, source: Source, wake: Wake) -> None:
+    def follow(self, source: AnyResponse, wake: Wake) -> None:
         """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness."""
         if isinstance(source, Run):
             source.audience.follow(wake)
@@ -242,7 +246,7 @@ class Service:
                 idle_seconds=round(now - run.grown_at, 3),
             )
             for response_id in response_ids
-            if (run := self.responses.running.get(response_id)) is not None
+            if (run := self.registry.running.get(response_id)) is not None
         ]
         return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
@@ -251,7 +255,7 @@ class Service:
 
         `detached`: it left on purpose and wants the response to go on.
         """
-        run = self.responses.running.get(response_id)
+        run = self.registry.running.get(response_id)
         if run is not None:
             run.audience.leave(wake, detached=detached)
 
@@ -280,9 +284,9 @@ class Service:
         if conversation is not None:
             conversation.num_users -= 1
             if run.turn is not None:
-                self.conversations.store.respond(conversation, run.turn, run.started_from, run.response.output)
-        self.responses.finished(run, keep_seconds, now)
-        self._attempts.forget(lambda response_id: self.responses.get(response_id, now) is not None)
+                self._stores.conversations.respond(conversation, run.turn, run.started_from, run.response.output)
+        if not self.registry.finished(run, keep_seconds, now):
+            self._stores.requests.forget(run.response_id)
         self._give_back_permit(run.response_id)
 
     # -- parts of create
@@ -304,11 +308,9 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         job = run.job
-        self.responses.running[job.response_id] = run
+        self.registry.running[job.response_id] = run
         if job.conversation is not None:
             job.conversation.num_users += 1
-        if job.request.request_id is not None:
-            self._attempts.keep(job.tenant, job.request.request_id, job.digest, job.response_id)
 
     def _take_permit(self, job: Job) -> bool:
         """Ask for a place among the running ones: True if it is free, False if it will be. Raises WireError."""
@@ -327,7 +329,7 @@ class Service:
     def _give_back_permit(self, response_id: str) -> None:
         """Let those run whose turn it is when this one does not any more."""
         for admitted in self._scheduler.finish(response_id, self._clock()):
-            self.responses.running[admitted].admit()
+            self.registry.running[admitted].admit()
 
     def _new_log(self, job: Job) -> EventLog:
         return EventLog(

@@ -17,7 +17,7 @@ import msgspec
 from realtime.context.turns import Turn
 from realtime.wire.items import InputItem, OutputItem
 
-from .conversations import AnyItem, Conversation
+from .conversations import Conversation
 from .event_log import StoredLog
 from .records import Filter, Head, Record, Unfinished
 
@@ -94,7 +94,9 @@ class ConversationStore(Protocol):
     def check_room(self, conversation: Conversation, num_items: int = 0) -> None:
         """Refuse to begin what would be appended to a conversation that is full. Raises WireError."""
 
-    def post(self, conversation: Conversation, items: Sequence[AnyItem], remembered: Sequence[AnyItem]) -> list[str]:
+    def post(
+        self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem]
+    ) -> list[str]:
         """Append items that a client gives; returns their ids. Raises WireError when it is full."""
 
     def respond(

@@ -1,6 +1,6 @@
 """Conversations: lists of items that grow by what is posted to them and by each response that names them. Pure.
 
-The service owns the one store. Everything here is synchronous and whole: an append is seen by a reader entirely or not
+Changes are synchronous and whole: an append is seen by a reader entirely or not
 at all, and items keep the order in which they were appended. Nobody else changes a conversation's items. A
 conversation of another tenant does not exist. They live in this process: when the store is full, the tenant that holds
 most gives up the one that it has not used for longest; one that a response works on is never given up.
@@ -136,7 +136,7 @@ class Conversation:
         return ids
 
 
-class ConversationStore:
+class MemoryConversations:
     """All conversations, at most about `max_bytes` of them; `max_conversation_bytes` bounds each."""
 
     def __init__(
@@ -160,8 +160,8 @@ class ConversationStore:
         self._count(conversation, conversation.num_bytes)
         return conversation
 
-    def get(self, owner: str, conversation_id: str) -> Conversation:
-        """Return the conversation and mark it as just used. Raises WireError."""
+    async def get(self, owner: str, conversation_id: str) -> Conversation:
+        """See ConversationStore."""
         shelf = self._tenants.get(owner)
         conversation = shelf.conversations.get(conversation_id) if shelf is not None else None
         if shelf is None or conversation is None:

@@ -8,13 +8,28 @@ from itertools import islice
 
 import msgspec
 
+from realtime.settings.fields import ResponseSettings
+from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, id_of
 
-from .base import Claim
+from .base import Claim, Stores
+from .conversations import MemoryConversations
 from .event_log import StoredLog
 from .records import Filter, Head, Record, Unfinished
 
 MAX_ITEM_ID = 256  # characters; ids on input are the client's
+
+
+def memory_stores(settings: ResponseSettings) -> Stores:
+    """Make the three stores of one process."""
+    requests = MemoryRequests()
+    conversations = MemoryConversations(
+        max_bytes=settings.max_conversation_store_bytes,
+        max_conversation_bytes=settings.max_conversation_bytes,
+        max_items=settings.max_conversation_items,
+        new_id=new_id,
+    )
+    return Stores(MemoryResponses(max_bytes=settings.max_store_bytes, on_gone=requests.forget), conversations, requests)
 
 
 class _Kept(msgspec.Struct):
@@ -98,7 +113,8 @@ class MemoryResponses:
 
     async def recover(self) -> AsyncIterator[Unfinished]:
         """See ResponseStore: nothing outlives the process."""
-        for unfinished in ():
+        nothing: tuple[Unfinished, ...] = ()
+        for unfinished in nothing:
             yield unfinished
 
     # -- parts

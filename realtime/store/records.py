@@ -16,13 +16,15 @@ from realtime.wire.response import Response
 from .event_log import Log
 
 
-class Source(Protocol):
-    """A response that can be followed: one that runs, or a kept one with its log."""
+class AnyResponse(Protocol):
+    """A response that exists: it runs, or it is kept."""
 
     @property
     def response_id(self) -> str: ...
     @property
-    def log(self) -> Log: ...
+    def over(self) -> bool:
+        """Whether its terminal event is in its log."""
+
     @property
     def turn(self) -> Turn | None:
         """What a next turn continues from; None until the response is over, and when it failed."""
@@ -38,6 +40,13 @@ class Source(Protocol):
     @property
     def input(self) -> tuple[InputItem, ...]:
         """What its request brought."""
+
+
+class Source(AnyResponse, Protocol):
+    """A response that can be read: one that runs, or a kept one with its log."""
+
+    @property
+    def log(self) -> Log: ...
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +72,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     continuable: bool
     expires_at: float  # on the clock of `now`
     input: tuple[InputItem, ...] = ()  # what its request brought, also when it failed
+    over: bool = True
 
     @property
     def response_id(self) -> str:
@@ -70,7 +80,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def output(self) -> list[OutputItem]:
-        """See Source."""
+        """See AnyResponse."""
         return self.response.output
 
 
@@ -108,6 +118,7 @@ class Replay(msgspec.Struct, frozen=True):
 
     record: Record
     log: Log
+    over: bool = True
 
     @property
     def response_id(self) -> str:

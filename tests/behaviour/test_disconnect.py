@@ -63,7 +63,7 @@ async def test_a_native_client_lingers_by_default() -> None:
             before = loop.time()
             await cut(client)
         await gone(server)
-        run = server.gateway.service.responses.running[response_id]
+        run = server.gateway.service.registry.running[response_id]
         assert run.audience.lonely is not None
         assert before + 30 <= run.audience.lonely.when() <= loop.time() + 30
         server.engine.step(3)
@@ -92,7 +92,7 @@ async def test_every_loss_starts_the_time_anew_and_the_end_stops_it() -> None:
         async with server.client(native=True) as client:
             response_id = await begin(client, on_disconnect=LINGER)
             await cut(client)
-        run = server.gateway.service.responses.running[response_id]
+        run = server.gateway.service.registry.running[response_id]
         await gone(server)
         timers = [run.audience.lonely]
         for _ in range(3):
@@ -116,7 +116,7 @@ async def test_continue_finishes_without_a_reader() -> None:
             response_id = await begin(client, on_disconnect={"policy": "continue"})
             await cut(client)
         await gone(server)
-        assert server.gateway.service.responses.running[response_id].audience.lonely is None
+        assert server.gateway.service.registry.running[response_id].audience.lonely is None
         await finish(server)
         async with server.client() as client:
             await resume(client, response_id)
@@ -135,7 +135,7 @@ async def test_a_detached_response_goes_on_and_its_lane_is_free(native: bool) ->
             assert {(await client.receive())["response_id"] for _ in range(3)} == {second}
             await cut(client)
         await gone(server)
-        assert not server.gateway.service.responses.running[first].audience.watchers
+        assert not server.gateway.service.registry.running[first].audience.watchers
         await finish(server)
         async with server.client() as client:
             await resume(client, first)

@@ -223,7 +223,7 @@ class Witness:
             await client.send("response.create", input="witness")
             raw = [await client.receive_raw()]
             response_id = json.loads(raw[0])["response_id"]
-            log = server.gateway.service.responses.running[response_id].log
+            log = server.gateway.service.registry.running[response_id].log
             server.engine.step(3)
             yield
             server.engine.step()

@@ -170,7 +170,7 @@ async def test_a_cancel_is_answered_when_the_engine_has_let_go() -> None:
         response_id = await in_background(server, client)
         server.engine.step(3)
         cancelling = asyncio.create_task(client.post(f"{PATH}/{response_id}/cancel"))
-        await until(lambda: server.gateway.service.responses.running[response_id].stopping.stopped)
+        await until(lambda: server.gateway.service.registry.running[response_id].stopping.stopped)
         assert engine_holds(server) == 1
         assert not cancelling.done()
         await finish(server)
@@ -191,7 +191,7 @@ async def test_a_foreground_response_can_be_cancelled_too_and_its_reader_is_told
             assert (last["type"], last["response"]["status"]) == ("response.incomplete", "cancelled")
         waiting = asyncio.create_task(create(client))
         await until(lambda: engine_holds(server) == 1)
-        response_id = next(iter(server.gateway.service.responses.running))
+        response_id = next(iter(server.gateway.service.registry.running))
         await client.post(f"{PATH}/{response_id}/cancel")
         assert (await waiting)["status"] == "cancelled"
 
@@ -235,7 +235,7 @@ async def test_a_running_response_is_cancelled_and_deleted() -> None:
             assert engine_holds(server) == 0
             assert (await reader.rest())[-2].json["response"]["status"] == "cancelled"
         assert_refused(await client.get(f"{PATH}/{response_id}"), "response_not_found", 404, "response_id")
-        assert server.gateway.service.responses.store.get(response_id, 0) is None
+        assert await server.gateway.service.registry.store.get(response_id, 0) is None
 
 
 async def test_a_response_that_is_being_deleted_is_gone_already() -> None:
@@ -247,7 +247,7 @@ async def test_a_response_that_is_being_deleted_is_gone_already() -> None:
         response_id = await in_background(server, client)
         server.engine.step()
         deleting = asyncio.create_task(client.delete(f"{PATH}/{response_id}"))
-        await until(lambda: response_id in server.gateway.service.responses.deleted)
+        await until(lambda: response_id in server.gateway.service.registry.deleted)
         assert server.gateway.service.num_running == 1
         assert_refused(await client.get(f"{PATH}/{response_id}"), "response_not_found", 404, "response_id")
         assert (await resume(socket, response_id))["error"]["code"] == "response_not_found"

@@ -115,7 +115,7 @@ async def test_a_url_is_fetched_once_and_what_was_seen_is_kept() -> None:
         again = await answer(server, "and now?", previous_response_id=first["id"])
         assert pictures.fetched == [URL]
         assert again["usage"]["input_tokens"] > first["usage"]["input_tokens"]
-        record = server.gateway.service.responses.store.get(first["id"], 0)
+        record = await server.gateway.service.registry.store.get(first["id"], 0)
         assert record is not None
         assert record.turn is not None
         turn, prompt = record.turn, record.turn.prompt

@@ -50,6 +50,7 @@ class Stage:
         self.count = Count(3)
         self.parser = Parser()
         self.kept: list[Piece] = []
+        self.kept_ids: list[int] = []
         self.safe_points: list[int] = []  # how many tokens there were at each
 
     @classmethod
@@ -59,10 +60,14 @@ class Stage:
         request = EngineRequest(request_id="g", prompt_token_ids=(1, 2, 3), sampling=Sampling(max_tokens=9))
         parser: Any = stage.parser if parsed else None
         stage.generation = Generation(
-            serving, request, parser, stage.count, stage.stopping, read=lambda pieces: pieces, keep=stage.kept.extend,
+            serving, request, parser, stage.count, stage.stopping, read=lambda pieces: pieces, keep=stage.keep,
             at_safe_point=lambda: stage.safe_points.append(len(stage.count.token_ids)),
         )  # fmt: skip
         return stage
+
+    def keep(self, new: Iterable[Piece], token_ids: Sequence[int]) -> None:
+        self.kept_ids += token_ids
+        self.kept += new
 
     @property
     def text(self) -> str:

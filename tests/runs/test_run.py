@@ -136,9 +136,9 @@ async def test_a_successor_takes_over_at_once_where_nothing_is_called() -> None:
     task = run.start(admitted=True)
     await turns_until(lambda: engine._held)
     engine.step(2)
-    run.steer()
+    run.stop("steer")
     await task
     assert run.response.incomplete_details is not None
     assert run.response.incomplete_details.reason == "steered"
-    run.steer()  # over: nothing to take over
+    run.stop("steer")  # over: nothing to take over
     assert run.turn is not None

@@ -12,7 +12,7 @@ from realtime.context.encrypted import KEY_BYTES, Sealer
 from realtime.context.turns import Prompt, Turn
 from realtime.service.conversations import ENCRYPTED_REASONING, Conversations
 from realtime.service.principal import Principal
-from realtime.store.conversations import ConversationStore
+from realtime.store.conversations import MemoryConversations
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     Compaction,
@@ -24,6 +24,7 @@ from realtime.wire.items import (
     Reasoning,
     ReasoningText,
 )
+from tests.support.at_once import at_once
 
 ME, YOU = Principal("me"), Principal("you")
 
@@ -31,7 +32,7 @@ ME, YOU = Principal("me"), Principal("you")
 def made(**bounds: int) -> Conversations:
     numbers = count()
     limits = {"max_bytes": 1 << 20, "max_conversation_bytes": 1 << 18, "max_items": 100, **bounds}
-    store = ConversationStore(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
+    store = MemoryConversations(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
     return Conversations(store, Sealer(bytes(KEY_BYTES)), lambda: 1234.9)
 
 
@@ -47,13 +48,13 @@ def test_a_conversation_is_made_shown_changed_and_deleted() -> None:
     conversations = made()
     begun = conversations.create(ME, [], {"topic": "x"})
     assert (begun.id, begun.created_at, begun.metadata) == ("conv_0", 1234, {"topic": "x"})
-    assert conversations.retrieve(ME, begun.id) == begun
-    assert conversations.update(ME, begun.id, {"topic": "y"}).metadata == {"topic": "y"}
-    assert conversations.retrieve(ME, begun.id).metadata == {"topic": "y"}
-    gone = conversations.delete(ME, begun.id)
+    assert at_once(conversations.retrieve(ME, begun.id)) == begun
+    assert at_once(conversations.update(ME, begun.id, {"topic": "y"})).metadata == {"topic": "y"}
+    assert at_once(conversations.retrieve(ME, begun.id)).metadata == {"topic": "y"}
+    gone = at_once(conversations.delete(ME, begun.id))
     assert (gone.id, gone.deleted) == (begun.id, True)
     with pytest.raises(WireError) as caught:
-        conversations.retrieve(ME, begun.id)
+        at_once(conversations.retrieve(ME, begun.id))
     assert refusal(caught) == (ErrorCode.CONVERSATION_NOT_FOUND, "conversation")
 
 
@@ -63,13 +64,13 @@ def test_what_is_for_a_request_can_not_be_held(item: InputItem) -> None:
     conversation_id = conversations.create(ME, [], {}).id
     for attempt in (
         lambda: conversations.create(ME, [said("a"), item], {}),
-        lambda: conversations.add_items(ME, conversation_id, [said("a"), item]),
+        lambda: at_once(conversations.add_items(ME, conversation_id, [said("a"), item])),
     ):
         with pytest.raises(WireError, match="a conversation can't hold it") as caught:
             attempt()
         assert refusal(caught) == (ErrorCode.INVALID_REQUEST, "items[1].type")
     assert len(conversations.store) == 1, "nothing half made"
-    assert conversations.list_items(ME, conversation_id).data == []
+    assert at_once(conversations.list_items(ME, conversation_id)).data == []
 
 
 def test_a_compaction_that_can_not_be_decrypted_is_refused() -> None:
@@ -83,28 +84,28 @@ def test_a_compaction_that_can_not_be_decrypted_is_refused() -> None:
 def test_what_is_added_is_answered_as_it_is_listed() -> None:
     conversations = made()
     conversation_id = conversations.create(ME, [said("a")], {}).id
-    added = conversations.add_items(ME, conversation_id, [said("b"), said("c", id="mine")])
+    added = at_once(conversations.add_items(ME, conversation_id, [said("b"), said("c", id="mine")]))
     assert [item.content for item in added.data] == [[InputText(text="b")], [InputText(text="c")]]  # type: ignore[union-attr]
     assert (added.first_id, added.last_id, added.has_more) == (added.data[0].id, "mine", False)
-    listed = conversations.list_items(ME, conversation_id)
+    listed = at_once(conversations.list_items(ME, conversation_id))
     assert listed.data[:2] == added.data[::-1], "newest first"
-    oldest = conversations.list_items(ME, conversation_id, order="asc", limit=2)
+    oldest = at_once(conversations.list_items(ME, conversation_id, order="asc", limit=2))
     assert (oldest.data[1], oldest.has_more) == (added.data[0], True)
-    rest = conversations.list_items(ME, conversation_id, order="asc", after=oldest.last_id)
+    rest = at_once(conversations.list_items(ME, conversation_id, order="asc", after=oldest.last_id))
     assert (rest.data, rest.has_more) == ([added.data[1]], False)
     with pytest.raises(WireError) as caught:
-        conversations.list_items(ME, conversation_id, after="msg_x")
+        at_once(conversations.list_items(ME, conversation_id, after="msg_x"))
     assert caught.value.message == "`after` must be the id of an item of this conversation; 'msg_x' is none."
 
 
 def test_an_item_is_found_and_taken_out_by_its_id() -> None:
     conversations = made()
     conversation_id = conversations.create(ME, [said("a", id="mine")], {}).id
-    assert conversations.retrieve_item(ME, conversation_id, "mine").id == "mine"
-    assert conversations.delete_item(ME, conversation_id, "mine").id == conversation_id
+    assert at_once(conversations.retrieve_item(ME, conversation_id, "mine")).id == "mine"
+    assert at_once(conversations.delete_item(ME, conversation_id, "mine")).id == conversation_id
     for attempt in (conversations.retrieve_item, conversations.delete_item):
         with pytest.raises(WireError) as caught:
-            attempt(ME, conversation_id, "mine")
+            at_once(attempt(ME, conversation_id, "mine"))
         assert refusal(caught) == (ErrorCode.ITEM_NOT_FOUND, "item_id")
 
 
@@ -121,20 +122,22 @@ def with_a_thought(conversations: Conversations) -> str:
 def test_reasoning_is_shown_encrypted_to_who_asks_and_comes_back_as_it_was() -> None:
     conversations = made()
     conversation_id = with_a_thought(conversations)
-    plain = conversations.retrieve_item(ME, conversation_id, "rs_1")
+    plain = at_once(conversations.retrieve_item(ME, conversation_id, "rs_1"))
     assert plain == Reasoning(id="rs_1", status="completed")
-    thought = conversations.retrieve_item(ME, conversation_id, "rs_1", [ENCRYPTED_REASONING])
+    thought = at_once(conversations.retrieve_item(ME, conversation_id, "rs_1", [ENCRYPTED_REASONING]))
     assert isinstance(thought, Reasoning)
     assert isinstance(thought.encrypted_content, str)
     assert "secret" not in repr(thought)
-    message, listed = conversations.list_items(ME, conversation_id, order="asc", include=[ENCRYPTED_REASONING]).data
+    message, listed = at_once(
+        conversations.list_items(ME, conversation_id, order="asc", include=[ENCRYPTED_REASONING])
+    ).data
     assert (message.id, type(listed)) == ("msg_1", Reasoning)
     assert listed.encrypted_content  # type: ignore[union-attr]
 
     elsewhere = conversations.create(ME, [thought], {}).id
-    (remembered,) = conversations.store.get(ME.tenant, elsewhere).turn.items()  # type: ignore[union-attr]
+    (remembered,) = at_once(conversations.store.get(ME.tenant, elsewhere)).turn.items()  # type: ignore[union-attr]
     assert remembered.content == [ReasoningText(text="secret")]  # type: ignore[union-attr]
-    (shown,) = conversations.list_items(ME, elsewhere, include=[ENCRYPTED_REASONING]).data
+    (shown,) = at_once(conversations.list_items(ME, elsewhere, include=[ENCRYPTED_REASONING])).data
     assert shown.encrypted_content == thought.encrypted_content, "the client's own is not encrypted again"  # type: ignore[union-attr]
     assert "secret" not in repr(shown)
 
@@ -143,24 +146,24 @@ def test_anothers_conversation_does_not_exist() -> None:
     conversations = made()
     name = conversations.create(ME, [said("a", id="mine")], {}).id
     for attempt in (
-        lambda: conversations.retrieve(YOU, name),
-        lambda: conversations.update(YOU, name, {}),
-        lambda: conversations.delete(YOU, name),
-        lambda: conversations.add_items(YOU, name, [said("b")]),
-        lambda: conversations.list_items(YOU, name),
-        lambda: conversations.retrieve_item(YOU, name, "mine"),
-        lambda: conversations.delete_item(YOU, name, "mine"),
+        lambda: at_once(conversations.retrieve(YOU, name)),
+        lambda: at_once(conversations.update(YOU, name, {})),
+        lambda: at_once(conversations.delete(YOU, name)),
+        lambda: at_once(conversations.add_items(YOU, name, [said("b")])),
+        lambda: at_once(conversations.list_items(YOU, name)),
+        lambda: at_once(conversations.retrieve_item(YOU, name, "mine")),
+        lambda: at_once(conversations.delete_item(YOU, name, "mine")),
     ):
         with pytest.raises(WireError) as caught:
             attempt()
         assert refusal(caught) == (ErrorCode.CONVERSATION_NOT_FOUND, "conversation")
-    assert [item.id for item in conversations.list_items(ME, name).data] == ["mine"]
+    assert [item.id for item in at_once(conversations.list_items(ME, name)).data] == ["mine"]
 
 
 def test_a_full_conversation_takes_nothing() -> None:
     conversations = made(max_items=2)
     name = conversations.create(ME, [said("a")], {}).id
     with pytest.raises(WireError) as caught:
-        conversations.add_items(ME, name, [said("b"), said("c")])
+        at_once(conversations.add_items(ME, name, [said("b"), said("c")]))
     assert refusal(caught) == (ErrorCode.CONVERSATION_FULL, "conversation")
-    assert len(conversations.list_items(ME, name).data) == 1
+    assert len(at_once(conversations.list_items(ME, name)).data) == 1

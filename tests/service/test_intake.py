@@ -14,10 +14,9 @@ from realtime.context.encrypted import KEY_BYTES, Sealer
 from realtime.context.turns import Turn
 from realtime.engine.base import ModelInfo
 from realtime.runs.job import Job
-from realtime.service.intake import Asked, Intake, LookedUp, references
+from realtime.service.intake import Asked, Intake, LookedUp, digest_of, references
 from realtime.settings.fields import ImageSettings, McpServer, McpSettings, ResponseSettings
 from realtime.store.conversations import Conversation
-from realtime.store.idempotency import digest_of
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     AdditionalTools,

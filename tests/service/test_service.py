@@ -15,6 +15,7 @@ from realtime.runs.run import Run
 from realtime.service.principal import LOCAL
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
+from realtime.store.memory import MemoryRequests, memory_stores
 from realtime.wire.errors import ErrorCode, WireError
 from tests.support.event_loop import nothing_left
 from tests.support.jobs import make_request
@@ -33,13 +34,15 @@ def broken(*_: Any, **__: Any) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def serving(trouble: str | None = None, **settings: Any) -> AsyncIterator[Service]:
+async def serving(trouble: str | None = None, **members: Any) -> AsyncIterator[Service]:
+    settings = ResponseSettings(**members)
     engine = SupervisedEngine(lambda: ScriptedEngine(say("one"), tick_seconds=0))
     await engine.start()
     service = Service(
         engine,
         lambda loaded: ChatDialect(loaded.tokenizer, loaded.parsers),
-        ResponseSettings(**settings),
+        settings,
+        memory_stores(settings),
         trouble=lambda: trouble,
     )
     try:
@@ -50,8 +53,14 @@ async def serving(trouble: str | None = None, **settings: Any) -> AsyncIterator[
         await engine.shutdown()
 
 
-def create(service: Service, **members: Any) -> Any:
-    return service.create(LOCAL, make_request(**members), None, native=True)
+def num_claims(service: Service) -> int:
+    requests = service._stores.requests
+    assert isinstance(requests, MemoryRequests)
+    return len(requests)
+
+
+async def create(service: Service, **members: Any) -> Any:
+    return await service.create(LOCAL, make_request(**members), None, native=True)
 
 
 @pytest.mark.parametrize(("where", "what"), [(Service, "_new_log"), (Run, "__init__"), (Run, "start")])
@@ -64,21 +73,21 @@ async def test_a_create_that_fails_after_it_was_admitted_gives_its_place_back(
         with monkeypatch.context() as patch:
             patch.setattr(where, what, broken)
             with pytest.raises(Bug):
-                create(service, **request)
-        assert (service.num_running, service._scheduler.num_running, len(service._attempts)) == (0, 0, 0)
+                await create(service, **request)
+        assert (service.num_running, service._scheduler.num_running, num_claims(service)) == (0, 0, 0)
         assert conversation.num_users == 0
-        held = create(service, **request)
+        held = await create(service, **request)
         await service.drain()
         assert held.response.status == "completed"
 
 
 async def test_a_create_that_fails_while_others_wait_harms_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(max_running_responses=1, max_waiting_responses=5) as service:
-        held = [create(service), create(service)]
+        held = [await create(service), await create(service)]
         with monkeypatch.context() as patch:
             patch.setattr(Run, "start", broken)
             with pytest.raises(Bug):
-                create(service)
+                await create(service)
         assert (service._scheduler.num_running, service._scheduler.num_waiting) == (1, 1)
         await service.drain()
         assert [one.response.status for one in held] == ["completed", "completed"]
@@ -86,11 +95,11 @@ async def test_a_create_that_fails_while_others_wait_harms_none_of_them(monkeypa
 
 async def test_who_finds_no_place_is_told_to_come_back_and_leaves_nothing() -> None:
     async with serving(max_running_responses=1, max_waiting_responses=0) as service:
-        create(service)
+        await create(service)
         with pytest.raises(WireError) as full:
-            create(service, request_id="r")
+            await create(service, request_id="r")
         assert full.value.code is ErrorCode.SERVER_IS_OVERLOADED
-        assert (service.num_running, len(service._attempts)) == (1, 0)
+        assert (service.num_running, num_claims(service)) == (1, 0)
         await service.drain()
 
 
@@ -109,33 +118,33 @@ async def test_of_several_things_that_are_wrong_the_first_one_is_told(
 ) -> None:
     async with serving() as service:
         with pytest.raises(WireError) as error:
-            create(service, **members)
+            await create(service, **members)
         assert (error.value.code, error.value.param) == (code, param)
 
 
 async def test_a_retry_attaches_whatever_the_server_has_come_to_meanwhile() -> None:
     async with serving() as service:
-        held = create(service, request_id="r")
+        held = await create(service, request_id="r")
         await service.drain()
         with pytest.raises(WireError) as closed:
-            create(service)
+            await create(service)
         assert closed.value.code is ErrorCode.SERVER_DRAINING
-        assert create(service, request_id="r").response_id == held.response_id
+        assert (await create(service, request_id="r")).response_id == held.response_id
         with pytest.raises(WireError) as conflict:
-            create(service, request_id="r", seed=5)
+            await create(service, request_id="r", seed=5)
         assert conflict.value.code is ErrorCode.IDEMPOTENCY_CONFLICT
 
 
 async def test_nothing_is_started_while_no_engine_serves() -> None:
     async with serving(trouble="The engine is away.") as service:
         with pytest.raises(WireError, match=r"The engine is away\.") as away:
-            create(service)
+            await create(service)
         assert away.value.code is ErrorCode.ENGINE_UNAVAILABLE
 
 
 async def test_counting_looks_up_and_decides_as_creating_does() -> None:
     async with serving() as service:
-        held = create(service)
+        held = await create(service)
         await service.drain()
         alone = await service.count_input_tokens(LOCAL, make_request())
         assert alone == held.response.usage.input_tokens

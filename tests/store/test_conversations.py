@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.context.turns import Opened, Prompt, Turn, history
-from realtime.store.conversations import Conversation, ConversationStore
+from realtime.store.conversations import Conversation, MemoryConversations
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     Compaction,
@@ -23,13 +23,14 @@ from realtime.wire.items import (
     Reasoning,
     ReasoningText,
 )
+from tests.support.at_once import at_once
 from tests.support.fuzz import examples
 
 
-def make_store(**bounds: int) -> ConversationStore:
+def make_store(**bounds: int) -> MemoryConversations:
     numbers = count()
     limits = {"max_bytes": 1 << 20, "max_conversation_bytes": 1 << 18, "max_items": 100, **bounds}
-    return ConversationStore(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
+    return MemoryConversations(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
 
 
 def said(text: str, **members: Any) -> Message:
@@ -40,7 +41,7 @@ def answered(text: str) -> Message:
     return Message(id=f"msg_of_{text[:-1]}", status="completed", role="assistant", content=[OutputText(text=text)])
 
 
-def post(store: ConversationStore, conversation: Conversation, *items: InputItem) -> list[str]:
+def post(store: MemoryConversations, conversation: Conversation, *items: InputItem) -> list[str]:
     return store.post(conversation, items, items)
 
 
@@ -52,7 +53,7 @@ def turn(conversation: Conversation, name: str) -> Turn:
     )
 
 
-def respond(store: ConversationStore, conversation: Conversation, answer: Turn) -> None:
+def respond(store: MemoryConversations, conversation: Conversation, answer: Turn) -> None:
     store.respond(conversation, answer, answer.parent, answer.output)
 
 
@@ -150,12 +151,12 @@ def test_another_tenants_conversation_does_not_exist() -> None:
     conversation = store.create("me", {}, 0)
     for owner, name in (("you", conversation.id), ("me", "conv_unknown"), ("nobody", "")):
         with pytest.raises(WireError) as caught:
-            store.get(owner, name)
+            at_once(store.get(owner, name))
         assert (refusal(caught), caught.value.message) == (
             ErrorCode.CONVERSATION_NOT_FOUND,
             f"Conversation with id '{name}' not found.",
         )
-    assert store.get("me", conversation.id) is conversation
+    assert at_once(store.get("me", conversation.id)) is conversation
 
 
 def test_nothing_is_appended_to_what_was_deleted() -> None:
@@ -192,7 +193,7 @@ def test_whoever_holds_most_gives_up_what_it_used_longest_ago_but_nothing_in_use
     mine[1].num_users = 1
     for conversation in mine:
         post(store, conversation, said("x" * 15_000))
-    store.get("greedy", mine[0].id)
+    at_once(store.get("greedy", mine[0].id))
     newest = store.create("greedy", {}, 0)
     post(store, newest, said("x" * 15_000))
     assert [one.deleted for one in (modest, *mine, newest)] == [False, False, False, True, False]
@@ -230,7 +231,7 @@ def test_the_store_against_a_list_of_lists(steps: list[tuple[str, int]]) -> None
                 store.delete(conversation)
                 live.remove((conversation, wanted))
             case "get":
-                assert store.get(conversation.owner, conversation.id) is conversation
+                assert at_once(store.get(conversation.owner, conversation.id)) is conversation
     assert len(store) == len(live)
     assert store.num_bytes == sum(conversation.num_bytes for conversation, _ in live)
     for conversation, wanted in live:

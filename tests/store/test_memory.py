@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,11 +15,11 @@ from realtime.store.memory import MAX_ITEM_ID, MemoryRequests, MemoryResponses
 from realtime.store.records import Filter, Head, Record
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
+from tests.support.at_once import at_once
 from tests.support.fuzz import examples
 from tests.support.responses import PLENTY, Answer, make_response
 
 ANSWERS = {f"resp_{n}": Answer(f"resp_{n}").say("x" * 50).finish() for n in range(8)}
-T = TypeVar("T")
 SIZE = ANSWERS["resp_0"].log.num_bytes
 
 
@@ -28,16 +27,6 @@ def record(response_id: str, *, expires_at: float = 100.0, **members: Any) -> Re
     answer = ANSWERS[response_id]
     defaults = {"owner": "t", "response": answer.response, "epoch": "e", "turn": answer.turn, "continuable": True}
     return Record(**{**defaults, **members}, expires_at=expires_at)
-
-
-def at_once(look_up: Coroutine[Any, Any, T]) -> T:
-    """The result of a look-up that does not wait: one in memory never does."""
-    try:
-        look_up.send(None)
-    except StopIteration as over:
-        value: T = over.value
-        return value
-    raise AssertionError("it waits")
 
 
 def put(store: MemoryResponses, one: Record, now: float) -> None:

@@ -14,6 +14,7 @@ from realtime.runs.job import Job
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
+from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 
@@ -55,7 +56,7 @@ async def make_serving(script: Script, **options: Any) -> tuple[Serving, Scripte
 def make_run(job: Job, serving: Serving, ended: list[Run] | None = None) -> Run:
     """`ended` gets the run when it is over."""
     log = make_log(job.response_id)
-    return Run(job, serving, log, (ended if ended is not None else []).append)
+    return Run(job, serving, log, MemoryResponses(max_bytes=1 << 30), (ended if ended is not None else []).append)
 
 
 async def turns_until(condition: Callable[[], object]) -> None:

@@ -31,6 +31,7 @@ from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
 from realtime.store.event_log import EventLog
+from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 
@@ -268,7 +269,7 @@ async def _play(
         on_disconnect=OnDisconnect(policy="cancel"),
     )
     serving = Serving(engine, MODEL_INFO, model.dialect)  # type: ignore[arg-type]
-    run = Run(job, serving, log, on_over=lambda run: None)
+    run = Run(job, serving, log, MemoryResponses(max_bytes=BIG), on_over=lambda run: None)
     engine.cancel = run.cancel
     await run.start(admitted=True)
     return Played([json.loads(entry) for entry in log.read(0, BIG)])

@@ -33,32 +33,32 @@ async def create(call: Call) -> Response:
 
 async def retrieve(call: Call) -> Response:
     """`GET /v1/conversations/{conversation_id}`."""
-    return reply(_conversations(call).retrieve(call.principal, _id(call)))
+    return reply(await _conversations(call).retrieve(call.principal, _id(call)))
 
 
 async def update(call: Call) -> Response:
     """`POST /v1/conversations/{conversation_id}`: replace its metadata."""
     body = await _body(call, ConversationUpdate)
-    return reply(_conversations(call).update(call.principal, _id(call), body.metadata or {}))
+    return reply(await _conversations(call).update(call.principal, _id(call), body.metadata or {}))
 
 
 async def delete(call: Call) -> Response:
     """`DELETE /v1/conversations/{conversation_id}`. Responses that it is made of stay what they are."""
-    return reply(_conversations(call).delete(call.principal, _id(call)))
+    return reply(await _conversations(call).delete(call.principal, _id(call)))
 
 
 async def create_items(call: Call) -> Response:
     """`POST /v1/conversations/{conversation_id}/items`: up to 20, appended together; answered as a list of them."""
     include = call.query(IncludeQuery).include
     body = await _body(call, ItemsCreate)
-    return reply(_conversations(call).add_items(call.principal, _id(call), _items(body.items), include))
+    return reply(await _conversations(call).add_items(call.principal, _id(call), _items(body.items), include))
 
 
 async def list_items(call: Call) -> Response:
     """`GET /v1/conversations/{conversation_id}/items`: newest first if not said otherwise."""
     query = call.query(ItemsQuery)
     return reply(
-        _conversations(call).list_items(
+        await _conversations(call).list_items(
             call.principal,
             _id(call),
             after=query.after,
@@ -72,12 +72,12 @@ async def list_items(call: Call) -> Response:
 async def retrieve_item(call: Call) -> Response:
     """`GET /v1/conversations/{conversation_id}/items/{item_id}`."""
     include = call.query(IncludeQuery).include
-    return reply(_conversations(call).retrieve_item(call.principal, _id(call), call.path("item_id"), include))
+    return reply(await _conversations(call).retrieve_item(call.principal, _id(call), call.path("item_id"), include))
 
 
 async def delete_item(call: Call) -> Response:
     """`DELETE /v1/conversations/{conversation_id}/items/{item_id}`; answered by the conversation."""
-    return reply(_conversations(call).delete_item(call.principal, _id(call), call.path("item_id")))
+    return reply(await _conversations(call).delete_item(call.principal, _id(call), call.path("item_id")))
 
 
 def _conversations(call: Call) -> Conversations:
