@@ -1,4 +1,4 @@
-"""From a request and what was looked up for it to a `Job`: everything that is decided before a response starts. Pure.
+"""Decide about a response before it starts: from a request and what was looked up for it to a `Job`. Pure.
 
 Nothing here asks anybody. `references` says what has to be looked up, and `LookedUp` brings it.
 """
@@ -44,7 +44,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known elsewhere of a request. `items`: those of its `references` that exist, by id."""
+    """The findings about a request. `items`: those of its `references` that exist, by id."""
 
     parent: Turn | None = None
     conversation: Conversation | None = None
@@ -91,12 +91,12 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             request=request,
             digest=digest_of(asked.request),
             tools=prepared.tools,
-            shown=self.shown(asked.tenant, request),
+            shown=self._shown(asked.tenant, request),
             response=new_response(request, model, response_id, created_at),
             parent=found.parent,
             conversation=found.conversation,
             compaction=prepared.compaction,
-            seal_compaction=partial(self.sealer.seal, unsealing.COMPACTION, asked.tenant),
+            encrypt=partial(self.sealer.seal, unsealing.COMPACTION, asked.tenant),
             on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
             mcp=prepared.mcp,
         )
@@ -106,7 +106,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         request, parent = asked.request, found.continued
         check_parts(request.items, self.images, sees=model.sees)
         own = resolved(request.items, parent.items() if parent is not None else [], found.items.get)
-        own = self.unsealed(asked.tenant, own if model.sees else described(own), "input")
+        own = self._decrypt(asked.tenant, own if model.sees else described(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *asked.given, *own])
         before, own = since_compaction(parent, own)
         request = updated(request, before)
@@ -116,14 +116,12 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
         return PreparedRequest(request, tools, mcp, compaction.policy_of(request))
 
-    def unsealed(self, tenant: str, items: Sequence[InputItem], path: str) -> list[InputItem]:
-        """Decrypt what the client keeps for us. `path` is the member that the items are, for the error. Raises
-        WireError.
-        """
+    def _decrypt(self, tenant: str, items: Sequence[InputItem], path: str) -> list[InputItem]:
+        """Decrypt what the client keeps for us. `path`: where the items are in the request, for the error."""
         return [unsealing.unsealed(self.sealer, tenant, item, f"{path}[{index}]") for index, item in enumerate(items)]
 
-    def shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
-        """The reasoning policy (docs/protocol.md, 3.7)."""
+    def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
+        """Apply the reasoning policy (docs/protocol.md, 3.7)."""
         include = request.include or ()
         options = request.reasoning
         wants_summary = options is not None and (options.summary or options.generate_summary) is not None
