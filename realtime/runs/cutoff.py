@@ -62,8 +62,8 @@ class Cutoff(msgspec.Struct, frozen=True):
 
 
 def cutoff(log: EventLog, through: int, num_finished: int, open_index: int | None) -> Cutoff:
-    """Find where to cut a response that is being stopped. `num_finished`: items that are closed; `open_index`: the index
-    of the one that is not. Raises WireError.
+    """Find where to cut a response that is being stopped. `num_finished`: items that are closed; `open_index`: of the
+    item that is not. Raises WireError.
     """
     if through >= log.tip:
         text = f"`through` is {through}; response '{log.response_id}' has events up to {log.tip - 1}."
