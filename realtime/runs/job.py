@@ -25,7 +25,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     response: as `response.created` shows it.
     parent: the turn that it continues. In a conversation that is known when the response starts.
     compaction: when the history is to be made shorter; None: never.
-    encrypt: for the content of a compaction, which this tenant is to keep for us.
+    seal_compaction: encrypts the content of a compaction for this tenant.
     mcp: what is wanted of MCP servers; None: nothing.
     """
 
@@ -39,7 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     parent: Turn | None = None
     conversation: Conversation | None = None
     compaction: Policy | None = None
-    encrypt: Callable[[str], str]
+    seal_compaction: Callable[[str], str]
     on_disconnect: OnDisconnect
     mcp: McpPlan | None = None
 

@@ -155,7 +155,7 @@ class Work:
             policy, self.prompts, lambda: self._append(self.assembler.begin_compaction())
         )
         if compacted is not None:
-            self._append(self.assembler.end_compaction(partial(sealed, compacted, self._job.encrypt)))
+            self._append(self.assembler.end_compaction(partial(sealed, compacted, self._job.seal_compaction)))
         if policy.now:
             raise Ended(FinishReason.STOP)
 

@@ -96,7 +96,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             parent=found.parent,
             conversation=found.conversation,
             compaction=prepared.compaction,
-            encrypt=partial(self.sealer.seal, unsealing.COMPACTION, asked.tenant),
+            seal_compaction=partial(self.sealer.seal, unsealing.COMPACTION, asked.tenant),
             on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
             mcp=prepared.mcp,
         )
@@ -106,7 +106,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         request, parent = asked.request, found.continued
         check_parts(request.items, self.images, sees=model.sees)
         own = resolved(request.items, parent.items() if parent is not None else [], found.items.get)
-        own = self._decrypt(asked.tenant, own if model.sees else described(own), "input")
+        own = self.unsealed(asked.tenant, own if model.sees else described(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *asked.given, *own])
         before, own = since_compaction(parent, own)
         request = updated(request, before)
@@ -116,8 +116,10 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
         return PreparedRequest(request, tools, mcp, compaction.policy_of(request))
 
-    def _decrypt(self, tenant: str, items: Sequence[InputItem], path: str) -> list[InputItem]:
-        """Decrypt what the client keeps for us. `path`: where the items are in the request, for the error."""
+    def unsealed(self, tenant: str, items: Sequence[InputItem], path: str) -> list[InputItem]:
+        """Decrypt what the client keeps for us. `path` is the member that the items are, for the error. Raises
+        WireError.
+        """
         return [unsealing.unsealed(self.sealer, tenant, item, f"{path}[{index}]") for index, item in enumerate(items)]
 
     def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:

@@ -118,7 +118,7 @@ def test_what_the_client_keeps_for_us_is_decrypted_for_its_tenant_alone() -> Non
     (item,) = decide(ResponseCreate(items=[Reasoning(encrypted_content=foreign)])).request.items
     assert isinstance(item, Reasoning)
     assert not item.content
-    assert SEALER.open(unsealing.COMPACTION, "me", decide(make_request()).encrypt("text")) == "text"
+    assert SEALER.open(unsealing.COMPACTION, "me", decide(make_request()).seal_compaction("text")) == "text"
 
 
 def test_what_was_said_before_decides_about_tools_and_settings() -> None:

@@ -39,7 +39,7 @@ def make_job(request: ResponseCreate | None = None, **members: Any) -> Job:
         "tools": tool_set(None, None, None),
         "shown": ReasoningShown(),
         "response": new_response(request, MODEL, "resp_0", 0),
-        "encrypt": str,
+        "seal_compaction": str,
         "on_disconnect": OnDisconnect(policy="continue"),
     }
     return Job(**{**made, **members})

@@ -264,7 +264,7 @@ async def _play(
         tools=tool_set(request.tools, request.tool_choice, request.parallel_tool_calls),
         shown=shown or ReasoningShown(raw=True),
         response=new_response(request, MODEL_INFO, "resp_1", 0),
-        encrypt=str,
+        seal_compaction=str,
         on_disconnect=OnDisconnect(policy="cancel"),
     )
     serving = Serving(engine, MODEL_INFO, model.dialect)  # type: ignore[arg-type]
