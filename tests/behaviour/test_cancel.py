@@ -247,11 +247,11 @@ async def test_cancel_in_the_moment_of_the_natural_end(offset: int) -> None:
                 run = server.gateway.service.registry.running[response_id]
                 ticks = 20 + offset  # more than it takes, or nearly so
                 if order == "cancel first":
-                    server.gateway.service.cancel(LOCAL, response_id, None)
+                    await server.gateway.service.stop(LOCAL, response_id, "cancel")
                     server.engine.step(ticks)
                 else:
                     server.engine.step(ticks)
-                    server.gateway.service.cancel(LOCAL, response_id, None)
+                    await server.gateway.service.stop(LOCAL, response_id, "cancel")
                 events = await client.until_done()
                 assert [event["done"] for event in events].count(True) == 1
                 assert events[-1]["response"]["status"] == "cancelled", "it was accepted before the end was told"

@@ -212,7 +212,7 @@ async def test_one_that_gives_up_waiting_leaves_nothing_and_holds_up_nobody() ->
             assert event["stream_id"] == "b"
             await finish(server)
         assert [text_of(item) for item in await everything(server, made.id)] == ["a", "ok", "c", "ok"]
-        conversation = server.gateway.service.conversations.store.get("local", made.id)
+        conversation = await server.gateway.service.conversations.store.get("local", made.id)
         assert conversation.num_users == 0
 
 

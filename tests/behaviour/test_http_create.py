@@ -55,9 +55,9 @@ async def test_the_bytes_of_the_log_are_sent_as_they_are() -> None:
     async with running(say("a", "ä\u2028", "\n")) as server, http(server) as client:
         async with streaming(client, json={"input": "hi"}) as reader:
             events = (await reader.rest())[:-1]
-        record = await server.gateway.service.registry.store.get(events[0].json["response_id"], 0)
-        assert record is not None
-        assert [event.data.encode() for event in events] == record.log.read(0, 1000)
+        log = await server.gateway.service.registry.store.read(events[0].json["response_id"], 0)
+        assert log is not None
+        assert [event.data.encode() for event in events] == log.read(0, 1000)
 
 
 async def test_events_come_as_they_happen() -> None:

@@ -303,8 +303,10 @@ class Schedule:
         socket = client.socket
         socket.shell._flush()
         client.check()
-        if client.cursors and socket.writable:
-            response_id = self.rng.choice(list(client.cursors))
+        coming = {response_id for response_id, _ in client.asked.values()}  # a detach would wait for these
+        here = [response_id for response_id in client.cursors if response_id not in coming]
+        if here and socket.writable:
+            response_id = self.rng.choice(here)
             message = {"type": "response.detach", "response_id": response_id}
             socket.connection.receive(json.dumps(message).encode(), 0.0)
             socket.shell._step()

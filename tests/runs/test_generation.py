@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -91,6 +91,7 @@ async def test_an_answer_with_what_the_parser_held_back_and_its_tokens() -> None
     stage = await Stage.of(say("one ", "two"))
     assert await stage.run(lambda: stage.engine.step(3)) is FinishReason.STOP
     assert stage.text == "one two!", "the end of sequence has no text"
+    assert stage.kept_ids == list(stage.count.token_ids), "each token is kept beside what it said"
     assert stage.generation.tokens == Tokens(num_input=3, num_output=3, num_reasoning=2)
     assert stage.generation.abort_ms == 0
 
