@@ -28,12 +28,12 @@ from realtime.dialects.base import (
 )  # fmt: skip
 from realtime.wire import events as e
 from realtime.wire.items import (
+    AnswerableCall,
     ClientCall,
     Compaction,
     CustomToolCall,
     FunctionCall,
     ItemStatus,
-    McpApprovalRequest,
     Message,
     OutputItem,
     OutputText,
@@ -295,8 +295,7 @@ class Assembler:
     @property
     def has_call(self) -> bool:
         """There is a call that the client is to answer, finished or being written."""
-        asked = FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest
-        return isinstance(self._open, _Call) or any(isinstance(item, asked) for item in self.output)
+        return isinstance(self._open, _Call) or any(isinstance(item, AnswerableCall) for item in self.output)
 
     def discard_open(self) -> Iterator[e.Event]:
         """Close what is open, and forget it: it is in no history."""

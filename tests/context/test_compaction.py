@@ -11,8 +11,9 @@ from realtime.context import compaction
 from realtime.context.compaction import Budget, Compacted, Note, Policy, cut, fitted, plan, policy_of
 from realtime.context.directives import tools_brought
 from realtime.context.encrypted import KEY_BYTES, Sealer
-from realtime.context.turns import Opened, history, since_compaction, unknown_call
+from realtime.context.turns import Opened, history, since_compaction
 from realtime.context.unsealing import unsealed
+from realtime.wire.calls import unknown_call
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import PlainFormat
 from realtime.wire.item_texts import size_of

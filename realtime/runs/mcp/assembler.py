@@ -12,15 +12,7 @@ from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, Recover
 from realtime.runs.assembler import Assembler, ReasoningShown
 from realtime.runs.open_items import CallResult, OpenApproval, OpenListing, OpenMcpCall
 from realtime.wire import events as e
-from realtime.wire.items import (
-    ClientCall,
-    CustomToolCall,
-    FunctionCall,
-    ItemStatus,
-    McpApprovalRequest,
-    McpTool,
-    OutputItem,
-)  # fmt: skip
+from realtime.wire.items import AnswerableCall, ItemStatus, McpApprovalRequest, McpTool, OutputItem
 
 
 class _Ignored:
@@ -54,7 +46,7 @@ class McpAssembler(Assembler):
     def wants_more(self) -> bool:
         """This generation called MCP tools, and nothing that the client has to answer: the model is to go on."""
         said = self.output[self._num_before :]
-        if any(isinstance(item, FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest) for item in said):
+        if any(isinstance(item, AnswerableCall) for item in said):
             return False
         return self._called or self._ignored
 

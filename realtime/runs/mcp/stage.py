@@ -1,59 +1,25 @@
 """MCP in the life of a response: tools are listed before its first generation, called between two of them.
 
-The run (`runner`) owns the response and asks; everything here stops when the response is to end.
+The run owns the response and asks; everything here stops when the response is to end.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any
 
 import msgspec
 
-from realtime.context.mcp_tools import ServerUse, approved_calls, as_calls, check_approvals, listed_before, servers_used
-from realtime.context.tools import Mode, Tool, ToolSet, tool_set
+from realtime.context.mcp_tools import as_calls, listed_before
+from realtime.context.tools import Mode, Tool, ToolSet
 from realtime.runs.open_items import CallResult
-from realtime.runs.stop_signal import Stopping
-from realtime.settings.fields import McpSettings
+from realtime.runs.stop_signal import StopSignal
 from realtime.wire import events
-from realtime.wire.items import InputItem, McpApprovalRequest, McpCall, McpTool
-from realtime.wire.requests import ResponseCreate
+from realtime.wire.items import InputItem, McpCall, McpTool
 
 from .assembler import McpAssembler
+from .plan import McpPlan
 from .session import McpFailure, McpSession
-
-Brought = Sequence[tuple[str, list[dict[str, Any]]]]  # see tools.tool_set
-
-
-class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request wants of MCP. `tool_set(mcp=...)` makes its tools of what the servers listed."""
-
-    uses: tuple[ServerUse, ...]
-    approved: Sequence[McpApprovalRequest]
-    tool_set: Callable[..., ToolSet]
-    max_calls: int
-    settings: McpSettings
-
-
-def planned(
-    request: ResponseCreate, before: Sequence[InputItem], brought: Brought, settings: McpSettings
-) -> McpPlan | None:
-    """The plan of a request that has MCP tools; `before` is what it continues. Raises WireError."""
-    uses = servers_used(request.tools, settings)
-    approved = approved_calls(before, request.items)
-    check_approvals(approved, uses)
-    if not uses or request.generate is False:
-        return None
-    make = partial(tool_set, request.tools, request.tool_choice, request.parallel_tool_calls, brought)
-    return McpPlan(
-        uses=uses,
-        approved=approved,
-        tool_set=make,
-        max_calls=min(request.max_tool_calls or settings.max_mcp_calls, settings.max_mcp_calls),
-        settings=settings,
-    )
 
 
 class McpStage:
@@ -63,7 +29,7 @@ class McpStage:
         self,
         plan: McpPlan,
         assembler: McpAssembler,
-        stopping: Stopping,
+        stopping: StopSignal,
         append: Callable[[Iterable[events.Event]], None],
     ) -> None:
         self._plan = plan
