@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop
 from realtime.connection.profiles import ConnectionLimits, Profile
 from realtime.connection.protocol import Connection
-from realtime.connection.unanswered import Held, Unanswered
+from realtime.connection.unanswered import HeldEvent, Unanswered
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate, ResponseDetach
 from tests.connection.playbook import (
@@ -279,7 +279,7 @@ def test_a_command_is_awaited_by_identity() -> None:
     unanswered = Unanswered(10)
     one, same = (Resume("resp_0", -1, None, None) for _ in range(2))
     unanswered.add(one)
-    held = Held(ResponseDetach(response_id="resp_0"), 5.0)
+    held = HeldEvent(ResponseDetach(response_id="resp_0"), 5.0)
     unanswered.hold(one, held)
     assert one == same
     assert unanswered.complete(same) is None
@@ -294,9 +294,9 @@ def test_creates_are_not_counted_for_the_bound() -> None:
     unanswered = Unanswered(1)
     for _ in range(3):
         unanswered.add(create := Create(ResponseCreate(), None, None, 1))
-    unanswered.hold(create, Held(ResponseDetach(response_id="x"), 0.0))
+    unanswered.hold(create, HeldEvent(ResponseDetach(response_id="x"), 0.0))
     with pytest.raises(WireError):
-        unanswered.hold(create, Held(ResponseDetach(response_id="x"), 0.0))
+        unanswered.hold(create, HeldEvent(ResponseDetach(response_id="x"), 0.0))
     unanswered.add(Identify("k", None, None))
     with pytest.raises(WireError):
         unanswered.add(Identify("k", None, None))
