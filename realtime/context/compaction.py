@@ -29,6 +29,7 @@ from realtime.wire.items import (
     InputText,
     McpApprovalRequest,
     McpApprovalResponse,
+    McpItem,
     Message,
     OutputItem,
     Reasoning,
@@ -36,6 +37,7 @@ from realtime.wire.items import (
 )
 from realtime.wire.requests import ResponseCreate
 
+from .mcp_calls import McpCalls
 from .turns import Opened
 
 INSTRUCTIONS = (
@@ -190,7 +192,7 @@ def plan(items: Sequence[InputItem], budget: Budget, *, only_open: bool) -> Plan
         head=[*head, *_settings(gone)],
         earlier=note.summary if note is not None else "",
         words=_newest_that_fit(said, budget.words),
-        transcript=[line for item in lossy if (line := line_of(item))],
+        transcript=_transcript(lossy, items),
         kept=[*_open_calls(gone, budget.kept // 2), *kept],
     )
 
@@ -211,6 +213,13 @@ def question(earlier: str, piece: str) -> str:
     return f"{before}<conversation>\n{piece}\n</conversation>\n\nWrite the summary of all of this."
 
 
+def _transcript(lossy: Sequence[InputItem], items: Sequence[InputItem]) -> list[str]:
+    """A line for each thing that was said in a part of these items."""
+    mcp = McpCalls(items, ())
+    said = [one for item in lossy for one in (mcp.say(item) if isinstance(item, McpItem) else (item,))]
+    return [line for one in said if (line := line_of(one))]
+
+
 def line_of(item: InputItem) -> str:
     """An item in a transcript; empty for what is not remembered: reasoning, and what has no text."""
     text = "\n".join(texts_of(item)).strip()
@@ -223,8 +232,6 @@ def line_of(item: InputItem) -> str:
             return f"{str(item.role).capitalize()}: {text}" if text else ""
         case AdditionalTools() | ConfigurationUpdate():
             return ""
-        case McpApprovalResponse():
-            return f"[the user {'allowed' if item.approve else 'did not allow'} it] {item.reason or ''}".strip()
         case FunctionCall() | CustomToolCall():
             return f"Assistant called the tool {item.name} with: {text}"
         case _:

@@ -361,7 +361,7 @@ class Run(Followed):
         if self._mcp is None:
             return None
         said = [item for item in self._assembler.remembered if not isinstance(item, Opened)]
-        return self._mcp.said([*self.context.items, *said])
+        return [*self.context.items, *said]
 
     @property
     def _engine_id(self) -> str:

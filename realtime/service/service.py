@@ -249,10 +249,12 @@ class Service:
         parent = self.responses.find_turn(principal.tenant, previous, self._clock()) if previous is not None else None
         if (conversation := self._conversation(principal, request)) is not None:
             parent = conversation.turn
-        request, tools, _ = self._prepared(principal, request, parent)
+        request, tools, mcp = self._prepared(principal, request, parent)
         compaction.policy_of(request)  # a trigger is no part of the prompt
         items = history(parent, request.items)
         check_calls(items)
+        if mcp is not None:  # no server is asked for its tools
+            tools = mcp.tools_listed(items) or tools
         if self._engine.model.sees:
             await self._images.load(items, request.items)
         try:

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from realtime.context.mcp_tools import ServerUse, approved_calls, as_calls, check_approvals, listed_before, servers_used
-from realtime.context.tools import Mode, Tool, ToolSet, tool_set
+from realtime.context.mcp_calls import approved_calls, check_approvals, listed_before
+from realtime.context.mcp_tools import ServerUse, servers_used
+from realtime.context.tools import Mode, ToolSet, tool_set
 from realtime.runs.open_items import CallResult
 from realtime.runs.stop_signal import Stopping
 from realtime.settings.fields import McpSettings
@@ -28,13 +29,25 @@ Brought = Sequence[tuple[str, list[dict[str, Any]]]]  # see tools.tool_set
 
 
 class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request wants of MCP. `tool_set(mcp=...)` makes its tools of what the servers listed."""
+    """What a request wants of MCP. `tool_set(mcp=...)` makes its tools of those that its servers offer."""
 
     uses: tuple[ServerUse, ...]
     approved: Sequence[McpApprovalRequest]
     tool_set: Callable[..., ToolSet]
     max_calls: int
     settings: McpSettings
+
+    def tools(self, listings: Iterable[Sequence[McpTool]]) -> ToolSet:
+        """The request's tools, with a listing for each of `uses`. Raises WireError when they don't fit together."""
+        return self.tool_set(
+            mcp=[tool for use, listing in zip(self.uses, listings, strict=True) for tool in use.offered(listing)]
+        )
+
+    def tools_listed(self, items: Sequence[InputItem]) -> ToolSet | None:
+        """The same of the listings in a history; None if it lacks one of them. Raises WireError."""
+        listings = [listed_before(items, use.label) for use in self.uses]
+        found = [listing.tools for listing in listings if listing is not None]
+        return self.tools(found) if len(found) == len(listings) else None
 
 
 def planned(
@@ -70,7 +83,6 @@ class McpStage:
         self._assembler = assembler
         self._stopping = stopping
         self._append = append
-        self._all: tuple[Tool, ...] = ()
         limits = plan.settings
         self._sessions = {
             use.label: McpSession(
@@ -85,15 +97,14 @@ class McpStage:
         history, where a call may have been made since it was planned (a conversation goes on while this one waits).
         """
         made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
-        listed: list[Tool] = []
+        listings: list[Sequence[McpTool]] = []
         for use in self._plan.uses:
             before = listed_before(items, use.label)
             tools = before.tools if before is not None else await self._list(use.label)
             if tools is None:
                 return None
-            listed += use.offered(tools)
-        tools_now = self._plan.tool_set(mcp=listed)
-        self._all = tools_now.tools
+            listings.append(tools)
+        tools_now = self._plan.tools(listings)
         for asked in self._plan.approved:
             if self._assembler.spent:
                 break
@@ -114,10 +125,6 @@ class McpStage:
         left = tuple(tool for tool in tools.tools if tool.mcp is None) if self._assembler.spent else tools.tools
         mode = Mode.AUTO if tools.mode is Mode.REQUIRED else tools.mode
         return msgspec.structs.replace(tools, tools=left, mode=mode, only=None)
-
-    def said(self, items: list[InputItem]) -> list[InputItem]:
-        """The history as the model is to read it."""
-        return as_calls(items, self._all)
 
     async def close(self) -> None:
         """Take leave of all servers."""
