@@ -37,14 +37,14 @@ from realtime.wire.items import InputItem, ItemStatus, OutputItem
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 from realtime.wire.response import Response
 
-from .assembler import Assembler, ReasoningShown
+from .assembler import Assembler
 from .audience import Followed
 from .compactor import Compactor, Stopped
 from .cutoff import Cutoff, cutoff
 from .endings import Cancelled, Failed, Interrupted, Outcome, Steered, failure, terminal, too_long
 from .image_loader import Images
-from .mcp.assembler import McpAssembler
 from .mcp.stage import McpPlan, McpStage
+from .open_items import ReasoningShown
 from .prompts import Context
 from .sampling import sampling
 from .stop_signal import Stopping
@@ -87,12 +87,11 @@ class Run(Followed):
         self._compact_when = compact
         self._seal_compaction = seal_compaction
         self._compactor = Compactor(engine, dialect, log.response_id, request.cache_salt, stopping)
-        self._assembler = Assembler(new_id, shown)
+        self._assembler = Assembler(new_id, shown, mcp.max_calls if mcp is not None else 0)
         self._images = images  # None: the model can't see
         self._mcp: McpStage | None = None
         if mcp is not None:
-            self._assembler = assembler = McpAssembler(new_id, shown, mcp.max_calls)
-            self._mcp = McpStage(mcp, assembler, stopping, self._append)
+            self._mcp = McpStage(mcp, self._assembler, stopping, self._append)
         self._num_generations = 0  # begun; a response has several when the server calls tools for it
         self._meter = Meter()
         self._parser: Parser | None = None  # of the latest generation

@@ -25,12 +25,12 @@ from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Opened, Turn, history, since_compaction
 from realtime.dialects.base import Dialect, RenderError
 from realtime.engine.base import Engine
-from realtime.runs.assembler import ReasoningShown
 from realtime.runs.audience import DISCONNECTED, Wake, policy_of
 from realtime.runs.endings import Cancelled
 from realtime.runs.image_loader import Images
 from realtime.runs.mcp.session import load as load_mcp
 from realtime.runs.mcp.stage import McpPlan, planned
+from realtime.runs.open_items import ReasoningShown
 from realtime.runs.rendering import rendered
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
@@ -422,11 +422,11 @@ class Service:
         include = request.include or ()
         options = request.reasoning
         asked = options is not None and (options.summary or options.generate_summary) is not None
-        seal = partial(self._sealer.seal, unsealing.REASONING, principal.tenant)
+        encrypt = partial(self._sealer.seal, unsealing.REASONING, principal.tenant)
         return ReasoningShown(
             summary=asked or self._settings.show_reasoning == "summary",
             raw="reasoning.content" in include or (not asked and self._settings.show_reasoning == "raw"),
-            seal=seal if "reasoning.encrypted_content" in include else None,
+            encrypt=encrypt if "reasoning.encrypted_content" in include else None,
         )
 
 

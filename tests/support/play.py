@@ -24,8 +24,8 @@ from realtime.dialects.chat import ChatDialect
 from realtime.engine.base import EngineError, EngineRequest, FinishReason, ModelInfo, Sampling, Sink, TokenChunk
 from realtime.engine.families import Family
 from realtime.engine.parsing import Parsers
-from realtime.runs.assembler import ReasoningShown
 from realtime.runs.endings import Cancelled
+from realtime.runs.open_items import ReasoningShown
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.store.event_log import EventLog

@@ -15,14 +15,14 @@ import msgspec
 from realtime.context.mcp_calls import approved_calls, check_approvals, listed_before
 from realtime.context.mcp_tools import ServerUse, servers_used
 from realtime.context.tools import Mode, ToolSet, tool_set
-from realtime.runs.open_items import CallResult
+from realtime.runs.assembler import Assembler
 from realtime.runs.stop_signal import Stopping
 from realtime.settings.fields import McpSettings
 from realtime.wire import events
 from realtime.wire.items import InputItem, McpApprovalRequest, McpCall, McpTool
 from realtime.wire.requests import ResponseCreate
 
-from .assembler import McpAssembler
+from .open_items import CallResult
 from .session import McpFailure, McpSession
 
 Brought = Sequence[tuple[str, list[dict[str, Any]]]]  # see tools.tool_set
@@ -75,7 +75,7 @@ class McpStage:
     def __init__(
         self,
         plan: McpPlan,
-        assembler: McpAssembler,
+        assembler: Assembler,
         stopping: Stopping,
         append: Callable[[Iterable[events.Event]], None],
     ) -> None:
@@ -117,7 +117,7 @@ class McpStage:
 
     async def go_on(self, tools: ToolSet) -> ToolSet | None:
         """After a generation: make its calls. The tools of the next one, None if there is to be none."""
-        self._append(self._assembler.end_written())
+        self._append(self._assembler.end_generation())
         if not await self._make_calls() or not self._assembler.wants_more:
             return None
         self._append(self._assembler.next_generation())
@@ -152,5 +152,5 @@ class McpStage:
                 return False
             self._append(self._assembler.finish_call(result))
             if self._assembler.calling is None:
-                self._append(self._assembler.end_written())
+                self._append(self._assembler.end_generation())
         return True

@@ -9,8 +9,8 @@ import pytest
 
 from realtime.context.tools import McpOrigin
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
-from realtime.runs.mcp.assembler import McpAssembler
-from realtime.runs.open_items import CallResult
+from realtime.runs.assembler import Assembler
+from realtime.runs.mcp.open_items import CallResult
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
 from realtime.wire.items import McpApprovalRequest, McpTool
@@ -34,7 +34,7 @@ class Played:
 
     def __init__(self, max_calls: int = 9) -> None:
         ids = count()
-        self.assembler = McpAssembler(lambda prefix: f"{prefix}_{next(ids)}", None, max_calls)
+        self.assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}", None, max_calls)
         self._grammar = Grammar()
         self.take([e.ResponseCreated(response=make_response(), epoch="x")])
         self.take([e.ResponseInProgress(response=make_response())])
