@@ -24,7 +24,7 @@ from realtime.wire.items import (
 )
 
 from .mcp_tools import ServerUse, listed_tool
-from .tools import SEPARATOR, Tool, named_apart, refusal
+from .tools import SEPARATOR, Tool, name_apart, refusal
 
 Names = Mapping[tuple[str, str], str]
 """What the model knows an MCP server's tool by: (server label, tool) to name."""
@@ -69,7 +69,7 @@ def tool_names(items: Sequence[InputItem], tools: Sequence[Tool]) -> Names:
     listings = {item.server_label: item for item in items if isinstance(item, McpListTools) and not item.error}
     listed = [listed_tool(label, tool) for label, listing in listings.items() for tool in listing.tools]
     others = [tool for tool in tools if tool.mcp is None]
-    return {**_names(named_apart(others, listed)), **shown}
+    return {**_names(name_apart(others, listed)), **shown}
 
 
 def _names(tools: Sequence[Tool]) -> dict[tuple[str, str], str]:
@@ -98,7 +98,7 @@ def _error_text(error: Any) -> str:
 # -- listings and approvals
 
 
-def listed_before(items: Sequence[InputItem], label: str) -> McpListTools | None:
+def listing_of(items: Sequence[InputItem], label: str) -> McpListTools | None:
     """Return the history's newest listing of a server, which is not asked again then; None if there is none."""
     for item in reversed(items):
         if isinstance(item, McpListTools) and item.server_label == label and not item.error:

@@ -84,8 +84,8 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
             return True
         return never is None or not never.has(tool)
 
-    def offered(self, listed: Sequence[McpTool]) -> Iterator[Tool]:
-        """The tools of a listing that the model gets."""
+    def offer(self, listed: Sequence[McpTool]) -> Iterator[Tool]:
+        """Make the tools of a listing that the model gets."""
         for tool in listed:
             if self.allowed.has(tool):
                 yield listed_tool(self.label, tool, needs_approval=self.needs_approval(tool))
@@ -105,14 +105,14 @@ def listed_tool(label: str, tool: McpTool, *, needs_approval: bool = False) -> T
     )
 
 
-def servers_used(tools: Sequence[dict[str, Any]] | None, settings: McpSettings) -> tuple[ServerUse, ...]:
-    """The MCP servers of a request. Raises WireError with the path of what is wrong."""
+def servers_of(tools: Sequence[dict[str, Any]] | None, settings: McpSettings) -> tuple[ServerUse, ...]:
+    """Read the MCP servers of a request. Raises WireError with the path of what is wrong."""
     found: dict[str, ServerUse] = {}
     for index, tool in enumerate(tools or ()):
         if tool.get("type") != "mcp":
             continue
         path = f"tools[{index}]"
-        use = _use(tool, path, settings)
+        use = _read_use(tool, path, settings)
         if use.label in found:
             raise refusal(f"{path}.server_label", f"'{use.label}' is given to more than one MCP server")
         found[use.label] = use
@@ -121,7 +121,7 @@ def servers_used(tools: Sequence[dict[str, Any]] | None, settings: McpSettings) 
     return tuple(found.values())
 
 
-def _use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerUse:
+def _read_use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerUse:
     try:
         read = msgspec.convert(tool, _Mcp)
     except msgspec.ValidationError as error:
@@ -132,13 +132,13 @@ def _use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerUse:
     for name in ("connector_id", "tunnel_id"):
         if getattr(read, name) is not None:
             raise refusal(f"{path}.{name}", "is OpenAI's own and not served here: give `server_url`")
-    url, server = _allowed(read, path, settings)
+    url, server = _find_server(read, path, settings)
     allowed = _Filter(tool_names=read.allowed_tools) if isinstance(read.allowed_tools, list) else read.allowed_tools
     return ServerUse(
         label=read.server_label,
         url=url,
         server=server,
-        authorization=_checked(read.authorization, f"{path}.authorization"),
+        authorization=_check_header_value(read.authorization, f"{path}.authorization"),
         headers=_headers(read.headers or {}, f"{path}.headers"),
         allowed=allowed or _Filter(),
         approval=read.require_approval or server.require_approval,
@@ -146,8 +146,8 @@ def _use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerUse:
     )
 
 
-def _allowed(read: _Mcp, path: str, settings: McpSettings) -> tuple[str, McpServer]:
-    """The address and the operator's entry for it."""
+def _find_server(read: _Mcp, path: str, settings: McpSettings) -> tuple[str, McpServer]:
+    """Return the address and the operator's entry for it."""
     if not settings.mcp_servers:
         text = "MCP is off on this server: its operator has to allow servers with the setting `mcp_servers`"
         raise refusal(f"{path}.server_url", text)
@@ -178,11 +178,11 @@ def _headers(headers: dict[str, str], path: str) -> dict[str, str]:
     for name, value in headers.items():
         if not _HEADER.fullmatch(name) or name.lower() in _NO_HEADERS or name.lower().startswith("mcp-"):
             raise refusal(path, f"a header named {name[:64]!r} can't be set")
-        _checked(value, path)
+        _check_header_value(value, path)
     return dict(headers)
 
 
-def _checked(value: str | None, path: str) -> str | None:
+def _check_header_value(value: str | None, path: str) -> str | None:
     if value is not None and not _HEADER_VALUE.fullmatch(value):
         raise refusal(path, "must be printable ASCII of at most 8192 characters")
     return value

@@ -145,7 +145,7 @@ def tool_set(
         if len(shown) > MAX_TOOLS:
             raise _too_many(path)
     found = tuple(shown.values())
-    found = _bounded(iter((*found, *named_apart(found, mcp))), "tools")
+    found = _bounded(iter((*found, *name_apart(found, mcp))), "tools")
     return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
 
 
@@ -161,7 +161,7 @@ def _too_many(path: str) -> WireError:
     return refusal(path, f"there are more tools than the {MAX_TOOLS} that are accepted")
 
 
-def named_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
+def name_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
     """MCP tools under names of their own: the tool's where nothing else has it, else with its server's before it."""
     names = Counter([*(tool.shown_as for tool in others), *(tool.shown_as for tool in mcp)])
     taken = {tool.shown_as for tool in others}
@@ -176,7 +176,7 @@ def named_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
     return named
 
 
-def unnested(named: Any) -> Any:
+def unnest(named: Any) -> Any:
     """A function's definition or choice with its members at the top. Chat Completions has them in a member `function`,
     and so have clients that come from there.
     """
@@ -252,7 +252,7 @@ def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
 
 
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
-    read = _convert(unnested(tool), _Function, path)
+    read = _convert(unnest(tool), _Function, path)
     _check_parameters(read.parameters, path)
     return Tool(
         name=read.name,
@@ -297,7 +297,7 @@ def _custom_parameters(grammar: Grammar | None) -> dict[str, Any]:
 def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
     if choice is None or isinstance(choice, str):
         return _mode(offered, choice or "auto")
-    named = _convert(unnested(choice), _Named, "tool_choice")
+    named = _convert(unnest(choice), _Named, "tool_choice")
     if named.type == "allowed_tools":
         allowed = {_find(offered, one).shown_as for one in _allowed(named.tools) if one.type != "mcp"}
         servers = [_server(one) for one in _allowed(named.tools) if one.type == "mcp"]
@@ -340,7 +340,7 @@ def _is_of(tool: Tool, label: str, name: str | None) -> bool:
 def _allowed(tools: list[dict[str, Any]]) -> Iterator[_Named]:
     """The allowed tools that the model may know of."""
     for index, tool in enumerate(tools):
-        named = _convert(unnested(tool), _Named, f"tool_choice.tools[{index}]")
+        named = _convert(unnest(tool), _Named, f"tool_choice.tools[{index}]")
         if named.type not in HIDDEN:
             yield named
 

@@ -1,4 +1,5 @@
-"""Images as a model is shown them, whatever they came from. Pure, and late to import Pillow, which takes a while.
+"""A `Picture`: one image as a model is shown it, wherever it came from. Pure, and late to import Pillow, which takes a
+while. `context.attachments` checks the parts that bring images, `runs.image_loader` makes pictures of them.
 
 A picture keeps its file as it came, with the digest by which engines recognize it; pixels are made when they are
 needed, so that a conversation holds kilobytes and not megapixels.

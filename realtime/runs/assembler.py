@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import UNSET, UnsetType
 
-from realtime.context.turns import Opened
+from realtime.context.turns import ExpandedCompaction
 from realtime.dialects.base import (
     BlockEnd,
     CallBegin,
@@ -140,7 +140,7 @@ class Assembler:
         """The history is being made shorter; nothing may be open."""
         yield from self._begin(OpenCompaction(*self._place("cmp")))
 
-    def end_compaction(self, make: Callable[[Compaction], Opened]) -> Iterator[e.Event]:
+    def end_compaction(self, make: Callable[[Compaction], ExpandedCompaction]) -> Iterator[e.Event]:
         """It was: `make` completes the item."""
         assert isinstance(self._open, OpenCompaction)
         self._open.result = make(Compaction(id=self._open.item_id, encrypted_content=""))

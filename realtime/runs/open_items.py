@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from realtime.context.client_tools import CLIENT_TOOLS, read_call
-from realtime.context.turns import Opened
+from realtime.context.turns import ExpandedCompaction
 from realtime.dialects.base import CallBegin, ReasoningDelta, TextDelta
 from realtime.wire import events as e
 from realtime.wire.items import (
@@ -297,7 +297,7 @@ class OpenCompaction(OpenItem):
 
     def __init__(self, item_id: str, index: int) -> None:
         super().__init__(item_id, index)
-        self.result: Opened | None = None
+        self.result: ExpandedCompaction | None = None
 
     def begin(self) -> Iterable[e.Event]:
         """See OpenItem."""
@@ -306,7 +306,7 @@ class OpenCompaction(OpenItem):
 
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""
-        item = self.result.closed() if self.result is not None else Compaction(id=self.item_id, encrypted_content="")
+        item = self.result.encrypted() if self.result is not None else Compaction(id=self.item_id, encrypted_content="")
         return [e.OutputItemDone(output_index=self.index, item=item)], item
 
     def remembered(self, item: OutputItem) -> OutputItem:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
-from realtime.context.compaction import Policy, sealed
+from realtime.context.compaction import Policy, encrypt_compaction
 from realtime.context.tools import ToolSet
-from realtime.context.turns import Opened, Prompt, Turn, history, no_call_found
+from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history, no_call_found
 from realtime.dialects.base import Dialect, Parser, RenderError
 from realtime.engine.base import (
     Engine,
@@ -43,7 +43,8 @@ from .compactor import Compactor, Stopped
 from .cutoff import Cutoff, cutoff
 from .endings import Cancelled, Failed, Interrupted, Outcome, Steered, failure, terminal, too_long
 from .image_loader import Images
-from .mcp.stage import McpPlan, McpStage
+from .mcp.plan import McpPlan
+from .mcp.stage import McpStage
 from .open_items import ReasoningShown
 from .prompts import Context
 from .sampling import sampling
@@ -67,7 +68,7 @@ class Run(Followed):
         self, *, owner: Owner, tenant: str, engine: Engine, dialect: Dialect, request: ResponseCreate,
         tools: ToolSet, shown: ReasoningShown, response: Response, log: EventLog, parent: Turn | None, admitted: bool,
         on_disconnect: OnDisconnect, conversation: Conversation | None = None, compact: Policy | None = None,
-        seal_compaction: Callable[[str], str], mcp: McpPlan | None = None, images: Images | None = None,
+        encrypt: Callable[[str], str], mcp: McpPlan | None = None, images: Images | None = None,
     ) -> None:  # fmt: skip
         super().__init__(on_disconnect)
         self.stopping = stopping = Stopping()
@@ -85,7 +86,7 @@ class Run(Followed):
         self._admitted = admitted
         self._entered = conversation is None  # its history is known
         self._compact_when = compact
-        self._seal_compaction = seal_compaction
+        self._encrypt = encrypt  # for compactions
         self._compactor = Compactor(engine, dialect, log.response_id, request.cache_salt, stopping)
         self._assembler = Assembler(new_id, shown, mcp.max_calls if mcp is not None else 0)
         self._images = images  # None: the model can't see
@@ -352,14 +353,14 @@ class Run(Followed):
             return self.stopping.stop
         compacted, measured = await compactor.fit(compacted, limit, context.render_compacted)
         context.replace(compacted.items(), measured)
-        self._append(self._assembler.end_compaction(partial(sealed, compacted, self._seal_compaction)))
+        self._append(self._assembler.end_compaction(partial(encrypt_compaction, compacted, self._encrypt)))
         return FinishReason.STOP if policy.now else None
 
     def _said(self) -> list[InputItem] | None:
         """The history with what MCP tools have brought to it until now; None: as it is."""
         if self._mcp is None:
             return None
-        said = [item for item in self._assembler.remembered if not isinstance(item, Opened)]
+        said = [item for item in self._assembler.remembered if not isinstance(item, ExpandedCompaction)]
         return [*self.context.items, *said]
 
     @property

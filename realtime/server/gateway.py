@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from realtime.connection.lanes import ConnectionLimits
 from realtime.connection.protocol import Connection, Profile
-from realtime.context.encrypted import Sealer
+from realtime.context.encrypted import Cipher
 from realtime.dialects.base import Dialect, Sight
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.harmony.dialect import HarmonyDialect
@@ -35,7 +35,7 @@ from .auth import (
     origin_allowed,
     select_subprotocol,
 )
-from .encryption_keys import sealing_keys
+from .encryption_keys import encryption_keys
 from .http.replies import error_reply
 from .websocket import WebSocketShell
 from .websocket_transport import EXTENSION
@@ -58,7 +58,7 @@ class Gateway:
             self._make_dialect,
             settings.responses,
             trouble=self._trouble,
-            sealer=Sealer(*sealing_keys(settings.server)),
+            cipher=Cipher(*encryption_keys(settings.server)),
             mcp=settings.mcp,
             image_settings=settings.images,
         )

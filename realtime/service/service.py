@@ -16,20 +16,19 @@ import msgspec
 
 from realtime.connection.commands import Source
 from realtime.connection.protocol import draining
-from realtime.context import compaction, unsealing
-from realtime.context.attachments import check as check_parts
-from realtime.context.attachments import described
-from realtime.context.directives import resolved, tools_brought, updated
-from realtime.context.encrypted import Sealer
+from realtime.context import compaction
+from realtime.context.attachments import check_attachments, replace_images
+from realtime.context.directives import apply_settings, brought_tools, resolve_references
+from realtime.context.encrypted import COMPACTION, REASONING, Cipher, decrypt_items, encrypt_reasoning
 from realtime.context.tools import ToolSet, tool_set
-from realtime.context.turns import Opened, Turn, history, since_compaction
+from realtime.context.turns import ExpandedCompaction, Turn, history, since_compaction
 from realtime.dialects.base import Dialect, RenderError
 from realtime.engine.base import Engine
 from realtime.runs.audience import DISCONNECTED, Wake, policy_of
 from realtime.runs.endings import Cancelled
 from realtime.runs.image_loader import Images
+from realtime.runs.mcp.plan import McpPlan
 from realtime.runs.mcp.session import load as load_mcp
-from realtime.runs.mcp.stage import McpPlan, planned
 from realtime.runs.open_items import ReasoningShown
 from realtime.runs.rendering import rendered
 from realtime.runs.response_object import new_response
@@ -43,7 +42,7 @@ from realtime.store.memory import MemoryStore
 from realtime.wire import events
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
-from realtime.wire.items import InputItem, Item, OutputItem, Reasoning
+from realtime.wire.items import InputItem, Item, OutputItem
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import Response
 
@@ -69,7 +68,7 @@ class Service:
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
-        sealer: Sealer | None = None,
+        cipher: Cipher | None = None,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
@@ -96,7 +95,7 @@ class Service:
         self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempts = Attempts()
-        self._sealer = sealer or Sealer()
+        self._cipher = cipher or Cipher()
         self._draining = False
 
     @property
@@ -143,7 +142,7 @@ class Service:
         digest = digest_of(request)
         continued = conversation.turn if conversation is not None else parent
         request, tools, mcp = self._prepared(principal, request, continued, given)
-        compact = compaction.policy_of(request)
+        compact = compaction.compaction_policy(request)
         if conversation is None:  # what is in a conversation when the response starts is known only then
             check_calls(history(parent, request.items))
         policy = policy_of(request, self._settings, native=native)
@@ -161,7 +160,7 @@ class Service:
             parent=parent,
             conversation=conversation,
             compact=compact,
-            seal_compaction=partial(self._sealer.seal, unsealing.COMPACTION, principal.tenant),
+            encrypt=partial(self._cipher.encrypt, COMPACTION, principal.tenant),
             admitted=self._admit(principal, response_id, conversation),
             on_disconnect=policy,
             mcp=mcp,
@@ -199,28 +198,19 @@ class Service:
         if isinstance(source, Run):
             source.steer()
 
-    def unsealed(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
-        """Items as the model is to see them: what the client keeps sealed for us, opened. Raises WireError.
-
-        `path` is the member that they are, for the error.
-        """
-        sealer, tenant = self._sealer, principal.tenant
-        return [unsealing.unsealed(sealer, tenant, item, f"{path}[{index}]") for index, item in enumerate(items)]
+    def decrypt_items(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
+        """See encrypted.decrypt_items."""
+        return decrypt_items(self._cipher, principal.tenant, items, path)
 
     def compacted_output(self, held: Held) -> list[OutputItem]:
-        """What a compaction that was asked for by itself is answered with: the user's messages in it, then the item."""
-        opened = held.turn.output[0] if held.turn is not None else None
-        assert isinstance(opened, Opened)
-        return [*compaction.user_messages(opened, new_id), *held.response.output]
+        """The output of a standalone compaction: the user's messages, then the compaction item."""
+        expanded = held.turn.output[0] if held.turn is not None else None
+        assert isinstance(expanded, ExpandedCompaction)
+        return [*compaction.user_messages(expanded, new_id), *held.response.output]
 
-    def sealed(self, principal: Principal, shown: Item, remembered: Item) -> Item:
-        """An item as it is shown, with its reasoning sealed to it."""
-        if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
-            return shown
-        text = "".join(part.text for part in remembered.content or ())
-        return msgspec.structs.replace(
-            shown, encrypted_content=self._sealer.seal(unsealing.REASONING, principal.tenant, text)
-        )
+    def encrypt_reasoning(self, principal: Principal, shown: Item, remembered: Item) -> Item:
+        """See encrypted.encrypt_reasoning."""
+        return encrypt_reasoning(self._cipher, principal.tenant, shown, remembered)
 
     def retrieve(self, principal: Principal, response_id: str) -> Held:
         """A response that runs, or a finished one that was to be stored. Raises WireError."""
@@ -250,11 +240,11 @@ class Service:
         if (conversation := self._conversation(principal, request)) is not None:
             parent = conversation.turn
         request, tools, mcp = self._prepared(principal, request, parent)
-        compaction.policy_of(request)  # a trigger is no part of the prompt
+        compaction.compaction_policy(request)  # a trigger is no part of the prompt
         items = history(parent, request.items)
         check_calls(items)
         if mcp is not None:  # no server is asked for its tools
-            tools = mcp.tools_listed(items) or tools
+            tools = mcp.known_tools(items) or tools
         if self._engine.model.sees:
             await self._images.load(items, request.items)
         try:
@@ -335,17 +325,17 @@ class Service:
         `given`: items that go before its own. Raises WireError.
         """
         sees = self._engine.model.sees
-        check_parts(request.items, self._image_settings, sees=sees)
+        check_attachments(request.items, self._image_settings, sees=sees)
         now = self._clock()
         said = parent.items() if parent is not None else []
         find_item = partial(self.responses.store.find_item, principal.tenant, now=now)
-        own = resolved(request.items, said, find_item)
-        own = self.unsealed(principal, own if sees else described(own), "input")
+        own = resolve_references(request.items, said, find_item)
+        own = self.decrypt_items(principal, own if sees else replace_images(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *given, *own])
         before, own = since_compaction(parent, own)
-        request = updated(request, before)
-        brought = tools_brought(before, own)
-        mcp = planned(request, before, brought, self._mcp)
+        request = apply_settings(request, before)
+        brought = brought_tools(before, own)
+        mcp = McpPlan.of(request, before, brought, self._mcp)
         choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
         return request, tool_set(request.tools, choice, request.parallel_tool_calls, brought), mcp
 
@@ -422,7 +412,7 @@ class Service:
         include = request.include or ()
         options = request.reasoning
         asked = options is not None and (options.summary or options.generate_summary) is not None
-        encrypt = partial(self._sealer.seal, unsealing.REASONING, principal.tenant)
+        encrypt = partial(self._cipher.encrypt, REASONING, principal.tenant)
         return ReasoningShown(
             summary=asked or self._settings.show_reasoning == "summary",
             raw="reasoning.content" in include or (not asked and self._settings.show_reasoning == "raw"),

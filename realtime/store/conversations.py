@@ -17,7 +17,7 @@ from typing import cast
 import msgspec
 from msgspec import UNSET
 
-from realtime.context.turns import Opened, Turn
+from realtime.context.turns import ExpandedCompaction, Turn
 from realtime.wire.bodies import ConversationObject
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
@@ -285,8 +285,8 @@ def _inputs(items: Iterable[AnyItem]) -> tuple[InputItem, ...]:
 def as_shown(item: Item) -> Item:
     """An item of an input as it came: what was opened of it for the model stays with the server."""
     match item:
-        case Opened():
-            return item.closed()
+        case ExpandedCompaction():
+            return item.encrypted()
         case Reasoning(encrypted_content=str()) if item.content:
             return msgspec.structs.replace(item, content=UNSET)
         case _:

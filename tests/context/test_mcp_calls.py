@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from realtime.context.compaction import Budget, plan
-from realtime.context.mcp_calls import McpCalls, approved_calls, check_approvals, listed_before, tool_names
-from realtime.context.mcp_tools import ServerUse, servers_used
+from realtime.context.mcp_calls import McpCalls, approved_calls, check_approvals, listing_of, tool_names
+from realtime.context.mcp_tools import ServerUse, servers_of
 from realtime.context.tools import McpOrigin, Tool
 from realtime.settings.fields import McpServer, McpSettings
 from realtime.wire.errors import WireError
@@ -118,8 +118,8 @@ def test_a_compaction_says_calls_in_the_same_words() -> None:
 
 def test_the_newest_listing_that_did_not_fail_counts() -> None:
     items = [listing("a"), listing("b"), listing(error="gone"), listing("c", label="r")]
-    assert listed_before(items, "s") is items[1]
-    assert listed_before(items, "q") is None
+    assert listing_of(items, "s") is items[1]
+    assert listing_of(items, "q") is None
 
 
 def test_an_approved_call_is_made_once() -> None:
@@ -136,7 +136,7 @@ def test_an_approved_call_needs_its_server() -> None:
     settings = McpSettings(mcp_servers={"s": McpServer(url="http://localhost/mcp"), "r": McpServer(url="http://r/mcp")})
 
     def uses(label: str) -> tuple[ServerUse, ...]:
-        return servers_used([{"type": "mcp", "server_label": label}], settings)
+        return servers_of([{"type": "mcp", "server_label": label}], settings)
 
     check_approvals([ASKED], uses("s"))
     with pytest.raises(WireError, match="needs the MCP server 's'") as caught:

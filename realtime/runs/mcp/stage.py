@@ -1,72 +1,25 @@
 """MCP in the life of a response: tools are listed before its first generation, called between two of them.
 
-The run (`runner`) owns the response and asks; everything here stops when the response is to end.
+The run owns the response and asks; everything here stops when the response is to end.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any
 
 import msgspec
 
-from realtime.context.mcp_calls import approved_calls, check_approvals, listed_before
-from realtime.context.mcp_tools import ServerUse, servers_used
-from realtime.context.tools import Mode, ToolSet, tool_set
+from realtime.context.mcp_calls import listing_of
+from realtime.context.tools import Mode, ToolSet
 from realtime.runs.assembler import Assembler
 from realtime.runs.stop_signal import Stopping
-from realtime.settings.fields import McpSettings
 from realtime.wire import events
-from realtime.wire.items import InputItem, McpApprovalRequest, McpCall, McpTool
-from realtime.wire.requests import ResponseCreate
+from realtime.wire.items import InputItem, McpCall, McpTool
 
 from .open_items import CallResult
+from .plan import McpPlan
 from .session import McpFailure, McpSession
-
-Brought = Sequence[tuple[str, list[dict[str, Any]]]]  # see tools.tool_set
-
-
-class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request wants of MCP. `tool_set(mcp=...)` makes its tools of those that its servers offer."""
-
-    uses: tuple[ServerUse, ...]
-    approved: Sequence[McpApprovalRequest]
-    tool_set: Callable[..., ToolSet]
-    max_calls: int
-    settings: McpSettings
-
-    def tools(self, listings: Iterable[Sequence[McpTool]]) -> ToolSet:
-        """The request's tools, with a listing for each of `uses`. Raises WireError when they don't fit together."""
-        return self.tool_set(
-            mcp=[tool for use, listing in zip(self.uses, listings, strict=True) for tool in use.offered(listing)]
-        )
-
-    def tools_listed(self, items: Sequence[InputItem]) -> ToolSet | None:
-        """The same of the listings in a history; None if it lacks one of them. Raises WireError."""
-        listings = [listed_before(items, use.label) for use in self.uses]
-        found = [listing.tools for listing in listings if listing is not None]
-        return self.tools(found) if len(found) == len(listings) else None
-
-
-def planned(
-    request: ResponseCreate, before: Sequence[InputItem], brought: Brought, settings: McpSettings
-) -> McpPlan | None:
-    """The plan of a request that has MCP tools; `before` is what it continues. Raises WireError."""
-    uses = servers_used(request.tools, settings)
-    approved = approved_calls(before, request.items)
-    check_approvals(approved, uses)
-    if not uses or request.generate is False:
-        return None
-    make = partial(tool_set, request.tools, request.tool_choice, request.parallel_tool_calls, brought)
-    return McpPlan(
-        uses=uses,
-        approved=approved,
-        tool_set=make,
-        max_calls=min(request.max_tool_calls or settings.max_mcp_calls, settings.max_mcp_calls),
-        settings=settings,
-    )
 
 
 class McpStage:
@@ -99,7 +52,7 @@ class McpStage:
         made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
         listings: list[Sequence[McpTool]] = []
         for use in self._plan.uses:
-            before = listed_before(items, use.label)
+            before = listing_of(items, use.label)
             tools = before.tools if before is not None else await self._list(use.label)
             if tools is None:
                 return None

@@ -40,7 +40,7 @@ async def create(call: Call) -> Response:
     body = await _body(call, ConversationCreate) if _has_body(call) else ConversationCreate()
     service = call.gateway.service
     items = _items(body.items)
-    remembered = service.unsealed(call.principal, items, "items")
+    remembered = service.decrypt_items(call.principal, items, "items")
     conversation = service.conversations.create(call.principal.tenant, body.metadata or {}, int(time.time()))
     if items:
         service.conversations.post(conversation, items, remembered)
@@ -73,7 +73,7 @@ async def create_items(call: Call) -> Response:
     body = await _body(call, ItemsCreate)
     service = call.gateway.service
     items = _items(body.items)
-    remembered = service.unsealed(call.principal, items, "items")
+    remembered = service.decrypt_items(call.principal, items, "items")
     conversation = _conversation(call)  # after the last await: it may have been deleted meanwhile
     ids = service.conversations.post(conversation, items, remembered)
     return reply(_list([_shown(call, service, conversation, item_id, query.include) for item_id in ids], more=False))
@@ -130,7 +130,7 @@ def _items(raw: msgspec.Raw) -> list[InputItem]:
 def _shown(call: Call, service: Service, conversation: Conversation, item_id: str, include: list[str]) -> Item:
     entry = conversation.get(item_id)
     if "reasoning.encrypted_content" in include:
-        return service.sealed(call.principal, entry.shown, entry.remembered)
+        return service.encrypt_reasoning(call.principal, entry.shown, entry.remembered)
     return entry.shown
 
 
