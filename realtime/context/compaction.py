@@ -1,4 +1,4 @@
-"""Compaction: what a long conversation is replaced by, and how that is worked out. Pure; `compactor` asks the model.
+"""Compaction: the short form of a long conversation, and how it is worked out. Pure; `compactor` asks the model.
 
 A compacted conversation is, in this order: what the system and the developer said; a note with a summary, and with the
 user's own words as far as they fit; and the newest items as they were. All of it is in the encrypted content of one
@@ -103,7 +103,7 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
     kept: list[InputItem]  # the newest items
 
     def items(self) -> list[InputItem]:
-        """What the model is shown."""
+        """The items that the model is shown."""
         note = [Note.of(self.summary, self.words)] if self.summary or self.words else []
         return [*self.head, *note, *self.kept]
 
@@ -153,7 +153,7 @@ def encrypt_compaction(compacted: Compacted, encrypt: Callable[[str], str], item
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """How many characters each part may have. `newest`: what is kept at all, be it larger than `kept`."""
+    """The characters that each part may have. `newest`: of the newest items at all, be it more than `kept`."""
 
     head: int
     words: int
@@ -162,7 +162,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a history: `transcript` is what is to be summarized, after what `earlier` sums up already."""
+    """The parts of a history: `transcript` is to be summarized, after what `earlier` sums up; the rest is kept."""
 
     head: list[InputItem]
     earlier: str
@@ -176,7 +176,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.transcript)
 
     def with_summary(self, summary: str) -> Compacted:
-        """What comes of it."""
+        """Complete the plan."""
         return Compacted(head=self.head, summary=summary, words=self.words, kept=self.kept)
 
 
@@ -212,7 +212,7 @@ def fit(transcript: Sequence[str], max_chars: int) -> str:
 
 
 def question(earlier: str, piece: str) -> str:
-    """What the model is asked: the summary so far and the next piece of the conversation."""
+    """Ask the model to summarize the summary so far and the next piece of the conversation."""
     before = f"<summary_of_what_came_before>\n{earlier}\n</summary_of_what_came_before>\n\n" if earlier else ""
     return f"{before}<conversation>\n{piece}\n</conversation>\n\nWrite the summary of all of this."
 
@@ -269,7 +269,7 @@ def _shorten_part(part: Any, max_chars: int) -> Any:
 
 
 def _split(items: Sequence[InputItem], max_head: int) -> tuple[list[InputItem], list[InputItem]]:
-    """What the system and the developer said, as far as it fits, and the rest without earlier notes."""
+    """Separate what the system and the developer said, as far as it fits, from the rest without earlier notes."""
     head: list[InputItem] = []
     body: list[InputItem] = []
     for item in items:
@@ -284,7 +284,7 @@ def _split(items: Sequence[InputItem], max_head: int) -> tuple[list[InputItem], 
 
 
 def _start_of_kept(body: Sequence[InputItem], max_chars: int, *, only_open: bool) -> int:
-    """Where the kept items begin: never between a call and its output, nor between a thought and what it led to."""
+    """Find where the kept items begin: not between a call and its output, nor between a thought and what it led to."""
     first = max((index for index, item in enumerate(body) if _is_answer(item)), default=-1) + 1 if only_open else 0
     starts = [index for index in _starts(body) if index >= first]
     if not starts:
@@ -355,7 +355,7 @@ def _is_answer(item: InputItem) -> bool:
 
 
 def _settings(gone: Sequence[InputItem]) -> list[InputItem]:
-    """What was brought and set by items that are gone: it goes on to hold."""
+    """Repeat the tools and settings of items that are gone: they go on to hold."""
     found: list[InputItem] = []
     updates: dict[str, ConfigurationUpdate] = {}
     for item in gone:

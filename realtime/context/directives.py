@@ -1,4 +1,4 @@
-"""What items of the input do besides being said: stand for other items, bring tools, change settings. Pure.
+"""Items of the input that do more than being said: they stand for other items, bring tools, change settings. Pure.
 
 These items stay in the history, so what they did holds for everything that continues it.
 """

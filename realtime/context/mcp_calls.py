@@ -27,7 +27,7 @@ from .mcp_tools import ServerUse, listed_tool
 from .tools import SEPARATOR, Tool, name_apart, refusal
 
 Names = Mapping[tuple[str, str], str]
-"""What the model knows an MCP server's tool by: (server label, tool) to name."""
+"""The names by which the model knows MCP tools, by (server label, tool)."""
 
 
 class McpCalls:
@@ -77,7 +77,7 @@ def _names(tools: Sequence[Tool]) -> dict[tuple[str, str], str]:
 
 
 def _result(item: McpCall) -> str:
-    """What a call came to, in words."""
+    """Put the result of a call in words."""
     if item.error is not UNSET and item.error is not None:
         return f"error: {_error_text(item.error)}"
     if isinstance(item.output, str):

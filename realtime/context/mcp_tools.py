@@ -1,4 +1,4 @@
-"""MCP in a request: which servers it may use, which of their tools the model gets, what is asked for first. Pure.
+"""MCP servers in a request: which it may use, which of their tools the model gets, which calls are asked about. Pure.
 
 The operator's table is the only source of addresses: a request names a server by the name it has there, or by a URL
 that is in it. What a request brings of secrets stays in its `ServerUse`, which lives as long as the response runs.
@@ -38,7 +38,7 @@ class _Filter(msgspec.Struct):
     read_only: bool | None = None
 
     def has(self, tool: McpTool) -> bool:
-        """A filter that says nothing has every tool."""
+        """Tell whether the filter has a tool; one that says nothing has every tool."""
         if self.tool_names is not None and tool.name not in self.tool_names:
             return False
         return self.read_only is None or self.read_only is _is_read_only(tool)
@@ -76,7 +76,7 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
     def needs_approval(self, tool: McpTool) -> bool:
-        """Whether the user is to be asked before a call: what `never` has is free, in doubt `always` wins."""
+        """Tell whether the user must allow each call: what `never` has is free, in doubt `always` wins."""
         if isinstance(self.approval, str):
             return self.approval == "always"
         always, never = self.approval.always, self.approval.never

@@ -33,14 +33,14 @@ SEPARATOR = "__"  # between a namespace and a name, as the model sees them
 
 
 class Grammar(msgspec.Struct, frozen=True):
-    """What the input of a custom tool must match."""
+    """A grammar that the input of a custom tool must match."""
 
     syntax: Literal["lark", "regex"]
     definition: str
 
 
 class McpOrigin(msgspec.Struct, frozen=True):
-    """Where an MCP tool comes from, and whether the user has to be asked before each call."""
+    """The server of an MCP tool, and whether the user has to allow each call."""
 
     server_label: str
     needs_approval: bool
@@ -62,7 +62,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mode(enum.Enum):
-    """How free the model is to call."""
+    """The freedom that the model has to call."""
 
     NONE = "none"
     AUTO = "auto"
@@ -132,8 +132,8 @@ def tool_set(
     more: Sequence[tuple[str, list[dict[str, Any]]]] = (),
     mcp: Sequence[Tool] = (),
 ) -> ToolSet:
-    """The tools of a request. `more` are those that came with items, each list with its path; of two with one name the
-    later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
+    """Read the tools of a request. `more` are those that came with items, each list with its path; of two with one name
+    the later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
     """
     found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools")
     twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
@@ -162,7 +162,7 @@ def _too_many(path: str) -> WireError:
 
 
 def name_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
-    """MCP tools under names of their own: the tool's where nothing else has it, else with its server's before it."""
+    """Give MCP tools names of their own: the tool's where nothing else has it, else with its server's before it."""
     names = Counter([*(tool.shown_as for tool in others), *(tool.shown_as for tool in mcp)])
     taken = {tool.shown_as for tool in others}
     named: list[Tool] = []
@@ -177,8 +177,8 @@ def name_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
 
 
 def unnest(named: Any) -> Any:
-    """A function's definition or choice with its members at the top. Chat Completions has them in a member `function`,
-    and so have clients that come from there.
+    """Return a function's definition or choice with its members at the top. Chat Completions has them in a member
+    `function`, and so have clients that come from there.
     """
     if not isinstance(named, dict) or not isinstance(named.get("function"), dict):
         return named

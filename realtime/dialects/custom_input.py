@@ -79,6 +79,6 @@ class InputDecoder:
         return lone + ("\ufffd" if 0xDC00 <= code < 0xE000 else chr(code))
 
     def _lone(self) -> str:
-        """What stands for half a pair that nothing followed: text has no place for it."""
+        """Replace half a pair that nothing followed: text has no place for it."""
         high, self._high = self._high, ""
         return "\ufffd" if high else ""

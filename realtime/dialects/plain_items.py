@@ -1,4 +1,4 @@
-"""The many kinds of items as the few that are said to a model: messages, reasoning, calls and their outputs. Pure."""
+"""Turn the many kinds of items into the few that are said to a model: messages, reasoning, calls, outputs. Pure."""
 
 from __future__ import annotations
 

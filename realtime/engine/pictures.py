@@ -65,7 +65,7 @@ def read(data: bytes, max_pixels: int) -> Picture:
 
 
 def picture_of(part: InputImage) -> Picture | None:
-    """What a part shows, once it has been loaded."""
+    """Return what a part shows; None until it has been loaded."""
     picture: Picture | None = part.__dict__.get("picture")
     return picture
 

@@ -96,7 +96,7 @@ class Assembler:
     # -- what the model says
 
     def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
-        """The events of some more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
+        """Make the events of more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
         rest = iter(pieces)
         for piece in rest:
             if isinstance(piece, TextDelta) and isinstance(self._open, OpenMessage):  # nearly every token
@@ -110,19 +110,19 @@ class Assembler:
                 yield from self._next(piece, rest)
 
     def end_generation(self) -> Iterator[e.Event]:
-        """The generation has ended well: an MCP call that it left open is as complete as it will be."""
+        """Complete an MCP call that the generation left open; it has ended well."""
         if isinstance(self._open, OpenServerCall) and not self._open.at_work:
             yield from self._complete()
 
     def next_generation(self) -> Iterator[e.Event]:
-        """What was said is complete; the model goes on."""
+        """Complete what was said; the model goes on."""
         self._space.clear()
         yield from self._end("completed")
         self._num_before = len(self.output)
         self._ignored = False
 
     def close(self, status: ItemStatus) -> Iterator[e.Event]:
-        """The response is over: close what is open, as `completed` or `incomplete`; nothing that was said is lost."""
+        """Close what is open, as `completed` or `incomplete`: the response is over. Nothing that was said is lost."""
         yield from self._close_all(status)
         if self._space and not self.output:  # white space is all there is: it is the answer
             yield from self._begin_text()
@@ -137,27 +137,27 @@ class Assembler:
     # -- what the server does
 
     def begin_compaction(self) -> Iterator[e.Event]:
-        """The history is being made shorter; nothing may be open."""
+        """Announce a compaction; nothing may be open."""
         yield from self._begin(OpenCompaction(*self._place("cmp")))
 
     def end_compaction(self, make: Callable[[Compaction], ExpandedCompaction]) -> Iterator[e.Event]:
-        """It was: `make` completes the item."""
+        """Close the compaction; `make` completes its item."""
         assert isinstance(self._open, OpenCompaction)
         self._open.result = make(Compaction(id=self._open.item_id, encrypted_content=""))
         yield from self._finish("completed")
 
     def begin_listing(self, label: str) -> Iterator[e.Event]:
-        """An MCP server is asked for its tools; nothing may be open."""
+        """Announce that an MCP server is asked for its tools; nothing may be open."""
         yield from self._begin(OpenMcpListing(*self._place("mcpl"), label))
 
     def end_listing(self, tools: Sequence[McpTool], error: str | None) -> Iterator[e.Event]:
-        """It has answered, or `error` says why not."""
+        """Close the listing; `error` says why there is none."""
         assert isinstance(self._open, OpenMcpListing)
         self._open.answer(tools, error)
         yield from self._finish("completed")
 
     def begin_approved(self, asked: McpApprovalRequest) -> Iterator[e.Event]:
-        """A call that the model made earlier and the user has allowed is `calling` from now on."""
+        """Begin a call that the model made earlier and the user has allowed: it is `calling` from now on."""
         approved_by = asked.id if isinstance(asked.id, str) else None
         yield from self._begin(OpenMcpCall(*self._place("mcp"), asked.server_label, asked.name, approved_by))
         yield from self.feed((*([CallDelta(asked.arguments)] if asked.arguments else ()), CallEnd()))
@@ -168,7 +168,7 @@ class Assembler:
         return self._open if isinstance(self._open, OpenMcpCall) and self._open.at_work else None
 
     def finish_call(self, result: CallResult) -> Iterator[e.Event]:
-        """The result of `calling`, and what the model said after it, up to its next call."""
+        """Close `calling` with its result; what the model said after it follows, up to its next call."""
         assert self.calling is not None
         self.calling.result = result
         yield from self._finish("completed")
@@ -258,7 +258,7 @@ class Assembler:
         yield from item.begin()
 
     def _complete(self) -> Iterator[e.Event]:
-        """The model has written all of what is open, which ends with it unless it waits for a result."""
+        """Note that all of what is open is written: it ends, unless it waits for a result."""
         if self._open is not None:
             yield from self._open.written()
             if not self._open.at_work:
@@ -288,7 +288,7 @@ class Assembler:
 
 
 def _begins_item(piece: Piece) -> bool:
-    """What is open, unless it goes on with this very piece, is complete."""
+    """Tell whether a piece begins an item, unless it goes on with the one that is open."""
     match piece:
         case TextDelta():
             return bool(piece.text.strip())

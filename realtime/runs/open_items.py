@@ -52,7 +52,7 @@ class OpenItem:
         return ()
 
     def written(self) -> Iterable[e.Event]:
-        """The model has written all of it. An item that needs a result is `at_work` from now on."""
+        """Note that the model has written all of it. An item that needs a result is `at_work` from now on."""
         return ()
 
     def end(self, status: ItemStatus) -> Ended:
@@ -106,9 +106,9 @@ class OpenMessage(OpenItem):
 
 
 class ReasoningShown(msgspec.Struct, frozen=True):
-    """What a client sees of reasoning: a summary (there is no summariser: it is the text itself), the raw text, or an
-    empty item. Raw includes everything, so there is no summary beside it. `encrypt` makes the content that a client
-    without a stored history sends back.
+    """The form in which a client sees reasoning: a summary (there is no summariser: it is the text itself), the raw
+    text, or an empty item. Raw includes everything, so there is no summary beside it. `encrypt` makes the content that
+    a client without a stored history sends back.
     """
 
     summary: bool = False

@@ -242,6 +242,6 @@ class Grammar:
 
 
 def _key(event: e.InItem) -> _Key:
-    """What `_ITEM` lists an event by."""
+    """Return what `_ITEM` lists an event by."""
     kind = type(event)
     return (kind, type(event.part)) if kind in _PART_EVENTS else kind  # type: ignore[attr-defined]

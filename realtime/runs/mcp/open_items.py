@@ -28,7 +28,7 @@ class OpenMcpListing(OpenItem):
         return [e.OutputItemAdded(output_index=self.index, item=item), e.McpListToolsInProgress(**self._at)]
 
     def answer(self, tools: Sequence[McpTool], error: str | None) -> None:
-        """The server has listed its tools, or `error` says why not."""
+        """Note what the server lists; `error` says why there is nothing."""
         self._item.tools = list(tools)
         self._item.error = error if error is not None else UNSET
 
@@ -40,7 +40,7 @@ class OpenMcpListing(OpenItem):
 
 
 class CallResult(msgspec.Struct, frozen=True):
-    """What a call came to: the output, or one of OpenAI's three error objects."""
+    """The result of a call: its output, or one of OpenAI's three error objects."""
 
     output: str | None = None
     error: dict[str, Any] | None = None
