@@ -97,8 +97,7 @@ class Assembler:
 
     def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
         """Make the events of more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
-        rest = iter(pieces)
-        for piece in rest:
+        for piece in pieces:
             if isinstance(piece, TextDelta) and isinstance(self._open, OpenMessage):  # nearly every token
                 yield self._open.delta(piece)
             elif isinstance(piece, ReasoningDelta) and isinstance(self._open, OpenReasoning):
@@ -107,7 +106,7 @@ class Assembler:
             elif isinstance(piece, CallDelta) and isinstance(self._open, OpenCall) and not self._open.at_work:
                 yield from self._open.delta(piece.arguments)
             else:
-                yield from self._next(piece, rest)
+                yield from self._next(piece)
 
     def end_generation(self) -> Iterator[e.Event]:
         """Complete an MCP call that the generation left open; it has ended well."""
@@ -188,12 +187,12 @@ class Assembler:
 
     # -- parts
 
-    def _next(self, piece: Piece, rest: Iterator[Piece]) -> Iterator[e.Event]:
-        """Take a piece that is not more of what is open; later with the rest of its feed, if that is at work."""
+    def _next(self, piece: Piece) -> Iterator[e.Event]:
+        """Take a piece that is not more of what is open; when that is at work, hold it back."""
         if _begins_item(piece) and self._open is not None and not self._open.at_work:
             yield from self._complete()
         if self._open is not None and self._open.at_work:
-            self._held += [piece, *rest]
+            self._held.append(piece)
         else:
             yield from self._take(piece)
 

@@ -197,10 +197,10 @@ def test_e11_a_failure_is_one_failed_event_and_the_end(text: str, error: EngineE
 def test_e11_a_bug_of_ours_is_one_failed_event_too(monkeypatch: pytest.MonkeyPatch) -> None:
     take = Assembler._next
 
-    def fail(self: Assembler, piece: Piece, rest: Iterator[Piece]) -> Iterator[e.Event]:
+    def fail(self: Assembler, piece: Piece) -> Iterator[e.Event]:
         if isinstance(piece, TextDelta):
             raise RuntimeError("bug")
-        return take(self, piece, rest)
+        return take(self, piece)
 
     monkeypatch.setattr(Assembler, "_next", fail)
     played = check(play(model(), model().tokens(THINK + "Hello.")))

@@ -269,7 +269,7 @@ async def _play(
         parent=None,
         admitted=True,
         on_disconnect=OnDisconnect(policy="cancel"),
-        seal_compaction=str,
+        encrypt=str,
     )
     await run.start()
     return Played([json.loads(entry) for entry in log.read(0, BIG)])
