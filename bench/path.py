@@ -21,6 +21,7 @@ from realtime.dialects.chat import ChatDialect
 from realtime.dialects.chat_parser import ChatParser
 from realtime.engine.base import EngineRequest, Sampling, TokenChunk
 from realtime.engine.parsing import PlainParser
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
 from realtime.server.websocket import WebSocketShell
@@ -75,7 +76,7 @@ def _per_token(stage: Callable[[Any], Any], inputs: list[Any]) -> float:
 
 
 def _created() -> list[events.Event]:
-    model = scripted.engine(None).model
+    model = scripted.engine(None).loaded.model
     response = new_response(ResponseCreate(), model, "resp_0123456789abcdef0123456789abcdef", 0)
     return [events.ResponseCreated(response=response, epoch="e"), events.ResponseInProgress(response=response)]
 
@@ -106,9 +107,13 @@ def _append_and_pull(opening: Iterable[events.Event], deltas: list[events.Event]
 async def _in_place(num_tokens: int) -> float:
     """The whole way, the scripted engine included."""
     engine = scripted.engine(None)
-    await engine.start()
+    supervised = SupervisedEngine(lambda: engine)
+    await supervised.start()
     service = Service(
-        engine, lambda _: ChatDialect(engine.tokenizer, engine.parsers), ResponseSettings(), trouble=lambda: None
+        supervised,
+        lambda loaded: ChatDialect(loaded.tokenizer, loaded.parsers),
+        ResponseSettings(),
+        trouble=lambda: None,
     )
     shells = [asyncio.create_task(_shell(service, NullSink())) for _ in range(CONNECTIONS)]
     while engine.stats().num_waiting < CONNECTIONS:  # noqa: ASYNC110 - turns of the loop, not time
@@ -123,6 +128,7 @@ async def _in_place(num_tokens: int) -> float:
         shell.cancel()
     await asyncio.gather(*shells, return_exceptions=True)
     await service.shutdown()
+    await supervised.shutdown()
     return spent / (steps * CONNECTIONS) * 1e6
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from realtime.wire import events
+from realtime.wire.calls import required_input
 from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
 from realtime.wire.requests import ResponseCreate, ResponseInject, ResponseSteer
@@ -121,7 +122,7 @@ class Successors:
             return None, _given_back(steers, steering.refusal(response.status, response.id), lane.stream_id)
         if ending is not None:
             return None, _given_back(steers, _not_created(ending), lane.stream_id)
-        required = steering.required_input(response.output, [item for steer in steers for item in steer.items])
+        required = required_input(response.output, [item for steer in steers for item in steer.items])
         if not required:
             successor = steering.successor_request(request, response, steers)
             num_bytes = sum(steer.num_bytes for steer in steers)

@@ -14,12 +14,13 @@ from typing import Any
 
 import msgspec
 
+from realtime.wire.calls import call_id_of
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.item_texts import size_of, texts_of
 from realtime.wire.items import (
     AdditionalTools,
-    ClientCall,
+    AnswerableCall,
     Compaction,
     CompactionTrigger,
     ConfigurationUpdate,
@@ -27,13 +28,12 @@ from realtime.wire.items import (
     FunctionCall,
     InputItem,
     InputText,
-    McpApprovalRequest,
-    McpApprovalResponse,
     McpItem,
     Message,
     OutputItem,
     Reasoning,
     ToolSearchOutput,
+    kind_of,
 )
 from realtime.wire.requests import ResponseCreate
 
@@ -239,7 +239,7 @@ def line_of(item: InputItem) -> str:
         case FunctionCall() | CustomToolCall():
             return f"Assistant called the tool {item.name} with: {text}"
         case _:
-            kind = str(item.__struct_config__.tag).replace("_", " ")
+            kind = kind_of(item).replace("_", " ")
             return f"[{kind}] {text}" if text else ""
 
 
@@ -305,7 +305,7 @@ def _starts(body: Sequence[InputItem]) -> list[int]:
     called_at: dict[str, int] = {}
     forbidden: set[int] = set()
     for index, item in enumerate(body):
-        call_id = _call_id(item)
+        call_id = call_id_of(item)
         if call_id is not None and call_id in called_at:
             forbidden.update(range(called_at[call_id] + 1, index + 1))
         elif call_id is not None:
@@ -319,29 +319,17 @@ def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:
     """Calls whose output is still to come, the newest that fit: it must find them."""
     latest: dict[str, InputItem] = {}
     for item in gone:
-        call_id = _call_id(item)
+        call_id = call_id_of(item)
         if call_id is not None:
             latest[call_id] = item
     calls: list[InputItem] = []
     for item in reversed(latest.values()):
-        if isinstance(item, FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest):
+        if isinstance(item, AnswerableCall):
             max_chars -= size_of([item])
             if max_chars < 0:
                 break
             calls.append(item)
     return calls[::-1]
-
-
-def _call_id(item: InputItem) -> str | None:
-    """What ties a call and its output together, or a request for an approval and the user's word."""
-    match item:
-        case McpApprovalRequest():
-            call_id = item.id
-        case McpApprovalResponse():
-            call_id = item.approval_request_id
-        case _:
-            call_id = getattr(item, "call_id", None)
-    return call_id if isinstance(call_id, str) else None
 
 
 def _is_user(item: InputItem) -> bool:

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import Compaction, InputItem, Item, Reasoning, ReasoningText
+from realtime.wire.items import AnyItem, Compaction, InputItem, Reasoning, ReasoningText
 
 from . import compaction
 
@@ -86,7 +86,7 @@ def decrypt_items(cipher: Cipher, owner: str, items: Sequence[InputItem], path: 
     return [_decrypt_item(cipher, owner, item, f"{path}[{index}]") for index, item in enumerate(items)]
 
 
-def encrypt_reasoning(cipher: Cipher, owner: str, shown: Item, remembered: Item) -> Item:
+def encrypt_reasoning(cipher: Cipher, owner: str, shown: AnyItem, remembered: AnyItem) -> AnyItem:
     """Return an item as it is shown; reasoning with its text, which is remembered, as encrypted content."""
     if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
         return shown

@@ -15,27 +15,7 @@ import msgspec
 from realtime.engine.base import Seen
 from realtime.engine.pictures import Picture, image_parts, picture_of
 from realtime.wire.harmony import HarmonyMessage
-from realtime.wire.items import (
-    ApplyPatchCall,
-    ApplyPatchCallOutput,
-    Compaction,
-    CustomToolCall,
-    CustomToolCallOutput,
-    FunctionCall,
-    FunctionCallOutput,
-    InputImage,
-    InputItem,
-    LocalShellCall,
-    LocalShellCallOutput,
-    McpApprovalRequest,
-    McpApprovalResponse,
-    Message,
-    OutputItem,
-    ShellCall,
-    ShellCallOutput,
-    ToolSearchCall,
-    ToolSearchOutput,
-)
+from realtime.wire.items import Compaction, InputImage, InputItem, Message, OutputItem
 
 
 class ExpandedCompaction(Compaction, tag="compaction", dict=True):
@@ -134,47 +114,6 @@ def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
     """
     starts = exchanges(items)
     return [*items[: starts[0]], *items[starts[count] :]] if count else items
-
-
-def unknown_call(items: list[InputItem]) -> str | None:
-    """The `call_id` of the first output that belongs to no call before it, or the id of a request that an approval
-    answers and nobody made.
-    """
-    known: set[str] = set()
-    num_nameless = 0  # calls in held messages that have no call_id: one output each is theirs
-    for item in items:
-        wanted: str | None = None
-        match item:
-            case FunctionCall() | CustomToolCall() | ShellCall() | ApplyPatchCall() | ToolSearchCall():
-                known.add(item.call_id or "")
-            case LocalShellCall():
-                known.update((item.call_id, item.id or ""))  # see LocalShellCallOutput
-            case HarmonyMessage(is_call=True):
-                known.update([item.call_id] if isinstance(item.call_id, str) else [])
-                num_nameless += not isinstance(item.call_id, str)
-            case McpApprovalRequest():
-                known.add(item.id or "")
-            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known and num_nameless:
-                num_nameless -= 1
-            case FunctionCallOutput() | CustomToolCallOutput() | ShellCallOutput() | ApplyPatchCallOutput():
-                wanted = item.call_id
-            case LocalShellCallOutput():
-                wanted = item.call_id or item.id or ""
-            case ToolSearchOutput():
-                wanted = item.call_id or None  # OpenAI's own search has no ids
-            case McpApprovalResponse():
-                wanted = item.approval_request_id
-            case _:
-                pass
-        if wanted is not None and wanted not in known:
-            return wanted
-    return None
-
-
-def no_call_found(items: list[InputItem]) -> str | None:
-    """What is wrong with a history that has a tool's output without its call."""
-    call_id = unknown_call(items)
-    return f"No tool call found for the output with call_id '{call_id[:128]}'." if call_id is not None else None
 
 
 def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from realtime.context.client_tools import call_id_of, said_call, said_output
+from realtime.context.client_tools import said_call, said_output
 from realtime.context.mcp_calls import McpCalls
+from realtime.wire.calls import call_id_of
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     ApplyPatchCall,
@@ -45,9 +46,9 @@ def plain(item: InputItem, mcp: McpCalls) -> tuple[PlainItem, ...]:
         case LocalShellCall() | ShellCall() | ApplyPatchCall() | ToolSearchCall():
             name, arguments = said_call(item)
             said = json.dumps(arguments, ensure_ascii=False)
-            return (FunctionCall(call_id=call_id_of(item), name=name, arguments=said),)
+            return (FunctionCall(call_id=call_id_of(item) or "", name=name, arguments=said),)
         case LocalShellCallOutput() | ShellCallOutput() | ApplyPatchCallOutput() | ToolSearchOutput():
-            return (FunctionCallOutput(call_id=call_id_of(item), output=said_output(item)),)
+            return (FunctionCallOutput(call_id=call_id_of(item) or "", output=said_output(item)),)
         case McpCall() | McpApprovalResponse():
             return mcp.say(item)
         case _:

@@ -26,10 +26,8 @@ from realtime.dialects.base import (
 )  # fmt: skip
 from realtime.wire import events as e
 from realtime.wire.items import (
-    ClientCall,
+    AnswerableCall,
     Compaction,
-    CustomToolCall,
-    FunctionCall,
     ItemStatus,
     McpApprovalRequest,
     McpCall,
@@ -57,8 +55,6 @@ from .open_items import (
     OpenReasoning,
     ReasoningShown,
 )  # fmt: skip
-
-_FOR_CLIENT = FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest  # what the client is to answer
 
 
 class Assembler:
@@ -91,7 +87,7 @@ class Assembler:
     @property
     def has_call(self) -> bool:
         """A call was begun that the client is to answer, or one that is not over yet."""
-        return isinstance(self._open, OpenCall) or any(isinstance(item, _FOR_CLIENT) for item in self.output)
+        return isinstance(self._open, OpenCall) or any(isinstance(item, AnswerableCall) for item in self.output)
 
     # -- what the model says
 
@@ -181,7 +177,7 @@ class Assembler:
     def wants_more(self) -> bool:
         """This generation called MCP tools, and nothing that the client has to answer: the model is to go on."""
         said = self.output[self._num_before :]
-        if any(isinstance(item, _FOR_CLIENT) for item in said):
+        if any(isinstance(item, AnswerableCall) for item in said):
             return False
         return self._ignored or any(isinstance(item, McpCall) and not item.approval_request_id for item in said)
 

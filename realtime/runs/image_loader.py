@@ -19,7 +19,7 @@ from realtime.wire import data_urls
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import InputImage, InputItem
 
-from .public_fetch import BadUrl, Fetcher, FetchError, FetchLimits, TooLarge
+from .public_fetch import BadUrl, FetchError, FetchLimits, PublicFetcher, TooLarge
 
 logger = logging.getLogger("realtime.images")
 
@@ -32,10 +32,10 @@ _FAILURES: dict[type[FetchError], ErrorCode] = {
 }
 
 
-class Images:
-    """See the module. One for the whole server."""
+class ImageLoader:
+    """Loads the images of all responses, in bounds that they share."""
 
-    def __init__(self, settings: ImageSettings, fetcher: Fetcher | None = None) -> None:
+    def __init__(self, settings: ImageSettings, fetcher: PublicFetcher | None = None) -> None:
         limits = FetchLimits(
             max_bytes=settings.max_image_bytes,
             max_redirects=settings.max_image_redirects,
@@ -43,7 +43,7 @@ class Images:
             total_seconds=settings.image_download_seconds,
         )
         self._settings = settings
-        self._fetcher = fetcher or Fetcher(limits)
+        self._fetcher = fetcher or PublicFetcher(limits)
         self._fetching = asyncio.Semaphore(_MAX_FETCHED)
         self._decoding = asyncio.Semaphore(_MAX_DECODED)
 

@@ -11,8 +11,8 @@ from msgspec import UNSET
 from realtime.context.tools import unnest
 from realtime.engine.base import ModelInfo
 from realtime.wire.formats import JsonSchemaFormat, PlainFormat, TextFormat
-from realtime.wire.requests import ResponseCreate
-from realtime.wire.response import ConversationRef, ReasoningConfig, Response, TextConfig
+from realtime.wire.requests import ConversationRef, ResponseCreate
+from realtime.wire.response import ReasoningConfig, Response, TextConfig
 
 
 def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, created_at: int) -> Response:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from realtime.context.turns import no_call_found
 from realtime.dialects.base import Dialect
 from realtime.engine.base import ModelInfo
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import InputItem
 from realtime.wire.requests import HARMONY_MESSAGES, ResponseCreate
 
 # What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.
@@ -38,11 +36,11 @@ def check_background(request: ResponseCreate) -> None:
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
 
 
-def check_calls(items: list[InputItem]) -> None:
-    """Refuse a tool's output that answers no call, or an approval that nobody asked for."""
-    text = no_call_found(items)
-    if text is not None:
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
+def check_history(request: ResponseCreate) -> None:
+    """Refuse two histories at once."""
+    if request.conversation_id is not None and request.previous_response_id is not None:
+        text = "`conversation` and `previous_response_id` exclude each other: send one of them."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
 
 
 def _check_model(name: str | None, model: ModelInfo) -> None:

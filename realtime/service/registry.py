@@ -28,7 +28,7 @@ class Responses:
     def find(self, tenant: str, response_id: str, now: float) -> Held:
         """The response."""
         run = self.running.get(response_id) if response_id not in self.deleted else None
-        if run is not None and run.tenant == tenant:
+        if run is not None and run.job.tenant == tenant:
             return run
         record = self.store.get(response_id, now)
         if record is not None and record.owner == tenant:
@@ -53,7 +53,7 @@ class Responses:
     def find_turn(self, tenant: str, response_id: str, now: float) -> Turn:
         """What a `previous_response_id` continues."""
         run = self.running.get(response_id) if response_id not in self.deleted else None
-        if run is not None and run.tenant == tenant:
+        if run is not None and run.job.tenant == tenant:
             text = f"Previous response '{response_id}' is still being generated: wait until it is over."
             raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
         record = self.store.get(response_id, now)
@@ -79,7 +79,7 @@ class Responses:
         if run.response_id in self.deleted:
             return
         record = Record(
-            owner=run.tenant,
+            owner=run.job.tenant,
             response=run.response,
             log=run.log,
             turn=run.turn,

@@ -21,7 +21,7 @@ async def test_metadata_of_conversations_counts() -> None:
     metadata = {f"{n:02}" + "k" * 62: "v" * 512 for n in range(16)}
     size = len(msgspec.json.encode(metadata))
     async with running(settings=changed(max_conversation_bytes=65536, max_conversation_store_bytes=65536)) as server:
-        store = server.gateway.service.conversations
+        store = server.gateway.service.conversations.store
         async with http(server) as client:
             for _ in range(20):
                 await client.post("/v1/conversations", json={"metadata": metadata})

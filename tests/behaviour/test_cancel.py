@@ -268,7 +268,7 @@ async def test_a_cancel_and_a_lost_socket_at_once_are_one_cancel() -> None:
             server.engine.step()
             await client.send("response.cancel", response_id=response_id)
             await cut(client)
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
         await settle()
         server.engine.step(3)
         await until(lambda: server.gateway.service.num_running == 0)

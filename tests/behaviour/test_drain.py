@@ -76,7 +76,7 @@ async def test_a_response_that_nobody_reads_is_finished_too() -> None:
     async with running(say("a", "b"), tick_seconds=None) as server:
         async with server.client() as client:
             await begin(client, on_disconnect={"policy": "continue"})
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
         draining = drain(server)
         await asyncio.sleep(0)
         assert not draining.done()

@@ -74,9 +74,9 @@ async def test_a_running_response_is_followed_by_two_readers_and_goes_on_while_o
         response_id = events[0]["response_id"]
         path = f"{PATH}/{response_id}?stream=true&starting_after={events[-1]['sequence_number']}"
         async with streaming(client, "GET", path) as second:
-            await until(lambda: server.gateway.num_requests == 2)
+            await until(lambda: server.gateway.admission.num_requests == 2)
             await first.response.aclose()
-            await until(lambda: server.gateway.num_requests == 1)
+            await until(lambda: server.gateway.admission.num_requests == 1)
             await finish(server)
             events += [one.json for one in (await second.rest())[:-1]]
     assert check(events)["output"][0]["content"][0]["text"] == "abcdef"
@@ -149,7 +149,7 @@ async def test_a_background_stream_may_be_dropped_and_taken_up_again() -> None:
         assert [(event["type"], event["response"]["status"]) for event in events] == [
             ("response.created", "queued"), ("response.queued", "queued"), ("response.in_progress", "in_progress"),
         ]  # fmt: skip
-        await until(lambda: server.gateway.num_requests == 0)
+        await until(lambda: server.gateway.admission.num_requests == 0)
         await finish(server)
         rest = await client.get(f"{PATH}/{events[0]['response_id']}?stream=true&starting_after=2")
         final = check(events + events_of(rest.text, start=3))
@@ -373,7 +373,7 @@ async def test_a_response_of_a_socket_is_the_same_over_http() -> None:
     async with running(say("a"), tick_seconds=None) as server, http(server) as client, server.client() as socket:
         response_id = await begin(socket)
         async with streaming(client, "GET", f"{PATH}/{response_id}?stream=true") as reader:
-            await until(lambda: server.gateway.num_requests == 1)
+            await until(lambda: server.gateway.admission.num_requests == 1)
             await finish(server)
             over_http = [one.json for one in (await reader.rest())[:-1]]
         rest = await socket.until_done()

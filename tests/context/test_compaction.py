@@ -11,7 +11,8 @@ from realtime.context import compaction
 from realtime.context.compaction import Budget, Compacted, Note, Policy, compaction_policy, elide, fit, plan
 from realtime.context.directives import brought_tools
 from realtime.context.encrypted import KEY_BYTES, Cipher, decrypt_items
-from realtime.context.turns import ExpandedCompaction, history, since_compaction, unknown_call
+from realtime.context.turns import ExpandedCompaction, history, since_compaction
+from realtime.wire.calls import unknown_call
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import PlainFormat
 from realtime.wire.item_texts import size_of

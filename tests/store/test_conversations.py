@@ -61,7 +61,7 @@ def texts(items: Any) -> list[str]:
 
 
 def everything(conversation: Conversation) -> list[str]:
-    return texts(conversation.page(None, 1000, newest_first=False).items)
+    return texts(conversation.items())
 
 
 def refusal(error: pytest.ExceptionInfo[WireError]) -> ErrorCode:
@@ -81,23 +81,6 @@ def test_what_is_posted_is_shown_in_its_full_form_with_an_id() -> None:
     assert mine == said("hi", id="mine"), "the client's item is as it was"
     again = post(store, conversation, said("hi", id="mine"))
     assert again == ["msg_4"], "an id names one item"
-
-
-def test_pages_go_through_everything_once_in_either_order() -> None:
-    store = make_store()
-    conversation = store.create("me", {}, 0)
-    ids = post(store, conversation, *[said(str(number)) for number in range(7)])
-    for newest_first, wanted in ((False, ids), (True, ids[::-1])):
-        seen: list[str] = []
-        while True:
-            page = conversation.page(seen[-1] if seen else None, 3, newest_first=newest_first)
-            seen += [str(item.id) for item in page.items]
-            if not page.has_more:
-                break
-        assert seen == wanted
-    with pytest.raises(WireError) as caught:
-        conversation.page("msg_unknown", 3, newest_first=False)
-    assert (refusal(caught), caught.value.param) == (ErrorCode.INVALID_REQUEST, "after")
 
 
 def test_a_response_is_appended_whole_and_its_exact_tokens_are_kept() -> None:
@@ -139,7 +122,7 @@ def test_what_is_hidden_is_remembered_and_never_shown() -> None:
     shown = Reasoning(id="rs_out")
     answer = Turn("resp", None, (opened, thought), (Reasoning(content=[ReasoningText(text="secret")]),))
     store.respond(conversation, answer, None, [shown])
-    listed = conversation.page(None, 10, newest_first=False).items
+    listed = conversation.items()
     assert "secret" not in repr(listed)
     assert [type(item) for item in listed] == [Compaction, Reasoning, Reasoning]
     assert conversation.turn is not None
@@ -158,7 +141,7 @@ def test_an_item_that_is_removed_is_gone_for_the_model_too() -> None:
     with pytest.raises(WireError) as caught:
         store.remove(conversation, "msg_of_a")
     assert refusal(caught) is ErrorCode.ITEM_NOT_FOUND
-    store.remove(conversation, conversation.page(None, 1, newest_first=True).items[0].id or "")
+    store.remove(conversation, conversation.items()[-1].id or "")
     assert conversation.turn is None
 
 
@@ -240,7 +223,7 @@ def test_the_store_against_a_list_of_lists(steps: list[tuple[str, int]]) -> None
                 wanted += [f"{number}?", f"{number}!"]
             case "remove" if wanted:
                 at = choice % len(wanted)
-                item = conversation.page(None, 1000, newest_first=False).items[at]
+                item = conversation.items()[at]
                 store.remove(conversation, str(item.id))
                 del wanted[at]
             case "delete":
@@ -251,8 +234,7 @@ def test_the_store_against_a_list_of_lists(steps: list[tuple[str, int]]) -> None
     assert len(store) == len(live)
     assert store.num_bytes == sum(conversation.num_bytes for conversation, _ in live)
     for conversation, wanted in live:
-        page = conversation.page(None, 1000, newest_first=False).items
-        assert [_text(item) for item in page] == wanted
+        assert [_text(item) for item in conversation.items()] == wanted
         assert [_text(item) for item in (conversation.turn.items() if conversation.turn else [])] == wanted
 
 

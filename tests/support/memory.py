@@ -10,9 +10,10 @@ from typing import Any
 from realtime.connection.lanes import ConnectionLimits
 from realtime.connection.protocol import Connection, Profile
 from realtime.dialects.chat import ChatDialect
-from realtime.engine.base import Engine
+from realtime.engine.base import Loaded
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
+from realtime.runs.job import Job
 from realtime.runs.run import Run
 from realtime.server.websocket import WebSocketShell
 from realtime.service.principal import LOCAL
@@ -71,21 +72,20 @@ class _ObservedService(Service):
         super().__init__(stack.supervised, _dialect, settings, trouble=stack.trouble)
         self._stack = stack
 
-    def _new_log(self, response_id: str, stream_id: str | None) -> EventLog:
-        return ObservedLog(
-            response_id,
+    def _new_log(self, job: Job) -> EventLog:
+        log = self._stack.logs[job.response_id] = ObservedLog(
+            job.response_id,
             f"epoch_{len(self._stack.logs)}",
-            stream_id=stream_id,
+            stream_id=job.stream_id,
             max_bytes=self._settings.max_log_bytes,
             max_entries=self._settings.max_log_events,
             on_seal=self._stack.released,
         )
+        return log
 
-    def _start(self, run: Run, digest: bytes) -> None:
-        assert isinstance(run.log, ObservedLog)
-        self._stack.logs[run.response_id] = run.log
+    def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         self._stack.runs.append(run)
-        super()._start(run, digest)
+        super()._enter(run, task)
 
 
 class MemorySocket:
@@ -139,5 +139,5 @@ class MemorySocket:
             self.on_writable()
 
 
-def _dialect(engine: Engine) -> ChatDialect:
-    return ChatDialect(engine.tokenizer, engine.parsers)
+def _dialect(loaded: Loaded) -> ChatDialect:
+    return ChatDialect(loaded.tokenizer, loaded.parsers)

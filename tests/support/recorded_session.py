@@ -235,7 +235,10 @@ class Stage:
     async def alone(self, sockets: int = 0) -> None:
         """Wait until so many sockets are open and no request is being answered."""
         gateway = self.server.gateway
-        await until(lambda: gateway.num_connections == sockets and not gateway.num_requests, "clients to be gone")
+        await until(
+            lambda: gateway.admission.num_connections == sockets and not gateway.admission.num_requests,
+            "clients to be gone",
+        )
 
     def beat(self) -> None:
         """Send heartbeats, as a timer does."""

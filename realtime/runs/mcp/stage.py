@@ -13,7 +13,7 @@ import msgspec
 from realtime.context.mcp_calls import listing_of
 from realtime.context.tools import Mode, ToolSet
 from realtime.runs.assembler import Assembler
-from realtime.runs.stop_signal import Stopping
+from realtime.runs.stop_signal import StopSignal
 from realtime.wire import events
 from realtime.wire.items import InputItem, McpCall, McpTool
 
@@ -29,7 +29,7 @@ class McpStage:
         self,
         plan: McpPlan,
         assembler: Assembler,
-        stopping: Stopping,
+        stopping: StopSignal,
         append: Callable[[Iterable[events.Event]], None],
     ) -> None:
         self._plan = plan

@@ -1,7 +1,7 @@
-"""The Responses API over HTTP: create, retrieve, delete, cancel, input items, input tokens. As thin as the socket.
+"""The Responses API over HTTP: create, retrieve, delete, cancel, input items, input tokens, compact.
 
-A response that is created here and not in the background is followed by its request, as a JSON answer or as a
-stream; when the client is gone, the response's disconnect policy takes over.
+As thin as the socket. A response that is created here and not in the background is followed by its request, as a JSON
+answer or as a stream; when the client is gone, the response's disconnect policy takes over.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from realtime.context import listing as input_items
+from realtime.context import listing
 from realtime.service.registry import Held
 from realtime.service.service import Service
 from realtime.wire import codec
-from realtime.wire.answers import InputTokens, ResponseDeleted
+from realtime.wire.bodies import CompactedResponse, CompactRequest, InputTokens, ResponseDeleted
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.items import CompactionTrigger
 from realtime.wire.requests import OpaqueId, ResponseCreate
 
 from .operations import CLIENT_GONE, Call, Header, Query
@@ -64,7 +65,7 @@ async def create(call: Call) -> Response:
     held = service.create(call.principal, request, None, native=False)
     if stream:
         return _stream(call, held, 0)
-    if not request.background and not await finished(service, held, call.peer):
+    if not request.background and not await _finished(service, held, call.peer):
         return Response(status_code=CLIENT_GONE)
     return _answer(held)
 
@@ -86,7 +87,7 @@ async def delete(call: Call) -> Response:
     """`DELETE /v1/responses/{id}`; answered when the engine holds nothing of it any more."""
     service = call.gateway.service
     held = service.delete(call.principal, call.path("response_id"))
-    await finished(service, held, call.peer)
+    await _finished(service, held, call.peer)
     return reply(ResponseDeleted(id=held.response_id))
 
 
@@ -94,7 +95,7 @@ async def cancel(call: Call) -> Response:
     """`POST /v1/responses/{id}/cancel`: the final response, when the engine has let go of it."""
     service = call.gateway.service
     held = service.stop(call.principal, call.path("response_id"))
-    await finished(service, held, call.peer)
+    await _finished(service, held, call.peer)
     return reply(held.response)
 
 
@@ -102,15 +103,47 @@ async def list_input_items(call: Call) -> Response:
     """`GET /v1/responses/{id}/input_items`: what the request itself brought, not the history before it."""
     query = call.query(ItemsQuery)
     held = call.gateway.service.retrieve(call.principal, call.path("response_id"))
-    items = input_items.listed(held.response_id, held.input)
+    items = listing.list_input(held.response_id, held.input)
     newest_first = query.order == "desc"
-    return reply(input_items.page(items, after=query.after, limit=query.limit, newest_first=newest_first))
+    return reply(listing.page(items, after=query.after, limit=query.limit, newest_first=newest_first))
 
 
 async def count_input_tokens(call: Call) -> Response:
     """`POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
     request = await _request(call)
     return reply(InputTokens(input_tokens=await call.gateway.service.count_input_tokens(call.principal, request)))
+
+
+async def compact(call: Call) -> Response:
+    """`POST /v1/responses/compact`: a history made shorter, to begin a new chain with.
+
+    A response of its own that is asked for nothing but the compaction; when the client goes, so does it.
+    """
+    limits = call.gateway.message_limits
+    body = codec.decode_body(await call.body(), CompactRequest, limits)
+    request = ResponseCreate(
+        model=body.model,
+        items=[*codec.decode_input(bytes(body.input), limits), CompactionTrigger()],
+        instructions=body.instructions,
+        previous_response_id=body.previous_response_id,
+        prompt_cache_key=body.prompt_cache_key,
+        store=False,
+    )
+    service = call.gateway.service
+    held = service.create(call.principal, request, None, native=False)
+    if not await _finished(service, held, call.peer):
+        return Response(status_code=CLIENT_GONE)
+    response = held.response
+    if response.error is not None or response.usage is None:
+        raise _refused(held)
+    return reply(
+        CompactedResponse(
+            id=response.id,
+            created_at=response.created_at,
+            output=service.compacted_output(held),
+            usage=response.usage,
+        )
+    )
 
 
 async def _request(call: Call) -> ResponseCreate:
@@ -138,10 +171,10 @@ def _answer(held: Held) -> Response:
     response = held.response
     if response.error is None or response.output:
         return reply(response)
-    raise refused(held)
+    raise _refused(held)
 
 
-def refused(held: Held) -> WireError:
+def _refused(held: Held) -> WireError:
     """A response that came to nothing, as an error."""
     error = held.response.error
     if error is None:
@@ -150,7 +183,7 @@ def refused(held: Held) -> WireError:
     return WireError(code, error.message, response_id=held.response_id)
 
 
-async def finished(service: Service, held: Held, peer: Peer) -> bool:
+async def _finished(service: Service, held: Held, peer: Peer) -> bool:
     """Wait until a response is over; false if the client is gone before."""
     if held.log.sealed:
         return True

@@ -23,7 +23,7 @@ from realtime.context.tools import McpOrigin, Tool, ToolSet, tool_set
 from realtime.dialects.base import RenderError
 from realtime.dialects.harmony.dialect import HarmonyDialect
 from realtime.engine.parsing import PlainParsers
-from realtime.runs.rendering import is_long
+from realtime.runs.prompts import is_long
 from realtime.wire import codec
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem

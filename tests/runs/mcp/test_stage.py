@@ -17,7 +17,7 @@ from realtime.runs.mcp.open_items import CallResult
 from realtime.runs.mcp.plan import McpPlan
 from realtime.runs.mcp.session import McpFailure
 from realtime.runs.mcp.stage import McpStage
-from realtime.runs.stop_signal import Stopping
+from realtime.runs.stop_signal import StopSignal
 from realtime.settings.fields import McpServer, McpSettings
 from realtime.wire.items import (
     InputItem,
@@ -81,7 +81,7 @@ class Played:
         assert plan is not None
         ids = iter(range(1000))
         self.assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}", None, plan.max_calls)
-        self.stopping = Stopping()
+        self.stopping = StopSignal()
         self.stage = McpStage(plan, self.assembler, self.stopping, list)
         session = self.stage._sessions["s"]
         assert isinstance(session, Session)
