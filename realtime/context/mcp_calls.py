@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from msgspec import UNSET
@@ -24,7 +25,7 @@ from realtime.wire.items import (
 )
 
 from .mcp_tools import ServerUse, listed_tool
-from .tools import SEPARATOR, Tool, name_apart, refusal
+from .tools import MAX_TOOLS, SEPARATOR, Tool, name_apart, refusal
 
 Names = Mapping[tuple[str, str], str]
 """The names by which the model knows MCP tools, by (server label, tool)."""
@@ -59,17 +60,17 @@ class McpCalls:
 
 
 def tool_names(items: Sequence[InputItem], tools: Sequence[Tool]) -> Names:
-    """Name the MCP tools that the model is shown, and those that its history calls and lists: as if it were shown all
-    that is listed.
+    """Name the MCP tools that the model is shown, and those that its history calls: as if all that is listed there were
+    shown, up to as many as a request may have.
     """
     called = {(item.server_label, item.name) for item in items if isinstance(item, McpCall | McpApprovalRequest)}
     shown = _names(tools)
     if called <= shown.keys():
         return shown
     listings = {item.server_label: item for item in items if isinstance(item, McpListTools) and not item.error}
-    listed = [listed_tool(label, tool) for label, listing in listings.items() for tool in listing.tools]
+    listed = (listed_tool(label, tool) for label, listing in listings.items() for tool in listing.tools)
     others = [tool for tool in tools if tool.mcp is None]
-    return {**_names(name_apart(others, listed)), **shown}
+    return {**_names(name_apart(others, list(islice(listed, MAX_TOOLS)))), **shown}
 
 
 def _names(tools: Sequence[Tool]) -> dict[tuple[str, str], str]:

@@ -145,8 +145,9 @@ def tool_set(
         if len(shown) > MAX_TOOLS:
             raise _too_many(path)
     found = tuple(shown.values())
-    found = _bounded(iter((*found, *name_apart(found, mcp))), "tools")
-    return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
+    if len(found) + len(mcp) > MAX_TOOLS:
+        raise _too_many("tools")
+    return _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
 
 
 def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
@@ -165,12 +166,13 @@ def name_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
     """Give MCP tools names of their own: the tool's where nothing else has it, else with its server's before it."""
     names = Counter([*(tool.shown_as for tool in others), *(tool.shown_as for tool in mcp)])
     taken = {tool.shown_as for tool in others}
+    marks: Counter[str] = Counter()  # how many each name has got
     named: list[Tool] = []
     for tool in mcp:
         assert tool.mcp is not None
-        name = tool.shown_as if names[tool.shown_as] == 1 else _shown(tool.shown_as, tool.mcp.server_label)
-        while name in taken:  # a server that lists a name twice, or somebody else's name that looks like ours
-            name += "_"
+        wanted = tool.shown_as if names[tool.shown_as] == 1 else _shown(tool.shown_as, tool.mcp.server_label)
+        while (name := wanted + "_" * marks[wanted]) in taken:  # a server that lists a name twice, or a name like ours
+            marks[wanted] += 1
         taken.add(name)
         named.append(msgspec.structs.replace(tool, shown_as=name))
     return named
