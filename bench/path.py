@@ -14,8 +14,9 @@ from typing import Any
 
 import uvloop
 
-from realtime.connection.lanes import ConnectionLimits, Create
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.commands import Create
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.chat_parser import ChatParser
@@ -90,7 +91,7 @@ def _filled_log(opening: Iterable[events.Event]) -> EventLog:
 
 def _append_and_pull(opening: Iterable[events.Event], deltas: list[events.Event]) -> float:
     """Append an event, then have a connection pull it: what happens at most once per turn of the event loop."""
-    connection = Connection(Profile.PLAIN, ConnectionLimits(), expires_at=float("inf"))
+    connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
     connection.receive(REQUEST, 0.0)
     (create,) = connection.commands()
     assert isinstance(create, Create)
@@ -134,8 +135,8 @@ async def _in_place(num_tokens: int) -> float:
 
 async def _shell(service: Service, sink: NullSink) -> None:
     """A connection that asks for one response and then says nothing more."""
-    connection = Connection(Profile.PLAIN, ConnectionLimits(), expires_at=float("inf"))
-    messages = [{"type": "websocket.receive", "text": REQUEST.decode()}]
+    connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
+    messages = [{"type": "websocket.receive", "utf8": REQUEST}]
 
     async def receive() -> dict[str, Any]:
         if not messages:

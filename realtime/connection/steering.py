@@ -1,12 +1,10 @@
-"""What clients give into responses that run: user input (`response.steer`), tool outputs (`response.inject`). Pure.
+"""The rules of what clients may give into responses that run (docs/protocol.md, 3.9). Pure.
 
-`Steering` is one connection's book: what waits for which response, and what has become of responses that are over. The
-connection asks it and sends what comes of it; what waits here vanishes with the connection (docs/protocol.md, 3.9).
+User input comes by `response.steer`, tool outputs by `response.inject`. `successors` keeps what is accepted here.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Literal
 
@@ -18,8 +16,6 @@ from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import FunctionCallOutput, InputFile, InputImage, InputItem, InputText, Message, OutputItem
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import Response
-
-_MAX_ENDED = 256  # responses of a connection that are remembered after their end, the newest
 
 SteerCode = Literal[
     "response_not_found", "invalid_input", "steering_not_supported", "too_many_pending_steers",
@@ -49,80 +45,11 @@ class Steer(msgspec.Struct, frozen=True):
         return len(self.input)
 
 
-class Ended(msgspec.Struct):
-    """A response whose end this connection has seen. `successor`: the one that went on with what was given into it."""
-
-    status: str
-    successor: str | None = None
-
-
-class Held(msgspec.Struct, frozen=True):
+class WaitingInput(msgspec.Struct, frozen=True):
     """Input that waits in a lane for the client to answer the calls of `response_id`."""
 
     response_id: str
     steers: tuple[Steer, ...]
-
-
-class Steering:
-    """See the module. Bounds: `max_steers` and `max_bytes` of input wait for one response."""
-
-    def __init__(self, *, max_steers: int, max_bytes: int) -> None:
-        self._max_steers = max_steers
-        self._max_bytes = max_bytes
-        self._queued: dict[str, list[Steer]] = {}  # by the response that runs
-        self._held: dict[str | None, Held] = {}  # by lane
-        self._ended: OrderedDict[str, Ended] = OrderedDict()
-
-    def target(self, response_id: str) -> str:
-        """The response that now stands for this one: itself, or the newest of its automatic successors."""
-        while (ended := self._ended.get(response_id)) is not None and ended.successor is not None:
-            response_id = ended.successor
-        return response_id
-
-    def over(self, response_id: str) -> SteerRefused:
-        """Why a response that this connection does not follow takes nothing."""
-        ended = self._ended.get(response_id)
-        if ended is None:
-            text = f"Response '{response_id}' is not one of this connection's."
-            return SteerRefused("response_not_found", text)
-        return refusal(ended.status, response_id)
-
-    def add(self, target: str, steer: Steer) -> None:
-        """Queue input for a response that runs. Raises SteerRefused."""
-        queue = self._queued.get(target, [])
-        if len(queue) >= self._max_steers or steer.num_bytes + sum(s.num_bytes for s in queue) > self._max_bytes:
-            text = f"{len(queue)} inputs wait for response '{target}' already: wait for its successor."
-            raise SteerRefused("too_many_pending_steers", text)
-        self._queued.setdefault(target, queue).append(steer)
-
-    def take(self, response_id: str) -> tuple[Steer, ...]:
-        """All that waits for a response, which then waits no more."""
-        return tuple(self._queued.pop(response_id, ()))
-
-    def ended(self, response_id: str, status: str) -> None:
-        """The connection has delivered the end of a response of its own."""
-        self._ended[response_id] = Ended(status)
-        if len(self._ended) > _MAX_ENDED:
-            self._ended.popitem(last=False)
-
-    def succeeded(self, response_id: str, successor: str) -> None:
-        """An automatic successor has been created."""
-        if (ended := self._ended.get(response_id)) is not None:
-            ended.successor = successor
-
-    def hold(self, stream_id: str | None, held: Held) -> None:
-        """Keep input until the client answers the calls; the lane's earlier input has been taken by then."""
-        self._held[stream_id] = held
-
-    def release(self, stream_id: str | None) -> Held | None:
-        """What waits in a lane, which then waits no more."""
-        return self._held.pop(stream_id, None)
-
-    def clear(self) -> None:
-        """The socket is gone."""
-        self._queued.clear()
-        self._held.clear()
-        self._ended.clear()
 
 
 def refusal(status: str, response_id: str) -> SteerRefused:

@@ -1,4 +1,4 @@
-"""From a request to the Response object that will describe it: every member with the value that really holds. Pure."""
+"""The Response object that describes a request: every member with the value that really holds. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from realtime.wire.response import ReasoningConfig, Response, TextConfig
 
 
 def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, created_at: int) -> Response:
-    """The Response as it stands in `response.created`."""
+    """Build the Response as it stands in `response.created`. `created_at`: unix seconds."""
     text = request.text
     reasoning = request.reasoning
     config = TextConfig(format=_held_to((text.format if text else None) or PlainFormat()))

@@ -63,7 +63,7 @@ class Run:
 
     @property
     def output(self) -> list[OutputItem]:
-        """See commands.Source."""
+        """See Source."""
         return self.work.assembler.output
 
     @property

@@ -1,4 +1,4 @@
-"""Credentials: whose API key a request carries, and which sub-protocol the handshake is answered with.
+"""Credentials: whose API key a request carries.
 
 Called by `admission` before anything else is done for a request. Pure functions over headers; a `KeyRing`, which
 follows its file, knows the keys. Where a key is looked for is in OpenAI's guides for the Responses API (bearer header)
@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from realtime.connection.profiles import KEY_SUBPROTOCOL
 from realtime.service.principal import LOCAL, Principal
 from realtime.settings.fields import Settings
 from realtime.wire.errors import ErrorCode, WireError
 
 from .keys import KeyRing
 from .origins import is_loopback
-
-KEY_SUBPROTOCOL = "openai-insecure-api-key."
-SUBPROTOCOLS = ("realtime.v1", "realtime")  # what we speak, the richer one first
 
 _MISSING = "This server asks for an API key, as `Authorization: Bearer <key>` or `api-key: <key>`."
 _SEVERAL = "The request carries several API keys that differ; send one."
@@ -51,31 +49,8 @@ def _credentials(headers: Mapping[str, str], subprotocols: Iterable[str]) -> Ite
     if key := headers.get("api-key"):
         yield key.strip()
     for offer in subprotocols:
-        if _is_key(offer):
+        if offer.startswith(KEY_SUBPROTOCOL):
             yield offer[len(KEY_SUBPROTOCOL) :]
-
-
-def _is_key(subprotocol: str) -> bool:
-    return subprotocol.startswith(KEY_SUBPROTOCOL)
-
-
-def select_subprotocol(offered: Sequence[str], spoken: Sequence[str] = SUBPROTOCOLS) -> str | None:
-    """The sub-protocol to answer with, or None for none.
-
-    The first of ours wins. A foreign one is not spoken here and so not selected - except beside a key: a browser
-    fails the handshake unless one of its offers is selected, and then the other offers are labels
-    (`openai-organization.<id>`). The key itself is sent back only where it is all there is. An unknown `realtime.*`
-    is a version we lack; selecting it would promise what we can't do.
-    """
-    for name in spoken:
-        if name in offered:
-            return name
-    keys = [offer for offer in offered if _is_key(offer)]
-    others = [offer for offer in offered if not _is_key(offer)]
-    labels = [offer for offer in others if not offer.startswith("realtime.")]
-    if not keys or (others and not labels):
-        return None
-    return labels[0] if labels else keys[0]
 
 
 def exposure_warning(settings: Settings) -> str | None:

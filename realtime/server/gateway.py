@@ -12,8 +12,8 @@ import time
 
 from starlette.websockets import WebSocket
 
-from realtime.connection.lanes import ConnectionLimits
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.profiles import ConnectionLimits, Profile, select_subprotocol
+from realtime.connection.protocol import Connection
 from realtime.context.encrypted import Cipher
 from realtime.dialects.base import Dialect
 from realtime.dialects.choose import choose_dialect
@@ -22,20 +22,17 @@ from realtime.engine.base import EngineError, Loaded
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.service.service import Service
 from realtime.settings.fields import Settings
-from realtime.wire import codec, events
+from realtime.wire import events
 from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
 
 from .admission import Admission
-from .auth import select_subprotocol
 from .encryption_keys import encryption_keys
 from .http.replies import error_reply
 from .websocket import WebSocketShell
 from .websocket_transport import EXTENSION
 
 logger = logging.getLogger("realtime.server")
-
-NATIVE_SUBPROTOCOL = "realtime.v1"
 
 
 class Gateway:
@@ -54,9 +51,8 @@ class Gateway:
             mcp=settings.mcp,
             image_settings=settings.images,
         )
-        self.message_limits = codec.Limits(
-            max_depth=settings.connections.max_json_depth, max_items=settings.connections.max_input_items
-        )
+        self._limits = ConnectionLimits.of(settings.connections)
+        self.message_limits = self._limits.message
         self._shells: set[WebSocketShell] = set()
 
     @property
@@ -76,8 +72,8 @@ class Gateway:
         subprotocol = select_subprotocol(websocket.scope["subprotocols"])
         name = new_id("sess")
         await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
-        profile = Profile.NATIVE if subprotocol == NATIVE_SUBPROTOCOL else Profile.PLAIN
-        connection = self._new_connection(profile, name, websocket.query_params.get("model"))
+        profile = Profile.of(subprotocol)
+        connection = self._new_connection(profile, principal.tenant, name, websocket.query_params.get("model"))
         sink = websocket.scope["extensions"][EXTENSION]["sink"]
         shell = WebSocketShell(
             connection,
@@ -85,10 +81,9 @@ class Gateway:
             self.service,
             principal,
             name,
-            heartbeat_seconds=self.settings.connections.heartbeat_seconds,
             identify=self.admission.owner_of,
         )
-        logger.debug("connected session=%s profile=%s tenant=%s", name, profile.value, principal.tenant)
+        logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)
         with self.admission.connection():
             self._shells.add(shell)
             if self.admission.draining:  # it came between the beginning of the drain and here
@@ -99,29 +94,11 @@ class Gateway:
                 self._shells.discard(shell)
                 logger.debug("disconnected session=%s", name)
 
-    def _new_connection(self, profile: Profile, session_id: str, default_model: str | None) -> Connection:
-        settings = self.settings.connections
-        limits = ConnectionLimits(
-            max_in_flight=settings.max_in_flight_per_connection,
-            max_streams=settings.max_streams_per_connection,
-            max_queued=settings.max_queued_per_connection,
-            lifetime_seconds=settings.connection_lifetime_seconds,
-            max_message_bytes=settings.max_message_bytes,
-            message=self.message_limits,
-        )
-        lifetime = settings.connection_lifetime_seconds
-        connection = Connection(profile, limits, expires_at=time.monotonic() + lifetime, default_model=default_model)
-        session = events.Session(
-            id=session_id,
-            model=self.model_name,
-            limits=events.SessionLimits(
-                max_message_bytes=settings.max_message_bytes,
-                max_in_flight=limits.max_in_flight,
-                max_streams=limits.max_streams,
-                lifetime_seconds=lifetime,
-            ),
-        )
-        connection.open(session)
+    def _new_connection(self, profile: Profile, tenant: str, session_id: str, default_model: str | None) -> Connection:
+        limits, now = self._limits, time.monotonic()
+        expires_at = now + limits.lifetime_seconds
+        connection = Connection(profile, limits, tenant=tenant, expires_at=expires_at, default_model=default_model)
+        connection.open(events.Session(id=session_id, model=self.model_name, limits=limits.for_client()), now)
         return connection
 
     def _make_dialect(self, loaded: Loaded) -> Dialect:

@@ -1,4 +1,4 @@
-"""From a request and what was looked up for it to a `Job`: everything that is decided before a response starts. Pure.
+"""Decide about a response before it starts: from a request and what was looked up for it to a `Job`. Pure.
 
 Nothing here asks anybody. `references` says what has to be looked up, and `LookedUp` brings it.
 """
@@ -43,7 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known elsewhere of a request. `items`: those of its `references` that exist, by id."""
+    """The findings about a request. `items`: those of its `references` that exist, by id."""
 
     parent: Turn | None = None
     conversation: Conversation | None = None
@@ -90,7 +90,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             request=request,
             digest=digest_of(asked.request),
             tools=prepared.tools,
-            shown=self.shown(asked.tenant, request),
+            shown=self._shown(asked.tenant, request),
             response=new_response(request, model, response_id, created_at),
             parent=found.parent,
             conversation=found.conversation,
@@ -115,8 +115,8 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
         return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
 
-    def shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
-        """The reasoning policy (docs/protocol.md, 3.7)."""
+    def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
+        """Apply the reasoning policy (docs/protocol.md, 3.7)."""
         include = request.include or ()
         options = request.reasoning
         wants_summary = options is not None and (options.summary or options.generate_summary) is not None

@@ -12,8 +12,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from realtime.connection.commands import Source
-from realtime.connection.protocol import draining
 from realtime.context import compaction
 from realtime.context.encrypted import Cipher
 from realtime.context.turns import ExpandedCompaction, Turn, history
@@ -34,9 +32,10 @@ from realtime.store.conversations import ConversationStore
 from realtime.store.event_log import EventLog
 from realtime.store.idempotency import Attempts
 from realtime.store.memory import MemoryStore
+from realtime.store.records import Source
 from realtime.wire import events
 from realtime.wire.calls import check_calls
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate

@@ -24,3 +24,12 @@ def resolve(log: EventLog, starting_after: int, epoch: str | None) -> int:
         text = f"Events before {log.floor} are gone; the oldest `starting_after` that can be served is {log.floor - 1}."
         raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="starting_after", response_id=log.response_id)
     return start
+
+
+def too_slow(log: EventLog, floor: int) -> WireError:
+    """The end of a reader whose next event is below `floor`, the oldest that the log still has."""
+    text = (
+        f"Response '{log.response_id}' was read too slowly: events before {floor} are gone. "
+        "Fetch the finished response instead."
+    )
+    return WireError(ErrorCode.SLOW_READER, text, response_id=log.response_id)

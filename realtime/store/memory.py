@@ -42,7 +42,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def output(self) -> list[OutputItem]:
-        """See commands.Source."""
+        """See Source."""
         return self.response.output
 
 

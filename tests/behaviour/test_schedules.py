@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.connection.lanes import ConnectionLimits
+from realtime.connection.profiles import ConnectionLimits
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, Pause, RandomScript, Step
 from realtime.settings.fields import ResponseSettings
@@ -307,9 +307,8 @@ class Schedule:
             response_id = self.rng.choice(list(client.cursors))
             message = {"type": "response.detach", "response_id": response_id}
             socket.connection.receive(json.dumps(message).encode(), 0.0)
-            socket.shell._obey()
+            socket.shell._step()
             client.left(response_id)
-            socket.shell.wake()
 
     def block(self) -> None:
         self.client().socket.writable = False

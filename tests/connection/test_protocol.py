@@ -10,9 +10,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from realtime.connection.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
-from realtime.connection.lanes import ConnectionLimits, Create
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.context.turns import Turn
 from realtime.store import cursor
 from realtime.wire import codec, events
@@ -32,13 +32,12 @@ class Desk:
         self, profile: Profile = Profile.PLAIN, limits: ConnectionLimits = LIMITS, *, expires_at: float = FOREVER,
         **log: int,
     ) -> None:  # fmt: skip
-        self.connection = Connection(profile, limits, expires_at=expires_at, default_model="m")
+        self.connection = Connection(profile, limits, tenant="t", expires_at=expires_at, default_model="m")
         self.answers: dict[str, Answer] = {}
         self.started: list[Create] = []
-        self.cancelled: list[Cancel] = []
+        self.cancelled: list[Stop] = []
         self.left: list[Leave] = []
         self.cuts: list[str] = []
-        self.interrupted: list[Interrupt] = []
         self.refuse: WireError | None = None  # what the next creates are answered with
         self._ids = count()
         self._log = log
@@ -96,23 +95,21 @@ class Desk:
                 answer = Answer(response_id, request=command.request, stream_id=command.stream_id, **self._log)
                 self.answers[response_id] = answer
                 self.connection.opened(command, answer)
-            case Cancel():
+            case Stop():
+                if command.how == "steer":
+                    self.cuts.append(command.response_id)
+                    return
                 answer = self._find(command.response_id)
                 if answer.log.sealed:
                     raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, "over")
                 self.cancelled.append(command)
-                if command.delivered is None:
-                    self.connection.followed(answer, answer.log.tip)
+                self.connection.stopped(command, answer)
             case Resume():
                 answer = self._find(command.response_id)
                 start = cursor.resolve(answer.log, command.starting_after, command.epoch)
                 self.connection.resumed(command, answer, start)
-            case Cut():
-                self.cuts.append(command.response_id)
-            case Interrupt():
-                self.interrupted.append(command)
-            case Update():
-                self.connection.updated(command.heartbeat_seconds or 0.0)
+            case Identify() | Beat():
+                pass
             case Leave():
                 self.left.append(command)
 
@@ -477,7 +474,7 @@ def test_detach_stops_the_events_and_frees_the_lane() -> None:
 
 def test_leaving_comes_before_what_the_freed_lane_starts() -> None:
     """The next create may be the same request again; it must not lose the follower that it has just got."""
-    connection = Connection(Profile.PLAIN, LIMITS, expires_at=FOREVER)
+    connection = Connection(Profile.PLAIN, LIMITS, tenant="t", expires_at=FOREVER)
     connection.receive(b'{"type":"response.create","input":"hi"}', 0.0)
     (create,) = connection.commands()
     assert isinstance(create, Create)
@@ -503,7 +500,7 @@ def test_cancel_by_id_says_how_much_this_socket_had_taken() -> None:
     desk.pull()
     answer.say("c", "d")
     desk.send("response.cancel", response_id="resp_0")
-    assert desk.cancelled == [Cancel("resp_0", 6, None)]
+    assert desk.cancelled == [Stop(response_id="resp_0", how="cancel", followed=True, delivered=6)]
     answer.cancel()
     frames = desk.pull()
     assert frames[-1]["response"]["status"] == "cancelled"
@@ -527,7 +524,7 @@ def test_who_cancels_what_it_does_not_read_gets_the_receipt() -> None:
     desk = Desk()
     desk.answers = elsewhere.answers
     desk.send("response.cancel", response_id="resp_0")
-    assert desk.cancelled == [Cancel("resp_0", None, None)]
+    assert desk.cancelled == [Stop(response_id="resp_0", how="cancel", followed=False)]
     answer.cancel()
     assert numbers(desk.pull(), answer) == [6, 7, 8, 9]
 
@@ -701,7 +698,7 @@ SESSION = events.Session(
 
 def test_a_native_client_is_greeted_and_warned() -> None:
     desk = Desk(Profile.NATIVE)
-    desk.connection.open(SESSION)
+    desk.connection.open(SESSION, 0.0)
     desk.start()
     desk.connection.drain(5.0)
     frames = [frame for frame in desk.pull() if "response_id" not in frame]
@@ -713,7 +710,7 @@ def test_a_native_client_is_greeted_and_warned() -> None:
 
 def test_a_plain_client_hears_nothing_that_it_did_not_ask_for() -> None:
     desk = Desk(Profile.PLAIN)
-    desk.connection.open(SESSION)
+    desk.connection.open(SESSION, 0.0)
     assert not desk.connection.pending
     answer = desk.start().say("x")
     desk.connection.drain(5.0)
@@ -776,9 +773,8 @@ def test_when_the_socket_is_gone_everything_is_left_and_nothing_starts() -> None
     desk.start("a")
     desk.start("b")
     desk.create("c")
-    leaves = desk.connection.disconnected()
-    assert leaves == [Leave("resp_0", detached=False), Leave("resp_1", detached=False)]
-    assert desk.connection.commands() == []
+    desk.connection.disconnected()
+    assert desk.connection.commands() == [Leave("resp_0", detached=False), Leave("resp_1", detached=False)]
     assert desk.connection.frames(PULL) == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.server.auth import authenticate, exposure_warning, select_subprotocol
+from realtime.server.auth import authenticate, exposure_warning
 from realtime.server.keys import KeyFile, KeyRing, read_keys, write_keys
 from realtime.service.principal import Principal
 from realtime.settings.fields import ServerSettings, Settings
@@ -76,36 +76,6 @@ def test_wrong_missing_and_conflicting_keys(path: Path) -> None:
         with pytest.raises(WireError) as refusal:
             authenticate(ring, headers, subprotocols)
         assert refusal.value.code is code, (headers, subprotocols)
-
-
-# sub-protocols
-
-KEY = KEY_TOKEN + "rt_secret"
-
-
-@pytest.mark.parametrize(
-    ("offered", "selected"),
-    [
-        ([], None),
-        (["realtime.v1"], "realtime.v1"),
-        (["realtime", "realtime.v1"], "realtime.v1"),
-        (["realtime"], "realtime"),
-        (["realtime", KEY], "realtime"),
-        ([KEY, "realtime.v1"], "realtime.v1"),
-        ([KEY], KEY),
-        ([KEY, "openai-organization.org_1"], "openai-organization.org_1"),
-        ([KEY, "realtime.v2"], None),
-        (["realtime.v2"], None),
-        (["graphql-ws"], None),
-        (["Realtime"], None),
-    ],
-)
-def test_select_subprotocol(offered: list[str], selected: str | None) -> None:
-    assert select_subprotocol(offered) == selected
-
-
-def test_select_subprotocol_can_learn() -> None:
-    assert select_subprotocol(["realtime.v1.msgpack"], ["realtime.v1.msgpack"]) == "realtime.v1.msgpack"
 
 
 # exposure

@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from realtime.connection.lanes import ConnectionLimits
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.base import Loaded
 from realtime.engine.scripted import Script, ScriptedEngine
@@ -100,7 +100,7 @@ class MemorySocket:
         self.gone = False
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         profile = Profile.NATIVE if native else Profile.PLAIN
-        self.connection = Connection(profile, limits or ConnectionLimits(), expires_at=1e18)
+        self.connection = Connection(profile, limits or ConnectionLimits(), tenant=LOCAL.tenant, expires_at=1e18)
         self.shell = WebSocketShell(self.connection, self, stack.service, LOCAL, "test")
         self.task = asyncio.create_task(self.shell.run(self._inbox.get))
 
@@ -124,8 +124,8 @@ class MemorySocket:
 
     def send(self, type: str, **members: Any) -> None:
         """One client event."""
-        text = json.dumps({"type": type, **members})
-        self._inbox.put_nowait({"type": "websocket.receive", "text": text})
+        data = json.dumps({"type": type, **members}).encode()
+        self._inbox.put_nowait({"type": "websocket.receive", "utf8": data})
 
     def cut(self) -> None:
         """The socket is lost."""

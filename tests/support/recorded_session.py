@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 from tests.support.http import Reader, SseEvent, http, parse
 from tests.support.recording import Recording
 from tests.support.server import NATIVE, Running, changed, running
-from tests.support.steps import engine_holds, until
+from tests.support.steps import beat, engine_holds, until
 
 RESPONSES = "/v1/responses"
 _HEADERS = (
@@ -243,7 +243,7 @@ class Stage:
     def beat(self) -> None:
         """Send heartbeats, as a timer does."""
         for shell in self.server.gateway._shells:
-            shell._beat()
+            beat(shell)
 
     @contextlib.asynccontextmanager
     async def ticking(self) -> AsyncIterator[None]:
