@@ -154,6 +154,7 @@ class Lanes:
         """The socket is gone."""
         self._lanes.clear()
         self._waiting.clear()
+        self.num_in_flight = self.num_queued = self._num_queued_bytes = 0
 
 
 def valid_stream_id(stream_id: Any) -> bool:

@@ -35,7 +35,7 @@ from .heartbeats import Heartbeats, check_interval
 from .lanes import valid_stream_id
 from .outbox import Outbox
 from .profiles import ConnectionLimits, Profile
-from .unanswered import Held, Patient
+from .unanswered import HeldEvent, Patient
 from .work import Work
 
 
@@ -100,7 +100,7 @@ class Connection:
         """Obey a client event, or keep it until the command that it is about is completed."""
         try:
             if isinstance(event, Patient) and (command := self._awaited(event)) is not None:
-                self._work.unanswered.hold(command, Held(event, now))
+                self._work.unanswered.hold(command, HeldEvent(event, now))
             else:
                 self._obey(event, num_bytes, now)
         except WireError as error:
@@ -206,7 +206,7 @@ class Connection:
         if not isinstance(command, Beat | Leave):
             self._take_held(self._work.refused(command, error))
 
-    def _take_held(self, held: Iterable[Held] | None) -> None:
+    def _take_held(self, held: Iterable[HeldEvent] | None) -> None:
         """Take what waited for a command, in its order; one event may lead to a command for which the rest waits."""
         for one in held or ():
             self._take(one.event, 0, one.received_at)

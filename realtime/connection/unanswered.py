@@ -19,7 +19,7 @@ from .commands import Awaited, Create, Identify, Resume
 Patient = ResponseCancel | ResponseDetach | ResponseAck | ResponseResume | SessionUpdate  # events that may wait
 
 
-class Held(msgspec.Struct, frozen=True):
+class HeldEvent(msgspec.Struct, frozen=True):
     """A client event that waits for the completion of a command."""
 
     event: Patient
@@ -31,7 +31,7 @@ class Unanswered:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._commands: dict[int, tuple[Awaited, list[Held]]] = {}  # by identity: one may be asked for twice
+        self._commands: dict[int, tuple[Awaited, list[HeldEvent]]] = {}  # by identity: one may be asked for twice
 
     def __iter__(self) -> Iterator[Awaited]:
         return (command for command, _ in self._commands.values())
@@ -45,13 +45,13 @@ class Unanswered:
             _check_room(sum(not isinstance(other, Create) for other in self), self._limit)
         self._commands[id(command)] = (command, [])
 
-    def hold(self, command: Awaited, held: Held) -> None:
+    def hold(self, command: Awaited, held: HeldEvent) -> None:
         """Keep an event until the command is completed. Raises WireError when too many wait for it."""
         _, others = self._commands[id(command)]
         _check_room(len(others), self._limit)
         others.append(held)
 
-    def complete(self, command: Awaited) -> list[Held] | None:
+    def complete(self, command: Awaited) -> list[HeldEvent] | None:
         """Take out a completed command and return the events that waited for it. None: the command is not awaited, or
         no more, because the socket is gone.
         """

@@ -30,7 +30,7 @@ from .outbox import Outbox
 from .profiles import ConnectionLimits
 from .readers import Done, Reader, Readers
 from .successors import Successors
-from .unanswered import Held, Unanswered
+from .unanswered import HeldEvent, Unanswered
 
 
 class Work:
@@ -118,7 +118,7 @@ class Work:
 
     # -- what came of the commands
 
-    def opened(self, command: Create, source: Source) -> list[Held] | None:
+    def opened(self, command: Create, source: Source) -> list[HeldEvent] | None:
         """The create was accepted: follow the response from its first event."""
         held = self._complete(command, source)
         if held is None:
@@ -133,7 +133,7 @@ class Work:
         self.readers.add(Reader(source, 0, lane, command.request))
         return held
 
-    def resumed(self, command: Resume, source: Source, start: int) -> list[Held] | None:
+    def resumed(self, command: Resume, source: Source, start: int) -> list[HeldEvent] | None:
         """The resume was accepted: say so, then follow from number `start`; what is read already goes on from there."""
         held = self._complete(command, source)
         if held is None:
@@ -161,7 +161,7 @@ class Work:
         elif self._complete(command, source) is not None and source.response_id not in self.readers:
             self.readers.add(Reader(source, source.log.tip - source.log.sealed, None, None))
 
-    def refused(self, command: Awaited, error: WireError) -> list[Held] | None:
+    def refused(self, command: Awaited, error: WireError) -> list[HeldEvent] | None:
         """The command could not be obeyed: answer it, and free its lane."""
         held = self.unanswered.complete(command)
         if held is None:
@@ -179,7 +179,7 @@ class Work:
         self._free(lane)
         return None
 
-    def _complete(self, command: Awaited, source: Source) -> list[Held] | None:
+    def _complete(self, command: Awaited, source: Source) -> list[HeldEvent] | None:
         """Take out a command of which a response came, which is left where nobody waits for it any more."""
         held = self.unanswered.complete(command)
         if held is None:

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from realtime.context import compaction
-from realtime.context.encrypted import Sealer
-from realtime.context.turns import Opened, Turn, history
+from realtime.context.encrypted import Cipher
+from realtime.context.turns import ExpandedCompaction, Turn, history
 from realtime.dialects.base import Dialect, RenderError
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
@@ -61,15 +61,15 @@ class Service:
         stores: Stores,
         *,
         trouble: Callable[[], str | None],
-        sealer: Sealer | None = None,
+        cipher: Cipher | None = None,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
-        sealer = sealer or Sealer()
+        cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
         self._images = ImageLoader(self._image_settings)
         self._mcp = mcp or McpSettings()
-        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, sealer=sealer)
+        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher)
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -83,7 +83,7 @@ class Service:
         )
         self._stores = stores
         self.registry = Registry(stores.responses)
-        self.conversations = Conversations(stores.conversations, sealer, time.time)
+        self.conversations = Conversations(stores.conversations, cipher, time.time)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -208,9 +208,9 @@ class Service:
 
     def compacted_output(self, response: AnyResponse) -> list[OutputItem]:
         """The output of a standalone compaction: the user's messages, then the compaction item."""
-        opened = response.turn.output[0] if response.turn is not None else None
-        assert isinstance(opened, Opened)
-        return [*compaction.user_messages(opened, new_id), *response.output]
+        expanded = response.turn.output[0] if response.turn is not None else None
+        assert isinstance(expanded, ExpandedCompaction)
+        return [*compaction.user_messages(expanded, new_id), *response.output]
 
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """Count the tokens that the model would be given for this request. Raises WireError."""
@@ -222,10 +222,13 @@ class Service:
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
         check_calls(items)
+        tools = prepared.tools
+        if prepared.mcp is not None:  # no server is asked for its tools
+            tools = prepared.mcp.known_tools(items) or tools
         if serving.images is not None:
             await serving.images.load(items, request.items)
         try:
-            prompt = await render(serving, request, prepared.tools, items, parent)
+            prompt = await render(serving, request, tools, items, parent)
         except RenderError as error:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
         return prompt.num_tokens
