@@ -30,7 +30,7 @@ from realtime.wire.items import (
     kind_of,
 )
 
-from .turns import Opened
+from .turns import ExpandedCompaction
 
 _PREFIXES = {
     "message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc", "mcp_list_tools": "mcpl",
@@ -83,8 +83,8 @@ def complete(item: AnyItem, item_id: str) -> AnyItem:
 def hide_decrypted(item: AnyItem) -> AnyItem:
     """Return an item of an input as its client knows it: what was decrypted of it is for the model alone."""
     match item:
-        case Opened():
-            return item.closed()
+        case ExpandedCompaction():
+            return item.encrypted()
         case Reasoning(encrypted_content=str()) if item.content is not UNSET:
             return msgspec.structs.replace(item, content=UNSET)
         case _:

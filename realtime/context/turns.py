@@ -18,22 +18,22 @@ from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import Compaction, InputImage, InputItem, Message, OutputItem
 
 
-class Opened(Compaction, tag="compaction", dict=True):
-    """A compaction that was opened: `content` is what the model is shown instead of all that came before it.
+class ExpandedCompaction(Compaction, tag="compaction", dict=True):
+    """A compaction with its content decrypted: what the model is shown instead of all that came before it.
 
-    The content is no field, so that it can't be encoded: on the wire it is the sealed item that it was.
+    `content` is not a field, so that it can't be encoded: on the wire the item is the encrypted one that it was.
     """
 
     content: ClassVar[tuple[InputItem, ...]] = ()
 
     @classmethod
-    def of(cls, item: Compaction, content: Iterable[InputItem]) -> Opened:
-        """The item, opened."""
-        opened = cls(id=item.id, encrypted_content=item.encrypted_content)
-        opened.__dict__["content"] = tuple(content)
-        return opened
+    def of(cls, item: Compaction, content: Iterable[InputItem]) -> ExpandedCompaction:
+        """The item with this content."""
+        expanded = cls(id=item.id, encrypted_content=item.encrypted_content)
+        expanded.__dict__["content"] = tuple(content)
+        return expanded
 
-    def closed(self) -> Compaction:
+    def encrypted(self) -> Compaction:
         """The item as it is on the wire."""
         return Compaction(id=self.id, encrypted_content=self.encrypted_content)
 
@@ -137,9 +137,11 @@ def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[
 
 
 def _last_compaction(items: list[InputItem]) -> int | None:
-    return next((index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], Opened)), None)
+    return next(
+        (index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], ExpandedCompaction)), None
+    )
 
 
 def _content(item: InputItem) -> tuple[InputItem, ...]:
-    assert isinstance(item, Opened)
+    assert isinstance(item, ExpandedCompaction)
     return item.content

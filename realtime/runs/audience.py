@@ -1,4 +1,5 @@
-"""Who follows a response, and what becomes of it when nobody does any more (docs/protocol.md, `on_disconnect`). Pure.
+"""The followers of a response, and what becomes of it when the last one is gone (docs/protocol.md, `on_disconnect`).
+Pure.
 
 A response that is followed is never cancelled for loneliness; one that its last follower left on purpose goes on.
 """

@@ -87,14 +87,14 @@ class Compactor:
             if prompt.num_tokens <= limit or self._stopping.stopped:
                 break
             max_chars //= 2
-            compacted = compacted.shrunk(max_chars)
+            compacted = compacted.shrink(max_chars)
             prompt = await render_compacted(compacted.items())
         return compacted, prompt
 
     async def _summarize(self, plan: Plan, max_tokens: int) -> str:
         window = self._serving.model.max_model_len - max_tokens
         size = 4 * window  # characters of a piece; found out by rendering
-        text = compaction.fitted(plan.transcript, _MAX_PIECES * size)
+        text = compaction.fit(plan.transcript, _MAX_PIECES * size)
         summary, at = plan.earlier, 0
         while at < len(text):
             piece = text[at : at + size]
@@ -103,14 +103,14 @@ class Compactor:
             num_tokens = prompt.num_tokens
             if num_tokens <= window:
                 written = await self._generate(request, prompt, max_tokens)
-                summary = written or compaction.cut(f"{summary}\n{piece}".strip(), 2 * max_tokens)
+                summary = written or compaction.elide(f"{summary}\n{piece}".strip(), 2 * max_tokens)
                 at += len(piece)
             elif size > _MIN_PIECE_CHARS:
                 size = max(_MIN_PIECE_CHARS, min(len(piece) * window // num_tokens, len(piece) * 7 // 8))
                 if not at:
-                    text = compaction.fitted(plan.transcript, _MAX_PIECES * size)
+                    text = compaction.fit(plan.transcript, _MAX_PIECES * size)
             else:  # the window holds hardly more than the question
-                return compaction.cut(f"{summary}\n{text[at:]}".strip(), 2 * max_tokens)
+                return compaction.elide(f"{summary}\n{text[at:]}".strip(), 2 * max_tokens)
         return summary
 
     def _request(self, question: str, max_tokens: int) -> ResponseCreate:

@@ -1,4 +1,4 @@
-"""How a response ends: its outcome, what of its output counts, and the terminal event that says so. Pure."""
+"""The endings of a response: its outcome, what of its output counts, and the terminal event that says so. Pure."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Ended(Exception):
 
 
 def failure(error: EngineError) -> Failed:
-    """What a client is told of an engine's error."""
+    """Translate an engine's error for the client."""
     match error:
         case EngineRefused():
             return Failed("invalid_prompt", f"The model refuses this request: {error}")
@@ -76,13 +76,13 @@ def failure(error: EngineError) -> Failed:
 
 
 def too_long(num_tokens: int, max_model_len: int) -> Failed:
-    """What a client is told of a prompt that fills the context window. Both are numbers of tokens."""
+    """The failure of a prompt that fills the context window. Both are numbers of tokens."""
     text = f"The input has {num_tokens} tokens; the model's context window holds {max_model_len}, answer included."
     return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, text)
 
 
 def conversation_deleted(conversation_id: str) -> Failed:
-    """What a client is told when a conversation is gone before the turn of its response has come."""
+    """The failure of a response whose conversation is gone before its turn has come."""
     text = f"Conversation '{conversation_id}' was deleted while this response waited for it."
     return Failed(ErrorCode.CONVERSATION_NOT_FOUND.value.code, text)
 

@@ -127,16 +127,16 @@ class Generation(Generic[T]):
         self.abort_ms = (time.perf_counter() - asked_at) * 1e3
 
     def _finish(self) -> FinishReason:
-        """The end that is nobody's wish."""
-        match self.ended:
-            case Failed():
-                raise Ended(self.ended)
-            case FinishReason.ABORT:  # not by us: then somebody has asked for it
-                raise Ended(GIVEN_UP)
-        assert self.ended is not None
+        """End as the engine has ended it."""
+        ended = self.ended
+        assert ended is not None
+        if isinstance(ended, Failed):
+            raise Ended(ended)
+        if ended is FinishReason.ABORT:  # not by us: then somebody has asked for it
+            raise Ended(GIVEN_UP)
         if self._parser is not None:
             self._keep(self._read(self._parser.close()))
-        return self.ended
+        return ended
 
     def _log_trouble(self) -> None:
         if self._parser is not None and self._parser.trouble is not None:
@@ -145,7 +145,7 @@ class Generation(Generic[T]):
 
 
 def engine_failure(error: EngineError) -> Failed:
-    """What a client is told of an engine's error. One that is not in order is logged."""
+    """Translate an engine's error for the client. Log one that should not happen."""
     if not isinstance(error, EngineRefused | EngineOverloaded | EngineDead):
         logger.warning("generation failed in the engine: %s", error)
     return failure(error)
@@ -154,7 +154,7 @@ def engine_failure(error: EngineError) -> Failed:
 def engine_request(
     serving: Serving, request_id: str, request: ResponseCreate, prompt: Prompt, parser: Parser | None, wishes: Sampling
 ) -> EngineRequest:
-    """The engine's request for an answer to this prompt. `request_id`: what the engine is to know it by."""
+    """Build the engine's request for an answer to this prompt. `request_id`: its name there."""
     return EngineRequest(
         request_id=request_id,
         prompt_token_ids=prompt.token_ids,

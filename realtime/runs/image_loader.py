@@ -1,7 +1,8 @@
-"""From the image parts of a request to pictures: fetches, decodes, checks. Runs after a response has begun and before
-its prompt is rendered, in threads where it takes CPU.
+"""Load the images of a request: fetch, decode and check each, and attach it to its part as a `Picture`
+(`engine.pictures`). Runs after a response has begun and before its prompt is rendered, in threads where it takes CPU.
 
-Who is to see an image has sent it, or its address, which may hold a secret: neither is logged nor quoted in an error.
+What can be judged without loading is refused before (`context.attachments`). An image and its address may hold a
+secret: neither is logged, nor quoted in an error.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class ImageLoader:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one(self, part: InputImage, path: str) -> Picture:
-        check_image(part, self._settings, path)  # also of what came by another door, or in a sealed history
+        check_image(part, self._settings, path)  # also of what came by another door, or in an encrypted history
         url = part.image_url or ""
         try:
             data = await self._data(url)

@@ -13,8 +13,8 @@ from realtime.store.conversations import Conversation
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 from realtime.wire.response import Response
 
-from .assembler import ReasoningShown
 from .mcp.plan import McpPlan
+from .open_items import ReasoningShown
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     response: as `response.created` shows it.
     parent: the turn that it continues. In a conversation that is known when the response starts.
     compaction: when the history is to be made shorter; None: never.
-    seal_compaction: encrypts the content of a compaction for this tenant.
+    encrypt_compaction: encrypts the content of a compaction for this tenant.
     mcp: what is wanted of MCP servers; None: nothing.
     """
 
@@ -39,7 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     parent: Turn | None = None
     conversation: Conversation | None = None
     compaction: Policy | None = None
-    seal_compaction: Callable[[str], str]
+    encrypt_compaction: Callable[[str], str]
     on_disconnect: OnDisconnect
     mcp: McpPlan | None = None
 

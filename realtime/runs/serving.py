@@ -1,4 +1,4 @@
-"""What serves responses: the engine, the model that it has loaded, and how that model is spoken to."""
+"""The engine that serves responses, the model that it has loaded, and how that model is spoken to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .image_loader import ImageLoader
 
 
 class Serving(msgspec.Struct, frozen=True):
-    """What a run is given besides its job. `images`: None if the model takes no images."""
+    """All that a run needs besides its job. `images`: None if the model takes no images."""
 
     engine: Engine
     model: ModelInfo

@@ -1,4 +1,4 @@
-"""What a response has used: tokens of all its generations, and how many of them a reader had when it cancelled. Pure.
+"""The tokens that a response has used, and how many of them a reader had when it cancelled. Pure.
 
 Generations write into it with every chunk, so what is written then are plain members.
 """

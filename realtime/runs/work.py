@@ -10,9 +10,9 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from realtime.context.compaction import Policy, sealed
+from realtime.context.compaction import Policy, encrypt_compaction
 from realtime.context.tools import ToolSet
-from realtime.context.turns import Opened, Prompt, Turn, history
+from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser
 from realtime.engine.base import FinishReason
 from realtime.store.conversations import Conversation
@@ -30,7 +30,6 @@ from .generation import Generation, engine_request
 from .image_loader import ImageLoader
 from .job import Job
 from .life import Life, State
-from .mcp.assembler import McpAssembler
 from .mcp.stage import McpStage
 from .prompts import Prompts
 from .sampling import sampling
@@ -54,7 +53,7 @@ class Work:
         append: Callable[[Iterable[events.Event]], None],
     ) -> None:  # fmt: skip
         """`append`: takes the events that are made."""
-        self.assembler = Assembler(new_id, job.shown)
+        self.assembler = Assembler(new_id, job.shown, job.mcp.max_calls if job.mcp is not None else 0)
         self.prompts = Prompts(serving, job.request, job.tools, job.parent)
         self.usage = TokenUsage()
         self.compactor = Compactor(serving, job.response_id, job.request.cache_salt, stopping)
@@ -67,8 +66,7 @@ class Work:
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
         self._mcp: McpStage | None = None
         if job.mcp is not None:
-            self.assembler = assembler = McpAssembler(new_id, job.shown, job.mcp.max_calls)
-            self._mcp = McpStage(job.mcp, assembler, stopping, append)
+            self._mcp = McpStage(job.mcp, self.assembler, stopping, append)
 
     @property
     def num_reasoning(self) -> int:
@@ -155,7 +153,9 @@ class Work:
             policy, self.prompts, lambda: self._append(self.assembler.begin_compaction())
         )
         if compacted is not None:
-            self._append(self.assembler.end_compaction(partial(sealed, compacted, self._job.seal_compaction)))
+            self._append(
+                self.assembler.end_compaction(partial(encrypt_compaction, compacted, self._job.encrypt_compaction))
+            )
         if policy.now:
             raise Ended(FinishReason.STOP)
 
@@ -210,8 +210,8 @@ class Work:
         """The history with what MCP tools have brought to it until now; None: as it is."""
         if self._mcp is None:
             return None
-        said = [item for item in self.assembler.remembered if not isinstance(item, Opened)]
-        return self._mcp.said([*self.prompts.items, *said])
+        said = [item for item in self.assembler.remembered if not isinstance(item, ExpandedCompaction)]
+        return [*self.prompts.items, *said]
 
     async def _call_tools(self, mcp: McpStage) -> ToolSet | None:
         """Make the calls of the latest generation; return the tools of the next one, None if there is to be none."""

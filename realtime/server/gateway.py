@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from realtime.connection.profiles import ConnectionLimits, Profile, select_subprotocol
 from realtime.connection.protocol import Connection
-from realtime.context.encrypted import Sealer
+from realtime.context.encrypted import Cipher
 from realtime.dialects.base import Dialect
 from realtime.dialects.choose import choose_dialect
 from realtime.dialects.harmony.dialect import Encoding
@@ -27,7 +27,7 @@ from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
 
 from .admission import Admission
-from .encryption_keys import sealing_keys
+from .encryption_keys import encryption_keys
 from .http.replies import error_reply
 from .websocket import WebSocketShell
 from .websocket_transport import EXTENSION
@@ -47,7 +47,7 @@ class Gateway:
             self._make_dialect,
             settings.responses,
             trouble=self._trouble,
-            sealer=Sealer(*sealing_keys(settings.server)),
+            cipher=Cipher(*encryption_keys(settings.server)),
             mcp=settings.mcp,
             image_settings=settings.images,
         )

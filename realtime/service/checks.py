@@ -1,4 +1,4 @@
-"""What is refused of a request before anything is looked up for it. Pure; everything here raises WireError."""
+"""Refuse requests before anything is looked up for them. Pure; everything here raises WireError."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_TEMPLATE_VARIABLES = frozenset(
 
 
 def check_request(request: ResponseCreate, model: ModelInfo, dialect: Dialect) -> None:
-    """Everything that holds for creating and for counting alike."""
+    """Check what holds for creating and for counting alike."""
     _check_model(request.model, model)
     _check_supported(request)
     _check_harmony(request, dialect)
@@ -25,7 +25,7 @@ def check_request(request: ResponseCreate, model: ModelInfo, dialect: Dialect) -
 
 
 def check_background(request: ResponseCreate) -> None:
-    """Nobody follows a background response, so it must be found again, and must not depend on a reader."""
+    """Refuse a background response that could not be found again, or that would depend on a reader."""
     if not request.background:
         return
     if request.store is False:

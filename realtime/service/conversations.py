@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
-import msgspec
-
-from realtime.context import listing, unsealing
-from realtime.context.encrypted import Sealer
+from realtime.context import listing
+from realtime.context.encrypted import Cipher, decrypt_items, encrypt_reasoning
 from realtime.store.conversations import Conversation, ConversationStore, Entry
 from realtime.wire.bodies import ConversationDeleted, ConversationObject, ItemList
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import AnyItem, CompactionTrigger, InputItem, ItemReference, Reasoning, kind_of
+from realtime.wire.items import AnyItem, CompactionTrigger, InputItem, ItemReference, kind_of
 
 from .principal import Principal
 
@@ -27,9 +25,9 @@ _UNKNOWN_AFTER = "`after` must be the id of an item of this conversation; '{afte
 class Conversations:
     """All conversations that the server holds. `clock` gives unix seconds."""
 
-    def __init__(self, store: ConversationStore, sealer: Sealer, clock: Callable[[], float]) -> None:
+    def __init__(self, store: ConversationStore, cipher: Cipher, clock: Callable[[], float]) -> None:
         self.store = store
-        self._sealer = sealer
+        self._cipher = cipher
         self._clock = clock
 
     def create(self, principal: Principal, items: Sequence[InputItem], metadata: dict[str, str]) -> ConversationObject:
@@ -110,19 +108,13 @@ class Conversations:
                     f"An item of type '{kind_of(item)}' is for the `input` of a response: a conversation can't hold it."
                 )
                 raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"items[{index}].type")
-        decrypt = unsealing.unsealed
-        return [decrypt(self._sealer, principal.tenant, item, f"items[{index}]") for index, item in enumerate(items)]
+        return decrypt_items(self._cipher, principal.tenant, items, "items")
 
     def _show(self, principal: Principal, entry: Entry, include: Collection[str]) -> AnyItem:
         """Return an item as clients see it; its reasoning encrypted with it if that is to be included."""
-        shown, remembered = entry.shown, entry.remembered
-        if ENCRYPTED_REASONING not in include or not isinstance(shown, Reasoning) or shown.encrypted_content:
-            return shown
-        if not isinstance(remembered, Reasoning):
-            return shown
-        text = "".join(part.text for part in remembered.content or ())
-        encrypted = self._sealer.seal(unsealing.REASONING, principal.tenant, text)
-        return msgspec.structs.replace(shown, encrypted_content=encrypted)
+        if ENCRYPTED_REASONING not in include:
+            return entry.shown
+        return encrypt_reasoning(self._cipher, principal.tenant, entry.shown, entry.remembered)
 
 
 def _object(conversation: Conversation) -> ConversationObject:

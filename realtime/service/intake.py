@@ -1,4 +1,4 @@
-"""From a request and what was looked up for it to a `Job`: everything that is decided before a response starts. Pure.
+"""Decide about a response before it starts: from a request and what was looked up for it to a `Job`. Pure.
 
 Nothing here asks anybody. `references` says what has to be looked up, and `LookedUp` brings it.
 """
@@ -11,18 +11,17 @@ from itertools import islice
 
 import msgspec
 
-from realtime.context import compaction, unsealing
-from realtime.context.attachments import check as check_parts
-from realtime.context.attachments import described
-from realtime.context.directives import MAX_REFERENCES, resolved, tools_brought, updated
-from realtime.context.encrypted import Sealer
+from realtime.context import compaction
+from realtime.context.attachments import check_attachments, replace_images
+from realtime.context.directives import MAX_REFERENCES, apply_settings, brought_tools, resolve_references
+from realtime.context.encrypted import COMPACTION, REASONING, Cipher, decrypt_items
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Turn, history, since_compaction
 from realtime.engine.base import ModelInfo
-from realtime.runs.assembler import ReasoningShown
 from realtime.runs.audience import disconnect_policy
 from realtime.runs.job import Job
 from realtime.runs.mcp.plan import McpPlan
+from realtime.runs.open_items import ReasoningShown
 from realtime.runs.response_object import new_response
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store.conversations import Conversation
@@ -44,7 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known elsewhere of a request. `items`: those of its `references` that exist, by id."""
+    """The findings about a request. `items`: those of its `references` that exist, by id."""
 
     parent: Turn | None = None
     conversation: Conversation | None = None
@@ -77,7 +76,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     settings: ResponseSettings
     images: ImageSettings
     mcp: McpSettings
-    sealer: Sealer
+    cipher: Cipher
 
     def job(self, asked: Asked, found: LookedUp, model: ModelInfo, response_id: str, created_at: int) -> Job:
         """Decide about a response. `created_at`: unix seconds. Raises WireError."""
@@ -91,12 +90,12 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             request=request,
             digest=digest_of(asked.request),
             tools=prepared.tools,
-            shown=self.shown(asked.tenant, request),
+            shown=self._shown(asked.tenant, request),
             response=new_response(request, model, response_id, created_at),
             parent=found.parent,
             conversation=found.conversation,
             compaction=prepared.compaction,
-            seal_compaction=partial(self.sealer.seal, unsealing.COMPACTION, asked.tenant),
+            encrypt_compaction=partial(self.cipher.encrypt, COMPACTION, asked.tenant),
             on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
             mcp=prepared.mcp,
         )
@@ -104,32 +103,26 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     def prepare(self, asked: Asked, found: LookedUp, model: ModelInfo) -> PreparedRequest:
         """Work out what a request comes to after what it continues. Raises WireError."""
         request, parent = asked.request, found.continued
-        check_parts(request.items, self.images, sees=model.sees)
-        own = resolved(request.items, parent.items() if parent is not None else [], found.items.get)
-        own = self.unsealed(asked.tenant, own if model.sees else described(own), "input")
+        check_attachments(request.items, self.images, sees=model.sees)
+        own = resolve_references(request.items, parent.items() if parent is not None else [], found.items.get)
+        own = decrypt_items(self.cipher, asked.tenant, own if model.sees else replace_images(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *asked.given, *own])
         before, own = since_compaction(parent, own)
-        request = updated(request, before)
-        brought = tools_brought(before, own)
+        request = apply_settings(request, before)
+        brought = brought_tools(before, own)
         mcp = McpPlan.of(request, before, brought, self.mcp)
         choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
-        return PreparedRequest(request, tools, mcp, compaction.policy_of(request))
+        return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
 
-    def unsealed(self, tenant: str, items: Sequence[InputItem], path: str) -> list[InputItem]:
-        """Decrypt what the client keeps for us. `path` is the member that the items are, for the error. Raises
-        WireError.
-        """
-        return [unsealing.unsealed(self.sealer, tenant, item, f"{path}[{index}]") for index, item in enumerate(items)]
-
-    def shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
-        """The reasoning policy (docs/protocol.md, 3.7)."""
+    def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
+        """Apply the reasoning policy (docs/protocol.md, 3.7)."""
         include = request.include or ()
         options = request.reasoning
         wants_summary = options is not None and (options.summary or options.generate_summary) is not None
-        seal = partial(self.sealer.seal, unsealing.REASONING, tenant)
+        encrypt = partial(self.cipher.encrypt, REASONING, tenant)
         return ReasoningShown(
             summary=wants_summary or self.settings.show_reasoning == "summary",
             raw="reasoning.content" in include or (not wants_summary and self.settings.show_reasoning == "raw"),
-            seal=seal if "reasoning.encrypted_content" in include else None,
+            encrypt=encrypt if "reasoning.encrypted_content" in include else None,
         )

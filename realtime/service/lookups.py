@@ -1,4 +1,4 @@
-"""What is looked up for a request before anything is decided about it: in the registry and in the stores.
+"""Look-ups for a request, in the registry and in the stores, before anything is decided about it.
 
 All look-ups of a create stand here. `Intake` decides with what they bring, and asks nobody.
 """

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from realtime.context import compaction
-from realtime.context.encrypted import Sealer
-from realtime.context.turns import Opened, Turn, history
+from realtime.context.encrypted import Cipher
+from realtime.context.turns import ExpandedCompaction, Turn, history
 from realtime.dialects.base import Dialect, RenderError
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
@@ -63,15 +63,15 @@ class Service:
         settings: ResponseSettings,
         *,
         trouble: Callable[[], str | None],
-        sealer: Sealer | None = None,
+        cipher: Cipher | None = None,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
-        sealer = sealer or Sealer()
+        cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
         self._images = ImageLoader(self._image_settings)
         self._mcp = mcp or McpSettings()
-        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, sealer=sealer)
+        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher)
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -89,7 +89,7 @@ class Service:
             max_items=settings.max_conversation_items,
             new_id=new_id,
         )
-        self.conversations = Conversations(conversations, sealer, time.time)
+        self.conversations = Conversations(conversations, cipher, time.time)
         self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
         self._tasks: set[asyncio.Task[None]] = set()
         self._attempts = Attempts()
@@ -182,9 +182,9 @@ class Service:
 
     def compacted_output(self, held: Held) -> list[OutputItem]:
         """The output of a standalone compaction: the user's messages, then the compaction item."""
-        opened = held.turn.output[0] if held.turn is not None else None
-        assert isinstance(opened, Opened)
-        return [*compaction.user_messages(opened, new_id), *held.response.output]
+        expanded = held.turn.output[0] if held.turn is not None else None
+        assert isinstance(expanded, ExpandedCompaction)
+        return [*compaction.user_messages(expanded, new_id), *held.response.output]
 
     def retrieve(self, principal: Principal, response_id: str) -> Held:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
@@ -217,10 +217,13 @@ class Service:
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
         check_calls(items)
+        tools = prepared.tools
+        if prepared.mcp is not None:  # no server is asked for its tools
+            tools = prepared.mcp.known_tools(items) or tools
         if serving.images is not None:
             await serving.images.load(items, request.items)
         try:
-            prompt = await render(serving, request, prepared.tools, items, parent)
+            prompt = await render(serving, request, tools, items, parent)
         except RenderError as error:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
         return prompt.num_tokens

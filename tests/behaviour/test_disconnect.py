@@ -65,7 +65,8 @@ async def test_a_native_client_lingers_by_default() -> None:
         await gone(server)
         run = server.gateway.service.responses.running[response_id]
         assert run.audience.lonely is not None
-        assert before + 30 <= run.audience.lonely.when() <= loop.time() + 30
+        earliest, at, latest = (round(seconds * 1000) for seconds in (before, run.audience.lonely.when(), loop.time()))
+        assert earliest + 30_000 <= at <= latest + 30_000, "in milliseconds, which the loop's clock counts exactly"
         server.engine.step(3)
         assert engine_holds(server) == 1
         async with server.client(native=True) as client:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.context.listing import complete, fresh_prefix, hide_decrypted, list_input, list_of, page
-from realtime.context.turns import Opened
+from realtime.context.turns import ExpandedCompaction
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.harmony import HarmonyMessage
@@ -72,7 +72,7 @@ def test_the_content_of_a_message_is_parts_of_its_role(message: Message, parts: 
 
 
 def test_what_was_decrypted_is_hidden_and_what_the_client_wrote_is_not() -> None:
-    opened = Opened.of(Compaction(id="cmp_1", encrypted_content="blob"), [said("secret")])
+    opened = ExpandedCompaction.of(Compaction(id="cmp_1", encrypted_content="blob"), [said("secret")])
     thought = Reasoning(encrypted_content="blob", content=[ReasoningText(text="secret")])
     plain = Reasoning(content=[ReasoningText(text="mine")])
     assert hide_decrypted(opened) == Compaction(id="cmp_1", encrypted_content="blob")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from realtime.context.encrypted import KEY_BYTES, Sealer
+from realtime.context.encrypted import KEY_BYTES, Cipher
 from realtime.context.turns import Prompt, Turn
 from realtime.service.conversations import ENCRYPTED_REASONING, Conversations
 from realtime.service.principal import Principal
@@ -32,7 +32,7 @@ def made(**bounds: int) -> Conversations:
     numbers = count()
     limits = {"max_bytes": 1 << 20, "max_conversation_bytes": 1 << 18, "max_items": 100, **bounds}
     store = ConversationStore(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
-    return Conversations(store, Sealer(bytes(KEY_BYTES)), lambda: 1234.9)
+    return Conversations(store, Cipher(bytes(KEY_BYTES)), lambda: 1234.9)
 
 
 def said(text: str, **members: Any) -> Message:

@@ -7,10 +7,9 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from realtime.context import unsealing
 from realtime.context.compaction import Policy
 from realtime.context.directives import MAX_REFERENCES
-from realtime.context.encrypted import KEY_BYTES, Sealer
+from realtime.context.encrypted import COMPACTION, KEY_BYTES, REASONING, Cipher
 from realtime.context.turns import Turn
 from realtime.engine.base import ModelInfo
 from realtime.runs.job import Job
@@ -36,7 +35,7 @@ from realtime.wire.requests import OnDisconnect, ReasoningOptions, ResponseCreat
 from tests.support.jobs import make_request, user
 from tests.support.responses import MODEL
 
-SEALER = Sealer(bytes(KEY_BYTES))
+CIPHER = Cipher(bytes(KEY_BYTES))
 SUMMARY = {"reasoning": ReasoningOptions(summary="auto")}
 RAW = {"include": ["reasoning.content"]}
 CALL = FunctionCall(call_id="c", name="f", arguments="{}")
@@ -46,7 +45,7 @@ FUNCTION = {"type": "function", "name": "f", "parameters": {}}
 
 def make_intake(*, mcp: McpSettings | None = None, **settings: Any) -> Intake:
     return Intake(
-        settings=ResponseSettings(**settings), images=ImageSettings(), mcp=mcp or McpSettings(), sealer=SEALER
+        settings=ResponseSettings(**settings), images=ImageSettings(), mcp=mcp or McpSettings(), cipher=CIPHER
     )
 
 
@@ -110,15 +109,15 @@ def test_a_reference_stands_for_what_is_continued_else_for_what_was_found() -> N
 
 
 def test_what_the_client_keeps_for_us_is_decrypted_for_its_tenant_alone() -> None:
-    blob = SEALER.seal(unsealing.REASONING, "me", "a thought")
+    blob = CIPHER.encrypt(REASONING, "me", "a thought")
     (item,) = decide(ResponseCreate(items=[Reasoning(encrypted_content=blob)])).request.items
     assert isinstance(item, Reasoning)
     assert item.content == [ReasoningText(text="a thought")]
-    foreign = SEALER.seal(unsealing.REASONING, "you", "a thought")
+    foreign = CIPHER.encrypt(REASONING, "you", "a thought")
     (item,) = decide(ResponseCreate(items=[Reasoning(encrypted_content=foreign)])).request.items
     assert isinstance(item, Reasoning)
     assert not item.content
-    assert SEALER.open(unsealing.COMPACTION, "me", decide(make_request()).seal_compaction("text")) == "text"
+    assert CIPHER.decrypt(COMPACTION, "me", decide(make_request()).encrypt_compaction("text")) == "text"
 
 
 def test_what_was_said_before_decides_about_tools_and_settings() -> None:

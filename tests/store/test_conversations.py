@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.context.turns import Opened, Prompt, Turn, history
+from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.store.conversations import Conversation, ConversationStore
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
@@ -117,7 +117,7 @@ def test_what_is_posted_while_a_response_runs_comes_before_it_and_its_tokens_no_
 def test_what_is_hidden_is_remembered_and_never_shown() -> None:
     store = make_store()
     conversation = store.create("me", {}, 0)
-    opened = Opened.of(Compaction(encrypted_content="blob"), [said("secret summary")])
+    opened = ExpandedCompaction.of(Compaction(encrypted_content="blob"), [said("secret summary")])
     thought = Reasoning(encrypted_content="blob", content=[ReasoningText(text="secret")])
     shown = Reasoning(id="rs_out")
     answer = Turn("resp", None, (opened, thought), (Reasoning(content=[ReasoningText(text="secret")]),))

@@ -9,8 +9,8 @@ from typing import Any
 from realtime.context.tools import tool_set
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.scripted import Script, ScriptedEngine
-from realtime.runs.assembler import ReasoningShown
 from realtime.runs.job import Job
+from realtime.runs.open_items import ReasoningShown
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
@@ -39,7 +39,7 @@ def make_job(request: ResponseCreate | None = None, **members: Any) -> Job:
         "tools": tool_set(None, None, None),
         "shown": ReasoningShown(),
         "response": new_response(request, MODEL, "resp_0", 0),
-        "seal_compaction": str,
+        "encrypt_compaction": str,
         "on_disconnect": OnDisconnect(policy="continue"),
     }
     return Job(**{**made, **members})

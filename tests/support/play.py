@@ -24,9 +24,9 @@ from realtime.dialects.chat import ChatDialect
 from realtime.engine.base import EngineError, EngineRequest, FinishReason, ModelInfo, Sampling, Sink, TokenChunk
 from realtime.engine.families import Family
 from realtime.engine.parsing import Parsers
-from realtime.runs.assembler import ReasoningShown
 from realtime.runs.endings import Cancelled
 from realtime.runs.job import Job
+from realtime.runs.open_items import ReasoningShown
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
@@ -264,7 +264,7 @@ async def _play(
         tools=tool_set(request.tools, request.tool_choice, request.parallel_tool_calls),
         shown=shown or ReasoningShown(raw=True),
         response=new_response(request, MODEL_INFO, "resp_1", 0),
-        seal_compaction=str,
+        encrypt_compaction=str,
         on_disconnect=OnDisconnect(policy="cancel"),
     )
     serving = Serving(engine, MODEL_INFO, model.dialect)  # type: ignore[arg-type]

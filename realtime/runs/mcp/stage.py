@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from realtime.context.mcp_tools import as_calls, listed_before
-from realtime.context.tools import Mode, Tool, ToolSet
-from realtime.runs.open_items import CallResult
+from realtime.context.mcp_calls import listing_of
+from realtime.context.tools import Mode, ToolSet
+from realtime.runs.assembler import Assembler
 from realtime.runs.stop_signal import StopSignal
 from realtime.wire import events
 from realtime.wire.items import InputItem, McpCall, McpTool
 
-from .assembler import McpAssembler
+from .open_items import CallResult
 from .plan import McpPlan
 from .session import McpFailure, McpSession
 
@@ -28,7 +28,7 @@ class McpStage:
     def __init__(
         self,
         plan: McpPlan,
-        assembler: McpAssembler,
+        assembler: Assembler,
         stopping: StopSignal,
         append: Callable[[Iterable[events.Event]], None],
     ) -> None:
@@ -36,7 +36,6 @@ class McpStage:
         self._assembler = assembler
         self._stopping = stopping
         self._append = append
-        self._all: tuple[Tool, ...] = ()
         limits = plan.settings
         self._sessions = {
             use.label: McpSession(
@@ -51,15 +50,14 @@ class McpStage:
         history, where a call may have been made since it was planned (a conversation goes on while this one waits).
         """
         made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
-        listed: list[Tool] = []
+        listings: list[Sequence[McpTool]] = []
         for use in self._plan.uses:
-            before = listed_before(items, use.label)
+            before = listing_of(items, use.label)
             tools = before.tools if before is not None else await self._list(use.label)
             if tools is None:
                 return None
-            listed += use.offered(tools)
-        tools_now = self._plan.tool_set(mcp=listed)
-        self._all = tools_now.tools
+            listings.append(tools)
+        tools_now = self._plan.tools(listings)
         for asked in self._plan.approved:
             if self._assembler.spent:
                 break
@@ -72,7 +70,7 @@ class McpStage:
 
     async def go_on(self, tools: ToolSet) -> ToolSet | None:
         """After a generation: make its calls. The tools of the next one, None if there is to be none."""
-        self._append(self._assembler.end_written())
+        self._append(self._assembler.end_generation())
         if not await self._make_calls() or not self._assembler.wants_more:
             return None
         self._append(self._assembler.next_generation())
@@ -80,10 +78,6 @@ class McpStage:
         left = tuple(tool for tool in tools.tools if tool.mcp is None) if self._assembler.spent else tools.tools
         mode = Mode.AUTO if tools.mode is Mode.REQUIRED else tools.mode
         return msgspec.structs.replace(tools, tools=left, mode=mode, only=None)
-
-    def said(self, items: list[InputItem]) -> list[InputItem]:
-        """The history as the model is to read it."""
-        return as_calls(items, self._all)
 
     async def close(self) -> None:
         """Take leave of all servers."""
@@ -111,5 +105,5 @@ class McpStage:
                 return False
             self._append(self._assembler.finish_call(result))
             if self._assembler.calling is None:
-                self._append(self._assembler.end_written())
+                self._append(self._assembler.end_generation())
         return True
