@@ -8,6 +8,8 @@ from . import refusals
 class Heartbeats:
     """Every `seconds`, 0: never. `wanted` is false for a client that does not understand them: none is ever due."""
 
+    __slots__ = ("_wanted", "due_at", "seconds")
+
     def __init__(self, seconds: float, *, wanted: bool) -> None:
         self.seconds = seconds
         self.due_at: float | None = None

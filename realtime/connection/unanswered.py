@@ -29,6 +29,8 @@ class HeldEvent(msgspec.Struct, frozen=True):
 class Unanswered:
     """One connection's: at most `limit` commands beside creates, which its lanes bound, and `limit` events for each."""
 
+    __slots__ = ("_commands", "_limit")
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._commands: dict[int, tuple[Awaited, list[HeldEvent]]] = {}  # by identity: one may be asked for twice

@@ -36,6 +36,10 @@ from .unanswered import HeldEvent, Unanswered
 class Work:
     """One connection's. `ending`: why no new work is taken, if so. `commands` are to be drained."""
 
+    __slots__ = (
+        "_control", "_max_followed", "_successors", "commands", "ending", "lanes", "readers", "unanswered",
+    )  # fmt: skip
+
     def __init__(self, limits: ConnectionLimits, control: Outbox) -> None:
         self.ending: Callable[[], WireError] | None = None
         self.commands: list[Command] = []

@@ -11,6 +11,8 @@ class Flusher:
     drained, so `wake` is on the path of every token.
     """
 
+    __slots__ = ("_flush", "_loop", "_scheduled", "_stopped")
+
     def __init__(self, flush: Callable[[], None]) -> None:
         self._flush = flush
         self._loop = asyncio.get_running_loop()
