@@ -21,6 +21,7 @@ from realtime.engine.supervisor import Backoff, SupervisedEngine
 from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
 from realtime.settings.fields import Settings
+from realtime.store.base import Stores
 
 NATIVE = "realtime.v1"
 
@@ -148,6 +149,7 @@ async def running(
     *,
     tick_seconds: float | None = 0,
     backoff: Backoff | None = None,
+    stores: Stores | None = None,
     **engine_options: Any,
 ) -> AsyncIterator[Running]:
     """Start a server on a free port and stop it. `engine_options` go to ScriptedEngine."""
@@ -158,7 +160,7 @@ async def running(
         engines.append(ScriptedEngine(script, tick_seconds=tick_seconds, name="starter", **engine_options))
         return engines[-1]
 
-    gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)))
+    gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)), stores)
     await gateway.engine.start()
     server = QuietServer(uvicorn_config(settings, gateway))
     with socket.create_server(("127.0.0.1", 0)) as listening:
