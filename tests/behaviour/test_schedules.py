@@ -73,8 +73,10 @@ class _Moody:
 class _Client:
     """A socket and what its owner must have received by the oracle's reckoning."""
 
-    def __init__(self, socket: MemorySocket, stack: Stack) -> None:
+    def __init__(self, socket: MemorySocket, stack: Stack, *, in_order: bool) -> None:
+        """in_order: resumes are answered in the order in which they were sent."""
         self.socket = socket
+        self.in_order = in_order
         self._stack = stack
         self._checked = 0
         self._next_own = 0
@@ -104,7 +106,8 @@ class _Client:
         if head.type == "response.resumed":
             assert head.resumed is not None
             response_id, first = head.resumed["response_id"], head.resumed["starting_after"] + 1
-            name = next(name for name in self.resumes if self.asked[name] == (response_id, first))
+            name = next(name for name in self.resumes if self.in_order or self.asked[name] == (response_id, first))
+            assert self.asked[name] == (response_id, first)
             self.resumes.remove(name)
             del self.asked[name]
             assert head.resumed["epoch"] == self._stack.logs[response_id].epoch
@@ -160,7 +163,9 @@ class _Client:
 
 
 class Schedule:
-    """One random schedule."""
+    """One random schedule. `in_order`: look-ups are answered in the order in which they were made."""
+
+    in_order = True
 
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
@@ -227,7 +232,7 @@ class Schedule:
 
     def connect(self) -> None:
         socket = MemorySocket(self.stack, native=self.rng.random() < 0.5, limits=self.limits)
-        self.clients.append(_Client(socket, self.stack))
+        self.clients.append(_Client(socket, self.stack, in_order=self.in_order))
 
     def client(self) -> _Client:
         here = [client for client in self.clients if not client.lost]

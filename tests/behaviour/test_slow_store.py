@@ -466,6 +466,8 @@ async def test_an_engine_that_dies_while_a_create_looks_is_told(kind: str) -> No
 class SlowSchedule(Schedule):
     """A schedule on stores that answer when, and in which order, chance has it, and sometimes fail."""
 
+    in_order = False
+
     def stores(self, settings: ResponseSettings) -> Stores:
         stores, self.gate = slow_stores(settings)
         self.gate.asks_first = self.rng.random() < 0.5
