@@ -11,13 +11,18 @@ from typing import Any
 
 import jsonschema
 import pytest
+from openai_harmony import Conversation, Message, RenderConversationConfig, Role, StreamableParser
 
-from tests.support.gpt_oss import model_folder
-from tests.support.harmony import text_of
-from tests.support.real import RealServer, serving
+from realtime.engine.options import VllmOptions
+from tests.support.gpt_oss import CALL, RETURN, model_folder
+from tests.support.harmony import library, text_of
+from tests.support.real import RealServer, hosting
 from tests.support.sdk import Answer, Talk, talking
 
-pytestmark = pytest.mark.vllm
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.filterwarnings("ignore"),  # vLLM, torch and transformers warn of their own affairs
+]
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"type": "function", "name": "get_weather", "description": "Get the weather for a city", "parameters": CITY}
@@ -35,8 +40,8 @@ IN_PARIS = "What is the weather in Paris?"
 @pytest.fixture(scope="module")
 def gpt_oss() -> Iterator[RealServer]:
     """A server with the tiny gpt-oss."""
-    folder = str(model_folder())
-    with serving("--model", folder, "--served-name", "gpt-oss", "--kv-cache-memory-bytes", str(128 << 20)) as server:
+    options = VllmOptions(model=str(model_folder()), served_name="gpt-oss", kv_cache_memory_bytes=128 << 20)
+    with hosting(options) as server:
         yield server
 
 
@@ -58,6 +63,66 @@ def ask(talk: Talk, input: Any, **members: Any) -> Answer:
 def output_for(answer: Answer, output: Any) -> dict[str, Any]:
     (call,) = answer.calls()
     return {"type": "function_call_output", "call_id": call.call_id, "output": json.dumps(output)}
+
+
+# -- the tokens that it writes, read by the library alone
+
+
+Parsed = tuple[str | None, str | None, str | None, str]
+PARIS: Parsed = ("commentary", "functions.get_weather", "<|constrain|>json", '{"city": "Paris"}')
+
+
+def written(answer: Answer) -> list[int]:
+    """The tokens of the answer."""
+    return list(answer.final.to_dict()["output_token_ids"])
+
+
+def parse(token_ids: list[int]) -> list[Parsed]:
+    """Channel, recipient, content type and text of each message."""
+    parser = StreamableParser(library(), Role.ASSISTANT)
+    for token in token_ids:
+        parser.process(token)
+    return [(m.channel, m.recipient, m.content_type, m.content[0].text) for m in parser.messages]
+
+
+def test_it_thinks_and_calls_a_tool(talk: Talk) -> None:
+    token_ids = written(ask(talk, IN_PARIS, tools=[WEATHER], include=["token_ids"]))
+    thought = "The user wants the weather in Paris. I call get_weather."
+    assert parse(token_ids) == [("analysis", None, None, thought), PARIS]
+    assert token_ids[-1] == CALL
+
+
+def test_it_says_what_it_will_do_before_it_calls(talk: Talk) -> None:
+    question = "Tell me what you do, then check the weather in Paris."
+    token_ids = written(ask(talk, question, tools=[WEATHER], include=["token_ids"]))
+    assert parse(token_ids) == [
+        ("analysis", None, None, "The user wants to know what I do."),
+        ("commentary", None, None, "I will check the weather in Paris."),
+        PARIS,
+    ]
+    assert token_ids[-1] == CALL
+
+
+def test_it_answers_at_once_without_a_thought(talk: Talk) -> None:
+    token_ids = written(ask(talk, "Say hi at once.", tools=[WEATHER], include=["token_ids"]))
+    assert parse(token_ids) == [("final", None, None, "Hi!")]
+    assert token_ids[-1] == RETURN
+
+
+def test_what_it_read_and_wrote_is_what_openai_harmony_renders(talk: Talk) -> None:
+    """So the next prompt of a tool loop begins with the tokens that are in the engine's prefix cache."""
+    final = ask(talk, IN_PARIS, tools=[WEATHER], include=["harmony.messages", "token_ids"]).final.to_dict()
+    messages = [Message.from_dict(message) for message in [*final["input_messages"], *final["output_messages"]]]
+    assert [message.channel for message in messages][-2:] == ["analysis", "commentary"]
+    config = RenderConversationConfig(auto_drop_analysis=False)
+    following = library().render_conversation_for_completion(
+        Conversation.from_messages(messages), Role.ASSISTANT, config=config
+    )
+    known = [*final["input_token_ids"], *final["output_token_ids"]]
+    assert following[: len(known)] == known
+
+
+# -- the events and items that become of them
 
 
 def test_reasoning_and_an_answer(talk: Talk) -> None:

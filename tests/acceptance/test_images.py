@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from realtime.engine.options import VllmOptions
 from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE as BLOCK
 from tests.support import vision_model
 from tests.support.pictures import data_url, image, question
-from tests.support.real import serving
+from tests.support.real import hosting
 from tests.support.sdk import Answer, Talk, talking
 
-pytestmark = pytest.mark.vllm
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.filterwarnings("ignore"),  # vLLM, torch and transformers warn of their own affairs
+]
 
 RED, BLUE = data_url(image("red", (64, 48))), data_url(image("blue", (64, 48)))
 LONG = "What is this? " * 30
@@ -24,7 +28,7 @@ LONG = "What is this? " * 30
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
     folder: Path = tmp_path_factory.mktemp("vision")
     vision_model.make(folder)
-    with serving("--model", str(folder), "--served-name", "starter") as real, talking(real) as talk:
+    with hosting(VllmOptions(model=str(folder), served_name="starter")) as server, talking(server) as talk:
         yield talk
 
 

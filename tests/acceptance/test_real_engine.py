@@ -51,6 +51,8 @@ async def test_cut_anywhere_and_resume_gives_the_same_bytes(real: RealServer) ->
                 got += await read_raw(first, cuts[0] - 1)
                 first.connection.transport.abort()
             for cut in [*cuts[1:], None]:
+                if json.loads(got[-1])["done"]:
+                    break  # a slow engine puts several tokens into an event, so there were fewer events than that
                 async with client(real) as again:
                     epoch = json.loads(got[0])["epoch"]
                     await again.send(

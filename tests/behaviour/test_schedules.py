@@ -397,6 +397,8 @@ async def test_every_reader_gets_exact_bytes_whatever_happens(part: int, caplog:
 
 
 async def test_nothing_of_a_schedule_stays_in_memory() -> None:
+    gc.collect()
+    gc.freeze()  # what is there already, vLLM perhaps, would make each collection below take half a second
     watched: list[weakref.ref[Any]] = []
     for seed in range(20):
         schedule = Schedule(1_000_000 + seed)

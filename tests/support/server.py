@@ -159,12 +159,19 @@ async def running(
         return engines[-1]
 
     gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)))
+    async with listening(settings, gateway) as (server, port):
+        yield Running(gateway, engines, server, port)
+
+
+@contextlib.asynccontextmanager
+async def listening(settings: Settings, gateway: Gateway) -> AsyncIterator[tuple[QuietServer, int]]:
+    """Start the engine and serve on a free port, which is given; stop both at the end."""
     await gateway.engine.start()
     server = QuietServer(uvicorn_config(settings, gateway))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield Running(gateway, engines, server, listening.getsockname()[1])
+            yield server, listener.getsockname()[1]
         finally:
             await gateway.service.shutdown()
             server.stopped.set()
