@@ -32,8 +32,8 @@ lint: install ## format, lint and types, without the tests
 
 check: lint test ## all that CI checks: lint, then the tests (layers among them)
 
-check-long: install ## run what takes too long for every change: more seeds, more samples
-	@$(PYTHON_ENV) -m pytest $(WORKERS) -m long $(ARGS)
+check-long: install ## run all tests in their long form: more seeds, samples and cuts, for ten minutes
+	@REALTIME_LONG=1 $(PYTHON_ENV) -m pytest $(WORKERS) $(ARGS)
 
 bench: install ## measure the service beside the bare engine
 	@$(PYTHON_ENV) -m bench $(ARGS)

@@ -11,6 +11,7 @@ import pytest_asyncio
 from xdist.remote import Producer
 
 from tests.support.engines import Engines, started
+from tests.support.long import LONG
 from tests.support.workers import SharedEngines
 
 
@@ -22,8 +23,8 @@ async def engines() -> AsyncIterator[Engines]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long tests run only where `-m` names them. (In pyproject's addopts, any other `-m` would bring them back.)"""
-    if "long" not in config.option.markexpr:
+    """Without the long form, deselect what has no other. (By `-m` in addopts, any other `-m` would bring it back.)"""
+    if not LONG:
         long = [item for item in items if item.get_closest_marker("long")]
         items[:] = [item for item in items if item not in long]
         config.hook.pytest_deselected(items=long)

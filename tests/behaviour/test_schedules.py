@@ -21,12 +21,13 @@ from realtime.connection.lanes import ConnectionLimits
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, Pause, RandomScript, Step
 from realtime.settings.fields import ResponseSettings
+from tests.support.long import effort
 from tests.support.memory import MemorySocket, ObservedLog, Stack
 from tests.support.server import Client, running
 from tests.support.steps import cut, resume, take, until
 from tests.support.transcript import check
 
-NUM_SCHEDULES = int(os.environ.get("REALTIME_SCHEDULES", "2400"))
+NUM_SCHEDULES = int(os.environ.get("REALTIME_SCHEDULES", effort(2400, 24_000)))
 SEED = os.environ.get("REALTIME_SEED")
 PARTS = 8
 REFUSALS = {

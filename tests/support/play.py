@@ -31,6 +31,7 @@ from realtime.runs.run import Run
 from realtime.store.event_log import EventLog
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
+from tests.support.long import effort
 
 STARTER = Path(realtime.__file__).parent / "models" / "starter"
 BIG = 10**9
@@ -158,7 +159,7 @@ def _tokenizer(added: tuple[str, ...], special: tuple[str, ...]) -> Any:
     return get_cached_tokenizer(tokenizer)
 
 
-def chunkings(num_tokens: int, *, num_random: int = 4, max_cuts: int = 60) -> Iterator[list[int]]:
+def chunkings(num_tokens: int, *, num_random: int = 4, max_cuts: int = effort(45, 120)) -> Iterator[list[int]]:
     """Sizes of chunks: one token each, one chunk, each boundary in turn for short ones, and some by chance."""
     yield [1] * num_tokens
     yield [num_tokens]

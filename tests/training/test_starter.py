@@ -10,6 +10,7 @@ from realtime.engine.base import EngineRequest, FinishReason, Sampling
 from realtime.engine.vllm.engine import VllmEngine
 from tests.engine.recorder import Recorder
 from tests.support.engines import Engines
+from tests.support.long import effort
 from training.starter import data, evaluate
 
 pytestmark = [
@@ -30,8 +31,8 @@ async def write(engine: VllmEngine, number: int, task: evaluate.Task) -> evaluat
 
 
 async def test_every_skill_is_above_its_floor(engines: Engines) -> None:
-    made = evaluate.make_tasks(data.EVALUATED, 20, evaluate.DEFAULT_SEED)
-    async with asyncio.timeout(300):
+    made = evaluate.make_tasks(data.EVALUATED, effort(20, 50), evaluate.DEFAULT_SEED)
+    async with asyncio.timeout(600):
         answers = await asyncio.gather(
             *(write(engines.newest, number, task) for number, task in enumerate(evaluate.tasks_of(made)))
         )
