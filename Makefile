@@ -2,8 +2,9 @@
 # PORT=9000 MODEL=<folder or hub id> ARGS="<more flags>" for serve; ARGS for test, chat and bench as well.
 
 PYTHON_ENV := .venv/bin/python
-# Two workers even on one core: half of the time of the tests is waiting. ARGS='-n 0' for none.
-WORKERS := -n 2
+# Two workers even on one core: half of the time of the tests is waiting. ARGS='-n 0' for none. A worker that ends, as
+# by a test that hangs, ends the run: xdist 3.8 hangs when it makes a new one.
+WORKERS := -n 2 --max-worker-restart 0
 SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 .DEFAULT_GOAL := help
