@@ -14,13 +14,15 @@ from typing import Any
 
 import uvloop
 
-from realtime.connection.lanes import ConnectionLimits, Create
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.commands import Create
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.chat_parser import ChatParser
 from realtime.engine.base import EngineRequest, Sampling, TokenChunk
 from realtime.engine.parsing import PlainParser
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
 from realtime.server.websocket import WebSocketShell
@@ -29,6 +31,7 @@ from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.event_log import EventLog
+from realtime.store.memory import memory_stores
 from realtime.wire import codec, events
 from realtime.wire.grammar import Grammar
 from realtime.wire.ids import new_id
@@ -75,7 +78,7 @@ def _per_token(stage: Callable[[Any], Any], inputs: list[Any]) -> float:
 
 
 def _created() -> list[events.Event]:
-    model = scripted.engine(None).model
+    model = scripted.engine(None).loaded.model
     response = new_response(ResponseCreate(), model, "resp_0123456789abcdef0123456789abcdef", 0)
     return [events.ResponseCreated(response=response, epoch="e"), events.ResponseInProgress(response=response)]
 
@@ -89,7 +92,7 @@ def _filled_log(opening: Iterable[events.Event]) -> EventLog:
 
 def _append_and_pull(opening: Iterable[events.Event], deltas: list[events.Event]) -> float:
     """Append an event, then have a connection pull it: what happens at most once per turn of the event loop."""
-    connection = Connection(Profile.PLAIN, ConnectionLimits(), expires_at=float("inf"))
+    connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
     connection.receive(REQUEST, 0.0)
     (create,) = connection.commands()
     assert isinstance(create, Create)
@@ -106,9 +109,14 @@ def _append_and_pull(opening: Iterable[events.Event], deltas: list[events.Event]
 async def _in_place(num_tokens: int) -> float:
     """The whole way, the scripted engine included."""
     engine = scripted.engine(None)
-    await engine.start()
+    supervised = SupervisedEngine(lambda: engine)
+    await supervised.start()
     service = Service(
-        engine, lambda _: ChatDialect(engine.tokenizer, engine.parsers), ResponseSettings(), trouble=lambda: None
+        supervised,
+        lambda loaded: ChatDialect(loaded.tokenizer, loaded.parsers),
+        ResponseSettings(),
+        memory_stores(ResponseSettings()),
+        trouble=lambda: None,
     )
     shells = [asyncio.create_task(_shell(service, NullSink())) for _ in range(CONNECTIONS)]
     while engine.stats().num_waiting < CONNECTIONS:  # noqa: ASYNC110 - turns of the loop, not time
@@ -123,13 +131,14 @@ async def _in_place(num_tokens: int) -> float:
         shell.cancel()
     await asyncio.gather(*shells, return_exceptions=True)
     await service.shutdown()
+    await supervised.shutdown()
     return spent / (steps * CONNECTIONS) * 1e6
 
 
 async def _shell(service: Service, sink: NullSink) -> None:
     """A connection that asks for one response and then says nothing more."""
-    connection = Connection(Profile.PLAIN, ConnectionLimits(), expires_at=float("inf"))
-    messages = [{"type": "websocket.receive", "text": REQUEST.decode()}]
+    connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
+    messages = [{"type": "websocket.receive", "utf8": REQUEST}]
 
     async def receive() -> dict[str, Any]:
         if not messages:

@@ -140,10 +140,14 @@ def check_model(model: str) -> None:
 
 
 def _chat(arguments: Sequence[str]) -> int:
-    from realtime_client.chat import (
-        main as chat,  # brings the client with it, which `serve` does without
-    )
-
+    """Hand over to the client, a package of its own, which `serve` does without."""
+    try:
+        from realtime_client.chat import main as chat
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "realtime_client":
+            raise
+        print("realtime: the package realtime_client is missing: install clients/python", file=sys.stderr)
+        return 1
     return chat(arguments)
 
 

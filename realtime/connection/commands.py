@@ -1,65 +1,58 @@
-"""What a connection sees of a response, and what it asks of the service. Pure.
+"""What a connection asks of its I/O shell. Pure.
 
-The connection makes commands, the I/O shell obeys them in their order and reports what came of each.
+The shell starts each command as it is drained and reports its completion whenever that comes, in any order:
+
+| command | completed by |
+|---|---|
+| Create | `opened` or `refused` |
+| Resume | `resumed` or `refused` |
+| Stop | `stopped` or `refused`; to steer: nothing |
+| Identify | `identified` or `refused` |
+| Beat | `beat`, or nothing |
+| Leave | nothing: it is obeyed at once, before the commands after it |
 """
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import msgspec
 
 from realtime.context.turns import Turn
-from realtime.store.event_log import EventLog
-from realtime.wire.items import OutputItem
-from realtime.wire.response import Response
+from realtime.wire.requests import ResponseCreate, StopKind
 
-from .lanes import Create
+from .steering import Steer
 
 
-class Source(Protocol):
-    """A response as a connection sees it."""
+class Create(msgspec.Struct, frozen=True):
+    """Start this response. `parent` is set when the connection itself holds the turn to continue.
 
-    @property
-    def response_id(self) -> str: ...
-    @property
-    def log(self) -> EventLog: ...
-    @property
-    def turn(self) -> Turn | None:
-        """What a next turn continues from; None until the response is over, and when it failed."""
+    `steers`: what it commits of what was given into its parent. `automatic`: it is the connection's own, the successor
+    of a steered response, and no client event waits for an answer.
+    """
 
-    @property
-    def response(self) -> Response:
-        """Its state as of the newest event that shows one."""
-
-    @property
-    def output(self) -> list[OutputItem]:
-        """The items that are finished."""
+    request: ResponseCreate
+    stream_id: str | None
+    parent: Turn | None
+    num_bytes: int
+    steers: tuple[Steer, ...] = ()
+    automatic: bool = False
 
 
-class Cancel(msgspec.Struct, frozen=True):
-    """Cancel this response. `delivered`: how many of its events this connection has taken; None: it reads none.
-    `through`: the last of its events that the user saw or heard; what came after is to be forgotten.
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """End a response before its own end.
+
+    how: `cancel` keeps what was generated, `interrupt` forgets the item that is being written, `steer` waits for a
+        safe point, because something was given into the response.
+    followed: this connection reads the response; otherwise it is to read the end, which is the receipt.
+    delivered: how many of its events this connection has taken, of a response that it reads and cancels.
+    through: the last of its events that the user saw or heard; what came after is to be forgotten.
     """
 
     response_id: str
-    delivered: int | None
-    event_id: str | None
-    through: int | None = None
-
-
-class Interrupt(msgspec.Struct, frozen=True):
-    """Stop this response and forget the item that is being written. `followed`: this connection reads it."""
-
-    response_id: str
+    how: StopKind
     followed: bool
-    event_id: str | None
-
-
-class Cut(msgspec.Struct, frozen=True):
-    """Something was given into this response: end it at the next safe point, if that comes before its own end."""
-
-    response_id: str
+    delivered: int | None = None
+    through: int | None = None
+    event_id: str | None = None
 
 
 class Resume(msgspec.Struct, frozen=True):
@@ -71,12 +64,18 @@ class Resume(msgspec.Struct, frozen=True):
     event_id: str | None
 
 
-class Update(msgspec.Struct, frozen=True):
-    """Change the session; None leaves a thing as it is. `api_key` is a secret."""
+class Identify(msgspec.Struct, frozen=True):
+    """Find out whose this API key is, which is a secret. `heartbeat_seconds`: what else changes if it is accepted."""
 
-    api_key: str | None
+    api_key: str
     heartbeat_seconds: float | None
     event_id: str | None
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """Make a heartbeat that tells of these responses."""
+
+    response_ids: tuple[str, ...]
 
 
 class Leave(msgspec.Struct, frozen=True):
@@ -86,4 +85,5 @@ class Leave(msgspec.Struct, frozen=True):
     detached: bool
 
 
-Command = Create | Cancel | Interrupt | Cut | Resume | Update | Leave
+Awaited = Create | Stop | Resume | Identify  # commands whose completion the connection waits for
+Command = Awaited | Beat | Leave

@@ -14,55 +14,28 @@ from typing import Any
 import msgspec
 
 from realtime.context.turns import Turn
-from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate
 
-from .steering import Steer
+from .commands import Create
+from .profiles import ConnectionLimits
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_.\-]{1,256}\Z")
 
 
-class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one connection; `max_in_flight` responses run at once, more wait in their lanes."""
+class Lane:
+    """One first-in-first-out sequence of turns, and the last finished one.
 
-    max_in_flight: int = 16
-    max_streams: int = 32
-    max_queued: int = 256
-    max_queued_bytes: int = 32 * 2**20
-    max_followed: int = 64
-    max_unsent_control: int = 1000
-    max_steers: int = 32  # that wait for one response
-    # what the shell, the transport and `expires_at` see to
-    lifetime_seconds: float = 3600.0
-    max_message_bytes: int = 16 * 2**20
-    message: codec.Limits = codec.Limits()
-
-
-class Create(msgspec.Struct, frozen=True):
-    """Start this response. `parent` is set when the connection itself holds the turn to continue.
-
-    `steers`: what it commits of what was given into its parent. `automatic`: it is the connection's own, the successor
-    of a steered response, and no client event waits for an answer.
+    It is `busy` from giving out a create until that is over; `opening` is the create as long as nobody has answered it.
     """
 
-    request: ResponseCreate
-    stream_id: str | None
-    parent: Turn | None
-    num_bytes: int
-    steers: tuple[Steer, ...] = ()
-    automatic: bool = False
-
-
-class Lane:
-    """One first-in-first-out sequence of turns, and the last finished one."""
-
-    __slots__ = ("busy", "last", "queue", "stream_id")
+    __slots__ = ("busy", "last", "opening", "queue", "stream_id")
 
     def __init__(self, stream_id: str | None) -> None:
         self.stream_id = stream_id
         self.queue: deque[Create] = deque()
         self.busy = False
+        self.opening: Create | None = None
         self.last: Turn | None = None
 
 
@@ -181,6 +154,7 @@ class Lanes:
         """The socket is gone."""
         self._lanes.clear()
         self._waiting.clear()
+        self.num_in_flight = self.num_queued = self._num_queued_bytes = 0
 
 
 def valid_stream_id(stream_id: Any) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 
 from realtime.wire import codec, events
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.requests import AnyClientEvent, ResponseCancel, ResponseCreate
 
 from .lanes import valid_stream_id
 
@@ -16,9 +17,13 @@ _NO_ECHO = frozenset({ErrorCode.INVALID_STREAM_ID, ErrorCode.CONNECTION_LIMIT})
 
 
 class Outbox:
-    """Events that wait to be written, at most `max_events`, and about `_MAX_BYTES`, of them."""
+    """Events that wait to be written, at most `max_events`, and about `_MAX_BYTES`, of them.
+
+    `overflowed`: there was no room for one, because the client provokes them and does not read. It is to be cut off.
+    """
 
     def __init__(self, max_events: int) -> None:
+        self.overflowed = False
         self._max_events = max_events
         self._entries: list[bytes] = []
         self._num_bytes = 0
@@ -27,16 +32,25 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, event: events.Event) -> bool:
-        """Number an event and keep it; False: there is no room for it."""
+    def put(self, event: events.Event) -> None:
+        """Number an event and keep it."""
         if len(self._entries) >= self._max_events or self._num_bytes > _MAX_BYTES:
-            return False
+            self.overflowed = True
+            return
         event.sequence_number = self._next_number
         self._next_number += 1
         entry = codec.encode(event)
         self._num_bytes += len(entry)
         self._entries.append(entry)
-        return True
+
+    def refuse(self, error: WireError, stream_id: Any, event_id: str | None) -> None:
+        """Put the event that refuses something; `stream_id` as the client gave it."""
+        self.put(error_event(error, stream_id, event_id))
+
+    def answer(self, event: AnyClientEvent, error: WireError) -> None:
+        """Refuse a client event."""
+        stream_id = event.stream_id if isinstance(event, ResponseCreate | ResponseCancel) else None
+        self.refuse(error, stream_id, event.event_id)
 
     def take(self) -> list[bytes]:
         """All of them."""

@@ -1,14 +1,19 @@
-"""What one connection reads: its positions in logs, and whose turn it is to send. Pure."""
+"""What one connection reads: its positions in logs, whose turn it is to send, and what the client says of it. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
 
-from realtime.wire.requests import ResponseCreate
+from realtime.store.event_log import BelowFloor
+from realtime.store.records import Source
+from realtime.wire.requests import ResponseAck, ResponseCancel, ResponseCreate
 
-from .commands import Source
+from . import refusals
+from .commands import Stop
 from .lanes import Lane
+
+_QUANTUM = 16  # events that one response may send before the next one has its turn
 
 
 class Reader:
@@ -22,6 +27,9 @@ class Reader:
         self.lane = lane
         self.request = request
         self.processed: int | None = None  # the last event that the client has acknowledged
+
+
+Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
 
 
 class Readers:
@@ -46,6 +54,11 @@ class Readers:
         return list(self._by_id)
 
     @property
+    def num_foreign(self) -> int:
+        """Responses that are read and were not created on this connection."""
+        return sum(reader.lane is None for reader in self)
+
+    @property
     def behind(self) -> bool:
         """Some log has more than was read of it."""
         return any(reader.position < reader.source.log.tip for reader in self._rotation)
@@ -57,12 +70,6 @@ class Readers:
     def of(self, lane: Lane) -> Reader | None:
         """The reader of the response that a lane runs."""
         return next((reader for reader in self if reader.lane is lane), None)
-
-    def next(self) -> Reader:
-        """Whose turn it is; its next one comes after all others'."""
-        reader = self._rotation[0]
-        self._rotation.rotate(-1)
-        return reader
 
     def add(self, reader: Reader) -> None:
         """Read this one as well."""
@@ -78,3 +85,62 @@ class Readers:
         """The socket is gone."""
         self._by_id.clear()
         self._rotation.clear()
+
+    def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
+        """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
+
+        Returned beside them are the readers that are done, and have been removed.
+        """
+        out: list[bytes] = []
+        done: list[Done] = []
+        size = 0
+        more = True
+        while more and size < max_bytes:
+            more = False
+            for _ in range(len(self._rotation)):
+                reader = self._rotation[0]
+                self._rotation.rotate(-1)
+                log = reader.source.log
+                try:
+                    chunk = log.read(reader.position, _QUANTUM)
+                except BelowFloor as below:
+                    self.remove(reader)
+                    done.append((reader, below.floor))
+                    continue
+                reader.position += len(chunk)
+                if log.sealed and reader.position >= log.tip:
+                    self.remove(reader)
+                    done.append((reader, None))
+                out += chunk
+                size += sum(map(len, chunk))
+                more = more or len(chunk) == _QUANTUM  # who had less is at the tip now
+                if size >= max_bytes:
+                    break
+        return out, done
+
+    # -- what the client says of a response
+
+    def acknowledge(self, event: ResponseAck) -> None:
+        """The client has taken in what it was sent. Raises WireError for what it has not been sent."""
+        reader = self.get(event.response_id)
+        if reader is None:
+            return  # the end was taken meanwhile: an acknowledgement may always come too late
+        if event.through >= reader.position:
+            raise refusals.not_sent(event.response_id, event.through)
+        reader.processed = max(event.through, -1 if reader.processed is None else reader.processed)
+
+    def new_cancel(self, response_id: str, event: ResponseCancel) -> Stop:
+        """The command for a cancel, with how much of the response has come to the client, as far as it is read here."""
+        reader = self.get(response_id)
+        delivered, through = None, event.through
+        if reader is not None:
+            delivered = reader.position
+            through = reader.processed if through is None else through
+        return Stop(
+            response_id=response_id,
+            how="cancel",
+            followed=reader is not None,
+            delivered=delivered,
+            through=through,
+            event_id=event.event_id,
+        )

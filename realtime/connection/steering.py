@@ -1,35 +1,21 @@
-"""What clients give into responses that run: user input (`response.steer`), tool outputs (`response.inject`). Pure.
+"""The rules of what clients may give into responses that run (docs/protocol.md, 3.9). Pure.
 
-`Steering` is one connection's book: what waits for which response, and what has become of responses that are over. The
-connection asks it and sends what comes of it; what waits here vanishes with the connection (docs/protocol.md, 3.9).
+User input comes by `response.steer`, tool outputs by `response.inject`. `successors` keeps what is accepted here.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from realtime.wire import codec, events
+from realtime.wire.calls import answered_call, check_answers
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import InputFile, InputImage, InputItem, InputText, McpApprovalResponse, Message, OutputItem
+from realtime.wire.items import FunctionCallOutput, InputFile, InputImage, InputItem, InputText, Message, OutputItem
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import Response
-
-_MAX_ENDED = 256  # responses of a connection that are remembered after their end, the newest
-# A call that a client answers -> the item that answers it, and the members that say which call it is.
-_ANSWERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "function_call": ("function_call_output", ("call_id", "name")),
-    "custom_tool_call": ("custom_tool_call_output", ("call_id",)),
-    "computer_call": ("computer_call_output", ("call_id",)),
-    "shell_call": ("shell_call_output", ("call_id",)),
-    "local_shell_call": ("local_shell_call_output", ("call_id",)),
-    "apply_patch_call": ("apply_patch_call_output", ("call_id",)),
-    "tool_search_call": ("tool_search_output", ("call_id",)),
-    "mcp_approval_request": ("mcp_approval_response", ()),
-}
 
 SteerCode = Literal[
     "response_not_found", "invalid_input", "steering_not_supported", "too_many_pending_steers",
@@ -59,80 +45,11 @@ class Steer(msgspec.Struct, frozen=True):
         return len(self.input)
 
 
-class Ended(msgspec.Struct):
-    """A response whose end this connection has seen. `successor`: the one that went on with what was given into it."""
-
-    status: str
-    successor: str | None = None
-
-
-class Held(msgspec.Struct, frozen=True):
+class WaitingInput(msgspec.Struct, frozen=True):
     """Input that waits in a lane for the client to answer the calls of `response_id`."""
 
     response_id: str
     steers: tuple[Steer, ...]
-
-
-class Steering:
-    """See the module. Bounds: `max_steers` and `max_bytes` of input wait for one response."""
-
-    def __init__(self, *, max_steers: int, max_bytes: int) -> None:
-        self._max_steers = max_steers
-        self._max_bytes = max_bytes
-        self._queued: dict[str, list[Steer]] = {}  # by the response that runs
-        self._held: dict[str | None, Held] = {}  # by lane
-        self._ended: OrderedDict[str, Ended] = OrderedDict()
-
-    def target(self, response_id: str) -> str:
-        """The response that now stands for this one: itself, or the newest of its automatic successors."""
-        while (ended := self._ended.get(response_id)) is not None and ended.successor is not None:
-            response_id = ended.successor
-        return response_id
-
-    def over(self, response_id: str) -> SteerRefused:
-        """Why a response that this connection does not follow takes nothing."""
-        ended = self._ended.get(response_id)
-        if ended is None:
-            text = f"Response '{response_id}' is not one of this connection's."
-            return SteerRefused("response_not_found", text)
-        return refusal(ended.status, response_id)
-
-    def add(self, target: str, steer: Steer) -> None:
-        """Queue input for a response that runs. Raises SteerRefused."""
-        queue = self._queued.get(target, [])
-        if len(queue) >= self._max_steers or steer.num_bytes + sum(s.num_bytes for s in queue) > self._max_bytes:
-            text = f"{len(queue)} inputs wait for response '{target}' already: wait for its successor."
-            raise SteerRefused("too_many_pending_steers", text)
-        self._queued.setdefault(target, queue).append(steer)
-
-    def take(self, response_id: str) -> tuple[Steer, ...]:
-        """All that waits for a response, which then waits no more."""
-        return tuple(self._queued.pop(response_id, ()))
-
-    def ended(self, response_id: str, status: str) -> None:
-        """The connection has delivered the end of a response of its own."""
-        self._ended[response_id] = Ended(status)
-        if len(self._ended) > _MAX_ENDED:
-            self._ended.popitem(last=False)
-
-    def succeeded(self, response_id: str, successor: str) -> None:
-        """An automatic successor has been created."""
-        if (ended := self._ended.get(response_id)) is not None:
-            ended.successor = successor
-
-    def hold(self, stream_id: str | None, held: Held) -> None:
-        """Keep input until the client answers the calls; the lane's earlier input has been taken by then."""
-        self._held[stream_id] = held
-
-    def release(self, stream_id: str | None) -> Held | None:
-        """What waits in a lane, which then waits no more."""
-        return self._held.pop(stream_id, None)
-
-    def clear(self) -> None:
-        """The socket is gone."""
-        self._queued.clear()
-        self._held.clear()
-        self._ended.clear()
 
 
 def refusal(status: str, response_id: str) -> SteerRefused:
@@ -157,7 +74,7 @@ def steer_items(data: bytes, limits: codec.Limits, calls: Sequence[OutputItem]) 
     """The input of a steer: user messages, or outputs of the response's own calls. Raises SteerRefused."""
     try:
         items = codec.decode_input(data, limits)
-        _check_answers(items, calls)
+        check_answers(items, calls)
     except WireError as error:
         raise SteerRefused("invalid_input", error.message) from None
     if not items:
@@ -167,7 +84,7 @@ def steer_items(data: bytes, limits: codec.Limits, calls: Sequence[OutputItem]) 
             if item.role != "user" or not _only_input(item):
                 text = f"`input[{index}]`: a message must have the role `user` and parts of input only."
                 raise SteerRefused("invalid_input", text)
-        elif _tag(item) != "function_call_output":
+        elif not isinstance(item, FunctionCallOutput):
             text = f"`input[{index}]`: only user messages and function call outputs are accepted."
             raise SteerRefused("invalid_input", text)
     return tuple(items)
@@ -177,40 +94,13 @@ def inject_items(data: bytes, limits: codec.Limits, calls: Sequence[OutputItem])
     """The input of an injection: outputs of calls that the response has made. Raises WireError."""
     items = codec.decode_input(data, limits)
     for index, item in enumerate(items):
-        if answered(item) is None:
+        if answered_call(item) is None:
             text = f"`input[{index}]`: only tool outputs can be injected; user messages are for `response.steer`."
             raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"input[{index}].type")
     if not items:
         raise WireError(ErrorCode.INVALID_REQUEST, "`input` must hold at least one tool output.", param="input")
-    _check_answers(items, calls)
+    check_answers(items, calls)
     return tuple(items)
-
-
-def required_input(output: Iterable[OutputItem], given: Iterable[InputItem]) -> list[dict[str, Any]]:
-    """Stubs of what a client must answer before the response can be continued, less what was `given` already."""
-    answers = {answered(item) for item in given}
-    stubs = []
-    for item in output:
-        kind, members = _ANSWERS.get(_tag(item), ("", ()))
-        hosted = getattr(item, "execution", "client") == "server"
-        name = getattr(item, "call_id", item.id)
-        if not kind or hosted or item.status == "incomplete" or name in answers:
-            continue
-        stub = {"type": kind, **{member: getattr(item, member) for member in members}}
-        if kind == "tool_search_output":
-            stub["execution"] = "client"
-        elif kind == "mcp_approval_response":
-            stub["approval_request_id"] = name
-        stubs.append(stub)
-    return stubs
-
-
-def answered(item: InputItem) -> str | None:
-    """The call, or the request for approval, that an item answers."""
-    if isinstance(item, McpApprovalResponse):
-        return item.approval_request_id
-    call_id = getattr(item, "call_id", None)
-    return call_id if isinstance(call_id, str) and _tag(item).endswith("_output") else None
 
 
 def successor_request(request: ResponseCreate, response: Response, steers: Sequence[Steer]) -> ResponseCreate:
@@ -219,7 +109,7 @@ def successor_request(request: ResponseCreate, response: Response, steers: Seque
     Outputs come first, so that each call is answered before the user goes on.
     """
     given = [item for steer in steers for item in steer.items]
-    items = sorted(given, key=lambda item: answered(item) is None)  # stable
+    items = sorted(given, key=lambda item: answered_call(item) is None)  # stable
     return msgspec.structs.replace(
         request,
         items=items,
@@ -262,20 +152,6 @@ def inject_failed(response_id: str, data: bytes, code: str, message: str) -> eve
     )
 
 
-def _check_answers(items: Iterable[InputItem], calls: Sequence[OutputItem]) -> None:
-    known = {getattr(call, "call_id", call.id) for call in calls}
-    for item in items:
-        call_id = answered(item)
-        if call_id is not None and call_id not in known:
-            text = f"The response has made no call with call_id '{call_id[:128]}', or has not finished making it."
-            raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
-
-
 def _only_input(message: Message) -> bool:
     content = message.content
     return isinstance(content, str) or all(isinstance(part, InputText | InputImage | InputFile) for part in content)
-
-
-def _tag(item: InputItem) -> str:
-    """The item's `type` on the wire."""
-    return str(item.__struct_config__.tag)

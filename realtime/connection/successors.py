@@ -1,36 +1,58 @@
-"""From what is given into a connection's responses to the responses that go on with it. Pure.
+"""Steering on one connection: accept input for running responses and create their successors. Pure.
 
-The connection says what happens to its responses; here it is decided what is accepted (`steering` has the rules and the
-book), what becomes a successor, what waits for the client and what is given back. Events that come back are to be sent.
+The connection tells what happens to its responses. Here it is decided what becomes a successor, what waits for the
+client, and what is given back; `steering` has the rules for what is accepted. Events that are returned are to be sent.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import msgspec
 
+from realtime.store.records import Source
 from realtime.wire import events
+from realtime.wire.calls import required_input
 from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
 from realtime.wire.requests import ResponseCreate, ResponseInject, ResponseSteer
 from realtime.wire.response import Response
 
 from . import steering
-from .commands import Source
-from .lanes import ConnectionLimits, Create, Lane
+from .commands import Create
+from .lanes import Lane
+from .profiles import ConnectionLimits
 from .readers import Reader
-from .steering import Held, Steer, Steering, SteerRefused
+from .steering import Steer, SteerRefused, WaitingInput
+
+_MAX_ENDED = 256  # responses of a connection that are remembered after their end, the newest
+
+
+class Ended(msgspec.Struct):
+    """A response whose end this connection has seen. `successor`: the one that went on with what was given into it."""
+
+    status: str
+    successor: str | None = None
 
 
 class Successors:
-    """One connection's. `ending`, where it is asked for: why the connection takes no new work, if so."""
+    """What was given into the responses of one connection, and what has become of those that are over.
+
+    Bounds: `max_steers` inputs, and `max_queued_bytes` of them, for one response. All of it vanishes with the
+    connection. `ending`, where it is asked for: why the connection takes no new work, if so.
+    """
 
     def __init__(self, limits: ConnectionLimits) -> None:
-        self._message = limits.message
-        self._steering = Steering(max_steers=limits.max_steers, max_bytes=limits.max_queued_bytes)
+        self._limits = limits
+        self._queued: dict[str, list[Steer]] = {}  # by the response that runs
+        self._waiting: dict[str | None, WaitingInput] = {}  # by lane
+        self._ended: OrderedDict[str, Ended] = OrderedDict()
 
     def target(self, response_id: str) -> str:
-        """See Steering."""
-        return self._steering.target(response_id)
+        """The response that now stands for this one: itself, or the newest of its automatic successors."""
+        while (ended := self._ended.get(response_id)) is not None and ended.successor is not None:
+            response_id = ended.successor
+        return response_id
 
     def steer(
         self, event: ResponseSteer, target: str, reader: Reader | None, ending: WireError | None
@@ -40,9 +62,9 @@ class Successors:
         stream_id = _stream_id(reader)
         try:
             reader = self._steerable(reader, target, ending)
-            items = steering.steer_items(data, self._message, reader.source.output)
+            items = steering.steer_items(data, self._limits.message, reader.source.output)
             steer = Steer(new_id("steer"), event.previous_response_id, data, items)
-            self._steering.add(target, steer)
+            self._queue(target, steer)
         except SteerRefused as refused:
             failed = steering.steer_failed(event.previous_response_id, data, refused)
             return _of(failed, stream_id), False
@@ -56,8 +78,8 @@ class Successors:
         stream_id = _stream_id(reader)
         try:
             reader = self._steerable(reader, target, ending)
-            items = steering.inject_items(data, self._message, reader.source.output)
-            self._steering.add(target, Steer(None, event.response_id, data, items))
+            items = steering.inject_items(data, self._limits.message, reader.source.output)
+            self._queue(target, Steer(None, event.response_id, data, items))
         except SteerRefused as refused:
             unknown = refused.code == "response_not_found"
             code = refused.code if unknown else "response_already_completed"
@@ -67,7 +89,7 @@ class Successors:
     def _steerable(self, reader: Reader | None, target: str, ending: WireError | None) -> Reader:
         """The reader of a response that may have an automatic successor. Raises SteerRefused."""
         if reader is None:
-            raise self._steering.over(target)
+            raise self._not_followed(target)
         if reader.lane is None or reader.request is None:
             text = f"Response '{target}' was created on another connection, which alone can continue it by itself."
             raise SteerRefused("steering_not_supported", text)
@@ -79,22 +101,24 @@ class Successors:
             raise steering.refusal(response.status, target)
         return reader
 
-    def started(self, lane: Lane, create: Create) -> tuple[Create, list[events.Event]]:
-        """A create that is about to start, with what waited in its lane if it continues the response of that."""
+    def commit(self, lane: Lane, create: Create) -> tuple[Create, list[events.Event]]:
+        """Add to a create that starts now what waits in its lane, if it continues the response that was steered."""
         if create.request.generate is False or create.automatic:
             return create, []
-        held = self._steering.release(lane.stream_id)
-        if held is None:
+        waiting = self._waiting.pop(lane.stream_id, None)
+        if waiting is None:
             return create, []
-        if held.response_id == create.request.previous_response_id:
-            return msgspec.structs.replace(create, steers=held.steers), []
-        text = f"The stream went on without answering the calls of response '{held.response_id}'."
-        return create, _given_back(held.steers, SteerRefused("response_not_active", text), lane.stream_id)
+        if waiting.response_id == create.request.previous_response_id:
+            return msgspec.structs.replace(create, steers=waiting.steers), []
+        text = f"The stream went on without answering the calls of response '{waiting.response_id}'."
+        return create, _given_back(waiting.steers, SteerRefused("response_not_active", text), lane.stream_id)
 
     def created(self, command: Create, response_id: str) -> None:
         """A create was accepted, and this is its response."""
         if command.automatic and command.parent is not None:
-            self._steering.succeeded(command.parent.response_id, response_id)
+            ended = self._ended.get(command.parent.response_id)
+            if ended is not None:
+                ended.successor = response_id
 
     def not_created(self, create: Create, error: WireError) -> list[events.Event]:
         """A create was refused: what it was to commit goes back."""
@@ -103,7 +127,7 @@ class Successors:
     def left(self, response_id: str, stream_id: str | None) -> list[events.Event]:
         """The connection reads a response of its own no more: what waits for it goes back."""
         text = f"This connection no longer follows response '{response_id}'."
-        return _given_back(self._steering.take(response_id), SteerRefused("response_not_active", text), stream_id)
+        return _given_back(self._take(response_id), SteerRefused("response_not_active", text), stream_id)
 
     def ended(
         self, source: Source, lane: Lane, request: ResponseCreate, ending: WireError | None
@@ -113,26 +137,51 @@ class Successors:
         Nothing of it is known to the client yet: its last event is on its way out.
         """
         response = source.response
-        self._steering.ended(source.response_id, response.status)
-        steers = self._steering.take(source.response_id)
+        self._ended[source.response_id] = Ended(response.status)
+        if len(self._ended) > _MAX_ENDED:
+            self._ended.popitem(last=False)
+        steers = self._take(source.response_id)
         if not steers:
             return None, []
         if source.turn is None or _is_stopped(response):
             return None, _given_back(steers, steering.refusal(response.status, response.id), lane.stream_id)
         if ending is not None:
             return None, _given_back(steers, _not_created(ending), lane.stream_id)
-        required = steering.required_input(response.output, [item for steer in steers for item in steer.items])
+        required = required_input(response.output, [item for steer in steers for item in steer.items])
         if not required:
             successor = steering.successor_request(request, response, steers)
             num_bytes = sum(steer.num_bytes for steer in steers)
             return Create(successor, lane.stream_id, source.turn, num_bytes, steers, automatic=True), []
-        self._steering.hold(lane.stream_id, Held(source.response_id, steers))
+        self._waiting[lane.stream_id] = WaitingInput(source.response_id, steers)
         pending = [events.ResponseSteerPending(steer=_ref(s), required_input=required) for s in steers if s.id]
         return None, [_of(event, lane.stream_id) for event in pending]
 
     def clear(self) -> None:
         """The socket is gone."""
-        self._steering.clear()
+        self._queued.clear()
+        self._waiting.clear()
+        self._ended.clear()
+
+    def _queue(self, target: str, steer: Steer) -> None:
+        """Keep input for a response that runs. Raises SteerRefused."""
+        queue = self._queued.get(target, [])
+        num_bytes = steer.num_bytes + sum(other.num_bytes for other in queue)
+        if len(queue) >= self._limits.max_steers or num_bytes > self._limits.max_queued_bytes:
+            text = f"{len(queue)} inputs wait for response '{target}' already: wait for its successor."
+            raise SteerRefused("too_many_pending_steers", text)
+        self._queued.setdefault(target, queue).append(steer)
+
+    def _take(self, response_id: str) -> tuple[Steer, ...]:
+        """All that waits for a response, which then waits no more."""
+        return tuple(self._queued.pop(response_id, ()))
+
+    def _not_followed(self, response_id: str) -> SteerRefused:
+        """Why a response that this connection does not follow takes nothing."""
+        ended = self._ended.get(response_id)
+        if ended is None:
+            text = f"Response '{response_id}' is not one of this connection's."
+            return SteerRefused("response_not_found", text)
+        return steering.refusal(ended.status, response_id)
 
 
 def _given_back(steers: tuple[Steer, ...], refused: SteerRefused, stream_id: str | None) -> list[events.Event]:

@@ -1,5 +1,8 @@
-"""What a request brings besides text, as far as it can be judged at once: who may bring it, in which form, how much.
-Pure. What takes longer - fetching, decoding - is `images`' work, once the response has begun.
+"""Check what a request brings besides text, as far as that can be judged at once: who may bring it, in which form, how
+much. Pure.
+
+Fetching and decoding take longer: `runs.image_loader` does both once the response has begun. What it makes of an image
+is a `Picture` (`engine.pictures`).
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ _NOTE = "[image]"  # what a model that can't see gets of one
 _MAX_URL = 8192  # characters of a URL that is to be fetched
 
 
-def check(items: Sequence[InputItem], settings: ImageSettings, *, sees: bool) -> None:
+def check_attachments(items: Sequence[InputItem], settings: ImageSettings, *, sees: bool) -> None:
     """Refuse images and files that can't be served. Raises WireError with the part's path."""
     num_images = 0
     for path, item, part in parts_of(items):
@@ -44,21 +47,21 @@ def check(items: Sequence[InputItem], settings: ImageSettings, *, sees: bool) ->
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
 
 
-def described(items: Sequence[InputItem]) -> list[InputItem]:
-    """The items with a note in place of each image, for a model that can't see: it knows that there was one."""
-    told: list[InputItem] = []
+def replace_images(items: Sequence[InputItem]) -> list[InputItem]:
+    """Put a note in place of each image, for a model that can't see: it knows that there was one."""
+    replaced: list[InputItem] = []
     for item in items:
         match item:
             case Message(content=list() as parts):
-                told.append(msgspec.structs.replace(item, content=_described(parts)))
+                replaced.append(msgspec.structs.replace(item, content=_replace(parts)))
             case FunctionCallOutput(output=list() as parts) | CustomToolCallOutput(output=list() as parts):
-                told.append(msgspec.structs.replace(item, output=_described(parts)))
+                replaced.append(msgspec.structs.replace(item, output=_replace(parts)))
             case _:
-                told.append(item)
-    return told
+                replaced.append(item)
+    return replaced
 
 
-def _described(parts: list[ContentPart]) -> list[ContentPart]:
+def _replace(parts: list[ContentPart]) -> list[ContentPart]:
     return [InputText(text=_NOTE) if isinstance(part, InputImage) else part for part in parts]
 
 

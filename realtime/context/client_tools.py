@@ -158,13 +158,6 @@ def _operation(patch: _Patch) -> CreateFile | UpdateFile | DeleteFile:
     return (CreateFile if patch.type == "create_file" else UpdateFile)(path=patch.path, diff=patch.diff)
 
 
-def call_id_of(item: ClientCall | ClientCallOutput) -> str:
-    """What ties a call and its output together; empty where there is nothing."""
-    if isinstance(item, LocalShellCallOutput):
-        return item.call_id or item.id or ""
-    return item.call_id or ""
-
-
 def said_call(item: ClientCall) -> tuple[str, Any]:
     """A past call as the model made it: the function's name and arguments."""
     match item:

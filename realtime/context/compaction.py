@@ -1,7 +1,7 @@
-"""Compaction: what a long conversation is replaced by, and how that is worked out. Pure; `compactor` asks the model.
+"""Compaction: the short form of a long conversation, and how it is worked out. Pure; `compactor` asks the model.
 
 A compacted conversation is, in this order: what the system and the developer said; a note with a summary, and with the
-user's own words as far as they fit; and the newest items as they were. All of it is in the sealed content of one
+user's own words as far as they fit; and the newest items as they were. All of it is in the encrypted content of one
 `compaction` item, which stands for everything before it, so a client may keep or drop what was before.
 
 Sizes are in characters. Whoever calls knows how many tokens those are.
@@ -14,12 +14,13 @@ from typing import Any
 
 import msgspec
 
+from realtime.wire.calls import call_id_of
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.item_texts import size_of, texts_of
 from realtime.wire.items import (
     AdditionalTools,
-    ClientCall,
+    AnswerableCall,
     Compaction,
     CompactionTrigger,
     ConfigurationUpdate,
@@ -27,16 +28,17 @@ from realtime.wire.items import (
     FunctionCall,
     InputItem,
     InputText,
-    McpApprovalRequest,
-    McpApprovalResponse,
+    McpItem,
     Message,
     OutputItem,
     Reasoning,
     ToolSearchOutput,
+    kind_of,
 )
 from realtime.wire.requests import ResponseCreate
 
-from .turns import Opened
+from .mcp_calls import McpCalls
+from .turns import ExpandedCompaction
 
 INSTRUCTIONS = (
     "You write the memory of an assistant whose conversation has become too long to be kept. You are given what was "
@@ -59,8 +61,10 @@ class Policy(msgspec.Struct, frozen=True):
     now: bool = False
 
 
-def policy_of(request: ResponseCreate) -> Policy | None:
-    """When this request wants its history compacted; a trigger is taken out of its items. Raises WireError."""
+def compaction_policy(request: ResponseCreate) -> Policy | None:
+    """Return when a request wants its history compacted, None for never; take a trigger out of its items. Raises
+    WireError.
+    """
     triggers = [index for index, item in enumerate(request.items) if isinstance(item, CompactionTrigger)]
     if triggers and triggers[0] != len(request.items) - 1:
         text = "A `compaction_trigger` must be the last item of `input`, and the only one."
@@ -90,7 +94,7 @@ class Note(Message, tag="message", kw_only=True):
 
 
 class Compacted(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation made shorter: what is sealed."""
+    """A conversation made shorter: what is encrypted."""
 
     version: int = 1
     head: list[InputItem]  # what the system and the developer said
@@ -99,35 +103,37 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
     kept: list[InputItem]  # the newest items
 
     def items(self) -> list[InputItem]:
-        """What the model is shown."""
+        """The items that the model is shown."""
         note = [Note.of(self.summary, self.words)] if self.summary or self.words else []
         return [*self.head, *note, *self.kept]
 
-    def sealed_text(self) -> str:
-        """For the sealer."""
+    def to_text(self) -> str:
+        """Encode it, to be encrypted."""
         return msgspec.json.encode(self).decode()
 
-    def shrunk(self, max_chars: int) -> Compacted:
-        """The same with no text longer than `max_chars`: when what was to fit does not."""
+    def shrink(self, max_chars: int) -> Compacted:
+        """Return the same with no text longer than `max_chars`, for when what was to fit does not."""
         return msgspec.structs.replace(
             self,
-            head=[shortened(item, max_chars) for item in self.head],
-            summary=cut(self.summary, max_chars),
-            words=[cut(one, max_chars) for one in self.words[-1:]],
-            kept=[shortened(item, max_chars) for item in self.kept],
+            head=[shorten(item, max_chars) for item in self.head],
+            summary=elide(self.summary, max_chars),
+            words=[elide(one, max_chars) for one in self.words[-1:]],
+            kept=[shorten(item, max_chars) for item in self.kept],
         )
 
 
-def opened(item: Compaction, sealed_text: str) -> Opened:
-    """The item with what the model is to see in its stead. Raises ValueError for a content of another version."""
-    compacted = _decode(sealed_text)
+def expand(item: Compaction, text: str) -> ExpandedCompaction:
+    """Return the item with what the model is to see in its stead. `text`: its content, decrypted. Raises ValueError for
+    one of another version.
+    """
+    compacted = _decode(text)
     if compacted.version != 1:
         raise ValueError(f"compaction of version {compacted.version}")
-    return Opened.of(item, compacted.items())
+    return ExpandedCompaction.of(item, compacted.items())
 
 
-def user_messages(item: Opened, new_id: Callable[[str], str]) -> list[OutputItem]:
-    """What is kept of the user, as items of an output."""
+def user_messages(item: ExpandedCompaction, new_id: Callable[[str], str]) -> list[OutputItem]:
+    """Return what is kept of the user, as items of an output."""
     said: list[str] = []
     for one in item.content:
         if isinstance(one, Note):
@@ -140,14 +146,14 @@ def user_messages(item: Opened, new_id: Callable[[str], str]) -> list[OutputItem
 _decode = msgspec.json.Decoder(Compacted).decode
 
 
-def sealed(compacted: Compacted, seal: Callable[[str], str], item: Compaction) -> Opened:
-    """The item with its content sealed, and opened for the history."""
-    whole = Compaction(id=item.id, encrypted_content=seal(compacted.sealed_text()))
-    return Opened.of(whole, compacted.items())
+def encrypt_compaction(compacted: Compacted, encrypt: Callable[[str], str], item: Compaction) -> ExpandedCompaction:
+    """Return the item with its content encrypted, and expanded for the history."""
+    whole = Compaction(id=item.id, encrypted_content=encrypt(compacted.to_text()))
+    return ExpandedCompaction.of(whole, compacted.items())
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """How many characters each part may have. `newest`: what is kept at all, be it larger than `kept`."""
+    """The characters that each part may have. `newest`: of the newest items at all, be it more than `kept`."""
 
     head: int
     words: int
@@ -156,7 +162,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a history: `transcript` is what is to be summarized, after what `earlier` sums up already."""
+    """The parts of a history: `transcript` is to be summarized, after what `earlier` sums up; the rest is kept."""
 
     head: list[InputItem]
     earlier: str
@@ -170,7 +176,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.transcript)
 
     def with_summary(self, summary: str) -> Compacted:
-        """What comes of it."""
+        """Complete the plan."""
         return Compacted(head=self.head, summary=summary, words=self.words, kept=self.kept)
 
 
@@ -181,34 +187,41 @@ def plan(items: Sequence[InputItem], budget: Budget, *, only_open: bool) -> Plan
     start = _start_of_kept(body, budget.kept, only_open=only_open)
     gone, kept = body[:start], body[start:]
     lossy = gone if size_of(kept) <= budget.newest else body  # the newest exchange alone may be too long
-    kept = [shortened(item, budget.newest) for item in kept]
+    kept = [shorten(item, budget.newest) for item in kept]
     asked = [item for item in gone if _is_user(item)]
     if kept and asked and not any(map(_is_user, kept)):  # what all of it is about; many templates want to see one
-        kept.insert(0, shortened(asked.pop(), budget.kept // 2))
+        kept.insert(0, shorten(asked.pop(), budget.kept // 2))
     said = [*(note.words if note is not None else ()), *(" ".join(texts_of(item)) for item in asked)]
     return Plan(
         head=[*head, *_settings(gone)],
         earlier=note.summary if note is not None else "",
         words=_newest_that_fit(said, budget.words),
-        transcript=[line for item in lossy if (line := line_of(item))],
+        transcript=_transcript(lossy, items),
         kept=[*_open_calls(gone, budget.kept // 2), *kept],
     )
 
 
-def fitted(transcript: Sequence[str], max_chars: int) -> str:
-    """One text of at most about `max_chars`: long items are cut first, then the middle of the whole."""
+def fit(transcript: Sequence[str], max_chars: int) -> str:
+    """Join a transcript in at most about `max_chars`: long items are elided first, then the middle of the whole."""
     lines = list(transcript)
     for cap in _BLOCK_CAPS:
         if sum(map(len, lines)) <= max_chars:
             break
-        lines = [cut(line, cap) for line in lines]
-    return cut("\n\n".join(lines), max_chars)
+        lines = [elide(line, cap) for line in lines]
+    return elide("\n\n".join(lines), max_chars)
 
 
 def question(earlier: str, piece: str) -> str:
-    """What the model is asked: the summary so far and the next piece of the conversation."""
+    """Ask the model to summarize the summary so far and the next piece of the conversation."""
     before = f"<summary_of_what_came_before>\n{earlier}\n</summary_of_what_came_before>\n\n" if earlier else ""
     return f"{before}<conversation>\n{piece}\n</conversation>\n\nWrite the summary of all of this."
+
+
+def _transcript(lossy: Sequence[InputItem], items: Sequence[InputItem]) -> list[str]:
+    """A line for each thing that was said in a part of these items."""
+    mcp = McpCalls(items, ())
+    said = [one for item in lossy for one in (mcp.say(item) if isinstance(item, McpItem) else (item,))]
+    return [line for one in said if (line := line_of(one))]
 
 
 def line_of(item: InputItem) -> str:
@@ -223,42 +236,40 @@ def line_of(item: InputItem) -> str:
             return f"{str(item.role).capitalize()}: {text}" if text else ""
         case AdditionalTools() | ConfigurationUpdate():
             return ""
-        case McpApprovalResponse():
-            return f"[the user {'allowed' if item.approve else 'did not allow'} it] {item.reason or ''}".strip()
         case FunctionCall() | CustomToolCall():
             return f"Assistant called the tool {item.name} with: {text}"
         case _:
-            kind = str(item.__struct_config__.tag).replace("_", " ")
+            kind = kind_of(item).replace("_", " ")
             return f"[{kind}] {text}" if text else ""
 
 
-def cut(text: str, max_chars: int) -> str:
-    """The text, or its beginning and its end with a word about what is missing between them."""
+def elide(text: str, max_chars: int) -> str:
+    """Return the text, or its beginning and its end with a word about what is missing between them."""
     part = max(max_chars // 2, _MIN_PART)
     if len(text) <= max(max_chars, 2 * part + len(_LEFT_OUT)):
         return text
     return text[:part] + _LEFT_OUT.format(count=len(text) - 2 * part) + text[-part:]
 
 
-def shortened(item: InputItem, max_chars: int) -> InputItem:
-    """The item with long texts cut; arguments of calls stay whole, because they have to stay JSON."""
+def shorten(item: InputItem, max_chars: int) -> InputItem:
+    """Return the item with long texts elided; arguments of calls stay whole, because they have to stay JSON."""
     members: dict[str, Any] = {}
     for name in ("content", "output"):
         value = getattr(item, name, None)
         if isinstance(value, str):
-            members[name] = cut(value, max_chars)
+            members[name] = elide(value, max_chars)
         elif isinstance(value, list):
-            members[name] = [_shortened_part(part, max_chars) for part in value]
+            members[name] = [_shorten_part(part, max_chars) for part in value]
     return msgspec.structs.replace(item, **members) if members else item
 
 
-def _shortened_part(part: Any, max_chars: int) -> Any:
+def _shorten_part(part: Any, max_chars: int) -> Any:
     text = getattr(part, "text", None)
-    return msgspec.structs.replace(part, text=cut(text, max_chars)) if isinstance(text, str) else part
+    return msgspec.structs.replace(part, text=elide(text, max_chars)) if isinstance(text, str) else part
 
 
 def _split(items: Sequence[InputItem], max_head: int) -> tuple[list[InputItem], list[InputItem]]:
-    """What the system and the developer said, as far as it fits, and the rest without earlier notes."""
+    """Separate what the system and the developer said, as far as it fits, from the rest without earlier notes."""
     head: list[InputItem] = []
     body: list[InputItem] = []
     for item in items:
@@ -273,7 +284,7 @@ def _split(items: Sequence[InputItem], max_head: int) -> tuple[list[InputItem], 
 
 
 def _start_of_kept(body: Sequence[InputItem], max_chars: int, *, only_open: bool) -> int:
-    """Where the kept items begin: never between a call and its output, nor between a thought and what it led to."""
+    """Find where the kept items begin: not between a call and its output, nor between a thought and what it led to."""
     first = max((index for index, item in enumerate(body) if _is_answer(item)), default=-1) + 1 if only_open else 0
     starts = [index for index in _starts(body) if index >= first]
     if not starts:
@@ -294,7 +305,7 @@ def _starts(body: Sequence[InputItem]) -> list[int]:
     called_at: dict[str, int] = {}
     forbidden: set[int] = set()
     for index, item in enumerate(body):
-        call_id = _call_id(item)
+        call_id = call_id_of(item)
         if call_id is not None and call_id in called_at:
             forbidden.update(range(called_at[call_id] + 1, index + 1))
         elif call_id is not None:
@@ -308,29 +319,17 @@ def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:
     """Calls whose output is still to come, the newest that fit: it must find them."""
     latest: dict[str, InputItem] = {}
     for item in gone:
-        call_id = _call_id(item)
+        call_id = call_id_of(item)
         if call_id is not None:
             latest[call_id] = item
     calls: list[InputItem] = []
     for item in reversed(latest.values()):
-        if isinstance(item, FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest):
+        if isinstance(item, AnswerableCall):
             max_chars -= size_of([item])
             if max_chars < 0:
                 break
             calls.append(item)
     return calls[::-1]
-
-
-def _call_id(item: InputItem) -> str | None:
-    """What ties a call and its output together, or a request for an approval and the user's word."""
-    match item:
-        case McpApprovalRequest():
-            call_id = item.id
-        case McpApprovalResponse():
-            call_id = item.approval_request_id
-        case _:
-            call_id = getattr(item, "call_id", None)
-    return call_id if isinstance(call_id, str) else None
 
 
 def _is_user(item: InputItem) -> bool:
@@ -344,7 +343,7 @@ def _is_answer(item: InputItem) -> bool:
 
 
 def _settings(gone: Sequence[InputItem]) -> list[InputItem]:
-    """What was brought and set by items that are gone: it goes on to hold."""
+    """Repeat the tools and settings of items that are gone: they go on to hold."""
     found: list[InputItem] = []
     updates: dict[str, ConfigurationUpdate] = {}
     for item in gone:
@@ -366,10 +365,10 @@ def _settings(gone: Sequence[InputItem]) -> list[InputItem]:
 
 
 def _newest_that_fit(words: Sequence[str], max_chars: int) -> list[str]:
-    fit: list[str] = []
+    newest: list[str] = []
     for one in reversed(words):
         max_chars -= len(one)
         if max_chars < 0:
             break
-        fit.append(one)
-    return fit[::-1]
+        newest.append(one)
+    return newest[::-1]

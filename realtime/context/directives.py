@@ -1,4 +1,4 @@
-"""What items of the input do besides being said: stand for other items, bring tools, change settings. Pure.
+"""Items of the input that do more than being said: they stand for other items, bring tools, change settings. Pure.
 
 These items stay in the history, so what they did holds for everything that continues it.
 """
@@ -21,8 +21,8 @@ Find = Callable[[str], InputItem | None]
 MAX_REFERENCES = 1024  # in one request: each is looked up
 
 
-def resolved(items: Sequence[InputItem], before: Sequence[InputItem], find: Find) -> list[InputItem]:
-    """The items, each reference replaced by what it stands for: one of `before`, which they continue, else what `find`
+def resolve_references(items: Sequence[InputItem], before: Sequence[InputItem], find: Find) -> list[InputItem]:
+    """Replace each reference by the item that it stands for: one of `before`, which `items` continue, else what `find`
     knows. Raises WireError for one that stands for nothing.
     """
     num_references = sum(isinstance(item, ItemReference) for item in items)
@@ -50,8 +50,8 @@ def _resolve(item: ItemReference, path: str, find: Find) -> InputItem:
     return found
 
 
-def tools_brought(before: Sequence[InputItem], items: Sequence[InputItem]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The tools that came with items, oldest first, each list with its path. `before`: what `items` continue."""
+def brought_tools(before: Sequence[InputItem], items: Sequence[InputItem]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the tools that came with items, oldest first, each list with its path. `before`: what `items` continue."""
     return [*_brought(before, "previous_response_id"), *_brought(items, None)]
 
 
@@ -61,8 +61,8 @@ def _brought(items: Sequence[InputItem], path: str | None) -> Iterator[tuple[str
             yield path or f"input[{index}].tools", item.tools
 
 
-def updated(request: ResponseCreate, before: Sequence[InputItem]) -> ResponseCreate:
-    """The request with the settings that hold: what its own items say, else its members, else what was said before."""
+def apply_settings(request: ResponseCreate, before: Sequence[InputItem]) -> ResponseCreate:
+    """Give a request the settings that hold: what its own items say, else its members, else what was said before."""
     old_effort, old_format = _settings(before)
     new_effort, new_format = _settings(request.items)
     reasoning, text = request.reasoning, request.text

@@ -1,98 +1,133 @@
-"""What a request brought, as it is listed: with ids, in the one form that readers expect, page by page. Pure."""
+"""List items: each with an id, in the one form that readers expect, in pages. Pure.
+
+A response's input items and the items of a conversation are listed alike. Their ids differ: an item of a conversation
+gets a fresh one; that of an input item follows from its place, so it is the same whenever it is asked for.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from realtime.wire.answers import InputItemList
+from realtime.wire.bodies import ItemList
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import ContentPart, InputItem, InputText, Item, Message, OutputText, PlainText, Reasoning
+from realtime.wire.items import (
+    AnyItem,
+    ContentPart,
+    InputItem,
+    InputText,
+    Item,
+    Message,
+    OutputText,
+    PlainText,
+    Reasoning,
+    Role,
+    id_of,
+    kind_of,
+)
+
+from .turns import ExpandedCompaction
 
 _PREFIXES = {
-    "message": "msg",
-    "reasoning": "rs",
-    "function_call": "fc",
-    "custom_tool_call": "ctc",
-    "mcp_list_tools": "mcpl",
-    "mcp_call": "mcp",
-    "mcp_approval_request": "mcpr",
-    "compaction": "cmp",
-}  # the others have their type's name
-_STATELESS = frozenset({
+    "message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc", "mcp_list_tools": "mcpl",
+    "mcp_call": "mcp", "mcp_approval_request": "mcpr", "compaction": "cmp",
+}  # fmt: skip
+_FRESH_PREFIXES = {
+    **_PREFIXES, "function_call_output": "fco", "custom_tool_call_output": "ctco", "mcp_approval_response": "mcprr",
+}  # fmt: skip
+_WITHOUT_STATUS = frozenset({
     "additional_tools", "compaction", "compaction_trigger", "configuration_update", "mcp_approval_request",
     "mcp_approval_response", "mcp_list_tools",
 })  # fmt: skip
 
 
-def listed(response_id: str, items: Sequence[InputItem]) -> list[Item]:
-    """The items with an id each; messages in a model's own format are none. An id that the client gave is kept, unless
-    an earlier item has it; the others follow from the response and the position, so they are the same whenever they
-    are asked for.
+def fresh_prefix(item: AnyItem) -> str:
+    """Return the prefix of a fresh id for an item of a conversation."""
+    return _FRESH_PREFIXES.get(kind_of(item), "item")
+
+
+def list_input(response_id: str, items: Iterable[InputItem]) -> list[AnyItem]:
+    """Return the input items of a response in full form; messages in a model's own format are left out.
+
+    An id that the client gave is kept, unless an earlier item has it. Other ids follow from the response and the
+    position.
     """
-    ids: set[str] = set()
-    out = []
+    taken: set[str] = set()
+    listed: list[AnyItem] = []
     for index, item in enumerate(items):
         if not isinstance(item, Item):
             continue
-        name = item.id
-        if not isinstance(name, str) or not name or name in ids:
-            kind = _kind(item)
-            digest = hashlib.sha256(f"{response_id} {index}".encode()).hexdigest()[:32]
-            name = f"{_PREFIXES.get(kind, kind)}_{digest}"
-        ids.add(name)
-        out.append(_shown(item, name))
-    return out
+        item_id = id_of(item)
+        if not item_id or item_id in taken:
+            item_id = _derive_id(response_id, index, item)
+        taken.add(item_id)
+        listed.append(complete(hide_decrypted(item), item_id))
+    return listed
 
 
-def page(items: list[Item], *, after: str | None, limit: int, newest_first: bool) -> InputItemList:
-    """At most `limit` of the items, those that follow the one with the id `after` in this order. Raises WireError."""
+def complete(item: AnyItem, item_id: str) -> AnyItem:
+    """Return an item in its full form: with this id, a status where its type has one, and content as parts."""
+    members: dict[str, Any] = {"id": item_id}
+    if not isinstance(item.status, str) and kind_of(item) not in _WITHOUT_STATUS:
+        members["status"] = "completed"  # it came whole
+    if isinstance(item, Message):
+        parts = [PlainText(text=item.content)] if isinstance(item.content, str) else item.content
+        members["content"] = [_directed(part, item.role) for part in parts]
+    return msgspec.structs.replace(item, **members)
+
+
+def hide_decrypted(item: AnyItem) -> AnyItem:
+    """Return an item of an input as its client knows it: what was decrypted of it is for the model alone."""
+    match item:
+        case ExpandedCompaction():
+            return item.encrypted()
+        case Reasoning(encrypted_content=str()) if item.content is not UNSET:
+            return msgspec.structs.replace(item, content=UNSET)
+        case _:
+            return item
+
+
+def page(
+    items: Sequence[AnyItem],
+    *,
+    after: str | None,
+    limit: int,
+    newest_first: bool,
+    unknown: str = "`after` is '{after}', which is the id of no item of this list.",
+) -> ItemList:
+    """Return at most `limit` items: those that follow the one with the id `after`, in this order.
+
+    `items` are in full form, oldest first. Raises WireError with the text `unknown` when none has that id.
+    """
     if newest_first:
         items = items[::-1]
     start = 0
     if after is not None:
         found = next((index for index, item in enumerate(items) if item.id == after), None)
         if found is None:
-            text = f"`after` is '{after[:64]}', which is the id of no item of this list."
-            raise WireError(ErrorCode.INVALID_REQUEST, text, param="after")
+            raise WireError(ErrorCode.INVALID_REQUEST, unknown.format(after=after[:128]), param="after")
         start = found + 1
-    data = items[start : start + limit]
-    return InputItemList(
-        data=data,
-        first_id=_id(data[0]) if data else None,
-        last_id=_id(data[-1]) if data else None,
-        has_more=start + limit < len(items),
-    )
+    return list_of(items[start : start + limit], has_more=start + limit < len(items))
 
 
-def _shown(item: Item, name: str) -> Item:
-    item = msgspec.structs.replace(item, id=name)
-    if not isinstance(item.status, str) and _kind(item) not in _STATELESS:
-        item.status = "completed"  # it came whole
-    match item:
-        case Message():
-            parts = [PlainText(text=item.content)] if isinstance(item.content, str) else item.content
-            item.content = [_part(part, item.role) for part in parts]
-        case Reasoning() if isinstance(item.encrypted_content, str):
-            item.content = msgspec.UNSET  # opened for the model only: the client was given it sealed
-        case _:
-            pass
-    return item
+def list_of(items: Sequence[AnyItem], *, has_more: bool = False) -> ItemList:
+    """Return the list object of these items, which are in full form. `has_more`: there are others behind them."""
+    first_id, last_id = (id_of(items[0]), id_of(items[-1])) if items else (None, None)
+    return ItemList(data=list(items), first_id=first_id, last_id=last_id, has_more=has_more)
 
 
-def _part(part: ContentPart, role: str) -> ContentPart:
-    """Text without a direction, by its role."""
+def _derive_id(response_id: str, index: int, item: AnyItem) -> str:
+    kind = kind_of(item)
+    digest = hashlib.sha256(f"{response_id} {index}".encode()).hexdigest()[:32]
+    return f"{_PREFIXES.get(kind, kind)}_{digest}"
+
+
+def _directed(part: ContentPart, role: Role) -> ContentPart:
+    """Return text that has no direction with the one of its role."""
     if not isinstance(part, PlainText):
         return part
     return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
-
-
-def _kind(item: Item) -> str:
-    return str(item.__struct_config__.tag)
-
-
-def _id(item: Item) -> str:
-    assert isinstance(item.id, str)
-    return item.id

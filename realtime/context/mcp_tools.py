@@ -1,4 +1,4 @@
-"""MCP in a request: which servers it may use, which of their tools the model gets, what is asked for first. Pure.
+"""MCP servers in a request: which it may use, which of their tools the model gets, which calls are asked about. Pure.
 
 The operator's table is the only source of addresses: a request names a server by the name it has there, or by a URL
 that is in it. What a request brings of secrets stays in its `ServerUse`, which lives as long as the response runs.
@@ -11,22 +11,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET
 
 from realtime.settings.fields import McpServer, McpSettings
-from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import (
-    FunctionCall,
-    FunctionCallOutput,
-    InputItem,
-    McpApprovalRequest,
-    McpApprovalResponse,
-    McpCall,
-    McpListTools,
-    McpTool,
-)  # fmt: skip
+from realtime.wire.items import McpTool
 
-from .tools import SEPARATOR, McpOrigin, Tool
+from .tools import McpOrigin, Tool, refusal
 
 MAX_SERVERS = 32  # in one request: each is connected to
 MAX_HEADERS = 64
@@ -49,7 +38,7 @@ class _Filter(msgspec.Struct):
     read_only: bool | None = None
 
     def has(self, tool: McpTool) -> bool:
-        """A filter that says nothing has every tool."""
+        """Tell whether the filter has a tool; one that says nothing has every tool."""
         if self.tool_names is not None and tool.name not in self.tool_names:
             return False
         return self.read_only is None or self.read_only is _is_read_only(tool)
@@ -87,7 +76,7 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
     def needs_approval(self, tool: McpTool) -> bool:
-        """Whether the user is to be asked before a call: what `never` has is free, in doubt `always` wins."""
+        """Tell whether the user must allow each call: what `never` has is free, in doubt `always` wins."""
         if isinstance(self.approval, str):
             return self.approval == "always"
         always, never = self.approval.always, self.approval.never
@@ -95,57 +84,61 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
             return True
         return never is None or not never.has(tool)
 
-    def offered(self, listed: Sequence[McpTool]) -> Iterator[Tool]:
-        """The tools of a listing that the model gets."""
+    def offer(self, listed: Sequence[McpTool]) -> Iterator[Tool]:
+        """Make the tools of a listing that the model gets."""
         for tool in listed:
-            if not self.allowed.has(tool):
-                continue
-            schema = tool.input_schema if isinstance(tool.input_schema, dict) else {}
-            if not isinstance(schema.get("properties", {}), dict):
-                schema = {}
-            yield Tool(
-                name=tool.name,
-                shown_as=_NOT_IN_NAMES.sub("_", tool.name)[:128],
-                description=tool.description or None,
-                parameters={"type": "object", "properties": {}, **schema},
-                mcp=McpOrigin(self.label, self.needs_approval(tool)),
-            )
+            if self.allowed.has(tool):
+                yield listed_tool(self.label, tool, needs_approval=self.needs_approval(tool))
 
 
-def servers_used(tools: Sequence[dict[str, Any]] | None, settings: McpSettings) -> tuple[ServerUse, ...]:
-    """The MCP servers of a request. Raises WireError with the path of what is wrong."""
+def listed_tool(label: str, tool: McpTool, *, needs_approval: bool = False) -> Tool:
+    """A tool of a server's listing, before it is named apart from others."""
+    schema = tool.input_schema if isinstance(tool.input_schema, dict) else {}
+    if not isinstance(schema.get("properties", {}), dict):
+        schema = {}
+    return Tool(
+        name=tool.name,
+        shown_as=_NOT_IN_NAMES.sub("_", tool.name)[:128],
+        description=tool.description or None,
+        parameters={"type": "object", "properties": {}, **schema},
+        mcp=McpOrigin(label, needs_approval),
+    )
+
+
+def servers_of(tools: Sequence[dict[str, Any]] | None, settings: McpSettings) -> tuple[ServerUse, ...]:
+    """Read the MCP servers of a request. Raises WireError with the path of what is wrong."""
     found: dict[str, ServerUse] = {}
     for index, tool in enumerate(tools or ()):
         if tool.get("type") != "mcp":
             continue
         path = f"tools[{index}]"
-        use = _use(tool, path, settings)
+        use = _read_use(tool, path, settings)
         if use.label in found:
-            raise _refused(f"{path}.server_label", f"'{use.label}' is given to more than one MCP server")
+            raise refusal(f"{path}.server_label", f"'{use.label}' is given to more than one MCP server")
         found[use.label] = use
     if len(found) > MAX_SERVERS:
-        raise _refused("tools", f"{len(found)} MCP servers; at most {MAX_SERVERS} are accepted")
+        raise refusal("tools", f"{len(found)} MCP servers; at most {MAX_SERVERS} are accepted")
     return tuple(found.values())
 
 
-def _use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerUse:
+def _read_use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerUse:
     try:
         read = msgspec.convert(tool, _Mcp)
     except msgspec.ValidationError as error:
-        raise _refused(path, str(error)) from None
+        raise refusal(path, str(error)) from None
     if not _LABEL.fullmatch(read.server_label):
         text = "must be a letter and then at most 63 letters, digits, '-' and '_'"
-        raise _refused(f"{path}.server_label", text)
+        raise refusal(f"{path}.server_label", text)
     for name in ("connector_id", "tunnel_id"):
         if getattr(read, name) is not None:
-            raise _refused(f"{path}.{name}", "is OpenAI's own and not served here: give `server_url`")
-    url, server = _allowed(read, path, settings)
+            raise refusal(f"{path}.{name}", "is OpenAI's own and not served here: give `server_url`")
+    url, server = _find_server(read, path, settings)
     allowed = _Filter(tool_names=read.allowed_tools) if isinstance(read.allowed_tools, list) else read.allowed_tools
     return ServerUse(
         label=read.server_label,
         url=url,
         server=server,
-        authorization=_checked(read.authorization, f"{path}.authorization"),
+        authorization=_check_header_value(read.authorization, f"{path}.authorization"),
         headers=_headers(read.headers or {}, f"{path}.headers"),
         allowed=allowed or _Filter(),
         approval=read.require_approval or server.require_approval,
@@ -153,22 +146,22 @@ def _use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerUse:
     )
 
 
-def _allowed(read: _Mcp, path: str, settings: McpSettings) -> tuple[str, McpServer]:
-    """The address and the operator's entry for it."""
+def _find_server(read: _Mcp, path: str, settings: McpSettings) -> tuple[str, McpServer]:
+    """Return the address and the operator's entry for it."""
     if not settings.mcp_servers:
         text = "MCP is off on this server: its operator has to allow servers with the setting `mcp_servers`"
-        raise _refused(f"{path}.server_url", text)
+        raise refusal(f"{path}.server_url", text)
     if read.server_url is None:
         server = settings.mcp_servers.get(read.server_label)
         if server is None:
             text = f"is missing, and no server of the setting `mcp_servers` is named '{read.server_label}'"
-            raise _refused(f"{path}.server_url", text)
+            raise refusal(f"{path}.server_url", text)
         return server.url, server
     matching = (server for server in settings.mcp_servers.values() if _covers(server, read.server_url))
     best = max(matching, key=lambda server: len(server.url), default=None)
     if best is None:
         text = "this URL is not allowed: the server's operator has to add it to the setting `mcp_servers`"
-        raise _refused(f"{path}.server_url", text)
+        raise refusal(f"{path}.server_url", text)
     return read.server_url, best
 
 
@@ -181,105 +174,20 @@ def _covers(server: McpServer, url: str) -> bool:
 
 def _headers(headers: dict[str, str], path: str) -> dict[str, str]:
     if len(headers) > MAX_HEADERS:
-        raise _refused(path, f"{len(headers)} headers; at most {MAX_HEADERS} are accepted")
+        raise refusal(path, f"{len(headers)} headers; at most {MAX_HEADERS} are accepted")
     for name, value in headers.items():
         if not _HEADER.fullmatch(name) or name.lower() in _NO_HEADERS or name.lower().startswith("mcp-"):
-            raise _refused(path, f"a header named {name[:64]!r} can't be set")
-        _checked(value, path)
+            raise refusal(path, f"a header named {name[:64]!r} can't be set")
+        _check_header_value(value, path)
     return dict(headers)
 
 
-def _checked(value: str | None, path: str) -> str | None:
+def _check_header_value(value: str | None, path: str) -> str | None:
     if value is not None and not _HEADER_VALUE.fullmatch(value):
-        raise _refused(path, "must be printable ASCII of at most 8192 characters")
+        raise refusal(path, "must be printable ASCII of at most 8192 characters")
     return value
-
-
-def _refused(path: str, reason: str) -> WireError:
-    return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)
 
 
 def _is_read_only(tool: McpTool) -> bool:
     hints = tool.annotations
     return isinstance(hints, dict) and hints.get("readOnlyHint") is True
-
-
-# -- what the conversation knows
-
-
-def listed_before(items: Sequence[InputItem], label: str) -> McpListTools | None:
-    """The newest listing of a server that the conversation has; then the server is not asked again."""
-    for item in reversed(items):
-        if isinstance(item, McpListTools) and item.server_label == label and not item.error:
-            return item
-    return None
-
-
-def approved_calls(before: Sequence[InputItem], items: Sequence[InputItem]) -> list[McpApprovalRequest]:
-    """What `items`, which continue `before`, allow to be called and nobody has called yet."""
-    requests = {item.id: item for item in (*before, *items) if isinstance(item, McpApprovalRequest)}
-    made = {item.approval_request_id for item in (*before, *items) if isinstance(item, McpCall)}
-    approved = [item for item in items if isinstance(item, McpApprovalResponse) and item.approve]
-    wanted = dict.fromkeys(item.approval_request_id for item in approved)
-    return [requests[request_id] for request_id in wanted if request_id in requests and request_id not in made]
-
-
-def check_approvals(calls: Sequence[McpApprovalRequest], uses: Sequence[ServerUse]) -> None:
-    """Refuse to go on when the server of an approved call is not in the request any more. Raises WireError."""
-    labels = {use.label for use in uses}
-    for call in calls:
-        if call.server_label not in labels:
-            text = f"the approved call needs the MCP server '{call.server_label[:64]}', which is not in `tools`"
-            raise _refused("tools", text)
-
-
-def as_calls(items: list[InputItem], tools: Sequence[Tool]) -> list[InputItem]:
-    """The items with MCP calls as calls of functions under the names that the model knows now, and with what became of
-    a call that the user did not allow. Everything else as it was.
-    """
-    if not any(isinstance(item, McpCall | McpApprovalResponse) for item in items):
-        return items
-    shown = {(tool.mcp.server_label, tool.name): tool.shown_as for tool in tools if tool.mcp is not None}
-    requests = {item.id: item for item in items if isinstance(item, McpApprovalRequest)}
-    return [said for item in items for said in _said(item, shown, requests)]
-
-
-def _said(
-    item: InputItem, shown: dict[tuple[str, str], str], requests: dict[Any, McpApprovalRequest]
-) -> list[InputItem]:
-    match item:
-        case McpCall():
-            return _call(item, shown, output_for_model(item))
-        case McpApprovalResponse(approve=False) if item.approval_request_id in requests:
-            reason = f" Reason: {item.reason}" if isinstance(item.reason, str) and item.reason else ""
-            return _call(requests[item.approval_request_id], shown, f"The user did not allow this call.{reason}")
-        case _:
-            return [item]
-
-
-def _call(item: McpCall | McpApprovalRequest, shown: dict[tuple[str, str], str], output: str) -> list[InputItem]:
-    name = shown.get((item.server_label, item.name), f"{item.server_label}{SEPARATOR}{item.name}")
-    call_id = item.id or ""
-    return [
-        FunctionCall(call_id=call_id, name=name, arguments=item.arguments),
-        FunctionCallOutput(call_id=call_id, output=output),
-    ]
-
-
-def output_for_model(item: McpCall) -> str:
-    """What the call came to, in words."""
-    if item.error is not UNSET and item.error is not None:
-        return f"error: {error_text(item.error)}"
-    if isinstance(item.output, str):
-        return item.output
-    return "error: the call was cut off; it is not known whether it had an effect"
-
-
-def error_text(error: Any) -> str:
-    """The words in one of OpenAI's error objects, or in whatever a client sent for one."""
-    if not isinstance(error, dict):
-        return str(error)
-    content = error.get("content")
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return str(error.get("message", "the call failed"))

@@ -33,14 +33,14 @@ SEPARATOR = "__"  # between a namespace and a name, as the model sees them
 
 
 class Grammar(msgspec.Struct, frozen=True):
-    """What the input of a custom tool must match."""
+    """A grammar that the input of a custom tool must match."""
 
     syntax: Literal["lark", "regex"]
     definition: str
 
 
 class McpOrigin(msgspec.Struct, frozen=True):
-    """Where an MCP tool comes from, and whether the user has to be asked before each call."""
+    """The server of an MCP tool, and whether the user has to allow each call."""
 
     server_label: str
     needs_approval: bool
@@ -62,7 +62,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mode(enum.Enum):
-    """How free the model is to call."""
+    """The freedom that the model has to call."""
 
     NONE = "none"
     AUTO = "auto"
@@ -132,21 +132,22 @@ def tool_set(
     more: Sequence[tuple[str, list[dict[str, Any]]]] = (),
     mcp: Sequence[Tool] = (),
 ) -> ToolSet:
-    """The tools of a request. `more` are those that came with items, each list with its path; of two with one name the
-    later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
+    """Read the tools of a request. `more` are those that came with items, each list with its path; of two with one name
+    the later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
     """
     found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools")
     twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
     if twice:
-        raise _refused("tools", f"the name '{min(twice)}' is given to more than one tool")
+        raise refusal("tools", f"the name '{min(twice)}' is given to more than one tool")
     shown = {tool.shown_as: tool for tool in found}
     for path, brought in more:
         shown.update((tool.shown_as, tool) for tool in _bounded(_read_all(brought, path, None, False), path))
         if len(shown) > MAX_TOOLS:
             raise _too_many(path)
     found = tuple(shown.values())
-    found = _bounded(iter((*found, *_named_apart(found, mcp))), "tools")
-    return _choose(ToolSet(tools=found, parallel=parallel is not False), choice)
+    if len(found) + len(mcp) > MAX_TOOLS:
+        raise _too_many("tools")
+    return _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
 
 
 def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
@@ -158,25 +159,28 @@ def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
 
 
 def _too_many(path: str) -> WireError:
-    return _refused(path, f"there are more tools than the {MAX_TOOLS} that are accepted")
+    return refusal(path, f"there are more tools than the {MAX_TOOLS} that are accepted")
 
 
-def _named_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> Iterator[Tool]:
-    """MCP tools under names of their own: the tool's where nothing else has it, else with its server's before it."""
+def name_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
+    """Give MCP tools names of their own: the tool's where nothing else has it, else with its server's before it."""
     names = Counter([*(tool.shown_as for tool in others), *(tool.shown_as for tool in mcp)])
     taken = {tool.shown_as for tool in others}
+    marks: Counter[str] = Counter()  # how many each name has got
+    named: list[Tool] = []
     for tool in mcp:
         assert tool.mcp is not None
-        name = tool.shown_as if names[tool.shown_as] == 1 else _shown(tool.shown_as, tool.mcp.server_label)
-        while name in taken:  # a server that lists a name twice, or somebody else's name that looks like ours
-            name += "_"
+        wanted = tool.shown_as if names[tool.shown_as] == 1 else _shown(tool.shown_as, tool.mcp.server_label)
+        while (name := wanted + "_" * marks[wanted]) in taken:  # a server that lists a name twice, or a name like ours
+            marks[wanted] += 1
         taken.add(name)
-        yield msgspec.structs.replace(tool, shown_as=name)
+        named.append(msgspec.structs.replace(tool, shown_as=name))
+    return named
 
 
-def unnested(named: Any) -> Any:
-    """A function's definition or choice with its members at the top. Chat Completions has them in a member `function`,
-    and so have clients that come from there.
+def unnest(named: Any) -> Any:
+    """Return a function's definition or choice with its members at the top. Chat Completions has them in a member
+    `function`, and so have clients that come from there.
     """
     if not isinstance(named, dict) or not isinstance(named.get("function"), dict):
         return named
@@ -210,11 +214,11 @@ def _read(tool: dict[str, Any], path: str, namespace: str | None, searches: bool
         case "mcp" if namespace is None and path.startswith("tools["):
             return  # its tools are known when its server was asked: see mcp_tools
         case "mcp":
-            raise _refused(path, "tools of type 'mcp' are accepted in the request's `tools` only")
+            raise refusal(path, "tools of type 'mcp' are accepted in the request's `tools` only")
         case str() as kind if kind in HIDDEN:
             return
         case kind:
-            raise _refused(f"{path}.type", f"tool type {str(kind)[:64]!r} is not supported")
+            raise refusal(f"{path}.type", f"tool type {str(kind)[:64]!r} is not supported")
 
 
 def _client_tool(kind: Kind) -> Tool:
@@ -246,11 +250,11 @@ def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
 
 def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
     if not isinstance((parameters or {}).get("properties", {}), dict):
-        raise _refused(f"{path}.parameters.properties", "must be an object")
+        raise refusal(f"{path}.parameters.properties", "must be an object")
 
 
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
-    read = _convert(unnested(tool), _Function, path)
+    read = _convert(unnest(tool), _Function, path)
     _check_parameters(read.parameters, path)
     return Tool(
         name=read.name,
@@ -267,9 +271,9 @@ def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     grammar = None
     if read.format is not None and read.format.type == "grammar":
         if read.format.syntax is None or not read.format.definition:
-            raise _refused(f"{path}.format", "a grammar needs `syntax` and `definition`")
+            raise refusal(f"{path}.format", "a grammar needs `syntax` and `definition`")
         if len(read.format.definition) > MAX_GRAMMAR_CHARS:
-            raise _refused(f"{path}.format.definition", f"a grammar has at most {MAX_GRAMMAR_CHARS} characters here")
+            raise refusal(f"{path}.format.definition", f"a grammar has at most {MAX_GRAMMAR_CHARS} characters here")
         grammar = Grammar(read.format.syntax, read.format.definition)
     return Tool(
         name=read.name,
@@ -295,7 +299,7 @@ def _custom_parameters(grammar: Grammar | None) -> dict[str, Any]:
 def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
     if choice is None or isinstance(choice, str):
         return _mode(offered, choice or "auto")
-    named = _convert(unnested(choice), _Named, "tool_choice")
+    named = _convert(unnest(choice), _Named, "tool_choice")
     if named.type == "allowed_tools":
         allowed = {_find(offered, one).shown_as for one in _allowed(named.tools) if one.type != "mcp"}
         servers = [_server(one) for one in _allowed(named.tools) if one.type == "mcp"]
@@ -307,9 +311,9 @@ def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
         return _choose_mcp(offered, named)
     if named.type in HIDDEN:
         text = f"this server does not run tools of type '{named.type}', so the model can't be made to call one"
-        raise _refused("tool_choice.type", text)
+        raise refusal("tool_choice.type", text)
     if named.type not in ("function", "custom", *CLIENT_TOOLS):
-        raise _refused("tool_choice.type", f"a tool of type {named.type[:64]!r} can't be called on this server")
+        raise refusal("tool_choice.type", f"a tool of type {named.type[:64]!r} can't be called on this server")
     return msgspec.structs.replace(offered, mode=Mode.REQUIRED, only=_find(offered, named))
 
 
@@ -319,7 +323,7 @@ def _choose_mcp(offered: ToolSet, named: _Named) -> ToolSet:
     kept = tuple(tool for tool in offered.tools if _is_of(tool, label, name))
     if not kept:
         what = f"tool '{name[:64]}' of the" if name else "tool of the"
-        raise _refused("tool_choice", f"there is no {what} MCP server '{label[:64]}' that the model may call")
+        raise refusal("tool_choice", f"there is no {what} MCP server '{label[:64]}' that the model may call")
     if name is None:
         return msgspec.structs.replace(offered, tools=kept, mode=Mode.REQUIRED)
     return msgspec.structs.replace(offered, mode=Mode.REQUIRED, only=kept[0])
@@ -327,7 +331,7 @@ def _choose_mcp(offered: ToolSet, named: _Named) -> ToolSet:
 
 def _server(named: _Named) -> tuple[str, str | None]:
     if named.server_label is None:
-        raise _refused("tool_choice.server_label", "is required for a choice of type 'mcp'")
+        raise refusal("tool_choice.server_label", "is required for a choice of type 'mcp'")
     return named.server_label, named.name
 
 
@@ -338,7 +342,7 @@ def _is_of(tool: Tool, label: str, name: str | None) -> bool:
 def _allowed(tools: list[dict[str, Any]]) -> Iterator[_Named]:
     """The allowed tools that the model may know of."""
     for index, tool in enumerate(tools):
-        named = _convert(unnested(tool), _Named, f"tool_choice.tools[{index}]")
+        named = _convert(unnest(tool), _Named, f"tool_choice.tools[{index}]")
         if named.type not in HIDDEN:
             yield named
 
@@ -347,9 +351,9 @@ def _mode(offered: ToolSet, mode: str) -> ToolSet:
     try:
         wanted = Mode(mode)
     except ValueError:
-        raise _refused("tool_choice", "must be `none`, `auto`, `required` or an object that names a tool") from None
+        raise refusal("tool_choice", "must be `none`, `auto`, `required` or an object that names a tool") from None
     if wanted is Mode.REQUIRED and not offered.tools:
-        raise _refused("tool_choice", "`required`, but there is no tool that this server can offer the model")
+        raise refusal("tool_choice", "`required`, but there is no tool that this server can offer the model")
     only = offered.tools[0] if wanted is Mode.REQUIRED and len(offered.tools) == 1 else None
     if only is not None and only.grammar is None:
         only = None  # it may be called more than once
@@ -364,7 +368,7 @@ def _find(offered: ToolSet, named: _Named) -> Tool:
                 return tool
         elif wanted in (tool.name, tool.shown_as) and named.namespace in (None, tool.namespace):
             return tool
-    raise _refused("tool_choice", f"there is no tool named '{wanted[:64]}' in `tools`")
+    raise refusal("tool_choice", f"there is no tool named '{wanted[:64]}' in `tools`")
 
 
 def _shown(name: str, namespace: str | None) -> str:
@@ -375,8 +379,9 @@ def _convert(value: dict[str, Any], kind: type[Any], path: str) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _refused(path, str(error)) from None
+        raise refusal(path, str(error)) from None
 
 
-def _refused(path: str, reason: str) -> WireError:
+def refusal(path: str, reason: str) -> WireError:
+    """The error for a tool, or a choice of tools, that is not served."""
     return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)

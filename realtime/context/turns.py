@@ -15,45 +15,25 @@ import msgspec
 from realtime.engine.base import Seen
 from realtime.engine.pictures import Picture, image_parts, picture_of
 from realtime.wire.harmony import HarmonyMessage
-from realtime.wire.items import (
-    ApplyPatchCall,
-    ApplyPatchCallOutput,
-    Compaction,
-    CustomToolCall,
-    CustomToolCallOutput,
-    FunctionCall,
-    FunctionCallOutput,
-    InputImage,
-    InputItem,
-    LocalShellCall,
-    LocalShellCallOutput,
-    McpApprovalRequest,
-    McpApprovalResponse,
-    Message,
-    OutputItem,
-    ShellCall,
-    ShellCallOutput,
-    ToolSearchCall,
-    ToolSearchOutput,
-)
+from realtime.wire.items import Compaction, InputImage, InputItem, Message, OutputItem
 
 
-class Opened(Compaction, tag="compaction", dict=True):
-    """A compaction that was opened: `content` is what the model is shown instead of all that came before it.
+class ExpandedCompaction(Compaction, tag="compaction", dict=True):
+    """A compaction with its content decrypted: what the model is shown instead of all that came before it.
 
-    The content is no field, so that it can't be encoded: on the wire it is the sealed item that it was.
+    `content` is not a field, so that it can't be encoded: on the wire the item is the encrypted one that it was.
     """
 
     content: ClassVar[tuple[InputItem, ...]] = ()
 
     @classmethod
-    def of(cls, item: Compaction, content: Iterable[InputItem]) -> Opened:
-        """The item, opened."""
-        opened = cls(id=item.id, encrypted_content=item.encrypted_content)
-        opened.__dict__["content"] = tuple(content)
-        return opened
+    def of(cls, item: Compaction, content: Iterable[InputItem]) -> ExpandedCompaction:
+        """The item with this content."""
+        expanded = cls(id=item.id, encrypted_content=item.encrypted_content)
+        expanded.__dict__["content"] = tuple(content)
+        return expanded
 
-    def closed(self) -> Compaction:
+    def encrypted(self) -> Compaction:
         """The item as it is on the wire."""
         return Compaction(id=self.id, encrypted_content=self.encrypted_content)
 
@@ -136,47 +116,6 @@ def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
     return [*items[: starts[0]], *items[starts[count] :]] if count else items
 
 
-def unknown_call(items: list[InputItem]) -> str | None:
-    """The `call_id` of the first output that belongs to no call before it, or the id of a request that an approval
-    answers and nobody made.
-    """
-    known: set[str] = set()
-    num_nameless = 0  # calls in held messages that have no call_id: one output each is theirs
-    for item in items:
-        wanted: str | None = None
-        match item:
-            case FunctionCall() | CustomToolCall() | ShellCall() | ApplyPatchCall() | ToolSearchCall():
-                known.add(item.call_id or "")
-            case LocalShellCall():
-                known.update((item.call_id, item.id or ""))  # see LocalShellCallOutput
-            case HarmonyMessage(is_call=True):
-                known.update([item.call_id] if isinstance(item.call_id, str) else [])
-                num_nameless += not isinstance(item.call_id, str)
-            case McpApprovalRequest():
-                known.add(item.id or "")
-            case FunctionCallOutput() | CustomToolCallOutput() if item.call_id not in known and num_nameless:
-                num_nameless -= 1
-            case FunctionCallOutput() | CustomToolCallOutput() | ShellCallOutput() | ApplyPatchCallOutput():
-                wanted = item.call_id
-            case LocalShellCallOutput():
-                wanted = item.call_id or item.id or ""
-            case ToolSearchOutput():
-                wanted = item.call_id or None  # OpenAI's own search has no ids
-            case McpApprovalResponse():
-                wanted = item.approval_request_id
-            case _:
-                pass
-        if wanted is not None and wanted not in known:
-            return wanted
-    return None
-
-
-def no_call_found(items: list[InputItem]) -> str | None:
-    """What is wrong with a history that has a tool's output without its call."""
-    call_id = unknown_call(items)
-    return f"No tool call found for the output with call_id '{call_id[:128]}'." if call_id is not None else None
-
-
 def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
     """Everything that the model is to see for a request with these items after `parent`, oldest first.
 
@@ -198,9 +137,11 @@ def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[
 
 
 def _last_compaction(items: list[InputItem]) -> int | None:
-    return next((index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], Opened)), None)
+    return next(
+        (index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], ExpandedCompaction)), None
+    )
 
 
 def _content(item: InputItem) -> tuple[InputItem, ...]:
-    assert isinstance(item, Opened)
+    assert isinstance(item, ExpandedCompaction)
     return item.content

@@ -38,7 +38,7 @@ class ChatDialect:
         self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
     ) -> Prompt:
         """See Dialect."""
-        messages = to_messages(request.instructions, items, self._sight)
+        messages = to_messages(request.instructions, items, self._sight, tools.tools)
         if not messages:
             raise RenderError(
                 "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"

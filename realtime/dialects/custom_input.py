@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import enum
 import re
 
 _HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
+class _State(enum.Enum):
+    HEAD = "before the text"
+    TEXT = "in the text"
+    DONE = "after the text"
+
+
 class InputDecoder:
-    """Decodes `{"input": "..."}` piece by piece; an escape is held back until it is whole."""
+    """Decodes `{"input": "..."}` piece by piece; an escape is held back until it is whole, what follows is left out."""
 
     def __init__(self) -> None:
         self._raw = ""  # not decoded yet
-        self._state = "head"
+        self._state = _State.HEAD
         self._high = ""  # the first half of a surrogate pair
 
     def feed(self, arguments: str) -> str:
-        """The text that these characters complete."""
+        """Return the text that these characters complete."""
         self._raw += arguments
-        if self._state == "head":
+        if self._state is _State.HEAD:
             found = _HEAD.match(self._raw)
             if found is None:
                 return ""
-            self._raw, self._state = self._raw[found.end() :], "text"
-        return "".join(self._take()) if self._state == "text" else ""
+            self._raw, self._state = self._raw[found.end() :], _State.TEXT
+        return "".join(self._take()) if self._state is _State.TEXT else ""
 
     def close(self) -> str:
-        """What is left when there is no more: arguments without an `input`, as they are."""
-        return self._raw.strip() if self._state == "head" and self._raw.strip() != "{}" else ""
+        """Return what is left when there is no more: arguments without an `input`, as they are."""
+        return self._raw.strip() if self._state is _State.HEAD and self._raw.strip() != "{}" else ""
 
     def _take(self) -> list[str]:
         out: list[str] = []
@@ -37,7 +44,7 @@ class InputDecoder:
             char = raw[at]
             if char == '"':
                 out.append(self._lone())
-                self._state = "done"
+                self._state = _State.DONE
                 break
             if char != "\\":
                 out.append(self._lone())
@@ -72,6 +79,6 @@ class InputDecoder:
         return lone + ("\ufffd" if 0xDC00 <= code < 0xE000 else chr(code))
 
     def _lone(self) -> str:
-        """What stands for half a pair that nothing followed: text has no place for it."""
+        """Replace half a pair that nothing followed: text has no place for it."""
         high, self._high = self._high, ""
         return "\ufffd" if high else ""

@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from realtime.context.tools import ToolSet
+from realtime.context.mcp_calls import McpCalls
+from realtime.context.tools import SEPARATOR, Tool, ToolSet
 from realtime.wire.item_texts import part_text
 from realtime.wire.items import (
     CustomToolCall,
@@ -29,13 +30,18 @@ from .plain_items import PlainItem, plain
 _ORDER = {"reasoning_content": 0, "content": 1, "tool_calls": 2}
 
 
-def to_messages(instructions: str | None, items: Sequence[InputItem], sight: Sight = BLIND) -> list[dict[str, Any]]:
-    """Items to messages. Raises RenderError for what a text model can't read."""
+def to_messages(
+    instructions: str | None, items: Sequence[InputItem], sight: Sight = BLIND, tools: Sequence[Tool] = ()
+) -> list[dict[str, Any]]:
+    """Turn items into messages; `tools` are those that the model is shown. Raises RenderError for what a text model
+    can't read.
+    """
     messages: list[dict[str, Any]] = []
     if instructions:
         messages.append({"role": "system", "content": instructions})
+    mcp = McpCalls(items, tools)
     for index, item in enumerate(items):
-        for said in plain(item):
+        for said in plain(item, mcp):
             _add(messages, said, f"input[{index}]", sight)
     if sight.takes_parts:  # templates that take parts often take nothing else
         for message in messages:
@@ -94,7 +100,8 @@ def _call(messages: list[dict[str, Any]], call_id: str, name: str, arguments: An
 
 
 def shown_name(item: FunctionCall | CustomToolCall) -> str:
-    return f"{item.namespace}__{item.name}" if item.namespace else item.name
+    """The name by which the model knows a called tool."""
+    return f"{item.namespace}{SEPARATOR}{item.name}" if item.namespace else item.name
 
 
 def _arguments(text: str) -> Any:

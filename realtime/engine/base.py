@@ -1,7 +1,7 @@
 """The boundary to the GPU: what the rest of the server may ask of an engine, and nothing more. Pure.
 
 An engine turns prompt tokens into chunks of generated tokens. It knows no events, sockets, conversations or
-users. Two implementations exist: `engine.vllm` (with its two neighbours alone in importing vllm) and `engine.scripted`
+users. Two implementations exist: `engine.vllm` (the only folder that imports vllm) and `engine.scripted`
 (deterministic, for tests and benchmarks). All methods and all sink calls happen on one asyncio event loop.
 """
 
@@ -104,12 +104,20 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     image_marker: str | None = None  # what stands for an image in a chat template's text; None: it takes parts
 
 
+class Loaded(msgspec.Struct, frozen=True):
+    """What an engine has loaded, known once it can serve and the same until it dies."""
+
+    model: ModelInfo
+    tokenizer: Any  # `transformers`-like: `encode`, `decode`, `apply_chat_template`
+    parsers: Parsers  # they make sense of the model's output
+
+
 class EngineStats(msgspec.Struct, frozen=True):
     """A momentary view, for health and metrics."""
 
     num_running: int  # requests that hold a slot in the current batch
     num_waiting: int  # requests that the engine has queued
-    kv_cache_usage: float  # 0..1
+    kv_cache_usage: float  # 0..1; nothing decides by it: it is for metrics, and shows tests that an abort frees blocks
 
 
 class EngineError(Exception):
@@ -141,23 +149,11 @@ class Sink(Protocol):
 class Engine(Protocol):
     """The one protocol between the server and a model."""
 
-    @property
-    def model(self) -> ModelInfo:
-        """The loaded model; valid once `start` has returned."""
-
-    @property
-    def parsers(self) -> Parsers:
-        """What makes sense of the model's output; valid after `start`."""
-
-    @property
-    def tokenizer(self) -> Any:
-        """A `transformers`-like tokenizer: `encode`, `decode`, `apply_chat_template`; valid after `start`."""
-
-    async def start(self) -> None:
-        """Load the model; return when it can serve. Raises EngineError."""
+    async def start(self) -> Loaded:
+        """Load the model; return what was loaded when it can serve. Raises EngineError."""
 
     async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
-        """Make of a prompt with one marker per picture what `submit` takes. Takes CPU time, not on the event loop.
+        """Turn a prompt with one marker per picture into what `submit` takes. Takes CPU time, not on the event loop.
         The engine holds nothing of it. Raises EngineRefused or EngineDead.
         """
 

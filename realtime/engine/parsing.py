@@ -61,7 +61,7 @@ class OutputParser(Protocol):
 
     @property
     def reasoning_ended(self) -> bool | None:
-        """See engine.base.Sampling."""
+        """See engine.base.EngineRequest."""
 
     @property
     def skip_special_tokens(self) -> bool:

@@ -1,4 +1,5 @@
-"""Images as a model is shown them, whatever they came from. Pure, and late to import Pillow, which takes a while.
+"""A `Picture`: one image as a model is shown it, wherever it came from. Pure, and late to import Pillow, which takes a
+while. `context.attachments` checks the parts that bring images, `runs.image_loader` makes pictures of them.
 
 A picture keeps its file as it came, with the digest by which engines recognize it; pixels are made when they are
 needed, so that a conversation holds kilobytes and not megapixels.
@@ -64,7 +65,7 @@ def read(data: bytes, max_pixels: int) -> Picture:
 
 
 def picture_of(part: InputImage) -> Picture | None:
-    """What a part shows, once it has been loaded."""
+    """Return what a part shows; None until it has been loaded."""
     picture: Picture | None = part.__dict__.get("picture")
     return picture
 

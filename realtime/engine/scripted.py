@@ -27,6 +27,7 @@ from .base import (
     EngineRequest,
     EngineStats,
     FinishReason,
+    Loaded,
     ModelInfo,
     Sampling,
     Seen,
@@ -193,9 +194,9 @@ class ScriptedEngine:
         self._max_num_seqs = max_num_seqs
         self._max_num_waiting = max_num_waiting
         self._abort_ticks = abort_ticks
-        self._tokenizer = ScriptedTokenizer()
-        self._parsers = parsers or PlainParsers()
-        self._model = ModelInfo(
+        self.tokenizer = ScriptedTokenizer()
+        self._max_model_len = max_model_len
+        model = ModelInfo(
             name=name,
             path=name,
             max_model_len=max_model_len,
@@ -203,6 +204,7 @@ class ScriptedEngine:
             sees=sees,
             defaults=Sampling(max_tokens=max_model_len, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0),
         )
+        self.loaded = Loaded(model, self.tokenizer, parsers or PlainParsers())  # as `start` returns it
         self._held: dict[str, _Generation] = {}  # running, waiting and still being aborted
         self._running: list[_Generation] = []
         self._waiting: deque[_Generation] = deque()
@@ -211,32 +213,18 @@ class ScriptedEngine:
         self._serving = False
         self.num_ticks = 0
 
-    @property
-    def model(self) -> ModelInfo:
-        """See `Engine.model`."""
-        return self._model
-
-    @property
-    def parsers(self) -> Parsers:
-        """See `Engine.parsers`: plain text, unless others were given."""
-        return self._parsers
-
-    @property
-    def tokenizer(self) -> ScriptedTokenizer:
-        """See `Engine.tokenizer`."""
-        return self._tokenizer
-
-    async def start(self) -> None:
-        """See `Engine.start`."""
+    async def start(self) -> Loaded:
+        """See `Engine.start`. The parsers take everything for text, unless others were given."""
         self._dead = asyncio.get_running_loop().create_future()
         self._serving = True
+        return self.loaded
 
     async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
         """See `Engine.look`. An image is a token for each 100 pixels or part of them, behind the text."""
         if not self._serving:
             raise EngineDead("the engine is not running")
         sizes = [-(picture.width * picture.height // -100) for picture in pictures]
-        return Seen([*prompt_token_ids, *[self._tokenizer.image_id] * sum(sizes)], [one.digest for one in pictures])
+        return Seen([*prompt_token_ids, *[self.tokenizer.image_id] * sum(sizes)], [one.digest for one in pictures])
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`."""
@@ -245,11 +233,11 @@ class ScriptedEngine:
         if request.request_id in self._held:
             raise EngineRefused(f"request id {request.request_id!r} is in use")
         num_prompt = len(request.prompt_token_ids)
-        if not 0 < num_prompt < self._model.max_model_len:
-            raise EngineRefused(f"prompt of {num_prompt} tokens, the context has {self._model.max_model_len}")
+        if not 0 < num_prompt < self._max_model_len:
+            raise EngineRefused(f"prompt of {num_prompt} tokens, the context has {self._max_model_len}")
         if self._max_num_waiting is not None and len(self._waiting) >= self._max_num_waiting:
             raise EngineOverloaded("the engine's queue is full")
-        generation = _Generation(request, sink, self._script(request), self._model.max_model_len - num_prompt)
+        generation = _Generation(request, sink, self._script(request), self._max_model_len - num_prompt)
         self._held[request.request_id] = generation
         self._waiting.append(generation)
         self._schedule()
@@ -266,7 +254,7 @@ class ScriptedEngine:
     def stats(self) -> EngineStats:
         """See `Engine.stats`; exact."""
         tokens = sum(len(held.request.prompt_token_ids) + held.num_tokens for held in self._running)
-        usage = tokens / (self._max_num_seqs * self._model.max_model_len)
+        usage = tokens / (self._max_num_seqs * self._max_model_len)
         return EngineStats(len(self._running), len(self._waiting), usage)
 
     async def wait_dead(self) -> EngineDead:
@@ -328,9 +316,9 @@ class ScriptedEngine:
             case Finish(reason, stop_reason):
                 chunk = generation.last_chunk(reason, stop_reason)
             case "" if generation.ended:  # the script came to its end
-                chunk = generation.chunk("", self._tokenizer.eos_token_id, FinishReason.STOP)
+                chunk = generation.chunk("", self.tokenizer.eos_token_id, FinishReason.STOP)
             case str():
-                chunk = generation.chunk(step, self._tokenizer.token_id(step))
+                chunk = generation.chunk(step, self.tokenizer.token_id(step))
             case Token(token_id, text):
                 chunk = generation.chunk(text, token_id)
         if chunk.finish is not None:

@@ -1,4 +1,4 @@
-"""Keeps an engine alive: an `Engine` around an engine that is replaced when it dies.
+"""Keep an engine alive: an `Engine` around an engine that is replaced when it dies.
 
 It owns one task, which waits for the death of the current engine and starts the next one. It decides nothing about
 requests: those of a dead engine have got `on_error(EngineDead)`, new ones are refused until the next engine serves.
@@ -12,12 +12,10 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import msgspec
 
-from .base import Engine, EngineDead, EngineRequest, EngineStats, ModelInfo, Seen, Sink
-from .parsing import Parsers
+from .base import Engine, EngineDead, EngineRequest, EngineStats, Loaded, Seen, Sink
 from .pictures import Picture
 
 log = logging.getLogger("realtime.engine.supervisor")
@@ -73,10 +71,10 @@ class SupervisedEngine:
         self._sleep, self._clock, self._uniform = sleep, clock, uniform
         self._status = EngineStatus(EngineState.STOPPED, clock())
         self._engine: Engine | None = None  # the one that serves
-        self._last: Engine | None = None  # the last one that has served: its model and tokenizer stay known
+        self._loaded: Loaded | None = None
         self._task: asyncio.Task[None] | None = None
         self.on_status: list[Callable[[EngineStatus], None]] = []
-        """Called synchronously after each change; must not raise."""
+        """Called synchronously after each change; must not raise. The server asks for `status`; tests wait on this."""
 
     @property
     def status(self) -> EngineStatus:
@@ -84,34 +82,22 @@ class SupervisedEngine:
         return self._status
 
     @property
-    def model(self) -> ModelInfo:
-        """See `Engine.model`; of the last engine that served, so it stays valid while the next one starts."""
-        assert self._last is not None, "start() has not returned"
-        return self._last.model
+    def loaded(self) -> Loaded | None:
+        """What the engine that serves has loaded; None in every state but READY."""
+        return self._loaded
 
-    @property
-    def tokenizer(self) -> Any:
-        """See `Engine.tokenizer` and `model`."""
-        assert self._last is not None, "start() has not returned"
-        return self._last.tokenizer
-
-    @property
-    def parsers(self) -> Parsers:
-        """See `Engine.parsers` and `model`."""
-        assert self._last is not None, "start() has not returned"
-        return self._last.parsers
-
-    async def start(self) -> None:
+    async def start(self) -> Loaded:
         """See `Engine.start`. A failure of this first start is raised: a wrong path must not be tried for ever."""
         assert self._task is None, "an engine starts once"
         self._set(EngineState.STARTING)
         try:
-            engine = await self._start_one()
+            engine, loaded = await self._start_one()
         except BaseException as error:
             self._set(EngineState.STOPPED, str(error) or type(error).__name__)
             raise
-        self._serve(engine)
+        self._serve(engine, loaded)
         self._task = asyncio.create_task(self._supervise(engine), name="engine-supervisor")
+        return loaded
 
     async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
         """See `Engine.look`."""
@@ -145,11 +131,12 @@ class SupervisedEngine:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.shutdown()
+        engine = self._engine
+        self._engine = self._loaded = None
         if self._status.state is not EngineState.STOPPED:
             self._set(EngineState.STOPPED, self._status.last_error)
+        if engine is not None:
+            await engine.shutdown()
 
     async def _supervise(self, engine: Engine) -> None:
         attempt = 0
@@ -157,19 +144,19 @@ class SupervisedEngine:
             dead = await engine.wait_dead()
             if self._clock() - self._status.since >= self._backoff.healthy_seconds:
                 attempt = 0
-            self._engine = None
+            self._engine = self._loaded = None
             self._set(EngineState.RESTARTING, str(dead))
             try:
                 await engine.shutdown()  # what is left of it: sockets, worker processes
             except Exception:
                 log.exception("dead engine did not shut down")
-            while (next_engine := await self._restart_one(attempt)) is None:
+            while (restarted := await self._restart_one(attempt)) is None:
                 attempt += 1
             attempt += 1
-            engine = next_engine
-            self._serve(engine)
+            engine, loaded = restarted
+            self._serve(engine, loaded)
 
-    async def _restart_one(self, attempt: int) -> Engine | None:
+    async def _restart_one(self, attempt: int) -> tuple[Engine, Loaded] | None:
         seconds = self._backoff.seconds(attempt) * (1 + self._uniform(0, self._backoff.jitter))
         log.warning("engine restarts attempt=%d in_seconds=%.1f error=%s", attempt, seconds, self._status.last_error)
         await self._sleep(seconds)
@@ -180,17 +167,16 @@ class SupervisedEngine:
             self._set(EngineState.RESTARTING, str(error) or type(error).__name__)
             return None
 
-    async def _start_one(self) -> Engine:
+    async def _start_one(self) -> tuple[Engine, Loaded]:
         engine = self._factory()
         try:
-            await engine.start()
+            return engine, await engine.start()
         except BaseException:
             await engine.shutdown()
             raise
-        return engine
 
-    def _serve(self, engine: Engine) -> None:
-        self._engine = self._last = engine
+    def _serve(self, engine: Engine, loaded: Loaded) -> None:
+        self._engine, self._loaded = engine, loaded
         if self._status.state is EngineState.RESTARTING:
             self._status = msgspec.structs.replace(self._status, num_restarts=self._status.num_restarts + 1)
         self._set(EngineState.READY, self._status.last_error)

@@ -1,19 +1,17 @@
 """Pieces to events: the one place that opens, fills and closes output items. Pure.
 
 Whatever the order of the pieces, the events are legal by the grammar, every item is closed exactly once, and the
-joined deltas equal the text of the closing events and of the final item.
+joined deltas equal the text of the closing events and of the final item. Items follow each other: what the model says
+while an item waits for a result (a call of an MCP server's tool) is held back until the result is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
-from realtime.context.client_tools import CLIENT_TOOLS, read_call
-from realtime.context.turns import Opened
+from realtime.context.turns import ExpandedCompaction
 from realtime.dialects.base import (
     BlockEnd,
     CallBegin,
@@ -28,264 +26,58 @@ from realtime.dialects.base import (
 )  # fmt: skip
 from realtime.wire import events as e
 from realtime.wire.items import (
-    ClientCall,
+    AnswerableCall,
     Compaction,
-    CustomToolCall,
-    FunctionCall,
     ItemStatus,
     McpApprovalRequest,
-    Message,
+    McpCall,
+    McpTool,
     OutputItem,
-    OutputText,
     Phase,
-    Reasoning,
-    ReasoningText,
-    ShellCall,
-    SummaryText,
 )  # fmt: skip
 
-
-class ReasoningShown(msgspec.Struct, frozen=True):
-    """What a client sees of reasoning: as a summary (there is no summariser: it is the text itself), raw, or only as
-    an empty item. Raw includes everything, so then there is no summary. `seal` makes the blob that a client without a
-    stored history sends back.
-    """
-
-    summary: bool = False
-    raw: bool = False
-    seal: Callable[[str], str] | None = None
-
-
-class _Text:
-    """An open message with one text part."""
-
-    def __init__(self, item_id: str, index: int, phase: Phase | UnsetType = UNSET) -> None:
-        self.item_id = item_id
-        self.index = index
-        self._phase = phase
-        self.texts: list[str] = []
-        self.logprobs: list[Any] = []
-
-    def begin(self) -> list[e.Event]:
-        item = Message(id=self.item_id, status="in_progress", role="assistant", content=[], phase=self._phase)
-        part = OutputText(text="")
-        return [
-            e.OutputItemAdded(output_index=self.index, item=item),
-            e.ContentPartAdded(item_id=self.item_id, output_index=self.index, content_index=0, part=part),
-        ]
-
-    def delta(self, piece: TextDelta) -> e.Event:
-        self.texts.append(piece.text)
-        self.logprobs += piece.logprobs
-        return e.OutputTextDelta(
-            item_id=self.item_id,
-            output_index=self.index,
-            content_index=0,
-            delta=piece.text,
-            logprobs=piece.logprobs,
-        )
-
-    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
-        text = "".join(self.texts)
-        part = OutputText(text=text, logprobs=self.logprobs)
-        item = Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
-        at: dict[str, Any] = {"item_id": self.item_id, "output_index": self.index}
-        return [
-            e.OutputTextDone(**at, content_index=0, text=text, logprobs=self.logprobs),
-            e.ContentPartDone(**at, content_index=0, part=part),
-            e.OutputItemDone(output_index=self.index, item=item),
-        ], item
-
-
-class _Reasoning:
-    """An open reasoning item. What of it is shown is the client's choice; what is remembered is all of it."""
-
-    def __init__(self, item_id: str, index: int, shown: ReasoningShown) -> None:
-        self.item_id = item_id
-        self.index = index
-        self._shown = shown
-        self.texts: list[str] = []
-
-    @property
-    def _at(self) -> dict[str, Any]:
-        return {"item_id": self.item_id, "output_index": self.index}
-
-    def begin(self) -> list[e.Event]:
-        opened: list[e.Event] = [e.OutputItemAdded(output_index=self.index, item=self._item("in_progress"))]
-        if self._shown.raw:
-            opened.append(e.ContentPartAdded(**self._at, content_index=0, part=ReasoningText(text="")))
-        elif self._shown.summary:
-            opened.append(e.ReasoningSummaryPartAdded(**self._at, summary_index=0, part=SummaryText(text="")))
-        return opened
-
-    def delta(self, piece: ReasoningDelta) -> Iterator[e.Event]:
-        self.texts.append(piece.text)
-        if self._shown.raw:
-            yield e.ReasoningTextDelta(**self._at, content_index=0, delta=piece.text)
-        elif self._shown.summary:
-            yield e.ReasoningSummaryTextDelta(**self._at, summary_index=0, delta=piece.text)
-
-    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
-        text = "".join(self.texts)
-        closed: list[e.Event] = []
-        if self._shown.raw:
-            closed.append(e.ReasoningTextDone(**self._at, content_index=0, text=text))
-            closed.append(e.ContentPartDone(**self._at, content_index=0, part=ReasoningText(text=text)))
-        elif self._shown.summary:
-            closed.append(e.ReasoningSummaryTextDone(**self._at, summary_index=0, text=text))
-            closed.append(e.ReasoningSummaryPartDone(**self._at, summary_index=0, part=SummaryText(text=text)))
-        item = self._item(status, text)
-        if self._shown.seal is not None:
-            item.encrypted_content = self._shown.seal(text)
-        return [*closed, e.OutputItemDone(output_index=self.index, item=item)], item
-
-    def remembered(self, item: OutputItem) -> OutputItem:
-        return Reasoning(id=item.id, status=item.status, content=[ReasoningText(text="".join(self.texts))])
-
-    def _item(self, status: ItemStatus, text: str | None = None) -> Reasoning:
-        """The item as it is shown; `text` is None while it has no part yet."""
-        item = Reasoning(id=self.item_id, status=status)
-        if self._shown.raw:
-            item.content = [] if text is None else [ReasoningText(text=text)]
-        elif self._shown.summary and text is not None:
-            item.summary = [SummaryText(text=text)]
-        return item
-
-
-class _Call:
-    """An open call of a function."""
-
-    prefix = "fc"
-
-    def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
-        self.item_id = item_id
-        self.index = index
-        self.texts: list[str] = []
-        self._what: dict[str, Any] = {"id": item_id, "call_id": call_id, "name": begin.name}
-        if begin.namespace is not None:
-            self._what["namespace"] = begin.namespace
-        if begin.channel is not None:
-            self._what["channel"] = begin.channel
-
-    def begin(self) -> list[e.Event]:
-        return [e.OutputItemAdded(output_index=self.index, item=self._item("", "in_progress"))]
-
-    def delta(self, piece: CallDelta) -> list[e.Event]:
-        self.texts.append(piece.arguments)
-        return [self._delta(piece.arguments)]
-
-    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
-        text = "".join(self.texts)
-        item = self._item(text, status)
-        return [self._done(text), e.OutputItemDone(output_index=self.index, item=item)], item
-
-    def _item(self, text: str, status: ItemStatus) -> OutputItem:
-        return FunctionCall(**self._what, status=status, arguments=text)
-
-    def _delta(self, text: str) -> e.Event:
-        return e.FunctionCallArgumentsDelta(item_id=self.item_id, output_index=self.index, delta=text)
-
-    def _done(self, text: str) -> e.Event:
-        name = self._what["name"]
-        return e.FunctionCallArgumentsDone(item_id=self.item_id, output_index=self.index, arguments=text, name=name)
-
-
-class _CustomCall(_Call):
-    """An open call of a custom tool: free text instead of arguments."""
-
-    prefix = "ctc"
-
-    def _item(self, text: str, status: ItemStatus) -> OutputItem:
-        return CustomToolCall(**self._what, status=status, input=text)
-
-    def _delta(self, text: str) -> e.Event:
-        return e.CustomToolCallInputDelta(item_id=self.item_id, output_index=self.index, delta=text)
-
-    def _done(self, text: str) -> e.Event:
-        return e.CustomToolCallInputDone(item_id=self.item_id, output_index=self.index, input=text)
-
-
-class _Compaction:
-    """A compaction that is being made. Closed before it is done it is empty, which stands for nothing."""
-
-    def __init__(self, item_id: str, index: int) -> None:
-        self.item_id = item_id
-        self.index = index
-        self.opened: Opened | None = None
-
-    def begin(self) -> list[e.Event]:
-        item = Compaction(id=self.item_id, encrypted_content="")
-        return [
-            e.OutputItemAdded(output_index=self.index, item=item),
-            e.CompactionCompacting(item_id=self.item_id, output_index=self.index),
-        ]
-
-    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
-        item = self.opened.closed() if self.opened is not None else Compaction(id=self.item_id, encrypted_content="")
-        return [e.OutputItemDone(output_index=self.index, item=item)], item
-
-
-class _ClientCall(_Call):
-    """An open call of one of OpenAI's own tools that the client runs. Whether it fits that tool's item is known at its
-    end, so all its events come there; one that does not fit, or was cut off, is a call of a function.
-    """
-
-    def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
-        super().__init__(item_id, index, call_id, begin)
-        assert begin.kind is not None
-        self._kind = begin.kind
-
-    def begin(self) -> list[e.Event]:
-        return []
-
-    def delta(self, piece: CallDelta) -> list[e.Event]:
-        self.texts.append(piece.arguments)
-        return []
-
-    def end(self, status: ItemStatus) -> tuple[list[e.Event], OutputItem]:
-        text = "".join(self.texts)
-        own_id = self.item_id.replace(self.prefix, CLIENT_TOOLS[self._kind].prefix, 1)
-        item = read_call(self._kind, text, item_id=own_id, call_id=self._what["call_id"])
-        if item is None or status != "completed":
-            done, call = super().end(status)
-            return [*super().begin(), *([self._delta(text)] if text else []), *done], call
-        return [
-            e.OutputItemAdded(output_index=self.index, item=_begun(item)),
-            *(self._commands(item) if isinstance(item, ShellCall) else ()),
-            e.OutputItemDone(output_index=self.index, item=item),
-        ], item
-
-    def _commands(self, item: ShellCall) -> Iterator[e.Event]:
-        for index, command in enumerate(item.action.commands):
-            at: dict[str, Any] = {"item_id": item.id, "output_index": self.index, "command_index": index}
-            yield e.ShellCallCommandAdded(**at, command="")
-            yield e.ShellCallCommandDelta(**at, delta=command)
-            yield e.ShellCallCommandDone(**at, command=command)
-
-
-def _begun(item: ClientCall) -> ClientCall:
-    """The item as it is announced: what events follow for is not in it yet."""
-    begun = msgspec.structs.replace(item, status="in_progress")
-    if isinstance(begun, ShellCall):
-        begun.action = msgspec.structs.replace(begun.action, commands=[])
-    return begun
+from .mcp.open_items import (
+    CallResult,
+    IgnoredMcpCall,
+    OpenMcpApproval,
+    OpenMcpCall,
+    OpenMcpListing,
+    OpenServerCall,
+)  # fmt: skip
+from .open_items import (
+    OpenCall,
+    OpenClientCall,
+    OpenCompaction,
+    OpenCustomCall,
+    OpenFunctionCall,
+    OpenItem,
+    OpenMessage,
+    OpenReasoning,
+    ReasoningShown,
+)  # fmt: skip
 
 
 class Assembler:
     """One response's items. `output` holds the closed ones in order, as the client sees them.
 
-    `feed` and `close` make events as they are iterated, so a caller that appends each one keeps its log in step with
-    the assembler even when a later piece raises.
+    All iterators of events make them as they are iterated, so a caller that appends each one keeps its log in step
+    with the assembler even when a later piece raises. `max_mcp_calls`: calls of MCP tools that the response may make.
     """
 
-    def __init__(self, new_id: Callable[[str], str], shown: ReasoningShown | None = None) -> None:
+    def __init__(
+        self, new_id: Callable[[str], str], shown: ReasoningShown | None = None, max_mcp_calls: int = 0
+    ) -> None:
         self.output: list[OutputItem] = []
         self.remembered: list[OutputItem] = []  # the same with all reasoning, for the history
         self._shown = shown or ReasoningShown()
         self._new_id = new_id
-        self._open: _Text | _Reasoning | _Call | _Compaction | None = None
+        self._max_mcp_calls = max_mcp_calls
+        self._open: OpenItem | None = None
         self._recovered = False  # the open item, or the one that comes
         self._space: list[TextDelta] = []  # white space that may turn out to be nothing but layout between items
+        self._held: list[Piece] = []  # what was said after a call that has no result yet
+        self._num_before = 0  # items of earlier generations
+        self._ignored = False  # the generation made a call beyond the limit
 
     @property
     def open_index(self) -> int | None:
@@ -294,114 +86,208 @@ class Assembler:
 
     @property
     def has_call(self) -> bool:
-        """There is a call that the client is to answer, finished or being written."""
-        asked = FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest
-        return isinstance(self._open, _Call) or any(isinstance(item, asked) for item in self.output)
+        """A call was begun that the client is to answer, or one that is not over yet."""
+        return isinstance(self._open, OpenCall) or any(isinstance(item, AnswerableCall) for item in self.output)
+
+    # -- what the model says
+
+    def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
+        """Make the events of more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
+        for piece in pieces:
+            if isinstance(piece, TextDelta) and isinstance(self._open, OpenMessage):  # nearly every token
+                yield self._open.delta(piece)
+            elif isinstance(piece, ReasoningDelta) and isinstance(self._open, OpenReasoning):
+                self._space.clear()
+                yield from self._open.delta(piece)
+            elif isinstance(piece, CallDelta) and isinstance(self._open, OpenCall) and not self._open.at_work:
+                yield from self._open.delta(piece.arguments)
+            else:
+                yield from self._next(piece)
+
+    def end_generation(self) -> Iterator[e.Event]:
+        """Complete an MCP call that the generation left open; it has ended well."""
+        if isinstance(self._open, OpenServerCall) and not self._open.at_work:
+            yield from self._complete()
+
+    def next_generation(self) -> Iterator[e.Event]:
+        """Complete what was said; the model goes on."""
+        self._space.clear()
+        yield from self._end("completed")
+        self._num_before = len(self.output)
+        self._ignored = False
+
+    def close(self, status: ItemStatus) -> Iterator[e.Event]:
+        """Close what is open, as `completed` or `incomplete`: the response is over. Nothing that was said is lost."""
+        yield from self._close_all(status)
+        if self._space and not self.output:  # white space is all there is: it is the answer
+            yield from self._begin_text()
+            yield from self._end(status)
 
     def discard_open(self) -> Iterator[e.Event]:
         """Close what is open, and forget it: it is in no history."""
         num_finished = len(self.output)
-        yield from self._end("incomplete")
+        yield from self._close_all("incomplete")
         del self.output[num_finished:], self.remembered[num_finished:]
 
-    def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
-        """The events of some more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
-        for piece in pieces:
-            match piece:
-                case TextDelta():
-                    yield from self._text(piece)
-                case ReasoningDelta():
-                    yield from self._reasoning(piece)
-                case CallBegin():
-                    yield from self._begin_call(piece)
-                case CallDelta():
-                    yield from self._call().delta(piece)
-                case CallEnd():
-                    self._call()
-                    yield from self._end("completed")
-                case MessageBegin():
-                    yield from self._begin_text(piece.phase or UNSET)
-                case ReasoningBegin():
-                    yield from self._begin_reasoning()
-                case BlockEnd():
-                    yield from self._end("completed")
-                case Recovered():
-                    self._recovered = True
-                case _:
-                    raise AssertionError(piece)
+    # -- what the server does
 
     def begin_compaction(self) -> Iterator[e.Event]:
-        """The history is being made shorter; nothing may be open."""
-        self._open = _Compaction(self._new_id("cmp"), len(self.output))
-        yield from self._open.begin()
+        """Announce a compaction; nothing may be open."""
+        yield from self._begin(OpenCompaction(*self._place("cmp")))
 
-    def end_compaction(self, seal: Callable[[Compaction], Opened]) -> Iterator[e.Event]:
-        """It was: `seal` makes the item whole."""
-        assert isinstance(self._open, _Compaction)
-        self._open.opened = seal(Compaction(id=self._open.item_id, encrypted_content=""))
-        yield from self._end("completed")
+    def end_compaction(self, make: Callable[[Compaction], ExpandedCompaction]) -> Iterator[e.Event]:
+        """Close the compaction; `make` completes its item."""
+        assert isinstance(self._open, OpenCompaction)
+        self._open.result = make(Compaction(id=self._open.item_id, encrypted_content=""))
+        yield from self._finish("completed")
 
-    def close(self, status: ItemStatus) -> Iterator[e.Event]:
-        """The generation is over: close what is open, as `completed` or `incomplete`."""
-        if self._space and not self.output and self._open is None:  # white space is all there is: it is the answer
-            yield from self._begin_text()
-        yield from self._end(status)
+    def begin_listing(self, label: str) -> Iterator[e.Event]:
+        """Announce that an MCP server is asked for its tools; nothing may be open."""
+        yield from self._begin(OpenMcpListing(*self._place("mcpl"), label))
+
+    def end_listing(self, tools: Sequence[McpTool], error: str | None) -> Iterator[e.Event]:
+        """Close the listing; `error` says why there is none."""
+        assert isinstance(self._open, OpenMcpListing)
+        self._open.answer(tools, error)
+        yield from self._finish("completed")
+
+    def begin_approved(self, asked: McpApprovalRequest) -> Iterator[e.Event]:
+        """Begin a call that the model made earlier and the user has allowed: it is `calling` from now on."""
+        approved_by = asked.id if isinstance(asked.id, str) else None
+        yield from self._begin(OpenMcpCall(*self._place("mcp"), asked.server_label, asked.name, approved_by))
+        yield from self.feed((*([CallDelta(asked.arguments)] if asked.arguments else ()), CallEnd()))
+
+    @property
+    def calling(self) -> OpenMcpCall | None:
+        """The MCP call that waits for its result."""
+        return self._open if isinstance(self._open, OpenMcpCall) and self._open.at_work else None
+
+    def finish_call(self, result: CallResult) -> Iterator[e.Event]:
+        """Close `calling` with its result; what the model said after it follows, up to its next call."""
+        assert self.calling is not None
+        self.calling.result = result
+        yield from self._finish("completed")
+
+    @property
+    def spent(self) -> bool:
+        """No more MCP calls are allowed."""
+        return sum(isinstance(item, McpCall) for item in self.output) >= self._max_mcp_calls
+
+    @property
+    def wants_more(self) -> bool:
+        """This generation called MCP tools, and nothing that the client has to answer: the model is to go on."""
+        said = self.output[self._num_before :]
+        if any(isinstance(item, AnswerableCall) for item in said):
+            return False
+        return self._ignored or any(isinstance(item, McpCall) and not item.approval_request_id for item in said)
+
+    # -- parts
+
+    def _next(self, piece: Piece) -> Iterator[e.Event]:
+        """Take a piece that is not more of what is open; when that is at work, hold it back."""
+        if _begins_item(piece) and self._open is not None and not self._open.at_work:
+            yield from self._complete()
+        if self._open is not None and self._open.at_work:
+            self._held.append(piece)
+        else:
+            yield from self._take(piece)
+
+    def _take(self, piece: Piece) -> Iterator[e.Event]:
+        match piece:
+            case TextDelta():
+                yield from self._text(piece)
+            case ReasoningDelta():
+                yield from self._begin_reasoning()
+                yield from self.feed((piece,))
+            case CallBegin():
+                self._space.clear()
+                yield from self._begin(self._new_call(piece))
+            case CallEnd() if isinstance(self._open, OpenCall):
+                yield from self._complete()
+            case MessageBegin():
+                yield from self._begin_text(piece.phase or UNSET)
+            case ReasoningBegin():
+                yield from self._begin_reasoning()
+            case BlockEnd():
+                yield from self._complete()
+            case Recovered():
+                self._recovered = True
+            case _:
+                raise AssertionError(piece)
 
     def _text(self, piece: TextDelta) -> Iterator[e.Event]:
-        if isinstance(self._open, _Text):
-            yield self._open.delta(piece)
-            return
         self._space.append(piece)
         if piece.text.strip():
             yield from self._begin_text()
 
     def _begin_text(self, phase: Phase | UnsetType = UNSET) -> Iterator[e.Event]:
         """Open a message with what was held back: what an answer holds must not depend on how it was chunked."""
-        yield from self._end("completed")
-        text = self._open = _Text(self._new_id("msg"), len(self.output), phase)
-        yield from text.begin()
+        message = OpenMessage(*self._place("msg"), phase)
+        yield from self._begin(message)
         held, self._space = self._space, []
         for piece in held:
-            yield text.delta(piece)
-
-    def _reasoning(self, piece: ReasoningDelta) -> Iterator[e.Event]:
-        self._space.clear()
-        if not isinstance(self._open, _Reasoning):
-            yield from self._begin_reasoning()
-        assert isinstance(self._open, _Reasoning)
-        yield from self._open.delta(piece)
+            yield message.delta(piece)
 
     def _begin_reasoning(self) -> Iterator[e.Event]:
         self._space.clear()
-        yield from self._end("completed")
-        self._open = _Reasoning(self._new_id("rs"), len(self.output), self._shown)
-        yield from self._open.begin()
+        yield from self._begin(OpenReasoning(*self._place("rs"), self._shown))
 
-    def _begin_call(self, piece: CallBegin) -> Iterator[e.Event]:
-        self._space.clear()
-        yield from self._end("completed")
-        kind = _ClientCall if piece.kind is not None else _CustomCall if piece.custom else _Call
-        self._open = kind(self._new_id(kind.prefix), len(self.output), self._new_id("call"), piece)
-        yield from self._open.begin()
+    def _new_call(self, piece: CallBegin) -> OpenCall:
+        if piece.mcp is None:
+            kind = OpenClientCall if piece.kind is not None else OpenCustomCall if piece.custom else OpenFunctionCall
+            return kind(*self._place(kind.prefix), self._new_id("call"), piece)
+        label = piece.mcp.server_label
+        if piece.mcp.needs_approval:
+            return OpenMcpApproval(*self._place("mcpr"), label, piece.name)
+        if self.spent:
+            self._ignored = True
+            return IgnoredMcpCall(*self._place("mcp"), label, piece.name)
+        return OpenMcpCall(*self._place("mcp"), label, piece.name)
 
-    def _call(self) -> _Call:
-        if not isinstance(self._open, _Call):
-            raise AssertionError("no call is open")
-        return self._open
+    def _place(self, prefix: str) -> tuple[str, int]:
+        """The id and the index of the next item."""
+        return self._new_id(prefix), len(self.output)
+
+    def _begin(self, item: OpenItem) -> Iterator[e.Event]:
+        self._open = item
+        yield from item.begin()
+
+    def _complete(self) -> Iterator[e.Event]:
+        """Note that all of what is open is written: it ends, unless it waits for a result."""
+        if self._open is not None:
+            yield from self._open.written()
+            if not self._open.at_work:
+                yield from self._end("completed")
+
+    def _finish(self, status: ItemStatus) -> Iterator[e.Event]:
+        """Close what is open; what was held back follows it."""
+        yield from self._end(status)
+        held, self._held = self._held, []
+        yield from self.feed(held)
+
+    def _close_all(self, status: ItemStatus) -> Iterator[e.Event]:
+        while self._open is not None:
+            yield from self._finish(status)
 
     def _end(self, status: ItemStatus) -> Iterator[e.Event]:
         if self._open is None:
             return
         done, item = self._open.end(status)
-        if self._recovered:  # the events hold this same item
-            item.recovered, self._recovered = True, False
-        self.output.append(item)
-        match self._open:
-            case _Reasoning():
-                self.remembered.append(self._open.remembered(item))
-            case _Compaction():
-                self.remembered.append(self._open.opened or item)
-            case _:
-                self.remembered.append(item)
+        if item is not None:
+            if self._recovered:  # the events hold this same item
+                item.recovered, self._recovered = True, False
+            self.output.append(item)
+            self.remembered.append(self._open.remembered(item))
         self._open = None
         yield from done
+
+
+def _begins_item(piece: Piece) -> bool:
+    """Tell whether a piece begins an item, unless it goes on with the one that is open."""
+    match piece:
+        case TextDelta():
+            return bool(piece.text.strip())
+        case ReasoningDelta() | CallBegin() | MessageBegin() | ReasoningBegin():
+            return True
+        case _:
+            return False

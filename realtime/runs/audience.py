@@ -1,13 +1,13 @@
-"""Who follows a response, and what becomes of it when nobody does any more (docs/protocol.md, `on_disconnect`).
+"""The followers of a response, and what becomes of it when the last one is gone (docs/protocol.md, `on_disconnect`).
+Pure.
 
 A response that is followed is never cancelled for loneliness; one that its last follower left on purpose goes on.
 """
 
 from __future__ import annotations
 
-import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Protocol
 
 from realtime.settings.fields import ResponseSettings
 from realtime.wire.errors import ErrorCode, WireError
@@ -20,23 +20,30 @@ DISCONNECTED = "client_disconnected"  # the reason when nobody followed a respon
 Wake = Callable[[], None]  # called when a followed log has grown; must not block
 
 
-class Followed(ABC):
-    """The base of a run, whose `over` and `cancel` are its own."""
+class Timer(Protocol):
+    """A call that was put off; asyncio's TimerHandle is one."""
 
-    def __init__(self, on_disconnect: OnDisconnect) -> None:
-        self.on_disconnect = on_disconnect
+    def cancel(self) -> None:
+        """Forget the call."""
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]
+"""Makes a call after so many seconds; as the event loop's `call_later`."""
+
+
+class Audience:
+    """The followers of one response. `cancel` ends the response; it is called at most once for each time that the last
+    follower leaves, and not after `close`.
+    """
+
+    def __init__(self, policy: OnDisconnect, cancel: Callable[[Cancelled], None], call_later: CallLater) -> None:
+        self.policy = policy
         self.watchers: set[Wake] = set()
-        self.lonely: asyncio.TimerHandle | None = None  # cancels a response that nobody follows
-        self.detached = False  # a client said that it is to go on without a reader
-
-    @property
-    @abstractmethod
-    def over(self) -> bool:
-        """The terminal event is in the log."""
-
-    @abstractmethod
-    def cancel(self, cancelled: Cancelled) -> None:
-        """Ask for the end."""
+        self.lonely: Timer | None = None  # cancels a response that nobody follows
+        self._detached = False  # the last one to say anything about it said that it is to go on without a reader
+        self._closed = False
+        self._cancel = cancel
+        self._call_later = call_later
 
     def notify(self) -> None:
         """Tell the watchers that the log has grown."""
@@ -44,35 +51,41 @@ class Followed(ABC):
             wake()
 
     def follow(self, wake: Wake) -> None:
-        """One more. From now on the policy holds for this one."""
+        """Add a watcher. From now on the policy holds for this one."""
         self.watchers.add(wake)
-        self.detached = False
-        self.stop_waiting()
+        self._detached = False
+        self._stop_waiting()
 
     def leave(self, wake: Wake, *, detached: bool) -> None:
-        """One less. `detached`: it left on purpose and wants the response to go on."""
+        """Remove a watcher. `detached`: it left on purpose and wants the response to go on."""
         self.watchers.discard(wake)
-        self.detached = self.detached or detached
-        if self.watchers or self.over or self.detached:
+        self._detached = self._detached or detached
+        if self.watchers or self._closed or self._detached:
             return
-        match self.on_disconnect.policy:
+        match self.policy.policy:
             case "cancel":
-                self.cancel(Cancelled(DISCONNECTED))
-            case "linger":
-                delay = self.on_disconnect.seconds or 0.0
-                self.lonely = asyncio.get_running_loop().call_later(delay, self.cancel, Cancelled(DISCONNECTED))
-            case "continue":
+                self._give_up()
+            case "linger" if self.lonely is None:
+                self.lonely = self._call_later(self.policy.seconds or 0.0, self._give_up)
+            case _:
                 pass
 
-    def stop_waiting(self) -> None:
-        """Nobody is waited for: somebody came, or it is over."""
+    def close(self) -> None:
+        """Wait for nobody any more: the response is over."""
+        self._closed = True
+        self._stop_waiting()
+
+    def _give_up(self) -> None:
+        self._cancel(Cancelled(DISCONNECTED))
+
+    def _stop_waiting(self) -> None:
         if self.lonely is not None:
             self.lonely.cancel()
             self.lonely = None
 
 
-def policy_of(request: ResponseCreate, settings: ResponseSettings, *, native: bool) -> OnDisconnect:
-    """What the request asks for, else what its kind of client gets. Raises WireError."""
+def disconnect_policy(request: ResponseCreate, settings: ResponseSettings, *, native: bool) -> OnDisconnect:
+    """The policy that the request asks for, else that of its kind of client. Raises WireError."""
     if request.background:
         return OnDisconnect(policy="continue")
     policy = request.on_disconnect or OnDisconnect(policy="linger" if native else "cancel")

@@ -1,4 +1,4 @@
-"""Where an answer is cut when its user stopped listening: after a certain event, exactly. Pure.
+"""Cut an answer where its user stopped listening: after a certain event, exactly. Pure.
 
 What was generated has been sent and stays in the log. Only what is remembered is cut, so that the next turn's history
 holds what the user saw or heard and nothing else (docs/protocol.md, 3.3).
@@ -19,7 +19,7 @@ _ALL = 1 << 62
 
 
 class _Entry(msgspec.Struct):
-    """What there is to know of an event that the user has not seen."""
+    """The members of an unseen event that decide about the cut."""
 
     type: str
     output_index: int = -1
@@ -31,17 +31,21 @@ _decode = msgspec.json.Decoder(_Entry).decode
 
 
 class Cutoff(msgspec.Struct, frozen=True):
-    """`num_whole` items were seen to their end; of the message after them all but `num_chars` characters, which have
-    `num_logprobs` log probabilities. `through`: the last event that was seen.
+    """A place in an output.
+
+    through: the last event that was seen.
+    num_whole: items that were seen to their end.
+    num_chars: characters of the message after them that were not seen. None: nothing of that item is kept.
+    num_logprobs: log probabilities of those characters.
     """
 
     through: int
     num_whole: int
-    num_chars: int | None  # None: of the item after the whole ones nothing is kept
+    num_chars: int | None
     num_logprobs: int = 0
 
     def apply(self, items: Sequence[OutputItem]) -> list[OutputItem]:
-        """The items as they were seen. Calls and reasoning count as seen when their end was."""
+        """Return the items as they were seen. Calls and reasoning count as seen when their end was."""
         kept = list(items[: self.num_whole])
         partial = items[self.num_whole] if len(items) > self.num_whole else None
         if self.num_chars is None or not isinstance(partial, Message):
@@ -58,7 +62,9 @@ class Cutoff(msgspec.Struct, frozen=True):
 
 
 def cutoff(log: EventLog, through: int, num_finished: int, open_index: int | None) -> Cutoff:
-    """Where to cut a response that is being stopped, of which `num_finished` items are closed. Raises WireError."""
+    """Find where to cut a response that is being stopped. `num_finished`: items that are closed; `open_index`: of the
+    item that is not. Raises WireError.
+    """
     if through >= log.tip:
         text = f"`through` is {through}; response '{log.response_id}' has events up to {log.tip - 1}."
         raise WireError(ErrorCode.CURSOR_AHEAD, text, param="through", response_id=log.response_id)

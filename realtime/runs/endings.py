@@ -1,6 +1,8 @@
-"""How a response ends: what it came to, and the terminal event that says so. Pure."""
+"""The endings of a response: its outcome, what of its output counts, and the terminal event that says so. Pure."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -8,8 +10,10 @@ from msgspec import UNSET
 from realtime.engine.base import EngineDead, EngineError, EngineOverloaded, EngineRefused, FinishReason
 from realtime.wire import events
 from realtime.wire.errors import ErrorCode
+from realtime.wire.items import ItemStatus, OutputItem
 from realtime.wire.response import CancelReceipt, IncompleteDetails, Response, ResponseError
 
+from .assembler import Assembler
 from .cutoff import Cutoff
 
 
@@ -24,15 +28,15 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 
 class Steered(msgspec.Struct, frozen=True):
-    """A successor is to go on from here."""
+    """A stop for a successor, which goes on from here."""
 
 
 class Interrupted(msgspec.Struct, frozen=True):
-    """Stopped, and the item that was being written is forgotten."""
+    """A stop after which the item that was being written is forgotten."""
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The generation came to nothing, and this is what the client is told."""
+    """A failure, as the client is told of it."""
 
     code: str
     message: str
@@ -42,9 +46,24 @@ class Failed(msgspec.Struct, frozen=True):
 Stop = Cancelled | Steered | Interrupted
 Outcome = FinishReason | Stop | Failed
 
+SHUT_DOWN = Failed("server_error", "The server was shut down.")
+BROKEN = Failed("server_error", "The server failed while generating this response.")
+BROKEN_END = Failed("server_error", "The server failed while ending this response.")
+UNREADABLE = Failed("server_error", "The server could not process the model's output.")
+GIVEN_UP = Failed("server_error", "The engine gave up this response: send the request again.")
+NOTHING_TO_COMPACT = Failed("invalid_prompt", "There is nothing to compact: the conversation is empty.")
+
+
+class Ended(Exception):
+    """Raised inside a run's life: the response ends here."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
 
 def failure(error: EngineError) -> Failed:
-    """What a client is told of an engine's error."""
+    """Translate an engine's error for the client."""
     match error:
         case EngineRefused():
             return Failed("invalid_prompt", f"The model refuses this request: {error}")
@@ -57,35 +76,76 @@ def failure(error: EngineError) -> Failed:
 
 
 def too_long(num_tokens: int, max_model_len: int) -> Failed:
-    """What a client is told of a prompt that fills the context window."""
+    """The failure of a prompt that fills the context window. Both are numbers of tokens."""
     text = f"The input has {num_tokens} tokens; the model's context window holds {max_model_len}, answer included."
     return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, text)
 
 
-def terminal(response: Response, outcome: Outcome, receipt: CancelReceipt | None, *, complete: bool) -> events.Event:
-    """Give a response the status of its outcome; the event that shows it. `receipt`: of a cancel. `complete`: it was
-    not to be generated, so no limit can have cut it short.
-    """
-    match outcome:
-        case Failed():
-            response.status = "failed"
-            response.completed_at = None
-            response.error = ResponseError(outcome.code, outcome.message, outcome.param or UNSET)
-            return events.ResponseFailed(response=response)
-        case Cancelled():
-            assert receipt is not None
-            response.cancel = receipt
-            return _incomplete(response, outcome.reason, cancelled=True)
-        case Steered():
-            return _incomplete(response, "steered")
-        case Interrupted():
-            response.end_turn = False
-            return _incomplete(response, "interrupted")
-        case FinishReason.LENGTH if not complete:
-            return _incomplete(response, "max_output_tokens")
-        case _:
-            response.status = "completed"
-            return events.ResponseCompleted(response=response)
+def conversation_deleted(conversation_id: str) -> Failed:
+    """The failure of a response whose conversation is gone before its turn has come."""
+    text = f"Conversation '{conversation_id}' was deleted while this response waited for it."
+    return Failed(ErrorCode.CONVERSATION_NOT_FOUND.value.code, text)
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """One response's ending. `generates`: an answer was asked for; without one no limit can have cut it short."""
+
+    outcome: Outcome
+    generates: bool
+
+    @property
+    def item_status(self) -> ItemStatus:
+        """The status of an item that is still open."""
+        return "completed" if self.outcome is FinishReason.STOP or not self.generates else "incomplete"
+
+    @property
+    def cutoff(self) -> Cutoff | None:
+        """Where the user has stopped listening."""
+        return self.outcome.cutoff if isinstance(self.outcome, Cancelled) else None
+
+    @property
+    def continuable(self) -> bool:
+        """Whether a next turn may go on from here."""
+        return not isinstance(self.outcome, Failed)
+
+    @property
+    def keeps_tokens(self) -> bool:
+        """Whether what is remembered is what was generated, token by token. After a cut that is not known."""
+        return self.cutoff is None and not isinstance(self.outcome, Interrupted)
+
+    def close(self, assembler: Assembler) -> Iterator[events.Event]:
+        """Close what is open; an interrupt discards it as well."""
+        if isinstance(self.outcome, Interrupted):
+            return assembler.discard_open()
+        return assembler.close(self.item_status)
+
+    def seen(self, items: Sequence[OutputItem]) -> list[OutputItem]:
+        """The items as far as the user has seen them."""
+        cut = self.cutoff
+        return list(items) if cut is None else cut.apply(items)
+
+    def terminal(self, response: Response, receipt: CancelReceipt | None) -> events.Event:
+        """Give a response the status of its outcome; return the event that shows it. `receipt`: of a cancel."""
+        match self.outcome:
+            case Failed(code, message, param):
+                response.status = "failed"
+                response.completed_at = None
+                response.error = ResponseError(code, message, param or UNSET)
+                return events.ResponseFailed(response=response)
+            case Cancelled(reason):
+                assert receipt is not None
+                response.cancel = receipt
+                return _incomplete(response, reason, cancelled=True)
+            case Steered():
+                return _incomplete(response, "steered")
+            case Interrupted():
+                response.end_turn = False
+                return _incomplete(response, "interrupted")
+            case FinishReason.LENGTH if self.generates:
+                return _incomplete(response, "max_output_tokens")
+            case _:
+                response.status = "completed"
+                return events.ResponseCompleted(response=response)
 
 
 def _incomplete(response: Response, reason: str, *, cancelled: bool = False) -> events.Event:

@@ -1,7 +1,8 @@
-"""From the image parts of a request to pictures: fetches, decodes, checks. Runs after a response has begun and before
-its prompt is rendered, in threads where it takes CPU.
+"""Load the images of a request: fetch, decode and check each, and attach it to its part as a `Picture`
+(`engine.pictures`). Runs after a response has begun and before its prompt is rendered, in threads where it takes CPU.
 
-Who is to see an image has sent it, or its address, which may hold a secret: neither is logged nor quoted in an error.
+What can be judged without loading is refused before (`context.attachments`). An image and its address may hold a
+secret: neither is logged, nor quoted in an error.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from realtime.wire import data_urls
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import InputImage, InputItem
 
-from .public_fetch import BadUrl, Fetcher, FetchError, FetchLimits, TooLarge
+from .public_fetch import BadUrl, FetchError, FetchLimits, PublicFetcher, TooLarge
 
 logger = logging.getLogger("realtime.images")
 
@@ -31,10 +32,10 @@ _FAILURES: dict[type[FetchError], ErrorCode] = {
 }
 
 
-class Images:
-    """See the module. One for the whole server."""
+class ImageLoader:
+    """Loads the images of all responses, in bounds that they share."""
 
-    def __init__(self, settings: ImageSettings, fetcher: Fetcher | None = None) -> None:
+    def __init__(self, settings: ImageSettings, fetcher: PublicFetcher | None = None) -> None:
         limits = FetchLimits(
             max_bytes=settings.max_image_bytes,
             max_redirects=settings.max_image_redirects,
@@ -42,7 +43,7 @@ class Images:
             total_seconds=settings.image_download_seconds,
         )
         self._settings = settings
-        self._fetcher = fetcher or Fetcher(limits)
+        self._fetcher = fetcher or PublicFetcher(limits)
         self._fetching = asyncio.Semaphore(_MAX_FETCHED)
         self._decoding = asyncio.Semaphore(_MAX_DECODED)
 
@@ -62,7 +63,7 @@ class Images:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one(self, part: InputImage, path: str) -> Picture:
-        check_image(part, self._settings, path)  # also of what came by another door, or in a sealed history
+        check_image(part, self._settings, path)  # also of what came by another door, or in an encrypted history
         url = part.image_url or ""
         try:
             data = await self._data(url)

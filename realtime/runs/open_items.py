@@ -1,120 +1,314 @@
-"""The items of MCP and their events, from one end to the other: listings, calls, requests for approval. Pure."""
+"""Output items that are being written: the events of each kind, from the first to the last. Pure.
+
+`Assembler` holds one open item at a time and decides when it begins and ends. The items of MCP are in `mcp.open_items`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from realtime.context.client_tools import CLIENT_TOOLS, read_call
+from realtime.context.turns import ExpandedCompaction
+from realtime.dialects.base import CallBegin, ReasoningDelta, TextDelta
 from realtime.wire import events as e
-from realtime.wire.items import ItemStatus, McpApprovalRequest, McpCall, McpListTools, McpTool
+from realtime.wire.items import (
+    ClientCall,
+    Compaction,
+    CustomToolCall,
+    FunctionCall,
+    ItemStatus,
+    Message,
+    OutputItem,
+    OutputText,
+    Phase,
+    Reasoning,
+    ReasoningText,
+    ShellCall,
+    SummaryText,
+)  # fmt: skip
+
+Ended = tuple[Iterable[e.Event], OutputItem | None]
+"""The events that close an item, and the item; None if nothing comes of it."""
 
 
-class CallResult(msgspec.Struct, frozen=True):
-    """What a call came to: the output, or one of OpenAI's three error objects."""
+class OpenItem:
+    """Base of open items, which are used in this order: `begin`, then `delta` where the model writes the item, with
+    arguments of its kind, then `written`, then `end`. `end` is legal at any time after `begin`.
+    """
 
-    output: str | None = None
-    error: dict[str, Any] | None = None
+    at_work = False  # it waits for a result; what the model says meanwhile comes after it
 
-
-class OpenListing:
-    """A listing that its server has not answered yet."""
-
-    def __init__(self, item_id: str, index: int, label: str) -> None:
+    def __init__(self, item_id: str, index: int) -> None:
+        self.item_id = item_id
+        self.index = index
         self._at: dict[str, Any] = {"item_id": item_id, "output_index": index}
-        self._label = label
 
-    def begin(self) -> list[e.Event]:
-        """It is asked for."""
-        item = McpListTools(id=self._at["item_id"], server_label=self._label, tools=[])
+    def begin(self) -> Iterable[e.Event]:
+        """Announce the item, unless its kind comes in one piece at the end."""
+        return ()
+
+    def written(self) -> Iterable[e.Event]:
+        """Note that the model has written all of it. An item that needs a result is `at_work` from now on."""
+        return ()
+
+    def end(self, status: ItemStatus) -> Ended:
+        """Close the item as far as it has come."""
+        raise NotImplementedError
+
+    def remembered(self, item: OutputItem) -> OutputItem:
+        """The closed item as the history keeps it."""
+        return item
+
+
+class OpenMessage(OpenItem):
+    """A message with one part, a text."""
+
+    def __init__(self, item_id: str, index: int, phase: Phase | UnsetType = UNSET) -> None:
+        super().__init__(item_id, index)
+        self._phase = phase
+        self._texts: list[str] = []
+        self._logprobs: list[Any] = []
+
+    def begin(self) -> Iterable[e.Event]:
+        """See OpenItem."""
+        item = Message(id=self.item_id, status="in_progress", role="assistant", content=[], phase=self._phase)
         return [
-            e.OutputItemAdded(output_index=self._at["output_index"], item=item),
-            e.McpListToolsInProgress(**self._at),
+            e.OutputItemAdded(output_index=self.index, item=item),
+            e.ContentPartAdded(**self._at, content_index=0, part=OutputText(text="")),
         ]
 
-    def end(self, tools: Sequence[McpTool], error: str | None) -> tuple[list[e.Event], McpListTools]:
-        """It is there, or `error` says why not."""
-        item = McpListTools(id=self._at["item_id"], server_label=self._label, tools=list(tools))
-        if error is not None:
-            item.error = error
-        over = e.McpListToolsCompleted(**self._at) if error is None else e.McpListToolsFailed(**self._at)
-        return [over, e.OutputItemDone(output_index=self._at["output_index"], item=item)], item
+    def delta(self, piece: TextDelta) -> e.Event:
+        """More of the text."""
+        self._texts.append(piece.text)
+        self._logprobs += piece.logprobs
+        return e.OutputTextDelta(
+            item_id=self.item_id,
+            output_index=self.index,
+            content_index=0,
+            delta=piece.text,
+            logprobs=piece.logprobs,
+        )
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem."""
+        text = "".join(self._texts)
+        part = OutputText(text=text, logprobs=self._logprobs)
+        item = Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
+        return [
+            e.OutputTextDone(**self._at, content_index=0, text=text, logprobs=self._logprobs),
+            e.ContentPartDone(**self._at, content_index=0, part=part),
+            e.OutputItemDone(output_index=self.index, item=item),
+        ], item
 
 
-class OpenMcpCall:
-    """A call: the model writes its arguments, then its server works."""
+class ReasoningShown(msgspec.Struct, frozen=True):
+    """The form in which a client sees reasoning: a summary (there is no summariser: it is the text itself), the raw
+    text, or an empty item. Raw includes everything, so there is no summary beside it. `encrypt` makes the content that
+    a client without a stored history sends back.
+    """
 
-    def __init__(self, item_id: str, index: int, label: str, name: str, approved_by: str | None = None) -> None:
-        self.item_id = item_id
-        self.label = label
-        self.name = name
-        self.texts: list[str] = []
-        self.at_work = False  # the arguments are complete
-        self._approved_by = approved_by
-        self._at: dict[str, Any] = {"item_id": item_id, "output_index": index}
+    summary: bool = False
+    raw: bool = False
+    encrypt: Callable[[str], str] | None = None
+
+
+class OpenReasoning(OpenItem):
+    """Reasoning: the client sees what it chose to see, the history keeps all of it."""
+
+    def __init__(self, item_id: str, index: int, shown: ReasoningShown) -> None:
+        super().__init__(item_id, index)
+        self._shown = shown
+        self._texts: list[str] = []
+
+    def begin(self) -> Iterable[e.Event]:
+        """See OpenItem."""
+        begun: list[e.Event] = [e.OutputItemAdded(output_index=self.index, item=self._item("in_progress"))]
+        if self._shown.raw:
+            begun.append(e.ContentPartAdded(**self._at, content_index=0, part=ReasoningText(text="")))
+        elif self._shown.summary:
+            begun.append(e.ReasoningSummaryPartAdded(**self._at, summary_index=0, part=SummaryText(text="")))
+        return begun
+
+    def delta(self, piece: ReasoningDelta) -> Iterator[e.Event]:
+        """More of the reasoning."""
+        self._texts.append(piece.text)
+        if self._shown.raw:
+            yield e.ReasoningTextDelta(**self._at, content_index=0, delta=piece.text)
+        elif self._shown.summary:
+            yield e.ReasoningSummaryTextDelta(**self._at, summary_index=0, delta=piece.text)
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem."""
+        text = "".join(self._texts)
+        closed: list[e.Event] = []
+        if self._shown.raw:
+            closed.append(e.ReasoningTextDone(**self._at, content_index=0, text=text))
+            closed.append(e.ContentPartDone(**self._at, content_index=0, part=ReasoningText(text=text)))
+        elif self._shown.summary:
+            closed.append(e.ReasoningSummaryTextDone(**self._at, summary_index=0, text=text))
+            closed.append(e.ReasoningSummaryPartDone(**self._at, summary_index=0, part=SummaryText(text=text)))
+        item = self._item(status, text)
+        if self._shown.encrypt is not None:
+            item.encrypted_content = self._shown.encrypt(text)
+        return [*closed, e.OutputItemDone(output_index=self.index, item=item)], item
+
+    def remembered(self, item: OutputItem) -> OutputItem:
+        """See OpenItem."""
+        return Reasoning(id=item.id, status=item.status, content=[ReasoningText(text="".join(self._texts))])
+
+    def _item(self, status: ItemStatus, text: str | None = None) -> Reasoning:
+        """The item as it is shown; `text` is None while it has no part yet."""
+        item = Reasoning(id=self.item_id, status=status)
+        if self._shown.raw:
+            item.content = [] if text is None else [ReasoningText(text=text)]
+        elif self._shown.summary and text is not None:
+            item.summary = [SummaryText(text=text)]
+        return item
+
+
+class OpenCall(OpenItem):
+    """Base of calls, whoever runs the tool."""
+
+    def __init__(self, item_id: str, index: int) -> None:
+        super().__init__(item_id, index)
+        self._texts: list[str] = []
 
     @property
     def arguments(self) -> str:
-        """As far as they have been written."""
-        return "".join(self.texts)
+        """The arguments, or the free text, as far as they have been written."""
+        return "".join(self._texts)
 
-    def begin(self) -> list[e.Event]:
-        """The model begins to call."""
-        item = self._item("in_progress", "")
+    def delta(self, arguments: str) -> Iterable[e.Event]:
+        """More of the arguments."""
+        self._texts.append(arguments)
+        return ()
+
+
+class OpenFunctionCall(OpenCall):
+    """A call of a function."""
+
+    prefix = "fc"
+
+    def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
+        super().__init__(item_id, index)
+        self._members: dict[str, Any] = {"id": item_id, "call_id": call_id, "name": begin.name}
+        if begin.namespace is not None:
+            self._members["namespace"] = begin.namespace
+        if begin.channel is not None:
+            self._members["channel"] = begin.channel
+
+    def begin(self) -> Iterable[e.Event]:
+        """See OpenItem."""
+        return [e.OutputItemAdded(output_index=self.index, item=self._item("", "in_progress"))]
+
+    def delta(self, arguments: str) -> Iterable[e.Event]:
+        """See OpenCall."""
+        self._texts.append(arguments)
+        return (self._delta(arguments),)
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem."""
+        text = self.arguments
+        item = self._item(text, status)
+        return [self._done(text), e.OutputItemDone(output_index=self.index, item=item)], item
+
+    def _item(self, text: str, status: ItemStatus) -> OutputItem:
+        return FunctionCall(**self._members, status=status, arguments=text)
+
+    def _delta(self, text: str) -> e.Event:
+        return e.FunctionCallArgumentsDelta(item_id=self.item_id, output_index=self.index, delta=text)
+
+    def _done(self, text: str) -> e.Event:
+        return e.FunctionCallArgumentsDone(**self._at, arguments=text, name=self._members["name"])
+
+
+class OpenCustomCall(OpenFunctionCall):
+    """A call of a custom tool: free text instead of arguments."""
+
+    prefix = "ctc"
+
+    def _item(self, text: str, status: ItemStatus) -> OutputItem:
+        return CustomToolCall(**self._members, status=status, input=text)
+
+    def _delta(self, text: str) -> e.Event:
+        return e.CustomToolCallInputDelta(item_id=self.item_id, output_index=self.index, delta=text)
+
+    def _done(self, text: str) -> e.Event:
+        return e.CustomToolCallInputDone(**self._at, input=text)
+
+
+class OpenClientCall(OpenFunctionCall):
+    """A call of one of OpenAI's own tools that the client runs. Whether the arguments fit that tool's item is known at
+    the end, so all events come then; a call that does not fit, or was cut off, is a function's.
+    """
+
+    def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
+        super().__init__(item_id, index, call_id, begin)
+        assert begin.kind is not None
+        self._kind = begin.kind
+
+    def begin(self) -> Iterable[e.Event]:
+        """See OpenItem."""
+        return ()
+
+    def delta(self, arguments: str) -> Iterable[e.Event]:
+        """See OpenCall."""
+        self._texts.append(arguments)
+        return ()
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem."""
+        text = self.arguments
+        own_id = self.item_id.replace(self.prefix, CLIENT_TOOLS[self._kind].prefix, 1)
+        item = read_call(self._kind, text, item_id=own_id, call_id=self._members["call_id"])
+        if item is None or status != "completed":
+            done, call = super().end(status)
+            return [*super().begin(), *([self._delta(text)] if text else []), *done], call
         return [
-            e.OutputItemAdded(output_index=self._at["output_index"], item=item),
-            e.McpCallInProgress(**self._at),
-        ]
-
-    def delta(self, text: str) -> e.Event:
-        """More arguments."""
-        self.texts.append(text)
-        return e.McpCallArgumentsDelta(**self._at, delta=text)
-
-    def written(self) -> e.Event:
-        """The arguments are complete, or it is cut off."""
-        self.at_work = True
-        return e.McpCallArgumentsDone(**self._at, arguments=self.arguments)
-
-    def end(self, result: CallResult | None) -> tuple[list[e.Event], McpCall]:
-        """`result` None: it was cut off."""
-        events = [] if self.at_work else [self.written()]
-        failed = result is None or result.error is not None
-        item = self._item("incomplete" if result is None else "failed" if failed else "completed", self.arguments)
-        if result is not None and result.error is not None:
-            item.error = result.error
-        elif result is not None:
-            item.output = result.output
-        over = e.McpCallFailed(**self._at) if failed else e.McpCallCompleted(**self._at)
-        return [*events, over, e.OutputItemDone(output_index=self._at["output_index"], item=item)], item
-
-    def _item(self, status: str, arguments: str) -> McpCall:
-        return McpCall(
-            id=self.item_id,
-            status=status,
-            server_label=self.label,
-            name=self.name,
-            arguments=arguments,
-            approval_request_id=self._approved_by if self._approved_by is not None else UNSET,
-        )
-
-
-class OpenApproval:
-    """A call that the user has to allow first. Its item comes in one piece when the arguments are complete."""
-
-    def __init__(self, item_id: str, index: int, label: str, name: str) -> None:
-        self.texts: list[str] = []
-        self._index = index
-        self._what: dict[str, Any] = {"id": item_id, "server_label": label, "name": name}
-
-    def end(self, status: ItemStatus) -> tuple[list[e.Event], McpApprovalRequest | None]:
-        """Nothing if it was cut off: half a call can't be allowed."""
-        if status != "completed":
-            return [], None
-        item = McpApprovalRequest(**self._what, arguments="".join(self.texts))
-        return [
-            e.OutputItemAdded(output_index=self._index, item=item),
-            e.OutputItemDone(output_index=self._index, item=item),
+            e.OutputItemAdded(output_index=self.index, item=_announced(item)),
+            *(self._commands(item) if isinstance(item, ShellCall) else ()),
+            e.OutputItemDone(output_index=self.index, item=item),
         ], item
+
+    def _commands(self, item: ShellCall) -> Iterator[e.Event]:
+        for index, command in enumerate(item.action.commands):
+            at: dict[str, Any] = {"item_id": item.id, "output_index": self.index, "command_index": index}
+            yield e.ShellCallCommandAdded(**at, command="")
+            yield e.ShellCallCommandDelta(**at, delta=command)
+            yield e.ShellCallCommandDone(**at, command=command)
+
+
+def _announced(item: ClientCall) -> ClientCall:
+    """The item without what further events bring."""
+    begun = msgspec.structs.replace(item, status="in_progress")
+    if isinstance(begun, ShellCall):
+        begun.action = msgspec.structs.replace(begun.action, commands=[])
+    return begun
+
+
+class OpenCompaction(OpenItem):
+    """A compaction that is being made. Closed before there is a `result` it is empty, which stands for nothing."""
+
+    at_work = True
+
+    def __init__(self, item_id: str, index: int) -> None:
+        super().__init__(item_id, index)
+        self.result: ExpandedCompaction | None = None
+
+    def begin(self) -> Iterable[e.Event]:
+        """See OpenItem."""
+        item = Compaction(id=self.item_id, encrypted_content="")
+        return [e.OutputItemAdded(output_index=self.index, item=item), e.CompactionCompacting(**self._at)]
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem."""
+        item = self.result.encrypted() if self.result is not None else Compaction(id=self.item_id, encrypted_content="")
+        return [e.OutputItemDone(output_index=self.index, item=item)], item
+
+    def remembered(self, item: OutputItem) -> OutputItem:
+        """See OpenItem."""
+        return self.result if self.result is not None else item

@@ -119,7 +119,7 @@ class PublicBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-class Fetcher:
+class PublicFetcher:
     """GETs files. `resolve` and `network` are for tests."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From a request to the Response object that will describe it: every member with the value that really holds. Pure."""
+"""The Response object that describes a request: every member with the value that really holds. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET
 
-from realtime.context.tools import unnested
+from realtime.context.tools import unnest
 from realtime.engine.base import ModelInfo
 from realtime.wire.formats import JsonSchemaFormat, PlainFormat, TextFormat
-from realtime.wire.requests import ResponseCreate
-from realtime.wire.response import ConversationRef, ReasoningConfig, Response, TextConfig
+from realtime.wire.requests import ConversationRef, ResponseCreate
+from realtime.wire.response import ReasoningConfig, Response, TextConfig
 
 
 def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, created_at: int) -> Response:
-    """The Response as it stands in `response.created`."""
+    """Build the Response as it stands in `response.created`. `created_at`: unix seconds."""
     text = request.text
     reasoning = request.reasoning
     config = TextConfig(format=_held_to((text.format if text else None) or PlainFormat()))
@@ -30,7 +30,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         previous_response_id=request.previous_response_id,
         instructions=request.instructions,
         tools=[_echoed(tool) for tool in request.tools or ()],
-        tool_choice="auto" if request.tool_choice is None else unnested(request.tool_choice),
+        tool_choice="auto" if request.tool_choice is None else unnest(request.tool_choice),
         parallel_tool_calls=True if request.parallel_tool_calls is None else request.parallel_tool_calls,
         max_tool_calls=request.max_tool_calls,
         truncation=request.truncation or "disabled",
@@ -77,7 +77,7 @@ def _echoed(tool: dict[str, Any]) -> dict[str, Any]:
         return shown
     if tool.get("type") != "function":
         return tool
-    return {"description": None, "parameters": None, "strict": None, **unnested(tool)}
+    return {"description": None, "parameters": None, "strict": None, **unnest(tool)}
 
 
 def _first(asked: float | None, models: float | None, otherwise: float) -> float:

@@ -1,4 +1,4 @@
-"""What a request wishes of sampling, in the engine's terms. Pure."""
+"""The wishes of a request about sampling, in the engine's terms. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOGPROBS = "message.output_text.logprobs"
 
 
 def sampling(request: ResponseCreate, response: Response, room: int, parser: Parser | None) -> Sampling:
-    """The request's wishes; `response` holds the effective values of what it echoes. `room`: tokens at most."""
+    """Translate a request's wishes. `response` holds the effective values of what it echoes; `room`: tokens at most."""
     wants_logprobs = LOGPROBS in (request.include or ())
     limit = 1 if request.generate is False else min(request.max_output_tokens or room, room)
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())

@@ -1,4 +1,4 @@
-"""Whether a response is to end before its own end, and why; and how its task waits without missing that."""
+"""The signal that a response is to end before its own end, and how its task waits without missing it."""
 
 from __future__ import annotations
 
@@ -6,42 +6,48 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from .endings import Steered, Stop
+from .endings import Ended, Steered, Stop
 
 T = TypeVar("T")
 
 
-class Stopping:
-    """One response's. `stop`: what was asked for; None while it may go on."""
+class StopSignal:
+    """One response's signal. `stop`: what was asked for; None while the response may go on. `steering`: a successor
+    waits for a safe point to take over at.
+    """
 
     def __init__(self) -> None:
         self.stop: Stop | None = None
-        self._signal = asyncio.Event()  # something that the task waits for has happened
+        self.steering = False
+        self._woken = asyncio.Event()  # something that the task waits for has happened
 
     @property
     def stopped(self) -> bool:
-        """Somebody wants it to end."""
+        """Whether somebody wants the response to end."""
         return self.stop is not None
 
     def ask(self, stop: Stop) -> None:
-        """Have it end. The first who asks counts; one that comes while a successor is about to take over means that as
-        well.
-        """
+        """Request the end. The first request wins, but a cancel or interrupt overrides a steer."""
         if self.stop is None or isinstance(self.stop, Steered):
             self.stop = stop
             self.wake()
 
+    def check(self) -> None:
+        """Raise Ended if the response is to end."""
+        if self.stop is not None:
+            raise Ended(self.stop)
+
     def wake(self) -> None:
-        """Something has happened."""
-        self._signal.set()
+        """Wake the task: something that it waits for has happened."""
+        self._woken.set()
 
     async def wait(self) -> None:
-        """Until something has happened: `wake`, or a wish to end."""
-        await self._signal.wait()
-        self._signal.clear()
+        """Wait for `wake`, or for a request to end."""
+        await self._woken.wait()
+        self._woken.clear()
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of the work, or None when the response is to end; then the work has been cancelled."""
+        """Return the result of the work, or None when the response is to end; then the work has been cancelled."""
         task = asyncio.create_task(work)
         task.add_done_callback(lambda _: self.wake())
         try:

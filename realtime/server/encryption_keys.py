@@ -1,4 +1,4 @@
-"""The keys of what clients keep sealed for us, from the settings or their file. Never logged, never in a message."""
+"""The keys of the encrypted content that clients keep for us. Never logged, never in a message."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from realtime.settings.fields import ServerSettings
 from .keys import KeysError
 
 
-def sealing_keys(settings: ServerSettings) -> tuple[bytes, ...]:
-    """The keys, the one to seal with first; none: there is to be a random one. Raises KeysError."""
+def encryption_keys(settings: ServerSettings) -> tuple[bytes, ...]:
+    """Read the keys from the settings or their file, the one to encrypt with first; without any a random one is to be
+    made. Raises KeysError.
+    """
     if settings.sealing_keys_file is None:
         return tuple(_key(text, f"sealing_keys, entry {n}") for n, text in enumerate(settings.sealing_keys, 1))
     path = Path(settings.sealing_keys_file)

@@ -23,9 +23,10 @@ from realtime.engine.supervisor import SupervisedEngine
 from realtime.settings.fields import Settings
 
 from .app import build_app
-from .auth import exposure_warning, scrub_handlers
+from .auth import exposure_warning
 from .gateway import Gateway
 from .http.transport import StreamProtocol
+from .scrubbing import scrub_handlers
 from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")

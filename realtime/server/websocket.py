@@ -1,7 +1,7 @@
-"""The I/O shell around one `Connection`: reads messages, obeys commands, writes frames. Decides nothing.
+"""The I/O shell around one `Connection`: reads messages, carries out commands, writes frames. Decides nothing.
 
-Reading is a coroutine; writing is not: `_flush` runs at most once per tick of the event loop, when a followed log has
-grown or the transport drains, and takes whatever all followed logs have by then.
+Reading is a coroutine; writing is not: `_flush` takes whatever all followed logs have by then. One timer waits for the
+connection's next deadline.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_never
 
-from realtime.connection.commands import Cancel, Command, Cut, Interrupt, Leave, Resume, Update
-from realtime.connection.lanes import Create
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop
+from realtime.connection.protocol import Connection
 from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
 
+from .flusher import Flusher
 from .websocket_transport import FrameSink
 
 logger = logging.getLogger("realtime.websocket")
@@ -37,79 +37,74 @@ class WebSocketShell:
         principal: Principal,
         name: str,
         *,
-        heartbeat_seconds: float = 0.0,
         identify: Callable[[str], Principal | None] = lambda key: None,
     ) -> None:
-        """`identify`: whose API key this is. `heartbeat_seconds` 0: no heartbeats."""
+        """identify: find the owner of an API key. name: for the log."""
         self._connection = connection
         self._sink = sink
         self._service = service
         self._principal = principal
-        self._name = name  # for the log
+        self._name = name
+        self._identify_key = identify
         self._loop = asyncio.get_running_loop()
-        self._flush_scheduled = False
-        self._closed = False
-        self._identify = identify
-        self._heartbeat_seconds = heartbeat_seconds
-        self._heart: asyncio.TimerHandle | None = None
-        sink.on_writable = self.wake
+        self._flusher = Flusher(self._flush)
+        self._wake = self._flusher.wake
+        self._tasks: set[asyncio.Task[None]] = set()  # commands that are being completed
+        self._deadline: float | None = None  # that the timer waits for
+        self._timer: asyncio.TimerHandle | None = None
+        sink.on_writable = self._wake
         sink.on_too_big = connection.too_big
 
     async def run(self, receive: Any) -> None:
-        """Serve until the socket is gone. `receive` is ASGI's."""
-        self.wake()
-        self._arm_heart()
+        """Serve until the socket is gone. `receive` is ASGI's; text messages come as `utf8`, see FrameProtocol."""
+        self._step()
         try:
             while (message := await receive())["type"] == "websocket.receive":
-                text = message.get("text")
-                if text is None:
+                data = message.get("utf8")
+                if data is None:
                     self._connection.receive_binary()
                 else:
-                    self._connection.receive(text.encode(), time.monotonic())
-                self._obey()
-                self.wake()
+                    self._connection.receive(data, time.monotonic())
+                self._step()
                 await asyncio.sleep(0)  # a burst in one read holds up nobody, and is answered in between
         finally:
             self._end()
-
-    def wake(self) -> None:
-        """There may be something to send: flush once, when the loop has done what it is doing."""
-        if not self._flush_scheduled and not self._closed:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+            if self._tasks:  # what was asked for is carried out, and then left like everything else
+                await asyncio.wait(self._tasks)
 
     def drain(self, grace_seconds: float) -> None:
         """The server is going down."""
         self._connection.drain(grace_seconds)
-        self.wake()
+        self._step()
 
-    def _arm_heart(self) -> None:
-        if self._heart is not None:
-            self._heart.cancel()
-            self._heart = None
-        if self._heartbeat_seconds and self._connection.profile is Profile.NATIVE:
-            self._heart = self._loop.call_later(self._heartbeat_seconds, self._beat)
+    def _step(self) -> None:
+        """Something has gone into the connection: see to everything that may have come of it."""
+        self._obey()
+        self._arm()
+        self._wake()
 
-    def _beat(self) -> None:
-        self._connection.beat(self._service.heartbeat(self._connection.followed_ids))
-        self.wake()
-        self._arm_heart()
+    # -- time
 
-    def _update(self, command: Update) -> None:
-        if command.api_key is not None:
-            who = self._identify(command.api_key)
-            if who is None or who.tenant != self._principal.tenant:
-                text = "`api_key` is not a key of this connection's owner; the connection stays as it was."
-                raise WireError(ErrorCode.INVALID_API_KEY, text, param="api_key")
-        if command.heartbeat_seconds is not None:
-            self._heartbeat_seconds = command.heartbeat_seconds
-            self._arm_heart()
-        self._connection.updated(self._heartbeat_seconds)
+    def _arm(self) -> None:
+        """Have the timer wait for the connection's next deadline."""
+        deadline = self._connection.next_deadline()
+        if deadline == self._deadline:
+            return
+        self._deadline = deadline
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_later(deadline - time.monotonic(), self._on_deadline, deadline)
+
+    def _on_deadline(self, deadline: float) -> None:
+        self._deadline = None
+        self._connection.handle_deadline(max(time.monotonic(), deadline))  # a loop's clock may be coarse, and early
+        self._step()
+
+    # -- what goes out
 
     def _flush(self) -> None:
-        self._flush_scheduled = False
-        if self._closed:
-            return
         if not self._sink.can_write:
             if self._connection.close is not None and self._connection.close[0] is CloseCode.POLICY:
                 self._sink.close_after_write(*self._connection.close)  # it does not read, so it is not waited for
@@ -119,60 +114,88 @@ class WebSocketShell:
             self._sink.write_text(frames)
         self._obey()
         if self._connection.pending:
-            self.wake()
+            self._wake()
         elif self._connection.close is not None:
             code, reason = self._connection.close
             self._sink.close_after_write(code, reason)
+
+    # -- commands
 
     def _obey(self) -> None:
         """Carry out what the connection wants; what comes of it may be more of the same."""
         while commands := self._connection.commands():
             for command in commands:
-                try:
-                    self._carry_out(command)
-                except WireError as error:
-                    self._connection.refused(command, error)
-                except Exception:  # a bug of ours: it must not cost the other commands, nor hold the lane
-                    logger.exception("command failed session=%s", self._name)
-                    text = "The server failed at this request."
-                    self._connection.refused(command, WireError(ErrorCode.SERVER_ERROR, text))
+                self._carry_out(command)
 
     def _carry_out(self, command: Command) -> None:
-        connection, service = self._connection, self._service
+        """Complete a command, now or later: what needs a look-up gets a task."""
         match command:
             case Create():
-                native = connection.profile is Profile.NATIVE
-                given = () if command.automatic else [item for steer in command.steers for item in steer.items]
-                source = service.create(self._principal, command.request, command.parent, native=native, given=given)
-                connection.opened(command, source)
-                service.follow(source, self.wake)
-            case Cancel():
-                source = service.cancel(self._principal, command.response_id, command.delivered, command.through)
-                if command.delivered is None:  # so that whoever cancels gets the receipt
-                    connection.followed(source, source.log.tip)
-                    service.follow(source, self.wake)
-            case Interrupt():
-                source = service.interrupt(self._principal, command.response_id)
-                if not command.followed:
-                    connection.followed(source, source.log.tip)
-                    service.follow(source, self.wake)
-            case Cut():
-                service.steer(self._principal, command.response_id)
+                self._attend(command, self._create(command))
+            case Stop():
+                self._attend(command, self._stop(command))
             case Resume():
-                source, start = service.resume(
-                    self._principal, command.response_id, command.starting_after, command.epoch
-                )
-                connection.resumed(command, source, start)
-                service.follow(source, self.wake)
-            case Update():
-                self._update(command)
+                self._attend(command, self._resume(command))
+            case Identify():
+                self._identify(command)
+            case Beat():
+                self._connection.beat(self._service.heartbeat(command.response_ids))
             case Leave():
-                service.leave(command.response_id, self.wake, detached=command.detached)
+                self._service.leave(command.response_id, self._wake, detached=command.detached)
+            case _:
+                assert_never(command)
+
+    def _attend(self, command: Command, work: Coroutine[Any, Any, None]) -> None:
+        """Have a command completed in a task. The connection bounds how many there are."""
+        task = self._loop.create_task(self._complete(command, work), name=f"{type(command).__name__} {self._name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _complete(self, command: Command, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except WireError as error:
+            self._connection.refused(command, error)
+        except Exception:  # a bug of ours: it must not cost the other commands, nor hold the lane
+            logger.exception("command failed session=%s", self._name)
+            text = "The server failed at this request."
+            self._connection.refused(command, WireError(ErrorCode.SERVER_ERROR, text))
+        self._step()
+
+    async def _create(self, command: Create) -> None:
+        given = () if command.automatic else [item for steer in command.steers for item in steer.items]
+        native = self._connection.profile.native
+        source = await self._service.create(
+            self._principal, command.request, command.parent, native=native, given=given
+        )
+        self._connection.opened(command, source)
+        self._service.follow(source, self._wake)
+
+    async def _stop(self, command: Stop) -> None:
+        run = await self._service.stop(
+            self._principal, command.response_id, command.how, delivered=command.delivered, through=command.through
+        )
+        if command.how == "steer":
+            return
+        self._connection.stopped(command, run)
+        if not command.followed:
+            self._service.follow(run, self._wake)
+
+    async def _resume(self, command: Resume) -> None:
+        source, start = await self._service.resume(
+            self._principal, command.response_id, command.starting_after, command.epoch
+        )
+        self._connection.resumed(command, source, start)
+        self._service.follow(source, self._wake)
+
+    def _identify(self, command: Identify) -> None:
+        who = self._identify_key(command.api_key)
+        self._connection.identified(command, who.tenant if who is not None else None, time.monotonic())
 
     def _end(self) -> None:
-        self._closed = True
-        if self._heart is not None:
-            self._heart.cancel()
+        self._flusher.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         self._sink.on_writable = self._sink.on_too_big = None
-        for leave in self._connection.disconnected():
-            self._service.leave(leave.response_id, self.wake, detached=leave.detached)
+        self._connection.disconnected()
+        self._obey()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from asyncio import TimerHandle
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -121,15 +121,23 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.send_receive_event_to_app()
 
     def send_receive_event_to_app(self) -> None:
-        if self.curr_msg_data_type == "text" and not self.close_sent:
-            try:
-                self.frames[0].decode()
-            except UnicodeDecodeError:  # the client's fault: a close code, and no traceback in the log as uvicorn has
-                self.frames = []
-                self.conn.fail(CloseCode.INVALID_UTF8, "invalid UTF-8")
-                self.handle_parser_exception()
-                return
-        super().send_receive_event_to_app()
+        """Hand a text message over as the bytes that it is, checked: `utf8` in the ASGI message, instead of `text`."""
+        if self.curr_msg_data_type != "text" or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        (data,), self.frames = self.frames, []
+        try:
+            if not data.isascii():
+                data.decode()
+        except UnicodeDecodeError:  # the client's fault: a close code, and no traceback in the log as uvicorn has
+            self.conn.fail(CloseCode.INVALID_UTF8, "invalid UTF-8")
+            self.handle_parser_exception()
+            return
+        message: Any = {"type": "websocket.receive", "utf8": bytes(data)}
+        self.queue.put_nowait(message)
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     @property
     def can_write(self) -> bool:

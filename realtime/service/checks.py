@@ -1,12 +1,10 @@
-"""What is refused of a request before anything is looked up for it. Pure; everything here raises WireError."""
+"""Refuse requests before anything is looked up for them. Pure; everything here raises WireError."""
 
 from __future__ import annotations
 
-from realtime.context.turns import no_call_found
 from realtime.dialects.base import Dialect
 from realtime.engine.base import ModelInfo
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import InputItem
 from realtime.wire.requests import HARMONY_MESSAGES, ResponseCreate
 
 # What a chat template is given besides variables: names of these would be taken for orders to the tokenizer.
@@ -19,7 +17,7 @@ _NO_TEMPLATE_VARIABLES = frozenset(
 
 
 def check_request(request: ResponseCreate, model: ModelInfo, dialect: Dialect) -> None:
-    """Everything that holds for creating and for counting alike."""
+    """Check what holds for creating and for counting alike."""
     _check_model(request.model, model)
     _check_supported(request)
     _check_harmony(request, dialect)
@@ -27,7 +25,7 @@ def check_request(request: ResponseCreate, model: ModelInfo, dialect: Dialect) -
 
 
 def check_background(request: ResponseCreate) -> None:
-    """Nobody follows a background response, so it must be found again, and must not depend on a reader."""
+    """Refuse a background response that could not be found again, or that would depend on a reader."""
     if not request.background:
         return
     if request.store is False:
@@ -38,11 +36,11 @@ def check_background(request: ResponseCreate) -> None:
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="on_disconnect")
 
 
-def check_calls(items: list[InputItem]) -> None:
-    """Refuse a tool's output that answers no call, or an approval that nobody asked for."""
-    text = no_call_found(items)
-    if text is not None:
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="input")
+def check_history(request: ResponseCreate) -> None:
+    """Refuse two histories at once."""
+    if request.conversation_id is not None and request.previous_response_id is not None:
+        text = "`conversation` and `previous_response_id` exclude each other: send one of them."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
 
 
 def _check_model(name: str | None, model: ModelInfo) -> None:

@@ -1,6 +1,7 @@
-"""Which responses exist and whose they are: those that run, those that are kept, less those that were deleted.
+"""The registry of responses: those that run and those that are kept, less those that were deleted.
 
-A response of another tenant does not exist.
+A response of another tenant does not exist. Look-ups are coroutines, because what is kept may be elsewhere; whoever
+awaits one must expect that a response has ended, or was deleted, meanwhile.
 """
 
 from __future__ import annotations
@@ -9,85 +10,106 @@ from collections import OrderedDict
 
 from realtime.context.turns import Turn
 from realtime.runs.run import Run
-from realtime.store.memory import Record, Store
+from realtime.store.base import ResponseStore
+from realtime.store.records import Record, Replay, Source
 from realtime.wire.errors import ErrorCode, WireError
 
 _MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
 
-Held = Run | Record  # a response that exists: being generated, or kept
 
+class Registry:
+    """All responses, by id. What takes a tenant raises WireError for what is not the tenant's. `now` is the store's."""
 
-class Responses:
-    """All of them, by id. What takes a tenant raises WireError for what is not the tenant's; `now` as the store's."""
-
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ResponseStore) -> None:
         self.running: dict[str, Run] = {}
         self.store = store
         self.deleted: OrderedDict[str, None] = OrderedDict()
 
-    def find(self, tenant: str, response_id: str, now: float) -> Held:
-        """The response."""
-        run = self.running.get(response_id) if response_id not in self.deleted else None
-        if run is not None and run.tenant == tenant:
+    async def find(self, tenant: str, response_id: str, now: float) -> Run | Record:
+        """Return the response."""
+        run = self._running(tenant, response_id)
+        if run is not None:
             return run
-        record = self.store.get(response_id, now)
-        if record is not None and record.owner == tenant:
-            return record
-        raise _not_found(response_id)
+        record = await self.store.get(response_id, now)
+        if record is None or record.owner != tenant:
+            raise _not_found(response_id)
+        return record
 
-    def find_running(self, tenant: str, response_id: str, now: float) -> Run:
-        """The response, if it has not come to its end."""
-        source = self.find(tenant, response_id, now)
-        if not isinstance(source, Run) or source.over:
-            text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
+    async def find_source(self, tenant: str, response_id: str, now: float) -> Source:
+        """Return the response with its log."""
+        found = await self.find(tenant, response_id, now)
+        source = found if isinstance(found, Run) else await self._replay(found, now)
+        if source is None:
+            raise _not_found(response_id)
         return source
 
-    def find_retrievable(self, tenant: str, response_id: str, now: float) -> Held:
-        """The response, if it runs or was to be stored; another may still be resumed, for a short time."""
-        held = self.find(tenant, response_id, now)
-        if held.log.sealed and not held.response.store:
-            raise _not_found(response_id)
-        return held
+    async def find_running(self, tenant: str, response_id: str, now: float) -> Run:
+        """Return the response, if it has not come to its end."""
+        found = await self.find(tenant, response_id, now)
+        if not isinstance(found, Run) or found.over:
+            text = f"Response '{response_id}' is already over."
+            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
+        return found
 
-    def find_turn(self, tenant: str, response_id: str, now: float) -> Turn:
-        """What a `previous_response_id` continues."""
-        run = self.running.get(response_id) if response_id not in self.deleted else None
-        if run is not None and run.tenant == tenant:
+    async def find_retrievable(self, tenant: str, response_id: str, now: float) -> Run | Record:
+        """Return the response, if it runs or was to be stored; another may still be resumed, for a short time."""
+        found = await self.find(tenant, response_id, now)
+        if found.over and not found.response.store:
+            raise _not_found(response_id)
+        return found
+
+    async def find_turn(self, tenant: str, response_id: str, now: float) -> Turn:
+        """Return what a `previous_response_id` continues."""
+        if self._running(tenant, response_id) is not None:
             text = f"Previous response '{response_id}' is still being generated: wait until it is over."
             raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
-        record = self.store.get(response_id, now)
+        record = await self.store.get(response_id, now)
         if record is None or record.owner != tenant or not record.continuable or record.turn is None:
             text = f"Previous response with id '{response_id}' not found."
             raise WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
         return record.turn
 
-    def get(self, response_id: str, now: float) -> Held | None:
-        """The response, whoever's it is and also when it was deleted and still runs."""
-        return self.running.get(response_id) or self.store.get(response_id, now)
+    async def get(self, response_id: str, now: float) -> Source | None:
+        """Return the response with its log, whoever's it is and also when it was deleted and still runs."""
+        run = self.running.get(response_id)
+        if run is not None:
+            return run
+        record = await self.store.get(response_id, now)
+        return await self._replay(record, now) if record is not None else None
 
     def delete(self, response_id: str) -> None:
-        """From now on it does not exist."""
+        """Forget a response: from now on it does not exist."""
         self.store.delete(response_id)
         self.deleted[response_id] = None
         if len(self.deleted) > _MAX_DELETED:
             self.deleted.popitem(last=False)
 
-    def finished(self, run: Run, keep_seconds: float, now: float) -> None:
-        """From the running ones to the kept ones, unless it was deleted meanwhile."""
+    def finished(self, run: Run, keep_seconds: float, now: float) -> bool:
+        """Move a response from the running ones to the kept ones. False: it was deleted meanwhile, and is gone."""
         del self.running[run.response_id]
         if run.response_id in self.deleted:
-            return
+            self.store.delete(run.response_id)
+            return False
         record = Record(
-            owner=run.tenant,
+            owner=run.job.tenant,
             response=run.response,
-            log=run.log,
+            epoch=run.log.epoch,
             turn=run.turn,
             continuable=run.response.store,
             expires_at=now + keep_seconds,
             input=run.input,
         )
-        self.store.put(record, now)
+        self.store.seal(record, run.log.stored(), now)
+        return True
+
+    def _running(self, tenant: str, response_id: str) -> Run | None:
+        run = self.running.get(response_id) if response_id not in self.deleted else None
+        return run if run is not None and run.job.tenant == tenant else None
+
+    async def _replay(self, record: Record, now: float) -> Replay | None:
+        """The record with its log; None if it went while we were looking."""
+        log = await self.store.read(record.response_id, now)
+        return Replay(record, log) if log is not None else None
 
 
 def _not_found(response_id: str) -> WireError:

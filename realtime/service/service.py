@@ -1,58 +1,49 @@
 """What every door calls: create, resume, cancel, follow, leave. Owns all runs and the store of finished ones.
 
-Methods are synchronous and decide at once; what takes time happens in the runs' tasks. Whoever calls says who is
-asking (`Principal`): a response of another tenant does not exist. Refusals are `WireError`s.
+Methods are synchronous and decide at once; what takes time happens in the runs' tasks. A create looks up, decides and
+starts: `lookups` asks for what is known of the request, `intake` makes a job of it without asking anybody, and `start`
+gives the job a place and a run. Whoever calls says who is asking (`Principal`): a response of another tenant does not
+exist. Refusals are `WireError`s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
-import msgspec
-
-from realtime.connection.commands import Source
-from realtime.connection.protocol import draining
-from realtime.context import compaction, unsealing
-from realtime.context.attachments import check as check_parts
-from realtime.context.attachments import described
-from realtime.context.directives import resolved, tools_brought, updated
-from realtime.context.encrypted import Sealer
-from realtime.context.tools import ToolSet, tool_set
-from realtime.context.turns import Opened, Turn, history, since_compaction
+from realtime.context import compaction
+from realtime.context.encrypted import Cipher
+from realtime.context.turns import ExpandedCompaction, Turn, history
 from realtime.dialects.base import Dialect, RenderError
-from realtime.engine.base import Engine
-from realtime.runs.assembler import ReasoningShown
-from realtime.runs.audience import DISCONNECTED, Wake, policy_of
-from realtime.runs.endings import Cancelled
-from realtime.runs.image_loader import Images
+from realtime.engine.base import Loaded
+from realtime.engine.supervisor import SupervisedEngine
+from realtime.runs.audience import Wake
+from realtime.runs.image_loader import ImageLoader
+from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
-from realtime.runs.mcp.stage import McpPlan, planned
-from realtime.runs.rendering import rendered
-from realtime.runs.response_object import new_response
+from realtime.runs.prompts import render
 from realtime.runs.run import Run
+from realtime.runs.serving import Serving
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store import cursor
-from realtime.store.conversations import Conversation, ConversationStore
+from realtime.store.base import Claim, Stores
 from realtime.store.event_log import EventLog
-from realtime.store.idempotency import Attempts, digest_of
-from realtime.store.memory import MemoryStore
+from realtime.store.records import AnyResponse, Record, Source
 from realtime.wire import events
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.calls import check_calls
+from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.ids import new_id
-from realtime.wire.items import InputItem, Item, OutputItem, Reasoning
-from realtime.wire.requests import ResponseCreate
-from realtime.wire.response import Response
+from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.requests import ResponseCreate, StopKind
 
-from .checks import check_background, check_calls, check_request
+from .checks import check_background, check_history, check_request
+from .conversations import Conversations
+from .intake import Asked, Intake
+from .lookups import Lookups
 from .principal import Principal
-from .registry import Held, Responses
+from .registry import Registry
 from .scheduler import Full, GroupFull, Scheduler, Ticket
-
-logger = logging.getLogger("realtime.service")
 
 
 class Service:
@@ -64,18 +55,21 @@ class Service:
 
     def __init__(
         self,
-        engine: Engine,
-        make_dialect: Callable[[Engine], Dialect],
+        engine: SupervisedEngine,
+        make_dialect: Callable[[Loaded], Dialect],
         settings: ResponseSettings,
+        stores: Stores,
         *,
         trouble: Callable[[], str | None],
-        sealer: Sealer | None = None,
+        cipher: Cipher | None = None,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
+        cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
-        self._images = Images(self._image_settings)
+        self._images = ImageLoader(self._image_settings)
         self._mcp = mcp or McpSettings()
+        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher)
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -87,32 +81,27 @@ class Service:
             max_waiting=settings.max_waiting_responses,
             max_waiting_in_group=settings.max_waiting_per_conversation,
         )
-        self.conversations = ConversationStore(
-            max_bytes=settings.max_conversation_store_bytes,
-            max_conversation_bytes=settings.max_conversation_bytes,
-            max_items=settings.max_conversation_items,
-            new_id=new_id,
-        )
-        self.responses = Responses(MemoryStore(max_bytes=settings.max_store_bytes))
+        self._stores = stores
+        self.registry = Registry(stores.responses)
+        self.conversations = Conversations(stores.conversations, cipher, time.time)
+        self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._attempts = Attempts()
-        self._sealer = sealer or Sealer()
         self._draining = False
 
     @property
     def num_running(self) -> int:
         """Responses that are not over, waiting ones included."""
-        return len(self.responses.running)
+        return len(self.registry.running)
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
-        self._serving_dialect()
+        self._serving()
         if self._mcp.mcp_servers:
             load_mcp()
 
     # -- what doors call
 
-    def create(
+    async def create(
         self,
         principal: Principal,
         request: ResponseCreate,
@@ -120,154 +109,137 @@ class Service:
         *,
         native: bool,
         given: Sequence[InputItem] = (),
-    ) -> Held:
+    ) -> Source:
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
         up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
         log that comes back has its first event. Raises WireError.
         """
-        earlier = self._earlier_attempt(principal, request)
-        if earlier is not None:
-            return earlier
+        tenant = principal.tenant
+        earlier = await self._lookups.earlier_attempt(tenant, request, self._clock())
+        if earlier.source is not None:
+            return earlier.source
         if self._draining:
             raise draining()
-        dialect = self._serving_dialect()
-        check_request(request, self._engine.model, dialect)
+        serving = self._serving()
+        check_request(request, serving.model, serving.dialect)
         check_background(request)
-        if parent is not None and parent.response_id in self.responses.deleted:
-            parent = None  # a socket's own copy of what has been deleted: it is not found either
-        conversation = self._conversation(principal, request)
-        if parent is None and request.previous_response_id is not None:
-            parent = self.responses.find_turn(principal.tenant, request.previous_response_id, self._clock())
-        digest = digest_of(request)
-        continued = conversation.turn if conversation is not None else parent
-        request, tools, mcp = self._prepared(principal, request, continued, given)
-        compact = compaction.policy_of(request)
-        if conversation is None:  # what is in a conversation when the response starts is known only then
-            check_calls(history(parent, request.items))
-        policy = policy_of(request, self._settings, native=native)
-        response_id = new_id("resp")
-        run = Run(
-            owner=self,
-            tenant=principal.tenant,
-            engine=self._engine,
-            dialect=dialect,
-            request=request,
-            tools=tools,
-            shown=self._shown(principal, request),
-            response=new_response(request, self._engine.model, response_id, int(time.time())),
-            log=self._new_log(response_id, request.stream_id),
-            parent=parent,
-            conversation=conversation,
-            compact=compact,
-            seal_compaction=partial(self._sealer.seal, unsealing.COMPACTION, principal.tenant),
-            admitted=self._admit(principal, response_id, conversation),
-            on_disconnect=policy,
-            mcp=mcp,
-            images=self._images if self._engine.model.sees else None,
-        )
-        self._start(run, digest)
+        check_history(request)
+        found = await self._lookups.find(tenant, request, parent, self._clock())
+        asked = Asked(tenant, request, native, given)
+        job = self._intake.job(asked, found, serving.model, new_id("resp"), int(time.time()))
+        if request.request_id is None:
+            return self.start(job, serving)
+        requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
+        try:
+            if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
+                return self.start(job, serving)
+        except BaseException:
+            requests.release(tenant, request.request_id, job.response_id)
+            raise
+        return await self.create(principal, request, parent, native=native, given=given)  # another try was faster
+
+    def start(self, job: Job, serving: Serving) -> Run:
+        """Start a response, which runs now or when its turn comes. What fails here leaves nothing behind. Raises
+        WireError.
+        """
+        if self._draining:
+            raise draining()
+        admitted = self._take_permit(job)
+        try:
+            run = Run(job, serving, self._new_log(job), self._stores.responses, self._run_over)
+            task = run.start(admitted=admitted)
+        except BaseException:
+            self._stores.responses.delete(job.response_id)
+            self._give_back_permit(job.response_id)
+            raise
+        self._enter(run, task)
         return run
 
-    def resume(
+    async def resume(
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
-    ) -> tuple[Held, int]:
-        """A response, running or finished, and the number of the first event to send. Raises WireError."""
-        source = self.responses.find(principal.tenant, response_id, self._clock())
+    ) -> tuple[Source, int]:
+        """Find a response, running or finished, and the number of the first event to send. Raises WireError."""
+        source = await self.registry.find_source(principal.tenant, response_id, self._clock())
         return source, cursor.resolve(source.log, starting_after, epoch)
 
-    def cancel(self, principal: Principal, response_id: str, delivered: int | None, through: int | None = None) -> Held:
-        """Stop a response; its log's terminal event says when the engine has let go. Raises WireError.
+    async def stop(
+        self,
+        principal: Principal,
+        response_id: str,
+        how: StopKind,
+        *,
+        delivered: int | None = None,
+        through: int | None = None,
+    ) -> Run:
+        """Ask a running response to end before its own end. When the engine has let go of it, the terminal event says
+        so. A second stop changes nothing. Raises WireError.
 
-        `delivered`: how many of its events the asker has taken, for the receipt. `through`: the last one that its user
-        saw or heard; what came after is not remembered. A second cancel changes nothing.
+        delivered: how many of its events the asker has taken, for the receipt of a cancel.
+        through: the last event that its user saw or heard; what came after is not remembered. Of a cancel only.
         """
-        run = self.responses.find_running(principal.tenant, response_id, self._clock())
-        run.cancel(Cancelled("cancelled", delivered, run.cutoff(through) if through is not None else None))
+        run = await self.registry.find_running(principal.tenant, response_id, self._clock())
+        run.stop(how, delivered, through)
         return run
 
-    def interrupt(self, principal: Principal, response_id: str) -> Held:
-        """As `cancel`, but the item that is being written is forgotten. Raises WireError."""
-        run = self.responses.find_running(principal.tenant, response_id, self._clock())
-        run.interrupt()
-        return run
+    async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
+        """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
+        return await self.registry.find_retrievable(principal.tenant, response_id, self._clock())
 
-    def steer(self, principal: Principal, response_id: str) -> None:
-        """Have a response end at the next safe point; one that is over meanwhile is as good. Raises WireError."""
-        source = self.responses.find(principal.tenant, response_id, self._clock())
-        if isinstance(source, Run):
-            source.steer()
-
-    def unsealed(self, principal: Principal, items: Sequence[InputItem], path: str) -> list[InputItem]:
-        """Items as the model is to see them: what the client keeps sealed for us, opened. Raises WireError.
-
-        `path` is the member that they are, for the error.
+    async def cancel(self, principal: Principal, response_id: str) -> Run | Record:
+        """Cancel a response that can be retrieved. One that has been cancelled already is not an error. Raises
+        WireError.
         """
-        sealer, tenant = self._sealer, principal.tenant
-        return [unsealing.unsealed(sealer, tenant, item, f"{path}[{index}]") for index, item in enumerate(items)]
+        found = await self.retrieve(principal, response_id)
+        if found.response.status == "cancelled":
+            return found
+        return await self.stop(principal, response_id, "cancel")
 
-    def compacted_output(self, held: Held) -> list[OutputItem]:
-        """What a compaction that was asked for by itself is answered with: the user's messages in it, then the item."""
-        opened = held.turn.output[0] if held.turn is not None else None
-        assert isinstance(opened, Opened)
-        return [*compaction.user_messages(opened, new_id), *held.response.output]
+    async def delete(self, principal: Principal, response_id: str) -> Run | Record:
+        """Forget a response at once. One that runs is cancelled, and its followers still get the end. Raises
+        WireError.
+        """
+        found = await self.retrieve(principal, response_id)
+        if isinstance(found, Run):
+            found.stop("cancel")
+        self.registry.delete(response_id)
+        return found
 
-    def sealed(self, principal: Principal, shown: Item, remembered: Item) -> Item:
-        """An item as it is shown, with its reasoning sealed to it."""
-        if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
-            return shown
-        text = "".join(part.text for part in remembered.content or ())
-        return msgspec.structs.replace(
-            shown, encrypted_content=self._sealer.seal(unsealing.REASONING, principal.tenant, text)
-        )
-
-    def retrieve(self, principal: Principal, response_id: str) -> Held:
-        """A response that runs, or a finished one that was to be stored. Raises WireError."""
-        return self.responses.find_retrievable(principal.tenant, response_id, self._clock())
-
-    def stop(self, principal: Principal, response_id: str) -> Held:
-        """As `cancel`, but one that has been cancelled already is no error. Raises WireError."""
-        held = self.retrieve(principal, response_id)
-        if held.response.status != "cancelled":
-            self.cancel(principal, response_id, None)
-        return held
-
-    def delete(self, principal: Principal, response_id: str) -> Held:
-        """Forget a response at once; one that runs is cancelled, its followers still get the end. Raises WireError."""
-        held = self.retrieve(principal, response_id)
-        if isinstance(held, Run):
-            held.cancel(Cancelled("cancelled"))
-        self.responses.delete(response_id)
-        return held
+    def compacted_output(self, response: AnyResponse) -> list[OutputItem]:
+        """The output of a standalone compaction: the user's messages, then the compaction item."""
+        expanded = response.turn.output[0] if response.turn is not None else None
+        assert isinstance(expanded, ExpandedCompaction)
+        return [*compaction.user_messages(expanded, new_id), *response.output]
 
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
-        """How many tokens the model would be given for this request. Raises WireError."""
-        dialect = self._serving_dialect()
-        check_request(request, self._engine.model, dialect)
-        previous = request.previous_response_id
-        parent = self.responses.find_turn(principal.tenant, previous, self._clock()) if previous is not None else None
-        if (conversation := self._conversation(principal, request)) is not None:
-            parent = conversation.turn
-        request, tools, _ = self._prepared(principal, request, parent)
-        compaction.policy_of(request)  # a trigger is no part of the prompt
+        """Count the tokens that the model would be given for this request. Raises WireError."""
+        serving = self._serving()
+        check_request(request, serving.model, serving.dialect)
+        check_history(request)
+        found = await self._lookups.find(principal.tenant, request, None, self._clock())
+        prepared = self._intake.prepare(Asked(principal.tenant, request), found, serving.model)
+        request, parent = prepared.request, found.continued
         items = history(parent, request.items)
         check_calls(items)
-        if self._engine.model.sees:
-            await self._images.load(items, request.items)
+        tools = prepared.tools
+        if prepared.mcp is not None:  # no server is asked for its tools
+            tools = prepared.mcp.known_tools(items) or tools
+        if serving.images is not None:
+            await serving.images.load(items, request.items)
         try:
-            prompt = await rendered(self._engine, dialect, request, tools, items, parent)
+            prompt = await render(serving, request, tools, items, parent)
         except RenderError as error:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
         return prompt.num_tokens
 
-    def follow(self, source: Source, wake: Wake) -> None:
-        """Have `wake` called whenever the log grows; a response that is followed is not cancelled for loneliness."""
+    def follow(self, source: AnyResponse, wake: Wake) -> None:
+        """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness."""
         if isinstance(source, Run):
-            source.follow(wake)
+            source.audience.follow(wake)
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
-        """How the engine and these responses are doing; those that are over are left out."""
+        """Report the state of the engine and of those of these responses that are not over."""
         now = self._clock()
         pulses = [
             events.Pulse(
@@ -277,18 +249,18 @@ class Service:
                 idle_seconds=round(now - run.grown_at, 3),
             )
             for response_id in response_ids
-            if (run := self.responses.running.get(response_id)) is not None
+            if (run := self.registry.running.get(response_id)) is not None
         ]
         return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
-        """The follower is gone. When it was the last one the response's disconnect policy takes over.
+        """Note that a follower is gone. After the last one the response's disconnect policy takes over.
 
         `detached`: it left on purpose and wants the response to go on.
         """
-        run = self.responses.running.get(response_id)
+        run = self.registry.running.get(response_id)
         if run is not None:
-            run.leave(wake, detached=detached)
+            run.audience.leave(wake, detached=detached)
 
     # -- the end
 
@@ -307,93 +279,46 @@ class Service:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def run_over(self, run: Run) -> None:
-        """See runner.Owner: from the running ones to the store, and the slot to the next."""
+    def _run_over(self, run: Run) -> None:
+        """Move a run from the running ones to the store, and give its place to the next."""
         now = self._clock()
-        settings = self._settings
+        settings, conversation = self._settings, run.job.conversation
         keep_seconds = settings.retention_seconds if run.response.store else settings.linger_seconds
-        if run.conversation is not None:
-            run.conversation.num_users -= 1
+        if conversation is not None:
+            conversation.num_users -= 1
             if run.turn is not None:
-                self.conversations.respond(run.conversation, run.turn, run.started_from, run.response.output)
-        run.stop_waiting()
-        self.responses.finished(run, keep_seconds, now)
-        self._attempts.forget(lambda response_id: self.responses.get(response_id, now) is not None)
-        for response_id in self._scheduler.finish(run.response_id, now):
-            self.responses.running[response_id].admit()
+                self._stores.conversations.respond(conversation, run.turn, run.started_from, run.response.output)
+        if not self.registry.finished(run, keep_seconds, now):
+            self._stores.requests.forget(run.response_id)
+        self._give_back_permit(run.response_id)
 
     # -- parts of create
 
-    def _prepared(
-        self, principal: Principal, request: ResponseCreate, parent: Turn | None, given: Sequence[InputItem] = ()
-    ) -> tuple[ResponseCreate, ToolSet, McpPlan | None]:
-        """The request with its items as the model is to see them, and with the tools and settings that hold, and what
-        it wants of MCP servers.
-
-        `given`: items that go before its own. Raises WireError.
-        """
-        sees = self._engine.model.sees
-        check_parts(request.items, self._image_settings, sees=sees)
-        now = self._clock()
-        said = parent.items() if parent is not None else []
-        find_item = partial(self.responses.store.find_item, principal.tenant, now=now)
-        own = resolved(request.items, said, find_item)
-        own = self.unsealed(principal, own if sees else described(own), "input")
-        request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *given, *own])
-        before, own = since_compaction(parent, own)
-        request = updated(request, before)
-        brought = tools_brought(before, own)
-        mcp = planned(request, before, brought, self._mcp)
-        choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
-        return request, tool_set(request.tools, choice, request.parallel_tool_calls, brought), mcp
-
-    def _start(self, run: Run, digest: bytes) -> None:
-        self.responses.running[run.response_id] = run
-        if run.conversation is not None:
-            run.conversation.num_users += 1
-        if run.request.request_id is not None:
-            self._attempts.keep(run.tenant, run.request.request_id, digest, run.response_id)
-        task = run.start()
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _earlier_attempt(self, principal: Principal, request: ResponseCreate) -> Held | None:
-        """The response of the same request sent before: an ambiguous retry attaches, it never runs twice."""
-        if request.request_id is None:
-            return None
-        response_id = self._attempts.find(principal.tenant, request.request_id)
-        if response_id is None or response_id in self.responses.deleted:
-            return None
-        source = self.responses.get(response_id, self._clock())
-        if source is None or _came_to_nothing(source.response):
-            return None
-        self._attempts.check_same(principal.tenant, request)
-        return source
-
-    def _serving_dialect(self) -> Dialect:
-        """The dialect, once there is an engine that serves. Raises WireError."""
+    def _serving(self) -> Serving:
+        """What serves now. Raises WireError while no engine does."""
         trouble = self._trouble()
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
+        loaded = self._engine.loaded
+        assert loaded is not None, "an engine that serves has loaded its model"
         if self._dialect is None:
-            self._dialect = self._make_dialect(self._engine)
-        return self._dialect
+            self._dialect = self._make_dialect(loaded)
+        model = loaded.model
+        return Serving(self._engine, model, self._dialect, self._images if model.sees else None)
 
-    def _conversation(self, principal: Principal, request: ResponseCreate) -> Conversation | None:
-        """The conversation that a request names, with room for more. Raises WireError."""
-        conversation_id = request.conversation_id
-        if conversation_id is None:
-            return None
-        if request.previous_response_id is not None:
-            text = "`conversation` and `previous_response_id` exclude each other: send one of them."
-            raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
-        conversation = self.conversations.get(principal.tenant, conversation_id)
-        self.conversations.check_room(conversation, len(request.items))
-        return conversation
+    def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
+        """Enter a run wherever it is looked for. `task`: the one that lives its life."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        job = run.job
+        self.registry.running[job.response_id] = run
+        if job.conversation is not None:
+            job.conversation.num_users += 1
 
-    def _admit(self, principal: Principal, response_id: str, conversation: Conversation | None) -> bool:
-        group = conversation.id if conversation is not None else None
-        ticket = Ticket(response_id=response_id, tenant=principal.tenant, group=group)
+    def _take_permit(self, job: Job) -> bool:
+        """Ask for a place among the running ones: True if it is free, False if it will be. Raises WireError."""
+        group = job.conversation.id if job.conversation is not None else None
+        ticket = Ticket(response_id=job.response_id, tenant=job.tenant, group=group)
         try:
             return self._scheduler.offer(ticket, self._clock())
         except GroupFull as full:
@@ -404,31 +329,16 @@ class Service:
             text = "The server is full: too many responses are waiting. Try again later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=full.retry_after) from None
 
-    def _new_log(self, response_id: str, stream_id: str | None) -> EventLog:
+    def _give_back_permit(self, response_id: str) -> None:
+        """Let those run whose turn it is when this one does not any more."""
+        for admitted in self._scheduler.finish(response_id, self._clock()):
+            self.registry.running[admitted].admit()
+
+    def _new_log(self, job: Job) -> EventLog:
         return EventLog(
-            response_id,
+            job.response_id,
             new_id("epoch"),
-            stream_id=stream_id,
+            stream_id=job.stream_id,
             max_bytes=self._settings.max_log_bytes,
             max_entries=self._settings.max_log_events,
         )
-
-    # -- small parts
-
-    def _shown(self, principal: Principal, request: ResponseCreate) -> ReasoningShown:
-        """The reasoning policy (docs/protocol.md, 3.7)."""
-        include = request.include or ()
-        options = request.reasoning
-        asked = options is not None and (options.summary or options.generate_summary) is not None
-        seal = partial(self._sealer.seal, unsealing.REASONING, principal.tenant)
-        return ReasoningShown(
-            summary=asked or self._settings.show_reasoning == "summary",
-            raw="reasoning.content" in include or (not asked and self._settings.show_reasoning == "raw"),
-            seal=seal if "reasoning.encrypted_content" in include else None,
-        )
-
-
-def _came_to_nothing(response: Response) -> bool:
-    """It failed, or was stopped because its client was gone: then the same request, sent again, means a new try."""
-    details = response.incomplete_details
-    return response.status == "failed" or (details is not None and details.reason == DISCONNECTED)

@@ -1,6 +1,6 @@
 """Conversations: lists of items that grow by what is posted to them and by each response that names them. Pure.
 
-The service owns the one store. Everything here is synchronous and whole: an append is seen by a reader entirely or not
+Changes are synchronous and whole: an append is seen by a reader entirely or not
 at all, and items keep the order in which they were appended. Nobody else changes a conversation's items. A
 conversation of another tenant does not exist. They live in this process: when the store is full, the tenant that holds
 most gives up the one that it has not used for longest; one that a response works on is never given up.
@@ -10,53 +10,28 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import msgspec
-from msgspec import UNSET
 
-from realtime.context.turns import Opened, Turn
-from realtime.wire.bodies import ConversationObject
+from realtime.context.listing import complete, fresh_prefix, hide_decrypted
+from realtime.context.turns import Turn
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import (
-    FunctionCall,
-    FunctionCallOutput,
-    InputItem,
-    InputText,
-    Item,
-    Message,
-    OutputItem,
-    OutputText,
-    Reasoning,
-)  # fmt: skip
+from realtime.wire.items import AnyItem, InputItem, Item, OutputItem
 
 _OVERHEAD_BYTES = 1024  # about what an item, or an empty conversation, costs beside its JSON
 _USABLE_ID = re.compile(r"[A-Za-z0-9_\-]{1,128}\Z")  # it becomes a part of a path
-_PREFIXES = {
-    "message": "msg", "reasoning": "rs", "function_call": "fc", "function_call_output": "fco",
-    "custom_tool_call": "ctc", "custom_tool_call_output": "ctco", "compaction": "cmp", "mcp_call": "mcp",
-    "mcp_list_tools": "mcpl", "mcp_approval_request": "mcpr", "mcp_approval_response": "mcprr",
-}  # fmt: skip
-_WITH_STATUS = (Message, FunctionCall, FunctionCallOutput)  # in which OpenAI's types require it
-
-AnyItem = InputItem | Item
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One item: as clients see it, and as the model is to see it (with reasoning that is not shown)."""
+    """One item: as clients see it, and as the model is to see it (with reasoning that is not shown).
 
-    shown: Item  # messages that are no items (Harmony's) can't be in a conversation
-    remembered: Item
+    Messages in a model's own format can't be in a conversation.
+    """
+
+    shown: AnyItem
+    remembered: AnyItem
     num_bytes: int
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Consecutive items, and whether there are more behind them."""
-
-    items: list[Item]
-    has_more: bool
 
 
 class Conversation:
@@ -87,10 +62,6 @@ class Conversation:
         own = _OVERHEAD_BYTES + sum(len(name) + len(value) for name, value in self.metadata.items())
         return own + self._num_item_bytes + (self._turn.num_bytes if self._turn is not None else 0)
 
-    def wire(self) -> ConversationObject:
-        """As clients see it."""
-        return ConversationObject(id=self.id, created_at=self.created_at, metadata=self.metadata)
-
     def get(self, item_id: str) -> Entry:
         """One item. Raises WireError."""
         entry = self._entries.get(item_id)
@@ -99,30 +70,23 @@ class Conversation:
             raise WireError(ErrorCode.ITEM_NOT_FOUND, text, param="item_id")
         return entry
 
-    def page(self, after: str | None, limit: int, *, newest_first: bool) -> Page:
-        """Up to `limit` items after the one of this id, or from the beginning. Raises WireError."""
-        ids: Iterable[str] = reversed(self._entries) if newest_first else self._entries
-        if after is not None:
-            if after not in self._entries:
-                text = f"`after` must be the id of an item of this conversation; '{after[:128]}' is none."
-                raise WireError(ErrorCode.INVALID_REQUEST, text, param="after")
-            ids = iter(ids)
-            while next(ids) != after:
-                pass
-        found = [self._entries[item_id].shown for item_id in islice(ids, limit + 1)]
-        return Page(found[:limit], len(found) > limit)
+    def items(self) -> list[AnyItem]:
+        """Return all items as clients see them, oldest first."""
+        return [entry.shown for entry in self._entries.values()]
 
     # -- changes; all through the store, which counts bytes
 
-    def post(self, items: Sequence[AnyItem], remembered: Sequence[AnyItem], new_id: Callable[[str], str]) -> list[str]:
+    def post(
+        self, items: Sequence[InputItem], remembered: Sequence[InputItem], new_id: Callable[[str], str]
+    ) -> list[str]:
         """Append items that a client gives, and beside them what the model is to see; returns their ids."""
         before = self._turn
         ids = self._append(items, remembered, new_id)
         added = tuple(self._entries[item_id].remembered for item_id in ids)
         if before is not None and not before.output and before.prompt is None:  # posted ones as well
-            self._turn = msgspec.structs.replace(before, input=before.input + _inputs(added))
+            self._turn = msgspec.structs.replace(before, input=before.input + added)
         else:
-            self._turn = Turn("", before, _inputs(added), ())
+            self._turn = Turn("", before, added, ())
         return ids
 
     def respond(
@@ -134,9 +98,9 @@ class Conversation:
         are no prefix of what the next one is to see.
         """
         before = self._turn
-        earlier = _inputs(entry.remembered for entry in self._entries.values())
+        earlier = self._remembered()
         said = [item for item in turn.input if isinstance(item, Item)]
-        self._append([as_shown(item) for item in said], said, new_id)
+        self._append([hide_decrypted(item) for item in said], said, new_id)
         self._append(output, turn.output, new_id)
         if started_from is before:
             parent = Turn("", None, earlier, ()) if earlier else None  # flat: only the newest turn keeps its tokens
@@ -148,20 +112,23 @@ class Conversation:
         """Take one item out. Raises WireError."""
         self._num_item_bytes -= self.get(item_id).num_bytes
         del self._entries[item_id]
-        left = _inputs(entry.remembered for entry in self._entries.values())
+        left = self._remembered()
         self._turn = Turn("", None, left, ()) if left else None
 
+    def _remembered(self) -> tuple[InputItem, ...]:
+        return tuple(entry.remembered for entry in self._entries.values())
+
     def _append(
-        self, items: Sequence[AnyItem], remembered: Sequence[AnyItem], new_id: Callable[[str], str]
+        self, items: Sequence[InputItem], remembered: Sequence[InputItem], new_id: Callable[[str], str]
     ) -> list[str]:
         ids = []
         for shown, kept in zip(items, remembered, strict=True):
             assert isinstance(shown, Item)
             assert isinstance(kept, Item)
             usable = isinstance(shown.id, str) and _USABLE_ID.match(shown.id) and shown.id not in self._entries
-            item_id = shown.id if usable else new_id(_prefix(shown))
+            item_id = shown.id if usable else new_id(fresh_prefix(shown))
             assert isinstance(item_id, str)
-            full = _completed(shown, item_id)
+            full = complete(shown, item_id)
             num_bytes = _OVERHEAD_BYTES + len(msgspec.json.encode(full)) * (1 if kept is shown else 2)
             self._entries[item_id] = Entry(full, full if kept is shown else kept, num_bytes)
             self._num_item_bytes += num_bytes
@@ -169,7 +136,7 @@ class Conversation:
         return ids
 
 
-class ConversationStore:
+class MemoryConversations:
     """All conversations, at most about `max_bytes` of them; `max_conversation_bytes` bounds each."""
 
     def __init__(
@@ -186,15 +153,15 @@ class ConversationStore:
         return sum(len(shelf.conversations) for shelf in self._tenants.values())
 
     def create(self, owner: str, metadata: dict[str, str], created_at: int) -> Conversation:
-        """A new one, empty."""
+        """Begin an empty conversation; `created_at` is in unix seconds."""
         conversation = Conversation(self._new_id("conv"), owner, created_at, metadata)
         shelf = self._tenants.setdefault(owner, _Shelf())
         shelf.conversations[conversation.id] = conversation
         self._count(conversation, conversation.num_bytes)
         return conversation
 
-    def get(self, owner: str, conversation_id: str) -> Conversation:
-        """The conversation, which counts as used now. Raises WireError."""
+    async def get(self, owner: str, conversation_id: str) -> Conversation:
+        """See ConversationStore."""
         shelf = self._tenants.get(owner)
         conversation = shelf.conversations.get(conversation_id) if shelf is not None else None
         if shelf is None or conversation is None:
@@ -225,7 +192,9 @@ class ConversationStore:
             return
         raise WireError(ErrorCode.CONVERSATION_FULL, text, param="conversation")
 
-    def post(self, conversation: Conversation, items: Sequence[AnyItem], remembered: Sequence[AnyItem]) -> list[str]:
+    def post(
+        self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem]
+    ) -> list[str]:
         """See Conversation.post. Raises WireError when it is full."""
         self.check_room(conversation, len(items))
         before = conversation.num_bytes
@@ -276,33 +245,3 @@ class _Shelf:
     def __init__(self) -> None:
         self.conversations: OrderedDict[str, Conversation] = OrderedDict()
         self.num_bytes = 0
-
-
-def _inputs(items: Iterable[AnyItem]) -> tuple[InputItem, ...]:
-    return tuple(cast("list[InputItem]", list(items)))
-
-
-def as_shown(item: Item) -> Item:
-    """An item of an input as it came: what was opened of it for the model stays with the server."""
-    match item:
-        case Opened():
-            return item.closed()
-        case Reasoning(encrypted_content=str()) if item.content:
-            return msgspec.structs.replace(item, content=UNSET)
-        case _:
-            return item
-
-
-def _prefix(item: Item) -> str:
-    return _PREFIXES.get(str(item.__struct_config__.tag), "item")
-
-
-def _completed(item: Item, item_id: str) -> Item:
-    """The item in its full form, as a list shows it: an id, a status where its kind has one, content as parts."""
-    members: dict[str, object] = {"id": item_id}
-    if isinstance(item, _WITH_STATUS) and (item.status is UNSET or item.status is None):
-        members["status"] = "completed"
-    if isinstance(item, Message) and isinstance(item.content, str):
-        part = OutputText(text=item.content) if item.role == "assistant" else InputText(text=item.content)
-        members["content"] = [part]
-    return msgspec.structs.replace(item, **members)

@@ -1,14 +1,14 @@
-"""Where a resume starts: one function from a request to a position, or a typed refusal. Never a part of an answer."""
+"""The start of a resume: one function from a request to a position, or a typed refusal. Never a part of an answer."""
 
 from __future__ import annotations
 
 from realtime.wire.errors import ErrorCode, WireError
 
-from .event_log import EventLog
+from .event_log import Log
 
 
-def resolve(log: EventLog, starting_after: int, epoch: str | None) -> int:
-    """The number of the first event to send to a reader that has processed `starting_after` (-1: nothing).
+def resolve(log: Log, starting_after: int, epoch: str | None) -> int:
+    """Return the number of the first event to send to a reader that has processed `starting_after` (-1: nothing).
 
     Raises WireError: EPOCH_MISMATCH when the reader's numbers are of another incarnation of the log, CURSOR_AHEAD when
     it claims events that do not exist yet, CURSOR_TOO_OLD when what it needs is gone.
@@ -24,3 +24,12 @@ def resolve(log: EventLog, starting_after: int, epoch: str | None) -> int:
         text = f"Events before {log.floor} are gone; the oldest `starting_after` that can be served is {log.floor - 1}."
         raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="starting_after", response_id=log.response_id)
     return start
+
+
+def too_slow(log: Log, floor: int) -> WireError:
+    """The end of a reader whose next event is below `floor`, the oldest that the log still has."""
+    text = (
+        f"Response '{log.response_id}' was read too slowly: events before {floor} are gone. "
+        "Fetch the finished response instead."
+    )
+    return WireError(ErrorCode.SLOW_READER, text, response_id=log.response_id)

@@ -1,10 +1,16 @@
 """The log of one response: numbered, checked, encoded once, read by any number of cursors.
 
-Pure. The runner appends; connections and HTTP streams read. The log never waits for a reader and never knows one:
-a reader that falls below the floor (the log is bounded in bytes) is told so when it reads.
+Pure. The run appends to an `EventLog`; connections and HTTP streams read that, or the `StoredLog` of a response that is
+over. A log never waits for a reader and never knows one: a reader that falls below the floor (the log is bounded in
+bytes) is told so when it reads.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
 
 from realtime.wire.codec import encode
 from realtime.wire.events import TERMINALS, Event
@@ -19,6 +25,50 @@ class BelowFloor(Exception):
     def __init__(self, floor: int) -> None:
         super().__init__(f"the log starts at {floor}")
         self.floor = floor
+
+
+class Log(Protocol):
+    """What a reader sees of a log. `floor`, `tip` and `sealed` as in EventLog."""
+
+    @property
+    def response_id(self) -> str: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def floor(self) -> int: ...
+    @property
+    def tip(self) -> int: ...
+    @property
+    def sealed(self) -> bool: ...
+    def read(self, start: int, max_events: int) -> list[bytes]:
+        """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
+
+
+class StoredLog(msgspec.Struct, frozen=True):
+    """The log of a finished response, as values. `entries` begin at the number `floor`."""
+
+    response_id: str
+    epoch: str
+    floor: int
+    entries: Sequence[bytes]
+    sealed: bool = True
+
+    @property
+    def tip(self) -> int:
+        """The number behind the last entry."""
+        return self.floor + len(self.entries)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all entries."""
+        return sum(map(len, self.entries))
+
+    def read(self, start: int, max_events: int) -> list[bytes]:
+        """See Log."""
+        index = start - self.floor
+        if index < 0:
+            raise BelowFloor(self.floor)
+        return list(self.entries[index : index + max_events])
 
 
 class EventLog:
@@ -58,19 +108,28 @@ class EventLog:
         """Bytes held."""
         return self._num_bytes
 
-    def append(self, event: Event) -> None:
-        """Stamp, encode, check and keep one event. Raises GrammarError, and then the log has not changed."""
+    def append(self, event: Event) -> bytes:
+        """Stamp, encode, check and keep one event; returns it as bytes. Raises GrammarError, and then the log has not
+        changed.
+        """
         entry = self._stamp(event)  # before the grammar moves on, because it may fail as well
         self._grammar.accept(event)
         self._keep(entry, event.done)
+        return entry
 
-    def append_last(self, terminal: Event) -> None:
+    def append_last(self, terminal: Event) -> bytes:
         """End the log with this terminal event even where the grammar does not allow one: the last resort of a producer
         that is broken, because a log without an end is worse than an item without one.
         """
         entry = self._stamp(terminal)
         self._grammar.abandon()
         self._keep(entry, True)
+        return entry
+
+    def stored(self) -> StoredLog:
+        """The log as values, once it is sealed."""
+        assert self.sealed
+        return StoredLog(self.response_id, self.epoch, self.floor, self._entries)
 
     def _stamp(self, event: Event) -> bytes:
         event.sequence_number = self.floor + len(self._entries)

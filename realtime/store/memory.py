@@ -1,114 +1,193 @@
-"""What is kept after a response is over: for resuming late, for continuing, for asking again. Pure.
-
-The protocol is what the service needs; `MemoryStore` keeps everything in this process, bounded in bytes and in time.
-"""
+"""The stores that keep everything in this process, bounded in bytes and in time, and lose it with the process. Pure."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
-from realtime.context.turns import Turn
-from realtime.wire.items import InputItem, OutputItem, id_of
-from realtime.wire.response import Response
+from realtime.settings.fields import ResponseSettings
+from realtime.wire.ids import new_id
+from realtime.wire.items import InputItem, id_of
 
-from .event_log import EventLog
+from .base import Claim, Stores
+from .conversations import MemoryConversations
+from .event_log import StoredLog
+from .records import Filter, Head, Record, Unfinished
 
 MAX_ITEM_ID = 256  # characters; ids on input are the client's
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished response. `turn` is None when it failed; `continuable` is false for `store: false`."""
-
-    owner: str  # the tenant
-    response: Response
-    log: EventLog
-    turn: Turn | None
-    continuable: bool
-    expires_at: float  # on the clock of `now`
-    input: tuple[InputItem, ...] = ()  # what its request brought, also when it failed
-
-    @property
-    def num_bytes(self) -> int:
-        """About what it holds."""
-        return self.log.num_bytes + (self.turn.num_bytes if self.turn is not None else 0)
-
-    @property
-    def response_id(self) -> str:
-        return self.log.response_id
-
-    @property
-    def output(self) -> list[OutputItem]:
-        """See commands.Source."""
-        return self.response.output
+def memory_stores(settings: ResponseSettings) -> Stores:
+    """Make the three stores of one process."""
+    requests = MemoryRequests()
+    conversations = MemoryConversations(
+        max_bytes=settings.max_conversation_store_bytes,
+        max_conversation_bytes=settings.max_conversation_bytes,
+        max_items=settings.max_conversation_items,
+        new_id=new_id,
+    )
+    return Stores(MemoryResponses(max_bytes=settings.max_store_bytes, on_gone=requests.forget), conversations, requests)
 
 
-class Store(Protocol):
-    """Finished responses by id."""
-
-    def put(self, record: Record, now: float) -> None:
-        """Keep a record; others may be dropped to make room."""
-
-    def get(self, response_id: str, now: float) -> Record | None:
-        """The record, unless it is unknown, expired or was dropped."""
-
-    def delete(self, response_id: str) -> None:
-        """Forget it; unknown ids are ignored."""
-
-    def find_item(self, owner: str, item_id: str, now: float) -> InputItem | None:
-        """The item with this id in the newest of the owner's continuable records that has one."""
+class _Kept(msgspec.Struct):
+    record: Record
+    log: StoredLog
+    num_bytes: int
 
 
-class MemoryStore:
-    """The most recent records, at most `max_bytes` of log; the oldest go first."""
+class MemoryResponses:
+    """A `ResponseStore` of the most recent records, at most `max_bytes` of them; the oldest go first."""
 
-    def __init__(self, *, max_bytes: int) -> None:
+    def __init__(self, *, max_bytes: int, on_gone: Callable[[str], None] = lambda response_id: None) -> None:
+        """`on_gone` is told the id of each record that is no longer kept."""
         self._max_bytes = max_bytes
+        self._on_gone = on_gone
         self._num_bytes = 0
-        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._tips: dict[str, int] = {}  # of the responses that run
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._homes: dict[tuple[str, str], tuple[str, int]] = {}  # (owner, item id) -> response, place in it
 
-    def put(self, record: Record, now: float) -> None:
-        """See Store."""
-        self.delete(record.response_id)
-        self._records[record.response_id] = record
-        self._num_bytes += record.num_bytes
-        for index, item_id in _item_ids(record):
-            self._homes[record.owner, item_id] = (record.response_id, index)
+    # -- writes
+
+    def open(self, head: Head) -> None:
+        """See ResponseStore. Nothing is kept of a journal here: while a response runs, its log is all there is."""
+        self._tips[head.response_id] = 0
+
+    def append(self, response_id: str, first: int, events: Sequence[bytes], token_ids: Sequence[int]) -> None:
+        """See ResponseStore."""
+        self._tips[response_id] = first + len(events)
+
+    def durable(self, response_id: str) -> int:
+        """See ResponseStore. Memory is as durable as this store gets."""
+        return self._tips.get(response_id, 0)
+
+    def seal(self, record: Record, log: StoredLog, now: float) -> None:
+        """See ResponseStore."""
+        self._drop(record.response_id)
+        self._tips.pop(record.response_id, None)
+        self._keep(record, log)
         self._sweep(now)
 
-    def get(self, response_id: str, now: float) -> Record | None:
-        """See Store."""
-        self._sweep(now)
-        record = self._records.get(response_id)
-        return record if record is not None and record.expires_at > now else None
+    def replace(self, record: Record, now: float) -> None:
+        """See ResponseStore."""
+        kept = self._kept.get(record.response_id)
+        if kept is not None:
+            self._uncount(kept)
+            self._keep(record, kept.log)  # in its old place: it is as old as it was
+            self._sweep(now)
 
     def delete(self, response_id: str) -> None:
-        """See Store."""
-        record = self._records.pop(response_id, None)
-        if record is None:
-            return
-        self._num_bytes -= record.num_bytes
-        for index, item_id in _item_ids(record):
-            if self._homes.get((record.owner, item_id)) == (response_id, index):
-                del self._homes[record.owner, item_id]
+        """See ResponseStore."""
+        self._tips.pop(response_id, None)
+        if self._drop(response_id):
+            self._on_gone(response_id)
 
-    def find_item(self, owner: str, item_id: str, now: float) -> InputItem | None:
-        """See Store."""
+    # -- look-ups
+
+    async def get(self, response_id: str, now: float) -> Record | None:
+        """See ResponseStore."""
+        kept = self._find(response_id, now)
+        return kept.record if kept is not None else None
+
+    async def read(self, response_id: str, now: float) -> StoredLog | None:
+        """See ResponseStore."""
+        kept = self._find(response_id, now)
+        return kept.log if kept is not None else None
+
+    async def find_item(self, owner: str, item_id: str, now: float) -> InputItem | None:
+        """See ResponseStore."""
         response_id, index = self._homes.get((owner, item_id), ("", 0))
-        record = self.get(response_id, now)
-        return record.turn.own_items()[index] if record is not None and record.turn is not None else None
+        kept = self._find(response_id, now)
+        return kept.record.turn.own_items()[index] if kept is not None and kept.record.turn is not None else None
+
+    async def list(self, filter: Filter, after: str | None, limit: int, now: float) -> list[Record]:
+        """See ResponseStore. An id that is not kept stands for the end: there is nothing behind it."""
+        newest_first = iter(reversed(self._kept))
+        if after is not None:
+            any(response_id == after for response_id in newest_first)  # consumes up to it
+        records = (self._kept[response_id].record for response_id in newest_first)
+        return list(islice((one for one in records if one.expires_at > now and filter.matches(one)), limit))
+
+    async def recover(self) -> AsyncIterator[Unfinished]:
+        """See ResponseStore: nothing outlives the process."""
+        nothing: tuple[Unfinished, ...] = ()
+        for unfinished in nothing:
+            yield unfinished
+
+    # -- parts
+
+    def _find(self, response_id: str, now: float) -> _Kept | None:
+        self._sweep(now)
+        kept = self._kept.get(response_id)
+        return kept if kept is not None and kept.record.expires_at > now else None
+
+    def _keep(self, record: Record, log: StoredLog) -> None:
+        kept = _Kept(record, log, log.num_bytes + (record.turn.num_bytes if record.turn is not None else 0))
+        self._kept[record.response_id] = kept
+        self._num_bytes += kept.num_bytes
+        for index, item_id in _item_ids(record):
+            self._homes[record.owner, item_id] = (record.response_id, index)
+
+    def _drop(self, response_id: str) -> bool:
+        kept = self._kept.pop(response_id, None)
+        if kept is not None:
+            self._uncount(kept)
+        return kept is not None
+
+    def _uncount(self, kept: _Kept) -> None:
+        self._num_bytes -= kept.num_bytes
+        for index, item_id in _item_ids(kept.record):
+            if self._homes.get((kept.record.owner, item_id)) == (kept.record.response_id, index):
+                del self._homes[kept.record.owner, item_id]
 
     def _sweep(self, now: float) -> None:
         """Drop what is oldest and over a bound. Records that expire early behind a late one wait for `get`."""
-        while self._records:
-            oldest = next(iter(self._records.values()))
+        while self._kept:
+            oldest = next(iter(self._kept.values())).record
             if self._num_bytes <= self._max_bytes and oldest.expires_at > now:
                 return
             self.delete(oldest.response_id)
+
+
+class MemoryRequests:
+    """A `RequestStore`."""
+
+    def __init__(self) -> None:
+        self._claims: dict[tuple[str, str], Claim] = {}
+        self._keys: dict[str, tuple[str, str]] = {}  # response id -> whose claim it is
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    async def find(self, tenant: str, request_id: str) -> Claim | None:
+        """See RequestStore."""
+        return self._claims.get((tenant, request_id))
+
+    async def claim(self, tenant: str, request_id: str, claim: Claim, instead_of: Claim | None) -> Claim | None:
+        """See RequestStore."""
+        key = (tenant, request_id)
+        earlier = self._claims.get(key)
+        if earlier is not None and earlier != instead_of:
+            return earlier
+        if earlier is not None:
+            self._keys.pop(earlier.response_id, None)
+        self._claims[key] = claim
+        self._keys[claim.response_id] = key
+        return None
+
+    def release(self, tenant: str, request_id: str, response_id: str) -> None:
+        """See RequestStore."""
+        if self._keys.get(response_id) == (tenant, request_id):
+            self.forget(response_id)
+
+    def forget(self, response_id: str) -> None:
+        """See RequestStore."""
+        key = self._keys.pop(response_id, None)
+        if key is not None:
+            del self._claims[key]
 
 
 def _item_ids(record: Record) -> Iterator[tuple[int, str]]:

@@ -1,7 +1,7 @@
-"""Bodies of the HTTP requests beside `response.create`: conversations, their items, and compaction.
+"""Bodies over HTTP that are neither `response.create` nor a Response: conversations, lists, compaction, receipts.
 
-Unknown members are accepted in silence, because real clients send them. Lists of items stay raw here and are decoded
-one by one, so that an error names the item.
+In requests unknown members are accepted in silence, because real clients send them. Lists of items stay raw there and
+are decoded one by one, so that an error names the item.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from .items import InputItem, OutputItem
+from .items import AnyItem, OutputItem
 from .requests import Metadata, Name, OpaqueId
 from .response import Usage
 
@@ -47,6 +47,9 @@ class CompactRequest(msgspec.Struct, kw_only=True):
     service_tier: Name | None = None
 
 
+# -- answers
+
+
 class ConversationObject(msgspec.Struct, kw_only=True):
     """A conversation as clients see it."""
 
@@ -57,7 +60,7 @@ class ConversationObject(msgspec.Struct, kw_only=True):
 
 
 class ConversationDeleted(msgspec.Struct, kw_only=True):
-    """What is left of a conversation that was deleted."""
+    """The receipt of a conversation that was deleted."""
 
     id: str
     object: Literal["conversation.deleted"] = "conversation.deleted"
@@ -65,10 +68,10 @@ class ConversationDeleted(msgspec.Struct, kw_only=True):
 
 
 class ItemList(msgspec.Struct, kw_only=True):
-    """A part of a list of items."""
+    """A page of a list of items: a response's input items, or the items of a conversation."""
 
     object: Literal["list"] = "list"
-    data: list[InputItem | OutputItem]
+    data: list[AnyItem]
     first_id: str | None
     last_id: str | None
     has_more: bool
@@ -82,3 +85,45 @@ class CompactedResponse(msgspec.Struct, kw_only=True):
     created_at: int
     output: list[OutputItem]
     usage: Usage
+
+
+class ResponseDeleted(msgspec.Struct, kw_only=True):
+    id: str
+    object: Literal["response"] = "response"
+    deleted: bool = True
+
+
+class InputTokens(msgspec.Struct, kw_only=True):
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+    input_tokens: int
+
+
+class Model(msgspec.Struct, kw_only=True):
+    id: str
+    object: Literal["model"] = "model"
+    created: int  # unix seconds
+    owned_by: str = "realtime"
+
+
+class ModelList(msgspec.Struct, kw_only=True):
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class Health(msgspec.Struct):
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(msgspec.Struct, kw_only=True):
+    """Whether a response can be created now, and what the server holds."""
+
+    ready: bool
+    engine: str
+    since: float
+    draining: bool
+    num_restarts: int
+    engine_running: int
+    engine_waiting: int
+    responses: int
+    connections: int
+    requests: int

@@ -131,3 +131,8 @@ class WireError(Exception):
     def spec(self) -> Spec:
         """The registry row."""
         return self.code.value
+
+
+def draining() -> WireError:
+    """The refusal of new work while the server goes down."""
+    return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")

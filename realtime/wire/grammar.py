@@ -31,7 +31,7 @@ class GrammarError(Exception):
     """The producer tried an event that is not legal here: a bug of ours, never of a client."""
 
 
-class R(enum.Enum):
+class ResponseState(enum.Enum):
     """States of a response."""
 
     IDLE = "idle"
@@ -42,7 +42,7 @@ class R(enum.Enum):
     SEALED = "sealed"
 
 
-class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
+class ItemState(enum.Enum):
     """States of an open item."""
 
     BARE = "bare"  # nothing in it
@@ -61,97 +61,113 @@ class I(enum.Enum):  # noqa: E742 - the states of an item, beside R
     ENDED = "ended"
 
 
-_RESPONSE: dict[R, dict[type[e.Event], R]] = {
-    R.IDLE: {e.ResponseCreated: R.CREATED},
-    R.CREATED: {
-        e.ResponseQueued: R.QUEUED,
-        e.ResponseInProgress: R.OPEN,
-        e.ResponseCompleted: R.SEALED,  # a warm-up: created, completed
-        e.ResponseIncomplete: R.SEALED,
-        e.ResponseFailed: R.SEALED,
+_RESPONSE: dict[ResponseState, dict[type[e.Event], ResponseState]] = {
+    ResponseState.IDLE: {e.ResponseCreated: ResponseState.CREATED},
+    ResponseState.CREATED: {
+        e.ResponseQueued: ResponseState.QUEUED,
+        e.ResponseInProgress: ResponseState.OPEN,
+        e.ResponseCompleted: ResponseState.SEALED,  # a warm-up: created, completed
+        e.ResponseIncomplete: ResponseState.SEALED,
+        e.ResponseFailed: ResponseState.SEALED,
     },
-    R.QUEUED: {e.ResponseInProgress: R.OPEN, e.ResponseIncomplete: R.SEALED, e.ResponseFailed: R.SEALED},
-    R.OPEN: {
-        e.OutputItemAdded: R.ITEM,
-        e.ResponseCompleted: R.SEALED,
-        e.ResponseIncomplete: R.SEALED,
-        e.ResponseFailed: R.SEALED,
+    ResponseState.QUEUED: {
+        e.ResponseInProgress: ResponseState.OPEN,
+        e.ResponseIncomplete: ResponseState.SEALED,
+        e.ResponseFailed: ResponseState.SEALED,
     },
-    R.ITEM: {},  # see _ITEM; closed by OutputItemDone
-    R.SEALED: {},
+    ResponseState.OPEN: {
+        e.OutputItemAdded: ResponseState.ITEM,
+        e.ResponseCompleted: ResponseState.SEALED,
+        e.ResponseIncomplete: ResponseState.SEALED,
+        e.ResponseFailed: ResponseState.SEALED,
+    },
+    ResponseState.ITEM: {},  # see _ITEM; closed by OutputItemDone
+    ResponseState.SEALED: {},
 }
 
 # Inside an item. A part event is looked up with the class of its part.
 _Key = type | tuple[type, type]
-_ITEM: dict[type, dict[I, dict[_Key, I]]] = {
+_ITEM: dict[type, dict[ItemState, dict[_Key, ItemState]]] = {
     Message: {
-        I.BARE: {(e.ContentPartAdded, OutputText): I.TEXT},
-        I.TEXT: {e.OutputTextDelta: I.TEXT, e.OutputTextDone: I.TEXT_DONE},
-        I.TEXT_DONE: {(e.ContentPartDone, OutputText): I.PARTS},
-        I.PARTS: {(e.ContentPartAdded, OutputText): I.TEXT},
+        ItemState.BARE: {(e.ContentPartAdded, OutputText): ItemState.TEXT},
+        ItemState.TEXT: {e.OutputTextDelta: ItemState.TEXT, e.OutputTextDone: ItemState.TEXT_DONE},
+        ItemState.TEXT_DONE: {(e.ContentPartDone, OutputText): ItemState.PARTS},
+        ItemState.PARTS: {(e.ContentPartAdded, OutputText): ItemState.TEXT},
     },
     Reasoning: {
-        I.BARE: {
-            (e.ContentPartAdded, ReasoningText): I.REASONING,
-            e.ReasoningSummaryPartAdded: I.SUMMARY,
+        ItemState.BARE: {
+            (e.ContentPartAdded, ReasoningText): ItemState.REASONING,
+            e.ReasoningSummaryPartAdded: ItemState.SUMMARY,
         },
-        I.REASONING: {e.ReasoningTextDelta: I.REASONING, e.ReasoningTextDone: I.REASONING_DONE},
-        I.REASONING_DONE: {(e.ContentPartDone, ReasoningText): I.BARE},
-        I.SUMMARY: {e.ReasoningSummaryTextDelta: I.SUMMARY, e.ReasoningSummaryTextDone: I.SUMMARY_DONE},
-        I.SUMMARY_DONE: {e.ReasoningSummaryPartDone: I.BARE},
+        ItemState.REASONING: {e.ReasoningTextDelta: ItemState.REASONING, e.ReasoningTextDone: ItemState.REASONING_DONE},
+        ItemState.REASONING_DONE: {(e.ContentPartDone, ReasoningText): ItemState.BARE},
+        ItemState.SUMMARY: {
+            e.ReasoningSummaryTextDelta: ItemState.SUMMARY,
+            e.ReasoningSummaryTextDone: ItemState.SUMMARY_DONE,
+        },
+        ItemState.SUMMARY_DONE: {e.ReasoningSummaryPartDone: ItemState.BARE},
     },
     FunctionCall: {
-        I.BARE: {e.FunctionCallArgumentsDelta: I.ARGUMENTS, e.FunctionCallArgumentsDone: I.ARGUMENTS_DONE},
-        I.ARGUMENTS: {
-            e.FunctionCallArgumentsDelta: I.ARGUMENTS,
-            e.FunctionCallArgumentsDone: I.ARGUMENTS_DONE,
+        ItemState.BARE: {
+            e.FunctionCallArgumentsDelta: ItemState.ARGUMENTS,
+            e.FunctionCallArgumentsDone: ItemState.ARGUMENTS_DONE,
         },
-        I.ARGUMENTS_DONE: {},
+        ItemState.ARGUMENTS: {
+            e.FunctionCallArgumentsDelta: ItemState.ARGUMENTS,
+            e.FunctionCallArgumentsDone: ItemState.ARGUMENTS_DONE,
+        },
+        ItemState.ARGUMENTS_DONE: {},
     },
     CustomToolCall: {
-        I.BARE: {e.CustomToolCallInputDelta: I.ARGUMENTS, e.CustomToolCallInputDone: I.ARGUMENTS_DONE},
-        I.ARGUMENTS: {e.CustomToolCallInputDelta: I.ARGUMENTS, e.CustomToolCallInputDone: I.ARGUMENTS_DONE},
-        I.ARGUMENTS_DONE: {},
+        ItemState.BARE: {
+            e.CustomToolCallInputDelta: ItemState.ARGUMENTS,
+            e.CustomToolCallInputDone: ItemState.ARGUMENTS_DONE,
+        },
+        ItemState.ARGUMENTS: {
+            e.CustomToolCallInputDelta: ItemState.ARGUMENTS,
+            e.CustomToolCallInputDone: ItemState.ARGUMENTS_DONE,
+        },
+        ItemState.ARGUMENTS_DONE: {},
     },
     Compaction: {
-        I.BARE: {e.CompactionCompacting: I.COMPACTING},
-        I.COMPACTING: {},
+        ItemState.BARE: {e.CompactionCompacting: ItemState.COMPACTING},
+        ItemState.COMPACTING: {},
     },
     ShellCall: {
-        I.BARE: {e.ShellCallCommandAdded: I.COMMAND},
-        I.COMMAND: {e.ShellCallCommandDelta: I.COMMAND, e.ShellCallCommandDone: I.BARE},
+        ItemState.BARE: {e.ShellCallCommandAdded: ItemState.COMMAND},
+        ItemState.COMMAND: {e.ShellCallCommandDelta: ItemState.COMMAND, e.ShellCallCommandDone: ItemState.BARE},
     },
-    LocalShellCall: {I.BARE: {}},
-    ApplyPatchCall: {I.BARE: {}},
-    ToolSearchCall: {I.BARE: {}},
+    LocalShellCall: {ItemState.BARE: {}},
+    ApplyPatchCall: {ItemState.BARE: {}},
+    ToolSearchCall: {ItemState.BARE: {}},
     McpListTools: {
-        I.BARE: {e.McpListToolsInProgress: I.AT_WORK},
-        I.AT_WORK: {e.McpListToolsCompleted: I.ENDED, e.McpListToolsFailed: I.ENDED},
-        I.ENDED: {},
+        ItemState.BARE: {e.McpListToolsInProgress: ItemState.AT_WORK},
+        ItemState.AT_WORK: {e.McpListToolsCompleted: ItemState.ENDED, e.McpListToolsFailed: ItemState.ENDED},
+        ItemState.ENDED: {},
     },
     McpCall: {
-        I.BARE: {e.McpCallInProgress: I.ARGUMENTS},
-        I.ARGUMENTS: {e.McpCallArgumentsDelta: I.ARGUMENTS, e.McpCallArgumentsDone: I.AT_WORK},
-        I.AT_WORK: {e.McpCallCompleted: I.ENDED, e.McpCallFailed: I.ENDED},
-        I.ENDED: {},
+        ItemState.BARE: {e.McpCallInProgress: ItemState.ARGUMENTS},
+        ItemState.ARGUMENTS: {e.McpCallArgumentsDelta: ItemState.ARGUMENTS, e.McpCallArgumentsDone: ItemState.AT_WORK},
+        ItemState.AT_WORK: {e.McpCallCompleted: ItemState.ENDED, e.McpCallFailed: ItemState.ENDED},
+        ItemState.ENDED: {},
     },
-    McpApprovalRequest: {I.BARE: {}},
+    McpApprovalRequest: {ItemState.BARE: {}},
 }
 _PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
-_CLOSABLE: dict[type, frozenset[I]] = {
-    Message: frozenset({I.PARTS}),
-    Reasoning: frozenset({I.BARE}),
-    FunctionCall: frozenset({I.ARGUMENTS_DONE}),
-    CustomToolCall: frozenset({I.ARGUMENTS_DONE}),
-    Compaction: frozenset({I.COMPACTING}),
-    ShellCall: frozenset({I.BARE}),
-    LocalShellCall: frozenset({I.BARE}),
-    ApplyPatchCall: frozenset({I.BARE}),
-    ToolSearchCall: frozenset({I.BARE}),
-    McpListTools: frozenset({I.ENDED}),
-    McpCall: frozenset({I.ENDED}),
-    McpApprovalRequest: frozenset({I.BARE}),
+_CLOSABLE: dict[type, frozenset[ItemState]] = {
+    Message: frozenset({ItemState.PARTS}),
+    Reasoning: frozenset({ItemState.BARE}),
+    FunctionCall: frozenset({ItemState.ARGUMENTS_DONE}),
+    CustomToolCall: frozenset({ItemState.ARGUMENTS_DONE}),
+    Compaction: frozenset({ItemState.COMPACTING}),
+    ShellCall: frozenset({ItemState.BARE}),
+    LocalShellCall: frozenset({ItemState.BARE}),
+    ApplyPatchCall: frozenset({ItemState.BARE}),
+    ToolSearchCall: frozenset({ItemState.BARE}),
+    McpListTools: frozenset({ItemState.ENDED}),
+    McpCall: frozenset({ItemState.ENDED}),
+    McpApprovalRequest: frozenset({ItemState.BARE}),
 }
 
 
@@ -161,30 +177,32 @@ class Grammar:
     __slots__ = ("_item_id", "_item_kind", "_item_moves", "_item_state", "_output_index", "_state", "sealed")
 
     def __init__(self) -> None:
-        self._state = R.IDLE
+        self._state = ResponseState.IDLE
         self._item_kind: type = type(None)
-        self._item_state = I.BARE
-        self._item_moves: dict[_Key, I] = {}  # the row of _ITEM for kind and state, so that a delta is one look-up
+        self._item_state = ItemState.BARE
+        self._item_moves: dict[
+            _Key, ItemState
+        ] = {}  # the row of _ITEM for kind and state, so that a delta is one look-up
         self._item_id: object = None
         self._output_index = -1
         self.sealed = False
 
     def accept(self, event: e.Event) -> None:
         """Move on, or raise GrammarError and change nothing."""
-        if self._state is R.ITEM:
+        if self._state is ResponseState.ITEM:
             self._inside(event)
             return
         state = _RESPONSE[self._state].get(type(event))
         if state is None:
             raise GrammarError(f"{type(event).__name__} is not legal in state {self._state.value!r}")
-        if state is R.ITEM:
+        if state is ResponseState.ITEM:
             self._open(event)
         self._state = state
-        self.sealed = state is R.SEALED
+        self.sealed = state is ResponseState.SEALED
 
     def abandon(self) -> None:
         """Whatever is open stays open: nothing is legal any more."""
-        self._state = R.SEALED
+        self._state = ResponseState.SEALED
 
     def _open(self, event: e.Event) -> None:
         assert isinstance(event, e.OutputItemAdded)
@@ -192,9 +210,9 @@ class Grammar:
             raise GrammarError(f"output_index {event.output_index} after {self._output_index}")
         self._output_index = event.output_index
         self._item_kind, self._item_id = type(event.item), event.item.id
-        self._enter(I.BARE)
+        self._enter(ItemState.BARE)
 
-    def _enter(self, state: I) -> None:
+    def _enter(self, state: ItemState) -> None:
         self._item_state = state
         self._item_moves = _ITEM[self._item_kind][state]
 
@@ -216,7 +234,7 @@ class Grammar:
             raise self._illegal(event)
         if event.item.id != self._item_id or event.output_index != self._output_index:
             raise GrammarError(f"OutputItemDone closes {event.item.id!r}, open is {self._item_id!r}")
-        self._state = R.OPEN
+        self._state = ResponseState.OPEN
 
     def _illegal(self, event: e.Event) -> GrammarError:
         where = f"a {self._item_kind.__name__} in state {self._item_state.value!r}"
@@ -224,6 +242,6 @@ class Grammar:
 
 
 def _key(event: e.InItem) -> _Key:
-    """What `_ITEM` lists an event by."""
+    """Return what `_ITEM` lists an event by."""
     kind = type(event)
     return (kind, type(event.part)) if kind in _PART_EVENTS else kind  # type: ignore[attr-defined]

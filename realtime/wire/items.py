@@ -358,21 +358,30 @@ class ComputerCallOutput(HostedItem, tag="computer_call_output"):
 
 ClientCall = LocalShellCall | ShellCall | ApplyPatchCall | ToolSearchCall
 ClientCallOutput = LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput | ToolSearchOutput
+AnswerableCall = FunctionCall | CustomToolCall | ClientCall | McpApprovalRequest  # the client is to answer it
 McpItem = McpListTools | McpCall | McpApprovalRequest | McpApprovalResponse
 Hosted = WebSearchCall | FileSearchCall | CodeInterpreterCall | ImageGenerationCall | ComputerCall | ComputerCallOutput
-InputItem = (
+AnyItem = (
     Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput
     | ClientCall | ClientCallOutput | McpItem | Compaction | CompactionTrigger
-    | ItemReference | AdditionalTools | ConfigurationUpdate | Hosted | HarmonyMessage
+    | ItemReference | AdditionalTools | ConfigurationUpdate | Hosted
 )  # fmt: skip
+InputItem = AnyItem | HarmonyMessage
 OutputItem = (
     Message | Reasoning | FunctionCall | CustomToolCall | ClientCall
     | McpListTools | McpCall | McpApprovalRequest | Compaction
 )  # fmt: skip
-_KINDS: tuple[type[InputItem], ...] = get_args(InputItem)
-ITEM_TYPES = {str(kind.__struct_config__.tag): kind for kind in _KINDS if issubclass(kind, Item)}
+
+
+def kind_of(item: type[InputItem] | InputItem) -> str:
+    """Return the `type` that an item, or every item of a class, has on the wire."""
+    return str(item.__struct_config__.tag)
+
+
+_KINDS: tuple[type[AnyItem], ...] = get_args(AnyItem)
+ITEM_TYPES = {kind_of(kind): kind for kind in _KINDS}  # what a client may send in a list of items
 
 
 def id_of(item: InputItem) -> str | None:
-    """The id by which an item can be referred to; held messages and many items on input have none."""
+    """Return the id by which an item can be referred to; held messages and many items on input have none."""
     return item.id if isinstance(item, Item) and isinstance(item.id, str) else None

@@ -151,6 +151,11 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     items: list[InputItem] = msgspec.field(default_factory=list, name=" items")
 
 
+# The ways in which a client ends a response before its own end: keep what was generated; forget the item that is being
+# written; wait for a safe point, because a successor is to go on from there.
+StopKind = Literal["cancel", "interrupt", "steer"]
+
+
 class ResponseCancel(ClientEvent, tag="response.cancel"):
     """Stop a response: by its id, else the running one of the lane `stream_id` (absent: the default lane)."""
 

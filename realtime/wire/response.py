@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from .formats import TextFormat
 from .harmony import HarmonyMessage
 from .items import OutputItem
+from .requests import ConversationRef
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
@@ -62,12 +63,6 @@ class CancelReceipt(msgspec.Struct, kw_only=True):
     tokens_delivered: int  # of these, in events that the canceller's socket had taken when the cancel came
     abort_ms: float
     through: int | UnsetType = UNSET  # the last event that the user saw or heard, where the answer was cut
-
-
-class ConversationRef(msgspec.Struct, kw_only=True):
-    """The conversation that a response belongs to."""
-
-    id: str
 
 
 class Response(msgspec.Struct, kw_only=True):

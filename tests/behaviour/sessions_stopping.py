@@ -137,4 +137,5 @@ async def a_native_client_that_leaves(recording: Recording) -> None:
         await stage.alone()
         async with stage.socket("again", native=True) as again:
             await again.send("response.resume", response_id=response_id, starting_after=4)
+            await again.until("response.resumed")
             await again.answer()

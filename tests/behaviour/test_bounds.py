@@ -9,6 +9,7 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
+from realtime.store.memory import MemoryRequests
 from tests.support.http import http
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running
@@ -21,7 +22,7 @@ async def test_metadata_of_conversations_counts() -> None:
     metadata = {f"{n:02}" + "k" * 62: "v" * 512 for n in range(16)}
     size = len(msgspec.json.encode(metadata))
     async with running(settings=changed(max_conversation_bytes=65536, max_conversation_store_bytes=65536)) as server:
-        store = server.gateway.service.conversations
+        store = server.gateway.service.conversations.store
         async with http(server) as client:
             for _ in range(20):
                 await client.post("/v1/conversations", json={"metadata": metadata})
@@ -34,7 +35,7 @@ async def test_metadata_of_conversations_counts() -> None:
         assert store.num_bytes == sum(one.num_bytes for one in held)
 
 
-async def test_attempts_are_forgotten_behind_those_that_last() -> None:
+async def test_claims_are_forgotten_behind_those_that_last() -> None:
     """Four responses that run for ever do not keep the names of all that come after them."""
 
     def script(request: EngineRequest) -> Iterator[Step]:
@@ -48,7 +49,9 @@ async def test_attempts_are_forgotten_behind_those_that_last() -> None:
             await client.post(PATH, json={"input": "for ever", "background": True, "request_id": f"long {n}"})
         for n in range(40):
             await client.post(PATH, json={"input": "hi", "request_id": f"short {n}"})
-        assert len(server.gateway.service._attempts) < 20
+        requests = server.gateway.service._stores.requests
+        assert isinstance(requests, MemoryRequests)
+        assert len(requests) < 20
 
 
 @pytest.mark.parametrize("line", [b"X-Padding: y\r\n", b"y"], ids=["many headers", "a long one"])

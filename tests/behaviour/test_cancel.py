@@ -32,7 +32,7 @@ async def test_the_terminal_comes_after_the_engine_has_let_go(native: bool) -> N
         response_id = await begin(client)
         server.engine.step(5)
         events = [await client.receive() for _ in range(7)]
-        run = server.gateway.service.responses.running[response_id]
+        run = server.gateway.service.registry.running[response_id]
         await client.send("response.cancel", response_id=response_id)
         await until(lambda: run.stopping.stopped)
         for _ in range(3):
@@ -64,7 +64,7 @@ async def test_the_receipt_counts_what_the_canceller_had_taken() -> None:
         server.engine.step(2)  # a token without text of its own, then one with
         await take(client, 3)  # item, part, delta
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: server.gateway.service.responses.running.get(response_id) is None)
+        await until(lambda: server.gateway.service.registry.running.get(response_id) is None)
         receipt = (await client.until_done())[-1]["response"]["cancel"]
         assert (receipt["tokens_generated"], receipt["tokens_delivered"]) == (2, 2)
         # who reads nothing has been delivered nothing
@@ -83,7 +83,7 @@ async def test_a_reader_that_is_behind_has_been_delivered_less_than_was_generate
         server.engine.step(50)
         await settle()
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: response_id not in server.gateway.service.responses.running)
+        await until(lambda: response_id not in server.gateway.service.registry.running)
         shell._sink.resume_writing()
         events = await client.until_done()
         receipt = events[-1]["response"]["cancel"]
@@ -103,7 +103,7 @@ async def test_the_slot_is_given_to_the_next_request() -> None:
         await other.send("response.create", input="next")
         assert types([await other.receive(), await other.receive()]) == ["created", "queued"]
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: server.gateway.service.responses.running[response_id].stopping.stopped)
+        await until(lambda: server.gateway.service.registry.running[response_id].stopping.stopped)
         await settle()
         server.engine.step(2)
         assert (await client.until_done())[-1]["response"]["status"] == "cancelled"
@@ -143,7 +143,7 @@ async def test_cancel_while_the_prompt_is_rendered(monkeypatch: pytest.MonkeyPat
         response_id = await begin(client, "x" * 9000)
         await until(started.is_set)
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: server.gateway.service.responses.running[response_id].stopping.stopped)
+        await until(lambda: server.gateway.service.registry.running[response_id].stopping.stopped)
         go.set()
         assert (await client.until_done())[-1]["response"]["status"] == "cancelled"
         assert server.engine.num_ticks == 0
@@ -156,7 +156,7 @@ async def test_cancel_of_what_is_over_unknown_or_cancelled_already() -> None:
         server.engine.step()
         await client.send("response.cancel", response_id=response_id)
         await client.send("response.cancel", response_id=response_id, event_id="twice")
-        await until(lambda: server.gateway.service.responses.running[response_id].stopping.stopped)
+        await until(lambda: server.gateway.service.registry.running[response_id].stopping.stopped)
         await settle()
         server.engine.step(3)
         events = await client.until_done()
@@ -244,14 +244,14 @@ async def test_cancel_in_the_moment_of_the_natural_end(offset: int) -> None:
         for order in ("cancel first", "end first"):
             async with server.client() as client:
                 response_id = await begin(client, ignore_eos=True)
-                run = server.gateway.service.responses.running[response_id]
+                run = server.gateway.service.registry.running[response_id]
                 ticks = 20 + offset  # more than it takes, or nearly so
                 if order == "cancel first":
-                    server.gateway.service.cancel(LOCAL, response_id, None)
+                    await server.gateway.service.stop(LOCAL, response_id, "cancel")
                     server.engine.step(ticks)
                 else:
                     server.engine.step(ticks)
-                    server.gateway.service.cancel(LOCAL, response_id, None)
+                    await server.gateway.service.stop(LOCAL, response_id, "cancel")
                 events = await client.until_done()
                 assert [event["done"] for event in events].count(True) == 1
                 assert events[-1]["response"]["status"] == "cancelled", "it was accepted before the end was told"
@@ -268,7 +268,7 @@ async def test_a_cancel_and_a_lost_socket_at_once_are_one_cancel() -> None:
             server.engine.step()
             await client.send("response.cancel", response_id=response_id)
             await cut(client)
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
         await settle()
         server.engine.step(3)
         await until(lambda: server.gateway.service.num_running == 0)
@@ -282,7 +282,7 @@ async def test_cancel_when_the_engine_dies_meanwhile_ends_once() -> None:
         response_id = await begin(client)
         server.engine.step()
         await client.send("response.cancel", response_id=response_id)
-        await until(lambda: server.gateway.service.responses.running[response_id].stopping.stopped)
+        await until(lambda: server.gateway.service.registry.running[response_id].stopping.stopped)
         await settle()
         server.engine.kill()
         assert (await client.until_done())[-1]["response"]["status"] == "cancelled"

@@ -212,7 +212,7 @@ async def test_one_that_gives_up_waiting_leaves_nothing_and_holds_up_nobody() ->
             assert event["stream_id"] == "b"
             await finish(server)
         assert [text_of(item) for item in await everything(server, made.id)] == ["a", "ok", "c", "ok"]
-        conversation = server.gateway.service.conversations.get("local", made.id)
+        conversation = await server.gateway.service.conversations.store.get("local", made.id)
         assert conversation.num_users == 0
 
 
@@ -274,7 +274,7 @@ async def test_what_is_refused(method: str, path: str, body: Any, status: int, c
                 error = answer.json()["error"]
                 assert (answer.status_code, error["code"], error["param"]) == (status, code, param), error
         assert await everything(server, made.id) == []
-        assert len(server.gateway.service.conversations) == 1, "nothing half made"
+        assert len(server.gateway.service.conversations.store) == 1, "nothing half made"
 
 
 async def test_a_create_that_names_it_wrongly_is_refused() -> None:

@@ -183,7 +183,7 @@ async def test_the_events_of_a_cut_answer_stay_as_they_were() -> None:
         events = [await client.receive(), await client.receive()]
         await until(lambda: engine_holds(server) == 1)
         server.engine.step(4)
-        await until(lambda: server.gateway.service.responses.running[events[0]["response_id"]].log.tip == 8)
+        await until(lambda: server.gateway.service.registry.running[events[0]["response_id"]].log.tip == 8)
         await client.send("response.cancel", response_id=events[0]["response_id"], through=4)
         events += await client.until_done()
         assert types(events)[-4:] == ["output_text.done", "content_part.done", "output_item.done", "incomplete"]

@@ -20,7 +20,7 @@ LINGER = {"policy": "linger", "seconds": 3600}
 
 async def gone(server: Running, count: int = 0) -> None:
     """Wait until the server has noticed that sockets are gone."""
-    await until(lambda: server.gateway.num_connections == count, "the server to notice the lost socket")
+    await until(lambda: server.gateway.admission.num_connections == count, "the server to notice the lost socket")
     await asyncio.sleep(0)
 
 
@@ -63,14 +63,15 @@ async def test_a_native_client_lingers_by_default() -> None:
             before = loop.time()
             await cut(client)
         await gone(server)
-        run = server.gateway.service.responses.running[response_id]
-        assert run.lonely is not None
-        assert before + 30 <= run.lonely.when() <= loop.time() + 30
+        run = server.gateway.service.registry.running[response_id]
+        assert run.audience.lonely is not None
+        earliest, at, latest = (round(seconds * 1000) for seconds in (before, run.audience.lonely.when(), loop.time()))
+        assert earliest + 30_000 <= at <= latest + 30_000, "in milliseconds, which the loop's clock counts exactly"
         server.engine.step(3)
         assert engine_holds(server) == 1
         async with server.client(native=True) as client:
             await resume(client, response_id)
-            await until(lambda: run.lonely is None)
+            await until(lambda: run.audience.lonely is None)
             await finish(server)
             assert check(await client.until_done())["status"] == "completed"
 
@@ -92,18 +93,18 @@ async def test_every_loss_starts_the_time_anew_and_the_end_stops_it() -> None:
         async with server.client(native=True) as client:
             response_id = await begin(client, on_disconnect=LINGER)
             await cut(client)
-        run = server.gateway.service.responses.running[response_id]
+        run = server.gateway.service.registry.running[response_id]
         await gone(server)
-        timers = [run.lonely]
+        timers = [run.audience.lonely]
         for _ in range(3):
             async with server.client() as client:
                 await resume(client, response_id)
-                assert run.lonely is None
+                assert run.audience.lonely is None
                 assert timers[-1] is not None
                 assert timers[-1].cancelled()
                 await cut(client)
             await gone(server)
-            timers.append(run.lonely)
+            timers.append(run.audience.lonely)
         assert len(set(timers)) == 4
         await finish(server)
         assert timers[-1] is not None
@@ -116,7 +117,7 @@ async def test_continue_finishes_without_a_reader() -> None:
             response_id = await begin(client, on_disconnect={"policy": "continue"})
             await cut(client)
         await gone(server)
-        assert server.gateway.service.responses.running[response_id].lonely is None
+        assert server.gateway.service.registry.running[response_id].audience.lonely is None
         await finish(server)
         async with server.client() as client:
             await resume(client, response_id)
@@ -135,7 +136,7 @@ async def test_a_detached_response_goes_on_and_its_lane_is_free(native: bool) ->
             assert {(await client.receive())["response_id"] for _ in range(3)} == {second}
             await cut(client)
         await gone(server)
-        assert not server.gateway.service.responses.running[first].watchers
+        assert not server.gateway.service.registry.running[first].audience.watchers
         await finish(server)
         async with server.client() as client:
             await resume(client, first)
@@ -259,7 +260,7 @@ async def test_a_peer_that_reads_nothing_and_answers_no_ping_is_cut_off(
         server.engine.step(190)
         if half_closed:
             deaf.end_of_sending()
-        await until(lambda: server.gateway.num_connections == 0, "the dead peer to be given up")
+        await until(lambda: server.gateway.admission.num_connections == 0, "the dead peer to be given up")
         await until(lambda: server.gateway.service.num_running == 0)
         assert engine_holds(server) == 0
         await until(lambda: not server.open_connections, "the TCP connection to be closed")
@@ -283,6 +284,6 @@ async def test_a_closing_peer_that_never_reads_does_not_keep_its_connection(monk
         await until(lambda: engine_holds(server) == 1)
         server.engine.step(190)
         await deaf.send(frame(8, b"\x03\xe8"))
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
         await until(lambda: not server.open_connections, "the TCP connection to be closed")
         deaf.close()

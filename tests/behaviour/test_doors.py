@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -18,9 +18,11 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Die, Fail, Pause, ScriptedTokenizer, Step
+from realtime.runs.job import Job
 from realtime.runs.run import Run
 from realtime.service.service import Service
 from realtime.settings.fields import McpServer
+from realtime.store.event_log import EventLog
 from tests.behaviour.test_mcp_hostile import Rogue, rogue
 from tests.support.calls import TaggedParsers, called
 from tests.support.http import check_event
@@ -244,9 +246,9 @@ class Schedule:
         assert service._scheduler.num_running == service._scheduler.num_waiting == 0
         assert not service._scheduler._group_of
         assert not self.server.engine._held
-        held = [one for shelf in service.conversations._tenants.values() for one in shelf.conversations.values()]
+        held = [one for shelf in service.conversations.store._tenants.values() for one in shelf.conversations.values()]
         assert not any(one.num_users for one in held)
-        assert sum(one.num_bytes for one in held) == service.conversations.num_bytes
+        assert sum(one.num_bytes for one in held) == service.conversations.store.num_bytes
         for run in self.runs:
             assert run.over
             await self.verify_run(run)
@@ -298,18 +300,21 @@ async def run_schedule(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         linger_seconds=0.05,
     )
     runs: list[Run] = []
-    start: Callable[..., None] = Service._start
+    enter, new_log = Service._enter, Service._new_log
 
-    def observed(self: Service, run: Run, digest: bytes) -> None:
-        log = run.log
-        run.log = ObservedLog(
+    def observed_log(self: Service, job: Job) -> EventLog:
+        log = new_log(self, job)
+        return ObservedLog(
             log.response_id, log.epoch, stream_id=log.stream_id, max_bytes=1 << 26, max_entries=1 << 20,
             on_seal=lambda _: None,
         )  # fmt: skip
-        runs.append(run)
-        start(self, run, digest)
 
-    monkeypatch.setattr(Service, "_start", observed)
+    def observed(self: Service, run: Run, task: asyncio.Task[None]) -> None:
+        runs.append(run)
+        enter(self, run, task)
+
+    monkeypatch.setattr(Service, "_new_log", observed_log)
+    monkeypatch.setattr(Service, "_enter", observed)
     async with rogue(_moody) as tools:
         settings = changed(settings, mcp_servers={"s": McpServer(url=tools.url, require_approval="never")})
         script = Model(seed)

@@ -42,7 +42,7 @@ async def test_what_runs_is_finished_and_what_is_idle_is_closed() -> None:
         plain_id = await begin(plain)
         await plain.send("response.create", input="waits in its lane", event_id="waits")
         native_id = await begin(native, on_disconnect={"policy": "continue"})
-        await until(lambda: any(shell._connection._lanes.num_queued for shell in server.gateway._shells))
+        await until(lambda: any(shell._connection._work.lanes.num_queued for shell in server.gateway._shells))
         draining = drain(server)
         assert await close_code(idle) == 1012
         event = await native.receive()
@@ -76,7 +76,7 @@ async def test_a_response_that_nobody_reads_is_finished_too() -> None:
     async with running(say("a", "b"), tick_seconds=None) as server:
         async with server.client() as client:
             await begin(client, on_disconnect={"policy": "continue"})
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
         draining = drain(server)
         await asyncio.sleep(0)
         assert not draining.done()
@@ -118,7 +118,7 @@ async def test_after_the_grace_what_runs_fails_and_the_socket_is_closed() -> Non
 async def test_a_response_that_has_only_just_been_created_ends_as_well() -> None:
     async with running(say("a"), tick_seconds=None) as server:
         service = server.gateway.service
-        run = service.create(LOCAL, ResponseCreate(), None, native=True)
+        run = await service.create(LOCAL, ResponseCreate(), None, native=True)
         await service.shutdown()  # its task has not had its first step yet
         assert run.log.sealed
         assert service.num_running == 0

@@ -286,7 +286,7 @@ async def test_h1_hundreds_of_children_of_one_parent_do_not_see_each_other() -> 
     async with harmony(model, settings=settings) as server, contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(server.client())
         parent = await create(client, "I am Anna.", instructions="Be brief.")
-        record = server.gateway.service.responses.store.get(parent["id"], 0.0)
+        record = await server.gateway.service.registry.store.get(parent["id"], 0.0)
         assert record is not None
         before = pickle.dumps([record.turn, msgspec.json.encode(record.response)])
         clients = [await stack.enter_async_context(server.client()) for _ in range(10)]
@@ -308,7 +308,7 @@ async def test_h1_hundreds_of_children_of_one_parent_do_not_see_each_other() -> 
         assert len(children) == count
         texts = {child["output"][-1]["content"][0]["text"] for child in children}
         assert texts == {f"I am {number}." for number in range(count)}
-        after = server.gateway.service.responses.store.get(parent["id"], 0.0)
+        after = await server.gateway.service.registry.store.get(parent["id"], 0.0)
         assert after is not None
         assert pickle.dumps([after.turn, msgspec.json.encode(after.response)]) == before
     prompts = model.prompts[1:]

@@ -223,7 +223,7 @@ class Witness:
             await client.send("response.create", input="witness")
             raw = [await client.receive_raw()]
             response_id = json.loads(raw[0])["response_id"]
-            log = server.gateway.service.responses.running[response_id].log
+            log = server.gateway.service.registry.running[response_id].log
             server.engine.step(3)
             yield
             server.engine.step()
@@ -290,7 +290,7 @@ async def test_hostile_frames_close_their_own_socket_only() -> None:
             await raw.send(data)
             assert await raw.close_code() in codes, name
             raw.close()
-        await until(lambda: server.gateway.num_connections == 1)
+        await until(lambda: server.gateway.admission.num_connections == 1)
         await until(lambda: server.open_connections == 1)
 
 
@@ -357,7 +357,7 @@ async def test_a_flood_that_is_not_read_ends_the_socket(monkeypatch: pytest.Monk
         control = shell._connection._control
         assert len(control) <= 1000
         assert await raw.close_code() in (1006, 1008)
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
         raw.close()
 
 

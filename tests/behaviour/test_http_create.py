@@ -55,9 +55,9 @@ async def test_the_bytes_of_the_log_are_sent_as_they_are() -> None:
     async with running(say("a", "ä\u2028", "\n")) as server, http(server) as client:
         async with streaming(client, json={"input": "hi"}) as reader:
             events = (await reader.rest())[:-1]
-        record = server.gateway.service.responses.store.get(events[0].json["response_id"], 0)
-        assert record is not None
-        assert [event.data.encode() for event in events] == record.log.read(0, 1000)
+        log = await server.gateway.service.registry.store.read(events[0].json["response_id"], 0)
+        assert log is not None
+        assert [event.data.encode() for event in events] == log.read(0, 1000)
 
 
 async def test_events_come_as_they_happen() -> None:
@@ -278,7 +278,7 @@ async def test_a_client_that_leaves_cancels_at_once(stream: bool) -> None:
         sock.close()
         await until(lambda: server.engine.step() or engine_holds(server) == 0)
         await until(lambda: server.gateway.service.num_running == 0)
-        await until(lambda: server.gateway.num_requests == 0)
+        await until(lambda: server.gateway.admission.num_requests == 0)
 
 
 @pytest.mark.parametrize("how", ["reset", "end_of_sending"])
@@ -299,7 +299,7 @@ async def test_a_client_that_leaves_with_requests_in_the_pipeline() -> None:
         await until(lambda: engine_holds(server) == 1)
         sock.close()
         await until(lambda: server.engine.step() or server.gateway.service.num_running == 0)
-        await until(lambda: server.gateway.num_requests == 0)
+        await until(lambda: server.gateway.admission.num_requests == 0)
 
 
 async def test_requests_in_the_pipeline_are_answered_in_order() -> None:
@@ -317,7 +317,7 @@ async def test_a_client_may_ask_for_another_policy(policy: str) -> None:
         body = {"input": "hi", "on_disconnect": {"policy": policy}}
         async with streaming(client, json=body) as reader:
             response_id = (await reader.until("response.in_progress"))[0]["response_id"]
-        await until(lambda: server.gateway.num_requests == 0)
+        await until(lambda: server.gateway.admission.num_requests == 0)
         await finish(server)
         assert (await client.get(f"{PATH}/{response_id}")).json()["status"] == "completed"
 
@@ -326,9 +326,9 @@ async def test_a_client_that_is_cut_in_the_middle_of_its_body() -> None:
     async with running(say("a")) as server:
         sock = await RawSocket.open(server.port)
         await sock.send(post(b'{"input":', length=1000))
-        await until(lambda: server.gateway.num_requests == 1)
+        await until(lambda: server.gateway.admission.num_requests == 1)
         sock.close()
-        await until(lambda: server.gateway.num_requests == 0)
+        await until(lambda: server.gateway.admission.num_requests == 0)
         assert server.gateway.service.num_running == 0
 
 
@@ -370,7 +370,7 @@ async def test_a_reader_that_never_reads_is_cut() -> None:
         slow = await RawSocket.open(server.port, receive_buffer=4096)
         await slow.send(post(b'{"input":"hi","stream":true}'))
         await until(lambda: server.gateway.service.num_running == 1)
-        await until(lambda: server.gateway.num_requests == 0)
+        await until(lambda: server.gateway.admission.num_requests == 0)
         slow.close()
 
 

@@ -74,9 +74,9 @@ async def test_a_running_response_is_followed_by_two_readers_and_goes_on_while_o
         response_id = events[0]["response_id"]
         path = f"{PATH}/{response_id}?stream=true&starting_after={events[-1]['sequence_number']}"
         async with streaming(client, "GET", path) as second:
-            await until(lambda: server.gateway.num_requests == 2)
+            await until(lambda: server.gateway.admission.num_requests == 2)
             await first.response.aclose()
-            await until(lambda: server.gateway.num_requests == 1)
+            await until(lambda: server.gateway.admission.num_requests == 1)
             await finish(server)
             events += [one.json for one in (await second.rest())[:-1]]
     assert check(events)["output"][0]["content"][0]["text"] == "abcdef"
@@ -149,7 +149,7 @@ async def test_a_background_stream_may_be_dropped_and_taken_up_again() -> None:
         assert [(event["type"], event["response"]["status"]) for event in events] == [
             ("response.created", "queued"), ("response.queued", "queued"), ("response.in_progress", "in_progress"),
         ]  # fmt: skip
-        await until(lambda: server.gateway.num_requests == 0)
+        await until(lambda: server.gateway.admission.num_requests == 0)
         await finish(server)
         rest = await client.get(f"{PATH}/{events[0]['response_id']}?stream=true&starting_after=2")
         final = check(events + events_of(rest.text, start=3))
@@ -170,7 +170,7 @@ async def test_a_cancel_is_answered_when_the_engine_has_let_go() -> None:
         response_id = await in_background(server, client)
         server.engine.step(3)
         cancelling = asyncio.create_task(client.post(f"{PATH}/{response_id}/cancel"))
-        await until(lambda: server.gateway.service.responses.running[response_id].stopping.stopped)
+        await until(lambda: server.gateway.service.registry.running[response_id].stopping.stopped)
         assert engine_holds(server) == 1
         assert not cancelling.done()
         await finish(server)
@@ -191,7 +191,7 @@ async def test_a_foreground_response_can_be_cancelled_too_and_its_reader_is_told
             assert (last["type"], last["response"]["status"]) == ("response.incomplete", "cancelled")
         waiting = asyncio.create_task(create(client))
         await until(lambda: engine_holds(server) == 1)
-        response_id = next(iter(server.gateway.service.responses.running))
+        response_id = next(iter(server.gateway.service.registry.running))
         await client.post(f"{PATH}/{response_id}/cancel")
         assert (await waiting)["status"] == "cancelled"
 
@@ -235,7 +235,7 @@ async def test_a_running_response_is_cancelled_and_deleted() -> None:
             assert engine_holds(server) == 0
             assert (await reader.rest())[-2].json["response"]["status"] == "cancelled"
         assert_refused(await client.get(f"{PATH}/{response_id}"), "response_not_found", 404, "response_id")
-        assert server.gateway.service.responses.store.get(response_id, 0) is None
+        assert await server.gateway.service.registry.store.get(response_id, 0) is None
 
 
 async def test_a_response_that_is_being_deleted_is_gone_already() -> None:
@@ -247,7 +247,7 @@ async def test_a_response_that_is_being_deleted_is_gone_already() -> None:
         response_id = await in_background(server, client)
         server.engine.step()
         deleting = asyncio.create_task(client.delete(f"{PATH}/{response_id}"))
-        await until(lambda: response_id in server.gateway.service.responses.deleted)
+        await until(lambda: response_id in server.gateway.service.registry.deleted)
         assert server.gateway.service.num_running == 1
         assert_refused(await client.get(f"{PATH}/{response_id}"), "response_not_found", 404, "response_id")
         assert (await resume(socket, response_id))["error"]["code"] == "response_not_found"
@@ -373,7 +373,7 @@ async def test_a_response_of_a_socket_is_the_same_over_http() -> None:
     async with running(say("a"), tick_seconds=None) as server, http(server) as client, server.client() as socket:
         response_id = await begin(socket)
         async with streaming(client, "GET", f"{PATH}/{response_id}?stream=true") as reader:
-            await until(lambda: server.gateway.num_requests == 1)
+            await until(lambda: server.gateway.admission.num_requests == 1)
             await finish(server)
             over_http = [one.json for one in (await reader.rest())[:-1]]
         rest = await socket.until_done()

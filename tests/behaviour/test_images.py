@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from realtime.engine.scripted import say
-from realtime.runs.image_loader import Images
-from realtime.runs.public_fetch import BadUrl, Fetcher, FetchError, FetchLimits, TooLarge
+from realtime.runs.image_loader import ImageLoader
+from realtime.runs.public_fetch import BadUrl, FetchError, FetchLimits, PublicFetcher, TooLarge
 from tests.support.pictures import data_url, image, question
 from tests.support.server import Running, changed, running
 
@@ -21,7 +21,7 @@ RED = data_url(image("red", (40, 30)))
 URL = "https://pictures.test/cat.png?signature=SECRET"
 
 
-class Pictures(Fetcher):
+class Pictures(PublicFetcher):
     """Fetches from here."""
 
     def __init__(self, answer: bytes | FetchError) -> None:
@@ -40,11 +40,11 @@ class Pictures(Fetcher):
 
 
 @asynccontextmanager
-async def seeing(fetcher: Fetcher | None = None, **settings: Any) -> AsyncIterator[Running]:
+async def seeing(fetcher: PublicFetcher | None = None, **settings: Any) -> AsyncIterator[Running]:
     async with running(say("ok"), changed(image_urls="public", **settings), sees=True) as server:
         if fetcher is not None:
             service = server.gateway.service
-            service._images = Images(service._image_settings, fetcher)
+            service._images = ImageLoader(service._image_settings, fetcher)
         yield server
 
 
@@ -115,7 +115,7 @@ async def test_a_url_is_fetched_once_and_what_was_seen_is_kept() -> None:
         again = await answer(server, "and now?", previous_response_id=first["id"])
         assert pictures.fetched == [URL]
         assert again["usage"]["input_tokens"] > first["usage"]["input_tokens"]
-        record = server.gateway.service.responses.store.get(first["id"], 0)
+        record = await server.gateway.service.registry.store.get(first["id"], 0)
         assert record is not None
         assert record.turn is not None
         turn, prompt = record.turn, record.turn.prompt
@@ -161,7 +161,7 @@ async def test_urls_are_not_fetched_unless_the_operator_says_so() -> None:
     pictures = Pictures(image())
     async with running(say("ok"), sees=True) as server:
         service = server.gateway.service
-        service._images = Images(service._image_settings, pictures)
+        service._images = ImageLoader(service._image_settings, pictures)
         error = await answer(server, part(type="input_image", image_url=URL))
         assert error["code"] == "invalid_image_url"
         assert "image_urls" in error["message"]

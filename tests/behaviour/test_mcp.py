@@ -13,6 +13,7 @@ import pytest
 from realtime.settings.fields import McpServer
 from tests.behaviour.test_items import Turns, sdk_takes
 from tests.support.calls import TaggedParsers, called
+from tests.support.http import http
 from tests.support.mcp_server import ToolServer, tool_server
 from tests.support.server import Client, Running, changed, running
 from tests.support.transcript import assert_error
@@ -166,6 +167,44 @@ async def test_a_call_that_is_not_allowed_is_not_made_and_the_model_knows() -> N
     assert kinds(second) == ["created", "in_progress", *SAID, "completed"]
     assert tools.calls == []
     assert "did not allow this call. Reason: too hot" in script.prompts[1]
+
+
+COUNT = "/v1/responses/input_tokens"
+TOLD = "<|im_start|>user\nParis?"  # where the history begins in a prompt
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["stored", "held by the client"])
+async def test_a_history_is_said_in_one_way_whatever_tools_there_are_and_counted_as_it_is_said(stored: bool) -> None:
+    script = Turns(called("fail", {"why": "broken"}), PARIS)
+    async with tool_server() as tools, serving(tools, script=script) as (server, client):
+        asking = use(tools, require_approval={"never": {"tool_names": ["fail"]}})
+        first = await client.create("Paris?", tools=[asking])
+        (failed,), (asked,) = items(first, "mcp_call"), items(first, "mcp_approval_request")
+        assert failed["status"] == "failed"
+        no = {"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": False, "reason": "hot"}
+        held = [{"role": "user", "content": "Paris?"}, *first[-1]["response"]["output"], no]
+        body = {"input": [no], "previous_response_id": first[-1]["response"]["id"]} if stored else {"input": held}
+        used = []
+        for more in ({"tools": [asking]}, {}, {"tools": [{"type": "function", "name": "mine"}]}):
+            await client.send("response.create", **body, **more)
+            used.append((await client.until_done())[-1]["response"]["usage"]["input_tokens"])
+            async with http(server) as door:
+                counted = (await door.post(COUNT, json={**body, **more})).json()
+            assert counted["input_tokens"] == used[-1]
+    with_tools, without, with_another = (TOLD + prompt.partition(TOLD)[2] for prompt in script.prompts[2:])
+    assert with_tools == without == with_another
+    assert '"name": "fail"' in with_tools
+    assert "error: Error executing tool fail" in with_tools
+    assert "The user did not allow this call. Reason: hot" in with_tools
+    assert used[0] > used[2] > used[1]  # the tools' declarations
+    assert tools.calls == [("fail", "broken")]
+
+
+async def test_no_server_is_asked_for_its_tools_by_a_count() -> None:
+    async with tool_server() as tools, serving(tools, script=Turns()) as (server, _), http(server) as door:
+        without = (await door.post(COUNT, json={"input": "?"})).json()
+        assert (await door.post(COUNT, json={"input": "?", "tools": [use(tools)]})).json() == without
+    assert tools.headers == []
 
 
 APPROVALS: list[tuple[Any, bool]] = [

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from realtime.dialects.chat_parser import ChatParser
-from realtime.engine.base import EngineRequest, FinishReason
+from realtime.engine.base import EngineRequest, FinishReason, Loaded
 from realtime.engine.scripted import Die, Fail, Finish, Pause, RandomScript, ScriptedEngine, ScriptedTokenizer, say
 from tests.support.server import Client, Running, changed, running
 from tests.support.steps import begin, engine_holds, finish, take_all, until
@@ -460,9 +460,9 @@ async def test_an_engine_that_dies_fails_what_runs_and_serves_again(
         restart = asyncio.Event()
         start = ScriptedEngine.start
 
-        async def gated(engine: ScriptedEngine) -> None:
+        async def gated(engine: ScriptedEngine) -> Loaded:
             await restart.wait()
-            await start(engine)
+            return await start(engine)
 
         monkeypatch.setattr(ScriptedEngine, "start", gated)
         async with server.client() as one, server.client(native=True) as two:

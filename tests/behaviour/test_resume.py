@@ -91,7 +91,7 @@ async def test_a_running_answer_is_the_same_wherever_it_is_cut(
 
 def tip(server: Running, response_id: str) -> int:
     """How many events the response has by now."""
-    run = server.gateway.service.responses.running.get(response_id)
+    run = server.gateway.service.registry.running.get(response_id)
     return run.log.tip if run is not None else 10**9
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.connection.lanes import ConnectionLimits
+from realtime.connection.profiles import ConnectionLimits
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, Pause, RandomScript, Step
 from realtime.settings.fields import ResponseSettings
@@ -304,13 +304,14 @@ class Schedule:
         socket = client.socket
         socket.shell._flush()
         client.check()
-        if client.cursors and socket.writable:
-            response_id = self.rng.choice(list(client.cursors))
+        coming = {response_id for response_id, _ in client.asked.values()}  # a detach would wait for these
+        here = [response_id for response_id in client.cursors if response_id not in coming]
+        if here and socket.writable:
+            response_id = self.rng.choice(here)
             message = {"type": "response.detach", "response_id": response_id}
             socket.connection.receive(json.dumps(message).encode(), 0.0)
-            socket.shell._obey()
+            socket.shell._step()
             client.left(response_id)
-            socket.shell.wake()
 
     def block(self) -> None:
         self.client().socket.writable = False
@@ -348,7 +349,9 @@ class Schedule:
         assert not stack.engine._held
         for run in stack.runs:
             assert run.over
-            assert run.lonely is None or run.lonely.cancelled() or run.on_disconnect.seconds == 0, "a timer is left"
+            assert run.audience.lonely is None or run.audience.lonely.cancelled() or run.audience.policy.seconds == 0, (
+                "a timer is left"
+            )
         for response_id, log in stack.logs.items():
             self.verify_log(response_id, log)
 
@@ -357,7 +360,7 @@ class Schedule:
         final = check(events)
         text = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
         run = next(run for run in self.stack.runs if run.response_id == response_id)
-        lonely = run.on_disconnect.policy == "cancel" or run.on_disconnect.seconds == 0
+        lonely = run.audience.policy.policy == "cancel" or run.audience.policy.seconds == 0
         match final["status"]:
             case "cancelled":
                 reason = final["incomplete_details"]["reason"]
@@ -365,16 +368,16 @@ class Schedule:
                 assert final["cancel"]["tokens_delivered"] <= final["cancel"]["tokens_generated"]
             case "failed":
                 assert self.engine_died or self.script._failures
-            case "completed" if run.request.generate is not False:
+            case "completed" if run.job.request.generate is not False:
                 said = [step for step in self.script._words(_prompt(run)) if isinstance(step, str)]
                 assert text == "".join(said), "not what the model said"
             case "incomplete":
-                assert final["usage"]["output_tokens"] == run.request.max_output_tokens
+                assert final["usage"]["output_tokens"] == run.job.request.max_output_tokens
 
 
 def _prompt(run: Any) -> EngineRequest:
     """The engine request that this run made, for the script."""
-    return msgspec.structs.replace(_EMPTY, prompt_token_ids=run.context.prompt.token_ids)
+    return msgspec.structs.replace(_EMPTY, prompt_token_ids=run.work.prompts.prompt.token_ids)
 
 
 _EMPTY = EngineRequest(request_id="", prompt_token_ids=(), sampling=None)  # type: ignore[arg-type]
@@ -409,7 +412,9 @@ async def test_nothing_of_a_schedule_stays_in_memory() -> None:
         service = schedule.stack.service
         clients = [client.socket for client in schedule.clients]
         schedule.clients.clear()
-        assert not any(run().watchers for run in watched if run() is not None and run().lonely is not None)
+        assert not any(
+            run().audience.watchers for run in watched if run() is not None and run().audience.lonely is not None
+        )
         watched += [weakref.ref(socket) for socket in clients]
         del clients, schedule
         gc.collect()
@@ -443,7 +448,7 @@ async def test_random_cuts_on_real_sockets_join_to_the_log() -> None:
                 while not json.loads(whole[-1])["done"]:
                     whole.append(await watcher.receive_raw())
                 assert joined == whole, f"turn {turn}"
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
 
 
 async def _some(client: Client, rng: random.Random) -> list[str]:

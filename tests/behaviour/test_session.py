@@ -9,7 +9,7 @@ import pytest
 
 from realtime.engine.scripted import say
 from tests.support.server import Client, changed, running
-from tests.support.steps import begin, make_keys
+from tests.support.steps import beat, begin, make_keys
 from tests.support.transcript import assert_error
 
 SLOW = say("a", "b", "c")
@@ -28,7 +28,7 @@ async def test_a_heartbeat_tells_how_everything_is_doing() -> None:
             await client.send("response.create", input="hi", stream_id=lane)
         waiting = [(await client.receive())["response_id"] for _ in range(4)][::2]
         [shell] = server.gateway._shells
-        shell._beat()  # as its timer does
+        beat(shell)
         event = await client.receive()
         assert event["type"] == "session.heartbeat"
         assert event["done"] is False
@@ -49,9 +49,10 @@ async def test_the_timer_beats_for_native_clients_and_not_for_plain_ones() -> No
                 assert (await client.receive())["type"] == "session.heartbeat"
         async with server.client() as plain:
             [shell] = server.gateway._shells
-            shell._beat()
+            shell._connection.handle_deadline(float("inf"))
+            shell._step()
             assert (await plain.create())[0]["type"] == "response.created"
-            assert shell._heart is None or shell._heart.cancelled()
+            assert shell._timer is None
 
 
 async def test_a_client_that_does_not_read_is_not_told_again_and_again() -> None:
@@ -59,7 +60,7 @@ async def test_a_client_that_does_not_read_is_not_told_again_and_again() -> None
         [shell] = server.gateway._shells
         shell._sink.writable.clear()  # as when the peer does not read
         for _ in range(5):
-            shell._beat()
+            beat(shell)
         assert len(shell._connection._control) == 1
         shell._sink.resume_writing()
         assert (await client.receive())["type"] == "session.heartbeat"
@@ -70,11 +71,11 @@ async def test_the_interval_can_be_changed_and_is_bounded() -> None:
         updated = await answer(client, heartbeat_seconds=5)
         assert (updated["type"], updated["session"]) == ("session.updated", {"heartbeat_seconds": 5.0})
         [shell] = server.gateway._shells
-        assert shell._heartbeat_seconds == 5.0
+        assert shell._connection._heartbeats.seconds == 5.0
         for bad in (0.5, -1, 1e9, "x"):
             assert_error(await answer(client, heartbeat_seconds=bad), "invalid_request", 400, param="heartbeat_seconds")
         assert (await answer(client, heartbeat_seconds=0))["session"] == {"heartbeat_seconds": 0.0}
-        assert shell._heart is None
+        assert shell._timer is None
 
 
 async def test_a_new_key_must_be_of_the_same_owner(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -88,5 +89,5 @@ async def test_a_new_key_must_be_of_the_same_owner(tmp_path: Path, caplog: pytes
             assert error["event_id"] == "e"
             assert key not in str(error)
         [shell] = server.gateway._shells
-        assert shell._heartbeat_seconds != 7, "all or nothing"
+        assert shell._connection._heartbeats.seconds != 7, "all or nothing"
         assert not any(key in caplog.text for key in keys.values())

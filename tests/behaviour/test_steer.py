@@ -371,7 +371,7 @@ async def test_input_that_is_no_users_input_is_invalid(input: Any) -> None:
     async with running(LONG, tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client)
         assert await refused(client, response_id, input) == "invalid_input"
-        assert server.gateway.service.responses.running[response_id].stopping.stop is None, "and nothing is cut"
+        assert server.gateway.service.registry.running[response_id].stopping.stop is None, "and nothing is cut"
 
 
 async def test_a_warm_up_does_not_support_steering() -> None:
@@ -409,7 +409,7 @@ async def test_a_response_that_was_stopped_is_not_active_and_what_was_accepted_i
         server.engine.step()
         accepted = await steer(client, response_id)
         await client.send("response.cancel", response_id=response_id)
-        run = server.gateway.service.responses.running[response_id]
+        run = server.gateway.service.registry.running[response_id]
         await until(lambda: run.response.status == "in_progress" and type(run.stopping.stop).__name__ == "Cancelled")
         server.engine.step()
         assert (await client.until_done(response_id))[-1]["response"]["status"] == "cancelled"
@@ -455,7 +455,7 @@ async def test_a_draining_server_takes_no_steer_and_cuts_nothing_for_it() -> Non
         for shell in server.gateway._shells:
             shell.drain(5)
         assert await refused(client, response_id) == "successor_creation_failed"
-        assert server.gateway.service.responses.running[response_id].stopping.stop is None
+        assert server.gateway.service.registry.running[response_id].stopping.stop is None
 
 
 async def test_steers_vanish_with_their_connection() -> None:

@@ -192,9 +192,11 @@ async def test_an_injection_that_answers_every_call_makes_the_successor() -> Non
 
 
 async def test_a_cut_says_that_the_fate_of_a_steer_is_unknown() -> None:
-    async with running(Recorder(STORY * 50), tick_seconds=None) as server, connect(server.url) as rt:
+    held = {"tick_seconds": None, "abort_ticks": 1}  # it can't end before the cut
+    async with running(Recorder(STORY * 50), **held) as server, connect(server.url) as rt:
         response = await rt.create(input="hi", tools=TOOLS)
         await until(lambda: engine_holds(server) == 1)
+        server.engine.step()
         steer = await response.steer("turn left")
         abort(rt)
         server.engine.run_until_idle()

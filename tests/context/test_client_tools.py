@@ -8,7 +8,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from realtime.context.client_tools import CLIENT_TOOLS, Kind, call_id_of, read_call, said_call, said_output
+from realtime.context.client_tools import CLIENT_TOOLS, Kind, read_call, said_call, said_output
+from realtime.wire.calls import call_id_of
 from realtime.wire.items import (
     ApplyPatchCallOutput,
     ClientCallOutput,

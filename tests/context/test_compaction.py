@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.context import compaction
-from realtime.context.compaction import Budget, Compacted, Note, Policy, cut, fitted, plan, policy_of
-from realtime.context.directives import tools_brought
-from realtime.context.encrypted import KEY_BYTES, Sealer
-from realtime.context.turns import Opened, history, since_compaction, unknown_call
-from realtime.context.unsealing import unsealed
+from realtime.context.compaction import Budget, Compacted, Note, Policy, compaction_policy, elide, fit, plan
+from realtime.context.directives import brought_tools
+from realtime.context.encrypted import KEY_BYTES, Cipher, decrypt_items
+from realtime.context.turns import ExpandedCompaction, history, since_compaction
+from realtime.wire.calls import unknown_call
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import PlainFormat
 from realtime.wire.item_texts import size_of
@@ -137,64 +137,64 @@ def test_an_earlier_summary_goes_into_the_next_one() -> None:
 def test_a_compaction_survives_sealing_with_everything_in_it() -> None:
     kept: list[InputItem] = [user("u"), call("a"), output("a"), Message(role="user", content=[InputText(text="p")])]
     compacted = Compacted(head=[system("s")], summary="sum", words=["w"], kept=kept)
-    sealer = Sealer(b"k" * KEY_BYTES)
-    item = Compaction(id="cmp_1", encrypted_content=sealer.seal("compaction", "me", compacted.sealed_text()))
-    opened = unsealed(sealer, "me", item, "input[0]")
-    assert isinstance(opened, Opened)
+    cipher = Cipher(b"k" * KEY_BYTES)
+    item = Compaction(id="cmp_1", encrypted_content=cipher.encrypt("compaction", "me", compacted.to_text()))
+    (opened,) = decrypt_items(cipher, "me", [item], "input")
+    assert isinstance(opened, ExpandedCompaction)
     assert list(opened.content) == compacted.items()
     assert msgspec.json.encode(opened) == msgspec.json.encode(item), "what was opened never goes out"
     assert history(None, [user("before"), opened, user("after")]) == [*compacted.items(), user("after")]
 
 
 def test_the_last_compaction_stands_for_everything_before_it() -> None:
-    first = Opened.of(Compaction(encrypted_content="1"), [user("first")])
-    second = Opened.of(Compaction(encrypted_content="2"), [user("second")])
+    first = ExpandedCompaction.of(Compaction(encrypted_content="1"), [user("first")])
+    second = ExpandedCompaction.of(Compaction(encrypted_content="2"), [user("second")])
     assert history(None, [user("0"), first, user("1"), second, user("2")]) == [user("second"), user("2")]
 
 
 @pytest.mark.parametrize("blob", ["x", "rt1.AAAA", "gAAAAABo..."])
 def test_a_compaction_that_is_not_ours_is_refused_with_its_place(blob: str) -> None:
     with pytest.raises(WireError) as caught:
-        unsealed(Sealer(), "me", Compaction(encrypted_content=blob), "input[3]")
+        decrypt_items(Cipher(), "me", [*[user("x")] * 3, Compaction(encrypted_content=blob)], "input")
     assert caught.value.code is ErrorCode.INVALID_ENCRYPTED_CONTENT
     assert caught.value.param == "input[3].encrypted_content"
 
 
 def test_a_sealed_content_of_another_form_is_refused_and_not_a_fault() -> None:
-    sealer = Sealer()
+    cipher = Cipher()
     for text in ("", "[]", '{"version":2,"head":[],"summary":"","words":[],"kept":[]}', '{"version":1}'):
-        item = Compaction(encrypted_content=sealer.seal("compaction", "me", text))
+        item = Compaction(encrypted_content=cipher.encrypt("compaction", "me", text))
         with pytest.raises(WireError) as caught:
-            unsealed(sealer, "me", item, "input[0]")
+            decrypt_items(cipher, "me", [item], "input")
         assert caught.value.code is ErrorCode.INVALID_ENCRYPTED_CONTENT
 
 
 def test_when_a_request_wants_it() -> None:
-    assert policy_of(ResponseCreate()) is None
-    assert policy_of(ResponseCreate(context_management=[])) is None
+    assert compaction_policy(ResponseCreate()) is None
+    assert compaction_policy(ResponseCreate(context_management=[])) is None
     entries = [ContextManagement(type="compaction", compact_threshold=n) for n in (500, 200)]
-    assert policy_of(ResponseCreate(context_management=entries)) == Policy(threshold=200)
-    assert policy_of(ResponseCreate(context_management=[ContextManagement(type="compaction")])) == Policy()
+    assert compaction_policy(ResponseCreate(context_management=entries)) == Policy(threshold=200)
+    assert compaction_policy(ResponseCreate(context_management=[ContextManagement(type="compaction")])) == Policy()
     asked = ResponseCreate(items=[user("x"), CompactionTrigger()])
-    assert (policy_of(asked), asked.items) == (Policy(now=True), [user("x")])
+    assert (compaction_policy(asked), asked.items) == (Policy(now=True), [user("x")])
     for items in ([CompactionTrigger(), user("x")], [CompactionTrigger(), CompactionTrigger()]):
         with pytest.raises(WireError) as caught:
-            policy_of(ResponseCreate(items=items))
+            compaction_policy(ResponseCreate(items=items))
         assert caught.value.param == "input[0]"
 
 
 @given(st.text(max_size=400), st.integers(0, 300))
 def test_a_cut_text_is_bounded_and_keeps_both_ends(text: str, max_chars: int) -> None:
-    short = cut(text, max_chars)
+    short = elide(text, max_chars)
     assert len(short) <= max(max_chars, 32) + 45
     assert text.startswith(short[:16])
     assert text.endswith(short[-16:])
-    assert cut(text, len(text)) == text
+    assert elide(text, len(text)) == text
 
 
 @given(st.lists(st.text(max_size=3000), max_size=20), st.integers(100, 5000))
 def test_a_transcript_fits(lines: list[str], max_chars: int) -> None:
-    assert len(fitted(lines, max_chars)) <= max_chars + 45
+    assert len(fit(lines, max_chars)) <= max_chars + 45
 
 
 ITEMS = st.lists(
@@ -249,9 +249,9 @@ def test_tools_and_settings_that_items_brought_go_on_to_hold() -> None:
             ConfigurationUpdate(reasoning=ReasoningUpdate(effort="low")),
             ConfigurationUpdate(text=TextUpdate(format=PlainFormat())),
         ]
-    text = made.with_summary("s").sealed_text()
-    opened = compaction.opened(Compaction(encrypted_content="x"), text)
+    text = made.with_summary("s").to_text()
+    opened = compaction.expand(Compaction(encrypted_content="x"), text)
     assert list(opened.content) == made.with_summary("s").items()
     before, own = since_compaction(None, [AdditionalTools(tools=tools), opened, user("now")])
-    assert tools_brought(before, own) == [("previous_response_id", tools), ("previous_response_id", found)], "each once"
+    assert brought_tools(before, own) == [("previous_response_id", tools), ("previous_response_id", found)], "each once"
     assert own[2] == user("now")

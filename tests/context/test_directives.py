@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from realtime.context.directives import MAX_REFERENCES, resolved, tools_brought, updated
+from realtime.context.directives import MAX_REFERENCES, apply_settings, brought_tools, resolve_references
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import JsonObjectFormat, PlainFormat
 from realtime.wire.items import (
@@ -27,7 +27,7 @@ NEW = Message(role="user", content="new")
 
 
 def found(*items: InputItem, before: list[InputItem] | None = None) -> list[InputItem]:
-    return resolved(items, [OLD] if before is None else before, {"msg_1": STORED, "msg_2": STORED}.get)
+    return resolve_references(items, [OLD] if before is None else before, {"msg_1": STORED, "msg_2": STORED}.get)
 
 
 def test_a_reference_is_the_item_of_the_conversation_or_else_the_stored_one() -> None:
@@ -54,7 +54,7 @@ def test_the_number_of_references_is_bounded() -> None:
 def test_tools_come_with_items_oldest_first() -> None:
     before = [OLD, AdditionalTools(tools=[{"a": 1}])]
     items = [NEW, ToolSearchOutput(tools=[{"b": 1}]), AdditionalTools(tools=[])]
-    assert tools_brought(before, items) == [
+    assert brought_tools(before, items) == [
         ("previous_response_id", [{"a": 1}]), ("input[1].tools", [{"b": 1}]), ("input[2].tools", []),
     ]  # fmt: skip
 
@@ -82,7 +82,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[InputItem], list[InputItem], Any,
 @pytest.mark.parametrize(("asked", "before", "items", "want", "output_format"), SETTINGS.values(), ids=SETTINGS)
 def test_settings(asked: dict[str, Any], before: Any, items: Any, want: Any, output_format: Any) -> None:
     request = ResponseCreate(**asked, items=items)
-    found = updated(request, before)
+    found = apply_settings(request, before)
     assert (found.reasoning.effort if found.reasoning else None) == want
     assert (found.text.format if found.text else None) == output_format
     if asked:  # what the updates do not speak of stays

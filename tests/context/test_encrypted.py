@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.context.encrypted import KEY_BYTES, NotOurs, Sealer
+from realtime.context.encrypted import KEY_BYTES, Cipher, NotOurs
 
-SEALER = Sealer(b"k" * KEY_BYTES)
-BLOB = SEALER.seal("reasoning", "me", "hmm")
+CIPHER = Cipher(b"k" * KEY_BYTES)
+BLOB = CIPHER.encrypt("reasoning", "me", "hmm")
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])), owner=st.text(st.characters(exclude_categories=["Cs"])))
 def test_what_was_sealed_can_be_opened(text: str, owner: str) -> None:
-    assert SEALER.open("reasoning", owner, SEALER.seal("reasoning", owner, text)) == text
+    assert CIPHER.decrypt("reasoning", owner, CIPHER.encrypt("reasoning", owner, text)) == text
 
 
 def test_a_blob_does_not_show_what_is_in_it_and_is_never_the_same() -> None:
     text = "a secret thought"
-    blobs = {SEALER.seal("reasoning", "me", text) for _ in range(20)}
+    blobs = {CIPHER.encrypt("reasoning", "me", text) for _ in range(20)}
     assert len(blobs) == 20
     assert not any(text in blob for blob in blobs)
 
@@ -29,7 +29,7 @@ def test_a_blob_does_not_show_what_is_in_it_and_is_never_the_same() -> None:
 )
 def test_a_blob_is_for_one_purpose_and_one_owner(purpose: str, owner: str) -> None:
     with pytest.raises(NotOurs):
-        SEALER.open(purpose, owner, BLOB)
+        CIPHER.decrypt(purpose, owner, BLOB)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_blob_is_for_one_purpose_and_one_owner(purpose: str, owner: str) -> No
 )
 def test_what_we_did_not_seal_is_refused(blob: str) -> None:
     with pytest.raises(NotOurs):
-        SEALER.open("reasoning", "me", blob)
+        CIPHER.decrypt("reasoning", "me", blob)
 
 
 @given(at=st.integers(4, len(BLOB) - 2), by=st.sampled_from("AZaz09-_"))
@@ -58,9 +58,9 @@ def test_a_changed_blob_is_refused(at: int, by: str) -> None:
     changed = BLOB[:at] + by + BLOB[at + 1 :]
     if changed != BLOB:
         with pytest.raises(NotOurs):
-            SEALER.open("reasoning", "me", changed)
+            CIPHER.decrypt("reasoning", "me", changed)
 
 
 def test_without_a_key_each_sealer_has_its_own() -> None:
     with pytest.raises(NotOurs):
-        Sealer().open("reasoning", "me", Sealer().seal("reasoning", "me", "hmm"))
+        Cipher().decrypt("reasoning", "me", Cipher().encrypt("reasoning", "me", "hmm"))

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.context.turns import Turn, history, unknown_call
+from realtime.context.turns import Turn, history
 from realtime.dialects.messages import to_messages
-from realtime.wire.items import (
-    ApplyPatchCall,
-    ApplyPatchCallOutput,
-    CustomToolCall,
-    CustomToolCallOutput,
-    DeleteFile,
-    FunctionCall,
-    FunctionCallOutput,
-    InputItem,
-    LocalShellAction,
-    LocalShellCall,
-    LocalShellCallOutput,
-    McpApprovalRequest,
-    McpApprovalResponse,
-    Message,
-    OutputText,
-    ShellAction,
-    ShellCall,
-    ShellCallOutput,
-    ToolSearchCall,
-    ToolSearchOutput,
-)
+from realtime.wire.items import InputItem, Message, OutputText
 from tests.support.fuzz import examples
 
 
@@ -125,30 +103,3 @@ def test_any_tree_of_turns(parents: list[int]) -> None:
         turns.append(turn(str(number), turns[at]))
         paths.append([*paths[at], f"{number}?", f"{number}!"])
     assert [texts(one.items()) for one in turns] == paths
-
-
-LOCAL = LocalShellAction(command=[])
-ANSWERED: dict[str, tuple[InputItem, InputItem]] = {
-    "function": (FunctionCall(call_id="c", name="f", arguments=""), FunctionCallOutput(call_id="c", output="")),
-    "custom": (CustomToolCall(call_id="c", name="f", input=""), CustomToolCallOutput(call_id="c", output="")),
-    "shell": (ShellCall(call_id="c", action=ShellAction(commands=[])), ShellCallOutput(call_id="c", output=[])),
-    "local shell": (LocalShellCall(call_id="c", action=LOCAL), LocalShellCallOutput(call_id="c", output="")),
-    "by its id": (LocalShellCall(id="c", call_id="x", action=LOCAL), LocalShellCallOutput(id="c", output="")),
-    "by the other id": (LocalShellCall(id="x", call_id="c", action=LOCAL), LocalShellCallOutput(id="c", output="")),
-    "patch": (ApplyPatchCall(call_id="c", operation=DeleteFile(path="")), ApplyPatchCallOutput(call_id="c")),
-    "search": (ToolSearchCall(call_id="c", arguments={}), ToolSearchOutput(call_id="c", tools=[])),
-    "approval": (
-        McpApprovalRequest(id="c", server_label="s", name="t", arguments=""),
-        McpApprovalResponse(approval_request_id="c", approve=True),
-    ),
-}
-
-
-@pytest.mark.parametrize(("call", "output"), ANSWERED.values(), ids=ANSWERED)
-def test_an_output_answers_a_call_before_it(call: InputItem, output: InputItem) -> None:
-    assert unknown_call([call, said("x"), output]) is None
-    assert unknown_call([output]) == unknown_call([said("x"), output, call]) == "c"
-
-
-def test_what_has_no_call_to_answer_is_left_alone() -> None:
-    assert unknown_call([ToolSearchOutput(tools=[]), ToolSearchOutput(call_id=None, tools=[])]) is None

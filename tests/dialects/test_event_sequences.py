@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.engine.base import EngineDead, EngineError, FinishReason
 from realtime.engine.families import Family
-from realtime.runs.assembler import Assembler, ReasoningShown
+from realtime.runs.assembler import Assembler
 from realtime.runs.endings import Cancelled
+from realtime.runs.open_items import ReasoningShown
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
 from realtime.wire.items import Reasoning
@@ -193,10 +195,14 @@ def test_e11_a_failure_is_one_failed_event_and_the_end(text: str, error: EngineE
 
 
 def test_e11_a_bug_of_ours_is_one_failed_event_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Assembler, piece: TextDelta) -> None:
-        raise RuntimeError("bug")
+    take = Assembler._next
 
-    monkeypatch.setattr(Assembler, "_text", fail)
+    def fail(self: Assembler, piece: Piece) -> Iterator[e.Event]:
+        if isinstance(piece, TextDelta):
+            raise RuntimeError("bug")
+        return take(self, piece)
+
+    monkeypatch.setattr(Assembler, "_next", fail)
     played = check(play(model(), model().tokens(THINK + "Hello.")))
     assert played.events[-1]["type"] == "response.failed"
     assert played.brief() == [("reasoning!", "Let me see.")]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from realtime.engine.base import EngineDead, EngineError, EngineStats
+from realtime.engine.base import EngineDead, EngineError, EngineStats, Loaded
 from realtime.engine.scripted import ScriptedEngine, say
 from realtime.engine.supervisor import Backoff, EngineState, EngineStatus, SupervisedEngine
 
@@ -30,14 +30,15 @@ class Engines:
         engines = self
 
         class Engine(ScriptedEngine):
-            async def start(self) -> None:
+            async def start(self) -> Loaded:
                 if engines.failures:
                     engines.failures -= 1
                     raise EngineError("no such model")
-                await super().start()
+                return await super().start()
 
             async def shutdown(self) -> None:
                 engines.shut_down += 1
+                await asyncio.sleep(0)  # as a real one, whose processes take a while to end
                 await super().shutdown()
 
         self.made.append(Engine(say(*"abc"), name=f"engine {len(self.made)}"))
@@ -84,9 +85,11 @@ async def until(engine: SupervisedEngine, state: EngineState) -> EngineStatus:
 
 async def test_delegates(engines: Engines, supervised: SupervisedEngine) -> None:
     assert supervised.status.state is EngineState.STOPPED
-    await supervised.start()
-    assert supervised.model.name == "engine 0"
-    assert supervised.tokenizer is engines.made[0].tokenizer
+    assert supervised.loaded is None
+    loaded = await supervised.start()
+    assert supervised.loaded is loaded is engines.made[0].loaded
+    assert loaded.model.name == "engine 0"
+    assert loaded.tokenizer is engines.made[0].tokenizer
     sink = Recorder()
     await supervised.submit(make_request("a"), sink)
     engines.made[0].step(2)
@@ -100,6 +103,7 @@ async def test_first_failure_is_raised(engines: Engines, supervised: SupervisedE
     engines.failures = 1
     with pytest.raises(EngineError, match="no such model"):
         await supervised.start()
+    assert supervised.loaded is None
     assert (supervised.status.state, supervised.status.last_error) == (EngineState.STOPPED, "no such model")
     assert (len(engines.made), engines.shut_down) == (1, 1)
 
@@ -120,11 +124,11 @@ async def test_restarts_after_death(engines: Engines, supervised: SupervisedEngi
         await supervised.submit(make_request("b"), Recorder())
     await supervised.abort("a")
     assert supervised.stats() == EngineStats(0, 0, 0.0)
-    assert supervised.model.name == "engine 0"  # still known, for what is not generation
+    assert supervised.loaded is None
     assert await engines.wake() == 1
     status = await until(supervised, EngineState.READY)
     assert (status.num_restarts, status.last_error) == (1, "out of memory")
-    assert supervised.model.name == "engine 1"
+    assert supervised.loaded is engines.made[1].loaded
     sink = Recorder()
     await supervised.submit(make_request("a"), sink)
     engines.made[1].run_until_idle()
@@ -175,11 +179,34 @@ async def test_shutdown_while_waiting_to_restart(engines: Engines, supervised: S
         await supervised.submit(make_request("a"), Recorder())
 
 
+async def test_loaded_is_known_exactly_while_it_serves(engines: Engines, supervised: SupervisedEngine) -> None:
+    known: list[tuple[EngineState, bool]] = []
+    supervised.on_status.append(lambda status: known.append((status.state, supervised.loaded is not None)))
+    await supervised.start()
+    engines.made[0].kill()
+    await engines.wake()
+    await until(supervised, EngineState.READY)
+    stopping = asyncio.create_task(supervised.shutdown())
+    while supervised.loaded is not None:  # turns of the loop, not time
+        assert supervised.status.state is EngineState.READY
+        await asyncio.sleep(0)
+    assert supervised.status.state is EngineState.STOPPED
+    await stopping
+    assert known == [
+        (EngineState.STARTING, False),
+        (EngineState.READY, True),
+        (EngineState.RESTARTING, False),
+        (EngineState.READY, True),
+        (EngineState.STOPPED, False),
+    ]
+
+
 async def test_shutdown_ends_running_generations(engines: Engines, supervised: SupervisedEngine) -> None:
     await supervised.start()
     sink = Recorder()
     await supervised.submit(make_request("a"), sink)
     await supervised.shutdown()
+    assert supervised.loaded is None
     assert isinstance(sink.error, EngineDead)
     assert engines.shut_down == 1
 

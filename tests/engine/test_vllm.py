@@ -25,6 +25,7 @@ from realtime.engine.base import (
     EngineRequest,
     EngineStats,
     FinishReason,
+    Loaded,
     Sampling,
     TokenChunk,
 )
@@ -57,16 +58,23 @@ def engine(engines: Engines) -> VllmEngine:
     return engines.newest
 
 
+@pytest.fixture
+def loaded(engines: Engines) -> Loaded:
+    return engines.loaded
+
+
 class Client:
     """Makes requests with ids of their own."""
 
     count = 0
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, loaded: Loaded) -> None:
         self.engine = engine
+        self.tokenizer = loaded.tokenizer
+        self.max_model_len = loaded.model.max_model_len
 
     def prompt(self, question: str) -> tuple[int, ...]:
-        tokenizer = self.engine.tokenizer
+        tokenizer = self.tokenizer
         text = tokenizer.apply_chat_template(
             [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False
         )
@@ -92,14 +100,14 @@ class Client:
 
     async def endless(self) -> tuple[str, Recorder]:
         """A generation that is certainly still running in the next seconds."""
-        room = self.engine.model.max_model_len - len(self.prompt("hello"))
+        room = self.max_model_len - len(self.prompt("hello"))
         return await self.submit(max_tokens=room, ignore_eos=True)
 
 
 @pytest.fixture
-def client(engine: VllmEngine) -> Client:
+def client(engine: VllmEngine, loaded: Loaded) -> Client:
     assert engine.stats() == EMPTY, "the test before has left something"
-    return Client(engine)
+    return Client(engine, loaded)
 
 
 def core_pid(engine: VllmEngine) -> int:
@@ -155,13 +163,13 @@ async def test_importing_our_module_imports_no_vllm() -> None:
     assert await process.wait() == 0
 
 
-async def test_model_info(engine: VllmEngine) -> None:
+async def test_model_info(loaded: Loaded) -> None:
     config, generation = model_file("config.json"), model_file("generation_config.json")
-    assert (engine.model.name, engine.model.path) == ("starter", STARTER_MODEL)
-    assert engine.model.max_model_len == config["max_position_embeddings"]
-    assert engine.model.defaults.temperature == generation.get("temperature", 1.0)
-    assert engine.model.defaults.top_p == generation.get("top_p", 1.0)
-    assert engine.model.defaults.repetition_penalty == 1.0
+    assert (loaded.model.name, loaded.model.path) == ("starter", STARTER_MODEL)
+    assert loaded.model.max_model_len == config["max_position_embeddings"]
+    assert loaded.model.defaults.temperature == generation.get("temperature", 1.0)
+    assert loaded.model.defaults.top_p == generation.get("top_p", 1.0)
+    assert loaded.model.defaults.repetition_penalty == 1.0
 
 
 async def test_streams_the_greedy_decoding_of_the_model(client: Client) -> None:
@@ -172,7 +180,7 @@ async def test_streams_the_greedy_decoding_of_the_model(client: Client) -> None:
     sink = await client.run("count to 10", temperature=0.0, max_tokens=1000)
     assert sink.finish is FinishReason.STOP, sink.text
     assert len(sink.chunks) > 10
-    assert sink.text == client.engine.tokenizer.decode(sink.token_ids, skip_special_tokens=True)
+    assert sink.text == client.tokenizer.decode(sink.token_ids, skip_special_tokens=True)
     assert "<|im_end|>" not in sink.text
     prompt = client.prompt("count to 10")
     model = AutoModelForCausalLM.from_pretrained(STARTER_MODEL, dtype=torch.float32)
@@ -184,8 +192,8 @@ async def test_streams_the_greedy_decoding_of_the_model(client: Client) -> None:
 
 async def test_special_tokens_on_demand(client: Client) -> None:
     sink = await client.run("hello", temperature=0.0, skip_special_tokens=False)
-    assert sink.text in client.engine.tokenizer.decode(sink.token_ids)
-    assert sink.chunks[-1].token_ids[-1] == client.engine.tokenizer.eos_token_id
+    assert sink.text in client.tokenizer.decode(sink.token_ids)
+    assert sink.chunks[-1].token_ids[-1] == client.tokenizer.eos_token_id
 
 
 async def test_many_at_once_give_the_same_texts_as_one_by_one(client: Client) -> None:
@@ -211,14 +219,14 @@ async def test_length_at_the_end_of_the_context(client: Client) -> None:
     prompt = client.prompt("hello")
     request = EngineRequest(
         request_id="context",
-        prompt_token_ids=prompt * ((client.engine.model.max_model_len - 5) // len(prompt)),
+        prompt_token_ids=prompt * ((client.max_model_len - 5) // len(prompt)),
         sampling=Sampling(max_tokens=10_000, ignore_eos=True),
     )
     sink = Recorder()
     await client.engine.submit(request, sink)
     await asyncio.wait_for(sink.ended.wait(), 30)
     assert sink.finish is FinishReason.LENGTH
-    assert len(request.prompt_token_ids) + len(sink.token_ids) == client.engine.model.max_model_len
+    assert len(request.prompt_token_ids) + len(sink.token_ids) == client.max_model_len
 
 
 async def test_stop_string_never_leaks(client: Client) -> None:
@@ -240,7 +248,7 @@ async def test_logprobs(client: Client) -> None:
 
 async def test_refusals(client: Client) -> None:
     engine = client.engine
-    too_long = (5,) * (engine.model.max_model_len + 1)
+    too_long = (5,) * (client.max_model_len + 1)
     for prompt, sampling in (
         (too_long, Sampling(max_tokens=1)),
         ((), Sampling(max_tokens=1)),
@@ -385,7 +393,7 @@ async def test_killed_engine_core_is_noticed_and_replaced(engines: Engines) -> N
     supervised, killed = engines.supervised, engines.newest
     changed = asyncio.Event()
     supervised.on_status.append(lambda status: changed.set())
-    client = Client(supervised)
+    client = Client(supervised, engines.loaded)
     before = (await client.run("count to 10", temperature=0.0)).text
     runs = [await client.endless() for _ in range(NUM_SEQS + 2)]
     await asyncio.wait_for(runs[0][1].first.wait(), 30)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from realtime.__main__ import main
 from realtime.settings.sources import options
 
 
@@ -31,6 +32,14 @@ def test_help_names_the_commands(tmp_path: Path) -> None:
     assert run.returncode == 0
     for command in ("serve", "chat", "keys", "version"):
         assert command in run.stdout
+
+
+def test_chat_without_the_client_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "realtime_client.chat", None)
+    assert main(["chat", "--help"]) == 1
+    assert capsys.readouterr().err == "realtime: the package realtime_client is missing: install clients/python\n"
 
 
 def test_serve_help_has_every_setting_but_the_hidden_ones(tmp_path: Path) -> None:

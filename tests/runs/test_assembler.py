@@ -23,7 +23,8 @@ from realtime.dialects.base import (
     Recovered,
     TextDelta,
 )  # fmt: skip
-from realtime.runs.assembler import Assembler, ReasoningShown
+from realtime.runs.assembler import Assembler
+from realtime.runs.open_items import ReasoningShown
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
 from realtime.wire.items import FunctionCall, ItemStatus, Message, OutputItem, OutputText, Reasoning, ShellCall

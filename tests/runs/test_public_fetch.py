@@ -10,7 +10,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from realtime.runs.public_fetch import BadUrl, Fetcher, FetchError, FetchLimits, TooLarge, is_public, resolve
+from realtime.runs.public_fetch import BadUrl, FetchError, FetchLimits, PublicFetcher, TooLarge, is_public, resolve
 
 PUBLIC = "93.184.216.34"
 LIMITS = FetchLimits(max_bytes=1000, max_redirects=2, connect_seconds=5, total_seconds=5)
@@ -62,7 +62,7 @@ Serve = Callable[[bytes, asyncio.StreamWriter], None]
 @asynccontextmanager
 async def internet(
     serve: Serve, limits: FetchLimits = LIMITS, **names: list[str]
-) -> AsyncIterator[tuple[Fetcher, Internet]]:
+) -> AsyncIterator[tuple[PublicFetcher, Internet]]:
     """A fetcher in a network where `serve` answers the head of each request; it need not end its answer."""
     writers: list[asyncio.StreamWriter] = []
 
@@ -74,7 +74,7 @@ async def internet(
     hosts = {f"{name}.test": addresses for name, addresses in names.items()} or {"a.test": [PUBLIC]}
     network = Internet(server.sockets[0].getsockname()[1], hosts)
     try:
-        yield Fetcher(limits, network.resolve, network), network
+        yield PublicFetcher(limits, network.resolve, network), network
     finally:
         server.close()
         for writer in writers:
@@ -122,7 +122,7 @@ async def test_odd_spellings_of_loopback_reach_the_same_check(host: str) -> None
             raise AssertionError("connected")
 
     with pytest.raises(FetchError):
-        await Fetcher(LIMITS, resolve, Nowhere()).fetch(f"http://{host}/")
+        await PublicFetcher(LIMITS, resolve, Nowhere()).fetch(f"http://{host}/")
     assert connected == []
 
 

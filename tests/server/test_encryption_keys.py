@@ -15,7 +15,7 @@ import pytest
 
 from realtime.context.encrypted import KEY_BYTES
 from realtime.engine.scripted import say
-from realtime.server.encryption_keys import sealing_keys
+from realtime.server.encryption_keys import encryption_keys
 from realtime.server.keys import KeysError
 from realtime.settings.fields import ServerSettings
 from realtime.settings.sources import SettingsError, load
@@ -84,8 +84,8 @@ async def test_the_keys_are_nowhere_to_be_read(tmp_path: Path, caplog: pytest.Lo
 def test_a_file_of_keys(tmp_path: Path) -> None:
     path = tmp_path / "sealing"
     path.write_text(f"{NEW}\n\n  {OLD}\n")
-    assert sealing_keys(ServerSettings(sealing_keys_file=str(path))) == (b"\2" * KEY_BYTES, b"\1" * KEY_BYTES)
-    assert sealing_keys(ServerSettings()) == ()
+    assert encryption_keys(ServerSettings(sealing_keys_file=str(path))) == (b"\2" * KEY_BYTES, b"\1" * KEY_BYTES)
+    assert encryption_keys(ServerSettings()) == ()
 
 
 @pytest.mark.parametrize("content", ["", "\n", "short", NEW[:-4], NEW + "AAAA", "\xff", f"{NEW}\nx"])
@@ -93,18 +93,18 @@ def test_what_is_no_key_is_refused_without_being_told(tmp_path: Path, content: s
     path = tmp_path / "sealing"
     path.write_text(content, "latin-1")
     with pytest.raises(KeysError) as caught:
-        sealing_keys(ServerSettings(sealing_keys_file=str(path)))
+        encryption_keys(ServerSettings(sealing_keys_file=str(path)))
     assert str(path) in str(caught.value)
     assert NEW[:8] not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_and_both_at_once(tmp_path: Path) -> None:
     with pytest.raises(KeysError, match="can't be read: No such file"):
-        sealing_keys(ServerSettings(sealing_keys_file=str(tmp_path / "none")))
+        encryption_keys(ServerSettings(sealing_keys_file=str(tmp_path / "none")))
     with pytest.raises(SettingsError, match="both given"):
         load({}, {"REALTIME_SEALING_KEYS": NEW, "REALTIME_SEALING_KEYS_FILE": "x"})
     with pytest.raises(KeysError) as caught:
-        sealing_keys(ServerSettings(sealing_keys=("secret value",)))
+        encryption_keys(ServerSettings(sealing_keys=("secret value",)))
     assert "secret value" not in str(caught.value)
     path = tmp_path / "realtime.toml"
     path.write_text("[server]\nsealing_keys = 123456")

@@ -173,7 +173,7 @@ async def test_more_connections_than_allowed_are_told_to_come_back() -> None:
             assert body["error"]["code"] == "server_is_overloaded"
             assert headers["retry-after"] == "5"
             assert (await get(server, "/health")).status_code == 200
-        await until(lambda: server.gateway.num_connections == 0)
+        await until(lambda: server.gateway.admission.num_connections == 0)
         assert (await knock(server))[0] == 101
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.context.turns import Opened, Prompt, Turn, history
-from realtime.store.conversations import Conversation, ConversationStore
+from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
+from realtime.store.conversations import Conversation, MemoryConversations
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     Compaction,
@@ -23,13 +23,14 @@ from realtime.wire.items import (
     Reasoning,
     ReasoningText,
 )
+from tests.support.at_once import at_once
 from tests.support.fuzz import examples
 
 
-def make_store(**bounds: int) -> ConversationStore:
+def make_store(**bounds: int) -> MemoryConversations:
     numbers = count()
     limits = {"max_bytes": 1 << 20, "max_conversation_bytes": 1 << 18, "max_items": 100, **bounds}
-    return ConversationStore(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
+    return MemoryConversations(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
 
 
 def said(text: str, **members: Any) -> Message:
@@ -40,7 +41,7 @@ def answered(text: str) -> Message:
     return Message(id=f"msg_of_{text[:-1]}", status="completed", role="assistant", content=[OutputText(text=text)])
 
 
-def post(store: ConversationStore, conversation: Conversation, *items: InputItem) -> list[str]:
+def post(store: MemoryConversations, conversation: Conversation, *items: InputItem) -> list[str]:
     return store.post(conversation, items, items)
 
 
@@ -52,7 +53,7 @@ def turn(conversation: Conversation, name: str) -> Turn:
     )
 
 
-def respond(store: ConversationStore, conversation: Conversation, answer: Turn) -> None:
+def respond(store: MemoryConversations, conversation: Conversation, answer: Turn) -> None:
     store.respond(conversation, answer, answer.parent, answer.output)
 
 
@@ -61,7 +62,7 @@ def texts(items: Any) -> list[str]:
 
 
 def everything(conversation: Conversation) -> list[str]:
-    return texts(conversation.page(None, 1000, newest_first=False).items)
+    return texts(conversation.items())
 
 
 def refusal(error: pytest.ExceptionInfo[WireError]) -> ErrorCode:
@@ -81,23 +82,6 @@ def test_what_is_posted_is_shown_in_its_full_form_with_an_id() -> None:
     assert mine == said("hi", id="mine"), "the client's item is as it was"
     again = post(store, conversation, said("hi", id="mine"))
     assert again == ["msg_4"], "an id names one item"
-
-
-def test_pages_go_through_everything_once_in_either_order() -> None:
-    store = make_store()
-    conversation = store.create("me", {}, 0)
-    ids = post(store, conversation, *[said(str(number)) for number in range(7)])
-    for newest_first, wanted in ((False, ids), (True, ids[::-1])):
-        seen: list[str] = []
-        while True:
-            page = conversation.page(seen[-1] if seen else None, 3, newest_first=newest_first)
-            seen += [str(item.id) for item in page.items]
-            if not page.has_more:
-                break
-        assert seen == wanted
-    with pytest.raises(WireError) as caught:
-        conversation.page("msg_unknown", 3, newest_first=False)
-    assert (refusal(caught), caught.value.param) == (ErrorCode.INVALID_REQUEST, "after")
 
 
 def test_a_response_is_appended_whole_and_its_exact_tokens_are_kept() -> None:
@@ -134,12 +118,12 @@ def test_what_is_posted_while_a_response_runs_comes_before_it_and_its_tokens_no_
 def test_what_is_hidden_is_remembered_and_never_shown() -> None:
     store = make_store()
     conversation = store.create("me", {}, 0)
-    opened = Opened.of(Compaction(encrypted_content="blob"), [said("secret summary")])
+    opened = ExpandedCompaction.of(Compaction(encrypted_content="blob"), [said("secret summary")])
     thought = Reasoning(encrypted_content="blob", content=[ReasoningText(text="secret")])
     shown = Reasoning(id="rs_out")
     answer = Turn("resp", None, (opened, thought), (Reasoning(content=[ReasoningText(text="secret")]),))
     store.respond(conversation, answer, None, [shown])
-    listed = conversation.page(None, 10, newest_first=False).items
+    listed = conversation.items()
     assert "secret" not in repr(listed)
     assert [type(item) for item in listed] == [Compaction, Reasoning, Reasoning]
     assert conversation.turn is not None
@@ -158,7 +142,7 @@ def test_an_item_that_is_removed_is_gone_for_the_model_too() -> None:
     with pytest.raises(WireError) as caught:
         store.remove(conversation, "msg_of_a")
     assert refusal(caught) is ErrorCode.ITEM_NOT_FOUND
-    store.remove(conversation, conversation.page(None, 1, newest_first=True).items[0].id or "")
+    store.remove(conversation, conversation.items()[-1].id or "")
     assert conversation.turn is None
 
 
@@ -167,12 +151,12 @@ def test_another_tenants_conversation_does_not_exist() -> None:
     conversation = store.create("me", {}, 0)
     for owner, name in (("you", conversation.id), ("me", "conv_unknown"), ("nobody", "")):
         with pytest.raises(WireError) as caught:
-            store.get(owner, name)
+            at_once(store.get(owner, name))
         assert (refusal(caught), caught.value.message) == (
             ErrorCode.CONVERSATION_NOT_FOUND,
             f"Conversation with id '{name}' not found.",
         )
-    assert store.get("me", conversation.id) is conversation
+    assert at_once(store.get("me", conversation.id)) is conversation
 
 
 def test_nothing_is_appended_to_what_was_deleted() -> None:
@@ -209,7 +193,7 @@ def test_whoever_holds_most_gives_up_what_it_used_longest_ago_but_nothing_in_use
     mine[1].num_users = 1
     for conversation in mine:
         post(store, conversation, said("x" * 15_000))
-    store.get("greedy", mine[0].id)
+    at_once(store.get("greedy", mine[0].id))
     newest = store.create("greedy", {}, 0)
     post(store, newest, said("x" * 15_000))
     assert [one.deleted for one in (modest, *mine, newest)] == [False, False, False, True, False]
@@ -240,19 +224,18 @@ def test_the_store_against_a_list_of_lists(steps: list[tuple[str, int]]) -> None
                 wanted += [f"{number}?", f"{number}!"]
             case "remove" if wanted:
                 at = choice % len(wanted)
-                item = conversation.page(None, 1000, newest_first=False).items[at]
+                item = conversation.items()[at]
                 store.remove(conversation, str(item.id))
                 del wanted[at]
             case "delete":
                 store.delete(conversation)
                 live.remove((conversation, wanted))
             case "get":
-                assert store.get(conversation.owner, conversation.id) is conversation
+                assert at_once(store.get(conversation.owner, conversation.id)) is conversation
     assert len(store) == len(live)
     assert store.num_bytes == sum(conversation.num_bytes for conversation, _ in live)
     for conversation, wanted in live:
-        page = conversation.page(None, 1000, newest_first=False).items
-        assert [_text(item) for item in page] == wanted
+        assert [_text(item) for item in conversation.items()] == wanted
         assert [_text(item) for item in (conversation.turn.items() if conversation.turn else [])] == wanted
 
 

@@ -134,3 +134,16 @@ def test_what_is_appended_later_does_not_change_what_was_encoded() -> None:
     item.content = [OutputText(text="later")]
     statuses = [event["response"]["status"] for event in decoded(log)[:2]]
     assert (statuses, decoded(log)[2]["item"]["content"]) == (["in_progress"] * 2, [])
+
+
+def test_a_stored_log_reads_like_the_log_that_it_was() -> None:
+    answer = Answer("resp_1", max_entries=8).say(*"abcdefghij").finish()
+    stored = answer.log.stored()
+    assert (stored.epoch, stored.floor, stored.tip) == (answer.log.epoch, answer.log.floor, answer.log.tip)
+    assert (stored.sealed, stored.num_bytes) == (True, answer.log.num_bytes)
+    assert stored.floor > 0, "the log has dropped some"
+    for start in range(stored.floor, stored.tip + 2):
+        assert stored.read(start, 3) == answer.log.read(start, 3)
+    with pytest.raises(BelowFloor) as below:
+        stored.read(stored.floor - 1, 1)
+    assert below.value.floor == stored.floor

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from realtime.engine.base import Loaded
 from realtime.engine.options import VllmOptions
 from realtime.engine.supervisor import Backoff, SupervisedEngine
 from realtime.engine.vllm.engine import VllmEngine
@@ -30,6 +31,12 @@ class Engines:
     def newest(self) -> VllmEngine:
         """The engine that serves."""
         return self.made[-1]
+
+    @property
+    def loaded(self) -> Loaded:
+        """What the engine that serves has loaded."""
+        assert self.supervised.loaded is not None
+        return self.supervised.loaded
 
 
 @contextlib.asynccontextmanager

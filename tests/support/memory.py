@@ -7,18 +7,20 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from realtime.connection.lanes import ConnectionLimits
-from realtime.connection.protocol import Connection, Profile
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.connection.protocol import Connection
 from realtime.dialects.chat import ChatDialect
-from realtime.engine.base import Engine
+from realtime.engine.base import Loaded
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
+from realtime.runs.job import Job
 from realtime.runs.run import Run
 from realtime.server.websocket import WebSocketShell
 from realtime.service.principal import LOCAL
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.event_log import EventLog
+from realtime.store.memory import memory_stores
 from realtime.wire.events import Event
 
 
@@ -68,24 +70,23 @@ class Stack:
 
 class _ObservedService(Service):
     def __init__(self, stack: Stack, settings: ResponseSettings) -> None:
-        super().__init__(stack.supervised, _dialect, settings, trouble=stack.trouble)
+        super().__init__(stack.supervised, _dialect, settings, memory_stores(settings), trouble=stack.trouble)
         self._stack = stack
 
-    def _new_log(self, response_id: str, stream_id: str | None) -> EventLog:
-        return ObservedLog(
-            response_id,
+    def _new_log(self, job: Job) -> EventLog:
+        log = self._stack.logs[job.response_id] = ObservedLog(
+            job.response_id,
             f"epoch_{len(self._stack.logs)}",
-            stream_id=stream_id,
+            stream_id=job.stream_id,
             max_bytes=self._settings.max_log_bytes,
             max_entries=self._settings.max_log_events,
             on_seal=self._stack.released,
         )
+        return log
 
-    def _start(self, run: Run, digest: bytes) -> None:
-        assert isinstance(run.log, ObservedLog)
-        self._stack.logs[run.response_id] = run.log
+    def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         self._stack.runs.append(run)
-        super()._start(run, digest)
+        super()._enter(run, task)
 
 
 class MemorySocket:
@@ -100,7 +101,7 @@ class MemorySocket:
         self.gone = False
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         profile = Profile.NATIVE if native else Profile.PLAIN
-        self.connection = Connection(profile, limits or ConnectionLimits(), expires_at=1e18)
+        self.connection = Connection(profile, limits or ConnectionLimits(), tenant=LOCAL.tenant, expires_at=1e18)
         self.shell = WebSocketShell(self.connection, self, stack.service, LOCAL, "test")
         self.task = asyncio.create_task(self.shell.run(self._inbox.get))
 
@@ -124,8 +125,8 @@ class MemorySocket:
 
     def send(self, type: str, **members: Any) -> None:
         """One client event."""
-        text = json.dumps({"type": type, **members})
-        self._inbox.put_nowait({"type": "websocket.receive", "text": text})
+        data = json.dumps({"type": type, **members}).encode()
+        self._inbox.put_nowait({"type": "websocket.receive", "utf8": data})
 
     def cut(self) -> None:
         """The socket is lost."""
@@ -139,5 +140,5 @@ class MemorySocket:
             self.on_writable()
 
 
-def _dialect(engine: Engine) -> ChatDialect:
-    return ChatDialect(engine.tokenizer, engine.parsers)
+def _dialect(loaded: Loaded) -> ChatDialect:
+    return ChatDialect(loaded.tokenizer, loaded.parsers)

@@ -10,7 +10,7 @@ import functools
 import json
 import random
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,11 +24,14 @@ from realtime.dialects.chat import ChatDialect
 from realtime.engine.base import EngineError, EngineRequest, FinishReason, ModelInfo, Sampling, Sink, TokenChunk
 from realtime.engine.families import Family
 from realtime.engine.parsing import Parsers
-from realtime.runs.assembler import ReasoningShown
 from realtime.runs.endings import Cancelled
+from realtime.runs.job import Job
+from realtime.runs.open_items import ReasoningShown
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
+from realtime.runs.serving import Serving
 from realtime.store.event_log import EventLog
+from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 from tests.support.long import effort
@@ -178,17 +181,20 @@ def _random_sizes(left: int, longest: int, rng: random.Random) -> Iterator[int]:
         yield size
 
 
+MODEL_INFO = ModelInfo(name="m", path="m", max_model_len=1 << 20, defaults=Sampling(max_tokens=1))
+
+
 class ToldEngine:
     """An `Engine` that generates what it was told, through vLLM's detokenizer, chunk by chunk."""
 
     def __init__(self, model: Model, token_ids: Sequence[int], sizes: Sequence[int], ending: Ending) -> None:
-        self.model = ModelInfo(name="m", path="m", max_model_len=1 << 20, defaults=Sampling(max_tokens=1))
         self._tokenizer = model.tokenizer
         self._eos = model.eos
         self._token_ids = list(token_ids)
         self._sizes = list(sizes)
         self._ending = ending
         self.aborted = False
+        self.cancel: Callable[[Cancelled], None]  # of the run
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See Engine: all of it at once."""
@@ -207,7 +213,7 @@ class ToldEngine:
         if isinstance(self._ending, EngineError):
             sink.on_error(self._ending)
         elif isinstance(self._ending, Cancelled):
-            sink.cancel(self._ending)  # type: ignore[attr-defined]
+            self.cancel(self._ending)
 
     async def abort(self, request_id: str) -> None:
         """See Engine."""
@@ -225,11 +231,6 @@ def _detokenizer(tokenizer: Any, request: EngineRequest) -> Any:
         sampling_params=params, prompt_token_ids=list(request.prompt_token_ids), request_id=request.request_id
     )
     return FastIncrementalDetokenizer(tokenizer, asked)  # type: ignore[arg-type]
-
-
-class _Nobody:
-    def run_over(self, run: Run) -> None:
-        """See runner.Owner."""
 
 
 def play(
@@ -257,22 +258,21 @@ async def _play(
     counter = iter(range(BIG))
     engine = ToldEngine(model, token_ids, sizes, ending)
     log = EventLog("resp_1", f"epoch_{next(counter)}", stream_id=None, max_bytes=BIG, max_entries=BIG)
-    run = Run(
-        owner=_Nobody(),
+    job = Job(
+        response_id="resp_1",
         tenant="t",
-        engine=engine,  # type: ignore[arg-type]
-        dialect=model.dialect,
         request=request,
+        digest=b"",
         tools=tool_set(request.tools, request.tool_choice, request.parallel_tool_calls),
         shown=shown or ReasoningShown(raw=True),
-        response=new_response(request, engine.model, "resp_1", 0),
-        log=log,
-        parent=None,
-        admitted=True,
+        response=new_response(request, MODEL_INFO, "resp_1", 0),
+        encrypt_compaction=str,
         on_disconnect=OnDisconnect(policy="cancel"),
-        seal_compaction=str,
     )
-    await run.start()
+    serving = Serving(engine, MODEL_INFO, model.dialect)  # type: ignore[arg-type]
+    run = Run(job, serving, log, MemoryResponses(max_bytes=BIG), on_over=lambda run: None)
+    engine.cancel = run.cancel
+    await run.start(admitted=True)
     return Played([json.loads(entry) for entry in log.read(0, BIG)])
 
 

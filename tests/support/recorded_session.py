@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 from tests.support.http import Reader, SseEvent, http, parse
 from tests.support.recording import Recording
 from tests.support.server import NATIVE, Running, changed, running
-from tests.support.steps import engine_holds, until
+from tests.support.steps import beat, engine_holds, until
 
 RESPONSES = "/v1/responses"
 _HEADERS = (
@@ -235,12 +235,15 @@ class Stage:
     async def alone(self, sockets: int = 0) -> None:
         """Wait until so many sockets are open and no request is being answered."""
         gateway = self.server.gateway
-        await until(lambda: gateway.num_connections == sockets and not gateway.num_requests, "clients to be gone")
+        await until(
+            lambda: gateway.admission.num_connections == sockets and not gateway.admission.num_requests,
+            "clients to be gone",
+        )
 
     def beat(self) -> None:
         """Send heartbeats, as a timer does."""
         for shell in self.server.gateway._shells:
-            shell._beat()
+            beat(shell)
 
     @contextlib.asynccontextmanager
     async def ticking(self) -> AsyncIterator[None]:

@@ -14,7 +14,7 @@ from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
 from realtime.store.event_log import EventLog
 from realtime.wire import events as e
-from realtime.wire.items import ItemStatus, Message, OutputItem
+from realtime.wire.items import InputItem, ItemStatus, Message, OutputItem
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import (
     IncompleteDetails,
@@ -73,6 +73,10 @@ class Answer:
     @property
     def response_id(self) -> str:
         return self.log.response_id
+
+    @property
+    def input(self) -> tuple[InputItem, ...]:
+        return tuple(self.request.items)
 
     @property
     def output(self) -> list[OutputItem]:

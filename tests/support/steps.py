@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from realtime.server.keys import KeyFile, read_keys, write_keys
+from realtime.server.websocket import WebSocketShell
 
 from .server import Client, Running
+
+
+def beat(shell: WebSocketShell) -> None:
+    """Have the connection's next heartbeat be due now."""
+    shell._connection._heartbeats.due_at = 0.0
+    shell._on_deadline(0.0)
 
 
 async def begin(client: Client, text: str = "hi", **members: Any) -> str:

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from realtime.engine.base import EngineRequest, FinishReason, Sampling
-from realtime.engine.vllm.engine import VllmEngine
 from tests.engine.recorder import Recorder
 from tests.support.engines import Engines
 from tests.support.long import effort
@@ -20,21 +19,24 @@ pytestmark = [
 ]
 
 
-async def write(engine: VllmEngine, number: int, task: evaluate.Task) -> evaluate.Answer:
+async def write(engines: Engines, number: int, task: evaluate.Task) -> evaluate.Answer:
     """The message that the model writes, greedily."""
-    prompt = evaluate.prompt_of(task, engine.tokenizer)
+    tokenizer = engines.loaded.tokenizer
+    prompt = evaluate.prompt_of(task, tokenizer)
     sampling = Sampling(max_tokens=evaluate.MAX_TOKENS, temperature=0.0)
     sink = Recorder()
-    await engine.submit(EngineRequest(request_id=f"task-{number}", prompt_token_ids=prompt, sampling=sampling), sink)
+    await engines.newest.submit(
+        EngineRequest(request_id=f"task-{number}", prompt_token_ids=prompt, sampling=sampling), sink
+    )
     await sink.ended.wait()
-    return evaluate.read(task, engine.tokenizer, sink.text, sink.token_ids, sink.finish is FinishReason.STOP)
+    return evaluate.read(task, tokenizer, sink.text, sink.token_ids, sink.finish is FinishReason.STOP)
 
 
 async def test_every_skill_is_above_its_floor(engines: Engines) -> None:
     made = evaluate.make_tasks(data.EVALUATED, effort(20, 50), evaluate.DEFAULT_SEED)
     async with asyncio.timeout(600):
         answers = await asyncio.gather(
-            *(write(engines.newest, number, task) for number, task in enumerate(evaluate.tasks_of(made)))
+            *(write(engines, number, task) for number, task in enumerate(evaluate.tasks_of(made)))
         )
     scores = evaluate.score(made, answers)
     assert len(scores) >= 20

@@ -182,7 +182,7 @@ def state_of(checker: Grammar) -> list[object]:
 def allowed(checker: Grammar, letter: str, kind: type) -> bool:
     """What the tables say about the event of this letter, given that its ids are right."""
     event = Writer().event(letter)
-    if checker._state is not grammar.R.ITEM:
+    if checker._state is not grammar.ResponseState.ITEM:
         return type(event) in grammar._RESPONSE[checker._state]
     if letter == "O":
         return checker._item_state in grammar._CLOSABLE[kind]

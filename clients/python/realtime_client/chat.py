@@ -13,6 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .client import Client, connect
+from .errors import ConnectionLost, ResponseFailed, ServerError
+from .response import Response
+
 DEFAULT_URL = "ws://127.0.0.1:8000/v1/responses"
 HELP = """\
 commands:  /new  start over    /quit  leave (also Ctrl-D)    Ctrl-C  stop the answer
@@ -25,13 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     """Talk until the user leaves; the exit status is 1 if the server can't be reached."""
     given = _parse(arguments)
     try:
-        import realtime_client
-    except ImportError:
-        print("realtime: the package realtime_client is missing: install clients/python", file=sys.stderr)
-        return 1
-    try:
         return asyncio.run(_Chat(given).run())
-    except realtime_client.ConnectionLost as error:
+    except ConnectionLost as error:
         print(f"realtime: no conversation with {given.url}: {error}", file=sys.stderr)
         if error.status == 401:
             print("The server asks for an API key: put it into the variable REALTIME_API_KEY.", file=sys.stderr)
@@ -66,15 +65,13 @@ class _Chat:
         }
         self._settings = {name: value for name, value in settings.items() if value is not None}
         self._previous: str | None = None
-        self._answer: Any = None
+        self._answer: Response | None = None
         self._cancelling: asyncio.Task[Any] | None = None
 
     async def run(self) -> int:
         """Read, answer, until the user leaves."""
-        import realtime_client
-
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupted)
-        async with realtime_client.connect(self._url, api_key=os.environ.get("REALTIME_API_KEY")) as client:
+        async with connect(self._url, api_key=os.environ.get("REALTIME_API_KEY")) as client:
             print(HELP)
             while (line := await _read_line()) is not None:
                 match line.strip():
@@ -90,18 +87,18 @@ class _Chat:
                         await self._say(client, text)
         return 0
 
-    async def _say(self, client: Any, text: str) -> None:
-        import realtime_client
-
+    async def _say(self, client: Client, text: str) -> None:
         try:
-            self._answer = await client.create(input=text, previous_response_id=self._previous, **self._settings)
-            async for piece in self._answer.text():
+            self._answer = answer = await client.create(
+                input=text, previous_response_id=self._previous, **self._settings
+            )
+            async for piece in answer.text():
                 print(piece, end="", flush=True)
-            final = await self._answer.result()
+            final = await answer.result()
             self._previous = final["id"]
             reason = (final.get("incomplete_details") or {}).get("reason")
             print(f"\n[{reason}]\n" if reason else "\n")
-        except (realtime_client.ResponseFailed, realtime_client.ServerError) as error:
+        except (ResponseFailed, ServerError) as error:
             print(f"\n[{error}]\n")
             if getattr(error, "code", None) == "previous_response_not_found":
                 self._previous = None

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from realtime.context.mcp_calls import McpCalls
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.dialects.base import RenderError
@@ -62,7 +63,8 @@ class HarmonyDialect:
         self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], output: Sequence[OutputItem]
     ) -> tuple[list[HarmonyMessage], list[HarmonyMessage]]:
         """See Dialect."""
-        return to_messages(request, tools, items, self._system(request)), answer(output)
+        prompt = to_messages(request, tools, items, self._system(request))
+        return prompt, answer(output, McpCalls([*items, *output], tools.tools))
 
     def template_kwargs(self, request: ResponseCreate) -> dict[str, Any]:
         """See Dialect."""

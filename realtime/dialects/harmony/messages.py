@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
+from realtime.context.mcp_calls import McpCalls
 from realtime.context.tools import Mode, ToolSet
 from realtime.dialects.base import RenderError
 from realtime.dialects.messages import content_text, shown_name, to_tools
@@ -57,14 +58,15 @@ def to_messages(
     """The whole prompt as messages: system and developer message, then what was said. `system` is what the system
     message says where neither the request nor held messages say otherwise. Raises RenderError.
     """
-    head = _Head(request, tools, system)
-    said = list(_said(items[head.take(items) :], head.num_taken))
+    mcp = McpCalls(items, tools.tools)
+    head = _Head(request, tools, system, mcp)
+    said = list(_said(items[head.take(items) :], head.num_taken, mcp))
     return [*head.messages(), *without_old_analysis(said)]
 
 
-def answer(items: Sequence[InputItem]) -> list[HarmonyMessage]:
-    """The messages of a response's items."""
-    return list(_said(items, 0))
+def answer(items: Sequence[InputItem], mcp: McpCalls) -> list[HarmonyMessage]:
+    """The messages of a response's items. `mcp`: those of the response and of its history."""
+    return list(_said(items, 0, mcp))
 
 
 def without_old_analysis(messages: Sequence[HarmonyMessage]) -> list[HarmonyMessage]:
@@ -83,10 +85,11 @@ class _Head:
     client holds. System and developer items before anything else are instructions too.
     """
 
-    def __init__(self, request: ResponseCreate, tools: ToolSet, system: SystemContent) -> None:
+    def __init__(self, request: ResponseCreate, tools: ToolSet, system: SystemContent, mcp: McpCalls) -> None:
         self.num_taken = 0  # items that went into it
         self._request = request
         self._system = system
+        self._mcp = mcp
         self._takes_tools = not request.tools and tools.mode is not Mode.NONE
         self._tools = _namespaces(tools)
         self._instructions = [request.instructions] if request.instructions else []
@@ -131,7 +134,7 @@ class _Head:
                 if developer.tools and self._takes_tools:
                     self._tools = developer.tools
             case _:
-                return not plain(item)  # nothing is said here
+                return not plain(item, self._mcp)  # nothing is said here
         return True
 
     def _hold(self, instructions: str) -> None:
@@ -192,10 +195,10 @@ def default_system(date: str | None) -> SystemContent:
 # -- what was said
 
 
-def _said(items: Sequence[InputItem], offset: int) -> Iterator[HarmonyMessage]:
+def _said(items: Sequence[InputItem], offset: int, mcp: McpCalls) -> Iterator[HarmonyMessage]:
     callees: dict[str, str] = {}  # call_id -> the tool's name in Harmony
     unnamed: list[str] = []  # tools that were called by held messages without a call_id, and not answered yet
-    places = [(index, said) for index, item in enumerate(items) for said in plain(item)]
+    places = [(index, said) for index, item in enumerate(items) for said in plain(item, mcp)]
     for place, (index, item) in enumerate(places):
         path = f"input[{index + offset}]"
         match item:

@@ -1,5 +1,5 @@
-"""vLLM behind the `Engine` protocol. Imports vllm only once `start` is called, as do its two neighbours: `vllm_launch`
-builds the engine, `vllm_parsers` reads its output; nothing else in the server imports vllm or torch.
+"""vLLM behind the `Engine` protocol. Imports vllm only once `start` is called, as do its neighbours: `launch` builds
+the engine, `parsers` reads its output, `sight` prepares images; nothing else in the server imports vllm or torch.
 
 vLLM's `AsyncLLM` runs the model in a process of its own (EngineCore) and detokenizes in this one, in a single task:
 the output handler. A generation costs no task and no wake-up per token here: the handler calls our route, the route
@@ -26,6 +26,7 @@ from realtime.engine.base import (
     EngineRequest,
     EngineStats,
     FinishReason,
+    Loaded,
     ModelInfo,
     Sampling,
     Seen,
@@ -64,9 +65,7 @@ class VllmEngine:
     def __init__(self, options: VllmOptions) -> None:
         self._options = options
         self._llm: AsyncLLM | None = None
-        self._model: ModelInfo | None = None
-        self._tokenizer: Any = None
-        self._parsers: VllmParsers | None = None
+        self._defaults: Sampling | None = None  # the model's own
         self._routes: dict[str, _Route] = {}  # what EngineCore may hold: until the last output or a confirmed abort
         self._next_abort: _AbortBatch | None = None  # collects the ids of one loop iteration
         self._abort_tasks: set[asyncio.Task[None]] = set()
@@ -75,25 +74,7 @@ class VllmEngine:
         self._ended: asyncio.Future[None] | None = None  # it died or was shut down: EngineCore answers nothing more
         self._socket_dir: str | None = None
 
-    @property
-    def model(self) -> ModelInfo:
-        """See `Engine.model`."""
-        assert self._model is not None, "start() has not returned"
-        return self._model
-
-    @property
-    def tokenizer(self) -> Any:
-        """See `Engine.tokenizer`; vLLM's own, so that prompts are encoded as it would."""
-        assert self._tokenizer is not None, "start() has not returned"
-        return self._tokenizer
-
-    @property
-    def parsers(self) -> VllmParsers:
-        """See `Engine.parsers`."""
-        assert self._parsers is not None, "start() has not returned"
-        return self._parsers
-
-    async def start(self) -> None:
+    async def start(self) -> Loaded:
         """Import vLLM, load the model and wait until EngineCore serves, in a thread: this takes seconds to minutes.
 
         When cancelled, it first waits for the thread and frees what that has built: a thread can't be stopped.
@@ -113,11 +94,9 @@ class VllmEngine:
         assert handler is not None
         handler.add_done_callback(self._on_output_handler_done)
         await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
-        self._model = _model_info(self._options, llm)
-        self._tokenizer = llm.get_tokenizer()
-        self._parsers = VllmParsers(
-            self._tokenizer, llm.model_config, parser_names(self._options, self._tokenizer, llm.model_config)
-        )
+        loaded = _loaded(self._options, llm)
+        self._defaults = loaded.model.defaults
+        return loaded
 
     async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
         """See `Engine.look`."""
@@ -132,6 +111,7 @@ class VllmEngine:
         from vllm.inputs.engine import tokens_input
 
         llm = self._require_alive()
+        assert self._defaults is not None, "start() has not returned"
         if request.seen is not None:
             inputs = {**request.seen.inputs, **({"cache_salt": request.cache_salt} if request.cache_salt else {})}
         else:
@@ -145,7 +125,7 @@ class VllmEngine:
             collector = await llm.add_request(
                 request.request_id,
                 inputs,
-                _sampling_params(request, self.model.defaults),
+                _sampling_params(request, self._defaults),
                 priority=request.priority,
                 reasoning_ended=request.reasoning_ended if request.constraint is not None else None,
                 reasoning_parser_kwargs={"chat_template_kwargs": request.template_kwargs},
@@ -449,6 +429,13 @@ def _translate(error: Exception) -> EngineError:
             return EngineRefused(str(error))
         case _:
             return EngineError(f"{type(error).__name__}: {error}")
+
+
+def _loaded(options: VllmOptions, llm: AsyncLLM) -> Loaded:
+    """The tokenizer is vLLM's own, so that prompts are encoded as it would."""
+    tokenizer, config = llm.get_tokenizer(), llm.model_config
+    parsers = VllmParsers(tokenizer, config, parser_names(options, tokenizer, config))
+    return Loaded(_model_info(options, llm), tokenizer, parsers)
 
 
 def _model_info(options: VllmOptions, llm: AsyncLLM) -> ModelInfo:

@@ -1,6 +1,6 @@
 """How vLLM is started: with which arguments and environment, in which process, on which machine. Blocks: see `launch`.
 
-Places that rely on vLLM's internals are marked `# internal:`, as in `vllm.py`.
+Places that rely on vLLM's internals are marked `# internal:`, as in `engine.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""vLLM's reasoning and tool parsers behind `OutputParser`. Imports vllm, like `vllm` and `vllm_launch`, and as lazily.
+"""vLLM's reasoning and tool parsers behind `OutputParser`. Imports vllm, like its neighbours, and as lazily.
 
 vLLM composes both into one parser that speaks Chat Completions. Everything of that - request objects, delta messages,
 structural tags - stays in here. What vLLM's parsers get wrong is set right one room further, in dialects.chat_parser.
@@ -19,7 +19,7 @@ from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import BadSpec, CallFragment, Constraint, ConstraintKind, Parsed, ParseSpec
 from realtime.engine.token_steps import Step, TokenSteps
 
-log = logging.getLogger("realtime.engine.vllm_parsers")
+log = logging.getLogger("realtime.engine.vllm.parsers")
 
 _KINDS: tuple[ConstraintKind, ...] = ("json", "regex", "grammar", "structural_tag")
 # Reasoning parsers that take everything for reasoning until its end, of models that begin it themselves, or not at all.

@@ -1,7 +1,7 @@
 """Images through vLLM: whether the model takes them, and what its processor makes of a prompt that has some.
 
 vLLM's renderer runs the model's own processor in a thread of its own, which scales the images and puts as many tokens
-for each into the prompt as it takes. Places that rely on vLLM's internals are marked `# internal:`, as in `vllm.py`.
+for each into the prompt as it takes. Places that rely on vLLM's internals are marked `# internal:`, as in `engine.py`.
 """
 
 from __future__ import annotations

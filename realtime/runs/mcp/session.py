@@ -22,8 +22,9 @@ import msgspec
 
 from realtime.context.mcp_tools import ServerUse
 from realtime.context.tools import MAX_TOOLS
-from realtime.runs.open_items import CallResult
 from realtime.wire.items import McpTool
+
+from .open_items import CallResult
 
 if TYPE_CHECKING:
     import httpx2

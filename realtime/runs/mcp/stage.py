@@ -1,59 +1,25 @@
 """MCP in the life of a response: tools are listed before its first generation, called between two of them.
 
-The run (`runner`) owns the response and asks; everything here stops when the response is to end.
+The run owns the response and asks; everything here stops when the response is to end.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any
 
 import msgspec
 
-from realtime.context.mcp_tools import ServerUse, approved_calls, as_calls, check_approvals, listed_before, servers_used
-from realtime.context.tools import Mode, Tool, ToolSet, tool_set
-from realtime.runs.open_items import CallResult
-from realtime.runs.stop_signal import Stopping
-from realtime.settings.fields import McpSettings
+from realtime.context.mcp_calls import listing_of
+from realtime.context.tools import Mode, ToolSet
+from realtime.runs.assembler import Assembler
+from realtime.runs.stop_signal import StopSignal
 from realtime.wire import events
-from realtime.wire.items import InputItem, McpApprovalRequest, McpCall, McpTool
-from realtime.wire.requests import ResponseCreate
+from realtime.wire.items import InputItem, McpCall, McpTool
 
-from .assembler import McpAssembler
+from .open_items import CallResult
+from .plan import McpPlan
 from .session import McpFailure, McpSession
-
-Brought = Sequence[tuple[str, list[dict[str, Any]]]]  # see tools.tool_set
-
-
-class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request wants of MCP. `tool_set(mcp=...)` makes its tools of what the servers listed."""
-
-    uses: tuple[ServerUse, ...]
-    approved: Sequence[McpApprovalRequest]
-    tool_set: Callable[..., ToolSet]
-    max_calls: int
-    settings: McpSettings
-
-
-def planned(
-    request: ResponseCreate, before: Sequence[InputItem], brought: Brought, settings: McpSettings
-) -> McpPlan | None:
-    """The plan of a request that has MCP tools; `before` is what it continues. Raises WireError."""
-    uses = servers_used(request.tools, settings)
-    approved = approved_calls(before, request.items)
-    check_approvals(approved, uses)
-    if not uses or request.generate is False:
-        return None
-    make = partial(tool_set, request.tools, request.tool_choice, request.parallel_tool_calls, brought)
-    return McpPlan(
-        uses=uses,
-        approved=approved,
-        tool_set=make,
-        max_calls=min(request.max_tool_calls or settings.max_mcp_calls, settings.max_mcp_calls),
-        settings=settings,
-    )
 
 
 class McpStage:
@@ -62,15 +28,14 @@ class McpStage:
     def __init__(
         self,
         plan: McpPlan,
-        assembler: McpAssembler,
-        stopping: Stopping,
+        assembler: Assembler,
+        stopping: StopSignal,
         append: Callable[[Iterable[events.Event]], None],
     ) -> None:
         self._plan = plan
         self._assembler = assembler
         self._stopping = stopping
         self._append = append
-        self._all: tuple[Tool, ...] = ()
         limits = plan.settings
         self._sessions = {
             use.label: McpSession(
@@ -85,15 +50,14 @@ class McpStage:
         history, where a call may have been made since it was planned (a conversation goes on while this one waits).
         """
         made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
-        listed: list[Tool] = []
+        listings: list[Sequence[McpTool]] = []
         for use in self._plan.uses:
-            before = listed_before(items, use.label)
+            before = listing_of(items, use.label)
             tools = before.tools if before is not None else await self._list(use.label)
             if tools is None:
                 return None
-            listed += use.offered(tools)
-        tools_now = self._plan.tool_set(mcp=listed)
-        self._all = tools_now.tools
+            listings.append(tools)
+        tools_now = self._plan.tools(listings)
         for asked in self._plan.approved:
             if self._assembler.spent:
                 break
@@ -106,7 +70,7 @@ class McpStage:
 
     async def go_on(self, tools: ToolSet) -> ToolSet | None:
         """After a generation: make its calls. The tools of the next one, None if there is to be none."""
-        self._append(self._assembler.end_written())
+        self._append(self._assembler.end_generation())
         if not await self._make_calls() or not self._assembler.wants_more:
             return None
         self._append(self._assembler.next_generation())
@@ -114,10 +78,6 @@ class McpStage:
         left = tuple(tool for tool in tools.tools if tool.mcp is None) if self._assembler.spent else tools.tools
         mode = Mode.AUTO if tools.mode is Mode.REQUIRED else tools.mode
         return msgspec.structs.replace(tools, tools=left, mode=mode, only=None)
-
-    def said(self, items: list[InputItem]) -> list[InputItem]:
-        """The history as the model is to read it."""
-        return as_calls(items, self._all)
 
     async def close(self) -> None:
         """Take leave of all servers."""
@@ -145,5 +105,5 @@ class McpStage:
                 return False
             self._append(self._assembler.finish_call(result))
             if self._assembler.calling is None:
-                self._append(self._assembler.end_written())
+                self._append(self._assembler.end_generation())
         return True

@@ -1,4 +1,4 @@
-"""What a page of another origin may do over HTTP (Fetch standard, section 3.2). Which origins may, `auth` decides.
+"""What a page of another origin may do over HTTP (Fetch standard, section 3.2). Which origins may, `origins` decides.
 
 No cookies and no other ambient credentials exist here, so none are allowed; the key travels in a header.
 """

@@ -7,7 +7,7 @@ import time
 from starlette.responses import Response
 
 from realtime.engine.supervisor import EngineState
-from realtime.wire.answers import Health, Model, ModelList, Readiness
+from realtime.wire.bodies import Health, Model, ModelList, Readiness
 from realtime.wire.errors import ErrorCode, WireError
 
 from .operations import Call
@@ -44,20 +44,20 @@ async def health(call: Call) -> Response:
 
 async def ready(call: Call) -> Response:
     """`GET /ready`: 200 when a response can be created now, 503 with the reason when not."""
-    gateway = call.gateway
+    gateway, admission = call.gateway, call.gateway.admission
     status, stats = gateway.engine.status, gateway.engine.stats()
-    ready = status.state is EngineState.READY and not gateway.draining
+    ready = status.state is EngineState.READY and not admission.draining
     body = Readiness(
         ready=ready,
         engine=status.state.value,
         since=status.since,
-        draining=gateway.draining,
+        draining=admission.draining,
         num_restarts=status.num_restarts,
         engine_running=stats.num_running,
         engine_waiting=stats.num_waiting,
         responses=gateway.service.num_running,
-        connections=gateway.num_connections,
-        requests=gateway.num_requests,
+        connections=admission.num_connections,
+        requests=admission.num_requests,
     )
     return reply(body, 200 if ready else 503)
 

@@ -119,10 +119,10 @@ class Endpoint:
             return
         request = Request(scope, receive)
         name = new_id("req")
-        with self._gateway.visiting():
+        with self._gateway.admission.request():
             response = await self._answer(request, name)
             response.headers["x-request-id"] = name
-            if cors.may_read(request, self._gateway.origin_allowed(request)):
+            if cors.may_read(request, self._gateway.admission.origin_allowed(request)):
                 response.headers.update(cors.headers(request))
             await response(scope, receive, send)
 
@@ -136,7 +136,7 @@ class Endpoint:
             if operation is None:
                 text = f"{request.method[:32]} is not available here; what is: {self._allow}."
                 return error_reply(WireError(ErrorCode.METHOD_NOT_ALLOWED, text), {"allow": self._allow})
-            principal = LOCAL if operation.open else self._gateway.admit_http(request)
+            principal = LOCAL if operation.open else self._gateway.admission.admit_request(request)
             return await operation.handler(Call(self._gateway, request, principal))
         except WireError as error:
             return error_reply(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else None)
@@ -147,7 +147,7 @@ class Endpoint:
             return error_reply(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."))
 
     def _options(self, request: Request) -> Response:
-        preflight = cors.preflight(request, self._allow) if self._gateway.origin_allowed(request) else {}
+        preflight = cors.preflight(request, self._allow) if self._gateway.admission.origin_allowed(request) else {}
         return Response(status_code=204, headers={"allow": self._allow, **preflight})
 
 

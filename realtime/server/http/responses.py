@@ -1,7 +1,7 @@
-"""The Responses API over HTTP: create, retrieve, delete, cancel, input items, input tokens. As thin as the socket.
+"""The Responses API over HTTP: create, retrieve, delete, cancel, input items, input tokens, compact.
 
-A response that is created here and not in the background is followed by its request, as a JSON answer or as a
-stream; when the client is gone, the response's disconnect policy takes over.
+As thin as the socket. A response that is created here and not in the background is followed by its request, as a JSON
+answer or as a stream; when the client is gone, the response's disconnect policy takes over.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from realtime.context import listing as input_items
-from realtime.service.registry import Held
+from realtime.context import listing
 from realtime.service.service import Service
+from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
-from realtime.wire.answers import InputTokens, ResponseDeleted
+from realtime.wire.bodies import CompactedResponse, CompactRequest, InputTokens, ResponseDeleted
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.items import CompactionTrigger
 from realtime.wire.requests import OpaqueId, ResponseCreate
 
 from .operations import CLIENT_GONE, Call, Header, Query
@@ -61,12 +62,12 @@ async def create(call: Call) -> Response:
         raise WireError(ErrorCode.INVALID_REQUEST, "`stream` must be true or false.", param="stream")
     request.request_id = _request_id(request.request_id, call.header(IDEMPOTENCY_KEY.name, IDEMPOTENCY_KEY.kind))
     service = call.gateway.service
-    held = service.create(call.principal, request, None, native=False)
+    source = await service.create(call.principal, request, None, native=False)
     if stream:
-        return _stream(call, held, 0)
-    if not request.background and not await finished(service, held, call.peer):
+        return _stream(call, source, 0)
+    if not request.background and not await _finished(service, source, call.peer):
         return Response(status_code=CLIENT_GONE)
-    return _answer(held)
+    return _answer(source)
 
 
 async def retrieve(call: Call) -> Response:
@@ -77,40 +78,72 @@ async def retrieve(call: Call) -> Response:
     service = call.gateway.service
     if query.stream and call.request.method != "HEAD":
         after = query.starting_after if last is None else last
-        held, start = service.resume(call.principal, response_id, after, None)
-        return _stream(call, held, start)
-    return reply(service.retrieve(call.principal, response_id).response)
+        source, start = await service.resume(call.principal, response_id, after, None)
+        return _stream(call, source, start)
+    return reply((await service.retrieve(call.principal, response_id)).response)
 
 
 async def delete(call: Call) -> Response:
     """`DELETE /v1/responses/{id}`; answered when the engine holds nothing of it any more."""
     service = call.gateway.service
-    held = service.delete(call.principal, call.path("response_id"))
-    await finished(service, held, call.peer)
-    return reply(ResponseDeleted(id=held.response_id))
+    found = await service.delete(call.principal, call.path("response_id"))
+    await _finished(service, found, call.peer)
+    return reply(ResponseDeleted(id=found.response_id))
 
 
 async def cancel(call: Call) -> Response:
     """`POST /v1/responses/{id}/cancel`: the final response, when the engine has let go of it."""
     service = call.gateway.service
-    held = service.stop(call.principal, call.path("response_id"))
-    await finished(service, held, call.peer)
-    return reply(held.response)
+    found = await service.cancel(call.principal, call.path("response_id"))
+    await _finished(service, found, call.peer)
+    return reply(found.response)
 
 
 async def list_input_items(call: Call) -> Response:
     """`GET /v1/responses/{id}/input_items`: what the request itself brought, not the history before it."""
     query = call.query(ItemsQuery)
-    held = call.gateway.service.retrieve(call.principal, call.path("response_id"))
-    items = input_items.listed(held.response_id, held.input)
+    found = await call.gateway.service.retrieve(call.principal, call.path("response_id"))
+    items = listing.list_input(found.response_id, found.input)
     newest_first = query.order == "desc"
-    return reply(input_items.page(items, after=query.after, limit=query.limit, newest_first=newest_first))
+    return reply(listing.page(items, after=query.after, limit=query.limit, newest_first=newest_first))
 
 
 async def count_input_tokens(call: Call) -> Response:
     """`POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
     request = await _request(call)
     return reply(InputTokens(input_tokens=await call.gateway.service.count_input_tokens(call.principal, request)))
+
+
+async def compact(call: Call) -> Response:
+    """`POST /v1/responses/compact`: a history made shorter, to begin a new chain with.
+
+    A response of its own that is asked for nothing but the compaction; when the client goes, so does it.
+    """
+    limits = call.gateway.message_limits
+    body = codec.decode_body(await call.body(), CompactRequest, limits)
+    request = ResponseCreate(
+        model=body.model,
+        items=[*codec.decode_input(bytes(body.input), limits), CompactionTrigger()],
+        instructions=body.instructions,
+        previous_response_id=body.previous_response_id,
+        prompt_cache_key=body.prompt_cache_key,
+        store=False,
+    )
+    service = call.gateway.service
+    source = await service.create(call.principal, request, None, native=False)
+    if not await _finished(service, source, call.peer):
+        return Response(status_code=CLIENT_GONE)
+    response = source.response
+    if response.error is not None or response.usage is None:
+        raise _refused(source)
+    return reply(
+        CompactedResponse(
+            id=response.id,
+            created_at=response.created_at,
+            output=service.compacted_output(source),
+            usage=response.usage,
+        )
+    )
 
 
 async def _request(call: Call) -> ResponseCreate:
@@ -126,33 +159,33 @@ def _request_id(in_body: str | None, in_header: str | None) -> str | None:
     return in_header if in_body is None else in_body
 
 
-def _stream(call: Call, held: Held, start: int) -> SseResponse:
+def _stream(call: Call, source: Source, start: int) -> SseResponse:
     interval = call.gateway.settings.connections.sse_keepalive_seconds
-    return SseResponse(call.gateway.service, held, start, call.peer, interval)
+    return SseResponse(call.gateway.service, source, start, call.peer, interval)
 
 
-def _answer(held: Held) -> Response:
+def _answer(found: AnyResponse) -> Response:
     """The response as JSON. One that failed before it said anything is an HTTP error: clients, and the retries of
     their libraries, look at the status.
     """
-    response = held.response
+    response = found.response
     if response.error is None or response.output:
         return reply(response)
-    raise refused(held)
+    raise _refused(found)
 
 
-def refused(held: Held) -> WireError:
+def _refused(found: AnyResponse) -> WireError:
     """A response that came to nothing, as an error."""
-    error = held.response.error
+    error = found.response.error
     if error is None:
-        return WireError(ErrorCode.REQUEST_CANCELLED, "The response was cancelled.", response_id=held.response_id)
+        return WireError(ErrorCode.REQUEST_CANCELLED, "The response was cancelled.", response_id=found.response_id)
     code = _FAILURES.get(error.code, ErrorCode.SERVER_ERROR)
-    return WireError(code, error.message, response_id=held.response_id)
+    return WireError(code, error.message, response_id=found.response_id)
 
 
-async def finished(service: Service, held: Held, peer: Peer) -> bool:
+async def _finished(service: Service, found: AnyResponse, peer: Peer) -> bool:
     """Wait until a response is over; false if the client is gone before."""
-    if held.log.sealed:
+    if found.over:
         return True
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -161,15 +194,15 @@ async def finished(service: Service, held: Held, peer: Peer) -> bool:
             over.set_result(None)
 
     def wake() -> None:
-        if held.log.sealed:
+        if found.over:
             end()
 
-    service.follow(held, wake)
+    service.follow(found, wake)
     peer.on_gone = end
     try:
         if not peer.gone:
             await over
     finally:
         peer.on_gone = None
-        service.leave(held.response_id, wake, detached=False)
-    return held.log.sealed
+        service.leave(found.response_id, wake, detached=False)
+    return found.over

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from realtime.wire.answers import Health, InputItemList, InputTokens, Model, ModelList, Readiness, ResponseDeleted
 from realtime.wire.bodies import (
     CompactedResponse,
     ConversationDeleted,
     ConversationObject,
     ConversationUpdate,
+    Health,
+    InputTokens,
     ItemList,
+    Model,
+    ModelList,
+    Readiness,
+    ResponseDeleted,
 )
 from realtime.wire.errors import ErrorCode as E
-from realtime.wire.items import InputItem
+from realtime.wire.items import AnyItem
 from realtime.wire.response import Response
 
-from . import compact as compact_http
 from . import conversations as conversations_http
 from . import info as http
 from . import responses as responses_http
@@ -77,7 +81,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path=f"{_RESPONSES}/compact",
-        handler=compact_http.compact,
+        handler=responses_http.compact,
         summary="Make a history shorter; the output is the input of a new chain",
         body=CompactResponse,
         answer=CompactedResponse,
@@ -120,7 +124,7 @@ OPERATIONS = (
         handler=responses_http.list_input_items,
         summary="List what the request of a response brought",
         query=responses_http.ItemsQuery,
-        answer=InputItemList,
+        answer=ItemList,
         errors=(E.INVALID_REQUEST, E.RESPONSE_NOT_FOUND),
     ),
     Operation(
@@ -189,7 +193,7 @@ OPERATIONS = (
         handler=conversations_http.retrieve_item,
         summary="Retrieve an item of a conversation",
         query=conversations_http.IncludeQuery,
-        answer=InputItem,
+        answer=AnyItem,
         errors=(E.INVALID_REQUEST, E.CONVERSATION_NOT_FOUND, E.ITEM_NOT_FOUND),
     ),
     Operation(

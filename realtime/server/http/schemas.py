@@ -11,7 +11,7 @@ import msgspec
 
 from realtime.wire import events
 from realtime.wire.bodies import CompactRequest
-from realtime.wire.items import ITEM_TYPES, InputItem, Message
+from realtime.wire.items import AnyItem, Message
 from realtime.wire.requests import Metadata, ResponseCreate
 
 REF = "#/components/schemas/{name}"
@@ -38,14 +38,13 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
     return msgspec.field() if field.default is msgspec.NODEFAULT else field.default
 
 
-_Item: Any = reduce(or_, ITEM_TYPES.values())  # what the codec takes
 EasyMessage = msgspec.defstruct(
     "EasyMessage", _optional(Message), kw_only=True, namespace={"__doc__": "A message without a type."}
 )
 CreateResponse = msgspec.defstruct(
     "CreateResponse",
     [
-        ("input", str | list[_Item] | None, None),
+        ("input", str | list[AnyItem] | None, None),
         ("stream", bool | None, None),
         *_optional(ResponseCreate, without=_NOT_OF_THE_BODY),
     ],
@@ -55,19 +54,19 @@ CreateResponse = msgspec.defstruct(
 
 CreateConversation = msgspec.defstruct(
     "CreateConversation",
-    [("items", list[InputItem] | None, None), ("metadata", Metadata | None, None)],
+    [("items", list[AnyItem] | None, None), ("metadata", Metadata | None, None)],
     kw_only=True,
     namespace={"__doc__": "What a new conversation begins with: up to 20 items."},
 )
 CreateItems = msgspec.defstruct(
     "CreateItems",
-    [("items", list[InputItem])],
+    [("items", list[AnyItem])],
     kw_only=True,
     namespace={"__doc__": "Up to 20 items to append to a conversation."},
 )
 CompactResponse = msgspec.defstruct(
     "CompactResponse",
-    [("input", str | list[InputItem] | None, None), *_optional(CompactRequest, without=("input",))],
+    [("input", str | list[AnyItem] | None, None), *_optional(CompactRequest, without=("input",))],
     kw_only=True,
     namespace={
         "__doc__": "The history that is to be made shorter: `input`, after a previous response if one is named."
@@ -91,8 +90,6 @@ def components(requests: Iterable[Any], answers: Iterable[Any]) -> dict[str, Any
         if name in types:
             _always_there(found[name], types[name])
     items = next(one for one in found["CreateResponse"]["properties"]["input"]["anyOf"] if one.get("type") == "array")
-    found["InputItemList"]["properties"]["data"]["items"] = items["items"]
-    del found["Item"]  # the base of those, which no item is
     items["items"] = {"anyOf": [items["items"], {"$ref": REF.format(name="EasyMessage")}]}
     return found
 

@@ -1,7 +1,7 @@
 """A response's events over HTTP: the twin of the socket's shell. Reads the log at its own cursor; decides nothing.
 
 The log's bytes go out as they are, each event whole in one write, many events in one write when many are ready.
-`_flush` runs at most once per tick of the event loop; while the client does not read, nothing is done.
+While the client does not read, nothing is done.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from realtime.service.registry import Held
 from realtime.service.service import Service
-from realtime.store.event_log import BelowFloor, EventLog
+from realtime.store.cursor import too_slow
+from realtime.store.event_log import BelowFloor
+from realtime.store.records import Source
 from realtime.wire import codec
-from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.events import StreamError, error_body
 
+from ..flusher import Flusher
 from .transport import Peer
 
 _QUANTUM = 64  # events in one write
@@ -35,53 +36,47 @@ def frame(number: int, entry: bytes) -> bytes:
 
 
 class SseResponse(Response):
-    """Follows `held` from the event number `start` to its end, for as long as the client is there."""
+    """Follows `source` from the event number `start` to its end, for as long as the client is there."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, service: Service, held: Held, start: int, peer: Peer, keep_alive_seconds: float) -> None:
+    def __init__(self, service: Service, source: Source, start: int, peer: Peer, keep_alive_seconds: float) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(_HEADERS)
         self._service = service
-        self._held = held
-        self._log: EventLog = held.log
+        self._source = source
+        self._log = source.log
         self._position = start
         self._peer = peer
         self._keep_alive_seconds = keep_alive_seconds
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._flush_scheduled = False
+        self._flusher = Flusher(self._flush)
+        self._wake = self._flusher.wake
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = False  # nothing was written since the last look
         self._num_stalled = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's."""
-        self._service.follow(self._held, self.wake)
+        self._service.follow(self._source, self._wake)
         self._peer.on_gone = self._end
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if not self._peer.gone:
-                self._peer.on_writable = self.wake
+                self._peer.on_writable = self._wake
                 self._timer = self._loop.call_later(self._keep_alive_seconds, self._look)
-                self.wake()
+                self._wake()
                 await self._over
         finally:
             self._end()
             self._peer.on_gone = self._peer.on_writable = None
-            self._service.leave(self._held.response_id, self.wake, detached=False)
+            self._service.leave(self._source.response_id, self._wake, detached=False)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def wake(self) -> None:
-        """The log has grown, or the connection takes more: write once, when the loop has done what it is doing."""
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
-
     def _flush(self) -> None:
-        self._flush_scheduled = False
-        if self._over.done() or not self._peer.can_write:
+        if not self._peer.can_write:
             return
         try:
             entries = self._log.read(self._position, _QUANTUM)
@@ -100,7 +95,7 @@ class SseResponse(Response):
         if last:
             self._end()
         elif self._position < self._log.tip:
-            self.wake()
+            self._wake()
 
     def _look(self) -> None:
         """Once in every interval: a proxy must not take a silent stream for a dead one, nor we a dead client for a
@@ -120,6 +115,7 @@ class SseResponse(Response):
                 self._peer.cut()
 
     def _end(self) -> None:
+        self._flusher.stop()
         if self._timer is not None:
             self._timer.cancel()
         if not self._over.done():
@@ -127,10 +123,8 @@ class SseResponse(Response):
 
     def _too_slow(self, floor: int) -> bytes:
         """The last event of a reader that fell behind what the log keeps; it has no number, and so no `id`."""
-        response_id = self._log.response_id
-        text = f"The stream was read too slowly: events before {floor} are gone. Fetch the finished response instead."
-        body = error_body(WireError(ErrorCode.SLOW_READER, text, response_id=response_id))
+        body = error_body(too_slow(self._log, floor))
         event = StreamError(
-            sequence_number=self._position, done=True, code=body.code, message=text, param=None, error=body
+            sequence_number=self._position, done=True, code=body.code, message=body.message, param=None, error=body
         )
         return b"event: error\ndata: %b\n\n" % codec.encode(event)

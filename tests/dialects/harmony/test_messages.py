@@ -19,13 +19,14 @@ from openai_harmony import (
     ToolDescription,
 )  # fmt: skip
 
-from realtime.context.tools import tool_set
+from realtime.context.tools import McpOrigin, Tool, ToolSet, tool_set
 from realtime.dialects.base import RenderError
 from realtime.dialects.harmony.dialect import HarmonyDialect
 from realtime.engine.parsing import PlainParsers
-from realtime.runs.rendering import is_long
+from realtime.runs.prompts import is_long
 from realtime.wire import codec
 from realtime.wire.harmony import HarmonyMessage
+from realtime.wire.items import InputItem
 from realtime.wire.requests import ResponseCreate
 from tests.support.harmony import encoding, library, text_of
 
@@ -406,3 +407,30 @@ def test_a_long_history_of_short_items_is_long() -> None:
     assert long(previous_input_messages=[{"role": "developer", "content": [held]}])
     held = {"type": "developer_content", "tools": {"functions": {"name": "f", "tools": [{"name": "f"}] * 20}}}
     assert long(previous_input_messages=[{"role": "developer", "content": [held]}])
+
+
+ASKED = {"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "s", "name": "get_weather", "arguments": "{}"}
+MCP_HISTORY = [
+    {"type": "mcp_list_tools", "server_label": "s", "tools": [{"name": "get_weather", "input_schema": {}}]},
+    {**ASKED, "type": "mcp_call", "id": "mcp_1", "output": "sunny"},
+    {**ASKED, "type": "mcp_call", "id": "mcp_2", "error": "broken"},
+    ASKED,
+    {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": False},
+]
+
+
+def test_mcp_calls_are_said_in_one_way_whatever_tools_there_are() -> None:
+    prompts = []
+    origin = McpOrigin("s", needs_approval=False)
+    for tools in ((), (Tool(name="get_weather", shown_as="get_weather", parameters={}, mcp=origin),)):
+        request = ResponseCreate(items=msgspec.convert(MCP_HISTORY, list[InputItem]))
+        prompt = text_of(DIALECT.render(request, ToolSet(tools=tools), request.items, None).token_ids)
+        prompts.append(prompt[prompt.index("<|start|>assistant") :])
+    assert prompts[0] == prompts[1]
+    assert [prompts[0].count(text) for text in ("to=functions.get_weather", "sunny", "error: broken")] == [3, 1, 1]
+    assert "The user did not allow this call." in prompts[0]
+
+
+def test_a_refusal_at_the_beginning_of_a_history_is_said() -> None:
+    request = ResponseCreate(items=msgspec.convert(MCP_HISTORY[3:], list[InputItem]))
+    assert "did not allow" in text_of(DIALECT.render(request, ToolSet(), request.items, None).token_ids)

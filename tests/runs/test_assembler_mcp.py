@@ -6,14 +6,15 @@ from itertools import count
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from realtime.context.tools import McpOrigin
-from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
-from realtime.runs.mcp.assembler import McpAssembler
-from realtime.runs.open_items import CallResult
+from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, Recovered, TextDelta
+from realtime.runs.assembler import Assembler
+from realtime.runs.mcp.open_items import CallResult
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
-from realtime.wire.items import McpApprovalRequest, McpTool
+from realtime.wire.items import FunctionCall, McpApprovalRequest, McpTool, Message
 from tests.support.responses import make_response
 
 FREE, ASKED = McpOrigin("s", needs_approval=False), McpOrigin("s", needs_approval=True)
@@ -34,7 +35,7 @@ class Played:
 
     def __init__(self, max_calls: int = 9) -> None:
         ids = count()
-        self.assembler = McpAssembler(lambda prefix: f"{prefix}_{next(ids)}", None, max_calls)
+        self.assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}", None, max_calls)
         self._grammar = Grammar()
         self.take([e.ResponseCreated(response=make_response(), epoch="x")])
         self.take([e.ResponseInProgress(response=make_response())])
@@ -111,3 +112,58 @@ def test_a_listing_and_an_approved_call_can_be_cut() -> None:
             asked = McpApprovalRequest(id="mcpr_1", server_label="s", name="a", arguments="{}")
             played.take(played.assembler.begin_approved(asked))
         assert [kind for kind, _ in played.end()] == ["mcp_list_tools", "mcp_call"][: (0, 1, 1, 2)[steps]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_how_pieces_are_grouped_does_not_matter(size: int) -> None:
+    def items(size: int) -> list[Any]:
+        played = Played()
+        for start in range(0, len(SAID), size):
+            played.take(played.assembler.feed(SAID[start : start + size]))
+        while played.assembler.calling is not None:
+            played.take(played.assembler.finish_call(DONE))
+        played.end()
+        return played.assembler.output
+
+    whole, grouped = items(len(SAID)), items(size)
+    for item in (*whole, *grouped):
+        item.id = ""
+        if isinstance(item, FunctionCall):
+            item.call_id = ""
+    assert grouped == whole
+
+
+def test_white_space_does_not_end_a_call_and_text_does() -> None:
+    played = Played()
+    played.take(played.assembler.feed([CallBegin("a", mcp=FREE), CallDelta("{"), TextDelta("\n"), CallDelta("}")]))
+    assert played.assembler.calling is None
+    played.take(played.assembler.feed([TextDelta("x")]))
+    assert played.assembler.calling is not None
+    assert played.assembler.calling.arguments == "{}"
+    played.take(played.assembler.finish_call(DONE))
+    assert played.end() == [("mcp_call", "completed"), ("message", "incomplete")]
+
+
+def test_malformed_markup_marks_the_item_that_it_is_around() -> None:
+    played = Played()
+    played.take(played.assembler.feed([CallBegin("a", mcp=FREE), Recovered(), CallEnd(), TextDelta("x")]))
+    played.take(played.assembler.finish_call(DONE))
+    played.end()
+    assert [item.recovered for item in played.assembler.output] == [True, UNSET]
+
+
+def test_what_is_discarded_is_a_call_and_what_was_said_after_it() -> None:
+    played = Played()
+    played.take(played.assembler.feed([TextDelta("kept"), *SAID[2:6]]))
+    played.take(played.assembler.discard_open())
+    assert [type(item) for item in played.assembler.output] == [Message]
+    assert played.assembler.remembered == played.assembler.output
+
+
+def test_an_approved_call_is_not_the_generations_own() -> None:
+    played = Played(max_calls=1)
+    asked = McpApprovalRequest(id="mcpr_1", server_label="s", name="a", arguments="{}")
+    played.take(played.assembler.begin_approved(asked))
+    played.take(played.assembler.finish_call(DONE))
+    played.take(played.assembler.feed([TextDelta("x")]))
+    assert (played.assembler.spent, played.assembler.wants_more) == (True, False)

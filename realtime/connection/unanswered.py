@@ -1,0 +1,79 @@
+"""The commands that a connection has given out and that are not completed yet. Pure.
+
+A client event about something that is on its way waits for it: a cancel of a lane for the create, what concerns a
+response for its resume, a `session.update` for the one before. So the order in which a client asks is kept, whatever
+the order of the completions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from realtime.wire.requests import ResponseAck, ResponseCancel, ResponseDetach, ResponseResume, SessionUpdate
+
+from . import refusals
+from .commands import Awaited, Create, Identify, Resume
+
+Patient = ResponseCancel | ResponseDetach | ResponseAck | ResponseResume | SessionUpdate  # events that may wait
+
+
+class HeldEvent(msgspec.Struct, frozen=True):
+    """A client event that waits for the completion of a command."""
+
+    event: Patient
+    received_at: float
+
+
+class Unanswered:
+    """One connection's: at most `limit` commands beside creates, which its lanes bound, and `limit` events for each."""
+
+    __slots__ = ("_commands", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._commands: dict[int, tuple[Awaited, list[HeldEvent]]] = {}  # by identity: one may be asked for twice
+
+    def __iter__(self) -> Iterator[Awaited]:
+        return (command for command, _ in self._commands.values())
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def add(self, command: Awaited) -> None:
+        """Wait for the completion of a command that is given out now. Raises WireError when too many are awaited."""
+        if not isinstance(command, Create):
+            _check_room(sum(not isinstance(other, Create) for other in self), self._limit)
+        self._commands[id(command)] = (command, [])
+
+    def hold(self, command: Awaited, held: HeldEvent) -> None:
+        """Keep an event until the command is completed. Raises WireError when too many wait for it."""
+        _, others = self._commands[id(command)]
+        _check_room(len(others), self._limit)
+        others.append(held)
+
+    def complete(self, command: Awaited) -> list[HeldEvent] | None:
+        """Take out a completed command and return the events that waited for it. None: the command is not awaited, or
+        no more, because the socket is gone.
+        """
+        _, held = self._commands.pop(id(command), (command, None))
+        return held
+
+    def resume_of(self, response_id: str) -> Resume | None:
+        """The resume of this response that is on its way."""
+        return next((one for one in self if isinstance(one, Resume) and one.response_id == response_id), None)
+
+    @property
+    def identify(self) -> Identify | None:
+        """The key that is being looked up."""
+        return next((one for one in self if isinstance(one, Identify)), None)
+
+    def clear(self) -> None:
+        """The socket is gone."""
+        self._commands.clear()
+
+
+def _check_room(number: int, limit: int) -> None:
+    if number >= limit:
+        raise refusals.too_many_unanswered(number)

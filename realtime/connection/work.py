@@ -1,0 +1,280 @@
+"""What one connection has under way: creates in lanes, responses that it reads, commands that are not completed. Pure.
+
+`Connection` says what the client wants and what came of the commands. Here the lanes go on, commands are made, and what
+is to be told is put into the connection's outbox. Methods that complete a command return the client events that waited
+for it, to be taken now; None: the socket was gone before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from realtime.store import cursor
+from realtime.store.records import Source
+from realtime.wire import events
+from realtime.wire.errors import WireError
+from realtime.wire.requests import (
+    ResponseCancel,
+    ResponseCreate,
+    ResponseDetach,
+    ResponseInject,
+    ResponseInterrupt,
+    ResponseResume,
+    ResponseSteer,
+)
+
+from . import refusals
+from .commands import Awaited, Command, Create, Leave, Resume, Stop
+from .lanes import Lane, Lanes
+from .outbox import Outbox
+from .profiles import ConnectionLimits
+from .readers import Done, Reader, Readers
+from .successors import Successors
+from .unanswered import HeldEvent, Unanswered
+
+
+class Work:
+    """One connection's. `ending`: why no new work is taken, if so. `commands` are to be drained."""
+
+    __slots__ = (
+        "_control", "_max_followed", "_successors", "commands", "ending", "lanes", "readers", "unanswered",
+    )  # fmt: skip
+
+    def __init__(self, limits: ConnectionLimits, control: Outbox) -> None:
+        self.ending: Callable[[], WireError] | None = None
+        self.commands: list[Command] = []
+        self.lanes = Lanes(limits)
+        self.readers = Readers()
+        self.unanswered = Unanswered(limits.max_unanswered)
+        self._successors = Successors(limits)
+        self._max_followed = limits.max_followed
+        self._control = control
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is followed, nothing waits, and nothing is on its way."""
+        return not self.readers and not self.lanes.num_queued and not self.unanswered
+
+    def ask(self, command: Awaited) -> None:
+        """Give out a command. Raises WireError when too many are on their way."""
+        self.unanswered.add(command)
+        self.commands.append(command)
+
+    # -- what the client wants. Each raises WireError
+
+    def create(self, request: ResponseCreate, num_bytes: int) -> None:
+        """A response in a lane, when its turn comes."""
+        try:
+            if request.background:
+                raise refusals.background()
+            self.lanes.offer(self.lanes.open(request.stream_id), request, num_bytes)
+        except WireError:
+            self.lanes.evict(self.lanes.get(request.stream_id), request.previous_response_id)
+            raise
+        self._start_next()
+
+    def cancel(self, event: ResponseCancel) -> None:
+        """The end of a response; of a lane without one, the end of what waits there."""
+        if event.response_id is not None:
+            self.ask(self.readers.new_cancel(event.response_id, event))
+            return
+        lane = self.lanes.get(event.stream_id)
+        running = self.readers.of(lane) if lane is not None else None
+        if running is not None:
+            self.ask(self.readers.new_cancel(running.source.response_id, event))
+        elif lane is None or not lane.queue:
+            raise refusals.nothing_runs()
+        else:
+            self._drop_queue(lane, refusals.cancelled())
+
+    def interrupt(self, event: ResponseInterrupt) -> None:
+        """The end of a response, without the item that is being written."""
+        followed = event.response_id in self.readers
+        self.ask(Stop(response_id=event.response_id, how="interrupt", followed=followed, event_id=event.event_id))
+
+    def steer(self, event: ResponseSteer) -> None:
+        """A successor with this input. Whether that is accepted is told."""
+        target = self._successors.target(event.previous_response_id)
+        answer, accepted = self._successors.steer(event, target, self.readers.get(target), self._refusal())
+        self._control.put(answer)
+        if accepted:  # the response may be over meanwhile, which is as good: nobody waits for this
+            self.commands.append(Stop(response_id=target, how="steer", followed=True))
+
+    def inject(self, event: ResponseInject) -> None:
+        """A successor with these tool outputs."""
+        target = self._successors.target(event.response_id)
+        self._control.put(self._successors.inject(event, target, self.readers.get(target), self._refusal()))
+
+    def resume(self, event: ResponseResume) -> None:
+        """The events of a response from here on."""
+        coming = sum(isinstance(one, Resume) and one.response_id not in self.readers for one in self.unanswered)
+        if self.readers.num_foreign + coming >= self._max_followed:
+            raise refusals.too_many_followed(self._max_followed)
+        self.ask(Resume(event.response_id, event.starting_after, event.epoch, event.event_id))
+
+    def detach(self, event: ResponseDetach) -> None:
+        """No more events of a response, which goes on."""
+        reader = self.readers.get(event.response_id)
+        if reader is None:
+            raise refusals.not_followed(event.response_id)
+        self.readers.remove(reader)
+        self._left(reader, detached=True)
+
+    # -- what came of the commands
+
+    def opened(self, command: Create, source: Source) -> list[HeldEvent] | None:
+        """The create was accepted: follow the response from its first event."""
+        held = self._complete(command, source)
+        if held is None:
+            return None
+        lane = self.lanes.open(command.stream_id)
+        lane.opening = None
+        self._successors.created(command, source.response_id)
+        old = self.readers.get(source.response_id)
+        if old is not None:  # the same idempotent request, sent again on the same socket
+            self.readers.remove(old)
+            self._free(old.lane)
+        self.readers.add(Reader(source, 0, lane, command.request))
+        return held
+
+    def resumed(self, command: Resume, source: Source, start: int) -> list[HeldEvent] | None:
+        """The resume was accepted: say so, then follow from number `start`; what is read already goes on from there."""
+        held = self._complete(command, source)
+        if held is None:
+            return None
+        log = source.log
+        resumed = events.Resumed(
+            response_id=source.response_id,
+            epoch=log.epoch,
+            starting_after=start - 1,
+            tip=log.tip,
+            status="finished" if log.sealed else "in_progress",
+        )
+        self._control.put(events.ResponseResumed(resumed=resumed))
+        reader = self.readers.get(source.response_id)
+        if reader is not None:
+            reader.position = start
+        else:
+            self.readers.add(Reader(source, start, None, None))
+        return held
+
+    def stopped(self, command: Stop, source: Source) -> None:
+        """The response will end: whoever stopped it and does not read it gets the end, which is the receipt."""
+        if command.followed:
+            self.unanswered.complete(command)
+        elif self._complete(command, source) is not None and source.response_id not in self.readers:
+            self.readers.add(Reader(source, source.log.tip - source.log.sealed, None, None))
+
+    def refused(self, command: Awaited, error: WireError) -> list[HeldEvent] | None:
+        """The command could not be obeyed: answer it, and free its lane."""
+        held = self.unanswered.complete(command)
+        if held is None:
+            return None
+        if not isinstance(command, Create):
+            self._control.refuse(error, None, command.event_id)
+            return held
+        self._answer_refused(command, error)
+        for cancel in held:  # of this create, not of what comes next in the lane
+            self._control.answer(cancel.event, refusals.nothing_runs())
+        lane = self.lanes.open(command.stream_id)
+        lane.opening = None
+        if not command.automatic:
+            self.lanes.evict(lane, command.request.previous_response_id)
+        self._free(lane)
+        return None
+
+    def _complete(self, command: Awaited, source: Source) -> list[HeldEvent] | None:
+        """Take out a command of which a response came, which is left where nobody waits for it any more."""
+        held = self.unanswered.complete(command)
+        if held is None:
+            self.commands.append(Leave(source.response_id, detached=False))
+        return held
+
+    # -- what has been read
+
+    def go_on(self, done: Iterable[Done]) -> None:
+        """Go on in the lanes of readers that are done."""
+        for reader, floor in done:
+            if floor is None:
+                self._finished(reader)
+            else:
+                stream_id = reader.lane.stream_id if reader.lane is not None else None
+                self._control.refuse(cursor.too_slow(reader.source.log, floor), stream_id, None)
+                self._left(reader, detached=False)
+
+    def _finished(self, reader: Reader) -> None:
+        """The terminal event has been taken: the lane remembers the turn and goes on."""
+        self.commands.append(Leave(reader.source.response_id, detached=False))
+        lane, request = reader.lane, reader.request
+        if lane is None or request is None:
+            return
+        turn = reader.source.turn
+        if turn is not None:
+            self.lanes.remember(lane, turn)
+        else:
+            self.lanes.evict(lane, request.previous_response_id)
+        successor, told = self._successors.ended(reader.source, lane, request, self._refusal())
+        self._tell(told)
+        if successor is not None:
+            self.lanes.put_first(lane, successor)
+        self._free(lane)
+
+    def _left(self, reader: Reader, *, detached: bool) -> None:
+        """It is read no more. The command is first: freeing the lane may start a create that attaches to it again."""
+        response_id = reader.source.response_id
+        self.commands.append(Leave(response_id, detached=detached))
+        if reader.lane is not None:
+            self._tell(self._successors.left(response_id, reader.lane.stream_id))
+        self._free(reader.lane)
+
+    # -- lanes
+
+    def _start_next(self) -> None:
+        """Give out creates of idle lanes; each takes what was given into the response that it continues."""
+        for lane, create in self.lanes.start():
+            command, returned = self._successors.commit(lane, create)
+            self._tell(returned)
+            lane.opening = command
+            self.ask(command)
+
+    def _free(self, lane: Lane | None) -> None:
+        """What ran in a lane, if it ran in one, is over for this connection."""
+        if lane is not None:
+            self.lanes.free(lane)
+            self._start_next()
+
+    def _drop_queue(self, lane: Lane, error: WireError) -> None:
+        """Give up a lane's requests that have not been started, each with an answer of its own."""
+        for create in self.lanes.drop(lane):
+            self._answer_refused(create, error)
+
+    def _answer_refused(self, create: Create, error: WireError) -> None:
+        """A create that was not started: who sent it is told, and what it was to commit goes back."""
+        if not create.automatic:
+            self._control.refuse(error, create.stream_id, create.request.event_id)
+        self._tell(self._successors.not_created(create, error))
+
+    def _refusal(self) -> WireError | None:
+        """Why no new work is taken, if so."""
+        return self.ending() if self.ending is not None else None
+
+    def _tell(self, told: Iterable[events.Event]) -> None:
+        for event in told:
+            self._control.put(event)
+
+    # -- the end
+
+    def end(self, refusal: Callable[[], WireError]) -> None:
+        """Refuse all work that has not been started, now and later."""
+        self.ending = refusal
+        for lane in self.lanes:
+            self._drop_queue(lane, refusal())
+
+    def leave(self) -> None:
+        """The socket is gone: leave what is read, forget what waits and what is on its way."""
+        leaves = [one for one in self.commands if isinstance(one, Leave)]
+        self.commands = [*leaves, *(Leave(response_id, detached=False) for response_id in self.readers.response_ids)]
+        self._successors.clear()
+        self.readers.clear()
+        self.lanes.clear()
+        self.unanswered.clear()

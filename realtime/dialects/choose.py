@@ -1,0 +1,38 @@
+"""Choose the dialect that a loaded model is spoken to in.
+
+Called once per model, when it serves. What takes I/O is handed in as functions and called only where it is needed:
+the Harmony library with its vocabulary, and the date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from realtime.engine.base import Loaded, ModelInfo
+
+from .base import Dialect, Sight
+from .chat import ChatDialect
+from .harmony.dialect import Encoding, HarmonyDialect
+
+HARMONY_MODELS = frozenset({"gpt_oss"})  # by the `model_type` of their config
+
+Setting = Literal["auto", "chat", "harmony"]  # `auto`: by the model's type
+
+
+def choose_dialect(
+    loaded: Loaded, setting: Setting, *, load_encoding: Callable[[], Encoding], today: Callable[[], str]
+) -> Dialect:
+    """Return a dialect for `loaded`. `today` gives the date as `YYYY-MM-DD`. Raises what `load_encoding` raises."""
+    if _speaks_harmony(loaded.model, setting):
+        return HarmonyDialect(load_encoding(), loaded.parsers, today)
+    return ChatDialect(loaded.tokenizer, loaded.parsers, _sight(loaded.model))
+
+
+def _speaks_harmony(model: ModelInfo, setting: Setting) -> bool:
+    return setting == "harmony" or (setting == "auto" and model.model_type in HARMONY_MODELS)
+
+
+def _sight(model: ModelInfo) -> Sight:
+    """A model that sees and has no marker has a template that takes images as parts of the content."""
+    return Sight(takes_parts=model.sees and model.image_marker is None, marker=model.image_marker)

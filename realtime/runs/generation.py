@@ -1,0 +1,168 @@
+"""One generation on the engine, from its submission until the engine holds nothing of it.
+
+A response has several when the server calls tools for it, and others to have a history summarized. The task sleeps
+while tokens flow: the engine calls `on_chunk`, which passes on what the parser makes of the chunk, and nothing is
+queued.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from realtime.context.turns import Prompt
+from realtime.dialects.base import Parser, Piece
+from realtime.engine.base import (
+    EngineDead,
+    EngineError,
+    EngineOverloaded,
+    EngineRefused,
+    EngineRequest,
+    FinishReason,
+    Sampling,
+    TokenChunk,
+)
+from realtime.wire.requests import ResponseCreate
+
+from .endings import GIVEN_UP, UNREADABLE, Ended, Failed, failure
+from .serving import Serving
+from .stop_signal import StopSignal
+from .usage import Count, Tokens
+
+logger = logging.getLogger("realtime.generation")
+
+T = TypeVar("T")
+
+
+class Generation(Generic[T]):
+    """One generation, and the sink of its chunks. `result` must be called once `submit` has returned.
+
+    parser: None if what is generated is not wanted.
+    count: written with every chunk; `num_input` is the caller's.
+    read: makes of the parser's pieces what is kept; `keep` keeps it, beside the chunk's token ids. Both are called with
+        every chunk.
+    at_safe_point: called after a chunk when a successor waits to take over, unless the chunk is the last one.
+    """
+
+    def __init__(
+        self, serving: Serving, request: EngineRequest, parser: Parser | None, count: Count, stopping: StopSignal, *,
+        read: Callable[[Sequence[Piece]], Iterable[T]], keep: Callable[[Iterable[T], Sequence[int]], None],
+        at_safe_point: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.ended: FinishReason | Failed | None = None  # how, as far as the engine and we go
+        self.abort_ms = 0.0  # how long the engine took to let go, if it was asked to
+        self._engine = serving.engine
+        self._request = request
+        self._parser = parser
+        self._count = count
+        self._stopping = stopping
+        self._read = read
+        self._keep = keep
+        self._at_safe_point = at_safe_point
+
+    @property
+    def num_reasoning(self) -> int:
+        """How many of its tokens are reasoning."""
+        return self._parser.num_reasoning_tokens if self._parser is not None else 0
+
+    @property
+    def tokens(self) -> Tokens:
+        """What it has used."""
+        return self._count.tokens(self.num_reasoning)
+
+    def on_chunk(self, chunk: TokenChunk) -> None:
+        """See engine.base.Sink."""
+        self._count.token_ids.extend(chunk.token_ids)
+        if chunk.num_cached_tokens:
+            self._count.num_cached = chunk.num_cached_tokens
+        try:
+            if self._parser is not None and self._stopping.stop is None and self.ended is None:
+                self._keep(self._read(self._parser.feed(chunk)), chunk.token_ids)
+                if self._stopping.steering and chunk.finish is None:
+                    self._at_safe_point()
+        except Exception:  # a bug of ours: this response fails, the others go on
+            logger.exception("assembling failed request_id=%s", self._request.request_id)
+            self._end(UNREADABLE)
+            return
+        if chunk.finish is not None:
+            self._end(chunk.finish)
+
+    def on_error(self, error: EngineError) -> None:
+        """See engine.base.Sink."""
+        self._end(engine_failure(error))
+
+    async def submit(self) -> None:
+        """Have the engine begin. Raises EngineError, and then the engine holds nothing of it."""
+        await self._engine.submit(self._request, self)
+
+    async def result(self) -> FinishReason:
+        """Wait for the end, or for a request to stop; return when the engine holds nothing of it any more. Raises
+        Ended when the response is to end.
+        """
+        try:
+            await self._wait()
+            self._stopping.check()
+            return self._finish()
+        finally:
+            self._log_trouble()
+
+    async def _wait(self) -> None:
+        try:
+            while self.ended is None and self._stopping.stop is None:
+                await self._stopping.wait()
+        finally:
+            # Also when the task is cancelled, and after a failure of ours: the engine must hold nothing of it.
+            if not isinstance(self.ended, FinishReason):
+                await self._abort()
+
+    def _end(self, ended: FinishReason | Failed) -> None:
+        if self.ended is None:
+            self.ended = ended
+            self._stopping.wake()
+
+    async def _abort(self) -> None:
+        asked_at = time.perf_counter()
+        await self._engine.abort(self._request.request_id)
+        self.abort_ms = (time.perf_counter() - asked_at) * 1e3
+
+    def _finish(self) -> FinishReason:
+        """End as the engine has ended it."""
+        ended = self.ended
+        assert ended is not None
+        if isinstance(ended, Failed):
+            raise Ended(ended)
+        if ended is FinishReason.ABORT:  # not by us: then somebody has asked for it
+            raise Ended(GIVEN_UP)
+        if self._parser is not None:
+            self._keep(self._read(self._parser.close()), ())
+        return ended
+
+    def _log_trouble(self) -> None:
+        if self._parser is not None and self._parser.trouble is not None:
+            trouble = repr(self._parser.trouble)
+            logger.warning("malformed output request_id=%s trouble=%s", self._request.request_id, trouble)
+
+
+def engine_failure(error: EngineError) -> Failed:
+    """Translate an engine's error for the client. Log one that should not happen."""
+    if not isinstance(error, EngineRefused | EngineOverloaded | EngineDead):
+        logger.warning("generation failed in the engine: %s", error)
+    return failure(error)
+
+
+def engine_request(
+    serving: Serving, request_id: str, request: ResponseCreate, prompt: Prompt, parser: Parser | None, wishes: Sampling
+) -> EngineRequest:
+    """Build the engine's request for an answer to this prompt. `request_id`: its name there."""
+    return EngineRequest(
+        request_id=request_id,
+        prompt_token_ids=prompt.token_ids,
+        seen=prompt.seen,
+        sampling=wishes,
+        cache_salt=request.cache_salt,
+        constraint=parser.constraint if parser is not None else None,
+        reasoning_ended=parser.reasoning_ended if parser is not None else None,
+        template_kwargs=serving.dialect.template_kwargs(request),
+    )

@@ -1,0 +1,55 @@
+"""All that is decided about a response before it starts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from realtime.context.compaction import Policy
+from realtime.context.tools import ToolSet
+from realtime.context.turns import Turn
+from realtime.store.conversations import Conversation
+from realtime.wire.requests import OnDisconnect, ResponseCreate
+from realtime.wire.response import Response
+
+from .mcp.plan import McpPlan
+from .open_items import ReasoningShown
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One response to be made. Nothing in it is written to; a run works on a copy of `response`.
+
+    request: with its items as the model is to see them, and the settings that hold.
+    digest: of the request as it came; two with the same one are the same request.
+    response: as `response.created` shows it.
+    parent: the turn that it continues. In a conversation that is known when the response starts.
+    compaction: when the history is to be made shorter; None: never.
+    encrypt_compaction: encrypts the content of a compaction for this tenant.
+    mcp: what is wanted of MCP servers; None: nothing.
+    """
+
+    response_id: str
+    tenant: str
+    request: ResponseCreate
+    digest: bytes
+    tools: ToolSet
+    shown: ReasoningShown
+    response: Response
+    parent: Turn | None = None
+    conversation: Conversation | None = None
+    compaction: Policy | None = None
+    encrypt_compaction: Callable[[str], str]
+    on_disconnect: OnDisconnect
+    mcp: McpPlan | None = None
+
+    @property
+    def stream_id(self) -> str | None:
+        """The lane of the connection that it was asked for on."""
+        stream_id: str | None = self.request.stream_id
+        return stream_id
+
+    @property
+    def generates(self) -> bool:
+        """Whether an answer is wanted; otherwise the prompt is only brought into the engine's cache."""
+        return self.request.generate is not False

@@ -1,0 +1,124 @@
+"""The open items of MCP: listings, calls, requests for approval. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from realtime.runs.open_items import Ended, OpenCall, OpenItem
+from realtime.wire import events as e
+from realtime.wire.items import ItemStatus, McpApprovalRequest, McpCall, McpListTools, McpTool
+
+
+class OpenMcpListing(OpenItem):
+    """A listing that its server has not answered yet."""
+
+    at_work = True
+
+    def __init__(self, item_id: str, index: int, label: str) -> None:
+        super().__init__(item_id, index)
+        self._item = McpListTools(id=item_id, server_label=label, tools=[], error="The listing was cut off.")
+
+    def begin(self) -> Iterable[e.Event]:
+        """See OpenItem."""
+        item = McpListTools(id=self.item_id, server_label=self._item.server_label, tools=[])
+        return [e.OutputItemAdded(output_index=self.index, item=item), e.McpListToolsInProgress(**self._at)]
+
+    def answer(self, tools: Sequence[McpTool], error: str | None) -> None:
+        """Note what the server lists; `error` says why there is nothing."""
+        self._item.tools = list(tools)
+        self._item.error = error if error is not None else UNSET
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem."""
+        failed = self._item.error is not UNSET
+        over = e.McpListToolsFailed(**self._at) if failed else e.McpListToolsCompleted(**self._at)
+        return [over, e.OutputItemDone(output_index=self.index, item=self._item)], self._item
+
+
+class CallResult(msgspec.Struct, frozen=True):
+    """The result of a call: its output, or one of OpenAI's three error objects."""
+
+    output: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class OpenServerCall(OpenCall):
+    """Base of calls of an MCP server's tools."""
+
+    def __init__(self, item_id: str, index: int, label: str, name: str) -> None:
+        super().__init__(item_id, index)
+        self.label = label
+        self.name = name
+
+
+class OpenMcpCall(OpenServerCall):
+    """A call that this server makes: the model writes the arguments, then it waits for its `result`, without which it
+    was cut off.
+    """
+
+    def __init__(self, item_id: str, index: int, label: str, name: str, approved_by: str | None = None) -> None:
+        super().__init__(item_id, index, label, name)
+        self.result: CallResult | None = None
+        self._approved_by = approved_by if approved_by is not None else UNSET
+
+    def begin(self) -> Iterable[e.Event]:
+        """See OpenItem."""
+        item = self._item("in_progress", "")
+        return [e.OutputItemAdded(output_index=self.index, item=item), e.McpCallInProgress(**self._at)]
+
+    def delta(self, arguments: str) -> Iterable[e.Event]:
+        """See OpenCall."""
+        self._texts.append(arguments)
+        return (e.McpCallArgumentsDelta(**self._at, delta=arguments),)
+
+    def written(self) -> Iterable[e.Event]:
+        """See OpenItem."""
+        self.at_work = True
+        return (e.McpCallArgumentsDone(**self._at, arguments=self.arguments),)
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem. Whatever ends a call without a result leaves it incomplete."""
+        written = () if self.at_work else self.written()
+        result = self.result
+        failed = result is None or result.error is not None
+        item = self._item("incomplete" if result is None else "failed" if failed else "completed", self.arguments)
+        if result is not None and result.error is not None:
+            item.error = result.error
+        elif result is not None:
+            item.output = result.output
+        over = e.McpCallFailed(**self._at) if failed else e.McpCallCompleted(**self._at)
+        return [*written, over, e.OutputItemDone(output_index=self.index, item=item)], item
+
+    def _item(self, status: str, arguments: str) -> McpCall:
+        return McpCall(
+            id=self.item_id,
+            status=status,
+            server_label=self.label,
+            name=self.name,
+            arguments=arguments,
+            approval_request_id=self._approved_by,
+        )
+
+
+class OpenMcpApproval(OpenServerCall):
+    """A call that the user has to allow first. The item comes in one piece when the arguments are complete."""
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem. Nothing comes of a request that was cut off: half a call can't be allowed."""
+        if status != "completed":
+            return (), None
+        item = McpApprovalRequest(id=self.item_id, server_label=self.label, name=self.name, arguments=self.arguments)
+        added = e.OutputItemAdded(output_index=self.index, item=item)
+        return [added, e.OutputItemDone(output_index=self.index, item=item)], item
+
+
+class IgnoredMcpCall(OpenServerCall):
+    """A call beyond the last one that is allowed: nothing comes of it."""
+
+    def end(self, status: ItemStatus) -> Ended:
+        """See OpenItem."""
+        return (), None

@@ -1,0 +1,19 @@
+"""The engine that serves responses, the model that it has loaded, and how that model is spoken to."""
+
+from __future__ import annotations
+
+import msgspec
+
+from realtime.dialects.base import Dialect
+from realtime.engine.base import Engine, ModelInfo
+
+from .image_loader import ImageLoader
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """All that a run needs besides its job. `images`: None if the model takes no images."""
+
+    engine: Engine
+    model: ModelInfo
+    dialect: Dialect
+    images: ImageLoader | None = None

@@ -1,0 +1,234 @@
+"""The work on one response: from its history to the end of its last generation, stage by stage.
+
+The stages are states of `life`. Each does its own, or raises `Ended` with what the response has come to.
+"""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Protocol
+
+from realtime.context.compaction import Policy, encrypt_compaction
+from realtime.context.tools import ToolSet
+from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
+from realtime.dialects.base import Parser
+from realtime.engine.base import FinishReason
+from realtime.store.conversations import Conversation
+from realtime.wire import events
+from realtime.wire.calls import no_call_found
+from realtime.wire.errors import WireError
+from realtime.wire.ids import new_id
+from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.response import Response
+
+from .assembler import Assembler
+from .compactor import Compactor
+from .endings import Ended, Failed, Steered, conversation_deleted, too_long
+from .generation import Generation, engine_request
+from .image_loader import ImageLoader
+from .job import Job
+from .life import Life, State
+from .mcp.stage import McpStage
+from .prompts import Prompts
+from .sampling import sampling
+from .serving import Serving
+from .stop_signal import StopSignal
+from .usage import TokenUsage
+
+_UNLIMITED = 1 << 62  # tokens
+
+
+class Append(Protocol):
+    """Takes events that were made, and the tokens that they were made of."""
+
+    def __call__(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None: ...
+
+
+class Work:
+    """See the module. `do` must be called at most once, and `close` at the end.
+
+    assembler: makes the output; what is open when the work ends is for the run to close.
+    prompts: what the model is given, and what the response continues.
+    usage: of the response's own generations; `compactor` has its own.
+    """
+
+    def __init__(
+        self, job: Job, serving: Serving, response: Response, life: Life, stopping: StopSignal,
+        append: Append,
+    ) -> None:  # fmt: skip
+        """`append`: takes the events that are made."""
+        self.assembler = Assembler(new_id, job.shown, job.mcp.max_calls if job.mcp is not None else 0)
+        self.prompts = Prompts(serving, job.request, job.tools, job.parent)
+        self.usage = TokenUsage()
+        self.compactor = Compactor(serving, job.response_id, job.request.cache_salt, stopping)
+        self._job = job
+        self._serving = serving
+        self._response = response
+        self._life = life
+        self._stopping = stopping
+        self._append = append
+        self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
+        self._mcp: McpStage | None = None
+        if job.mcp is not None:
+            self._mcp = McpStage(job.mcp, self.assembler, stopping, append)
+
+    @property
+    def num_reasoning(self) -> int:
+        """Reasoning tokens of the latest generation."""
+        return self._generation.num_reasoning if self._generation is not None else 0
+
+    @property
+    def abort_ms(self) -> float:
+        """How long the engine took to let go of the latest generation, if it was asked to."""
+        return self._generation.abort_ms if self._generation is not None else 0.0
+
+    def cut_if_safe(self) -> None:
+        """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
+        call on a response is let to its own end: half a call is of no use to anybody, and the calls after it belong to
+        the same step.
+        """
+        ended = self._generation is not None and self._generation.ended is not None
+        if not self._stopping.stopped and self._life.may_be_cut and not ended and not self.assembler.has_call:
+            self._stopping.ask(Steered())
+
+    def turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
+        """What has been said so far, as something to continue. `token_ids`: of the latest generation, where they are
+        what it said.
+        """
+        prompt = self.prompts.prompt
+        return Turn(
+            response_id=self._job.response_id,
+            parent=self.prompts.reaches_back,
+            input=tuple(self._job.request.items),
+            output=tuple(said),
+            prompt=prompt.kept() if prompt is not None else None,
+            token_ids=token_ids,
+        )
+
+    async def do(self) -> FinishReason:
+        """Make the response. Raises RenderError, EngineError and Ended."""
+        job = self._job
+        if job.conversation is not None:
+            self._enter(job.conversation)
+        if self._serving.images is not None:
+            await self._load_images(self._serving.images)
+        if job.compaction is not None and job.generates:
+            await self._compact(job.compaction)
+        # After the compaction, which stands for everything before it: what is listed and called now stays.
+        if self._mcp is not None:
+            await self._list_tools(self._mcp)
+        for number in itertools.count(1):
+            finished = await self._generate(number)
+            if self._mcp is None or finished is not FinishReason.STOP:
+                break
+            tools = await self._call_tools(self._mcp)
+            if tools is None:
+                break
+            self._go_on_with(tools)
+        return finished
+
+    async def close(self) -> None:
+        """Take leave of the MCP servers."""
+        if self._mcp is not None:
+            await self._mcp.close()
+
+    def _enter(self, conversation: Conversation) -> None:
+        """Take what is in the conversation now as the history: it is this response's turn."""
+        if conversation.deleted:
+            raise Ended(conversation_deleted(conversation.id))
+        self.prompts.parent = conversation.turn
+        orphaned = no_call_found(self.prompts.items)
+        if orphaned is not None:
+            raise Ended(Failed("invalid_prompt", orphaned))
+
+    async def _load_images(self, images: ImageLoader) -> None:
+        """Fetch and decode what is to be seen."""
+        self._life.enter(State.LOADING_IMAGES)
+        try:
+            await self._stopping.unless_stopped(images.load(self.prompts.items, self._job.request.items))
+        except WireError as error:
+            raise Ended(Failed(error.spec.code, error.message, error.param)) from None
+        self._stopping.check()
+
+    async def _compact(self, policy: Policy) -> None:
+        """Make the history shorter if it is time."""
+        self._life.enter(State.COMPACTING)
+        compacted = await self.compactor.compact(
+            policy, self.prompts, lambda: self._append(self.assembler.begin_compaction())
+        )
+        if compacted is not None:
+            self._append(
+                self.assembler.end_compaction(partial(encrypt_compaction, compacted, self._job.encrypt_compaction))
+            )
+        if policy.now:
+            raise Ended(FinishReason.STOP)
+
+    async def _list_tools(self, mcp: McpStage) -> None:
+        """Have MCP servers list their tools, and make the calls that the user has allowed."""
+        self._life.enter(State.LISTING_TOOLS)
+        whole = history(self.prompts.parent, self._job.request.items)
+        try:
+            tools = await mcp.prepare(self.prompts.items, whole)
+        except WireError as error:
+            raise Ended(Failed("invalid_prompt", error.message)) from None
+        self._stopping.check()
+        assert tools is not None
+        self.prompts.tools = tools
+
+    async def _generate(self, number: int) -> FinishReason:
+        """Have one answer generated, from its prompt to what the engine ends it with. `number` counts from 1."""
+        left = (self._job.request.max_output_tokens or _UNLIMITED) - self.usage.num_output
+        if left <= 0:
+            return FinishReason.LENGTH
+        self._life.enter(State.RENDERING)
+        prompt = await self.prompts.render(self._said(), lambda: self._stopping.stopped)
+        self.usage.latest.num_input = prompt.num_tokens
+        window = self._serving.model.max_model_len
+        room = window - prompt.num_tokens
+        if room <= 0 and number == 1:
+            raise Ended(too_long(prompt.num_tokens, window))
+        if room <= 0:  # results of tools have filled it: what was said until now is the response
+            self.usage.latest.num_input = 0
+            return FinishReason.LENGTH
+        generation = self._new_generation(number, prompt, min(room, left))
+        self._stopping.check()
+        self._life.enter(State.GENERATING)
+        self._generation = generation
+        await generation.submit()
+        return await generation.result()
+
+    def _new_generation(self, number: int, prompt: Prompt, max_tokens: int) -> Generation[events.Event]:
+        job, serving = self._job, self._serving
+        parser: Parser | None = None
+        if job.generates:
+            parser = serving.dialect.parser(job.request, self.prompts.tools, prompt)
+        request_id = job.response_id if number == 1 else f"{job.response_id}.{number}"
+        wishes = sampling(job.request, self._response, max_tokens, parser)
+        request = engine_request(serving, request_id, job.request, prompt, parser, wishes)
+        return Generation(
+            serving, request, parser, self.usage.latest, self._stopping,
+            read=self.assembler.feed, keep=self._append, at_safe_point=self.cut_if_safe,
+        )  # fmt: skip
+
+    def _said(self) -> list[InputItem] | None:
+        """The history with what MCP tools have brought to it until now; None: as it is."""
+        if self._mcp is None:
+            return None
+        said = [item for item in self.assembler.remembered if not isinstance(item, ExpandedCompaction)]
+        return [*self.prompts.items, *said]
+
+    async def _call_tools(self, mcp: McpStage) -> ToolSet | None:
+        """Make the calls of the latest generation; return the tools of the next one, None if there is to be none."""
+        self._life.enter(State.CALLING_TOOLS)
+        tools = await mcp.go_on(self.prompts.tools)
+        self._stopping.check()
+        return tools
+
+    def _go_on_with(self, tools: ToolSet) -> None:
+        """Make the latest generation a part of what the next one continues."""
+        self.prompts.next_generation(self.turn(self.assembler.remembered, self.usage.latest.token_ids), tools)
+        self.usage.next_generation(self.num_reasoning)
+        self._generation = None

@@ -1,0 +1,109 @@
+"""Admission: who may come in at the doors, and how many at once.
+
+The WebSocket door and the HTTP door ask here before they do anything else for a client, and say here who is inside,
+so that a drain can wait until nobody is. Refusals are `WireError`s. What a client may do once it is inside is the
+service's to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from starlette.requests import HTTPConnection
+
+from realtime.service.principal import LOCAL, Principal
+from realtime.settings.fields import Settings
+from realtime.wire.errors import ErrorCode, WireError
+
+from .auth import authenticate
+from .keys import KeyRing
+from .origins import origin_allowed
+
+_RETRY_SECONDS = 5.0
+
+
+class Admission:
+    """See the module. `draining`: sockets are refused; requests are not, the service refuses what is new in them."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises KeysError: a server that was told to ask for keys does not start without them."""
+        keys = settings.server.api_keys_file
+        self._ring = KeyRing(Path(keys)) if keys else None
+        self._allowed_origins = settings.server.allowed_origins
+        self._max_inside = settings.connections.max_connections  # sockets and requests together
+        self.draining = False
+        self.num_connections = 0  # open sockets
+        self.num_requests = 0  # over HTTP, being answered
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def admit_socket(self, handshake: HTTPConnection) -> Principal:
+        """Return who opens a socket. Raises WireError."""
+        principal = self._identify(handshake)
+        if self.draining:
+            raise WireError(ErrorCode.SERVER_DRAINING, "The server is restarting.", retry_after=_RETRY_SECONDS)
+        self._check_room(self._num_inside + 1)
+        return principal
+
+    def admit_request(self, request: HTTPConnection) -> Principal:
+        """Return who sends a request, which counts as inside already (see `request`). Raises WireError."""
+        principal = self._identify(request)
+        self._check_room(self._num_inside)
+        return principal
+
+    def origin_allowed(self, connection: HTTPConnection) -> bool:
+        """Return whether pages of this request's origin may ask; a request that no page sends may."""
+        origin, host = connection.headers.get("origin"), connection.headers.get("host")
+        return origin_allowed(origin, host, self._allowed_origins, has_keys=self._ring is not None)
+
+    def owner_of(self, key: str) -> Principal | None:
+        """Return whose API key this is; None: nobody's."""
+        return self._ring.find(key) if self._ring is not None else LOCAL
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[None]:
+        """Count a socket as inside, from its accepted handshake to its end."""
+        self.num_connections += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self.num_connections -= 1
+            self._left()
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request as inside, from its headers to the last byte of its answer, refusals included."""
+        self.num_requests += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self.num_requests -= 1
+            self._left()
+
+    async def wait_empty(self) -> None:
+        """Return when no socket is open and no request is being answered."""
+        await self._empty.wait()
+
+    @property
+    def _num_inside(self) -> int:
+        return self.num_connections + self.num_requests
+
+    def _left(self) -> None:
+        if not self._num_inside:
+            self._empty.set()
+
+    def _check_room(self, num_inside: int) -> None:
+        if num_inside > self._max_inside:
+            text = "The server has as many connections as it takes."
+            raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)
+
+    def _identify(self, connection: HTTPConnection) -> Principal:
+        if not self.origin_allowed(connection):
+            text = "Pages of this origin may not connect; the server's setting `allowed_origins` decides."
+            raise WireError(ErrorCode.ORIGIN_NOT_ALLOWED, text)
+        return authenticate(self._ring, connection.headers, connection.scope.get("subprotocols", ()))

@@ -1,0 +1,133 @@
+"""Decide about a response before it starts: from a request and what was looked up for it to a `Job`. Pure.
+
+Nothing here asks anybody. `references` says what has to be looked up, and `LookedUp` brings it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import islice
+
+import msgspec
+
+from realtime.context import compaction
+from realtime.context.attachments import check_attachments, replace_images
+from realtime.context.directives import MAX_REFERENCES, apply_settings, brought_tools, resolve_references
+from realtime.context.encrypted import COMPACTION, REASONING, Cipher, decrypt_items
+from realtime.context.tools import ToolSet, tool_set
+from realtime.context.turns import Turn, history, since_compaction
+from realtime.engine.base import ModelInfo
+from realtime.runs.audience import disconnect_policy
+from realtime.runs.job import Job
+from realtime.runs.mcp.plan import McpPlan
+from realtime.runs.open_items import ReasoningShown
+from realtime.runs.response_object import new_response
+from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
+from realtime.store.conversations import Conversation
+from realtime.wire.calls import check_calls
+from realtime.wire.items import InputItem, ItemReference
+from realtime.wire.requests import ResponseCreate
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request as it came. `native`: from a client of our own profile. `given`: items that go before its own, and are
+    no part of what makes it the same request.
+    """
+
+    tenant: str
+    request: ResponseCreate
+    native: bool = False
+    given: Sequence[InputItem] = ()
+
+
+class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
+    """The findings about a request. `items`: those of its `references` that exist, by id."""
+
+    parent: Turn | None = None
+    conversation: Conversation | None = None
+    items: Mapping[str, InputItem] = {}
+
+    @property
+    def continued(self) -> Turn | None:
+        """The turn that the request continues, as far as that is known now."""
+        return self.conversation.turn if self.conversation is not None else self.parent
+
+
+class PreparedRequest(msgspec.Struct, frozen=True):
+    """A request with its items as the model is to see them, and the tools and settings that hold."""
+
+    request: ResponseCreate
+    tools: ToolSet
+    mcp: McpPlan | None
+    compaction: compaction.Policy | None
+
+
+def references(request: ResponseCreate) -> list[str]:
+    """The ids of items that a request refers to instead of bringing them; no more of them than are accepted."""
+    ids = (item.id for item in request.items if isinstance(item, ItemReference))
+    return list(islice((item_id for item_id in ids if isinstance(item_id, str)), MAX_REFERENCES))
+
+
+def digest_of(request: ResponseCreate) -> bytes:
+    """A digest of what makes two requests the same: everything but the client's name for the event."""
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None))).digest()
+
+
+class Intake(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's settings, as far as they decide about responses."""
+
+    settings: ResponseSettings
+    images: ImageSettings
+    mcp: McpSettings
+    cipher: Cipher
+
+    def job(self, asked: Asked, found: LookedUp, model: ModelInfo, response_id: str, created_at: int) -> Job:
+        """Decide about a response. `created_at`: unix seconds. Raises WireError."""
+        prepared = self.prepare(asked, found, model)
+        request = prepared.request
+        if found.conversation is None:  # what is in a conversation when the response starts is known only then
+            check_calls(history(found.parent, request.items))
+        return Job(
+            response_id=response_id,
+            tenant=asked.tenant,
+            request=request,
+            digest=digest_of(asked.request),
+            tools=prepared.tools,
+            shown=self._shown(asked.tenant, request),
+            response=new_response(request, model, response_id, created_at),
+            parent=found.parent,
+            conversation=found.conversation,
+            compaction=prepared.compaction,
+            encrypt_compaction=partial(self.cipher.encrypt, COMPACTION, asked.tenant),
+            on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
+            mcp=prepared.mcp,
+        )
+
+    def prepare(self, asked: Asked, found: LookedUp, model: ModelInfo) -> PreparedRequest:
+        """Work out what a request comes to after what it continues. Raises WireError."""
+        request, parent = asked.request, found.continued
+        check_attachments(request.items, self.images, sees=model.sees)
+        own = resolve_references(request.items, parent.items() if parent is not None else [], found.items.get)
+        own = decrypt_items(self.cipher, asked.tenant, own if model.sees else replace_images(own), "input")
+        request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *asked.given, *own])
+        before, own = since_compaction(parent, own)
+        request = apply_settings(request, before)
+        brought = brought_tools(before, own)
+        mcp = McpPlan.of(request, before, brought, self.mcp)
+        choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
+        tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
+        return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
+
+    def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
+        """Apply the reasoning policy (docs/protocol.md, 3.7)."""
+        include = request.include or ()
+        options = request.reasoning
+        wants_summary = options is not None and (options.summary or options.generate_summary) is not None
+        encrypt = partial(self.cipher.encrypt, REASONING, tenant)
+        return ReasoningShown(
+            summary=wants_summary or self.settings.show_reasoning == "summary",
+            raw="reasoning.content" in include or (not wants_summary and self.settings.show_reasoning == "raw"),
+            encrypt=encrypt if "reasoning.encrypted_content" in include else None,
+        )

@@ -1,0 +1,84 @@
+"""Look-ups for a request, in the registry and in the stores, before anything is decided about it.
+
+All look-ups of a create stand here. `Intake` decides with what they bring, and asks nobody.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from realtime.context.turns import Turn
+from realtime.runs.audience import DISCONNECTED
+from realtime.store.base import Claim, ConversationStore, RequestStore
+from realtime.store.conversations import Conversation
+from realtime.store.records import Source
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.requests import ResponseCreate
+from realtime.wire.response import Response
+
+from .intake import LookedUp, digest_of, references
+from .registry import Registry
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What is known of earlier tries of a request: the newest claim of its id, and the response to attach to."""
+
+    claim: Claim | None = None
+    source: Source | None = None
+
+
+class Lookups:
+    """The places where something may be known of a request. `now` is as the registry's."""
+
+    def __init__(self, registry: Registry, conversations: ConversationStore, requests: RequestStore) -> None:
+        self._registry = registry
+        self._conversations = conversations
+        self._requests = requests
+
+    async def earlier_attempt(self, tenant: str, request: ResponseCreate, now: float) -> Attempt:
+        """Find the response of the same request sent before: an ambiguous retry attaches, it never runs twice. Raises
+        WireError if its id was used for another request.
+        """
+        if request.request_id is None:
+            return Attempt()
+        claim = await self._requests.find(tenant, request.request_id)
+        if claim is None or claim.response_id in self._registry.deleted:
+            return Attempt(claim)
+        source = await self._registry.get(claim.response_id, now)
+        if source is None or _came_to_nothing(source.response):
+            return Attempt(claim)
+        if claim.digest != digest_of(request):
+            text = f"`request_id` '{request.request_id}' was used for a different request."
+            raise WireError(ErrorCode.IDEMPOTENCY_CONFLICT, text, param="request_id")
+        return Attempt(claim, source)
+
+    async def find(self, tenant: str, request: ResponseCreate, parent: Turn | None, now: float) -> LookedUp:
+        """Find what a request continues and refers to. `parent`: the turn that the caller holds of it. Raises WireError
+        for what has to exist and does not; an item that is not found is left out.
+        """
+        if parent is not None and parent.response_id in self._registry.deleted:
+            parent = None  # a socket's own copy of what has been deleted: it is not found either
+        conversation = await self._conversation(tenant, request)
+        if parent is None and request.previous_response_id is not None:
+            parent = await self._registry.find_turn(tenant, request.previous_response_id, now)
+        items = {}
+        for item_id in references(request):
+            if (item := await self._registry.store.find_item(tenant, item_id, now)) is not None:
+                items[item_id] = item
+        return LookedUp(parent=parent, conversation=conversation, items=items)
+
+    async def _conversation(self, tenant: str, request: ResponseCreate) -> Conversation | None:
+        """The conversation that a request names, with room for more."""
+        if request.conversation_id is None:
+            return None
+        conversation = await self._conversations.get(tenant, request.conversation_id)
+        self._conversations.check_room(conversation, len(request.items))
+        return conversation
+
+
+def _came_to_nothing(response: Response) -> bool:
+    """Whether it failed, or was stopped because its client was gone: then the same request, sent again, means a new
+    try.
+    """
+    details = response.incomplete_details
+    return response.status == "failed" or (details is not None and details.reason == DISCONNECTED)

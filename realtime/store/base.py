@@ -1,0 +1,122 @@
+"""What the service needs of a store: three protocols for responses, conversations and ids of requests. Pure.
+
+Writes are calls from the event loop that return at once and never block; a store that has to wait commits behind them.
+Look-ups may wait, so they are coroutines. What is written in one step of the loop, to any of the three, is committed
+together: a record, the conversation that it was appended to and its `request_id` are there after a crash, or none is.
+
+`memory` is the store that loses everything with its process. Times are on one clock, `now`, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from realtime.context.turns import Turn
+from realtime.wire.items import InputItem, OutputItem
+
+from .conversations import Conversation
+from .event_log import StoredLog
+from .records import Filter, Head, Record, Unfinished
+
+
+class ResponseStore(Protocol):
+    """Responses by id: the journals of those that run, the records of those that are over."""
+
+    def open(self, head: Head) -> None:
+        """Begin the journal of a response."""
+
+    def append(self, response_id: str, first: int, events: Sequence[bytes], token_ids: Sequence[int]) -> None:
+        """Add events, of which `first` is the number of the first one, and the tokens that they were made of."""
+
+    def durable(self, response_id: str) -> int:
+        """Return the number below which all events of a running response are committed."""
+
+    def seal(self, record: Record, log: StoredLog, now: float) -> None:
+        """End the journal of a response and keep its record and log; others may be dropped to make room."""
+
+    def replace(self, record: Record, now: float) -> None:
+        """Keep a record in place of the one with its id, whose log stays as it is; nothing if there is none."""
+
+    def delete(self, response_id: str) -> None:
+        """Forget a response, journal and record; ignore an unknown id."""
+
+    async def get(self, response_id: str, now: float) -> Record | None:
+        """Return the record, unless it is unknown, expired or was dropped."""
+
+    async def read(self, response_id: str, now: float) -> StoredLog | None:
+        """Return the log of a record, as far as it is kept."""
+
+    async def find_item(self, owner: str, item_id: str, now: float) -> InputItem | None:
+        """Return the item with this id in the newest of the owner's continuable records that has one."""
+
+    async def list(self, filter: Filter, after: str | None, limit: int, now: float) -> list[Record]:
+        """Return up to `limit` records, newest first, behind the one with the id `after`."""
+
+    def recover(self) -> AsyncIterator[Unfinished]:
+        """Yield what ran when the last process ended. To be called once, before anything is opened."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Which response the newest try of a request started. `digest` tells its body from others."""
+
+    response_id: str
+    digest: bytes
+
+
+class RequestStore(Protocol):
+    """Idempotent creates: which response a tenant's `request_id` stands for. A claim lives as long as its response."""
+
+    async def find(self, tenant: str, request_id: str) -> Claim | None:
+        """Return the claim of the newest try."""
+
+    async def claim(self, tenant: str, request_id: str, claim: Claim, instead_of: Claim | None) -> Claim | None:
+        """Claim the id, if nobody else has claimed it since `instead_of` was found; else return that claim."""
+
+    def release(self, tenant: str, request_id: str, response_id: str) -> None:
+        """Give a claim back whose response did not start."""
+
+    def forget(self, response_id: str) -> None:
+        """Drop the claim of a response that is gone."""
+
+
+class ConversationStore(Protocol):
+    """Conversations by owner and id. A conversation of another tenant does not exist."""
+
+    def create(self, owner: str, metadata: dict[str, str], created_at: int) -> Conversation:
+        """Make one, empty."""
+
+    async def get(self, owner: str, conversation_id: str) -> Conversation:
+        """Return a conversation and mark it as just used. Raises WireError."""
+
+    def check_room(self, conversation: Conversation, num_items: int = 0) -> None:
+        """Refuse to begin what would be appended to a conversation that is full. Raises WireError."""
+
+    def post(
+        self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem]
+    ) -> list[str]:
+        """Append items that a client gives; returns their ids. Raises WireError when it is full."""
+
+    def respond(
+        self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem]
+    ) -> None:
+        """Append a response. Room was checked when it began: what it said is never lost."""
+
+    def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
+        """Replace the metadata."""
+
+    def remove(self, conversation: Conversation, item_id: str) -> None:
+        """Take one item out. Raises WireError."""
+
+    def delete(self, conversation: Conversation) -> None:
+        """Forget a conversation. What works on it goes on, and is not appended to it."""
+
+
+class Stores(msgspec.Struct, frozen=True):
+    """The three of one place, which commit together."""
+
+    responses: ResponseStore
+    conversations: ConversationStore
+    requests: RequestStore

@@ -1,0 +1,141 @@
+"""What is kept of a response, as plain values, and what a reader sees of one that runs or is kept."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from realtime.context.turns import Turn
+from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.requests import ResponseCreate
+from realtime.wire.response import Response
+
+from .event_log import Log
+
+
+class AnyResponse(Protocol):
+    """A response that exists: it runs, or it is kept."""
+
+    @property
+    def response_id(self) -> str: ...
+    @property
+    def over(self) -> bool:
+        """Whether its terminal event is in its log."""
+
+    @property
+    def turn(self) -> Turn | None:
+        """What a next turn continues from; None until the response is over, and when it failed."""
+
+    @property
+    def response(self) -> Response:
+        """Its state as of the newest event that shows one."""
+
+    @property
+    def output(self) -> list[OutputItem]:
+        """The items that are finished."""
+
+    @property
+    def input(self) -> tuple[InputItem, ...]:
+        """What its request brought."""
+
+
+class Source(AnyResponse, Protocol):
+    """A response that can be read: one that runs, or a kept one with its log."""
+
+    @property
+    def log(self) -> Log: ...
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a response before its first event: enough to find it again, and to start it again."""
+
+    response_id: str
+    owner: str  # the tenant
+    epoch: str
+    stream_id: str | None
+    request: ResponseCreate  # as the model is to see it
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished response without the bytes of its log, so that looking at it does not read them.
+
+    `turn` is None when it failed; `continuable` is false for `store: false`.
+    """
+
+    owner: str  # the tenant
+    response: Response
+    epoch: str
+    turn: Turn | None
+    continuable: bool
+    expires_at: float  # on the clock of `now`
+    input: tuple[InputItem, ...] = ()  # what its request brought, also when it failed
+    over: bool = True
+
+    @property
+    def response_id(self) -> str:
+        return self.response.id
+
+    @property
+    def output(self) -> list[OutputItem]:
+        """See AnyResponse."""
+        return self.response.output
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """A response that had no terminal event when its process ended: its head, events and token ids so far."""
+
+    head: Head
+    events: Sequence[bytes]
+    token_ids: array[int]
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which records a list holds: those of `owner` that are continuable and have all the values that are not None."""
+
+    owner: str
+    conversation: str | None = None
+    status: str | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record belongs into the list."""
+        response = record.response
+        conversation = response.conversation.id if response.conversation else None
+        return (
+            record.owner == self.owner
+            and record.continuable
+            and self.conversation in (None, conversation)
+            and self.status in (None, response.status)
+            and all(response.metadata.get(name) == value for name, value in self.metadata)
+        )
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """A kept response with its log, to be read like one that runs. A `Source`."""
+
+    record: Record
+    log: Log
+    over: bool = True
+
+    @property
+    def response_id(self) -> str:
+        return self.record.response_id
+
+    @property
+    def turn(self) -> Turn | None:
+        return self.record.turn
+
+    @property
+    def response(self) -> Response:
+        return self.record.response
+
+    @property
+    def output(self) -> list[OutputItem]:
+        return self.record.output
+
+    @property
+    def input(self) -> tuple[InputItem, ...]:
+        return self.record.input

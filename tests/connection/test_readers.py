@@ -1,0 +1,131 @@
+"""The socket as the bottleneck: responses share it event by event, in bounded portions; who is too slow is told so."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime.connection.commands import Leave
+from realtime.connection.readers import Reader, Readers
+from realtime.wire.requests import ResponseCancel
+from tests.connection.playbook import Desk, create_in, numbers
+from tests.support.responses import Answer
+
+PULL = 1 << 20
+
+
+def responses(frames: list[dict[str, object]]) -> list[object]:
+    """Whose frames, in order."""
+    return [frame["response_id"] for frame in frames if "response_id" in frame]
+
+
+def test_responses_share_the_socket_event_by_event() -> None:
+    desk = Desk()
+    for lane in "abc":
+        desk.start(lane).say(*["x"] * 400).finish()
+    order: list[object] = []
+    while chunk := responses(desk.pull(max_bytes=4000)):
+        order += chunk
+    longest = 0
+    for index, name in enumerate(order[:1000]):
+        run = next((n for n, other in enumerate(order[index:]) if other != name), 0)
+        longest = max(longest, run)
+    assert longest <= 32, "nobody waits for a whole answer of another"
+    thirds = [order[: len(order) // 3].count(f"resp_{n}") for n in range(3)]
+    assert max(thirds) - min(thirds) <= 32
+
+
+def test_one_pull_takes_about_as_much_as_it_may() -> None:
+    desk = Desk()
+    answer = desk.start().say(*["x"] * 1000)
+    sizes = []
+    while frames := desk.connection.frames(10_000):
+        sizes.append(sum(map(len, frames)))
+    assert sum(sizes) == sum(map(len, answer.written))
+    assert max(sizes) < 10_000 + 16 * max(map(len, answer.written))
+    assert min(sizes[:-1]) >= 10_000
+    desk.turn("a")
+    for lane in "ab":
+        desk.start(lane).say(*["x"] * 100)
+    assert len(set(responses(desk.pull(max_bytes=1)))) == 1, "also in the middle of a round"
+
+
+def test_a_reader_below_the_floor_is_told_so_and_frees_its_lane() -> None:
+    desk = Desk(max_entries=10)
+    answer = desk.start("a")
+    other = desk.start("b")
+    desk.pull()
+    desk << create_in("a")
+    assert len(desk.started) == 2
+    answer.say(*"abcdefghijklmnopqrst")
+    other.say("x")
+    frames = desk.pull()
+    (error,) = [frame for frame in frames if frame["type"] == "error"]
+    assert (error["error"]["code"], error["status"], error["stream_id"]) == ("slow_reader", 410, "a")
+    assert "resp_0" in error["error"]["message"]
+    assert numbers(frames, answer) == []
+    assert numbers(frames, other) == [2, 3, 4], "it costs nobody else anything"
+    assert desk.left == [Leave("resp_0", detached=False)]
+    assert [create.stream_id for create in desk.started] == ["a", "b", "a"]
+
+
+# -- the book itself
+
+
+def reading(*answers: Answer, position: int = 0) -> tuple[Readers, list[Reader]]:
+    readers = Readers()
+    made = [Reader(answer, position, None, None) for answer in answers]
+    for reader in made:
+        readers.add(reader)
+    return readers, made
+
+
+def test_a_reader_is_done_at_the_terminal_event_and_not_before() -> None:
+    first, second = Answer("resp_0").say("x"), Answer("resp_1").say("x")
+    readers, (reader, other) = reading(first, second)
+    assert readers.behind
+    assert readers.read(PULL) == (first.written + second.written, [])
+    assert not readers.behind
+    first.finish()
+    entries, done = readers.read(PULL)
+    assert (entries, done) == (first.written[5:], [(reader, None)])
+    assert (readers.response_ids, len(readers), readers.get("resp_1")) == (["resp_1"], 1, other)
+
+
+def test_a_reader_below_the_floor_is_done_with_the_floor() -> None:
+    answer = Answer("resp_0", max_entries=10).say(*"abcdefghijklmnopqrst")
+    readers, (reader,) = reading(answer)
+    assert readers.read(PULL) == ([], [(reader, answer.log.floor)])
+    assert "resp_0" not in readers
+
+
+def test_a_reader_at_the_end_of_what_is_over_is_done_without_another_event() -> None:
+    answer = Answer("resp_0").finish()
+    readers, (reader,) = reading(answer, position=answer.log.tip)
+    assert readers.read(PULL) == ([], [(reader, None)])
+
+
+def test_turns_go_on_where_the_last_portion_stopped() -> None:
+    answers = [Answer(f"resp_{n}") for n in range(3)]
+    readers, _ = reading(*answers)
+    assert [readers.read(1)[0] for _ in answers] == [answer.written for answer in answers]
+
+
+def test_the_readers_of_lanes_are_not_foreign() -> None:
+    desk = Desk()
+    desk.start("a")
+    readers = desk.connection._work.readers
+    readers.add(Reader(Answer("other"), 0, None, None))
+    assert (len(readers), readers.num_foreign) == (2, 1)
+    lane = desk.connection._work.lanes.get("a")
+    assert lane is not None
+    assert readers.of(lane) is readers.get("resp_0")
+
+
+@pytest.mark.parametrize(("position", "processed"), [(3, None), (3, 1)])
+def test_a_cancel_tells_how_far_the_reader_is(position: int, processed: int | None) -> None:
+    readers, (reader,) = reading(Answer("resp_0").say("x"), position=position)
+    reader.processed = processed
+    stop = readers.new_cancel("resp_0", ResponseCancel(event_id="e"))
+    assert (stop.followed, stop.delivered, stop.through, stop.event_id) == (True, position, processed, "e")
+    unread = readers.new_cancel("resp_1", ResponseCancel(through=7))
+    assert (unread.followed, unread.delivered, unread.through) == (False, None, 7)

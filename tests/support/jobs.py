@@ -1,0 +1,68 @@
+"""Jobs and what serves them, on the scripted engine: for the tests of runs without a service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from realtime.context.tools import tool_set
+from realtime.dialects.chat import ChatDialect
+from realtime.engine.scripted import Script, ScriptedEngine
+from realtime.runs.job import Job
+from realtime.runs.open_items import ReasoningShown
+from realtime.runs.response_object import new_response
+from realtime.runs.run import Run
+from realtime.runs.serving import Serving
+from realtime.store.memory import MemoryResponses
+from realtime.wire.items import Message
+from realtime.wire.requests import OnDisconnect, ResponseCreate
+
+from .responses import MODEL, make_log
+
+
+def user(text: str) -> Message:
+    return Message(role="user", content=text)
+
+
+def make_request(text: str = "hi", **members: Any) -> ResponseCreate:
+    return ResponseCreate(items=[user(text)], **members)
+
+
+def make_job(request: ResponseCreate | None = None, **members: Any) -> Job:
+    """A job as the intake makes it, with some members changed."""
+    request = request or make_request()
+    made = {
+        "response_id": "resp_0",
+        "tenant": "t",
+        "request": request,
+        "digest": b"",
+        "tools": tool_set(None, None, None),
+        "shown": ReasoningShown(),
+        "response": new_response(request, MODEL, "resp_0", 0),
+        "encrypt_compaction": str,
+        "on_disconnect": OnDisconnect(policy="continue"),
+    }
+    return Job(**{**made, **members})
+
+
+async def make_serving(script: Script, **options: Any) -> tuple[Serving, ScriptedEngine]:
+    """An engine that serves. It ticks by `step` unless `tick_seconds` says otherwise."""
+    engine = ScriptedEngine(script, **options)
+    loaded = await engine.start()
+    return Serving(engine, loaded.model, ChatDialect(loaded.tokenizer, loaded.parsers)), engine
+
+
+def make_run(job: Job, serving: Serving, ended: list[Run] | None = None) -> Run:
+    """`ended` gets the run when it is over."""
+    log = make_log(job.response_id)
+    return Run(job, serving, log, MemoryResponses(max_bytes=1 << 30), (ended if ended is not None else []).append)
+
+
+async def turns_until(condition: Callable[[], object]) -> None:
+    """Let the event loop turn until something holds that needs no time."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came")
