@@ -15,7 +15,7 @@ from openai_harmony import Conversation, Message, RenderConversationConfig, Role
 
 from realtime.engine.options import VllmOptions
 from tests.support.gpt_oss import CALL, RETURN, model_folder
-from tests.support.harmony import library, text_of
+from tests.support.harmony import library, text_in, text_of
 from tests.support.real import RealServer, hosting
 from tests.support.sdk import Answer, Talk, talking
 
@@ -74,7 +74,8 @@ PARIS: Parsed = ("commentary", "functions.get_weather", "<|constrain|>json", '{"
 
 def written(answer: Answer) -> list[int]:
     """The tokens of the answer."""
-    return list(answer.final.to_dict()["output_token_ids"])
+    token_ids: list[int] = answer.shown["output_token_ids"]
+    return token_ids
 
 
 def parse(token_ids: list[int]) -> list[Parsed]:
@@ -82,7 +83,7 @@ def parse(token_ids: list[int]) -> list[Parsed]:
     parser = StreamableParser(library(), Role.ASSISTANT)
     for token in token_ids:
         parser.process(token)
-    return [(m.channel, m.recipient, m.content_type, m.content[0].text) for m in parser.messages]
+    return [(m.channel, m.recipient, m.content_type, text_in(m)) for m in parser.messages]
 
 
 def test_it_thinks_and_calls_a_tool(talk: Talk) -> None:
@@ -111,7 +112,7 @@ def test_it_answers_at_once_without_a_thought(talk: Talk) -> None:
 
 def test_what_it_read_and_wrote_is_what_openai_harmony_renders(talk: Talk) -> None:
     """So the next prompt of a tool loop begins with the tokens that are in the engine's prefix cache."""
-    final = ask(talk, IN_PARIS, tools=[WEATHER], include=["harmony.messages", "token_ids"]).final.to_dict()
+    final = ask(talk, IN_PARIS, tools=[WEATHER], include=["harmony.messages", "token_ids"]).shown
     messages = [Message.from_dict(message) for message in [*final["input_messages"], *final["output_messages"]]]
     assert [message.channel for message in messages][-2:] == ["analysis", "commentary"]
     config = RenderConversationConfig(auto_drop_analysis=False)
@@ -204,13 +205,13 @@ def test_the_grammar_of_a_custom_tool(talk: Talk) -> None:
 
 def test_the_models_own_messages_and_tokens(talk: Talk) -> None:
     answer = ask(talk, "ping", include=["harmony.messages", "token_ids"])
-    final = answer.final.to_dict()
+    final = answer.shown
     assert [message["channel"] for message in final["output_messages"]] == ["analysis", "final"]
     assert text_of(final["output_token_ids"]).endswith("<|channel|>final<|message|>pong<|return|>")
     held = [*final["input_messages"], *final["output_messages"]]
     again = ask(talk, "ping", previous_input_messages=held, include=["token_ids"])
     chained = ask(talk, "ping", previous_response_id=answer.id, include=["token_ids"])
-    assert again.final.to_dict()["input_token_ids"] == chained.final.to_dict()["input_token_ids"]
+    assert again.shown["input_token_ids"] == chained.shown["input_token_ids"]
 
 
 @pytest.mark.parametrize("way", ["previous_response_id", "held messages", "all items"])
@@ -225,7 +226,7 @@ def test_a_loop_of_20_calls(talk: Talk, way: str) -> None:
         assert json.loads(call.arguments) == {"step": step}
         new = [output_for(answer, {"done": step})]
         items = [*items, *answer.done_items(), *new]
-        before = answer.final.to_dict()
+        before = answer.shown
         match way:
             case "previous_response_id":
                 answer = ask(talk, new, previous_response_id=answer.id, **members)
@@ -235,7 +236,7 @@ def test_a_loop_of_20_calls(talk: Talk, way: str) -> None:
             case _:
                 answer = ask(talk, items, **members)
         known = [*before["input_token_ids"], *before["output_token_ids"]]
-        assert answer.final.to_dict()["input_token_ids"][: len(known)] == known
+        assert answer.shown["input_token_ids"][: len(known)] == known
         assert answer.final.usage is not None
         num_input += answer.final.usage.input_tokens
         num_cached += answer.final.usage.input_tokens_details.cached_tokens

@@ -123,13 +123,15 @@ def test_a_tool_that_the_client_runs_comes_in_an_item_of_its_own(talk: Talk, kin
     )  # fmt: skip
     (call,) = answer.calls()
     assert (call.type, call.status) == (f"{kind}_call", "completed")
-    output: dict[str, Any] = {
+    outputs: dict[str, dict[str, Any]] = {
         "local_shell": {"output": "21 degrees"},
         "shell": {"output": [{"stdout": "21", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]},
         "apply_patch": {"status": "completed"},
         "tool_search": {"tools": []},
-    }[kind]
-    answered = [{"type": f"{kind}_call_output".replace("search_call", "search"), "call_id": call.call_id, **output}]
+    }
+    answered = [
+        {"type": f"{kind}_call_output".replace("search_call", "search"), "call_id": call.call_id, **outputs[kind]}
+    ]
     second = talk.turn(previous_response_id=answer.id, input=answered, tools=[tool], max_output_tokens=100)
     assert second.final.usage is not None
     assert second.final.usage.input_tokens_details.cached_tokens > 0
@@ -195,7 +197,7 @@ def test_a_named_tool_is_called_exactly_once(talk: Talk) -> None:
     other = {**WEATHER, "name": "get_time"}
     answer = talk.turn(input=IN_BOTH, tools=[WEATHER, other], tool_choice=named("get_time"))
     assert [call.name for call in answer.calls()] == ["get_time"]
-    assert answer.final.to_dict()["tool_choice"] == named("get_time")
+    assert answer.shown["tool_choice"] == named("get_time")
 
 
 def test_only_allowed_tools_are_offered(talk: Talk) -> None:
@@ -219,7 +221,7 @@ def test_hosted_tools_are_accepted_and_hidden_from_the_model(talk: Talk) -> None
     with_them = talk.turn(input=IN_PARIS, tools=[*hosted, WEATHER])
     without = talk.turn(input=IN_PARIS, tools=[WEATHER])
     assert input_tokens(with_them) == input_tokens(without)
-    assert [tool["type"] for tool in with_them.final.to_dict()["tools"]] == [
+    assert [tool["type"] for tool in with_them.shown["tools"]] == [
         "web_search",
         "code_interpreter",
         "function",
@@ -254,7 +256,7 @@ def test_an_answer_keeps_to_a_json_schema(talk: Talk, temperature: float) -> Non
     answer = talk.turn(input="add 3 and 4", text={"format": form}, **wild)
     assert answer.kinds[-1] == "message"
     jsonschema.validate(json.loads(answer.final.output_text), PERSON)
-    assert answer.final.to_dict()["text"]["format"]["schema"] == PERSON
+    assert answer.shown["text"]["format"]["schema"] == PERSON
 
 
 def test_an_answer_is_one_json_object(talk: Talk) -> None:
@@ -454,7 +456,7 @@ def test_a_conversation_that_does_not_fit_fails_with_its_own_code(talk: Talk) ->
     answer = talk.turn(input="word " * 6000)
     assert [event.type for event in answer.events] == ["response.created", "response.in_progress", "response.failed"]
     assert answer.final.error is not None
-    assert answer.final.error.code == "context_length_exceeded"
+    assert answer.shown["error"]["code"] == "context_length_exceeded"
     assert answer.final.usage is not None
     assert answer.final.usage.input_tokens > 4096
 

@@ -241,7 +241,7 @@ async def by_response(client: Client, count: int) -> list[list[dict[str, Any]]]:
 
 
 async def test_lanes_run_beside_each_other_and_a_lane_runs_in_order() -> None:
-    order = []
+    order: list[str | None] = []
     async with running(say("a", "b"), tick_seconds=None) as server, server.client() as client:
         for text, lane in [("1", None), ("2", None), ("3", "left"), ("4", "right")]:
             members = {} if lane is None else {"stream_id": lane}
@@ -267,8 +267,8 @@ async def test_only_the_default_lane_has_no_stream_id() -> None:
     async with running(say("a")) as server, server.client() as client:
         for lane in ("x", "A_b-c.9", "y" * 256):
             assert {event["stream_id"] for event in await client.create(stream_id=lane)} == {lane}
-        for members in ({}, {"stream_id": None}):
-            assert not any("stream_id" in event for event in await client.create(**members))
+        for events in (await client.create(), await client.create(stream_id=None)):
+            assert not any("stream_id" in event for event in events)
 
 
 async def test_more_responses_than_run_at_once_are_queued_not_refused() -> None:
@@ -276,7 +276,8 @@ async def test_more_responses_than_run_at_once_are_queued_not_refused() -> None:
     async with running(say("a"), settings, tick_seconds=None) as server, server.client() as client:
         for lane in range(7):
             await client.send("response.create", input="hi", stream_id=f"s{lane}")
-        finished, most = [], 0
+        finished: list[str] = []
+        most = 0
         while len(finished) < 7:
             event = await client.receive()
             most = max(most, server.gateway.service.num_running)

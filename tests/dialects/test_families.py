@@ -21,6 +21,7 @@ from realtime.engine import structural_tags
 from realtime.engine.base import FinishReason
 from realtime.engine.families import Family, detect
 from realtime.engine.parsing import BadSpec, ParseSpec
+from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 from tests.support.play import ANYTHING, Model, check, chunkings, play
 
@@ -383,7 +384,7 @@ def _asked_of_sampling(family: str, choice: str, syntax: str, definition: str) -
     form = {"type": "grammar", "syntax": syntax, "definition": definition}
     asked = tool_set([DEEP_WEATHER, {"type": "custom", "name": "say", "format": form}], choice, None)
     one = model(family)
-    request = ResponseCreate(model="starter", input="hi")
+    request = ResponseCreate(model="starter", items=[Message(role="user", content="hi")])
     return one.dialect.parser(request, asked, one.dialect.render()).constraint
 
 

@@ -84,7 +84,7 @@ def generate(server: Running, known: str) -> dict[str, int]:
     )  # fmt: skip
     tried: dict[str, int] = {}
     for result in schema.get_all_operations():
-        operation = cast(Any, result.ok())
+        operation = cast(Any, result).ok()
         name = f"{operation.method.upper()} {operation.path}"
         tried[name] = 0
         for mode in schemathesis.GenerationMode:

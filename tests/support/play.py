@@ -39,14 +39,14 @@ from tests.support.long import effort
 STARTER = Path(realtime.__file__).parent / "models" / "starter"
 BIG = 10**9
 Ending = FinishReason | EngineError | Cancelled
-WEATHER = {
+WEATHER: dict[str, Any] = {
     "type": "function",
     "name": "get_weather",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 ANYTHING = {"type": "function", "name": "anything", "parameters": {"type": "object", "properties": {}}}
 NOTE = {"type": "custom", "name": "note"}
-TOOLS = [WEATHER, ANYTHING, NOTE]
+TOOLS: list[dict[str, Any]] = [WEATHER, ANYTHING, NOTE]
 
 
 class Played(msgspec.Struct):
@@ -230,7 +230,7 @@ def _detokenizer(tokenizer: Any, request: EngineRequest) -> Any:
     asked = SimpleNamespace(
         sampling_params=params, prompt_token_ids=list(request.prompt_token_ids), request_id=request.request_id
     )
-    return FastIncrementalDetokenizer(tokenizer, asked)  # type: ignore[arg-type]
+    return FastIncrementalDetokenizer(tokenizer, asked)
 
 
 def play(

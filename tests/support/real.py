@@ -96,7 +96,8 @@ def hosting(options: VllmOptions) -> Iterator[RealServer]:
 
     with ThreadPoolExecutor(1, "host") as pool:
         over = pool.submit(uvloop.run, host())
-        if started not in wait([started, over], START_SECONDS, FIRST_COMPLETED).done:
+        either: list[Future[Any]] = [started, over]
+        if started not in wait(either, START_SECONDS, FIRST_COMPLETED).done:
             over.result(0)  # raises why it did not start
         port, loop, stop = started.result(0)
         try:

@@ -20,6 +20,8 @@ from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, SupervisedEngine
 from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
+from realtime.server.websocket import WebSocketShell
+from realtime.server.websocket_transport import FrameProtocol
 from realtime.settings.fields import Settings
 
 NATIVE = "realtime.v1"
@@ -100,6 +102,12 @@ async def dial(url: str, *, native: bool = False, key: str | None = None, **opti
             greeting = await client.receive()
             assert greeting["type"] == "session.created"
         yield client
+
+
+def sink_of(shell: WebSocketShell) -> FrameProtocol:
+    """What a socket writes to: here uvicorn's protocol, whose transport a test may block."""
+    assert isinstance(shell._sink, FrameProtocol)
+    return shell._sink
 
 
 class Client:

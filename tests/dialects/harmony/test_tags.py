@@ -36,7 +36,7 @@ def compiler() -> Any:
     """For the real vocabulary; the stop tokens are those of gpt-oss's generation config."""
     import xgrammar
 
-    vocabulary: list[str | bytes] = [encoding().vocabulary.decode([rank]) for rank in range(201088 - 1090)]
+    vocabulary: list[Any] = [encoding().vocabulary.decode([rank]) for rank in range(201088 - 1090)]
     vocabulary += [
         library().decode([rank]) if rank < 200019 else f"<|reserved_{rank}|>" for rank in range(199998, 201088)
     ]
