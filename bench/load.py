@@ -101,6 +101,8 @@ async def streams(
             peer.transport.write(request)
         await _all(peers, ends=lanes * (round_ + 1))
         for peer, start, asked in zip(peers, first, started, strict=True):
+            if start == len(peer.stamps):
+                raise RuntimeError(f"a stream ended without a text delta: {peer.window[-800:]!r}")
             ttft.append(peer.stamps[start] - asked)
             itl += (later - earlier for earlier, later in itertools.pairwise(peer.stamps[start:]))
     wall, client = time.perf_counter() - began, time.process_time() - client
@@ -222,7 +224,8 @@ def _request(protocol: str, model: str, text: str, tokens: int | None, lanes: in
         body["max_output_tokens"] = tokens
     if protocol == "sse":
         return _post(body | {"stream": True})
-    create = {"type": "response.create", **body}
+    # Only text deltas are counted, so nothing may be thought; vLLM's server is told so when it starts.
+    create = {"type": "response.create", "reasoning": {"effort": "none"}, **body}
     return b"".join(_frame(create | ({"stream_id": f"s{lane}"} if lanes > 1 else {})) for lane in range(lanes))
 
 

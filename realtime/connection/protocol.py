@@ -35,8 +35,8 @@ from .heartbeats import Heartbeats, check_interval
 from .lanes import valid_stream_id
 from .outbox import Outbox
 from .profiles import ConnectionLimits, Profile
+from .responses import Responses
 from .unanswered import HeldEvent, Patient
-from .work import Work
 
 
 class Connection:
@@ -61,7 +61,7 @@ class Connection:
         self._expires_at = expires_at
         self._default_model = default_model
         self._control = Outbox(limits.max_unsent_control)
-        self._work = Work(limits, self._control)
+        self._responses = Responses(limits, self._control)
         self._heartbeats = Heartbeats(limits.heartbeat_seconds, wanted=profile.native)
         self._closing: tuple[CloseCode, str] | None = None
 
@@ -90,7 +90,7 @@ class Connection:
 
     def _reject(self, rejected: codec.Rejected) -> None:
         """Answer a message that could not be decoded: to the lane that it names, if it names one properly."""
-        lanes = self._work.lanes
+        lanes = self._responses.lanes
         stream_id = rejected.stream_id if valid_stream_id(rejected.stream_id) else None
         if rejected.type == "response.create":
             lanes.evict(lanes.get(rejected.stream_id), rejected.previous)
@@ -100,7 +100,7 @@ class Connection:
         """Obey a client event, or keep it until the command that it is about is completed."""
         try:
             if isinstance(event, Patient) and (command := self._awaited(event)) is not None:
-                self._work.unanswered.hold(command, HeldEvent(event, now))
+                self._responses.unanswered.hold(command, HeldEvent(event, now))
             else:
                 self._obey(event, num_bytes, now)
         except WireError as error:
@@ -110,51 +110,51 @@ class Connection:
         """The command on its way that an event is about."""
         match event:
             case ResponseCancel():
-                lane = self._work.lanes.get(event.stream_id) if event.response_id is None else None
+                lane = self._responses.lanes.get(event.stream_id) if event.response_id is None else None
                 return lane.opening if lane is not None else None
             case SessionUpdate():
-                return self._work.unanswered.identify
+                return self._responses.unanswered.identify
             case _:
-                return self._work.unanswered.resume_of(event.response_id)
+                return self._responses.unanswered.resume_of(event.response_id)
 
     def _obey(self, event: AnyClientEvent, num_bytes: int, now: float) -> None:
-        work = self._work
+        responses = self._responses
         match event:
             case ResponseCreate():
                 self._create(event, num_bytes, now)
             case ResponseCancel():
-                work.cancel(event)
+                responses.cancel(event)
             case ResponseInterrupt():
-                work.interrupt(event)
+                responses.interrupt(event)
             case ResponseSteer():
-                work.steer(event)
+                responses.steer(event)
             case ResponseInject():
-                work.inject(event)
+                responses.inject(event)
             case ResponseAck():
-                work.readers.acknowledge(event)
+                responses.readers.acknowledge(event)
             case ResponseProcessed():
                 pass
             case ResponseResume():
-                work.resume(event)
+                responses.resume(event)
             case ResponseDetach():
-                work.detach(event)
+                responses.detach(event)
             case SessionUpdate():
                 self._update(event, now)
 
     def _create(self, request: ResponseCreate, num_bytes: int, now: float) -> None:
-        work = self._work
-        if now >= self._expires_at and work.ending is None:
-            work.ending = partial(refusals.expired, self._limits.lifetime_seconds)
-        if work.ending is not None:
-            raise work.ending()
+        responses = self._responses
+        if now >= self._expires_at and responses.ending is None:
+            responses.ending = partial(refusals.expired, self._limits.lifetime_seconds)
+        if responses.ending is not None:
+            raise responses.ending()
         if request.model is None:
             request.model = self._default_model
-        work.create(request, num_bytes)
+        responses.create(request, num_bytes)
 
     def _update(self, event: SessionUpdate, now: float) -> None:
         check_interval(event.heartbeat_seconds)
         if event.api_key is not None:
-            self._work.ask(Identify(event.api_key, event.heartbeat_seconds, event.event_id))
+            self._responses.ask(Identify(event.api_key, event.heartbeat_seconds, event.event_id))
         else:
             self._change(event.heartbeat_seconds, now)
 
@@ -170,24 +170,24 @@ class Connection:
 
     def commands(self) -> list[Command]:
         """Drain what is to be done. Start each in order; its completion may lead to more."""
-        commands, self._work.commands = self._work.commands, []
+        commands, self._responses.commands = self._responses.commands, []
         return commands
 
     def opened(self, command: Create, source: Source) -> None:
         """The create was accepted, and this is its response."""
-        self._take_held(self._work.opened(command, source))
+        self._take_held(self._responses.opened(command, source))
 
     def resumed(self, command: Resume, source: Source, start: int) -> None:
         """The resume was accepted; `start` is the number of the first event to send."""
-        self._take_held(self._work.resumed(command, source, start))
+        self._take_held(self._responses.resumed(command, source, start))
 
     def stopped(self, command: Stop, source: Source) -> None:
         """The response has been asked to end."""
-        self._work.stopped(command, source)
+        self._responses.stopped(command, source)
 
     def identified(self, command: Identify, tenant: str | None, now: float) -> None:
         """The key is this tenant's; None: nobody's."""
-        held = self._work.unanswered.complete(command)
+        held = self._responses.unanswered.complete(command)
         if held is None:
             return
         if tenant == self._tenant:
@@ -204,7 +204,7 @@ class Connection:
     def refused(self, command: Command, error: WireError) -> None:
         """The command could not be obeyed. Nobody waits for a heartbeat, and what we leave may well be gone."""
         if not isinstance(command, Beat | Leave):
-            self._take_held(self._work.refused(command, error))
+            self._take_held(self._responses.refused(command, error))
 
     def _take_held(self, held: Iterable[HeldEvent] | None) -> None:
         """Take what waited for a command, in its order; one event may lead to a command for which the rest waits."""
@@ -216,24 +216,24 @@ class Connection:
     def frames(self, max_bytes: int) -> list[bytes]:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
         out = self._control.take()
-        entries, done = self._work.readers.read(max_bytes)
+        entries, done = self._responses.readers.read(max_bytes)
         out += entries
         if done:
-            self._work.go_on(done)
+            self._responses.go_on(done)
             out += self._control.take()  # what that has brought up
-        if self._work.ending is not None:
+        if self._responses.ending is not None:
             self._close_if_done()
         return out
 
     @property
     def pending(self) -> bool:
         """There is something to send."""
-        return bool(self._control) or self._work.readers.behind
+        return bool(self._control) or self._responses.readers.behind
 
     @property
     def idle(self) -> bool:
         """Nothing is followed, nothing waits, and nothing is on its way."""
-        return self._work.idle
+        return self._responses.idle
 
     @property
     def close(self) -> tuple[CloseCode, str] | None:
@@ -255,13 +255,13 @@ class Connection:
     def handle_deadline(self, now: float) -> None:
         """Do what is due."""
         if self._heartbeats.take(now):
-            self._work.commands.append(Beat(tuple(self._work.readers.response_ids)))
+            self._responses.commands.append(Beat(tuple(self._responses.readers.response_ids)))
 
     def drain(self, grace_seconds: float) -> None:
         """The server is going down: refuse creates from now on, close when what runs has been delivered."""
         if self.profile.native:
             self._control.put(events.SessionDraining(grace_seconds=grace_seconds))
-        self._work.end(draining)
+        self._responses.end(draining)
         self._close_if_done()
 
     def disconnected(self) -> None:
@@ -269,10 +269,10 @@ class Connection:
         that all the same is left as well.
         """
         self._heartbeats.stop()
-        self._work.leave()
+        self._responses.leave()
         self._control.take()
 
     def _close_if_done(self) -> None:
-        ending = self._work.ending
+        ending = self._responses.ending
         if ending is not None and self._closing is None and self.idle:
             self._closing = (CloseCode.RESTART, ending().spec.code)

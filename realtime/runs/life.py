@@ -102,7 +102,7 @@ class Life:
         return self.state is State.OVER
 
     @property
-    def may_be_cut(self) -> bool:
+    def may_be_steered(self) -> bool:
         """Whether a successor may take over from here, as far as the state tells."""
         return self.state not in _UNSAFE
 

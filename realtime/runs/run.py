@@ -1,6 +1,6 @@
 """One response's life: created -> (queued) -> in progress -> items -> exactly one terminal event, whatever happens.
 
-A `Run` owns the log of its response and the task that lives its life (`life` has the states, `work` is what happens
+A `Run` owns the log of its response and the task that lives its life (`life` has the states, `stages` is what happens
 between start and end). It appends and tells its audience; it never waits for a reader.
 """
 
@@ -33,8 +33,8 @@ from .generation import engine_failure
 from .job import Job
 from .life import Life, State
 from .serving import Serving
+from .stages import Stages
 from .stop_signal import StopSignal
-from .work import Work
 
 logger = logging.getLogger("realtime.run")
 
@@ -61,8 +61,8 @@ class Run:
         self.stopping = StopSignal()
         self.audience = Audience(job.on_disconnect, self.cancel, asyncio.get_running_loop().call_later)
         self._life = Life()
-        self.work = Work(job, serving, self.response, self._life, self.stopping, self._append)
-        self._usage = self.work.usage
+        self.stages = Stages(job, serving, self.response, self._life, self.stopping, self._append)
+        self._usage = self.stages.usage
         self._on_over = on_over
 
     @property
@@ -73,7 +73,7 @@ class Run:
     @property
     def output(self) -> list[OutputItem]:
         """See Source."""
-        return self.work.assembler.output
+        return self.stages.assembler.output
 
     @property
     def over(self) -> bool:
@@ -88,7 +88,7 @@ class Run:
     @property
     def started_from(self) -> Turn | None:
         """The turn that it continues; in a conversation it is known from the start on."""
-        return self.work.prompts.parent
+        return self.stages.prompts.parent
 
     def start(self, *, admitted: bool) -> asyncio.Task[None]:
         """Append `created` (and `queued`) at once and start the task, which the caller keeps until it is done.
@@ -126,13 +126,13 @@ class Run:
                 self.stopping.ask(Interrupted())
             case "steer":
                 self.stopping.steering = True
-                self.work.cut_if_safe()
+                self.stages.end_if_safe()
             case _:
                 assert_never(how)
 
     def _cutoff(self, through: int) -> Cutoff:
         """Where to cut if the user has taken in events up to and with this one. Raises WireError."""
-        assembler = self.work.assembler
+        assembler = self.stages.assembler
         return cutoff(self.log, through, len(assembler.output), assembler.open_index)
 
     # -- the log
@@ -182,14 +182,14 @@ class Run:
         self.audience.close()
         self._on_over(self)
         self.audience.notify()
-        await self.work.close()
+        await self.stages.close()
 
     async def _outcome(self) -> Outcome:
         """What the response comes to: everything before the terminal event. Raises nothing."""
         try:
             await self._wait_for_admission()
             self._begin()
-            return await self.work.do()
+            return await self.stages.go_through()
         except Ended as ended:
             return ended.outcome
         except RenderError as error:
@@ -218,16 +218,16 @@ class Run:
 
     def _end(self, ending: Ending) -> None:
         """Close what is open, append the one terminal event, and keep what may be continued."""
-        work, response = self.work, self.response
-        assembler, token_ids = work.assembler, self._usage.latest.token_ids
+        stages, response = self.stages, self.response
+        assembler, token_ids = stages.assembler, self._usage.latest.token_ids
         self._write(ending.close(assembler))
         response.output = ending.seen(assembler.output)
         response.completed_at = int(time.time())
-        response.usage = self._usage.total(work.compactor.tokens, work.num_reasoning, generates=self.job.generates)
-        work.prompts.include(response, assembler.remembered, token_ids)
+        response.usage = self._usage.total(stages.compactor.tokens, stages.num_reasoning, generates=self.job.generates)
+        stages.prompts.include(response, assembler.remembered, token_ids)
         self._write([ending.terminal(response, self._receipt(ending))])
         if ending.continuable and (self.job.conversation is None or self._life.knows_history):
-            self.turn = work.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))
+            self.turn = stages.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))
 
     def _end_anyhow(self) -> None:
         """End after a bug of ours in the regular end: an item may never be closed, but the reader gets an end."""
@@ -240,4 +240,4 @@ class Run:
     def _receipt(self, ending: Ending) -> CancelReceipt | None:
         if not isinstance(ending.outcome, Cancelled):
             return None
-        return self._usage.receipt(ending.outcome, self.work.abort_ms)
+        return self._usage.receipt(ending.outcome, self.stages.abort_ms)

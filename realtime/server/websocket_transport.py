@@ -20,7 +20,7 @@ from websockets.protocol import State
 from realtime.wire.errors import CloseCode
 
 EXTENSION = "realtime.frames"  # the key in the ASGI scope's `extensions`
-CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is cut
+CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is aborted
 
 
 class FrameSink(Protocol):
@@ -49,26 +49,26 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     on_writable: Callable[[], None] | None = None
     on_too_big: Callable[[], bytes] | None = None
     _last_pong = b""  # owed to a peer that does not read
-    _cut: TimerHandle | None = None
+    _abort_timer: TimerHandle | None = None
 
     async def run_asgi(self) -> None:
         self.scope["extensions"][EXTENSION] = {"sink": self}
         await super().run_asgi()
-        self._cut_later()
+        self._abort_later()
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True  # refused, and answered: uvicorn would log that as an error of ours
 
-    def _cut_later(self) -> None:
+    def _abort_later(self) -> None:
         """A transport that closes waits until its buffer is sent: for ever, when the peer does not read."""
-        if self._cut is None and not self.disconnected:
-            self._cut = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        if self._abort_timer is None and not self.disconnected:
+            self._abort_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._cut is not None:
-            self._cut.cancel()
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
         super().connection_lost(exc)
 
     def _peer_is_gone(self) -> None:

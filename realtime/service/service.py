@@ -1,9 +1,9 @@
-"""What every door calls: create, resume, cancel, follow, leave. Owns all runs and the store of finished ones.
+"""The service that every door calls: create, resume, stop, follow, leave. Owns all runs and their tasks.
 
-Methods are synchronous and decide at once; what takes time happens in the runs' tasks. A create looks up, decides and
-starts: `lookups` asks for what is known of the request, `intake` makes a job of it without asking anybody, and `start`
-gives the job a place and a run. Whoever calls says who is asking (`Principal`): a response of another tenant does not
-exist. Refusals are `WireError`s.
+A create looks up, decides and starts: `lookups` asks for what is known of the request, `intake` makes a job of it
+without asking anybody, and `start` gives the job a place and a run. Only look-ups are awaited: after the last one
+everything happens in one step of the event loop, and what takes time happens in the run's task. Whoever calls says who
+is asking (`Principal`): a response of another tenant does not exist. Refusals are `WireError`s.
 """
 
 from __future__ import annotations

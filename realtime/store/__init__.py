@@ -2,5 +2,5 @@
 
 Runs append events to a log, connections and server-sent events read it at their own cursors, `service` looks up what
 is over. Entries are encoded once, numbered without gaps, and never changed. It refuses a cursor that it can't serve
-exactly, and it is told the time rather than asking for it. Open `event_log.py` first.
+exactly, and it is told the time rather than asking for it. Open `base.py` first: the protocols of a store.
 """

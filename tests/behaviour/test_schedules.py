@@ -378,7 +378,7 @@ class Schedule:
 
 def _prompt(run: Any) -> EngineRequest:
     """The engine request that this run made, for the script."""
-    return msgspec.structs.replace(_EMPTY, prompt_token_ids=run.work.prompts.prompt.token_ids)
+    return msgspec.structs.replace(_EMPTY, prompt_token_ids=run.stages.prompts.prompt.token_ids)
 
 
 _EMPTY = EngineRequest(request_id="", prompt_token_ids=(), sampling=None)  # type: ignore[arg-type]

@@ -97,6 +97,6 @@ def test_no_successor_takes_over_while_tools_are_called_or_at_the_end() -> None:
     unsafe = set()
     for state in State:
         life.state = state
-        if not life.may_be_cut:
+        if not life.may_be_steered:
             unsafe.add(state)
     assert unsafe == {State.CALLING_TOOLS, State.ENDING, State.OVER}

@@ -112,7 +112,7 @@ class SseResponse(Response):
         else:
             self._num_stalled += 1
             if self._num_stalled >= _MAX_STALLED:
-                self._peer.cut()
+                self._peer.abort()
 
     def _end(self) -> None:
         self._flusher.stop()

@@ -44,7 +44,7 @@ class Peer:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._protocol.transport.write(data)
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End the connection without waiting for what has not been taken."""
         self._protocol.transport.abort()
 

@@ -1,4 +1,4 @@
-"""What one connection has under way: creates in lanes, responses that it reads, commands that are not completed. Pure.
+"""The responses of one connection: creates in lanes, responses that it reads, commands on their way. Pure.
 
 `Connection` says what the client wants and what came of the commands. Here the lanes go on, commands are made, and what
 is to be told is put into the connection's outbox. Methods that complete a command return the client events that waited
@@ -33,8 +33,8 @@ from .successors import Successors
 from .unanswered import HeldEvent, Unanswered
 
 
-class Work:
-    """One connection's. `ending`: why no new work is taken, if so. `commands` are to be drained."""
+class Responses:
+    """See the module. `ending`: why no new work is taken, if so. `commands` are to be drained."""
 
     __slots__ = (
         "_control", "_max_followed", "_successors", "commands", "ending", "lanes", "readers", "unanswered",

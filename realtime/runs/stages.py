@@ -1,4 +1,4 @@
-"""The work on one response: from its history to the end of its last generation, stage by stage.
+"""The stages of one response, from its history to the end of its last generation.
 
 The stages are states of `life`. Each does its own, or raises `Ended` with what the response has come to.
 """
@@ -47,10 +47,10 @@ class Append(Protocol):
     def __call__(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None: ...
 
 
-class Work:
-    """See the module. `do` must be called at most once, and `close` at the end.
+class Stages:
+    """See the module. `go_through` must be called at most once, and `close` at the end.
 
-    assembler: makes the output; what is open when the work ends is for the run to close.
+    assembler: makes the output; what is open after the last stage is for the run to close.
     prompts: what the model is given, and what the response continues.
     usage: of the response's own generations; `compactor` has its own.
     """
@@ -85,13 +85,13 @@ class Work:
         """How long the engine took to let go of the latest generation, if it was asked to."""
         return self._generation.abort_ms if self._generation is not None else 0.0
 
-    def cut_if_safe(self) -> None:
+    def end_if_safe(self) -> None:
         """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
         call on a response is let to its own end: half a call is of no use to anybody, and the calls after it belong to
         the same step.
         """
         ended = self._generation is not None and self._generation.ended is not None
-        if not self._stopping.stopped and self._life.may_be_cut and not ended and not self.assembler.has_call:
+        if not self._stopping.stopped and self._life.may_be_steered and not ended and not self.assembler.has_call:
             self._stopping.ask(Steered())
 
     def turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
@@ -108,7 +108,7 @@ class Work:
             token_ids=token_ids,
         )
 
-    async def do(self) -> FinishReason:
+    async def go_through(self) -> FinishReason:
         """Make the response. Raises RenderError, EngineError and Ended."""
         job = self._job
         if job.conversation is not None:
@@ -210,7 +210,7 @@ class Work:
         request = engine_request(serving, request_id, job.request, prompt, parser, wishes)
         return Generation(
             serving, request, parser, self.usage.latest, self._stopping,
-            read=self.assembler.feed, keep=self._append, at_safe_point=self.cut_if_safe,
+            read=self.assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,
         )  # fmt: skip
 
     def _said(self) -> list[InputItem] | None:
