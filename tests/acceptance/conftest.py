@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.real import RealServer, serving
+from tests.support.sdk import Talk, talking
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +27,10 @@ def real(mcp_socket: socket.socket) -> Iterator[RealServer]:
     servers = {"weather": {"url": url, "require_approval": "never"}}
     with serving("--mcp-servers", json.dumps(servers)) as server:
         yield server
+
+
+@pytest.fixture
+def talk(real: RealServer) -> Iterator[Talk]:
+    """A socket of the SDK's."""
+    with talking(real) as opened:
+        yield opened
