@@ -9,8 +9,7 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
-from realtime.store.conversations import MemoryConversations
-from realtime.store.memory import MemoryRequests
+from realtime.store.memory import MemoryConversations, MemoryRequests
 from tests.support.http import http
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running

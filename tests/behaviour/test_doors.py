@@ -22,8 +22,8 @@ from realtime.runs.job import Job
 from realtime.runs.run import Run
 from realtime.service.service import Service
 from realtime.settings.fields import McpServer
-from realtime.store.conversations import MemoryConversations
 from realtime.store.event_log import EventLog
+from realtime.store.memory import MemoryConversations
 from tests.behaviour.test_mcp_hostile import Rogue, rogue
 from tests.support.calls import TaggedParsers, called
 from tests.support.http import check_event

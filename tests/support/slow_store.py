@@ -21,8 +21,7 @@ import msgspec
 
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import ConversationStore, RequestStore, ResponseStore, Stores
-from realtime.store.conversations import MemoryConversations
-from realtime.store.memory import MemoryRequests, MemoryResponses, memory_stores
+from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses, memory_stores
 
 from .steps import until
 
