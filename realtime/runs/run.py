@@ -54,7 +54,7 @@ class Run:
         """
         self.job = job
         self.log = log
-        self._journal = journal
+        self._journal: ResponseStore | None = journal  # None: it has failed
         self.response = msgspec.structs.replace(job.response)
         self.turn: Turn | None = None
         self.grown_at = time.monotonic()
@@ -97,6 +97,7 @@ class Run:
         background = self.job.request.background  # its clients expect to see it wait first, even if it need not
         if background:
             self.response.status = "queued"
+        assert self._journal is not None
         self._journal.open(self._head())
         self._write([events.ResponseCreated(response=self.response, epoch=self.log.epoch)])
         if not admitted or background:
@@ -166,7 +167,14 @@ class Run:
                 entries.append(self.log.append(event))
         finally:
             if entries or token_ids:
-                self._journal.append(self.log.response_id, first, entries, token_ids)
+                self._record(first, entries, token_ids)
+
+    def _record(self, first: int, entries: Sequence[bytes], token_ids: Sequence[int]) -> None:
+        """Tell the journal. If it fails, so does the response, whose end it is not told of: that comes all the same."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.append(self.response_id, first, entries, token_ids)
+            self._journal = journal
 
     # -- the life
 
@@ -235,7 +243,7 @@ class Run:
         if not self.log.sealed:
             first = self.log.tip
             entry = self.log.append_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))
-            self._journal.append(self.response_id, first, [entry], ())
+            self._record(first, [entry], ())
 
     def _receipt(self, ending: Ending) -> CancelReceipt | None:
         if not isinstance(ending.outcome, Cancelled):

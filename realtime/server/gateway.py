@@ -22,6 +22,7 @@ from realtime.engine.base import EngineError, Loaded
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.service.service import Service
 from realtime.settings.fields import Settings
+from realtime.store.base import Stores
 from realtime.store.memory import memory_stores
 from realtime.wire import events
 from realtime.wire.errors import WireError
@@ -39,7 +40,8 @@ logger = logging.getLogger("realtime.server")
 class Gateway:
     """What all doors share: the settings, the engine, the service, admission, the open sockets."""
 
-    def __init__(self, settings: Settings, engine: SupervisedEngine) -> None:
+    def __init__(self, settings: Settings, engine: SupervisedEngine, stores: Stores | None = None) -> None:
+        """stores: in memory if not given."""
         self.settings = settings
         self.engine = engine
         self.admission = Admission(settings)
@@ -47,7 +49,7 @@ class Gateway:
             engine,
             self._make_dialect,
             settings.responses,
-            memory_stores(settings.responses),
+            stores or memory_stores(settings.responses),
             trouble=self._trouble,
             cipher=Cipher(*encryption_keys(settings.server)),
             mcp=settings.mcp,

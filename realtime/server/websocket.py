@@ -70,7 +70,7 @@ class WebSocketShell:
         finally:
             self._end()
             if self._tasks:  # what was asked for is carried out, and then left like everything else
-                await asyncio.wait(self._tasks)
+                await asyncio.gather(*self._tasks)  # which cancels them when this is cancelled
 
     def drain(self, grace_seconds: float) -> None:
         """The server is going down."""

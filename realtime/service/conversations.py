@@ -7,6 +7,7 @@ does not exist. Every method raises WireError for what is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
 from realtime.context import listing
@@ -26,8 +27,16 @@ _UNKNOWN_AFTER = "`after` must be the id of an item of this conversation; '{afte
 class Conversations:
     """All conversations that the server holds. `clock` gives unix seconds."""
 
-    def __init__(self, store: ConversationStore, cipher: Cipher, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: ConversationStore,
+        cipher: Cipher,
+        clock: Callable[[], float],
+        bound: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
+        """bound: bounds the time of a look-up in it; see Patience."""
         self.store = store
+        self._bound = bound
         self._cipher = cipher
         self._clock = clock
 
@@ -99,7 +108,10 @@ class Conversations:
     # -- parts
 
     async def _find(self, principal: Principal, conversation_id: str) -> Conversation:
-        return await self.store.get(principal.tenant, conversation_id)
+        async with self._bound():
+            conversation = await self.store.get(principal.tenant, conversation_id)
+        conversation.check_exists()
+        return conversation
 
     def _admit(self, principal: Principal, items: Sequence[InputItem]) -> list[InputItem]:
         """Refuse what a conversation can't hold; return the items as the model is to see them."""

@@ -10,7 +10,6 @@ import msgspec
 from realtime.context.turns import Turn
 from realtime.runs.audience import DISCONNECTED
 from realtime.store.base import Claim, ConversationStore, RequestStore
-from realtime.store.conversations import Conversation
 from realtime.store.records import Source
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate
@@ -56,24 +55,28 @@ class Lookups:
         """Find what a request continues and refers to. `parent`: the turn that the caller holds of it. Raises WireError
         for what has to exist and does not; an item that is not found is left out.
         """
-        if parent is not None and parent.response_id in self._registry.deleted:
-            parent = None  # a socket's own copy of what has been deleted: it is not found either
-        conversation = await self._conversation(tenant, request)
+        conversation = None
+        if request.conversation_id is not None:
+            conversation = await self._conversations.get(tenant, request.conversation_id)
         if parent is None and request.previous_response_id is not None:
             parent = await self._registry.find_turn(tenant, request.previous_response_id, now)
         items = {}
         for item_id in references(request):
             if (item := await self._registry.store.find_item(tenant, item_id, now)) is not None:
                 items[item_id] = item
-        return LookedUp(parent=parent, conversation=conversation, items=items)
+        found = LookedUp(parent=parent, conversation=conversation, items=items)
+        self.check(request, found)
+        return found
 
-    async def _conversation(self, tenant: str, request: ResponseCreate) -> Conversation | None:
-        """The conversation that a request names, with room for more."""
-        if request.conversation_id is None:
-            return None
-        conversation = await self._conversations.get(tenant, request.conversation_id)
-        self._conversations.check_room(conversation, len(request.items))
-        return conversation
+    def check(self, request: ResponseCreate, found: LookedUp) -> None:
+        """Refuse what can't be started any more after whatever came while something was looked up; a turn may also be
+        a socket's own copy of what was deleted. Raises WireError.
+        """
+        if found.conversation is not None:
+            found.conversation.check_exists()
+            self._conversations.check_room(found.conversation, len(request.items))
+        if found.parent is not None:
+            self._registry.check_turn(found.parent)
 
 
 def _came_to_nothing(response: Response) -> bool:

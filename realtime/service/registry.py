@@ -30,7 +30,7 @@ class Registry:
         run = self._running(tenant, response_id)
         if run is not None:
             return run
-        record = await self.store.get(response_id, now)
+        record = await self._record(response_id, now)
         if record is None or record.owner != tenant:
             raise _not_found(response_id)
         return record
@@ -63,18 +63,22 @@ class Registry:
         if self._running(tenant, response_id) is not None:
             text = f"Previous response '{response_id}' is still being generated: wait until it is over."
             raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
-        record = await self.store.get(response_id, now)
+        record = await self._record(response_id, now)
         if record is None or record.owner != tenant or not record.continuable or record.turn is None:
-            text = f"Previous response with id '{response_id}' not found."
-            raise WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
+            raise _previous_not_found(response_id)
         return record.turn
+
+    def check_turn(self, turn: Turn) -> None:
+        """Refuse to continue a response that was deleted since its turn was found. Raises WireError."""
+        if turn.response_id in self.deleted:
+            raise _previous_not_found(turn.response_id)
 
     async def get(self, response_id: str, now: float) -> Source | None:
         """Return the response with its log, whoever's it is and also when it was deleted and still runs."""
         run = self.running.get(response_id)
         if run is not None:
             return run
-        record = await self.store.get(response_id, now)
+        record = await self._record(response_id, now)
         return await self._replay(record, now) if record is not None else None
 
     def delete(self, response_id: str) -> None:
@@ -84,9 +88,8 @@ class Registry:
         if len(self.deleted) > _MAX_DELETED:
             self.deleted.popitem(last=False)
 
-    def finished(self, run: Run, keep_seconds: float, now: float) -> bool:
-        """Move a response from the running ones to the kept ones. False: it was deleted meanwhile, and is gone."""
-        del self.running[run.response_id]
+    def keep(self, run: Run, keep_seconds: float, now: float) -> bool:
+        """Have the store keep a response that is over. False: it was deleted meanwhile, and is gone."""
         if run.response_id in self.deleted:
             self.store.delete(run.response_id)
             return False
@@ -106,12 +109,22 @@ class Registry:
         run = self.running.get(response_id) if response_id not in self.deleted else None
         return run if run is not None and run.job.tenant == tenant else None
 
+    async def _record(self, response_id: str, now: float) -> Record | None:
+        """The record, unless it was deleted, be it while we were looking."""
+        record = await self.store.get(response_id, now)
+        return record if response_id not in self.deleted else None
+
     async def _replay(self, record: Record, now: float) -> Replay | None:
         """The record with its log; None if it went while we were looking."""
         log = await self.store.read(record.response_id, now)
-        return Replay(record, log) if log is not None else None
+        return Replay(record, log) if log is not None and record.response_id not in self.deleted else None
 
 
 def _not_found(response_id: str) -> WireError:
     text = f"Response with id '{response_id}' not found."
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
+
+
+def _previous_not_found(response_id: str) -> WireError:
+    text = f"Previous response with id '{response_id}' not found."
+    return WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")

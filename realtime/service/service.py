@@ -9,8 +9,10 @@ is asking (`Principal`): a response of another tenant does not exist. Refusals a
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from weakref import WeakValueDictionary
 
 from realtime.context import compaction
 from realtime.context.encrypted import Cipher
@@ -41,9 +43,12 @@ from .checks import check_background, check_history, check_request
 from .conversations import Conversations
 from .intake import Asked, Intake
 from .lookups import Lookups
+from .patience import Patience
 from .principal import Principal
 from .registry import Registry
 from .scheduler import Full, GroupFull, Scheduler, Ticket
+
+logger = logging.getLogger("realtime.service")
 
 
 class Service:
@@ -82,9 +87,11 @@ class Service:
             max_waiting_in_group=settings.max_waiting_per_conversation,
         )
         self._stores = stores
+        self._patience = Patience()
         self.registry = Registry(stores.responses)
-        self.conversations = Conversations(stores.conversations, cipher, time.time)
+        self.conversations = Conversations(stores.conversations, cipher, time.time, self._patience.bound)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
+        self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -116,7 +123,16 @@ class Service:
         up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
         log that comes back has its first event. Raises WireError.
         """
-        tenant = principal.tenant
+        asked = Asked(principal.tenant, request, native, given)
+        async with self._patience.bound():
+            if request.request_id is None:
+                return await self._create(asked, parent)
+            lock = self._tries.setdefault((asked.tenant, request.request_id), asyncio.Lock())
+            async with lock:  # between claim and start nobody may take the claim for one that came to nothing
+                return await self._create(asked, parent)
+
+    async def _create(self, asked: Asked, parent: Turn | None) -> Source:
+        tenant, request = asked.tenant, asked.request
         earlier = await self._lookups.earlier_attempt(tenant, request, self._clock())
         if earlier.source is not None:
             return earlier.source
@@ -127,18 +143,18 @@ class Service:
         check_background(request)
         check_history(request)
         found = await self._lookups.find(tenant, request, parent, self._clock())
-        asked = Asked(tenant, request, native, given)
         job = self._intake.job(asked, found, serving.model, new_id("resp"), int(time.time()))
         if request.request_id is None:
-            return self.start(job, serving)
+            return self.start(job, self._serving())  # the engine may have died while we were looking
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
         try:
             if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
-                return self.start(job, serving)
+                self._lookups.check(request, found)
+                return self.start(job, self._serving())
         except BaseException:
             requests.release(tenant, request.request_id, job.response_id)
             raise
-        return await self.create(principal, request, parent, native=native, given=given)  # another try was faster
+        return await self._create(asked, parent)  # another process was faster
 
     def start(self, job: Job, serving: Serving) -> Run:
         """Start a response, which runs now or when its turn comes. What fails here leaves nothing behind. Raises
@@ -151,8 +167,8 @@ class Service:
             run = Run(job, serving, self._new_log(job), self._stores.responses, self._run_over)
             task = run.start(admitted=admitted)
         except BaseException:
-            self._stores.responses.delete(job.response_id)
             self._give_back_permit(job.response_id)
+            self._stores.responses.delete(job.response_id)
             raise
         self._enter(run, task)
         return run
@@ -161,7 +177,8 @@ class Service:
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
     ) -> tuple[Source, int]:
         """Find a response, running or finished, and the number of the first event to send. Raises WireError."""
-        source = await self.registry.find_source(principal.tenant, response_id, self._clock())
+        async with self._patience.bound():
+            source = await self.registry.find_source(principal.tenant, response_id, self._clock())
         return source, cursor.resolve(source.log, starting_after, epoch)
 
     async def stop(
@@ -179,13 +196,15 @@ class Service:
         delivered: how many of its events the asker has taken, for the receipt of a cancel.
         through: the last event that its user saw or heard; what came after is not remembered. Of a cancel only.
         """
-        run = await self.registry.find_running(principal.tenant, response_id, self._clock())
+        async with self._patience.bound():
+            run = await self.registry.find_running(principal.tenant, response_id, self._clock())
         run.stop(how, delivered, through)
         return run
 
     async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
-        return await self.registry.find_retrievable(principal.tenant, response_id, self._clock())
+        async with self._patience.bound():
+            return await self.registry.find_retrievable(principal.tenant, response_id, self._clock())
 
     async def cancel(self, principal: Principal, response_id: str) -> Run | Record:
         """Cancel a response that can be retrieved. One that has been cancelled already is not an error. Raises
@@ -217,7 +236,8 @@ class Service:
         serving = self._serving()
         check_request(request, serving.model, serving.dialect)
         check_history(request)
-        found = await self._lookups.find(principal.tenant, request, None, self._clock())
+        async with self._patience.bound():
+            found = await self._lookups.find(principal.tenant, request, None, self._clock())
         prepared = self._intake.prepare(Asked(principal.tenant, request), found, serving.model)
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
@@ -271,8 +291,9 @@ class Service:
             await asyncio.wait(self._tasks)
 
     async def shutdown(self) -> None:
-        """End what still runs, each with its terminal event."""
+        """End what still runs, each with its terminal event, and what still looks something up."""
         self._draining = True
+        self._patience.end()
         await asyncio.sleep(0)  # a task that is cancelled before its first step never gets to seal its log
         for task in self._tasks:
             task.cancel()
@@ -280,17 +301,28 @@ class Service:
             await asyncio.wait(self._tasks)
 
     def _run_over(self, run: Run) -> None:
-        """Move a run from the running ones to the store, and give its place to the next."""
-        now = self._clock()
+        """Move a run from the running ones to the stores, and give its place to the next."""
+        del self.registry.running[run.response_id]
+        if run.job.conversation is not None:
+            run.job.conversation.num_users -= 1
+        try:
+            self._keep(run)
+        except Exception:  # a store that can't write: it costs this response, and nobody else their turn
+            logger.exception("response not kept response_id=%s", run.response_id)
+        self._give_back_permit(run.response_id)
+
+    def _keep(self, run: Run) -> None:
+        """Have the stores keep a response that is over; one that is not kept has no claim either."""
         settings, conversation = self._settings, run.job.conversation
         keep_seconds = settings.retention_seconds if run.response.store else settings.linger_seconds
-        if conversation is not None:
-            conversation.num_users -= 1
-            if run.turn is not None:
+        kept = False
+        try:
+            if conversation is not None and run.turn is not None:
                 self._stores.conversations.respond(conversation, run.turn, run.started_from, run.response.output)
-        if not self.registry.finished(run, keep_seconds, now):
-            self._stores.requests.forget(run.response_id)
-        self._give_back_permit(run.response_id)
+            kept = self.registry.keep(run, keep_seconds, self._clock())
+        finally:
+            if not kept:
+                self._stores.requests.forget(run.response_id)
 
     # -- parts of create
 

@@ -1,7 +1,9 @@
 """What the service needs of a store: three protocols for responses, conversations and ids of requests. Pure.
 
 Writes are calls from the event loop that return at once and never block; a store that has to wait commits behind them.
-Look-ups may wait, so they are coroutines. What is written in one step of the loop, to any of the three, is committed
+Look-ups may wait, so they are coroutines; what they return may be out of date when it arrives, which is for the caller
+to see to. One that takes too long is cancelled: a claim that was given up so is released, and must not come to be
+after that. What is written in one step of the loop, to any of the three, is committed
 together: a record, the conversation that it was appended to and its `request_id` are there after a crash, or none is.
 
 `memory` is the store that loses everything with its process. Times are on one clock, `now`, in seconds.
@@ -29,7 +31,9 @@ class ResponseStore(Protocol):
         """Begin the journal of a response."""
 
     def append(self, response_id: str, first: int, events: Sequence[bytes], token_ids: Sequence[int]) -> None:
-        """Add events, of which `first` is the number of the first one, and the tokens that they were made of."""
+        """Add events, of which `first` is the number of the first one, and the tokens that they were made of; ignore an
+        id that is not open, because it was deleted.
+        """
 
     def durable(self, response_id: str) -> int:
         """Return the number below which all events of a running response are committed."""

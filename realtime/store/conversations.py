@@ -74,6 +74,11 @@ class Conversation:
         """Return all items as clients see them, oldest first."""
         return [entry.shown for entry in self._entries.values()]
 
+    def check_exists(self) -> None:
+        """Refuse to go on with a conversation that was deleted since it was looked up. Raises WireError."""
+        if self.deleted:
+            raise _not_found(self.id)
+
     # -- changes; all through the store, which counts bytes
 
     def post(
@@ -165,8 +170,7 @@ class MemoryConversations:
         shelf = self._tenants.get(owner)
         conversation = shelf.conversations.get(conversation_id) if shelf is not None else None
         if shelf is None or conversation is None:
-            text = f"Conversation with id '{conversation_id[:128]}' not found."
-            raise WireError(ErrorCode.CONVERSATION_NOT_FOUND, text, param="conversation")
+            raise _not_found(conversation_id)
         shelf.conversations.move_to_end(conversation_id)
         return conversation
 
@@ -245,3 +249,8 @@ class _Shelf:
     def __init__(self) -> None:
         self.conversations: OrderedDict[str, Conversation] = OrderedDict()
         self.num_bytes = 0
+
+
+def _not_found(conversation_id: str) -> WireError:
+    text = f"Conversation with id '{conversation_id[:128]}' not found."
+    return WireError(ErrorCode.CONVERSATION_NOT_FOUND, text, param="conversation")

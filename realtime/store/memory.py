@@ -58,7 +58,8 @@ class MemoryResponses:
 
     def append(self, response_id: str, first: int, events: Sequence[bytes], token_ids: Sequence[int]) -> None:
         """See ResponseStore."""
-        self._tips[response_id] = first + len(events)
+        if response_id in self._tips:
+            self._tips[response_id] = first + len(events)
 
     def durable(self, response_id: str) -> int:
         """See ResponseStore. Memory is as durable as this store gets."""

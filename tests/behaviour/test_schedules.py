@@ -22,6 +22,8 @@ from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, Pause, RandomScript, Step
 from realtime.runs.run import Run
 from realtime.settings.fields import ResponseSettings
+from realtime.store.base import Stores
+from realtime.store.memory import memory_stores
 from tests.support.long import effort
 from tests.support.memory import MemorySocket, ObservedLog, Stack
 from tests.support.server import Client, running
@@ -103,9 +105,10 @@ class _Client:
     def _own(self, head: _Head) -> None:
         if head.type == "response.resumed":
             assert head.resumed is not None
-            response_id, first = self.asked.pop(self.resumes.pop(0))
-            assert head.resumed["response_id"] == response_id
-            assert head.resumed["starting_after"] == first - 1
+            response_id, first = head.resumed["response_id"], head.resumed["starting_after"] + 1
+            name = next(name for name in self.resumes if self.asked[name] == (response_id, first))
+            self.resumes.remove(name)
+            del self.asked[name]
             assert head.resumed["epoch"] == self._stack.logs[response_id].epoch
             self.cursors[response_id] = first
             self._answered(self._stack.logs[response_id].history)
@@ -172,7 +175,11 @@ class Schedule:
             max_log_bytes=6000 if tiny else 1 << 26,
         )
         self.stack = Stack(
-            self.script, settings, max_num_seqs=rng.choice([1, 2, 8]), abort_ticks=rng.choice([0, 0, 1, 3])
+            self.script,
+            settings,
+            self.stores(settings),
+            max_num_seqs=rng.choice([1, 2, 8]),
+            abort_ticks=rng.choice([0, 0, 1, 3]),
         )
         self.limits = ConnectionLimits(max_in_flight=rng.choice([1, 2, 16]), max_queued=rng.choice([0, 3, 100]))
         self.clients: list[_Client] = []
@@ -180,6 +187,10 @@ class Schedule:
         self.keys: list[tuple[str, dict[str, Any]]] = []
         self.cancelled: set[str] = set()
         self.engine_died = False
+
+    def stores(self, settings: ResponseSettings) -> Stores:
+        """Whose look-ups never wait; a subclass has others."""
+        return memory_stores(settings)
 
     async def run(self) -> None:
         await self.stack.supervised.start()

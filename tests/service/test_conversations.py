@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import nullcontext
 from itertools import count
 from typing import Any
 
@@ -33,7 +34,7 @@ def made(**bounds: int) -> Conversations:
     numbers = count()
     limits = {"max_bytes": 1 << 20, "max_conversation_bytes": 1 << 18, "max_items": 100, **bounds}
     store = MemoryConversations(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
-    return Conversations(store, Cipher(bytes(KEY_BYTES)), lambda: 1234.9)
+    return Conversations(store, Cipher(bytes(KEY_BYTES)), lambda: 1234.9, nullcontext)
 
 
 def num_held(conversations: Conversations) -> int:

@@ -19,6 +19,7 @@ from realtime.server.websocket import WebSocketShell
 from realtime.service.principal import LOCAL
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
+from realtime.store.base import Stores
 from realtime.store.event_log import EventLog
 from realtime.store.memory import memory_stores
 from realtime.wire.events import Event
@@ -43,7 +44,9 @@ class ObservedLog(EventLog):
 class Stack:
     """A service on a scripted engine that ticks by `step`. `logs` and `runs` hold all that there ever were."""
 
-    def __init__(self, script: Script, settings: ResponseSettings, **engine_options: Any) -> None:
+    def __init__(
+        self, script: Script, settings: ResponseSettings, stores: Stores | None = None, **engine_options: Any
+    ) -> None:
         self.engines: list[ScriptedEngine] = []
         self.logs: dict[str, ObservedLog] = {}
         self.runs: list[Run] = []
@@ -53,7 +56,7 @@ class Stack:
             return self.engines[-1]
 
         self.supervised = SupervisedEngine(make, Backoff(first_seconds=0, jitter=0), sleep=lambda _: asyncio.sleep(0))
-        self.service = _ObservedService(self, settings)
+        self.service = _ObservedService(self, settings, stores or memory_stores(settings))
 
     @property
     def engine(self) -> ScriptedEngine:
@@ -70,8 +73,8 @@ class Stack:
 
 
 class _ObservedService(Service):
-    def __init__(self, stack: Stack, settings: ResponseSettings) -> None:
-        super().__init__(stack.supervised, _dialect, settings, memory_stores(settings), trouble=stack.trouble)
+    def __init__(self, stack: Stack, settings: ResponseSettings, stores: Stores) -> None:
+        super().__init__(stack.supervised, _dialect, settings, stores, trouble=stack.trouble)
         self._stack = stack
 
     def _new_log(self, job: Job) -> EventLog:

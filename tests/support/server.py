@@ -23,6 +23,7 @@ from realtime.server.process import uvicorn_config
 from realtime.server.websocket import WebSocketShell
 from realtime.server.websocket_transport import FrameProtocol
 from realtime.settings.fields import Settings
+from realtime.store.base import Stores
 
 NATIVE = "realtime.v1"
 
@@ -156,6 +157,7 @@ async def running(
     *,
     tick_seconds: float | None = 0,
     backoff: Backoff | None = None,
+    stores: Stores | None = None,
     **engine_options: Any,
 ) -> AsyncIterator[Running]:
     """Start a server on a free port and stop it. `engine_options` go to ScriptedEngine."""
@@ -166,7 +168,7 @@ async def running(
         engines.append(ScriptedEngine(script, tick_seconds=tick_seconds, name="starter", **engine_options))
         return engines[-1]
 
-    gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)))
+    gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)), stores)
     async with listening(settings, gateway) as (server, port):
         yield Running(gateway, engines, server, port)
 

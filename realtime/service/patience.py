@@ -1,0 +1,42 @@
+"""How long the look-ups of one call may take: a store that does not answer must not hold its callers forever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from realtime.wire.errors import ErrorCode, WireError
+
+LOOK_UP_SECONDS = 10.0  # well below the grace of a drain, so that a socket whose store hangs is still closed in time
+
+
+class Patience:
+    """Bounds look-ups at `seconds` for each caller, and at nothing more once the service has ended."""
+
+    def __init__(self, seconds: float = LOOK_UP_SECONDS) -> None:
+        self._seconds = seconds
+        self._waits: set[asyncio.Timeout] = set()
+
+    @contextlib.asynccontextmanager
+    async def bound(self) -> AsyncIterator[None]:
+        """Cancel what is awaited in here when it takes too long. Raises WireError then."""
+        timeout = asyncio.timeout(self._seconds)
+        try:
+            async with timeout:
+                self._waits.add(timeout)
+                try:
+                    yield
+                finally:
+                    self._waits.discard(timeout)
+        except TimeoutError:
+            if not timeout.expired():  # a timeout of the store's own
+                raise
+            text = "The store did not answer in time: try again later."
+            raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=self._seconds) from None
+
+    def end(self) -> None:
+        """Wait no longer for anything, now and later: the service has ended."""
+        self._seconds = 0.0
+        for timeout in self._waits:
+            timeout.reschedule(0.0)
