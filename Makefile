@@ -33,7 +33,7 @@ lint: install ## format, lint and types, without the tests
 
 check: lint test ## all that CI checks: lint, then the tests (layers among them)
 
-check-long: install ## run all tests in their long form: more seeds, samples and cuts, for ten minutes
+check-long: install ## run all tests in their long form: more seeds, samples and cuts
 	@REALTIME_LONG=1 $(PYTHON_ENV) -m pytest $(WORKERS) $(ARGS)
 
 bench: install ## measure the service beside the bare engine
