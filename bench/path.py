@@ -97,7 +97,8 @@ def _append_and_pull(opening: Iterable[events.Event], deltas: list[events.Event]
     (create,) = connection.commands()
     assert isinstance(create, Create)
     log = _filled_log(opening)
-    connection.opened(create, Source(log))
+    source: Any = Source(log)
+    connection.opened(create, source)
 
     def append_and_pull(event: events.Event) -> None:
         log.append(event)
@@ -167,7 +168,7 @@ def _engine_alone(num_tokens: int) -> float:
 
 
 class Source:
-    """A response that a connection can follow."""
+    """As much of a response as a connection asks for that follows it."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
@@ -189,6 +190,7 @@ class NullSink:
     """A frame sink that makes the bytes of `FrameProtocol` and writes them nowhere."""
 
     on_writable: Callable[[], None] | None = None
+    on_too_big: Callable[[], bytes] | None = None
     can_write = True
     conn = SimpleNamespace(extensions=())
     transport = SimpleNamespace(write=lambda data: None)

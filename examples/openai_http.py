@@ -21,7 +21,7 @@ with openai.OpenAI(base_url=BASE_URL, api_key="unused") as client:
     print()
 
     stream = client.responses.create(model="starter", input="Count to 10", background=True, stream=True)
-    seen = None
+    seen = 0
     for event in stream:
         if event.type == "response.created":
             response = event.response
@@ -31,7 +31,8 @@ with openai.OpenAI(base_url=BASE_URL, api_key="unused") as client:
             break  # the connection is lost, say; the server goes on
     stream.close()
 
-    for event in client.responses.retrieve(response.id, stream=True, starting_after=seen):
-        if event.type == "response.output_text.delta":
-            print(event.delta, end="", flush=True)
+    with client.responses.retrieve(response.id, stream=True, starting_after=seen) as rest:
+        for later in rest:
+            if later.type == "response.output_text.delta":
+                print(later.delta, end="", flush=True)
     print(f"\n{client.responses.retrieve(response.id).usage}")

@@ -5,5 +5,5 @@ Each folder answers one question. A request passes through them from the top dow
 conversation that `context` prepares into a prompt, `engine` generates. What was generated goes into a log in `store`,
 and `connection` sends it from there. `settings` says what can be set, and `wire` is the ground that all of them stand
 on: the types and rules of the protocol. Imports run downward only; `tests/house/test_layers.py` holds the order. To
-follow one request, open `service/service.py` first.
+follow one request, open `service/service.py` first; docs/architecture.md has the map.
 """

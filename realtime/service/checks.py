@@ -1,4 +1,4 @@
-"""Refuse requests before anything is looked up for them. Pure; everything here raises WireError."""
+"""Refuse requests for what they say themselves, before what they refer to is looked up. Pure; raises WireError."""
 
 from __future__ import annotations
 

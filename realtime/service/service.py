@@ -80,7 +80,7 @@ class Service:
         self._dialect: Dialect | None = None
         self._settings = settings
         self._trouble = trouble
-        self._clock = time.monotonic
+        self._clock = time.monotonic  # of what runs and waits; what is kept has unix time, which outlives the process
         self._scheduler = Scheduler(
             max_running=settings.max_running_responses,
             max_waiting=settings.max_waiting_responses,
@@ -133,7 +133,7 @@ class Service:
 
     async def _create(self, asked: Asked, parent: Turn | None) -> Source:
         tenant, request = asked.tenant, asked.request
-        earlier = await self._lookups.earlier_attempt(tenant, request, self._clock())
+        earlier = await self._lookups.earlier_attempt(tenant, request, time.time())
         if earlier.source is not None:
             return earlier.source
         if self._draining:
@@ -142,7 +142,7 @@ class Service:
         check_request(request, serving.model, serving.dialect)
         check_background(request)
         check_history(request)
-        found = await self._lookups.find(tenant, request, parent, self._clock())
+        found = await self._lookups.find(tenant, request, parent, time.time())
         job = self._intake.job(asked, found, serving.model, new_id("resp"), int(time.time()))
         if request.request_id is None:
             return self.start(job, self._serving())  # the engine may have died while we were looking
@@ -178,7 +178,7 @@ class Service:
     ) -> tuple[Source, int]:
         """Find a response, running or finished, and the number of the first event to send. Raises WireError."""
         async with self._patience.bound():
-            source = await self.registry.find_source(principal.tenant, response_id, self._clock())
+            source = await self.registry.find_source(principal.tenant, response_id, time.time())
         return source, cursor.resolve(source.log, starting_after, epoch)
 
     async def stop(
@@ -197,14 +197,14 @@ class Service:
         through: the last event that its user saw or heard; what came after is not remembered. Of a cancel only.
         """
         async with self._patience.bound():
-            run = await self.registry.find_running(principal.tenant, response_id, self._clock())
+            run = await self.registry.find_running(principal.tenant, response_id, time.time())
         run.stop(how, delivered, through)
         return run
 
     async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
         async with self._patience.bound():
-            return await self.registry.find_retrievable(principal.tenant, response_id, self._clock())
+            return await self.registry.find_retrievable(principal.tenant, response_id, time.time())
 
     async def cancel(self, principal: Principal, response_id: str) -> Run | Record:
         """Cancel a response that can be retrieved. One that has been cancelled already is not an error. Raises
@@ -237,7 +237,7 @@ class Service:
         check_request(request, serving.model, serving.dialect)
         check_history(request)
         async with self._patience.bound():
-            found = await self._lookups.find(principal.tenant, request, None, self._clock())
+            found = await self._lookups.find(principal.tenant, request, None, time.time())
         prepared = self._intake.prepare(Asked(principal.tenant, request), found, serving.model)
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
@@ -319,7 +319,7 @@ class Service:
         try:
             if conversation is not None and run.turn is not None:
                 self._stores.conversations.respond(conversation, run.turn, run.started_from, run.response.output)
-            kept = self.registry.keep(run, keep_seconds, self._clock())
+            kept = self.registry.keep(run, keep_seconds, time.time())
         finally:
             if not kept:
                 self._stores.requests.forget(run.response_id)

@@ -1,7 +1,7 @@
 """How the settings are filled: flags, then `REALTIME_*` variables, then the TOML file, then the defaults.
 
-The one list of names is the fields of `realtime.config.Settings`; flag, variable and TOML key follow from a field's
-name. Whatever can't be understood is refused with the source, the name, what is wrong and what is allowed: a server
+The one list of names is the fields of `fields.Settings`; flag, variable and TOML key follow from a field's name.
+Whatever can't be understood is refused with the source, the name, what is wrong and what is allowed: a server
 that starts with half of what was asked is worse than one that does not start.
 """
 

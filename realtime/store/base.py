@@ -2,11 +2,12 @@
 
 Writes are calls from the event loop that return at once and never block; a store that has to wait commits behind them.
 Look-ups may wait, so they are coroutines; what they return may be out of date when it arrives, which is for the caller
-to see to. One that takes too long is cancelled: a claim that was given up so is released, and must not come to be
-after that. What is written in one step of the loop, to any of the three, is committed
-together: a record, the conversation that it was appended to and its `request_id` are there after a crash, or none is.
+to take care of. One that takes too long is cancelled: a claim that was given up so is released, and must not come into
+being after that. What is written in one step of the loop, to any of the three, is committed together: a record, the
+conversation that it was appended to and its `request_id` are there after a crash, or none is.
 
-`memory` is the store that loses everything with its process. Times are on one clock, `now`, in seconds.
+`memory` is the store that loses everything with its process. Times, `now` among them, are unix seconds. The
+service does not call `durable`, `replace`, `list` and `recover` yet: durable stores, truncation and lists will.
 """
 
 from __future__ import annotations

@@ -1,15 +1,12 @@
-"""Conversations: lists of items that grow by what is posted to them and by each response that names them. Pure.
+"""A conversation: a list of items that grows by what is posted to it and by each response that names it. Pure.
 
-Changes are synchronous and whole: an append is seen by a reader entirely or not
-at all, and items keep the order in which they were appended. Nobody else changes a conversation's items. A
-conversation of another tenant does not exist. They live in this process: when the store is full, the tenant that holds
-most gives up the one that it has not used for longest; one that a response works on is never given up.
+Changes are synchronous and whole: an append is seen by a reader entirely or not at all, and items keep the order in
+which they were appended. Only a store changes a conversation, so that it can count what it holds.
 """
 
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -77,9 +74,9 @@ class Conversation:
     def check_exists(self) -> None:
         """Refuse to go on with a conversation that was deleted since it was looked up. Raises WireError."""
         if self.deleted:
-            raise _not_found(self.id)
+            raise conversation_not_found(self.id)
 
-    # -- changes; all through the store, which counts bytes
+    # -- changes, for the store
 
     def post(
         self, items: Sequence[InputItem], remembered: Sequence[InputItem], new_id: Callable[[str], str]
@@ -141,116 +138,7 @@ class Conversation:
         return ids
 
 
-class MemoryConversations:
-    """All conversations, at most about `max_bytes` of them; `max_conversation_bytes` bounds each."""
-
-    def __init__(
-        self, *, max_bytes: int, max_conversation_bytes: int, max_items: int, new_id: Callable[[str], str]
-    ) -> None:
-        self._max_bytes = max_bytes
-        self._max_conversation_bytes = max_conversation_bytes
-        self._max_items = max_items
-        self._new_id = new_id
-        self._tenants: dict[str, _Shelf] = {}
-        self.num_bytes = 0
-
-    def __len__(self) -> int:
-        return sum(len(shelf.conversations) for shelf in self._tenants.values())
-
-    def create(self, owner: str, metadata: dict[str, str], created_at: int) -> Conversation:
-        """Begin an empty conversation; `created_at` is in unix seconds."""
-        conversation = Conversation(self._new_id("conv"), owner, created_at, metadata)
-        shelf = self._tenants.setdefault(owner, _Shelf())
-        shelf.conversations[conversation.id] = conversation
-        self._count(conversation, conversation.num_bytes)
-        return conversation
-
-    async def get(self, owner: str, conversation_id: str) -> Conversation:
-        """See ConversationStore."""
-        shelf = self._tenants.get(owner)
-        conversation = shelf.conversations.get(conversation_id) if shelf is not None else None
-        if shelf is None or conversation is None:
-            raise _not_found(conversation_id)
-        shelf.conversations.move_to_end(conversation_id)
-        return conversation
-
-    def delete(self, conversation: Conversation) -> None:
-        """Forget it. What works on it goes on, and is not appended to it."""
-        if conversation.deleted:
-            return
-        shelf = self._tenants[conversation.owner]
-        del shelf.conversations[conversation.id]
-        conversation.deleted = True
-        shelf.num_bytes -= conversation.num_bytes
-        self.num_bytes -= conversation.num_bytes
-        if not shelf.conversations:
-            del self._tenants[conversation.owner]
-
-    def check_room(self, conversation: Conversation, num_items: int = 0) -> None:
-        """Refuse to begin what would be appended to a conversation that is full. Raises WireError."""
-        if len(conversation) + num_items > self._max_items:
-            text = f"Conversation '{conversation.id}' may hold {self._max_items} items: begin a new one."
-        elif conversation.num_bytes > self._max_conversation_bytes:
-            text = f"Conversation '{conversation.id}' holds {conversation.num_bytes} bytes, which is all it may."
-        else:
-            return
-        raise WireError(ErrorCode.CONVERSATION_FULL, text, param="conversation")
-
-    def post(
-        self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem]
-    ) -> list[str]:
-        """See Conversation.post. Raises WireError when it is full."""
-        self.check_room(conversation, len(items))
-        before = conversation.num_bytes
-        ids = conversation.post(items, remembered, self._new_id)
-        self._count(conversation, conversation.num_bytes - before)
-        return ids
-
-    def respond(
-        self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem]
-    ) -> None:
-        """See Conversation.respond. Room was checked when the response began: what it said is never lost."""
-        if conversation.deleted:
-            return
-        before = conversation.num_bytes
-        conversation.respond(turn, started_from, output, self._new_id)
-        self._count(conversation, conversation.num_bytes - before)
-
-    def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
-        """Give it other metadata."""
-        before = conversation.num_bytes
-        conversation.metadata = metadata
-        self._count(conversation, conversation.num_bytes - before)
-
-    def remove(self, conversation: Conversation, item_id: str) -> None:
-        """See Conversation.remove."""
-        before = conversation.num_bytes
-        conversation.remove(item_id)
-        self._count(conversation, conversation.num_bytes - before)
-
-    def _count(self, conversation: Conversation, num_bytes: int) -> None:
-        self._tenants[conversation.owner].num_bytes += num_bytes
-        self.num_bytes += num_bytes
-        while self.num_bytes > self._max_bytes and (oldest := self._to_give_up(conversation)) is not None:
-            self.delete(oldest)
-
-    def _to_give_up(self, newest: Conversation) -> Conversation | None:
-        """Of the tenant that holds most, what it has not used for longest; of the next one if all of it is in use."""
-        for shelf in sorted(self._tenants.values(), key=lambda shelf: -shelf.num_bytes):
-            for conversation in shelf.conversations.values():
-                if not conversation.num_users and conversation is not newest:
-                    return conversation
-        return None
-
-
-class _Shelf:
-    """One tenant's conversations, least recently used first."""
-
-    def __init__(self) -> None:
-        self.conversations: OrderedDict[str, Conversation] = OrderedDict()
-        self.num_bytes = 0
-
-
-def _not_found(conversation_id: str) -> WireError:
+def conversation_not_found(conversation_id: str) -> WireError:
+    """The refusal of a conversation that is not there, or is another tenant's."""
     text = f"Conversation with id '{conversation_id[:128]}' not found."
     return WireError(ErrorCode.CONVERSATION_NOT_FOUND, text, param="conversation")

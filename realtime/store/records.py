@@ -70,7 +70,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
     turn: Turn | None
     continuable: bool
-    expires_at: float  # on the clock of `now`
+    expires_at: float  # unix seconds
     input: tuple[InputItem, ...] = ()  # what its request brought, also when it failed
     over: bool = True
 

@@ -1,7 +1,8 @@
 """Server events: what the server sends, as OpenAI's wire has it, plus `done`, `response_id` and our own types.
 
 `sequence_number` and `done` are stamped by the log (events of a response) or by the connection (the others); until
-then they hold their defaults. Events are encoded once and never read back.
+then they hold their defaults. Events are encoded once. Only `runs/cutoff.py` decodes some of them again, and
+`server/http/sse.py` finds an event's type where the encoding puts it.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ async def _until_the_call(agent: Agent) -> dict[str, Any]:
     assert (warm["status"], warm["output"], warm["usage"]["output_tokens"]) == ("completed", [], 0)
     asked = await agent.turn([said("user", IN_PARIS)])
     assert asked["previous_response_id"] == warm["id"]
+    call: dict[str, Any]
     (call,) = [item for item in asked["output"] if item["type"] == "function_call"]
     assert call["name"] == "get_weather"
     return call

@@ -11,13 +11,18 @@ from typing import Any
 
 import jsonschema
 import pytest
+from openai_harmony import Conversation, Message, RenderConversationConfig, Role, StreamableParser
 
-from tests.support.gpt_oss import model_folder
-from tests.support.harmony import text_of
-from tests.support.real import RealServer, serving
+from realtime.engine.options import VllmOptions
+from tests.support.gpt_oss import CALL, RETURN, model_folder
+from tests.support.harmony import library, text_in, text_of
+from tests.support.real import RealServer, hosting
 from tests.support.sdk import Answer, Talk, talking
 
-pytestmark = pytest.mark.vllm
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.filterwarnings("ignore"),  # vLLM, torch and transformers warn of their own affairs
+]
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"type": "function", "name": "get_weather", "description": "Get the weather for a city", "parameters": CITY}
@@ -35,8 +40,8 @@ IN_PARIS = "What is the weather in Paris?"
 @pytest.fixture(scope="module")
 def gpt_oss() -> Iterator[RealServer]:
     """A server with the tiny gpt-oss."""
-    folder = str(model_folder())
-    with serving("--model", folder, "--served-name", "gpt-oss", "--kv-cache-memory-bytes", str(128 << 20)) as server:
+    options = VllmOptions(model=str(model_folder()), served_name="gpt-oss", kv_cache_memory_bytes=128 << 20)
+    with hosting(options) as server:
         yield server
 
 
@@ -58,6 +63,67 @@ def ask(talk: Talk, input: Any, **members: Any) -> Answer:
 def output_for(answer: Answer, output: Any) -> dict[str, Any]:
     (call,) = answer.calls()
     return {"type": "function_call_output", "call_id": call.call_id, "output": json.dumps(output)}
+
+
+# -- the tokens that it writes, read by the library alone
+
+
+Parsed = tuple[str | None, str | None, str | None, str]
+PARIS: Parsed = ("commentary", "functions.get_weather", "<|constrain|>json", '{"city": "Paris"}')
+
+
+def written(answer: Answer) -> list[int]:
+    """The tokens of the answer."""
+    token_ids: list[int] = answer.shown["output_token_ids"]
+    return token_ids
+
+
+def parse(token_ids: list[int]) -> list[Parsed]:
+    """Channel, recipient, content type and text of each message."""
+    parser = StreamableParser(library(), Role.ASSISTANT)
+    for token in token_ids:
+        parser.process(token)
+    return [(m.channel, m.recipient, m.content_type, text_in(m)) for m in parser.messages]
+
+
+def test_it_thinks_and_calls_a_tool(talk: Talk) -> None:
+    token_ids = written(ask(talk, IN_PARIS, tools=[WEATHER], include=["token_ids"]))
+    thought = "The user wants the weather in Paris. I call get_weather."
+    assert parse(token_ids) == [("analysis", None, None, thought), PARIS]
+    assert token_ids[-1] == CALL
+
+
+def test_it_says_what_it_will_do_before_it_calls(talk: Talk) -> None:
+    question = "Tell me what you do, then check the weather in Paris."
+    token_ids = written(ask(talk, question, tools=[WEATHER], include=["token_ids"]))
+    assert parse(token_ids) == [
+        ("analysis", None, None, "The user wants to know what I do."),
+        ("commentary", None, None, "I will check the weather in Paris."),
+        PARIS,
+    ]
+    assert token_ids[-1] == CALL
+
+
+def test_it_answers_at_once_without_a_thought(talk: Talk) -> None:
+    token_ids = written(ask(talk, "Say hi at once.", tools=[WEATHER], include=["token_ids"]))
+    assert parse(token_ids) == [("final", None, None, "Hi!")]
+    assert token_ids[-1] == RETURN
+
+
+def test_what_it_read_and_wrote_is_what_openai_harmony_renders(talk: Talk) -> None:
+    """So the next prompt of a tool loop begins with the tokens that are in the engine's prefix cache."""
+    final = ask(talk, IN_PARIS, tools=[WEATHER], include=["harmony.messages", "token_ids"]).shown
+    messages = [Message.from_dict(message) for message in [*final["input_messages"], *final["output_messages"]]]
+    assert [message.channel for message in messages][-2:] == ["analysis", "commentary"]
+    config = RenderConversationConfig(auto_drop_analysis=False)
+    following = library().render_conversation_for_completion(
+        Conversation.from_messages(messages), Role.ASSISTANT, config=config
+    )
+    known = [*final["input_token_ids"], *final["output_token_ids"]]
+    assert following[: len(known)] == known
+
+
+# -- the events and items that become of them
 
 
 def test_reasoning_and_an_answer(talk: Talk) -> None:
@@ -139,13 +205,13 @@ def test_the_grammar_of_a_custom_tool(talk: Talk) -> None:
 
 def test_the_models_own_messages_and_tokens(talk: Talk) -> None:
     answer = ask(talk, "ping", include=["harmony.messages", "token_ids"])
-    final = answer.final.to_dict()
+    final = answer.shown
     assert [message["channel"] for message in final["output_messages"]] == ["analysis", "final"]
     assert text_of(final["output_token_ids"]).endswith("<|channel|>final<|message|>pong<|return|>")
     held = [*final["input_messages"], *final["output_messages"]]
     again = ask(talk, "ping", previous_input_messages=held, include=["token_ids"])
     chained = ask(talk, "ping", previous_response_id=answer.id, include=["token_ids"])
-    assert again.final.to_dict()["input_token_ids"] == chained.final.to_dict()["input_token_ids"]
+    assert again.shown["input_token_ids"] == chained.shown["input_token_ids"]
 
 
 @pytest.mark.parametrize("way", ["previous_response_id", "held messages", "all items"])
@@ -160,7 +226,7 @@ def test_a_loop_of_20_calls(talk: Talk, way: str) -> None:
         assert json.loads(call.arguments) == {"step": step}
         new = [output_for(answer, {"done": step})]
         items = [*items, *answer.done_items(), *new]
-        before = answer.final.to_dict()
+        before = answer.shown
         match way:
             case "previous_response_id":
                 answer = ask(talk, new, previous_response_id=answer.id, **members)
@@ -170,7 +236,7 @@ def test_a_loop_of_20_calls(talk: Talk, way: str) -> None:
             case _:
                 answer = ask(talk, items, **members)
         known = [*before["input_token_ids"], *before["output_token_ids"]]
-        assert answer.final.to_dict()["input_token_ids"][: len(known)] == known
+        assert answer.shown["input_token_ids"][: len(known)] == known
         assert answer.final.usage is not None
         num_input += answer.final.usage.input_tokens
         num_cached += answer.final.usage.input_tokens_details.cached_tokens

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from realtime.engine.options import VllmOptions
 from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE as BLOCK
 from tests.support import vision_model
 from tests.support.pictures import data_url, image, question
-from tests.support.real import serving
+from tests.support.real import hosting
 from tests.support.sdk import Answer, Talk, talking
 
-pytestmark = pytest.mark.vllm
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.filterwarnings("ignore"),  # vLLM, torch and transformers warn of their own affairs
+]
 
 RED, BLUE = data_url(image("red", (64, 48))), data_url(image("blue", (64, 48)))
 LONG = "What is this? " * 30
@@ -24,7 +28,7 @@ LONG = "What is this? " * 30
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
     folder: Path = tmp_path_factory.mktemp("vision")
     vision_model.make(folder)
-    with serving("--model", str(folder), "--served-name", "starter") as real, talking(real) as talk:
+    with hosting(VllmOptions(model=str(folder), served_name="starter")) as server, talking(server) as talk:
         yield talk
 
 
@@ -39,7 +43,8 @@ def tokens(answer: Answer) -> tuple[int, int]:
 
 
 def said(answer: Answer) -> list[int]:
-    return list(answer.final.to_dict()["output_token_ids"])
+    token_ids: list[int] = answer.shown["output_token_ids"]
+    return token_ids
 
 
 def test_what_is_seen_decides_what_is_said(talk: Talk) -> None:
@@ -52,7 +57,7 @@ def test_an_image_takes_its_tokens(talk: Talk) -> None:
     none, one, two = (tokens(ask(talk, *urls))[0] for urls in ((), (RED,), (BLUE, RED)))
     assert (one - none, two - one) == (vision_model.IMAGE_TOKENS, vision_model.IMAGE_TOKENS)
     answer = ask(talk, RED)
-    assert len(answer.final.to_dict()["input_token_ids"]) == one
+    assert len(answer.shown["input_token_ids"]) == one
 
 
 def test_the_prefix_cache_knows_images_apart(talk: Talk) -> None:
@@ -71,7 +76,7 @@ def test_a_continuation_sees_what_was_shown_before(talk: Talk) -> None:
 def test_a_continuation_begins_with_exactly_the_tokens_before(talk: Talk) -> None:
     before = ask(talk, RED, input=question(RED, text=LONG))
     after = ask(talk, previous_response_id=before.id, input=question(BLUE, text="And now?"))
-    given = [list(answer.final.to_dict()["input_token_ids"]) for answer in (before, after)]
+    given = [list(answer.shown["input_token_ids"]) for answer in (before, after)]
     assert given[1][: len(given[0])] == given[0]
     assert tokens(after)[1] >= tokens(before)[0] // BLOCK * BLOCK
 
@@ -98,7 +103,7 @@ def test_the_marker_of_an_image_in_a_text_is_refused_and_harms_nobody(talk: Talk
 def test_a_prompt_that_is_too_long_with_its_images_is_told_and_harms_nobody(talk: Talk) -> None:
     answer = ask(talk, input=question(*[RED, BLUE] * 10, text="word " * 900))
     assert answer.final.error is not None
-    assert answer.final.error.code == "context_length_exceeded"
+    assert answer.shown["error"]["code"] == "context_length_exceeded"
     assert ask(talk, *[RED, BLUE] * 10).final.status == "incomplete"
 
 

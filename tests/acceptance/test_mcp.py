@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import socket
 
 import pytest
 
-from tests.support.mcp_server import ToolServer, tool_server
-from tests.support.real import serving
+from tests.support.mcp_server import tool_server
+from tests.support.real import RealServer
 from tests.support.sdk import Answer, talking
 
 pytestmark = pytest.mark.vllm
 
 
-async def test_the_model_calls_an_mcp_tool_and_answers_with_its_result() -> None:
-    async with tool_server() as tools:
-        first, second = await asyncio.to_thread(_talk, tools)
+async def test_the_model_calls_an_mcp_tool_and_answers_with_its_result(
+    real: RealServer, mcp_socket: socket.socket
+) -> None:
+    async with tool_server(at=mcp_socket) as tools:
+        first, second = await asyncio.to_thread(_talk, real)
     assert tools.calls == [("get_weather", "Paris"), ("get_weather", "London")]
     assert [kind for kind in first.kinds if kind != "reasoning"] == ["mcp_list_tools", "mcp_call", "message"]
     (call,) = first.items("mcp_call")
@@ -28,9 +30,8 @@ async def test_the_model_calls_an_mcp_tool_and_answers_with_its_result() -> None
     assert [kind for kind in second.kinds if kind != "reasoning"] == ["mcp_call", "message"]
 
 
-def _talk(tools: ToolServer) -> tuple[Answer, Answer]:
-    servers = json.dumps({"weather": {"url": tools.url, "require_approval": "never"}})
-    with serving("--mcp-servers", servers) as server, talking(server) as talk:
+def _talk(real: RealServer) -> tuple[Answer, Answer]:
+    with talking(real) as talk:
         mcp = {"type": "mcp", "server_label": "weather", "allowed_tools": ["get_weather"]}
         first = talk.turn(input="What is the weather in Paris?", tools=[mcp])
         second = talk.turn(input="What is the weather in London?", tools=[mcp], previous_response_id=first.id)

@@ -137,9 +137,9 @@ async def test_streaming_response(real: RealServer) -> None:
         status, headers, _ = await sock.response()
         assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
         assert headers["transfer-encoding"] == "chunked"
-        chunks = []
-        while chunk := await sock.chunk():
-            chunks.append(chunk.decode())
+        chunks: list[str] = []
+        while data := await sock.chunk():
+            chunks.append(data.decode())
     finally:
         sock.close()
     parsed: list[SseEvent] = []

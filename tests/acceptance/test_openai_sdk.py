@@ -34,10 +34,10 @@ def test_sync_client_streams_an_answer_and_a_second_turn(real: RealServer) -> No
 
         def turn(**members: Any) -> Response:
             connection.response.create(model="starter", temperature=0, **members)
-            events = []
+            events: list[Any] = []
             for event in connection:
                 events.append(event)
-                if event.done:
+                if events[-1].done:
                     break
             return check(events)
 
@@ -56,10 +56,10 @@ async def test_async_client_streams_an_answer_and_a_second_turn(real: RealServer
 
         async def turn(**members: Any) -> Response:
             await connection.response.create(model="starter", temperature=0, **members)
-            events = []
+            events: list[Any] = []
             async for event in connection:
                 events.append(event)
-                if event.done:
+                if events[-1].done:
                     break
             return check(events)
 
@@ -73,7 +73,8 @@ def test_sync_client_steers_and_the_successor_answers(real: RealServer) -> None:
     client = openai.OpenAI(base_url=real.base_url, api_key="unused")
     create: Any = {"type": "response.create", "model": "starter", "input": "count to 100", "store": False}
     with client.responses.connect() as connection:
-        connection.send({**create, "ignore_eos": True})
+        endless: Any = {**create, "ignore_eos": True}
+        connection.send(endless)
         seen: list[Any] = []
         for event in connection:
             _EVENT.validate_python(event.to_dict(), strict=True)

@@ -54,7 +54,7 @@ def test_create_continue_retrieve_delete(client: openai.OpenAI) -> None:
 
 def test_stream_and_the_helper(client: openai.OpenAI) -> None:
     with client.responses.create(model="starter", temperature=0, input="count to 5", stream=True) as stream:
-        events = list(stream)
+        events: list[Any] = list(stream)
     check(events)
     assert events[-1].response.output_text == "1, 2, 3, 4, 5."
     with client.responses.stream(model="starter", temperature=0, input="count to 5") as helper:

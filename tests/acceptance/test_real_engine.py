@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.long import effort
 from tests.support.real import RealServer
 from tests.support.server import Client, dial
 
@@ -40,7 +41,7 @@ async def read_raw(reader: Client, count: int | None = None) -> list[str]:
 async def test_cut_anywhere_and_resume_gives_the_same_bytes(real: RealServer) -> None:
     """Random cuts while real tokens flow: the joined transcript equals that of a reader who was never cut."""
     rng = random.Random(20261121)
-    for _ in range(8):
+    for _ in range(effort(4, 40)):
         cuts = sorted(rng.sample(range(1, 250), 3))
         async with client(real) as whole:
             async with client(real) as first:
@@ -51,6 +52,8 @@ async def test_cut_anywhere_and_resume_gives_the_same_bytes(real: RealServer) ->
                 got += await read_raw(first, cuts[0] - 1)
                 first.connection.transport.abort()
             for cut in [*cuts[1:], None]:
+                if json.loads(got[-1])["done"]:
+                    break  # a slow engine puts several tokens into an event, so there were fewer events than that
                 async with client(real) as again:
                     epoch = json.loads(got[0])["epoch"]
                     await again.send(

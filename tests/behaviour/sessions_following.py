@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.support.recorded_session import RESPONSES, playing
 from tests.support.recording import Recording
 
 WORDS = tuple(f"word{number} " for number in range(4))
-KEEP = {"on_disconnect": {"policy": "continue"}}
+KEEP: dict[str, Any] = {"on_disconnect": {"policy": "continue"}}
 
 
 async def resume_in_the_middle(recording: Recording) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
-from realtime.store.memory import MemoryRequests
+from realtime.store.memory import MemoryConversations, MemoryRequests
 from tests.support.http import http
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running
@@ -23,6 +23,7 @@ async def test_metadata_of_conversations_counts() -> None:
     size = len(msgspec.json.encode(metadata))
     async with running(settings=changed(max_conversation_bytes=65536, max_conversation_store_bytes=65536)) as server:
         store = server.gateway.service.conversations.store
+        assert isinstance(store, MemoryConversations)
         async with http(server) as client:
             for _ in range(20):
                 await client.post("/v1/conversations", json={"metadata": metadata})

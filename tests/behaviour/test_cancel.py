@@ -12,12 +12,12 @@ from realtime.context.turns import Prompt
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.scripted import RandomScript, say
 from realtime.service.principal import LOCAL
-from tests.support.server import changed, running
+from tests.support.server import changed, running, sink_of
 from tests.support.steps import begin, cut, engine_holds, finish, resume, take, until
 from tests.support.transcript import assert_error, check, types
 
 LONG = say(*["word "] * 1000)
-KEEP = {"on_disconnect": {"policy": "continue"}}
+KEEP: dict[str, Any] = {"on_disconnect": {"policy": "continue"}}
 
 
 async def settle() -> None:
@@ -79,12 +79,12 @@ async def test_a_reader_that_is_behind_has_been_delivered_less_than_was_generate
     async with running(say(*["word "] * 1000), tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client)
         [shell] = server.gateway._shells
-        shell._sink.writable.clear()  # as when the peer does not read
+        sink_of(shell).writable.clear()  # as when the peer does not read
         server.engine.step(50)
         await settle()
         await client.send("response.cancel", response_id=response_id)
         await until(lambda: response_id not in server.gateway.service.registry.running)
-        shell._sink.resume_writing()
+        sink_of(shell).resume_writing()
         events = await client.until_done()
         receipt = events[-1]["response"]["cancel"]
         assert (receipt["tokens_generated"], receipt["tokens_delivered"]) == (50, 0)
@@ -161,13 +161,14 @@ async def test_cancel_of_what_is_over_unknown_or_cancelled_already() -> None:
         server.engine.step(3)
         events = await client.until_done()
         assert events[-1]["response"]["status"] == "cancelled"
-        for members, code, status in [
+        refused: list[tuple[dict[str, Any], str, int]] = [
             ({"response_id": response_id}, "response_already_completed", 409),
             ({"response_id": "resp_unknown"}, "response_not_found", 404),
             ({}, "response_not_found", 404),
             ({"stream_id": "never"}, "response_not_found", 404),
             ({"response_id": 5}, "invalid_request", 400),
-        ]:
+        ]
+        for members, code, status in refused:
             await client.send("response.cancel", **members, event_id="e")
             answer = await client.receive()
             assert_error(answer, code, status, retry=False)

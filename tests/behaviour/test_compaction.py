@@ -17,7 +17,7 @@ from realtime.engine.scripted import Fail, Pause, ScriptedTokenizer, Step
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, engine_holds, make_keys, until
 
-SMALL = {"max_model_len": 4096}  # bytes are tokens here
+SMALL: dict[str, Any] = {"max_model_len": 4096}  # bytes are tokens here
 
 
 def sdk(server: Running, key: str = "unused") -> openai.AsyncOpenAI:
@@ -146,11 +146,12 @@ async def test_a_compacted_history_begins_a_new_chain_over_either_door() -> None
         assert [item.content[0].text for item in made.output[:2]] == ["The code is 4711.", "Thanks."]  # type: ignore
         assert made.usage.total_tokens > 0
         output: Any = [item.to_dict(warnings=False) for item in made.output]
+        asked: Any = [*output, user("Which code?")]
         async with server.client() as socket:
-            await socket.send("response.create", input=[*output, user("Which code?")])
+            await socket.send("response.create", input=asked)
             *_, last = await socket.until_done()
             assert last["type"] == "response.completed"
-        over_http = await client.responses.create(model="starter", input=[*output, user("Which code?")])
+        over_http = await client.responses.create(model="starter", input=asked)
         assert over_http.status == "completed"
         assert model.prompts[-1] == model.prompts[-2]
         for said in ("SUM", "- The code is 4711.", "Thanks.", "Which code?"):
@@ -182,7 +183,7 @@ async def test_a_long_session_never_runs_into_the_end_of_the_window(threshold: i
     async with running(model, max_model_len=2048) as server, server.client() as socket:
         previous, compactions = None, 0
         for turn in range(40):
-            members = {"previous_response_id": previous} if previous else {}
+            members: dict[str, Any] = {"previous_response_id": previous} if previous else {}
             *_, last = await socket.create(f"turn {turn}: " + "z" * (turn * 13 % 250), **members, **managed(threshold))
             assert last["type"] == "response.completed", last["response"]["error"]
             previous = last["response_id"]
@@ -323,7 +324,7 @@ async def test_a_foreign_a_changed_and_a_later_servers_compaction(tmp_path: Path
         bad: Any = [{"type": "compaction", "encrypted_content": flipped}]
         with pytest.raises(openai.BadRequestError) as caught:
             await alice.conversations.items.create(conversation.id, items=bad)
-        assert caught.value.param == "items[0].encrypted_content"  # type: ignore[attr-defined]
+        assert caught.value.param == "items[0].encrypted_content"
     async with running(Model(), settings, **SMALL) as restarted, sdk(restarted, keys["alice"]) as alice:
         assert (await refused(alice, blob)).code == "invalid_encrypted_content"
 

@@ -14,6 +14,7 @@ from openai.types.conversations import Conversation, ConversationDeletedResource
 
 from realtime.engine.base import EngineRequest, FinishReason
 from realtime.engine.scripted import Fail, Finish, RandomScript, ScriptedTokenizer, say
+from realtime.store.memory import MemoryConversations
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, finish, make_keys, until
 
@@ -225,7 +226,7 @@ async def test_a_conversation_that_is_deleted_under_its_responses() -> None:
             await until(lambda: server.gateway.service.num_running == 2)
             await client.conversations.delete(made.id)
             await finish(server)
-            ends = {}
+            ends: dict[str, Any] = {}
             while len(ends) < 2:
                 event = await socket.receive()
                 if event["done"]:
@@ -274,7 +275,9 @@ async def test_what_is_refused(method: str, path: str, body: Any, status: int, c
                 error = answer.json()["error"]
                 assert (answer.status_code, error["code"], error["param"]) == (status, code, param), error
         assert await everything(server, made.id) == []
-        assert len(server.gateway.service.conversations.store) == 1, "nothing half made"
+        store = server.gateway.service.conversations.store
+        assert isinstance(store, MemoryConversations)
+        assert len(store) == 1, "nothing half made"
 
 
 async def test_a_create_that_names_it_wrongly_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from realtime.engine.scripted import say
 from realtime.server import websocket_transport as transport
 from tests.support.raw import PING, RawSocket, frame, text
-from tests.support.server import Client, Running, changed, running
+from tests.support.server import Client, Running, changed, running, sink_of
 from tests.support.steps import begin, cut, engine_holds, finish, resume, take, until
 from tests.support.transcript import assert_error, check
 
@@ -64,8 +64,8 @@ async def test_a_native_client_lingers_by_default() -> None:
             await cut(client)
         await gone(server)
         run = server.gateway.service.registry.running[response_id]
-        assert run.audience.lonely is not None
-        earliest, at, latest = (round(seconds * 1000) for seconds in (before, run.audience.lonely.when(), loop.time()))
+        lonely: Any = run.audience.lonely  # uvloop's timer
+        earliest, at, latest = (round(seconds * 1000) for seconds in (before, lonely.when(), loop.time()))
         assert earliest + 30_000 <= at <= latest + 30_000, "in milliseconds, which the loop's clock counts exactly"
         server.engine.step(3)
         assert engine_holds(server) == 1
@@ -95,7 +95,7 @@ async def test_every_loss_starts_the_time_anew_and_the_end_stops_it() -> None:
             await cut(client)
         run = server.gateway.service.registry.running[response_id]
         await gone(server)
-        timers = [run.audience.lonely]
+        timers: list[Any] = [run.audience.lonely]  # uvloop's
         for _ in range(3):
             async with server.client() as client:
                 await resume(client, response_id)
@@ -192,7 +192,7 @@ async def test_a_policy_that_can_not_be_is_named(policy: Any, param: str) -> Non
 
 def buffered(server: Running) -> int:
     """Bytes that the server holds for its sockets beyond the kernel's buffers."""
-    return max(shell._sink.transport.get_write_buffer_size() for shell in server.gateway._shells)
+    return max(sink_of(shell).transport.get_write_buffer_size() for shell in server.gateway._shells)
 
 
 BIG = say(*["x" * 20_000] * 200)  # 4 MB
@@ -234,12 +234,12 @@ async def test_the_last_ping_is_answered_when_a_slow_peer_reads_again() -> None:
     async with running(BIG, tick_seconds=None) as server:
         slow = await RawSocket.upgraded(server.port)
         [shell] = server.gateway._shells
-        shell._sink.pause_writing()
+        sink_of(shell).pause_writing()
         for number in range(5):
             await slow.send(frame(PING, b"%d" % number))
         await slow.send(text(type="response.create", input="hi"))
         await until(lambda: engine_holds(server) == 1)
-        shell._sink.resume_writing()
+        sink_of(shell).resume_writing()
         assert await slow.frame() == (10, b"4")
         assert (await slow.event())["type"] == "response.created"
         slow.close()

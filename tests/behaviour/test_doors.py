@@ -23,6 +23,7 @@ from realtime.runs.run import Run
 from realtime.service.service import Service
 from realtime.settings.fields import McpServer
 from realtime.store.event_log import EventLog
+from realtime.store.memory import MemoryConversations
 from tests.behaviour.test_mcp_hostile import Rogue, rogue
 from tests.support.calls import TaggedParsers, called
 from tests.support.http import check_event
@@ -246,9 +247,11 @@ class Schedule:
         assert service._scheduler.num_running == service._scheduler.num_waiting == 0
         assert not service._scheduler._group_of
         assert not self.server.engine._held
-        held = [one for shelf in service.conversations.store._tenants.values() for one in shelf.conversations.values()]
+        store = service.conversations.store
+        assert isinstance(store, MemoryConversations)
+        held = [one for shelf in store._tenants.values() for one in shelf.conversations.values()]
         assert not any(one.num_users for one in held)
-        assert sum(one.num_bytes for one in held) == service.conversations.store.num_bytes
+        assert sum(one.num_bytes for one in held) == store.num_bytes
         for run in self.runs:
             assert run.over
             await self.verify_run(run)

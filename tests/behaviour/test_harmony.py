@@ -342,7 +342,7 @@ async def loop(client: Client, way: str) -> list[int]:
     items: list[Any] = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hello."}]
     items.append({"role": "user", "content": "go"})
     response = await create(client, items, **members)
-    cached = []
+    cached: list[int] = []
     while of_type(response, "function_call"):
         new = [output_for(response, f"It is {len(cached)} degrees.")]
         items = [*items, *response["output"], *new]

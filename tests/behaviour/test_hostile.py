@@ -20,7 +20,7 @@ from realtime.engine.scripted import RandomScript, say
 from realtime.server import process
 from realtime.server import websocket_transport as transport
 from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawSocket, frame, handshake, text
-from tests.support.server import Running, changed, running
+from tests.support.server import Running, changed, running, sink_of
 from tests.support.steps import engine_holds, make_keys, until
 from tests.support.transcript import check
 
@@ -44,11 +44,12 @@ def messages() -> Iterator[tuple[str, bytes, str | set[str]]]:
     ]):  # fmt: skip
         yield f"json{index}", data, "invalid_json"
     # unknown events
-    for index, kind in enumerate([
+    kinds: list[Any] = [
         None, "", "x", "response", "response.created", "RESPONSE.CREATE", "response.create ", "response.append",
         "session.created", "__proto__", "constructor", 5, 1.5, True, [], {}, ["response.create"], "a" * 10_000,
         "\u0000", "response.create\u0000", "😀", "error", "close", "raw", "toString",
-    ]):  # fmt: skip
+    ]  # fmt: skip
+    for index, kind in enumerate(kinds):
         yield f"type{index}", json.dumps({"type": kind}).encode(), "unsupported_event_type"
     yield "no type", b"{}", "unsupported_event_type"
     # every member with types that it does not take
@@ -79,7 +80,7 @@ def messages() -> Iterator[tuple[str, bytes, str | set[str]]]:
             event = {"type": "response.create", "input": "hi", member: value}
             yield f"{member}{index}", json.dumps(event).encode(), {INVALID, "invalid_json"}
     # items
-    for index, item in enumerate([
+    items: list[Any] = [
         5, "x", [], None, {}, {"type": 5}, {"type": "x"}, {"type": "message"}, {"role": "user"}, {"role": "x",
         "content": "a"},
         {"role": "user", "content": 5}, {"role": "user", "content": [5]}, {"role": "user", "content": [{"type": "x"}]},
@@ -88,7 +89,8 @@ def messages() -> Iterator[tuple[str, bytes, str | set[str]]]:
         {"type": "function_call"}, {"type": "function_call", "call_id": 5, "name": "x", "arguments": "x"},
         {"type": "function_call_output", "call_id": "x"}, {"type": "function_call_output", "call_id": "x", "output": 5},
         {"type": "reasoning", "summary": 5}, {"type": "__proto__"},
-    ]):  # fmt: skip
+    ]  # fmt: skip
+    for index, item in enumerate(items):
         yield f"item{index}", json.dumps({"type": "response.create", "input": [item]}).encode(), INVALID
     # lanes
     for index, stream_id in enumerate([
@@ -98,14 +100,15 @@ def messages() -> Iterator[tuple[str, bytes, str | set[str]]]:
         event = {"type": "response.create", "input": "x", "stream_id": stream_id}
         yield f"lane{index}", json.dumps(event).encode(), "invalid_stream_id"
     # the other events
-    for kind, members in {
+    refused: dict[str, list[dict[str, Any]]] = {
         "response.resume": [{}, {"response_id": 5}, {"response_id": "x", "starting_after": "1"},
         {"response_id": "x" * 257},
                             {"response_id": "x", "starting_after": -2}, {"response_id": "x", "starting_after": 2**60},
                             {"response_id": "x", "starting_after": 1e300}, {"response_id": "x", "epoch": []}],
         "response.detach": [{}, {"response_id": None}, {"response_id": []}],
         "response.cancel": [{"response_id": 5}, {"response_id": {}}, {"response_id": "x" * 257}],
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for kind, members in refused.items():
         for index, given in enumerate(members):
             yield f"{kind}{index}", json.dumps({"type": kind, **given}).encode(), INVALID
         yield f"{kind} unknown", json.dumps({"type": kind, "response_id": "resp_x"}).encode(), "response_not_found"
@@ -368,7 +371,7 @@ async def test_a_message_of_very_many_fragments_costs_its_bytes_only() -> None:
         await raw.send(frame(TEXT, b"{", fin=False) + frame(CONTINUATION, b"", fin=False) * 20_000)
         await raw.send(frame(PING, b"x"))
         assert (await raw.frame())[0] == PONG
-        assert len(shell._sink.frames) == 1
+        assert len(sink_of(shell).frames) == 1
         raw.close()
 
 

@@ -223,8 +223,8 @@ async def test_what_is_deleted_is_nowhere() -> None:
             gone = await client.post(f"{PATH}{path}", json=body)
             assert_refused(gone, "previous_response_not_found", 400, "previous_response_id")
         assert (await resume(socket, response_id))["error"]["code"] == "response_not_found"
-        [gone] = await socket.create(previous_response_id=response_id)  # though the lane still holds it
-        assert gone["error"]["code"] == "previous_response_not_found"
+        [refused] = await socket.create(previous_response_id=response_id)  # though the lane still holds it
+        assert refused["error"]["code"] == "previous_response_not_found"
 
 
 async def test_a_running_response_is_cancelled_and_deleted() -> None:

@@ -14,7 +14,7 @@ from tests.support.server import running
 from tests.support.transcript import assert_error
 
 ANYTHING = {"a": [1, None]}
-SCHEMA = {"type": "json_schema", "name": "n", "schema": {}, "description": None, "strict": True}
+SCHEMA: dict[str, Any] = {"type": "json_schema", "name": "n", "schema": {}, "description": None, "strict": True}
 F = {"type": "function", "name": "f", "description": None, "parameters": {"type": "object"}, "strict": None}
 
 ECHOED: dict[str, list[Any]] = {

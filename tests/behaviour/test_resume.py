@@ -15,7 +15,7 @@ from tests.support.server import Client, Running, changed, running
 from tests.support.steps import begin, cut, engine_holds, finish, make_keys, resume, take, take_all, until
 from tests.support.transcript import assert_error, check, types
 
-KEEP = {"on_disconnect": {"policy": "continue"}}
+KEEP: dict[str, Any] = {"on_disconnect": {"policy": "continue"}}
 
 
 async def close(client: Client) -> None:

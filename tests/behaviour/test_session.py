@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.engine.scripted import say
-from tests.support.server import Client, changed, running
+from tests.support.server import Client, changed, running, sink_of
 from tests.support.steps import beat, begin, make_keys
 from tests.support.transcript import assert_error
 
@@ -58,11 +58,11 @@ async def test_the_timer_beats_for_native_clients_and_not_for_plain_ones() -> No
 async def test_a_client_that_does_not_read_is_not_told_again_and_again() -> None:
     async with running(SLOW, changed(heartbeat_seconds=0)) as server, server.client(native=True) as client:
         [shell] = server.gateway._shells
-        shell._sink.writable.clear()  # as when the peer does not read
+        sink_of(shell).writable.clear()  # as when the peer does not read
         for _ in range(5):
             beat(shell)
         assert len(shell._connection._control) == 1
-        shell._sink.resume_writing()
+        sink_of(shell).resume_writing()
         assert (await client.receive())["type"] == "session.heartbeat"
 
 

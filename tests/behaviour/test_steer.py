@@ -9,7 +9,7 @@ import pytest
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, ScriptedTokenizer, Step, say
 from realtime.wire.errors import ErrorCode, WireError
-from tests.support.server import Client, Running, changed, running
+from tests.support.server import Client, Running, changed, running, sink_of
 from tests.support.spoken_calls import SpokenParsers, spoken_call
 from tests.support.steps import begin, engine_holds, finish, until
 from tests.support.transcript import check, text_of, types
@@ -158,12 +158,12 @@ async def test_a_response_that_finishes_first_is_followed_by_its_successor_all_t
     async with running(say("a"), tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client)
         [shell] = server.gateway._shells
-        shell._sink.writable.clear()  # so that the end is in the log and the client does not know
+        sink_of(shell).writable.clear()  # so that the end is in the log and the client does not know
         server.engine.run_until_idle()
         await until(lambda: not server.gateway.service.num_running)
         await client.send("response.steer", previous_response_id=response_id, input="more")
         await until(lambda: bool(shell._connection._control))
-        shell._sink.resume_writing()
+        sink_of(shell).resume_writing()
         assert (await client.receive())["type"] == "response.steer.accepted"
         assert (await client.until_done(response_id))[-1]["type"] == "response.completed"
         assert (await client.receive())["response"]["previous_response_id"] == response_id

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import realtime_client
+from conformance import RECORDING, recorded
 from realtime.engine.scripted import say
 from realtime_client import (
     ClientClosed,
@@ -27,7 +28,6 @@ from realtime_client import (
 )
 from tests.support.server import running
 
-from .conformance import RECORDING, recorded
 from .fake_server import FakeServer
 
 QUICK = Policy(initial_delay_seconds=0)  # reconnect at once

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance import CASES, RECORDING, Player, encode, recorded
 from realtime_client import AlreadyFollowed, ConnectionLost, FinalResponse, Policy, ProtocolError
 from realtime_client.session import Session
 from realtime_client.track import Phase, Track
-
-from .conformance import CASES, RECORDING, Player, encode, recorded
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import realtime_client
-from realtime_client import Fate, Policy, ServerError, SteerFailed
+from realtime_client import Fate, Policy, ServerError, Steer, SteerFailed
 from tests.behaviour.test_steer import LOOK, TOOLS, Recorder
 from tests.support.server import running
 from tests.support.spoken_calls import SpokenParsers
@@ -19,6 +19,11 @@ from .fake_server import FakeServer
 from .test_python_client import QUICK, abort, connect
 
 STORY = ("one ", "two ", "three ", "four ")
+
+
+def fate_of(steer: Steer) -> Fate:
+    """What became of it by now."""
+    return steer.fate
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +165,7 @@ async def test_a_steer_that_waits_for_outputs_goes_with_the_create_that_answers(
         await until(lambda: len(recorder.prompts) == 2)
         server.engine.run_until_idle()
         assert (await (await answer).result())["status"] == "completed"
-        assert steer.fate is Fate.APPLIED
+        assert fate_of(steer) is Fate.APPLIED
         assert "turn left" in recorder.prompts[1]
 
 
@@ -187,13 +192,13 @@ async def test_an_injection_that_answers_every_call_makes_the_successor() -> Non
         await until(lambda: len(recorder.prompts) == 2)
         server.engine.run_until_idle()
         await (await answer).result()
-        assert first.fate is Fate.APPLIED
+        assert fate_of(first) is Fate.APPLIED
         assert "seen too" in recorder.prompts[1]
 
 
 async def test_a_cut_says_that_the_fate_of_a_steer_is_unknown() -> None:
-    held = {"tick_seconds": None, "abort_ticks": 1}  # it can't end before the cut
-    async with running(Recorder(STORY * 50), **held) as server, connect(server.url) as rt:
+    # it can't end before the cut
+    async with running(Recorder(STORY * 50), tick_seconds=None, abort_ticks=1) as server, connect(server.url) as rt:
         response = await rt.create(input="hi", tools=TOOLS)
         await until(lambda: engine_holds(server) == 1)
         server.engine.step()

@@ -14,7 +14,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop
 from realtime.connection.profiles import ConnectionLimits, Profile
@@ -154,12 +154,12 @@ class Playbook:
         self._commands: deque[Command] = deque()
         self._frames: deque[Frame] = deque()
 
-    def at(self, now: float) -> Playbook:
+    def at(self, now: float) -> Self:
         """From here on it is this late."""
         self.now = now
         return self
 
-    def __lshift__(self, given: Given) -> Playbook:
+    def __lshift__(self, given: Given) -> Self:
         if callable(given):
             given(self.connection)
         else:
@@ -168,7 +168,7 @@ class Playbook:
         self.obey()
         return self
 
-    def __rshift__(self, expected: Asked | Command | Events | Frame | Nothing) -> Playbook:
+    def __rshift__(self, expected: Asked | Command | Events | Frame | Nothing) -> Self:
         match expected:
             case Nothing():
                 assert not self._commands, list(self._commands)

@@ -473,5 +473,5 @@ class Orders(RuleBasedStateMachine):
         assert not self.connection.pending
 
 
-class TestOrders(Orders.TestCase):
-    settings = examples(40, stateful_step_count=40)
+TestOrders = Orders.TestCase
+TestOrders.settings = examples(40, stateful_step_count=40)

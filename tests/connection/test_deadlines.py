@@ -16,6 +16,7 @@ from tests.connection.playbook import (
     Asked,
     Desk,
     Events,
+    Given,
     Playbook,
     create_in,
     error,
@@ -30,11 +31,11 @@ HEARTBEAT = events.Heartbeat(engine="ready", responses=[])
 EVERY_TEN = ConnectionLimits(heartbeat_seconds=10)
 
 
-def open_at(now: float) -> object:
+def open_at(now: float) -> Given:
     return lambda connection: connection.open(SESSION, now)
 
 
-def deadline(now: float) -> object:
+def deadline(now: float) -> Given:
     return lambda connection: connection.handle_deadline(now)
 
 

@@ -184,5 +184,5 @@ class Schedules(RuleBasedStateMachine):
         assert not self.desk.connection.pending
 
 
-class TestSchedules(Schedules.TestCase):
-    settings = examples(25, stateful_step_count=30)
+TestSchedules = Schedules.TestCase
+TestSchedules.settings = examples(25, stateful_step_count=30)

@@ -119,7 +119,7 @@ def test_a_model_that_can_not_see_refuses_images_or_is_told_of_them() -> None:
 
 
 def test_a_note_takes_the_place_of_each_image() -> None:
-    items = [
+    items: list[InputItem] = [
         Message(role="user", content="text"), message(InputText(text="see"), shown(PNG)),
         FunctionCallOutput(call_id="c", output=[shown(PNG)]), CustomToolCallOutput(call_id="c", output="text"),
     ]  # fmt: skip

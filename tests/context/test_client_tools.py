@@ -143,7 +143,7 @@ def test_the_schemas_name_the_members_of_the_items(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_what_the_schemas_let_through_fits_the_items(kind: Kind) -> None:
     """Sampling is held to them, so they must be what the engine's grammars can say."""
-    import xgrammar  # a second
+    import xgrammar  # and torch with it: seconds
 
     compiler = xgrammar.GrammarCompiler(xgrammar.TokenizerInfo([chr(code) for code in range(128)], stop_token_ids=[0]))
     grammar = compiler.compile_json_schema(json.dumps(CLIENT_TOOLS[kind].parameters), strict_mode=True)

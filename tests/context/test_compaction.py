@@ -76,24 +76,26 @@ def test_the_newest_exchanges_that_fit_are_kept_and_the_others_summarized() -> N
     assert made.words == ["1"]
     shown = made.with_summary("they counted").items()
     assert [type(item) for item in shown] == [Message, Note, Message, Message, Message]
-    assert shown[1].content == (
+    note = shown[1]
+    assert isinstance(note, Note)
+    assert note.content == (
         "Summary of the conversation so far:\nthey counted\n\nWhat the user wrote until then, oldest first:\n- 1"
     )
-    assert shown[1].role == "developer"
+    assert note.role == "developer"
 
 
 def test_of_what_is_asked_for_only_what_waits_for_an_answer_is_kept() -> None:
     over = [user("1"), answer("one")]
     assert plan(over, WIDE, only_open=True).kept == []
     assert plan([*over, user("2")], WIDE, only_open=True).kept == [user("2")]
-    loop = [user("2"), thought("hm"), call("a"), output("a")]
+    loop: list[InputItem] = [user("2"), thought("hm"), call("a"), output("a")]
     assert plan([*over, *loop], WIDE, only_open=True).kept == loop
     assert not plan([user("1")], WIDE, only_open=True).worthwhile
 
 
 def test_calls_stay_with_their_outputs_and_thoughts_with_what_they_led_to() -> None:
-    loop = [thought("hm"), call("a"), call("b"), output("b"), output("a")]
-    items = [user("go"), *loop, thought("next"), call("c"), output("c", "x" * 30)]
+    loop: list[InputItem] = [thought("hm"), call("a"), call("b"), output("b"), output("a")]
+    items: list[InputItem] = [user("go"), *loop, thought("next"), call("c"), output("c", "x" * 30)]
     made = plan(items, Budget(head=0, words=100, kept=40, newest=40), only_open=False)
     assert made.kept == [user("go"), thought("next"), call("c"), output("c", "x" * 30)], (
         "with the question that it is about"
@@ -106,7 +108,7 @@ def test_calls_stay_with_their_outputs_and_thoughts_with_what_they_led_to() -> N
 
 
 def test_a_call_that_waits_for_its_output_is_kept_wherever_it_was() -> None:
-    items = [user("go"), call("late"), call("a"), output("a"), answer("wait"), user("and?")]
+    items: list[InputItem] = [user("go"), call("late"), call("a"), output("a"), answer("wait"), user("and?")]
     made = plan(items, Budget(head=0, words=100, kept=7, newest=7), only_open=False)
     assert made.kept == [call("late"), user("and?")]
     assert unknown_call([*made.with_summary("s").items(), output("late")]) is None
@@ -177,9 +179,10 @@ def test_when_a_request_wants_it() -> None:
     assert compaction_policy(ResponseCreate(context_management=[ContextManagement(type="compaction")])) == Policy()
     asked = ResponseCreate(items=[user("x"), CompactionTrigger()])
     assert (compaction_policy(asked), asked.items) == (Policy(now=True), [user("x")])
-    for items in ([CompactionTrigger(), user("x")], [CompactionTrigger(), CompactionTrigger()]):
+    after: list[InputItem] = [user("x"), CompactionTrigger()]
+    for item in after:
         with pytest.raises(WireError) as caught:
-            compaction_policy(ResponseCreate(items=items))
+            compaction_policy(ResponseCreate(items=[CompactionTrigger(), item]))
         assert caught.value.param == "input[0]"
 
 

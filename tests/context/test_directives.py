@@ -52,8 +52,8 @@ def test_the_number_of_references_is_bounded() -> None:
 
 
 def test_tools_come_with_items_oldest_first() -> None:
-    before = [OLD, AdditionalTools(tools=[{"a": 1}])]
-    items = [NEW, ToolSearchOutput(tools=[{"b": 1}]), AdditionalTools(tools=[])]
+    before: list[InputItem] = [OLD, AdditionalTools(tools=[{"a": 1}])]
+    items: list[InputItem] = [NEW, ToolSearchOutput(tools=[{"b": 1}]), AdditionalTools(tools=[])]
     assert brought_tools(before, items) == [
         ("previous_response_id", [{"a": 1}]), ("input[1].tools", [{"b": 1}]), ("input[2].tools", []),
     ]  # fmt: skip
@@ -68,7 +68,8 @@ def form(value: Any) -> ConfigurationUpdate:
 
 
 JSON, PLAIN = JsonObjectFormat(), PlainFormat()
-ASKED = {"reasoning": ReasoningOptions(effort="low", summary="auto"), "text": TextOptions(format=JSON, verbosity="low")}
+REASONING, TEXT = ReasoningOptions(effort="low", summary="auto"), TextOptions(format=JSON, verbosity="low")
+ASKED: dict[str, Any] = {"reasoning": REASONING, "text": TEXT}
 SETTINGS: dict[str, tuple[dict[str, Any], list[InputItem], list[InputItem], Any, Any]] = {
     "nothing": ({}, [OLD], [NEW], None, None),
     "what was said before holds": ({}, [effort("high"), form(JSON)], [NEW], "high", JSON),
@@ -89,4 +90,4 @@ def test_settings(asked: dict[str, Any], before: Any, items: Any, want: Any, out
         assert found.reasoning is not None
         assert found.text is not None
         assert (found.reasoning.summary, found.text.verbosity) == ("auto", "low")
-        assert (ASKED["reasoning"].effort, ASKED["text"].format) == ("low", JSON), "the request itself is not changed"
+        assert (REASONING.effort, TEXT.format) == ("low", JSON), "the request itself is not changed"

@@ -125,7 +125,8 @@ def test_the_calls_that_the_user_has_to_allow(approval: Any, asked: list[McpTool
 
 def test_names_and_schemas_are_ones_that_a_model_can_be_given() -> None:
     named = McpTool(name="a b/c" + "x" * 200, input_schema={"properties": {"p": {}}}, description="does")
-    odd = [McpTool(name="odd", input_schema=schema) for schema in ("none", {"properties": []})]
+    schemas: list[Any] = ["none", {"properties": []}]
+    odd = [McpTool(name="odd", input_schema=schema) for schema in schemas]
     first, *others = use().offer([named, *odd])
     assert (first.name, first.shown_as) == (named.name, ("a_b_c" + "x" * 200)[:128])
     assert first.parameters == {"type": "object", "properties": {"p": {}}}

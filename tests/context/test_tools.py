@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import pytest
 
@@ -10,13 +10,24 @@ from realtime.context.client_tools import CLIENT_TOOLS, Kind
 from realtime.context.tools import HIDDEN, MAX_TOOLS, Grammar, McpOrigin, Mode, Tool, ToolSet, tool_set
 from realtime.wire.errors import ErrorCode, WireError
 
-F = {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {}}}}
-G = {"type": "function", "name": "g", "strict": True}
-C = {"type": "custom", "name": "c", "description": "free"}
-LARK = {"type": "custom", "name": "l", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}}
-REGEX = {"type": "custom", "name": "r", "format": {"type": "grammar", "syntax": "regex", "definition": "[a-z]+"}}
-HOME = {"type": "namespace", "name": "home", "tools": [F, {"type": "custom", "name": "say"}, {"type": "web_search"}]}
-WEB = {"type": "web_search", "external_web_access": True}
+Json: TypeAlias = dict[str, Any]
+
+F: Json = {
+    "type": "function",
+    "name": "f",
+    "description": "d",
+    "parameters": {"type": "object", "properties": {"x": {}}},
+}
+G: Json = {"type": "function", "name": "g", "strict": True}
+C: Json = {"type": "custom", "name": "c", "description": "free"}
+LARK: Json = {"type": "custom", "name": "l", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}}
+REGEX: Json = {"type": "custom", "name": "r", "format": {"type": "grammar", "syntax": "regex", "definition": "[a-z]+"}}
+HOME: Json = {
+    "type": "namespace",
+    "name": "home",
+    "tools": [F, {"type": "custom", "name": "say"}, {"type": "web_search"}],
+}
+WEB: Json = {"type": "web_search", "external_web_access": True}
 ALL = [F, G, C, LARK, REGEX, HOME, WEB]
 
 
@@ -79,7 +90,10 @@ def test_deferred_tools_are_unknown_to_the_model_where_the_client_searches_and_e
 
 
 def test_tools_that_came_with_items_are_offered_too_and_the_newest_of_a_name_holds() -> None:
-    more = [("input[0].tools", [DEFERRED, {"type": "shell"}]), ("input[1].tools", [{**F, "description": "new"}, WEB])]
+    more: list[tuple[str, list[Json]]] = [
+        ("input[0].tools", [DEFERRED, {"type": "shell"}]),
+        ("input[1].tools", [{**F, "description": "new"}, WEB]),
+    ]
     found = tool_set([SEARCH, F, DEFERRED], None, None, more)
     assert names(found) == ["tool_search", "f", "later", "shell"]
     assert [tool.description for tool in found.tools if tool.name == "f"] == ["new"]
@@ -89,6 +103,7 @@ def test_tools_that_came_with_items_are_offered_too_and_the_newest_of_a_name_hol
     assert caught.value.param == "input[3].tools[1].type"
     many = [{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS)]
     assert len(tool_set([], None, None, [("x", many), ("y", many)]).tools) == MAX_TOOLS
+    brought: list[tuple[str, list[Json]]]
     for brought in ([("y", [*many, SEARCH])], [("x", many), ("y", [F])]):
         with pytest.raises(WireError, match="more tools than the 1024") as caught:
             tool_set([], None, None, brought)

@@ -64,7 +64,7 @@ def test_what_a_caller_does_to_a_history_stays_with_the_caller() -> None:
     """The bug of H1: the stored list was the one that the next turn appended to."""
     parent = turn("parent")
     before = snapshot(parent)
-    request = [said("x")]
+    request: list[InputItem] = [said("x")]
     for items in (parent.items(), history(parent, request), history(None, request)):
         items.append(said("intruder"))
         items.reverse()

@@ -6,7 +6,6 @@ from array import array
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
 
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Prompt, Turn, history
@@ -24,6 +23,8 @@ REQUEST = ResponseCreate()
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
+    from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(STARTER_MODEL)
 
 

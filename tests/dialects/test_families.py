@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import xgrammar
 
 from realtime.context.tools import tool_set
 from realtime.dialects.base import RenderError
@@ -22,6 +21,7 @@ from realtime.engine import structural_tags
 from realtime.engine.base import FinishReason
 from realtime.engine.families import Family, detect
 from realtime.engine.parsing import BadSpec, ParseSpec
+from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 from tests.support.play import ANYTHING, Model, check, chunkings, play
 
@@ -374,6 +374,8 @@ _HELD.remove("granite 4")
 
 @functools.cache
 def _compiler() -> Any:
+    import xgrammar
+
     vocabulary = [chr(code) for code in range(128)]
     return xgrammar.GrammarCompiler(xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[0]))
 
@@ -382,7 +384,7 @@ def _asked_of_sampling(family: str, choice: str, syntax: str, definition: str) -
     form = {"type": "grammar", "syntax": syntax, "definition": definition}
     asked = tool_set([DEEP_WEATHER, {"type": "custom", "name": "say", "format": form}], choice, None)
     one = model(family)
-    request = ResponseCreate(model="starter", input="hi")
+    request = ResponseCreate(model="starter", items=[Message(role="user", content="hi")])
     return one.dialect.parser(request, asked, one.dialect.render()).constraint
 
 
@@ -390,6 +392,8 @@ def _asked_of_sampling(family: str, choice: str, syntax: str, definition: str) -
 @pytest.mark.parametrize("choice", ["auto", "required"])
 @pytest.mark.parametrize(("syntax", "definition"), [("lark", LINE), ("regex", r'"[0-9]{1,3}"\n')])
 def test_input_is_held_to_a_grammar(family: str, choice: str, syntax: str, definition: str) -> None:
+    import xgrammar
+
     asked = _asked_of_sampling(family, choice, syntax, definition)
     for text, good in {'"12"\n': True, '"12"': False, "12\n": False, '"1234"\n': False}.items():
         matcher = xgrammar.GrammarMatcher(_compiler().compile_structural_tag(asked.value))

@@ -144,7 +144,7 @@ def test_instructions_come_first_and_only_if_there_are_any() -> None:
 
 
 def test_items_are_not_changed() -> None:
-    items = [USER, THOUGHT, ANSWER, CALL, OTHER, NOTE]
+    items: list[InputItem] = [USER, THOUGHT, ANSWER, CALL, OTHER, NOTE]
     assert to_messages(None, items) == to_messages(None, items)
 
 

@@ -24,7 +24,8 @@ def llm(images: bool = True, **config: int) -> Any:
 
 @pytest.mark.parametrize("name", ["image_token_id", "image_token_index"])
 def test_a_marker_without_an_image_is_refused(name: str) -> None:
-    model = llm(**{name: MARKER})
+    config: dict[str, Any] = {name: MARKER}
+    model = llm(**config)
     check_markers(model, [1, 2], 0)
     check_markers(model, [1, MARKER, 2], 1)
     with pytest.raises(EngineRefused, match="marker"):

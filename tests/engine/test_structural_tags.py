@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-import xgrammar
 
 from realtime.engine import structural_tags
 
@@ -16,11 +15,15 @@ CALL = {"type": "tag", "begin": "<c>", "content": {"type": "json_schema", "json_
 
 @pytest.fixture(scope="module")
 def compiler() -> Any:
+    import xgrammar
+
     vocabulary = [chr(code) for code in range(128)]
     return xgrammar.GrammarCompiler(xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[0]))
 
 
 def accepts(compiler: Any, tag: str, text: str) -> bool:
+    import xgrammar
+
     matcher = xgrammar.GrammarMatcher(compiler.compile_structural_tag(tag))
     return bool(matcher.accept_string(text)) and bool(matcher.is_completed())
 

@@ -10,13 +10,12 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from realtime.engine.base import (
     EngineDead,
@@ -31,8 +30,9 @@ from realtime.engine.base import (
     TokenChunk,
 )
 from realtime.engine.options import STARTER_MODEL, VllmOptions
-from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
+from realtime.engine.supervisor import EngineState
 from realtime.engine.vllm.engine import VllmEngine
+from tests.support.engines import NUM_SEQS, Engines, left_behind
 
 from .recorder import Recorder
 
@@ -42,7 +42,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # importing vLLM and torch warns of their own affairs
 ]
 
-NUM_SEQS = 8
 EMPTY = EngineStats(0, 0, 0.0)
 QUESTIONS = (
     "count to 10",
@@ -54,22 +53,14 @@ QUESTIONS = (
 )
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def started() -> AsyncIterator[tuple[VllmEngine, Loaded]]:
-    pytest.importorskip("vllm", reason="vLLM is not installed: `make install`")
-    engine = VllmEngine(VllmOptions(max_num_seqs=NUM_SEQS, served_name="starter"))
-    yield engine, await engine.start()
-    await engine.shutdown()
+@pytest.fixture
+def engine(engines: Engines) -> VllmEngine:
+    return engines.newest
 
 
-@pytest.fixture(scope="session")
-def engine(started: tuple[VllmEngine, Loaded]) -> VllmEngine:
-    return started[0]
-
-
-@pytest.fixture(scope="session")
-def loaded(started: tuple[VllmEngine, Loaded]) -> Loaded:
-    return started[1]
+@pytest.fixture
+def loaded(engines: Engines) -> Loaded:
+    return engines.loaded
 
 
 class Client:
@@ -127,12 +118,6 @@ def core_pid(engine: VllmEngine) -> int:
 
 def model_file(name: str) -> Any:
     return json.loads(Path(STARTER_MODEL, name).read_text())
-
-
-def left_behind(engine: VllmEngine) -> bool:
-    """Whether the folder of the sockets is still there."""
-    assert engine._socket_dir is not None
-    return os.path.exists(engine._socket_dir)
 
 
 @contextmanager
@@ -404,39 +389,31 @@ async def test_cancelled_submit_leaves_nothing(client: Client) -> None:
     assert client.engine.stats() == EMPTY
 
 
-async def test_killed_engine_core_is_noticed_and_replaced() -> None:
-    made: list[VllmEngine] = []
-
-    def factory() -> VllmEngine:
-        made.append(VllmEngine(VllmOptions(max_num_seqs=4)))
-        return made[-1]
-
-    supervised = SupervisedEngine(factory, Backoff(first_seconds=0.0))
+async def test_killed_engine_core_is_noticed_and_replaced(engines: Engines) -> None:
+    supervised, killed = engines.supervised, engines.newest
     changed = asyncio.Event()
     supervised.on_status.append(lambda status: changed.set())
-    client = Client(supervised, await supervised.start())
-    try:
-        before = (await client.run("count to 10", temperature=0.0)).text
-        runs = [await client.endless() for _ in range(6)]
-        await asyncio.wait_for(runs[0][1].first.wait(), 30)
-        os.kill(core_pid(made[0]), signal.SIGSTOP)
-        abort = asyncio.create_task(supervised.abort(runs[0][0]))  # its answer will never come
-        await asyncio.wait([abort], timeout=0.1)
-        os.kill(core_pid(made[0]), signal.SIGKILL)
-        dead = await asyncio.wait_for(made[0].wait_dead(), 10)
-        assert isinstance(dead, EngineDead)
-        await asyncio.wait_for(abort, 10)
-        assert all(isinstance(sink.error, EngineDead) for _, sink in runs[1:])
-        assert runs[0][1].finish is FinishReason.ABORT
-        with pytest.raises(EngineDead):
-            await client.submit()
-        while supervised.status.state is not EngineState.READY or len(made) < 2:
-            changed.clear()
-            await asyncio.wait_for(changed.wait(), 60)
-        assert (await client.run("count to 10", temperature=0.0)).text == before
-    finally:
-        await supervised.shutdown()
-    assert not any(map(left_behind, made))
+    client = Client(supervised, engines.loaded)
+    before = (await client.run("count to 10", temperature=0.0)).text
+    runs = [await client.endless() for _ in range(NUM_SEQS + 2)]
+    await asyncio.wait_for(runs[0][1].first.wait(), 30)
+    os.kill(core_pid(killed), signal.SIGSTOP)
+    abort = asyncio.create_task(supervised.abort(runs[0][0]))  # its answer will never come
+    await asyncio.wait([abort], timeout=0.1)
+    os.kill(core_pid(killed), signal.SIGKILL)
+    dead = await asyncio.wait_for(killed.wait_dead(), 10)
+    assert isinstance(dead, EngineDead)
+    await asyncio.wait_for(abort, 10)
+    assert all(isinstance(sink.error, EngineDead) for _, sink in runs[1:])
+    assert runs[0][1].finish is FinishReason.ABORT
+    with pytest.raises(EngineDead):
+        await client.submit()
+    while supervised.status.state is not EngineState.READY or engines.newest is killed:
+        changed.clear()
+        await asyncio.wait_for(changed.wait(), 60)
+    supervised.on_status.clear()
+    assert (await client.run("count to 10", temperature=0.0)).text == before
+    assert not left_behind(killed)
 
 
 @pytest.mark.parametrize(

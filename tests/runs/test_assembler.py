@@ -27,7 +27,16 @@ from realtime.runs.assembler import Assembler
 from realtime.runs.open_items import ReasoningShown
 from realtime.wire import events as e
 from realtime.wire.grammar import Grammar
-from realtime.wire.items import FunctionCall, ItemStatus, Message, OutputItem, OutputText, Reasoning, ShellCall
+from realtime.wire.items import (
+    ContentPart,
+    FunctionCall,
+    ItemStatus,
+    Message,
+    OutputItem,
+    OutputText,
+    Reasoning,
+    ShellCall,
+)
 from tests.support.fuzz import examples
 from tests.support.responses import make_response
 
@@ -54,11 +63,16 @@ def run(feeds: Iterable[list[Piece]], status: ItemStatus = "completed") -> tuple
     return events, assembler.output
 
 
+def parts_of(item: Message) -> list[ContentPart]:
+    assert not isinstance(item.content, str)
+    return item.content
+
+
 def short(item: OutputItem) -> str:
     """An item in a few letters: what it is and what it says."""
     match item:
         case Message():
-            (part,) = item.content
+            (part,) = parts_of(item)
             assert isinstance(part, OutputText)
             return f"T:{part.text}"
         case Reasoning():
@@ -66,6 +80,8 @@ def short(item: OutputItem) -> str:
             return f"R:{item.content[0].text}"
         case FunctionCall():
             return f"{item.name}:{item.arguments}"
+        case _:
+            raise AssertionError(item)
 
 
 def output(*pieces: Piece, status: ItemStatus = "completed") -> list[str]:
@@ -117,13 +133,14 @@ def test_the_minimal_transcript() -> None:
 
 
 def test_a_cut_answer_is_incomplete_and_what_was_finished_before_is_not() -> None:
-    for cut, statuses in (
+    cuts: list[tuple[list[Piece], list[str]]] = [
         ([R("a"), T("b")], ["completed", "incomplete"]),
         ([R("a")], ["incomplete"]),
         ([T("a"), CallBegin("f"), D("{")], ["completed", "incomplete"]),
         ([T("a"), *CALL], ["completed", "completed"]),
         ([T(" ")], ["incomplete"]),
-    ):
+    ]
+    for cut, statuses in cuts:
         events, items = run([cut], "incomplete")
         assert [item.status for item in items] == statuses
         assert [event.item.status for event in events if isinstance(event, e.OutputItemDone)] == statuses
@@ -135,7 +152,7 @@ def test_log_probabilities_of_all_pieces_arrive_also_of_white_space_that_was_hel
     assert [delta.logprobs for delta in deltas] == [[1], [2], [3]]
     (done,) = [event for event in events if isinstance(event, e.OutputTextDone)]
     assert isinstance(items[0], Message)
-    (part,) = items[0].content
+    (part,) = parts_of(items[0])
     assert isinstance(part, OutputText)
     assert done.logprobs == part.logprobs == [1, 2, 3]
 

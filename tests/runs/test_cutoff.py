@@ -9,14 +9,14 @@ import pytest
 from realtime.runs.cutoff import Cutoff, cutoff
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import FunctionCall, Message, OutputText
-from tests.support.responses import Answer
+from tests.support.responses import Answer, text_in
 
 # created, in_progress, item added, part added, then the deltas
 FIRST_DELTA = 4
 
 
 def text_of(answer: Answer, cut: Cutoff) -> list[str]:
-    return [item.content[0].text for item in cut.apply(answer.output) if isinstance(item, Message)]
+    return [text_in(item) for item in cut.apply(answer.output) if isinstance(item, Message)]
 
 
 def deltas_up_to(answer: Answer, through: int) -> str:

@@ -130,8 +130,13 @@ async def test_a_stop_comes_back_when_the_engine_has_let_go_and_nothing_more_is_
 
 async def test_a_stop_wins_over_an_end_in_the_same_moment() -> None:
     stage = await Stage.of(say("one"))
+
+    def end_and_stop() -> None:
+        stage.engine.step(2)
+        stage.stopping.ask(CANCELLED)
+
     with pytest.raises(Ended) as ended:
-        await stage.run(lambda: (stage.engine.step(2), stage.stopping.ask(CANCELLED)))
+        await stage.run(end_and_stop)
     assert ended.value.outcome is CANCELLED
     assert stage.text == "one", "what was held back is not said any more"
 
@@ -233,7 +238,7 @@ async def test_the_engines_request_has_all_that_prompt_and_parser_say() -> None:
     wishes = Sampling(max_tokens=9)
     asked = engine_request(serving, "id", request, prompt, parser, wishes)
     assert (asked.request_id, asked.prompt_token_ids, asked.sampling) == ("id", prompt.token_ids, wishes)
-    assert (asked.cache_salt, asked.constraint, asked.reasoning_ended) == ("salt", "a constraint", True)
+    assert (asked.cache_salt, asked.constraint, asked.reasoning_ended) == ("salt", parser.constraint, True)
     assert asked.template_kwargs["x"] == 1
     alone = engine_request(serving, "id", request, prompt, None, wishes)
     assert (alone.constraint, alone.reasoning_ended) == (None, None)

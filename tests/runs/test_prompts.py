@@ -150,13 +150,13 @@ async def test_much_is_rendered_in_a_thread_and_little_at_once() -> None:
     assert [thread == here for thread in dialect.threads] == [True, False]
 
 
-async def test_an_error_of_the_template_comes_out_of_the_thread_as_well() -> None:
+async def test_an_error_of_the_template_comes_out_of_the_thread_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     serving, dialect = await recording()
 
-    def fail(*_: Any) -> Prompt:
+    def fail(*_: Any, **__: Any) -> Prompt:
         raise RenderError("no such role")
 
-    dialect.render = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(dialect, "render", fail)
     for text in ("short", "x" * 9000):
         with pytest.raises(RenderError, match="no such role"):
             await Prompts(serving, make_request(text), NO_TOOLS, None).measure()

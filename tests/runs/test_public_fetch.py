@@ -132,7 +132,7 @@ async def test_odd_spellings_of_loopback_reach_the_same_check(host: str) -> None
 )  # fmt: skip
 async def test_each_hop_is_checked(target: str) -> None:
     answer = f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
-    names = {"a": [PUBLIC], "b": [PUBLIC], "inside": ["10.0.0.1"]}
+    names: dict[str, Any] = {"a": [PUBLIC], "b": [PUBLIC], "inside": ["10.0.0.1"]}
     async with internet(always(answer), **names) as (fetcher, network):
         with pytest.raises(FetchError):
             await fetcher.fetch("http://a.test/")

@@ -50,7 +50,7 @@ def test_what_was_not_asked_for_has_the_models_defaults_and_then_openais() -> No
     assert {name: shown[name] for name in DEFAULTS} == DEFAULTS
 
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "temperature": 0.7, "top_p": 0.9, "presence_penalty": 0.0, "frequency_penalty": 0.0, "top_logprobs": 0,
     "max_output_tokens": None, "max_tool_calls": None, "tools": [], "tool_choice": "auto", "parallel_tool_calls": True,
     "truncation": "disabled", "text": {"format": {"type": "text"}}, "reasoning": {"effort": None, "summary": None},

@@ -14,6 +14,7 @@ from realtime.runs.endings import Cancelled, Ending
 from realtime.runs.life import IllegalTransition
 from realtime.runs.run import Run
 from realtime.store.conversations import Conversation
+from realtime.wire.response import CancelReceipt
 from tests.support.event_loop import nothing_left
 from tests.support.jobs import make_job, make_request, make_run, make_serving, turns_until
 
@@ -100,7 +101,7 @@ async def test_the_engine_has_let_go_before_the_terminal_event() -> None:
     await task
     assert (run.over, engine._held) == (True, {})
     run.cancel(Cancelled("too late"))
-    assert run.response.cancel is not None
+    assert isinstance(run.response.cancel, CancelReceipt)
     assert run.response.cancel.tokens_generated == 1
 
 

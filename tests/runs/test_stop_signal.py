@@ -90,7 +90,7 @@ async def test_work_is_cancelled_by_a_stop_and_has_let_go_when_that_returns() ->
 async def test_an_error_in_what_was_stopped_is_nobodys() -> None:
     signal = StopSignal()
 
-    async def work() -> None:
+    async def work() -> str:
         signal.ask(CANCELLED)
         raise ValueError("too late")
 

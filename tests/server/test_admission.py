@@ -18,7 +18,7 @@ from realtime.wire.errors import ErrorCode, WireError
 from tests.support.server import changed
 from tests.support.steps import make_keys
 
-EVIL = {"origin": "https://evil.example", "host": "127.0.0.1:8000"}
+EVIL: dict[str, Any] = {"origin": "https://evil.example", "host": "127.0.0.1:8000"}
 
 
 def knock(subprotocols: tuple[str, ...] = (), **headers: str) -> HTTPConnection:
@@ -45,7 +45,7 @@ def guarded(tmp_path: Path, keys: dict[str, str]) -> Settings:
 @pytest.mark.parametrize("door", ["admit_socket", "admit_request"])
 def test_both_doors_ask_for_the_key(guarded: Settings, keys: dict[str, str], door: str) -> None:
     admission = Admission(guarded)
-    bearer = {"authorization": f"Bearer {keys['anna']}"}
+    bearer: dict[str, Any] = {"authorization": f"Bearer {keys['anna']}"}
     assert getattr(admission, door)(knock(**bearer)) == Principal("anna")
     assert refusal(admission, knock(), door).code is ErrorCode.MISSING_API_KEY
     assert refusal(admission, knock(authorization="Bearer wrong"), door).code is ErrorCode.INVALID_API_KEY
@@ -73,7 +73,7 @@ def test_the_origin_is_judged_before_the_key(guarded: Settings, keys: dict[str, 
     assert refusal(Admission(guarded), knock(**EVIL), door).code is ErrorCode.ORIGIN_NOT_ALLOWED
     admission = Admission(changed(guarded, allowed_origins=(EVIL["origin"],)))
     assert refusal(admission, knock(**EVIL), door).code is ErrorCode.MISSING_API_KEY
-    named = {"origin": "https://gpu.example", "host": "gpu.example"}
+    named: dict[str, Any] = {"origin": "https://gpu.example", "host": "gpu.example"}
     assert Admission(guarded).origin_allowed(knock(**named))
     assert not Admission(Settings()).origin_allowed(knock(**named)), "a name proves nothing where no key is asked for"
 

@@ -83,6 +83,7 @@ async def test_deflate_is_spoken_where_both_want_it(enabled: bool, offered: str 
         running(say("x" * 500, "y"), changed(permessage_deflate=enabled)) as server,
         server.client(native=True, compression=offered) as client,
     ):
+        assert client.connection.response is not None
         negotiated = client.connection.response.headers.get("Sec-WebSocket-Extensions", "")
         assert ("permessage-deflate" in negotiated) is (enabled and offered is not None)
         for _ in range(3):

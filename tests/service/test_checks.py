@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +11,7 @@ import pytest
 
 from realtime.service.checks import check_background, check_history, check_request
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.requests import HARMONY_MESSAGES, OnDisconnect, ResponseCreate
-from realtime.wire.response import ConversationRef
+from realtime.wire.requests import HARMONY_MESSAGES, ConversationRef, OnDisconnect, ResponseCreate
 from tests.support.responses import MODEL
 
 PLAIN: Any = SimpleNamespace(speaks_harmony=False)
@@ -42,7 +42,8 @@ def test_another_model_is_not_served() -> None:
 
 @pytest.mark.parametrize("member", ["prompt", "moderation"])
 def test_what_would_change_the_answer_if_it_were_ignored_is_refused_by_name(member: str) -> None:
-    request = ResponseCreate(**{member: {}})
+    asked: dict[str, Any] = {member: {}}
+    request = ResponseCreate(**asked)
     refused(lambda: check(request), ErrorCode.UNSUPPORTED_PARAMETER, member)
 
 
@@ -69,7 +70,7 @@ def test_variables_of_the_template_are_taken_and_orders_to_the_tokenizer_are_not
     check(ResponseCreate(chat_template_kwargs={"enable_thinking": False}))
     for name in ("tokenize", "messages", "return_tensors"):
         request = ResponseCreate(chat_template_kwargs={name: True})
-        refused(lambda request=request: check(request), ErrorCode.INVALID_REQUEST, f"chat_template_kwargs.{name}")
+        refused(partial(check, request), ErrorCode.INVALID_REQUEST, f"chat_template_kwargs.{name}")
 
 
 def test_a_background_response_is_stored_and_goes_on_without_a_reader() -> None:

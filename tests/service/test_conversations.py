@@ -13,7 +13,7 @@ from realtime.context.encrypted import KEY_BYTES, Cipher
 from realtime.context.turns import Prompt, Turn
 from realtime.service.conversations import ENCRYPTED_REASONING, Conversations
 from realtime.service.principal import Principal
-from realtime.store.conversations import MemoryConversations
+from realtime.store.memory import MemoryConversations
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     Compaction,
@@ -35,6 +35,11 @@ def made(**bounds: int) -> Conversations:
     limits = {"max_bytes": 1 << 20, "max_conversation_bytes": 1 << 18, "max_items": 100, **bounds}
     store = MemoryConversations(new_id=lambda prefix: f"{prefix}_{next(numbers)}", **limits)
     return Conversations(store, Cipher(bytes(KEY_BYTES)), lambda: 1234.9, nullcontext)
+
+
+def num_held(conversations: Conversations) -> int:
+    assert isinstance(conversations.store, MemoryConversations)
+    return len(conversations.store)
 
 
 def said(text: str, **members: Any) -> Message:
@@ -70,7 +75,7 @@ def test_what_is_for_a_request_can_not_be_held(item: InputItem) -> None:
         with pytest.raises(WireError, match="a conversation can't hold it") as caught:
             attempt()
         assert refusal(caught) == (ErrorCode.INVALID_REQUEST, "items[1].type")
-    assert len(conversations.store) == 1, "nothing half made"
+    assert num_held(conversations) == 1, "nothing half made"
     assert at_once(conversations.list_items(ME, conversation_id)).data == []
 
 
@@ -79,7 +84,7 @@ def test_a_compaction_that_can_not_be_decrypted_is_refused() -> None:
     with pytest.raises(WireError) as caught:
         conversations.create(ME, [Compaction(encrypted_content="of another server")], {})
     assert refusal(caught) == (ErrorCode.INVALID_ENCRYPTED_CONTENT, "items[0].encrypted_content")
-    assert len(conversations.store) == 0
+    assert num_held(conversations) == 0
 
 
 def test_what_is_added_is_answered_as_it_is_listed() -> None:

@@ -24,6 +24,7 @@ from realtime.wire.items import (
     FunctionCall,
     FunctionCallOutput,
     InputImage,
+    InputItem,
     ItemReference,
     Message,
     Reasoning,
@@ -92,7 +93,7 @@ def test_what_is_given_goes_before_the_requests_own_items() -> None:
 
 
 def test_references_are_what_has_to_be_looked_up_and_no_more_than_is_accepted() -> None:
-    items = [user("x"), ItemReference(id="a"), ItemReference(id="b"), ItemReference(id="a")]
+    items: list[InputItem] = [user("x"), ItemReference(id="a"), ItemReference(id="b"), ItemReference(id="a")]
     assert references(ResponseCreate(items=items)) == ["a", "b", "a"]
     many = ResponseCreate(items=[ItemReference(id=str(number)) for number in range(MAX_REFERENCES + 5)])
     assert len(references(many)) == MAX_REFERENCES

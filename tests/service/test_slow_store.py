@@ -131,7 +131,7 @@ async def test_when_one_try_comes_to_nothing_another_one_still_starts_it(name: s
         assert not here.service.num_running
         here.gate.open()
         started = await second
-        assert here.service.num_running == 1
+        assert list(here.service.registry.running) == [started.response_id]
         assert (await here.create(request_id="r")) is started
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
-from realtime.store.conversations import Conversation, MemoryConversations
+from realtime.store.conversations import Conversation
+from realtime.store.memory import MemoryConversations
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     Compaction,

@@ -97,7 +97,7 @@ def test_below_the_floor_a_read_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("bounds", [{"max_entries": 1}, {"max_bytes": 1}], ids=["entries", "bytes"])
-def test_the_newest_always_stays(bounds: dict[str, int]) -> None:
+def test_the_newest_always_stays(bounds: dict[str, Any]) -> None:
     answer = Answer(**bounds).say("a", "b").finish()
     assert (answer.log.floor, answer.log.read(answer.log.floor, 9)) == (answer.log.tip - 1, [answer.written[-1]])
 

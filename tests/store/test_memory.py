@@ -226,7 +226,8 @@ def listed(store: MemoryResponses, after: str | None = None, limit: int = 10, no
 
 def test_a_list_has_the_owners_records_newest_first() -> None:
     store = MemoryResponses(max_bytes=PLENTY)
-    for n, members in enumerate([{}, {"owner": "u"}, {"continuable": False}, {}, {"expires_at": 5.0}]):
+    kept: list[dict[str, Any]] = [{}, {"owner": "u"}, {"continuable": False}, {}, {"expires_at": 5.0}]
+    for n, members in enumerate(kept):
         put(store, record(f"resp_{n}", **members), 0.0)
     assert listed(store) == [4, 3, 0]
     assert listed(store, limit=1) == [4]
@@ -238,8 +239,12 @@ def test_a_list_has_the_owners_records_newest_first() -> None:
 
 def test_a_list_may_be_of_a_status_or_of_metadata() -> None:
     store = MemoryResponses(max_bytes=PLENTY)
-    for n, members in enumerate([{"metadata": {"a": "1"}}, {"metadata": {"a": "2", "b": "1"}}, {"status": "failed"}]):
-        response = make_response(f"resp_{n}", **{"status": "completed", **members})
+    kept: list[dict[str, Any]] = [
+        {"metadata": {"a": "1"}}, {"metadata": {"a": "2", "b": "1"}}, {"status": "failed"},
+    ]  # fmt: skip
+    for n, members in enumerate(kept):
+        changed: dict[str, Any] = {"status": "completed", **members}
+        response = make_response(f"resp_{n}", **changed)
         put(store, record(f"resp_{n}", response=response), 0.0)
     assert listed(store, status="completed") == [1, 0]
     assert listed(store, metadata=(("a", "2"),)) == [1]

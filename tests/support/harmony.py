@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from openai_harmony import HarmonyEncoding, HarmonyEncodingName, load_harmony_encoding
+from openai_harmony import HarmonyEncoding, HarmonyEncodingName, Message, TextContent, load_harmony_encoding
 
 from realtime.dialects.base import CallDelta, Piece, ReasoningDelta, TextDelta
 from realtime.dialects.harmony import library as harmony_encoding
@@ -38,6 +38,13 @@ def text_of(token_ids: Iterable[int]) -> str:
     """The other way round."""
     text: str = library().decode(list(token_ids))
     return text
+
+
+def text_in(message: Message) -> str:
+    """What a message of the library's says."""
+    (content,) = message.content
+    assert isinstance(content, TextContent)
+    return content.text
 
 
 def steps(text: str) -> list[Step]:

@@ -30,9 +30,9 @@ class ToolServer:
 
 
 @contextlib.asynccontextmanager
-async def tool_server(prefix: str = "") -> AsyncIterator[ToolServer]:
-    """Start one. `prefix` is put before what `get_weather` says, to tell servers apart."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+async def tool_server(prefix: str = "", at: socket.socket | None = None) -> AsyncIterator[ToolServer]:
+    """Start one, on this bound socket or a free port. `get_weather` begins with `prefix`, to tell servers apart."""
+    with at or socket.create_server(("127.0.0.1", 0)) as listening:
         tools = ToolServer(listening.getsockname()[1])
         app = _watched(_build(tools, prefix).streamable_http_app(), tools)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)

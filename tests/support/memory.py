@@ -33,11 +33,12 @@ class ObservedLog(EventLog):
         self.history: list[bytes] = []
         self._on_seal = on_seal
 
-    def append(self, event: Event) -> None:
-        super().append(event)
+    def append(self, event: Event) -> bytes:
+        entry = super().append(event)
         self.history.append(self.read(self.tip - 1, 1)[0])
         if self.sealed:
             self._on_seal(self.response_id)
+        return entry
 
 
 class Stack:

@@ -34,18 +34,19 @@ from realtime.store.event_log import EventLog
 from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
+from tests.support.long import effort
 
 STARTER = Path(realtime.__file__).parent / "models" / "starter"
 BIG = 10**9
 Ending = FinishReason | EngineError | Cancelled
-WEATHER = {
+WEATHER: dict[str, Any] = {
     "type": "function",
     "name": "get_weather",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 ANYTHING = {"type": "function", "name": "anything", "parameters": {"type": "object", "properties": {}}}
 NOTE = {"type": "custom", "name": "note"}
-TOOLS = [WEATHER, ANYTHING, NOTE]
+TOOLS: list[dict[str, Any]] = [WEATHER, ANYTHING, NOTE]
 
 
 class Played(msgspec.Struct):
@@ -161,7 +162,7 @@ def _tokenizer(added: tuple[str, ...], special: tuple[str, ...]) -> Any:
     return get_cached_tokenizer(tokenizer)
 
 
-def chunkings(num_tokens: int, *, num_random: int = 4, max_cuts: int = 60) -> Iterator[list[int]]:
+def chunkings(num_tokens: int, *, num_random: int = 4, max_cuts: int = effort(45, 120)) -> Iterator[list[int]]:
     """Sizes of chunks: one token each, one chunk, each boundary in turn for short ones, and some by chance."""
     yield [1] * num_tokens
     yield [num_tokens]
@@ -229,7 +230,7 @@ def _detokenizer(tokenizer: Any, request: EngineRequest) -> Any:
     asked = SimpleNamespace(
         sampling_params=params, prompt_token_ids=list(request.prompt_token_ids), request_id=request.request_id
     )
-    return FastIncrementalDetokenizer(tokenizer, asked)  # type: ignore[arg-type]
+    return FastIncrementalDetokenizer(tokenizer, asked)
 
 
 def play(

@@ -1,7 +1,12 @@
-"""The server as a user starts it: `python -m realtime serve` with real vLLM and the starter model, in a subprocess."""
+"""Servers with real vLLM: as a user starts it, in a process of its own, or in a thread of this one.
+
+A start is mostly the import of vLLM. The process takes 9 s for it, and as much of two cores; the thread finds it done
+where a test has needed vLLM before. So one server shows what a user gets, and other models are served from threads.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -11,11 +16,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import uvloop
+
+from realtime.engine.options import VllmOptions
+from realtime.server.process import make_gateway
+from realtime.settings.fields import Settings
+from tests.support.server import listening
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
@@ -25,8 +37,6 @@ class RealServer(msgspec.Struct, frozen=True):
     """A running server."""
 
     port: int
-    process: Any
-    log: Path
 
     @property
     def url(self) -> str:
@@ -54,7 +64,7 @@ class RealServer(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def serving(*arguments: str) -> Iterator[RealServer]:
-    """Start a server on a free port, wait until its engine serves, stop it with SIGTERM."""
+    """Start `realtime serve` on a free port, wait until its engine serves, stop it with SIGTERM."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         command = [sys.executable, "-m", "realtime", "serve", "--port", "0", *arguments]
@@ -62,7 +72,7 @@ def serving(*arguments: str) -> Iterator[RealServer]:
         with log.open("wb") as output:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         try:
-            yield RealServer(_port(process, log), process, log)
+            yield RealServer(_port(process, log))
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -70,6 +80,31 @@ def serving(*arguments: str) -> Iterator[RealServer]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextlib.contextmanager
+def hosting(options: VllmOptions) -> Iterator[RealServer]:
+    """Start a server on a free port in a thread of this process, and stop it."""
+    started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def host() -> None:
+        settings = Settings(vllm=options)
+        async with listening(settings, make_gateway(settings)) as (_, port):
+            stop = asyncio.Event()
+            started.set_result((port, asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    with ThreadPoolExecutor(1, "host") as pool:
+        over = pool.submit(uvloop.run, host())
+        either: list[Future[Any]] = [started, over]
+        if started not in wait(either, START_SECONDS, FIRST_COMPLETED).done:
+            over.result(0)  # raises why it did not start
+        port, loop, stop = started.result(0)
+        try:
+            yield RealServer(port)
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            over.result(60)
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

@@ -14,7 +14,7 @@ from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
 from realtime.store.event_log import EventLog
 from realtime.wire import events as e
-from realtime.wire.items import InputItem, ItemStatus, Message, OutputItem
+from realtime.wire.items import InputItem, ItemStatus, Message, OutputItem, OutputText
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import (
     IncompleteDetails,
@@ -33,6 +33,14 @@ def make_response(response_id: str = "resp_0", request: ResponseCreate | None = 
     """A Response as the service makes it, with some members changed."""
     response = new_response(request or ResponseCreate(), MODEL, response_id, 0)
     return msgspec.structs.replace(response, **members)
+
+
+def text_in(message: Message) -> str:
+    """What an answer of one part says."""
+    assert not isinstance(message.content, str)
+    (part,) = message.content
+    assert isinstance(part, OutputText)
+    return part.text
 
 
 def make_usage() -> Usage:
@@ -73,6 +81,10 @@ class Answer:
     @property
     def response_id(self) -> str:
         return self.log.response_id
+
+    @property
+    def over(self) -> bool:
+        return self.log.sealed
 
     @property
     def input(self) -> tuple[InputItem, ...]:

@@ -33,6 +33,11 @@ class Answer(msgspec.Struct, frozen=True):
         """The response's id."""
         return self.final.id
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The final object as it came, with members that the SDK has no types for."""
+        return dict(self.final.to_dict())
+
     def items(self, kind: str) -> list[Any]:
         """Its items of this type."""
         return [item for item in self.final.output if item.type == kind]

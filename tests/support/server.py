@@ -20,6 +20,8 @@ from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, SupervisedEngine
 from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
+from realtime.server.websocket import WebSocketShell
+from realtime.server.websocket_transport import FrameProtocol
 from realtime.settings.fields import Settings
 from realtime.store.base import Stores
 
@@ -103,6 +105,12 @@ async def dial(url: str, *, native: bool = False, key: str | None = None, **opti
         yield client
 
 
+def sink_of(shell: WebSocketShell) -> FrameProtocol:
+    """What a socket writes to: here uvicorn's protocol, whose transport a test may block."""
+    assert isinstance(shell._sink, FrameProtocol)
+    return shell._sink
+
+
 class Client:
     """Frames in and out as JSON, with a deadline on every receive so that a lost event fails and does not hang."""
 
@@ -161,12 +169,19 @@ async def running(
         return engines[-1]
 
     gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)), stores)
+    async with listening(settings, gateway) as (server, port):
+        yield Running(gateway, engines, server, port)
+
+
+@contextlib.asynccontextmanager
+async def listening(settings: Settings, gateway: Gateway) -> AsyncIterator[tuple[QuietServer, int]]:
+    """Start the engine and serve on a free port, which is given; stop both at the end."""
     await gateway.engine.start()
     server = QuietServer(uvicorn_config(settings, gateway))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield Running(gateway, engines, server, listening.getsockname()[1])
+            yield server, listener.getsockname()[1]
         finally:
             await gateway.service.shutdown()
             server.stopped.set()

@@ -21,9 +21,17 @@ import msgspec
 
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import ConversationStore, RequestStore, ResponseStore, Stores
-from realtime.store.memory import memory_stores
+from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses, memory_stores
 
 from .steps import until
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """The stores behind the gate."""
+
+    responses: MemoryResponses
+    conversations: MemoryConversations
+    requests: MemoryRequests
 
 
 class Waiting(msgspec.Struct, eq=False):
@@ -41,7 +49,7 @@ class Gate:
     broken: names of look-ups and writes that fail at once.
     """
 
-    def __init__(self, memory: Stores) -> None:
+    def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self.asks_first = False
         self.broken: set[str] = set()
@@ -130,7 +138,11 @@ class _Slow:
 
 def slow_stores(settings: ResponseSettings | None = None) -> tuple[Stores, Gate]:
     """Make three stores and their gate."""
-    memory = memory_stores(settings or ResponseSettings())
+    stores = memory_stores(settings or ResponseSettings())
+    assert isinstance(stores.responses, MemoryResponses)
+    assert isinstance(stores.conversations, MemoryConversations)
+    assert isinstance(stores.requests, MemoryRequests)
+    memory = Memory(stores.responses, stores.conversations, stores.requests)
     gate = Gate(memory)
     responses = cast(ResponseStore, _Slow(memory.responses, "responses", gate))
     conversations = cast(ConversationStore, _Slow(memory.conversations, "conversations", gate))
@@ -139,7 +151,7 @@ def slow_stores(settings: ResponseSettings | None = None) -> tuple[Stores, Gate]
 
 def assert_nothing_left(service: Any, gate: Gate) -> None:
     """Nothing runs, waits or is held any more, and every claim is that of a response that is kept."""
-    responses, requests = cast(Any, gate.memory.responses), cast(Any, gate.memory.requests)
+    responses, requests = gate.memory.responses, gate.memory.requests
     assert not service.num_running
     assert not service._tasks
     assert not any(lock.locked() for lock in service._tries.values())
@@ -152,8 +164,8 @@ def assert_nothing_left(service: Any, gate: Gate) -> None:
     assert set(requests._keys) == {claim.response_id for claim in requests._claims.values()}
     conversations = [
         conversation
-        for shelf in cast(Any, gate.memory.conversations)._tenants.values()
+        for shelf in gate.memory.conversations._tenants.values()
         for conversation in shelf.conversations.values()
     ]
     assert not any(conversation.num_users for conversation in conversations)
-    assert cast(Any, gate.memory.conversations).num_bytes == sum(one.num_bytes for one in conversations)
+    assert gate.memory.conversations.num_bytes == sum(one.num_bytes for one in conversations)

@@ -88,3 +88,12 @@ def make_keys(path: Path, *names: str) -> dict[str, str]:
         keys, made[name] = keys.add(name)
     write_keys(path, keys)
     return made
+
+
+async def by_response(client: Client, count: int) -> list[list[dict[str, Any]]]:
+    """Events until this many responses are done, grouped by response in the order of their creation."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    while sum(events[-1]["done"] for events in groups.values()) < count:
+        event = await client.receive()
+        groups.setdefault(event["response_id"], []).append(event)
+    return list(groups.values())

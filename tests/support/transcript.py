@@ -43,7 +43,7 @@ def check(events: Sequence[Event]) -> Event:
 def _check_items(events: Sequence[Event], final: Event) -> None:
     """One message after another: added, part, deltas, done, part done, item done; the same text everywhere."""
     rest = list(events)
-    items = []
+    items: list[Event] = []
     while rest:
         index = len(items)
         end = next(i for i, event in enumerate(rest) if event["type"] == "response.output_item.done")

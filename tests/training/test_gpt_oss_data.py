@@ -12,6 +12,7 @@ import pytest
 from openai_harmony import Conversation, Message, RenderConversationConfig, Role, StreamableParser, SystemContent
 
 from tests.support.gpt_oss import SMALL
+from tests.support.harmony import text_in
 from training.gpt_oss import data
 
 
@@ -40,7 +41,7 @@ def test_what_the_model_writes_parses_to_the_messages_meant(skill: str) -> None:
             parser = StreamableParser(data.ENCODING, Role.ASSISTANT)
             for token in data.written_ids(written):
                 parser.process(token)
-            parsed = [(m.channel, m.recipient, m.content_type, m.content[0].text) for m in parser.messages]
+            parsed = [(m.channel, m.recipient, m.content_type, text_in(m)) for m in parser.messages]
             meant = [
                 (line.channel, line.recipient, "code" if line.aloud else line.content_type, line.text)
                 for line in written

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
+import asyncio
 
 import pytest
 
-pytestmark = pytest.mark.vllm
+from realtime.engine.base import EngineRequest, FinishReason, Sampling
+from tests.engine.recorder import Recorder
+from tests.support.engines import Engines
+from tests.support.long import effort
+from training.starter import data, evaluate
 
-ROOT = Path(__file__).parents[2]
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.filterwarnings("ignore"),  # importing vLLM and torch warns of their own affairs
+]
 
 
-def test_every_skill_is_above_its_floor() -> None:
-    """In a process of its own: vLLM's offline engine and the test runner's event loops don't share one."""
-    command = [sys.executable, "-m", "training.starter.evaluate", "--samples", "20", "--min-score", "0.75"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    scores = json.loads(done.stdout.strip().splitlines()[-1])
-    assert len(scores["scores"]) >= 20
+async def write(engines: Engines, number: int, task: evaluate.Task) -> evaluate.Answer:
+    """The message that the model writes, greedily."""
+    tokenizer = engines.loaded.tokenizer
+    prompt = evaluate.prompt_of(task, tokenizer)
+    sampling = Sampling(max_tokens=evaluate.MAX_TOKENS, temperature=0.0)
+    sink = Recorder()
+    await engines.newest.submit(
+        EngineRequest(request_id=f"task-{number}", prompt_token_ids=prompt, sampling=sampling), sink
+    )
+    await sink.ended.wait()
+    return evaluate.read(task, tokenizer, sink.text, sink.token_ids, sink.finish is FinishReason.STOP)
+
+
+async def test_every_skill_is_above_its_floor(engines: Engines) -> None:
+    made = evaluate.make_tasks(data.EVALUATED, effort(20, 50), evaluate.DEFAULT_SEED)
+    async with asyncio.timeout(600):
+        answers = await asyncio.gather(
+            *(write(engines, number, task) for number, task in enumerate(evaluate.tasks_of(made)))
+        )
+    scores = evaluate.score(made, answers)
+    assert len(scores) >= 20
+    assert evaluate.below(scores, 0.75) == [], scores

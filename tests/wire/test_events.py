@@ -212,7 +212,7 @@ def test_the_end_of_a_cancelled_response_differs_from_the_sdk_in_the_reason_only
 
 
 def test_our_own_types_are_none_of_openais() -> None:
-    tags = {kind: msgspec.inspect.type_info(kind).tag for kind in kinds(e.Event)}
+    tags = {kind: kind.__struct_config__.tag for kind in kinds(e.Event)}
     assert {kind for kind, tag in tags.items() if tag in sdk_types()} == kinds(e.Event) - OURS - {e.InItem}
 
 

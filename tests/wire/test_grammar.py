@@ -29,6 +29,7 @@ from realtime.wire.items import (
     DeleteFile,
     FunctionCall,
     Message,
+    OutputItem,
     OutputText,
     Reasoning,
     ReasoningText,
@@ -73,13 +74,14 @@ class Writer:
             self.kind = letter
         index = other.get("output_index", self.index)
         item_id = other.get("item_id", f"item_{index}")
-        item = {
+        items: dict[str, OutputItem] = {
             "M": Message(id=item_id, role="assistant", content=[]),
             "R": Reasoning(id=item_id),
             "F": FunctionCall(id=item_id, call_id="c", name="f", arguments=""),
             "S": ShellCall(id=item_id, call_id="c", action=ShellAction(commands=[])),
             "B": ApplyPatchCall(id=item_id, call_id="c", operation=DeleteFile(path="p")),
-        }[self.kind]
+        }
+        item = items[self.kind]
         at: dict[str, Any] = {"item_id": item_id, "output_index": index}
         part, summary = {**at, "content_index": 0}, {**at, "summary_index": 0}
         command = {**at, "command_index": 0}

@@ -18,8 +18,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from transformers.utils.chat_template_utils import render_jinja_template
-
 from training.starter.lexicon import SYSTEM_PROMPTS, listed
 from training.starter.questions import (
     ONE_QUESTION,
@@ -120,6 +118,8 @@ def _template() -> str:
 
 def render(dialogue: Dialogue, end: int, generation: bool) -> str:
     """The first `end` messages through the chat template, as a server renders them."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
     texts, _ = render_jinja_template(
         conversations=[dialogue.messages[:end]],
         tools=dialogue.schemas(),

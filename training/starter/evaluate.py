@@ -16,18 +16,10 @@ import os
 import random
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-# One process and one thread: vLLM reads these when it is imported.
-os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-os.environ.setdefault("VLLM_LOGGING_LEVEL", "CRITICAL")
-os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from training.starter import data, lexicon, toolbox
 
@@ -38,6 +30,17 @@ DEFAULT_MODEL = Path(__file__).parents[2] / "realtime" / "models" / "starter"
 #: far from the training seeds (0, 1, ...): the dialogues are new, though short ones may coincide
 DEFAULT_SEED = 20_261_121
 LONG_STORY_TOKENS = 350
+#: one process and one thread; vLLM reads these when it is imported
+ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_LOGGING_LEVEL": "CRITICAL",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+}
+#: a story and what is thought before it fit
+MAX_TOKENS = 900
 #: skills that are hard for so small a model must reach less than `--min-score`
 FLOORS = {"list": 0.45, "parallel": 0.45, "subtract": 0.55, "missing_tool": 0.6, "chain": 0.6}
 
@@ -85,6 +88,7 @@ class Task:
 
 def make_llm(model: Path | str) -> LLM:
     """The engine, small and quick to start."""
+    os.environ.update(ENVIRONMENT | os.environ)  # what is set stays
     from vllm import LLM
 
     return LLM(
@@ -96,21 +100,26 @@ def make_llm(model: Path | str) -> LLM:
     )
 
 
-def generate(llm: LLM, tasks: list[Task], max_tokens: int = 900) -> list[Answer]:
+def generate(llm: LLM, tasks: list[Task]) -> list[Answer]:
     """Greedy answers to all tasks, in one batch."""
     from vllm import SamplingParams
 
     tokenizer = llm.get_tokenizer()
-    prompts = [_prompt(tokenizer, task) for task in tasks]
-    outputs = llm.generate(prompts, SamplingParams(temperature=0, max_tokens=max_tokens), use_tqdm=False)
-    return [_parse(tokenizer, task, output.outputs[0]) for task, output in zip(tasks, outputs, strict=True)]
+    prompts: Any = [{"prompt_token_ids": prompt_of(task, tokenizer)} for task in tasks]
+    made = llm.generate(prompts, SamplingParams(temperature=0, max_tokens=MAX_TOKENS), use_tqdm=False)
+    outputs = [one.outputs[0] for one in made]
+    return [
+        read(task, tokenizer, output.text, output.token_ids, output.finish_reason == "stop")
+        for task, output in zip(tasks, outputs, strict=True)
+    ]
 
 
 def _template_options(task: Task) -> dict[str, Any]:
     return {} if task.dialogue.thinking else {"enable_thinking": False}
 
 
-def _prompt(tokenizer: Any, task: Task) -> dict[str, Any]:
+def prompt_of(task: Task, tokenizer: Any) -> list[int]:
+    """The dialogue up to the message, by the model's chat template, as tokens."""
     text = tokenizer.apply_chat_template(
         task.dialogue.messages[: task.index],
         tools=task.dialogue.schemas(),
@@ -118,10 +127,12 @@ def _prompt(tokenizer: Any, task: Task) -> dict[str, Any]:
         tokenize=False,
         **_template_options(task),
     )
-    return {"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)}
+    token_ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return token_ids
 
 
-def _parse(tokenizer: Any, task: Task, output: Any) -> Answer:
+def read(task: Task, tokenizer: Any, text: str, token_ids: Sequence[int], finished: bool) -> Answer:
+    """What vLLM's parsers make of a generation; `finished` is whether the model ended it."""
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
     from vllm.parser.parser_manager import ParserManager
 
@@ -132,15 +143,13 @@ def _parse(tokenizer: Any, task: Task, output: Any) -> Answer:
         chat_template_kwargs=_template_options(task) or None,
     )
     parser = cls(tokenizer, request.tools, chat_template_kwargs=_template_options(task))
-    reasoning, content, calls = parser.parse(
-        output.text, request, enable_auto_tools=True, model_output_token_ids=output.token_ids
-    )
+    reasoning, content, calls = parser.parse(text, request, enable_auto_tools=True, model_output_token_ids=token_ids)
     return Answer(
         content=(content or "").strip("\n"),
         calls=[_readable(call.name, call.arguments) for call in calls or []],
         reasoning=(reasoning or "").strip(),
-        tokens=len(output.token_ids),
-        finished=output.finish_reason == "stop",
+        tokens=len(token_ids),
+        finished=finished,
     )
 
 
@@ -192,10 +201,20 @@ def evaluate(
     misses: list[str] | None = None,
 ) -> dict[str, float]:
     """The share of right dialogues for each skill; lines about wrong ones are added to `misses`."""
-    llm = llm or make_llm(model_dir)
     made = make_tasks(skills or data.EVALUATED, samples_per_skill, seed)
-    tasks = [task for groups in made.values() for group in groups for task in group]
-    answers = dict(zip(map(id, tasks), generate(llm, tasks), strict=True))
+    return score(made, generate(llm or make_llm(model_dir), tasks_of(made)), misses)
+
+
+def tasks_of(made: dict[str, list[list[Task]]]) -> list[Task]:
+    """All messages to be written, in the order in which `score` wants their answers."""
+    return [task for groups in made.values() for group in groups for task in group]
+
+
+def score(
+    made: dict[str, list[list[Task]]], written: Iterable[Answer], misses: list[str] | None = None
+) -> dict[str, float]:
+    """The share of right dialogues for each skill; lines about wrong ones are added to `misses`."""
+    answers = dict(zip(map(id, tasks_of(made)), written, strict=True))
     scores = {}
     for skill, groups in made.items():
         right = 0

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 
 import * as realtime from "../realtime-client.mjs";
-import { recorded } from "./recording.mjs";
+import { recorded } from "../conformance.mjs";
 
 const ALL = Array.from({ length: 11 }, (_, number) => number);
 const QUICK = { initialDelaySeconds: 0 };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ConnectionLost, ProtocolError, Session } from "../realtime-client.mjs";
-import { recorded } from "./recording.mjs";
+import { recorded } from "../conformance.mjs";
 
 const COUNT = 11;
 

@@ -1,4 +1,4 @@
-"""gpt-oss: its library renders, `harmony_parser` reads. Pure.
+"""gpt-oss: its library renders, `parser` reads. Pure.
 
 A prompt depends on the items alone, so a history that the server holds, one that the client holds as items and one
 that it holds as messages end in the same tokens.

@@ -1,7 +1,7 @@
 """vLLM's reasoning and tool parsers behind `OutputParser`. Imports vllm, like its neighbours, and as lazily.
 
 vLLM composes both into one parser that speaks Chat Completions. Everything of that - request objects, delta messages,
-structural tags - stays in here. What vLLM's parsers get wrong is set right one room further, in dialects.chat_parser.
+structural tags - stays in here. What vLLM's parsers get wrong is set right above it, in dialects.chat_parser.
 """
 
 from __future__ import annotations

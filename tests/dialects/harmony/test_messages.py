@@ -32,7 +32,7 @@ from tests.support.harmony import encoding, library, text_of
 
 TODAY = "2026-11-21"
 DIALECT = HarmonyDialect(encoding(), PlainParsers(), lambda: TODAY)
-WEATHER = {
+WEATHER: dict[str, Any] = {
     "type": "function",
     "name": "get_weather",
     "description": "The weather in a city",

@@ -26,9 +26,9 @@ from realtime.dialects.base import (
 )  # fmt: skip
 from realtime.dialects.harmony.parser import HarmonyParser
 from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
-from tests.support.harmony import chunks, encoding, library, merged, text_of, tokens
+from tests.support.harmony import chunks, encoding, library, merged, text_in, text_of, tokens
 
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}},
     {"type": "custom", "name": "patch"},
     {"type": "namespace", "name": "crm", "tools": [{"type": "function", "name": "find"}]},
@@ -72,7 +72,7 @@ def called(arguments: str, name: str = "get_weather", **what: Any) -> list[Piece
 
 CALL = "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{}<|call|>"
 NEXT = "<|end|><|start|>assistant"
-WELL_FORMED = {
+WELL_FORMED: dict[str, tuple[Any, Any]] = {
     "final": ("<|channel|>final<|message|>Hello.<|return|>", said("Hello.")),
     "no channel": ("<|message|>Hello.<|return|>", said("Hello.")),
     "analysis, final": (
@@ -132,7 +132,7 @@ WELL_FORMED = {
     ),
 }  # fmt: skip
 
-MALFORMED = {
+MALFORMED: dict[str, tuple[Any, Any]] = {
     "text without a header": ("Hello there.<|return|>", odd(said("Hello there."))),
     "text without a header, cut": ("Hello there.", odd(said("Hello there."))[:-1]),
     "no message mark": ("<|channel|>final Hello.<|return|>", odd(said("Hello."))),
@@ -301,7 +301,7 @@ def balanced(pieces: list[Any]) -> bool:
     return True
 
 
-prose = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=30)
+prose = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=30)
 messages = st.lists(
     st.tuples(st.sampled_from(["analysis", "commentary", "final", "call"]), prose), min_size=1, max_size=6
 )
@@ -324,7 +324,7 @@ def test_well_formed_output_is_read_as_the_library_reads_it(spoken: list[tuple[s
     pieces, parser = read(token_ids)
     assert parser.trouble is None
     assert as_messages(pieces) == [
-        ("call" if message.recipient else message.channel, message.content[0].text) for message in oracle.messages
+        ("call" if message.recipient else message.channel, text_in(message)) for message in oracle.messages
     ]
 
 

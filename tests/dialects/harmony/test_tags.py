@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-import xgrammar
 
 from realtime.context.tools import tool_set
 from realtime.dialects.harmony.tags import constraint
@@ -33,9 +32,11 @@ def final(text: str) -> str:
 
 
 @functools.cache
-def compiler() -> xgrammar.GrammarCompiler:
+def compiler() -> Any:
     """For the real vocabulary; the stop tokens are those of gpt-oss's generation config."""
-    vocabulary: list[str | bytes] = [encoding().vocabulary.decode([rank]) for rank in range(201088 - 1090)]
+    import xgrammar
+
+    vocabulary: list[Any] = [encoding().vocabulary.decode([rank]) for rank in range(201088 - 1090)]
     vocabulary += [
         library().decode([rank]) if rank < 200019 else f"<|reserved_{rank}|>" for rank in range(199998, 201088)
     ]
@@ -43,12 +44,19 @@ def compiler() -> xgrammar.GrammarCompiler:
     return xgrammar.GrammarCompiler(info)
 
 
+def matcher(tag: str) -> Any:
+    """What a model that is held to the tag may write."""
+    import xgrammar
+
+    return xgrammar.GrammarMatcher(compiler().compile_structural_tag(tag))
+
+
 def passes(transcript: str, tools: list[dict[str, Any]], choice: Any = None, form: TextFormat | None = None) -> bool:
     """Whether a model that is held to the constraint can write this, to its stop token."""
     held_to = constraint(tool_set(tools, choice, None), form, encoding().vocabulary, PlainParsers())
     assert held_to is not None
-    matcher = xgrammar.GrammarMatcher(compiler().compile_structural_tag(held_to.value))
-    return all(matcher.accept_token(token) for token in tokens(transcript)) and matcher.is_terminated()
+    held = matcher(held_to.value)
+    return all(held.accept_token(token) for token in tokens(transcript)) and held.is_terminated()
 
 
 AUTO: dict[str, bool] = {
@@ -116,8 +124,8 @@ def test_a_grammar_goes_into_the_input_of_its_tool() -> None:
     custom = {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}}
     held_to = constraint(tool_set([custom], "required", None), None, encoding().vocabulary, Parsers())
     assert held_to is not None
-    matcher = xgrammar.GrammarMatcher(compiler().compile_structural_tag(held_to.value))
-    assert all(matcher.accept_token(token) for token in tokens(call('{"input": "go7"}', "c")))
+    held = matcher(held_to.value)
+    assert all(held.accept_token(token) for token in tokens(call('{"input": "go7"}', "c")))
     with pytest.raises(BadSpec, match="the grammar of the tool 'c' can't be used"):
         constraint(tool_set([custom], "required", None), None, encoding().vocabulary, PlainParsers())
 

@@ -19,6 +19,7 @@ from realtime.runs.mcp.session import McpFailure
 from realtime.runs.mcp.stage import McpStage
 from realtime.runs.stop_signal import StopSignal
 from realtime.settings.fields import McpServer, McpSettings
+from realtime.wire.events import Event
 from realtime.wire.items import (
     InputItem,
     McpApprovalRequest,
@@ -82,7 +83,8 @@ class Played:
         ids = iter(range(1000))
         self.assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}", None, plan.max_calls)
         self.stopping = StopSignal()
-        self.stage = McpStage(plan, self.assembler, self.stopping, list)
+        self.events: list[Event] = []
+        self.stage = McpStage(plan, self.assembler, self.stopping, self.events.extend)
         session = self.stage._sessions["s"]
         assert isinstance(session, Session)
         self.session = session

@@ -1,4 +1,4 @@
-"""The Python adapter for clients/conformance: plays a case against the pure session."""
+"""The Python adapter for the cases of clients/conformance: plays a case against the pure session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from realtime_client.liveness import Update
 from realtime_client.session import Session
 from realtime_client.track import Track
 
-FOLDER = Path(__file__).parents[2] / "clients" / "conformance"
+FOLDER = Path(__file__).parents[1] / "conformance"
 RECORDING: list[dict[str, Any]] = json.loads((FOLDER / "recording.json").read_text())
 CASES: list[dict[str, Any]] = json.loads((FOLDER / "cases.json").read_text())
 

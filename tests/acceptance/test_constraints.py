@@ -1,0 +1,116 @@
+"""What is constrained holds with real vLLM, whatever the model would like to say: schemas, grammars, formats."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import lark
+import pytest
+
+from tests.support.sdk import Talk
+
+from .asked import PERSON, QUOTED, SUM, SUM_BY_REGEX, WEATHER, custom, named, output_of
+
+pytestmark = pytest.mark.vllm
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_arguments_keep_to_a_strict_schema_at_any_temperature(talk: Talk, seed: int) -> None:
+    tool = {"type": "function", "name": "register", "parameters": PERSON, "strict": True}
+    wild: dict[str, Any] = {"temperature": 2, "seed": seed, "max_output_tokens": 2000}
+    answer = talk.turn(input="count to 5", tools=[tool], tool_choice=named("register"), **wild)
+    (call,) = answer.calls()
+    jsonschema.validate(json.loads(call.arguments), PERSON)
+
+
+@pytest.mark.parametrize("temperature", [0, 2])
+def test_an_answer_keeps_to_a_json_schema(talk: Talk, temperature: float) -> None:
+    form = {"type": "json_schema", "name": "person", "schema": PERSON, "strict": True}
+    wild: dict[str, Any] = {"temperature": temperature, "seed": 1, "max_output_tokens": 2000}
+    answer = talk.turn(input="add 3 and 4", text={"format": form}, **wild)
+    assert answer.kinds[-1] == "message"
+    jsonschema.validate(json.loads(answer.final.output_text), PERSON)
+    assert answer.shown["text"]["format"]["schema"] == PERSON
+
+
+def test_an_answer_is_one_json_object(talk: Talk) -> None:
+    """The object itself is the model's, so it may be long: then it is a beginning of one."""
+    answer = talk.turn(input="add 3 and 4", text={"format": {"type": "json_object"}}, max_output_tokens=200)
+    text = answer.final.output_text
+    assert text.startswith("{")
+    if answer.final.status == "completed":
+        assert isinstance(json.loads(text), dict)
+
+
+@pytest.mark.parametrize("choice", [named("calculate", "custom"), "required"])
+@pytest.mark.parametrize("temperature", [0, 2])
+def test_input_of_a_custom_tool_keeps_to_a_lark_grammar(talk: Talk, temperature: float, choice: Any) -> None:
+    wild: dict[str, Any] = {"temperature": temperature, "seed": 1}
+    answer = talk.turn(input="add 3 and 4", tools=[custom("lark", SUM)], tool_choice=choice, **wild)
+    (call,) = answer.items("custom_tool_call")
+    assert lark.Lark(SUM).parse(call.input)
+    assert answer.kinds == ["reasoning", "custom_tool_call"]
+
+
+@pytest.mark.parametrize("tools", [[custom("regex", SUM_BY_REGEX)], [WEATHER, custom("regex", SUM_BY_REGEX)]])
+@pytest.mark.parametrize("temperature", [0, 2])
+def test_input_of_a_custom_tool_keeps_to_a_regex(talk: Talk, temperature: float, tools: list[Any]) -> None:
+    wild: dict[str, Any] = {"temperature": temperature, "seed": 1}
+    answer = talk.turn(input="add 3 and 4", tools=tools, tool_choice=named("calculate", "custom"), **wild)
+    (call,) = answer.items("custom_tool_call")
+    assert re.fullmatch(SUM_BY_REGEX, call.input)
+
+
+@pytest.mark.parametrize("definition", [SUM, QUOTED], ids=["sum", "quoted"])
+@pytest.mark.parametrize("choice", ["required", "auto"])
+def test_a_grammar_holds_where_the_model_chooses_among_tools(talk: Talk, choice: str, definition: str) -> None:
+    """Its text is written inside of JSON then. At this temperature nothing but the grammar could keep it in shape."""
+    register = {"type": "function", "name": "register", "parameters": PERSON}  # a tool without a grammar beside them
+    tools = [register, custom("lark", definition), {**custom("lark", definition), "name": "compute"}]
+    wild: dict[str, Any] = {"temperature": 1.5, "max_output_tokens": 1000, "tools": tools, "tool_choice": choice}
+    asked = "Call the tool calculate with the input 3+4;"
+    answers = [talk.turn(input=asked, seed=seed, **wild) for seed in range(6)]
+    calls = [call for answer in answers for call in answer.items("custom_tool_call") if call.status == "completed"]
+    assert calls
+    for call in calls:
+        assert lark.Lark(definition).parse(call.input)
+
+
+@pytest.mark.parametrize("temperature", [0, 1.5])
+def test_a_regex_that_json_escapes_holds_where_the_model_chooses(talk: Talk, temperature: float) -> None:
+    tools = [WEATHER, custom("regex", r'"[^a-z]{1,5}"\n')]
+    wild: dict[str, Any] = {"temperature": temperature, "seed": 1, "max_output_tokens": 1000}
+    answer = talk.turn(input="Call the tool calculate", tools=tools, tool_choice="required", **wild)
+    for call in answer.items("custom_tool_call"):
+        assert call.status == "incomplete" or re.fullmatch(r'"[^a-z]{1,5}"\n', call.input)
+
+
+def test_a_custom_tool_without_a_grammar_takes_any_text_and_its_output_comes_back(talk: Talk) -> None:
+    tool = custom()
+    first = talk.turn(
+        input="add 3 and 4", tools=[tool], tool_choice=named("calculate", "custom"), max_output_tokens=500
+    )
+    (call,) = first.items("custom_tool_call")
+    assert first.deltas("custom_tool_call_input") == call.input
+    second = talk.turn(previous_response_id=first.id, input=[output_of(call, "7")], tools=[tool], max_output_tokens=200)
+    assert second.final.status in ("completed", "incomplete")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": [custom("lark", "start: NOWHERE")], "tool_choice": named("calculate", "custom")},
+        {"tools": [WEATHER, custom("lark", "start: NOWHERE")]},
+        {"tools": [custom("regex", "[0-9")], "tool_choice": named("calculate", "custom")},
+        {"text": {"format": {"type": "json_schema", "name": "odd", "schema": {"type": "nothing"}}}},
+    ],
+    ids=["lark", "lark in JSON", "regex", "schema"],
+)
+def test_a_constraint_that_cannot_be_served_fails_its_turn_alone(talk: Talk, members: dict[str, Any]) -> None:
+    failed = talk.turn(input="add 3 and 4", **members)
+    assert failed.final.error is not None
+    assert (failed.final.status, failed.final.error.code) == ("failed", "invalid_prompt")
+    assert "7" in talk.turn(input="add 3 and 4").final.output_text

@@ -1,0 +1,47 @@
+"""For all tests: what they share, and what only `make check-long` runs."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from xdist.remote import Producer
+
+from tests.support.engines import Engines, started
+from tests.support.long import LONG
+from tests.support.workers import SharedEngines
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def engines() -> AsyncIterator[Engines]:
+    """The real engine, in this process."""
+    async with started() as engines:
+        yield engines
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without the long form, deselect what has no other. (By `-m` in addopts, any other `-m` would bring it back.)"""
+    if not LONG:
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
+
+
+def pytest_collection_finish() -> None:
+    """Nothing large may have been imported: each worker collects all tests, and one of them has to pay for it.
+
+    What is there now stays, so no later garbage collection needs to look at it.
+    """
+    if large := {"torch", "transformers", "vllm", "xgrammar"} & sys.modules.keys():
+        raise pytest.UsageError(f"the collection of tests imports {large}; import it where a test needs it")
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedEngines:
+    """How tests are given to workers."""
+    return SharedEngines(config, log)
