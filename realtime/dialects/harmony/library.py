@@ -35,8 +35,12 @@ _FOLDER = "TIKTOKEN_ENCODINGS_BASE"  # the library's own name for it
 # (300 000 times "a": 80 s). So it is given a message at a time, and long texts in pieces.
 _PIECE = 1024  # characters at most
 _LONGEST_WORD = 2048  # characters, where a text can't be given in pieces
-# Where the vocabulary never has a token over it: a word or a number ends.
-_BOUNDARY = re.compile(r"(?<=[^\W_])(?=[\x00-&(-/:-@\[-`{-\x7f\uff0c\u3002\u3001\uff01\uff1f])|(?<=[^\W\d_])(?=[0-9])")
+# Where the vocabulary never has a token over it: a word or a number ends. Before a digit, letters are named, because
+# a character of a word may be a number, as in "²1", which the vocabulary takes together.
+_LETTER = r"[A-Za-z\u00c0-\u024f\u0370-\u052f\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
+_BOUNDARY = re.compile(
+    r"(?<=[^\W_])(?=[\x00-&(-/:-@\[-`{-\x7f\uff0c\u3002\u3001\uff01\uff1f])|(?<=" + _LETTER + r")(?=[0-9])"
+)
 
 
 class NoVocabulary(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai_harmony import Conversation, Message, RenderConversationConfig, Role
 
@@ -34,6 +34,7 @@ def test_a_text_in_pieces_has_the_tokens_that_it_has_as_a_whole(size: int) -> No
 
 
 @given(st.text(st.sampled_from("ab 'sé1²\n\t.,{/。語\u0301_"), min_size=200, max_size=400))
+@example("1" * 99 + "_" + "1" * 97 + "²11")  # a number that is no digit
 def test_pieces_are_cut_where_tokens_end(text: str) -> None:
     cut = list(harmony_encoding.pieces(text, 100))
     assert "".join(cut) == text
