@@ -41,8 +41,7 @@ class Audience:
         self.watchers: set[Wake] = set()
         self.lonely: Timer | None = None  # cancels a response that nobody follows
         self._detached = False  # the last one to say anything about it said that it is to go on without a reader
-        self._closed = False
-        self._cancel = cancel
+        self._cancel: Callable[[Cancelled], None] | None = cancel  # None: the response is over
         self._call_later = call_later
 
     def notify(self) -> None:
@@ -60,7 +59,7 @@ class Audience:
         """Remove a watcher. `detached`: it left on purpose and wants the response to go on."""
         self.watchers.discard(wake)
         self._detached = self._detached or detached
-        if self.watchers or self._closed or self._detached:
+        if self.watchers or self._cancel is None or self._detached:
             return
         match self.policy.policy:
             case "cancel":
@@ -72,11 +71,12 @@ class Audience:
 
     def close(self) -> None:
         """Wait for nobody any more: the response is over."""
-        self._closed = True
+        self._cancel = None
         self._stop_waiting()
 
     def _give_up(self) -> None:
-        self._cancel(Cancelled(DISCONNECTED))
+        if self._cancel is not None:
+            self._cancel(Cancelled(DISCONNECTED))
 
     def _stop_waiting(self) -> None:
         if self.lonely is not None:

@@ -131,9 +131,10 @@ class Stages:
         return finished
 
     async def close(self) -> None:
-        """Take leave of the MCP servers."""
-        if self._mcp is not None:
-            await self._mcp.close()
+        """Take leave of the MCP servers, and let go of the run, which is then freed without the garbage collector."""
+        mcp, self._mcp, self._generation, self._append = self._mcp, None, None, _refuse
+        if mcp is not None:
+            await mcp.close()
 
     def _enter(self, conversation: Conversation) -> None:
         """Take what is in the conversation now as the history: it is this response's turn."""
@@ -232,3 +233,8 @@ class Stages:
         self.prompts.next_generation(self.turn(self.assembler.remembered, self.usage.latest.token_ids), tools)
         self.usage.next_generation(self.num_reasoning)
         self._generation = None
+
+
+def _refuse(new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None:
+    """In the place of the run's `append` once it is over."""
+    raise AssertionError("an event after the end")

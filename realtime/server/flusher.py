@@ -11,25 +11,24 @@ class Flusher:
     drained, so `wake` is on the path of every token.
     """
 
-    __slots__ = ("_flush", "_loop", "_scheduled", "_stopped")
+    __slots__ = ("_flush", "_loop", "_scheduled")
 
     def __init__(self, flush: Callable[[], None]) -> None:
-        self._flush = flush
+        self._flush: Callable[[], None] | None = flush  # None: never again
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
-        self._stopped = False
 
     def wake(self) -> None:
         """There may be something to write."""
-        if not self._scheduled and not self._stopped:
+        if not self._scheduled and self._flush is not None:
             self._scheduled = True
             self._loop.call_soon(self._run)
 
     def stop(self) -> None:
-        """Never flush again."""
-        self._stopped = True
+        """Never flush again, and let go of who does."""
+        self._flush = None
 
     def _run(self) -> None:
         self._scheduled = False
-        if not self._stopped:
+        if self._flush is not None:
             self._flush()

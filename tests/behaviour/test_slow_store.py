@@ -291,7 +291,7 @@ async def test_a_handler_that_is_killed_takes_its_look_ups_along(caplog: pytest.
         [shell] = server.gateway._shells
         [command] = shell._tasks
         await cut(client)
-        await until(lambda: shell._flusher._stopped)
+        await until(lambda: shell._flusher._flush is None)
         [handler] = [task for task in asyncio.all_tasks() if "run_asgi" in repr(task.get_coro())]
         handler.cancel()  # as uvicorn does when its time is up
         await asyncio.wait([command])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from typing import Any
 
 import msgspec
@@ -143,3 +145,19 @@ async def test_a_successor_takes_over_at_once_where_nothing_is_called() -> None:
     assert run.response.incomplete_details.reason == "steered"
     run.stop("steer")  # over: nothing to take over
     assert run.turn is not None
+
+
+async def test_a_run_that_is_over_leaves_nothing_to_the_garbage_collector() -> None:
+    """A cycle keeps the whole of a response until a collection, and makes that one longer for all others."""
+    serving, _ = await make_serving(say("one"), tick_seconds=0)
+    ended: list[Run] = []
+    run = make_run(make_job(), serving, ended)
+    gc.disable()
+    try:
+        await run.start(admitted=True)
+        parts: list[weakref.ref[Any]] = [weakref.ref(part) for part in (run, run.stages, run.audience)]
+        del run, ended[:]
+        await asyncio.sleep(0)  # the task lets go of it
+        assert [part() for part in parts] == [None, None, None]
+    finally:
+        gc.enable()
