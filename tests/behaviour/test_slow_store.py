@@ -231,7 +231,7 @@ async def test_a_create_whose_socket_is_lost_is_carried_out_and_left(
             await until(lambda: bool(_held(server)), "the cancel")
             await cut(client)
         [shell] = server.gateway._shells
-        await until(lambda: shell._flusher._stopped, "the end of the socket")
+        await until(lambda: shell._flusher._flush is None, "the end of the socket")
         assert not server.gateway.service.num_running
         assert gate.num_waiting() == 1
         gate.open()
