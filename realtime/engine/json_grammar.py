@@ -36,7 +36,7 @@ class UnknownForm(ValueError):
     """Something in the grammar that can't be put into a JSON string; the text may be shown."""
 
 
-def escaped(ebnf: str) -> str:
+def escape(ebnf: str) -> str:
     """The grammar of what `json.dumps(text, ensure_ascii=False)[1:-1]` is of each text of this one."""
     return "".join(_rewritten(ebnf))
 

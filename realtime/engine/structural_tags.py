@@ -29,7 +29,7 @@ def of_json(schema: dict[str, Any]) -> str:
     return _tag({"type": "sequence", "elements": [_LINE_ENDS, content]})
 
 
-def marked(parameters: dict[str, Any], name: str) -> dict[str, Any]:
+def mark(parameters: dict[str, Any], name: str) -> dict[str, Any]:
     """The parameters of a tool whose `input` has a grammar, to be found again in a structural tag."""
     return {**parameters, _MARK: _MARKED + name}
 

@@ -192,7 +192,7 @@ def _convert(given: Given) -> Any:
     except ValueError as error:
         what = "the value" if option.secret else repr(given.raw)
         why = f" ({error})" if option.is_a(inspect.DictType) else ""  # much may be wrong in a table
-        raise SettingsError(f"{given.source}: {what} can't be used; it must be {allowed(option)}{why}") from None
+        raise SettingsError(f"{given.source}: {what} can't be used; it must be {allowed_values(option)}{why}") from None
     return value
 
 
@@ -225,7 +225,7 @@ def _build(groups: Mapping[str, Mapping[str, Any]]) -> Settings:
     return Settings(**groups.get("", {}), **parts)
 
 
-def allowed(option: Option) -> str:
+def allowed_values(option: Option) -> str:
     """What values an option takes, in words."""
     words = " or ".join(_in_words(kind) for kind in option.kinds if not isinstance(kind, inspect.NoneType))
     if option.is_size:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from .fields import Settings
-from .sources import UNITS, Effective, Option, allowed, options
+from .sources import UNITS, Effective, Option, allowed_values, options
 
 PACKAGE = Path(__file__).parent.parent
 TABLE_BEGIN = "<!-- settings: written by `make docs` -->"
@@ -58,7 +58,7 @@ def settings_table() -> str:
 
 def _row(option: Option) -> str:
     default = shown(option, option.default)
-    cells = [f"`{option.name}`", f"`{default}`" if default else "-", option.doc, allowed(option)]
+    cells = [f"`{option.name}`", f"`{default}`" if default else "-", option.doc, allowed_values(option)]
     return f"| {' | '.join(cells)} |"
 
 

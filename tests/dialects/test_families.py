@@ -418,7 +418,7 @@ def test_a_grammar_that_nobody_can_read_is_refused(syntax: str, definition: str)
 
 
 def test_a_client_that_marks_its_own_parameters_is_refused() -> None:
-    function = {"name": "f", "parameters": structural_tags.marked({"type": "object"}, "nobody"), "strict": True}
+    function = {"name": "f", "parameters": structural_tags.mark({"type": "object"}, "nobody"), "strict": True}
     spec = ParseSpec(tools=({"type": "function", "function": function},), tool_choice="auto")
     with pytest.raises(BadSpec, match="comment"):
         model("qwen3").parsers.open(spec, [])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.engine.json_grammar import UnknownForm, escaped
+from realtime.engine.json_grammar import UnknownForm, escape
 from tests.support.long import effort
 
 # Without what xgrammar's printer gets wrong: a NUL alone or in a literal is lost, a `^` first in a set negates it.
@@ -41,7 +41,7 @@ def in_json(text: str) -> str:
 
 
 def rewritten(grammar: Any) -> Any:
-    return from_ebnf(escaped(str(grammar)))
+    return from_ebnf(escape(str(grammar)))
 
 
 def written(char: str) -> str:
@@ -150,7 +150,7 @@ def test_grammars_in_lark(definition: str, good: list[str], bad: list[str]) -> N
 @pytest.mark.parametrize("odd", ['TagDispatch(\n  ("a", b)\n)', "[]", '"open', "a = b"])
 def test_what_has_no_escaped_form_is_refused(odd: str) -> None:
     with pytest.raises(UnknownForm, match="can't be put into JSON"):
-        escaped(f"root ::= {odd}")
+        escape(f"root ::= {odd}")
 
 
 def test_a_grammar_without_anything_to_escape_keeps_its_form() -> None:

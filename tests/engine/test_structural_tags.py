@@ -73,7 +73,7 @@ SAID = 'root ::= "\\\\\\"" [a-z]+ "\\\\n"'  # a quote, letters and a line end, a
 
 def custom(**members: Any) -> str:
     """vLLM's tag for a call of a function, or of a custom tool with a grammar."""
-    content = {"type": "json_schema", "json_schema": structural_tags.marked(INPUT, "say"), **members}
+    content = {"type": "json_schema", "json_schema": structural_tags.mark(INPUT, "say"), **members}
     tags = [CALL, {"type": "tag", "begin": "<say>", "content": content, "end": "</say>"}]
     form = {"type": "triggered_tags", "triggers": ["<c", "<s"], "tags": tags}
     return structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form}), {"say": SAID}.__getitem__)

@@ -83,7 +83,7 @@ class VllmEngine:
         loop = asyncio.get_running_loop()
         self._dead, self._ended = loop.create_future(), loop.create_future()
         self._socket_dir = tempfile.mkdtemp(prefix="realtime-")
-        llm = await self._launched(self._options, self._socket_dir)
+        llm = await self._launch(self._options, self._socket_dir)
         if isinstance(llm, EngineError):
             await self.shutdown()
             raise llm
@@ -188,7 +188,7 @@ class VllmEngine:
             if self._socket_dir is not None:
                 shutil.rmtree(self._socket_dir, ignore_errors=True)
 
-    async def _launched(self, options: VllmOptions, socket_dir: str) -> AsyncLLM | EngineError:
+    async def _launch(self, options: VllmOptions, socket_dir: str) -> AsyncLLM | EngineError:
         launching = asyncio.ensure_future(asyncio.to_thread(launch, options, socket_dir))
         try:
             return await asyncio.shield(launching)

@@ -316,7 +316,7 @@ def _with_mark(tool: dict[str, Any], spec: ParseSpec) -> dict[str, Any]:
     function = tool["function"]
     if function["name"] not in spec.grammars:
         return tool
-    parameters = structural_tags.marked(function["parameters"], function["name"])
+    parameters = structural_tags.mark(function["parameters"], function["name"])
     return {**tool, "function": {**function, "parameters": parameters}}
 
 
@@ -342,7 +342,7 @@ def _grammar_in_json(syntax: str, definition: str) -> str:
             read = Grammar.from_lark(definition)
         else:
             read = Grammar.from_ebnf(definition)
-        return json_grammar.escaped(str(read))
+        return json_grammar.escape(str(read))
     except (RuntimeError, ValueError) as error:  # xgrammar's own, in its own words, and ours
         raise BadSpec(str(error)) from error
 

@@ -65,7 +65,7 @@ async def create(call: Call) -> Response:
     source = await service.create(call.principal, request, None, native=False)
     if stream:
         return _stream(call, source, 0)
-    if not request.background and not await _finished(service, source, call.peer):
+    if not request.background and not await _wait_for_end(service, source, call.peer):
         return Response(status_code=CLIENT_GONE)
     return _answer(source)
 
@@ -87,7 +87,7 @@ async def delete(call: Call) -> Response:
     """`DELETE /v1/responses/{id}`; answered when the engine holds nothing of it any more."""
     service = call.gateway.service
     found = await service.delete(call.principal, call.path("response_id"))
-    await _finished(service, found, call.peer)
+    await _wait_for_end(service, found, call.peer)
     return reply(ResponseDeleted(id=found.response_id))
 
 
@@ -95,7 +95,7 @@ async def cancel(call: Call) -> Response:
     """`POST /v1/responses/{id}/cancel`: the final response, when the engine has let go of it."""
     service = call.gateway.service
     found = await service.cancel(call.principal, call.path("response_id"))
-    await _finished(service, found, call.peer)
+    await _wait_for_end(service, found, call.peer)
     return reply(found.response)
 
 
@@ -131,7 +131,7 @@ async def compact(call: Call) -> Response:
     )
     service = call.gateway.service
     source = await service.create(call.principal, request, None, native=False)
-    if not await _finished(service, source, call.peer):
+    if not await _wait_for_end(service, source, call.peer):
         return Response(status_code=CLIENT_GONE)
     response = source.response
     if response.error is not None or response.usage is None:
@@ -183,7 +183,7 @@ def _refused(found: AnyResponse) -> WireError:
     return WireError(code, error.message, response_id=found.response_id)
 
 
-async def _finished(service: Service, found: AnyResponse, peer: Peer) -> bool:
+async def _wait_for_end(service: Service, found: AnyResponse, peer: Peer) -> bool:
     """Wait until a response is over; false if the client is gone before."""
     if found.over:
         return True
