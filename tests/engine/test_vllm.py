@@ -134,6 +134,7 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     """If this fails after an upgrade of vLLM, read realtime/engine/vllm/engine.py at each `# internal:`."""
     from vllm.model_executor.models import registry
     from vllm.v1.engine import async_llm, core, output_processor, utils
+    from vllm.v1.worker import gpu_model_runner
 
     def source(thing: Any) -> str:
         return inspect.getsource(thing)
@@ -151,10 +152,22 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "self.output_handler = asyncio.create_task" in handler, "a death is noticed by the end of this task"
     assert "get_mp_context()" in source(utils.CoreEngineProcManager.__init__), "EngineCore starts in another way"
     assert "_run_in_subprocess(" in source(registry._LazyRegisteredModel.inspect_model_cls)
+    assert source(gpu_model_runner.GPUModelRunner._bookkeeping_sync).count(".generators") == 1, "see core_patches"
+    assert "self.discard_request_mask.np[:num_reqs]" in source(gpu_model_runner.GPUModelRunner._bookkeeping_sync)
     requests = source(core.EngineCoreProc._handle_client_request)
     assert "self.abort_requests(request)" in requests, "aborts and utility calls no longer share one ordered queue"
     assert "self._invoke_utility_method" in requests
     assert "is_scheduler_paused_async" in source(async_llm.AsyncLLM.is_paused), "the abort barrier is no round trip"
+
+
+async def test_a_seeded_prompt_that_is_read_in_several_steps_ends_nobody(client: Client) -> None:
+    """Draws of a step that has not read all of a prompt are taken back, which vLLM can't on a CPU."""
+    longer_than_a_step = "what is 2 + 3? " * 420
+    wanted = {"seed": 1, "temperature": 0.7, "max_tokens": 20, "ignore_eos": True}
+    alone = await client.run(longer_than_a_step, **wanted)
+    assert alone.finish is FinishReason.LENGTH
+    together = await asyncio.gather(*(client.run(longer_than_a_step, **wanted) for _ in range(8)))
+    assert {sink.text for sink in together} == {alone.text}, "a draw that was taken back was not"
 
 
 async def test_importing_our_module_imports_no_vllm() -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from realtime.engine.base import EngineError
 from realtime.engine.options import VllmOptions
 
+from . import core_patches
 from .parsers import parser_names
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def _engine_core(environment: dict[str, str], target: Callable[..., None], **kwa
         os.killpg(0, signal.SIGKILL)  # with the workers of vLLM's executor
 
     threading.Thread(target=end_with_parent, daemon=True, name="end-with-parent").start()
+    core_patches.install()
     target(**kwargs)
 
 
