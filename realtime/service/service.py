@@ -44,6 +44,7 @@ from .conversations import Conversations
 from .intake import Asked, Intake
 from .lookups import Lookups
 from .patience import Patience
+from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .registry import Registry
 from .scheduler import Full, GroupFull, Scheduler, Ticket
@@ -67,14 +68,16 @@ class Service:
         *,
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
+        salts: PrefixSalts | None = None,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
+        """salts: keep tenants apart in the prefix cache; None: they share it."""
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
         self._images = ImageLoader(self._image_settings)
         self._mcp = mcp or McpSettings()
-        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher)
+        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts)
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
