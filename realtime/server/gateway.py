@@ -91,7 +91,7 @@ class Gateway:
             identify=self.admission.owner_of,
         )
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)
-        with self.admission.connection():
+        with self.admission.connection(), self.admission.revocation.watching(shell):
             self._shells.add(shell)
             if self.admission.draining:  # it came between the beginning of the drain and here
                 shell.drain(self.settings.server.drain_seconds)
