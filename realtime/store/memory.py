@@ -128,7 +128,7 @@ class MemoryResponses:
         return kept if kept is not None and kept.record.expires_at > now else None
 
     def _keep(self, record: Record, log: StoredLog) -> None:
-        kept = _Kept(record, log, log.num_bytes + (record.turn.num_bytes if record.turn is not None else 0))
+        kept = _Kept(record, log, log.num_bytes + record.num_bytes)
         self._kept[record.response_id] = kept
         self._num_bytes += kept.num_bytes
         for index, item_id in _item_ids(record):

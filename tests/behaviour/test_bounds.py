@@ -9,8 +9,8 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
-from realtime.store.memory import MemoryConversations, MemoryRequests
-from tests.support.http import http
+from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses
+from tests.support.http import assert_refused, http
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running
 
@@ -53,6 +53,19 @@ async def test_claims_are_forgotten_behind_those_that_last() -> None:
         requests = server.gateway.service._stores.requests
         assert isinstance(requests, MemoryRequests)
         assert len(requests) < 20
+
+
+async def test_a_flood_of_large_inputs_that_fail_is_bounded() -> None:
+    settings = changed(max_log_bytes=1 << 16, max_store_bytes=1 << 20)
+    async with running(settings=settings, max_model_len=1000) as server, http(server) as client:
+        store = server.gateway.service._stores.responses
+        assert isinstance(store, MemoryResponses)
+        for _ in range(12):
+            answer = await client.post(PATH, json={"input": "word " * 60_000})
+            assert_refused(answer, "context_length_exceeded", 400)
+        assert 0 < len(store._kept) <= 3
+        assert store._num_bytes <= 1 << 20
+        assert sum(len(str(kept.record.input)) for kept in store._kept.values()) <= store._num_bytes
 
 
 @pytest.mark.parametrize("line", [b"X-Padding: y\r\n", b"y"], ids=["many headers", "a long one"])

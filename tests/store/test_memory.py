@@ -13,7 +13,7 @@ from realtime.context.turns import Turn
 from realtime.store.base import Claim
 from realtime.store.memory import MAX_ITEM_ID, MemoryRequests, MemoryResponses
 from realtime.store.records import Filter, Head, Record
-from realtime.wire.items import Message
+from realtime.wire.items import InputImage, Message
 from realtime.wire.requests import ResponseCreate
 from tests.support.at_once import at_once
 from tests.support.fuzz import examples
@@ -113,6 +113,48 @@ def test_the_store_against_a_list(room: int, steps: list[tuple[str, int, int]]) 
         else:
             store.delete(f"resp_{number}")
         assert kept(store, now) == sorted(n for n, expires_at in model if expires_at > now)
+
+
+# -- what is counted
+
+
+def test_the_input_of_a_failed_response_is_counted() -> None:
+    store = MemoryResponses(max_bytes=3_000_000)
+    for n in range(8):
+        put(store, record(f"resp_{n}", turn=None, input=(Message(role="user", content="x" * 900_000),)), 0.0)
+    assert kept(store) == [5, 6, 7]
+    for n in range(8):
+        store.delete(f"resp_{n}")
+    assert store._num_bytes == 0
+
+
+def test_an_input_is_counted_once_whether_or_not_it_has_come_to_a_turn() -> None:
+    items = (Message(role="user", content="x" * 900_000),)
+    for turn in (None, Turn("resp_0", None, items, ())):
+        store = MemoryResponses(max_bytes=PLENTY)
+        put(store, record("resp_0", turn=turn, input=items), 0.0)
+        assert 900_000 < store._num_bytes < 910_000
+
+
+def test_instructions_are_counted() -> None:
+    store, response = MemoryResponses(max_bytes=PLENTY), make_response("resp_0", instructions="x" * 900_000)
+    put(store, record("resp_0", response=response), 0.0)
+    assert store._num_bytes > 900_000
+
+
+def test_images_are_counted_once() -> None:
+    url = "data:image/png;base64," + "A" * 900_000
+    items = (Message(role="user", content=[InputImage(image_url=url)]),)
+    for turn in (None, Turn("resp_0", None, items, ())):
+        store = MemoryResponses(max_bytes=PLENTY)
+        put(store, record("resp_0", turn=turn, input=items), 0.0)
+        assert 900_000 < store._num_bytes < 910_000
+
+
+def test_many_small_items_are_more_than_their_texts() -> None:
+    store = MemoryResponses(max_bytes=PLENTY)
+    put(store, record("resp_0", turn=None, input=(Message(role="user", content=""),) * 10_000), 0.0)
+    assert store._num_bytes > 1_000_000
 
 
 # -- items by their ids
