@@ -9,10 +9,12 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
+from realtime.service import sweeper
 from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses
 from tests.support.http import assert_refused, http
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running
+from tests.support.steps import until
 
 PATH = "/v1/responses"
 
@@ -81,3 +83,15 @@ async def test_a_head_without_end_is_cut_off(line: bytes) -> None:
             with pytest.raises((EOFError, ConnectionError)):
                 await sock.some()
             sock.close()
+
+
+async def test_nobody_has_to_ask_for_what_has_expired_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "MIN_SECONDS", 0.001)
+    settings = changed(retention_seconds=3600.0, linger_seconds=0.0)
+    async with running(settings=settings) as server, http(server) as client:
+        store = server.gateway.service._stores.responses
+        assert isinstance(store, MemoryResponses)
+        kept = (await client.post(PATH, json={"input": "hi"})).json()["id"]
+        await client.post(PATH, json={"input": "hi", "store": False})
+        await until(lambda: list(store._kept) == [kept], "the one that is not stored to go")
+    assert server.gateway.service._sweeper._timer is None

@@ -115,6 +115,44 @@ def test_the_store_against_a_list(room: int, steps: list[tuple[str, int, int]]) 
         assert kept(store, now) == sorted(n for n, expires_at in model if expires_at > now)
 
 
+# -- expiry without visitors
+
+
+def test_a_sweep_drops_what_has_expired_and_says_when_the_next_one_will() -> None:
+    gone: list[str] = []
+    store = MemoryResponses(max_bytes=PLENTY, on_gone=gone.append)
+    for n, expires_at in enumerate((600.0, 30.0, 30.0, 45.0)):
+        put(store, record(f"resp_{n}", expires_at=expires_at), 0.0)
+    assert (store.sweep(29.9), gone) == (30.0, [])
+    assert (store.sweep(30.0), gone) == (45.0, ["resp_1", "resp_2"])
+    assert (store.sweep(100.0), gone) == (600.0, ["resp_1", "resp_2", "resp_3"])
+    assert (store.sweep(600.0), list(store._kept), store._num_bytes) == (None, [], 0)
+
+
+def test_a_record_that_is_kept_again_expires_by_its_newest_time() -> None:
+    store = MemoryResponses(max_bytes=PLENTY)
+    put(store, record("resp_0", expires_at=10), 0.0)
+    put(store, record("resp_1", expires_at=40), 0.0)
+    put(store, record("resp_0", expires_at=50), 0.0)
+    store.replace(record("resp_1", expires_at=20), 0.0)
+    assert store.sweep(10.0) == 20.0
+    assert (store.sweep(20.0), kept(store, 20.0)) == (50.0, [0])
+
+
+def test_what_is_gone_early_is_not_waited_for() -> None:
+    store = MemoryResponses(max_bytes=PLENTY)
+    put(store, record("resp_0", expires_at=10), 0.0)
+    store.delete("resp_0")
+    assert store.sweep(0.0) is None
+
+
+def test_expiry_times_of_what_is_gone_do_not_pile_up() -> None:
+    store = MemoryResponses(max_bytes=SIZE)
+    for n in range(1000):
+        put(store, record(f"resp_{n % 8}"), 0.0)
+    assert len(store._expiries) < 200
+
+
 # -- what is counted
 
 
