@@ -39,4 +39,5 @@ class Patience:
         """Wait no longer for anything, now and later: the service has ended."""
         self._seconds = 0.0
         for timeout in self._waits:
-            timeout.reschedule(0.0)
+            if not timeout.expired():  # one that has may still be here, while the store takes its leave
+                timeout.reschedule(0.0)
