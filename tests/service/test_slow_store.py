@@ -384,6 +384,28 @@ async def test_a_service_that_ends_waits_for_no_look_up(call: Call) -> None:
         assert await refusal(later) in (E.SERVER_IS_OVERLOADED, E.SERVER_DRAINING)
 
 
+@pytest.mark.parametrize("call", EVERYTHING.values(), ids=EVERYTHING)
+async def test_a_look_up_that_its_store_cancels_has_failed(call: Call) -> None:
+    async with slow() as here:
+        here.gate.hold()
+        asking = here.begin(call(here))
+        await here.at()
+        here.gate.fail(error=asyncio.CancelledError())
+        with pytest.raises(RuntimeError, match="cancelled a look-up"):
+            await asking
+
+
+@pytest.mark.parametrize("call", EVERYTHING.values(), ids=EVERYTHING)
+async def test_whoever_is_cancelled_while_it_looks_is_cancelled(call: Call) -> None:
+    async with slow() as here:
+        here.gate.hold()
+        asking = here.begin(call(here))
+        await here.at()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
 async def test_a_service_may_end_again_while_a_look_up_takes_its_leave() -> None:
     """A drain that is over ends the service, and so does the end of the process: none may fail for what is left."""
     patience, leaving, left = Patience(), asyncio.Event(), asyncio.Event()
