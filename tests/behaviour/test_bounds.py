@@ -87,7 +87,7 @@ async def test_a_head_without_end_is_cut_off(line: bytes) -> None:
 
 async def test_nobody_has_to_ask_for_what_has_expired_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "MIN_SECONDS", 0.001)
-    settings = changed(retention_seconds=3600.0, linger_seconds=0.0)
+    settings = changed(retention_seconds=3600.0, linger_seconds=0.02)
     async with running(settings=settings) as server, http(server) as client:
         store = server.gateway.service._stores.responses
         assert isinstance(store, MemoryResponses)
