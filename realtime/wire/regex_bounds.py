@@ -24,7 +24,10 @@ _REGEX = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_REPEAT = r"~ \s* (?P<times>[0-9]+) (?: \s* \.\. \s* (?P<most>[0-9]+) )? | \{ \s* (?P<low>[0-9]+) (?: \s* , \s* (?P<high>[0-9]*) )? \s* \}"  # noqa: E501
+_REPEAT = r"""
+      ~ \s* (?P<times>[0-9]+) (?: \s* \.\. \s* (?P<most>[0-9]+) )?
+    | \{ \s* (?P<low>[0-9]+) (?: \s* , \s* (?P<high>[0-9]*) )? \s* \}
+"""
 _LARK = re.compile(
     r"""
       (?P<comment> //[^\n]* | \#[^\n]* )

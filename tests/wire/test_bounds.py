@@ -209,10 +209,6 @@ def test_the_servers_own_tools_are_taken() -> None:
 HUGE = 1_000_000
 
 
-def deep(levels: int) -> Schema:
-    return nested(levels)
-
-
 HOSTILE: dict[str, Schema] = {
     "groups": pattern("(" * 60_000 + "a" + ")" * 60_000),
     "repeats": pattern("^a{20000}$"),
@@ -230,7 +226,7 @@ HOSTILE: dict[str, Schema] = {
         "$defs": {f"D{n}": {"prefixItems": [{"$ref": f"#/$defs/D{n + 1}"}] * 2} for n in range(500)} | {"D500": {}},
         "$ref": "#/$defs/D0",
     },
-    "nesting": deep(100_000),
+    "nesting": nested(100_000),
     "one string": {"title": "x" * HUGE},
     "many members": {f"k{n}": n for n in range(HUGE // 10)},
     "many values": {"enum": ["x"] * (HUGE // 4)},
