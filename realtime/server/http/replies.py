@@ -7,6 +7,7 @@ import math
 import msgspec
 from starlette.responses import Response
 
+from realtime.wire import codec
 from realtime.wire.errors import WireError
 from realtime.wire.events import ErrorBody, error_body
 from realtime.wire.ids import new_id
@@ -20,7 +21,7 @@ class ErrorReply(msgspec.Struct):
 
 def reply(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON response."""
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+    return Response(codec.encode_line(body), status, headers, "application/json")
 
 
 def error_reply(error: WireError, headers: dict[str, str] | None = None) -> Response:

@@ -127,4 +127,4 @@ class SseResponse(Response):
         event = StreamError(
             sequence_number=self._position, done=True, code=body.code, message=body.message, param=None, error=body
         )
-        return b"event: error\ndata: %b\n\n" % codec.encode(event)
+        return b"event: error\ndata: %b\n\n" % codec.encode_line(event)
