@@ -137,7 +137,7 @@ class WebSocketShell:
             case Resume():
                 self._attend(command, self._resume(command))
             case Identify():
-                self._identify(command)
+                self._attend(command, self._identify(command))
             case Beat():
                 self._connection.beat(self._service.heartbeat(command.response_ids))
             case Leave():
@@ -188,7 +188,7 @@ class WebSocketShell:
         self._connection.resumed(command, source, start)
         self._service.follow(source, self._wake)
 
-    def _identify(self, command: Identify) -> None:
+    async def _identify(self, command: Identify) -> None:
         who = self._identify_key(command.api_key)
         self._connection.identified(command, who.tenant if who is not None else None, time.monotonic())
 

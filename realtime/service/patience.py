@@ -20,13 +20,21 @@ class Patience:
 
     @contextlib.asynccontextmanager
     async def bound(self) -> AsyncIterator[None]:
-        """Cancel what is awaited in here when it takes too long. Raises WireError then."""
+        """Cancel what is awaited in here when it takes too long. Raises WireError then.
+
+        A look-up that is cancelled by its store has failed: nobody has cancelled its caller, who has to be answered.
+        """
         timeout = asyncio.timeout(self._seconds)
         try:
             async with timeout:
                 self._waits.add(timeout)
                 try:
                     yield
+                except asyncio.CancelledError as cancelled:
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    raise RuntimeError("a store has cancelled a look-up") from cancelled
                 finally:
                     self._waits.discard(timeout)
         except TimeoutError:
@@ -39,4 +47,5 @@ class Patience:
         """Wait no longer for anything, now and later: the service has ended."""
         self._seconds = 0.0
         for timeout in self._waits:
-            timeout.reschedule(0.0)
+            if not timeout.expired():  # one that has may still be here, while the store takes its leave
+                timeout.reschedule(0.0)

@@ -150,6 +150,20 @@ async def test_a_cancel_of_a_create_whose_look_up_fails_is_answered_too(kind: st
         caplog.clear()
 
 
+async def test_a_look_up_that_its_store_cancels_is_answered_and_holds_no_lane(caplog: Any) -> None:
+    """As when several callers share one query and one of them is gone."""
+    async with slow() as (server, gate), server.client() as client:
+        await waiting_create(server, gate, client, "previous", stream_id="a")
+        await client.send("response.create", input="hi", stream_id="a")
+        gate.fail(error=asyncio.CancelledError())
+        assert_error(await client.receive(), "server_error", 500, retry=True)
+        gate.open()
+        check(await client.until_done())
+        [record] = [record for record in caplog.records if record.exc_info]
+        assert record.getMessage().startswith("command failed")
+        caplog.clear()
+
+
 def _held(server: Running) -> list[Any]:
     """Client events that wait for a command."""
     return [

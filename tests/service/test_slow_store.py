@@ -384,6 +384,49 @@ async def test_a_service_that_ends_waits_for_no_look_up(call: Call) -> None:
         assert await refusal(later) in (E.SERVER_IS_OVERLOADED, E.SERVER_DRAINING)
 
 
+@pytest.mark.parametrize("call", EVERYTHING.values(), ids=EVERYTHING)
+async def test_a_look_up_that_its_store_cancels_has_failed(call: Call) -> None:
+    async with slow() as here:
+        here.gate.hold()
+        asking = here.begin(call(here))
+        await here.at()
+        here.gate.fail(error=asyncio.CancelledError())
+        with pytest.raises(RuntimeError, match="cancelled a look-up"):
+            await asking
+
+
+@pytest.mark.parametrize("call", EVERYTHING.values(), ids=EVERYTHING)
+async def test_whoever_is_cancelled_while_it_looks_is_cancelled(call: Call) -> None:
+    async with slow() as here:
+        here.gate.hold()
+        asking = here.begin(call(here))
+        await here.at()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
+async def test_a_service_may_end_again_while_a_look_up_takes_its_leave() -> None:
+    """A drain that is over ends the service, and so does the end of the process: none may fail for what is left."""
+    patience, leaving, left = Patience(), asyncio.Event(), asyncio.Event()
+
+    async def look_up() -> None:
+        async with patience.bound():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                leaving.set()
+                await left.wait()  # a store that gives back what it holds
+
+    looking = asyncio.create_task(look_up())
+    await asyncio.sleep(0)
+    patience.end()
+    await leaving.wait()
+    patience.end()
+    left.set()
+    assert await refusal(looking) is E.SERVER_IS_OVERLOADED
+
+
 async def test_a_timeout_of_the_stores_own_is_its_own_error() -> None:
     patience = Patience()
     with pytest.raises(TimeoutError):

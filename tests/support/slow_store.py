@@ -74,7 +74,7 @@ class Gate:
         """Let one go that waits: the first, or another one, of this name or of any."""
         self._take(name, index).go.set_result(None)
 
-    def fail(self, name: str | None = None, index: int = 0, error: Exception | None = None) -> None:
+    def fail(self, name: str | None = None, index: int = 0, error: BaseException | None = None) -> None:
         """Have one fail that waits."""
         self._take(name, index).go.set_exception(error or OSError("the disk is gone"))
 
