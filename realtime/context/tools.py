@@ -9,6 +9,7 @@ may also come with the items of a conversation (`additional_tools`, `tool_search
 from __future__ import annotations
 
 import enum
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -30,6 +31,7 @@ HIDDEN = frozenset(
 )  # fmt: skip
 MAX_TOOLS = 1024
 MAX_GRAMMAR_CHARS = 32_768  # it is converted while other responses wait
+_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 SEPARATOR = "__"  # between a namespace and a name, as the model sees them
 
 
@@ -264,6 +266,12 @@ def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
     )
 
 
+def _check_name(name: str, path: str) -> None:
+    """A name stands in prompts and grammars, and in whatever clients call it by: nothing in it may need quoting."""
+    if not _NAME.fullmatch(name):
+        raise refusal(f"{path}.name", "must be 1 to 128 characters of letters, digits, `_`, `-`, `.`, `:` and `/`")
+
+
 def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
     if not isinstance((parameters or {}).get("properties", {}), dict):
         raise refusal(f"{path}.parameters.properties", "must be an object")
@@ -271,6 +279,7 @@ def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
 
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(unnest(tool), _Function, path)
+    _check_name(read.name, path)
     _check_parameters(read.parameters, path)
     return Tool(
         name=read.name,
@@ -285,6 +294,7 @@ def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
 
 def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(tool, _Custom, path)
+    _check_name(read.name, path)
     grammar = None
     if read.format is not None and read.format.type == "grammar":
         if read.format.syntax is None or not read.format.definition:

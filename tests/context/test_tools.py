@@ -133,6 +133,30 @@ def test_a_hidden_tool_can_not_be_chosen(kind: str) -> None:
     assert caught.value.param == "tool_choice.type"
 
 
+@pytest.mark.parametrize("name", ["f", "A_z-0.9:/x", "-", "n" * 128])
+def test_names_that_models_and_clients_can_say(name: str) -> None:
+    for kind in ("function", "custom"):
+        assert names(offered([{"type": kind, "name": name}])) == [name]
+
+
+@pytest.mark.parametrize("name", ["", "n" * 129, "a b", "f\n", "é", "<|end|>", "a\u2028", 'a"'])
+@pytest.mark.parametrize("kind", ["function", "custom"])
+def test_other_names_are_refused_wherever_the_tool_comes_from(kind: str, name: str) -> None:
+    tool, more = {"type": kind, "name": name}, {"type": "namespace", "name": "n", "tools": [G]}
+    for tools, brought, param in (
+        ([F, tool], [], "tools[1].name"),
+        ([{**more, "tools": [G, tool]}], [], "tools[0].tools[1].name"),
+        ([F], [("input[2].tools", [tool])], "input[2].tools[0].name"),
+    ):
+        with pytest.raises(WireError, match="1 to 128 characters") as caught:
+            tool_set(tools, None, None, brought)
+        assert (caught.value.code, caught.value.param) == (ErrorCode.INVALID_REQUEST, param)
+
+
+def test_what_an_mcp_server_lists_may_have_any_name() -> None:
+    assert names(tool_set([], None, None, mcp=[mcp("a b é")])) == ["a b é"]
+
+
 def mcp(name: str, label: str = "s", shown_as: str | None = None) -> Tool:
     return Tool(name=name, shown_as=shown_as or name, parameters={}, mcp=McpOrigin(label, needs_approval=False))
 
