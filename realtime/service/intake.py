@@ -36,6 +36,8 @@ from realtime.wire.calls import check_calls
 from realtime.wire.items import InputItem, ItemReference
 from realtime.wire.requests import ResponseCreate
 
+from .prefix_salts import PrefixSalts
+
 
 class Asked(msgspec.Struct, frozen=True):
     """A request as it came. `native`: from a client of our own profile. `given`: items that go before its own, and are
@@ -82,12 +84,13 @@ def digest_of(request: ResponseCreate) -> bytes:
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's settings, as far as they decide about responses."""
+    """The operator's settings, as far as they decide about responses. `salts`: None: all share the prefix cache."""
 
     settings: ResponseSettings
     images: ImageSettings
     mcp: McpSettings
     cipher: Cipher
+    salts: PrefixSalts | None = None
 
     def job(self, asked: Asked, found: LookedUp, model: ModelInfo, response_id: str, created_at: int) -> Job:
         """Decide about a response. `created_at`: unix seconds. Raises WireError."""
@@ -108,6 +111,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             compaction=prepared.compaction,
             encrypt_compaction=partial(self.cipher.encrypt, COMPACTION, asked.tenant),
             on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
+            cache_salt=self._cache_salt(asked.tenant, request.cache_salt),
             mcp=prepared.mcp,
         )
 
@@ -126,6 +130,9 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
         return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
+
+    def _cache_salt(self, tenant: str, own: str | None) -> str | None:
+        return self.salts.salt(tenant, own) if self.salts is not None else own
 
     def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
         """Apply the reasoning policy (docs/protocol.md, 3.7)."""

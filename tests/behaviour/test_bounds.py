@@ -10,11 +10,12 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
-from realtime.store.memory import MemoryConversations, MemoryRequests
-from tests.support.http import http
+from realtime.service import sweeper
+from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses
+from tests.support.http import assert_refused, http
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running
-from tests.support.steps import engine_holds
+from tests.support.steps import engine_holds, until
 from tests.support.transcript import check
 
 PATH = "/v1/responses"
@@ -56,6 +57,19 @@ async def test_claims_are_forgotten_behind_those_that_last() -> None:
         requests = server.gateway.service._stores.requests
         assert isinstance(requests, MemoryRequests)
         assert len(requests) < 20
+
+
+async def test_a_flood_of_large_inputs_that_fail_is_bounded() -> None:
+    settings = changed(max_log_bytes=1 << 16, max_store_bytes=1 << 20)
+    async with running(settings=settings, max_model_len=1000) as server, http(server) as client:
+        store = server.gateway.service._stores.responses
+        assert isinstance(store, MemoryResponses)
+        for _ in range(12):
+            answer = await client.post(PATH, json={"input": "word " * 60_000})
+            assert_refused(answer, "context_length_exceeded", 400)
+        assert 0 < len(store._kept) <= 3
+        assert store._num_bytes <= 1 << 20
+        assert sum(len(str(kept.record.input)) for kept in store._kept.values()) <= store._num_bytes
 
 
 @pytest.mark.parametrize("line", [b"X-Padding: y\r\n", b"y"], ids=["many headers", "a long one"])
@@ -150,3 +164,15 @@ async def test_a_schema_that_is_only_described_is_not_bounded() -> None:
     async with running(say("x")) as server, server.client() as client:
         events = await client.create(tools=[strict_tool(many_groups, strict=False)])
         assert check(events)["status"] == "completed"
+
+
+async def test_nobody_has_to_ask_for_what_has_expired_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "MIN_SECONDS", 0.001)
+    settings = changed(retention_seconds=3600.0, linger_seconds=0.0)
+    async with running(settings=settings) as server, http(server) as client:
+        store = server.gateway.service._stores.responses
+        assert isinstance(store, MemoryResponses)
+        kept = (await client.post(PATH, json={"input": "hi"})).json()["id"]
+        await client.post(PATH, json={"input": "hi", "store": False})
+        await until(lambda: list(store._kept) == [kept], "the one that is not stored to go")
+    assert server.gateway.service._sweeper._timer is None
