@@ -27,14 +27,16 @@ class Lane:
     """One first-in-first-out sequence of turns, and the last finished one.
 
     It is `busy` from giving out a create until that is over; `opening` is the create as long as nobody has answered it.
+    `used`: a response was created in it.
     """
 
-    __slots__ = ("busy", "last", "opening", "queue", "stream_id")
+    __slots__ = ("busy", "last", "opening", "queue", "stream_id", "used")
 
     def __init__(self, stream_id: str | None) -> None:
         self.stream_id = stream_id
         self.queue: deque[Create] = deque()
         self.busy = False
+        self.used = False
         self.opening: Create | None = None
         self.last: Turn | None = None
 

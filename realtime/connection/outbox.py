@@ -39,7 +39,7 @@ class Outbox:
             return
         event.sequence_number = self._next_number
         self._next_number += 1
-        entry = codec.encode(event)
+        entry = codec.encode_line(event)
         self._num_bytes += len(entry)
         self._entries.append(entry)
 

@@ -61,7 +61,7 @@ class Connection:
         self._expires_at = expires_at
         self._default_model = default_model
         self._control = Outbox(limits.max_unsent_control)
-        self._responses = Responses(limits, self._control)
+        self._responses = Responses(limits, self._control, native=profile.native)
         self._heartbeats = Heartbeats(limits.heartbeat_seconds, wanted=profile.native)
         self._closing: tuple[CloseCode, str] | None = None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from realtime.store import cursor
 from realtime.store.records import Source
 from realtime.wire import events
-from realtime.wire.errors import WireError
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import (
     ResponseCancel,
     ResponseCreate,
@@ -32,15 +32,21 @@ from .readers import Done, Reader, Readers
 from .successors import Successors
 from .unanswered import HeldEvent, Unanswered
 
+_TOO_LATE = frozenset({ErrorCode.RESPONSE_ALREADY_COMPLETED, ErrorCode.RESPONSE_NOT_FOUND})
+
 
 class Responses:
-    """See the module. `ending`: why no new work is taken, if so. `commands` are to be drained."""
+    """See the module. `ending`: why no new work is taken, if so. `commands` are to be drained.
+
+    native: the client is told when its cancel came too late. A plain one is not: OpenAI's protocol has no such answer,
+        and its clients take an `error` that they don't expect for the first event of their next turn.
+    """
 
     __slots__ = (
-        "_control", "_max_followed", "_successors", "commands", "ending", "lanes", "readers", "unanswered",
+        "_control", "_max_followed", "_native", "_successors", "commands", "ending", "lanes", "readers", "unanswered",
     )  # fmt: skip
 
-    def __init__(self, limits: ConnectionLimits, control: Outbox) -> None:
+    def __init__(self, limits: ConnectionLimits, control: Outbox, *, native: bool) -> None:
         self.ending: Callable[[], WireError] | None = None
         self.commands: list[Command] = []
         self.lanes = Lanes(limits)
@@ -48,6 +54,7 @@ class Responses:
         self.unanswered = Unanswered(limits.max_unanswered)
         self._successors = Successors(limits)
         self._max_followed = limits.max_followed
+        self._native = native
         self._control = control
 
     @property
@@ -76,16 +83,17 @@ class Responses:
     def cancel(self, event: ResponseCancel) -> None:
         """The end of a response; of a lane without one, the end of what waits there."""
         if event.response_id is not None:
-            self.ask(self.readers.new_cancel(event.response_id, event))
+            if self._native or not self._successors.has_ended(event.response_id):
+                self.ask(self.readers.new_cancel(event.response_id, event))
             return
         lane = self.lanes.get(event.stream_id)
         running = self.readers.of(lane) if lane is not None else None
         if running is not None:
             self.ask(self.readers.new_cancel(running.source.response_id, event))
-        elif lane is None or not lane.queue:
-            raise refusals.nothing_runs()
-        else:
+        elif lane is not None and lane.queue:
             self._drop_queue(lane, refusals.cancelled())
+        elif self._native or lane is None or not lane.used:
+            raise refusals.nothing_runs()
 
     def interrupt(self, event: ResponseInterrupt) -> None:
         """The end of a response, without the item that is being written."""
@@ -129,6 +137,7 @@ class Responses:
             return None
         lane = self.lanes.open(command.stream_id)
         lane.opening = None
+        lane.used = True
         self._successors.created(command, source.response_id)
         old = self.readers.get(source.response_id)
         if old is not None:  # the same idempotent request, sent again on the same socket
@@ -171,7 +180,8 @@ class Responses:
         if held is None:
             return None
         if not isinstance(command, Create):
-            self._control.refuse(error, None, command.event_id)
+            if not self._is_late_cancel(command, error):
+                self._control.refuse(error, None, command.event_id)
             return held
         self._answer_refused(command, error)
         for cancel in held:  # of this create, not of what comes next in the lane
@@ -182,6 +192,13 @@ class Responses:
             self.lanes.evict(lane, command.request.previous_response_id)
         self._free(lane)
         return None
+
+    def _is_late_cancel(self, command: Awaited, error: WireError) -> bool:
+        """A plain client has cancelled a response of its own that was over."""
+        if self._native or not isinstance(command, Stop) or command.how != "cancel" or error.code not in _TOO_LATE:
+            return False
+        reader = self.readers.get(command.response_id)
+        return self._successors.has_created(command.response_id) or (reader is not None and reader.lane is not None)
 
     def _complete(self, command: Awaited, source: Source) -> list[HeldEvent] | None:
         """Take out a command of which a response came, which is left where nobody waits for it any more."""

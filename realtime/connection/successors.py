@@ -25,13 +25,16 @@ from .profiles import ConnectionLimits
 from .readers import Reader
 from .steering import Steer, SteerRefused, WaitingInput
 
-_MAX_ENDED = 256  # responses of a connection that are remembered after their end, the newest
+_MAX_CREATED = 256  # responses that a connection remembers to have created, the newest
 
 
-class Ended(msgspec.Struct):
-    """A response whose end this connection has seen. `successor`: the one that went on with what was given into it."""
+class Created(msgspec.Struct):
+    """A response that this connection created. `status`: how it ended, None: this connection has not seen its end.
 
-    status: str
+    `successor`: the one that went on with what was given into it.
+    """
+
+    status: str | None = None
     successor: str | None = None
 
 
@@ -46,13 +49,22 @@ class Successors:
         self._limits = limits
         self._queued: dict[str, list[Steer]] = {}  # by the response that runs
         self._waiting: dict[str | None, WaitingInput] = {}  # by lane
-        self._ended: OrderedDict[str, Ended] = OrderedDict()
+        self._created: OrderedDict[str, Created] = OrderedDict()
 
     def target(self, response_id: str) -> str:
         """The response that now stands for this one: itself, or the newest of its automatic successors."""
-        while (ended := self._ended.get(response_id)) is not None and ended.successor is not None:
-            response_id = ended.successor
+        while (created := self._created.get(response_id)) is not None and created.successor is not None:
+            response_id = created.successor
         return response_id
+
+    def has_created(self, response_id: str) -> bool:
+        """This connection created the response, and remembers it."""
+        return response_id in self._created
+
+    def has_ended(self, response_id: str) -> bool:
+        """This connection created the response, and has seen its end."""
+        created = self._created.get(response_id)
+        return created is not None and created.status is not None
 
     def steer(
         self, event: ResponseSteer, target: str, reader: Reader | None, ending: WireError | None
@@ -116,9 +128,10 @@ class Successors:
     def created(self, command: Create, response_id: str) -> None:
         """A create was accepted, and this is its response."""
         if command.automatic and command.parent is not None:
-            ended = self._ended.get(command.parent.response_id)
-            if ended is not None:
-                ended.successor = response_id
+            parent = self._created.get(command.parent.response_id)
+            if parent is not None:
+                parent.successor = response_id
+        self._remember(response_id)
 
     def not_created(self, create: Create, error: WireError) -> list[events.Event]:
         """A create was refused: what it was to commit goes back."""
@@ -137,9 +150,7 @@ class Successors:
         Nothing of it is known to the client yet: its last event is on its way out.
         """
         response = source.response
-        self._ended[source.response_id] = Ended(response.status)
-        if len(self._ended) > _MAX_ENDED:
-            self._ended.popitem(last=False)
+        self._remember(source.response_id).status = response.status
         steers = self._take(source.response_id)
         if not steers:
             return None, []
@@ -160,7 +171,15 @@ class Successors:
         """The socket is gone."""
         self._queued.clear()
         self._waiting.clear()
-        self._ended.clear()
+        self._created.clear()
+
+    def _remember(self, response_id: str) -> Created:
+        """Note a response as the newest one; what was known of it stays."""
+        created = self._created.setdefault(response_id, Created())
+        self._created.move_to_end(response_id)
+        if len(self._created) > _MAX_CREATED:
+            self._created.popitem(last=False)
+        return created
 
     def _queue(self, target: str, steer: Steer) -> None:
         """Keep input for a response that runs. Raises SteerRefused."""
@@ -177,11 +196,11 @@ class Successors:
 
     def _not_followed(self, response_id: str) -> SteerRefused:
         """Why a response that this connection does not follow takes nothing."""
-        ended = self._ended.get(response_id)
-        if ended is None:
+        created = self._created.get(response_id)
+        if created is None or created.status is None:
             text = f"Response '{response_id}' is not one of this connection's."
             return SteerRefused("response_not_found", text)
-        return steering.refusal(ended.status, response_id)
+        return steering.refusal(created.status, response_id)
 
 
 def _given_back(steers: tuple[Steer, ...], refused: SteerRefused, stream_id: str | None) -> list[events.Event]:

@@ -9,6 +9,7 @@ may also come with the items of a conversation (`additional_tools`, `tool_search
 from __future__ import annotations
 
 import enum
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from realtime.wire.bounds import check_grammars, check_schemas
 from realtime.wire.errors import ErrorCode, WireError
 
 from .client_tools import CLIENT_TOOLS, Kind
@@ -29,6 +31,7 @@ HIDDEN = frozenset(
 )  # fmt: skip
 MAX_TOOLS = 1024
 MAX_GRAMMAR_CHARS = 32_768  # it is converted while other responses wait
+_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 SEPARATOR = "__"  # between a namespace and a name, as the model sees them
 
 
@@ -47,7 +50,9 @@ class McpOrigin(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's."""
+    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's. `path`: where
+    its parameters, or its grammar, are in the request, for refusals.
+    """
 
     name: str
     shown_as: str
@@ -59,6 +64,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind | None = None  # OpenAI's own tools that the client runs: calls have an item type of their own
     grammar: Grammar | None = None
     mcp: McpOrigin | None = None  # the server calls it itself
+    path: str = "tools"
 
 
 class Mode(enum.Enum):
@@ -147,7 +153,18 @@ def tool_set(
     found = tuple(shown.values())
     if len(found) + len(mcp) > MAX_TOOLS:
         raise _too_many("tools")
-    return _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
+    chosen = _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
+    check_schemas((tool.parameters, tool.path) for tool in chosen.tools if _is_held(tool, chosen))
+    check_grammars((tool.grammar.syntax, tool.grammar.definition, tool.path) for tool in chosen.tools if tool.grammar)
+    return chosen
+
+
+def _is_held(tool: Tool, chosen: ToolSet) -> bool:
+    """Whether sampling may be held to a tool's parameters: those of a strict tool, and of any that must be called.
+    A custom tool's are made of its grammar, which is bounded by itself.
+    """
+    forced = chosen.mode is Mode.REQUIRED and (chosen.only is None or chosen.only is tool)
+    return (tool.strict or forced) and not tool.custom
 
 
 def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
@@ -245,7 +262,14 @@ def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
         description=read.description or default.description,
         parameters=read.parameters or default.parameters,
         strict=read.parameters is None,
+        path=f"{path}.parameters",
     )
+
+
+def _check_name(name: str, path: str) -> None:
+    """A name stands in prompts and grammars, and in whatever clients call it by: nothing in it may need quoting."""
+    if not _NAME.fullmatch(name):
+        raise refusal(f"{path}.name", "must be 1 to 128 characters of letters, digits, `_`, `-`, `.`, `:` and `/`")
 
 
 def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
@@ -255,6 +279,7 @@ def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
 
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(unnest(tool), _Function, path)
+    _check_name(read.name, path)
     _check_parameters(read.parameters, path)
     return Tool(
         name=read.name,
@@ -263,11 +288,13 @@ def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
         description=read.description,
         parameters=read.parameters or {"type": "object", "properties": {}},
         strict=read.strict is True,
+        path=f"{path}.parameters",
     )
 
 
 def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(tool, _Custom, path)
+    _check_name(read.name, path)
     grammar = None
     if read.format is not None and read.format.type == "grammar":
         if read.format.syntax is None or not read.format.definition:
@@ -284,6 +311,7 @@ def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
         strict=True,
         custom=True,
         grammar=grammar,
+        path=f"{path}.format.definition",
     )
 
 

@@ -32,7 +32,7 @@ from realtime.wire.ids import new_id
 
 from .admission import Admission
 from .encryption_keys import encryption_keys
-from .http.replies import error_reply
+from .http.replies import handshake_refusal
 from .websocket import WebSocketShell
 from .websocket_transport import EXTENSION
 
@@ -74,7 +74,7 @@ class Gateway:
         try:
             principal = self.admission.admit_socket(websocket)
         except WireError as error:
-            await websocket.send_denial_response(error_reply(error))
+            await websocket.send_denial_response(handshake_refusal(error))
             return
         subprotocol = select_subprotocol(websocket.scope["subprotocols"])
         name = new_id("sess")

@@ -14,7 +14,13 @@ import msgspec
 
 from realtime.context import compaction
 from realtime.context.attachments import check_attachments, replace_images
-from realtime.context.directives import MAX_REFERENCES, apply_settings, brought_tools, resolve_references
+from realtime.context.directives import (
+    MAX_REFERENCES,
+    apply_settings,
+    brought_tools,
+    check_format,
+    resolve_references,
+)
 from realtime.context.encrypted import COMPACTION, REASONING, Cipher, decrypt_items
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Turn, history, since_compaction
@@ -117,6 +123,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         own = decrypt_items(self.cipher, asked.tenant, own if model.sees else replace_images(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *asked.given, *own])
         before, own = since_compaction(parent, own)
+        check_format(request, before)
         request = apply_settings(request, before)
         brought = brought_tools(before, own)
         mcp = McpPlan.of(request, before, brought, self.mcp)

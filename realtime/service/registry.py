@@ -15,14 +15,17 @@ from realtime.store.records import Record, Replay, Source
 from realtime.wire.errors import ErrorCode, WireError
 
 _MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
+_UNITS = ((86_400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 
 
 class Registry:
     """All responses, by id. What takes a tenant raises WireError for what is not the tenant's. `now` is the store's."""
 
-    def __init__(self, store: ResponseStore) -> None:
+    def __init__(self, store: ResponseStore, retention_seconds: float) -> None:
+        """retention_seconds: how long a stored response is kept, to be told who continues one that is gone."""
         self.running: dict[str, Run] = {}
         self.store = store
+        self._retention_seconds = retention_seconds
         self.deleted: OrderedDict[str, None] = OrderedDict()
 
     async def find(self, tenant: str, response_id: str, now: float) -> Run | Record:
@@ -65,13 +68,13 @@ class Registry:
             raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
         record = await self._record(response_id, now)
         if record is None or record.owner != tenant or not record.continuable or record.turn is None:
-            raise _previous_not_found(response_id)
+            raise self._previous_not_found(response_id)
         return record.turn
 
     def check_turn(self, turn: Turn) -> None:
         """Refuse to continue a response that was deleted since its turn was found. Raises WireError."""
         if turn.response_id in self.deleted:
-            raise _previous_not_found(turn.response_id)
+            raise self._previous_not_found(turn.response_id)
 
     async def get(self, response_id: str, now: float) -> Source | None:
         """Return the response with its log, whoever's it is and also when it was deleted and still runs."""
@@ -105,6 +108,15 @@ class Registry:
         self.store.seal(record, run.log.stored(), now)
         return True
 
+    def _previous_not_found(self, response_id: str) -> WireError:
+        """OpenAI's words, and how long there is to continue a response."""
+        kept = f"kept for {_in_words(self._retention_seconds)} here" if self._retention_seconds else "not kept here"
+        text = (
+            f"Previous response with id '{response_id}' not found. Finished responses are {kept}, and with "
+            "`store: false` only on their socket."
+        )
+        return WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
+
     def _running(self, tenant: str, response_id: str) -> Run | None:
         run = self.running.get(response_id) if response_id not in self.deleted else None
         return run if run is not None and run.job.tenant == tenant else None
@@ -125,6 +137,10 @@ def _not_found(response_id: str) -> WireError:
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
 
 
-def _previous_not_found(response_id: str) -> WireError:
-    text = f"Previous response with id '{response_id}' not found."
-    return WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
+def _in_words(seconds: float) -> str:
+    """A duration in the greatest unit of which it is a multiple."""
+    for num_seconds, unit in _UNITS:
+        number = seconds / num_seconds
+        if number.is_integer():
+            return f"{number:.0f} {unit}{'s' if number != 1 else ''}"
+    return f"{seconds:g} seconds"

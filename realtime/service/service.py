@@ -93,7 +93,7 @@ class Service:
         self._stores = stores
         self._patience = Patience()
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
-        self.registry = Registry(stores.responses)
+        self.registry = Registry(stores.responses, settings.retention_seconds)
         self.conversations = Conversations(stores.conversations, cipher, time.time, self._patience.bound)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from realtime.wire.codec import encode
+from realtime.wire.codec import encode, escape_line_ends
 from realtime.wire.events import TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
@@ -136,8 +136,10 @@ class EventLog:
         event.response_id = self.response_id
         if self.stream_id is not None:
             event.stream_id = self.stream_id
-        event.done = type(event) in _TERMINALS
-        return encode(event)
+        if type(event) in _TERMINALS:
+            event.done = True
+        entry = encode(event)
+        return entry if entry.isascii() else escape_line_ends(entry)  # most are, and that is the fastest test
 
     def _keep(self, entry: bytes, last: bool) -> None:
         self.sealed = last

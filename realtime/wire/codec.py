@@ -89,6 +89,23 @@ _event_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in _CL
 encode = msgspec.json.Encoder().encode
 
 
+def encode_line(value: object) -> bytes:
+    """Return JSON that is one line for every reader."""
+    return escape_line_ends(encode(value))
+
+
+def escape_line_ends(data: bytes) -> bytes:
+    """Escape U+2028, U+2029 and U+0085 in JSON: JSON allows them, but Python's `splitlines` and others end lines there.
+
+    Looks for their first bytes first, because that is fast. ASCII need not be given.
+    """
+    if 0xE2 in data:
+        data = data.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
+    if 0xC2 in data:
+        data = data.replace(b"\xc2\x85", rb"\u0085")
+    return data
+
+
 class Rejected(Exception):
     """A client event that can't be obeyed, with what an `error` event needs to say where it belongs."""
 

@@ -10,8 +10,9 @@ import pytest
 
 from realtime.context.turns import Prompt
 from realtime.dialects.chat import ChatDialect
-from realtime.engine.scripted import RandomScript, say
+from realtime.engine.scripted import Fail, RandomScript, say
 from realtime.service.principal import LOCAL
+from tests.support.http import http
 from tests.support.server import changed, running, sink_of
 from tests.support.steps import begin, cut, engine_holds, finish, resume, take, until
 from tests.support.transcript import assert_error, check, types
@@ -151,7 +152,7 @@ async def test_cancel_while_the_prompt_is_rendered(monkeypatch: pytest.MonkeyPat
 
 
 async def test_cancel_of_what_is_over_unknown_or_cancelled_already() -> None:
-    async with running(LONG, tick_seconds=None, abort_ticks=2) as server, server.client() as client:
+    async with running(LONG, tick_seconds=None, abort_ticks=2) as server, server.client(native=True) as client:
         response_id = await begin(client)
         server.engine.step()
         await client.send("response.cancel", response_id=response_id)
@@ -173,6 +174,20 @@ async def test_cancel_of_what_is_over_unknown_or_cancelled_already() -> None:
             answer = await client.receive()
             assert_error(answer, code, status, retry=False)
             assert answer["event_id"] == "e"
+
+
+@pytest.mark.parametrize("gone", ["kept", "failed", "expired", "deleted"])
+async def test_a_plain_client_gets_its_next_turn_after_a_cancel_that_came_too_late(gone: str) -> None:
+    settings = changed(retention_seconds=0, linger_seconds=0) if gone == "expired" else None
+    script = say(Fail("broken")) if gone == "failed" else say("a")
+    async with running(script, settings) as server, server.client() as client, http(server) as door:
+        response_id = (await client.create())[-1]["response_id"]
+        if gone == "deleted":
+            assert (await door.delete(f"/v1/responses/{response_id}")).status_code == 200
+        for members in ({"response_id": response_id}, {}, {"response_id": response_id, "through": 4}):
+            await client.send("response.cancel", **members)
+        check(await client.create())
+        assert (await client.create())[0]["type"] == "response.created"
 
 
 async def test_cancel_by_lane_stops_the_one_that_runs_and_leaves_what_is_queued() -> None:
@@ -259,7 +274,10 @@ async def test_cancel_in_the_moment_of_the_natural_end(offset: int) -> None:
                 assert run.over
                 assert engine_holds(server) == 0
                 await client.send("response.cancel", response_id=response_id)
-                assert_error(await client.receive(), "response_already_completed")
+                await client.send("response.interrupt", response_id=response_id, event_id="next")
+                answer = await client.receive()
+                assert_error(answer, "response_already_completed")
+                assert answer["event_id"] == "next", "the cancel itself is not answered"
 
 
 async def test_a_cancel_and_a_lost_socket_at_once_are_one_cancel() -> None:

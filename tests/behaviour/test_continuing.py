@@ -78,7 +78,10 @@ async def test_a_response_that_is_not_stored_lives_in_its_lane_only() -> None:
         first = check(await client.create(store=False))
         assert first["store"] is False
         [refusal] = await other.create(previous_response_id=first["id"])
-        text = f"Previous response with id '{first['id']}' not found."
+        text = (
+            f"Previous response with id '{first['id']}' not found. Finished responses are kept for 10 minutes here, "
+            "and with `store: false` only on their socket."
+        )
         assert_error(refusal, "previous_response_not_found", 400, param="previous_response_id", message=text)
         # a fork from another lane of the same connection, then the lane itself
         fork = check(await client.create(previous_response_id=first["id"], stream_id="fork", store=False))

@@ -7,6 +7,7 @@ import gzip
 import json
 from typing import Any
 
+import openai
 import pytest
 
 from realtime.engine.scripted import Die, Fail, say
@@ -348,9 +349,34 @@ async def test_a_silent_stream_is_kept_alive() -> None:
             text = ""
             async for chunk in answer.aiter_text():
                 text += chunk
-                if text.count(": keep-alive\n\n") == 3:
+                if text.count(": keep-alive\n") == 3:
                     await finish(server)
         check(events_of(text))
+
+
+async def test_openais_sdk_reads_a_stream_that_is_silent_before_every_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    write, comments = Peer.write, asyncio.Semaphore(0)
+
+    def counting(peer: Peer, data: bytes) -> None:
+        write(peer, data)
+        if data.startswith(b":"):
+            comments.release()
+
+    monkeypatch.setattr(Peer, "write", counting)
+    settings = changed(sse_keepalive_seconds=0.01)
+    async with (
+        running(say("a", "b", "c"), settings, tick_seconds=None) as server,
+        openai.AsyncOpenAI(base_url=f"{server.http}/v1", api_key="unused", max_retries=0) as client,
+    ):
+        stream = await client.responses.create(model="starter", input="hi", stream=True)
+        events = []
+        async for event in stream:
+            events.append(event.to_dict())
+            if event.type in ("response.in_progress", "response.output_text.delta"):
+                await comments.acquire()
+                await comments.acquire()
+                server.engine.step()
+    assert check(events)["output"][0]["content"][0]["text"] == "abc"
 
 
 async def test_a_slow_reader_costs_nobody_else_anything_and_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -53,6 +54,19 @@ async def test_the_same_over_every_transport(script: list[Step], members: dict[s
     assert [item["type"] for item in final["output"]] == kinds
     assert masked(as_json) == masked(final)
     assert as_json["usage"] == final["usage"]
+
+
+async def test_whoever_splits_lines_where_python_does_reads_the_same() -> None:
+    text = "a\u2028b\u2029c\x85d"
+    async with running(say(*text)) as server, http(server) as client, server.client() as socket:
+        stream = (await client.post("/v1/responses", json={"input": text, "stream": True})).content.decode()
+        body = (await client.post("/v1/responses", json={"input": text, "user": text})).content.decode()
+        refusal = (await client.post("/v1/responses", json={"input": text, "model": text})).content.decode()
+        await socket.send("response.create", input=text, user=text)
+        frames = [await socket.receive_raw() for _ in events_of(stream)]
+    assert stream.splitlines() == stream.split("\n")[:-1]
+    assert [len(one.splitlines()) for one in (body, refusal, *frames)] == [1] * (2 + len(frames))
+    assert json.loads(body)["output"][0]["content"][0]["text"] == json.loads(body)["user"] == text
 
 
 async def test_a_failure_before_the_first_item_is_the_same_up_to_json() -> None:

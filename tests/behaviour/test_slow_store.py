@@ -261,7 +261,7 @@ async def test_a_create_whose_socket_is_lost_is_carried_out_and_left(
 @pytest.mark.parametrize("fails", [False, True])
 async def test_other_commands_whose_socket_is_lost_leave_nothing(fails: bool, caplog: Any) -> None:
     async with slow() as (server, gate):
-        async with server.client() as client:
+        async with server.client(native=True) as client:
             response_id = await done(client)
             gate.hold()
             await client.send("response.resume", response_id=response_id, starting_after=-1)

@@ -49,7 +49,7 @@ async def test_a_failed_continuation_in_its_lane_takes_the_parent_away_and_a_for
         assert error["type"] == "error"
         (error,) = await client.create(**again)
         assert_error(error, "previous_response_not_found", 400, param="previous_response_id")
-        assert error["error"]["message"] == f"Previous response with id '{parent}' not found."
+        assert error["error"]["message"].split(". ")[0] == f"Previous response with id '{parent}' not found"
 
 
 async def test_a_continuation_that_fails_in_the_engine_takes_the_parent_away_too() -> None:
@@ -145,7 +145,10 @@ async def test_previous_response_not_found() -> None:
     async with running(OK) as server, server.client() as client:
         (error,) = await client.create(previous_response_id="resp_x", stream_id="a")
         assert_error(error, "previous_response_not_found", 400, type="invalid_request_error")
-        assert error["error"]["message"] == "Previous response with id 'resp_x' not found."
+        assert error["error"]["message"] == (
+            "Previous response with id 'resp_x' not found. Finished responses are kept for 10 minutes here, and with "
+            "`store: false` only on their socket."
+        )
         assert (error["error"]["param"], error["stream_id"]) == ("previous_response_id", "a")
 
 

@@ -165,7 +165,7 @@ def test_age_alone_closes_nothing() -> None:
     desk.at(200.0)
     assert desk.connection.next_deadline() is None
     desk << deadline(200.0)
-    desk << event("response.cancel") >> error("response_not_found") >> NOTHING
+    desk << event("response.cancel", stream_id="b") >> error("response_not_found") >> NOTHING
     assert desk.connection.close is None
 
 

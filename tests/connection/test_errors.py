@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from realtime.connection.outbox import Outbox
@@ -52,6 +54,14 @@ def test_an_error_goes_to_the_lane_and_the_event_that_it_answers(
     desk << message >> error(code, stream_id=stream_id, event_id=event_id) >> NOTHING
     assert desk.connection.close is None
     desk.turn()  # and life goes on
+
+
+def test_an_error_is_one_line_whatever_it_repeats() -> None:
+    desk = Desk()
+    desk << event("nonsense\u2028", event_id="\u2029\x85")
+    [frame] = desk.connection.frames(1000)
+    assert len(frame.decode().splitlines()) == 1
+    assert json.loads(frame)["event_id"] == "\u2029\x85"
 
 
 def test_who_floods_and_does_not_read_is_cut_off() -> None:

@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
-from realtime.connection.commands import Leave, Stop
-from realtime.connection.profiles import ConnectionLimits
+from realtime.connection import successors
+from realtime.connection.commands import Create, Leave, Stop
+from realtime.connection.profiles import ConnectionLimits, Profile
+from realtime.wire.errors import ErrorCode
 from tests.connection.playbook import (
     NOTHING,
+    Asked,
     Desk,
     Events,
+    Playbook,
     cancel,
     cancel_lane,
     codes,
@@ -20,6 +24,7 @@ from tests.connection.playbook import (
     error,
     event,
     numbers,
+    refusal,
     resume,
 )  # fmt: skip
 from tests.support.responses import Answer
@@ -183,24 +188,82 @@ def test_cancelling_a_lane_that_has_not_started_answers_each_of_its_requests() -
 
 
 @pytest.mark.parametrize(
-    "members", [{}, {"stream_id": "a"}, {"stream_id": "unknown"}, {"stream_id": 5}, {"stream_id": []}]
-)
-def test_cancelling_a_lane_in_which_nothing_runs(members: dict[str, Any]) -> None:
-    desk = Desk()
+    ("members", "quiet"),
+    [
+        ({}, False), ({"stream_id": "a"}, True), ({"stream_id": "unknown"}, False), ({"stream_id": "refused"}, False),
+        ({"stream_id": 5}, False), ({"stream_id": []}, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("profile", Profile)
+def test_cancelling_a_lane_in_which_nothing_runs(profile: Profile, members: dict[str, Any], quiet: bool) -> None:
+    desk = Desk(profile)
     desk.turn("a")
+    desk.refuse = refusal()
+    desk << create_in("refused") >> error("server_is_overloaded")
     desk << event("response.cancel", event_id="e", **members)
     stream_id = members.get("stream_id")
-    echoed = stream_id if isinstance(stream_id, str) else None
-    desk >> error("response_not_found", event_id="e", stream_id=echoed) >> NOTHING
+    if not quiet or profile.native:
+        echoed = stream_id if isinstance(stream_id, str) else None
+        desk >> error("response_not_found", event_id="e", stream_id=echoed)
+    desk >> NOTHING
 
 
 @pytest.mark.parametrize(
     ("response_id", "code"), [("resp_0", "response_already_completed"), ("x", "response_not_found")]
 )
 def test_a_cancel_that_comes_too_late_changes_nothing(response_id: str, code: str) -> None:
-    desk = Desk()
+    desk = Desk(Profile.NATIVE)
     desk.turn()
     desk << cancel(response_id, event_id="e") >> error(code, event_id="e") >> NOTHING
+
+
+@pytest.mark.parametrize("end", [Answer.finish, Answer.cancel, Answer.fail])
+def test_a_plain_client_is_not_told_that_its_cancel_came_too_late(end: Any) -> None:
+    play, create, answer = Playbook(), Asked(Create), Answer("resp_0")
+    play << create_in() >> create << create.opened(answer)
+    end(answer)
+    play >> Events(answer, *range(answer.log.tip)) >> Leave("resp_0", detached=False)
+    play << cancel("resp_0") << cancel("resp_0", through=3) << cancel_lane() >> NOTHING
+
+
+@pytest.mark.parametrize("code", ["response_already_completed", "response_not_found", "server_is_overloaded"])
+@pytest.mark.parametrize("left", [False, True])
+def test_a_plain_client_is_not_told_that_its_cancel_met_the_end(left: bool, code: str) -> None:
+    play, create, stop, answer = Playbook(), Asked(Create), Asked(Stop, how="cancel"), Answer("resp_0")
+    play << create_in() >> create << create.opened(answer) >> Events(answer, 0, 1)
+    if left:
+        play << detach("resp_0") >> Leave("resp_0", detached=True)
+    play << cancel("resp_0") >> stop << stop.refused(refusal(next(one for one in ErrorCode if one.value.code == code)))
+    if code == "server_is_overloaded":  # that the cancel is lost has to be told
+        play >> error(code)
+    play >> NOTHING
+
+
+def test_who_did_not_create_a_response_is_told_that_its_cancel_came_too_late() -> None:
+    elsewhere, desk = Desk(), Desk()
+    elsewhere.turn()
+    desk.answers = elsewhere.answers
+    desk << cancel("resp_0") >> error("response_already_completed") >> NOTHING
+    desk << resume("resp_0")
+    desk.pull()
+    desk << cancel("resp_0") >> error("response_already_completed") >> NOTHING
+    desk << cancel("x") >> error("response_not_found") >> NOTHING
+    desk << event("response.interrupt", response_id="resp_0") >> error("response_already_completed") >> NOTHING
+
+
+def test_an_interrupt_that_comes_too_late_is_answered() -> None:
+    desk = Desk()
+    desk.turn()
+    desk << event("response.interrupt", response_id="resp_0") >> error("response_already_completed") >> NOTHING
+
+
+def test_a_plain_client_is_told_of_a_cancel_of_what_was_created_too_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(successors, "_MAX_CREATED", 2)
+    desk = Desk()
+    for _ in range(3):
+        desk.turn()
+    desk << cancel("resp_2") << cancel("resp_1") >> NOTHING
+    desk << cancel("resp_0") >> error("response_already_completed") >> NOTHING
 
 
 @pytest.mark.parametrize("followed", [True, False])

@@ -205,7 +205,7 @@ def test_what_comes_after_the_end_is_given_back_with_the_reason() -> None:
 
 
 def test_the_ends_of_old_responses_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(successors, "_MAX_ENDED", 1)
+    monkeypatch.setattr(successors, "_MAX_CREATED", 1)
     play, answer = running()
     answer.finish()
     end(play, answer)

@@ -133,6 +133,30 @@ def test_a_hidden_tool_can_not_be_chosen(kind: str) -> None:
     assert caught.value.param == "tool_choice.type"
 
 
+@pytest.mark.parametrize("name", ["f", "A_z-0.9:/x", "-", "n" * 128])
+def test_names_that_models_and_clients_can_say(name: str) -> None:
+    for kind in ("function", "custom"):
+        assert names(offered([{"type": kind, "name": name}])) == [name]
+
+
+@pytest.mark.parametrize("name", ["", "n" * 129, "a b", "f\n", "é", "<|end|>", "a\u2028", 'a"'])
+@pytest.mark.parametrize("kind", ["function", "custom"])
+def test_other_names_are_refused_wherever_the_tool_comes_from(kind: str, name: str) -> None:
+    tool, more = {"type": kind, "name": name}, {"type": "namespace", "name": "n", "tools": [G]}
+    for tools, brought, param in (
+        ([F, tool], [], "tools[1].name"),
+        ([{**more, "tools": [G, tool]}], [], "tools[0].tools[1].name"),
+        ([F], [("input[2].tools", [tool])], "input[2].tools[0].name"),
+    ):
+        with pytest.raises(WireError, match="1 to 128 characters") as caught:
+            tool_set(tools, None, None, brought)
+        assert (caught.value.code, caught.value.param) == (ErrorCode.INVALID_REQUEST, param)
+
+
+def test_what_an_mcp_server_lists_may_have_any_name() -> None:
+    assert names(tool_set([], None, None, mcp=[mcp("a b é")])) == ["a b é"]
+
+
 def mcp(name: str, label: str = "s", shown_as: str | None = None) -> Tool:
     return Tool(name=name, shown_as=shown_as or name, parameters={}, mcp=McpOrigin(label, needs_approval=False))
 
@@ -283,3 +307,34 @@ def test_a_regex_is_a_pattern_of_the_input_where_json_does_not_escape_it(definit
     form = {"type": "grammar", "syntax": "regex", "definition": definition}
     (tool,) = offered([{"type": "custom", "name": "r", "format": form}]).tools
     assert tool.parameters["properties"]["input"].get("pattern") == (definition if held else None)
+
+
+MANY_GROUPS: Json = {"type": "object", "properties": {"x": {"type": "string", "pattern": "(" * 99 + "a" + ")" * 99}}}
+LOOSE: Json = {"type": "function", "name": "loose", "parameters": MANY_GROUPS}
+MCP = Tool(
+    name="m", shown_as="m", parameters=MANY_GROUPS, mcp=McpOrigin("s", needs_approval=False), path="s.m.input_schema"
+)
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "param"),
+    [
+        ([F, {**LOOSE, "strict": True}], None, "tools[1].parameters"),
+        ([F, LOOSE], "required", "tools[1].parameters"),
+        ([F, LOOSE], {"type": "function", "name": "loose"}, "tools[1].parameters"),
+        ([F, {"type": "tool_search", "execution": "client", "parameters": MANY_GROUPS}], "required", "tools[1].param"),
+        ([F], {"type": "mcp", "server_label": "s"}, "s.m.input_schema"),
+        ([F, LOOSE], None, None),
+        ([F, LOOSE], {"type": "function", "name": "f"}, None),
+        ([F, {**LOOSE, "strict": True}], {"type": "allowed_tools", "tools": [{"type": "function", "name": "f"}]}, None),
+    ],
+)  # fmt: skip
+def test_parameters_are_bounded_where_sampling_is_held_to_them(
+    tools: list[dict[str, Any]], choice: Any, param: str | None
+) -> None:
+    if param is None:
+        tool_set(tools, choice, None, mcp=[MCP])
+        return
+    with pytest.raises(WireError, match="levels of groups in a `pattern`") as caught:
+        tool_set(tools, choice, None, mcp=[MCP])
+    assert (caught.value.param or "").startswith(param)

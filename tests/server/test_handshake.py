@@ -108,6 +108,8 @@ async def test_a_wrong_or_missing_key_is_told_before_the_upgrade(tmp_path: Path)
             assert body["error"]["code"] == code
             assert body["error"]["type"] == "authentication_error"
             assert body["error"]["message"]
+            assert headers["www-authenticate"] == "Bearer"
+            assert headers["x-request-id"].startswith("req_")
         for lines, selected in [
             ((f"Authorization: Bearer {anna}",), None),
             ((f"api-key: {anna}",), None),
@@ -117,7 +119,8 @@ async def test_a_wrong_or_missing_key_is_told_before_the_upgrade(tmp_path: Path)
         ]:
             status, headers, _ = await knock(server, *lines)
             assert (status, headers.get("sec-websocket-protocol")) == (101, selected)
-        assert (await get(server, "/v1/models")).status_code == 401
+        refused = await get(server, "/v1/models")
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
         assert (await get(server, "/v1/models", authorization=f"Bearer {anna}")).status_code == 200
         assert (await get(server, "/health")).status_code == 200
         assert (await get(server, "/ready")).status_code == 200
@@ -166,6 +169,12 @@ async def test_the_endpoints_beside_the_socket() -> None:
         assert (await get(server, "/nothing")).status_code == 404
 
 
+async def test_a_refused_handshake_has_a_name_for_the_log_like_every_other_answer() -> None:
+    async with running(say("x")) as server:
+        status, headers, _ = await knock(server, path="/nothing")
+        assert (status, headers["x-request-id"][:4]) == (404, "req_")
+
+
 async def test_more_connections_than_allowed_are_told_to_come_back() -> None:
     async with running(say("x"), changed(max_connections=2)) as server:
         async with server.client(), server.client():
@@ -173,6 +182,8 @@ async def test_more_connections_than_allowed_are_told_to_come_back() -> None:
             assert status == 503
             assert body["error"]["code"] == "server_is_overloaded"
             assert headers["retry-after"] == "5"
+            assert headers["x-request-id"].startswith("req_")
+            assert "www-authenticate" not in headers
             assert (await get(server, "/health")).status_code == 200
         await until(lambda: server.gateway.admission.num_connections == 0)
         assert (await knock(server))[0] == 101

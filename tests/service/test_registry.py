@@ -41,7 +41,7 @@ async def running(*, store: bool = True) -> tuple[Registry, Run]:
     job = make_job(make_request(store=store))
     job.response.store = store
     run = make_run(job, serving)
-    registry = Registry(MemoryResponses(max_bytes=PLENTY))
+    registry = Registry(MemoryResponses(max_bytes=PLENTY), 600)
     registry.running[run.response_id] = run
     return registry, run
 
@@ -105,3 +105,19 @@ async def test_a_response_that_is_deleted_while_it_runs_is_not_kept() -> None:
     del registry.running["resp_0"]
     assert not registry.keep(run, 10.0, NOW)
     assert at_once(registry.get("resp_0", NOW)) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (600, "kept for 10 minutes"), (60, "kept for 1 minute "), (1, "kept for 1 second "),
+        (90, "kept for 90 seconds"), (0.5, "kept for 0.5 seconds"), (7200, "kept for 2 hours"),
+        (604_800, "kept for 7 days"), (0, "are not kept"),
+    ],
+)  # fmt: skip
+def test_who_continues_what_is_gone_is_told_how_long_responses_are_kept(seconds: float, said: str) -> None:
+    registry = Registry(MemoryResponses(max_bytes=PLENTY), seconds)
+    with pytest.raises(WireError) as caught:
+        at_once(registry.find_turn("t", "resp_0", NOW))
+    assert caught.value.message.startswith("Previous response with id 'resp_0' not found. ")
+    assert said in caught.value.message

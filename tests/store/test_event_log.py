@@ -35,6 +35,15 @@ def test_numbers_are_without_a_gap_and_exactly_the_last_event_is_done(end: str) 
     assert answer.log.sealed
 
 
+@pytest.mark.parametrize("text", ["a", "é", "“", "\u2028", "x\u2029\x85"])
+def test_every_entry_is_one_line_whatever_counts_as_the_end_of_one(text: str) -> None:
+    answer = Answer("resp_1").say(text).finish()
+    entries = answer.log.read(0, 100)
+    assert [len(entry.decode().splitlines()) for entry in entries] == [1] * len(entries)
+    assert [event["delta"] for event in decoded(answer.log) if "delta" in event] == [text]
+    assert answer.log.num_bytes == sum(map(len, entries))
+
+
 def test_every_event_names_its_response_and_its_lane_if_it_has_one() -> None:
     named, plain = Answer("resp_1", stream_id="a").say("x").finish(), Answer("resp_2").say("x").finish()
     assert {(event["response_id"], event["stream_id"]) for event in decoded(named.log)} == {("resp_1", "a")}

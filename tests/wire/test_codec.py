@@ -364,3 +364,17 @@ def test_a_valid_event_with_some_bytes_replaced(event: dict[str, Any], start: in
 @given(st.dictionaries(st.sampled_from(ResponseCreate.__struct_fields__), JSON, max_size=6))
 def test_any_value_in_any_known_member(members: dict[str, Any]) -> None:
     only_rejected(json.dumps({**members, "type": "response.create"}).encode())
+
+
+# -- what goes out
+
+
+@given(st.text(alphabet=st.one_of(st.sampled_from('\x85\u2028\u2029\u2027\x84é“你"\\\n\x0b\x1c'), st.characters())))
+def test_an_encoded_line_is_one_for_every_reader_and_says_the_same(text: str) -> None:
+    line = codec.encode_line({"text": text, text: 1})
+    assert len(line.decode().splitlines()) == 1
+    assert json.loads(line) == {"text": text, text: 1}
+
+
+def test_only_ends_of_lines_are_escaped() -> None:
+    assert codec.encode_line("é“你\u2028\u2029\x85") == '"é“你\\u2028\\u2029\\u0085"'.encode()

@@ -84,6 +84,8 @@ def _answers(one: Operation) -> dict[str, Any]:
         headers = _HEADERS | {"x-should-retry": _text("whether the same request may succeed when it is sent again")}
         if any(E.SERVER_IS_OVERLOADED.value.status == status for _ in names):
             headers = headers | {"retry-after": _text("seconds to wait before")}
+        if status == 401:
+            headers = headers | {"www-authenticate": _text("the scheme of the key, `Bearer`")}
         answers[str(status)] = {
             "description": "`error.code`: " + ", ".join(f"`{name}`" for name in dict.fromkeys(names)),
             "headers": headers,

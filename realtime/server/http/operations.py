@@ -23,7 +23,7 @@ from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import new_id
 
 from . import cors
-from .replies import error_reply
+from .replies import error_reply, handshake_refusal
 from .request_body import read_body
 from .transport import EXTENSION, Peer
 
@@ -120,7 +120,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's."""
         if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).send_denial_response(error_reply(_nothing(scope["path"])))
+            await WebSocket(scope, receive, send).send_denial_response(handshake_refusal(_nothing(scope["path"])))
             return
         request = Request(scope, receive)
         name = new_id("req")

@@ -7,8 +7,10 @@ import math
 import msgspec
 from starlette.responses import Response
 
+from realtime.wire import codec
 from realtime.wire.errors import WireError
 from realtime.wire.events import ErrorBody, error_body
+from realtime.wire.ids import new_id
 
 
 class ErrorReply(msgspec.Struct):
@@ -19,15 +21,22 @@ class ErrorReply(msgspec.Struct):
 
 def reply(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON response."""
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+    return Response(codec.encode_line(body), status, headers, "application/json")
 
 
 def error_reply(error: WireError, headers: dict[str, str] | None = None) -> Response:
-    """A refusal, with `retry-after` where the error says when; `x-should-retry` is for OpenAI's SDKs, which would
-    otherwise send again whatever has status 408, 409, 429 or 5xx.
+    """A refusal, with `retry-after` where the error says when, and how to come in where a key is missing or wrong;
+    `x-should-retry` is for OpenAI's SDKs, which would otherwise send again whatever has status 408, 409, 429 or 5xx.
     """
     spec = error.spec
     own = {"x-should-retry": "true" if spec.retry else "false"}
     if error.retry_after is not None:
         own["retry-after"] = str(math.ceil(error.retry_after))
+    if spec.status == 401:
+        own["www-authenticate"] = "Bearer"  # RFC 9110, 15.5.2: a 401 names a scheme
     return reply(ErrorReply(error_body(error)), spec.status, {**own, **(headers or {})})
+
+
+def handshake_refusal(error: WireError) -> Response:
+    """The answer to a handshake that does not lead to a socket."""
+    return error_reply(error, {"x-request-id": new_id("req")})

@@ -24,7 +24,7 @@ from ..flusher import Flusher
 from .transport import Peer
 
 _QUANTUM = 64  # events in one write
-_KEEP_ALIVE = b": keep-alive\n\n"
+_KEEP_ALIVE = b": keep-alive\n"  # no empty line: of that OpenAI's SDK makes an event without data
 _DONE = b"data: [DONE]\n\n"
 _MAX_STALLED = 4  # keep-alives in a row that did not fit into the connection: then nobody reads there any more
 _TYPE_AT = len(b'{"type":"')  # every event begins with its type
@@ -132,5 +132,5 @@ class SseResponse(Response):
         event = StreamError(
             sequence_number=self._position, done=True, code=body.code, message=body.message, param=None, error=body
         )
-        self._peer.write(b"event: error\ndata: %b\n\n" % codec.encode(event) + _DONE)
+        self._peer.write(b"event: error\ndata: %b\n\n" % codec.encode_line(event) + _DONE)
         self._end()

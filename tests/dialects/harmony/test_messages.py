@@ -383,8 +383,9 @@ def test_a_message_struct_is_flat_json() -> None:
 
 @pytest.mark.parametrize("name", ["get weather", "x\ny", "a<|message|>b", "", "f" * 201])
 def test_a_tool_whose_name_no_header_can_hold_is_refused(name: str) -> None:
+    tools = ToolSet(tools=(Tool(name=name, shown_as=name, parameters={}),))  # of a request they are checked before
     with pytest.raises(RenderError, match="A tool can't be named") as caught:
-        render(tools=[{"type": "function", "name": name}])
+        DIALECT.render(ResponseCreate(), tools, [], None)
     assert caught.value.param == "tools"
 
 
