@@ -185,16 +185,18 @@ class Connection:
         """The response has been asked to end."""
         self._responses.stopped(command, source)
 
-    def identified(self, command: Identify, tenant: str | None, now: float) -> None:
-        """The key is this tenant's; None: nobody's."""
+    def identified(self, command: Identify, tenant: str | None, now: float) -> bool:
+        """The key is this tenant's; None: nobody's. Return whether it is the connection's credential from now on."""
         held = self._responses.unanswered.complete(command)
         if held is None:
-            return
-        if tenant == self._tenant:
+            return False
+        accepted = tenant == self._tenant
+        if accepted:
             self._change(command.heartbeat_seconds, now)
         else:
             self._control.refuse(refusals.not_the_owner(), None, command.event_id)
         self._take_held(held)
+        return accepted
 
     def beat(self, heartbeat: events.Heartbeat) -> None:
         """Tell the client that we live, unless it has not read what it was told before."""
@@ -264,13 +266,25 @@ class Connection:
         self._responses.end(draining)
         self._close_if_done()
 
+    def revoked(self) -> None:
+        """The credential holds no more: say so and close, without the rest of what is followed, which is left."""
+        if self.close is None:
+            self._leave()
+            error = refusals.key_gone()
+            self._control.refuse(error, None, None)
+            self._closing = (CloseCode.INVALID_KEY, error.spec.code)
+
     def disconnected(self) -> None:
-        """The socket is gone: leave what it read, forget what waits and what is on its way. A response that comes of
-        that all the same is left as well.
+        """The socket is gone."""
+        self._leave()
+        self._control.take()
+
+    def _leave(self) -> None:
+        """Leave what is read, forget what waits and what is on its way. A response that comes of that all the same is
+        left as well.
         """
         self._heartbeats.stop()
         self._responses.leave()
-        self._control.take()
 
     def _close_if_done(self) -> None:
         ending = self._responses.ending

@@ -71,6 +71,12 @@ def heartbeat_interval() -> WireError:
     return WireError(ErrorCode.INVALID_REQUEST, text, param="heartbeat_seconds")
 
 
+def key_gone() -> WireError:
+    """The credential of the connection was taken away while it was open."""
+    text = "The API key of this connection is not valid any more; connect again with one that is."
+    return WireError(ErrorCode.INVALID_API_KEY, text)
+
+
 def not_the_owner() -> WireError:
     """A new credential is somebody else's, or nobody's."""
     text = "`api_key` is not a key of this connection's owner; the connection stays as it was."

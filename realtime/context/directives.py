@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from realtime.wire.bounds import check_schemas
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.formats import TextFormat
+from realtime.wire.formats import JsonSchemaFormat, TextFormat
 from realtime.wire.items import AdditionalTools, ConfigurationUpdate, InputItem, ItemReference, ToolSearchOutput, id_of
 from realtime.wire.requests import ReasoningOptions, ResponseCreate, TextOptions
 
@@ -75,6 +76,28 @@ def apply_settings(request: ResponseCreate, before: Sequence[InputItem]) -> Resp
     if reasoning is request.reasoning and text is request.text:
         return request
     return msgspec.structs.replace(request, reasoning=reasoning, text=text)
+
+
+def check_format(request: ResponseCreate, before: Sequence[InputItem]) -> None:
+    """Check the schema of the format that holds (see `apply_settings`), wherever it was given. Raises WireError."""
+    text = request.text
+    for path, output_format in (
+        *_formats(request.items, "input[{}].text.format"),
+        *((("text.format", text.format),) if text is not None else ()),
+        *_formats(before, "previous_response_id"),
+    ):
+        if output_format is not None:
+            if isinstance(output_format, JsonSchemaFormat):
+                check_schemas([(output_format.schema, f"{path}.schema")])
+            return
+
+
+def _formats(items: Sequence[InputItem], path: str) -> Iterator[tuple[str, TextFormat | None]]:
+    """The formats of configuration updates, newest first, each with its path."""
+    for index in reversed(range(len(items))):
+        item = items[index]
+        if isinstance(item, ConfigurationUpdate) and item.text:
+            yield path.format(index), item.text.format
 
 
 def _settings(items: Sequence[InputItem]) -> tuple[Any, TextFormat | None]:

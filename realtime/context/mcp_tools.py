@@ -102,6 +102,7 @@ def listed_tool(label: str, tool: McpTool, *, needs_approval: bool = False) -> T
         description=tool.description or None,
         parameters={"type": "object", "properties": {}, **schema},
         mcp=McpOrigin(label, needs_approval),
+        path=f"{label}.{tool.name[:64]}.input_schema",
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from realtime.wire.bounds import check_grammars, check_schemas
 from realtime.wire.errors import ErrorCode, WireError
 
 from .client_tools import CLIENT_TOOLS, Kind
@@ -49,7 +50,9 @@ class McpOrigin(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's."""
+    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's. `path`: where
+    its parameters, or its grammar, are in the request, for refusals.
+    """
 
     name: str
     shown_as: str
@@ -61,6 +64,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind | None = None  # OpenAI's own tools that the client runs: calls have an item type of their own
     grammar: Grammar | None = None
     mcp: McpOrigin | None = None  # the server calls it itself
+    path: str = "tools"
 
 
 class Mode(enum.Enum):
@@ -149,7 +153,18 @@ def tool_set(
     found = tuple(shown.values())
     if len(found) + len(mcp) > MAX_TOOLS:
         raise _too_many("tools")
-    return _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
+    chosen = _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
+    check_schemas((tool.parameters, tool.path) for tool in chosen.tools if _is_held(tool, chosen))
+    check_grammars((tool.grammar.syntax, tool.grammar.definition, tool.path) for tool in chosen.tools if tool.grammar)
+    return chosen
+
+
+def _is_held(tool: Tool, chosen: ToolSet) -> bool:
+    """Whether sampling may be held to a tool's parameters: those of a strict tool, and of any that must be called.
+    A custom tool's are made of its grammar, which is bounded by itself.
+    """
+    forced = chosen.mode is Mode.REQUIRED and (chosen.only is None or chosen.only is tool)
+    return (tool.strict or forced) and not tool.custom
 
 
 def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
@@ -247,6 +262,7 @@ def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
         description=read.description or default.description,
         parameters=read.parameters or default.parameters,
         strict=read.parameters is None,
+        path=f"{path}.parameters",
     )
 
 
@@ -272,6 +288,7 @@ def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
         description=read.description,
         parameters=read.parameters or {"type": "object", "properties": {}},
         strict=read.strict is True,
+        path=f"{path}.parameters",
     )
 
 
@@ -294,6 +311,7 @@ def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
         strict=True,
         custom=True,
         grammar=grammar,
+        path=f"{path}.format.definition",
     )
 
 

@@ -120,7 +120,6 @@ class Compactor:
             items=[Message(role="user", content=question)],
             max_output_tokens=max_tokens,
             reasoning=ReasoningOptions(effort="none"),
-            cache_salt=self._cache_salt,
         )
 
     async def _generate(self, request: ResponseCreate, prompt: Prompt, max_tokens: int) -> str:
@@ -129,7 +128,7 @@ class Compactor:
         parser = self._serving.dialect.parser(request, _NO_TOOLS, prompt)
         wishes = Sampling(max_tokens=max_tokens, skip_special_tokens=parser.skip_special_tokens)
         request_id = f"{self._response_id}.compaction{self._num_generations}"
-        asked = engine_request(self._serving, request_id, request, prompt, parser, wishes)
+        asked = engine_request(self._serving, request_id, request, prompt, parser, wishes, self._cache_salt)
         count, texts = Count(prompt.num_tokens), list[str]()
         generation = Generation(
             self._serving,

@@ -153,15 +153,18 @@ def engine_failure(error: EngineError) -> Failed:
 
 
 def engine_request(
-    serving: Serving, request_id: str, request: ResponseCreate, prompt: Prompt, parser: Parser | None, wishes: Sampling
-) -> EngineRequest:
-    """Build the engine's request for an answer to this prompt. `request_id`: its name there."""
+    serving: Serving, request_id: str, request: ResponseCreate, prompt: Prompt, parser: Parser | None, wishes: Sampling,
+    cache_salt: str | None,
+) -> EngineRequest:  # fmt: skip
+    """Build the engine's request for an answer to this prompt. `request_id`: its name there.
+    `cache_salt`: of the job.
+    """
     return EngineRequest(
         request_id=request_id,
         prompt_token_ids=prompt.token_ids,
         seen=prompt.seen,
         sampling=wishes,
-        cache_salt=request.cache_salt,
+        cache_salt=cache_salt,
         constraint=parser.constraint if parser is not None else None,
         reasoning_ended=parser.reasoning_ended if parser is not None else None,
         template_kwargs=serving.dialect.template_kwargs(request),

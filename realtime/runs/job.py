@@ -26,6 +26,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     parent: the turn that it continues. In a conversation that is known when the response starts.
     compaction: when the history is to be made shorter; None: never.
     encrypt_compaction: encrypts the content of a compaction for this tenant.
+    cache_salt: its requests to the engine share the prefix cache only with those of the same salt; None: with any
+        that have none.
     mcp: what is wanted of MCP servers; None: nothing.
     """
 
@@ -41,6 +43,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     compaction: Policy | None = None
     encrypt_compaction: Callable[[str], str]
     on_disconnect: OnDisconnect
+    cache_salt: str | None = None
     mcp: McpPlan | None = None
 
     @property

@@ -63,7 +63,7 @@ class Stages:
         self.assembler = Assembler(new_id, job.shown, job.mcp.max_calls if job.mcp is not None else 0)
         self.prompts = Prompts(serving, job.request, job.tools, job.parent)
         self.usage = TokenUsage()
-        self.compactor = Compactor(serving, job.response_id, job.request.cache_salt, stopping)
+        self.compactor = Compactor(serving, job.response_id, job.cache_salt, stopping)
         self._job = job
         self._serving = serving
         self._response = response
@@ -208,7 +208,7 @@ class Stages:
             parser = serving.dialect.parser(job.request, self.prompts.tools, prompt)
         request_id = job.response_id if number == 1 else f"{job.response_id}.{number}"
         wishes = sampling(job.request, self._response, max_tokens, parser)
-        request = engine_request(serving, request_id, job.request, prompt, parser, wishes)
+        request = engine_request(serving, request_id, job.request, prompt, parser, wishes, job.cache_salt)
         return Generation(
             serving, request, parser, self.usage.latest, self._stopping,
             read=self.assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,

@@ -21,17 +21,21 @@ from realtime.wire.errors import ErrorCode, WireError
 from .auth import authenticate
 from .keys import KeyRing
 from .origins import origin_allowed
+from .revocation import Revocation
 
 _RETRY_SECONDS = 5.0
 
 
 class Admission:
-    """See the module. `draining`: sockets are refused; requests are not, the service refuses what is new in them."""
+    """See the module. `revocation` ends what is open when its key is taken away.
+
+    `draining`: sockets are refused; requests are not, the service refuses what is new in them."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises KeysError: a server that was told to ask for keys does not start without them."""
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
+        self.revocation = Revocation(self._ring)
         self._allowed_origins = settings.server.allowed_origins
         self._max_inside = settings.connections.max_connections  # sockets and requests together
         self.draining = False

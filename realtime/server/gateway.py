@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 
 from starlette.websockets import WebSocket
@@ -20,8 +21,9 @@ from realtime.dialects.choose import choose_dialect
 from realtime.dialects.harmony.dialect import Encoding
 from realtime.engine.base import EngineError, Loaded
 from realtime.engine.supervisor import EngineState, SupervisedEngine
+from realtime.service.prefix_salts import PrefixSalts
 from realtime.service.service import Service
-from realtime.settings.fields import Settings
+from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
 from realtime.store.memory import memory_stores
 from realtime.wire import events
@@ -52,6 +54,7 @@ class Gateway:
             stores or memory_stores(settings.responses),
             trouble=self._trouble,
             cipher=Cipher(*encryption_keys(settings.server)),
+            salts=_prefix_salts(settings.server),
             mcp=settings.mcp,
             image_settings=settings.images,
         )
@@ -88,7 +91,7 @@ class Gateway:
             identify=self.admission.owner_of,
         )
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)
-        with self.admission.connection():
+        with self.admission.connection(), self.admission.revocation.watching(shell):
             self._shells.add(shell)
             if self.admission.draining:  # it came between the beginning of the drain and here
                 shell.drain(self.settings.server.drain_seconds)
@@ -140,6 +143,15 @@ class Gateway:
 
     def _left(self) -> str:
         return f"responses={self.service.num_running} connections={self.admission.num_connections}"
+
+
+def _prefix_salts(settings: ServerSettings) -> PrefixSalts | None:
+    """Make what keeps tenants apart in the engine's cache, where there are several. The cache ends with the process, so
+    the secret may.
+    """
+    if settings.api_keys_file is None or settings.share_prefix_cache:
+        return None
+    return PrefixSalts(secrets.token_bytes(32))
 
 
 def _load_harmony(vocabulary: str | None) -> Encoding:

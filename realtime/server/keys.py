@@ -40,6 +40,11 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
     created_at: str
 
+    @property
+    def principal(self) -> Principal:
+        """Who shows this key."""
+        return Principal(self.name, self.sha256)
+
     def matches(self, key: str) -> bool:
         """Compare in a time that does not depend on where the difference is."""
         return hmac.compare_digest(_digest(self.salt, key), self.sha256)
@@ -111,7 +116,8 @@ def write_keys(path: Path, keys: KeyFile) -> None:
 
 
 class KeyRing:
-    """The keys that hold now. Follows its file: a key added or removed counts at the next handshake.
+    """The keys that hold now. Follows its file: a key added or removed counts at the next handshake, and ends
+    what is open (`revocation`).
 
     A file that can't be read any more is logged and changes nothing: a slip while editing must neither lock everybody
     out nor open the door.
@@ -121,28 +127,40 @@ class KeyRing:
         """Raises KeysError: a server that was told to ask for keys does not start without them."""
         self._path = path
         self._stamp = _stamp(path)
-        self._keys = read_keys(path)
+        self._version = 0  # grows with each change
+        self._take(read_keys(path))
 
     def __repr__(self) -> str:
         return f"KeyRing({str(self._path)!r}, num_keys={len(self._keys.keys)})"
 
     def find(self, key: str) -> Principal | None:
         """Whose key this is."""
-        self._follow()
+        self.follow()
         record = self._keys.find(key)
-        return Principal(record.name) if record else None
+        return record.principal if record else None
 
-    def _follow(self) -> None:
+    def holds(self, principal: Principal) -> bool:
+        """Whether the key that was shown is still there, as of the newest look at the file."""
+        return principal in self._principals
+
+    def follow(self) -> int:
+        """Look at the file. Return the version of the keys: it stays the same as long as they do."""
         stamp = _stamp(self._path)
         if stamp == self._stamp:
-            return
+            return self._version
         self._stamp = stamp
         try:
-            self._keys = read_keys(self._path)
+            self._take(read_keys(self._path))
         except KeysError as error:
             log.error("keys_not_reloaded num_keys=%d reason=%s", len(self._keys.keys), error)
         else:
             log.info("keys_reloaded num_keys=%d", len(self._keys.keys))
+            self._version += 1
+        return self._version
+
+    def _take(self, keys: KeyFile) -> None:
+        self._keys = keys
+        self._principals = {record.principal for record in keys.keys}
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -24,6 +24,7 @@ from .websocket_transport import FrameSink
 logger = logging.getLogger("realtime.websocket")
 
 _WRITE_BYTES = 64 * 1024  # asked for at once; about the transport's high-water mark
+_NOT_WAITED_FOR = (CloseCode.POLICY, CloseCode.INVALID_KEY)  # who is closed with these need not have read the rest
 
 
 class WebSocketShell:
@@ -39,11 +40,11 @@ class WebSocketShell:
         *,
         identify: Callable[[str], Principal | None] = lambda key: None,
     ) -> None:
-        """identify: find the owner of an API key. name: for the log."""
+        """principal: who has opened it. identify: find the owner of an API key. name: for the log."""
         self._connection = connection
         self._sink = sink
         self._service = service
-        self._principal = principal
+        self.principal = principal
         self._name = name
         self._identify_key = identify
         self._loop = asyncio.get_running_loop()
@@ -77,6 +78,11 @@ class WebSocketShell:
         self._connection.drain(grace_seconds)
         self._step()
 
+    def revoke(self) -> None:
+        """The client's key is gone."""
+        self._connection.revoked()
+        self._step()
+
     def _step(self) -> None:
         """Something has gone into the connection: see to everything that may have come of it."""
         self._obey()
@@ -106,8 +112,8 @@ class WebSocketShell:
 
     def _flush(self) -> None:
         if not self._sink.can_write:
-            if self._connection.close is not None and self._connection.close[0] is CloseCode.POLICY:
-                self._sink.close_after_write(*self._connection.close)  # it does not read, so it is not waited for
+            if self._connection.close is not None and self._connection.close[0] in _NOT_WAITED_FOR:
+                self._sink.close_after_write(*self._connection.close)
             return
         frames = self._connection.frames(_WRITE_BYTES)
         if frames:
@@ -165,15 +171,13 @@ class WebSocketShell:
     async def _create(self, command: Create) -> None:
         given = () if command.automatic else [item for steer in command.steers for item in steer.items]
         native = self._connection.profile.native
-        source = await self._service.create(
-            self._principal, command.request, command.parent, native=native, given=given
-        )
+        source = await self._service.create(self.principal, command.request, command.parent, native=native, given=given)
         self._connection.opened(command, source)
         self._service.follow(source, self._wake)
 
     async def _stop(self, command: Stop) -> None:
         run = await self._service.stop(
-            self._principal, command.response_id, command.how, delivered=command.delivered, through=command.through
+            self.principal, command.response_id, command.how, delivered=command.delivered, through=command.through
         )
         if command.how == "steer":
             return
@@ -183,14 +187,16 @@ class WebSocketShell:
 
     async def _resume(self, command: Resume) -> None:
         source, start = await self._service.resume(
-            self._principal, command.response_id, command.starting_after, command.epoch
+            self.principal, command.response_id, command.starting_after, command.epoch
         )
         self._connection.resumed(command, source, start)
         self._service.follow(source, self._wake)
 
     async def _identify(self, command: Identify) -> None:
         who = self._identify_key(command.api_key)
-        self._connection.identified(command, who.tenant if who is not None else None, time.monotonic())
+        accepted = self._connection.identified(command, who.tenant if who is not None else None, time.monotonic())
+        if who is not None and accepted:
+            self.principal = who
 
     def _end(self) -> None:
         self._flusher.stop()

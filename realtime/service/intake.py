@@ -14,7 +14,13 @@ import msgspec
 
 from realtime.context import compaction
 from realtime.context.attachments import check_attachments, replace_images
-from realtime.context.directives import MAX_REFERENCES, apply_settings, brought_tools, resolve_references
+from realtime.context.directives import (
+    MAX_REFERENCES,
+    apply_settings,
+    brought_tools,
+    check_format,
+    resolve_references,
+)
 from realtime.context.encrypted import COMPACTION, REASONING, Cipher, decrypt_items
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Turn, history, since_compaction
@@ -29,6 +35,8 @@ from realtime.store.conversations import Conversation
 from realtime.wire.calls import check_calls
 from realtime.wire.items import InputItem, ItemReference
 from realtime.wire.requests import ResponseCreate
+
+from .prefix_salts import PrefixSalts
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -76,12 +84,13 @@ def digest_of(request: ResponseCreate) -> bytes:
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's settings, as far as they decide about responses."""
+    """The operator's settings, as far as they decide about responses. `salts`: None: all share the prefix cache."""
 
     settings: ResponseSettings
     images: ImageSettings
     mcp: McpSettings
     cipher: Cipher
+    salts: PrefixSalts | None = None
 
     def job(self, asked: Asked, found: LookedUp, model: ModelInfo, response_id: str, created_at: int) -> Job:
         """Decide about a response. `created_at`: unix seconds. Raises WireError."""
@@ -102,6 +111,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             compaction=prepared.compaction,
             encrypt_compaction=partial(self.cipher.encrypt, COMPACTION, asked.tenant),
             on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
+            cache_salt=self._cache_salt(asked.tenant, request.cache_salt),
             mcp=prepared.mcp,
         )
 
@@ -113,12 +123,16 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         own = decrypt_items(self.cipher, asked.tenant, own if model.sees else replace_images(own), "input")
         request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *asked.given, *own])
         before, own = since_compaction(parent, own)
+        check_format(request, before)
         request = apply_settings(request, before)
         brought = brought_tools(before, own)
         mcp = McpPlan.of(request, before, brought, self.mcp)
         choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
         return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
+
+    def _cache_salt(self, tenant: str, own: str | None) -> str | None:
+        return self.salts.salt(tenant, own) if self.salts is not None else own
 
     def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:
         """Apply the reasoning policy (docs/protocol.md, 3.7)."""

@@ -44,9 +44,11 @@ from .conversations import Conversations
 from .intake import Asked, Intake
 from .lookups import Lookups
 from .patience import Patience
+from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .registry import Registry
 from .scheduler import Full, GroupFull, Scheduler, Ticket
+from .sweeper import Sweeper
 
 logger = logging.getLogger("realtime.service")
 
@@ -67,14 +69,16 @@ class Service:
         *,
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
+        salts: PrefixSalts | None = None,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
+        """salts: keep tenants apart in the prefix cache; None: they share it."""
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
         self._images = ImageLoader(self._image_settings)
         self._mcp = mcp or McpSettings()
-        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher)
+        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts)
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -88,6 +92,7 @@ class Service:
         )
         self._stores = stores
         self._patience = Patience()
+        self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
         self.conversations = Conversations(stores.conversations, cipher, time.time, self._patience.bound)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
@@ -299,6 +304,7 @@ class Service:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self._sweeper.stop()
 
     def _run_over(self, run: Run) -> None:
         """Move a run from the running ones to the stores, and give its place to the next."""
@@ -315,13 +321,15 @@ class Service:
         """Have the stores keep a response that is over; one that is not kept has no claim either."""
         settings, conversation = self._settings, run.job.conversation
         keep_seconds = settings.retention_seconds if run.response.store else settings.linger_seconds
-        kept = False
+        kept, now = False, time.time()
         try:
             if conversation is not None and run.turn is not None:
                 self._stores.conversations.respond(conversation, run.turn, run.started_from, run.response.output)
-            kept = self.registry.keep(run, keep_seconds, time.time())
+            kept = self.registry.keep(run, keep_seconds, now)
         finally:
-            if not kept:
+            if kept:
+                self._sweeper.expect(now + keep_seconds)
+            else:
                 self._stores.requests.forget(run.response_id)
 
     # -- parts of create

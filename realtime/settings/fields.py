@@ -30,6 +30,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1)] | None,
         Meta(description="file made by `realtime keys add`; without one nobody needs a key"),
     ] = None
+    share_prefix_cache: Annotated[
+        bool,
+        Meta(description="tenants share the cache of prompts: faster, but each can find out what others have sent"),
+    ] = False
     sealing_keys: Annotated[
         tuple[str, ...],
         Meta(

@@ -45,6 +45,9 @@ class ResponseStore(Protocol):
     def replace(self, record: Record, now: float) -> None:
         """Keep a record in place of the one with its id, whose log stays as it is; nothing if there is none."""
 
+    def sweep(self, now: float) -> float | None:
+        """Drop the records that have expired. Return when the next one will; None: there is none."""
+
     def delete(self, response_id: str) -> None:
         """Forget a response, journal and record; ignore an unknown id."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import islice
@@ -19,6 +20,7 @@ from .conversations import Conversation, conversation_not_found
 from .event_log import StoredLog
 from .records import Filter, Head, Record, Unfinished
 
+_MIN_STALE = 64  # expiry times of records that are gone, before they are cleared away
 MAX_ITEM_ID = 256  # characters; ids on input are the client's
 
 
@@ -50,6 +52,7 @@ class MemoryResponses:
         self._num_bytes = 0
         self._tips: dict[str, int] = {}  # of the responses that run
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._expiries: list[tuple[float, str]] = []  # a heap; also of records that are gone or were replaced
         self._homes: dict[tuple[str, str], tuple[str, int]] = {}  # (owner, item id) -> response, place in it
 
     # -- writes
@@ -72,7 +75,7 @@ class MemoryResponses:
         self._drop(record.response_id)
         self._tips.pop(record.response_id, None)
         self._keep(record, log)
-        self._sweep(now)
+        self._make_room(now)
 
     def replace(self, record: Record, now: float) -> None:
         """See ResponseStore."""
@@ -80,7 +83,18 @@ class MemoryResponses:
         if kept is not None:
             self._uncount(kept)
             self._keep(record, kept.log)  # in its old place: it is as old as it was
-            self._sweep(now)
+            self._make_room(now)
+
+    def sweep(self, now: float) -> float | None:
+        """See ResponseStore."""
+        while self._expiries:
+            expires_at, response_id = self._expiries[0]
+            if self._expires(response_id, expires_at):
+                if expires_at > now:
+                    return expires_at
+                self.delete(response_id)
+            heapq.heappop(self._expiries)
+        return None
 
     def delete(self, response_id: str) -> None:
         """See ResponseStore."""
@@ -123,13 +137,13 @@ class MemoryResponses:
     # -- parts
 
     def _find(self, response_id: str, now: float) -> _Kept | None:
-        self._sweep(now)
-        kept = self._kept.get(response_id)
-        return kept if kept is not None and kept.record.expires_at > now else None
+        self.sweep(now)
+        return self._kept.get(response_id)
 
     def _keep(self, record: Record, log: StoredLog) -> None:
-        kept = _Kept(record, log, log.num_bytes + (record.turn.num_bytes if record.turn is not None else 0))
+        kept = _Kept(record, log, log.num_bytes + record.num_bytes)
         self._kept[record.response_id] = kept
+        self._note_expiry(record)
         self._num_bytes += kept.num_bytes
         for index, item_id in _item_ids(record):
             self._homes[record.owner, item_id] = (record.response_id, index)
@@ -146,13 +160,22 @@ class MemoryResponses:
             if self._homes.get((kept.record.owner, item_id)) == (kept.record.response_id, index):
                 del self._homes[kept.record.owner, item_id]
 
-    def _sweep(self, now: float) -> None:
-        """Drop what is oldest and over a bound. Records that expire early behind a late one wait for `get`."""
-        while self._kept:
-            oldest = next(iter(self._kept.values())).record
-            if self._num_bytes <= self._max_bytes and oldest.expires_at > now:
-                return
-            self.delete(oldest.response_id)
+    def _make_room(self, now: float) -> None:
+        """Drop what has expired, then the oldest as long as there is too much."""
+        self.sweep(now)
+        while self._num_bytes > self._max_bytes:
+            self.delete(next(iter(self._kept)))
+
+    def _note_expiry(self, record: Record) -> None:
+        heapq.heappush(self._expiries, (record.expires_at, record.response_id))
+        if len(self._expiries) > 2 * len(self._kept) + _MIN_STALE:
+            self._expiries = [(kept.record.expires_at, response_id) for response_id, kept in self._kept.items()]
+            heapq.heapify(self._expiries)
+
+    def _expires(self, response_id: str, at: float) -> bool:
+        """Whether there is a record with this expiry, or it is of one that is gone or was replaced."""
+        kept = self._kept.get(response_id)
+        return kept is not None and kept.record.expires_at == at
 
 
 class MemoryRequests:

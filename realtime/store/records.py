@@ -9,11 +9,14 @@ from typing import Protocol
 import msgspec
 
 from realtime.context.turns import Turn
+from realtime.engine.pictures import image_parts
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import Response
 
 from .event_log import Log
+
+_ITEM_BYTES = 200  # about what an item costs beside its text
 
 
 class AnyResponse(Protocol):
@@ -79,9 +82,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return self.response.id
 
     @property
+    def num_bytes(self) -> int:
+        """About what it holds, beside what its log holds as well. A turn has the same input."""
+        turn = self.turn if self.turn is not None else Turn(self.response_id, None, self.input, ())
+        return turn.num_bytes + _num_item_bytes(self.input) + len(self.response.instructions or "")
+
+    @property
     def output(self) -> list[OutputItem]:
         """See AnyResponse."""
         return self.response.output
+
+
+def _num_item_bytes(items: Sequence[InputItem]) -> int:
+    """About what items hold, without images, which their turn counts."""
+    images = sum(len(part.image_url or "") for _, part in image_parts(items))
+    return sum(_ITEM_BYTES + len(msgspec.json.encode(item)) for item in items) - images
 
 
 class Unfinished(msgspec.Struct, frozen=True):

@@ -106,6 +106,7 @@ class CloseCode(enum.IntEnum):
     INTERNAL = 1011
     RESTART = 1012
     OVERLOAD = 1013
+    INVALID_KEY = 4401  # private use; 4000 and HTTP's status, as many servers have it
 
 
 class WireError(Exception):

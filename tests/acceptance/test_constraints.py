@@ -17,6 +17,10 @@ from .asked import PERSON, QUOTED, SUM, SUM_BY_REGEX, WEATHER, custom, named, ou
 pytestmark = pytest.mark.vllm
 
 
+def as_format(schema: Any) -> dict[str, Any]:
+    return {"text": {"format": {"type": "json_schema", "name": "odd", "schema": schema}}}
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_arguments_keep_to_a_strict_schema_at_any_temperature(talk: Talk, seed: int) -> None:
     tool = {"type": "function", "name": "register", "parameters": PERSON, "strict": True}
@@ -104,8 +108,8 @@ def test_a_custom_tool_without_a_grammar_takes_any_text_and_its_output_comes_bac
     [
         {"tools": [custom("lark", "start: NOWHERE")], "tool_choice": named("calculate", "custom")},
         {"tools": [WEATHER, custom("lark", "start: NOWHERE")]},
-        {"tools": [custom("regex", "[0-9")], "tool_choice": named("calculate", "custom")},
-        {"text": {"format": {"type": "json_schema", "name": "odd", "schema": {"type": "nothing"}}}},
+        {"tools": [custom("regex", "(?=[0-9])")], "tool_choice": named("calculate", "custom")},
+        as_format({"type": "integer", "minimum": 2, "maximum": 1}),
     ],
     ids=["lark", "lark in JSON", "regex", "schema"],
 )
@@ -114,3 +118,34 @@ def test_a_constraint_that_cannot_be_served_fails_its_turn_alone(talk: Talk, mem
     assert failed.final.error is not None
     assert (failed.final.status, failed.final.error.code) == ("failed", "invalid_prompt")
     assert "7" in talk.turn(input="add 3 and 4").final.output_text
+
+
+@pytest.mark.parametrize(
+    ("members", "param", "reason"),
+    [
+        (
+            {"tools": [custom("regex", "[0-9")], "tool_choice": named("calculate", "custom")},
+            "tools[0].format.definition",
+            "'[' at 0 is not closed",
+        ),
+        (as_format({"type": "nothing"}), "text.format.schema", "not 'nothing'"),
+        (as_format({"$ref": "#"}), "text.format.schema", "leads only to itself"),
+        (as_format({"type": "string", "pattern": "^a{20000}$"}), "text.format.schema", "128 repeats"),
+        (as_format({"type": "string", "pattern": "(" * 60_000 + ")" * 60_000}), "text.format.schema", "`pattern`"),
+    ],
+    ids=["regex", "type", "reference", "repeats", "groups"],
+)
+def test_what_no_compiler_should_see_is_refused_before_there_is_a_response(
+    talk: Talk, members: dict[str, Any], param: str, reason: str
+) -> None:
+    error = talk.refused(input="add 3 and 4", **members)
+    assert (error["code"], error["param"]) == ("invalid_request", param)
+    assert reason in error["message"]
+    assert "7" in talk.turn(input="add 3 and 4").final.output_text
+
+
+@pytest.mark.parametrize("pattern", ["^x[a-f]{128}y$", "([a-f]{127}b){0,128}"])
+def test_a_pattern_at_the_limits_of_its_repeats_is_served(talk: Talk, pattern: str) -> None:
+    answer = talk.turn(input="hi", **as_format({"type": "string", "pattern": pattern}), max_output_tokens=300)
+    assert answer.final.status in ("completed", "incomplete")
+    assert answer.final.output_text.startswith('"')

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
+from realtime.engine.options import VllmOptions
 from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE as BLOCK
-from tests.support.real import RealServer
+from tests.support.real import RealServer, hosting
 from tests.support.sdk import Answer, Talk, talking
+from tests.support.server import changed
+from tests.support.steps import make_keys
 
 pytestmark = pytest.mark.vllm
 
@@ -72,3 +77,19 @@ def test_a_tool_loop_of_20_turns_in_which_the_client_sends_everything_again(real
     for before, after in pairwise(answers):  # the tokenizer may choose other tokens than the model did
         found, prompt, everything = cached(before, after)
         assert prompt <= found <= everything
+
+
+def test_a_tenant_finds_its_own_prompts_in_the_cache_and_no_others(tmp_path: Path) -> None:
+    keys = make_keys(tmp_path / "keys.json", "ada", "eve")
+    prompt = " ".join(map(str, range(400)))
+
+    def cached_tokens(server: RealServer, key: str) -> int:
+        with OpenAI(base_url=server.base_url, api_key=key, max_retries=0) as client:
+            answer = client.responses.create(model="starter", input=prompt, max_output_tokens=16)
+        assert answer.usage is not None
+        return answer.usage.input_tokens_details.cached_tokens
+
+    with hosting(VllmOptions(), changed(api_keys_file=str(tmp_path / "keys.json"))) as server:
+        assert cached_tokens(server, keys["ada"]) == 0
+        assert cached_tokens(server, keys["eve"]) == 0
+        assert cached_tokens(server, keys["ada"]) > 0

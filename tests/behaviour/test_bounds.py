@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
-from realtime.store.memory import MemoryConversations, MemoryRequests
-from tests.support.http import http
+from realtime.service import sweeper
+from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses
+from tests.support.http import assert_refused, http
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running
+from tests.support.steps import engine_holds, until
+from tests.support.transcript import check
 
 PATH = "/v1/responses"
 
@@ -55,6 +59,19 @@ async def test_claims_are_forgotten_behind_those_that_last() -> None:
         assert len(requests) < 20
 
 
+async def test_a_flood_of_large_inputs_that_fail_is_bounded() -> None:
+    settings = changed(max_log_bytes=1 << 16, max_store_bytes=1 << 20)
+    async with running(settings=settings, max_model_len=1000) as server, http(server) as client:
+        store = server.gateway.service._stores.responses
+        assert isinstance(store, MemoryResponses)
+        for _ in range(12):
+            answer = await client.post(PATH, json={"input": "word " * 60_000})
+            assert_refused(answer, "context_length_exceeded", 400)
+        assert 0 < len(store._kept) <= 3
+        assert store._num_bytes <= 1 << 20
+        assert sum(len(str(kept.record.input)) for kept in store._kept.values()) <= store._num_bytes
+
+
 @pytest.mark.parametrize("line", [b"X-Padding: y\r\n", b"y"], ids=["many headers", "a long one"])
 async def test_a_head_without_end_is_cut_off(line: bytes) -> None:
     async with running(say("x")) as server:
@@ -68,3 +85,94 @@ async def test_a_head_without_end_is_cut_off(line: bytes) -> None:
             with pytest.raises((EOFError, ConnectionError)):
                 await sock.some()
             sock.close()
+
+
+def text_format(schema: Any) -> dict[str, Any]:
+    return {"format": {"type": "json_schema", "name": "n", "schema": schema}}
+
+
+def strict_tool(schema: Any, **members: Any) -> dict[str, Any]:
+    return {"type": "function", "name": "f", "parameters": schema, "strict": True, **members}
+
+
+def regex_tool(definition: str) -> dict[str, Any]:
+    form = {"type": "grammar", "syntax": "regex", "definition": definition}
+    return {"type": "custom", "name": "c", "format": form}
+
+
+GROUPS = {"type": "string", "pattern": "(" * 60_000 + "a" + ")" * 60_000}
+REPEATS = {"type": "string", "pattern": "^a{20000}$"}
+IN_GROUPS = {"type": "object", "properties": {"x": GROUPS}}
+CHAIN = {
+    "$defs": {**{f"D{n}": {"$ref": f"#/$defs/D{n + 1}"} for n in range(20_000)}, "D20000": {"type": "integer"}},
+    "$ref": "#/$defs/D0",
+}
+ASKED_TOO_MUCH: list[tuple[dict[str, Any], str, str]] = [
+    ({"text": text_format(GROUPS)}, "text.format.schema", "4096 characters in a `pattern`"),
+    ({"text": text_format(REPEATS)}, "text.format.schema", "128 repeats"),
+    ({"text": text_format(CHAIN)}, "text.format.schema", "accepted"),
+    ({"text": text_format({"$ref": "#"})}, "text.format.schema", "'#' leads only to itself"),
+    ({"text": text_format({"type": "not-a-type"})}, "text.format.schema", "'not-a-type'"),
+    ({"tools": [{"type": "web_search"}, strict_tool(IN_GROUPS)]}, "tools[1].parameters", "in a `pattern`"),
+    ({"tools": [strict_tool({"type": "not-a-type"})]}, "tools[0].parameters", "'not-a-type'"),
+    (
+        {"tools": [strict_tool(IN_GROUPS, strict=False)], "tool_choice": "required"},
+        "tools[0].parameters",
+        "in a `pattern`",
+    ),
+    (
+        {"tools": [{"type": "namespace", "name": "n", "tools": [strict_tool(IN_GROUPS)]}]},
+        "tools[0].tools[0].parameters",
+        "in a `pattern`",
+    ),
+    ({"tools": [regex_tool("\\")], "tool_choice": "required"}, "tools[0].format.definition", "backslash at its end"),
+    ({"tools": [regex_tool("(" * 9000 + ")" * 9000)]}, "tools[0].format.definition", "64 levels of groups"),
+    (
+        {"input": [{"type": "additional_tools", "tools": [strict_tool(IN_GROUPS)]}]},
+        "input[0].tools[0].parameters",
+        "in a `pattern`",
+    ),
+    (
+        {"input": [{"type": "configuration_update", "text": text_format(REPEATS)}]},
+        "input[0].text.format.schema",
+        "128 repeats",
+    ),
+]
+
+
+@pytest.mark.parametrize(("members", "param", "reason"), ASKED_TOO_MUCH)
+async def test_a_schema_that_no_compiler_should_see_is_refused_before_anything_starts(
+    members: dict[str, Any], param: str, reason: str
+) -> None:
+    async with running(say("x")) as server, http(server) as over_http, server.client() as client:
+        answer = await over_http.post(PATH, json={"input": "hi", **members})
+        assert answer.status_code == 400
+        error = answer.json()["error"]
+        assert (error["code"], error["param"]) == ("invalid_request", param)
+        assert reason in error["message"]
+        assert len(error["message"]) < 400
+        await client.send("response.create", **{"input": "hi", **members})
+        told = await client.receive()
+        assert (told["type"], told["error"]["code"], told["error"]["param"]) == ("error", "invalid_request", param)
+        assert check(await client.create("hi"))["status"] == "completed"  # the lane goes on
+        assert engine_holds(server) == 0
+
+
+async def test_a_schema_that_is_only_described_is_not_bounded() -> None:
+    """A tool that is not strict is text for the model, unless it must be called."""
+    many_groups = {"type": "object", "properties": {"x": {"type": "string", "pattern": "(" * 100 + "a" + ")" * 100}}}
+    async with running(say("x")) as server, server.client() as client:
+        events = await client.create(tools=[strict_tool(many_groups, strict=False)])
+        assert check(events)["status"] == "completed"
+
+
+async def test_nobody_has_to_ask_for_what_has_expired_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "MIN_SECONDS", 0.001)
+    settings = changed(retention_seconds=3600.0, linger_seconds=0.0)
+    async with running(settings=settings) as server, http(server) as client:
+        store = server.gateway.service._stores.responses
+        assert isinstance(store, MemoryResponses)
+        kept = (await client.post(PATH, json={"input": "hi"})).json()["id"]
+        await client.post(PATH, json={"input": "hi", "store": False})
+        await until(lambda: list(store._kept) == [kept], "the one that is not stored to go")
+    assert server.gateway.service._sweeper._timer is None

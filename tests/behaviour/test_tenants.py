@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from realtime.engine.base import EngineRequest
 from realtime.server.http.routes import OPERATIONS
+from realtime.settings.fields import Settings
 from tests.behaviour.test_items import Turns
 from tests.support.http import http
 from tests.support.server import changed, running
@@ -104,3 +106,49 @@ async def test_what_is_another_tenants_does_not_exist(tmp_path: Path) -> None:
 
 def test_the_table_has_every_operation_on_something_that_is_owned() -> None:
     assert len(TABLE) >= 12
+
+
+async def salts(settings: Settings, *keys: str | None) -> list[list[str | None]]:
+    """The salts of the engine's requests: for each key an answer, one with the client's own salt, and a compaction."""
+    seen: list[str | None] = []
+
+    def script(request: EngineRequest) -> tuple[str, ...]:
+        seen.append(request.cache_salt)
+        return ("done",)
+
+    told = []
+    history = [{"role": role, "content": "word " * 400} for role in ("user", "assistant") * 4]
+    async with running(script, settings, max_model_len=2000) as server:
+        for key in keys:
+            seen.clear()
+            async with http(server, key) as client:
+                for body in ({"input": "x"}, {"input": "x", "cache_salt": "mine"}):
+                    assert (await client.post(PATH, json=body)).status_code == 200
+                answer = await client.post(f"{PATH}/compact", json={"model": "starter", "input": history})
+                assert answer.status_code == 200, answer.text
+            told.append(list(seen))
+    return told
+
+
+async def test_tenants_do_not_share_the_prefix_cache(tmp_path: Path) -> None:
+    keys = make_keys(tmp_path / "keys.json", "ada", "eve")
+    settings = changed(api_keys_file=str(tmp_path / "keys.json"))
+    ada, again, eve = await salts(settings, keys["ada"], keys["ada"], keys["eve"])
+    plain, own, *compacted = ada
+    assert ada == again
+    assert set(compacted) == {plain}, "all that is generated for her goes the same way"
+    assert None not in ada
+    assert plain != own
+    assert not {*ada} & {*eve}
+
+
+async def test_the_operator_may_have_tenants_share_the_prefix_cache(tmp_path: Path) -> None:
+    keys = make_keys(tmp_path / "keys.json", "ada", "eve")
+    settings = changed(api_keys_file=str(tmp_path / "keys.json"), share_prefix_cache=True)
+    for plain, own, *compacted in await salts(settings, *keys.values()):
+        assert (plain, own, set(compacted)) == (None, "mine", {None})
+
+
+async def test_without_keys_the_salt_is_the_clients() -> None:
+    ((plain, own, *compacted),) = await salts(changed(), None)
+    assert (plain, own, set(compacted)) == (None, "mine", {None})

@@ -29,7 +29,7 @@ PULL = 1 << 20
 TENANT = "anna"
 
 Frame: TypeAlias = dict[str, Any]
-Given: TypeAlias = "Frame | bytes | Callable[[Connection], None]"
+Given: TypeAlias = "Frame | bytes | Callable[[Connection], object]"
 
 
 # -- what goes in
@@ -98,7 +98,7 @@ class Asked:
         """The response will end."""
         return lambda connection: connection.stopped(self.command, answer)
 
-    def identified(self, tenant: str | None, now: float = 0.0) -> Callable[[Connection], None]:
+    def identified(self, tenant: str | None, now: float = 0.0) -> Callable[[Connection], object]:
         """The key is this tenant's."""
         return lambda connection: connection.identified(self.command, tenant, now)
 

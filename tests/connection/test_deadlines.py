@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from realtime.connection.commands import Beat, Create, Identify
+from realtime.connection.commands import Beat, Create, Identify, Leave
 from realtime.connection.heartbeats import Heartbeats, check_interval
 from realtime.connection.profiles import ConnectionLimits, Profile
 from realtime.connection.protocol import Connection
@@ -19,6 +19,7 @@ from tests.connection.playbook import (
     Given,
     Playbook,
     create_in,
+    drain,
     error,
     event,
     gone,
@@ -207,3 +208,38 @@ def test_updates_are_obeyed_in_their_order_however_long_a_key_takes() -> None:
     play << second.refused(refusal()) >> error("server_is_overloaded")
     play >> error("invalid_request", param="heartbeat_seconds", event_id="e") >> NOTHING
     assert play.connection.next_deadline() == 104, "an interval after it was asked for"
+
+
+def revoked(connection: Connection) -> None:
+    connection.revoked()
+
+
+def test_a_connection_whose_key_is_gone_says_so_and_closes() -> None:
+    desk = Desk(Profile.NATIVE)
+    answer = desk.start("a")
+    desk << create_in("a") << create_in("b")
+    answer.say("x")
+    desk.pull()
+    answer.say("not sent any more")
+    desk << revoked
+    assert desk.left == [Leave("resp_0", detached=False), Leave("resp_1", detached=False)]
+    desk >> error("invalid_api_key", status=401) >> NOTHING
+    assert desk.connection.close == (CloseCode.INVALID_KEY, "invalid_api_key")
+    assert not desk.connection.pending
+    desk << create_in("a") >> NOTHING
+    assert desk.connection.next_deadline() is None, "there are no heartbeats any more"
+
+
+def test_what_comes_of_a_command_after_the_key_is_gone_is_left_as_well() -> None:
+    play, create, leave = opened(), Asked(Create), Leave("resp_0", detached=False)
+    play << create_in("a") >> create << revoked >> error("invalid_api_key", status=401) >> NOTHING
+    play << create.opened(Answer("resp_0")) >> leave >> NOTHING
+
+
+def test_a_connection_that_closes_already_goes_on_to_close_as_it_did() -> None:
+    desk = Desk(Profile.NATIVE)
+    desk << drain
+    desk.pull()
+    assert desk.connection.close == (CloseCode.RESTART, "server_draining")
+    desk << revoked >> NOTHING
+    assert desk.connection.close == (CloseCode.RESTART, "server_draining")

@@ -307,3 +307,34 @@ def test_a_regex_is_a_pattern_of_the_input_where_json_does_not_escape_it(definit
     form = {"type": "grammar", "syntax": "regex", "definition": definition}
     (tool,) = offered([{"type": "custom", "name": "r", "format": form}]).tools
     assert tool.parameters["properties"]["input"].get("pattern") == (definition if held else None)
+
+
+MANY_GROUPS: Json = {"type": "object", "properties": {"x": {"type": "string", "pattern": "(" * 99 + "a" + ")" * 99}}}
+LOOSE: Json = {"type": "function", "name": "loose", "parameters": MANY_GROUPS}
+MCP = Tool(
+    name="m", shown_as="m", parameters=MANY_GROUPS, mcp=McpOrigin("s", needs_approval=False), path="s.m.input_schema"
+)
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "param"),
+    [
+        ([F, {**LOOSE, "strict": True}], None, "tools[1].parameters"),
+        ([F, LOOSE], "required", "tools[1].parameters"),
+        ([F, LOOSE], {"type": "function", "name": "loose"}, "tools[1].parameters"),
+        ([F, {"type": "tool_search", "execution": "client", "parameters": MANY_GROUPS}], "required", "tools[1].param"),
+        ([F], {"type": "mcp", "server_label": "s"}, "s.m.input_schema"),
+        ([F, LOOSE], None, None),
+        ([F, LOOSE], {"type": "function", "name": "f"}, None),
+        ([F, {**LOOSE, "strict": True}], {"type": "allowed_tools", "tools": [{"type": "function", "name": "f"}]}, None),
+    ],
+)  # fmt: skip
+def test_parameters_are_bounded_where_sampling_is_held_to_them(
+    tools: list[dict[str, Any]], choice: Any, param: str | None
+) -> None:
+    if param is None:
+        tool_set(tools, choice, None, mcp=[MCP])
+        return
+    with pytest.raises(WireError, match="levels of groups in a `pattern`") as caught:
+        tool_set(tools, choice, None, mcp=[MCP])
+    assert (caught.value.param or "").startswith(param)

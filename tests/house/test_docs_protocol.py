@@ -7,6 +7,7 @@ from pathlib import Path
 from realtime.context.client_tools import CLIENT_TOOLS
 from realtime.context.tools import HIDDEN
 from realtime.wire import requests
+from realtime.wire.bounds import Bound
 from realtime.wire.errors import ErrorCode
 from realtime.wire.items import ITEM_TYPES
 
@@ -46,3 +47,8 @@ def test_every_member_of_a_create_has_a_row() -> None:
     table = section("**3.1", "**3.2")
     known = set(requests.ResponseCreate.__struct_fields__) - {"event_id", "response", "items"}
     assert {name for name in known if f"`{name}`" not in table and f"`{name}." not in table} == set()
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    rows = TEXT.split("<!-- bounds -->")[1].split("<!-- /bounds -->")[0].strip().splitlines()[2:]
+    assert rows == [f"| {bound.value.what} | {bound.limit:,} |" for bound in Bound]

@@ -231,14 +231,14 @@ async def test_a_successor_takes_over_at_a_safe_point() -> None:
 
 async def test_the_engines_request_has_all_that_prompt_and_parser_say() -> None:
     serving, _ = await make_serving(say())
-    request = make_request(cache_salt="salt", chat_template_kwargs={"x": 1})
+    request = make_request(chat_template_kwargs={"x": 1})
     prompt = serving.dialect.render(request, tool_set(None, None, None), request.items, None)
     parser: Any = Parser()
     parser.constraint, parser.reasoning_ended = "a constraint", True
     wishes = Sampling(max_tokens=9)
-    asked = engine_request(serving, "id", request, prompt, parser, wishes)
+    asked = engine_request(serving, "id", request, prompt, parser, wishes, "salt")
     assert (asked.request_id, asked.prompt_token_ids, asked.sampling) == ("id", prompt.token_ids, wishes)
     assert (asked.cache_salt, asked.constraint, asked.reasoning_ended) == ("salt", parser.constraint, True)
     assert asked.template_kwargs["x"] == 1
-    alone = engine_request(serving, "id", request, prompt, None, wishes)
+    alone = engine_request(serving, "id", request, prompt, None, wishes, None)
     assert (alone.constraint, alone.reasoning_ended) == (None, None)

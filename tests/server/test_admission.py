@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from realtime.server.admission import Admission
 from realtime.server.keys import KeysError
-from realtime.service.principal import LOCAL, Principal
+from realtime.service.principal import LOCAL
 from realtime.settings.fields import Settings
 from realtime.wire.errors import ErrorCode, WireError
 from tests.support.server import changed
@@ -46,7 +46,7 @@ def guarded(tmp_path: Path, keys: dict[str, str]) -> Settings:
 def test_both_doors_ask_for_the_key(guarded: Settings, keys: dict[str, str], door: str) -> None:
     admission = Admission(guarded)
     bearer: dict[str, Any] = {"authorization": f"Bearer {keys['anna']}"}
-    assert getattr(admission, door)(knock(**bearer)) == Principal("anna")
+    assert getattr(admission, door)(knock(**bearer)).tenant == "anna"
     assert refusal(admission, knock(), door).code is ErrorCode.MISSING_API_KEY
     assert refusal(admission, knock(authorization="Bearer wrong"), door).code is ErrorCode.INVALID_API_KEY
     assert getattr(Admission(Settings()), door)(knock()) == LOCAL
@@ -54,7 +54,7 @@ def test_both_doors_ask_for_the_key(guarded: Settings, keys: dict[str, str], doo
 
 def test_a_socket_may_show_its_key_as_a_subprotocol(guarded: Settings, keys: dict[str, str]) -> None:
     offers = ("realtime.v1", f"openai-insecure-api-key.{keys['bob']}")
-    assert Admission(guarded).admit_socket(knock(offers)) == Principal("bob")
+    assert Admission(guarded).admit_socket(knock(offers)).tenant == "bob"
 
 
 def test_a_keys_file_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
@@ -64,7 +64,10 @@ def test_a_keys_file_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
 
 def test_whose_key_it_is(guarded: Settings, keys: dict[str, str]) -> None:
     admission = Admission(guarded)
-    assert [admission.owner_of(keys["bob"]), admission.owner_of("wrong")] == [Principal("bob"), None]
+    bob = admission.owner_of(keys["bob"])
+    assert bob is not None
+    assert bob.tenant == "bob"
+    assert admission.owner_of("wrong") is None
     assert Admission(Settings()).owner_of("whatever") == LOCAL
 
 

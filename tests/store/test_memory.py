@@ -13,7 +13,7 @@ from realtime.context.turns import Turn
 from realtime.store.base import Claim
 from realtime.store.memory import MAX_ITEM_ID, MemoryRequests, MemoryResponses
 from realtime.store.records import Filter, Head, Record
-from realtime.wire.items import Message
+from realtime.wire.items import InputImage, Message
 from realtime.wire.requests import ResponseCreate
 from tests.support.at_once import at_once
 from tests.support.fuzz import examples
@@ -113,6 +113,86 @@ def test_the_store_against_a_list(room: int, steps: list[tuple[str, int, int]]) 
         else:
             store.delete(f"resp_{number}")
         assert kept(store, now) == sorted(n for n, expires_at in model if expires_at > now)
+
+
+# -- expiry without visitors
+
+
+def test_a_sweep_drops_what_has_expired_and_says_when_the_next_one_will() -> None:
+    gone: list[str] = []
+    store = MemoryResponses(max_bytes=PLENTY, on_gone=gone.append)
+    for n, expires_at in enumerate((600.0, 30.0, 30.0, 45.0)):
+        put(store, record(f"resp_{n}", expires_at=expires_at), 0.0)
+    assert (store.sweep(29.9), gone) == (30.0, [])
+    assert (store.sweep(30.0), gone) == (45.0, ["resp_1", "resp_2"])
+    assert (store.sweep(100.0), gone) == (600.0, ["resp_1", "resp_2", "resp_3"])
+    assert (store.sweep(600.0), list(store._kept), store._num_bytes) == (None, [], 0)
+
+
+def test_a_record_that_is_kept_again_expires_by_its_newest_time() -> None:
+    store = MemoryResponses(max_bytes=PLENTY)
+    put(store, record("resp_0", expires_at=10), 0.0)
+    put(store, record("resp_1", expires_at=40), 0.0)
+    put(store, record("resp_0", expires_at=50), 0.0)
+    store.replace(record("resp_1", expires_at=20), 0.0)
+    assert store.sweep(10.0) == 20.0
+    assert (store.sweep(20.0), kept(store, 20.0)) == (50.0, [0])
+
+
+def test_what_is_gone_early_is_not_waited_for() -> None:
+    store = MemoryResponses(max_bytes=PLENTY)
+    put(store, record("resp_0", expires_at=10), 0.0)
+    store.delete("resp_0")
+    assert store.sweep(0.0) is None
+
+
+def test_expiry_times_of_what_is_gone_do_not_pile_up() -> None:
+    store = MemoryResponses(max_bytes=SIZE)
+    for n in range(1000):
+        put(store, record(f"resp_{n % 8}"), 0.0)
+    assert len(store._expiries) < 200
+
+
+# -- what is counted
+
+
+def test_the_input_of_a_failed_response_is_counted() -> None:
+    store = MemoryResponses(max_bytes=3_000_000)
+    for n in range(8):
+        put(store, record(f"resp_{n}", turn=None, input=(Message(role="user", content="x" * 900_000),)), 0.0)
+    assert kept(store) == [5, 6, 7]
+    for n in range(8):
+        store.delete(f"resp_{n}")
+    assert store._num_bytes == 0
+
+
+def test_an_input_is_counted_once_whether_or_not_it_has_come_to_a_turn() -> None:
+    items = (Message(role="user", content="x" * 900_000),)
+    for turn in (None, Turn("resp_0", None, items, ())):
+        store = MemoryResponses(max_bytes=PLENTY)
+        put(store, record("resp_0", turn=turn, input=items), 0.0)
+        assert 900_000 < store._num_bytes < 910_000
+
+
+def test_instructions_are_counted() -> None:
+    store, response = MemoryResponses(max_bytes=PLENTY), make_response("resp_0", instructions="x" * 900_000)
+    put(store, record("resp_0", response=response), 0.0)
+    assert store._num_bytes > 900_000
+
+
+def test_images_are_counted_once() -> None:
+    url = "data:image/png;base64," + "A" * 900_000
+    items = (Message(role="user", content=[InputImage(image_url=url)]),)
+    for turn in (None, Turn("resp_0", None, items, ())):
+        store = MemoryResponses(max_bytes=PLENTY)
+        put(store, record("resp_0", turn=turn, input=items), 0.0)
+        assert 900_000 < store._num_bytes < 910_000
+
+
+def test_many_small_items_are_more_than_their_texts() -> None:
+    store = MemoryResponses(max_bytes=PLENTY)
+    put(store, record("resp_0", turn=None, input=(Message(role="user", content=""),) * 10_000), 0.0)
+    assert store._num_bytes > 1_000_000
 
 
 # -- items by their ids

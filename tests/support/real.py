@@ -83,13 +83,13 @@ def serving(*arguments: str) -> Iterator[RealServer]:
 
 
 @contextlib.contextmanager
-def hosting(options: VllmOptions) -> Iterator[RealServer]:
+def hosting(options: VllmOptions, settings: Settings | None = None) -> Iterator[RealServer]:
     """Start a server on a free port in a thread of this process, and stop it."""
     started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def host() -> None:
-        settings = Settings(vllm=options)
-        async with listening(settings, make_gateway(settings)) as (_, port):
+        hosted = msgspec.structs.replace(settings or Settings(), vllm=options)
+        async with listening(hosted, make_gateway(hosted)) as (_, port):
             stop = asyncio.Event()
             started.set_result((port, asyncio.get_running_loop(), stop))
             await stop.wait()

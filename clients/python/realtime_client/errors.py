@@ -40,7 +40,8 @@ class ConnectionLost(RealtimeError):
 
 
 # RFC 6455 section 7.4: going away, no status, cut, internal error, restart, try again later, TLS. After any other code
-# the same thing would happen again: refused (1008), not understood (1002, 1003, 1007), too big (1009), over (1000).
+# the same thing would happen again: refused (1008), not understood (1002, 1003, 1007), too big (1009), over (1000), the
+# key removed (4401).
 RECONNECT_CODES = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1015})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,7 +37,7 @@ class Query(msgspec.Struct):
     """Base of query parameters: the members of a struct. Unknown ones are ignored."""
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, eq=False):
     """One request to one operation."""
 
     gateway: Gateway
@@ -48,6 +49,10 @@ class Call(msgspec.Struct, frozen=True):
         """The client's end of the connection."""
         peer: Peer = self.request.scope["extensions"][EXTENSION]["peer"]
         return peer
+
+    def revoke(self) -> None:
+        """See Opened."""
+        self.peer.revoke()
 
     def path(self, name: str) -> str:
         """A part of the path."""
@@ -119,14 +124,15 @@ class Endpoint:
             return
         request = Request(scope, receive)
         name = new_id("req")
-        with self._gateway.admission.request():
-            response = await self._answer(request, name)
+        with self._gateway.admission.request(), ExitStack() as watched:
+            response = await self._answer(request, name, watched)
             response.headers["x-request-id"] = name
             if cors.may_read(request, self._gateway.admission.origin_allowed(request)):
                 response.headers.update(cors.headers(request))
             await response(scope, receive, send)
 
-    async def _answer(self, request: Request, name: str) -> Response:
+    async def _answer(self, request: Request, name: str, watched: ExitStack) -> Response:
+        """watched: left when the answer has been sent; until then the client's key must hold."""
         try:
             if not self._operations:
                 raise _nothing(request.url.path)
@@ -136,8 +142,12 @@ class Endpoint:
             if operation is None:
                 text = f"{request.method[:32]} is not available here; what is: {self._allow}."
                 return error_reply(WireError(ErrorCode.METHOD_NOT_ALLOWED, text), {"allow": self._allow})
-            principal = LOCAL if operation.open else self._gateway.admission.admit_request(request)
-            return await operation.handler(Call(self._gateway, request, principal))
+            admission = self._gateway.admission
+            if operation.open:
+                return await operation.handler(Call(self._gateway, request, LOCAL))
+            call = Call(self._gateway, request, admission.admit_request(request))
+            watched.enter_context(admission.revocation.watching(call))
+            return await operation.handler(call)
         except WireError as error:
             return error_reply(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else None)
         except ClientDisconnect:

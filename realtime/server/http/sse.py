@@ -11,11 +11,13 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from realtime.connection import refusals
 from realtime.service.service import Service
 from realtime.store.cursor import too_slow
 from realtime.store.event_log import BelowFloor
 from realtime.store.records import Source
 from realtime.wire import codec
+from realtime.wire.errors import WireError
 from realtime.wire.events import StreamError, error_body
 
 from ..flusher import Flusher
@@ -61,7 +63,7 @@ class SseResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's."""
         self._service.follow(self._source, self._wake)
-        self._peer.on_gone = self._end
+        self._peer.on_gone, self._peer.on_revoked = self._end, self._revoke
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if not self._peer.gone:
@@ -71,7 +73,7 @@ class SseResponse(Response):
                 await self._over
         finally:
             self._end()
-            self._peer.on_gone = self._peer.on_writable = None
+            self._peer.on_gone = self._peer.on_revoked = self._peer.on_writable = None
             self._service.leave(self._source.response_id, self._wake, detached=False)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -81,8 +83,7 @@ class SseResponse(Response):
         try:
             entries = self._log.read(self._position, _QUANTUM)
         except BelowFloor as below:
-            self._peer.write(self._too_slow(below.floor) + _DONE)
-            self._end()
+            self._fail(too_slow(self._log, below.floor))
             return
         out = [frame(number, entry) for number, entry in enumerate(entries, self._position)]
         self._position += len(entries)
@@ -121,10 +122,15 @@ class SseResponse(Response):
         if not self._over.done():
             self._over.set_result(None)
 
-    def _too_slow(self, floor: int) -> bytes:
-        """The last event of a reader that fell behind what the log keeps; it has no number, and so no `id`."""
-        body = error_body(too_slow(self._log, floor))
+    def _revoke(self) -> None:
+        if not self._over.done():
+            self._fail(refusals.key_gone())
+
+    def _fail(self, error: WireError) -> None:
+        """End the stream early. Its last event is none of the log's: it has no number there, and so no `id`."""
+        body = error_body(error)
         event = StreamError(
             sequence_number=self._position, done=True, code=body.code, message=body.message, param=None, error=body
         )
-        return b"event: error\ndata: %b\n\n" % codec.encode_line(event)
+        self._peer.write(b"event: error\ndata: %b\n\n" % codec.encode_line(event) + _DONE)
+        self._end()

@@ -23,12 +23,14 @@ _MAX_PIPELINED = 4  # requests that may wait behind one that is answered before 
 class Peer:
     """The client behind one request, until the request is answered.
 
-    `on_gone` and `on_writable` are called at most once at a time, from the event loop; they must not block.
+    `on_gone`, `on_revoked` and `on_writable` are called at most once at a time, from the event loop; they must not
+    block.
     """
 
     def __init__(self, protocol: StreamProtocol, cycle: RequestResponseCycle) -> None:
         self.gone = False
         self.on_gone: Callable[[], None] | None = None
+        self.on_revoked: Callable[[], None] | None = None
         self.on_writable: Callable[[], None] | None = None
         self._protocol = protocol
         self._cycle = cycle
@@ -47,6 +49,13 @@ class Peer:
     def abort(self) -> None:
         """End the connection without waiting for what has not been taken."""
         self._protocol.transport.abort()
+
+    def revoke(self) -> None:
+        """The client's key is gone: end as `on_revoked` does, else at once."""
+        if self.on_revoked is not None and self.can_write:
+            self.on_revoked()
+        else:
+            self.abort()
 
     def lost(self) -> None:
         """The protocol's: the client is gone."""

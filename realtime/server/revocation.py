@@ -1,0 +1,87 @@
+"""Ends what clients have open when the key that they opened it with is taken away.
+
+One look at the keys file a second serves all that is open, however many sockets that are; without keys, and when
+nothing is open, nobody looks. What was opened says itself how it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from realtime.service.principal import Principal
+
+from .keys import KeyRing
+
+LOOK_SECONDS = 1.0
+
+logger = logging.getLogger("realtime.keys")
+
+
+class Opened(Protocol):
+    """What a client has opened: a socket, or a request that is being answered."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who has opened it, with the key that counts now."""
+
+    def revoke(self) -> None:
+        """The key is gone: end."""
+
+
+class Timer(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None: ...
+
+
+def _call_later(seconds: float, call: Callable[[], None]) -> Timer:
+    return asyncio.get_running_loop().call_later(seconds, call)
+
+
+class Revocation:
+    """See the module. `ring`: None: there are no keys."""
+
+    def __init__(
+        self, ring: KeyRing | None, call_later: Callable[[float, Callable[[], None]], Timer] = _call_later
+    ) -> None:
+        self._ring = ring
+        self._call_later = call_later
+        self._opened: dict[Opened, None] = {}  # in the order in which they were opened
+        self._seen: int | None = None  # the version of the keys that all of these were held against
+        self._timer: Timer | None = None
+
+    @contextlib.contextmanager
+    def watching(self, opened: Opened) -> Iterator[None]:
+        """Revoke it when its key is gone, at most once, for as long as it is open."""
+        if self._ring is None:
+            yield
+            return
+        if not self._ring.holds(opened.principal):  # gone since it was admitted
+            self._seen = None
+        self._opened[opened] = None
+        if self._timer is None:
+            self._timer = self._call_later(LOOK_SECONDS, self._look)
+        try:
+            yield
+        finally:
+            self._opened.pop(opened, None)
+            if not self._opened and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _look(self) -> None:
+        assert self._ring is not None
+        self._timer = self._call_later(LOOK_SECONDS, self._look)
+        version = self._ring.follow()
+        if version == self._seen:
+            return
+        for opened in list(self._opened):
+            if opened in self._opened and not self._ring.holds(opened.principal):
+                del self._opened[opened]
+                logger.info("key_revoked tenant=%s", opened.principal.tenant)
+                opened.revoke()
+        self._seen = version

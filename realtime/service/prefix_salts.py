@@ -1,0 +1,22 @@
+"""Whose prompts a request may find in the engine's prefix cache. Pure.
+
+What is found there is told in `usage` and shortens the time to the first token, so who shares the cache with others can
+find out, block by block, what they have sent.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+
+class PrefixSalts:
+    """Makes the salts that keep tenants apart: requests share the cache only with requests of the same salt."""
+
+    def __init__(self, secret: bytes) -> None:
+        """secret: without it nobody can tell another tenant's salt."""
+        self._secret = secret
+
+    def salt(self, tenant: str, own: str | None) -> str:
+        """Return the salt of a tenant's request. `own`: the client's, which parts the tenant's requests further."""
+        text = f"{len(tenant)}:{tenant}" + ("" if own is None else f":{own}")
+        return hmac.digest(self._secret, text.encode("utf-8", "surrogatepass"), "sha256").hex()

@@ -1,0 +1,68 @@
+"""Has the store of responses forget what has expired, also when nobody comes to ask for anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+MIN_SECONDS = 1.0  # between a look and the next: what expires in between goes together
+RETRY_SECONDS = 10.0
+
+logger = logging.getLogger("realtime.service")
+
+
+class Timer(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None: ...
+
+
+def _call_later(seconds: float, call: Callable[[], None]) -> Timer:
+    return asyncio.get_running_loop().call_later(seconds, call)
+
+
+class Sweeper:
+    """One timer, for the earliest expiry that it knows of. Times are the store's, unix seconds."""
+
+    def __init__(
+        self,
+        sweep: Callable[[float], float | None],
+        clock: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], Timer] = _call_later,
+    ) -> None:
+        """sweep: see ResponseStore."""
+        self._sweep = sweep
+        self._clock = clock
+        self._call_later = call_later
+        self._timer: Timer | None = None
+        self._due_at = 0.0  # what the timer is for
+        self._stopped = False
+
+    def expect(self, expires_at: float) -> None:
+        """Note that something expires then."""
+        if self._stopped or (self._timer is not None and self._due_at <= expires_at):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due_at = expires_at
+        self._timer = self._call_later(max(expires_at - self._clock(), MIN_SECONDS), self._look)
+
+    def stop(self) -> None:
+        """Never look again."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._clock()
+        try:
+            due_at = self._sweep(now)
+        except Exception:  # a store that can't write: what has expired is not given out in the meantime
+            logger.exception("responses not swept")
+            due_at = now + RETRY_SECONDS
+        if due_at is not None:
+            self.expect(due_at)

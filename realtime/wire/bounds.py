@@ -1,0 +1,316 @@
+"""Bounds of what a client may have sampling held to: JSON schemas and grammars. Pure.
+
+Both go to a compiler of grammars that follows them by recursion and multiplies their repeats out, so a few hundred
+bytes could end the process, or take it for minutes. So they are measured before: without recursion, in a time that is
+linear in their size, and not further than the bound that they exceed. What no compiler could read is refused here as
+well, where that can be told cheaply, because here the reason and the place are known.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from . import regex_bounds
+from .errors import ErrorCode, WireError
+
+Schema = dict[str, Any]
+
+
+class _Row(NamedTuple):
+    """A bound: the most that is accepted, what is counted, and what to do about more."""
+
+    limit: int
+    what: str
+    advice: str
+
+
+class Bound(enum.Enum):
+    """The bounds. Those of schemas count what is reached from the root, each definition once; `together`: in all
+    tools of a request.
+    """
+
+    SCHEMA_BYTES = _Row(256 * 1024, "bytes of JSON", "send a smaller schema")
+    TOGETHER_BYTES = _Row(1024 * 1024, "bytes of JSON in all schemas together", "hold fewer tools to theirs")
+    DEPTH = _Row(64, "levels, with references followed", "nest less deeply")
+    RECURSIVE_DEPTH = _Row(512, "levels in definitions that refer to each other", "use fewer or flatter definitions")
+    PROPERTIES = _Row(5000, "properties", "split the schema or leave some out")
+    OPTIONAL = _Row(300, "optional properties", "name more of them in `required`")
+    COUNTED = _Row(
+        64, "optional properties beside `minProperties` or `maxProperties`, together", "leave those out or require more"
+    )
+    ENUM_VALUES = _Row(1000, "values in enums", "use a plain type, and list the values in the description")
+    ENUM_CHARS = _Row(60_000, "characters in values of enums", "use shorter or fewer values")
+    PATTERN_CHARS = _Row(4096, "characters in a `pattern`", "use a shorter one")
+    PATTERN_GROUPS = _Row(32, "levels of groups in a `pattern`", "nest fewer groups")
+    PATTERN_REPEAT = _Row(128, "repeats in a `pattern`", "use `*`, `+`, `minLength` and `maxLength`")
+    PATTERN_STEPS = _Row(16_384, "characters in all patterns together, with repeats written out", "repeat less")
+    GRAMMAR_CHARS = _Row(131_072, "characters in all grammars together", "send fewer or shorter ones")
+    GRAMMAR_GROUPS = _Row(64, "levels of groups in a grammar", "nest fewer groups, or make rules of them")
+    GRAMMAR_REPEAT = _Row(1024, "repeats in a grammar", "use `*` or `+`")
+    GRAMMAR_STEPS = _Row(16_384, "elements in a grammar with all repeats written out", "repeat less")
+
+    @property
+    def limit(self) -> int:
+        """The most that is accepted."""
+        return self.value.limit
+
+    def error(self, path: str) -> WireError:
+        """The refusal of what exceeds the bound."""
+        row = self.value
+        return refusal(path, f"more than the {row.limit} {row.what} that are accepted: {row.advice}")
+
+
+_PATTERN = regex_bounds.Limits(Bound.PATTERN_GROUPS.limit, Bound.PATTERN_REPEAT.limit, Bound.PATTERN_STEPS.limit)
+_GRAMMAR = regex_bounds.Limits(Bound.GRAMMAR_GROUPS.limit, Bound.GRAMMAR_REPEAT.limit, Bound.GRAMMAR_STEPS.limit)
+_IN_PATTERN = {
+    regex_bounds.Over.GROUPS: Bound.PATTERN_GROUPS,
+    regex_bounds.Over.REPEAT: Bound.PATTERN_REPEAT,
+    regex_bounds.Over.STEPS: Bound.PATTERN_STEPS,
+}
+_IN_GRAMMAR = {
+    regex_bounds.Over.GROUPS: Bound.GRAMMAR_GROUPS,
+    regex_bounds.Over.REPEAT: Bound.GRAMMAR_REPEAT,
+    regex_bounds.Over.STEPS: Bound.GRAMMAR_STEPS,
+}
+_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
+_NAMED = ("properties", "patternProperties", "dependentSchemas")  # schemas by name
+_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
+_SINGLE = (
+    "items", "additionalProperties", "additionalItems", "unevaluatedProperties", "unevaluatedItems", "contains", "not",
+    "if", "then", "else", "propertyNames",
+)  # fmt: skip
+_SHOWN = 64  # characters of a client's names in a message
+
+
+def refusal(path: str, reason: str) -> WireError:
+    """The error for something that a model can't be held to."""
+    return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)
+
+
+def check_schemas(held: Iterable[tuple[Schema, str]]) -> None:
+    """Check JSON schemas that a model is to be held to, each with its path. Raises WireError with the path of the first
+    that exceeds a bound, or can't be a schema.
+    """
+    together: Counter[Bound] = Counter()
+    for schema, path in held:
+        size = num_bytes(schema, Bound.SCHEMA_BYTES.limit)
+        if size > Bound.SCHEMA_BYTES.limit:
+            raise Bound.SCHEMA_BYTES.error(path)
+        _add(together, Bound.TOGETHER_BYTES, size, path)
+        _Walk(schema, path, together).run()
+
+
+def check_grammars(held: Iterable[tuple[str, str, str]]) -> None:
+    """Check grammars: the syntax of each (`regex` or `lark`), its definition, its path. The length of one is the
+    caller's. Raises WireError.
+    """
+    together: Counter[Bound] = Counter()
+    for syntax, definition, path in held:
+        _add(together, Bound.GRAMMAR_CHARS, len(definition), path)
+        measure = regex_bounds.measure_regex if syntax == "regex" else regex_bounds.measure_lark
+        try:
+            measure(definition, _GRAMMAR)
+        except regex_bounds.TooMuch as error:
+            raise _IN_GRAMMAR[error.over].error(path) from None
+        except regex_bounds.Malformed as error:
+            raise refusal(path, f"is no regular expression: {error}") from None
+
+
+def num_bytes(value: Any, limit: int) -> int:
+    """The size of a value as compact JSON, as far as the limit. Escapes count as the characters that they stand for."""
+    total = 0
+    left = [value]
+    while left and total <= limit:
+        match left.pop():
+            case dict() as members:
+                total += max(2, 1 + 2 * len(members))
+                if total <= limit:
+                    left += members
+                    left += members.values()
+            case list() as values:
+                total += max(2, 1 + len(values))
+                if total <= limit:
+                    left += values
+            case str() as text:
+                total += 2 + (len(text) if len(text) > limit or text.isascii() else len(text.encode(errors="replace")))
+            case other:
+                total += len(str(other)) if isinstance(other, float) else _digits(other)
+    return total
+
+
+def _digits(value: Any) -> int:
+    """The size of a whole number, true, false or null."""
+    return value.bit_length() // 3 + 1 if isinstance(value, int) else 4
+
+
+class _Walk:
+    """One walk through a schema, in depth, each of its schemas once. Its heights are those above what it returns to."""
+
+    def __init__(self, root: Schema, path: str, together: Counter[Bound]) -> None:
+        self._root = root
+        self._path = path
+        self._counts: Counter[Bound] = Counter()
+        self._together = together
+        self._heights: dict[int, int] = {}  # with references followed; by id, once the walk has left a schema
+        self._own: dict[int, int] = {}  # without
+        self._entered: set[int] = set()
+        self._targets: dict[str, Any] = {}
+        self._ends: set[int] = set()  # schemas whose references lead to something
+        self._is_recursive = False
+
+    def run(self) -> None:
+        """Walk. Raises WireError."""
+        self._descend()
+        if self._is_recursive:  # in which order a compiler comes through it is not known: all may stand on each other
+            stacked = {id(self._root), *map(id, self._targets.values())}
+            self._add(Bound.RECURSIVE_DEPTH, sum(self._own.get(one, 0) for one in stacked))
+        else:
+            self._add(Bound.DEPTH, self._heights[id(self._root)])
+
+    def _descend(self) -> None:
+        under = [self._enter(self._root)]
+        while under:
+            here, children, heights = under[-1]
+            child = next(children, None)
+            if child is None:
+                under.pop()
+                self._leave(here, heights)
+                continue
+            schema, refers = child
+            if id(schema) not in self._entered:
+                under.append(self._enter(schema))
+                if len(under) > Bound.RECURSIVE_DEPTH.limit:
+                    raise Bound.DEPTH.error(self._path)
+            elif id(schema) not in self._heights:
+                self._is_recursive = True
+            heights.append((schema, refers))
+
+    def _enter(self, schema: Schema) -> tuple[Schema, Iterator[tuple[Schema, bool]], list[tuple[Schema, bool]]]:
+        self._entered.add(id(schema))
+        self._check_keywords(schema)
+        self._check_ends(schema)
+        return schema, self._children(schema), []
+
+    def _leave(self, schema: Schema, children: list[tuple[Schema, bool]]) -> None:
+        height = 1 + max((self._heights.get(id(child), 0) for child, _ in children), default=0)
+        own = (self._own.get(id(child), 0) for child, refers in children if not refers)
+        self._heights[id(schema)] = height
+        self._own[id(schema)] = 1 + max(own, default=0)
+
+    def _children(self, schema: Schema) -> Iterator[tuple[Schema, bool]]:
+        """The schemas in a schema, and whether it only refers to them."""
+        name = schema.get("$ref")
+        if isinstance(name, str) and isinstance(target := self._target(name), dict):
+            yield target, True
+        for name in _NAMED:
+            if isinstance(by_name := schema.get(name), dict):
+                yield from ((one, False) for one in by_name.values() if isinstance(one, dict))
+        for name in _LISTED:
+            if isinstance(listed := schema.get(name), list):
+                yield from ((one, False) for one in listed if isinstance(one, dict))
+        for name in _SINGLE:
+            if isinstance(one := schema.get(name), dict):
+                yield one, False
+
+    def _check_ends(self, schema: Schema) -> None:
+        """Refuse references that lead to references for ever."""
+        seen: set[int] = set()
+        while isinstance(name := schema.get("$ref"), str) and id(schema) not in self._ends:
+            if id(schema) in seen:
+                raise refusal(self._path, f"the `$ref` to '{name[:_SHOWN]}' leads only to itself: give it a schema")
+            seen.add(id(schema))
+            target = self._target(name)
+            if not isinstance(target, dict):
+                break
+            schema = target
+        self._ends |= seen
+
+    def _target(self, name: str) -> Any:
+        """What a reference leads to; None where that is not in the schema."""
+        if name not in self._targets:
+            self._targets[name] = self._look_up(name) if name == "#" or name.startswith("#/") else None
+        return self._targets[name]
+
+    def _look_up(self, name: str) -> Any:
+        found: Any = self._root
+        for step in name[1:].split("/")[1:] if name != "#/" else ():
+            plain = unquote(step).replace("~1", "/").replace("~0", "~")
+            match found:
+                case dict() if step in found or plain in found:
+                    found = found[step if step in found else plain]
+                case list() if step.isascii() and step.isdigit() and len(step) < 7 and int(step) < len(found):
+                    found = found[int(step)]
+                case _:
+                    raise refusal(self._path, f"the `$ref` to '{name[:_SHOWN]}' leads nowhere: define it")
+        return found
+
+    def _check_keywords(self, schema: Schema) -> None:
+        self._check_type(schema)
+        self._count_properties(schema)
+        self._count_values(schema)
+        for name in ("anyOf", "oneOf"):
+            if schema.get(name) == []:
+                raise refusal(self._path, f"an empty `{name}` allows nothing: give it a schema, or leave it out")
+        if isinstance(pattern := schema.get("pattern"), str):
+            self._check_pattern(pattern)
+        if isinstance(by_pattern := schema.get("patternProperties"), dict):
+            for pattern in by_pattern:
+                self._check_pattern(pattern)
+
+    def _check_type(self, schema: Schema) -> None:
+        if "type" not in schema:
+            return
+        wanted = schema["type"]
+        for one in wanted if isinstance(wanted, list) else (wanted,):
+            if not isinstance(one, str) or one not in _TYPES:
+                shown = f"'{one[:_SHOWN]}'" if isinstance(one, str) else "what is given"
+                raise refusal(self._path, f"`type` must be one of {', '.join(_TYPES)}, or a list of them; not {shown}")
+
+    def _count_properties(self, schema: Schema) -> None:
+        properties = schema.get("properties")
+        if not isinstance(properties, dict):
+            return
+        required = schema.get("required")
+        names = {one for one in required if isinstance(one, str)} if isinstance(required, list) else set()
+        num_optional = len(properties.keys() - names)
+        self._add(Bound.PROPERTIES, len(properties))
+        self._add(Bound.OPTIONAL, num_optional)
+        if "minProperties" in schema or "maxProperties" in schema:
+            _add(self._together, Bound.COUNTED, num_optional, self._path)
+
+    def _count_values(self, schema: Schema) -> None:
+        values = schema.get("enum")
+        if not isinstance(values, list):
+            return
+        self._add(Bound.ENUM_VALUES, len(values))
+        self._add(Bound.ENUM_CHARS, sum(map(_num_chars, values)))
+
+    def _check_pattern(self, pattern: str) -> None:
+        if len(pattern) > Bound.PATTERN_CHARS.limit:
+            raise Bound.PATTERN_CHARS.error(self._path)
+        try:
+            steps = regex_bounds.measure_regex(pattern, _PATTERN)
+        except regex_bounds.TooMuch as error:
+            raise _IN_PATTERN[error.over].error(self._path) from None
+        except regex_bounds.Malformed as error:
+            shown = f"{pattern[:_SHOWN]!r}"
+            raise refusal(self._path, f"the `pattern` {shown} is no regular expression: {error}") from None
+        _add(self._together, Bound.PATTERN_STEPS, steps, self._path)
+
+    def _add(self, bound: Bound, more: int) -> None:
+        _add(self._counts, bound, more, self._path)
+
+
+def _add(counts: Counter[Bound], bound: Bound, more: int, path: str) -> None:
+    counts[bound] += more
+    if counts[bound] > bound.limit:
+        raise bound.error(path)
+
+
+def _num_chars(value: Any) -> int:
+    """The characters of a value of an enum."""
+    return len(value) if isinstance(value, str) else num_bytes(value, Bound.ENUM_CHARS.limit)

@@ -1,0 +1,217 @@
+"""Measure regular expressions and Lark grammars without compiling them: groups and repeats. Pure.
+
+`steps` is how long the text would be with its repeats written out: a sum over its elements, each times the repeats that
+it is in. One pass, no recursion. Only what is malformed in every flavour of regular expressions is called so.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import NamedTuple
+
+_REGEX = re.compile(
+    r"""
+      (?P<escape> \\ (?: [pPu] \{ [^}]{0,64} \} | u[0-9a-fA-F]{4} | x[0-9a-fA-F]{2} | . ) )
+    | (?P<set>    \[ (?: \\. | [^\]\\] )* \] )
+    | (?P<open>   \( \?? )
+    | (?P<close>  \) )
+    | (?P<repeat> \{ (?P<low>[0-9]+) (?: , (?P<high>[0-9]*) )? \} )
+    | (?P<mark>   [*+?] )
+    | (?P<choice> \| )
+    | (?P<broken> [\\\[] )
+    | (?P<other>  . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_REPEAT = r"""
+      ~ \s* (?P<times>[0-9]+) (?: \s* \.\. \s* (?P<most>[0-9]+) )?
+    | \{ \s* (?P<low>[0-9]+) (?: \s* , \s* (?P<high>[0-9]*) )? \s* \}
+"""
+_LARK = re.compile(
+    r"""
+      (?P<comment> //[^\n]* | \#[^\n]* )
+    | (?P<literal> " (?: [^"\\\n] | \\. )* " i? )
+    | / (?P<regex> (?: [^/\\\n] | \\. )+ ) / [a-z]*
+    | (?P<open>    [(\[] )
+    | (?P<close>   [)\]] )
+    | (?P<repeat>  """
+    + _REPEAT
+    + r""" )
+    | (?P<word>    \w+ )
+    | (?P<other>   . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_EBNF = re.compile(
+    r"""
+      (?P<comment> \#[^\n]* )
+    | (?P<literal> " (?: [^"\\\n] | \\. )* " | \[ (?: \\. | [^\]\\\n] )+ \] )
+    | (?P<open>    \( )
+    | (?P<close>   \) )
+    | (?P<repeat>  """
+    + _REPEAT
+    + r""" )
+    | (?P<word>    \w+ )
+    | (?P<other>   . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Limits(NamedTuple):
+    """The most that is accepted."""
+
+    groups: int
+    repeat: int
+    steps: int
+
+
+class Over(enum.Enum):
+    """A limit that is exceeded."""
+
+    GROUPS = enum.auto()
+    REPEAT = enum.auto()
+    STEPS = enum.auto()
+
+
+class TooMuch(ValueError):
+    """The text exceeds a limit."""
+
+    def __init__(self, over: Over) -> None:
+        super().__init__(over.name)
+        self.over = over
+
+
+class Malformed(ValueError):
+    """The text is no regular expression; its words may be shown."""
+
+
+class _Size:
+    """The size of what was read so far, in the groups that are open."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._before = [0]  # what each open group holds before its last element
+        self.last = 0  # the size of that element
+        self.depth = 0
+
+    def add(self, size: int = 1) -> None:
+        """An element follows."""
+        self._before[-1] += self.last
+        self.last = size
+        self._check(self._before[-1] + size)
+
+    def open(self) -> None:
+        """A group opens."""
+        self.add(0)
+        self._before.append(0)
+        self.depth += 1
+        if self.depth > self._limits.groups:
+            raise TooMuch(Over.GROUPS)
+
+    def close(self) -> None:
+        """The innermost group closes. One that is empty is an element too."""
+        self.last = max(1, self._before.pop() + self.last)
+        self.depth -= 1
+        self._check(self._before[-1] + self.last)
+
+    def choose(self) -> None:
+        """Another alternative begins."""
+        self.add(0)
+
+    def repeat(self, *digits: str | None) -> None:
+        """The last element is repeated at most as often as the greatest of these numbers."""
+        times = max((_number(one) for one in digits if one), default=0)
+        if times > self._limits.repeat:
+            raise TooMuch(Over.REPEAT)
+        self.last *= max(times, 1)
+        self._check(self._before[-1] + self.last)
+
+    @property
+    def steps(self) -> int:
+        """The size of it all, groups that are still open included."""
+        return sum(self._before) + self.last
+
+    def _check(self, size: int) -> None:
+        if size > self._limits.steps:
+            raise TooMuch(Over.STEPS)
+
+
+def measure_regex(pattern: str, limits: Limits) -> int:
+    """The steps of a regular expression. Raises TooMuch, Malformed."""
+    size = _Size(limits)
+    for found in _REGEX.finditer(pattern):
+        match found.lastgroup:
+            case "open":
+                size.open()
+            case "close" if not size.depth:
+                raise Malformed(f"the ')' at character {found.start()} closes nothing")
+            case "close":
+                size.close()
+            case "repeat":
+                _check_repeat(size, found)
+                size.repeat(found["low"], found["high"])
+            case "mark":
+                _check_repeatable(size, found)
+            case "choice":
+                size.choose()
+            case "broken":
+                what = "a backslash at its end" if found[0] == "\\" else f"the '[' at {found.start()} is not closed"
+                raise Malformed(what)
+            case _:
+                size.add()
+    if size.depth:
+        raise Malformed("a '(' is not closed")
+    return size.steps
+
+
+def _check_repeatable(size: _Size, found: re.Match[str]) -> None:
+    if not size.last:
+        raise Malformed(f"there is nothing to repeat before the '{found[0][:16]}' at character {found.start()}")
+
+
+def _check_repeat(size: _Size, found: re.Match[str]) -> None:
+    _check_repeatable(size, found)
+    if found["high"] and _number(found["low"]) > _number(found["high"]):
+        raise Malformed(f"'{found[0][:16]}' has its lower bound above its upper one")
+
+
+def measure_lark(definition: str, limits: Limits) -> int:
+    """The steps of a grammar in Lark's notation or in EBNF, its regular expressions included. Faults in it are left to
+    who compiles it. Raises TooMuch.
+    """
+    size = _Size(limits)
+    for found in (_EBNF if "::=" in definition else _LARK).finditer(definition):
+        match found.lastgroup:
+            case "comment":
+                pass
+            case "regex":
+                size.add(_measure_terminal(found["regex"], limits))
+            case "open":
+                size.open()
+            case "close" if size.depth:
+                size.close()
+            case "repeat":
+                size.repeat(*(value for name, value in found.groupdict().items() if name in _NUMBERS))
+            case "literal" | "word":
+                size.add()
+            case _:
+                pass
+    return size.steps
+
+
+_NUMBERS = ("times", "most", "low", "high")
+
+
+def _measure_terminal(pattern: str, limits: Limits) -> int:
+    try:
+        return max(1, measure_regex(pattern, limits))
+    except Malformed:
+        return len(pattern)
+
+
+def _number(digits: str) -> int:
+    """A number that may have thousands of digits, of which nobody wants to know more than that it is great."""
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) < 10 else 10**9
