@@ -6,13 +6,14 @@ nothing is open, nobody looks. What was opened says itself how it ends.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
+from realtime.runs.audience import CallLater, Timer
 from realtime.service.principal import Principal
+from realtime.service.timers import call_later
 
 from .keys import KeyRing
 
@@ -32,22 +33,10 @@ class Opened(Protocol):
         """The key is gone: end."""
 
 
-class Timer(Protocol):
-    """A call that is to come."""
-
-    def cancel(self) -> None: ...
-
-
-def _call_later(seconds: float, call: Callable[[], None]) -> Timer:
-    return asyncio.get_running_loop().call_later(seconds, call)
-
-
 class Revocation:
     """See the module. `ring`: None: there are no keys."""
 
-    def __init__(
-        self, ring: KeyRing | None, call_later: Callable[[float, Callable[[], None]], Timer] = _call_later
-    ) -> None:
+    def __init__(self, ring: KeyRing | None, call_later: CallLater = call_later) -> None:
         self._ring = ring
         self._call_later = call_later
         self._opened: dict[Opened, None] = {}  # in the order in which they were opened

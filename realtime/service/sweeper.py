@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol
+
+from realtime.runs.audience import CallLater, Timer
+
+from .timers import call_later
 
 MIN_SECONDS = 1.0  # between a look and the next: what expires in between goes together
 RETRY_SECONDS = 10.0
 
 logger = logging.getLogger("realtime.service")
-
-
-class Timer(Protocol):
-    """A call that is to come."""
-
-    def cancel(self) -> None: ...
-
-
-def _call_later(seconds: float, call: Callable[[], None]) -> Timer:
-    return asyncio.get_running_loop().call_later(seconds, call)
 
 
 class Sweeper:
@@ -30,7 +22,7 @@ class Sweeper:
         self,
         sweep: Callable[[float], float | None],
         clock: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], Timer] = _call_later,
+        call_later: CallLater = call_later,
     ) -> None:
         """sweep: see ResponseStore."""
         self._sweep = sweep
