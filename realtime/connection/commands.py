@@ -17,7 +17,7 @@ from __future__ import annotations
 import msgspec
 
 from realtime.context.turns import Turn
-from realtime.wire.requests import ResponseCreate, StopKind
+from realtime.wire.requests import CatchUp, ResponseCreate, StopKind
 
 from .steering import Steer
 
@@ -56,20 +56,22 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resume(msgspec.Struct, frozen=True):
-    """Attach to this response at a cursor."""
+    """Attach to this response at a cursor. `merged`: runs of deltas are taken as one."""
 
     response_id: str
     starting_after: int
     epoch: str | None
     event_id: str | None
+    merged: bool = False
 
 
 class Identify(msgspec.Struct, frozen=True):
-    """Find out whose this API key is, which is a secret. `heartbeat_seconds`: what else changes if it is accepted."""
+    """Find out whose this API key is, which is a secret. The rest is what else changes if it is accepted."""
 
     api_key: str
     heartbeat_seconds: float | None
     event_id: str | None
+    catch_up: CatchUp | None = None
 
 
 class Beat(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from realtime.wire import codec, events
 from realtime.wire.errors import CloseCode, WireError, draining
 from realtime.wire.requests import (
     AnyClientEvent,
+    CatchUp,
     ResponseAck,
     ResponseCancel,
     ResponseCreate,
@@ -64,6 +65,7 @@ class Connection:
         self._responses = Responses(limits, self._control, native=profile.native)
         self._heartbeats = Heartbeats(limits.heartbeat_seconds, wanted=profile.native)
         self._closing: tuple[CloseCode, str] | None = None
+        self._catch_up: CatchUp = "events"  # for creates and resumes that do not say it themselves
 
     # -- what the client says
 
@@ -135,6 +137,7 @@ class Connection:
             case ResponseProcessed():
                 pass
             case ResponseResume():
+                event.catch_up = event.catch_up or self._catch_up
                 responses.resume(event)
             case ResponseDetach():
                 responses.detach(event)
@@ -149,21 +152,24 @@ class Connection:
             raise responses.ending()
         if request.model is None:
             request.model = self._default_model
+        request.catch_up = request.catch_up or self._catch_up
         responses.create(request, num_bytes)
 
     def _update(self, event: SessionUpdate, now: float) -> None:
         check_interval(event.heartbeat_seconds)
         if event.api_key is not None:
-            self._responses.ask(Identify(event.api_key, event.heartbeat_seconds, event.event_id))
+            self._responses.ask(Identify(event.api_key, event.heartbeat_seconds, event.event_id, event.catch_up))
         else:
-            self._change(event.heartbeat_seconds, now)
+            self._change(event, now)
 
-    def _change(self, heartbeat_seconds: float | None, now: float) -> None:
+    def _change(self, wish: SessionUpdate | Identify, now: float) -> None:
         """Change what holds for the connection, None: nothing, and say how it stands."""
-        if heartbeat_seconds is not None:
-            self._heartbeats.seconds = heartbeat_seconds
+        if wish.heartbeat_seconds is not None:
+            self._heartbeats.seconds = wish.heartbeat_seconds
             self._heartbeats.schedule(now)
         state = events.SessionState(heartbeat_seconds=self._heartbeats.seconds)
+        if wish.catch_up is not None:
+            self._catch_up = state.catch_up = wish.catch_up
         self._control.put(events.SessionUpdated(session=state))
 
     # -- commands, and what came of them
@@ -192,7 +198,7 @@ class Connection:
             return False
         accepted = tenant == self._tenant
         if accepted:
-            self._change(command.heartbeat_seconds, now)
+            self._change(command, now)
         else:
             self._control.refuse(refusals.not_the_owner(), None, command.event_id)
         self._take_held(held)

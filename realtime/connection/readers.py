@@ -10,6 +10,7 @@ from realtime.store.records import Source
 from realtime.wire.requests import ResponseAck, ResponseCancel, ResponseCreate
 
 from . import refusals
+from .catch_up import CatchUp
 from .commands import Stop
 from .lanes import Lane
 
@@ -17,9 +18,11 @@ _QUANTUM = 16  # events that one response may send before the next one has its t
 
 
 class Reader:
-    """A position in one log; `lane` is None for a response that was resumed and not created here."""
+    """A position in one log; `lane` is None for a response that was resumed and not created here. `catch_up`: for a
+    reader that takes deltas merged.
+    """
 
-    __slots__ = ("lane", "position", "processed", "request", "source")
+    __slots__ = ("catch_up", "lane", "position", "processed", "request", "source")
 
     def __init__(self, source: Source, position: int, lane: Lane | None, request: ResponseCreate | None) -> None:
         self.source = source
@@ -27,6 +30,27 @@ class Reader:
         self.lane = lane
         self.request = request
         self.processed: int | None = None  # the last event that the client has acknowledged
+        self.catch_up: CatchUp | None = None
+
+    @property
+    def num_taken(self) -> int:
+        """The number of the first event that has not been passed on."""
+        held = self.catch_up.held if self.catch_up is not None else None
+        return self.position if held is None else held
+
+    def read(self, max_events: int) -> tuple[list[bytes], list[bytes]]:
+        """Read the next entries: as they are in the log, and what is passed on of them. Raises BelowFloor."""
+        log, first, catch_up = self.source.log, self.position, self.catch_up
+        if catch_up is None:
+            chunk = log.read(first, max_events)
+            self.position += len(chunk)
+            return chunk, chunk
+        if first < log.floor and log.abridged is not None:
+            out, self.position = catch_up.take_abridged(log, first)
+            return out, out
+        chunk = log.read(first, max_events)
+        self.position += len(chunk)
+        return chunk, catch_up.take(chunk, first, log.tip)
 
 
 Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
@@ -100,20 +124,19 @@ class Readers:
             for _ in range(len(self._rotation)):
                 reader = self._rotation[0]
                 self._rotation.rotate(-1)
-                log = reader.source.log
                 try:
-                    chunk = log.read(reader.position, _QUANTUM)
+                    chunk, passed_on = reader.read(_QUANTUM)
                 except BelowFloor as below:
                     self.remove(reader)
                     done.append((reader, below.floor))
                     continue
-                reader.position += len(chunk)
+                log = reader.source.log
                 if log.sealed and reader.position >= log.tip:
                     self.remove(reader)
                     done.append((reader, None))
-                out += chunk
-                size += sum(map(len, chunk))
-                more = more or len(chunk) == _QUANTUM  # who had less is at the tip now
+                out += passed_on
+                size += sum(map(len, chunk))  # what is read counts: to merge much into little takes its time as well
+                more = more or reader.position < log.tip
                 if size >= max_bytes:
                     break
         return out, done
@@ -125,7 +148,7 @@ class Readers:
         reader = self.get(event.response_id)
         if reader is None:
             return  # the end was taken meanwhile: an acknowledgement may always come too late
-        if event.through >= reader.position:
+        if event.through >= reader.num_taken:
             raise refusals.not_sent(event.response_id, event.through)
         reader.processed = max(event.through, -1 if reader.processed is None else reader.processed)
 
@@ -134,7 +157,7 @@ class Readers:
         reader = self.get(response_id)
         delivered, through = None, event.through
         if reader is not None:
-            delivered = reader.position
+            delivered = reader.num_taken
             through = reader.processed if through is None else through
         return Stop(
             response_id=response_id,

@@ -24,6 +24,7 @@ from realtime.wire.requests import (
 )
 
 from . import refusals
+from .catch_up import CatchUp
 from .commands import Awaited, Command, Create, Leave, Resume, Stop
 from .lanes import Lane, Lanes
 from .outbox import Outbox
@@ -118,7 +119,8 @@ class Responses:
         coming = sum(isinstance(one, Resume) and one.response_id not in self.readers for one in self.unanswered)
         if self.readers.num_foreign + coming >= self._max_followed:
             raise refusals.too_many_followed(self._max_followed)
-        self.ask(Resume(event.response_id, event.starting_after, event.epoch, event.event_id))
+        merged = event.catch_up == "merged"
+        self.ask(Resume(event.response_id, event.starting_after, event.epoch, event.event_id, merged))
 
     def detach(self, event: ResponseDetach) -> None:
         """No more events of a response, which goes on."""
@@ -143,7 +145,10 @@ class Responses:
         if old is not None:  # the same idempotent request, sent again on the same socket
             self.readers.remove(old)
             self._free(old.lane)
-        self.readers.add(Reader(source, 0, lane, command.request))
+        reader = Reader(source, 0, lane, command.request)
+        if command.request.catch_up == "merged":
+            reader.catch_up = CatchUp(source.log.tip)
+        self.readers.add(reader)
         return held
 
     def resumed(self, command: Resume, source: Source, start: int) -> list[HeldEvent] | None:
@@ -164,7 +169,9 @@ class Responses:
         if reader is not None:
             reader.position = start
         else:
-            self.readers.add(Reader(source, start, None, None))
+            reader = Reader(source, start, None, None)
+            self.readers.add(reader)
+        reader.catch_up = CatchUp(log.tip) if command.merged else None
         return held
 
     def stopped(self, command: Stop, source: Source) -> None:

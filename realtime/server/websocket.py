@@ -187,7 +187,7 @@ class WebSocketShell:
 
     async def _resume(self, command: Resume) -> None:
         source, start = await self._service.resume(
-            self.principal, command.response_id, command.starting_after, command.epoch
+            self.principal, command.response_id, command.starting_after, command.epoch, merged=command.merged
         )
         self._connection.resumed(command, source, start)
         self._service.follow(source, self._wake)

@@ -79,8 +79,11 @@ def references(request: ResponseCreate) -> list[str]:
 
 
 def digest_of(request: ResponseCreate) -> bytes:
-    """A digest of what makes two requests the same: everything but the client's name for the event."""
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None))).digest()
+    """A digest of what makes two requests the same: everything but the client's name for the event, and how it wants to
+    read the answer.
+    """
+    same = msgspec.structs.replace(request, event_id=None, catch_up=None)
+    return hashlib.sha256(msgspec.json.encode(same)).digest()
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):

@@ -179,12 +179,14 @@ class Service:
         return run
 
     async def resume(
-        self, principal: Principal, response_id: str, starting_after: int, epoch: str | None
+        self, principal: Principal, response_id: str, starting_after: int, epoch: str | None, *, merged: bool = False
     ) -> tuple[Source, int]:
-        """Find a response, running or finished, and the number of the first event to send. Raises WireError."""
+        """Find a response, running or finished, and the number of the first event to send. `merged`: the reader takes
+        runs of deltas as one. Raises WireError.
+        """
         async with self._patience.bound():
             source = await self.registry.find_source(principal.tenant, response_id, time.time())
-        return source, cursor.resolve(source.log, starting_after, epoch)
+        return source, cursor.resolve(source.log, starting_after, epoch, merged=merged)
 
     async def stop(
         self,

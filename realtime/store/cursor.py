@@ -7,8 +7,9 @@ from realtime.wire.errors import ErrorCode, WireError
 from .event_log import Log
 
 
-def resolve(log: Log, starting_after: int, epoch: str | None) -> int:
+def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = False) -> int:
     """Return the number of the first event to send to a reader that has processed `starting_after` (-1: nothing).
+    `merged`: it takes runs of deltas as one event, which can be served from further back.
 
     Raises WireError: EPOCH_MISMATCH when the reader's numbers are of another incarnation of the log, CURSOR_AHEAD when
     it claims events that do not exist yet, CURSOR_TOO_OLD when what it needs is gone.
@@ -20,7 +21,7 @@ def resolve(log: Log, starting_after: int, epoch: str | None) -> int:
     if start > log.tip:
         text = f"`starting_after` is {starting_after}, but the newest event is {log.tip - 1}."
         raise WireError(ErrorCode.CURSOR_AHEAD, text, param="starting_after", response_id=log.response_id)
-    if start < log.floor:
+    if start < log.floor and not (merged and log.abridged is not None):
         text = f"Events before {log.floor} are gone; the oldest `starting_after` that can be served is {log.floor - 1}."
         raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="starting_after", response_id=log.response_id)
     return start

@@ -2,7 +2,7 @@
 
 Pure. The run appends to an `EventLog`; connections and HTTP streams read that, or the `StoredLog` of a response that is
 over. A log never waits for a reader and never knows one: a reader that falls below the floor (the log is bounded in
-bytes) is told so when it reads.
+bytes) is told so when it reads. What is below it stays `abridged`, for readers that take deltas merged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from realtime.wire.codec import encode, escape_line_ends
 from realtime.wire.events import TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
+from .abridged import Abridged
+
+_MAX_DROPPED = 512  # entries at a time, beyond what has to go: they are abridged, which takes about a microsecond each
 _TERMINALS = frozenset(TERMINALS)
 
 
@@ -40,6 +43,10 @@ class Log(Protocol):
     def tip(self) -> int: ...
     @property
     def sealed(self) -> bool: ...
+    @property
+    def abridged(self) -> Abridged | None:
+        """The entries below the floor, from number 0 on; None: nothing is known of them, or there are none."""
+
     def read(self, start: int, max_events: int) -> list[bytes]:
         """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
 
@@ -51,6 +58,7 @@ class StoredLog(msgspec.Struct, frozen=True):
     epoch: str
     floor: int
     entries: Sequence[bytes]
+    abridged: Abridged | None = None
     sealed: bool = True
 
     @property
@@ -80,8 +88,8 @@ class EventLog:
     """
 
     __slots__ = (
-        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "epoch", "floor", "response_id",
-        "sealed", "stream_id",
+        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "abridged", "epoch", "floor",
+        "response_id", "sealed", "stream_id",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +100,7 @@ class EventLog:
         self.stream_id = stream_id
         self.floor = 0
         self.sealed = False
+        self.abridged: Abridged | None = None
         self._entries: list[bytes] = []
         self._num_bytes = 0
         self._max_bytes = max_bytes
@@ -129,7 +138,7 @@ class EventLog:
     def stored(self) -> StoredLog:
         """The log as values, once it is sealed."""
         assert self.sealed
-        return StoredLog(self.response_id, self.epoch, self.floor, self._entries)
+        return StoredLog(self.response_id, self.epoch, self.floor, self._entries, self.abridged)
 
     def _stamp(self, event: Event) -> bytes:
         event.sequence_number = self.floor + len(self._entries)
@@ -156,13 +165,21 @@ class EventLog:
         return self._entries[index : index + max_events]
 
     def _trim(self) -> None:
-        """Drop from the front down to three quarters of the bounds: amortised O(1) an append."""
-        drop, num_bytes = 0, self._num_bytes
-        max_bytes, max_entries = self._max_bytes * 3 // 4, self._max_entries * 3 // 4
-        last = len(self._entries) - 1
-        while drop < last and (num_bytes > max_bytes or len(self._entries) - drop > max_entries):
+        """Drop from the front what must go, and some more, down to three quarters of the bounds at most: amortised
+        O(1) an append.
+        """
+        drop, num_bytes, num_entries = 0, self._num_bytes, len(self._entries)
+        max_bytes, max_entries = self._max_bytes, self._max_entries
+        while drop < num_entries - 1:
+            if num_bytes <= max_bytes and num_entries - drop <= max_entries:  # the rest is for the next appends
+                enough = num_bytes <= max_bytes * 3 // 4 and num_entries - drop <= max_entries * 3 // 4
+                if enough or drop >= _MAX_DROPPED:
+                    break
             num_bytes -= len(self._entries[drop])
             drop += 1
+        if self.abridged is None:
+            self.abridged = Abridged()
+        self.abridged.add(self._entries[:drop])
         del self._entries[:drop]
         self.floor += drop
         self._num_bytes = num_bytes

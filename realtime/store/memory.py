@@ -141,7 +141,7 @@ class MemoryResponses:
         return self._kept.get(response_id)
 
     def _keep(self, record: Record, log: StoredLog) -> None:
-        kept = _Kept(record, log, log.num_bytes + record.num_bytes)
+        kept = _Kept(record, log, log.num_bytes + record.num_bytes + (log.abridged.num_bytes if log.abridged else 0))
         self._kept[record.response_id] = kept
         self._note_expiry(record)
         self._num_bytes += kept.num_bytes

@@ -50,6 +50,7 @@ _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 
 _OF_PROGRAMS = ("program", "program_output")  # for a JavaScript runtime that is not here
 _MAX_REASON = 300  # characters
+_TYPE_AT = len(b'{"type":"')
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +105,11 @@ def escape_line_ends(data: bytes) -> bytes:
     if 0xC2 in data:
         data = data.replace(b"\xc2\x85", rb"\u0085")
     return data
+
+
+def type_of(entry: bytes) -> bytes:
+    """Return the type of an encoded event, with which every event begins."""
+    return entry[_TYPE_AT : entry.index(b'"', _TYPE_AT)]
 
 
 class Rejected(Exception):

@@ -1,8 +1,8 @@
 """Server events: what the server sends, as OpenAI's wire has it, plus `done`, `response_id` and our own types.
 
 `sequence_number` and `done` are stamped by the log (events of a response) or by the connection (the others); until
-then they hold their defaults. Events are encoded once. Only `runs/cutoff.py` decodes some of them again, and
-`server/http/sse.py` finds an event's type where the encoding puts it.
+then they hold their defaults. Events are encoded once. Only `runs/cutoff.py` and `store/merging.py` decode some of them
+again, and `codec.type_of` finds an event's type where the encoding puts it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,15 @@ class ContentPartDone(InItem, tag="response.content_part.done"):
     part: OutputText | Refusal | ReasoningText
 
 
-class OutputTextDelta(InItem, tag="response.output_text.delta"):
+class Delta(InItem, kw_only=True):
+    """Base of the events that bring more of a part; subclasses have it as `delta`. One that stands for several, for a
+    reader that takes them merged, says from which number on: `first_sequence_number` to `sequence_number`.
+    """
+
+    first_sequence_number: int | UnsetType = UNSET
+
+
+class OutputTextDelta(Delta, tag="response.output_text.delta"):
     content_index: int
     delta: str
     logprobs: list[Any] = []
@@ -99,7 +107,7 @@ class OutputTextDone(InItem, tag="response.output_text.done"):
     logprobs: list[Any] = []
 
 
-class ReasoningTextDelta(InItem, tag="response.reasoning_text.delta"):
+class ReasoningTextDelta(Delta, tag="response.reasoning_text.delta"):
     content_index: int
     delta: str
 
@@ -119,7 +127,7 @@ class ReasoningSummaryPartDone(InItem, tag="response.reasoning_summary_part.done
     part: SummaryText
 
 
-class ReasoningSummaryTextDelta(InItem, tag="response.reasoning_summary_text.delta"):
+class ReasoningSummaryTextDelta(Delta, tag="response.reasoning_summary_text.delta"):
     summary_index: int
     delta: str
 
@@ -129,7 +137,7 @@ class ReasoningSummaryTextDone(InItem, tag="response.reasoning_summary_text.done
     text: str
 
 
-class FunctionCallArgumentsDelta(InItem, tag="response.function_call_arguments.delta"):
+class FunctionCallArgumentsDelta(Delta, tag="response.function_call_arguments.delta"):
     delta: str
 
 
@@ -138,7 +146,7 @@ class FunctionCallArgumentsDone(InItem, tag="response.function_call_arguments.do
     name: str
 
 
-class CustomToolCallInputDelta(InItem, tag="response.custom_tool_call_input.delta"):
+class CustomToolCallInputDelta(Delta, tag="response.custom_tool_call_input.delta"):
     delta: str
 
 
@@ -157,7 +165,7 @@ class ShellCallCommandAdded(InItem, tag="response.shell_call_command.added"):
     command: str
 
 
-class ShellCallCommandDelta(InItem, tag="response.shell_call_command.delta"):
+class ShellCallCommandDelta(Delta, tag="response.shell_call_command.delta"):
     command_index: int
     delta: str
 
@@ -183,7 +191,7 @@ class McpCallInProgress(InItem, tag="response.mcp_call.in_progress"):
     """A call of an MCP server's tool begins."""
 
 
-class McpCallArgumentsDelta(InItem, tag="response.mcp_call_arguments.delta"):
+class McpCallArgumentsDelta(Delta, tag="response.mcp_call_arguments.delta"):
     delta: str
 
 
@@ -352,6 +360,7 @@ class SessionHeartbeat(Event, tag="session.heartbeat"):
 
 class SessionState(msgspec.Struct, kw_only=True):
     heartbeat_seconds: float  # 0: never
+    catch_up: str | UnsetType = UNSET  # where the client has said how it wants to catch up
 
 
 class SessionUpdated(Event, tag="session.updated"):

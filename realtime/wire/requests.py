@@ -26,6 +26,7 @@ TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100.0, le=100.0)]
 OpaqueId = Annotated[str, Meta(max_length=256)]
 SequenceNumber = Annotated[int, Meta(ge=-1, le=2**53)]  # -1: before the first
+CatchUp = Literal["events", "merged"]  # each event as it was, or each run of deltas as one
 Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)]
 
 # ours, in `include`
@@ -135,6 +136,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     # ours
     request_id: OpaqueId | None = None
     on_disconnect: OnDisconnect | None = None
+    catch_up: CatchUp | None = None
     previous_input_messages: Annotated[list[HarmonyMessage], Meta(max_length=10_000)] | None = (
         None  # the history, held by the client
     )
@@ -201,6 +203,7 @@ class SessionUpdate(ClientEvent, tag="session.update"):
 
     api_key: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     heartbeat_seconds: Annotated[float, Meta(ge=0, le=3600)] | None = None
+    catch_up: CatchUp | None = None  # of what is created and resumed from now on
 
 
 class ResponseResume(ClientEvent, tag="response.resume"):
@@ -209,6 +212,7 @@ class ResponseResume(ClientEvent, tag="response.resume"):
     response_id: OpaqueId
     starting_after: SequenceNumber = -1
     epoch: OpaqueId | None = None
+    catch_up: CatchUp | None = None
 
 
 class ResponseDetach(ClientEvent, tag="response.detach"):

@@ -285,7 +285,7 @@ class Desk(Playbook):
                 self.connection.stopped(command, answer)
             case Resume():
                 answer = self._find(command.response_id)
-                start = cursor.resolve(answer.log, command.starting_after, command.epoch)
+                start = cursor.resolve(answer.log, command.starting_after, command.epoch, merged=command.merged)
                 self.connection.resumed(command, answer, start)
             case Identify():
                 self.connection.identified(command, command.api_key.partition(" ")[0], self.now)

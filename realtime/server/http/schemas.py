@@ -21,6 +21,7 @@ _NOT_OF_THE_BODY = {
     "items",
     "response",
     "event_id",
+    "catch_up",
     "stream",
     "stream_id",
 }  # decoded otherwise, or the socket's

@@ -27,14 +27,12 @@ _QUANTUM = 64  # events in one write
 _KEEP_ALIVE = b": keep-alive\n"  # no empty line: of that OpenAI's SDK makes an event without data
 _DONE = b"data: [DONE]\n\n"
 _MAX_STALLED = 4  # keep-alives in a row that did not fit into the connection: then nobody reads there any more
-_TYPE_AT = len(b'{"type":"')  # every event begins with its type
 _HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 
 
 def frame(number: int, entry: bytes) -> bytes:
     """An entry of the log as one event of the stream."""
-    name = entry[_TYPE_AT : entry.index(b'"', _TYPE_AT)]
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name, entry)
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, codec.type_of(entry), entry)
 
 
 class SseResponse(Response):

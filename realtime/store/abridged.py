@@ -1,0 +1,105 @@
+"""What is left of the entries that a log has dropped: enough for readers that take deltas merged. Pure.
+
+A run of deltas is kept as its text, with four bytes for each event to find the place where a reader goes on in it;
+everything else stays as it is. That is about as much as the response itself holds, and not several hundred bytes for
+each token. It is made when entries are dropped, so a log that stays within its bounds never pays for it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET
+
+from .merging import DeltaEvent, read_delta
+
+_MAX_TEXTS = 1024  # strings before they are joined: each costs more than what is in it
+_OVERHEAD_BYTES = 64  # about what a block costs beside what it holds
+
+
+class Abridged:
+    """Entries from number 0 on, up to `tip`. `num_bytes`: about what they hold."""
+
+    __slots__ = ("_blocks", "_starts", "num_bytes", "tip")
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes | _KeptRun] = []
+        self._starts: list[int] = []  # the number of each block's first entry
+        self.num_bytes = 0
+        self.tip = 0
+
+    def add(self, entries: Sequence[bytes]) -> None:
+        """Take the next entries."""
+        for entry in entries:
+            delta = read_delta(entry)
+            newest = self._blocks[-1] if self._blocks else None
+            if delta is None:
+                self._begin(entry, len(entry))
+            elif not isinstance(newest, _KeptRun) or not delta.continues(newest.first):
+                run = _KeptRun(delta)
+                self._begin(run, len(entry) - len(delta.delta))
+                self.num_bytes += run.add(delta)
+            else:
+                self.num_bytes += newest.add(delta)
+            self.tip += 1
+
+    def read(self, start: int, max_blocks: int) -> tuple[list[bytes | DeltaEvent], int]:
+        """Return the entries from number `start` on, each run of deltas as one, and the number behind them."""
+        index = bisect_right(self._starts, start) - 1
+        found: list[bytes | DeltaEvent] = []
+        for place in range(index, min(index + max_blocks, len(self._blocks))):
+            block = self._blocks[place]
+            found.append(block.rest(max(start - self._starts[place], 0)) if isinstance(block, _KeptRun) else block)
+        behind = index + max_blocks
+        return found, self._starts[behind] if behind < len(self._starts) else self.tip
+
+    def _begin(self, block: bytes | _KeptRun, num_bytes: int) -> None:
+        self._blocks.append(block)
+        self._starts.append(self.tip)
+        self.num_bytes += num_bytes + _OVERHEAD_BYTES
+
+
+class _KeptRun:
+    """Consecutive deltas of one part. `first`: the first one, for what they have in common."""
+
+    __slots__ = ("_logprob_ends", "_logprobs", "_text_ends", "_texts", "first")
+
+    def __init__(self, first: DeltaEvent) -> None:
+        self.first = msgspec.structs.replace(first, delta="", logprobs=UNSET if first.logprobs is UNSET else [])
+        self._texts: list[str] = []
+        self._text_ends = array("I")  # where the text of each ends, in characters of all of it
+        self._logprobs: list[msgspec.Raw] = []
+        self._logprob_ends = array("I")  # stays empty as long as there are none
+
+    def add(self, delta: DeltaEvent) -> int:
+        """Take one more; returns about how many bytes it takes."""
+        before = self._text_ends[-1] if self._text_ends else 0
+        self._texts.append(delta.delta)
+        if len(self._texts) >= _MAX_TEXTS:
+            self._texts = ["".join(self._texts)]
+        self._text_ends.append(before + len(delta.delta))
+        logprobs = [raw.copy() for raw in delta.logprobs or ()]  # else each would hold the whole event
+        if logprobs and not self._logprobs:
+            self._logprob_ends.extend([0] * (len(self._text_ends) - 1))
+        self._logprobs += logprobs
+        if self._logprobs:
+            self._logprob_ends.append(len(self._logprobs))
+        return len(delta.delta) + 4 + sum(len(bytes(raw)) + 4 for raw in logprobs)
+
+    def rest(self, index: int) -> DeltaEvent:
+        """Return all from the one with this index on, as one."""
+        if len(self._texts) > 1:
+            self._texts = ["".join(self._texts)]
+        number, last = self.first.sequence_number + index, self.first.sequence_number + len(self._text_ends) - 1
+        at = self._text_ends[index - 1] if index else 0
+        logprobs = self._logprobs[self._logprob_ends[index - 1] if index and self._logprobs else 0 :]
+        return msgspec.structs.replace(
+            self.first,
+            sequence_number=last,
+            first_sequence_number=number if number != last else UNSET,
+            delta=self._texts[0][at:],
+            logprobs=UNSET if self.first.logprobs is UNSET else logprobs,
+        )
