@@ -33,6 +33,8 @@ export interface ResponseEvent {
   type: string;
   response_id: string;
   sequence_number: number;
+  /** A merged delta stands for the events from this number to `sequence_number`. */
+  first_sequence_number?: number;
   /** True on the last event of the response. */
   done: boolean;
   stream_id?: string;
@@ -71,6 +73,8 @@ export interface CreateBody {
   request_id?: string;
   stream_id?: string;
   on_disconnect?: { policy: "cancel" | "linger" | "continue"; seconds?: number };
+  /** How events that this client is behind with come: deltas merged (what it asks for by itself), or as they were. */
+  catch_up?: "merged" | "events";
   [member: string]: unknown;
 }
 

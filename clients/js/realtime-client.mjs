@@ -120,10 +120,14 @@ const LEGAL = {
   over: [],
 };
 
+/** The number that an event begins at: a merged delta stands for several, up to its `sequence_number`. */
+const firstNumber = (event) => event.first_sequence_number ?? event.sequence_number;
+
 /** One response as this client follows it: where it is in its life, its cursor, the events that wait to be read. */
 class Track {
   request = ""; // the encoded `response.create`; sent again it is the same bytes
   requestId = null;
+  catchUp = "merged"; // how events that we are behind with are to come: so, or as they were ("events")
   named = false; // others may know it: a caller who stops waiting must not stop it
   previousResponseId = null;
   lane = null;
@@ -175,7 +179,7 @@ class Track {
 
   /** Right after the last event that was taken; what waits unread counts as not processed. */
   get cursor() {
-    return { response_id: this.responseId, starting_after: this.nextNumber - this.numUnread - 1, epoch: this.epoch };
+    return { response_id: this.responseId, starting_after: this.#nextUnread - 1, epoch: this.epoch };
   }
 
   move(phase) {
@@ -186,9 +190,10 @@ class Track {
   /** Keep the event if it is the next one: "next", "duplicate" or "gap". */
   accept(event, length) {
     const number = event.sequence_number;
-    if (!Number.isInteger(number)) throw new ProtocolError(`${event.type} of a response without a sequence number`);
-    if (number !== this.nextNumber) return number < this.nextNumber ? "duplicate" : "gap";
-    this.nextNumber += 1;
+    const first = firstNumber(event);
+    if (!Number.isInteger(number) || !Number.isInteger(first)) throw new ProtocolError(`${event.type} of a response without a sequence number`);
+    if (first !== this.nextNumber) return number < this.nextNumber ? "duplicate" : "gap";
+    this.nextNumber = number + 1;
     this.events.push([event, length]);
     this.length += length;
     Object.assign(this, { numGaps: 0, attempts: 0, retryAt: 0, troubledSince: null });
@@ -210,8 +215,13 @@ class Track {
 
   /** Forget what waits unread, as if it had never been received. */
   discard() {
-    this.nextNumber -= this.numUnread;
+    this.nextNumber = this.#nextUnread;
     Object.assign(this, { events: [], firstUnread: 0, length: 0 });
+  }
+
+  /** The number of the event that the caller reads next. */
+  get #nextUnread() {
+    return this.numUnread === 0 ? this.nextNumber : firstNumber(this.events[this.firstUnread][0]);
   }
 
   #end(event) {
@@ -591,6 +601,7 @@ const ask = (kind, track, members = {}) =>
 const resumeFrame = (track) =>
   ask("resume", track, {
     starting_after: track.nextNumber - 1,
+    catch_up: track.catchUp,
     ...(track.epoch === null ? {} : { epoch: track.epoch }),
   });
 
@@ -660,7 +671,8 @@ export class Session {
       throw new AlreadyFollowed(`a response with request_id '${track.requestId}' is open on this client`);
     }
     const fixed = { type: "response.create", event_id: `create.${track.serial}`, request_id: track.requestId };
-    track.request = JSON.stringify({ ...body, ...fixed });
+    track.catchUp = body.catch_up ?? track.catchUp;
+    track.request = JSON.stringify({ ...body, ...fixed, catch_up: track.catchUp });
     track.lane = body.stream_id ?? null;
     if (track.named && track.lane === null) this.#putInLane(track, laneOfRequest(track.requestId));
     track.previousResponseId = body.previous_response_id ?? null;

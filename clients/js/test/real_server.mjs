@@ -23,7 +23,7 @@ for await (const event of await rt.create({ input: "hi" })) whole.push(bare(even
 
 for (let cut = 0; cut < whole.length; cut++) {
   const events = [];
-  const response = await rt.create({ input: "hi" });
+  const response = await rt.create({ input: "hi", catch_up: "events" });
   for await (const event of response) {
     if (events.length === cut) sockets.at(-1).terminate();
     events.push(bare(event));
@@ -32,6 +32,19 @@ for (let cut = 0; cut < whole.length; cut++) {
   assert.equal((await response.result()).output_text, text);
 }
 assert.ok(sockets.length > whole.length / 2, "it must have been cut");
+
+const viewed = await rt.create({ input: "hi" });
+await viewed.result();
+const caughtUp = [];
+for await (const event of await rt.resume({ response_id: viewed.id })) caughtUp.push(event);
+const merged = caughtUp.filter((event) => event.first_sequence_number !== undefined);
+assert.deepEqual(merged.map(({ delta }) => delta), [text], "all deltas in one");
+let next = 0;
+for (const { first_sequence_number, sequence_number } of caughtUp) {
+  assert.equal(first_sequence_number ?? sequence_number, next);
+  next = sequence_number + 1;
+}
+assert.equal(next, whole.length);
 
 const other = await realtime.connect(url, options);
 const body = { input: "hi", request_id: "order-4711" };
@@ -58,7 +71,7 @@ assert.equal(interrupted.incomplete_details.reason, "interrupted");
 await assert.rejects(successor.steer("too late"), (error) => error instanceof realtime.SteerFailed && error.input === "too late");
 assert.equal(await successor.successor(), null);
 
-const heard = await rt.create({ input: "endless" });
+const heard = await rt.create({ input: "endless", catch_up: "events" });
 let words = "";
 for await (const text of heard.text()) {
   words += text;

@@ -70,7 +70,8 @@ class Session:
         if any(other.request_id == track.request_id for other in self._tracks.values()):
             raise AlreadyFollowed(f"a response with request_id {track.request_id!r} is open on this client")
         fixed = {"type": "response.create", "event_id": f"create.{track.serial}", "request_id": track.request_id}
-        track.request = _encode({**body, **fixed})
+        track.catch_up = body.get("catch_up") or track.catch_up
+        track.request = _encode({**body, **fixed, "catch_up": track.catch_up})
         track.lane = body.get("stream_id")
         if track.named and track.lane is None:  # the same body from every process: so no lane name of this client's
             self._put_in_lane(track, lane_of_request(body["request_id"]))
@@ -562,7 +563,7 @@ def _parting(track: Track) -> list[str]:
 
 
 def _resume(track: Track) -> str:
-    members: dict[str, Any] = {"starting_after": track.next_number - 1}
+    members: dict[str, Any] = {"starting_after": track.next_number - 1, "catch_up": track.catch_up}
     if track.epoch is not None:
         members["epoch"] = track.epoch
     return _ask("resume", track, **members)

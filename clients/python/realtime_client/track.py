@@ -75,10 +75,11 @@ class Track:
     """See the module. `next_number` is the number of the event to be received next; `num_bytes` counts what waits."""
 
     __slots__ = (
-        "abandoned", "acked", "acked_sent", "attempts", "cancel_refusal", "cancel_sent", "cancel_wanted", "confirmed",
-        "dropped", "epoch", "error", "events", "final", "lane", "named", "next_number", "num_bytes", "num_gaps",
-        "num_inputs", "phase", "previous_response_id", "request", "request_id", "response_id", "retry_at", "returned",
-        "serial", "stop", "successor", "successor_taken", "terminal", "through", "troubled_since",
+        "abandoned", "acked", "acked_sent", "attempts", "cancel_refusal", "cancel_sent", "cancel_wanted", "catch_up",
+        "confirmed", "dropped", "epoch", "error", "events", "final", "lane", "named", "next_number", "num_bytes",
+        "num_gaps", "num_inputs", "phase", "previous_response_id", "request", "request_id", "response_id",
+        "retry_at", "returned", "serial", "stop", "successor", "successor_taken", "terminal",
+        "through", "troubled_since",
     )  # fmt: skip
 
     def __init__(self, serial: int, phase: Phase) -> None:
@@ -86,6 +87,7 @@ class Track:
         self.phase = phase
         self.request = ""  # the encoded `response.create`; sent again it is the same bytes
         self.request_id: str | None = None
+        self.catch_up = "merged"  # how events that we are behind with are to come: so, or as they were ("events")
         self.named = False  # the request_id is the caller's own
         self.confirmed = False  # the server has said yes at least once
         self.previous_response_id: str | None = None
@@ -136,7 +138,7 @@ class Track:
         """Right after the last event that was taken from here; what waits unread counts as not processed."""
         if self.response_id is None:
             raise ProtocolError("the response is not confirmed yet")
-        return Cursor(self.response_id, self.next_number - len(self.events) - 1, self.epoch)
+        return Cursor(self.response_id, self._next_unread - 1, self.epoch)
 
     def move(self, phase: Phase) -> None:
         """To another phase, if the table allows it."""
@@ -146,12 +148,12 @@ class Track:
 
     def accept(self, event: Event, num_bytes: int) -> Verdict:
         """Keep the event if it is the next one. A duplicate or an event after a gap changes nothing."""
-        number = event.get("sequence_number")
-        if type(number) is not int:
+        number, first = event.get("sequence_number"), _first_number(event)
+        if type(number) is not int or type(first) is not int:
             raise ProtocolError(f"{event.get('type')} of a response without a sequence number")
-        if number != self.next_number:
+        if first != self.next_number:
             return Verdict.DUPLICATE if number < self.next_number else Verdict.GAP
-        self.next_number += 1
+        self.next_number = number + 1
         self.events.append((event, num_bytes))
         self.num_bytes += num_bytes
         self._made_progress()
@@ -169,9 +171,14 @@ class Track:
 
     def discard(self) -> None:
         """Forget what waits unread, as if it had never been received."""
-        self.next_number -= len(self.events)
+        self.next_number = self._next_unread
         self.events.clear()
         self.num_bytes = 0
+
+    @property
+    def _next_unread(self) -> int:
+        """The number of the event that the caller reads next."""
+        return self.next_number if not self.events else _first_number(self.events[0][0])
 
     def _made_progress(self) -> None:
         self.num_gaps = self.attempts = 0
@@ -184,3 +191,8 @@ class Track:
         self.final = FinalResponse(response)
         if event.get("type") in ("response.failed", "error"):
             self.error = ResponseFailed(response, response.get("error") or event.get("error") or {})
+
+
+def _first_number(event: Event) -> Any:
+    """The number that an event begins at: a merged delta stands for several, up to its `sequence_number`."""
+    return event.get("first_sequence_number", event.get("sequence_number"))
