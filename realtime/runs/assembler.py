@@ -85,6 +85,12 @@ class Assembler:
         return len(self.output) if self._open is not None else None
 
     @property
+    def so_far(self) -> list[OutputItem]:
+        """The output with the item that is being written, as far as it has come."""
+        item = self._open.so_far() if self._open is not None else None
+        return [*self.output, *([item] if item is not None else ())]
+
+    @property
     def has_call(self) -> bool:
         """A call was begun that the client is to answer, or one that is not over yet."""
         return isinstance(self._open, OpenCall) or any(isinstance(item, AnswerableCall) for item in self.output)

@@ -63,6 +63,10 @@ class OpenItem:
         """The closed item as the history keeps it."""
         return item
 
+    def so_far(self) -> OutputItem | None:
+        """The item as it has been sent up to now; None: it has not been announced."""
+        return None
+
 
 class OpenMessage(OpenItem):
     """A message with one part, a text."""
@@ -95,14 +99,18 @@ class OpenMessage(OpenItem):
 
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""
-        text = "".join(self._texts)
-        part = OutputText(text=text, logprobs=self._logprobs)
+        part = OutputText(text="".join(self._texts), logprobs=self._logprobs)
         item = Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
         return [
-            e.OutputTextDone(**self._at, content_index=0, text=text, logprobs=self._logprobs),
+            e.OutputTextDone(**self._at, content_index=0, text=part.text, logprobs=self._logprobs),
             e.ContentPartDone(**self._at, content_index=0, part=part),
             e.OutputItemDone(output_index=self.index, item=item),
         ], item
+
+    def so_far(self) -> OutputItem:
+        """See OpenItem."""
+        part = OutputText(text="".join(self._texts), logprobs=[*self._logprobs])
+        return Message(id=self.item_id, status="in_progress", role="assistant", content=[part], phase=self._phase)
 
 
 class ReasoningShown(msgspec.Struct, frozen=True):
@@ -160,6 +168,10 @@ class OpenReasoning(OpenItem):
         """See OpenItem."""
         return Reasoning(id=item.id, status=item.status, content=[ReasoningText(text="".join(self._texts))])
 
+    def so_far(self) -> OutputItem:
+        """See OpenItem."""
+        return self._item("in_progress", "".join(self._texts))
+
     def _item(self, status: ItemStatus, text: str | None = None) -> Reasoning:
         """The item as it is shown; `text` is None while it has no part yet."""
         item = Reasoning(id=self.item_id, status=status)
@@ -215,6 +227,10 @@ class OpenFunctionCall(OpenCall):
         text = self.arguments
         item = self._item(text, status)
         return [self._done(text), e.OutputItemDone(output_index=self.index, item=item)], item
+
+    def so_far(self) -> OutputItem | None:
+        """See OpenItem."""
+        return self._item(self.arguments, "in_progress")
 
     def _item(self, text: str, status: ItemStatus) -> OutputItem:
         return FunctionCall(**self._members, status=status, arguments=text)
@@ -274,6 +290,10 @@ class OpenClientCall(OpenFunctionCall):
             e.OutputItemDone(output_index=self.index, item=item),
         ], item
 
+    def so_far(self) -> OutputItem | None:
+        """See OpenItem."""
+        return None
+
     def _commands(self, item: ShellCall) -> Iterator[e.Event]:
         for index, command in enumerate(item.action.commands):
             at: dict[str, Any] = {"item_id": item.id, "output_index": self.index, "command_index": index}
@@ -312,3 +332,7 @@ class OpenCompaction(OpenItem):
     def remembered(self, item: OutputItem) -> OutputItem:
         """See OpenItem."""
         return self.result if self.result is not None else item
+
+    def so_far(self) -> OutputItem:
+        """See OpenItem."""
+        return Compaction(id=self.item_id, encrypted_content="")

@@ -24,7 +24,7 @@ from realtime.store.records import Head
 from realtime.wire import events
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import StopKind
-from realtime.wire.response import CancelReceipt
+from realtime.wire.response import CancelReceipt, Response
 
 from .audience import Audience
 from .cutoff import Cutoff, cutoff
@@ -43,6 +43,7 @@ class Run:
     """One response that is being made. Created by the service, which calls `start` exactly once.
 
     turn: what a next response continues; None until this one is over, and when it failed.
+    begun_at: its place among all responses, see Record.
     grown_at: when its newest event came, on the monotonic clock.
     """
 
@@ -57,6 +58,7 @@ class Run:
         self._journal: ResponseStore | None = journal  # None: it has failed
         self.response = msgspec.structs.replace(job.response)
         self.turn: Turn | None = None
+        self.begun_at = 0
         self.grown_at = time.monotonic()
         self.stopping = StopSignal()
         self.audience = Audience(job.on_disconnect, self.cancel, asyncio.get_running_loop().call_later)
@@ -74,6 +76,14 @@ class Run:
     def output(self) -> list[OutputItem]:
         """See Source."""
         return self.stages.assembler.output
+
+    @property
+    def snapshot(self) -> Response:
+        """The response as it stands after the newest event: with what has been said so far, and where to follow it."""
+        if self.over:
+            return self.response
+        output, log = self.stages.assembler.so_far, self.log
+        return msgspec.structs.replace(self.response, output=output, epoch=log.epoch, tip=log.tip)
 
     @property
     def over(self) -> bool:

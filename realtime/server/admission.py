@@ -20,10 +20,15 @@ from realtime.wire.errors import ErrorCode, WireError
 
 from .auth import authenticate
 from .keys import KeyRing
-from .origins import origin_allowed
+from .origins import is_loopback, origin_allowed
 from .revocation import Revocation
 
 _RETRY_SECONDS = 5.0
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-real-ip")  # a proxy says that it is not the client
+_NO_LISTING = (
+    "Without API keys, lists are for clients on the server's own machine: give the server keys, or set `listing` to "
+    "`open`."
+)
 
 
 class Admission:
@@ -37,6 +42,7 @@ class Admission:
         self._ring = KeyRing(Path(keys)) if keys else None
         self.revocation = Revocation(self._ring)
         self._allowed_origins = settings.server.allowed_origins
+        self._listing = settings.server.listing
         self._max_inside = settings.connections.max_connections  # sockets and requests together
         self.draining = False
         self.num_connections = 0  # open sockets
@@ -62,6 +68,11 @@ class Admission:
         """Return whether pages of this request's origin may ask; a request that no page sends may."""
         origin, host = connection.headers.get("origin"), connection.headers.get("host")
         return origin_allowed(origin, host, self._allowed_origins, has_keys=self._ring is not None)
+
+    def check_listing(self, connection: HTTPConnection) -> None:
+        """Refuse to say what there is to somebody who need not show a key and may be anybody. Raises WireError."""
+        if self._ring is None and self._listing != "open" and not _is_local(connection):
+            raise WireError(ErrorCode.NOT_PERMITTED, _NO_LISTING)
 
     def owner_of(self, key: str) -> Principal | None:
         """Return whose API key this is; None: nobody's."""
@@ -111,3 +122,10 @@ class Admission:
             text = "Pages of this origin may not connect; the server's setting `allowed_origins` decides."
             raise WireError(ErrorCode.ORIGIN_NOT_ALLOWED, text)
         return authenticate(self._ring, connection.headers, connection.scope.get("subprotocols", ()))
+
+
+def _is_local(connection: HTTPConnection) -> bool:
+    """Whether a client is on this machine, and does not speak for another."""
+    client = connection.client
+    forwarded = any(name in connection.headers for name in _FORWARDED)
+    return client is not None and is_loopback(client.host) and not forwarded

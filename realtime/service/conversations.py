@@ -10,11 +10,13 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
+import msgspec
+
 from realtime.context import listing
 from realtime.context.encrypted import Cipher, decrypt_items, encrypt_reasoning
 from realtime.store.base import ConversationStore
 from realtime.store.conversations import Conversation, Entry
-from realtime.wire.bodies import ConversationDeleted, ConversationObject, ItemList
+from realtime.wire.bodies import ConversationDeleted, ConversationObject, ItemList, ItemOrigin
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import AnyItem, CompactionTrigger, InputItem, ItemReference, kind_of
 
@@ -22,6 +24,19 @@ from .principal import Principal
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"  # in `include`
 _UNKNOWN_AFTER = "`after` must be the id of an item of this conversation; '{after}' is none."
+
+
+class ShownItem(msgspec.Struct, frozen=True):
+    """An item as clients see it, and where it comes from, which is no member of items: nobody can send it."""
+
+    item: AnyItem
+    origin: ItemOrigin
+
+
+class ItemPage(ItemList, kw_only=True):
+    """A page of items, and where each comes from."""
+
+    origins: list[ItemOrigin]
 
 
 class Conversations:
@@ -33,9 +48,11 @@ class Conversations:
         cipher: Cipher,
         clock: Callable[[], float],
         bound: Callable[[], AbstractAsyncContextManager[None]],
+        running_in: Callable[[str, str], list[str]] = lambda tenant, conversation_id: [],
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience."""
+        """bound: bounds the time of a look-up in it; see Patience. running_in: see Registry."""
         self.store = store
+        self._running_in = running_in
         self._bound = bound
         self._cipher = cipher
         self._clock = clock
@@ -43,14 +60,17 @@ class Conversations:
     def create(self, principal: Principal, items: Sequence[InputItem], metadata: dict[str, str]) -> ConversationObject:
         """Begin a conversation, with these items if there are any."""
         remembered = self._admit(principal, items)
-        conversation = self.store.create(principal.tenant, metadata, int(self._clock()))
+        now = int(self._clock())
+        conversation = self.store.create(principal.tenant, metadata, now)
         if items:
-            self.store.post(conversation, items, remembered)
+            self.store.post(conversation, items, remembered, now)
         return _object(conversation)
 
     async def retrieve(self, principal: Principal, conversation_id: str) -> ConversationObject:
-        """Return a conversation without its items."""
-        return _object(await self._find(principal, conversation_id))
+        """Return a conversation without its items, and what works on it."""
+        found = _object(await self._find(principal, conversation_id))
+        found.running_responses = self._running_in(principal.tenant, conversation_id)
+        return found
 
     async def update(self, principal: Principal, conversation_id: str, metadata: dict[str, str]) -> ConversationObject:
         """Replace the metadata of a conversation."""
@@ -63,16 +83,23 @@ class Conversations:
         self.store.delete(await self._find(principal, conversation_id))
         return ConversationDeleted(id=conversation_id)
 
+    async def fork(self, principal: Principal, conversation_id: str, item_id: str | None) -> ConversationObject:
+        """Begin a conversation with the items of this one, up to and with the one named. What works on this one goes on
+        here.
+        """
+        conversation = await self._find(principal, conversation_id)
+        return _object(self.store.fork(conversation, item_id, int(self._clock())))
+
     # -- items; `include` names what they show beside what they always show
 
     async def add_items(
         self, principal: Principal, conversation_id: str, items: Sequence[InputItem], include: Collection[str] = ()
-    ) -> ItemList:
+    ) -> ItemPage:
         """Append items together; returns them as they are shown from then on."""
         remembered = self._admit(principal, items)
         conversation = await self._find(principal, conversation_id)
-        added = self.store.post(conversation, items, remembered)
-        return listing.list_of([self._show(principal, conversation.get(item_id), include) for item_id in added])
+        added = self.store.post(conversation, items, remembered, int(self._clock()))
+        return self._page(principal, conversation, added, include, has_more=False)
 
     async def list_items(
         self,
@@ -83,19 +110,18 @@ class Conversations:
         limit: int = 20,
         order: Literal["asc", "desc"] = "desc",
         include: Collection[str] = (),
-    ) -> ItemList:
+    ) -> ItemPage:
         """Return a page of at most `limit` items: those behind `after`, else from the beginning of this order."""
         conversation = await self._find(principal, conversation_id)
         newest_first = order == "desc"
         page = listing.page(
             conversation.items(), after=after, limit=limit, newest_first=newest_first, unknown=_UNKNOWN_AFTER
         )
-        page.data = [self._show(principal, conversation.get(str(item.id)), include) for item in page.data]
-        return page
+        return self._page(principal, conversation, [str(one.id) for one in page.data], include, has_more=page.has_more)
 
     async def retrieve_item(
         self, principal: Principal, conversation_id: str, item_id: str, include: Collection[str] = ()
-    ) -> AnyItem:
+    ) -> ShownItem:
         """Return one item."""
         return self._show(principal, (await self._find(principal, conversation_id)).get(item_id), include)
 
@@ -123,11 +149,31 @@ class Conversations:
                 raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"items[{index}].type")
         return decrypt_items(self._cipher, principal.tenant, items, "items")
 
-    def _show(self, principal: Principal, entry: Entry, include: Collection[str]) -> AnyItem:
+    def _page(
+        self,
+        principal: Principal,
+        conversation: Conversation,
+        item_ids: Sequence[str],
+        include: Collection[str],
+        *,
+        has_more: bool,
+    ) -> ItemPage:
+        shown = [self._show(principal, conversation.get(item_id), include) for item_id in item_ids]
+        first_id, last_id = (item_ids[0], item_ids[-1]) if item_ids else (None, None)
+        return ItemPage(
+            data=[one.item for one in shown],
+            first_id=first_id,
+            last_id=last_id,
+            has_more=has_more,
+            origins=[one.origin for one in shown],
+        )
+
+    def _show(self, principal: Principal, entry: Entry, include: Collection[str]) -> ShownItem:
         """Return an item as clients see it; its reasoning encrypted with it if that is to be included."""
-        if ENCRYPTED_REASONING not in include:
-            return entry.shown
-        return encrypt_reasoning(self._cipher, principal.tenant, entry.shown, entry.remembered)
+        item = entry.shown
+        if ENCRYPTED_REASONING in include:
+            item = encrypt_reasoning(self._cipher, principal.tenant, item, entry.remembered)
+        return ShownItem(item, ItemOrigin(response_id=entry.response_id, created_at=entry.created_at))
 
 
 def _object(conversation: Conversation) -> ConversationObject:

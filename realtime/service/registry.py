@@ -11,7 +11,7 @@ from collections import OrderedDict
 from realtime.context.turns import Turn
 from realtime.runs.run import Run
 from realtime.store.base import ResponseStore
-from realtime.store.records import Record, Replay, Source
+from realtime.store.records import Record, Replay, Source, conversation_of
 from realtime.wire.errors import ErrorCode, WireError
 
 _MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
@@ -26,7 +26,23 @@ class Registry:
         self.running: dict[str, Run] = {}
         self.store = store
         self._retention_seconds = retention_seconds
+        self._begun_at = 0  # the newest response
         self.deleted: OrderedDict[str, None] = OrderedDict()
+
+    def enter(self, run: Run, now_ns: int) -> None:
+        """Enter a response that begins now, in unix nanoseconds; none that was entered before began later."""
+        self._begun_at = run.begun_at = max(self._begun_at + 1, now_ns)
+        self.running[run.response_id] = run
+
+    def running_of(self, tenant: str) -> list[Run]:
+        """Return the tenant's responses that are not over, oldest first."""
+        runs = self.running.values()
+        return [run for run in runs if run.job.tenant == tenant and run.response_id not in self.deleted]
+
+    def running_in(self, tenant: str, conversation_id: str) -> list[str]:
+        """Return the ids of the responses that wait for a conversation or work on it, in their order."""
+        runs = self.running_of(tenant)
+        return [run.response_id for run in runs if conversation_of(run.response) == conversation_id]
 
     async def find(self, tenant: str, response_id: str, now: float) -> Run | Record:
         """Return the response."""
@@ -104,6 +120,7 @@ class Registry:
             continuable=run.response.store,
             expires_at=now + keep_seconds,
             input=run.input,
+            begun_at=run.begun_at,
         )
         self.store.seal(record, run.log.stored(), now)
         return True

@@ -38,10 +38,12 @@ from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate, StopKind
+from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
 from .intake import Asked, Intake
+from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
 from .prefix_salts import PrefixSalts
@@ -94,7 +96,10 @@ class Service:
         self._patience = Patience()
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
-        self.conversations = Conversations(stores.conversations, cipher, time.time, self._patience.bound)
+        self.conversations = Conversations(
+            stores.conversations, cipher, time.time, self._patience.bound, self.registry.running_in
+        )
+        self.lists = Lists(self.registry, stores, self._patience.bound)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -213,6 +218,11 @@ class Service:
         async with self._patience.bound():
             return await self.registry.find_retrievable(principal.tenant, response_id, time.time())
 
+    async def show(self, principal: Principal, response_id: str) -> Response:
+        """Return a response as it stands: of one that runs what it has said so far. Raises WireError."""
+        found = await self.retrieve(principal, response_id)
+        return found.snapshot if isinstance(found, Run) else found.response
+
     async def cancel(self, principal: Principal, response_id: str) -> Run | Record:
         """Cancel a response that can be retrieved. One that has been cancelled already is not an error. Raises
         WireError.
@@ -326,7 +336,9 @@ class Service:
         kept, now = False, time.time()
         try:
             if conversation is not None and run.turn is not None:
-                self._stores.conversations.respond(conversation, run.turn, run.started_from, run.response.output)
+                self._stores.conversations.respond(
+                    conversation, run.turn, run.started_from, run.response.output, int(now)
+                )
             kept = self.registry.keep(run, keep_seconds, now)
         finally:
             if kept:
@@ -353,7 +365,7 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         job = run.job
-        self.registry.running[job.response_id] = run
+        self.registry.enter(run, time.time_ns())
         if job.conversation is not None:
             job.conversation.num_users += 1
 

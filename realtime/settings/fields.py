@@ -49,6 +49,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="web origins whose pages may connect, `*` for any; else this host's own and loopback"),
     ] = ()
+    listing: Annotated[
+        Literal["local", "open"],
+        Meta(
+            description="who may list responses and conversations where nobody needs a key: this machine, or everybody"
+        ),
+    ] = "local"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severe message that is logged")
     ] = "info"

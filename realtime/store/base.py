@@ -7,7 +7,7 @@ being after that. What is written in one step of the loop, to any of the three, 
 conversation that it was appended to and its `request_id` are there after a crash, or none is.
 
 `memory` is the store that loses everything with its process. Times, `now` among them, are unix seconds. The
-service does not call `durable`, `replace`, `list` and `recover` yet: durable stores, truncation and lists will.
+service does not call `durable`, `replace` and `recover` yet: durable stores and truncation will.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from realtime.wire.items import InputItem, OutputItem
 from .conversations import Conversation
 from .event_log import StoredLog
 from .records import Filter, Head, Record, Unfinished
+from .shelves import Place, Span
 
 
 class ResponseStore(Protocol):
@@ -60,8 +61,10 @@ class ResponseStore(Protocol):
     async def find_item(self, owner: str, item_id: str, now: float) -> InputItem | None:
         """Return the item with this id in the newest of the owner's continuable records that has one."""
 
-    async def list(self, filter: Filter, after: str | None, limit: int, now: float) -> list[Record]:
-        """Return up to `limit` records, newest first, behind the one with the id `after`."""
+    async def list(self, filter: Filter, span: Span, now: float) -> tuple[Sequence[Record], Place | None]:
+        """Return a part of the records that a filter lets through, by when they began, and how far it was looked: the
+        place to go on behind, None if there are no more. There may be fewer than the limit: the work is bounded.
+        """
 
     def recover(self) -> AsyncIterator[Unfinished]:
         """Yield what ran when the last process ended. To be called once, before anything is opened."""
@@ -102,15 +105,25 @@ class ConversationStore(Protocol):
     def check_room(self, conversation: Conversation, num_items: int = 0) -> None:
         """Refuse to begin what would be appended to a conversation that is full. Raises WireError."""
 
+    async def list(
+        self, owner: str, metadata: Sequence[tuple[str, str]], span: Span
+    ) -> tuple[Sequence[Conversation], Place | None]:
+        """Return a part of the owner's conversations that have this metadata, and how far it was looked; see
+        ResponseStore.list.
+        """
+
     def post(
-        self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem]
-    ) -> list[str]:
+        self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem], now: int
+    ) -> Sequence[str]:
         """Append items that a client gives; returns their ids. Raises WireError when it is full."""
 
     def respond(
-        self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem]
+        self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem], now: int
     ) -> None:
         """Append a response. Room was checked when it began: what it said is never lost."""
+
+    def fork(self, conversation: Conversation, item_id: str | None, now: int) -> Conversation:
+        """Make one that holds the items up to and with this one, None: all, and the metadata. Raises WireError."""
 
     def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
         """Replace the metadata."""

@@ -16,6 +16,8 @@ from realtime.context.turns import Turn
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import AnyItem, InputItem, Item, OutputItem
 
+from .shelves import Place
+
 _OVERHEAD_BYTES = 1024  # about what an item, or an empty conversation, costs beside its JSON
 _USABLE_ID = re.compile(r"[A-Za-z0-9_\-]{1,128}\Z")  # it becomes a part of a path
 
@@ -23,21 +25,29 @@ _USABLE_ID = re.compile(r"[A-Za-z0-9_\-]{1,128}\Z")  # it becomes a part of a pa
 class Entry(msgspec.Struct, frozen=True):
     """One item: as clients see it, and as the model is to see it (with reasoning that is not shown).
 
-    Messages in a model's own format can't be in a conversation.
+    Messages in a model's own format can't be in a conversation. `created_at`: unix seconds. `response_id`: of the
+    response that it was the input or the output of; None: it was posted.
     """
 
     shown: AnyItem
     remembered: AnyItem
     num_bytes: int
+    created_at: int
+    response_id: str | None
 
 
 class Conversation:
-    """One list. `num_users`: responses that wait for it or work on it."""
+    """One list. `num_users`: responses that wait for it or work on it. `created_at`: unix seconds; `place`: where it
+    stands among all of its owner's.
+    """
 
-    def __init__(self, conversation_id: str, owner: str, created_at: int, metadata: dict[str, str]) -> None:
+    def __init__(
+        self, conversation_id: str, owner: str, created_at: int, metadata: dict[str, str], begun_at: int = 0
+    ) -> None:
         self.id = conversation_id
         self.owner = owner
         self.created_at = created_at
+        self.place = Place(begun_at, conversation_id)
         self.metadata = metadata
         self.num_users = 0
         self.deleted = False
@@ -79,11 +89,11 @@ class Conversation:
     # -- changes, for the store
 
     def post(
-        self, items: Sequence[InputItem], remembered: Sequence[InputItem], new_id: Callable[[str], str]
+        self, items: Sequence[InputItem], remembered: Sequence[InputItem], new_id: Callable[[str], str], now: int
     ) -> list[str]:
         """Append items that a client gives, and beside them what the model is to see; returns their ids."""
         before = self._turn
-        ids = self._append(items, remembered, new_id)
+        ids = self._append(items, remembered, new_id, now, None)
         added = tuple(self._entries[item_id].remembered for item_id in ids)
         if before is not None and not before.output and before.prompt is None:  # posted ones as well
             self._turn = msgspec.structs.replace(before, input=before.input + added)
@@ -92,7 +102,12 @@ class Conversation:
         return ids
 
     def respond(
-        self, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem], new_id: Callable[[str], str]
+        self,
+        turn: Turn,
+        started_from: Turn | None,
+        output: Sequence[OutputItem],
+        new_id: Callable[[str], str],
+        now: int,
     ) -> None:
         """Append a response: its input, then its output as shown. `turn.output` is the same as it is remembered.
 
@@ -102,13 +117,25 @@ class Conversation:
         before = self._turn
         earlier = self._remembered()
         said = [item for item in turn.input if isinstance(item, Item)]
-        self._append([hide_decrypted(item) for item in said], said, new_id)
-        self._append(output, turn.output, new_id)
+        self._append([hide_decrypted(item) for item in said], said, new_id, now, turn.response_id)
+        self._append(output, turn.output, new_id, now, turn.response_id)
         if started_from is before:
             parent = Turn("", None, earlier, ()) if earlier else None  # flat: only the newest turn keeps its tokens
             self._turn = msgspec.structs.replace(turn, parent=parent)
         else:
             self._turn = Turn("", None, (*earlier, *turn.input, *turn.output), ())
+
+    def copy(self, other: Conversation, item_id: str | None) -> None:
+        """Hold what another one holds, up to and with this item, None: all of it. It has to be empty."""
+        for name, entry in other._entries.items():
+            self._entries[name] = entry
+            self._num_item_bytes += entry.num_bytes
+            if name == item_id:
+                break
+        if len(self) == len(other):
+            self._turn = other.turn
+        else:
+            self._turn = Turn("", None, self._remembered(), ())
 
     def remove(self, item_id: str) -> None:
         """Take one item out. Raises WireError."""
@@ -121,7 +148,12 @@ class Conversation:
         return tuple(entry.remembered for entry in self._entries.values())
 
     def _append(
-        self, items: Sequence[InputItem], remembered: Sequence[InputItem], new_id: Callable[[str], str]
+        self,
+        items: Sequence[InputItem],
+        remembered: Sequence[InputItem],
+        new_id: Callable[[str], str],
+        now: int,
+        response_id: str | None,
     ) -> list[str]:
         ids = []
         for shown, kept in zip(items, remembered, strict=True):
@@ -132,7 +164,7 @@ class Conversation:
             assert isinstance(item_id, str)
             full = complete(shown, item_id)
             num_bytes = _OVERHEAD_BYTES + len(msgspec.json.encode(full)) * (1 if kept is shown else 2)
-            self._entries[item_id] = Entry(full, full if kept is shown else kept, num_bytes)
+            self._entries[item_id] = Entry(full, full if kept is shown else kept, num_bytes, now, response_id)
             self._num_item_bytes += num_bytes
             ids.append(item_id)
         return ids

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -18,8 +17,10 @@ from realtime.wire.items import InputItem, OutputItem, id_of
 from .base import Claim, Stores
 from .conversations import Conversation, conversation_not_found
 from .event_log import StoredLog
-from .records import Filter, Head, Record, Unfinished
+from .records import Filter, Head, Record, Unfinished, conversation_of
+from .shelves import Place, Shelves, Span
 
+_LABEL_BYTES = 200  # about what it costs to find a response by one member of its metadata
 _MIN_STALE = 64  # expiry times of records that are gone, before they are cleared away
 MAX_ITEM_ID = 256  # characters; ids on input are the client's
 
@@ -53,6 +54,7 @@ class MemoryResponses:
         self._tips: dict[str, int] = {}  # of the responses that run
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._expiries: list[tuple[float, str]] = []  # a heap; also of records that are gone or were replaced
+        self._shelves = Shelves(self._holds)
         self._homes: dict[tuple[str, str], tuple[str, int]] = {}  # (owner, item id) -> response, place in it
 
     # -- writes
@@ -120,13 +122,12 @@ class MemoryResponses:
         kept = self._find(response_id, now)
         return kept.record.turn.own_items()[index] if kept is not None and kept.record.turn is not None else None
 
-    async def list(self, filter: Filter, after: str | None, limit: int, now: float) -> list[Record]:
-        """See ResponseStore. An id that is not kept stands for the end: there is nothing behind it."""
-        newest_first = iter(reversed(self._kept))
-        if after is not None:
-            any(response_id == after for response_id in newest_first)  # consumes up to it
-        records = (self._kept[response_id].record for response_id in newest_first)
-        return list(islice((one for one in records if one.expires_at > now and filter.matches(one)), limit))
+    async def list(self, filter: Filter, span: Span, now: float) -> tuple[Sequence[Record], Place | None]:
+        """See ResponseStore."""
+        self.sweep(now)
+        keys = _shelf_keys(filter.owner, filter.conversation, filter.metadata)
+        places, more = self._shelves.page(keys, span, lambda place: filter.matches(self._kept[place.id].record))
+        return [self._kept[place.id].record for place in places], more
 
     async def recover(self) -> AsyncIterator[Unfinished]:
         """See ResponseStore: nothing outlives the process."""
@@ -141,10 +142,12 @@ class MemoryResponses:
         return self._kept.get(response_id)
 
     def _keep(self, record: Record, log: StoredLog) -> None:
-        kept = _Kept(record, log, log.num_bytes + record.num_bytes + (log.abridged.num_bytes if log.abridged else 0))
+        abridged = log.abridged.num_bytes if log.abridged is not None else 0
+        kept = _Kept(record, log, log.num_bytes + record.num_bytes + abridged + _num_label_bytes(record))
         self._kept[record.response_id] = kept
         self._note_expiry(record)
         self._num_bytes += kept.num_bytes
+        self._shelves.put(record.place, _labels(record))
         for index, item_id in _item_ids(record):
             self._homes[record.owner, item_id] = (record.response_id, index)
 
@@ -156,9 +159,14 @@ class MemoryResponses:
 
     def _uncount(self, kept: _Kept) -> None:
         self._num_bytes -= kept.num_bytes
+        self._shelves.take(_labels(kept.record))
         for index, item_id in _item_ids(kept.record):
             if self._homes.get((kept.record.owner, item_id)) == (kept.record.response_id, index):
                 del self._homes[kept.record.owner, item_id]
+
+    def _holds(self, place: Place) -> bool:
+        kept = self._kept.get(place.id)
+        return kept is not None and kept.record.begun_at == place.begun_at
 
     def _make_room(self, now: float) -> None:
         """Drop what has expired, then the oldest as long as there is too much."""
@@ -231,6 +239,9 @@ class MemoryConversations:
         self._max_items = max_items
         self._new_id = new_id
         self._tenants: dict[str, _Shelf] = {}
+        self._by_id: dict[str, Conversation] = {}
+        self._shelves = Shelves(lambda place: place.id in self._by_id)
+        self._begun_at = 0
         self.num_bytes = 0
 
     def __len__(self) -> int:
@@ -238,9 +249,12 @@ class MemoryConversations:
 
     def create(self, owner: str, metadata: dict[str, str], created_at: int) -> Conversation:
         """Begin an empty conversation; `created_at` is in unix seconds."""
-        conversation = Conversation(self._new_id("conv"), owner, created_at, metadata)
+        self._begun_at = max(self._begun_at + 1, created_at * 10**9)
+        conversation = Conversation(self._new_id("conv"), owner, created_at, metadata, self._begun_at)
         shelf = self._tenants.setdefault(owner, _Shelf())
         shelf.conversations[conversation.id] = conversation
+        self._by_id[conversation.id] = conversation
+        self._shelves.put(conversation.place, [owner])
         self._count(conversation, conversation.num_bytes)
         return conversation
 
@@ -253,12 +267,25 @@ class MemoryConversations:
         shelf.conversations.move_to_end(conversation_id)
         return conversation
 
+    async def list(
+        self, owner: str, metadata: Sequence[tuple[str, str]], span: Span
+    ) -> tuple[Sequence[Conversation], Place | None]:
+        """See ConversationStore."""
+
+        def wanted(place: Place) -> bool:
+            has = self._by_id[place.id].metadata
+            return all(has.get(name) == value for name, value in metadata)
+
+        places, more = self._shelves.page([owner], span, wanted)
+        return [self._by_id[place.id] for place in places], more
+
     def delete(self, conversation: Conversation) -> None:
         """Forget it. What works on it goes on, and is not appended to it."""
         if conversation.deleted:
             return
         shelf = self._tenants[conversation.owner]
-        del shelf.conversations[conversation.id]
+        del shelf.conversations[conversation.id], self._by_id[conversation.id]
+        self._shelves.take([conversation.owner])
         conversation.deleted = True
         shelf.num_bytes -= conversation.num_bytes
         self.num_bytes -= conversation.num_bytes
@@ -276,24 +303,34 @@ class MemoryConversations:
         raise WireError(ErrorCode.CONVERSATION_FULL, text, param="conversation")
 
     def post(
-        self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem]
-    ) -> list[str]:
+        self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem], now: int
+    ) -> Sequence[str]:
         """See Conversation.post. Raises WireError when it is full."""
         self.check_room(conversation, len(items))
         before = conversation.num_bytes
-        ids = conversation.post(items, remembered, self._new_id)
+        ids = conversation.post(items, remembered, self._new_id, now)
         self._count(conversation, conversation.num_bytes - before)
         return ids
 
     def respond(
-        self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem]
+        self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem], now: int
     ) -> None:
         """See Conversation.respond. Room was checked when the response began: what it said is never lost."""
         if conversation.deleted:
             return
         before = conversation.num_bytes
-        conversation.respond(turn, started_from, output, self._new_id)
+        conversation.respond(turn, started_from, output, self._new_id, now)
         self._count(conversation, conversation.num_bytes - before)
+
+    def fork(self, conversation: Conversation, item_id: str | None, now: int) -> Conversation:
+        """See ConversationStore."""
+        if item_id is not None:
+            conversation.get(item_id)
+        fork = self.create(conversation.owner, dict(conversation.metadata), now)
+        before = fork.num_bytes
+        fork.copy(conversation, item_id)
+        self._count(fork, fork.num_bytes - before)
+        return fork
 
     def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
         """Give it other metadata."""
@@ -328,6 +365,24 @@ class _Shelf:
     def __init__(self) -> None:
         self.conversations: OrderedDict[str, Conversation] = OrderedDict()
         self.num_bytes = 0
+
+
+def _shelf_keys(owner: str, conversation: str | None, metadata: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """The shelves on which something with these stands, all of its owner's first."""
+    of_conversation = [(owner, "conversation", conversation)] if conversation is not None else []
+    return [(owner,), *of_conversation, *((owner, "metadata", name, value) for name, value in metadata)]
+
+
+def _labels(record: Record) -> list[tuple[str, ...]]:
+    """The shelves that a record stands on: none, if it is in no list."""
+    if not record.continuable:
+        return []
+    response = record.response
+    return _shelf_keys(record.owner, conversation_of(response), response.metadata.items())
+
+
+def _num_label_bytes(record: Record) -> int:
+    return sum(_LABEL_BYTES + len(name) + len(value) for name, value in record.response.metadata.items())
 
 
 def _item_ids(record: Record) -> Iterator[tuple[int, str]]:

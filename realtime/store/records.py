@@ -15,6 +15,7 @@ from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import Response
 
 from .event_log import Log
+from .shelves import Place
 
 _ITEM_BYTES = 200  # about what an item costs beside its text
 
@@ -65,7 +66,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A finished response without the bytes of its log, so that looking at it does not read them.
 
-    `turn` is None when it failed; `continuable` is false for `store: false`.
+    `turn` is None when it failed; `continuable` is false for `store: false`. `begun_at`: unix nanoseconds at which it
+    began, made unique, so that lists have one order.
     """
 
     owner: str  # the tenant
@@ -74,12 +76,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn | None
     continuable: bool
     expires_at: float  # unix seconds
+    begun_at: int = 0
     input: tuple[InputItem, ...] = ()  # what its request brought, also when it failed
     over: bool = True
 
     @property
     def response_id(self) -> str:
         return self.response.id
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in lists."""
+        return Place(self.begun_at, self.response.id)
 
     @property
     def num_bytes(self) -> int:
@@ -117,15 +125,20 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     def matches(self, record: Record) -> bool:
         """Whether a record belongs into the list."""
-        response = record.response
-        conversation = response.conversation.id if response.conversation else None
+        return record.owner == self.owner and record.continuable and self.shows(record.response)
+
+    def shows(self, response: Response) -> bool:
+        """Whether a response has all the values."""
         return (
-            record.owner == self.owner
-            and record.continuable
-            and self.conversation in (None, conversation)
+            self.conversation in (None, conversation_of(response))
             and self.status in (None, response.status)
             and all(response.metadata.get(name) == value for name, value in self.metadata)
         )
+
+
+def conversation_of(response: Response) -> str | None:
+    """The id of the conversation that a response belongs to."""
+    return response.conversation.id if response.conversation else None
 
 
 class Replay(msgspec.Struct, frozen=True):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from .items import AnyItem, OutputItem
 from .requests import Metadata, Name, OpaqueId
-from .response import Usage
+from .response import Response, Usage
 
 MAX_ITEMS_AT_ONCE = 20  # OpenAI's limit of items in one request on a conversation
 
@@ -28,6 +29,12 @@ class ConversationUpdate(msgspec.Struct, kw_only=True):
     """`POST /v1/conversations/{id}`. Metadata is replaced as a whole; null empties it."""
 
     metadata: Metadata | None
+
+
+class ConversationFork(msgspec.Struct, kw_only=True):
+    """`POST /v1/conversations/{id}/fork`. `item_id`: the last item of the new one; absent: all are in it."""
+
+    item_id: OpaqueId | None = None
 
 
 class ItemsCreate(msgspec.Struct, kw_only=True):
@@ -57,6 +64,7 @@ class ConversationObject(msgspec.Struct, kw_only=True):
     object: Literal["conversation"] = "conversation"
     created_at: int  # unix seconds
     metadata: dict[str, str] = {}
+    running_responses: list[str] | UnsetType = UNSET  # ours: those that wait for it or work on it, when it is retrieved
 
 
 class ConversationDeleted(msgspec.Struct, kw_only=True):
@@ -72,6 +80,53 @@ class ItemList(msgspec.Struct, kw_only=True):
 
     object: Literal["list"] = "list"
     data: list[AnyItem]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class ItemOrigin(msgspec.Struct, kw_only=True):
+    """What an item of a conversation has beside its own members. `response_id`: of the response that it was the input
+    or the output of; null: it was posted.
+    """
+
+    response_id: str | None
+    created_at: int  # unix seconds
+
+
+_NOT_LISTED = frozenset({
+    "output", "instructions", "tools", "input_messages", "output_messages", "input_token_ids", "output_token_ids",
+    "epoch", "tip",
+})  # fmt: skip
+_LISTED = [field for field in msgspec.structs.fields(Response) if field.name not in _NOT_LISTED]
+ListedResponse = msgspec.defstruct(
+    "ListedResponse",
+    [(field.name, field.type, msgspec.field(default=field.default)) for field in _LISTED],
+    kw_only=True,
+    namespace={"__doc__": "A Response in a list: without what may be long."},
+)
+
+
+def listed(response: Response) -> msgspec.Struct:
+    """Return a response as lists show it."""
+    return ListedResponse(**{field.name: getattr(response, field.name) for field in _LISTED})
+
+
+class ResponseList(msgspec.Struct, kw_only=True):
+    """A page of responses."""
+
+    object: Literal["list"] = "list"
+    data: list[ListedResponse]  # type: ignore[valid-type]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class ConversationList(msgspec.Struct, kw_only=True):
+    """A page of conversations."""
+
+    object: Literal["list"] = "list"
+    data: list[ConversationObject]
     first_id: str | None
     last_id: str | None
     has_more: bool

@@ -87,6 +87,7 @@ class ErrorCode(enum.Enum):
     INVALID_API_KEY = Spec("invalid_api_key", 401, Fault.IDENTITY)
     UPGRADE_REQUIRED = Spec("upgrade_required", 426, Fault.CLIENT)
     ORIGIN_NOT_ALLOWED = Spec("origin_not_allowed", 403, Fault.IDENTITY)
+    NOT_PERMITTED = Spec("not_permitted", 403, Fault.IDENTITY)
     # capacity and faults
     SERVER_IS_OVERLOADED = Spec("server_is_overloaded", 503, Fault.SERVER, retry=True)
     SERVER_DRAINING = Spec("server_draining", 503, Fault.SERVER, retry=True)

@@ -106,6 +106,9 @@ class Response(msgspec.Struct, kw_only=True):
     cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
     end_turn: bool | UnsetType = UNSET  # false on an interrupted response
     request_id: str | UnsetType = UNSET  # ours: the request's, if it gave one
+    # ours: of one that runs, when it is asked for: where it can be followed from. `tip`: the number of its next event
+    epoch: str | UnsetType = UNSET
+    tip: int | UnsetType = UNSET
     # ours: on the terminal event, of a response that was asked to `include` them
     input_messages: list[HarmonyMessage] | UnsetType = UNSET
     output_messages: list[HarmonyMessage] | UnsetType = UNSET

@@ -80,7 +80,7 @@ async def test_what_is_in_its_conversation_when_it_starts_is_its_history() -> No
     task = run.start(admitted=False)
     await asyncio.sleep(0)
     said = make_request("said meanwhile").items
-    conversation.post(said, said, lambda prefix: f"{prefix}_1")
+    conversation.post(said, said, lambda prefix: f"{prefix}_1", 0)
     run.admit()
     await task
     assert run.started_from is not None

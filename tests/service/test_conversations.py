@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 
 from realtime.context.encrypted import KEY_BYTES, Cipher
@@ -54,7 +55,7 @@ def test_a_conversation_is_made_shown_changed_and_deleted() -> None:
     conversations = made()
     begun = conversations.create(ME, [], {"topic": "x"})
     assert (begun.id, begun.created_at, begun.metadata) == ("conv_0", 1234, {"topic": "x"})
-    assert at_once(conversations.retrieve(ME, begun.id)) == begun
+    assert at_once(conversations.retrieve(ME, begun.id)) == msgspec.structs.replace(begun, running_responses=[])
     assert at_once(conversations.update(ME, begun.id, {"topic": "y"})).metadata == {"topic": "y"}
     assert at_once(conversations.retrieve(ME, begun.id)).metadata == {"topic": "y"}
     gone = at_once(conversations.delete(ME, begun.id))
@@ -107,7 +108,7 @@ def test_what_is_added_is_answered_as_it_is_listed() -> None:
 def test_an_item_is_found_and_taken_out_by_its_id() -> None:
     conversations = made()
     conversation_id = conversations.create(ME, [said("a", id="mine")], {}).id
-    assert at_once(conversations.retrieve_item(ME, conversation_id, "mine")).id == "mine"
+    assert at_once(conversations.retrieve_item(ME, conversation_id, "mine")).item.id == "mine"
     assert at_once(conversations.delete_item(ME, conversation_id, "mine")).id == conversation_id
     for attempt in (conversations.retrieve_item, conversations.delete_item):
         with pytest.raises(WireError) as caught:
@@ -121,16 +122,16 @@ def with_a_thought(conversations: Conversations) -> str:
     thought = Reasoning(id="rs_1", content=[ReasoningText(text="sec"), ReasoningText(text="ret")])
     prompt = Prompt("", array("I"))
     turn = Turn("resp_1", None, (said("a", id="msg_1"),), (thought,), prompt)
-    conversations.store.respond(conversation, turn, None, [Reasoning(id="rs_1")])
+    conversations.store.respond(conversation, turn, None, [Reasoning(id="rs_1")], 0)
     return conversation.id
 
 
 def test_reasoning_is_shown_encrypted_to_who_asks_and_comes_back_as_it_was() -> None:
     conversations = made()
     conversation_id = with_a_thought(conversations)
-    plain = at_once(conversations.retrieve_item(ME, conversation_id, "rs_1"))
+    plain = at_once(conversations.retrieve_item(ME, conversation_id, "rs_1")).item
     assert plain == Reasoning(id="rs_1", status="completed")
-    thought = at_once(conversations.retrieve_item(ME, conversation_id, "rs_1", [ENCRYPTED_REASONING]))
+    thought = at_once(conversations.retrieve_item(ME, conversation_id, "rs_1", [ENCRYPTED_REASONING])).item
     assert isinstance(thought, Reasoning)
     assert isinstance(thought.encrypted_content, str)
     assert "secret" not in repr(thought)

@@ -131,7 +131,7 @@ def test_what_was_said_before_decides_about_tools_and_settings() -> None:
 
 def test_a_conversation_is_continued_from_what_is_in_it_and_checked_only_when_the_response_starts() -> None:
     conversation = Conversation("conv_1", "me", 0, {})
-    conversation.post(items := [AdditionalTools(tools=[FUNCTION])], items, lambda prefix: f"{prefix}_1")
+    conversation.post(items := [AdditionalTools(tools=[FUNCTION])], items, lambda prefix: f"{prefix}_1", 0)
     found = LookedUp(conversation=conversation)
     job = decide(ResponseCreate(items=[OUTPUT], conversation="conv_1"), found)
     assert (job.conversation, job.parent) == (conversation, None)

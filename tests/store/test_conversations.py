@@ -27,6 +27,8 @@ from realtime.wire.items import (
 from tests.support.at_once import at_once
 from tests.support.fuzz import examples
 
+NOW = 1234
+
 
 def make_store(**bounds: int) -> MemoryConversations:
     numbers = count()
@@ -43,7 +45,7 @@ def answered(text: str) -> Message:
 
 
 def post(store: MemoryConversations, conversation: Conversation, *items: InputItem) -> list[str]:
-    return store.post(conversation, items, items)
+    return [*store.post(conversation, items, items, NOW)]
 
 
 def turn(conversation: Conversation, name: str) -> Turn:
@@ -55,7 +57,7 @@ def turn(conversation: Conversation, name: str) -> Turn:
 
 
 def respond(store: MemoryConversations, conversation: Conversation, answer: Turn) -> None:
-    store.respond(conversation, answer, answer.parent, answer.output)
+    store.respond(conversation, answer, answer.parent, answer.output, NOW)
 
 
 def texts(items: Any) -> list[str]:
@@ -123,7 +125,7 @@ def test_what_is_hidden_is_remembered_and_never_shown() -> None:
     thought = Reasoning(encrypted_content="blob", content=[ReasoningText(text="secret")])
     shown = Reasoning(id="rs_out")
     answer = Turn("resp", None, (opened, thought), (Reasoning(content=[ReasoningText(text="secret")]),))
-    store.respond(conversation, answer, None, [shown])
+    store.respond(conversation, answer, None, [shown], NOW)
     listed = conversation.items()
     assert "secret" not in repr(listed)
     assert [type(item) for item in listed] == [Compaction, Reasoning, Reasoning]

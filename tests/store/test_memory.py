@@ -13,8 +13,9 @@ from realtime.context.turns import Turn
 from realtime.store.base import Claim
 from realtime.store.memory import MAX_ITEM_ID, MemoryRequests, MemoryResponses
 from realtime.store.records import Filter, Head, Record
+from realtime.store.shelves import Place, Span
 from realtime.wire.items import InputImage, Message
-from realtime.wire.requests import ResponseCreate
+from realtime.wire.requests import ConversationRef, ResponseCreate
 from tests.support.at_once import at_once
 from tests.support.fuzz import examples
 from tests.support.responses import PLENTY, Answer, make_response
@@ -299,37 +300,66 @@ def test_whoever_wants_to_know_is_told_what_is_gone() -> None:
 # -- lists
 
 
-def listed(store: MemoryResponses, after: str | None = None, limit: int = 10, now: float = 0.0, **wanted: Any) -> Any:
-    records = at_once(store.list(Filter(**{"owner": "t", **wanted}), after, limit, now))
+def place(n: int) -> Place:
+    return Place(n, f"resp_{n}")
+
+
+def listed(
+    store: MemoryResponses, *, now: float = 0.0, limit: int = 10, newest_first: bool = True, **wanted: Any
+) -> Any:
+    after = wanted.pop("after", None)
+    span = Span(after=None if after is None else place(after), limit=limit, newest_first=newest_first)
+    records, _ = at_once(store.list(Filter(**{"owner": "t", **wanted}), span, now))
     return [int(one.response_id.removeprefix("resp_")) for one in records]
 
 
-def test_a_list_has_the_owners_records_newest_first() -> None:
+def test_a_list_has_the_owners_records_in_the_order_in_which_they_began() -> None:
     store = MemoryResponses(max_bytes=PLENTY)
     kept: list[dict[str, Any]] = [{}, {"owner": "u"}, {"continuable": False}, {}, {"expires_at": 5.0}]
-    for n, members in enumerate(kept):
-        put(store, record(f"resp_{n}", **members), 0.0)
+    for n in (3, 0, 4, 1, 2):  # who begins first may end last
+        put(store, record(f"resp_{n}", begun_at=n, **kept[n]), 0.0)
     assert listed(store) == [4, 3, 0]
+    assert listed(store, newest_first=False) == [0, 3, 4]
     assert listed(store, limit=1) == [4]
-    assert (listed(store, "resp_4"), listed(store, "resp_1"), listed(store, "resp_0")) == ([3, 0], [0], [])
-    assert listed(store, "gone") == []
-    assert listed(store, now=5.0) == [3, 0]
+    assert (listed(store, after=4), listed(store, after=1), listed(store, after=0)) == ([3, 0], [0], [])
+    assert listed(store, after=1, newest_first=False) == [3, 4]
     assert listed(store, owner="u") == [1]
+    assert listed(store, owner="nobody") == []
+    assert listed(store, now=5.0) == [3, 0]
+    store.delete("resp_3")
+    assert listed(store) == [0]
+    store.delete("resp_0")
+    assert (listed(store), len(store._shelves)) == ([], 1), "no shelf of the owner is left"
 
 
-def test_a_list_may_be_of_a_status_or_of_metadata() -> None:
+def test_a_list_may_be_of_a_status_of_metadata_or_of_a_conversation() -> None:
     store = MemoryResponses(max_bytes=PLENTY)
     kept: list[dict[str, Any]] = [
-        {"metadata": {"a": "1"}}, {"metadata": {"a": "2", "b": "1"}}, {"status": "failed"},
+        {"metadata": {"a": "1"}}, {"metadata": {"a": "2", "b": "1"}},
+        {"status": "failed", "conversation": ConversationRef(id="conv_1")},
     ]  # fmt: skip
     for n, members in enumerate(kept):
         changed: dict[str, Any] = {"status": "completed", **members}
         response = make_response(f"resp_{n}", **changed)
-        put(store, record(f"resp_{n}", response=response), 0.0)
+        put(store, record(f"resp_{n}", response=response, begun_at=n), 0.0)
     assert listed(store, status="completed") == [1, 0]
     assert listed(store, metadata=(("a", "2"),)) == [1]
     assert listed(store, metadata=(("a", "2"), ("b", "2"))) == []
-    assert listed(store, conversation="conv_1") == []
+    assert listed(store, metadata=(("a", "2"), ("b", "1"))) == [1]
+    assert listed(store, conversation="conv_1") == [2]
+    assert listed(store, conversation="conv_2") == []
+    other = make_response("resp_1", metadata={"a": "3"})
+    store.replace(record("resp_1", response=other, begun_at=1), 0.0)
+    assert (listed(store, metadata=(("a", "2"),)), listed(store, metadata=(("a", "3"),))) == ([], [1])
+
+
+def test_labels_count_in_what_is_held() -> None:
+    store = MemoryResponses(max_bytes=PLENTY)
+    put(store, record("resp_0"), 0.0)
+    plain = store._num_bytes
+    labelled = make_response("resp_1", metadata={f"key {n}": "x" * 512 for n in range(16)})
+    put(store, record("resp_1", response=labelled), 0.0)
+    assert store._num_bytes - 2 * plain >= 16 * 512
 
 
 # -- requests

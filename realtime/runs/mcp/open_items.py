@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from realtime.runs.open_items import Ended, OpenCall, OpenItem
 from realtime.wire import events as e
-from realtime.wire.items import ItemStatus, McpApprovalRequest, McpCall, McpListTools, McpTool
+from realtime.wire.items import ItemStatus, McpApprovalRequest, McpCall, McpListTools, McpTool, OutputItem
 
 
 class OpenMcpListing(OpenItem):
@@ -24,8 +24,11 @@ class OpenMcpListing(OpenItem):
 
     def begin(self) -> Iterable[e.Event]:
         """See OpenItem."""
-        item = McpListTools(id=self.item_id, server_label=self._item.server_label, tools=[])
-        return [e.OutputItemAdded(output_index=self.index, item=item), e.McpListToolsInProgress(**self._at)]
+        return [e.OutputItemAdded(output_index=self.index, item=self.so_far()), e.McpListToolsInProgress(**self._at)]
+
+    def so_far(self) -> OutputItem:
+        """See OpenItem."""
+        return McpListTools(id=self.item_id, server_label=self._item.server_label, tools=[])
 
     def answer(self, tools: Sequence[McpTool], error: str | None) -> None:
         """Note what the server lists; `error` says why there is nothing."""
@@ -92,6 +95,10 @@ class OpenMcpCall(OpenServerCall):
             item.output = result.output
         over = e.McpCallFailed(**self._at) if failed else e.McpCallCompleted(**self._at)
         return [*written, over, e.OutputItemDone(output_index=self.index, item=item)], item
+
+    def so_far(self) -> OutputItem:
+        """See OpenItem."""
+        return self._item("in_progress", self.arguments)
 
     def _item(self, status: str, arguments: str) -> McpCall:
         return McpCall(

@@ -7,14 +7,24 @@ from typing import TypeVar
 import msgspec
 from starlette.responses import Response
 
-from realtime.service.conversations import Conversations
+from realtime.service.conversations import Conversations, ItemPage
+from realtime.service.lists import Wanted
 from realtime.wire import codec
-from realtime.wire.bodies import MAX_ITEMS_AT_ONCE, ConversationCreate, ConversationUpdate, ItemsCreate
-from realtime.wire.items import InputItem
+from realtime.wire.bodies import (
+    MAX_ITEMS_AT_ONCE,
+    ConversationCreate,
+    ConversationFork,
+    ConversationUpdate,
+    ItemOrigin,
+    ItemsCreate,
+)
+from realtime.wire.items import AnyItem, InputItem
+from realtime.wire.requests import Metadata, OpaqueId
 
 from .operations import Call, Query
 from .replies import reply
-from .responses import Includes, ItemsQuery
+from .responses import Includes, ItemsQuery, Limit, Order
+from .schemas import ConversationItems
 
 T = TypeVar("T")
 
@@ -25,10 +35,34 @@ class IncludeQuery(Query):
     include: Includes = msgspec.field(default_factory=list)
 
 
+class ConversationsQuery(Query):
+    """Which conversations a page is to hold; metadata as in a list of responses."""
+
+    metadata: Metadata | None = None
+    limit: Limit = 20
+    after: OpaqueId | None = None
+    order: Order = "desc"
+
+
 async def create(call: Call) -> Response:
     """`POST /v1/conversations`: a new one, with up to 20 items; the body may be left out."""
     body = await _body(call, ConversationCreate) if _has_body(call) else ConversationCreate()
     return reply(_conversations(call).create(call.principal, _items(body.items), body.metadata or {}))
+
+
+async def list_conversations(call: Call) -> Response:
+    """`GET /v1/conversations`: newest first if not said otherwise."""
+    call.gateway.admission.check_listing(call.request)
+    query = call.query(ConversationsQuery)
+    metadata = tuple((query.metadata or {}).items())
+    wanted = Wanted(metadata=metadata, after=query.after, limit=query.limit, order=query.order)
+    return reply(await call.gateway.service.lists.conversations(call.principal, wanted))
+
+
+async def fork(call: Call) -> Response:
+    """`POST /v1/conversations/{conversation_id}/fork`: a new one with the same items, or the first of them."""
+    body = await _body(call, ConversationFork) if _has_body(call) else ConversationFork()
+    return reply(await _conversations(call).fork(call.principal, _id(call), body.item_id))
 
 
 async def retrieve(call: Call) -> Response:
@@ -51,13 +85,13 @@ async def create_items(call: Call) -> Response:
     """`POST /v1/conversations/{conversation_id}/items`: up to 20, appended together; answered as a list of them."""
     include = call.query(IncludeQuery).include
     body = await _body(call, ItemsCreate)
-    return reply(await _conversations(call).add_items(call.principal, _id(call), _items(body.items), include))
+    return _page(await _conversations(call).add_items(call.principal, _id(call), _items(body.items), include))
 
 
 async def list_items(call: Call) -> Response:
     """`GET /v1/conversations/{conversation_id}/items`: newest first if not said otherwise."""
     query = call.query(ItemsQuery)
-    return reply(
+    return _page(
         await _conversations(call).list_items(
             call.principal,
             _id(call),
@@ -72,12 +106,26 @@ async def list_items(call: Call) -> Response:
 async def retrieve_item(call: Call) -> Response:
     """`GET /v1/conversations/{conversation_id}/items/{item_id}`."""
     include = call.query(IncludeQuery).include
-    return reply(await _conversations(call).retrieve_item(call.principal, _id(call), call.path("item_id"), include))
+    shown = await _conversations(call).retrieve_item(call.principal, _id(call), call.path("item_id"), include)
+    return reply(_encode(shown.item, shown.origin))
 
 
 async def delete_item(call: Call) -> Response:
     """`DELETE /v1/conversations/{conversation_id}/items/{item_id}`; answered by the conversation."""
     return reply(await _conversations(call).delete_item(call.principal, _id(call), call.path("item_id")))
+
+
+def _page(page: ItemPage) -> Response:
+    data = [_encode(item, origin) for item, origin in zip(page.data, page.origins, strict=True)]
+    members = ConversationItems(
+        object="list", data=data, first_id=page.first_id, last_id=page.last_id, has_more=page.has_more
+    )
+    return reply(members)
+
+
+def _encode(item: AnyItem, origin: ItemOrigin) -> msgspec.Raw:
+    """An item with the members of its origin behind its own."""
+    return msgspec.Raw(codec.encode(item)[:-1] + b"," + codec.encode(origin)[1:])
 
 
 def _conversations(call: Call) -> Conversations:

@@ -113,7 +113,9 @@ def _header(header: Header) -> dict[str, Any]:
 
 
 def _parameter(name: str, where: str, schema: dict[str, Any], description: str | None = None) -> dict[str, Any]:
-    told = {"description": description} if description else {}
+    told: dict[str, Any] = {"description": description} if description else {}
+    if any(one.get("type") == "object" for one in (schema, *schema.get("anyOf", ()))):
+        told |= {"style": "deepObject", "explode": True}
     return {"name": name, "in": where, "required": where == "path", "schema": schema, **told}
 
 

@@ -7,7 +7,8 @@ handler is given a `Call`: who asks, and the parts of the request, checked.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -66,7 +67,9 @@ class Call(msgspec.Struct, frozen=True, eq=False):
         for field in msgspec.structs.fields(kind):
             name = field.encode_name
             several = given.getlist(name) + given.getlist(f"{name}[]")  # OpenAI's SDKs put brackets behind lists
-            if several:
+            if members := dict(_members(name, given)):
+                values[field.name] = _convert(members, field.type, name)
+            elif several:
                 value = several if field.default_factory is list else several[-1]
                 values[field.name] = _convert(value, field.type, name)
         return kind(**values)
@@ -79,6 +82,21 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     async def body(self) -> bytes:
         """The whole body. Raises WireError."""
         return await read_body(self.request, self.gateway.settings.connections)
+
+
+def names_any(kind: type[Query], given: Mapping[str, str]) -> bool:
+    """Whether a request has any of these query parameters."""
+    names = [field.encode_name for field in msgspec.structs.fields(kind)]
+    return any(re.split(r"[.\[]", key, maxsplit=1)[0] in names for key in given)
+
+
+def _members(name: str, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The members of an object in the query: as `name.key`, or as OpenAPI's deepObject has it, `name[key]`."""
+    for key, value in given.items():
+        if key.startswith(f"{name}."):
+            yield key[len(name) + 1 :], value
+        elif key.startswith(f"{name}[") and key.endswith("]") and len(key) > len(name) + 2:
+            yield key[len(name) + 1 : -1], value
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -105,6 +123,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[ErrorCode, ...] = ()  # beside those that every operation may answer
     streams: bool = False  # the answer may be a stream of events
     open: bool = False  # for everybody, without a key
+    opened_by: Callable[[Request], bool] | None = None  # such requests are for everybody, the others are not
 
 
 class Endpoint:
@@ -143,7 +162,7 @@ class Endpoint:
                 text = f"{request.method[:32]} is not available here; what is: {self._allow}."
                 return error_reply(WireError(ErrorCode.METHOD_NOT_ALLOWED, text), {"allow": self._allow})
             admission = self._gateway.admission
-            if operation.open:
+            if operation.open or (operation.opened_by is not None and operation.opened_by(request)):
                 return await operation.handler(Call(self._gateway, request, LOCAL))
             call = Call(self._gateway, request, admission.admit_request(request))
             watched.enter_context(admission.revocation.watching(call))

@@ -11,23 +11,29 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from starlette.requests import Request
 from starlette.responses import Response
 
 from realtime.context import listing
+from realtime.service.lists import Wanted
 from realtime.service.service import Service
 from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
 from realtime.wire.bodies import CompactedResponse, CompactRequest, InputTokens, ResponseDeleted
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import CompactionTrigger
-from realtime.wire.requests import OpaqueId, ResponseCreate
+from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate
+from realtime.wire.response import ResponseStatus
 
-from .operations import CLIENT_GONE, Call, Header, Query
+from .info import upgrade_required
+from .operations import CLIENT_GONE, Call, Header, Query, names_any
 from .replies import reply
 from .sse import SseResponse
 from .transport import Peer
 
 Cursor = Annotated[int, Meta(ge=-1, le=2**53)]
+Limit = Annotated[int, Meta(ge=1, le=100)]
+Order = Literal["asc", "desc"]
 Includes = Annotated[list[str], Meta(max_length=64)]
 
 IDEMPOTENCY_KEY = Header(
@@ -47,10 +53,21 @@ class RetrieveQuery(Query):
     include_obfuscation: bool = False
 
 
+class ListQuery(Query):
+    """Which responses a page is to hold. Metadata is asked for as `metadata.KEY=VALUE` or `metadata[KEY]=VALUE`."""
+
+    conversation: OpaqueId | None = None
+    status: ResponseStatus | None = None
+    metadata: Metadata | None = None
+    limit: Limit = 20
+    after: OpaqueId | None = None
+    order: Order = "desc"
+
+
 class ItemsQuery(Query):
     after: OpaqueId | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    order: Literal["asc", "desc"] = "desc"
+    limit: Limit = 20
+    order: Order = "desc"
     include: Includes = msgspec.field(default_factory=list)
 
 
@@ -70,6 +87,30 @@ async def create(call: Call) -> Response:
     return _answer(source)
 
 
+def wants_socket(request: Request) -> bool:
+    """Whether a GET of the socket's path asks for a socket, or for nothing in particular."""
+    headers = request.headers
+    upgrades = "upgrade" in headers or any(name.startswith("sec-websocket-") for name in headers)
+    return upgrades or not names_any(ListQuery, request.query_params)
+
+
+async def list_responses(call: Call) -> Response:
+    """`GET /v1/responses` with a query; without one it is the socket's path."""
+    if wants_socket(call.request):
+        return await upgrade_required(call)
+    call.gateway.admission.check_listing(call.request)
+    query = call.query(ListQuery)
+    wanted = Wanted(
+        conversation=query.conversation,
+        status=query.status,
+        metadata=tuple((query.metadata or {}).items()),
+        after=query.after,
+        limit=query.limit,
+        order=query.order,
+    )
+    return reply(await call.gateway.service.lists.responses(call.principal, wanted))
+
+
 async def retrieve(call: Call) -> Response:
     """`GET /v1/responses/{id}`: the response, or with `stream=true` its events after a number."""
     query = call.query(RetrieveQuery)
@@ -80,7 +121,7 @@ async def retrieve(call: Call) -> Response:
         after = query.starting_after if last is None else last
         source, start = await service.resume(call.principal, response_id, after, None)
         return _stream(call, source, start)
-    return reply((await service.retrieve(call.principal, response_id)).response)
+    return reply(await service.show(call.principal, response_id))
 
 
 async def delete(call: Call) -> Response:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from realtime.wire.bodies import (
     CompactedResponse,
     ConversationDeleted,
+    ConversationFork,
+    ConversationList,
     ConversationObject,
     ConversationUpdate,
     Health,
@@ -14,16 +16,23 @@ from realtime.wire.bodies import (
     ModelList,
     Readiness,
     ResponseDeleted,
+    ResponseList,
 )
 from realtime.wire.errors import ErrorCode as E
-from realtime.wire.items import AnyItem
 from realtime.wire.response import Response
 
 from . import conversations as conversations_http
 from . import info as http
 from . import responses as responses_http
 from .operations import Operation
-from .schemas import CompactResponse, CreateConversation, CreateItems, CreateResponse
+from .schemas import (
+    CompactResponse,
+    ConversationItem,
+    ConversationItems,
+    CreateConversation,
+    CreateItems,
+    CreateResponse,
+)
 
 _RESPONSES = "/v1/responses"
 _RESPONSE = {"response_id": "the id of a response"}
@@ -64,10 +73,12 @@ OPERATIONS = (
     Operation(
         method="GET",
         path=_RESPONSES,
-        handler=http.upgrade_required,
-        summary="The WebSocket: the same API with several responses at once; a plain GET is refused",
-        errors=(E.UPGRADE_REQUIRED,),
-        open=True,
+        handler=responses_http.list_responses,
+        summary="With a query: list responses, also those that run. Without: the WebSocket, and a plain GET is refused",
+        query=responses_http.ListQuery,
+        answer=ResponseList,
+        errors=(E.UPGRADE_REQUIRED, E.INVALID_REQUEST, E.NOT_PERMITTED),
+        opened_by=responses_http.wants_socket,
     ),
     Operation(
         method="POST",
@@ -139,6 +150,26 @@ OPERATIONS = (
     ),
     Operation(
         method="GET",
+        path=_CONVERSATIONS,
+        handler=conversations_http.list_conversations,
+        summary="List conversations",
+        query=conversations_http.ConversationsQuery,
+        answer=ConversationList,
+        errors=(E.INVALID_REQUEST, E.NOT_PERMITTED),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_CONVERSATIONS}/{{conversation_id}}/fork",
+        path_parameters=_CONVERSATION,
+        handler=conversations_http.fork,
+        summary="Begin a conversation with the items of this one, up to and with one of them",
+        body=ConversationFork,
+        body_optional=True,
+        answer=ConversationObject,
+        errors=(*_BODY, E.CONVERSATION_NOT_FOUND, E.ITEM_NOT_FOUND),
+    ),
+    Operation(
+        method="GET",
         path=f"{_CONVERSATIONS}/{{conversation_id}}",
         path_parameters=_CONVERSATION,
         handler=conversations_http.retrieve,
@@ -173,7 +204,7 @@ OPERATIONS = (
         summary="Append items to a conversation",
         query=conversations_http.IncludeQuery,
         body=CreateItems,
-        answer=ItemList,
+        answer=ConversationItems,
         errors=(*_BODY, E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL, E.INVALID_ENCRYPTED_CONTENT),
     ),
     Operation(
@@ -183,7 +214,7 @@ OPERATIONS = (
         handler=conversations_http.list_items,
         summary="List the items of a conversation",
         query=responses_http.ItemsQuery,
-        answer=ItemList,
+        answer=ConversationItems,
         errors=(E.INVALID_REQUEST, E.CONVERSATION_NOT_FOUND),
     ),
     Operation(
@@ -193,7 +224,7 @@ OPERATIONS = (
         handler=conversations_http.retrieve_item,
         summary="Retrieve an item of a conversation",
         query=conversations_http.IncludeQuery,
-        answer=AnyItem,
+        answer=ConversationItem,
         errors=(E.INVALID_REQUEST, E.CONVERSATION_NOT_FOUND, E.ITEM_NOT_FOUND),
     ),
     Operation(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from realtime.wire import events
-from realtime.wire.bodies import CompactRequest
+from realtime.wire.bodies import CompactRequest, ItemList, ItemOrigin
 from realtime.wire.items import AnyItem, Message
 from realtime.wire.requests import Metadata, ResponseCreate
 
@@ -59,6 +59,30 @@ CreateConversation = msgspec.defstruct(
     kw_only=True,
     namespace={"__doc__": "What a new conversation begins with: up to 20 items."},
 )
+ConversationItem = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="An item of a conversation, with where it comes from.",
+        extra_json_schema={
+            "allOf": [
+                msgspec.json.schema_components([AnyItem], ref_template=REF)[0][0],
+                {"$ref": REF.format(name="ItemOrigin")},
+            ]
+        },
+    ),
+]
+ConversationItems = msgspec.defstruct(
+    "ConversationItems",
+    [
+        ("object", Literal["list"]),
+        ("data", list[ConversationItem]),
+        ("first_id", str | None),
+        ("last_id", str | None),
+        ("has_more", bool),
+    ],
+    kw_only=True,
+    namespace={"__doc__": "A page of the items of a conversation."},
+)
 CreateItems = msgspec.defstruct(
     "CreateItems",
     [("items", list[AnyItem])],
@@ -83,7 +107,7 @@ def stream_events() -> Any:
 
 def components(requests: Iterable[Any], answers: Iterable[Any]) -> dict[str, Any]:
     """The schemas of all these types and of what they are made of, by name."""
-    requests, answers = [*requests, EasyMessage], list(answers)
+    requests, answers = [*requests, EasyMessage], [*answers, ItemList, ItemOrigin]
     _, asked = msgspec.json.schema_components(requests, ref_template=REF)
     _, found = msgspec.json.schema_components([*requests, *answers], ref_template=REF)
     types = {kind.__name__: kind for kind in _structs(answers)}
