@@ -9,8 +9,10 @@ import msgspec
 
 from realtime.settings.fields import ConnectionSettings
 from realtime.wire import codec, events
+from realtime.wire.bodies import TICKET_SUBPROTOCOL
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."  # then the key: how a page, which can't set headers, gives it
+_CREDENTIALS = (KEY_SUBPROTOCOL, TICKET_SUBPROTOCOL)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -51,8 +53,8 @@ def select_subprotocol(offered: Sequence[str], spoken: Sequence[str] = SUBPROTOC
     for name in spoken:
         if name in offered:
             return name
-    keys = [offer for offer in offered if offer.startswith(KEY_SUBPROTOCOL)]
-    others = [offer for offer in offered if not offer.startswith(KEY_SUBPROTOCOL)]
+    keys = [offer for offer in offered if offer.startswith(_CREDENTIALS)]
+    others = [offer for offer in offered if not offer.startswith(_CREDENTIALS)]
     labels = [offer for offer in others if not offer.startswith("realtime.")]
     if not keys or (others and not labels):
         return None

@@ -14,6 +14,7 @@ from functools import partial
 
 from realtime.store.records import Source
 from realtime.wire import codec, events
+from realtime.wire.bodies import TicketRole
 from realtime.wire.errors import CloseCode, WireError, draining
 from realtime.wire.requests import (
     AnyClientEvent,
@@ -35,6 +36,7 @@ from .commands import Awaited, Beat, Command, Create, Identify, Leave, Resume, S
 from .heartbeats import Heartbeats, check_interval
 from .lanes import valid_stream_id
 from .outbox import Outbox
+from .permissions import check_permitted
 from .profiles import ConnectionLimits, Profile
 from .responses import Responses
 from .unanswered import HeldEvent, Patient
@@ -51,16 +53,19 @@ class Connection:
         tenant: str,
         expires_at: float,
         default_model: str | None = None,
+        role: TicketRole | None = None,
     ) -> None:
         """tenant: whose connection it is; a key that renews its credential must be of the same.
         expires_at: from when on creates are refused, on the clock of `receive`. Age alone closes nothing.
         default_model: for creates that name none.
+        role: of the ticket that it was opened with, if it was.
         """
         self.profile = profile
         self._limits = limits
         self._tenant = tenant
         self._expires_at = expires_at
         self._default_model = default_model
+        self._role = role
         self._control = Outbox(limits.max_unsent_control)
         self._responses = Responses(limits, self._control, native=profile.native)
         self._heartbeats = Heartbeats(limits.heartbeat_seconds, wanted=profile.native)
@@ -101,6 +106,7 @@ class Connection:
     def _take(self, event: AnyClientEvent, num_bytes: int, now: float) -> None:
         """Obey a client event, or keep it until the command that it is about is completed."""
         try:
+            check_permitted(event, self._role)
             if isinstance(event, Patient) and (command := self._awaited(event)) is not None:
                 self._responses.unanswered.hold(command, HeldEvent(event, now))
             else:
@@ -198,6 +204,7 @@ class Connection:
             return False
         accepted = tenant == self._tenant
         if accepted:
+            self._role = None  # it is the owner of the key from now on
             self._change(command, now)
         else:
             self._control.refuse(refusals.not_the_owner(), None, command.event_id)
@@ -276,7 +283,7 @@ class Connection:
         """The credential holds no more: say so and close, without the rest of what is followed, which is left."""
         if self.close is None:
             self._leave()
-            error = refusals.key_gone()
+            error = refusals.credential_gone(by_ticket=self._role is not None)
             self._control.refuse(error, None, None)
             self._closing = (CloseCode.INVALID_KEY, error.spec.code)
 

@@ -71,9 +71,10 @@ def heartbeat_interval() -> WireError:
     return WireError(ErrorCode.INVALID_REQUEST, text, param="heartbeat_seconds")
 
 
-def key_gone() -> WireError:
-    """The credential of the connection was taken away while it was open."""
-    text = "The API key of this connection is not valid any more; connect again with one that is."
+def credential_gone(*, by_ticket: bool) -> WireError:
+    """The credential of the connection was taken away while it was open, or its time is over."""
+    what = "ticket" if by_ticket else "API key"
+    text = f"The {what} of this connection is not valid any more; connect again with one that is."
     return WireError(ErrorCode.INVALID_API_KEY, text)
 
 

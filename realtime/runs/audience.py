@@ -39,6 +39,7 @@ class Audience:
     def __init__(self, policy: OnDisconnect, cancel: Callable[[Cancelled], None], call_later: CallLater) -> None:
         self.policy = policy
         self.watchers: set[Wake] = set()
+        self._viewers: set[Wake] = set()  # of these, those who only look on
         self.lonely: Timer | None = None  # cancels a response that nobody follows
         self._detached = False  # the last one to say anything about it said that it is to go on without a reader
         self._cancel: Callable[[Cancelled], None] | None = cancel  # None: the response is over
@@ -49,17 +50,27 @@ class Audience:
         for wake in self.watchers:
             wake()
 
+    def look_on(self, wake: Wake) -> None:
+        """Add a watcher whose being there changes nothing: it keeps nothing alive, and nothing comes of its leaving."""
+        if wake not in self.watchers:
+            self.watchers.add(wake)
+            self._viewers.add(wake)
+
     def follow(self, wake: Wake) -> None:
         """Add a watcher. From now on the policy holds for this one."""
         self.watchers.add(wake)
+        self._viewers.discard(wake)
         self._detached = False
         self._stop_waiting()
 
     def leave(self, wake: Wake, *, detached: bool) -> None:
         """Remove a watcher. `detached`: it left on purpose and wants the response to go on."""
         self.watchers.discard(wake)
+        if wake in self._viewers:
+            self._viewers.discard(wake)
+            return
         self._detached = self._detached or detached
-        if self.watchers or self._cancel is None or self._detached:
+        if len(self.watchers) > len(self._viewers) or self._cancel is None or self._detached:
             return
         match self.policy.policy:
             case "cancel":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from starlette.requests import HTTPConnection
@@ -22,6 +22,7 @@ from .auth import authenticate
 from .keys import KeyRing
 from .origins import is_loopback, origin_allowed
 from .revocation import Revocation
+from .tickets import Tickets
 
 _RETRY_SECONDS = 5.0
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-real-ip")  # a proxy says that it is not the client
@@ -36,10 +37,13 @@ class Admission:
 
     `draining`: sockets are refused; requests are not, the service refuses what is new in them."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises KeysError: a server that was told to ask for keys does not start without them."""
+    def __init__(self, settings: Settings, sealing_keys: Sequence[bytes] = ()) -> None:
+        """sealing_keys: what tickets are signed with is made of them. Raises KeysError: a server that was told to ask
+        for keys does not start without them.
+        """
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
+        self.tickets = Tickets(sealing_keys, self._ring)
         self.revocation = Revocation(self._ring)
         self._allowed_origins = settings.server.allowed_origins
         self._listing = settings.server.listing
@@ -77,6 +81,10 @@ class Admission:
     def owner_of(self, key: str) -> Principal | None:
         """Return whose API key this is; None: nobody's."""
         return self._ring.find(key) if self._ring is not None else LOCAL
+
+    def holder_of(self, key: str) -> Principal | None:
+        """Return whose API key this is, for who came with less than a key; None: nobody's, or there are no keys."""
+        return self._ring.find(key) if self._ring is not None else None
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[None]:
@@ -121,7 +129,8 @@ class Admission:
         if not self.origin_allowed(connection):
             text = "Pages of this origin may not connect; the server's setting `allowed_origins` decides."
             raise WireError(ErrorCode.ORIGIN_NOT_ALLOWED, text)
-        return authenticate(self._ring, connection.headers, connection.scope.get("subprotocols", ()))
+        subprotocols = connection.scope.get("subprotocols", ())
+        return authenticate(self._ring, connection.headers, subprotocols, tickets=self.tickets)
 
 
 def _is_local(connection: HTTPConnection) -> bool:

@@ -13,30 +13,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from realtime.connection.profiles import KEY_SUBPROTOCOL
 from realtime.service.principal import LOCAL, Principal
 from realtime.settings.fields import Settings
+from realtime.wire.bodies import TICKET_SUBPROTOCOL
 from realtime.wire.errors import ErrorCode, WireError
 
 from .keys import KeyRing
 from .origins import is_loopback
+from .tickets import TICKET_PREFIX, Tickets
 
 _MISSING = "This server asks for an API key, as `Authorization: Bearer <key>` or `api-key: <key>`."
 _SEVERAL = "The request carries several API keys that differ; send one."
 _INVALID = "The API key is not valid on this server."
 
 
-def authenticate(ring: KeyRing | None, headers: Mapping[str, str], subprotocols: Sequence[str] = ()) -> Principal:
-    """Return who is asking. Without a key ring everybody is the same local principal, whatever they send.
+def authenticate(
+    ring: KeyRing | None,
+    headers: Mapping[str, str],
+    subprotocols: Sequence[str] = (),
+    *,
+    tickets: Tickets | None = None,
+) -> Principal:
+    """Return who is asking. Without a key ring everybody is the same local principal, whatever they send, but for
+    tickets, which allow less.
 
     `headers` has lower-case names, or looks names up without regard to case. Raises WireError, whose text holds
     nothing that the client sent.
     """
-    if ring is None:
-        return LOCAL
     keys = set(_credentials(headers, subprotocols))
+    shown = {key for key in keys if key.startswith(TICKET_PREFIX)}
+    if ring is None and not shown:
+        return LOCAL
     if not keys:
         raise WireError(ErrorCode.MISSING_API_KEY, _MISSING)
     if len(keys) > 1:
         raise WireError(ErrorCode.INVALID_API_KEY, _SEVERAL)
-    principal = ring.find(keys.pop())
+    if shown and tickets is not None:
+        return tickets.read(shown.pop())
+    principal = ring.find(keys.pop()) if ring is not None else None
     if principal is None:
         raise WireError(ErrorCode.INVALID_API_KEY, _INVALID)
     return principal
@@ -51,6 +63,9 @@ def _credentials(headers: Mapping[str, str], subprotocols: Iterable[str]) -> Ite
     for offer in subprotocols:
         if offer.startswith(KEY_SUBPROTOCOL):
             yield offer[len(KEY_SUBPROTOCOL) :]
+        elif offer.startswith(TICKET_SUBPROTOCOL):
+            ticket = offer[len(TICKET_SUBPROTOCOL) :]
+            yield ticket if ticket.startswith(TICKET_PREFIX) else TICKET_PREFIX + ticket  # which is no good one
 
 
 def exposure_warning(settings: Settings) -> str | None:

@@ -22,6 +22,7 @@ from realtime.dialects.harmony.dialect import Encoding
 from realtime.engine.base import EngineError, Loaded
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.service.prefix_salts import PrefixSalts
+from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
@@ -46,14 +47,15 @@ class Gateway:
         """stores: in memory if not given."""
         self.settings = settings
         self.engine = engine
-        self.admission = Admission(settings)
+        sealing_keys = encryption_keys(settings.server)
+        self.admission = Admission(settings, sealing_keys)
         self.service = Service(
             engine,
             self._make_dialect,
             settings.responses,
             stores or memory_stores(settings.responses),
             trouble=self._trouble,
-            cipher=Cipher(*encryption_keys(settings.server)),
+            cipher=Cipher(*sealing_keys),
             salts=_prefix_salts(settings.server),
             mcp=settings.mcp,
             image_settings=settings.images,
@@ -80,7 +82,7 @@ class Gateway:
         name = new_id("sess")
         await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
         profile = Profile.of(subprotocol)
-        connection = self._new_connection(profile, principal.tenant, name, websocket.query_params.get("model"))
+        connection = self._new_connection(profile, principal, name, websocket.query_params.get("model"))
         sink = websocket.scope["extensions"][EXTENSION]["sink"]
         shell = WebSocketShell(
             connection,
@@ -88,7 +90,7 @@ class Gateway:
             self.service,
             principal,
             name,
-            identify=self.admission.owner_of,
+            identify=self.admission.owner_of if principal.grant is None else self.admission.holder_of,
         )
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)
         with self.admission.connection(), self.admission.revocation.watching(shell):
@@ -101,10 +103,19 @@ class Gateway:
                 self._shells.discard(shell)
                 logger.debug("disconnected session=%s", name)
 
-    def _new_connection(self, profile: Profile, tenant: str, session_id: str, default_model: str | None) -> Connection:
+    def _new_connection(
+        self, profile: Profile, principal: Principal, session_id: str, default_model: str | None
+    ) -> Connection:
         limits, now = self._limits, time.monotonic()
         expires_at = now + limits.lifetime_seconds
-        connection = Connection(profile, limits, tenant=tenant, expires_at=expires_at, default_model=default_model)
+        connection = Connection(
+            profile,
+            limits,
+            tenant=principal.tenant,
+            expires_at=expires_at,
+            default_model=default_model,
+            role=principal.grant.role if principal.grant is not None else None,
+        )
         connection.open(events.Session(id=session_id, model=self.model_name, limits=limits.for_client()), now)
         return connection
 

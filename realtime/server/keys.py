@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import tempfile
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -140,8 +141,13 @@ class KeyRing:
         return record.principal if record else None
 
     def holds(self, principal: Principal) -> bool:
-        """Whether the key that was shown is still there, as of the newest look at the file."""
-        return principal in self._principals
+        """Whether the key that was shown, or issued the ticket, is still there, as of the newest look at the file."""
+        return principal.issuer in self._principals
+
+    def principals(self) -> Iterable[Principal]:
+        """All who have a key."""
+        self.follow()
+        return self._principals
 
     def follow(self) -> int:
         """Look at the file. Return the version of the keys: it stays the same as long as they do."""

@@ -1,4 +1,4 @@
-"""Ends what clients have open when the key that they opened it with is taken away.
+"""Ends what clients have open when the key that they opened it with is taken away, or the time of their ticket is over.
 
 One look at the keys file a second serves all that is open, however many sockets that are; without keys, and when
 nothing is open, nobody looks. What was opened says itself how it ends.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from realtime.runs.audience import CallLater, Timer
@@ -36,8 +37,12 @@ class Opened(Protocol):
 class Revocation:
     """See the module. `ring`: None: there are no keys."""
 
-    def __init__(self, ring: KeyRing | None, call_later: CallLater = call_later) -> None:
+    def __init__(
+        self, ring: KeyRing | None, call_later: CallLater = call_later, clock: Callable[[], float] = time.time
+    ) -> None:
+        """clock: gives unix seconds."""
         self._ring = ring
+        self._clock = clock
         self._call_later = call_later
         self._opened: dict[Opened, None] = {}  # in the order in which they were opened
         self._seen: int | None = None  # the version of the keys that all of these were held against
@@ -45,7 +50,31 @@ class Revocation:
 
     @contextlib.contextmanager
     def watching(self, opened: Opened) -> Iterator[None]:
-        """Revoke it when its key is gone, at most once, for as long as it is open."""
+        """Revoke it when its key is gone or its ticket expires, at most once, for as long as it is open."""
+        expiry = self._expiry(opened)
+        try:
+            with self._watching_key(opened):
+                yield
+        finally:
+            if expiry is not None:
+                expiry.cancel()
+
+    def _expiry(self, opened: Opened) -> Timer | None:
+        """Make the timer of a ticket."""
+        grant = opened.principal.grant
+        if grant is None:
+            return None
+
+        def expire() -> None:
+            if opened.principal.grant == grant:  # else it has shown a key meanwhile
+                self._opened.pop(opened, None)
+                logger.info("ticket_expired tenant=%s", opened.principal.tenant)
+                opened.revoke()
+
+        return self._call_later(max(grant.expires_at - self._clock(), 0.0), expire)
+
+    @contextlib.contextmanager
+    def _watching_key(self, opened: Opened) -> Iterator[None]:
         if self._ring is None:
             yield
             return

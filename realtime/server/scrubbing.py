@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable
 
 _SECRETS = re.compile(
-    r"""(?P<lead>openai-insecure-api-key\.
+    r"""(?P<lead>openai-insecure-api-key\.|realtime-ticket\.
        |\bbearer\s+|\bbasic\s+
        |\bapi[-_]key['"]?\s*[:=,]\s*b?['"]?
        |[?&;](?:api[-_]?key|key|(?:access[-_]|id[-_])?token|auth(?:orization)?|secret|password)=
        )[^\s&;,'"<>)\]]+
-     |\b(?:rt|sk|ek)[_-][A-Za-z0-9_-]{16,}""",
+     |\b(?:rt|sk|ek)[_-][A-Za-z0-9_-]{16,}
+     |\btk_[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 

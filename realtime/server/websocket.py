@@ -173,7 +173,7 @@ class WebSocketShell:
         native = self._connection.profile.native
         source = await self._service.create(self.principal, command.request, command.parent, native=native, given=given)
         self._connection.opened(command, source)
-        self._service.follow(source, self._wake)
+        self._service.follow(self.principal, source, self._wake)
 
     async def _stop(self, command: Stop) -> None:
         run = await self._service.stop(
@@ -183,14 +183,14 @@ class WebSocketShell:
             return
         self._connection.stopped(command, run)
         if not command.followed:
-            self._service.follow(run, self._wake)
+            self._service.follow(self.principal, run, self._wake)
 
     async def _resume(self, command: Resume) -> None:
         source, start = await self._service.resume(
             self.principal, command.response_id, command.starting_after, command.epoch, merged=command.merged
         )
         self._connection.resumed(command, source, start)
-        self._service.follow(source, self._wake)
+        self._service.follow(self.principal, source, self._wake)
 
     async def _identify(self, command: Identify) -> None:
         who = self._identify_key(command.api_key)

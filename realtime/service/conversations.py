@@ -59,6 +59,7 @@ class Conversations:
 
     def create(self, principal: Principal, items: Sequence[InputItem], metadata: dict[str, str]) -> ConversationObject:
         """Begin a conversation, with these items if there are any."""
+        principal.check_owner()
         remembered = self._admit(principal, items)
         now = int(self._clock())
         conversation = self.store.create(principal.tenant, metadata, now)
@@ -134,6 +135,7 @@ class Conversations:
     # -- parts
 
     async def _find(self, principal: Principal, conversation_id: str) -> Conversation:
+        principal.check_owner()
         async with self._bound():
             conversation = await self.store.get(principal.tenant, conversation_id)
         conversation.check_exists()

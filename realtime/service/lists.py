@@ -52,6 +52,7 @@ class Lists:
 
     async def responses(self, principal: Principal, wanted: Wanted) -> ResponseList:
         """Return a page of responses; of those that are over, the ones that were to be stored."""
+        principal.check_owner()
         tenant = principal.tenant
         filter = Filter(owner=tenant, conversation=wanted.conversation, status=wanted.status, metadata=wanted.metadata)
         async with self._bound():
@@ -69,6 +70,7 @@ class Lists:
 
     async def conversations(self, principal: Principal, wanted: Wanted) -> ConversationList:
         """Return a page of conversations."""
+        principal.check_owner()
         store = self._stores.conversations
         async with self._bound():
             span = _span(wanted, await self._place_of_conversation(principal.tenant, wanted.after))

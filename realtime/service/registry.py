@@ -12,7 +12,7 @@ from realtime.context.turns import Turn
 from realtime.runs.run import Run
 from realtime.store.base import ResponseStore
 from realtime.store.records import Record, Replay, Source, conversation_of
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import ErrorCode, WireError, response_not_found
 
 _MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
 _UNITS = ((86_400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
@@ -51,7 +51,7 @@ class Registry:
             return run
         record = await self._record(response_id, now)
         if record is None or record.owner != tenant:
-            raise _not_found(response_id)
+            raise response_not_found(response_id)
         return record
 
     async def find_source(self, tenant: str, response_id: str, now: float) -> Source:
@@ -59,7 +59,7 @@ class Registry:
         found = await self.find(tenant, response_id, now)
         source = found if isinstance(found, Run) else await self._replay(found, now)
         if source is None:
-            raise _not_found(response_id)
+            raise response_not_found(response_id)
         return source
 
     async def find_running(self, tenant: str, response_id: str, now: float) -> Run:
@@ -74,7 +74,7 @@ class Registry:
         """Return the response, if it runs or was to be stored; another may still be resumed, for a short time."""
         found = await self.find(tenant, response_id, now)
         if found.over and not found.response.store:
-            raise _not_found(response_id)
+            raise response_not_found(response_id)
         return found
 
     async def find_turn(self, tenant: str, response_id: str, now: float) -> Turn:
@@ -147,11 +147,6 @@ class Registry:
         """The record with its log; None if it went while we were looking."""
         log = await self.store.read(record.response_id, now)
         return Replay(record, log) if log is not None and record.response_id not in self.deleted else None
-
-
-def _not_found(response_id: str) -> WireError:
-    text = f"Response with id '{response_id}' not found."
-    return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
 
 
 def _in_words(seconds: float) -> str:

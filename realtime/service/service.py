@@ -133,6 +133,7 @@ class Service:
         up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
         log that comes back has its first event. Raises WireError.
         """
+        principal.check_owner()
         asked = Asked(principal.tenant, request, native, given)
         async with self._patience.bound():
             if request.request_id is None:
@@ -189,6 +190,7 @@ class Service:
         """Find a response, running or finished, and the number of the first event to send. `merged`: the reader takes
         runs of deltas as one. Raises WireError.
         """
+        principal.check_sees(response_id)
         async with self._patience.bound():
             source = await self.registry.find_source(principal.tenant, response_id, time.time())
         return source, cursor.resolve(source.log, starting_after, epoch, merged=merged)
@@ -208,6 +210,7 @@ class Service:
         delivered: how many of its events the asker has taken, for the receipt of a cancel.
         through: the last event that its user saw or heard; what came after is not remembered. Of a cancel only.
         """
+        principal.check_controls(response_id)
         async with self._patience.bound():
             run = await self.registry.find_running(principal.tenant, response_id, time.time())
         run.stop(how, delivered, through)
@@ -215,8 +218,15 @@ class Service:
 
     async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
+        principal.check_sees(response_id)
         async with self._patience.bound():
             return await self.registry.find_retrievable(principal.tenant, response_id, time.time())
+
+    async def check_exists(self, principal: Principal, response_id: str) -> None:
+        """Refuse a response that is not the owner's, or is not there any more. Raises WireError."""
+        principal.check_owner()
+        async with self._patience.bound():
+            await self.registry.find(principal.tenant, response_id, time.time())
 
     async def show(self, principal: Principal, response_id: str) -> Response:
         """Return a response as it stands: of one that runs what it has said so far. Raises WireError."""
@@ -227,6 +237,7 @@ class Service:
         """Cancel a response that can be retrieved. One that has been cancelled already is not an error. Raises
         WireError.
         """
+        principal.check_controls(response_id)
         found = await self.retrieve(principal, response_id)
         if found.response.status == "cancelled":
             return found
@@ -236,6 +247,7 @@ class Service:
         """Forget a response at once. One that runs is cancelled, and its followers still get the end. Raises
         WireError.
         """
+        principal.check_owner()
         found = await self.retrieve(principal, response_id)
         if isinstance(found, Run):
             found.stop("cancel")
@@ -250,6 +262,7 @@ class Service:
 
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """Count the tokens that the model would be given for this request. Raises WireError."""
+        principal.check_owner()
         serving = self._serving()
         check_request(request, serving.model, serving.dialect)
         check_history(request)
@@ -270,10 +283,12 @@ class Service:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
         return prompt.num_tokens
 
-    def follow(self, source: AnyResponse, wake: Wake) -> None:
-        """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness."""
+    def follow(self, principal: Principal, source: AnyResponse, wake: Wake) -> None:
+        """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness; who only
+        watches does not count.
+        """
         if isinstance(source, Run):
-            source.audience.follow(wake)
+            (source.audience.look_on if principal.only_watches else source.audience.follow)(wake)
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """Report the state of the engine and of those of these responses that are not over."""

@@ -6,15 +6,17 @@ are decoded one by one, so that an error names the item.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from .items import AnyItem, OutputItem
 from .requests import Metadata, Name, OpaqueId
 from .response import Response, Usage
 
+TicketRole = Literal["viewer", "full"]
+TICKET_SUBPROTOCOL = "realtime-ticket."  # then the ticket: how a page, which can't set headers, shows it
 MAX_ITEMS_AT_ONCE = 20  # OpenAI's limit of items in one request on a conversation
 
 
@@ -37,6 +39,13 @@ class ConversationFork(msgspec.Struct, kw_only=True):
     item_id: OpaqueId | None = None
 
 
+class TicketCreate(msgspec.Struct, kw_only=True):
+    """`POST /v1/responses/{id}/tickets`. A viewer only watches; `seconds` is how long it is good."""
+
+    role: TicketRole
+    seconds: Annotated[int, Meta(ge=1, le=3600)] = 600
+
+
 class ItemsCreate(msgspec.Struct, kw_only=True):
     """`POST /v1/conversations/{id}/items`."""
 
@@ -55,6 +64,16 @@ class CompactRequest(msgspec.Struct, kw_only=True):
 
 
 # -- answers
+
+
+class Ticket(msgspec.Struct, kw_only=True):
+    """What a page is given to follow one response. `sub_protocol`: to be offered beside `realtime.v1`."""
+
+    object: Literal["response.ticket"] = "response.ticket"
+    ticket: str
+    role: TicketRole
+    expires_at: int  # unix seconds
+    sub_protocol: str
 
 
 class ConversationObject(msgspec.Struct, kw_only=True):

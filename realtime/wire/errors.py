@@ -138,3 +138,14 @@ class WireError(Exception):
 def draining() -> WireError:
     """The refusal of new work while the server goes down."""
     return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")
+
+
+def not_permitted(message: str) -> WireError:
+    """The refusal of what a client that may come in may not do."""
+    return WireError(ErrorCode.NOT_PERMITTED, message)
+
+
+def response_not_found(response_id: str) -> WireError:
+    """The refusal of a response that is not there, or is not for who asks: nobody can tell which."""
+    text = f"Response with id '{response_id}' not found."
+    return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)

@@ -425,8 +425,32 @@ def test_any_pieces_make_legal_events_that_add_up(pieces: list[Any], raw: bool, 
         assert seen.get(str(item.id), "") == (whole if not isinstance(item, Reasoning) or raw or summary else "")
 
 
+@settings(deadline=None, max_examples=100)
+@given(pieces=_PIECES, raw=st.booleans(), summary=st.booleans())
+def test_what_is_shown_of_an_answer_that_is_being_written_is_what_was_sent(
+    pieces: list[Any], raw: bool, summary: bool
+) -> None:
+    counter = iter(range(10**6))
+    assembler = Assembler(lambda kind: f"{kind}_{next(counter)}", ReasoningShown(raw=raw, summary=summary))
+    announced: list[str | None] = []
+    sent: dict[str, str] = {}
+    for piece in [piece for one in pieces for piece in (one if isinstance(one, list) else [one])]:
+        for event in assembler.feed([piece]):
+            if isinstance(event, e.OutputItemAdded):
+                announced.append(event.item.id or None)
+            if isinstance(event, e.Delta):
+                sent[event.item_id] = sent.get(event.item_id, "") + event.delta  # type: ignore[attr-defined]
+        assert [item.id for item in assembler.so_far] == announced
+        assert [_shown(item) for item in assembler.so_far] == [sent.get(str(item.id), "") for item in assembler.so_far]
+        assert [item.status for item in assembler.so_far[len(assembler.output) :]] in ([], ["in_progress"])
+
+
+def _shown(item: Any) -> str:
+    return "".join(part.text for part in item.summary) if getattr(item, "summary", None) else _whole(item)
+
+
 def _whole(item: Any) -> str:
     for member in ("arguments", "input"):
         if hasattr(item, member):
             return str(getattr(item, member))
-    return "".join(part.text for part in item.content)
+    return "".join(part.text for part in item.content or ())

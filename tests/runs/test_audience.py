@@ -143,3 +143,15 @@ def test_who_wants_to_be_waited_for_longer_than_allowed_is_refused() -> None:
     request = ResponseCreate(on_disconnect=OnDisconnect(policy="linger", seconds=61.0))
     with pytest.raises(WireError, match=r"61.*60"):
         disconnect_policy(request, ResponseSettings(max_linger_seconds=60.0), native=True)
+
+
+def test_who_only_looks_on_is_told_and_changes_nothing() -> None:
+    hall = Hall(OnDisconnect(policy="cancel"))
+    hall.audience.follow(hall.ann)
+    hall.audience.look_on(hall.bob)
+    hall.audience.notify()
+    hall.audience.leave(hall.bob, detached=True)
+    assert (sorted(hall.woken), hall.cancels) == (["ann", "bob"], [])
+    hall.audience.look_on(hall.bob)
+    hall.audience.leave(hall.ann, detached=False)
+    assert len(hall.cancels) == 1, "neither is it followed by bob, nor did he want it to go on"

@@ -471,7 +471,7 @@ async def test_a_store_that_can_not_append_costs_the_response_that_it_fails(capl
     async with slow(max_running_responses=1) as here:
         failed = await here.create(request_id="r")
         waiting = await here.create()
-        here.service.follow(failed, lambda: here.gate.broken.clear() if failed.over else None)
+        here.service.follow(LOCAL, failed, lambda: here.gate.broken.clear() if failed.over else None)
         here.gate.broken = {"responses.append"}
         await turns_until(lambda: failed.over)
         assert failed.response.status == "failed"
@@ -491,7 +491,7 @@ async def test_a_response_that_can_not_be_kept_is_lost_and_no_other(
         lost = await here.create(request_id="r", conversation=here.conversation)
         waiting = await here.create()
         woken: list[bool] = []
-        here.service.follow(lost, lambda: woken.append(lost.over))
+        here.service.follow(LOCAL, lost, lambda: woken.append(lost.over))
         here.gate.broken = {name}
         await turns_until(lambda: lost.over)
         await turns_until(lambda: not here.service._scheduler.num_waiting)

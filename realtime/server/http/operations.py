@@ -20,7 +20,8 @@ from starlette.websockets import WebSocket
 
 from realtime.server.gateway import Gateway
 from realtime.service.principal import LOCAL, Principal
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.bodies import TicketRole
+from realtime.wire.errors import ErrorCode, WireError, not_permitted
 from realtime.wire.ids import new_id
 
 from . import cors
@@ -123,6 +124,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[ErrorCode, ...] = ()  # beside those that every operation may answer
     streams: bool = False  # the answer may be a stream of events
     open: bool = False  # for everybody, without a key
+    tickets: tuple[TicketRole, ...] = ()  # the roles of tickets with which it may be asked for; no others may
     opened_by: Callable[[Request], bool] | None = None  # such requests are for everybody, the others are not
 
 
@@ -166,6 +168,9 @@ class Endpoint:
                 return await operation.handler(Call(self._gateway, request, LOCAL))
             call = Call(self._gateway, request, admission.admit_request(request))
             watched.enter_context(admission.revocation.watching(call))
+            grant = call.principal.grant
+            if grant is not None and grant.role not in operation.tickets:
+                raise not_permitted(f"A ticket of the role `{grant.role}` is not for this: it needs an API key.")
             return await operation.handler(call)
         except WireError as error:
             return error_reply(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else None)

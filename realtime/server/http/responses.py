@@ -16,10 +16,17 @@ from starlette.responses import Response
 
 from realtime.context import listing
 from realtime.service.lists import Wanted
-from realtime.service.service import Service
 from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
-from realtime.wire.bodies import CompactedResponse, CompactRequest, InputTokens, ResponseDeleted
+from realtime.wire.bodies import (
+    TICKET_SUBPROTOCOL,
+    CompactedResponse,
+    CompactRequest,
+    InputTokens,
+    ResponseDeleted,
+    Ticket,
+    TicketCreate,
+)
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import CompactionTrigger
 from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate
@@ -29,7 +36,6 @@ from .info import upgrade_required
 from .operations import CLIENT_GONE, Call, Header, Query, names_any
 from .replies import reply
 from .sse import SseResponse
-from .transport import Peer
 
 Cursor = Annotated[int, Meta(ge=-1, le=2**53)]
 Limit = Annotated[int, Meta(ge=1, le=100)]
@@ -82,7 +88,7 @@ async def create(call: Call) -> Response:
     source = await service.create(call.principal, request, None, native=False)
     if stream:
         return _stream(call, source, 0)
-    if not request.background and not await _wait_for_end(service, source, call.peer):
+    if not request.background and not await _wait_for_end(call, source):
         return Response(status_code=CLIENT_GONE)
     return _answer(source)
 
@@ -128,7 +134,7 @@ async def delete(call: Call) -> Response:
     """`DELETE /v1/responses/{id}`; answered when the engine holds nothing of it any more."""
     service = call.gateway.service
     found = await service.delete(call.principal, call.path("response_id"))
-    await _wait_for_end(service, found, call.peer)
+    await _wait_for_end(call, found)
     return reply(ResponseDeleted(id=found.response_id))
 
 
@@ -136,8 +142,20 @@ async def cancel(call: Call) -> Response:
     """`POST /v1/responses/{id}/cancel`: the final response, when the engine has let go of it."""
     service = call.gateway.service
     found = await service.cancel(call.principal, call.path("response_id"))
-    await _wait_for_end(service, found, call.peer)
+    await _wait_for_end(call, found)
     return reply(found.response)
+
+
+async def create_ticket(call: Call) -> Response:
+    """`POST /v1/responses/{id}/tickets`: what a page shows to follow this response, in place of a key."""
+    body = codec.decode_body(await call.body(), TicketCreate, call.gateway.message_limits)
+    response_id = call.path("response_id")
+    await call.gateway.service.check_exists(call.principal, response_id)
+    tickets = call.gateway.admission.tickets
+    ticket, expires_at = tickets.issue(call.principal, response_id, body.role, body.seconds)
+    sub_protocol = TICKET_SUBPROTOCOL + ticket
+    answer = Ticket(ticket=ticket, role=body.role, expires_at=expires_at, sub_protocol=sub_protocol)
+    return reply(answer, headers={"cache-control": "no-store"})
 
 
 async def list_input_items(call: Call) -> Response:
@@ -172,7 +190,7 @@ async def compact(call: Call) -> Response:
     )
     service = call.gateway.service
     source = await service.create(call.principal, request, None, native=False)
-    if not await _wait_for_end(service, source, call.peer):
+    if not await _wait_for_end(call, source):
         return Response(status_code=CLIENT_GONE)
     response = source.response
     if response.error is not None or response.usage is None:
@@ -202,7 +220,7 @@ def _request_id(in_body: str | None, in_header: str | None) -> str | None:
 
 def _stream(call: Call, source: Source, start: int) -> SseResponse:
     interval = call.gateway.settings.connections.sse_keepalive_seconds
-    return SseResponse(call.gateway.service, source, start, call.peer, interval)
+    return SseResponse(call.gateway.service, source, start, call.peer, call.principal, interval)
 
 
 def _answer(found: AnyResponse) -> Response:
@@ -224,10 +242,11 @@ def _refused(found: AnyResponse) -> WireError:
     return WireError(code, error.message, response_id=found.response_id)
 
 
-async def _wait_for_end(service: Service, found: AnyResponse, peer: Peer) -> bool:
+async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
     """Wait until a response is over; false if the client is gone before."""
     if found.over:
         return True
+    service, peer = call.gateway.service, call.peer
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end() -> None:
@@ -238,7 +257,7 @@ async def _wait_for_end(service: Service, found: AnyResponse, peer: Peer) -> boo
         if found.over:
             end()
 
-    service.follow(found, wake)
+    service.follow(call.principal, found, wake)
     peer.on_gone = end
     try:
         if not peer.gone:

@@ -17,6 +17,8 @@ from realtime.wire.bodies import (
     Readiness,
     ResponseDeleted,
     ResponseList,
+    Ticket,
+    TicketCreate,
 )
 from realtime.wire.errors import ErrorCode as E
 from realtime.wire.response import Response
@@ -77,7 +79,7 @@ OPERATIONS = (
         summary="With a query: list responses, also those that run. Without: the WebSocket, and a plain GET is refused",
         query=responses_http.ListQuery,
         answer=ResponseList,
-        errors=(E.UPGRADE_REQUIRED, E.INVALID_REQUEST, E.NOT_PERMITTED),
+        errors=(E.UPGRADE_REQUIRED, E.INVALID_REQUEST),
         opened_by=responses_http.wants_socket,
     ),
     Operation(
@@ -108,6 +110,7 @@ OPERATIONS = (
         headers=(responses_http.LAST_EVENT_ID,),
         answer=Response,
         streams=True,
+        tickets=("viewer", "full"),
         errors=(E.INVALID_REQUEST, E.RESPONSE_NOT_FOUND, E.CURSOR_AHEAD, E.CURSOR_TOO_OLD),
     ),
     Operation(
@@ -126,7 +129,18 @@ OPERATIONS = (
         handler=responses_http.cancel,
         summary="Cancel a response; answered when the engine has let go of it",
         answer=Response,
+        tickets=("full",),
         errors=(E.RESPONSE_NOT_FOUND, E.RESPONSE_ALREADY_COMPLETED),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_RESPONSES}/{{response_id}}/tickets",
+        path_parameters=_RESPONSE,
+        handler=responses_http.create_ticket,
+        summary="Make a ticket, with which a page can follow this response without a key",
+        body=TicketCreate,
+        answer=Ticket,
+        errors=(*_BODY, E.RESPONSE_NOT_FOUND),
     ),
     Operation(
         method="GET",
@@ -136,6 +150,7 @@ OPERATIONS = (
         summary="List what the request of a response brought",
         query=responses_http.ItemsQuery,
         answer=ItemList,
+        tickets=("viewer", "full"),
         errors=(E.INVALID_REQUEST, E.RESPONSE_NOT_FOUND),
     ),
     Operation(
@@ -155,7 +170,7 @@ OPERATIONS = (
         summary="List conversations",
         query=conversations_http.ConversationsQuery,
         answer=ConversationList,
-        errors=(E.INVALID_REQUEST, E.NOT_PERMITTED),
+        errors=(E.INVALID_REQUEST,),
     ),
     Operation(
         method="POST",

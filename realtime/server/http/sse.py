@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from realtime.connection import refusals
+from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.store.cursor import too_slow
 from realtime.store.event_log import BelowFloor
@@ -40,7 +41,15 @@ class SseResponse(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, service: Service, source: Source, start: int, peer: Peer, keep_alive_seconds: float) -> None:
+    def __init__(
+        self,
+        service: Service,
+        source: Source,
+        start: int,
+        peer: Peer,
+        principal: Principal,
+        keep_alive_seconds: float,
+    ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(_HEADERS)
@@ -49,6 +58,7 @@ class SseResponse(Response):
         self._log = source.log
         self._position = start
         self._peer = peer
+        self._principal = principal
         self._keep_alive_seconds = keep_alive_seconds
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
@@ -60,7 +70,7 @@ class SseResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's."""
-        self._service.follow(self._source, self._wake)
+        self._service.follow(self._principal, self._source, self._wake)
         self._peer.on_gone, self._peer.on_revoked = self._end, self._revoke
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -122,7 +132,7 @@ class SseResponse(Response):
 
     def _revoke(self) -> None:
         if not self._over.done():
-            self._fail(refusals.key_gone())
+            self._fail(refusals.credential_gone(by_ticket=self._principal.grant is not None))
 
     def _fail(self, error: WireError) -> None:
         """End the stream early. Its last event is none of the log's: it has no number there, and so no `id`."""
