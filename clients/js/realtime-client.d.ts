@@ -81,6 +81,8 @@ export interface CreateBody {
 export interface ConnectOptions {
   /** Sent as a sub-protocol, which browsers can. */
   apiKey?: string | null;
+  /** In place of a key, to follow one response; also as a sub-protocol. */
+  ticket?: string | null;
   policy?: Partial<Policy>;
   /** Default: the global one (browsers, Node 22 and newer). */
   WebSocket?: new (url: string, protocols: string[]) => any;

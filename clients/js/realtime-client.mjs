@@ -1112,9 +1112,10 @@ function parse(data) {
 // -- the shell
 
 /** Open a client; rejects with ConnectionLost if the first connection fails. See `RealtimeClient`. */
-export async function connect(url, { apiKey = null, policy = {}, WebSocket = globalThis.WebSocket } = {}) {
+export async function connect(url, { apiKey = null, ticket = null, policy = {}, WebSocket = globalThis.WebSocket } = {}) {
   if (!WebSocket) throw new RealtimeError("no WebSocket here: pass the option `WebSocket` (on Node 20: of package ws)");
-  const protocols = (key) => (key === null ? [SUBPROTOCOL] : [SUBPROTOCOL, `openai-insecure-api-key.${key}`]);
+  const credential = (key) => (key !== null ? [`openai-insecure-api-key.${key}`] : ticket !== null ? [`realtime-ticket.${ticket}`] : []);
+  const protocols = (key) => [SUBPROTOCOL, ...credential(key)];
   const client = new RealtimeClient((key) => new WebSocket(url, protocols(key)), policy, apiKey);
   await client.opened;
   return client;

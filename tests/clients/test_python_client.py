@@ -26,6 +26,7 @@ from realtime_client import (
     ResponseNotFound,
     ServerError,
 )
+from tests.support.http import http
 from tests.support.merged import merge
 from tests.support.server import running
 
@@ -366,6 +367,22 @@ async def test_real_server_an_unread_response_is_fetched_later() -> None:
         late = [event async for event in slow]
         assert stands_for(late) == stands_for(quick)
         assert len(late) < 200 < len(stands_for(late)), "what it was behind with came merged"
+
+
+async def test_real_server_a_viewer_with_a_ticket_follows_and_can_not_stop() -> None:
+    async with running(ENDLESS) as server, connect(server.url) as rt, http(server) as client:
+        response = await rt.create(input="hi")
+        made = (await client.post(f"/v1/responses/{response.id}/tickets", json={"role": "viewer"})).json()
+        async with connect(server.url, ticket=made["ticket"]) as page:
+            seen = await page.resume(response.id)
+            async for _ in seen.text():
+                break
+            for refused in (seen.cancel(), page.create(input="hi")):
+                with pytest.raises(ServerError) as caught:
+                    await refused
+                assert caught.value.code == "not_permitted"
+            final = await response.cancel()
+            assert (await seen.result())["status"] == final["status"] == "cancelled"
 
 
 async def test_real_server_a_queue_longer_than_the_lanes() -> None:

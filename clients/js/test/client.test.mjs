@@ -218,11 +218,15 @@ test("refusals are typed", async (t) => {
   await assert.rejects(rt.resume({ response_id: "r9" }), realtime.ResponseNotFound);
 });
 
-test("the key is a sub-protocol", async (t) => {
+test("the key, or a ticket, is a sub-protocol", async (t) => {
   const server = new FakeServer();
   const url = await server.listen(t);
   (await realtime.connect(url, { WebSocket, apiKey: "secret" })).close();
-  assert.deepEqual(server.protocols, [["realtime.v1", "openai-insecure-api-key.secret"]]);
+  (await realtime.connect(url, { WebSocket, ticket: "tk_a.b" })).close();
+  assert.deepEqual(server.protocols, [
+    ["realtime.v1", "openai-insecure-api-key.secret"],
+    ["realtime.v1", "realtime-ticket.tk_a.b"],
+  ]);
 });
 
 test("the first connection fails at once", async (t) => {

@@ -39,9 +39,19 @@ _SOCKET_DEFAULTS: dict[str, Any] = {
 }
 
 
-def connect(url: str, *, api_key: str | None = None, policy: Policy | None = None, **socket_options: Any) -> Client:
-    """A client for `async with`. `socket_options` go to `websockets.connect` (ssl, proxy, additional_headers, ...)."""
-    return Client(url, api_key=api_key, policy=policy or Policy(), socket_options=socket_options)
+def connect(
+    url: str,
+    *,
+    api_key: str | None = None,
+    ticket: str | None = None,
+    policy: Policy | None = None,
+    **socket_options: Any,
+) -> Client:
+    """A client for `async with`. `ticket`: in place of a key, to follow one response. `socket_options` go to
+    `websockets.connect` (ssl, proxy, additional_headers, ...).
+    """
+    credential = ticket if api_key is None else api_key
+    return Client(url, api_key=credential, policy=policy or Policy(), socket_options=socket_options)
 
 
 class Client:
