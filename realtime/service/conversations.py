@@ -65,19 +65,17 @@ class Conversations:
         conversation = self.store.create(principal.tenant, metadata, now)
         if items:
             self.store.post(conversation, items, remembered, now)
-        return _object(conversation)
+        return self._object(conversation)
 
     async def retrieve(self, principal: Principal, conversation_id: str) -> ConversationObject:
         """Return a conversation without its items, and what works on it."""
-        found = _object(await self._find(principal, conversation_id))
-        found.running_responses = self._running_in(principal.tenant, conversation_id)
-        return found
+        return self._object(await self._find(principal, conversation_id))
 
     async def update(self, principal: Principal, conversation_id: str, metadata: dict[str, str]) -> ConversationObject:
         """Replace the metadata of a conversation."""
         conversation = await self._find(principal, conversation_id)
         self.store.update(conversation, metadata)
-        return _object(conversation)
+        return self._object(conversation)
 
     async def delete(self, principal: Principal, conversation_id: str) -> ConversationDeleted:
         """Forget a conversation. Responses that it is made of stay, and so does what a running one says."""
@@ -89,7 +87,7 @@ class Conversations:
         here.
         """
         conversation = await self._find(principal, conversation_id)
-        return _object(self.store.fork(conversation, item_id, int(self._clock())))
+        return self._object(self.store.fork(conversation, item_id, int(self._clock())))
 
     # -- items; `include` names what they show beside what they always show
 
@@ -130,7 +128,7 @@ class Conversations:
         """Take one item out, for the model too."""
         conversation = await self._find(principal, conversation_id)
         self.store.remove(conversation, item_id)
-        return _object(conversation)
+        return self._object(conversation)
 
     # -- parts
 
@@ -177,6 +175,10 @@ class Conversations:
             item = encrypt_reasoning(self._cipher, principal.tenant, item, entry.remembered)
         return ShownItem(item, ItemOrigin(response_id=entry.response_id, created_at=entry.created_at))
 
-
-def _object(conversation: Conversation) -> ConversationObject:
-    return ConversationObject(id=conversation.id, created_at=conversation.created_at, metadata=conversation.metadata)
+    def _object(self, conversation: Conversation) -> ConversationObject:
+        return ConversationObject(
+            id=conversation.id,
+            created_at=conversation.created_at,
+            metadata=conversation.metadata,
+            running_responses=self._running_in(conversation.owner, conversation.id),
+        )

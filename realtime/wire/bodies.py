@@ -83,7 +83,7 @@ class ConversationObject(msgspec.Struct, kw_only=True):
     object: Literal["conversation"] = "conversation"
     created_at: int  # unix seconds
     metadata: dict[str, str] = {}
-    running_responses: list[str] | UnsetType = UNSET  # ours: those that wait for it or work on it, when it is retrieved
+    running_responses: list[str] | UnsetType = UNSET  # ours: those that wait for it or work on it; not in lists
 
 
 class ConversationDeleted(msgspec.Struct, kw_only=True):

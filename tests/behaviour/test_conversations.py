@@ -169,7 +169,9 @@ async def test_h12_hundreds_of_requests_on_one_conversation_lose_and_mix_nothing
     questions = {text: texts.index(text) for text, output in said if output is not None}
     for text, output in said:
         if output is not None:
-            assert items[questions[text] + 1] == output[0], "the answer follows its question"
+            question, answer = items[questions[text] : questions[text] + 2]
+            origin = {"response_id": question["response_id"], "created_at": question["created_at"]}
+            assert answer == output[0] | origin, "the answer follows its question, and both are of one response"
     for text, at in questions.items():
         unseen = [earlier for earlier, before in questions.items() if before < at and earlier not in prompts[text]]
         assert not unseen, "each one was answered with all in mind that was answered before it"
