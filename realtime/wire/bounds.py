@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from . import regex_bounds
 from .errors import ErrorCode, WireError
+from .unheld import unheld
 
 Schema = dict[str, Any]
 
@@ -118,6 +119,8 @@ def check_grammars(held: Iterable[tuple[str, str, str]]) -> None:
             raise _IN_GRAMMAR[error.over].error(path) from None
         except regex_bounds.Malformed as error:
             raise refusal(path, f"is no regular expression: {error}") from None
+        except regex_bounds.Unheld as error:
+            raise refusal(path, f"can't be held to: {error}") from None
 
 
 def num_bytes(value: Any, limit: int) -> int:
@@ -250,6 +253,8 @@ class _Walk:
 
     def _check_keywords(self, schema: Schema) -> None:
         self._check_type(schema)
+        if reason := unheld(schema):
+            raise refusal(self._path, reason)
         self._count_properties(schema)
         self._count_values(schema)
         for name in ("anyOf", "oneOf"):
@@ -299,6 +304,9 @@ class _Walk:
         except regex_bounds.Malformed as error:
             shown = f"{pattern[:_SHOWN]!r}"
             raise refusal(self._path, f"the `pattern` {shown} is no regular expression: {error}") from None
+        except regex_bounds.Unheld as error:
+            shown = f"{pattern[:_SHOWN]!r}"
+            raise refusal(self._path, f"the `pattern` {shown} can't be held to: {error}") from None
         _add(self._together, Bound.PATTERN_STEPS, steps, self._path)
 
     def _add(self, bound: Bound, more: int) -> None:
