@@ -72,7 +72,7 @@ class ChatDialect:
         direct = only is not None and only.grammar is not None
         spec = ParseSpec(
             tools=() if direct else tuple(to_tools_for_parser(tools)),
-            held={tool.shown_as: Held(tool.path, _grammar(tool)) for tool in tools.tools},
+            held={tool.shown_as: Held(tool.path, _grammar(tool)) for tool in tools.tools if _may_be_held(tool, tools)},
             tool_choice=_choice(tools),
             parallel=tools.parallel,
             output_format=output_format(request),
@@ -135,6 +135,10 @@ def to_tools_for_parser(tools: ToolSet) -> list[dict[str, Any]]:
         if tool.strict:
             form["function"]["strict"] = True
     return shown
+
+
+def _may_be_held(tool: Tool, tools: ToolSet) -> bool:
+    return tools.mode is Mode.REQUIRED or (tool.strict and tools.mode is Mode.AUTO)
 
 
 def _grammar(tool: Tool) -> tuple[str, str] | None:

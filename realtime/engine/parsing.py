@@ -23,9 +23,9 @@ class Constraint(msgspec.Struct, frozen=True):
 
 
 class ParseSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a parser must know of the request. `tools` are functions in Chat Completions' form; `held` says by their
-    names where they come from, and which grammar the one argument `input` must match, where the model's format lets it
-    be held to one.
+    """What a parser must know of the request. `tools` are functions in Chat Completions' form; `held` says of those
+    whose calls may be held to something where they come from, and which grammar the one argument `input` must match,
+    where the model's format lets it be held to one.
     """
 
     tools: tuple[dict[str, Any], ...] = ()

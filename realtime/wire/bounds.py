@@ -43,8 +43,10 @@ class Bound(enum.Enum):
     COUNTED = _Row(
         64, "optional properties beside `minProperties` or `maxProperties`, together", "leave those out or require more"
     )
-    ENUM_VALUES = _Row(1000, "values in enums", "use a plain type, and list the values in the description")
-    ENUM_CHARS = _Row(60_000, "characters in values of enums", "use shorter or fewer values")
+    ENUM_VALUES = _Row(
+        1000, "values in enums, a `const` being one", "use a plain type, and list the values in the description"
+    )
+    ENUM_CHARS = _Row(60_000, "characters in values of enums and in `const`", "use shorter or fewer values")
     PATTERN_CHARS = _Row(4096, "characters in a `pattern`", "use a shorter one")
     PATTERN_GROUPS = _Row(32, "levels of groups in a `pattern`", "nest fewer groups")
     PATTERN_REPEAT = _Row(128, "repeats in a `pattern`", "use `*`, `+`, `minLength` and `maxLength`")
@@ -289,8 +291,9 @@ class _Walk:
 
     def _count_values(self, schema: Schema) -> None:
         values = schema.get("enum")
-        if not isinstance(values, list):
-            return
+        values = values if isinstance(values, list) else []
+        if "const" in schema:
+            values = [*values, schema["const"]]
         self._add(Bound.ENUM_VALUES, len(values))
         self._add(Bound.ENUM_CHARS, sum(map(_num_chars, values)))
 

@@ -10,6 +10,7 @@ This process itself reads nothing of what clients write. It ends with the socket
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import selectors
@@ -20,10 +21,11 @@ from typing import Any
 
 from . import grammar_messages as messages
 from .grammar_messages import Cancel, Compile, Refused, Setup
-from .grammar_work import TOO_DEEP, TOO_LONG, TOO_MUCH, Place, library, limit, work
+from .grammar_work import TOO_LONG, TOO_MUCH, Place, library, limit, work
 from .xgrammar_alone import load
 
-_REASONS = {signal.SIGPROF: TOO_LONG, signal.SIGALRM: TOO_LONG, signal.SIGKILL: TOO_MUCH}
+_OUT_OF_TIME = (signal.SIGPROF, signal.SIGALRM)
+_SET_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 
 
 class _Worker:
@@ -49,7 +51,8 @@ class _Worker:
         place = self._place.last()
         if status == 0:
             return self._said
-        reason = _REASONS.get(signal.Signals(os.WTERMSIG(status)), TOO_DEEP) if os.WIFSIGNALED(status) else TOO_DEEP
+        late = os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OUT_OF_TIME
+        reason = TOO_LONG if late else TOO_MUCH
         return messages.frame(Refused(self.number, reason, place))
 
     def end(self) -> None:
@@ -64,6 +67,7 @@ class Process:
         self._connection = connection
         self._selector = selectors.DefaultSelector()
         self._workers: dict[int, _Worker] = {}
+        self._libc = ctypes.CDLL(None)
         setup = self._receive()
         assert isinstance(setup, Setup)
         self._setup = setup
@@ -127,6 +131,7 @@ class Process:
         """In the fork: compile, answer, end. Never returns."""
         status = 1
         try:
+            self._libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             self._connection.close()
             limit(order, self._setup.seconds, self._setup.memory_bytes)
             said = messages.frame(work(self._xgrammar, order, place))
@@ -146,4 +151,4 @@ class Process:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError, ConnectionError):
-        Process(socket.socket(fileno=os.dup(0))).run()
+        Process(socket.socket(fileno=0)).run()

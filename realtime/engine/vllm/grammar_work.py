@@ -108,9 +108,8 @@ def _work(compiling: _Compiling) -> Compiled | Refused:
         return Refused(number, TOO_MUCH, compiling.param)
 
 
-TOO_MUCH = "it takes too much memory to compile: simplify it"
+TOO_MUCH = "it takes too much memory, or is too deeply nested, to compile: simplify it"
 TOO_LONG = "it takes too long to compile or to follow: simplify it"
-TOO_DEEP = "it is too large or too deeply nested to compile: simplify it"
 
 
 class _Compiling:

@@ -82,7 +82,7 @@ class VllmParsers:
             request = ChatCompletionRequest.model_validate(
                 {
                     "messages": [],
-                    "tools": [_with_mark(tool) for tool in spec.tools] or None,
+                    "tools": [_with_mark(tool, spec) for tool in spec.tools] or None,
                     "tool_choice": spec.tool_choice if spec.tools else "none",
                     "parallel_tool_calls": spec.parallel,
                     "response_format": spec.output_format,
@@ -299,9 +299,11 @@ def _marks(parser: Any) -> _Marks:
     return _Marks(think, think_end, call if paired else None, call_end if paired else None)
 
 
-def _with_mark(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool whose parameters are found again in the structural tag that vLLM makes."""
+def _with_mark(tool: dict[str, Any], spec: ParseSpec) -> dict[str, Any]:
+    """A tool whose parameters are found again in the structural tag that vLLM makes, if calls may be held to them."""
     function = tool["function"]
+    if function["name"] not in spec.held:
+        return tool
     parameters = structural_tags.mark(function["parameters"], function["name"])
     return {**tool, "function": {**function, "parameters": parameters}}
 
