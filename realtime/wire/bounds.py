@@ -272,6 +272,8 @@ class _Walk:
         if "type" not in schema:
             return
         wanted = schema["type"]
+        if wanted == []:
+            raise refusal(self._path, "an empty `type` allows nothing: name one, or leave it out")
         for one in wanted if isinstance(wanted, list) else (wanted,):
             if not isinstance(one, str) or one not in _TYPES:
                 shown = f"'{one[:_SHOWN]}'" if isinstance(one, str) else "what is given"

@@ -41,12 +41,15 @@ _CLASSES: dict[str, tuple[type, ...]] = {
     "string": (str,), "number": (int, float), "integer": (int, float), "boolean": (bool,), "array": (list,),
     "object": (dict,), "null": (type(None),),
 }  # fmt: skip
+_HARMLESS = frozenset({"type", "title", "description", "default", "items", "additionalProperties"})
 _MOST = 1 << 63  # numbers are read into 64 bits
 _SHOWN = 64
 
 
 def unheld(schema: Schema) -> str | None:
     """The reason why a model can't be held to this schema, if there is one."""
+    if schema.keys() <= _HARMLESS:
+        return None
     return next((reason for rule in _RULES for reason in rule(schema)), None)
 
 
@@ -74,8 +77,6 @@ def _lacking(schema: Schema) -> Iterator[str]:
 
 
 def _without_type(schema: Schema) -> Iterator[str]:
-    if schema.get("type") == []:
-        yield "an empty `type` allows nothing: name one, or leave it out"
     if "type" in schema or not schema.keys().isdisjoint(_ALONE):
         return
     for name, of in _OF_TYPE.items():

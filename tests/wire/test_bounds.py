@@ -153,6 +153,7 @@ def test_some_bounds_are_of_all_schemas_together() -> None:
         ({"type": None}, "`type` must be one of"),
         ({"properties": {"x": {"type": {}}}}, "`type` must be one of"),
         ({"anyOf": []}, "an empty `anyOf`"),
+        ({"type": []}, "an empty `type`"),
         (pattern("(a"), "is no regular expression: a '(' is not closed"),
         (pattern("a)"), "closes nothing"),
         (pattern("[a"), "the '[' at 0 is not closed"),

@@ -33,7 +33,6 @@ OBJECT: Schema = {"type": "object", "properties": {"a": STRING}}
         ({"minimum": 5}, "`minimum` is kept only beside a `type`"),
         ({"pattern": "a"}, "`pattern` is kept only beside a `type`"),
         ({"required": ["a"]}, "`required` is kept only beside a `type`"),
-        ({"type": []}, "empty `type`"),
         ({"$ref": "#/$defs/a", "minLength": 2}, "`$ref` can't be held to together with `minLength`"),
         ({"anyOf": [STRING], "properties": {}}, "`anyOf` can't be held to together with `properties`"),
         ({"enum": ["a"], "maxLength": 1}, "`enum` can't be held to together with `maxLength`"),

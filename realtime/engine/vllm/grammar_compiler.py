@@ -32,7 +32,7 @@ _COMMAND = (sys.executable, "-m", "realtime.engine.vllm.grammar_process")
 _MEMORY_BYTES = 512 << 20  # for one constraint; 128 tools for a vocabulary of 200,000 tokens take 50 MB
 _REMEMBERED_CHARS = 64 << 20
 _REMEMBERED_CHARS_PER_SALT = 4 << 20
-_WAIT_SECONDS = 30.0
+_WAIT_SECONDS = 60.0
 _TRIES = 2  # of a constraint in whose time the process has died, which may have been the fault of nobody
 _BACKOFF = Backoff(first_seconds=0.1, max_seconds=10.0)
 _LOST = "the process that compiled it has ended: simplify it"

@@ -133,8 +133,8 @@ class Process:
         try:
             self._libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             self._connection.close()
-            limit(order, self._setup.seconds, self._setup.memory_bytes)
-            said = messages.frame(work(self._xgrammar, order, place))
+            seconds = limit(order, self._setup.seconds, self._setup.memory_bytes)
+            said = messages.frame(work(self._xgrammar, order, seconds, place))
             while said:
                 said = said[os.write(writing, said) :]
             status = 0

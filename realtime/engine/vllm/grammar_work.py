@@ -74,25 +74,32 @@ class Place:
         return param
 
 
-def limit(order: Compile, seconds: float, memory_bytes: int) -> None:
-    """Bound what this process may use. Beyond its time the kernel ends it, whatever it is in."""
+def limit(order: Compile, seconds: float, memory_bytes: int) -> float:
+    """Bound what this process may use. Beyond its time the kernel ends it, whatever it is in. Return the time, in
+    seconds of CPU: that for bytes has so much, and that for the model's tokens.
+    """
     num_parts = sum(1 for _ in structural_tags.parts(order.value)) if order.kind == "structural_tag" else 1
     seconds *= min(_MOST_TIME, 1 + _MORE_PARTS * max(0, num_parts - 1))
     for number in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    signal.setitimer(signal.ITIMER_REAL, seconds * _WALL_TIMES)
+    _wind(seconds)
     with open("/proc/self/statm") as sizes:
         used = int(sizes.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return seconds
 
 
-def work(xgrammar: Library, order: Compile, place: Place) -> Compiled | Refused:
-    """Compile. Never raises; the process may die in it."""
+def _wind(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds * _WALL_TIMES)
+
+
+def work(xgrammar: Library, order: Compile, seconds: float, place: Place) -> Compiled | Refused:
+    """Compile, in the time that `limit` said. Never raises; the process may die in it."""
     answers: list[Compiled | Refused] = []
     threading.stack_size(_STACK_BYTES)
-    thread = threading.Thread(target=lambda: answers.append(_work(_Compiling(xgrammar, order, place))))
+    thread = threading.Thread(target=lambda: answers.append(_work(_Compiling(xgrammar, order, seconds, place))))
     thread.start()
     thread.join()
     return answers[0]
@@ -115,8 +122,9 @@ TOO_LONG = "it takes too long to compile or to follow: simplify it"
 class _Compiling:
     """One compilation. `param`: the part that it is at; None: all of it."""
 
-    def __init__(self, xgrammar: Library, order: Compile, place: Place) -> None:
+    def __init__(self, xgrammar: Library, order: Compile, seconds: float, place: Place) -> None:
         self.order = order
+        self._seconds = seconds
         self.param: str | None = None
         self._xgrammar = xgrammar
         self._place = place
@@ -131,8 +139,7 @@ class _Compiling:
             if order.kind == "regex":
                 _check_regex(order.value)
             self._follow(self._compile(self._xgrammar.for_bytes, order.value), empty=True)
-            self._compile(self._xgrammar.for_model, order.value)
-            return order.value
+            return self._compile_for_model(order.value)
         params = set()
         for part in structural_tags.parts(order.value):
             self._at(part["param"])
@@ -140,9 +147,12 @@ class _Compiling:
             grammar = self._compile(self._xgrammar.for_bytes, self._expand(structural_tags.tag(part)))
             self._follow(grammar, empty=False)
         self._at(params.pop() if len(params) == 1 else None)
-        expanded = self._expand(order.value)
-        self._compile(self._xgrammar.for_model, expanded)
-        return expanded
+        return self._compile_for_model(self._expand(order.value))
+
+    def _compile_for_model(self, value: str) -> str:
+        _wind(self._seconds)
+        self._compile(self._xgrammar.for_model, value)
+        return value
 
     def _at(self, param: str | None) -> None:
         self.param = param
