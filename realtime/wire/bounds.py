@@ -86,6 +86,7 @@ _SINGLE = (
     "items", "additionalProperties", "additionalItems", "unevaluatedProperties", "unevaluatedItems", "contains", "not",
     "if", "then", "else", "propertyNames",
 )  # fmt: skip
+_PLAIN = frozenset({"type", "title", "description", "default"})  # a schema of these has nothing in it to measure
 _SHOWN = 64  # characters of a client's names in a message
 
 
@@ -130,20 +131,20 @@ def num_bytes(value: Any, limit: int) -> int:
     total = 0
     left = [value]
     while left and total <= limit:
-        match left.pop():
-            case dict() as members:
-                total += max(2, 1 + 2 * len(members))
-                if total <= limit:
-                    left += members
-                    left += members.values()
-            case list() as values:
-                total += max(2, 1 + len(values))
-                if total <= limit:
-                    left += values
-            case str() as text:
-                total += 2 + (len(text) if len(text) > limit or text.isascii() else len(text.encode(errors="replace")))
-            case other:
-                total += len(str(other)) if isinstance(other, float) else _digits(other)
+        one = left.pop()
+        if isinstance(one, str):
+            total += 2 + (len(one) if len(one) > limit or one.isascii() else len(one.encode(errors="replace")))
+        elif isinstance(one, dict):
+            total += max(2, 1 + 2 * len(one))
+            if total <= limit:
+                left += one
+                left += one.values()
+        elif isinstance(one, list):
+            total += max(2, 1 + len(one))
+            if total <= limit:
+                left += one
+        else:
+            total += len(str(one)) if isinstance(one, float) else _digits(one)
     return total
 
 
@@ -186,7 +187,10 @@ class _Walk:
                 self._leave(here, heights)
                 continue
             schema, refers = child
-            if id(schema) not in self._entered:
+            if schema.keys() <= _PLAIN:
+                self._check_type(schema)
+                self._heights[id(schema)] = self._own[id(schema)] = 1
+            elif id(schema) not in self._entered:
                 under.append(self._enter(schema))
                 if len(under) > Bound.RECURSIVE_DEPTH.limit:
                     raise Bound.DEPTH.error(self._path)
@@ -272,6 +276,8 @@ class _Walk:
         if "type" not in schema:
             return
         wanted = schema["type"]
+        if isinstance(wanted, str) and wanted in _TYPES:
+            return
         if wanted == []:
             raise refusal(self._path, "an empty `type` allows nothing: name one, or leave it out")
         for one in wanted if isinstance(wanted, list) else (wanted,):
@@ -292,6 +298,8 @@ class _Walk:
             _add(self._together, Bound.COUNTED, num_optional, self._path)
 
     def _count_values(self, schema: Schema) -> None:
+        if "enum" not in schema and "const" not in schema:
+            return
         values = schema.get("enum")
         values = values if isinstance(values, list) else []
         if "const" in schema:
