@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from typing import Any
 
 from hypothesis import given
@@ -140,6 +139,15 @@ def test_what_has_left_is_cleared_away() -> None:
     assert len(shelf.places) < 100
     assert held.num_asked < 30_000, "each is looked at about twice"
     assert held.page("a") == ([9999], None)
-    again: list[Place] = []
-    insort(again, held.put(places[0].begun_at, "a"))
+    held.put(places[0].begun_at, "a")
     assert held.page("a") == ([9999, 0], None)
+
+
+def test_what_comes_back_is_there_once() -> None:
+    """A record that is replaced leaves its shelves and comes back to its place."""
+    held = Held()
+    for number in (1, 2):
+        held.put(number, "a")
+    held.take(Place(1, "id_1"))
+    held.put(1, "a")
+    assert held.page("a") == ([2, 1], None)
