@@ -38,13 +38,9 @@ class Reader:
         held = self.catch_up.held if self.catch_up is not None else None
         return self.position if held is None else held
 
-    def read(self, max_events: int) -> tuple[list[bytes], list[bytes]]:
+    def read_merged(self, catch_up: CatchUp, max_events: int) -> tuple[list[bytes], list[bytes]]:
         """Read the next entries: as they are in the log, and what is passed on of them. Raises BelowFloor."""
-        log, first, catch_up = self.source.log, self.position, self.catch_up
-        if catch_up is None:
-            chunk = log.read(first, max_events)
-            self.position += len(chunk)
-            return chunk, chunk
+        log, first = self.source.log, self.position
         if first < log.floor and log.abridged is not None:
             out, self.position = catch_up.take_abridged(log, first)
             return out, out
@@ -124,19 +120,24 @@ class Readers:
             for _ in range(len(self._rotation)):
                 reader = self._rotation[0]
                 self._rotation.rotate(-1)
+                log, catch_up = reader.source.log, reader.catch_up
                 try:
-                    chunk, passed_on = reader.read(_QUANTUM)
+                    if catch_up is None:
+                        chunk = passed_on = log.read(reader.position, _QUANTUM)
+                        reader.position += len(chunk)
+                    else:
+                        chunk, passed_on = reader.read_merged(catch_up, _QUANTUM)
                 except BelowFloor as below:
                     self.remove(reader)
                     done.append((reader, below.floor))
                     continue
-                log = reader.source.log
                 if log.sealed and reader.position >= log.tip:
                     self.remove(reader)
                     done.append((reader, None))
                 out += passed_on
                 size += sum(map(len, chunk))  # what is read counts: to merge much into little takes its time as well
-                more = more or reader.position < log.tip
+                if len(chunk) == _QUANTUM or (catch_up is not None and reader.position < log.tip):
+                    more = True  # who had less is at the tip now, or has read what was abridged
                 if size >= max_bytes:
                     break
         return out, done
