@@ -83,7 +83,10 @@ def say(*steps: Step) -> Script:
 
 
 class RandomScript:
-    """Random text that depends on the seed and the prompt only: words, line ends, characters of 2 to 4 bytes."""
+    """Random text that depends on the seed and the prompt only: words, line ends, characters of 2 to 4 bytes.
+
+    Where a request ignores the end, it has none, as with a model.
+    """
 
     PIECES = ("a ", "stream ", "of ", "words, ", "\n", "\n\n", "0", " 42", "naïve ", "日本", "語", "Ω", "🙂", "👩‍🚀")
 
@@ -92,7 +95,8 @@ class RandomScript:
 
     def __call__(self, request: EngineRequest) -> Iterator[Step]:
         rng = random.Random(f"{self._seed} {request.prompt_token_ids}")
-        for _ in range(rng.randint(self._min, self._max)):
+        length = request.sampling.max_tokens if request.sampling.ignore_eos else rng.randint(self._min, self._max)
+        for _ in range(length):
             piece = rng.choice(self.PIECES)
             if not piece.isascii() and rng.random() < 0.5:
                 yield ""  # as a byte-level tokenizer: the first half of a code point has no text yet

@@ -130,7 +130,7 @@ class Gateway:
         """Refuse new work, let what runs finish and be delivered, each connection closed when it is done."""
         grace = self.settings.server.drain_seconds
         self.admission.draining = True
-        logger.info("draining %s", self._left())
+        logger.info("draining %s (a second signal ends at once)", self._left())
         for shell in list(self._shells):
             shell.drain(grace)
         try:
@@ -140,6 +140,14 @@ class Gateway:
         except TimeoutError:
             logger.warning("grace over %s", self._left())
         await self.service.shutdown()
+
+    async def end(self) -> None:
+        """End what runs now, and return when its last events are written and every connection is closed."""
+        self.admission.draining = True
+        for shell in list(self._shells):
+            shell.drain(0)
+        await self.service.shutdown()
+        await self.admission.wait_empty()
 
     def _left(self) -> str:
         return f"responses={self.service.num_running} connections={self.admission.num_connections}"

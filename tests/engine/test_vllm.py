@@ -134,6 +134,7 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     """If this fails after an upgrade of vLLM, read realtime/engine/vllm/engine.py at each `# internal:`."""
     from vllm.model_executor.models import registry
     from vllm.v1.engine import async_llm, core, output_processor, utils
+    from vllm.v1.executor import multiproc_executor, uniproc_executor
     from vllm.v1.worker import gpu_model_runner
 
     def source(thing: Any) -> str:
@@ -154,6 +155,8 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "_run_in_subprocess(" in source(registry._LazyRegisteredModel.inspect_model_cls)
     assert source(gpu_model_runner.GPUModelRunner._bookkeeping_sync).count(".generators") == 1, "see core_patches"
     assert "self.discard_request_mask.np[:num_reqs]" in source(gpu_model_runner.GPUModelRunner._bookkeeping_sync)
+    for executor in (multiproc_executor, uniproc_executor):
+        assert "= get_file_store_init_method()" in source(executor), "see core_patches"
     requests = source(core.EngineCoreProc._handle_client_request)
     assert "self.abort_requests(request)" in requests, "aborts and utility calls no longer share one ordered queue"
     assert "self._invoke_utility_method" in requests

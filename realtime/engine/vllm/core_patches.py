@@ -1,19 +1,30 @@
 """What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-Every change cures a fault by which a request could end the engine, and tests/engine/test_vllm.py pins what it rests on.
+Every change cures a fault by which a request could end the engine, or by which something stays behind when it has
+ended; tests/engine/test_vllm.py pins what they rest on.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 
-def install() -> None:
-    """Make all changes that this platform needs."""
+def install(folder: str) -> None:
+    """Make all changes that this platform needs. folder: for files that are to go when the engine has ended."""
     from vllm.platforms import current_platform
 
+    _meet_in(folder)
     if current_platform.is_cpu():
         _take_back_draws_on_cpus()
+
+
+def _meet_in(folder: str) -> None:
+    """Have the file by which an engine's workers find each other in a folder that goes; vLLM leaves it in /tmp."""
+    from vllm.v1.executor import multiproc_executor, uniproc_executor
+
+    for module in (multiproc_executor, uniproc_executor):  # internal: see the test
+        module.get_file_store_init_method = lambda: f"file://{folder}/workers-{uuid4().hex}"
 
 
 def _take_back_draws_on_cpus() -> None:

@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
-import tempfile
 import traceback
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
@@ -38,8 +36,9 @@ from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.pictures import Picture
 
-from .launch import launch
+from .launch import start_launch
 from .parsers import VllmParsers, parser_names
+from .scratch import Scratch
 from .sight import check_markers, look, sight_of
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class VllmEngine:
         self._gauge = _Gauge()
         self._dead: asyncio.Future[EngineDead] | None = None  # it died by itself
         self._ended: asyncio.Future[None] | None = None  # it died or was shut down: EngineCore answers nothing more
-        self._socket_dir: str | None = None
+        self._scratch: Scratch | None = None
 
     async def start(self) -> Loaded:
         """Import vLLM, load the model and wait until EngineCore serves, in a thread: this takes seconds to minutes.
@@ -82,8 +81,8 @@ class VllmEngine:
         assert self._dead is None, "an engine starts once"
         loop = asyncio.get_running_loop()
         self._dead, self._ended = loop.create_future(), loop.create_future()
-        self._socket_dir = tempfile.mkdtemp(prefix="realtime-")
-        llm = await self._launch(self._options, self._socket_dir)
+        self._scratch = Scratch()
+        llm = await self._launch(self._options, self._scratch)
         if isinstance(llm, EngineError):
             await self.shutdown()
             raise llm
@@ -185,11 +184,11 @@ class VllmEngine:
                     await asyncio.gather(reader, return_exceptions=True)
                 llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves it to the garbage collector
         finally:
-            if self._socket_dir is not None:
-                shutil.rmtree(self._socket_dir, ignore_errors=True)
+            if self._scratch is not None:
+                self._scratch.remove()
 
-    async def _launch(self, options: VllmOptions, socket_dir: str) -> AsyncLLM | EngineError:
-        launching = asyncio.ensure_future(asyncio.to_thread(launch, options, socket_dir))
+    async def _launch(self, options: VllmOptions, scratch: Scratch) -> AsyncLLM | EngineError:
+        launching = asyncio.wrap_future(start_launch(options, scratch))
         try:
             return await asyncio.shield(launching)
         except asyncio.CancelledError:
