@@ -1,10 +1,12 @@
 # Two commands for a start: `make serve` and `make test`. Both set everything up first if that is missing.
-# PORT=9000 MODEL=<folder or hub id> ARGS="<more flags>" for serve; ARGS for test, chat and bench as well.
+# PORT=9000 MODEL=<folder or hub id> ARGS="<more flags>" for serve; PORT=9000 or URL=ws://... for chat; ARGS for all.
 
 PYTHON_ENV := .venv/bin/python
 # Two workers even on one core: half of the time of the tests is waiting. ARGS='-n 0' for none. A worker that ends, as
 # by a test that hangs, ends the run: xdist 3.8 hangs when it makes a new one.
 WORKERS := -n 2 --max-worker-restart 0
+CHAT_URL := $(or $(URL),$(if $(PORT),ws://127.0.0.1:$(PORT)/v1/responses))
+CHAT_FLAGS := $(if $(CHAT_URL),--url $(CHAT_URL))
 SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 .DEFAULT_GOAL := help
@@ -18,7 +20,7 @@ serve: install ## start the server on 127.0.0.1:8000 with the embedded starter m
 	@exec $(PYTHON_ENV) -m realtime serve $(SERVE_FLAGS) $(ARGS)
 
 chat: install ## talk to the running server in the terminal
-	@exec $(PYTHON_ENV) -m realtime chat $(ARGS)
+	@exec $(PYTHON_ENV) -m realtime chat $(CHAT_FLAGS) $(ARGS)
 
 install: ## make .venv with everything in it; costs nothing when it is there
 	@./scripts/setup.sh

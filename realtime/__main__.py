@@ -10,6 +10,7 @@ import argparse
 import difflib
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -37,7 +38,11 @@ Every setting is also a variable (--max-connections is REALTIME_MAX_CONNECTIONS)
 is stronger than a variable, a variable than the file. --print-config shows what holds, and where it comes from.
 """
 DEFAULT_KEYS_FILE = "keys.json"
-NO_VLLM = "in a checkout of the server, `make install` installs it; elsewhere see docs/operations.md, Installation"
+NO_VLLM = (
+    "vLLM is not installed in {prefix}: install realtime-server with its extra `{extra}`, as docs/operations.md says "
+    'under "With pip"; in a checkout `make install` does it'
+)
+NO_CLIENT = "the client is not installed in {prefix}: in a checkout of the server, `pip install clients/python`"
 METAVARS: dict[type[inspect.Type], str] = {
     inspect.IntType: "N",
     inspect.FloatType: "X",
@@ -156,7 +161,8 @@ def _serve(given: argparse.Namespace) -> int:
 def check_vllm() -> None:
     """Refuse to serve where vLLM is not installed. Raises SettingsError."""
     if importlib.util.find_spec("vllm") is None:
-        raise SettingsError(f"vLLM is not installed in {sys.prefix}: {NO_VLLM}")
+        extra = "gpu" if shutil.which("nvidia-smi") else "cpu"
+        raise SettingsError(NO_VLLM.format(prefix=sys.prefix, extra=extra))
 
 
 def check_model(model: str) -> None:
@@ -182,7 +188,7 @@ def _chat(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "realtime_client":
             raise
-        print("realtime: the package realtime_client is missing: install clients/python", file=sys.stderr)
+        print(f"realtime: {NO_CLIENT.format(prefix=sys.prefix)}", file=sys.stderr)
         return 1
     return chat(arguments)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
-CHECKOUT = Path(__file__).parents[2]  # if it is one, there is a Makefile in it
+_CHECKOUT = Path(__file__).parents[2]  # if it is one, there is a Makefile in it
 _DEFAULT_PORT = 8000
 _LISTENS = "0A"  # a state in /proc/net/tcp
 
@@ -39,12 +39,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _reason(error: OSError, host: str, port: int) -> str:
-    another = f"another one: --port {port + 1 if port < 65535 else 8001}, or PORT={port + 1} make serve"
     if isinstance(error, socket.gaierror):
         return f"there is no host {host!r} ({error.strerror}): --host is an address of this machine, as 127.0.0.1"
     if error.errno == errno.EADDRINUSE:
         by = f" by {holder}" if (holder := _holder(port)) else ""
-        return f"port {port} of {host} is in use{by}: stop that, or take {another}"
+        other = port + 1 if port < 65535 else _DEFAULT_PORT
+        flag = f"make serve PORT={other}" if _in_checkout() else f"--port {other}"
+        return f"port {port} of {host} is in use{by}: stop that, or take another one ({flag}; 0 is any free one)"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"port {port} of {host} is not allowed: below 1024 it takes a right that this user has not; --port 8000"
     if error.errno == errno.EADDRNOTAVAIL:
@@ -104,9 +105,14 @@ def _reachable(host: str) -> str:
     return host
 
 
+def _in_checkout() -> bool:
+    """Whether `make` would find our Makefile here."""
+    return Path.cwd() == _CHECKOUT and (_CHECKOUT / "Makefile").is_file()
+
+
 def _chat(address: str) -> str:
     """The command that talks to this server, from where it was started."""
-    if Path.cwd() == CHECKOUT and (CHECKOUT / "Makefile").is_file():
+    if _in_checkout():
         host, _, port = address.rpartition(":")
         if host != "127.0.0.1":
             return f"make chat URL=ws://{address}/v1/responses"

@@ -37,13 +37,13 @@ logger = logging.getLogger("realtime.server")
 def serve(settings: Settings) -> int:
     """Run the server until a signal ends it. The exit status: 0, or 1 if there was no port or no engine."""
     _configure_logging(settings.server.log_level)
-    if warning := exposure_warning(settings):
-        logger.warning(warning)
     try:
         listening = listen(settings.server.host, settings.server.port)
     except CannotListen as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
+    if warning := exposure_warning(settings):
+        logger.warning(warning)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings, listening))
 
