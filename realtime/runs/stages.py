@@ -73,7 +73,7 @@ class Stages:
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
         self._mcp: McpStage | None = None
         if job.mcp is not None:
-            self._mcp = McpStage(job.mcp, self.assembler, stopping, append)
+            self._mcp = McpStage(job.response_id, job.mcp, self.assembler, stopping, append)
 
     @property
     def num_reasoning(self) -> int:

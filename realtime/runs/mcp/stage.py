@@ -27,6 +27,7 @@ class McpStage:
 
     def __init__(
         self,
+        response_id: str,
         plan: McpPlan,
         assembler: Assembler,
         stopping: StopSignal,
@@ -39,7 +40,7 @@ class McpStage:
         limits = plan.settings
         self._sessions = {
             use.label: McpSession(
-                use, timeout_seconds=limits.mcp_timeout_seconds, max_bytes=limits.max_mcp_result_bytes
+                use, response_id, timeout_seconds=limits.mcp_timeout_seconds, max_bytes=limits.max_mcp_result_bytes
             )
             for use in plan.uses
         }

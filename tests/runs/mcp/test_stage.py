@@ -41,7 +41,7 @@ YES = McpApprovalResponse(approval_request_id="mcpr_1", approve=True)
 class Session:
     """In the place of `McpSession`: notes what it is asked, and waits where the test wants that."""
 
-    def __init__(self, use: ServerUse, **limits: Any) -> None:
+    def __init__(self, use: ServerUse, response_id: str, **limits: Any) -> None:
         self.asked: list[Any] = []
         self.listing: list[McpTool] | McpFailure = TOOLS
         self.waits = False
@@ -84,7 +84,7 @@ class Played:
         self.assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}", None, plan.max_calls)
         self.stopping = StopSignal()
         self.events: list[Event] = []
-        self.stage = McpStage(plan, self.assembler, self.stopping, self.events.extend)
+        self.stage = McpStage("resp_1", plan, self.assembler, self.stopping, self.events.extend)
         session = self.stage._sessions["s"]
         assert isinstance(session, Session)
         self.session = session
