@@ -1,7 +1,7 @@
 """A voice loop that is interrupted: the user starts to speak, the answer stops, and the next turn knows only what was
 heard. Steering, beside it, is for what the user adds without wanting silence.
 
-`python examples/barge_in.py [URL]`, with a server running (`make serve`). Printing stands for speaking.
+`.venv/bin/python examples/barge_in.py [URL]`, with a server running (`make serve`). Printing stands for speaking.
 """
 
 import asyncio
