@@ -25,6 +25,7 @@ from realtime.engine.vllm.child import kill_children
 from realtime.engine.vllm.scratch import remove_all
 
 from .gateway import Gateway
+from .http.transport import StreamProtocol
 
 logger = logging.getLogger("realtime.server")
 
@@ -62,7 +63,10 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def _drain_first(self) -> None:
-        await self._gateway.drain()
+        try:
+            await self._gateway.drain()
+        except Exception:  # a bug of ours: the end comes all the same
+            logger.exception("drain failed")
         self.stop()
 
     async def _end_at_once(self) -> None:
@@ -70,17 +74,26 @@ class Server(uvicorn.Server):
         logger.info("stopping at once%s", ": the model has not been loaded" if loading else "")
         if self._drain is not None:
             self._drain.cancel()
-        # An engine that hangs is ended: responses wait for it to let go of them, or to die.
-        asyncio.get_running_loop().call_later(_ENGINE_SECONDS, kill_children)
+        asyncio.get_running_loop().call_later(_ENGINE_SECONDS, self._end_engine)
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._gateway.end()
+                for connection in list(self.server_state.connections):
+                    if isinstance(connection, StreamProtocol):  # kept alive by its client, which need not answer
+                        connection.shutdown()
                 while self.server_state.connections:  # noqa: ASYNC110
                     await asyncio.sleep(_IDLE_SECONDS)  # uvicorn has no event for it
         except TimeoutError:
             logger.warning("connections were cut off: %d", len(self.server_state.connections))
+        except Exception:  # as above
+            logger.exception("the last words failed")
         self.at_once = self.force_exit = True  # uvicorn does not wait either
         self.stop()
+
+    def _end_engine(self) -> None:
+        """Responses wait for an engine that hangs, until it lets go of them or is dead."""
+        if self._gateway.service.num_running:
+            kill_children()
 
 
 def handle_signals(signalled: Callable[[], None]) -> None:

@@ -95,6 +95,19 @@ async def test_the_third_signal_ends_the_process_whatever_it_does(server: Server
         assert await server.end() in (0, 128 + signal.SIGTERM)
 
 
+async def test_a_connection_that_is_kept_alive_is_closed_and_not_cut_off(server: ServerProcess) -> None:
+    address = await server.ready()
+    async with httpx.AsyncClient(trust_env=False) as http, dial(f"ws://{address}/v1/responses") as client:
+        await http.get(f"http://{address}/health")
+        await begin(client, **ENDLESS)
+        for _ in range(2):
+            server.send(signal.SIGTERM)
+            await server.says("draining")
+        assert (await client.until_done())[-1]["type"] == "response.failed"
+        assert await server.end() == 0
+    assert "cut off" not in server.said
+
+
 async def test_ctrl_c_on_an_idle_server_is_no_error(server: ServerProcess) -> None:
     await server.ready()
     server.interrupt()

@@ -27,6 +27,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # where Linux has named semaphores, as `sem.N
 
 _guard = threading.Lock()  # engines may be started by several threads
 _folder: Path | None = None  # this process's
+_owner = 0  # process that has made it: what is forked from that must not remove it
 _locks: list[int] = []  # open file descriptors
 _numbers = count(1)
 
@@ -55,12 +56,12 @@ def process_folder() -> Path:
 
     Python's own sockets between processes go there too: they would stay behind like ours.
     """
-    global _folder
+    global _folder, _owner
     with _guard:
         if _folder is None or not _folder.is_dir():
             for parent in {_parent(), Path(tempfile.gettempdir()), Path("/tmp")}:
                 remove_dead(parent)
-            _folder = _make(_parent())
+            _folder, _owner = _make(_parent()), os.getpid()
             _configuration(multiprocessing.current_process()).setdefault("tempdir", str(_folder))
             atexit.register(remove_all)
         return _folder
@@ -68,7 +69,7 @@ def process_folder() -> Path:
 
 def remove_all() -> None:
     """Remove all that this process has. Its engines have ended."""
-    if _folder is not None:
+    if _folder is not None and _owner == os.getpid():
         _remove_semaphores(f"/{_folder.name}", ours=True)
         shutil.rmtree(_folder, ignore_errors=True)
 
