@@ -85,18 +85,18 @@ def say(*steps: Step) -> Script:
 class RandomScript:
     """Random text that depends on the seed and the prompt only: words, line ends, characters of 2 to 4 bytes.
 
-    Where a request ignores the end, it has none, as with a model.
+    endless: where a request ignores the end, it has none, as with a model.
     """
 
     PIECES = ("a ", "stream ", "of ", "words, ", "\n", "\n\n", "0", " 42", "naïve ", "日本", "語", "Ω", "🙂", "👩‍🚀")
 
-    def __init__(self, seed: int = 0, min_tokens: int = 1, max_tokens: int = 64) -> None:
-        self._seed, self._min, self._max = seed, min_tokens, max_tokens
+    def __init__(self, seed: int = 0, min_tokens: int = 1, max_tokens: int = 64, *, endless: bool = False) -> None:
+        self._seed, self._min, self._max, self._endless = seed, min_tokens, max_tokens, endless
 
     def __call__(self, request: EngineRequest) -> Iterator[Step]:
         rng = random.Random(f"{self._seed} {request.prompt_token_ids}")
-        length = request.sampling.max_tokens if request.sampling.ignore_eos else rng.randint(self._min, self._max)
-        for _ in range(length):
+        ends = not (self._endless and request.sampling.ignore_eos)
+        for _ in range(rng.randint(self._min, self._max) if ends else request.sampling.max_tokens):
             piece = rng.choice(self.PIECES)
             if not piece.isascii() and rng.random() < 0.5:
                 yield ""  # as a byte-level tokenizer: the first half of a code point has no text yet

@@ -77,7 +77,7 @@ def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
 
 def _engine_factory(settings: Settings) -> Callable[[], Engine]:
     if settings.engine == "scripted":
-        script, name = RandomScript(seed=settings.vllm.seed or 0), settings.vllm.name
+        script, name = RandomScript(seed=settings.vllm.seed or 0, endless=True), settings.vllm.name
         slots = settings.vllm.max_num_seqs or 256
         return lambda: ScriptedEngine(script, tick_seconds=0.005, max_num_seqs=slots, name=name)
     from realtime.engine.vllm.engine import VllmEngine
