@@ -1,7 +1,7 @@
 """What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-Every change cures a fault by which a request could end the engine, or by which something stays behind when it has
-ended; tests/engine/test_vllm.py pins what they rest on.
+Every change cures a fault by which a request could end the engine, hold it up or look into others, or by which
+something stays behind when it has ended; tests/engine/test_vllm.py pins what they rest on.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
+from . import core_grammars
+
 
 def install(folder: str) -> None:
     """Make all changes that this platform needs. folder: for files that are to go when the engine has ended."""
     from vllm.platforms import current_platform
 
     _meet_in(folder)
+    core_grammars.install()
     if current_platform.is_cpu():
         _take_back_draws_on_cpus()
 
