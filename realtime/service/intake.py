@@ -102,7 +102,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             response_id=response_id,
             tenant=asked.tenant,
             request=request,
-            digest=digest_of(asked.request),
+            digest=digest_of(asked.request) if asked.request.request_id is not None else b"",
             tools=prepared.tools,
             shown=self._shown(asked.tenant, request),
             response=new_response(request, model, response_id, created_at),
