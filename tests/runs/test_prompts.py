@@ -141,6 +141,17 @@ async def test_the_engine_looks_at_images() -> None:
     prompt = await Prompts(make_renderer(serving), make_request(), NO_TOOLS, None).render(None)
     assert prompt.seen is not None
     assert prompt.num_tokens == len(prompt.token_ids) + 4, "a token for each 100 pixels"
+    serving.work.close()
+
+
+async def test_the_engine_knows_images_by_the_salt_of_the_response() -> None:
+    serving, dialect = await recording()
+    dialect.pictures = (picture := read(image("red", (20, 20)), 10_000),)
+    for salt in (None, "a"):
+        prompt = await Prompts(make_renderer(serving, salt), make_request(), NO_TOOLS, None).render(None)
+        assert prompt.seen is not None
+        assert prompt.seen.inputs == [picture.view(salt).key]
+    serving.work.close()
 
 
 async def test_who_wants_to_see_token_ids_gets_them() -> None:
