@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
@@ -20,8 +20,8 @@ from realtime.engine.scripted import ScriptedTokenizer
 STARTER = Path(__file__).parents[2] / "realtime" / "models" / "starter"
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 LETTERS = {letter: index for index, letter in enumerate(BYTES)}
-MERGED = {**LETTERS, "ab": 256, "abab": 257}
-MERGES = [("a", "b"), ("ab", "ab")]
+MERGED = {**LETTERS, "ab": 256, "abab": 257, "KK": 258, "KKKK": 259}
+MERGES = [("a", "b"), ("ab", "ab"), ("K", "K"), ("KK", "KK")]
 FALLBACK = {"<unk>": 0, **{f"<0x{value:02X}>": value + 1 for value in range(256)}, "▁": 257, "a": 258, "▁a": 259}
 # Hard for bounds: what composes, what decomposes, what becomes one letter, spaces, long runs of what is one token.
 TEXTS = st.text(
@@ -96,6 +96,8 @@ def tokenizer(kind: str) -> tuple[Any, TextBound]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@example(text="\u212a" * 400)  # NFC makes K of it, and four of these are a token
+@example(text="\U0001d41a\U0001d41b" * 200)  # of which NFKC makes ab
 @given(text=TEXTS)
 @settings(max_examples=100, deadline=None)
 def test_no_text_has_fewer_tokens_than_its_bound_says(kind: str, text: str) -> None:
