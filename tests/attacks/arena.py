@@ -33,6 +33,7 @@ class Tally:
         self.resumes: list[float] = []  # seconds from the dial to the first event after the cut
         self.refusals: Counter[tuple[str, str]] = Counter()  # (what was asked, what it was told)
         self.wrong: list[str] = []  # beside the oracle's faults
+        self.measured: dict[str, float] = {}  # further figures: name, and seconds
 
     def __getitem__(self, name: str) -> int:
         return self.counts[name]
@@ -47,11 +48,13 @@ class Tally:
 
 
 class Arena:
-    """See the module. `key` is the credential of the attackers."""
+    """See the module. `key` is the credential of the attackers, `others_key` that of another tenant."""
 
-    def __init__(self, port: int, seed: int = 0, key: str | None = None) -> None:
-        self.port, self.key = port, key
+    def __init__(self, port: int, seed: int = 0, key: str | None = None, others_key: str | None = None) -> None:
+        self.port, self.key, self.others_key = port, key, others_key
         self.seed = seed
+        self.bystanders = 0  # responses of others that always run
+        self.round = 0  # attacks before this one
         self.oracle, self.tally = Oracle(), Tally()
 
     @property
@@ -65,8 +68,8 @@ class Arena:
         return f"http://127.0.0.1:{self.port}"
 
     def rng(self, *names: object) -> random.Random:
-        """Random numbers of one client, whatever the others do."""
-        return random.Random(f"{self.seed} {names}")
+        """Random numbers of one client in one attack, whatever the others do."""
+        return random.Random(f"{self.seed} {self.round} {names}")
 
     def dial(self, *, native: bool = True, **options: Any) -> contextlib.AbstractAsyncContextManager[Client]:
         """A socket."""
@@ -79,7 +82,7 @@ class Arena:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
-            base_url=self.http_url, headers=headers, timeout=ANSWER_SECONDS, limits=limits
+            base_url=self.http_url, headers=headers, timeout=ANSWER_SECONDS, limits=limits, verify=False
         ) as client:
             yield client
 
@@ -113,7 +116,7 @@ class Arena:
         async with self.http() as client:
             while True:
                 state: dict[str, Any] = (await client.get("/ready")).json()
-                if not (state["engine_running"] or state["engine_waiting"] or state["responses"]):
+                if max(state["engine_running"] + state["engine_waiting"], state["responses"]) <= self.bystanders:
                     return state
                 if time.monotonic() > deadline:
                     self.tally.wrong.append(f"the server does not come to rest: {state}")

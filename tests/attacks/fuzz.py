@@ -1,4 +1,4 @@
-"""Random requests over all sampling fields, lengths and constraints, in one batch with bystanders who have known answers.
+"""Random requests over all sampling fields, lengths and constraints, in one batch with bystanders of known answers.
 
 What must hold: EngineCore is the same process as before, every request comes to one end of a legal kind, an answer has
 what was asked of it, and the bystanders say what they say when they are alone.

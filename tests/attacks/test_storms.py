@@ -35,7 +35,7 @@ def assert_held(arena: Arena, server: Running) -> None:
 STORMS: list[tuple[Callable[..., Any], str, int, dict[str, Any]]] = [
     (cut_storm, "cuts", 150, {}),
     (cancel_storm, "cancels", 100, {}),
-    (slow_readers, "slow readers", 20, {"max_log_events": 500}),
+    (slow_readers, "slow readers", 12, {"max_log_events": 500}),
 ]
 
 
