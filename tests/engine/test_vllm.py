@@ -133,6 +133,7 @@ def frozen(engine: VllmEngine) -> Iterator[None]:
 async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None:
     """If this fails after an upgrade of vLLM, read realtime/engine/vllm/engine.py at each `# internal:`."""
     from vllm.model_executor.models import registry
+    from vllm.v1 import structured_output
     from vllm.v1.engine import async_llm, core, output_processor, utils
     from vllm.v1.worker import gpu_model_runner
 
@@ -154,6 +155,13 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "_run_in_subprocess(" in source(registry._LazyRegisteredModel.inspect_model_cls)
     assert source(gpu_model_runner.GPUModelRunner._bookkeeping_sync).count(".generators") == 1, "see core_patches"
     assert "self.discard_request_mask.np[:num_reqs]" in source(gpu_model_runner.GPUModelRunner._bookkeeping_sync)
+    bounds = inspect.signature(structured_output.StructuredOutputManager._get_constraint_bounds)
+    assert list(bounds.parameters) == ["self", "request", "spec_tokens", "spec_tokens_committed"], "see core_patches"
+    mask = source(structured_output.StructuredOutputManager.grammar_bitmask)
+    assert "for req_id in structured_output_request_ids" in mask, "rows of the mask are in another order"
+    assert "grammar.accept_tokens(request.request_id, new_token_ids[grammar_start:])" in source(
+        structured_output.StructuredOutputManager.accept_tokens
+    )
     requests = source(core.EngineCoreProc._handle_client_request)
     assert "self.abort_requests(request)" in requests, "aborts and utility calls no longer share one ordered queue"
     assert "self._invoke_utility_method" in requests
