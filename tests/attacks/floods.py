@@ -6,9 +6,11 @@ import asyncio
 import json
 import time
 
+import httpx
+
 from tests.support.raw import CLOSE, PING, PONG, RawSocket, frame
 
-from .arena import Arena, Enough
+from .arena import ANSWER_SECONDS, Arena, Enough
 from .bombs import HUGE, HUGE_WORD, throw
 
 BURST = 1000
@@ -55,14 +57,13 @@ async def huge_prompts(arena: Arena, enough: Enough) -> None:
     while True:
         for bomb in (HUGE, HUGE_WORD):
             data = bomb.body()
-            alone = await _small(arena)
-            throwing = [asyncio.create_task(throw(arena, bomb, door, data)) for door in ("http", "socket")
-                        for _ in range(CLIENTS // 2)]  # fmt: skip
-            beside = []
-            while not all(task.done() for task in throwing):
-                await asyncio.sleep(0.2)  # let them be under way
-                beside.append(await _small(arena))
-            await asyncio.gather(*throwing)
+            alone, beside = await _small(arena), [0.0]
+            async with asyncio.TaskGroup() as group:
+                throwing = [group.create_task(throw(arena, bomb, door, data)) for door in ("http", "socket")
+                            for _ in range(CLIENTS // 2)]  # fmt: skip
+                while not all(task.done() for task in throwing):
+                    await asyncio.sleep(0.2)  # let them be under way
+                    beside.append(await _small(arena))
             arena.tally.measured[f"small prompt alone, {bomb.name}"] = alone
             arena.tally.measured[f"small prompt beside, {bomb.name}"] = max(beside)
         if enough():
@@ -73,7 +74,11 @@ async def _small(arena: Arena) -> float:
     """Seconds that a prompt of a few KB takes."""
     asked = time.perf_counter()
     async with arena.http(arena.others_key) as client:
-        answer = await client.post("/v1/responses", content=SMALL)
+        try:
+            answer = await client.post("/v1/responses", content=SMALL)
+        except httpx.TimeoutException:
+            arena.tally.wrong.append(f"a small prompt was not answered in {ANSWER_SECONDS} s")
+            return float(ANSWER_SECONDS)
     if answer.status_code != 200:
         arena.tally.wrong.append(f"a small prompt was answered {answer.text[:200]}")
     return time.perf_counter() - asked

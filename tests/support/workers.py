@@ -15,6 +15,7 @@ GROUPS = {
     "tests/training/": "vllm",
     # the server that a user would start
     "tests/acceptance/": "starter",
+    "tests/attacks/test_real_engine.py": "starter",
 }
 
 
