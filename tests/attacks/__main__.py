@@ -124,9 +124,12 @@ async def _attack(given: argparse.Namespace, names: Sequence[str]) -> list[str]:
             await _on_one_server(given, arena, target, on_one_server)
             if given.log:
                 given.log.write_text(target.log)
+        _report(arena)
     if "signals" in names:
-        await signals.endings(given.engine, arena.tally, arena.oracle, lambda text: print(f"-- signals: {text}"))
-    _report(arena)
+        await signals.endings(
+            given.engine, arena.tally, arena.oracle, lambda text: print(f"-- signals: {text}", flush=True)
+        )
+        _report(arena)
     return arena.oracle.faults + arena.tally.wrong
 
 
