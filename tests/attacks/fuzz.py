@@ -88,10 +88,7 @@ BYSTANDERS: tuple[dict[str, Any], ...] = (
 def requests(rng: random.Random) -> Iterator[dict[str, Any]]:
     """Requests without end."""
     while True:
-        asked = {"input": _prompt(rng), **_sampling(rng), **_limits(rng), **_constraint(rng)}
-        if asked.keys() & {"text", "tools"} and len(asked.get("stop_token_ids", ())) > 1:
-            del asked["stop_token_ids"]  # all that a grammar wants next may be among them: told as the server's fault
-        yield asked
+        yield {"input": _prompt(rng), **_sampling(rng), **_limits(rng), **_constraint(rng)}
 
 
 def _prompt(rng: random.Random) -> str:

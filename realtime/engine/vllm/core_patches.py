@@ -1,7 +1,7 @@
 """What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-Every change cures a fault by which a request could end the engine or be served what it did not ask for, and
-tests/engine/test_vllm.py pins what it rests on.
+Every change cures a fault by which a request could end the engine, hold it up, look into others, or be served what it
+did not ask for, and tests/engine/test_vllm.py pins what it rests on.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from . import core_grammars
 from .parsers import OPENED_BY_MODEL
 
 
@@ -16,6 +17,7 @@ def install() -> None:
     """Make all changes that this platform needs."""
     from vllm.platforms import current_platform
 
+    core_grammars.install()
     if current_platform.is_cpu():
         _take_back_draws_on_cpus()
     _hold_answers_without_reasoning()
