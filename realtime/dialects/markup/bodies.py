@@ -9,7 +9,7 @@ from typing import Protocol
 from .grammar import BoundCalls, BoundTags
 from .json_lexer import JsonLexer, quoted
 from .literals import LiteralLexer
-from .marks import Mark, searcher, skip_space
+from .marks import skip_space
 from .schema import ALL, Parameters, Types, is_text, to_json
 
 _MAX_KEY = 1024
@@ -36,7 +36,7 @@ class Body(Protocol):
         """The model has ended by itself, with this text left unread: it may make the arguments whole."""
 
     def close(self, text: str, out: list[str]) -> None:
-        """There is no more: put out what was held back, and this text."""
+        """There is no more, but for this text: put out what was held back, unless it is part of a mark."""
 
 
 class JsonBody:
@@ -119,8 +119,8 @@ class LiteralsBody:
         """See Body."""
 
     def close(self, text: str, out: list[str]) -> None:
-        """See Body. What was held back is the beginning of something: a word, a number, a quote."""
-        out.append(self._letters(text))
+        """See Body. Of what was held back only digits say something by themselves."""
+        out.append(self._lexer.rest(text))
 
 
 class TagsBody:
@@ -165,12 +165,8 @@ class TagsBody:
 
     def close(self, text: str, out: list[str]) -> None:
         """See Body."""
-        if self._read != self._value:
-            return
-        if self._streams:
-            out.append(self._said(text))
-        else:
-            out.append(self._letters("".join(self._parts) + self._tail + text))
+        if self._read == self._value and not self._streams:
+            out.append(self._letters("".join(self._parts)))
 
     def _is_end(self, text: str) -> bool:
         closed = self._calls.close.match(text, 0)

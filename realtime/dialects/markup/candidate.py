@@ -14,8 +14,8 @@ Entry = Literal["mark", "bare", "next"]
 
 
 class Candidate:
-    """Text from where a call may begin. `entry`: it has a mark, it is where a call may stand without, or it follows another
-    call.
+    """Text from where a call may begin. `entry`: it has a mark, it is where a call may stand without, or it follows
+    another call.
     """
 
     def __init__(self, forms: Sequence[BoundCalls], entry: Entry, names: Names, letters: Letters) -> None:
@@ -38,7 +38,7 @@ class Candidate:
         return self.reader is not None and self.reader.named is not None and self._entry != "bare"
 
     def read(self, text: str, out: list[str]) -> int | None:
-        """Where its arguments begin, or how far they go, if it is a call; -1 if it is none; None if more must be seen."""
+        """How far it was read, if it is a call; -1 if it is none; None if more must be seen."""
         while self._forms:
             found = self._read(text, out)
             if found is None or found >= 0:
@@ -87,4 +87,3 @@ class Candidate:
             return 1 if text.startswith(",") else -1
         found = self.form.separator.match(text, 0) if self.form.separator else 0
         return found if found is not None and found >= 0 else 0
-

@@ -27,10 +27,15 @@ SEED = Calls(
 LLAMA_JSON = Member(arguments=("parameters", "arguments"))
 LLAMA3 = (
     Calls(head=LLAMA_JSON, section=("<|python_tag|>", ""), separator="; ", bare=True),
-    Calls(head=Named(form="{name}.call"), arguments=PYTHON, section=("<|python_tag|>", "")),
+    Calls(head=Named(form="{name}.call"), arguments=PYTHON, section=("<|python_tag|>", ""), several=False),
 )
 LLAMA4_PYTHONIC = Calls(
-    head=Named(), arguments=PYTHON, section=("<|python_start|>", "<|python_end|>"), separator=", ", bracket=True, bare=True
+    head=Named(),
+    arguments=PYTHON,
+    section=("<|python_start|>", "<|python_end|>"),
+    separator=", ",
+    bracket=True,
+    bare=True,
 )
 LLAMA4_JSON = Calls(head=LLAMA_JSON, section=("<|python_start|>", "<|python_end|>"), separator="; ", bare=True)
 MISTRAL_LIST = Calls(head=Member(), section=("[TOOL_CALLS]", ""), separator=", ", bracket=True)
@@ -146,7 +151,11 @@ _ROWS = (
         thinking=(Thinking("<think>\n", "\n</think>\n", ("<answer>\n", "\n</answer>")),),
         calls=(HUNYUAN,),
     ),
-    Family(name="ernie45", thinking=(Thinking("<think>\n", "\n</think>\n\n", ("<response>\n", "\n</response>\n")),), calls=(HERMES,)),
+    Family(
+        name="ernie45",
+        thinking=(Thinking("<think>\n", "\n</think>\n\n", ("<response>\n", "\n</response>\n")),),
+        calls=(HERMES,),
+    ),
     Family(name="step3", thinking=(Thinking("<think>\n", "</think>"),), calls=(STEP3,)),
     Family(name="longcat", thinking=(Thinking("<longcat_think>\n", "\n</longcat_think>\n"), THINK), calls=(LONGCAT,)),
     Family(name="olmo3", thinking=(THINK_TIGHT,), calls=(OLMO3,)),

@@ -89,7 +89,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
         section[0]  call[0] HEAD ARGUMENTS close call[1]  separator  call[0] ...  section[1]
 
     Every mark but those of the head may be empty. `bracket`: the calls of a section are a list in square brackets.
-    `bare`: a call may stand without any mark, but only where an answer begins.
+    `bare`: a call may stand without any mark, but only where an answer begins. `several`: more than one may be made.
     """
 
     head: Head
@@ -100,18 +100,18 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     separator: str = ""
     bracket: bool = False
     bare: bool = False
+    several: bool = True
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """One row. `thinking` and `calls` list what the model may write, its own form first. `begins`: the model begins its
-    answer with reasoning even if neither it nor the template has said so. `ids`: the form of a call's id, if the template
-    shows it to the model. `seen`: the row was made from the family's template; else from public parsers of its output.
+    """One row. `thinking` and `calls` list what the model may write, its own form first. `ids`: the form of a call's
+    id, if the template shows it to the model. `seen`: the row was made from the family's template; else from public
+    parsers of its output.
     """
 
     name: str
     thinking: tuple[Thinking, ...] = ()
     calls: tuple[Calls, ...] = ()
-    begins: bool = False
     ids: str | None = None
     seen: bool = True
 
@@ -121,7 +121,6 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
             yield from (thinking.begin, thinking.end, *(thinking.answer or ()))
         for calls in self.calls:
             yield from _marks(calls)
-
 
 
 def _marks(calls: Calls) -> Iterator[str]:

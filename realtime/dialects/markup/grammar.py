@@ -172,23 +172,19 @@ class Grammar:
         self.calls = [BoundCalls(calls, alphabet) for calls in family.calls]
         self.thinking = [_thinking(one.begin, one.end, one.answer, alphabet) for one in family.thinking]
         self._triggers = [(mark, calls) for calls in self.calls for mark in calls.triggers()]
-        self.text_search = searcher(_forms(mark for mark, _ in self._triggers))
-        self.reasoning_search = [
-            (
-                searcher(_forms([one.end])),
-                searcher(_forms([one.end, *(mark for mark, _ in self._triggers)])),
-            )
-            for one in self.thinking
-        ]
-        self.answer_search = [self._answer_search(one) for one in self.thinking]
+        self.call_forms = tuple(_forms(mark for mark, _ in self._triggers))
+        self.text_search = searcher(self.call_forms)
+        self.reasoning_search = [self._with_calls(one.end) for one in self.thinking]
+        self.answer_search = [self._with_calls(one.answer[1] if one.answer else Mark(())) for one in self.thinking]
         self.bare = [calls for calls in self.calls if calls.row.bare]
 
-    def _answer_search(self, thinking: BoundThinking) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
-        """What to look for in an answer between marks, without and with calls."""
-        if thinking.answer is None:
-            return None, self.text_search
-        end = thinking.answer[1]
-        return searcher(_forms([end])), searcher(_forms([end, *(mark for mark, _ in self._triggers)]))
+    def _with_calls(self, end: Mark) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+        """What to look for where this mark means something, without and with calls."""
+        return searcher(end.firsts), searcher([*end.firsts, *self.call_forms])
+
+    def reasoning_forms(self, thinking: int, *, calls: bool) -> tuple[str, ...]:
+        """What means something in reasoning."""
+        return (*self.thinking[thinking].end.firsts, *(self.call_forms if calls else ()))
 
     def calls_at(self, text: str) -> list[BoundCalls] | None:
         """The forms of calls that may begin where this text does; None if more of it must be seen."""
@@ -210,5 +206,3 @@ def _forms(marks: Iterable[Mark]) -> Iterator[str]:
 def _thinking(begin: str, end: str, answer: tuple[str, str] | None, alphabet: Alphabet) -> BoundThinking:
     around = None if answer is None else (alphabet.mark(answer[0]), alphabet.mark(answer[1]))
     return BoundThinking(alphabet.mark(begin), alphabet.mark(end), around)
-
-

@@ -22,6 +22,7 @@ _ATOM_END = re.compile(r"[,:=(){}\[\]'\"\s\ud800-\udfff]")
 _BARE_END = re.compile(r"[,{}\[\]\ud800-\udfff]")
 _KEY_END = re.compile(r"[^\w.\-$]")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_CUT_NUMBER = re.compile(r"-?\d+(?:\.\d*)?")
 _WORDS = {"True": "true", "true": "true", "False": "false", "false": "false", "None": "null", "null": "null"}
 _CLOSES = {"[": "]", "(": ")", "{": "}"}
 _MAX_DEPTH = 256
@@ -76,6 +77,11 @@ class LiteralLexer:
                 break
             at = after
         return at
+
+    def rest(self, text: str) -> str:
+        """What can be passed on of a number that was cut."""
+        text = text.lstrip()
+        return text if self._read == self._value and _CUT_NUMBER.fullmatch(text) else ""
 
     # each returns where to go on, or None if more must be seen
 
@@ -364,4 +370,3 @@ def converted(text: str) -> str | None:
 
 def _any(key: str) -> Types:
     return frozenset()
-

@@ -1,8 +1,8 @@
 """Marks as a tokenizer has them: as tokens of their own, as letters, or both. Pure.
 
-A token of markup is one character of the machine's input, of a range that text can't contain (lone surrogates), so a mark
-and text that looks like it are never confused. A tokenizer's control tokens ("special") can't be spelled: their letters
-are text. The letters of other tokens count as the token, because a model may spell them.
+A token of markup is one character of the machine's input, of a range that text can't contain (lone surrogates), so a
+mark and text that looks like it are never confused. A tokenizer's control tokens ("special") can't be spelled: their
+letters are text. The letters of other tokens count as the token, because a model may spell them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _FOREIGN = re.compile("[\ud800-\udfff]")
 
 
 class Alphabet:
-    """The tokens of a tokenizer that occur in a family's marks. `tokens`: the text of each token that it has besides its
-    words, and whether it is special.
+    """The tokens of a tokenizer that occur in a family's marks. `tokens`: the text of each token that it has besides
+    its words, and whether it is special.
     """
 
     def __init__(self, marks: Iterable[str], tokens: Mapping[str, bool]) -> None:

@@ -1,7 +1,7 @@
 """Readers of one call, from its head to the end of its arguments. Pure.
 
-A reader is given the text from where the call begins, again and again, each time with more behind it, and says how far it
-has come. It is `rejected` as soon as this can't be a call of an offered tool; `tool` is known from where it can't be
+A reader is given the text from where the call begins, again and again, each time with more behind it, and says how far
+it has come. It is `rejected` as soon as this can't be a call of an offered tool; `tool` is known from where it can't be
 anything else. From there on `read` puts out arguments, as JSON.
 """
 
@@ -46,13 +46,19 @@ class Names:
 
 
 class CallReader(Protocol):
-    """One call. `whole`: its arguments are. `broken`: they can't become JSON; what follows is as it stands."""
+    """One call. `named`: its head is there up to the name, whatever follows."""
 
     tool: Tool | None
-    named: Tool | None  # its head is there up to the name, whatever follows
+    named: Tool | None
     rejected: bool
-    whole: bool
-    broken: bool
+
+    @property
+    def whole(self) -> bool:
+        """Its arguments are."""
+
+    @property
+    def broken(self) -> bool:
+        """They can't become JSON; what follows is as it stands."""
 
     def read(self, text: str, at: int, out: list[str]) -> int:
         """Take what can be taken of the text from `at`; return where the rest begins."""
@@ -366,5 +372,3 @@ def _body(calls: BoundCalls, tool: Tool, letters: Letters) -> Body:
     if calls.style is not None:
         return LiteralsBody(calls, Parameters(tool.parameters).types, letters)
     return JsonBody(calls, letters)
-
-
