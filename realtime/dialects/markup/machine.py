@@ -83,8 +83,13 @@ class Machine:
 
     @property
     def in_text(self) -> bool:
-        """What was read last was the answer's text, or may turn out to have been."""
+        """What comes next is the answer's text, if it is not markup."""
         return self._is_in(_Place.ANSWER)
+
+    @property
+    def holds_text(self) -> bool:
+        """Something of what was read may still turn out to be the answer's text."""
+        return self.in_text and (self.undecided or bool(self._text) or self._saying.holds)
 
     @property
     def undecided(self) -> bool:

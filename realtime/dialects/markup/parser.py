@@ -73,7 +73,7 @@ class MarkupParser:
         if any(isinstance(piece, ReasoningDelta) for piece in pieces):
             self.num_reasoning_tokens += self._pending
         self._pending = 0
-        return list(self._with_logprobs(pieces, None))
+        return list(self._with_logprobs(pieces, None, said=True))
 
     def _is_own(self, stop_reason: str | int | None) -> bool:
         return not isinstance(stop_reason, str) and stop_reason not in self._asked.stop_token_ids
@@ -91,7 +91,9 @@ class MarkupParser:
             pieces = self._machine.feed(run.text)
             if reasoned or not run.mark:
                 self._count(run.num_tokens)
-            yield from self._with_logprobs(pieces, logprobs[at : at + run.num_tokens] if logprobs else None)
+            yield from self._with_logprobs(
+                pieces, logprobs[at : at + run.num_tokens] if logprobs else None, said=bool(run.text)
+            )
             at += run.num_tokens
 
     def _count(self, num_tokens: int) -> None:
@@ -105,8 +107,8 @@ class MarkupParser:
             self.num_reasoning_tokens += self._pending + num_tokens
             self._pending = 0
 
-    def _with_logprobs(self, pieces: Sequence[Piece], logprobs: Logprobs) -> Iterator[Piece]:
-        """Text with the log probabilities of its tokens; those of markup are nobody's."""
+    def _with_logprobs(self, pieces: Sequence[Piece], logprobs: Logprobs, *, said: bool) -> Iterator[Piece]:
+        """Text with the log probabilities of its tokens; those of markup are nobody's. `said`: they completed a text."""
         if logprobs:
             self._logprobs += to_logprobs(logprobs, self._asked.num_top_logprobs)
         for piece in pieces:
@@ -115,7 +117,7 @@ class MarkupParser:
             elif not isinstance(piece, TextDelta):
                 self._logprobs = []
             yield piece
-        if not self._machine.in_text:
+        if not (self._machine.holds_text if said else self._machine.in_text):
             self._logprobs = []
 
 

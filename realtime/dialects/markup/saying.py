@@ -30,6 +30,11 @@ class Saying:
         """More text is just that: `text` need not look at it."""
         return not self.fresh and not self.trims and self._stop_search is None
 
+    @property
+    def holds(self) -> bool:
+        """Something is held back."""
+        return bool(self._space or self._due)
+
     def begin(self) -> None:
         """Another part of the answer begins."""
         self.fresh, self._space, self.trims = True, "", False
