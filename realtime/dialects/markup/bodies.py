@@ -12,7 +12,7 @@ from .literals import LiteralLexer
 from .marks import skip_space
 from .schema import ALL, Parameters, Types, is_text, to_json
 
-_MAX_KEY = 1024
+MAX_KEY = 1024
 _NOT_IN_KEY = re.compile("[\ud800-\udfff\n]")
 _NULLS = ("null", "None")
 _NULLABLE = frozenset({"string", "null"})
@@ -219,7 +219,7 @@ class TagsBody:
             if end >= 0:
                 return self._begin_value(text[at : found.start()], end, is_text_, out)
             scan = found.start() + 1
-        if len(text) - at > _MAX_KEY or _NOT_IN_KEY.search(text, at) is not None:
+        if len(text) - at > MAX_KEY or _NOT_IN_KEY.search(text, at) is not None:
             self.broken = True
             return at
         return None

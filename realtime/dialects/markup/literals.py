@@ -26,6 +26,7 @@ _CUT_NUMBER = re.compile(r"-?\d+(?:\.\d*)?")
 _WORDS = {"True": "true", "true": "true", "False": "false", "false": "false", "None": "null", "null": "null"}
 _CLOSES = {"[": "]", "(": ")", "{": "}"}
 _MAX_DEPTH = 256
+_MAX_WORD = 4096
 _MAX_DIGITS = 4000
 
 TypesOf = Callable[[str], Types]
@@ -115,7 +116,7 @@ class LiteralLexer:
     def _bare_key(self, text: str, at: int, out: list[str]) -> int | None:
         found = _KEY_END.search(text, at)
         if found is None:
-            return None
+            return None if len(text) - at < _MAX_WORD else self._break(at)
         key = text[at : found.start()]
         if not key or not (self._style.bare or self._is_top()):
             return self._break(at)
@@ -230,7 +231,7 @@ class LiteralLexer:
                 out.append("".join(said)[:-1] + '"')
                 return self._after_key(end, self._letters(text[at:scan]))
             scan += 1
-        return None
+        return None if len(text) - at < _MAX_WORD else self._break(at)
 
     def _special(self, text: str, at: int) -> int:
         """Where something may stand in a string that is not text."""
@@ -280,7 +281,7 @@ class LiteralLexer:
         """A number or a word; in some families a text without quotes."""
         found = (_BARE_END if self._style.bare else _ATOM_END).search(text, at)
         if found is None:
-            return None
+            return None if len(text) - at < _MAX_WORD else self._break(at)
         stop = found.start()
         word = text[at:stop].strip()
         said = self._atom_json(word) if word else None

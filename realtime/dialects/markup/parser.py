@@ -108,7 +108,7 @@ class MarkupParser:
             self._pending = 0
 
     def _with_logprobs(self, pieces: Sequence[Piece], logprobs: Logprobs, *, said: bool) -> Iterator[Piece]:
-        """Text with the log probabilities of its tokens; those of markup are nobody's. `said`: they completed a text."""
+        """Text with the log probabilities of its tokens; those of markup are nobody's. `said`: they made text."""
         if logprobs:
             self._logprobs += to_logprobs(logprobs, self._asked.num_top_logprobs)
         for piece in pieces:

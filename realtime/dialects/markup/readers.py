@@ -14,7 +14,7 @@ import msgspec
 
 from realtime.context.tools import Tool, ToolSet
 
-from .bodies import Body, JsonBody, Letters, LiteralsBody, TagsBody
+from .bodies import MAX_KEY, Body, JsonBody, Letters, LiteralsBody, TagsBody
 from .family import Key, Member, Named
 from .grammar import BoundCalls
 from .json_lexer import JsonLexer, clean, is_object
@@ -227,7 +227,7 @@ class MemberReader:
             return self._finish(at + 1, out)
         found = _STRING.match(text, at)
         if found is None:
-            may_be = text[at] == '"' and self._may_be_key(text[at + 1 :])
+            may_be = text[at] == '"' and len(text) - at < MAX_KEY and self._may_be_key(text[at + 1 :])
             return None if may_be else self._fail(at)
         self._key = found[0][1:-1]
         if not self._is_known(self._key):
