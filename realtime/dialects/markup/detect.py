@@ -16,7 +16,7 @@ from .family import Family, Thinking
 from .machine import Start
 from .more_families import MORE_FAMILIES
 
-ALL_FAMILIES: Mapping[str, Family] = {**FAMILIES, **MORE_FAMILIES}
+ALL_FAMILIES: dict[str, Family] = {**FAMILIES, **MORE_FAMILIES}
 
 # In order: the first whose marks are all in the template decides. A name, or one for each of some model types.
 _ROWS: tuple[tuple[tuple[str, ...], str], ...] = (

@@ -6,6 +6,7 @@ edges of a mark and at its line ends may be missing, or be more: it is layout, a
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 
 import msgspec
@@ -19,7 +20,7 @@ class Thinking(msgspec.Struct, frozen=True):
     answer: tuple[str, str] | None = None
 
 
-class Named(msgspec.Struct, frozen=True, kw_only=True):
+class Named(msgspec.Struct, frozen=True, tag="named", kw_only=True):
     """The name stands before the arguments, between marks. `form` is what is written for a name, with `{name}` and, if
     the family numbers its calls, `{index}`. `after` lists the marks that may follow the name, the family's own first.
     `call_id`: the mark of an id that may stand between both.
@@ -31,22 +32,22 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     call_id: str = ""
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class Member(msgspec.Struct, frozen=True, tag="member", kw_only=True):
     """The call is a JSON object that has the name and the arguments as members, the family's own word first."""
 
     name: tuple[str, ...] = ("name",)
     arguments: tuple[str, ...] = ("arguments", "parameters")
 
 
-class Key(msgspec.Struct, frozen=True):
+class Key(msgspec.Struct, frozen=True, tag="key"):
     """The call is a JSON object with one member: the name, with the arguments as its value."""
 
 
-class Json(msgspec.Struct, frozen=True):
+class Json(msgspec.Struct, frozen=True, tag="json"):
     """The arguments are a JSON object."""
 
 
-class Tags(msgspec.Struct, frozen=True, kw_only=True):
+class Tags(msgspec.Struct, frozen=True, tag="tags", kw_only=True):
     """Each argument is a pair of tags: `begin` KEY `middle` VALUE `end`.
 
     The value is text as it stands, or JSON: the tool's schema says which, unless the family has marks that do. `pad`
@@ -63,7 +64,7 @@ class Tags(msgspec.Struct, frozen=True, kw_only=True):
     json: tuple[str, ...] = ()
 
 
-class Literals(msgspec.Struct, frozen=True, kw_only=True):
+class Literals(msgspec.Struct, frozen=True, tag="literals", kw_only=True):
     """The arguments are KEY `assign` VALUE, ... between `begin` and `end`, the values as a programming language has
     them: numbers, words, lists, objects. `quotes` are what stands around strings. `escapes`: a backslash in a string
     means something. `bare`: keys within objects have no quotes, and a word that means nothing is a string.
@@ -134,3 +135,8 @@ def _marks(calls: Calls) -> Iterator[str]:
             yield from quotes
         case _:
             return
+
+
+def read_family(text: str) -> Family:
+    """A row out of a TOML file. Raises ValueError, with what is wrong, for a text that is none."""
+    return msgspec.convert(tomllib.loads(text), Family)

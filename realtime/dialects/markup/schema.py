@@ -59,7 +59,7 @@ def _constraints(schema: dict[str, Any], root: Any, depth: int) -> list[Types | 
     """What each keyword of a schema says of the types."""
     found: list[Types | None] = [_named(schema.get("type"))]
     if isinstance(schema.get("$ref"), str):
-        found.append(types_of(_resolve(schema["$ref"], root), root, depth + 1))
+        found.append(types_of(resolve(schema["$ref"], root), root, depth + 1))
     for keyword in ("anyOf", "oneOf"):
         if isinstance(choices := schema.get(keyword), list):
             each = [types_of(choice, root, depth + 1) for choice in choices]
@@ -103,7 +103,7 @@ def _type_of(value: Any) -> str:
             return "object"
 
 
-def _resolve(reference: str, root: Any) -> Any:
+def resolve(reference: str, root: Any) -> Any:
     """The schema that a reference within the same document names."""
     if not reference.startswith("#"):
         return None
@@ -126,7 +126,7 @@ def _property(schema: Any, key: str, root: Any, depth: int) -> Any:
     properties = schema.get("properties")
     if isinstance(properties, dict) and key in properties:
         return properties[key]
-    inner = [_resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
+    inner = [resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
     for keyword in ("allOf", "anyOf", "oneOf"):
         inner += schema[keyword] if isinstance(schema.get(keyword), list) else []
     for one in inner:

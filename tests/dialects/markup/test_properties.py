@@ -25,7 +25,7 @@ from tests.support.markup import (
     wanted,
 )  # fmt: skip
 
-EXAMPLES = effort(120, 20_000)
+EXAMPLES = effort(60, 20_000)
 FORMS = [(name, form) for name, row in ALL_FAMILIES.items() for form in range(len(row.calls))]
 MARKS = sorted({part for row in ALL_FAMILIES.values() for mark in row.marks() for part in mark.split("\n") if part})
 ODDS = ["<", "[", "{", "|", "]", "}", ">", '"', "'", "\\", "`", " ", "\n", "\t", "a", "é", "🙂", "get_weather", "nope",
