@@ -26,12 +26,13 @@ _MAX_DEPTH = 256  # deeper is not what anybody's tool takes
 class JsonLexer:
     """One value. `done`: it is whole; `broken`: it can't become JSON any more."""
 
-    __slots__ = ("_held", "_in_string", "_stack", "broken", "done")
+    __slots__ = ("_held", "_in_scalar", "_in_string", "_stack", "broken", "done")
 
     def __init__(self) -> None:
         self.done = False
         self.broken = False
         self._in_string = False
+        self._in_scalar = False
         self._stack: list[str] = []
         self._held = ""  # the beginning of an escape
 
@@ -68,7 +69,7 @@ class JsonLexer:
         foreign = _FOREIGN.search(text, at, stop)
         if foreign is not None:
             stop, self.broken = foreign.start(), True
-        elif not self._stack and text[at:stop].strip():
+        elif not self._stack and (self._in_scalar or text[at:stop].strip()):
             return self._scalar(text, at, stop, out)
         out.append(text[at:stop])
         if self.broken or stop == len(text):
@@ -77,7 +78,8 @@ class JsonLexer:
 
     def _scalar(self, text: str, at: int, stop: int, out: list[str]) -> int:
         """A number or a word at the top."""
-        first = at + len(text[at:stop]) - len(text[at:stop].lstrip())
+        first = at if self._in_scalar else at + len(text[at:stop]) - len(text[at:stop].lstrip())
+        self._in_scalar = True
         for end in range(first, stop):
             if text[end] in ",: \t\r\n":
                 self.done = True

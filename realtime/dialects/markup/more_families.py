@@ -3,6 +3,8 @@
 # ruff: noqa: RUF001 (the bars of DeepSeek's marks)
 from __future__ import annotations
 
+import msgspec
+
 from .families import GLM47, GRANITE3, HERMES, HUNYUAN, INVOKE, PYTHON, PYTHONIC, QWEN3_CODER, THINK, THINK_TIGHT
 from .family import Calls, Family, Key, Member, Named, Tags, Thinking
 
@@ -28,7 +30,7 @@ def _dsml(space: str, section: str) -> Calls:
 
 _PLAMO = "<|plamo:{}:plamo|>"
 _KIMI_K3 = Calls(
-    head=Named(before='<|open|>call tool="', after=('" index="1"<|sep|>', '"<|sep|>')),
+    head=Named(before='<|open|>call tool="', after=('"<|sep|>',), call_id='" index="'),
     arguments=Tags(
         begin='<|open|>argument key="',
         middle='"<|sep|>',
@@ -56,13 +58,6 @@ _MINICPM5 = Calls(
     head=Named(before='<function name="', after=('">',)),
     arguments=Tags(begin='<param name="', middle='">', end="</param>"),
     close="</function>",
-    separator="\n",
-)
-_MUSE = Calls(
-    head=Named(before='<atem:invoke name="', after=('">\n',)),
-    arguments=Tags(begin='<atem:parameter name="', middle='">', end="</atem:parameter>", after="\n"),
-    section=("<atem:function_calls>\n", "\n</atem:function_calls>"),
-    close="</atem:invoke>",
     separator="\n",
 )
 _COHERE = Calls(
@@ -108,12 +103,17 @@ _GIGACHAT3 = (
     Calls(head=Member(), section=("<|function_call|>", ""), several=False),
     Calls(head=Member(), section=("function call<|role_sep|>\n", ""), several=False),
 )
-_HY_V3 = Calls(
+_HY_V4 = Calls(
     head=GLM47.head,
     arguments=GLM47.arguments,
     section=("<tool_calls>\n", "\n</tool_calls>"),
     call=("<tool_call>", "</tool_call>"),
     separator="\n",
+)
+_HY_V3 = msgspec.structs.replace(_HY_V4, head=Named(after=("<tool_sep>",)))
+_INKLING = Calls(
+    head=Member(arguments=("args", "arguments")),
+    call=("<|message_model|><|content_invoke_tool_json|>", "<|end_message|>"),
 )
 
 _ROWS = (
@@ -131,7 +131,6 @@ _ROWS = (
     Family(name="poolside", thinking=(THINK_TIGHT,), calls=(GLM47,), seen=False),
     Family(name="dots", thinking=(THINK,), calls=(_DOTS,), seen=False),
     Family(name="minicpm5", thinking=(THINK,), calls=(_MINICPM5,), seen=False),
-    Family(name="muse_glimmer", thinking=(Thinking("to=self<|message|>", "<|eom|>"),), calls=(_MUSE,), seen=False),
     Family(
         name="cohere",
         thinking=(Thinking("<|START_THINKING|>", "<|END_THINKING|>", ("<|START_RESPONSE|>", "<|END_RESPONSE|>")),),
@@ -148,7 +147,21 @@ _ROWS = (
     ),
     Family(name="lfm2", thinking=(THINK,), calls=(_LFM2,), seen=False),
     Family(name="gigachat3", calls=_GIGACHAT3, seen=False),
-    Family(name="hy_v3", thinking=(THINK_TIGHT,), calls=(_HY_V3, GLM47), seen=False),
+    Family(name="hy_v3", thinking=(THINK_TIGHT,), calls=(_HY_V3, _HY_V4), seen=False),
+    Family(name="hy_v4", thinking=(THINK_TIGHT,), calls=(_HY_V4, _HY_V3), seen=False),
+    Family(
+        name="inkling",
+        thinking=(
+            Thinking(
+                "<|message_model|><|content_thinking|>",
+                "<|end_message|>",
+                ("<|message_model|><|content_text|>", "<|end_message|>"),
+            ),
+        ),
+        calls=(_INKLING,),
+        seen=False,
+    ),
+    Family(name="minicpmv", thinking=(THINK,), calls=(QWEN3_CODER,), seen=False),
     Family(
         name="internlm2",
         calls=(Calls(head=Member(arguments=("parameters", "arguments")),

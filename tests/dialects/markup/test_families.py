@@ -362,3 +362,26 @@ def test_a_custom_tool_gets_its_text() -> None:
     for family, form in FORMS:
         call = calls_of(family, [("note", {"input": 'a "b"\n<x>'})], form)
         assert said(family, call) == [("call", "note", 'a "b"\n<x>')]
+
+
+def test_a_number_behind_the_name_is_not_part_of_it() -> None:
+    arguments = '<|open|>argument key="city" type="string"<|sep|>Paris<|close|>argument<|sep|>'
+    calls = (
+        f'<|open|>call tool="get_weather" index="{index}"<|sep|>{arguments}<|close|>call<|sep|>' for index in (1, 12)
+    )
+    text = f"<|open|>tools<|sep|>{''.join(calls)}<|close|>tools<|sep|>"
+    assert said("kimi_k3", text) == wanted(PARIS, PARIS)
+    text = '[TOOL_CALLS]get_weather[CALL_ID]aB3dE6gH9[ARGS]{"city": "Paris"}'
+    assert said("mistral", text) == wanted(PARIS)
+
+
+def test_a_call_whose_object_lacks_its_last_brace_or_has_one_too_many() -> None:
+    for end in ("}", "}}}", '}, "id": "x"}'):
+        text = f'<tool_call>\n{{"name": "get_weather", "arguments": {{"city": "Paris"{end}\n</tool_call>\nDone.'
+        assert said("qwen3", text) == [*wanted(PARIS), ("text", "Done.")]
+
+
+def test_arguments_that_are_a_text_or_nothing() -> None:
+    for written, want in (('"{\\"city\\": \\"Paris\\"}"', PARIS), ("null", ("get_weather", {}))):
+        text = f'<tool_call>\n{{"name": "get_weather", "arguments": {written}}}\n</tool_call>'
+        assert said("qwen3", text) == wanted(want)

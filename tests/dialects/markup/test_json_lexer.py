@@ -70,6 +70,13 @@ def test_what_can_not_become_json_is_broken_where_that_is_certain(text: str, sai
         assert lexed(text, sizes) == (said, False, True, text[len(said) :])
 
 
+@pytest.mark.parametrize("text", ["null", "-12.5e3", "true", '"a, b}"'])
+@pytest.mark.parametrize("end", ["}", "]", ",", " ", "\n"])
+def test_a_value_that_is_no_object_ends_where_something_else_follows(text: str, end: str) -> None:
+    for sizes in ([1], [2], [100]):
+        assert lexed(text + end + "x", sizes) == (text, True, False, end + "x")
+
+
 def test_depth_is_bounded() -> None:
     assert lexed('{"a":' + "[" * 10_000, [1000])[2]
 
