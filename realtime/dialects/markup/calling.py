@@ -65,7 +65,9 @@ class Calling:
 
     def feed(self, text: str) -> None:
         """Take more of the answer, as far as it is about calls."""
-        self.text += text
+        self.text = self.text + text if self.text else text
+        if self._place is _Place.CALL and not self._read_call():  # nearly every token of arguments
+            return
         while _STEPS[self._place](self):
             pass
 
@@ -130,7 +132,7 @@ class Calling:
             at = reader.read(self.text, 0, out)
             self.text = self.text[at:]
             if out:
-                self._put(call, "".join(out))
+                self._put(call, out[0] if len(out) == 1 else "".join(out))
         if reader.broken:
             self._place = _Place.BROKEN
             return True
