@@ -385,3 +385,16 @@ def test_arguments_that_are_a_text_or_nothing() -> None:
     for written, want in (('"{\\"city\\": \\"Paris\\"}"', PARIS), ("null", ("get_weather", {}))):
         text = f'<tool_call>\n{{"name": "get_weather", "arguments": {written}}}\n</tool_call>'
         assert said("qwen3", text) == wanted(want)
+
+
+@each_marked
+def test_a_call_without_its_end_is_complete_only_if_another_follows(family: str, form: int) -> None:
+    row = ALL_FAMILIES[family].calls[form]
+    end = row.call[1]
+    if not end.strip() or isinstance(row.arguments, Tags) or not row.several:
+        return
+    text = calls_of(family, [PARIS, OSLO], form)
+    first, _, second = text.partition(end)
+    assert said(family, first + second) == wanted(PARIS, OSLO)
+    cut = [("call!", *wanted(PARIS)[0][1:]), ("text", "So it is.")]
+    assert said(family, first.removesuffix(row.close) + "\nSo it is.") == cut
