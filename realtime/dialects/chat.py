@@ -10,24 +10,31 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from realtime.context.tools import Mode, ToolSet
+from realtime.context.tools import Mode, Tool, ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
 from realtime.engine.pictures import image_parts, picture_of
+from realtime.engine.structural_tags import Held
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
-from .base import BLIND, RenderError, Sight
-from .chat_parser import ChatParser, WholeCallParser, constraint
+from .base import BLIND, IsWanted, RenderError, Sight, always
+from .bounded_encoder import BoundedEncoder
+from .chat_parser import ChatParser, WholeCallParser
 from .messages import to_messages, to_tools
+from .text_bound import text_bound
 
 
 class ChatDialect:
-    """See Dialect. `tokenizer` is what the engine loaded, `parsers` its own."""
+    """See Dialect."""
 
-    def __init__(self, tokenizer: Any, parsers: Parsers, sight: Sight = BLIND) -> None:
+    def __init__(self, tokenizer: Any, parsers: Parsers, sight: Sight = BLIND, window: int | None = None) -> None:
+        """`tokenizer` is what the engine loaded, `parsers` its own. window: tokens of the model's context; None: any
+        number fits.
+        """
+        self._encoder = BoundedEncoder(self._encode, text_bound(tokenizer), window)
         self._sight = sight
         self._tokenizer = tokenizer
         self._parsers = parsers
@@ -35,8 +42,9 @@ class ChatDialect:
         self._specials = {token_id: token.content for token_id, token in added.items() if token.special}
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
-    ) -> Prompt:
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
+        is_wanted: IsWanted = always,
+    ) -> Prompt:  # fmt: skip
         """See Dialect."""
         messages = to_messages(request.instructions, items, self._sight, tools.tools)
         if not messages:
@@ -51,7 +59,7 @@ class ChatDialect:
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
         pictures = tuple(one for _, part in image_parts(items) if (one := picture_of(part)) is not None)
-        return Prompt(text, array("I", self._encode_after(text, parent)), pictures)
+        return Prompt(text, array("I", self._encode_after(text, parent, is_wanted)), pictures)
 
     speaks_harmony = False
 
@@ -71,7 +79,7 @@ class ChatDialect:
         direct = only is not None and only.grammar is not None
         spec = ParseSpec(
             tools=() if direct else tuple(to_tools_for_parser(tools)),
-            grammars={tool.shown_as: constraint(tool.grammar) for tool in tools.tools if tool.grammar is not None},
+            held={tool.shown_as: Held(tool.path, _grammar(tool)) for tool in tools.tools if _may_be_held(tool, tools)},
             tool_choice=_choice(tools),
             parallel=tools.parallel,
             output_format=output_format(request),
@@ -92,7 +100,7 @@ class ChatDialect:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
-    def _encode_after(self, text: str, parent: Turn | None) -> list[int]:
+    def _encode_after(self, text: str, parent: Turn | None, is_wanted: IsWanted) -> list[int]:
         """Tokens of `text`, those of the newest turn that it still begins with taken as they were."""
         turn = parent
         while turn is not None:
@@ -100,11 +108,11 @@ class ChatDialect:
             if prompt is not None and text.startswith(prompt.text):
                 answer: str = self._tokenizer.decode(turn.token_ids, skip_special_tokens=False)
                 whole = prompt.text + answer
-                if text.startswith(whole):
-                    return [*prompt.token_ids, *turn.token_ids, *self._encode(text[len(whole) :])]
-                return [*prompt.token_ids, *self._encode(text[len(prompt.text) :])]
+                known = [*prompt.token_ids, *turn.token_ids] if text.startswith(whole) else [*prompt.token_ids]
+                rest = text[len(whole) if text.startswith(whole) else len(prompt.text) :]
+                return [*known, *self._encoder.encode(rest, len(known), is_wanted)]
             turn = turn.parent
-        return self._encode(text)
+        return self._encoder.encode(text, 0, is_wanted)
 
 
 def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
@@ -134,6 +142,14 @@ def to_tools_for_parser(tools: ToolSet) -> list[dict[str, Any]]:
         if tool.strict:
             form["function"]["strict"] = True
     return shown
+
+
+def _may_be_held(tool: Tool, tools: ToolSet) -> bool:
+    return tools.mode is Mode.REQUIRED or (tool.strict and tools.mode is Mode.AUTO)
+
+
+def _grammar(tool: Tool) -> tuple[str, str] | None:
+    return None if tool.grammar is None else (tool.grammar.syntax, tool.grammar.definition)
 
 
 def _choice(tools: ToolSet) -> str | dict[str, Any]:

@@ -7,6 +7,7 @@ queued.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -94,8 +95,14 @@ class Generation(Generic[T]):
         self._end(engine_failure(error))
 
     async def submit(self) -> None:
-        """Have the engine begin. Raises EngineError, and then the engine holds nothing of it."""
-        await self._engine.submit(self._request, self)
+        """Have the engine begin, which may take a while: a constraint may have to wait to be compiled. Raises
+        EngineError, and then the engine holds nothing of it; neither does it when this is cancelled.
+        """
+        try:
+            await self._engine.submit(self._request, self)
+        except asyncio.CancelledError:
+            await self._abort()
+            raise
 
     async def result(self) -> FinishReason:
         """Wait for the end, or for a request to stop; return when the engine holds nothing of it any more. Raises
@@ -124,7 +131,8 @@ class Generation(Generic[T]):
 
     async def _abort(self) -> None:
         asked_at = time.perf_counter()
-        await self._engine.abort(self._request.request_id)
+        with self._stopping.uninterrupted():
+            await self._engine.abort(self._request.request_id)
         self.abort_ms = (time.perf_counter() - asked_at) * 1e3
 
     def _finish(self) -> FinishReason:
@@ -154,10 +162,10 @@ def engine_failure(error: EngineError) -> Failed:
 
 def engine_request(
     serving: Serving, request_id: str, request: ResponseCreate, prompt: Prompt, parser: Parser | None, wishes: Sampling,
-    cache_salt: str | None,
+    cache_salt: str | None, tenant: str = "",
 ) -> EngineRequest:  # fmt: skip
     """Build the engine's request for an answer to this prompt. `request_id`: its name there.
-    `cache_salt`: of the job.
+    `cache_salt`, `tenant`: of the job.
     """
     return EngineRequest(
         request_id=request_id,
@@ -165,6 +173,7 @@ def engine_request(
         seen=prompt.seen,
         sampling=wishes,
         cache_salt=cache_salt,
+        tenant=tenant,
         constraint=parser.constraint if parser is not None else None,
         reasoning_ended=parser.reasoning_ended if parser is not None else None,
         template_kwargs=serving.dialect.template_kwargs(request),

@@ -76,7 +76,7 @@ OPERATIONS = (
         summary="Count the tokens that the model would be given",
         body=CreateResponse,
         answer=InputTokens,
-        errors=(*_DECODING, *_IN_CONVERSATION),
+        errors=(*_DECODING, *_IN_CONVERSATION, E.CONTEXT_LENGTH_EXCEEDED, E.INVALID_PROMPT),
     ),
     Operation(
         method="POST",
@@ -85,7 +85,7 @@ OPERATIONS = (
         summary="Make a history shorter; the output is the input of a new chain",
         body=CompactResponse,
         answer=CompactedResponse,
-        errors=(*_DECODING, E.INVALID_PROMPT, E.SERVER_DRAINING, E.REQUEST_CANCELLED),
+        errors=(*_DECODING, E.CONTEXT_LENGTH_EXCEEDED, E.INVALID_PROMPT, E.SERVER_DRAINING, E.REQUEST_CANCELLED),
     ),
     Operation(
         method="GET",
