@@ -54,7 +54,11 @@ def run(quick: bool) -> dict[str, Any]:
         for kind, found in _family(name, names, added, repeats).items():
             figures[f"{name} {kind}"] = found
     rows = [(name, found["vllm"], found["machine"]) for name, found in figures.items()]
-    table("Reading an answer, microseconds of CPU time per token", ("family and kind", "vLLM's parsers", "the machine"), rows)
+    table(
+        "Reading an answer, microseconds of CPU time per token",
+        ("family and kind", "vLLM's parsers", "the machine"),
+        rows,
+    )
     return figures
 
 

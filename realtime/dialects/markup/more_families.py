@@ -86,7 +86,6 @@ _K2_HORIZON = (
         head=Named(),
         arguments=Tags(
             begin="<ifm|arg_key>", middle="</ifm|arg_key><ifm|arg_value>", end="</ifm|arg_value>",
-            text=("</ifm|arg_key><ifm|arg_type>string</ifm|arg_type><ifm|arg_value>",),
         ),
         section=("<ifm|tool_calls>", "</ifm|tool_calls>"),
         call=("<ifm|tool_call>", "</ifm|tool_call>"),
@@ -143,7 +142,7 @@ _ROWS = (
     Family(
         name="k2_horizon",
         thinking=tuple(Thinking(f"<ifm|{kind}>", f"</ifm|{kind}>") for kind in ("think", "think_fast", "think_faster")),
-        calls=_K2_HORIZON, seen=False,
+        calls=_K2_HORIZON[::-1], seen=False,
     ),
     Family(name="lfm2", thinking=(THINK,), calls=(_LFM2,), seen=False),
     Family(name="gigachat3", calls=_GIGACHAT3, seen=False),
