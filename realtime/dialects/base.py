@@ -82,6 +82,10 @@ class CallEnd(Piece, frozen=True):
     """The call is complete."""
 
 
+class CallCut(Piece, frozen=True):
+    """The call is over and is not complete: its end was not seen, or its arguments are not JSON."""
+
+
 class Parser(Protocol):
     """One response's parser: pieces in the order in which the model said them, nothing lost and nothing twice."""
 
