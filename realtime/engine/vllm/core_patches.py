@@ -1,12 +1,8 @@
 """What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-<<<<<<< HEAD
-Every change cures a fault by which a request could end the engine, hold it up or look into others, or by which
-something stays behind when it has ended; tests/engine/test_vllm.py pins what they rest on.
-=======
 Every change cures a fault by which a request could end the engine, hold it up, look into others, or be served what it
-did not ask for, and tests/engine/test_vllm.py pins what it rests on.
->>>>>>> main
+did not ask for, or by which something stays behind when the engine has ended; tests/engine/test_vllm.py pins what
+they rest on.
 """
 
 from __future__ import annotations
