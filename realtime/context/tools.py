@@ -11,16 +11,18 @@ from __future__ import annotations
 import enum
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal
 
 import msgspec
 
-from realtime.wire.bounds import check_grammars, check_schemas
+from realtime.engine.parsing import ALWAYS, Holds
+from realtime.wire.bounds import check_grammars
 from realtime.wire.errors import ErrorCode, WireError
 
 from .client_tools import CLIENT_TOOLS, Kind
+from .holding import Held, Holding
 
 HIDDEN = frozenset(
     {
@@ -50,8 +52,9 @@ class McpOrigin(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's. `path`: where
-    its parameters, or its grammar, are in the request, for refusals.
+    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's. `strict`: what
+    was said of it, None: nothing; `held`: what that comes to. `path`: where its parameters, or its grammar, are in the
+    request, for refusals.
     """
 
     name: str
@@ -59,7 +62,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str | None = None
     description: str | None = None
     parameters: dict[str, Any]
-    strict: bool = False
+    strict: bool | None = None
+    held: Held = Held.NEVER
     custom: bool = False  # free text instead of JSON arguments; the model fills a function's one `input`
     kind: Kind | None = None  # OpenAI's own tools that the client runs: calls have an item type of their own
     grammar: Grammar | None = None
@@ -86,6 +90,10 @@ class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
     def find(self, shown_as: str) -> Tool | None:
         """The tool that the model means by this name."""
         return next((tool for tool in self.tools if tool.shown_as == shown_as), None)
+
+    def holds(self, tool: Tool) -> bool:
+        """Whether sampling is held to the tool's parameters."""
+        return tool.held is Held.ALWAYS or (tool.held is Held.WHEN_FORCED and self.mode is Mode.REQUIRED)
 
 
 _ESCAPED_IN_JSON = ('"', "\\n", "\\t", "\\r", "\\\\", "\n")  # what a pattern may ask for that a JSON string escapes
@@ -137,9 +145,11 @@ def tool_set(
     parallel: bool | None,
     more: Sequence[tuple[str, list[dict[str, Any]]]] = (),
     mcp: Sequence[Tool] = (),
+    holds: Holds = ALWAYS,
 ) -> ToolSet:
     """Read the tools of a request. `more` are those that came with items, each list with its path; of two with one name
-    the later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
+    the later one holds. `mcp`: what the request's MCP servers listed. `holds`: when the model's calls can be held to
+    schemas. Raises WireError with the path of what is wrong.
     """
     found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools")
     twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
@@ -154,17 +164,39 @@ def tool_set(
     if len(found) + len(mcp) > MAX_TOOLS:
         raise _too_many("tools")
     chosen = _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
-    check_schemas((tool.parameters, tool.path) for tool in chosen.tools if _is_held(tool, chosen))
     check_grammars((tool.grammar.syntax, tool.grammar.definition, tool.path) for tool in chosen.tools if tool.grammar)
-    return chosen
+    return _hold(chosen, holds)
 
 
-def _is_held(tool: Tool, chosen: ToolSet) -> bool:
-    """Whether sampling may be held to a tool's parameters: those of a strict tool, and of any that must be called.
-    A custom tool's are made of its grammar, which is bounded by itself.
-    """
-    forced = chosen.mode is Mode.REQUIRED and (chosen.only is None or chosen.only is tool)
-    return (tool.strict or forced) and not tool.custom
+def _hold(chosen: ToolSet, holds: Holds) -> ToolSet:
+    """Decide to which tools' parameters sampling is held; what must be comes before what may be."""
+    holding = Holding(holds, forced=chosen.mode is Mode.REQUIRED)
+    held = {tool.shown_as: _held(tool, chosen, holding) for tool in sorted(chosen.tools, key=_comes_last(chosen))}
+    tools = tuple(msgspec.structs.replace(tool, held=held[tool.shown_as]) for tool in chosen.tools)
+    only = chosen.only
+    if only is not None:
+        only = msgspec.structs.replace(only, held=held[only.shown_as])
+    return msgspec.structs.replace(chosen, tools=tools, only=only)
+
+
+def _comes_last(chosen: ToolSet) -> Callable[[Tool], bool]:
+    return lambda tool: not (tool.strict or _is_forced(tool, chosen))
+
+
+def _is_forced(tool: Tool, chosen: ToolSet) -> bool:
+    return chosen.mode is Mode.REQUIRED and (chosen.only is None or chosen.only.shown_as == tool.shown_as)
+
+
+def _held(tool: Tool, chosen: ToolSet, holding: Holding) -> Held:
+    if tool.custom:  # made of its grammar, which is bounded by itself
+        return Held.ALWAYS
+    if tool.strict:
+        return holding.strict(tool.parameters, tool.path)
+    if _is_forced(tool, chosen):
+        may_lack = tool.mcp is not None and chosen.only is None  # its client can't change it
+        by_default = tool.strict is None
+        return holding.must_call(tool.parameters, tool.path, by_default=by_default, may_lack=may_lack)
+    return holding.by_default(tool.parameters, tool.path) if tool.strict is None else Held.NEVER
 
 
 def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
@@ -245,7 +277,6 @@ def _client_tool(kind: Kind) -> Tool:
         shown_as=kind,
         description=shown.description,
         parameters=shown.parameters,
-        strict=True,
         kind=kind,
     )
 
@@ -261,7 +292,7 @@ def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
         default,
         description=read.description or default.description,
         parameters=read.parameters or default.parameters,
-        strict=read.parameters is None,
+        strict=None if read.parameters is None else False,
         path=f"{path}.parameters",
     )
 
@@ -287,7 +318,7 @@ def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
         namespace=namespace,
         description=read.description,
         parameters=read.parameters or {"type": "object", "properties": {}},
-        strict=read.strict is True,
+        strict=read.strict,
         path=f"{path}.parameters",
     )
 
@@ -308,7 +339,6 @@ def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
         namespace=namespace,
         description=read.description,
         parameters=_custom_parameters(grammar),
-        strict=True,
         custom=True,
         grammar=grammar,
         path=f"{path}.format.definition",

@@ -15,7 +15,7 @@ from realtime.context.client_tools import Kind
 from realtime.context.tools import McpOrigin, ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.engine.base import TokenChunk
-from realtime.engine.parsing import Constraint
+from realtime.engine.parsing import Constraint, Holds
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -147,6 +147,10 @@ class Dialect(Protocol):
         `parent` is the turn that the items continue, for its exact tokens. CPU-bound: a long conversation takes
         milliseconds, so callers may run it in a thread. Raises RenderError.
         """
+
+    @property
+    def holds(self) -> Holds:
+        """When the model's calls can be held to schemas."""
 
     @property
     def speaks_harmony(self) -> bool:

@@ -148,7 +148,7 @@ class Service:
         check_background(request)
         check_history(request)
         found = await self._lookups.find(tenant, request, parent, time.time())
-        job = self._intake.job(asked, found, serving.model, new_id("resp"), int(time.time()))
+        job = self._intake.job(asked, found, serving.model, serving.dialect.holds, new_id("resp"), int(time.time()))
         if request.request_id is None:
             return self.start(job, self._serving())  # the engine may have died while we were looking
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
@@ -243,7 +243,8 @@ class Service:
         check_history(request)
         async with self._patience.bound():
             found = await self._lookups.find(principal.tenant, request, None, time.time())
-        prepared = self._intake.prepare(Asked(principal.tenant, request), found, serving.model)
+        asked = Asked(principal.tenant, request)
+        prepared = self._intake.prepare(asked, found, serving.model, serving.dialect.holds)
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
         check_calls(items)

@@ -12,6 +12,7 @@ from realtime.context.directives import MAX_REFERENCES
 from realtime.context.encrypted import COMPACTION, KEY_BYTES, REASONING, Cipher
 from realtime.context.turns import Turn
 from realtime.engine.base import ModelInfo
+from realtime.engine.parsing import ALWAYS
 from realtime.runs.job import Job
 from realtime.service.intake import Asked, Intake, LookedUp, digest_of, references
 from realtime.settings.fields import ImageSettings, McpServer, McpSettings, ResponseSettings
@@ -54,7 +55,7 @@ def decide(
     model: ModelInfo = MODEL, **settings: Any,
 ) -> Job:  # fmt: skip
     asked = Asked("me", request, native, given)
-    return make_intake(**settings).job(asked, found or LookedUp(), model, "resp_1", 1700)
+    return make_intake(**settings).job(asked, found or LookedUp(), model, ALWAYS, "resp_1", 1700)
 
 
 def turn(*items: Any) -> Turn:

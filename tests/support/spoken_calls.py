@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from realtime.engine.parsing import BadSpec, CallFragment, Constraint, Parsed, ParseSpec
+from realtime.engine.parsing import ALWAYS, BadSpec, CallFragment, Constraint, Parsed, ParseSpec
 
 
 def spoken_call(name: str, *arguments: str) -> tuple[str, ...]:
@@ -17,6 +17,7 @@ class SpokenParsers:
     """`Parsers` of that model."""
 
     quiet = False
+    holds = ALWAYS
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> SpokenParser:
         """See Parsers."""

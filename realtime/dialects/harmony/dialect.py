@@ -14,7 +14,7 @@ from realtime.context.mcp_calls import McpCalls
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.dialects.base import RenderError
-from realtime.engine.parsing import BadSpec, Parsers
+from realtime.engine.parsing import ALWAYS, BadSpec, Parsers
 from realtime.wire.harmony import HarmonyMessage, SystemContent
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -39,6 +39,7 @@ class HarmonyDialect:
     """See Dialect. `parsers` are the engine's; `today` gives the date for the system message, `YYYY-MM-DD`."""
 
     speaks_harmony = True
+    holds = ALWAYS
 
     def __init__(self, encoding: Encoding, parsers: Parsers, today: Callable[[], str]) -> None:
         self._encoding = encoding

@@ -2,8 +2,8 @@
 
     ( analysis | preamble )*  ( call | final )
 
-Markup is named by token id, so text that only looks like it is none. Without strict tools, a forced call or an output
-format there is no constraint at all.
+Markup is named by token id, so text that only looks like it is none. Without a tool that is held, a forced call or an
+output format there is no constraint at all.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def constraint(
     schema = _schema(output_format)
     callable_tools = () if tools.mode is Mode.NONE else tools.tools
     forced = tools.mode is Mode.REQUIRED
-    if not forced and schema is None and not any(tool.strict for tool in callable_tools):
+    if not forced and schema is None and not any(tools.holds(tool) for tool in callable_tools):
         return None
     forms = _Forms(vocabulary, parsers)
     if tools.only is not None:
         callable_tools = (tools.only,)
-    ends = [forms.call(tool) for tool in callable_tools]
+    ends = [forms.call(tool, is_held=tools.holds(tool)) for tool in callable_tools]
     if not forced:
         ends.append(forms.final(schema))
     form = _sequence(forms.before(), {"type": "or", "elements": ends})
@@ -81,15 +81,17 @@ class _Forms:
         )
         return {"type": "star", "content": message}
 
-    def call(self, tool: Tool) -> Form:
-        """A call of this tool, as it is rendered; its end is a stop token, which follows by itself."""
+    def call(self, tool: Tool, *, is_held: bool) -> Form:
+        """A call of this tool, as it is rendered, with any object for arguments if it is not held; its end is a stop
+        token, which follows by itself.
+        """
         return _sequence(
             self._token(self._vocabulary.channel),
             _text(f"commentary to=functions.{tool.shown_as} "),
             self._token(self._vocabulary.constrain),
             _text("json"),
             self._token(self._vocabulary.message),
-            self._arguments(tool),
+            self._arguments(tool, is_held=is_held),
         )
 
     def final(self, schema: Form | None) -> Form:
@@ -98,20 +100,23 @@ class _Forms:
             self._token(self._vocabulary.channel),
             _text("final"),
             self._token(self._vocabulary.message),
-            self._anything() if schema is None else self._json(schema),
+            self._anything() if schema is None else self._answer(schema),
         )
 
-    def _arguments(self, tool: Tool) -> Form:
+    def _answer(self, schema: Form) -> Form:
+        self._parsers.check_schema(schema)
+        return self._json(schema)
+
+    def _arguments(self, tool: Tool, *, is_held: bool) -> Form:
         if tool.grammar is not None:
             try:
                 grammar = self._parsers.grammar_in_json(tool.grammar.syntax, tool.grammar.definition)
             except BadSpec as error:
                 raise BadSpec(f"the grammar of the tool '{tool.name}' can't be used: {error}") from error
             return _sequence(_text('{"input": "'), {"type": "grammar", "grammar": grammar}, _text('"}'))
-        return self._json(tool.parameters if tool.strict else {"type": "object"})
+        return self._json(tool.parameters if is_held else {"type": "object"})  # which of them can be is known
 
     def _json(self, schema: Form) -> Form:
-        self._parsers.check_schema(schema)
         return {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": _MAX_WHITESPACE}
 
     def _anything(self) -> Form:

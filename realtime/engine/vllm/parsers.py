@@ -16,7 +16,7 @@ from realtime.engine import json_grammar, structural_tags
 from realtime.engine.base import EngineError
 from realtime.engine.families import Family, detect
 from realtime.engine.options import VllmOptions
-from realtime.engine.parsing import BadSpec, CallFragment, Constraint, ConstraintKind, Parsed, ParseSpec
+from realtime.engine.parsing import BadSpec, CallFragment, Constraint, ConstraintKind, Holds, Parsed, ParseSpec
 from realtime.engine.token_steps import Step, TokenSteps
 
 log = logging.getLogger("realtime.engine.vllm.parsers")
@@ -71,7 +71,8 @@ class VllmParsers:
             )
         except TypeError as error:
             raise EngineError(f"vLLM can't parse with {names}: {error}") from error
-        log.info("output parsers reasoning=%s tool=%s", names.reasoning, names.tool)
+        self.holds = Holds(self._can_hold("auto"), self._can_hold("required"))
+        log.info("output parsers reasoning=%s tool=%s holds=%s", names.reasoning, names.tool, self.holds)
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> _Parser:
         """See Parsers."""
@@ -99,6 +100,12 @@ class VllmParsers:
             return _Parser(make, parser, request, prompt, constraint, opened_by_model=self._opened_by_model)
         except (ValidationError, VLLMValidationError, ValueError) as error:
             raise BadSpec(str(error)) from error
+
+    def _can_hold(self, choice: str) -> bool:
+        """Whether vLLM makes a constraint of a strict tool, by making one."""
+        function = {"name": "f", "parameters": {"type": "object", "properties": {}}, "strict": True}
+        spec = ParseSpec(tools=({"type": "function", "function": function},), tool_choice=choice)
+        return self.open(spec, ()).constraint is not None
 
     def grammar_in_json(self, syntax: Literal["lark", "regex"], definition: str) -> str:
         """See Parsers."""
