@@ -47,8 +47,9 @@ from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .registry import Registry
-from .scheduler import Full, GroupFull, Scheduler, Ticket
+from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 from .sweeper import Sweeper
+from .tenant_share import TenantShare, everything
 
 logger = logging.getLogger("realtime.service")
 
@@ -70,10 +71,13 @@ class Service:
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
         salts: PrefixSalts | None = None,
+        tenant_share: TenantShare = everything,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
-        """salts: keep tenants apart in the prefix cache; None: they share it."""
+        """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
+        the waiting places one may have.
+        """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
         self._images = ImageLoader(self._image_settings)
@@ -89,6 +93,7 @@ class Service:
             max_running=settings.max_running_responses,
             max_waiting=settings.max_waiting_responses,
             max_waiting_in_group=settings.max_waiting_per_conversation,
+            tenant_share=tenant_share,
         )
         self._stores = stores
         self._patience = Patience()
@@ -366,6 +371,9 @@ class Service:
             text = "Too many responses wait for this conversation: try again when some of them are over."
             error = WireError(ErrorCode.CONVERSATION_LOCKED, text, param="conversation", retry_after=full.retry_after)
             raise error from None
+        except TenantFull as full:
+            text = "As many responses of this API key run and wait as one key may have: try again when some are over."
+            raise WireError(ErrorCode.TOO_MANY_QUEUED, text, retry_after=full.retry_after) from None
         except Full as full:
             text = "The server is full: too many responses are waiting. Try again later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=full.retry_after) from None
