@@ -36,6 +36,7 @@ from realtime.store.conversations import Conversation
 from realtime.wire.calls import check_calls
 from realtime.wire.items import InputItem, ItemReference
 from realtime.wire.requests import ResponseCreate
+from realtime.wire.unknown_members import warnings
 
 from .prefix_salts import PrefixSalts
 
@@ -80,8 +81,9 @@ def references(request: ResponseCreate) -> list[str]:
 
 
 def digest_of(request: ResponseCreate) -> bytes:
-    """A digest of what makes two requests the same: everything but the client's name for the event."""
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None))).digest()
+    """A digest of what makes two requests the same: everything but the client's name for the event, and
+    what is ignored."""
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None, unknown=()))).digest()
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +118,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
             cache_salt=self._cache_salt(asked.tenant, request.cache_salt),
             mcp=prepared.mcp,
+            warnings=warnings(request.unknown) if asked.native else [],
         )
 
     def prepare(self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds) -> PreparedRequest:

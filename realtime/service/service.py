@@ -153,6 +153,8 @@ class Service:
         check_background(request)
         check_history(request)
         found = await self._lookups.find(tenant, request, parent, time.time())
+        if request.unknown:
+            logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
         job = self._intake.job(asked, found, serving.model, serving.dialect.holds, new_id("resp"), int(time.time()))
         if request.request_id is None:
             return self.start(job, self._serving())  # the engine may have died while we were looking

@@ -108,8 +108,8 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             gt=0,
             le=1,
-            description="share of the running and waiting responses, and of the connections, that one API key may take; without "
-            "a second key there is no such limit",
+            description="share of the running and waiting responses, and of the connections, that one API key may "
+            "take; without a second key there is no such limit",
         ),
     ] = 0.5
     linger_seconds: Annotated[

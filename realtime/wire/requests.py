@@ -1,7 +1,7 @@
 """Client events: what a client may send on the socket.
 
 `ResponseCreate` has every body field of `POST /v1/responses` (OpenAI's reference) and the members that exist on the
-socket only. Unknown members are accepted in silence, because real clients send them.
+socket only. Unknown members are never refused, because real clients send them.
 """
 
 from __future__ import annotations
@@ -149,6 +149,8 @@ class ResponseCreate(ClientEvent, tag="response.create"):
 
     # what `input` holds, set by the codec; not a member of the wire, where `items` is as unknown as any other name
     items: list[InputItem] = msgspec.field(default_factory=list, name=" items")
+    # the paths of members that nobody knows, likewise
+    unknown: tuple[str, ...] = msgspec.field(default=(), name=" unknown")
 
 
 # The ways in which a client ends a response before its own end: keep what was generated; forget the item that is being
