@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from realtime.wire.calls import call_id_of
+from realtime.wire.calls import ties_of
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.item_texts import size_of, texts_of
@@ -305,11 +305,12 @@ def _starts(body: Sequence[InputItem]) -> list[int]:
     called_at: dict[str, int] = {}
     forbidden: set[int] = set()
     for index, item in enumerate(body):
-        call_id = call_id_of(item)
-        if call_id is not None and call_id in called_at:
-            forbidden.update(range(called_at[call_id] + 1, index + 1))
-        elif call_id is not None:
-            called_at[call_id] = index
+        ids = ties_of(item)
+        calls = [called_at[one] for one in ids if one in called_at]
+        if calls:
+            forbidden.update(range(min(calls) + 1, index + 1))
+        else:
+            called_at.update(dict.fromkeys(ids, index))
         if isinstance(item, Reasoning):
             forbidden.add(index + 1)
     return [index for index in range(len(body)) if index not in forbidden]
@@ -318,10 +319,13 @@ def _starts(body: Sequence[InputItem]) -> list[int]:
 def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:
     """Calls whose output is still to come, the newest that fit: it must find them."""
     latest: dict[str, InputItem] = {}
+    called: dict[str, str] = {}  # each id of a call -> the first of them
     for item in gone:
-        call_id = call_id_of(item)
-        if call_id is not None:
-            latest[call_id] = item
+        ids = ties_of(item)
+        if ids:
+            first = next((called[one] for one in ids if one in called), ids[0])
+            called.update(dict.fromkeys(ids, first))
+            latest[first] = item
     calls: list[InputItem] = []
     for item in reversed(latest.values()):
         if isinstance(item, AnswerableCall):

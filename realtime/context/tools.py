@@ -34,6 +34,7 @@ HIDDEN = frozenset(
 MAX_TOOLS = 1024
 MAX_GRAMMAR_CHARS = 32_768  # it is converted while other responses wait
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+_MAX_SHOWN = 200  # characters of a name with its namespace: what every family can write
 SEPARATOR = "__"  # between a namespace and a name, as the model sees them
 
 
@@ -255,6 +256,7 @@ def _read(tool: dict[str, Any], path: str, namespace: str | None, searches: bool
             yield _custom(tool, path, namespace)
         case "namespace" if namespace is None:
             space = _convert(tool, _Namespace, path)
+            _check_name(space.name, path)
             yield from _read_all(space.tools, f"{path}.tools", space.name, searches)
         case "tool_search" if namespace is None:
             yield from _search(tool, path)
@@ -297,10 +299,13 @@ def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
     )
 
 
-def _check_name(name: str, path: str) -> None:
+def _check_name(name: str, path: str, namespace: str | None = None) -> None:
     """A name stands in prompts and grammars, and in whatever clients call it by: nothing in it may need quoting."""
     if not _NAME.fullmatch(name):
         raise refusal(f"{path}.name", "must be 1 to 128 characters of letters, digits, `_`, `-`, `.`, `:` and `/`")
+    if len(_shown(name, namespace)) > _MAX_SHOWN:
+        text = f"with its namespace before it, the name must have at most {_MAX_SHOWN} characters: use shorter ones"
+        raise refusal(f"{path}.name", text)
 
 
 def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
@@ -310,7 +315,7 @@ def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
 
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(unnest(tool), _Function, path)
-    _check_name(read.name, path)
+    _check_name(read.name, path, namespace)
     _check_parameters(read.parameters, path)
     return Tool(
         name=read.name,
@@ -325,7 +330,7 @@ def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
 
 def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(tool, _Custom, path)
-    _check_name(read.name, path)
+    _check_name(read.name, path, namespace)
     grammar = None
     if read.format is not None and read.format.type == "grammar":
         if read.format.syntax is None or not read.format.definition:

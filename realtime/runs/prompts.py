@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -27,6 +28,7 @@ from .serving import Serving
 _ROOM = 256  # tokens of answer that `truncation: auto` and a compaction make room for at least
 _TOOL_CHARS = 500  # about what a tool adds to a prompt
 _ITEM_CHARS = 200  # ... and about what an item costs besides its text
+_PLACE = re.compile(r"input\[([0-9]+)\](.*)", re.DOTALL)
 _THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
 
 
@@ -129,10 +131,27 @@ async def render(
     is much of it. Raises RenderError and EngineError.
     """
     work = partial(serving.dialect.render, request, tools, items, parent)
-    prompt = await asyncio.to_thread(work) if is_long(request, tools, items) else work()
+    try:
+        prompt = await asyncio.to_thread(work) if is_long(request, tools, items) else work()
+    except RenderError as error:
+        raise _in_the_clients_words(error, request, items) from error
     if not prompt.pictures:
         return prompt
     return msgspec.structs.replace(prompt, seen=await serving.engine.look(prompt.token_ids, prompt.pictures))
+
+
+def _in_the_clients_words(error: RenderError, request: ResponseCreate, items: Sequence[InputItem]) -> RenderError:
+    """The same error with the place in the client's own `input`, in the place of that among all items; of an item that
+    was there before, it says so.
+    """
+    found = _PLACE.match(error.param or "")
+    if found is None:
+        return error
+    item = items[int(found.group(1))]
+    for index, own in enumerate(request.own_items):
+        if own is item:
+            return RenderError(str(error), f"input[{index}]{found.group(2)}")
+    return RenderError(f"{error} This is about an item that is not in `input`: one of the history.")
 
 
 def is_long(request: ResponseCreate, tools: ToolSet, items: list[InputItem]) -> bool:

@@ -149,7 +149,7 @@ class Stages:
         """Fetch and decode what is to be seen."""
         self._life.enter(State.LOADING_IMAGES)
         try:
-            await self._stopping.unless_stopped(images.load(self.prompts.items, self._job.request.items))
+            await self._stopping.unless_stopped(images.load(self.prompts.items, self._job.request.own_items))
         except WireError as error:
             raise Ended(Failed(error.spec.code, error.message, error.param)) from None
         self._stopping.check()

@@ -129,7 +129,8 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         check_attachments(request.items, self.images, sees=model.sees)
         own = resolve_references(request.items, parent.items() if parent is not None else [], found.items.get)
         own = decrypt_items(self.cipher, asked.tenant, own if model.sees else replace_images(own), "input")
-        request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *asked.given, *own])
+        prepended = [*(request.previous_input_messages or ()), *asked.given]
+        request = msgspec.structs.replace(request, items=[*prepended, *own], num_before=len(prepended))
         before, own = since_compaction(parent, own)
         check_format(request, before)
         request = apply_settings(request, before)

@@ -259,7 +259,7 @@ class Service:
         if prepared.mcp is not None:  # no server is asked for its tools
             tools = prepared.mcp.known_tools(items) or tools
         if serving.images is not None:
-            await serving.images.load(items, request.items)
+            await serving.images.load(items, request.own_items)
         try:
             prompt = await render(serving, request, tools, items, parent)
         except RenderError as error:

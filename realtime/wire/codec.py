@@ -146,11 +146,12 @@ def decode_create(data: bytes, limits: Limits) -> ResponseCreate:
 
 
 def _create(data: bytes, limits: Limits) -> ResponseCreate:
-    event = _flatten(_strictly(_decode_create, data, ""), unknown_members(_decode_fields(data)))
+    event = _flatten(_strictly(_decode_create, data, ""), unknown_members(_strictly(_decode_fields, data, "")))
     if event.prompt_cache_options is not None and event.prompt_cache_options.prewarm:
         event.generate = False
     event.items = decode_input(bytes(event.input), limits)
     event.input = msgspec.Raw()
+    event.num_before = 0
     return event
 
 

@@ -147,8 +147,15 @@ class ResponseCreate(ClientEvent, tag="response.create"):
         ref = self.conversation
         return ref.id if isinstance(ref, ConversationRef) else ref
 
+    @property
+    def own_items(self) -> list[InputItem]:
+        """The items that the client counts in its `input`."""
+        return self.items[self.num_before :]
+
     # what `input` holds, set by the codec; not a member of the wire, where `items` is as unknown as any other name
     items: list[InputItem] = msgspec.field(default_factory=list, name=" items")
+    # how many of them were put before the client's own, likewise
+    num_before: int = msgspec.field(default=0, name=" num_before")
     # the paths of members that nobody knows, likewise
     unknown: tuple[str, ...] = msgspec.field(default=(), name=" unknown")
 

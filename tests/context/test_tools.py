@@ -154,6 +154,26 @@ def test_other_names_are_refused_wherever_the_tool_comes_from(kind: str, name: s
         assert (caught.value.code, caught.value.param) == (ErrorCode.INVALID_REQUEST, param)
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a\n", 'a"b', "<|x|>", "é", "x" * 129])
+def test_names_of_namespaces_are_as_those_of_tools(name: str) -> None:
+    space = {"type": "namespace", "name": name, "tools": [G]}
+    for tools, brought, param in (
+        ([F, space], [], "tools[1].name"),
+        ([], [("input[2].tools", [space])], "input[2].tools[0].name"),
+    ):
+        with pytest.raises(WireError, match="1 to 128 characters") as caught:
+            tool_set(tools, None, None, brought)
+        assert (caught.value.code, caught.value.param) == (ErrorCode.INVALID_REQUEST, param)
+
+
+def test_a_name_and_its_namespace_are_together_what_every_family_can_write() -> None:
+    long = {"type": "function", "name": "x" * 98}
+    assert len(names(tool_set([{"type": "namespace", "name": "n" * 100, "tools": [long]}], None, None))[0]) == 200
+    with pytest.raises(WireError, match="at most 200 characters") as caught:
+        tool_set([{"type": "namespace", "name": "n" * 101, "tools": [G, long]}], None, None)
+    assert caught.value.param == "tools[0].tools[1].name"
+
+
 def test_what_an_mcp_server_lists_may_have_any_name() -> None:
     assert names(tool_set([], None, None, mcp=[mcp("a b é")])) == ["a b é"]
 

@@ -18,6 +18,7 @@ from realtime.engine.families import Family, detect
 from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import BadSpec, CallFragment, Constraint, ConstraintKind, Holds, Parsed, ParseSpec
 from realtime.engine.token_steps import Step, TokenSteps
+from realtime.wire.json_text import is_json
 
 log = logging.getLogger("realtime.engine.vllm.parsers")
 
@@ -242,7 +243,7 @@ class _Parser:
             self._call_over = False
             return mark is None or mark != self._marks.call
         again = self._answering or self._think_over
-        return thinks and again and (not self._in_call or _is_json(self._arguments))
+        return thinks and again and (not self._in_call or is_json(self._arguments))
 
     def _begin_stretch(self, *, thinks: bool) -> None:
         self._parser = self._make()
@@ -273,7 +274,7 @@ class _Parser:
     def _kept_back(self) -> str:
         """Text that might have become a call and has not. The beginning of a call that was cut off is none."""
         due, self._due = self._due, ""
-        if self._in_call or not self._keeps_back or (due.lstrip()[:1] in ("{", "[") and not _is_json(due)):
+        if self._in_call or not self._keeps_back or (due.lstrip()[:1] in ("{", "[") and not is_json(due)):
             return ""
         return due
 
@@ -292,14 +293,6 @@ class _Parser:
         name, arguments = (function.name or None, function.arguments or "") if function is not None else (None, "")
         self._arguments = arguments if name else self._arguments + arguments
         return CallFragment(index, name, arguments)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _marks(parser: Any) -> _Marks:
