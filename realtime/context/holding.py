@@ -12,7 +12,7 @@ from typing import Any
 from realtime.engine.parsing import Holds
 from realtime.wire.bounds import Measured, Schemas, refusal
 from realtime.wire.errors import WireError
-from realtime.wire.holdable import cost, lacking
+from realtime.wire.holdable import cost, doubt
 
 MAX_COST = 1000  # of all tools that are held by default, see `holdable.cost`: it delays the first token
 
@@ -41,25 +41,17 @@ class Holding:
         if not (self._holds.auto or (self._forced and self._holds.forced)):
             where = path.removesuffix(".parameters") + ".strict"
             raise refusal(where, "calls of this model can't be held to a schema: leave it out, or give false")
-        measured = self._schemas.measure(parameters, path)
-        lacked = lacking(measured.reached, measured.targets)
-        if lacked is not None:
-            raise _refusal(path, lacked, "give `strict: false`")
+        self._schemas.measure(parameters, path)
         return Held.ALWAYS
 
-    def must_call(self, parameters: dict[str, Any], path: str, *, by_default: bool, may_lack: bool) -> Held:
+    def must_call(self, parameters: dict[str, Any], path: str, *, by_default: bool) -> Held:
         """Hold a tool that must be called, and that may be held by default when it need not be called any more. Raises
-        WireError where that can't be done; `may_lack`: only for what exceeds a bound.
+        WireError where that can't be done.
         """
         if not self._holds.forced:
             raise refusal("tool_choice", "this model can't be made to call a tool: use `auto`")
         measured = self._schemas.measure(parameters, path)
-        lacked = lacking(measured.reached, measured.targets)
-        if lacked is not None and may_lack:
-            return Held.NEVER
-        if lacked is not None:
-            raise _refusal(path, lacked, "let the model choose (`tool_choice`)")
-        return Held.ALWAYS if by_default and self._holds.auto and self._affords(measured) else Held.WHEN_FORCED
+        return Held.ALWAYS if by_default and self._holds.auto and self._takes(measured) else Held.WHEN_FORCED
 
     def by_default(self, parameters: dict[str, Any], path: str) -> Held:
         """Hold a tool that nothing was said of, where that can be done."""
@@ -69,17 +61,12 @@ class Holding:
             measured = self._schemas.measure(parameters, path)
         except WireError:
             return Held.NEVER
-        can = lacking(measured.reached, measured.targets) is None and self._affords(measured)
-        return Held.ALWAYS if can else Held.NEVER
+        return Held.ALWAYS if self._takes(measured) else Held.NEVER
 
-    def _affords(self, measured: Measured) -> bool:
-        """Take the work of a schema from what is left for tools that are held by default."""
+    def _takes(self, measured: Measured) -> bool:
+        """Take a schema among those that are held by default, and its work from what is left for them."""
         work = cost(measured.reached, measured.pattern_steps)
-        if work > self._left:
+        if work > self._left or doubt(measured.reached, measured.targets) is not None:
             return False
         self._left -= work
         return True
-
-
-def _refusal(path: str, lacked: str, otherwise: str) -> WireError:
-    return refusal(path, f"has {lacked}, to which a model can't be held: leave it out, or {otherwise}")

@@ -96,6 +96,17 @@ class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
         """Whether sampling is held to the tool's parameters."""
         return tool.held is Held.ALWAYS or (tool.held is Held.WHEN_FORCED and self.mode is Mode.REQUIRED)
 
+    def without_defaults(self) -> ToolSet | None:
+        """The same, with no tool held that need not be; None if there is no such tool."""
+        if self.mode is not Mode.AUTO or not any(map(_is_by_default, self.tools)):
+            return None
+        freed = (msgspec.structs.replace(one, held=Held.NEVER) if _is_by_default(one) else one for one in self.tools)
+        return msgspec.structs.replace(self, tools=tuple(freed))
+
+
+def _is_by_default(tool: Tool) -> bool:
+    return tool.held is Held.ALWAYS and tool.strict is None and not tool.custom
+
 
 _ESCAPED_IN_JSON = ('"', "\\n", "\\t", "\\r", "\\\\", "\n")  # what a pattern may ask for that a JSON string escapes
 
@@ -194,9 +205,7 @@ def _held(tool: Tool, chosen: ToolSet, holding: Holding) -> Held:
     if tool.strict:
         return holding.strict(tool.parameters, tool.path)
     if _is_forced(tool, chosen):
-        may_lack = tool.mcp is not None and chosen.only is None  # its client can't change it
-        by_default = tool.strict is None
-        return holding.must_call(tool.parameters, tool.path, by_default=by_default, may_lack=may_lack)
+        return holding.must_call(tool.parameters, tool.path, by_default=tool.strict is None)
     return holding.by_default(tool.parameters, tool.path) if tool.strict is None else Held.NEVER
 
 

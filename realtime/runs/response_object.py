@@ -22,7 +22,6 @@ def new_response(
     """Build the Response as it stands in `response.created`. `tools`: what its tools came to. `created_at`: unix
     seconds.
     """
-    held = {tool.path for tool in tools.tools if tools.holds(tool)}
     text = request.text
     reasoning = request.reasoning
     config = TextConfig(format=_held_to((text.format if text else None) or PlainFormat()))
@@ -35,7 +34,7 @@ def new_response(
         model=model.name,
         previous_response_id=request.previous_response_id,
         instructions=request.instructions,
-        tools=[_echoed(tool, f"tools[{index}]", held) for index, tool in enumerate(request.tools or ())],
+        tools=echoed_tools(request, tools),
         tool_choice="auto" if request.tool_choice is None else unnest(request.tool_choice),
         parallel_tool_calls=True if request.parallel_tool_calls is None else request.parallel_tool_calls,
         max_tool_calls=request.max_tool_calls,
@@ -68,6 +67,12 @@ def _held_to(asked: TextFormat) -> TextFormat:
     if isinstance(asked, JsonSchemaFormat) and asked.strict is None:
         return msgspec.structs.replace(asked, strict=True)
     return asked
+
+
+def echoed_tools(request: ResponseCreate, tools: ToolSet) -> list[dict[str, Any]]:
+    """A request's tools as the Response shows them. `tools`: what they came to."""
+    held = {tool.path for tool in tools.tools if tools.holds(tool)}
+    return [_echoed(tool, f"tools[{index}]", held) for index, tool in enumerate(request.tools or ())]
 
 
 def _echoed(tool: dict[str, Any], path: str, held: Set[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The stages are states of `life`. Each does its own, or raises `Ended` with what 
 from __future__ import annotations
 
 import itertools
+import logging
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from realtime.context.compaction import Policy, encrypt_compaction
 from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser
-from realtime.engine.base import FinishReason
+from realtime.engine.base import EngineRefused, FinishReason
 from realtime.store.conversations import Conversation
 from realtime.wire import events
 from realtime.wire.calls import no_call_found
@@ -33,10 +34,13 @@ from .job import Job
 from .life import Life, State
 from .mcp.stage import McpStage
 from .prompts import Prompts
+from .response_object import echoed_tools
 from .sampling import sampling
 from .serving import Serving
 from .stop_signal import StopSignal
 from .usage import TokenUsage
+
+logger = logging.getLogger("realtime.runs")
 
 _UNLIMITED = 1 << 62  # tokens
 
@@ -197,9 +201,28 @@ class Stages:
         generation = self._new_generation(number, prompt, min(room, left))
         self._stopping.check()
         self._life.enter(State.GENERATING)
+        try:
+            return await self._answer(generation)
+        except EngineRefused:
+            if not self._free_defaults():
+                raise
+        return await self._answer(self._new_generation(number, prompt, min(room, left)))
+
+    async def _answer(self, generation: Generation[events.Event]) -> FinishReason:
+        """Have the engine answer."""
         self._generation = generation
         await generation.submit()
         return await generation.result()
+
+    def _free_defaults(self) -> bool:
+        """Hold no more tools than have to be, because what holds them does not compile; False if none is."""
+        freed = self.prompts.tools.without_defaults()
+        if freed is None:
+            return False
+        logger.info("tools not held response_id=%s", self._job.response_id)
+        self.prompts.tools = freed
+        self._response.tools = echoed_tools(self._job.request, freed)
+        return True
 
     def _new_generation(self, number: int, prompt: Prompt, max_tokens: int) -> Generation[events.Event]:
         job, serving = self._job, self._serving
@@ -208,7 +231,7 @@ class Stages:
             parser = serving.dialect.parser(job.request, self.prompts.tools, prompt)
         request_id = job.response_id if number == 1 else f"{job.response_id}.{number}"
         wishes = sampling(job.request, self._response, max_tokens, parser)
-        request = engine_request(serving, request_id, job.request, prompt, parser, wishes, job.cache_salt)
+        request = engine_request(serving, request_id, job.request, prompt, parser, wishes, job.cache_salt, job.tenant)
         return Generation(
             serving, request, parser, self.usage.latest, self._stopping,
             read=self.assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,

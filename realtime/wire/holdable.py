@@ -1,9 +1,9 @@
-"""What sampling can hold a model to of a JSON schema, and about how much work that is. Pure.
+"""Which JSON schemas are surely held to, and about how much work that is: what is held though nobody asked. Pure.
 
-A grammar is made of a schema. The one that makes it, xgrammar, stops at some keywords, and passes over others in
-silence: then the arguments would only seem to be held. So what it is known to keep is listed here, with the forms in
-which it does, and everything else of JSON Schema is what it lacks. Members that JSON Schema does not know, and its
-annotations, ask for nothing. `tests/wire/test_holdable.py` puts schemas that pass to xgrammar itself.
+What can't be held to is refused where that was asked for (`unheld`), and what does not compile fails its response.
+Neither may happen to a tool because its client has left out `strict`. So here is listed what xgrammar is known to keep,
+and in which forms; about everything else of JSON Schema there is a doubt. Members that JSON Schema does not know, and
+its annotations, ask for nothing. `tests/wire/test_holdable.py` puts schemas without a doubt to xgrammar itself.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _OF_TYPE: dict[str, frozenset[str]] = {
     "null": frozenset(),
 }  # fmt: skip
 _WHOLE = ("$ref", "enum", "const", "anyOf", "oneOf", "allOf")  # each says all that a schema says
-_LACKED = frozenset(
+_NOT_KEPT = frozenset(
     {
         "multipleOf", "uniqueItems", "contains", "minContains", "maxContains", "additionalItems", "unevaluatedItems",
         "patternProperties", "dependentRequired", "dependentSchemas", "dependencies", "not", "if", "then", "else",
         "$dynamicRef", "$recursiveRef", "extends", "disallow", "divisibleBy",
     }
 )  # fmt: skip
-_ASSERTING = _LACKED.union(*_OF_TYPE.values())
+_ASSERTING = _NOT_KEPT.union(*_OF_TYPE.values())
 _SLOW_FORMATS = ("email", "uri", "uri-reference", "uri-template")
 _FORMATS = (
     *_SLOW_FORMATS, "date", "time", "date-time", "duration", "ipv4", "ipv6", "hostname", "uuid", "json-pointer",
@@ -66,8 +66,8 @@ _COST_FORMAT = 50
 _COST_SLOW_FORMAT = 500
 
 
-def lacking(reached: Iterable[Schema], targets: Mapping[str, Any]) -> str | None:
-    """Return what the schemas of a tool's parameters ask for that sampling can't be held to, in words; None: nothing.
+def doubt(reached: Iterable[Schema], targets: Mapping[str, Any]) -> str | None:
+    """Return what makes it uncertain that sampling can be held to a tool's parameters, in words; None: nothing.
 
     reached: the root, then all that it is made of. targets: what its references lead to.
     """
@@ -78,7 +78,7 @@ def lacking(reached: Iterable[Schema], targets: Mapping[str, Any]) -> str | None
     odd = next((name for name, target in targets.items() if not _is_schema(target)), None)
     if odd is not None:
         return f"the `$ref` to '{odd[:64]}'"
-    return _first(_lacking(root), *map(_lacking, schemas))
+    return _first(_doubt(root), *map(_doubt, schemas))
 
 
 def cost(reached: Iterable[Schema], pattern_steps: int) -> int:
@@ -107,15 +107,15 @@ def _is_object(root: Schema) -> bool:
     return (root.get("type") == "object" or ("type" not in root and "properties" in root)) and not _whole(root)
 
 
-def _lacking(schema: Schema) -> str | None:
-    lacked = next((name for name in schema if name in _LACKED), None)
-    if lacked is not None:
-        return f"`{lacked}`"
+def _doubt(schema: Schema) -> str | None:
+    other = next((name for name in schema if name in _NOT_KEPT), None)
+    if other is not None:
+        return f"`{other}`"
     whole = _whole(schema)
     if whole:
-        return _lacking_whole(schema, whole)
+        return _doubt_whole(schema, whole)
     if "type" not in schema:
-        return _lacking_untyped(schema)
+        return _doubt_untyped(schema)
     types = _types(schema)
     if not types:
         return "a `type` without a type"
@@ -130,7 +130,7 @@ def _whole(schema: Schema) -> list[str]:
     return [name for name in _WHOLE if name in schema]
 
 
-def _lacking_whole(schema: Schema, whole: list[str]) -> str | None:
+def _doubt_whole(schema: Schema, whole: list[str]) -> str | None:
     name = whole[0]
     beside = next((one for one in (*whole[1:], *schema) if one in _ASSERTING or (one in whole and one != name)), None)
     if beside is not None:
@@ -148,20 +148,31 @@ def _lacking_whole(schema: Schema, whole: list[str]) -> str | None:
             name == "allOf" and len(schema[name]) > 1
         ):
             return f"this `{name}`"
+        case "oneOf" if not _differ_in_type(schema[name]):
+            return "a `oneOf` of what is not plainly different"
         case _:
             return None
 
 
-def _lacking_untyped(schema: Schema) -> str | None:
+def _differ_in_type(schemas: list[Any]) -> bool:
+    types = [schema.get("type") if isinstance(schema, dict) else None for schema in schemas]
+    return (
+        all(isinstance(one, str) for one in types)
+        and len({*types}) == len(types)
+        and not {"number", "integer"} <= {*types}
+    )
+
+
+def _doubt_untyped(schema: Schema) -> str | None:
     """Without a type and `properties` a keyword holds for some types and lets others be whatever they are."""
     if "properties" in schema:
         stray = next((name for name in schema if name in _ASSERTING and name not in _OF_TYPE["object"]), None)
-        return _lacking_object(schema) if stray is None else f"`{stray}` without a `type`"
+        return _doubt_object(schema) if stray is None else f"`{stray}` without a `type`"
     stray = next((name for name in schema if name in _ASSERTING), None)
     return None if stray is None else f"`{stray}` without a `type`"
 
 
-def _lacking_string(schema: Schema) -> str | None:
+def _doubt_string(schema: Schema) -> str | None:
     kinds = [name for name in ("pattern", "format") if name in schema]
     has_length = "minLength" in schema or "maxLength" in schema
     if len(kinds) + has_length > 1:
@@ -171,10 +182,10 @@ def _lacking_string(schema: Schema) -> str | None:
     pattern = schema.get("pattern", "")
     if not isinstance(pattern, str) or not _PATTERN.fullmatch(pattern):
         return f"the `pattern` {str(pattern)[:64]!r}"
-    return _lacking_counts(schema, "minLength", "maxLength")
+    return _doubt_counts(schema, "minLength", "maxLength")
 
 
-def _lacking_number(schema: Schema) -> str | None:
+def _doubt_number(schema: Schema) -> str | None:
     is_whole = "integer" in _types(schema)
     for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
         if name in schema and not _is_bound(schema[name], is_whole=is_whole):
@@ -186,7 +197,7 @@ def _lacking_number(schema: Schema) -> str | None:
     return "this range of numbers" if least is not None and most is not None and least + room > most else None
 
 
-def _lacking_array(schema: Schema) -> str | None:
+def _doubt_array(schema: Schema) -> str | None:
     if "items" in schema and not (_is_schema(schema["items"]) or schema["items"] is False):
         return "this `items`"
     if "prefixItems" in schema:
@@ -196,10 +207,10 @@ def _lacking_array(schema: Schema) -> str | None:
             return "`prefixItems` beside `minItems` or `maxItems`"
     if schema.get("items") is False and schema.get("minItems"):
         return "`minItems` of no items"
-    return _lacking_counts(schema, "minItems", "maxItems")
+    return _doubt_counts(schema, "minItems", "maxItems")
 
 
-def _lacking_object(schema: Schema) -> str | None:
+def _doubt_object(schema: Schema) -> str | None:
     properties, required = schema.get("properties", {}), schema.get("required", [])
     if not isinstance(properties, dict) or not all(map(_is_schema, properties.values())):
         return "these `properties`"
@@ -213,13 +224,13 @@ def _lacking_object(schema: Schema) -> str | None:
     if "propertyNames" in schema and (properties or not more or not _is_any_name(schema["propertyNames"])):
         return "this `propertyNames`"
     least, most = schema.get("minProperties", 0), schema.get("maxProperties", _MAX_COUNT)
-    found = _lacking_counts(schema, "minProperties", "maxProperties")
+    found = _doubt_counts(schema, "minProperties", "maxProperties")
     if found is None and ((least > len(properties) and not more) or most < len(set(required))):
         return "this number of properties"
     return found
 
 
-def _lacking_counts(schema: Schema, least: str, most: str) -> str | None:
+def _doubt_counts(schema: Schema, least: str, most: str) -> str | None:
     for name in (least, most):
         if name in schema and not _is_count(schema[name]):
             return f"this `{name}`"
@@ -227,11 +238,11 @@ def _lacking_counts(schema: Schema, least: str, most: str) -> str | None:
 
 
 _CHECKS: dict[str, Callable[[Schema], str | None]] = {
-    "string": _lacking_string,
-    "number": _lacking_number,
-    "integer": _lacking_number,
-    "array": _lacking_array,
-    "object": _lacking_object,
+    "string": _doubt_string,
+    "number": _doubt_number,
+    "integer": _doubt_number,
+    "array": _doubt_array,
+    "object": _doubt_object,
 }
 
 

@@ -72,13 +72,23 @@ def test_when_the_call_has_been_made_nobody_is_forced_any_more() -> None:
     assert [free.holds(one) for one in free.tools] == [True, False]
 
 
+def test_what_is_held_by_default_can_be_freed_and_nothing_else() -> None:
+    found = tool_set([tool("f", PLAIN), tool("g", PLAIN, strict=True), tool("h", PLAIN, strict=False)], None, None)
+    freed = found.without_defaults()
+    assert freed is not None
+    assert [freed.holds(one) for one in freed.tools] == [False, True, False]
+    assert freed.without_defaults() is None
+    forced = tool_set([tool("f", PLAIN)], "required", None)
+    assert forced.without_defaults() is None, "it must be held"
+
+
 def test_mcp_tools_are_never_strict() -> None:
     mcp = [
         Tool(name=name, shown_as=name, parameters=parameters, strict=False, mcp=McpOrigin("s", needs_approval=False))
         for name, parameters in (("m", PLAIN), ("lacks", LACKING))
     ]
     assert held(tool("f", PLAIN), mcp=mcp) == [True, False, False]
-    assert held(tool("f", PLAIN), mcp=mcp, choice="required") == [True, True, False]
+    assert held(tool("f", PLAIN), mcp=mcp[:1], choice="required") == [True, True]
     named = {"type": "mcp", "server_label": "s", "name": "lacks"}
     assert "multipleOf" in refused(mcp=mcp, choice=named)[1]
 

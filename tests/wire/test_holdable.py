@@ -13,7 +13,7 @@ import pytest
 from realtime.engine.structural_tags import of_json
 from realtime.wire.bounds import Schemas
 from realtime.wire.errors import WireError
-from realtime.wire.holdable import cost, lacking
+from realtime.wire.holdable import cost, doubt
 
 Json = dict[str, Any]
 
@@ -25,8 +25,12 @@ def of(member: Any, **members: Any) -> Json:
 
 
 def lacked(schema: Json) -> str | None:
-    measured = Schemas().measure(schema, "p")
-    return lacking(measured.reached, measured.targets)
+    """What is said of a schema, by what refuses it or by what only doubts."""
+    try:
+        measured = Schemas().measure(schema, "p")
+    except WireError as error:
+        return error.message
+    return doubt(measured.reached, measured.targets)
 
 
 @functools.cache
@@ -98,15 +102,15 @@ LACKING: list[tuple[Json, str]] = [
     (of({"if": TEXT, "then": {}}), "if"),
     (of(TEXT, dependentRequired={"a": ["b"]}), "dependentRequired"),
     (of({"type": "object", "patternProperties": {"^x": TEXT}}), "patternProperties"),
-    (of({**TEXT, "pattern": "^a$", "maxLength": 3}), "`pattern` beside"),
-    (of({**TEXT, "format": "date", "minLength": 3}), "`format` beside"),
+    (of({**TEXT, "pattern": "^a$", "maxLength": 3}), "`pattern` can't be held to together"),
+    (of({**TEXT, "format": "date", "minLength": 3}), "`format` can't be held to together"),
     (of({**TEXT, "format": "binary"}), "format"),
     (of({**TEXT, "format": ["date"]}), "format"),
     *((of({**TEXT, "pattern": pattern}), "pattern") for pattern in (
         "(?=x)a", "(?!x)a", "(?i)a", "(?P<n>a)", r"\bx", r"(a)\1", "a^b", "a$b", '^"$', r"^\\$", r"\p{L}", r"\n", '["]',
         "a{,2}", "a{",
     )),
-    (of({"pattern": "^a$"}), "without a `type`"),
+    (of({"pattern": "^a$"}), "beside a `type`"),
     (of({**TEXT, "minimum": 1}), "another `type`"),
     (of({"type": []}), "type"),
     (of({**TEXT, "minLength": 3, "maxLength": 2}), "below"),
@@ -122,15 +126,15 @@ LACKING: list[tuple[Json, str]] = [
     (of({"enum": "x"}), "enum"),
     (of({"enum": [{"x": 1}]}), "enum"),
     (of({"type": "string", "enum": ["x", 1]}), "enum"),
-    (of({"enum": ["x"], "minLength": 3}), "`minLength` beside `enum`"),
+    (of({"enum": ["x"], "minLength": 3}), "`enum` can't be held to together with `minLength`"),
     (of({"$ref": "https://example.com/s"}), "$ref"),
     (of({"$ref": "#/$defs/a~1b"}, **{"$defs": {"a/b": TEXT}}), "$ref"),
-    (of({"$ref": "#/$defs/t", "minLength": 3}, **{"$defs": {"t": TEXT}}), "beside `$ref`"),
+    (of({"$ref": "#/$defs/t", "minLength": 3}, **{"$defs": {"t": TEXT}}), "`$ref` can't be held to together"),
     (of({"$ref": "#/$defs/t"}, **{"$defs": {"t": 3}}), "$ref"),
     (of({"anyOf": [TEXT, False]}), "anyOf"),
-    (of({"anyOf": [TEXT], "oneOf": [TEXT]}), "beside"),
+    (of({"anyOf": [TEXT], "oneOf": [TEXT]}), "together"),
     (of({"allOf": [TEXT, {"enum": ["x"]}]}), "allOf"),
-    (of({"anyOf": [{"required": ["x"]}], "properties": {"x": TEXT}}), "`properties` beside `anyOf`"),
+    (of({"anyOf": [{"required": ["x"]}], "properties": {"x": TEXT}}), "`anyOf` can't be held to together"),
     (of({"type": "array", "items": [TEXT]}), "items"),
     (of({"type": "array", "items": False, "minItems": 1}), "minItems"),
     (of({"type": "array", "minItems": 3, "maxItems": 2}), "below"),
@@ -141,7 +145,9 @@ LACKING: list[tuple[Json, str]] = [
     (of({"type": "object", "required": [1]}), "required"),
     (of({"type": "object", "additionalProperties": 3}), "additionalProperties"),
     (of({"type": "object", "minProperties": 1}), "number of properties"),
-    (of({"type": "object", "propertyNames": {"pattern": "^a$"}, "additionalProperties": True}), "propertyNames"),
+    (of({"type": "object", "propertyNames": {**TEXT, "pattern": "^a$"}, "additionalProperties": True}), "propertyNames"),
+    (of({"oneOf": [of(TEXT), of({"type": "null"})]}), "oneOf"),
+    (of({"oneOf": [{"type": "integer"}, {"type": "number"}]}), "oneOf"),
     ({"type": "string"}, "no object"),
     ({"anyOf": [of(TEXT)]}, "no object"),
     ({}, "no object"),
@@ -153,7 +159,7 @@ def test_what_cant_be_held_is_named(schema: Json, reason: str) -> None:
     found = lacked(schema)
     assert found is not None
     assert reason in found
-    assert len(found) < 150
+    assert len(found) < 400
 
 
 VALUES: list[Any] = [
@@ -196,11 +202,8 @@ def passing(count: int) -> Iterator[Json]:
     rng = random.Random(10)
     for _ in range(count):
         root = {"type": "object", "properties": {"a": some_schema(rng, 2)}, "$defs": {"t": some_schema(rng, 1)}}
-        try:
-            if lacked(root) is None:
-                yield root
-        except WireError:
-            continue
+        if lacked(root) is None:
+            yield root
 
 
 def test_whatever_passes_compiles() -> None:
