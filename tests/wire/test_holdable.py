@@ -145,7 +145,7 @@ LACKING: list[tuple[Json, str]] = [
     (of({"type": "object", "required": [1]}), "required"),
     (of({"type": "object", "additionalProperties": 3}), "additionalProperties"),
     (of({"type": "object", "minProperties": 1}), "number of properties"),
-    (of({"type": "object", "propertyNames": {**TEXT, "pattern": "^a$"}, "additionalProperties": True}), "propertyNames"),
+    (of({"type": "object", "propertyNames": {**TEXT, "pattern": "^a$"}, "additionalProperties": {}}), "propertyNames"),
     (of({"oneOf": [of(TEXT), of({"type": "null"})]}), "oneOf"),
     (of({"oneOf": [{"type": "integer"}, {"type": "number"}]}), "oneOf"),
     ({"type": "string"}, "no object"),
