@@ -8,7 +8,7 @@ WORKERS := -n 2 --max-worker-restart 0
 SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve chat install test lint check check-long bench docs lock clean
+.PHONY: help serve chat install test lint check check-long attack bench docs lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: lint test ## all that CI checks: lint, then the tests (layers among them)
 
 check-long: install ## run all tests in their long form: more seeds, samples and cuts
 	@REALTIME_LONG=1 $(PYTHON_ENV) -m pytest $(WORKERS) $(ARGS)
+
+attack: install ## attack a server in every way that a client could, and print a table; ARGS=--help
+	@$(PYTHON_ENV) -m tests.attacks $(ARGS)
 
 bench: install ## measure the service beside the bare engine
 	@$(PYTHON_ENV) -m bench $(ARGS)

@@ -276,8 +276,10 @@ def _split(items: Sequence[InputItem], max_head: int) -> tuple[list[InputItem], 
         if isinstance(item, Note):
             continue
         told = isinstance(item, Message | HarmonyMessage) and item.role in ("system", "developer")
-        if told and size_of([*head, item]) <= max_head:
+        size = size_of([item]) if told else 0
+        if told and size <= max_head:
             head.append(item)
+            max_head -= size
         else:
             body.append(item)
     return head, body
@@ -302,18 +304,22 @@ def _start_of_kept(body: Sequence[InputItem], max_chars: int, *, only_open: bool
 
 def _starts(body: Sequence[InputItem]) -> list[int]:
     """Every index that the kept items may begin at."""
-    called_at: dict[str, int] = {}
-    forbidden: set[int] = set()
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
     for index, item in enumerate(body):
-        ids = ties_of(item)
-        calls = [called_at[one] for one in ids if one in called_at]
-        if calls:
-            forbidden.update(range(min(calls) + 1, index + 1))
-        else:
-            called_at.update(dict.fromkeys(ids, index))
-        if isinstance(item, Reasoning):
-            forbidden.add(index + 1)
-    return [index for index in range(len(body)) if index not in forbidden]
+        for name in ties_of(item):
+            first.setdefault(name, index)
+            last[name] = index
+    until: dict[int, int] = {}  # from a call's place to that of what belongs to it
+    for name, index in first.items():
+        until[index] = max(until.get(index, -1), last[name])
+    starts: list[int] = []
+    closed_until = -1
+    for index in range(len(body)):
+        if index > closed_until and not (index and isinstance(body[index - 1], Reasoning)):
+            starts.append(index)
+        closed_until = max(closed_until, until.get(index, -1))
+    return starts
 
 
 def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:

@@ -36,7 +36,7 @@ from .base import (
     TokenLogprob,
 )
 from .parsing import Parsers, PlainParsers
-from .pictures import Picture
+from .pictures import View
 
 log = logging.getLogger("realtime.engine.scripted")
 
@@ -219,12 +219,12 @@ class ScriptedEngine:
         self._serving = True
         return self.loaded
 
-    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+    async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
         """See `Engine.look`. An image is a token for each 100 pixels or part of them, behind the text."""
         if not self._serving:
             raise EngineDead("the engine is not running")
-        sizes = [-(picture.width * picture.height // -100) for picture in pictures]
-        return Seen([*prompt_token_ids, *[self.tokenizer.image_id] * sum(sizes)], [one.digest for one in pictures])
+        sizes = [-(view.pixels.width * view.pixels.height // -100) for view in views]
+        return Seen([*prompt_token_ids, *[self.tokenizer.image_id] * sum(sizes)], [view.key for view in views])
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`."""

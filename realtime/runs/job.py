@@ -22,7 +22,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One response to be made. Nothing in it is written to; a run works on a copy of `response`.
 
     request: with its items as the model is to see them, and the settings that hold.
-    digest: of the request as it came; two with the same one are the same request.
+    digest: of the request as it came, if it has a `request_id`; two with the same one are the same request.
     response: as `response.created` shows it.
     parent: the turn that it continues. In a conversation that is known when the response starts.
     compaction: when the history is to be made shorter; None: never.

@@ -107,7 +107,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             response_id=response_id,
             tenant=asked.tenant,
             request=request,
-            digest=digest_of(asked.request),
+            digest=digest_of(asked.request) if asked.request.request_id is not None else b"",
             tools=prepared.tools,
             shown=self._shown(asked.tenant, request),
             response=new_response(request, model, prepared.tools, response_id, created_at),
@@ -116,7 +116,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             compaction=prepared.compaction,
             encrypt_compaction=partial(self.cipher.encrypt, COMPACTION, asked.tenant),
             on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
-            cache_salt=self._cache_salt(asked.tenant, request.cache_salt),
+            cache_salt=self.cache_salt(asked.tenant, request.cache_salt),
             mcp=prepared.mcp,
             warnings=warnings(request.unknown) if asked.native else [],
         )
@@ -140,7 +140,8 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought, holds=holds)
         return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
 
-    def _cache_salt(self, tenant: str, own: str | None) -> str | None:
+    def cache_salt(self, tenant: str, own: str | None) -> str | None:
+        """The salt of a tenant's requests to the engine. `own`: the request's."""
         return self.salts.salt(tenant, own) if self.salts is not None else own
 
     def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:

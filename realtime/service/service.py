@@ -17,16 +17,18 @@ from weakref import WeakValueDictionary
 from realtime.context import compaction
 from realtime.context.encrypted import Cipher
 from realtime.context.turns import ExpandedCompaction, Turn, history
-from realtime.dialects.base import Dialect, RenderError
+from realtime.dialects.base import Dialect, PromptTooLong, RenderError
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.audience import Wake
+from realtime.runs.endings import too_long
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
-from realtime.runs.prompts import render
+from realtime.runs.renderer import Renderer
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
+from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store import cursor
 from realtime.store.base import Claim, Stores
@@ -80,7 +82,8 @@ class Service:
         """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
-        self._images = ImageLoader(self._image_settings)
+        self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
+        self._images = ImageLoader(self._image_settings, self._work)
         self._mcp = mcp or McpSettings()
         self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts)
         self._engine = engine
@@ -96,7 +99,7 @@ class Service:
             tenant_share=tenant_share,
         )
         self._stores = stores
-        self._patience = Patience()
+        self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
         self.conversations = Conversations(stores.conversations, cipher, time.time, self._patience.bound)
@@ -259,9 +262,13 @@ class Service:
         if prepared.mcp is not None:  # no server is asked for its tools
             tools = prepared.mcp.known_tools(items) or tools
         if serving.images is not None:
-            await serving.images.load(items, request.own_items)
+            await serving.images.load(principal.tenant, items, request.own_items)
+        renderer = Renderer(serving, principal.tenant, self._intake.cache_salt(principal.tenant, request.cache_salt))
         try:
-            prompt = await render(serving, request, tools, items, parent)
+            prompt = await renderer.render(request, tools, items, parent)
+        except PromptTooLong as error:
+            failed = too_long(error.more_than, serving.model.max_model_len, more=True)
+            raise WireError(ErrorCode.CONTEXT_LENGTH_EXCEEDED, failed.message, param=error.param) from None
         except RenderError as error:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
         return prompt.num_tokens
@@ -313,6 +320,7 @@ class Service:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._sweeper.stop()
+        self._work.close()
 
     def _run_over(self, run: Run) -> None:
         """Move a run from the running ones to the stores, and give its place to the next."""
@@ -352,7 +360,7 @@ class Service:
         if self._dialect is None:
             self._dialect = self._make_dialect(loaded)
         model = loaded.model
-        return Serving(self._engine, model, self._dialect, self._images if model.sees else None)
+        return Serving(self._engine, model, self._dialect, self._work, self._images if model.sees else None)
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""

@@ -112,6 +112,16 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
             "take; without a second key there is no such limit",
         ),
     ] = 0.5
+    preparation_threads: Annotated[
+        int,
+        Meta(ge=1, description="threads that render and tokenize long prompts and decode images; tenants take turns"),
+    ] = 2
+    preparation_seconds: Annotated[
+        float, Meta(gt=0, description="time that a request may wait for such a thread, and then take in it")
+    ] = 30
+    look_up_seconds: Annotated[
+        float, Meta(gt=0, description="time that the stores have to find what a request refers to")
+    ] = 10
     linger_seconds: Annotated[
         float, Meta(ge=0, description="time that a native client's response goes on after its socket is lost")
     ] = 30

@@ -239,6 +239,37 @@ def test_what_no_compiler_should_see_is_refused_before_there_is_a_response(
     assert "7" in talk.turn(input="add 3 and 4").final.output_text
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        as_format({"type": "string", "pattern": "^[a-f]{3}$"}),
+        {"tools": [{"type": "function", "name": "register", "parameters": PERSON, "strict": True}],
+         "tool_choice": "required"},
+        {"tools": [custom("regex", SUM_BY_REGEX)], "tool_choice": named("calculate", "custom")},
+        {"tools": [custom("lark", SUM), WEATHER], "tool_choice": named("calculate", "custom")},
+    ],
+    ids=["format", "required", "regex", "lark"],
+)  # fmt: skip
+def test_an_answer_that_is_not_thought_about_is_held_as_well(talk: Talk, members: dict[str, Any]) -> None:
+    """A model that may think first need not, above all where the sampling was set in an odd way."""
+    thinks = talk.turn(input="add 3 and 4", max_output_tokens=5, include=["token_ids"]).shown["output_token_ids"][0]
+    asked: dict[str, Any] = {"input": "add 3 and 4", "temperature": 1, "seed": 1, "max_output_tokens": 500, **members}
+    answer = talk.turn(**asked, logit_bias={str(thinks): -100})
+    assert [kind for kind in answer.kinds if kind != "reasoning"] == answer.kinds
+    if "text" in members:
+        assert re.fullmatch('"[a-f]{3}"', answer.final.output_text)
+        return
+    (call,) = answer.calls()
+    if call.type == "function_call":
+        jsonschema.validate(json.loads(call.arguments), PERSON)
+    elif call.name == "calculate" and len(members["tools"]) == 1:
+        assert re.fullmatch(SUM_BY_REGEX, call.input)
+    else:
+        assert lark.Lark(SUM).parse(call.input)
+    again = talk.turn(**asked)
+    assert again.kinds[0] == "reasoning", "who thinks may still do so"
+
+
 @pytest.mark.parametrize("pattern", ["^x[a-f]{128}y$", "([a-f]{127}b){0,128}"])
 def test_a_pattern_at_the_limits_of_its_repeats_is_served(talk: Talk, pattern: str) -> None:
     answer = talk.turn(input="hi", **as_format({"type": "string", "pattern": pattern}), max_output_tokens=300)

@@ -159,6 +159,13 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "_run_in_subprocess(" in source(registry._LazyRegisteredModel.inspect_model_cls)
     assert source(gpu_model_runner.GPUModelRunner._bookkeeping_sync).count(".generators") == 1, "see core_patches"
     assert "self.discard_request_mask.np[:num_reqs]" in source(gpu_model_runner.GPUModelRunner._bookkeeping_sync)
+    bounds = inspect.signature(StructuredOutputManager._get_constraint_bounds)
+    assert list(bounds.parameters) == ["self", "request", "spec_tokens", "spec_tokens_committed"], "see core_patches"
+    mask = source(StructuredOutputManager.grammar_bitmask)
+    assert "for req_id in structured_output_request_ids" in mask, "rows of the mask are in another order"
+    assert "grammar.accept_tokens(request.request_id, new_token_ids[grammar_start:])" in source(
+        StructuredOutputManager.accept_tokens
+    )
     assert "self.structured_outputs_config," in source(input_processor.InputProcessor._validate_params)
     validate = source(SamplingParams._validate_structured_outputs)
     assert "if structured_outputs_config is None or self.structured_outputs is None:\n            return" in validate

@@ -83,7 +83,7 @@ def test_a_job_says_whose_it_is_what_it_is_called_and_how_it_begins() -> None:
 
 
 def test_the_same_request_is_known_by_what_came_whatever_became_of_it() -> None:
-    request = make_request("hi")
+    request = make_request("hi", request_id="r")
     digest = digest_of(request)
     kept = msgspec.json.encode(request)
     job = decide(request, LookedUp(parent=turn(user("before"))), given=[user("given")])

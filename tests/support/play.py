@@ -30,6 +30,7 @@ from realtime.runs.open_items import ReasoningShown
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
+from realtime.runs.work_pool import WorkPool
 from realtime.store.event_log import EventLog
 from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
@@ -270,7 +271,7 @@ async def _play(
         encrypt_compaction=str,
         on_disconnect=OnDisconnect(policy="cancel"),
     )
-    serving = Serving(engine, MODEL_INFO, model.dialect)  # type: ignore[arg-type]
+    serving = Serving(engine, MODEL_INFO, model.dialect, WorkPool(1, 60))  # type: ignore[arg-type]
     run = Run(job, serving, log, MemoryResponses(max_bytes=BIG), on_over=lambda run: None)
     engine.cancel = run.cancel
     await run.start(admitted=True)

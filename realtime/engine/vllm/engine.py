@@ -36,7 +36,7 @@ from realtime.engine.base import (
 )
 from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
-from realtime.engine.pictures import Picture
+from realtime.engine.pictures import View
 
 from .grammar_compiler import GrammarCompiler
 from .launch import BACKEND, launch
@@ -102,11 +102,11 @@ class VllmEngine:
         self._grammars.start(lambda: _tokenizer_info(llm))
         return loaded
 
-    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+    async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
         """See `Engine.look`."""
         llm = self._require_alive()
         try:
-            return await look(llm, prompt_token_ids, pictures)
+            return await look(llm, prompt_token_ids, views)
         except Exception as error:
             raise _translate(error) from error
 

@@ -23,7 +23,7 @@ from realtime.wire.json_text import is_json
 log = logging.getLogger("realtime.engine.vllm.parsers")
 
 # Reasoning parsers that take everything for reasoning until its end, of models that begin it themselves, or not at all.
-_OPENED_BY_MODEL = frozenset({"qwen3", "deepseek_r1"})
+OPENED_BY_MODEL = frozenset({"qwen3", "deepseek_r1"})
 # Parsers whose markup begins with one of `<[{|(` or a backtick, so that other text goes through them as it is.
 _QUIET = frozenset(
     {
@@ -60,7 +60,7 @@ class VllmParsers:
 
         self._tokenizer = tokenizer
         self._model_config = model_config
-        self._opened_by_model = names.reasoning in _OPENED_BY_MODEL
+        self._opened_by_model = names.reasoning in OPENED_BY_MODEL
         self.quiet = names.reasoning in _QUIET and names.tool in _QUIET
         try:
             self._cls = ParserManager.get_parser(

@@ -81,7 +81,7 @@ OPERATIONS = (
         summary="Count the tokens that the model would be given",
         body=CreateResponse,
         answer=InputTokens,
-        errors=(*_DECODING, *_IMAGES, *_IN_CONVERSATION),
+        errors=(*_DECODING, *_IMAGES, *_IN_CONVERSATION, E.CONTEXT_LENGTH_EXCEEDED, E.INVALID_PROMPT),
     ),
     Operation(
         method="POST",
@@ -90,7 +90,14 @@ OPERATIONS = (
         summary="Make a history shorter; the output is the input of a new chain",
         body=CompactResponse,
         answer=CompactedResponse,
-        errors=(*_DECODING, *_IMAGES, E.INVALID_PROMPT, E.SERVER_DRAINING, E.REQUEST_CANCELLED),
+        errors=(
+            *_DECODING,
+            *_IMAGES,
+            E.CONTEXT_LENGTH_EXCEEDED,
+            E.INVALID_PROMPT,
+            E.SERVER_DRAINING,
+            E.REQUEST_CANCELLED,
+        ),
     ),
     Operation(
         method="GET",
