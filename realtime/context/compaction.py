@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from realtime.wire.calls import call_id_of
+from realtime.wire.calls import ties_of
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.item_texts import size_of, texts_of
@@ -307,13 +307,12 @@ def _starts(body: Sequence[InputItem]) -> list[int]:
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for index, item in enumerate(body):
-        call_id = call_id_of(item)
-        if call_id is not None:
-            first.setdefault(call_id, index)
-            last[call_id] = index
+        for name in ties_of(item):
+            first.setdefault(name, index)
+            last[name] = index
     until: dict[int, int] = {}  # from a call's place to that of what belongs to it
-    for call_id, index in first.items():
-        until[index] = last[call_id]
+    for name, index in first.items():
+        until[index] = max(until.get(index, -1), last[name])
     starts: list[int] = []
     closed_until = -1
     for index in range(len(body)):
@@ -326,10 +325,13 @@ def _starts(body: Sequence[InputItem]) -> list[int]:
 def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:
     """Calls whose output is still to come, the newest that fit: it must find them."""
     latest: dict[str, InputItem] = {}
+    called: dict[str, str] = {}  # each id of a call -> the first of them
     for item in gone:
-        call_id = call_id_of(item)
-        if call_id is not None:
-            latest[call_id] = item
+        ids = ties_of(item)
+        if ids:
+            first = next((called[one] for one in ids if one in called), ids[0])
+            called.update(dict.fromkeys(ids, first))
+            latest[first] = item
     calls: list[InputItem] = []
     for item in reversed(latest.values()):
         if isinstance(item, AnswerableCall):

@@ -15,7 +15,7 @@ from realtime.context.client_tools import Kind
 from realtime.context.tools import McpOrigin, ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.engine.base import TokenChunk
-from realtime.engine.parsing import Constraint
+from realtime.engine.parsing import Constraint, Holds
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -173,6 +173,10 @@ class Dialect(Protocol):
         milliseconds to seconds, so callers run it in a thread; it looks at `is_wanted` between its pieces. Raises
         RenderError, PromptTooLong when it is certain that the prompt can't fit into the window, and Unwanted.
         """
+
+    @property
+    def holds(self) -> Holds:
+        """When the model's calls can be held to schemas."""
 
     @property
     def speaks_harmony(self) -> bool:

@@ -39,6 +39,7 @@ class ChatDialect:
         self._tokenizer = tokenizer
         self._parsers = parsers
         added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
+        self.holds = parsers.holds
         self._specials = {token_id: token.content for token_id, token in added.items() if token.special}
 
     def render(
@@ -139,13 +140,13 @@ def to_tools_for_parser(tools: ToolSet) -> list[dict[str, Any]]:
     """The shown tools, with what constrained decoding needs to know."""
     shown = to_tools(tools)
     for tool, form in zip(tools.tools, shown, strict=True):
-        if tool.strict:
+        if tools.holds(tool):
             form["function"]["strict"] = True
     return shown
 
 
 def _may_be_held(tool: Tool, tools: ToolSet) -> bool:
-    return tools.mode is Mode.REQUIRED or (tool.strict and tools.mode is Mode.AUTO)
+    return tools.mode is Mode.REQUIRED or (tools.holds(tool) and tools.mode is Mode.AUTO)
 
 
 def _grammar(tool: Tool) -> tuple[str, str] | None:

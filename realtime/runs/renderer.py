@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
-from realtime.dialects.base import always
+from realtime.dialects.base import RenderError, always
 from realtime.wire.items import InputItem
 from realtime.wire.requests import ResponseCreate
 
@@ -17,6 +19,8 @@ from .serving import Serving
 from .work_pool import Work
 
 T = TypeVar("T")
+
+_PLACE = re.compile(r"input\[([0-9]+)\](.*)", re.DOTALL)
 
 LONG = 8192  # characters from which rendering is work for the pool; less costs less than the hop
 HEAVY = 1 << 18  # ... and from which others are not to wait for it
@@ -37,10 +41,15 @@ class Renderer:
         EngineError, and WireError as the pool does.
         """
         dialect = self.serving.dialect
-        prompt = await self.do(
-            cost(request, tools, items, HEAVY),
-            lambda is_wanted: dialect.render(request, tools, items, parent, is_wanted),
-        )
+        try:
+            prompt = await self.do(
+                cost(request, tools, items, HEAVY),
+                lambda is_wanted: dialect.render(request, tools, items, parent, is_wanted),
+            )
+        except RenderError as error:
+            if (found := _PLACE.match(error.param or "")) is None:
+                raise
+            raise _in_the_clients_words(error, found, request, items) from error
         return await self._look(prompt) if prompt.pictures else prompt
 
     async def do(self, size: int, work: Work[T]) -> T:
@@ -58,3 +67,16 @@ class Renderer:
             ]
             seen = await self.serving.engine.look(prompt.token_ids, views)
         return msgspec.structs.replace(prompt, seen=seen)
+
+
+def _in_the_clients_words(
+    error: RenderError, found: re.Match[str], request: ResponseCreate, items: Sequence[InputItem]
+) -> RenderError:
+    """The same error with the place in the client's own `input`, in the place of that among all items; of an item that
+    was there before, it says so.
+    """
+    item = items[int(found.group(1))]
+    for index, own in enumerate(request.own_items):
+        if own is item:
+            return RenderError(str(error), f"input[{index}]{found.group(2)}")
+    return RenderError(f"{error} This is about an item that is not in `input`: one of the history.")

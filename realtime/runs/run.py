@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
 import msgspec
+from msgspec import UNSET
 
 from realtime.context.turns import Turn
 from realtime.dialects.base import PromptTooLong, RenderError
@@ -101,7 +102,8 @@ class Run:
             self.response.status = "queued"
         assert self._journal is not None
         self._journal.open(self._head())
-        self._write([events.ResponseCreated(response=self.response, epoch=self.log.epoch)])
+        warnings = list(self.job.warnings) or UNSET
+        self._write([events.ResponseCreated(response=self.response, epoch=self.log.epoch, warnings=warnings)])
         if not admitted or background:
             self.response.status = "queued"
             self._write([events.ResponseQueued(response=self.response)])

@@ -6,6 +6,7 @@ The stages are states of `life`. Each does its own, or raises `Ended` with what 
 from __future__ import annotations
 
 import itertools
+import logging
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from realtime.context.compaction import Policy, encrypt_compaction
 from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser, PromptTooLong
-from realtime.engine.base import FinishReason
+from realtime.engine.base import EngineRefused, FinishReason
 from realtime.store.conversations import Conversation
 from realtime.wire import events
 from realtime.wire.calls import no_call_found
@@ -34,10 +35,13 @@ from .life import Life, State
 from .mcp.stage import McpStage
 from .prompts import Prompts
 from .renderer import Renderer
+from .response_object import echoed_tools
 from .sampling import sampling
 from .serving import Serving
 from .stop_signal import StopSignal
 from .usage import TokenUsage
+
+logger = logging.getLogger("realtime.runs")
 
 _UNLIMITED = 1 << 62  # tokens
 
@@ -151,7 +155,7 @@ class Stages:
         """Fetch and decode what is to be seen."""
         self._life.enter(State.LOADING_IMAGES)
         try:
-            await images.load(self._job.tenant, self.prompts.items, self._job.request.items)
+            await images.load(self._job.tenant, self.prompts.items, self._job.request.own_items)
         except WireError as error:
             raise Ended(Failed(error.spec.code, error.message, error.param)) from None
 
@@ -195,12 +199,32 @@ class Stages:
                 raise
             self.usage.latest.num_input = 0
             return FinishReason.LENGTH  # results of tools have filled it: what was said until now is the response
-        generation = self._new_generation(number, prompt, min(window - prompt.num_tokens, left))
+        room = min(window - prompt.num_tokens, left)
+        generation = self._new_generation(number, prompt, room)
         self._stopping.check()
         self._life.enter(State.GENERATING)
+        try:
+            return await self._answer(generation)
+        except EngineRefused:
+            if not self._free_defaults():
+                raise
+        return await self._answer(self._new_generation(number, prompt, room))
+
+    async def _answer(self, generation: Generation[events.Event]) -> FinishReason:
+        """Have the engine answer."""
         self._generation = generation
         await generation.submit()
         return await generation.result()
+
+    def _free_defaults(self) -> bool:
+        """Hold no more tools than have to be, because what holds them does not compile; False if none is."""
+        freed = self.prompts.tools.without_defaults()
+        if freed is None:
+            return False
+        logger.info("tools not held response_id=%s", self._job.response_id)
+        self.prompts.tools = freed
+        self._response.tools = echoed_tools(self._job.request, freed)
+        return True
 
     def _new_generation(self, number: int, prompt: Prompt, max_tokens: int) -> Generation[events.Event]:
         job, serving = self._job, self._serving

@@ -22,6 +22,7 @@ from realtime.dialects.harmony.dialect import Encoding
 from realtime.engine.base import EngineError, Loaded
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.service.prefix_salts import PrefixSalts
+from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
@@ -55,6 +56,7 @@ class Gateway:
             trouble=self._trouble,
             cipher=Cipher(*encryption_keys(settings.server)),
             salts=_prefix_salts(settings.server),
+            tenant_share=self.admission.tenant_share,
             mcp=settings.mcp,
             image_settings=settings.images,
         )
@@ -76,6 +78,11 @@ class Gateway:
         except WireError as error:
             await websocket.send_denial_response(handshake_refusal(error))
             return
+        with self.admission.connection(principal):  # from here on, so that handshakes on their way are counted
+            await self._serve(websocket, principal)
+
+    async def _serve(self, websocket: WebSocket, principal: Principal) -> None:
+        """One admitted socket to its end."""
         subprotocol = select_subprotocol(websocket.scope["subprotocols"])
         name = new_id("sess")
         await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
@@ -91,7 +98,7 @@ class Gateway:
             identify=self.admission.owner_of,
         )
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)
-        with self.admission.connection(), self.admission.revocation.watching(shell):
+        with self.admission.revocation.watching(shell):
             self._shells.add(shell)
             if self.admission.draining:  # it came between the beginning of the drain and here
                 shell.drain(self.settings.server.drain_seconds)

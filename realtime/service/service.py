@@ -49,8 +49,9 @@ from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .registry import Registry
-from .scheduler import Full, GroupFull, Scheduler, Ticket
+from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 from .sweeper import Sweeper
+from .tenant_share import TenantShare, everything
 
 logger = logging.getLogger("realtime.service")
 
@@ -72,10 +73,13 @@ class Service:
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
         salts: PrefixSalts | None = None,
+        tenant_share: TenantShare = everything,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
-        """salts: keep tenants apart in the prefix cache; None: they share it."""
+        """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
+        the waiting places one may have.
+        """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
@@ -92,6 +96,7 @@ class Service:
             max_running=settings.max_running_responses,
             max_waiting=settings.max_waiting_responses,
             max_waiting_in_group=settings.max_waiting_per_conversation,
+            tenant_share=tenant_share,
         )
         self._stores = stores
         self._patience = Patience(settings.look_up_seconds)
@@ -151,7 +156,9 @@ class Service:
         check_background(request)
         check_history(request)
         found = await self._lookups.find(tenant, request, parent, time.time())
-        job = self._intake.job(asked, found, serving.model, new_id("resp"), int(time.time()))
+        if request.unknown:
+            logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
+        job = self._intake.job(asked, found, serving.model, serving.dialect.holds, new_id("resp"), int(time.time()))
         if request.request_id is None:
             return self.start(job, self._serving())  # the engine may have died while we were looking
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
@@ -246,7 +253,8 @@ class Service:
         check_history(request)
         async with self._patience.bound():
             found = await self._lookups.find(principal.tenant, request, None, time.time())
-        prepared = self._intake.prepare(Asked(principal.tenant, request), found, serving.model)
+        asked = Asked(principal.tenant, request)
+        prepared = self._intake.prepare(asked, found, serving.model, serving.dialect.holds)
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
         check_calls(items)
@@ -254,7 +262,7 @@ class Service:
         if prepared.mcp is not None:  # no server is asked for its tools
             tools = prepared.mcp.known_tools(items) or tools
         if serving.images is not None:
-            await serving.images.load(principal.tenant, items, request.items)
+            await serving.images.load(principal.tenant, items, request.own_items)
         renderer = Renderer(serving, principal.tenant, self._intake.cache_salt(principal.tenant, request.cache_salt))
         try:
             prompt = await renderer.render(request, tools, items, parent)
@@ -373,6 +381,9 @@ class Service:
             text = "Too many responses wait for this conversation: try again when some of them are over."
             error = WireError(ErrorCode.CONVERSATION_LOCKED, text, param="conversation", retry_after=full.retry_after)
             raise error from None
+        except TenantFull as full:
+            text = "As many responses of this API key run and wait as one key may have: try again when some are over."
+            raise WireError(ErrorCode.TOO_MANY_QUEUED, text, retry_after=full.retry_after) from None
         except Full as full:
             text = "The server is full: too many responses are waiting. Try again later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=full.retry_after) from None

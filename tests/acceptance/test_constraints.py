@@ -35,6 +35,37 @@ def test_arguments_keep_to_a_strict_schema_at_any_temperature(talk: Talk, seed: 
     jsonschema.validate(json.loads(call.arguments), PERSON)
 
 
+CITY: dict[str, Any] = {
+    "type": "object", "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}, "days": {"type": "integer"}},
+    "required": ["city"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("strict", [None, False])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_call_that_must_be_made_keeps_to_its_schema_whatever_is_said_of_it(
+    talk: Talk, seed: int, strict: bool | None
+) -> None:
+    """As it is written: what is optional may be left out, and nothing is added."""
+    tool = {"type": "function", "name": "trip", "parameters": CITY, "strict": strict}
+    wild: dict[str, Any] = {"temperature": 2, "seed": seed, "max_output_tokens": 2000}
+    answer = talk.turn(input="count to 5", tools=[tool], tool_choice="required", **wild)
+    assert answer.shown["tools"][0]["strict"] is (strict is None)
+    for call in answer.calls():
+        jsonschema.validate(json.loads(call.arguments), {**CITY, "additionalProperties": False})
+
+
+def test_a_tool_that_cant_be_held_is_served_beside_one_that_is(talk: Talk) -> None:
+    """It lacks the form, and nothing was said of it."""
+    loose = {"type": "object", "properties": {"n": {"type": "integer", "multipleOf": 2}}}
+    tools = [
+        {"type": "function", "name": "even", "parameters": loose},
+        {"type": "function", "name": "trip", "parameters": CITY},
+    ]
+    answer = talk.turn(input="count to 5", tools=tools, temperature=2, seed=1, max_output_tokens=200)
+    assert [tool["strict"] for tool in answer.shown["tools"]] == [False, True]
+
+
 @pytest.mark.parametrize("temperature", [0, 2])
 def test_an_answer_keeps_to_a_json_schema(talk: Talk, temperature: float) -> None:
     form = {"type": "json_schema", "name": "person", "schema": PERSON, "strict": True}

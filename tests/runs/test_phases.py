@@ -17,6 +17,7 @@ from realtime.context.compaction import Policy
 from realtime.context.turns import Prompt
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.base import EngineRequest
+from realtime.engine.parsing import ALWAYS
 from realtime.engine.scripted import Pause, Script, ScriptedEngine, say
 from realtime.runs.audience import DISCONNECTED
 from realtime.runs.endings import Cancelled
@@ -122,7 +123,7 @@ async def summarizing() -> Stage:
 
 def mcp(request: ResponseCreate) -> McpPlan:
     settings = McpSettings(mcp_servers={"s": McpServer(url="http://x/mcp", require_approval="never")})
-    plan = McpPlan.of(request, [], [], settings)
+    plan = McpPlan.of(request, [], [], settings, ALWAYS)
     assert plan is not None
     return plan
 

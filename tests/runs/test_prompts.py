@@ -16,7 +16,7 @@ from realtime.engine.pictures import read
 from realtime.engine.scripted import say
 from realtime.runs.prompts import Prompts
 from realtime.runs.serving import Serving
-from realtime.wire.items import InputItem, Message
+from realtime.wire.items import InputImage, InputItem, InputText, Message
 from realtime.wire.requests import TOKEN_IDS, ResponseCreate
 from tests.support.jobs import make_renderer, make_request, make_serving, user
 from tests.support.pictures import image
@@ -166,3 +166,28 @@ async def test_who_wants_to_see_token_ids_gets_them() -> None:
     untold = make_response()
     Prompts(make_renderer(serving), make_request(), NO_TOOLS, None).include(untold, [], array("I", [7]))
     assert untold == make_response()
+
+
+UNREADABLE = Message(role="user", content=[InputText(text="a"), InputImage(image_url="x")])
+
+
+@pytest.mark.parametrize(
+    ("before", "own", "param"),
+    [
+        ([], [UNREADABLE], "input[0].content[1]"),
+        ([user("history")] * 3, [user("x"), UNREADABLE], "input[1].content[1]"),
+        ([user("history"), UNREADABLE], [user("x")], None),
+    ],
+)
+@pytest.mark.parametrize("num_given", [0, 2])
+async def test_the_place_of_what_cant_be_rendered_is_one_in_the_clients_own_input(
+    before: list[InputItem], own: list[InputItem], param: str | None, num_given: int
+) -> None:
+    """Not counting the history, nor what was given before."""
+    serving, _ = await make_serving(say())
+    given = [user("given")] * num_given
+    request = ResponseCreate(items=[*given, *own], num_before=num_given)
+    with pytest.raises(RenderError, match="reads text only") as caught:
+        await make_renderer(serving).render(request, NO_TOOLS, [*before, *request.items], None)
+    assert caught.value.param == param
+    assert ("history" in str(caught.value)) == (param is None)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from realtime.context.tools import tool_set
+from realtime.context.tools import ToolSet, tool_set
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.runs.job import Job
@@ -41,7 +41,7 @@ def make_job(request: ResponseCreate | None = None, **members: Any) -> Job:
         "digest": b"",
         "tools": tool_set(None, None, None),
         "shown": ReasoningShown(),
-        "response": new_response(request, MODEL, "resp_0", 0),
+        "response": new_response(request, MODEL, ToolSet(), "resp_0", 0),
         "encrypt_compaction": str,
         "on_disconnect": OnDisconnect(policy="continue"),
     }

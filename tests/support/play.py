@@ -259,14 +259,15 @@ async def _play(
     counter = iter(range(BIG))
     engine = ToldEngine(model, token_ids, sizes, ending)
     log = EventLog("resp_1", f"epoch_{next(counter)}", stream_id=None, max_bytes=BIG, max_entries=BIG)
+    tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
     job = Job(
         response_id="resp_1",
         tenant="t",
         request=request,
         digest=b"",
-        tools=tool_set(request.tools, request.tool_choice, request.parallel_tool_calls),
+        tools=tools,
         shown=shown or ReasoningShown(raw=True),
-        response=new_response(request, MODEL_INFO, "resp_1", 0),
+        response=new_response(request, MODEL_INFO, tools, "resp_1", 0),
         encrypt_compaction=str,
         on_disconnect=OnDisconnect(policy="cancel"),
     )

@@ -14,6 +14,7 @@ from realtime.context.mcp_calls import McpCalls
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.dialects.base import IsWanted, RenderError, always
+from realtime.engine.parsing import ALWAYS
 from realtime.wire.harmony import HarmonyMessage, SystemContent
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -42,6 +43,7 @@ class HarmonyDialect:
     """See Dialect."""
 
     speaks_harmony = True
+    holds = ALWAYS
 
     def __init__(self, encoding: Encoding, today: Callable[[], str], window: int | None = None) -> None:
         """`today` gives the date for the system message, `YYYY-MM-DD`. window: tokens of

@@ -23,6 +23,7 @@ import msgspec
 from realtime.context.mcp_tools import ServerUse
 from realtime.context.tools import MAX_TOOLS
 from realtime.wire.items import McpTool
+from realtime.wire.json_text import loads
 
 from .open_items import CallResult
 
@@ -74,10 +75,10 @@ class McpSession:
     async def call(self, name: str, arguments: str) -> CallResult:
         """Call a tool; `arguments` are what the model wrote. Never raises but when it is cancelled."""
         try:
-            values = json.loads(arguments or "{}")
+            values = loads(arguments or "{}")
             if not isinstance(values, dict):
                 raise ValueError("they are no object")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             text = f"The arguments are not valid JSON: {error}"
             return CallResult(error={"type": "mcp_protocol_error", "code": _INVALID_PARAMS, "message": text})
         try:

@@ -10,6 +10,7 @@ import pytest
 from realtime.context.mcp_tools import ServerUse
 from realtime.context.tools import McpOrigin, Mode, ToolSet
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, TextDelta
+from realtime.engine.parsing import ALWAYS
 from realtime.runs.assembler import Assembler
 from realtime.runs.mcp import stage as module
 from realtime.runs.mcp.open_items import CallResult
@@ -76,7 +77,8 @@ class Played:
     def __init__(self, *, before: list[InputItem] | None = None, items: list[InputItem] | None = None, **members: Any):
         self.items = [*(before or []), *(items or [])]
         tools = [{"type": "mcp", "server_label": "s"}]
-        plan = McpPlan.of(ResponseCreate(tools=tools, items=items or [], **members), before or [], [], SETTINGS)
+        request = ResponseCreate(tools=tools, items=items or [], **members)
+        plan = McpPlan.of(request, before or [], [], SETTINGS, ALWAYS)
         assert plan is not None
         ids = iter(range(1000))
         self.assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}", None, plan.max_calls)
