@@ -17,6 +17,7 @@ from realtime.wire.bodies import TICKET_SUBPROTOCOL
 from realtime.wire.errors import ErrorCode, WireError
 
 from .keys import KeyRing
+from .listening import program
 from .origins import is_loopback
 from .tickets import TICKET_PREFIX, Tickets
 
@@ -75,6 +76,6 @@ def exposure_warning(settings: Settings) -> str | None:
         return None
     return (
         f"OPEN SERVER: {server.host} can be reached from other machines and no API key is asked for. Anybody who can "
-        "reach it can use it and fill it. Make a key with `python -m realtime keys add NAME` and serve with "
+        f"reach it can use it and fill it. Make a key with `{program()} keys add NAME` and serve with "
         "--api-keys-file, or listen on 127.0.0.1."
     )

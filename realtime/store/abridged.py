@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
+from .entries import Entry, own_bytes, shared_parts, whole
 from .merging import DeltaEvent, read_delta
 
 _MAX_TEXTS = 1024  # strings before they are joined: each costs more than what is in it
@@ -23,24 +24,25 @@ _OVERHEAD_BYTES = 64  # about what a block costs beside what it holds
 class Abridged:
     """Entries from number 0 on, up to `tip`. `num_bytes`: about what they hold."""
 
-    __slots__ = ("_blocks", "_starts", "num_bytes", "tip")
+    __slots__ = ("_blocks", "_shared", "_starts", "num_bytes", "tip")
 
     def __init__(self) -> None:
-        self._blocks: list[bytes | _KeptRun] = []
+        self._blocks: list[Entry | _KeptRun] = []
+        self._shared: set[int] = set()  # the identities of texts that several entries have
         self._starts: list[int] = []  # the number of each block's first entry
         self.num_bytes = 0
         self.tip = 0
 
-    def add(self, entries: Sequence[bytes]) -> None:
+    def add(self, entries: Sequence[Entry]) -> None:
         """Take the next entries."""
         for entry in entries:
-            delta = read_delta(entry)
+            delta = read_delta(entry) if isinstance(entry, bytes) else None
             newest = self._blocks[-1] if self._blocks else None
             if delta is None:
-                self._begin(entry, len(entry))
+                self._begin(entry, self._own_bytes(entry))
             elif not isinstance(newest, _KeptRun) or not delta.continues(newest.first):
                 run = _KeptRun(delta)
-                self._begin(run, len(entry) - len(delta.delta))
+                self._begin(run, own_bytes(entry) - len(delta.delta))
                 self.num_bytes += run.add(delta)
             else:
                 self.num_bytes += newest.add(delta)
@@ -52,11 +54,20 @@ class Abridged:
         found: list[bytes | DeltaEvent] = []
         for place in range(index, min(index + max_blocks, len(self._blocks))):
             block = self._blocks[place]
-            found.append(block.rest(max(start - self._starts[place], 0)) if isinstance(block, _KeptRun) else block)
+            if isinstance(block, _KeptRun):
+                found.append(block.rest(max(start - self._starts[place], 0)))
+            else:
+                found.append(whole(block))
         behind = index + max_blocks
         return found, self._starts[behind] if behind < len(self._starts) else self.tip
 
-    def _begin(self, block: bytes | _KeptRun, num_bytes: int) -> None:
+    def _own_bytes(self, entry: Entry) -> int:
+        """What an entry holds that none here has held before."""
+        new = [part for part in shared_parts(entry) if id(part) not in self._shared]
+        self._shared.update(map(id, new))
+        return own_bytes(entry) + sum(map(len, new))
+
+    def _begin(self, block: Entry | _KeptRun, num_bytes: int) -> None:
         self._blocks.append(block)
         self._starts.append(self.tip)
         self.num_bytes += num_bytes + _OVERHEAD_BYTES

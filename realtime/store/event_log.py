@@ -17,7 +17,9 @@ from realtime.wire.events import TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
 from .abridged import Abridged
+from .entries import Entry, SharedTexts, held_bytes, own_bytes, whole
 
+_LONG = 64 * 1024  # bytes of an entry that may be worth a look for what others have as well
 _MAX_DROPPED = 512  # entries at a time, beyond what has to go: they are abridged, which takes about a microsecond each
 _TERMINALS = frozenset(TERMINALS)
 
@@ -57,7 +59,7 @@ class StoredLog(msgspec.Struct, frozen=True):
     response_id: str
     epoch: str
     floor: int
-    entries: Sequence[bytes]
+    entries: Sequence[Entry]
     abridged: Abridged | None = None
     sealed: bool = True
 
@@ -68,15 +70,15 @@ class StoredLog(msgspec.Struct, frozen=True):
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all entries."""
-        return sum(map(len, self.entries))
+        """Bytes that all entries hold."""
+        return held_bytes(self.entries)
 
     def read(self, start: int, max_events: int) -> list[bytes]:
         """See Log."""
         index = start - self.floor
         if index < 0:
             raise BelowFloor(self.floor)
-        return list(self.entries[index : index + max_events])
+        return list(map(whole, self.entries[index : index + max_events]))
 
 
 class EventLog:
@@ -88,7 +90,7 @@ class EventLog:
     """
 
     __slots__ = (
-        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "abridged", "epoch", "floor",
+        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged", "epoch", "floor",
         "response_id", "sealed", "stream_id",
     )  # fmt: skip
 
@@ -101,7 +103,8 @@ class EventLog:
         self.floor = 0
         self.sealed = False
         self.abridged: Abridged | None = None
-        self._entries: list[bytes] = []
+        self._entries: list[Entry] = []
+        self._shared = SharedTexts()
         self._num_bytes = 0
         self._max_bytes = max_bytes
         self._max_entries = max_entries
@@ -115,7 +118,7 @@ class EventLog:
     @property
     def num_bytes(self) -> int:
         """Bytes held."""
-        return self._num_bytes
+        return self._num_bytes + self._shared.num_bytes
 
     def append(self, event: Event) -> bytes:
         """Stamp, encode, check and keep one event; returns it as bytes. Raises GrammarError, and then the log has not
@@ -123,7 +126,7 @@ class EventLog:
         """
         entry = self._stamp(event)  # before the grammar moves on, because it may fail as well
         self._grammar.accept(event)
-        self._keep(entry, event.done)
+        self._keep(entry, event)
         return entry
 
     def append_last(self, terminal: Event) -> bytes:
@@ -132,7 +135,7 @@ class EventLog:
         """
         entry = self._stamp(terminal)
         self._grammar.abandon()
-        self._keep(entry, True)
+        self._keep(entry, terminal)
         return entry
 
     def stored(self) -> StoredLog:
@@ -150,10 +153,11 @@ class EventLog:
         entry = encode(event)
         return entry if entry.isascii() else escape_line_ends(entry)  # most are, and that is the fastest test
 
-    def _keep(self, entry: bytes, last: bool) -> None:
-        self.sealed = last
-        self._entries.append(entry)
-        self._num_bytes += len(entry)
+    def _keep(self, entry: bytes, event: Event) -> None:
+        self.sealed = event.done
+        kept = entry if len(entry) < _LONG else self._shared.share(entry, getattr(event, "response", None))
+        self._entries.append(kept)
+        self._num_bytes += len(entry) if kept is entry else own_bytes(kept)
         if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
             self._trim()
 
@@ -162,7 +166,8 @@ class EventLog:
         index = start - self.floor
         if index < 0:
             raise BelowFloor(self.floor)
-        return self._entries[index : index + max_events]
+        entries = self._entries[index : index + max_events]
+        return list(map(whole, entries)) if self._shared.num_bytes else entries  # type: ignore[return-value]
 
     def _trim(self) -> None:
         """Drop from the front what must go, and some more, down to three quarters of the bounds at most: amortised
@@ -175,7 +180,7 @@ class EventLog:
                 enough = num_bytes <= max_bytes * 3 // 4 and num_entries - drop <= max_entries * 3 // 4
                 if enough or drop >= _MAX_DROPPED:
                     break
-            num_bytes -= len(self._entries[drop])
+            num_bytes -= own_bytes(self._entries[drop])
             drop += 1
         if self.abridged is None:
             self.abridged = Abridged()

@@ -166,7 +166,9 @@ class Endpoint:
             admission = self._gateway.admission
             if operation.open or (operation.opened_by is not None and operation.opened_by(request)):
                 return await operation.handler(Call(self._gateway, request, LOCAL))
-            call = Call(self._gateway, request, admission.admit_request(request))
+            principal = admission.admit_request(request)
+            watched.enter_context(admission.of_tenant(principal))
+            call = Call(self._gateway, request, principal)
             watched.enter_context(admission.revocation.watching(call))
             grant = call.principal.grant
             if grant is not None and grant.role not in operation.tickets:
