@@ -32,6 +32,7 @@ from realtime.wire.items import (
     McpApprovalRequest,
     McpCall,
     McpTool,
+    Message,
     OutputItem,
     Phase,
 )  # fmt: skip
@@ -83,6 +84,11 @@ class Assembler:
     def open_index(self) -> int | None:
         """The index of the item that is being written."""
         return len(self.output) if self._open is not None else None
+
+    @property
+    def open_message(self) -> Message | None:
+        """The item that is being written, as far as it is, if that is a message."""
+        return self._open.so_far if isinstance(self._open, OpenMessage) else None
 
     @property
     def has_call(self) -> bool:

@@ -93,16 +93,24 @@ class OpenMessage(OpenItem):
             logprobs=piece.logprobs,
         )
 
+    @property
+    def so_far(self) -> Message:
+        """The message as far as it is written."""
+        return self._item(OutputText(text="".join(self._texts), logprobs=[*self._logprobs]), "in_progress")
+
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""
         text = "".join(self._texts)
         part = OutputText(text=text, logprobs=self._logprobs)
-        item = Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
+        item = self._item(part, status)
         return [
             e.OutputTextDone(**self._at, content_index=0, text=text, logprobs=self._logprobs),
             e.ContentPartDone(**self._at, content_index=0, part=part),
             e.OutputItemDone(output_index=self.index, item=item),
         ], item
+
+    def _item(self, part: OutputText, status: ItemStatus) -> Message:
+        return Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
 
 
 class ReasoningShown(msgspec.Struct, frozen=True):

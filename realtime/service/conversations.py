@@ -12,6 +12,7 @@ from typing import Literal
 
 from realtime.context import listing
 from realtime.context.encrypted import Cipher, decrypt_items, encrypt_reasoning
+from realtime.context.outputs import check_no_second_output
 from realtime.store.base import ConversationStore
 from realtime.store.conversations import Conversation, Entry
 from realtime.wire.bodies import ConversationDeleted, ConversationObject, ItemList
@@ -71,6 +72,7 @@ class Conversations:
         """Append items together; returns them as they are shown from then on."""
         remembered = self._admit(principal, items)
         conversation = await self._find(principal, conversation_id)
+        check_no_second_output(conversation.items(), items)
         added = self.store.post(conversation, items, remembered)
         return listing.list_of([self._show(principal, conversation.get(item_id), include) for item_id in added])
 

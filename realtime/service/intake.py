@@ -22,6 +22,7 @@ from realtime.context.directives import (
     resolve_references,
 )
 from realtime.context.encrypted import COMPACTION, REASONING, Cipher, decrypt_items
+from realtime.context.outputs import check_no_output_missing, check_no_second_output, needs_outputs
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Turn, history, since_compaction
 from realtime.engine.base import ModelInfo
@@ -96,8 +97,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         """Decide about a response. `created_at`: unix seconds. Raises WireError."""
         prepared = self.prepare(asked, found, model)
         request = prepared.request
-        if found.conversation is None:  # what is in a conversation when the response starts is known only then
-            check_calls(history(found.parent, request.items))
+        self._check_outputs(found, request, prepared.compaction)
         return Job(
             response_id=response_id,
             tenant=asked.tenant,
@@ -130,6 +130,18 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
         return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
+
+    def _check_outputs(self, found: LookedUp, request: ResponseCreate, policy: compaction.Policy | None) -> None:
+        """Refuse outputs that answer no call, or one that is answered, and calls without theirs. Of a conversation that
+        others go on with, what is in it when the response starts is known only then.
+        """
+        conversation = found.conversation
+        if conversation is None:
+            check_calls(history(found.parent, request.items))
+        else:
+            check_no_second_output(conversation.items(), request.items)
+        if needs_outputs(request, policy) and (conversation is None or not conversation.num_users):
+            check_no_output_missing(found.continued, request.items)
 
     def _cache_salt(self, tenant: str, own: str | None) -> str | None:
         return self.salts.salt(tenant, own) if self.salts is not None else own

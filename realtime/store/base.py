@@ -7,7 +7,7 @@ being after that. What is written in one step of the loop, to any of the three, 
 conversation that it was appended to and its `request_id` are there after a crash, or none is.
 
 `memory` is the store that loses everything with its process. Times, `now` among them, are unix seconds. The
-service does not call `durable`, `replace`, `list` and `recover` yet: durable stores, truncation and lists will.
+service does not call `durable`, `list` and `recover` yet: durable stores and lists will.
 """
 
 from __future__ import annotations
@@ -111,6 +111,11 @@ class ConversationStore(Protocol):
         self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem]
     ) -> None:
         """Append a response. Room was checked when it began: what it said is never lost."""
+
+    def truncate(
+        self, conversation: Conversation, turn: Turn, before: Sequence[OutputItem], output: Sequence[OutputItem]
+    ) -> None:
+        """Replace the answer of a response by what is left of it. Raises WireError if something follows it already."""
 
     def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
         """Replace the metadata."""

@@ -26,6 +26,7 @@ from .requests import (
     ResponseProcessed,
     ResponseResume,
     ResponseSteer,
+    ResponseTruncate,
     SessionUpdate,
 )  # fmt: skip
 
@@ -40,6 +41,7 @@ _CLIENT_EVENTS: dict[str, type[AnyClientEvent]] = {
     "response.inject": ResponseInject,
     "response.interrupt": ResponseInterrupt,
     "response.ack": ResponseAck,
+    "response.truncate": ResponseTruncate,
     "response.processed": ResponseProcessed,
     "session.update": SessionUpdate,
 }

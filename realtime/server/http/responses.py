@@ -20,7 +20,7 @@ from realtime.wire import codec
 from realtime.wire.bodies import CompactedResponse, CompactRequest, InputTokens, ResponseDeleted
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import CompactionTrigger
-from realtime.wire.requests import OpaqueId, ResponseCreate
+from realtime.wire.requests import OpaqueId, ResponseCreate, Truncation, place_of
 
 from .operations import CLIENT_GONE, Call, Header, Query
 from .replies import reply
@@ -97,6 +97,13 @@ async def cancel(call: Call) -> Response:
     found = await service.cancel(call.principal, call.path("response_id"))
     await _wait_for_end(service, found, call.peer)
     return reply(found.response)
+
+
+async def truncate(call: Call) -> Response:
+    """`POST /v1/responses/{id}/truncate`: the response as it is from now on; one that runs is cancelled first."""
+    body = codec.decode_body(await call.body(), Truncation, call.gateway.message_limits)
+    cut = await call.gateway.service.truncate(call.principal, call.path("response_id"), place_of(body))
+    return reply(cut.response)
 
 
 async def list_input_items(call: Call) -> Response:

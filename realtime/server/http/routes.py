@@ -17,6 +17,7 @@ from realtime.wire.bodies import (
 )
 from realtime.wire.errors import ErrorCode as E
 from realtime.wire.items import AnyItem
+from realtime.wire.requests import Truncation
 from realtime.wire.response import Response
 
 from . import conversations as conversations_http
@@ -55,6 +56,8 @@ OPERATIONS = (
             *_DECODING,
             *_IN_CONVERSATION,
             E.CONVERSATION_LOCKED,
+            E.MISSING_TOOL_OUTPUT,
+            E.TOOL_OUTPUT_ALREADY_ACCEPTED,
             E.IDEMPOTENCY_CONFLICT,
             E.CONTEXT_LENGTH_EXCEEDED,
             E.INVALID_PROMPT,
@@ -118,6 +121,23 @@ OPERATIONS = (
         errors=(E.RESPONSE_NOT_FOUND, E.RESPONSE_ALREADY_COMPLETED),
     ),
     Operation(
+        method="POST",
+        path=f"{_RESPONSES}/{{response_id}}/truncate",
+        path_parameters=_RESPONSE,
+        handler=responses_http.truncate,
+        summary="Cut the answer of a response where its user stopped listening; one that runs is cancelled first",
+        body=Truncation,
+        answer=Response,
+        errors=(
+            *_BODY,
+            E.RESPONSE_NOT_FOUND,
+            E.ITEM_NOT_FOUND,
+            E.CURSOR_AHEAD,
+            E.CURSOR_TOO_OLD,
+            E.CONVERSATION_MOVED_ON,
+        ),
+    ),
+    Operation(
         method="GET",
         path=f"{_RESPONSES}/{{response_id}}/input_items",
         path_parameters=_RESPONSE,
@@ -174,7 +194,13 @@ OPERATIONS = (
         query=conversations_http.IncludeQuery,
         body=CreateItems,
         answer=ItemList,
-        errors=(*_BODY, E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL, E.INVALID_ENCRYPTED_CONTENT),
+        errors=(
+            *_BODY,
+            E.CONVERSATION_NOT_FOUND,
+            E.CONVERSATION_FULL,
+            E.INVALID_ENCRYPTED_CONTENT,
+            E.TOOL_OUTPUT_ALREADY_ACCEPTED,
+        ),
     ),
     Operation(
         method="GET",
