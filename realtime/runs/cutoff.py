@@ -33,7 +33,7 @@ _TEXT_DONE = "response.output_text.done"
 class Cutoff(msgspec.Struct, frozen=True):
     """A place in an output.
 
-    through: the last event of which everything was seen.
+    through: the last event of which anything was seen.
     num_whole: items that were seen to their end.
     num_chars: characters that were seen of the message after them. None: nothing of that item is kept.
     num_logprobs: log probabilities of those characters.
@@ -179,14 +179,18 @@ def _characters(written: Written, place: Characters) -> Cutoff:
     if place.num_characters > len(text):
         told = f"Message '{place.item_id}' has {len(text)} characters; `num_characters` is {place.num_characters}."
         raise WireError(ErrorCode.CURSOR_AHEAD, told, param="num_characters", response_id=written.response_id)
-    left, unheard, through = len(text), 0, None
+    end, unheard, through = len(text), 0, None
     for number, entry in reversed(own):
-        if entry.type == _ADDED or (entry.type == _DELTA and left <= place.num_characters):
+        if entry.type == _ADDED:
             through = number
             break
-        if entry.type == _DELTA:
-            left -= len(entry.delta)
-            unheard += len(entry.logprobs)
+        if entry.type != _DELTA:
+            continue
+        unheard += len(entry.logprobs) if end > place.num_characters else 0
+        end -= len(entry.delta)
+        if end < place.num_characters:
+            through = number
+            break
     if through is None:
         raise _too_old(written.response_id, "the place", written.floor)
     index = next(entry.output_index for _, entry in own)

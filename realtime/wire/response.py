@@ -66,7 +66,7 @@ class CancelReceipt(msgspec.Struct, kw_only=True):
 
 
 class Truncated(msgspec.Struct, kw_only=True):
-    """Where an answer was cut: `through` is the last event of which everything was seen or heard."""
+    """Where an answer was cut: `through` is the last event of which anything is kept."""
 
     through: int
 

@@ -50,8 +50,8 @@ def every_place(words: tuple[str, ...]) -> list[tuple[dict[str, Any], str, int]]
     by_number = [({"through": n}, heard_through(n, words), n) for n in range(-1, FIRST_DELTA + len(words))]
     by_characters = []
     for num in range(len("".join(words)) + 1):
-        whole = max(n for n in range(len(words) + 1) if len("".join(words[:n])) <= num)
-        through = FIRST_DELTA - 1 + whole if whole else FIRST_DELTA - 2
+        begun = sum(len("".join(words[:n])) < num for n in range(len(words)))
+        through = FIRST_DELTA - 1 + begun if begun else FIRST_DELTA - 2
         by_characters.append(({"item_id": "$", "num_characters": num}, "".join(words)[:num], through))
     return [*by_number, *by_characters]
 
@@ -185,8 +185,8 @@ async def test_nothing_comes_back_by_a_larger_place_and_a_smaller_one_cuts_more(
             ({"through": 7}, heard_through(7), 7),
             ({"through": 9}, heard_through(7), 7),
             ({"item_id": item_id, "num_characters": len(ANSWER)}, heard_through(7), 7),
-            ({"item_id": item_id, "num_characters": 7}, "one zwe", 4),
-            ({"through": 5}, "one zwe", 4),
+            ({"item_id": item_id, "num_characters": 7}, "one zwe", 5),
+            ({"through": 5}, "one zwe", 5),
             ({"through": 4}, "one ", 4),
             ({"through": -1}, "", -1),
             ({"item_id": item_id, "num_characters": 3}, "", -1),

@@ -6,6 +6,8 @@ A `Track` belongs to one `Session`, which makes every move; handles only look at
 from __future__ import annotations
 
 import enum
+from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -65,6 +67,11 @@ class FinalResponse(dict[str, Any]):
         parts = (part for item in self.get("output", ()) for part in item.get("content") or ())
         return "".join(part["text"] for part in parts if part.get("type") == "output_text")
 
+    def is_cut_at(self, through: int) -> bool:
+        """What is kept of the answer ends there, or before."""
+        truncated = self.get("truncated")
+        return truncated is not None and truncated["through"] <= through
+
     @property
     def receipt(self) -> dict[str, Any] | None:
         """What the cancel did; None when the response was not cancelled."""
@@ -78,7 +85,8 @@ class Track:
         "abandoned", "acked", "acked_sent", "attempts", "cancel_refusal", "cancel_sent", "cancel_wanted", "confirmed",
         "dropped", "epoch", "error", "events", "final", "lane", "named", "next_number", "num_bytes", "num_gaps",
         "num_inputs", "phase", "previous_response_id", "request", "request_id", "response_id", "retry_at", "returned",
-        "serial", "stop", "successor", "successor_taken", "terminal", "through", "troubled_since",
+        "serial", "stop", "successor", "successor_taken", "terminal", "text_ends", "text_item", "text_numbers",
+        "through", "troubled_since",
     )  # fmt: skip
 
     def __init__(self, serial: int, phase: Phase) -> None:
@@ -111,6 +119,9 @@ class Track:
         self.successor_taken = False  # somebody holds it
         self.dropped = False  # nobody holds this one, so nobody will
         self.returned: RealtimeError | None = None  # why an input that it had accepted came to nothing
+        self.text_ends = array("q")  # of output text that was read: characters up to the end of each piece ...
+        self.text_numbers = array("q")  # ... and the number of its event
+        self.text_item: str | None = None  # the message that it was read of last
         self.abandoned = False  # nobody waits for this create any more: to be left as soon as it is confirmed
         self.attempts = 0
         self.retry_at = 0.0
@@ -165,7 +176,25 @@ class Track:
             return None
         event, num_bytes = self.events.popleft()
         self.num_bytes -= num_bytes
+        if event["type"] == "response.output_text.delta":
+            before = self.text_ends[-1] if self.text_ends else 0
+            self.text_ends.append(before + len(event["delta"]))
+            self.text_numbers.append(event["sequence_number"])
+            self.text_item = event["item_id"]
         return event
+
+    def through_at(self, num_characters: int) -> int:
+        """The number of the last event whose text is among the first characters that were read; the one before the
+        text if none is.
+        """
+        index = bisect_right(self.text_ends, num_characters)
+        if index:
+            return self.text_numbers[index - 1]
+        return self.text_numbers[0] - 1 if self.text_numbers else -1
+
+    def heard(self, through: int | None) -> int | None:
+        """What a cancel with this number says was seen or heard."""
+        return self.acked if through is None else through
 
     def discard(self) -> None:
         """Forget what waits unread, as if it had never been received."""
