@@ -50,7 +50,7 @@ from .principal import Principal
 from .registry import Registry, already_over
 from .scheduler import Full, GroupFull, Scheduler, Ticket
 from .sweeper import Sweeper
-from .truncations import CutResponse, Truncations, cutoff_of
+from .truncations import CutResponse, Truncations
 
 logger = logging.getLogger("realtime.service")
 
@@ -223,7 +223,7 @@ class Service:
         async with self._patience.bound():
             run = await self.registry.find_running(principal.tenant, response_id, time.time())
             if through is not None:
-                cutoff = await cutoff_of(run, Through(through))
+                cutoff = await self._truncations.find(run, Through(through))
         if run.over:
             raise already_over(response_id)
         run.stop(how, delivered, cutoff)

@@ -37,14 +37,6 @@ class CutResponse(msgspec.Struct, frozen=True):
     ended: Run | None = None
 
 
-async def cutoff_of(source: Source, place: Place) -> Cutoff:
-    """Find a place in the answer of a response. Raises WireError."""
-    written = source.written(place) if isinstance(source, Run) else Written.of(source.log, place, source.output)
-    if len(written.entries) < _THREAD_ENTRIES:
-        return find_cutoff(written, place)
-    return await asyncio.to_thread(find_cutoff, written, place)
-
-
 class Truncations:
     """See the module."""
 
@@ -58,12 +50,21 @@ class Truncations:
         self._registry = registry
         self._conversations = conversations
         self._bound = bound
+        self._searching = asyncio.Semaphore(1)  # threads are for others too
+
+    async def find(self, source: Source, place: Place) -> Cutoff:
+        """Find a place in the answer of a response. Raises WireError."""
+        written = source.written(place) if isinstance(source, Run) else Written.of(source.log, place, source.output)
+        if len(written.entries) < _THREAD_ENTRIES:
+            return find_cutoff(written, place)
+        async with self._searching:
+            return await asyncio.to_thread(find_cutoff, written, place)
 
     async def truncate(self, tenant: str, response_id: str, place: Place, delivered: int | None) -> CutResponse:
         """Cut a response of this tenant. `delivered`: see Service.stop. Raises WireError."""
         async with self._bound():
             found = await self._registry.find_source(tenant, response_id, time.time())
-            cutoff = await cutoff_of(found, place)
+            cutoff = await self.find(found, place)
         if not isinstance(found, Run):
             return CutResponse(await self._cut(tenant, found, cutoff))
         found.cancel(Cancelled("cancelled", delivered, cutoff))
