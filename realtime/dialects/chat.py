@@ -10,17 +10,18 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from realtime.context.tools import Mode, ToolSet
+from realtime.context.tools import Mode, Tool, ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
 from realtime.engine.pictures import image_parts, picture_of
+from realtime.engine.structural_tags import Held
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
 from .base import BLIND, RenderError, Sight
-from .chat_parser import ChatParser, WholeCallParser, constraint
+from .chat_parser import ChatParser, WholeCallParser
 from .messages import to_messages, to_tools
 
 
@@ -71,7 +72,7 @@ class ChatDialect:
         direct = only is not None and only.grammar is not None
         spec = ParseSpec(
             tools=() if direct else tuple(to_tools_for_parser(tools)),
-            grammars={tool.shown_as: constraint(tool.grammar) for tool in tools.tools if tool.grammar is not None},
+            held={tool.shown_as: Held(tool.path, _grammar(tool)) for tool in tools.tools if _may_be_held(tool, tools)},
             tool_choice=_choice(tools),
             parallel=tools.parallel,
             output_format=output_format(request),
@@ -134,6 +135,14 @@ def to_tools_for_parser(tools: ToolSet) -> list[dict[str, Any]]:
         if tool.strict:
             form["function"]["strict"] = True
     return shown
+
+
+def _may_be_held(tool: Tool, tools: ToolSet) -> bool:
+    return tools.mode is Mode.REQUIRED or (tool.strict and tools.mode is Mode.AUTO)
+
+
+def _grammar(tool: Tool) -> tuple[str, str] | None:
+    return None if tool.grammar is None else (tool.grammar.syntax, tool.grammar.definition)
 
 
 def _choice(tools: ToolSet) -> str | dict[str, Any]:

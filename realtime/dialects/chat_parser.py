@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from realtime.context.tools import Grammar, Tool, ToolSet
+from realtime.context.tools import Tool, ToolSet
 from realtime.engine.base import FinishReason, TokenChunk
-from realtime.engine.parsing import CallFragment, Constraint, OutputParser, Parsed
+from realtime.engine.parsing import CallFragment, Constraint, ConstraintKind, OutputParser, Parsed
 
 from .base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from .calls import Call
@@ -282,7 +282,8 @@ class WholeCallParser(ChatParser):
         """See Parser."""
         grammar = self._tool.grammar
         assert grammar is not None
-        return constraint(grammar)
+        kind: ConstraintKind = "regex" if grammar.syntax == "regex" else "grammar"
+        return Constraint(kind, grammar.definition, self._tool.path)
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
@@ -308,8 +309,3 @@ class WholeCallParser(ChatParser):
         if not self._begun:
             self._begun = True
             yield CallBegin(self._tool.name, self._tool.namespace, custom=True)
-
-
-def constraint(grammar: Grammar) -> Constraint:
-    """What the input of a custom tool must match, in the engine's terms."""
-    return Constraint("regex" if grammar.syntax == "regex" else "grammar", grammar.definition)

@@ -25,7 +25,7 @@ def choose_dialect(
 ) -> Dialect:
     """Return a dialect for `loaded`. `today` gives the date as `YYYY-MM-DD`. Raises what `load_encoding` raises."""
     if _speaks_harmony(loaded.model, setting):
-        return HarmonyDialect(load_encoding(), loaded.parsers, today)
+        return HarmonyDialect(load_encoding(), today)
     return ChatDialect(loaded.tokenizer, loaded.parsers, _sight(loaded.model))
 
 

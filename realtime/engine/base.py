@@ -86,6 +86,7 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling
     seen: Seen | None = None  # what `Engine.look` made of the prompt, if that has images
     priority: int = 0  # lower is sooner
+    tenant: str = ""  # of requests whose preparation takes time one tenant's wait for each other, not for others'
     cache_salt: str | None = None  # requests share prefix cache only with requests of the same salt
     constraint: Constraint | None = None  # holds for what follows the reasoning
     reasoning_ended: bool | None = None  # True: there is none, so from the first token; None: the engine looks
@@ -118,6 +119,7 @@ class EngineStats(msgspec.Struct, frozen=True):
     num_running: int  # requests that hold a slot in the current batch
     num_waiting: int  # requests that the engine has queued
     kv_cache_usage: float  # 0..1; nothing decides by it: it is for metrics, and shows tests that an abort frees blocks
+    takes_constraints: bool = True  # False: requests with a constraint are refused for the time being
 
 
 class EngineError(Exception):
@@ -125,7 +127,13 @@ class EngineError(Exception):
 
 
 class EngineRefused(EngineError):
-    """The engine will not take this request; sending it again unchanged cannot help. The text may be shown."""
+    """The engine will not take this request; sending it again unchanged cannot help. The text may be shown. `param`:
+    the part of the client's request that it is about, if that is known.
+    """
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class EngineOverloaded(EngineError):

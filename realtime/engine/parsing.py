@@ -7,25 +7,29 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-ConstraintKind = Literal["json", "json_object", "regex", "grammar", "structural_tag"]
+from .structural_tags import Held
+
+ConstraintKind = Literal["regex", "grammar", "structural_tag"]
 
 
 class Constraint(msgspec.Struct, frozen=True):
-    """What the sampled text must match; `value` is a JSON schema, a regex, a grammar (Lark or EBNF) or a structural
-    tag, all as text. `json_object` needs no value.
+    """What the sampled text must match; `value` is a regex, a grammar (Lark or EBNF) or a structural tag in source form
+    (see structural_tags), all as text. `param`: where a regex or a grammar is in the request.
     """
 
     kind: ConstraintKind
-    value: str = ""
+    value: str
+    param: str | None = None
 
 
 class ParseSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a parser must know of the request. `tools` are functions in Chat Completions' form; of those in `grammars`
-    the one argument `input` must match that grammar or regex, where the model's format lets it be held to one.
+    """What a parser must know of the request. `tools` are functions in Chat Completions' form; `held` says of those
+    whose calls may be held to something where they come from, and which grammar the one argument `input` must match,
+    where the model's format lets it be held to one.
     """
 
     tools: tuple[dict[str, Any], ...] = ()
-    grammars: dict[str, Constraint] = {}
+    held: dict[str, Held] = {}
     tool_choice: str | dict[str, Any] = "none"
     parallel: bool = True
     output_format: dict[str, Any] | None = None  # Chat Completions' `response_format`
@@ -86,12 +90,6 @@ class Parsers(Protocol):
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> OutputParser:
         """A parser for one generation. Raises BadSpec."""
 
-    def grammar_in_json(self, syntax: Literal["lark", "regex"], definition: str) -> str:
-        """The grammar, in EBNF, of a text of this grammar as it stands in a JSON string. Raises BadSpec."""
-
-    def check_schema(self, schema: dict[str, Any]) -> None:
-        """Raises BadSpec for a JSON schema that a structural tag can't hold a model to."""
-
 
 class PlainParsers:
     """`Parsers` of a model without any markup: everything is text."""
@@ -101,13 +99,6 @@ class PlainParsers:
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> PlainParser:
         """See Parsers."""
         return PlainParser()
-
-    def grammar_in_json(self, syntax: Literal["lark", "regex"], definition: str) -> str:
-        """See Parsers."""
-        raise BadSpec("this engine knows no grammars")
-
-    def check_schema(self, schema: dict[str, Any]) -> None:
-        """See Parsers."""
 
 
 class PlainParser:

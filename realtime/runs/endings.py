@@ -65,6 +65,8 @@ class Ended(Exception):
 def failure(error: EngineError) -> Failed:
     """Translate an engine's error for the client."""
     match error:
+        case EngineRefused(param=str(param)):
+            return Failed("invalid_prompt", f"`{param}`: {error}.", param)
         case EngineRefused():
             return Failed("invalid_prompt", f"The model refuses this request: {error}")
         case EngineOverloaded():

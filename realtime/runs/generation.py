@@ -94,8 +94,14 @@ class Generation(Generic[T]):
         self._end(engine_failure(error))
 
     async def submit(self) -> None:
-        """Have the engine begin. Raises EngineError, and then the engine holds nothing of it."""
-        await self._engine.submit(self._request, self)
+        """Have the engine begin, unless the response is to end: a constraint may have to wait to be compiled. Raises
+        EngineError, and then the engine holds nothing of it.
+        """
+        submitting = self._engine.submit(self._request, self)
+        if self._request.constraint is None:
+            await submitting
+        else:
+            await self._stopping.unless_stopped(submitting)
 
     async def result(self) -> FinishReason:
         """Wait for the end, or for a request to stop; return when the engine holds nothing of it any more. Raises
@@ -154,10 +160,10 @@ def engine_failure(error: EngineError) -> Failed:
 
 def engine_request(
     serving: Serving, request_id: str, request: ResponseCreate, prompt: Prompt, parser: Parser | None, wishes: Sampling,
-    cache_salt: str | None,
+    cache_salt: str | None, tenant: str = "",
 ) -> EngineRequest:  # fmt: skip
     """Build the engine's request for an answer to this prompt. `request_id`: its name there.
-    `cache_salt`: of the job.
+    `cache_salt`, `tenant`: of the job.
     """
     return EngineRequest(
         request_id=request_id,
@@ -165,6 +171,7 @@ def engine_request(
         seen=prompt.seen,
         sampling=wishes,
         cache_salt=cache_salt,
+        tenant=tenant,
         constraint=parser.constraint if parser is not None else None,
         reasoning_ended=parser.reasoning_ended if parser is not None else None,
         template_kwargs=serving.dialect.template_kwargs(request),

@@ -216,7 +216,7 @@ class Stages:
             parser = serving.dialect.parser(job.request, self.prompts.tools, prompt)
         request_id = job.response_id if number == 1 else f"{job.response_id}.{number}"
         wishes = sampling(job.request, self._response, max_tokens, parser)
-        request = engine_request(serving, request_id, job.request, prompt, parser, wishes, job.cache_salt)
+        request = engine_request(serving, request_id, job.request, prompt, parser, wishes, job.cache_salt, job.tenant)
         return Generation(
             serving, request, parser, self.usage.latest, self._stopping,
             read=self.assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,

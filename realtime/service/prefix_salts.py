@@ -17,6 +17,11 @@ class PrefixSalts:
         self._secret = secret
 
     def salt(self, tenant: str, own: str | None) -> str:
-        """Return the salt of a tenant's request. `own`: the client's, which parts the tenant's requests further."""
-        text = f"{len(tenant)}:{tenant}" + ("" if own is None else f":{own}")
+        """Return the salt of a tenant's request. `own`: the client's, which parts the tenant's requests further, behind
+        a dot; what is before it is the tenant's alone.
+        """
+        salt = self._digest(tenant)
+        return salt if own is None else f"{salt}.{self._digest(f'{len(tenant)}:{tenant}:{own}')}"
+
+    def _digest(self, text: str) -> str:
         return hmac.digest(self._secret, text.encode("utf-8", "surrogatepass"), "sha256").hex()

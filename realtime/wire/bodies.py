@@ -115,7 +115,9 @@ class Health(msgspec.Struct):
 
 
 class Readiness(msgspec.Struct, kw_only=True):
-    """Whether a response can be created now, and what the server holds."""
+    """Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and
+    grammars can't be compiled.
+    """
 
     ready: bool
     engine: str
@@ -124,6 +126,7 @@ class Readiness(msgspec.Struct, kw_only=True):
     num_restarts: int
     engine_running: int
     engine_waiting: int
+    structured_output: bool
     responses: int
     connections: int
     requests: int

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from . import regex_bounds
 from .errors import ErrorCode, WireError
+from .unheld import unheld
 
 Schema = dict[str, Any]
 
@@ -42,8 +43,10 @@ class Bound(enum.Enum):
     COUNTED = _Row(
         64, "optional properties beside `minProperties` or `maxProperties`, together", "leave those out or require more"
     )
-    ENUM_VALUES = _Row(1000, "values in enums", "use a plain type, and list the values in the description")
-    ENUM_CHARS = _Row(60_000, "characters in values of enums", "use shorter or fewer values")
+    ENUM_VALUES = _Row(
+        1000, "values in enums, a `const` being one", "use a plain type, and list the values in the description"
+    )
+    ENUM_CHARS = _Row(60_000, "characters in values of enums and in `const`", "use shorter or fewer values")
     PATTERN_CHARS = _Row(4096, "characters in a `pattern`", "use a shorter one")
     PATTERN_GROUPS = _Row(32, "levels of groups in a `pattern`", "nest fewer groups")
     PATTERN_REPEAT = _Row(128, "repeats in a `pattern`", "use `*`, `+`, `minLength` and `maxLength`")
@@ -83,6 +86,7 @@ _SINGLE = (
     "items", "additionalProperties", "additionalItems", "unevaluatedProperties", "unevaluatedItems", "contains", "not",
     "if", "then", "else", "propertyNames",
 )  # fmt: skip
+_PLAIN = frozenset({"type", "title", "description", "default"})  # a schema of these has nothing in it to measure
 _SHOWN = 64  # characters of a client's names in a message
 
 
@@ -118,6 +122,8 @@ def check_grammars(held: Iterable[tuple[str, str, str]]) -> None:
             raise _IN_GRAMMAR[error.over].error(path) from None
         except regex_bounds.Malformed as error:
             raise refusal(path, f"is no regular expression: {error}") from None
+        except regex_bounds.Unheld as error:
+            raise refusal(path, f"can't be held to: {error}") from None
 
 
 def num_bytes(value: Any, limit: int) -> int:
@@ -125,20 +131,20 @@ def num_bytes(value: Any, limit: int) -> int:
     total = 0
     left = [value]
     while left and total <= limit:
-        match left.pop():
-            case dict() as members:
-                total += max(2, 1 + 2 * len(members))
-                if total <= limit:
-                    left += members
-                    left += members.values()
-            case list() as values:
-                total += max(2, 1 + len(values))
-                if total <= limit:
-                    left += values
-            case str() as text:
-                total += 2 + (len(text) if len(text) > limit or text.isascii() else len(text.encode(errors="replace")))
-            case other:
-                total += len(str(other)) if isinstance(other, float) else _digits(other)
+        one = left.pop()
+        if isinstance(one, str):
+            total += 2 + (len(one) if len(one) > limit or one.isascii() else len(one.encode(errors="replace")))
+        elif isinstance(one, dict):
+            total += max(2, 1 + 2 * len(one))
+            if total <= limit:
+                left += one
+                left += one.values()
+        elif isinstance(one, list):
+            total += max(2, 1 + len(one))
+            if total <= limit:
+                left += one
+        else:
+            total += len(str(one)) if isinstance(one, float) else _digits(one)
     return total
 
 
@@ -181,7 +187,10 @@ class _Walk:
                 self._leave(here, heights)
                 continue
             schema, refers = child
-            if id(schema) not in self._entered:
+            if schema.keys() <= _PLAIN:
+                self._check_type(schema)
+                self._heights[id(schema)] = self._own[id(schema)] = 1
+            elif id(schema) not in self._entered:
                 under.append(self._enter(schema))
                 if len(under) > Bound.RECURSIVE_DEPTH.limit:
                     raise Bound.DEPTH.error(self._path)
@@ -250,6 +259,8 @@ class _Walk:
 
     def _check_keywords(self, schema: Schema) -> None:
         self._check_type(schema)
+        if reason := unheld(schema):
+            raise refusal(self._path, reason)
         self._count_properties(schema)
         self._count_values(schema)
         for name in ("anyOf", "oneOf"):
@@ -265,6 +276,10 @@ class _Walk:
         if "type" not in schema:
             return
         wanted = schema["type"]
+        if isinstance(wanted, str) and wanted in _TYPES:
+            return
+        if wanted == []:
+            raise refusal(self._path, "an empty `type` allows nothing: name one, or leave it out")
         for one in wanted if isinstance(wanted, list) else (wanted,):
             if not isinstance(one, str) or one not in _TYPES:
                 shown = f"'{one[:_SHOWN]}'" if isinstance(one, str) else "what is given"
@@ -283,9 +298,12 @@ class _Walk:
             _add(self._together, Bound.COUNTED, num_optional, self._path)
 
     def _count_values(self, schema: Schema) -> None:
-        values = schema.get("enum")
-        if not isinstance(values, list):
+        if "enum" not in schema and "const" not in schema:
             return
+        values = schema.get("enum")
+        values = values if isinstance(values, list) else []
+        if "const" in schema:
+            values = [*values, schema["const"]]
         self._add(Bound.ENUM_VALUES, len(values))
         self._add(Bound.ENUM_CHARS, sum(map(_num_chars, values)))
 
@@ -299,6 +317,9 @@ class _Walk:
         except regex_bounds.Malformed as error:
             shown = f"{pattern[:_SHOWN]!r}"
             raise refusal(self._path, f"the `pattern` {shown} is no regular expression: {error}") from None
+        except regex_bounds.Unheld as error:
+            shown = f"{pattern[:_SHOWN]!r}"
+            raise refusal(self._path, f"the `pattern` {shown} can't be held to: {error}") from None
         _add(self._together, Bound.PATTERN_STEPS, steps, self._path)
 
     def _add(self, bound: Bound, more: int) -> None:

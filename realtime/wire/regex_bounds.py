@@ -87,6 +87,10 @@ class Malformed(ValueError):
     """The text is no regular expression; its words may be shown."""
 
 
+class Unheld(ValueError):
+    """A regular expression with something in it that no grammar can say; its words may be shown."""
+
+
 class _Size:
     """The size of what was read so far, in the groups that are open."""
 
@@ -139,12 +143,17 @@ class _Size:
 
 
 def measure_regex(pattern: str, limits: Limits) -> int:
-    """The steps of a regular expression. Raises TooMuch, Malformed."""
+    """The steps of a regular expression. Raises TooMuch, Malformed, Unheld."""
     size = _Size(limits)
+    lacking = None
     for found in _REGEX.finditer(pattern):
         match found.lastgroup:
             case "open":
                 size.open()
+                lacking = lacking or _around(pattern, found.end())
+            case "escape":
+                size.add()
+                lacking = lacking or _NO_CHARACTERS.get(found[0][1])
             case "close" if not size.depth:
                 raise Malformed(f"the ')' at character {found.start()} closes nothing")
             case "close":
@@ -163,7 +172,24 @@ def measure_regex(pattern: str, limits: Limits) -> int:
                 size.add()
     if size.depth:
         raise Malformed("a '(' is not closed")
+    if "\0" in pattern:
+        raise Malformed("it has a NUL character")
+    if lacking is not None:
+        raise Unheld(f"it has {lacking}: say it without")
     return size.steps
+
+
+_NO_CHARACTERS = {
+    **dict.fromkeys("bB", "the boundary of a word"),
+    **dict.fromkeys("123456789k", "a back reference"),
+    **dict.fromkeys("pP", "a class of Unicode characters"),
+}  # by the letter of their escape
+_AROUND = re.compile(r"[=!]|<[=!]")
+
+
+def _around(pattern: str, at: int) -> str | None:
+    """Whether the group that opens here looks ahead or behind."""
+    return "a look-ahead or a look-behind" if pattern[at - 1] == "?" and _AROUND.match(pattern, at) else None
 
 
 def _check_repeatable(size: _Size, found: re.Match[str]) -> None:
@@ -207,7 +233,7 @@ _NUMBERS = ("times", "most", "low", "high")
 def _measure_terminal(pattern: str, limits: Limits) -> int:
     try:
         return max(1, measure_regex(pattern, limits))
-    except Malformed:
+    except (Malformed, Unheld):
         return len(pattern)
 
 

@@ -6,15 +6,20 @@ import json
 import re
 from typing import Any
 
+import httpx
 import jsonschema
 import lark
 import pytest
 
+from tests.support.real import RealServer
 from tests.support.sdk import Talk
 
 from .asked import PERSON, QUOTED, SUM, SUM_BY_REGEX, WEATHER, custom, named, output_of
 
 pytestmark = pytest.mark.vllm
+
+
+NO_INTEGER = {"type": "integer", "minimum": 2, "maximum": 1}
 
 
 def as_format(schema: Any) -> dict[str, Any]:
@@ -108,16 +113,49 @@ def test_a_custom_tool_without_a_grammar_takes_any_text_and_its_output_comes_bac
     [
         {"tools": [custom("lark", "start: NOWHERE")], "tool_choice": named("calculate", "custom")},
         {"tools": [WEATHER, custom("lark", "start: NOWHERE")]},
-        {"tools": [custom("regex", "(?=[0-9])")], "tool_choice": named("calculate", "custom")},
-        as_format({"type": "integer", "minimum": 2, "maximum": 1}),
+        {"tools": [custom("lark", 'start: start start | "a" | "b"')], "tool_choice": named("calculate", "custom")},
+        {"tools": [WEATHER, {**WEATHER, "name": "other", "strict": True, "parameters": NO_INTEGER}]},
+        as_format(NO_INTEGER),
+        as_format({"oneOf": [{"type": "integer"}, {"type": "number"}]}),
+        as_format({"type": "array", "items": {"type": "string", "pattern": r"^a[^\s\S]$"}, "minItems": 1}),
+        as_format({"type": "array", "items": [{"type": "string"}]}),
     ],
-    ids=["lark", "lark in JSON", "regex", "schema"],
+    ids=["lark", "lark in JSON", "ambiguous", "tool", "schema", "overlap", "dead end", "items"],
 )
 def test_a_constraint_that_cannot_be_served_fails_its_turn_alone(talk: Talk, members: dict[str, Any]) -> None:
     failed = talk.turn(input="add 3 and 4", **members)
     assert failed.final.error is not None
     assert (failed.final.status, failed.final.error.code) == ("failed", "invalid_prompt")
+    param = failed.shown["error"]["param"]
+    assert param in (
+        "text.format.schema",
+        "tools[0].format.definition",
+        "tools[1].format.definition",
+        "tools[1].parameters",
+    )
+    assert failed.final.error.message.startswith(f"`{param}`: ")
     assert "7" in talk.turn(input="add 3 and 4").final.output_text
+
+
+def test_over_http_it_is_a_request_that_must_not_be_sent_again(real: RealServer) -> None:
+    answer = httpx.post(f"{real.base_url}/responses", json={"input": "hi", **as_format(NO_INTEGER)}, timeout=60)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_prompt", "text.format.schema")
+    assert error["retry"] is False
+    assert "minimum greater than maximum" in error["message"]
+
+
+def test_what_the_grammars_lack_poisons_nothing_for_others(talk: Talk) -> None:
+    """With two backends the first constraint after the start would decide by which one all others are read."""
+    lacking = {"type": "object", "properties": {"a": {"type": "integer", "multipleOf": 5}}, "required": ["a"]}
+    tool = {"type": "function", "name": "register", "parameters": PERSON, "strict": True}
+    for members in (as_format(lacking), {"tools": [{**tool, "parameters": lacking}]}):
+        error = talk.refused(input="add 3 and 4", **members)
+        assert error["code"] == "invalid_request"
+        assert "`multipleOf` can't be held to" in error["message"]
+    assert talk.turn(input="hi", text={"format": {"type": "json_object"}}, max_output_tokens=50).final.error is None
+    for choice in ("auto", "required", named("register")):
+        assert talk.turn(input="add 3 and 4", tools=[tool], tool_choice=choice).final.error is None
 
 
 @pytest.mark.parametrize(
@@ -130,10 +168,36 @@ def test_a_constraint_that_cannot_be_served_fails_its_turn_alone(talk: Talk, mem
         ),
         (as_format({"type": "nothing"}), "text.format.schema", "not 'nothing'"),
         (as_format({"$ref": "#"}), "text.format.schema", "leads only to itself"),
+        (
+            as_format({"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}),
+            "text.format.schema",
+            "leads only to itself",
+        ),
+        (as_format({"type": "integer", "minimum": -(10**400)}), "text.format.schema", "64 bits"),
+        (as_format({"type": "string", "pattern": r"^(a|b)\1$"}), "text.format.schema", "a back reference"),
+        (as_format({"allOf": [{"oneOf": [{}]}] * 50}), "text.format.schema", "an `allOf` of several"),
+        (as_format({"const": "x" * 100_000}), "text.format.schema", "60000 characters"),
+        (
+            {"tools": [custom("regex", "(?=[0-9])")], "tool_choice": named("calculate", "custom")},
+            "tools[0].format.definition",
+            "a look-ahead",
+        ),
         (as_format({"type": "string", "pattern": "^a{20000}$"}), "text.format.schema", "128 repeats"),
         (as_format({"type": "string", "pattern": "(" * 60_000 + ")" * 60_000}), "text.format.schema", "`pattern`"),
     ],
-    ids=["regex", "type", "reference", "repeats", "groups"],
+    ids=[
+        "regex",
+        "type",
+        "reference",
+        "to itself",
+        "number",
+        "back reference",
+        "allOf",
+        "const",
+        "look-ahead",
+        "repeats",
+        "groups",
+    ],
 )
 def test_what_no_compiler_should_see_is_refused_before_there_is_a_response(
     talk: Talk, members: dict[str, Any], param: str, reason: str

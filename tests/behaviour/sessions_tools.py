@@ -143,7 +143,7 @@ class _HeldParsers(TaggedParsers):
         parser.reasoning_ended = None
         parser.skip_special_tokens = False
         if spec.output_format is not None or spec.tool_choice not in ("none", "auto"):
-            parser.constraint = Constraint("json", json.dumps([spec.output_format, spec.tool_choice]))
+            parser.constraint = Constraint("structural_tag", json.dumps([spec.output_format, spec.tool_choice]))
         return parser
 
 

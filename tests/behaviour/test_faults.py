@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
+import msgspec
 import pytest
 
 from realtime.dialects.chat_parser import ChatParser
@@ -32,6 +34,17 @@ async def ready(server: Running) -> tuple[int, dict[str, Any]]:
     async with httpx.AsyncClient(trust_env=False) as http:
         answer = await http.get(f"{server.http}/ready")
     return answer.status_code, json.loads(answer.content)
+
+
+async def test_an_engine_that_takes_no_schemas_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(say("a")) as server:
+        assert await ready(server) == (200, ANY)
+        stats = msgspec.structs.replace(server.engine.stats(), takes_constraints=False)
+        monkeypatch.setattr(ScriptedEngine, "stats", lambda engine: stats)
+        status, told = await ready(server)
+        assert (status, told["ready"], told["structured_output"]) == (503, False, False)
+        async with server.client() as client:
+            assert (await client.create())[-1]["type"] == "response.completed", "text is served"
 
 
 async def test_an_engine_that_dies_fails_what_runs_and_serves_again(

@@ -16,13 +16,13 @@ import msgspec
 import pytest
 
 from realtime.context.tools import tool_set
-from realtime.dialects.base import RenderError
 from realtime.engine import structural_tags
 from realtime.engine.base import FinishReason
 from realtime.engine.families import Family, detect
-from realtime.engine.parsing import BadSpec, ParseSpec
+from realtime.engine.parsing import ParseSpec
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
+from tests.support.grammars import expanded
 from tests.support.play import ANYTHING, Model, check, chunkings, play
 
 Call = tuple[str, dict[str, Any]]
@@ -380,9 +380,10 @@ def _compiler() -> Any:
     return xgrammar.GrammarCompiler(xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[0]))
 
 
-def _asked_of_sampling(family: str, choice: str, syntax: str, definition: str) -> Any:
+def _asked_of_sampling(family: str, choice: str, syntax: str, definition: str, *, strict: bool = False) -> Any:
     form = {"type": "grammar", "syntax": syntax, "definition": definition}
-    asked = tool_set([DEEP_WEATHER, {"type": "custom", "name": "say", "format": form}], choice, None)
+    weather = {**DEEP_WEATHER, "strict": strict}
+    asked = tool_set([weather, {"type": "custom", "name": "say", "format": form}], choice, None)
     one = model(family)
     request = ResponseCreate(model="starter", items=[Message(role="user", content="hi")])
     return one.dialect.parser(request, asked, one.dialect.render()).constraint
@@ -396,7 +397,7 @@ def test_input_is_held_to_a_grammar(family: str, choice: str, syntax: str, defin
 
     asked = _asked_of_sampling(family, choice, syntax, definition)
     for text, good in {'"12"\n': True, '"12"': False, "12\n": False, '"1234"\n': False}.items():
-        matcher = xgrammar.GrammarMatcher(_compiler().compile_structural_tag(asked.value))
+        matcher = xgrammar.GrammarMatcher(_compiler().compile_structural_tag(expanded(asked.value)))
         call = SPOKEN[family].calls([("say", {"input": text})]).removeprefix("<|python_tag|>")
         assert matcher.accept_string(call) is good, text
 
@@ -406,22 +407,26 @@ def test_input_is_held_to_a_grammar(family: str, choice: str, syntax: str, defin
 def test_limit_of_some_a_grammar_is_only_described(family: str, choice: str) -> None:
     """XML, or no structural tag: so one that nobody could read does no harm either."""
     asked = _asked_of_sampling(family, choice, "lark", "start: NOWHERE")
-    assert asked is None or '"grammar"' not in asked.value
+    assert asked is None or "input_grammar" not in asked.value
 
 
-@pytest.mark.parametrize(
-    ("syntax", "definition"), [("lark", "start: NOWHERE"), ("regex", "(?=a)b"), ("lark", "nothing")]
-)
-def test_a_grammar_that_nobody_can_read_is_refused(syntax: str, definition: str) -> None:
-    with pytest.raises(RenderError, match="the grammar of the tool 'say' can't be used"):
-        _asked_of_sampling("qwen3", "auto", syntax, definition)
+@pytest.mark.parametrize("family", _HELD)
+def test_what_is_held_says_where_it_comes_from(family: str) -> None:
+    asked = _asked_of_sampling(family, "required", "lark", LINE, strict=True)
+    params = {part["param"] for part in structural_tags.parts(asked.value)}
+    assert params == {"tools[0].parameters", "tools[1].format.definition"}
 
 
-def test_a_client_that_marks_its_own_parameters_is_refused() -> None:
-    function = {"name": "f", "parameters": structural_tags.mark({"type": "object"}, "nobody"), "strict": True}
-    spec = ParseSpec(tools=({"type": "function", "function": function},), tool_choice="auto")
-    with pytest.raises(BadSpec, match="comment"):
-        model("qwen3").parsers.open(spec, [])
+def test_a_client_that_marks_its_own_parameters_is_given_the_same() -> None:
+    """A mark is the name of a tool, and each tool has its own."""
+    function = {"name": "f", "parameters": structural_tags.mark({"type": "object"}, "say"), "strict": True}
+    held = {"f": structural_tags.Held("tools[0].parameters"), "say": structural_tags.Held("", ("lark", LINE))}
+    spec = ParseSpec(tools=({"type": "function", "function": function},), held=held, tool_choice="auto")
+    parser = model("qwen3").parsers.open(spec, [])
+    assert parser.constraint is not None
+    for part in structural_tags.parts(parser.constraint.value):
+        assert (part["type"], part["param"]) == ("json_schema", "tools[0].parameters")
+        assert part["json_schema"] == {"type": "object"}
 
 
 # -- detection

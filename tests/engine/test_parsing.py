@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from realtime.engine.parsing import BadSpec, Parsed, ParseSpec, PlainParsers
+from realtime.engine.parsing import Parsed, ParseSpec, PlainParsers
 
 
 def test_everything_is_text() -> None:
@@ -12,9 +10,3 @@ def test_everything_is_text() -> None:
     assert parser.feed("<think>a</think>", [3, 4]) == [Parsed(text="<think>a</think>")]
     assert parser.num_reasoning_tokens([3, 4]) == 0
     assert (parser.constraint, parser.reasoning_ended) == (None, None)
-
-
-def test_no_grammar_can_be_held_to() -> None:
-    PlainParsers().check_schema({"type": "object"})
-    with pytest.raises(BadSpec):
-        PlainParsers().grammar_in_json("lark", "start: WORD")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.engine import structural_tags
+from tests.support.grammars import expanded
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 CALL = {"type": "tag", "begin": "<c>", "content": {"type": "json_schema", "json_schema": SCHEMA}, "end": "</c>"}
@@ -31,7 +32,7 @@ def accepts(compiler: Any, tag: str, text: str) -> bool:
 def calls(**members: Any) -> str:
     """vLLM's tag for calls that must be made, as we let it stand."""
     form = {"type": "tags_with_separator", "tags": [CALL], "separator": "", "at_least_one": True, **members}
-    return structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form}))
+    return structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form}), {})
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}', '\n\n{"a":1}', '{\n  "a": 1\n}'])
@@ -62,13 +63,14 @@ def test_one_call_only_where_one_is_asked_for(compiler: Any) -> None:
 
 def test_a_tag_that_leaves_text_free_keeps_its_form() -> None:
     form = {"type": "triggered_tags", "triggers": ["<c>"], "tags": [CALL]}
-    kept = json.loads(structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form})))["format"]
+    kept = json.loads(structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form}), {}))["format"]
     assert (kept["type"], kept["triggers"]) == ("triggered_tags", ["<c>"])
     assert kept["tags"][0]["begin"] == "<c>"
 
 
 INPUT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-SAID = 'root ::= "\\\\\\"" [a-z]+ "\\\\n"'  # a quote, letters and a line end, as JSON has them
+SAID = 'root ::= "\\"" [a-z]+ "\\n"'  # a quote, letters and a line end
+HELD = {"say": structural_tags.Held("tools[1].format.definition", ("lark", SAID))}
 
 
 def custom(**members: Any) -> str:
@@ -76,24 +78,44 @@ def custom(**members: Any) -> str:
     content = {"type": "json_schema", "json_schema": structural_tags.mark(INPUT, "say"), **members}
     tags = [CALL, {"type": "tag", "begin": "<say>", "content": content, "end": "</say>"}]
     form = {"type": "triggered_tags", "triggers": ["<c", "<s"], "tags": tags}
-    return structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form}), {"say": SAID}.__getitem__)
+    return structural_tags.as_written(json.dumps({"type": "structural_tag", "format": form}), HELD)
 
 
 @pytest.mark.parametrize(
     "text", ["Well.", '<say>{"input": "\\"hi\\n"}</say>', '<c>{"a": 1}</c> <say>{"input": "\\"a\\n"}</say>']
 )
 def test_input_by_a_grammar_inside_of_json(compiler: Any, text: str) -> None:
-    assert accepts(compiler, custom(), text)
+    assert accepts(compiler, expanded(custom()), text)
 
 
 @pytest.mark.parametrize(
     "text", ['{"input": "hi"}', "{}", '"\\"hi\\n"', '{"input": "\\"hi\\n", "a": 1}', '{"input": "\\"HI\\n"}']
 )
 def test_no_other_input(compiler: Any, text: str) -> None:
-    assert not accepts(compiler, custom(), f"<say>{text}</say>")
+    assert not accepts(compiler, expanded(custom()), f"<say>{text}</say>")
 
 
 def test_input_that_is_not_json_is_left_alone() -> None:
-    assert SAID not in json.loads(custom(style="qwen_xml"))["format"]["tags"][1]["content"].values()
-    assert '"grammar"' not in custom(style="qwen_xml")
-    assert '"grammar"' in custom()
+    (part,) = structural_tags.parts(custom(style="qwen_xml"))
+    assert part == {"type": "json_schema", "style": "qwen_xml", "json_schema": INPUT, "param": HELD["say"].param}
+    (part,) = structural_tags.parts(custom())
+    assert (part["type"], part["definition"], part["param"]) == ("input_grammar", SAID, HELD["say"].param)
+
+
+def test_the_source_form_is_gone_when_it_is_expanded() -> None:
+    for source in (custom(), custom(style="qwen_xml"), structural_tags.of_json(SCHEMA, "text.format.schema")):
+        assert len(list(structural_tags.parts(source))) == 1
+        assert not list(structural_tags.parts(expanded(source)))
+
+
+def test_of_a_format_and_a_pattern_the_pattern_stays() -> None:
+    """xgrammar would take the other. What only looks like both is left alone."""
+    both = {"type": "string", "format": "uuid", "pattern": "^[a-f]$"}
+    schema = {"type": "object", "properties": {"pattern": both, "format": {"enum": [both]}}, "items": [both]}
+    (form,) = json.loads(expanded(structural_tags.of_json(schema)))["format"]["elements"][1:]
+    one = {"type": "string", "pattern": "^[a-f]$"}
+    assert form["json_schema"] == {
+        "type": "object",
+        "properties": {"pattern": one, "format": {"enum": [both]}},
+        "items": [one],
+    }

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from realtime.engine import structural_tags
 from realtime.engine.base import (
     EngineDead,
     EngineError,
@@ -30,6 +31,7 @@ from realtime.engine.base import (
     TokenChunk,
 )
 from realtime.engine.options import STARTER_MODEL, VllmOptions
+from realtime.engine.parsing import Constraint
 from realtime.engine.supervisor import EngineState
 from realtime.engine.vllm.engine import VllmEngine
 from tests.support.engines import NUM_SEQS, Engines, left_behind
@@ -133,7 +135,10 @@ def frozen(engine: VllmEngine) -> Iterator[None]:
 async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None:
     """If this fails after an upgrade of vLLM, read realtime/engine/vllm/engine.py at each `# internal:`."""
     from vllm.model_executor.models import registry
-    from vllm.v1.engine import async_llm, core, output_processor, utils
+    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
+    from vllm.v1.core.sched import scheduler
+    from vllm.v1.engine import async_llm, core, input_processor, output_processor, utils
+    from vllm.v1.structured_output import StructuredOutputManager
     from vllm.v1.worker import gpu_model_runner
 
     def source(thing: Any) -> str:
@@ -154,6 +159,17 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "_run_in_subprocess(" in source(registry._LazyRegisteredModel.inspect_model_cls)
     assert source(gpu_model_runner.GPUModelRunner._bookkeeping_sync).count(".generators") == 1, "see core_patches"
     assert "self.discard_request_mask.np[:num_reqs]" in source(gpu_model_runner.GPUModelRunner._bookkeeping_sync)
+    assert "self.structured_outputs_config," in source(input_processor.InputProcessor._validate_params)
+    validate = source(SamplingParams._validate_structured_outputs)
+    assert "if structured_outputs_config is None or self.structured_outputs is None:\n            return" in validate
+    assert "_backend" in StructuredOutputsParams.__dataclass_fields__
+    begin = source(StructuredOutputManager.grammar_init)
+    assert "self.executor.submit(self._create_grammar, request)" in begin, "grammars are compiled elsewhere"
+    assert "structured_outputs._backend" in begin
+    create = source(StructuredOutputManager._create_grammar)
+    assert "self.backend.compile_grammar(" in create
+    assert "struct_request.structured_output_key" in create
+    assert "grammar_compile_error_reqs" in source(scheduler.Scheduler._handle_blocked_waiting_request)
     requests = source(core.EngineCoreProc._handle_client_request)
     assert "self.abort_requests(request)" in requests, "aborts and utility calls no longer share one ordered queue"
     assert "self._invoke_utility_method" in requests
@@ -436,6 +452,7 @@ async def test_killed_engine_core_is_noticed_and_replaced(engines: Engines) -> N
         (VllmOptions(extra={"max_model_len": 3}), "don't put it in `extra`"),
         (VllmOptions(model="/nowhere/at/all"), "did not start"),
         (VllmOptions(extra={"block_size": 7}), "did not start"),
+        (VllmOptions(extra={"structured_outputs_config": {"backend": "guidance"}}), "must be 'xgrammar'"),
     ],
 )
 async def test_what_can_not_start_says_why(options: VllmOptions, message: str) -> None:
@@ -467,3 +484,64 @@ async def test_a_request_that_can_not_be_sent_to_the_core_leaves_nothing(engine:
     assert not engine._llm.output_processor.request_states
     assert engine.stats() == EMPTY
     assert (await client.run("hello")).text
+
+
+def by_schema(schema: Any) -> Constraint:
+    return Constraint("structural_tag", structural_tags.of_json(schema, "text.format.schema"))
+
+
+async def constrained(client: Client, constraint: Constraint, **members: Any) -> Recorder:
+    Client.count += 1
+    request = EngineRequest(
+        request_id=f"r{Client.count}",
+        prompt_token_ids=client.prompt("hello"),
+        sampling=Sampling(max_tokens=200, temperature=0.0),
+        constraint=constraint,
+        reasoning_ended=True,
+        **members,
+    )
+    sink = Recorder()
+    await client.engine.submit(request, sink)
+    await asyncio.wait_for(sink.ended.wait(), 30)
+    return sink
+
+
+ONE = {"type": "object", "properties": {"a": {"enum": [7]}}, "required": ["a"], "additionalProperties": False}
+
+
+async def test_a_constraint_holds_and_what_does_not_compile_is_refused_with_its_place(client: Client) -> None:
+    for _ in range(2):
+        with pytest.raises(EngineRefused, match="no text matches it") as refused:
+            await constrained(client, by_schema({"anyOf": []}))
+        assert refused.value.param == "text.format.schema"
+        sink = await constrained(client, by_schema(ONE))
+        assert json.loads(sink.text) == {"a": 7}
+    assert client.engine.stats().takes_constraints
+
+
+async def test_a_tenants_first_use_compiles_again(engine: VllmEngine, client: Client) -> None:
+    compiled = engine._grammars.num_compiled
+    counts = []
+    for salt in ("ada", "ada", "eve", "eve"):
+        await constrained(client, by_schema({**ONE, "title": "first use"}), tenant=salt, cache_salt=salt)
+        counts.append(engine._grammars.num_compiled - compiled)
+    assert counts == [1, 1, 2, 2]
+
+
+async def test_what_fails_in_the_core_all_the_same_is_refused_and_harms_nobody(
+    engine: VllmEngine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EngineCore does not say why; without a constraint it would be our failure."""
+
+    async def unseen(constraint: Constraint, tenant: str, salt: str | None) -> Constraint:
+        return constraint
+
+    running = await client.endless()
+    with monkeypatch.context() as patched:
+        patched.setattr(engine._grammars, "compile", unseen)
+        for constraint in (by_schema({"type": "nothing"}), Constraint("grammar", "start: NOWHERE")):
+            sink = await constrained(client, constraint)
+            assert isinstance(sink.error, EngineRefused), sink.error
+    assert json.loads((await constrained(client, by_schema(ONE))).text) == {"a": 7}
+    assert running[1].error is None
+    await engine.abort(running[0])

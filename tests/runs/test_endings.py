@@ -144,6 +144,11 @@ def test_of_an_engines_error_a_client_is_told_whose_fault_it_is(error: EngineErr
     assert (str(error) in failed.message) == told
 
 
+def test_a_refusal_names_the_part_of_the_request_that_it_is_about() -> None:
+    failed = failure(EngineRefused("no text matches it", "text.format.schema"))
+    assert failed == Failed("invalid_prompt", "`text.format.schema`: no text matches it.", "text.format.schema")
+
+
 def test_figures_and_names_are_told() -> None:
     assert too_long(120, 100).code == "context_length_exceeded"
     assert "120" in too_long(120, 100).message

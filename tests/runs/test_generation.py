@@ -10,7 +10,16 @@ import pytest
 
 from realtime.context.tools import tool_set
 from realtime.dialects.base import Piece, TextDelta
-from realtime.engine.base import EngineDead, EngineError, EngineOverloaded, EngineRequest, FinishReason, Sampling
+from realtime.engine.base import (
+    EngineDead,
+    EngineError,
+    EngineOverloaded,
+    EngineRefused,
+    EngineRequest,
+    FinishReason,
+    Sampling,
+)
+from realtime.engine.parsing import Constraint
 from realtime.engine.scripted import Die, Fail, Finish, Script, ScriptedEngine, say
 from realtime.runs.endings import GIVEN_UP, UNREADABLE, Cancelled, Ended, Failed, Steered
 from realtime.runs.generation import Generation, engine_request
@@ -54,10 +63,14 @@ class Stage:
         self.safe_points: list[int] = []  # how many tokens there were at each
 
     @classmethod
-    async def of(cls, script: Script, *, parsed: bool = True, **options: Any) -> Stage:
+    async def of(
+        cls, script: Script, *, parsed: bool = True, constraint: Constraint | None = None, **options: Any
+    ) -> Stage:
         stage = cls()
         serving, stage.engine = await make_serving(script, **options)
-        request = EngineRequest(request_id="g", prompt_token_ids=(1, 2, 3), sampling=Sampling(max_tokens=9))
+        request = EngineRequest(
+            request_id="g", prompt_token_ids=(1, 2, 3), sampling=Sampling(max_tokens=9), constraint=constraint
+        )
         parser: Any = stage.parser if parsed else None
         stage.generation = Generation(
             serving, request, parser, stage.count, stage.stopping, read=lambda pieces: pieces, keep=stage.keep,
@@ -85,6 +98,37 @@ class Stage:
             await asyncio.sleep(0)
             move()
         return await result
+
+
+async def test_a_stop_ends_the_wait_for_a_constraint_to_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a cancel would be answered when the tenants before it have had their turn."""
+    stage = await Stage.of(say("one"), constraint=Constraint("regex", "a"))
+    given_up: list[bool] = []
+
+    async def compile_first(request: EngineRequest, sink: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.append(True)
+
+    monkeypatch.setattr(stage.engine, "submit", compile_first)
+    running = asyncio.create_task(stage.run())
+    await asyncio.sleep(0)
+    stage.stopping.ask(CANCELLED)
+    with pytest.raises(Ended) as ended:
+        await running
+    assert (ended.value.outcome, given_up, stage.holds) == (CANCELLED, [True], False)
+
+
+async def test_a_constraint_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = await Stage.of(say("one"), constraint=Constraint("regex", "a"))
+
+    async def refuse(request: EngineRequest, sink: Any) -> None:
+        raise EngineRefused("no text matches it", "text.format.schema")
+
+    monkeypatch.setattr(stage.engine, "submit", refuse)
+    with pytest.raises(EngineRefused, match="no text"):
+        await stage.run()
 
 
 async def test_an_answer_with_what_the_parser_held_back_and_its_tokens() -> None:

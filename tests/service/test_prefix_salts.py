@@ -16,6 +16,11 @@ def test_the_clients_own_salt_parts_what_it_parts() -> None:
     assert SALTS.salt("ada", "a") == SALTS.salt("ada", "a") != SALTS.salt("eve", "a")
 
 
+def test_the_tenants_part_is_the_same_whatever_the_client_adds() -> None:
+    whole = SALTS.salt("ada", None)
+    assert {SALTS.salt("ada", own).partition(".")[0] for own in (None, "", "a.b")} == {whole}
+
+
 def test_no_salt_of_the_client_makes_a_tenant_another_one() -> None:
     assert SALTS.salt("ada", "b") != SALTS.salt("ad", "ab") != SALTS.salt("adab", "")
     assert SALTS.salt("a", "\0b") != SALTS.salt("a\0", "b")

@@ -300,11 +300,11 @@ class Stage:
             yield Http(self, client, name)
 
     def _prompted(self, request: Any) -> Any:
-        """What the engine was asked for, the prompt as text."""
+        """What the engine was asked for, the prompt as text. Who asked is the same in all sessions."""
         token_ids = request.prompt_token_ids if request.seen is None else request.seen.token_ids
         decode = self._decode or self.server.engine.tokenizer.decode
         seen = {} if request.seen is None else {"seen": request.seen.inputs}
-        return {"prompt": decode(list(token_ids)), **_told(request, "prompt_token_ids", "seen"), **seen}
+        return {"prompt": decode(list(token_ids)), **_told(request, "prompt_token_ids", "seen", "tenant"), **seen}
 
 
 class _TellingParsers:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
 
-from realtime.engine.parsing import BadSpec, CallFragment, Constraint, Parsed, ParseSpec
+from realtime.engine.parsing import CallFragment, Constraint, Parsed, ParseSpec
 
 
 def spoken_call(name: str, *arguments: str) -> tuple[str, ...]:
@@ -21,13 +20,6 @@ class SpokenParsers:
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> SpokenParser:
         """See Parsers."""
         return SpokenParser()
-
-    def grammar_in_json(self, syntax: Literal["lark", "regex"], definition: str) -> str:
-        """See Parsers."""
-        raise BadSpec("this engine knows no grammars")
-
-    def check_schema(self, schema: dict[str, Any]) -> None:
-        """See Parsers."""
 
 
 class SpokenParser:

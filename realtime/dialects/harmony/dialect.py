@@ -14,7 +14,6 @@ from realtime.context.mcp_calls import McpCalls
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.dialects.base import RenderError
-from realtime.engine.parsing import BadSpec, Parsers
 from realtime.wire.harmony import HarmonyMessage, SystemContent
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -36,13 +35,12 @@ class Encoding(Protocol):
 
 
 class HarmonyDialect:
-    """See Dialect. `parsers` are the engine's; `today` gives the date for the system message, `YYYY-MM-DD`."""
+    """See Dialect. `today` gives the date for the system message, `YYYY-MM-DD`."""
 
     speaks_harmony = True
 
-    def __init__(self, encoding: Encoding, parsers: Parsers, today: Callable[[], str]) -> None:
+    def __init__(self, encoding: Encoding, today: Callable[[], str]) -> None:
         self._encoding = encoding
-        self._parsers = parsers
         self._today = today
 
     def render(
@@ -73,15 +71,11 @@ class HarmonyDialect:
     def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> HarmonyParser:
         """See Dialect."""
         output_format = request.text.format if request.text is not None else None
-        try:
-            held_to = constraint(tools, output_format, self._encoding.vocabulary, self._parsers)
-        except BadSpec as error:
-            raise RenderError(f"The tools or the output format can't be served: {error}") from error
         stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
         return HarmonyParser(
             self._encoding.vocabulary,
             tools,
-            constraint=held_to,
+            constraint=constraint(tools, output_format, self._encoding.vocabulary),
             stop=stop,
             num_top_logprobs=request.top_logprobs or 0,
         )

@@ -8,37 +8,33 @@ format there is no constraint at all.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from realtime.context.tools import Mode, Tool, ToolSet
-from realtime.engine.parsing import BadSpec, Constraint, Parsers
+from realtime.engine import structural_tags
+from realtime.engine.parsing import Constraint
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat, TextFormat
 
 from .parser import Vocabulary
 
 Form = dict[str, Any]
 
-_MAX_WHITESPACE = 32  # in a row within JSON; a weak model would stay in it
 
-
-def constraint(
-    tools: ToolSet, output_format: TextFormat | None, vocabulary: Vocabulary, parsers: Parsers
-) -> Constraint | None:
-    """The constraint of a response, if it needs one. Raises BadSpec for what can't be held to."""
+def constraint(tools: ToolSet, output_format: TextFormat | None, vocabulary: Vocabulary) -> Constraint | None:
+    """The constraint of a response, if it needs one."""
     schema = _schema(output_format)
     callable_tools = () if tools.mode is Mode.NONE else tools.tools
     forced = tools.mode is Mode.REQUIRED
     if not forced and schema is None and not any(tool.strict for tool in callable_tools):
         return None
-    forms = _Forms(vocabulary, parsers)
+    forms = _Forms(vocabulary)
     if tools.only is not None:
         callable_tools = (tools.only,)
     ends = [forms.call(tool) for tool in callable_tools]
     if not forced:
         ends.append(forms.final(schema))
     form = _sequence(forms.before(), {"type": "or", "elements": ends})
-    return Constraint("structural_tag", json.dumps({"type": "structural_tag", "format": form}))
+    return Constraint("structural_tag", structural_tags.tag(form))
 
 
 def _schema(output_format: TextFormat | None) -> Form | None:
@@ -62,9 +58,8 @@ def _text(value: str) -> Form:
 class _Forms:
     """The parts of the model's output."""
 
-    def __init__(self, vocabulary: Vocabulary, parsers: Parsers) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._parsers = parsers
 
     def before(self) -> Form:
         """Any number of thoughts and preambles, and the beginning of what follows them."""
@@ -98,21 +93,15 @@ class _Forms:
             self._token(self._vocabulary.channel),
             _text("final"),
             self._token(self._vocabulary.message),
-            self._anything() if schema is None else self._json(schema),
+            self._anything() if schema is None else structural_tags.by_json(schema, "text.format.schema"),
         )
 
     def _arguments(self, tool: Tool) -> Form:
         if tool.grammar is not None:
-            try:
-                grammar = self._parsers.grammar_in_json(tool.grammar.syntax, tool.grammar.definition)
-            except BadSpec as error:
-                raise BadSpec(f"the grammar of the tool '{tool.name}' can't be used: {error}") from error
-            return _sequence(_text('{"input": "'), {"type": "grammar", "grammar": grammar}, _text('"}'))
-        return self._json(tool.parameters if tool.strict else {"type": "object"})
-
-    def _json(self, schema: Form) -> Form:
-        self._parsers.check_schema(schema)
-        return {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": _MAX_WHITESPACE}
+            return structural_tags.by_grammar(tool.grammar.syntax, tool.grammar.definition, tool.path)
+        if tool.strict:
+            return structural_tags.by_json(tool.parameters, tool.path)
+        return structural_tags.by_json({"type": "object"}, None)
 
     def _anything(self) -> Form:
         return {"type": "any_tokens", "exclude_tokens": list(self._vocabulary.markup)}

@@ -1,17 +1,21 @@
 """What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-Every change cures a fault by which a request could end the engine, and tests/engine/test_vllm.py pins what it rests on.
+Every change cures a fault by which a request could end the engine, hold it up or look into others, and
+tests/engine/test_vllm.py pins what it rests on.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from . import core_grammars
+
 
 def install() -> None:
     """Make all changes that this platform needs."""
     from vllm.platforms import current_platform
 
+    core_grammars.install()
     if current_platform.is_cpu():
         _take_back_draws_on_cpus()
 

@@ -38,7 +38,8 @@ from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.pictures import Picture
 
-from .launch import launch
+from .grammar_compiler import GrammarCompiler
+from .launch import BACKEND, launch
 from .parsers import VllmParsers, parser_names
 from .sight import check_markers, look, sight_of
 
@@ -70,6 +71,7 @@ class VllmEngine:
         self._next_abort: _AbortBatch | None = None  # collects the ids of one loop iteration
         self._abort_tasks: set[asyncio.Task[None]] = set()
         self._gauge = _Gauge()
+        self._grammars = GrammarCompiler(options.grammar_compile_seconds)
         self._dead: asyncio.Future[EngineDead] | None = None  # it died by itself
         self._ended: asyncio.Future[None] | None = None  # it died or was shut down: EngineCore answers nothing more
         self._socket_dir: str | None = None
@@ -96,6 +98,8 @@ class VllmEngine:
         await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
         loaded = _loaded(self._options, llm)
         self._defaults = loaded.model.defaults
+        llm.input_processor.structured_outputs_config = None  # internal: else it would compile each on our event loop
+        self._grammars.start(lambda: _tokenizer_info(llm))
         return loaded
 
     async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
@@ -117,15 +121,18 @@ class VllmEngine:
         else:
             check_markers(llm, request.prompt_token_ids, 0)
             inputs = tokens_input(list(request.prompt_token_ids), cache_salt=request.cache_salt)
+        if (constraint := request.constraint) is not None:
+            constraint = await self._grammars.compile(constraint, request.tenant, request.cache_salt)
+            llm = self._require_alive()
         if request.request_id in self._routes:
             raise EngineRefused(f"request id {request.request_id!r} is in use")
-        route = _Route(self, request.request_id, sink)
+        route = _Route(self, request.request_id, sink, constrained=constraint is not None)
         self._routes[request.request_id] = route
         try:
             collector = await llm.add_request(
                 request.request_id,
                 inputs,
-                _sampling_params(request, self._defaults),
+                _sampling_params(request, self._defaults, constraint),
                 priority=request.priority,
                 reasoning_ended=request.reasoning_ended if request.constraint is not None else None,
                 reasoning_parser_kwargs={"chat_template_kwargs": request.template_kwargs},
@@ -162,7 +169,8 @@ class VllmEngine:
         """
         held = len(self._routes)
         waiting = min(self._gauge.num_waiting, held)
-        return EngineStats(held - waiting, waiting, self._gauge.kv_cache_usage if held else 0.0)
+        usage = self._gauge.kv_cache_usage if held else 0.0
+        return EngineStats(held - waiting, waiting, usage, self._grammars.trouble is None)
 
     async def wait_dead(self) -> EngineDead:
         """See `Engine.wait_dead`. vLLM's monitor thread waits on the process; nothing polls."""
@@ -172,6 +180,7 @@ class VllmEngine:
     async def shutdown(self) -> None:
         """See `Engine.shutdown`."""
         llm, self._llm = self._llm, None
+        await self._grammars.close()
         if llm is not None and (handler := llm.output_handler) is not None:
             handler.remove_done_callback(self._on_output_handler_done)
             handler.cancel()  # before vLLM's own shutdown, in which the handler would take its end for a failure
@@ -278,10 +287,11 @@ class _AbortBatch:
 class _Route:
     """The way of one request's outputs from vLLM's output handler to the sink."""
 
-    __slots__ = ("_engine", "abort", "live", "request_id", "sink")
+    __slots__ = ("_constrained", "_engine", "abort", "live", "request_id", "sink")
 
-    def __init__(self, engine: VllmEngine, request_id: str, sink: Sink) -> None:
+    def __init__(self, engine: VllmEngine, request_id: str, sink: Sink, *, constrained: bool) -> None:
         self._engine = engine
+        self._constrained = constrained
         self.request_id = request_id
         self.sink = sink
         self.live = True  # the sink still expects calls
@@ -300,9 +310,17 @@ class _Route:
         if completion.finish_reason is not None:
             self._end()
             if completion.finish_reason not in _FINISH:
-                self._call(self.sink.on_error, EngineError(f"generation ended with {completion.finish_reason!r}"))
+                self._call(self.sink.on_error, self._error(completion.finish_reason))
                 return
         self._call(self.sink.on_chunk, _chunk(output, completion))
+
+    def _error(self, finish_reason: str) -> EngineError:
+        """What a generation came to that EngineCore has failed. It says no reason, but with a constraint there is one:
+        the grammar did not compile, or it led to where no token may follow.
+        """
+        if finish_reason == "error" and self._constrained:
+            return EngineRefused("the engine can't hold the model to the schema or grammar: simplify it")
+        return EngineError(f"generation ended with {finish_reason!r}")
 
     def fail(self, error: EngineError) -> None:
         """Make `error` the sink's last call, if it still expects one."""
@@ -368,7 +386,7 @@ def _logprobs(positions: Any) -> list[list[TokenLogprob]]:
     ]
 
 
-def _sampling_params(request: EngineRequest, defaults: Sampling) -> SamplingParams:
+def _sampling_params(request: EngineRequest, defaults: Sampling, constraint: Constraint | None) -> SamplingParams:
     """vLLM's form of how to sample; where it says None, the model's default."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
@@ -395,7 +413,7 @@ def _sampling_params(request: EngineRequest, defaults: Sampling) -> SamplingPara
             ignore_eos=sampling.ignore_eos,
             logprobs=sampling.num_logprobs,
             skip_special_tokens=sampling.skip_special_tokens,
-            structured_outputs=_structured_outputs(request.constraint),
+            structured_outputs=_structured_outputs(constraint),
             output_kind=RequestOutputKind.DELTA,
         )
     except (ValueError, TypeError) as error:
@@ -409,8 +427,19 @@ def _structured_outputs(constraint: Constraint | None) -> StructuredOutputsParam
 
     if constraint is None:
         return None
-    value = True if constraint.kind == "json_object" else constraint.value
-    return StructuredOutputsParams(**{constraint.kind: value})
+    params = StructuredOutputsParams(**{constraint.kind: constraint.value})
+    params._backend = BACKEND  # internal: what vLLM's own validation would do
+    return params
+
+
+def _tokenizer_info(llm: AsyncLLM) -> str:
+    """xgrammar's description of the tokenizer, as EngineCore will have it; vLLM makes it."""
+    from vllm.v1.structured_output.backend_xgrammar import XgrammarBackend
+
+    config = llm.vllm_config
+    backend = XgrammarBackend(config, tokenizer=llm.get_tokenizer(), vocab_size=config.model_config.get_vocab_size())
+    info: str = backend.compiler.compile_regex("a").tokenizer_info.serialize_json()
+    return info
 
 
 def _translate(error: Exception) -> EngineError:

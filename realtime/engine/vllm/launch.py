@@ -41,7 +41,11 @@ SMALL_MODEL_KV_BYTES = 512 * MIB  # address space: the kernel hands the pages ou
 SMALL_MODEL_BLOCK_SIZE = 32
 
 # What vLLM has under no name, or under another meaning.
-_NOT_VLLM = ("extra", "served_name", "reasoning_parser", "tool_parser", "dialect", "harmony_vocabulary")
+_NOT_VLLM = (
+    "extra", "served_name", "reasoning_parser", "tool_parser", "dialect", "harmony_vocabulary",
+    "grammar_compile_seconds",
+)  # fmt: skip
+BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags
 
 _start_lock = threading.Lock()  # the environment belongs to the process, so one engine starts at a time
 
@@ -79,6 +83,7 @@ def launch(options: VllmOptions, socket_dir: str) -> AsyncLLM:
             config = args.create_engine_config()
         if method is not None:  # the CPU platform overwrites even what the user has set
             os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
+        _pin_backend(config)
         _tell_core_of_reasoning(options, config)
         done("configuration resolved")
         get_context = utils.get_mp_context  # internal: where vLLM asks how to start EngineCore
@@ -86,6 +91,17 @@ def launch(options: VllmOptions, socket_dir: str) -> AsyncLLM:
             llm = OwnedLLM.from_vllm_config(config, disable_log_stats=False)
         done("model loaded, EngineCore ready")
         return llm
+
+
+def _pin_backend(config: Any) -> None:
+    """vLLM's `auto` takes another one where the first grammar needs it, and then can't read any of ours."""
+    given = config.structured_outputs_config.backend
+    if given not in ("auto", BACKEND):
+        raise EngineError(
+            f"structured_outputs_config: the backend must be {BACKEND!r}, not {given!r}: the server's own grammars are "
+            "structural tags, which no other one knows; leave it out of `extra`"
+        )
+    config.structured_outputs_config.backend = BACKEND
 
 
 def _tell_core_of_reasoning(options: VllmOptions, config: Any) -> None:

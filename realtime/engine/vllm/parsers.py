@@ -10,18 +10,17 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from realtime.engine import json_grammar, structural_tags
+from realtime.engine import structural_tags
 from realtime.engine.base import EngineError
 from realtime.engine.families import Family, detect
 from realtime.engine.options import VllmOptions
-from realtime.engine.parsing import BadSpec, CallFragment, Constraint, ConstraintKind, Parsed, ParseSpec
+from realtime.engine.parsing import BadSpec, CallFragment, Constraint, Parsed, ParseSpec
 from realtime.engine.token_steps import Step, TokenSteps
 
 log = logging.getLogger("realtime.engine.vllm.parsers")
 
-_KINDS: tuple[ConstraintKind, ...] = ("json", "regex", "grammar", "structural_tag")
 # Reasoning parsers that take everything for reasoning until its end, of models that begin it themselves, or not at all.
 _OPENED_BY_MODEL = frozenset({"qwen3", "deepseek_r1"})
 # Parsers whose markup begins with one of `<[{|(` or a backtick, so that other text goes through them as it is.
@@ -99,17 +98,6 @@ class VllmParsers:
             return _Parser(make, parser, request, prompt, constraint, opened_by_model=self._opened_by_model)
         except (ValidationError, VLLMValidationError, ValueError) as error:
             raise BadSpec(str(error)) from error
-
-    def grammar_in_json(self, syntax: Literal["lark", "regex"], definition: str) -> str:
-        """See Parsers."""
-        return _grammar_in_json(syntax, definition)
-
-    def check_schema(self, schema: dict[str, Any]) -> None:
-        """See Parsers."""
-        if _json(schema) is None:
-            raise BadSpec(
-                "the JSON schema uses what xgrammar can't hold a model to, e.g. `multipleOf` or `uniqueItems`"
-            )
 
     def _newest(self, prompt_token_ids: Sequence[int]) -> list[int]:
         """The prompt after the last finished turn: the end of that one's reasoning says nothing about this one."""
@@ -312,65 +300,25 @@ def _marks(parser: Any) -> _Marks:
 
 
 def _with_mark(tool: dict[str, Any], spec: ParseSpec) -> dict[str, Any]:
-    """A tool whose parameters are found again in the structural tag that vLLM makes, if its input has a grammar."""
+    """A tool whose parameters are found again in the structural tag that vLLM makes, if calls may be held to them."""
     function = tool["function"]
-    if function["name"] not in spec.grammars:
+    if function["name"] not in spec.held:
         return tool
     parameters = structural_tags.mark(function["parameters"], function["name"])
     return {**tool, "function": {**function, "parameters": parameters}}
 
 
-def _in_json(spec: ParseSpec, name: str) -> str:
-    """The grammar of this tool's input, as it stands in JSON. Raises BadSpec."""
-    wanted = spec.grammars.get(name)
-    if wanted is None:
-        raise BadSpec("a function's parameters have a `$comment` that this server keeps for itself")
-    try:
-        return _grammar_in_json("regex" if wanted.kind == "regex" else "lark", wanted.value)
-    except BadSpec as error:
-        raise BadSpec(f"the grammar of the tool '{name}' can't be used: {error}") from error
-
-
-def _grammar_in_json(syntax: str, definition: str) -> str:
-    from vllm.v1.structured_output.utils import grammar_is_likely_lark
-    from xgrammar import Grammar
-
-    try:
-        if syntax == "regex":
-            read = Grammar.from_regex(definition)
-        elif grammar_is_likely_lark(definition):
-            read = Grammar.from_lark(definition)
-        else:
-            read = Grammar.from_ebnf(definition)
-        return json_grammar.escape(str(read))
-    except (RuntimeError, ValueError) as error:  # xgrammar's own, in its own words, and ours
-        raise BadSpec(str(error)) from error
-
-
 def _constraint(request: Any, spec: ParseSpec) -> Constraint | None:
     """What `adjust_request` and the output format came to."""
     params = request.extract_structured_outputs()
-    if params is None:
-        return None
-    if params.json_object:
-        return _json({"type": "object"}) or Constraint("json_object")
-    for kind in _KINDS:
-        value = getattr(params, kind)
-        if value is None:
-            continue
-        if kind == "structural_tag":
-            return Constraint(kind, structural_tags.as_written(value, partial(_in_json, spec)))
-        if kind == "json":
-            schema = json.loads(value) if isinstance(value, str) else value
-            return _json(schema) or Constraint(kind, json.dumps(schema))
-        return Constraint(kind, value)
+    match params:
+        case None:
+            return None
+        case _ if params.json_object:
+            return Constraint("structural_tag", structural_tags.of_json({"type": "object"}))
+        case _ if params.json is not None:
+            schema = json.loads(params.json) if isinstance(params.json, str) else params.json
+            return Constraint("structural_tag", structural_tags.of_json(schema, "text.format.schema"))
+        case _ if params.structural_tag is not None:
+            return Constraint("structural_tag", structural_tags.as_written(params.structural_tag, spec.held))
     raise BadSpec("the output format can't be constrained")
-
-
-def _json(schema: Any) -> Constraint | None:
-    """JSON by this schema, or None where xgrammar, which alone knows structural tags, can't hold a model to it."""
-    from vllm.v1.structured_output.backend_xgrammar import has_xgrammar_unsupported_json_features
-
-    if not isinstance(schema, dict) or has_xgrammar_unsupported_json_features(schema):
-        return None
-    return Constraint("structural_tag", structural_tags.of_json(schema))

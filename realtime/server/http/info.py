@@ -46,7 +46,7 @@ async def ready(call: Call) -> Response:
     """`GET /ready`: 200 when a response can be created now, 503 with the reason when not."""
     gateway, admission = call.gateway, call.gateway.admission
     status, stats = gateway.engine.status, gateway.engine.stats()
-    ready = status.state is EngineState.READY and not admission.draining
+    ready = status.state is EngineState.READY and stats.takes_constraints and not admission.draining
     body = Readiness(
         ready=ready,
         engine=status.state.value,
@@ -55,6 +55,7 @@ async def ready(call: Call) -> Response:
         num_restarts=status.num_restarts,
         engine_running=stats.num_running,
         engine_waiting=stats.num_waiting,
+        structured_output=stats.takes_constraints,
         responses=gateway.service.num_running,
         connections=admission.num_connections,
         requests=admission.num_requests,

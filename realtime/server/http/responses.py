@@ -187,7 +187,7 @@ def _refused(found: AnyResponse) -> WireError:
     if error is None:
         return WireError(ErrorCode.REQUEST_CANCELLED, "The response was cancelled.", response_id=found.response_id)
     code = _FAILURES.get(error.code, ErrorCode.SERVER_ERROR)
-    return WireError(code, error.message, response_id=found.response_id)
+    return WireError(code, error.message, param=error.param or None, response_id=found.response_id)
 
 
 async def _wait_for_end(service: Service, found: AnyResponse, peer: Peer) -> bool:

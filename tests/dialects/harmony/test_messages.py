@@ -22,7 +22,6 @@ from openai_harmony import (
 from realtime.context.tools import McpOrigin, Tool, ToolSet, tool_set
 from realtime.dialects.base import RenderError
 from realtime.dialects.harmony.dialect import HarmonyDialect
-from realtime.engine.parsing import PlainParsers
 from realtime.runs.prompts import is_long
 from realtime.wire import codec
 from realtime.wire.harmony import HarmonyMessage
@@ -31,7 +30,7 @@ from realtime.wire.requests import ResponseCreate
 from tests.support.harmony import encoding, library, text_of
 
 TODAY = "2026-11-21"
-DIALECT = HarmonyDialect(encoding(), PlainParsers(), lambda: TODAY)
+DIALECT = HarmonyDialect(encoding(), lambda: TODAY)
 WEATHER: dict[str, Any] = {
     "type": "function",
     "name": "get_weather",

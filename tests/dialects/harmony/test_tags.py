@@ -10,7 +10,7 @@ import pytest
 
 from realtime.context.tools import tool_set
 from realtime.dialects.harmony.tags import constraint
-from realtime.engine.parsing import BadSpec, PlainParsers
+from realtime.engine.structural_tags import expand, parts
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat, PlainFormat, TextFormat
 from tests.support.harmony import encoding, library, tokens
 
@@ -51,11 +51,16 @@ def matcher(tag: str) -> Any:
     return xgrammar.GrammarMatcher(compiler().compile_structural_tag(tag))
 
 
+def in_json(syntax: str, definition: str) -> str:
+    assert (syntax, definition) == ("lark", "start: X")
+    return 'root ::= "go" [0-9]'
+
+
 def passes(transcript: str, tools: list[dict[str, Any]], choice: Any = None, form: TextFormat | None = None) -> bool:
     """Whether a model that is held to the constraint can write this, to its stop token."""
-    held_to = constraint(tool_set(tools, choice, None), form, encoding().vocabulary, PlainParsers())
+    held_to = constraint(tool_set(tools, choice, None), form, encoding().vocabulary)
     assert held_to is not None
-    held = matcher(held_to.value)
+    held = matcher(expand(held_to.value, in_json))
     return all(held.accept_token(token) for token in tokens(transcript)) and held.is_terminated()
 
 
@@ -110,27 +115,25 @@ def test_text_that_looks_like_markup_does_not_end_anything() -> None:
 
 
 def test_nothing_is_held_without_need() -> None:
-    vocabulary, parsers = encoding().vocabulary, PlainParsers()
-    assert constraint(tool_set([LOOSE], None, None), PlainFormat(), vocabulary, parsers) is None
-    assert constraint(tool_set([STRICT], "none", None), None, vocabulary, parsers) is None
+    vocabulary = encoding().vocabulary
+    assert constraint(tool_set([LOOSE], None, None), PlainFormat(), vocabulary) is None
+    assert constraint(tool_set([STRICT], "none", None), None, vocabulary) is None
 
 
 def test_a_grammar_goes_into_the_input_of_its_tool() -> None:
-    class Parsers(PlainParsers):
-        def grammar_in_json(self, syntax: Any, definition: str) -> str:
-            assert (syntax, definition) == ("lark", "start: X")
-            return 'root ::= "go" [0-9]'
-
     custom = {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}}
-    held_to = constraint(tool_set([custom], "required", None), None, encoding().vocabulary, Parsers())
+    assert passes(call('{"input": "go7"}', "c"), [custom], "required")
+    assert not passes(call('{"input": "go"}', "c"), [custom], "required")
+
+
+def test_what_the_client_has_written_says_where() -> None:
+    form = JsonSchemaFormat(name="x", schema=SCHEMA)
+    held_to = constraint(tool_set([LOOSE, STRICT], None, None), form, encoding().vocabulary)
     assert held_to is not None
-    held = matcher(held_to.value)
-    assert all(held.accept_token(token) for token in tokens(call('{"input": "go7"}', "c")))
-    with pytest.raises(BadSpec, match="the grammar of the tool 'c' can't be used"):
-        constraint(tool_set([custom], "required", None), None, encoding().vocabulary, PlainParsers())
+    assert [part["param"] for part in parts(held_to.value)] == ["tools[1].parameters", "text.format.schema"]
 
 
 def test_the_tag_is_json() -> None:
-    held_to = constraint(tool_set([STRICT], None, None), None, encoding().vocabulary, PlainParsers())
+    held_to = constraint(tool_set([STRICT], None, None), None, encoding().vocabulary)
     assert held_to is not None
     assert json.loads(held_to.value)["type"] == held_to.kind == "structural_tag"
