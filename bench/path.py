@@ -79,7 +79,7 @@ def _per_token(stage: Callable[[Any], Any], inputs: list[Any]) -> float:
 
 def _created() -> list[events.Event]:
     model = scripted.engine(None).loaded.model
-    response = new_response(ResponseCreate(), model, "resp_0123456789abcdef0123456789abcdef", 0)
+    response = new_response(ResponseCreate(), model, ToolSet(), "resp_0123456789abcdef0123456789abcdef", 0)
     return [events.ResponseCreated(response=response, epoch="e"), events.ResponseInProgress(response=response)]
 
 

@@ -1,8 +1,8 @@
 """A voice loop that is interrupted: the user starts to speak, the answer stops, and the next turn knows only what was
 heard. Steering, beside it, is for what the user adds without wanting silence.
 
-`python examples/barge_in.py [URL]`, with a server running (`make serve`). Printing stands for speaking, and a pause for
-the time that it takes: most answers are complete before a third of them has been spoken.
+`.venv/bin/python examples/barge_in.py [URL]`, with a server running (`make serve`). Printing stands for speaking, and
+a pause for the time that it takes: most answers are complete before a third of them has been spoken.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Speaker:
 
 
 async def main() -> None:
-    # Heartbeats: a path that died silently costs six seconds, not a minute, and the answer goes on where it was.
+    # Heartbeats: a path that died silently is noticed in six seconds instead of 40, and the answer goes on.
     policy = realtime_client.Policy(heartbeat_seconds=2)
     async with realtime_client.connect(URL, policy=policy) as rt:
         answer = await rt.create(input="Tell me a long story", ignore_eos=True, max_output_tokens=2000)

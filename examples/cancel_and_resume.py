@@ -1,6 +1,6 @@
 """Leave a running answer, come back to it on a new connection, then stop it and read the receipt.
 
-`python examples/cancel_and_resume.py [URL]`, with a server running (`make serve`).
+`.venv/bin/python examples/cancel_and_resume.py [URL]`, with a server running (`make serve`).
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""OpenAI's agents SDK, unmodified, with a tool, over the WebSocket. `python examples/openai_agents.py [BASE_URL]`."""
+"""OpenAI's agents SDK, unmodified, with a tool, over the WebSocket.
+
+`.venv/bin/python examples/openai_agents.py [BASE_URL]`, with a server running (`make serve`).
+"""
 
 import asyncio
 import sys

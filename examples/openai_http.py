@@ -1,6 +1,6 @@
 """OpenAI's SDK over HTTP: an answer, a stream, and one in the background that is left and taken up again.
 
-`python examples/openai_http.py [BASE_URL]`, with a server running (`make serve`).
+`.venv/bin/python examples/openai_http.py [BASE_URL]`, with a server running (`make serve`).
 """
 
 import sys

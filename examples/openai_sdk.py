@@ -1,4 +1,4 @@
-"""The official SDK, unmodified: only the base URL is ours. `python examples/openai_sdk.py [BASE_URL]`."""
+"""The official SDK, unmodified: only the base URL is ours. `.venv/bin/python examples/openai_sdk.py [BASE_URL]`."""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Pydantic AI, unmodified, with a tool, over the WebSocket. `python examples/pydantic_ai_agent.py [BASE_URL]`."""
+"""Pydantic AI, unmodified, with a tool, over the WebSocket.
+
+`.venv/bin/python examples/pydantic_ai_agent.py [BASE_URL]`, with a server running (`make serve`).
+"""
 
 import asyncio
 import sys

@@ -3,7 +3,11 @@
 import { connect } from "../clients/js/realtime-client.mjs";
 
 const url = process.argv[2] ?? "ws://127.0.0.1:8000/v1/responses";
-const { WebSocket } = globalThis.WebSocket ? globalThis : await import("../clients/js/node_modules/ws/wrapper.mjs");
+const ws = "../clients/js/node_modules/ws/wrapper.mjs";
+const { WebSocket } = globalThis.WebSocket ? globalThis : await import(ws).catch(() => {
+  console.error("This Node has no WebSocket: run `npm ci` in clients/js first, or take Node 22 or newer.");
+  process.exit(1);
+});
 
 const client = await connect(url, { WebSocket });
 let response = await client.create({ input: "My name is Ada." });

@@ -1,4 +1,7 @@
-"""Stream an answer, then a second turn. `python examples/stream.py [URL]`, with a server running (`make serve`)."""
+"""Stream an answer, then a second turn.
+
+`.venv/bin/python examples/stream.py [URL]`, with a server running (`make serve`).
+"""
 
 import asyncio
 import sys

@@ -7,29 +7,42 @@ a wrong value reads the same whether it comes from a flag, a variable or the fil
 from __future__ import annotations
 
 import argparse
+import difflib
+import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib import metadata
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from msgspec import inspect
+try:
+    from msgspec import inspect
 
-from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
-from realtime.settings.sources import Effective, Option, SettingsError, load, options
-from realtime.settings.text import effective_table, shown, title
+    from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
+    from realtime.server.listening import program
+    from realtime.settings.sources import Effective, Option, SettingsError, load, options
+    from realtime.settings.text import effective_table, shown, title
+except KeyboardInterrupt:  # already
+    sys.exit(0 if sys.argv[1:2] == ["serve"] else 130)
 
 SERVE_HELP = """\
 examples:
-  python -m realtime serve
-  python -m realtime serve --model Qwen/Qwen3-8B --max-model-len 16384 --port 9000
-  python -m realtime serve --host 0.0.0.0 --api-keys-file keys.json
+  PROGRAM serve
+  PROGRAM serve --model Qwen/Qwen3-8B --max-model-len 16384 --port 9000
+  PROGRAM serve --host 0.0.0.0 --api-keys-file keys.json
 
 Every setting is also a variable (--max-connections is REALTIME_MAX_CONNECTIONS) and a key of a TOML file. A flag
 is stronger than a variable, a variable than the file. --print-config shows what holds, and where it comes from.
 """
 DEFAULT_KEYS_FILE = "keys.json"
+NO_VLLM = (
+    "vLLM is not installed in {prefix}: install realtime-server with its extra `{extra}`, as docs/operations.md says "
+    'under "With pip"; in a checkout `make install` does it'
+)
+NO_CLIENT = "the client is not installed in {prefix}: in a checkout of the server, `pip install clients/python`"
 METAVARS: dict[type[inspect.Type], str] = {
     inspect.IntType: "N",
     inspect.FloatType: "X",
@@ -39,7 +52,7 @@ METAVARS: dict[type[inspect.Type], str] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 2 if it was not understood."""
+    """Run one command; the exit status is 0, or 2 if it was not understood, or 1 if it could not be done."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["chat"]:
         return _chat(arguments[1:])
@@ -50,23 +63,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SettingsError, KeysError) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 0 if given.run is _serve else 130  # a server is stopped so, also before it has signals in its own hands
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse's, which also says what was probably meant."""
+
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse, or say what is wrong and exit."""
+        given: argparse.Namespace
+        given, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            command: argparse.ArgumentParser = getattr(given, "parser", self)
+            command.error(f"there is no {unknown[0]}{_probably(unknown[0], command)}")
+        return given
+
+
+def _probably(flag: str, parser: argparse.ArgumentParser) -> str:
+    """The flag that was probably meant, as advice."""
+    known = [name for action in parser._actions for name in action.option_strings]
+    found = difflib.get_close_matches(flag.partition("=")[0], known, n=1)
+    return f"; did you mean {found[0]}?" if found else f" ({parser.prog} --help lists all flags)"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m realtime", description="A WebSocket-first streaming server for open-weight language models."
-    )
+    parser = _Parser(prog=program(), description="A WebSocket-first streaming server for open-weight language models.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     serve = commands.add_parser(
         "serve",
         usage="%(prog)s [--config FILE] [--print-config] [setting ...]",
         help="start the server",
         description="Start the server.",
-        epilog=SERVE_HELP,
+        epilog=SERVE_HELP.replace("PROGRAM", program()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(run=_serve, parser=serve)
     _add_settings(serve)
     commands.add_parser("chat", help="talk to a running server in the terminal")  # parses its own flags
     _add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
@@ -117,10 +150,19 @@ def _serve(given: argparse.Namespace) -> int:
     if given.print_config:
         print(effective_table(effective))
         return 0
-    check_model(effective.settings.vllm.model)
+    if effective.settings.engine == "vllm":
+        check_vllm()
+        check_model(effective.settings.vllm.model)
     from realtime.server import process
 
     return process.serve(effective.settings)
+
+
+def check_vllm() -> None:
+    """Refuse to serve where vLLM is not installed. Raises SettingsError."""
+    if importlib.util.find_spec("vllm") is None:
+        extra = "gpu" if shutil.which("nvidia-smi") else "cpu"
+        raise SettingsError(NO_VLLM.format(prefix=sys.prefix, extra=extra))
 
 
 def check_model(model: str) -> None:
@@ -146,7 +188,7 @@ def _chat(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "realtime_client":
             raise
-        print("realtime: the package realtime_client is missing: install clients/python", file=sys.stderr)
+        print(f"realtime: {NO_CLIENT.format(prefix=sys.prefix)}", file=sys.stderr)
         return 1
     return chat(arguments)
 

@@ -48,7 +48,12 @@ get_uv() {
 
 uv_install() {
     # Byte code now, or every start of the engine parses thousands of files again: 23 s instead of 6 s.
-    $VENV/bin/uv pip install --python $VENV/bin/python --compile-bytecode "$@"
+    # Of the 260 lines that uv says, those about small and about finished packages are left out.
+    failed=$VENV/failed
+    rm -f "$failed"
+    { $VENV/bin/uv pip install --python $VENV/bin/python --compile-bytecode "$@" 2>&1 || touch "$failed"; } |
+        grep -Ev --line-buffered '^ [+~-] |^ *(Downloaded|Building|Built) |^ *Downloading .*\((.*KiB|[0-9]{1,2}\.[0-9]MiB)\)' || true
+    [ ! -e "$failed" ] || die "the installation failed (see above)"
 }
 
 install_cpu() {

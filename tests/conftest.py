@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import json
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -12,6 +14,7 @@ from xdist.remote import Producer
 
 from tests.support.engines import Engines, started
 from tests.support.long import LONG
+from tests.support.real import RealServer, serving
 from tests.support.workers import SharedEngines
 
 
@@ -20,6 +23,23 @@ async def engines() -> AsyncIterator[Engines]:
     """The real engine, in this process."""
     async with started() as engines:
         yield engines
+
+
+@pytest.fixture(scope="session")
+def mcp_socket() -> Iterator[socket.socket]:
+    """The address of the MCP server `weather`, which `real` may use. Nobody listens on it until a test does."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound
+
+
+@pytest.fixture(scope="session")
+def real(mcp_socket: socket.socket) -> Iterator[RealServer]:
+    """`python -m realtime serve` with the starter model: one for all tests, because starting vLLM takes seconds."""
+    url = f"http://127.0.0.1:{mcp_socket.getsockname()[1]}/mcp"
+    servers = {"weather": {"url": url, "require_approval": "never"}}
+    with serving("--mcp-servers", json.dumps(servers)) as server:
+        yield server
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

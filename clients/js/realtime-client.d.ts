@@ -171,6 +171,8 @@ export class RealtimeError extends Error {}
 export class ConnectionLost extends RealtimeError {
   readonly retry: boolean;
   readonly code: number | null;
+  /** Of a refused handshake, where the platform tells it; browsers do not. */
+  readonly status: number | null;
 }
 export class ProtocolError extends RealtimeError {}
 export class ClientClosed extends RealtimeError {}

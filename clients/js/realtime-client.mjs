@@ -21,12 +21,39 @@ export class RealtimeError extends Error {
 // RFC 6455 section 7.4. After any other code the same thing would happen again.
 const RECONNECT_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013, 1015]);
 
-/** The socket is gone and will not be, or could not be, opened again. `retry`: trying again later may help. */
+// HTTP statuses of a refused handshake that may pass.
+const RETRY_STATUS = new Set([408, 425, 429, 500, 502, 503, 504]);
+const URL_HINT = "the URL of a server looks like ws://127.0.0.1:8000/v1/responses, or wss:// behind TLS";
+
+/**
+ * The socket is gone and will not be, or could not be, opened again. `retry`: trying again later may help.
+ * `status`: the HTTP status of a refused handshake, where the platform tells it; browsers do not.
+ */
 export class ConnectionLost extends RealtimeError {
-  constructor(message, { retry, code = null }) {
+  constructor(message, { retry, code = null, status = null }) {
     super(message);
     this.retry = retry;
     this.code = code;
+    this.status = status;
+  }
+
+  /** The server refused the handshake; `body`: what it said. */
+  static refused(url, status, body) {
+    let why = "";
+    try {
+      const { code, message } = JSON.parse(body).error;
+      why = `: ${code}: ${message}`;
+    } catch {} // a proxy's, or another server's
+    if (status === 404) why = `: there is nothing at ${url}; ${URL_HINT}`;
+    const text = `the server answered the handshake with HTTP ${status}${why}`;
+    return new ConnectionLost(text, { retry: RETRY_STATUS.has(status), code: 1006, status });
+  }
+
+  /** No socket was opened; `why`: what the platform says, which may be nothing. */
+  static unopened(url, code, why) {
+    if (/non-101/.test(why)) why = ""; // Node's own, which says no more than that
+    const guess = "nobody listens there, the server is not reached, the path is wrong (/v1/responses) or the key is";
+    return new ConnectionLost(`no connection to ${url}: ${why || guess}`, { retry: RECONNECT_CODES.has(code), code });
   }
 
   static closed(code, reason = "") {
@@ -1211,9 +1238,16 @@ function parse(data) {
 export async function connect(url, { apiKey = null, policy = {}, WebSocket = globalThis.WebSocket } = {}) {
   if (!WebSocket) throw new RealtimeError("no WebSocket here: pass the option `WebSocket` (on Node 20: of package ws)");
   const protocols = (key) => (key === null ? [SUBPROTOCOL] : [SUBPROTOCOL, `openai-insecure-api-key.${key}`]);
+  checkUrl(url);
   const client = new RealtimeClient((key) => new WebSocket(url, protocols(key)), policy, apiKey);
   await client.opened;
   return client;
+}
+
+function checkUrl(url) {
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1].toLowerCase();
+  if (scheme === "ws" || scheme === "wss" || (scheme === undefined && globalThis.location)) return; // a page's own server
+  throw new ConnectionLost(`${url} is no URL of a WebSocket: ${URL_HINT}`, { retry: false });
 }
 
 /** A connection that mends itself: the socket is opened again whenever an open response or a request needs one. */
@@ -1384,9 +1418,20 @@ export class RealtimeClient {
   /** Without arguments: again. The first time, success and failure are the caller's. */
   #connect(resolve = () => {}, reject = null) {
     const socket = (this.#socket = this.#dial(this.#apiKey));
+    let why = "";
+    const lose = (lost) => {
+      if (reject === null) {
+        this.#lost(lost);
+        this.#pump();
+      } else {
+        this.#drop();
+        this.close();
+        reject(lost);
+      }
+    };
     socket.onopen = () => {
       if (socket.protocol !== SUBPROTOCOL) {
-        socket.onclose({ code: 1002, reason: `the server does not speak ${SUBPROTOCOL}` });
+        lose(ConnectionLost.closed(1002, `the server does not speak ${SUBPROTOCOL}`));
         socket.close();
         return;
       }
@@ -1397,18 +1442,21 @@ export class RealtimeClient {
       this.#pump();
     };
     socket.onmessage = ({ data }) => this.#received(data);
-    socket.onerror = () => {}; // a close follows, which says more
+    socket.onerror = ({ message }) => (why = message ?? ""); // a close follows
     socket.onclose = ({ code, reason }) => {
-      const lost = ConnectionLost.closed(code, reason);
-      if (reject === null) {
-        this.#lost(lost);
-        this.#pump();
-      } else {
-        this.#drop();
-        this.close();
-        reject(lost);
-      }
+      lose(this.#isOpen ? ConnectionLost.closed(code, reason) : ConnectionLost.unopened(socket.url, code, why));
     };
+    // Package ws tells what the server answered instead of opening a socket.
+    socket.on?.("unexpected-response", async (request, response) => {
+      let body = "";
+      try {
+        for await (const chunk of response.setEncoding("utf8")) body += chunk;
+      } catch {} // cut short
+      if (socket === this.#socket) {
+        lose(ConnectionLost.refused(socket.url, response.statusCode, body));
+        socket.close();
+      }
+    });
   }
 
   #received(data) {

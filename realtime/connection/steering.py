@@ -117,6 +117,7 @@ def successor_request(request: ResponseCreate, response: Response, steers: Seque
         previous_input_messages=None,
         request_id=None,
         event_id=None,
+        unknown=(),
     )
 
 

@@ -102,7 +102,7 @@ def _check_data(url: str, settings: ImageSettings, path: str) -> None:
         raise WireError(ErrorCode.UNSUPPORTED_IMAGE_MEDIA_TYPE, text, param=path)
     if head.start == len(url):
         raise WireError(ErrorCode.EMPTY_IMAGE_FILE, "The data URL of the image is empty.", param=path)
-    if head.num_bytes(url) - 3 > settings.max_image_bytes:
+    if head.num_bytes(url) > settings.max_image_bytes:
         text = f"The image is larger than {settings.max_image_bytes} bytes, which is what this server takes."
         raise WireError(ErrorCode.IMAGE_FILE_TOO_LARGE, text, param=path)
 
@@ -129,7 +129,7 @@ def _check_file(part: InputFile, settings: ImageSettings, path: str) -> None:
     if not is_text_type(head.media_type):
         text = f"Files of type '{head.media_type[:64]}' are not served: send text, as text/plain or application/json."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=path)
-    if head.num_bytes(url) - 3 > settings.max_file_bytes:
+    if head.num_bytes(url) > settings.max_file_bytes:
         text = f"The file is larger than {settings.max_file_bytes} bytes, which is what this server takes."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param=path)
     if head.charset not in ("utf-8", "utf8", "us-ascii") or part_text(part) is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from realtime.wire.calls import call_id_of
+from realtime.wire.calls import ties_of
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.item_texts import size_of, texts_of
@@ -276,8 +276,10 @@ def _split(items: Sequence[InputItem], max_head: int) -> tuple[list[InputItem], 
         if isinstance(item, Note):
             continue
         told = isinstance(item, Message | HarmonyMessage) and item.role in ("system", "developer")
-        if told and size_of([*head, item]) <= max_head:
+        size = size_of([item]) if told else 0
+        if told and size <= max_head:
             head.append(item)
+            max_head -= size
         else:
             body.append(item)
     return head, body
@@ -302,26 +304,34 @@ def _start_of_kept(body: Sequence[InputItem], max_chars: int, *, only_open: bool
 
 def _starts(body: Sequence[InputItem]) -> list[int]:
     """Every index that the kept items may begin at."""
-    called_at: dict[str, int] = {}
-    forbidden: set[int] = set()
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
     for index, item in enumerate(body):
-        call_id = call_id_of(item)
-        if call_id is not None and call_id in called_at:
-            forbidden.update(range(called_at[call_id] + 1, index + 1))
-        elif call_id is not None:
-            called_at[call_id] = index
-        if isinstance(item, Reasoning):
-            forbidden.add(index + 1)
-    return [index for index in range(len(body)) if index not in forbidden]
+        for name in ties_of(item):
+            first.setdefault(name, index)
+            last[name] = index
+    until: dict[int, int] = {}  # from a call's place to that of what belongs to it
+    for name, index in first.items():
+        until[index] = max(until.get(index, -1), last[name])
+    starts: list[int] = []
+    closed_until = -1
+    for index in range(len(body)):
+        if index > closed_until and not (index and isinstance(body[index - 1], Reasoning)):
+            starts.append(index)
+        closed_until = max(closed_until, until.get(index, -1))
+    return starts
 
 
 def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:
     """Calls whose output is still to come, the newest that fit: it must find them."""
     latest: dict[str, InputItem] = {}
+    called: dict[str, str] = {}  # each id of a call -> the first of them
     for item in gone:
-        call_id = call_id_of(item)
-        if call_id is not None:
-            latest[call_id] = item
+        ids = ties_of(item)
+        if ids:
+            first = next((called[one] for one in ids if one in called), ids[0])
+            called.update(dict.fromkeys(ids, first))
+            latest[first] = item
     calls: list[InputItem] = []
     for item in reversed(latest.values()):
         if isinstance(item, AnswerableCall):

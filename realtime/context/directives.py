@@ -82,7 +82,7 @@ def check_format(request: ResponseCreate, before: Sequence[InputItem]) -> None:
     """Check the schema of the format that holds (see `apply_settings`), wherever it was given. Raises WireError."""
     text = request.text
     for path, output_format in (
-        *_formats(request.items, "input[{}].text.format"),
+        *_formats(request.own_items, "input[{}].text.format"),
         *((("text.format", text.format),) if text is not None else ()),
         *_formats(before, "previous_response_id"),
     ):

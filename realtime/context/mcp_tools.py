@@ -101,6 +101,7 @@ def listed_tool(label: str, tool: McpTool, *, needs_approval: bool = False) -> T
         shown_as=_NOT_IN_NAMES.sub("_", tool.name)[:128],
         description=tool.description or None,
         parameters={"type": "object", "properties": {}, **schema},
+        strict=False,
         mcp=McpOrigin(label, needs_approval),
         path=f"{label}.{tool.name[:64]}.input_schema",
     )

@@ -11,16 +11,18 @@ from __future__ import annotations
 import enum
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal
 
 import msgspec
 
-from realtime.wire.bounds import check_grammars, check_schemas
+from realtime.engine.parsing import ALWAYS, Holds
+from realtime.wire.bounds import check_grammars
 from realtime.wire.errors import ErrorCode, WireError
 
 from .client_tools import CLIENT_TOOLS, Kind
+from .holding import Held, Holding
 
 HIDDEN = frozenset(
     {
@@ -32,6 +34,7 @@ HIDDEN = frozenset(
 MAX_TOOLS = 1024
 MAX_GRAMMAR_CHARS = 32_768  # it is converted while other responses wait
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+_MAX_SHOWN = 200  # characters of a name with its namespace: what every family can write
 SEPARATOR = "__"  # between a namespace and a name, as the model sees them
 
 
@@ -50,8 +53,9 @@ class McpOrigin(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's. `path`: where
-    its parameters, or its grammar, are in the request, for refusals.
+    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's. `strict`: what
+    was said of it, None: nothing; `held`: what that comes to. `path`: where its parameters, or its grammar, are in the
+    request, for refusals.
     """
 
     name: str
@@ -59,7 +63,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str | None = None
     description: str | None = None
     parameters: dict[str, Any]
-    strict: bool = False
+    strict: bool | None = None
+    held: Held = Held.NEVER
     custom: bool = False  # free text instead of JSON arguments; the model fills a function's one `input`
     kind: Kind | None = None  # OpenAI's own tools that the client runs: calls have an item type of their own
     grammar: Grammar | None = None
@@ -86,6 +91,21 @@ class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
     def find(self, shown_as: str) -> Tool | None:
         """The tool that the model means by this name."""
         return next((tool for tool in self.tools if tool.shown_as == shown_as), None)
+
+    def holds(self, tool: Tool) -> bool:
+        """Whether sampling is held to the tool's parameters."""
+        return tool.held is Held.ALWAYS or (tool.held is Held.WHEN_FORCED and self.mode is Mode.REQUIRED)
+
+    def without_defaults(self) -> ToolSet | None:
+        """The same, with no tool held that need not be; None if there is no such tool."""
+        if self.mode is not Mode.AUTO or not any(map(_is_by_default, self.tools)):
+            return None
+        freed = (msgspec.structs.replace(one, held=Held.NEVER) if _is_by_default(one) else one for one in self.tools)
+        return msgspec.structs.replace(self, tools=tuple(freed))
+
+
+def _is_by_default(tool: Tool) -> bool:
+    return tool.held is Held.ALWAYS and tool.strict is None and not tool.custom
 
 
 _ESCAPED_IN_JSON = ('"', "\\n", "\\t", "\\r", "\\\\", "\n")  # what a pattern may ask for that a JSON string escapes
@@ -137,9 +157,11 @@ def tool_set(
     parallel: bool | None,
     more: Sequence[tuple[str, list[dict[str, Any]]]] = (),
     mcp: Sequence[Tool] = (),
+    holds: Holds = ALWAYS,
 ) -> ToolSet:
     """Read the tools of a request. `more` are those that came with items, each list with its path; of two with one name
-    the later one holds. `mcp`: what the request's MCP servers listed. Raises WireError with the path of what is wrong.
+    the later one holds. `mcp`: what the request's MCP servers listed. `holds`: when the model's calls can be held to
+    schemas. Raises WireError with the path of what is wrong.
     """
     found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools")
     twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
@@ -154,17 +176,37 @@ def tool_set(
     if len(found) + len(mcp) > MAX_TOOLS:
         raise _too_many("tools")
     chosen = _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
-    check_schemas((tool.parameters, tool.path) for tool in chosen.tools if _is_held(tool, chosen))
     check_grammars((tool.grammar.syntax, tool.grammar.definition, tool.path) for tool in chosen.tools if tool.grammar)
-    return chosen
+    return _hold(chosen, holds)
 
 
-def _is_held(tool: Tool, chosen: ToolSet) -> bool:
-    """Whether sampling may be held to a tool's parameters: those of a strict tool, and of any that must be called.
-    A custom tool's are made of its grammar, which is bounded by itself.
-    """
-    forced = chosen.mode is Mode.REQUIRED and (chosen.only is None or chosen.only is tool)
-    return (tool.strict or forced) and not tool.custom
+def _hold(chosen: ToolSet, holds: Holds) -> ToolSet:
+    """Decide to which tools' parameters sampling is held; what must be comes before what may be."""
+    holding = Holding(holds, forced=chosen.mode is Mode.REQUIRED)
+    held = {tool.shown_as: _held(tool, chosen, holding) for tool in sorted(chosen.tools, key=_comes_last(chosen))}
+    tools = tuple(msgspec.structs.replace(tool, held=held[tool.shown_as]) for tool in chosen.tools)
+    only = chosen.only
+    if only is not None:
+        only = msgspec.structs.replace(only, held=held[only.shown_as])
+    return msgspec.structs.replace(chosen, tools=tools, only=only)
+
+
+def _comes_last(chosen: ToolSet) -> Callable[[Tool], bool]:
+    return lambda tool: not (tool.strict or _is_forced(tool, chosen))
+
+
+def _is_forced(tool: Tool, chosen: ToolSet) -> bool:
+    return chosen.mode is Mode.REQUIRED and (chosen.only is None or chosen.only.shown_as == tool.shown_as)
+
+
+def _held(tool: Tool, chosen: ToolSet, holding: Holding) -> Held:
+    if tool.custom:  # made of its grammar, which is bounded by itself
+        return Held.ALWAYS
+    if tool.strict:
+        return holding.strict(tool.parameters, tool.path)
+    if _is_forced(tool, chosen):
+        return holding.must_call(tool.parameters, tool.path, by_default=tool.strict is None)
+    return holding.by_default(tool.parameters, tool.path) if tool.strict is None else Held.NEVER
 
 
 def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
@@ -223,6 +265,7 @@ def _read(tool: dict[str, Any], path: str, namespace: str | None, searches: bool
             yield _custom(tool, path, namespace)
         case "namespace" if namespace is None:
             space = _convert(tool, _Namespace, path)
+            _check_name(space.name, path)
             yield from _read_all(space.tools, f"{path}.tools", space.name, searches)
         case "tool_search" if namespace is None:
             yield from _search(tool, path)
@@ -245,7 +288,6 @@ def _client_tool(kind: Kind) -> Tool:
         shown_as=kind,
         description=shown.description,
         parameters=shown.parameters,
-        strict=True,
         kind=kind,
     )
 
@@ -261,15 +303,18 @@ def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
         default,
         description=read.description or default.description,
         parameters=read.parameters or default.parameters,
-        strict=read.parameters is None,
+        strict=None if read.parameters is None else False,
         path=f"{path}.parameters",
     )
 
 
-def _check_name(name: str, path: str) -> None:
+def _check_name(name: str, path: str, namespace: str | None = None) -> None:
     """A name stands in prompts and grammars, and in whatever clients call it by: nothing in it may need quoting."""
     if not _NAME.fullmatch(name):
         raise refusal(f"{path}.name", "must be 1 to 128 characters of letters, digits, `_`, `-`, `.`, `:` and `/`")
+    if len(_shown(name, namespace)) > _MAX_SHOWN:
+        text = f"with its namespace before it, the name must have at most {_MAX_SHOWN} characters: use shorter ones"
+        raise refusal(f"{path}.name", text)
 
 
 def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
@@ -279,7 +324,7 @@ def _check_parameters(parameters: dict[str, Any] | None, path: str) -> None:
 
 def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(unnest(tool), _Function, path)
-    _check_name(read.name, path)
+    _check_name(read.name, path, namespace)
     _check_parameters(read.parameters, path)
     return Tool(
         name=read.name,
@@ -287,14 +332,14 @@ def _function(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
         namespace=namespace,
         description=read.description,
         parameters=read.parameters or {"type": "object", "properties": {}},
-        strict=read.strict is True,
+        strict=read.strict,
         path=f"{path}.parameters",
     )
 
 
 def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
     read = _convert(tool, _Custom, path)
-    _check_name(read.name, path)
+    _check_name(read.name, path, namespace)
     grammar = None
     if read.format is not None and read.format.type == "grammar":
         if read.format.syntax is None or not read.format.definition:
@@ -308,7 +353,6 @@ def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
         namespace=namespace,
         description=read.description,
         parameters=_custom_parameters(grammar),
-        strict=True,
         custom=True,
         grammar=grammar,
         path=f"{path}.format.definition",

@@ -6,7 +6,7 @@ A dialect belongs to a model family. It renders, and makes one parser for each r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -15,7 +15,7 @@ from realtime.context.client_tools import Kind
 from realtime.context.tools import McpOrigin, ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.engine.base import TokenChunk
-from realtime.engine.parsing import Constraint
+from realtime.engine.parsing import Constraint, Holds
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -82,6 +82,10 @@ class CallEnd(Piece, frozen=True):
     """The call is complete."""
 
 
+class CallCut(Piece, frozen=True):
+    """The call is over and is not complete: its end was not seen, or its arguments are not JSON."""
+
+
 class Parser(Protocol):
     """One response's parser: pieces in the order in which the model said them, nothing lost and nothing twice."""
 
@@ -124,6 +128,26 @@ class RenderError(Exception):
         self.param = param
 
 
+class PromptTooLong(RenderError):
+    """The conversation can't fit into the context window: it has more tokens than this, how many more is not known."""
+
+    def __init__(self, more_than: int) -> None:
+        super().__init__(f"The input has more than {more_than} tokens.", "input")
+        self.more_than = more_than
+
+
+class Unwanted(Exception):
+    """Rendering was given up, as nobody waits for the prompt any more."""
+
+
+IsWanted = Callable[[], bool]  # whether somebody still waits; cheap to call
+
+
+def always() -> bool:
+    """The `IsWanted` of who waits whatever happens."""
+    return True
+
+
 class Sight(msgspec.Struct, frozen=True):
     """What is put where an image stands: a part of the content, for templates that take a list of parts; or the
     model's marker, for those that take text; or nothing: then images are refused.
@@ -140,13 +164,19 @@ class Dialect(Protocol):
     """How one model family is spoken to. Stateless between responses."""
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
-    ) -> Prompt:
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
+        is_wanted: IsWanted = always,
+    ) -> Prompt:  # fmt: skip
         """The prompt for `items` (the whole history, oldest first), the request's instructions and its tools.
 
         `parent` is the turn that the items continue, for its exact tokens. CPU-bound: a long conversation takes
-        milliseconds, so callers may run it in a thread. Raises RenderError.
+        milliseconds to seconds, so callers run it in a thread; it looks at `is_wanted` between its pieces. Raises
+        RenderError, PromptTooLong when it is certain that the prompt can't fit into the window, and Unwanted.
         """
+
+    @property
+    def holds(self) -> Holds:
+        """When the model's calls can be held to schemas."""
 
     @property
     def speaks_harmony(self) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from realtime.context.tools import ToolSet
 from realtime.engine.parsing import CallFragment
+from realtime.wire.json_text import is_json
 
 from .base import CallBegin, CallDelta, CallEnd, Piece
 from .custom_input import InputDecoder
@@ -29,11 +29,7 @@ class Call:
     @property
     def complete(self) -> bool:
         """Its arguments are there, and are whole."""
-        try:
-            json.loads("".join(self._arguments))
-        except ValueError:
-            return False
-        return self._begun
+        return self._begun and is_json("".join(self._arguments))
 
     def take(self, fragment: CallFragment) -> Iterator[Piece]:
         """More of it."""
@@ -57,11 +53,8 @@ class Call:
 
     def finish(self) -> Iterator[Piece]:
         """The generation is over: it was complete if its arguments are; else it stays open, to be closed as cut."""
-        try:
-            json.loads("".join(self._arguments) or "{}")
-        except ValueError:
-            return
-        yield from self.end()
+        if is_json("".join(self._arguments) or "{}"):
+            yield from self.end()
 
     def _begin(self, name: str) -> Piece:
         """The name up to the first special token, which models that are lost put behind it."""

@@ -20,24 +20,32 @@ from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
-from .base import BLIND, RenderError, Sight
+from .base import BLIND, IsWanted, RenderError, Sight, always
+from .bounded_encoder import BoundedEncoder
 from .chat_parser import ChatParser, WholeCallParser
 from .messages import to_messages, to_tools
+from .text_bound import text_bound
 
 
 class ChatDialect:
-    """See Dialect. `tokenizer` is what the engine loaded, `parsers` its own."""
+    """See Dialect."""
 
-    def __init__(self, tokenizer: Any, parsers: Parsers, sight: Sight = BLIND) -> None:
+    def __init__(self, tokenizer: Any, parsers: Parsers, sight: Sight = BLIND, window: int | None = None) -> None:
+        """`tokenizer` is what the engine loaded, `parsers` its own. window: tokens of the model's context; None: any
+        number fits.
+        """
+        self._encoder = BoundedEncoder(self._encode, text_bound(tokenizer), window)
         self._sight = sight
         self._tokenizer = tokenizer
         self._parsers = parsers
         added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
+        self.holds = parsers.holds
         self._specials = {token_id: token.content for token_id, token in added.items() if token.special}
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
-    ) -> Prompt:
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
+        is_wanted: IsWanted = always,
+    ) -> Prompt:  # fmt: skip
         """See Dialect."""
         messages = to_messages(request.instructions, items, self._sight, tools.tools)
         if not messages:
@@ -52,7 +60,7 @@ class ChatDialect:
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
         pictures = tuple(one for _, part in image_parts(items) if (one := picture_of(part)) is not None)
-        return Prompt(text, array("I", self._encode_after(text, parent)), pictures)
+        return Prompt(text, array("I", self._encode_after(text, parent, is_wanted)), pictures)
 
     speaks_harmony = False
 
@@ -93,7 +101,7 @@ class ChatDialect:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
-    def _encode_after(self, text: str, parent: Turn | None) -> list[int]:
+    def _encode_after(self, text: str, parent: Turn | None, is_wanted: IsWanted) -> list[int]:
         """Tokens of `text`, those of the newest turn that it still begins with taken as they were."""
         turn = parent
         while turn is not None:
@@ -101,11 +109,11 @@ class ChatDialect:
             if prompt is not None and text.startswith(prompt.text):
                 answer: str = self._tokenizer.decode(turn.token_ids, skip_special_tokens=False)
                 whole = prompt.text + answer
-                if text.startswith(whole):
-                    return [*prompt.token_ids, *turn.token_ids, *self._encode(text[len(whole) :])]
-                return [*prompt.token_ids, *self._encode(text[len(prompt.text) :])]
+                known = [*prompt.token_ids, *turn.token_ids] if text.startswith(whole) else [*prompt.token_ids]
+                rest = text[len(whole) if text.startswith(whole) else len(prompt.text) :]
+                return [*known, *self._encoder.encode(rest, len(known), is_wanted)]
             turn = turn.parent
-        return self._encode(text)
+        return self._encoder.encode(text, 0, is_wanted)
 
 
 def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
@@ -132,13 +140,13 @@ def to_tools_for_parser(tools: ToolSet) -> list[dict[str, Any]]:
     """The shown tools, with what constrained decoding needs to know."""
     shown = to_tools(tools)
     for tool, form in zip(tools.tools, shown, strict=True):
-        if tool.strict:
+        if tools.holds(tool):
             form["function"]["strict"] = True
     return shown
 
 
 def _may_be_held(tool: Tool, tools: ToolSet) -> bool:
-    return tools.mode is Mode.REQUIRED or (tool.strict and tools.mode is Mode.AUTO)
+    return tools.mode is Mode.REQUIRED or (tools.holds(tool) and tools.mode is Mode.AUTO)
 
 
 def _grammar(tool: Tool) -> tuple[str, str] | None:

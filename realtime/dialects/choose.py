@@ -25,8 +25,8 @@ def choose_dialect(
 ) -> Dialect:
     """Return a dialect for `loaded`. `today` gives the date as `YYYY-MM-DD`. Raises what `load_encoding` raises."""
     if _speaks_harmony(loaded.model, setting):
-        return HarmonyDialect(load_encoding(), today)
-    return ChatDialect(loaded.tokenizer, loaded.parsers, _sight(loaded.model))
+        return HarmonyDialect(load_encoding(), today, loaded.model.max_model_len)
+    return ChatDialect(loaded.tokenizer, loaded.parsers, _sight(loaded.model), loaded.model.max_model_len)
 
 
 def _speaks_harmony(model: ModelInfo, setting: Setting) -> bool:

@@ -6,7 +6,6 @@ breaks this order begins the next one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from realtime.wire.items import (
     Message,
     Reasoning,
 )
+from realtime.wire.json_text import loads
 
 from .base import BLIND, RenderError, Sight
 from .plain_items import PlainItem, plain
@@ -107,7 +107,7 @@ def shown_name(item: FunctionCall | CustomToolCall) -> str:
 def _arguments(text: str) -> Any:
     """Templates print arguments as JSON, so they want the value; what is no JSON (a cut call) stays a string."""
     try:
-        return json.loads(text) if text else {}
+        return loads(text) if text else {}
     except ValueError:
         return text
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from .parsing import Constraint, Parsers
-from .pictures import Picture
+from .pictures import View
 
 
 class FinishReason(enum.Enum):
@@ -160,7 +160,7 @@ class Engine(Protocol):
     async def start(self) -> Loaded:
         """Load the model; return what was loaded when it can serve. Raises EngineError."""
 
-    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+    async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
         """Turn a prompt with one marker per picture into what `submit` takes. Takes CPU time, not on the event loop.
         The engine holds nothing of it. Raises EngineRefused or EngineDead.
         """

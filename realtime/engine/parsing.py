@@ -22,6 +22,18 @@ class Constraint(msgspec.Struct, frozen=True):
     param: str | None = None
 
 
+class Holds(msgspec.Struct, frozen=True):
+    """When a model's calls can be held to the schemas of its tools: `auto`, where it may call one; `forced`, where it
+    must.
+    """
+
+    auto: bool = True
+    forced: bool = True
+
+
+ALWAYS = Holds()
+
+
 class ParseSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a parser must know of the request. `tools` are functions in Chat Completions' form; `held` says of those
     whose calls may be held to something where they come from, and which grammar the one argument `input` must match,
@@ -87,14 +99,19 @@ class Parsers(Protocol):
     def quiet(self) -> bool:
         """Text without `<[{|(` and backticks passes through these parsers as it is, once they are in it."""
 
+    @property
+    def holds(self) -> Holds:
+        """When calls can be held to schemas."""
+
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> OutputParser:
         """A parser for one generation. Raises BadSpec."""
 
 
 class PlainParsers:
-    """`Parsers` of a model without any markup: everything is text."""
+    """`Parsers` of a model without any markup: everything is text, so no call can break a schema."""
 
     quiet = True
+    holds = ALWAYS
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> PlainParser:
         """See Parsers."""

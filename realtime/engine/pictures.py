@@ -8,6 +8,7 @@ needed, so that a conversation holds kilobytes and not megapixels.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,13 @@ MEDIA_TYPES = {"image/png": "PNG", "image/jpeg": "JPEG", "image/jpg": "JPEG", "i
 _FORMATS = tuple(dict.fromkeys(MEDIA_TYPES.values()))
 
 
+class View(msgspec.Struct, frozen=True):
+    """A picture as an engine takes it. `key`: what an engine has made of one it may take for any with the same key."""
+
+    key: str
+    pixels: Image
+
+
 class Picture(msgspec.Struct, frozen=True):
     """One image that has been found good."""
 
@@ -33,6 +41,10 @@ class Picture(msgspec.Struct, frozen=True):
     data: bytes
     width: int  # pixels, as stored in the file
     height: int
+
+    def view(self, salt: str | None) -> View:
+        """The picture for an engine, which finds it again only under the same salt. CPU-bound, as `pixels`."""
+        return View(self.digest if salt is None else _salted(self.digest, salt), self.pixels())
 
     def pixels(self) -> Image:
         """Red, green and blue, upright, transparency on white. CPU-bound: up to a second for the largest."""
@@ -78,6 +90,10 @@ def attach(part: InputImage, picture: Picture) -> None:
 def image_parts(items: Sequence[InputItem]) -> Iterator[tuple[str, InputImage]]:
     """Every image in these items, in order, with its path below `input`."""
     return ((path, part) for path, _, part in parts_of(items) if isinstance(part, InputImage))
+
+
+def _salted(digest: str, salt: str) -> str:
+    return hmac.digest(salt.encode("utf-8", "surrogatepass"), digest.encode(), "sha256").hex()
 
 
 def _open(data: bytes) -> Image:

@@ -36,7 +36,7 @@ from .base import (
     TokenLogprob,
 )
 from .parsing import Parsers, PlainParsers
-from .pictures import Picture
+from .pictures import View
 
 log = logging.getLogger("realtime.engine.scripted")
 
@@ -83,16 +83,20 @@ def say(*steps: Step) -> Script:
 
 
 class RandomScript:
-    """Random text that depends on the seed and the prompt only: words, line ends, characters of 2 to 4 bytes."""
+    """Random text that depends on the seed and the prompt only: words, line ends, characters of 2 to 4 bytes.
+
+    endless: where a request ignores the end, it has none, as with a model.
+    """
 
     PIECES = ("a ", "stream ", "of ", "words, ", "\n", "\n\n", "0", " 42", "naïve ", "日本", "語", "Ω", "🙂", "👩‍🚀")
 
-    def __init__(self, seed: int = 0, min_tokens: int = 1, max_tokens: int = 64) -> None:
-        self._seed, self._min, self._max = seed, min_tokens, max_tokens
+    def __init__(self, seed: int = 0, min_tokens: int = 1, max_tokens: int = 64, *, endless: bool = False) -> None:
+        self._seed, self._min, self._max, self._endless = seed, min_tokens, max_tokens, endless
 
     def __call__(self, request: EngineRequest) -> Iterator[Step]:
         rng = random.Random(f"{self._seed} {request.prompt_token_ids}")
-        for _ in range(rng.randint(self._min, self._max)):
+        ends = not (self._endless and request.sampling.ignore_eos)
+        for _ in range(rng.randint(self._min, self._max) if ends else request.sampling.max_tokens):
             piece = rng.choice(self.PIECES)
             if not piece.isascii() and rng.random() < 0.5:
                 yield ""  # as a byte-level tokenizer: the first half of a code point has no text yet
@@ -219,12 +223,12 @@ class ScriptedEngine:
         self._serving = True
         return self.loaded
 
-    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+    async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
         """See `Engine.look`. An image is a token for each 100 pixels or part of them, behind the text."""
         if not self._serving:
             raise EngineDead("the engine is not running")
-        sizes = [-(picture.width * picture.height // -100) for picture in pictures]
-        return Seen([*prompt_token_ids, *[self.tokenizer.image_id] * sum(sizes)], [one.digest for one in pictures])
+        sizes = [-(view.pixels.width * view.pixels.height // -100) for view in views]
+        return Seen([*prompt_token_ids, *[self.tokenizer.image_id] * sum(sizes)], [view.key for view in views])
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`."""

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from .base import Engine, EngineDead, EngineRequest, EngineStats, Loaded, Seen, Sink
-from .pictures import Picture
+from .pictures import View
 
 log = logging.getLogger("realtime.engine.supervisor")
 
@@ -99,11 +99,11 @@ class SupervisedEngine:
         self._task = asyncio.create_task(self._supervise(engine), name="engine-supervisor")
         return loaded
 
-    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+    async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
         """See `Engine.look`."""
         if self._engine is None:
             raise EngineDead(f"the engine is {self._status.state.value}")
-        return await self._engine.look(prompt_token_ids, pictures)
+        return await self._engine.look(prompt_token_ids, views)
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`; EngineDead also while the engine restarts."""

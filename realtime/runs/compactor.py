@@ -13,7 +13,7 @@ from realtime.context import compaction
 from realtime.context.compaction import Budget, Compacted, Plan, Policy
 from realtime.context.tools import tool_set
 from realtime.context.turns import Prompt
-from realtime.dialects.base import Piece, TextDelta
+from realtime.dialects.base import Piece, PromptTooLong, TextDelta
 from realtime.engine.base import Sampling
 from realtime.wire.item_texts import size_of
 from realtime.wire.items import InputItem, Message
@@ -21,8 +21,9 @@ from realtime.wire.requests import ReasoningOptions, ResponseCreate
 
 from .endings import NOTHING_TO_COMPACT, Ended
 from .generation import Generation, engine_request
-from .prompts import Prompts, render
-from .serving import Serving
+from .prompts import Prompts
+from .renderer import Renderer
+from .rendering_cost import item_cost
 from .stop_signal import StopSignal
 from .usage import Count, Tokens
 
@@ -31,17 +32,22 @@ _MIN_PIECE_CHARS = 64
 _MAX_SUMMARY_TOKENS = 4096
 _MIN_SUMMARY_TOKENS = 32
 _MAX_SHRINKS = 12
+_USUAL_TOKEN = 4.0  # characters
+_CHEAPER = 8  # than to render a history it is to plan what is kept of it
 _NO_TOOLS = tool_set(None, None, None)
 
 
 class Compactor:
-    """One response's compaction. `tokens`: of all its generations together."""
+    """One response's compaction. `tokens`: of all its generations together. `abort_ms`: how long the engine took to let
+    go of the latest one, if it was asked to.
+    """
 
-    def __init__(self, serving: Serving, response_id: str, cache_salt: str | None, stopping: StopSignal) -> None:
+    def __init__(self, renderer: Renderer, response_id: str, stopping: StopSignal) -> None:
         self.tokens = Tokens()
-        self._serving = serving
+        self.abort_ms = 0.0
+        self._renderer = renderer
+        self._serving = renderer.serving
         self._response_id = response_id
-        self._cache_salt = cache_salt
         self._stopping = stopping
         self._num_generations = 0
 
@@ -54,10 +60,13 @@ class Compactor:
             if policy.now:
                 raise Ended(NOTHING_TO_COMPACT)
             return None
-        measured = await prompts.measure()
         limit = self._limit(policy, prompts.room)
-        plan = _plan(items, measured, limit, only_open=policy.now)
-        if not policy.now and (measured.num_tokens <= limit or not plan.worthwhile):
+        size = sum(map(item_cost, items)) // _CHEAPER
+        measured = await _measure(prompts)
+        if not policy.now and measured is not None and measured.num_tokens <= limit:
+            return None
+        plan = await self._renderer.do(size, lambda _: _plan(items, measured, limit, only_open=policy.now))
+        if not policy.now and not plan.worthwhile:
             return None
         begin()
         compacted, measured = await self._fit(await self._write(plan, limit), limit, prompts.render_compacted)
@@ -81,26 +90,33 @@ class Compactor:
         self, compacted: Compacted, limit: int, render_compacted: Callable[[list[InputItem]], Awaitable[Prompt]]
     ) -> tuple[Compacted, Prompt]:
         """Cut it until its prompt fits into `limit`, as far as cutting helps."""
-        prompt = await render_compacted(compacted.items())
         max_chars = max((size_of([item]) for item in compacted.items()), default=0)
-        for _ in range(_MAX_SHRINKS):
-            if prompt.num_tokens <= limit or self._stopping.stopped:
-                break
+        for attempt in range(_MAX_SHRINKS + 1):
+            last = attempt == _MAX_SHRINKS
+            try:
+                prompt = await render_compacted(compacted.items())
+                if last or prompt.num_tokens <= limit:
+                    break
+            except PromptTooLong:
+                if last:
+                    raise
             max_chars //= 2
             compacted = compacted.shrink(max_chars)
-            prompt = await render_compacted(compacted.items())
         return compacted, prompt
 
     async def _summarize(self, plan: Plan, max_tokens: int) -> str:
         window = self._serving.model.max_model_len - max_tokens
         size = 4 * window  # characters of a piece; found out by rendering
-        text = compaction.fit(plan.transcript, _MAX_PIECES * size)
+        text = await self._text(plan, size)
         summary, at = plan.earlier, 0
         while at < len(text):
             piece = text[at : at + size]
             request = self._request(compaction.question(summary, piece), max_tokens)
-            prompt = await render(self._serving, request, _NO_TOOLS, request.items, None)
-            num_tokens = prompt.num_tokens
+            try:
+                prompt = await self._renderer.render(request, _NO_TOOLS, request.items, None)
+                num_tokens = prompt.num_tokens
+            except PromptTooLong:
+                num_tokens = 2 * window  # at a guess
             if num_tokens <= window:
                 written = await self._generate(request, prompt, max_tokens)
                 summary = written or compaction.elide(f"{summary}\n{piece}".strip(), 2 * max_tokens)
@@ -108,10 +124,16 @@ class Compactor:
             elif size > _MIN_PIECE_CHARS:
                 size = max(_MIN_PIECE_CHARS, min(len(piece) * window // num_tokens, len(piece) * 7 // 8))
                 if not at:
-                    text = compaction.fit(plan.transcript, _MAX_PIECES * size)
+                    text = await self._text(plan, size)
             else:  # the window holds hardly more than the question
                 return compaction.elide(f"{summary}\n{text[at:]}".strip(), 2 * max_tokens)
         return summary
+
+    async def _text(self, plan: Plan, size: int) -> str:
+        """What is to be summarized, cut to as many pieces of this size as are read."""
+        max_chars = _MAX_PIECES * size
+        length = sum(map(len, plan.transcript))
+        return await self._renderer.do(length, lambda _: compaction.fit(plan.transcript, max_chars))
 
     def _request(self, question: str, max_tokens: int) -> ResponseCreate:
         """The request that asks for a summary. Thinking is switched off where it can be: it would not be kept."""
@@ -128,7 +150,7 @@ class Compactor:
         parser = self._serving.dialect.parser(request, _NO_TOOLS, prompt)
         wishes = Sampling(max_tokens=max_tokens, skip_special_tokens=parser.skip_special_tokens)
         request_id = f"{self._response_id}.compaction{self._num_generations}"
-        asked = engine_request(self._serving, request_id, request, prompt, parser, wishes, self._cache_salt)
+        asked = engine_request(self._serving, request_id, request, prompt, parser, wishes, self._renderer.cache_salt)
         count, texts = Count(prompt.num_tokens), list[str]()
         generation = Generation(
             self._serving,
@@ -144,6 +166,7 @@ class Compactor:
             await generation.result()
         finally:
             self.tokens.add(generation.tokens)
+            self.abort_ms = generation.abort_ms
         return "".join(texts).strip()
 
 
@@ -151,11 +174,23 @@ def _texts(pieces: Sequence[Piece]) -> Iterator[str]:
     return (piece.text for piece in pieces if isinstance(piece, TextDelta))
 
 
-def _plan(items: Sequence[InputItem], prompt: Prompt, limit: int, *, only_open: bool) -> Plan:
-    """What is kept of a history with this prompt, so that with instructions and tools it is well below `limit`."""
-    num_tokens, size = prompt.num_tokens, size_of(items)
-    per_token = max((len(prompt.text) or size) / num_tokens, 1.0)  # characters
-    around = num_tokens - size / per_token  # tokens of instructions, tools and markup: these stay
+async def _measure(prompts: Prompts) -> Prompt | None:
+    """Render the history; None if it is far too long."""
+    try:
+        return await prompts.measure()
+    except PromptTooLong:
+        return None
+
+
+def _plan(items: Sequence[InputItem], prompt: Prompt | None, limit: int, *, only_open: bool) -> Plan:
+    """What is kept of a history with this prompt, so that with instructions and tools it is well below `limit`. Where
+    the prompt is not known, tokens are taken to be of usual length, and nothing to be around.
+    """
+    size = size_of(items)
+    per_token, around = _USUAL_TOKEN, 0.0
+    if prompt is not None:
+        per_token = max((len(prompt.text) or size) / prompt.num_tokens, 1.0)
+        around = prompt.num_tokens - size / per_token  # tokens of instructions, tools and markup: these stay
     quarter = int(max(limit - around, limit / 8) * per_token / 4)
     return compaction.plan(
         items, Budget(head=quarter, words=quarter // 2, kept=quarter, newest=2 * quarter), only_open=only_open

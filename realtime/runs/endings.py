@@ -77,10 +77,13 @@ def failure(error: EngineError) -> Failed:
             return Failed("server_error", "The engine failed: send the request again.")
 
 
-def too_long(num_tokens: int, max_model_len: int) -> Failed:
-    """The failure of a prompt that fills the context window. Both are numbers of tokens."""
-    text = f"The input has {num_tokens} tokens; the model's context window holds {max_model_len}, answer included."
-    return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, text)
+def too_long(num_tokens: int, max_model_len: int, *, more: bool = False) -> Failed:
+    """The failure of a prompt that fills the context window. Both are numbers of tokens. more: it has more than that,
+    how many more is not known.
+    """
+    text = f"The input has {'more than ' * more}{num_tokens} tokens; the model's context window holds {max_model_len}"
+    advice = "Send less, or leave it to the server with `truncation` or `context_management`."
+    return Failed(ErrorCode.CONTEXT_LENGTH_EXCEEDED.value.code, f"{text}, answer included. {advice}")
 
 
 def conversation_deleted(conversation_id: str) -> Failed:

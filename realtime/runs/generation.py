@@ -7,6 +7,7 @@ queued.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -94,14 +95,14 @@ class Generation(Generic[T]):
         self._end(engine_failure(error))
 
     async def submit(self) -> None:
-        """Have the engine begin, unless the response is to end: a constraint may have to wait to be compiled. Raises
-        EngineError, and then the engine holds nothing of it.
+        """Have the engine begin, which may take a while: a constraint may have to wait to be compiled. Raises
+        EngineError, and then the engine holds nothing of it; neither does it when this is cancelled.
         """
-        submitting = self._engine.submit(self._request, self)
-        if self._request.constraint is None:
-            await submitting
-        else:
-            await self._stopping.unless_stopped(submitting)
+        try:
+            await self._engine.submit(self._request, self)
+        except asyncio.CancelledError:
+            await self._abort()
+            raise
 
     async def result(self) -> FinishReason:
         """Wait for the end, or for a request to stop; return when the engine holds nothing of it any more. Raises
@@ -130,7 +131,8 @@ class Generation(Generic[T]):
 
     async def _abort(self) -> None:
         asked_at = time.perf_counter()
-        await self._engine.abort(self._request.request_id)
+        with self._stopping.uninterrupted():
+            await self._engine.abort(self._request.request_id)
         self.abort_ms = (time.perf_counter() - asked_at) * 1e3
 
     def _finish(self) -> FinishReason:

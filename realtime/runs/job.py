@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from realtime.context.compaction import Policy
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Turn
 from realtime.store.conversations import Conversation
+from realtime.wire.events import RequestWarning
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 from realtime.wire.response import Response
 
@@ -21,7 +22,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One response to be made. Nothing in it is written to; a run works on a copy of `response`.
 
     request: with its items as the model is to see them, and the settings that hold.
-    digest: of the request as it came; two with the same one are the same request.
+    digest: of the request as it came, if it has a `request_id`; two with the same one are the same request.
     response: as `response.created` shows it.
     parent: the turn that it continues. In a conversation that is known when the response starts.
     compaction: when the history is to be made shorter; None: never.
@@ -29,6 +30,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cache_salt: its requests to the engine share the prefix cache only with those of the same salt; None: with any
         that have none.
     mcp: what is wanted of MCP servers; None: nothing.
+    warnings: what its client is told of the request.
     """
 
     response_id: str
@@ -45,6 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     on_disconnect: OnDisconnect
     cache_salt: str | None = None
     mcp: McpPlan | None = None
+    warnings: Sequence[RequestWarning] = ()
 
     @property
     def stream_id(self) -> str | None:

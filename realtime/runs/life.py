@@ -17,16 +17,16 @@ Before `started` the run holds nothing but its place in the queue, and of a conv
 it: the responses before it may still add to that. So a run that ends while it waits leaves no turn behind.
 
 From `started` on its history is fixed. What the client sees as `in_progress` are all the states from here to `ending`.
-The states that wait for somebody else are `loading images` (the network and threads), `compacting` (the engine),
-`listing tools` and `calling tools` (MCP servers), `rendering` (a thread) and `generating` (the engine). Only in
-`generating`, and in `compacting` while a summary is written, does the engine hold anything of the run; the state is
+The states that wait for somebody else are `loading images` (the network and the pool), `compacting` (the pool and the
+engine), `listing tools` and `calling tools` (MCP servers), `rendering` (the pool) and `generating` (the engine). Only
+in `generating`, and in `compacting` while a summary is written, does the engine hold anything of the run; the state is
 left when the engine has let go, and not before.
 
 Rendering, generating and calling tools go round as long as the model calls tools that the server runs.
 
-A wish to stop (cancel, interrupt, steer) is not a state. It is kept in the run's `StopSignal`, the task sees it at its
-next step or is woken by it, and goes to `ending` from wherever it is. A steer waits for a safe point, and while tools
-are called there is none.
+A wish to stop (cancel, interrupt, steer) is not a state. It is kept in the run's `StopSignal`, which cancels what the
+task awaits, and the task goes to `ending` from wherever it is. A steer waits for a safe point, and while tools are
+called there is none.
 
 `ending` closes what is open and appends the terminal event; nothing in it waits. `over` means that this event is in the
 log, whatever happened, and that is the only state which is never left.

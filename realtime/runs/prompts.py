@@ -1,33 +1,29 @@
 """The prompts of one response: its history, shorter where that is asked for, as what the model is given.
 
 The run asks for a prompt before each generation. It says what is in a conversation when its turn has come, and what a
-compaction has replaced the history by. Much of it is rendered in a thread, so that the event loop is not held up.
+compaction has replaced the history by.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from functools import partial
-
-import msgspec
+from collections.abc import Sequence
+from itertools import pairwise
 
 from realtime.context.tools import ToolSet
+from realtime.context.truncation import FewestLeftOut
 from realtime.context.turns import Prompt, Turn, exchanges, history, without_oldest
-from realtime.dialects.base import RenderError
-from realtime.wire.harmony import HarmonyMessage
-from realtime.wire.item_texts import size_of
+from realtime.dialects.base import PromptTooLong, RenderError
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import HARMONY_MESSAGES, TOKEN_IDS, ResponseCreate
 from realtime.wire.response import Response
 
-from .serving import Serving
+from .renderer import Renderer
+from .rendering_cost import item_cost
 
 _ROOM = 256  # tokens of answer that `truncation: auto` and a compaction make room for at least
-_TOOL_CHARS = 500  # about what a tool adds to a prompt
-_ITEM_CHARS = 200  # ... and about what an item costs besides its text
-_THREAD_CHARS = 8192  # prompts longer than this are rendered in a thread; shorter ones cost less than the hop
+_LIKELY = 4  # characters of a token, of most texts
 
 
 class Prompts:
@@ -40,13 +36,13 @@ class Prompts:
     room: tokens that the answer needs at least.
     """
 
-    def __init__(self, serving: Serving, request: ResponseCreate, tools: ToolSet, parent: Turn | None) -> None:
+    def __init__(self, renderer: Renderer, request: ResponseCreate, tools: ToolSet, parent: Turn | None) -> None:
         self.tools = tools
         self.parent = parent
         self.latest: Turn | None = None
         self.prompt: Prompt | None = None
         self.room = min(request.max_output_tokens or _ROOM, _ROOM)
-        self._serving = serving
+        self._renderer = renderer
         self._request = request
         self._compacted: list[InputItem] | None = None  # what the history was replaced by
         self._measured: Prompt | None = None  # of the history as it is, when it has been rendered already
@@ -62,13 +58,13 @@ class Prompts:
         return self.parent if self._compacted is None else None
 
     async def measure(self) -> Prompt:
-        """Render the whole history. Raises RenderError and EngineError."""
+        """Render the whole history. Raises as `Renderer.render`."""
         self._measured = await self._render(self.items)
         return self._measured
 
     async def render_compacted(self, items: list[InputItem]) -> Prompt:
         """Render these items, as if the history were replaced by them. Raises as `measure`."""
-        return await render(self._serving, self._request, self.tools, items, None)
+        return await self._renderer.render(self._request, self.tools, items, None)
 
     def replace(self, items: list[InputItem], measured: Prompt) -> None:
         """Replace the history by these items; `measured` is their prompt."""
@@ -78,15 +74,16 @@ class Prompts:
         """Make what was said until now a part of what the next generation continues."""
         self.latest, self.tools, self._measured = latest, tools, None
 
-    async def render(self, items: list[InputItem] | None, is_stopped: Callable[[], bool]) -> Prompt:
+    async def render(self, items: list[InputItem] | None) -> Prompt:
         """Render the next prompt, of these items or of the history; with `truncation: auto` without as many of the
-        oldest exchanges as it takes to fit, searched for while nobody wants the response to end. Raises as `measure`.
+        oldest exchanges as it takes to fit. Raises as `measure`.
         """
-        whole = self._measured if items is None else None
+        prompt = self._measured if items is None else None
         items = self.items if items is None else items
-        prompt = whole if whole is not None else await self._render(items)
-        if self._request.truncation == "auto":
-            prompt = await self._truncate(items, prompt, is_stopped)
+        if self._request.truncation == "auto" and not self._fits(prompt):
+            prompt = await self._truncate(items)
+        elif prompt is None:
+            prompt = await self._render(items)
         self.prompt = prompt
         return prompt
 
@@ -95,48 +92,57 @@ class Prompts:
         include = self._request.include or ()
         if HARMONY_MESSAGES in include:
             with contextlib.suppress(RenderError):  # then there was no prompt either, which the response's error says
-                response.input_messages, response.output_messages = self._serving.dialect.transcript(
+                response.input_messages, response.output_messages = self._renderer.serving.dialect.transcript(
                     self._request, self.tools, self.items, said
                 )
         if TOKEN_IDS in include:
             response.input_token_ids = list(self.prompt.given) if self.prompt is not None else []
             response.output_token_ids = list(token_ids)
 
-    async def _truncate(self, items: list[InputItem], prompt: Prompt, is_stopped: Callable[[], bool]) -> Prompt:
-        limit = self._serving.model.max_model_len - self.room
-        few, enough = 0, max(0, len(exchanges(items)) - 1)  # dropping `few` is too few; `enough`, if anything is
-        if prompt.num_tokens <= limit or not enough:
-            return prompt
-        prompt = await self._render(without_oldest(items, enough))
-        while enough - few > 1 and not is_stopped():
-            middle = (few + enough) // 2
-            shorter = await self._render(without_oldest(items, middle))
-            if shorter.num_tokens <= limit:
-                prompt, enough = shorter, middle
-            else:
-                few = middle
-        return prompt
+    async def _truncate(self, items: list[InputItem]) -> Prompt:
+        """Leave out the fewest of the oldest exchanges; all but the newest, if nothing fits."""
+        sizes = _sizes_without_oldest(items)
+        search = FewestLeftOut(sizes, _LIKELY * self._limit)
+        fitting: Prompt | None = None
+        least: Prompt | PromptTooLong = PromptTooLong(self._limit)
+        while (count := search.next) is not None:
+            least = await self._attempt(without_oldest(items, count))
+            if isinstance(least, Prompt) and self._fits(least):
+                fitting = least
+            search.tell(fits=fitting is least)
+            await asyncio.sleep(0)  # short ones are rendered at once; others must not wait for all of them
+        if fitting is not None:
+            return fitting
+        if isinstance(least, PromptTooLong):
+            raise least
+        return least
+
+    async def _attempt(self, items: list[InputItem]) -> Prompt | PromptTooLong:
+        try:
+            return await self._render(items)
+        except PromptTooLong as error:
+            return error
+
+    @property
+    def _limit(self) -> int:
+        return self._renderer.serving.model.max_model_len - self.room
+
+    def _fits(self, prompt: Prompt | None) -> bool:
+        """Whether it leaves room for an answer."""
+        return prompt is not None and prompt.num_tokens <= self._limit
 
     async def _render(self, items: list[InputItem]) -> Prompt:
         # After a compaction the parent's tokens are not those of what is left.
-        return await render(self._serving, self._request, self.tools, items, self.latest or self.reaches_back)
+        return await self._renderer.render(self._request, self.tools, items, self.latest or self.reaches_back)
 
 
-async def render(
-    serving: Serving, request: ResponseCreate, tools: ToolSet, items: list[InputItem], parent: Turn | None
-) -> Prompt:
-    """Make a prompt of items, as `Dialect.render` does, and have the engine look at its images; in a thread when there
-    is much of it. Raises RenderError and EngineError.
-    """
-    work = partial(serving.dialect.render, request, tools, items, parent)
-    prompt = await asyncio.to_thread(work) if is_long(request, tools, items) else work()
-    if not prompt.pictures:
-        return prompt
-    return msgspec.structs.replace(prompt, seen=await serving.engine.look(prompt.token_ids, prompt.pictures))
-
-
-def is_long(request: ResponseCreate, tools: ToolSet, items: list[InputItem]) -> bool:
-    """Whether the event loop would notice. Held messages may bring tools too."""
-    num_tools = len(tools.tools) + sum(item.num_tools for item in items if isinstance(item, HarmonyMessage))
-    size = size_of(items) + len(request.instructions or "") + _TOOL_CHARS * num_tools + _ITEM_CHARS * len(items)
-    return size >= _THREAD_CHARS
+def _sizes_without_oldest(items: list[InputItem]) -> list[int]:
+    """What is left without the 0, 1, 2 ... oldest exchanges but the newest, as a cost."""
+    starts = exchanges(items) or [0]
+    costs = list(map(item_cost, items))
+    left = sum(costs)
+    sizes = [left]
+    for start, end in pairwise(starts):
+        left -= sum(costs[start:end])
+        sizes.append(left)
+    return sizes

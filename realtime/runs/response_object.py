@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
 
-from realtime.context.tools import unnest
+from realtime.context.tools import ToolSet, unnest
 from realtime.engine.base import ModelInfo
 from realtime.wire.formats import JsonSchemaFormat, PlainFormat, TextFormat
 from realtime.wire.requests import ConversationRef, ResponseCreate
 from realtime.wire.response import ReasoningConfig, Response, TextConfig
 
 
-def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, created_at: int) -> Response:
-    """Build the Response as it stands in `response.created`. `created_at`: unix seconds."""
+def new_response(
+    request: ResponseCreate, model: ModelInfo, tools: ToolSet, response_id: str, created_at: int
+) -> Response:
+    """Build the Response as it stands in `response.created`. `tools`: what its tools came to. `created_at`: unix
+    seconds.
+    """
     text = request.text
     reasoning = request.reasoning
     config = TextConfig(format=_held_to((text.format if text else None) or PlainFormat()))
@@ -29,7 +34,7 @@ def new_response(request: ResponseCreate, model: ModelInfo, response_id: str, cr
         model=model.name,
         previous_response_id=request.previous_response_id,
         instructions=request.instructions,
-        tools=[_echoed(tool) for tool in request.tools or ()],
+        tools=echoed_tools(request, tools),
         tool_choice="auto" if request.tool_choice is None else unnest(request.tool_choice),
         parallel_tool_calls=True if request.parallel_tool_calls is None else request.parallel_tool_calls,
         max_tool_calls=request.max_tool_calls,
@@ -64,20 +69,47 @@ def _held_to(asked: TextFormat) -> TextFormat:
     return asked
 
 
-def _echoed(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool as the Response shows it: validators want these members of a function, null where the client gave none.
-    What may hold secrets is not shown: of an MCP server's URL the origin alone, as OpenAI does.
+def echoed_tools(request: ResponseCreate, tools: ToolSet) -> list[dict[str, Any]]:
+    """A request's tools as the Response shows them. `tools`: what they came to."""
+    held = {tool.path for tool in tools.tools if tools.holds(tool)}
+    return [_echoed(tool, f"tools[{index}]", held) for index, tool in enumerate(request.tools or ())]
+
+
+def _echoed(tool: dict[str, Any], path: str, held: Set[str]) -> dict[str, Any]:
+    """A tool as the Response shows it: validators want these members of a function, null where the client gave none;
+    `strict` is what holds. What may hold secrets is not shown: of an MCP server's URL the origin alone, as OpenAI does.
+
+    held: where the parameters are to which sampling is held.
     """
-    if tool.get("type") == "mcp":
-        shown = {name: value for name, value in tool.items() if name not in ("authorization", "headers")}
-        url = shown.get("server_url")
-        if isinstance(url, str):
-            parts = urlsplit(url)
-            shown["server_url"] = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/<redacted>"
-        return shown
-    if tool.get("type") != "function":
-        return tool
-    return {"description": None, "parameters": None, "strict": None, **unnest(tool)}
+    match tool.get("type"):
+        case "mcp":
+            return _without_secrets(tool)
+        case "function":
+            return {"description": None, "parameters": None, **_with_strict(unnest(tool), path, held)}
+        case "namespace":
+            inner = (
+                _with_strict(one, f"{path}.tools[{index}]", held) if one.get("type") == "function" else one
+                for index, one in enumerate(tool["tools"])
+            )
+            return {**tool, "tools": list(inner)}
+        case _:
+            return tool
+
+
+def _with_strict(function: dict[str, Any], path: str, held: Set[str]) -> dict[str, Any]:
+    asked = unnest(function).get("strict")
+    if asked is not None:
+        return function
+    return {**function, "strict": f"{path}.parameters" in held}
+
+
+def _without_secrets(tool: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in tool.items() if name not in ("authorization", "headers")}
+    url = shown.get("server_url")
+    if isinstance(url, str):
+        parts = urlsplit(url)
+        shown["server_url"] = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/<redacted>"
+    return shown
 
 
 def _first(asked: float | None, models: float | None, otherwise: float) -> float:

@@ -14,21 +14,23 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
 import msgspec
+from msgspec import UNSET
 
 from realtime.context.turns import Turn
-from realtime.dialects.base import RenderError
+from realtime.dialects.base import PromptTooLong, RenderError
 from realtime.engine.base import EngineError
 from realtime.store.base import ResponseStore
 from realtime.store.event_log import EventLog
 from realtime.store.records import Head
 from realtime.wire import events
+from realtime.wire.errors import WireError
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import Place, StopKind
 from realtime.wire.response import CancelReceipt
 
 from .audience import Audience
 from .cutoff import Cutoff, Written
-from .endings import BROKEN, BROKEN_END, SHUT_DOWN, Cancelled, Ended, Ending, Failed, Interrupted, Outcome
+from .endings import BROKEN, BROKEN_END, SHUT_DOWN, Cancelled, Ended, Ending, Failed, Interrupted, Outcome, too_long
 from .generation import engine_failure
 from .job import Job
 from .life import Life, State
@@ -61,6 +63,7 @@ class Run:
         self.stopping = StopSignal()
         self.audience = Audience(job.on_disconnect, self.cancel, asyncio.get_running_loop().call_later)
         self._life = Life()
+        self._serving = serving
         self.stages = Stages(job, serving, self.response, self._life, self.stopping, self._append)
         self._usage = self.stages.usage
         self._on_over = on_over
@@ -99,7 +102,8 @@ class Run:
             self.response.status = "queued"
         assert self._journal is not None
         self._journal.open(self._head())
-        self._write([events.ResponseCreated(response=self.response, epoch=self.log.epoch)])
+        warnings = list(self.job.warnings) or UNSET
+        self._write([events.ResponseCreated(response=self.response, epoch=self.log.epoch, warnings=warnings)])
         if not admitted or background:
             self.response.status = "queued"
             self._write([events.ResponseQueued(response=self.response)])
@@ -202,15 +206,20 @@ class Run:
     async def _outcome(self) -> Outcome:
         """What the response comes to: everything before the terminal event. Raises nothing."""
         try:
-            await self._wait_for_admission()
-            self._begin()
-            return await self.stages.go_through()
+            async with self.stopping.interrupts():
+                await self._wait_for_admission()
+                self._begin()
+                return await self.stages.go_through()
         except Ended as ended:
             return ended.outcome
+        except PromptTooLong as error:
+            return too_long(error.more_than, self._serving.model.max_model_len, more=True)
         except RenderError as error:
             return Failed("invalid_prompt", str(error))
         except EngineError as error:
             return engine_failure(error)
+        except WireError as error:  # the pool had no room or no time for it
+            return Failed(error.spec.code, error.message, error.param)
         except asyncio.CancelledError:  # the service is shutting down without grace
             return SHUT_DOWN
         except Exception:
@@ -218,9 +227,8 @@ class Run:
             return BROKEN
 
     async def _wait_for_admission(self) -> None:
-        while self._life.queued and not self.stopping.stopped:
+        while self._life.queued:
             await self.stopping.wait()
-        self.stopping.check()
 
     def _begin(self) -> None:
         self._life.enter(State.STARTED)

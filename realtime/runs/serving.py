@@ -8,12 +8,16 @@ from realtime.dialects.base import Dialect
 from realtime.engine.base import Engine, ModelInfo
 
 from .image_loader import ImageLoader
+from .work_pool import WorkPool
 
 
 class Serving(msgspec.Struct, frozen=True):
-    """All that a run needs besides its job. `images`: None if the model takes no images."""
+    """All that a run needs besides its job. `work`: where it does what takes long. `images`: None if the model takes no
+    images.
+    """
 
     engine: Engine
     model: ModelInfo
     dialect: Dialect
+    work: WorkPool
     images: ImageLoader | None = None

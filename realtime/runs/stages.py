@@ -6,6 +6,7 @@ The stages are states of `life`. Each does its own, or raises `Ended` with what 
 from __future__ import annotations
 
 import itertools
+import logging
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -15,8 +16,8 @@ from realtime.context.compaction import Policy, encrypt_compaction
 from realtime.context.outputs import check_no_output_missing, check_no_second_output, needs_outputs
 from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
-from realtime.dialects.base import Parser
-from realtime.engine.base import FinishReason
+from realtime.dialects.base import Parser, PromptTooLong
+from realtime.engine.base import EngineRefused, FinishReason
 from realtime.store.conversations import Conversation
 from realtime.wire import events
 from realtime.wire.calls import no_call_found
@@ -34,10 +35,14 @@ from .job import Job
 from .life import Life, State
 from .mcp.stage import McpStage
 from .prompts import Prompts
+from .renderer import Renderer
+from .response_object import echoed_tools
 from .sampling import sampling
 from .serving import Serving
 from .stop_signal import StopSignal
 from .usage import TokenUsage
+
+logger = logging.getLogger("realtime.runs")
 
 _UNLIMITED = 1 << 62  # tokens
 
@@ -62,9 +67,10 @@ class Stages:
     ) -> None:  # fmt: skip
         """`append`: takes the events that are made."""
         self.assembler = Assembler(new_id, job.shown, job.mcp.max_calls if job.mcp is not None else 0)
-        self.prompts = Prompts(serving, job.request, job.tools, job.parent)
+        renderer = Renderer(serving, job.tenant, job.cache_salt)
+        self.prompts = Prompts(renderer, job.request, job.tools, job.parent)
         self.usage = TokenUsage()
-        self.compactor = Compactor(serving, job.response_id, job.cache_salt, stopping)
+        self.compactor = Compactor(renderer, job.response_id, stopping)
         self._job = job
         self._serving = serving
         self._response = response
@@ -74,7 +80,7 @@ class Stages:
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
         self._mcp: McpStage | None = None
         if job.mcp is not None:
-            self._mcp = McpStage(job.mcp, self.assembler, stopping, append)
+            self._mcp = McpStage(job.response_id, job.mcp, self.assembler, append)
 
     @property
     def num_reasoning(self) -> int:
@@ -84,7 +90,7 @@ class Stages:
     @property
     def abort_ms(self) -> float:
         """How long the engine took to let go of the latest generation, if it was asked to."""
-        return self._generation.abort_ms if self._generation is not None else 0.0
+        return self._generation.abort_ms if self._generation is not None else self.compactor.abort_ms
 
     def end_if_safe(self) -> None:
         """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
@@ -157,10 +163,9 @@ class Stages:
         """Fetch and decode what is to be seen."""
         self._life.enter(State.LOADING_IMAGES)
         try:
-            await self._stopping.unless_stopped(images.load(self.prompts.items, self._job.request.items))
+            await images.load(self._job.tenant, self.prompts.items, self._job.request.own_items)
         except WireError as error:
             raise Ended(Failed(error.spec.code, error.message, error.param)) from None
-        self._stopping.check()
 
     async def _compact(self, policy: Policy) -> None:
         """Make the history shorter if it is time."""
@@ -183,8 +188,6 @@ class Stages:
             tools = await mcp.prepare(self.prompts.items, whole)
         except WireError as error:
             raise Ended(Failed("invalid_prompt", error.message)) from None
-        self._stopping.check()
-        assert tools is not None
         self.prompts.tools = tools
 
     async def _generate(self, number: int) -> FinishReason:
@@ -193,21 +196,43 @@ class Stages:
         if left <= 0:
             return FinishReason.LENGTH
         self._life.enter(State.RENDERING)
-        prompt = await self.prompts.render(self._said(), lambda: self._stopping.stopped)
-        self.usage.latest.num_input = prompt.num_tokens
         window = self._serving.model.max_model_len
-        room = window - prompt.num_tokens
-        if room <= 0 and number == 1:
-            raise Ended(too_long(prompt.num_tokens, window))
-        if room <= 0:  # results of tools have filled it: what was said until now is the response
+        try:
+            prompt = await self.prompts.render(self._said())
+            self.usage.latest.num_input = prompt.num_tokens
+            if prompt.num_tokens >= window:
+                raise Ended(too_long(prompt.num_tokens, window))
+        except (Ended, PromptTooLong):
+            if number == 1:
+                raise
             self.usage.latest.num_input = 0
-            return FinishReason.LENGTH
-        generation = self._new_generation(number, prompt, min(room, left))
+            return FinishReason.LENGTH  # results of tools have filled it: what was said until now is the response
+        room = min(window - prompt.num_tokens, left)
+        generation = self._new_generation(number, prompt, room)
         self._stopping.check()
         self._life.enter(State.GENERATING)
+        try:
+            return await self._answer(generation)
+        except EngineRefused:
+            if not self._free_defaults():
+                raise
+        return await self._answer(self._new_generation(number, prompt, room))
+
+    async def _answer(self, generation: Generation[events.Event]) -> FinishReason:
+        """Have the engine answer."""
         self._generation = generation
         await generation.submit()
         return await generation.result()
+
+    def _free_defaults(self) -> bool:
+        """Hold no more tools than have to be, because what holds them does not compile; False if none is."""
+        freed = self.prompts.tools.without_defaults()
+        if freed is None:
+            return False
+        logger.info("tools not held response_id=%s", self._job.response_id)
+        self.prompts.tools = freed
+        self._response.tools = echoed_tools(self._job.request, freed)
+        return True
 
     def _new_generation(self, number: int, prompt: Prompt, max_tokens: int) -> Generation[events.Event]:
         job, serving = self._job, self._serving
@@ -232,9 +257,7 @@ class Stages:
     async def _call_tools(self, mcp: McpStage) -> ToolSet | None:
         """Make the calls of the latest generation; return the tools of the next one, None if there is to be none."""
         self._life.enter(State.CALLING_TOOLS)
-        tools = await mcp.go_on(self.prompts.tools)
-        self._stopping.check()
-        return tools
+        return await mcp.go_on(self.prompts.tools)
 
     def _go_on_with(self, tools: ToolSet) -> None:
         """Make the latest generation a part of what the next one continues."""

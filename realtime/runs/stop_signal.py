@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from .endings import Ended, Steered, Stop
-
-T = TypeVar("T")
 
 
 class StopSignal:
@@ -20,6 +18,8 @@ class StopSignal:
         self.stop: Stop | None = None
         self.steering = False
         self._woken = asyncio.Event()  # something that the task waits for has happened
+        self._task: asyncio.Task[object] | None = None  # to be interrupted
+        self._interrupted = False
 
     @property
     def stopped(self) -> bool:
@@ -31,6 +31,9 @@ class StopSignal:
         if self.stop is None or isinstance(self.stop, Steered):
             self.stop = stop
             self.wake()
+        if self._task is not None and not self._interrupted:  # once: what it does then must not be interrupted as well
+            self._interrupted = True
+            self._task.cancel()
 
     def check(self) -> None:
         """Raise Ended if the response is to end."""
@@ -46,21 +49,44 @@ class StopSignal:
         await self._woken.wait()
         self._woken.clear()
 
-    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Return the result of the work, or None when the response is to end; then the work has been cancelled."""
-        task = asyncio.create_task(work)
-        task.add_done_callback(lambda _: self.wake())
+    @asynccontextmanager
+    async def interrupts(self) -> AsyncIterator[None]:
+        """Let a request to end interrupt whatever is awaited in here: it is cancelled, and Ended comes of it. Whoever
+        waits for something need not know of stops, and whoever has to clean up does it as for any cancellation. Raises
+        Ended.
+        """
+        self.check()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, cancelling = task, task.cancelling()
         try:
-            while not task.done() and not self.stopped:
-                await self.wait()
+            yield
+            await self._take_interruption()
+        except asyncio.CancelledError:
+            if not self._interrupted:
+                raise
+        except Exception:
+            if not self._interrupted:
+                raise
+            await self._take_interruption()  # and the error is nobody's
         finally:
-            task.cancel()  # nothing happens if it is done
-            await asyncio.wait({task})
-        if task.cancelled():
-            return None
-        failed = task.exception()  # asked for also when nobody wants it, or asyncio complains
-        if self.stopped:
-            return None
-        if failed is not None:
-            raise failed
-        return task.result()
+            self._task = None
+        if self._interrupted:
+            if task.uncancel() > cancelling:  # somebody else has cancelled the task as well
+                raise asyncio.CancelledError
+            self.check()
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Keep a request to end from interrupting what is awaited in here; `check` afterwards."""
+        task, self._task = self._task, None
+        try:
+            yield
+        finally:
+            self._task = task
+
+    async def _take_interruption(self) -> None:
+        """Have a cancellation that was requested in the task's own step come now, and not later."""
+        if self._interrupted:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)

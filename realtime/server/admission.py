@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from starlette.requests import HTTPConnection
 
 from realtime.service.principal import LOCAL, Principal
+from realtime.service.tenant_share import places_of
 from realtime.settings.fields import Settings
 from realtime.wire.errors import ErrorCode, WireError
 
@@ -38,6 +40,8 @@ class Admission:
         self.revocation = Revocation(self._ring)
         self._allowed_origins = settings.server.allowed_origins
         self._max_inside = settings.connections.max_connections  # sockets and requests together
+        self._max_tenant_share = settings.responses.max_tenant_share
+        self._inside_of: Counter[str] = Counter()  # tenant -> how many of these are its
         self.draining = False
         self.num_connections = 0  # open sockets
         self.num_requests = 0  # over HTTP, being answered
@@ -49,13 +53,15 @@ class Admission:
         principal = self._identify(handshake)
         if self.draining:
             raise WireError(ErrorCode.SERVER_DRAINING, "The server is restarting.", retry_after=_RETRY_SECONDS)
-        self._check_room(self._num_inside + 1)
+        self._check_room(self._num_inside + 1, principal)
         return principal
 
     def admit_request(self, request: HTTPConnection) -> Principal:
-        """Return who sends a request, which counts as inside already (see `request`). Raises WireError."""
+        """Return who sends a request, which counts as inside already (see `request`), and is to be counted as its
+        tenant's from now on (`of_tenant`). Raises WireError.
+        """
         principal = self._identify(request)
-        self._check_room(self._num_inside)
+        self._check_room(self._num_inside, principal)
         return principal
 
     def origin_allowed(self, connection: HTTPConnection) -> bool:
@@ -67,13 +73,29 @@ class Admission:
         """Return whose API key this is; None: nobody's."""
         return self._ring.find(key) if self._ring is not None else LOCAL
 
+    def tenant_share(self) -> float:
+        """Return what of the places one tenant may have: all of them while there are not two."""
+        return self._max_tenant_share if self._ring is not None and self._ring.num_keys > 1 else 1.0
+
     @contextlib.contextmanager
-    def connection(self) -> Iterator[None]:
-        """Count a socket as inside, from its accepted handshake to its end."""
+    def of_tenant(self, principal: Principal) -> Iterator[None]:
+        """Count what is inside as this tenant's."""
+        self._inside_of[principal.tenant] += 1
+        try:
+            yield
+        finally:
+            self._inside_of[principal.tenant] -= 1
+            if not self._inside_of[principal.tenant]:
+                del self._inside_of[principal.tenant]
+
+    @contextlib.contextmanager
+    def connection(self, principal: Principal) -> Iterator[None]:
+        """Count a socket as inside, from its admission to its end."""
         self.num_connections += 1
         self._empty.clear()
         try:
-            yield
+            with self.of_tenant(principal):
+                yield
         finally:
             self.num_connections -= 1
             self._left()
@@ -101,7 +123,11 @@ class Admission:
         if not self._num_inside:
             self._empty.set()
 
-    def _check_room(self, num_inside: int) -> None:
+    def _check_room(self, num_inside: int, principal: Principal) -> None:
+        share = self.tenant_share()
+        if share < 1 and self._inside_of[principal.tenant] >= places_of(share, self._max_inside):
+            text = "This API key has as many connections as one key may have: close some, or try again later."
+            raise WireError(ErrorCode.TOO_MANY_QUEUED, text, retry_after=_RETRY_SECONDS)
         if num_inside > self._max_inside:
             text = "The server has as many connections as it takes."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)

@@ -16,6 +16,7 @@ from realtime.settings.fields import Settings
 from realtime.wire.errors import ErrorCode, WireError
 
 from .keys import KeyRing
+from .listening import program
 from .origins import is_loopback
 
 _MISSING = "This server asks for an API key, as `Authorization: Bearer <key>` or `api-key: <key>`."
@@ -60,6 +61,6 @@ def exposure_warning(settings: Settings) -> str | None:
         return None
     return (
         f"OPEN SERVER: {server.host} can be reached from other machines and no API key is asked for. Anybody who can "
-        "reach it can use it and fill it. Make a key with `python -m realtime keys add NAME` and serve with "
+        f"reach it can use it and fill it. Make a key with `{program()} keys add NAME` and serve with "
         "--api-keys-file, or listen on 127.0.0.1."
     )

@@ -22,6 +22,7 @@ from realtime.dialects.harmony.dialect import Encoding
 from realtime.engine.base import EngineError, Loaded
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.service.prefix_salts import PrefixSalts
+from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
@@ -55,6 +56,7 @@ class Gateway:
             trouble=self._trouble,
             cipher=Cipher(*encryption_keys(settings.server)),
             salts=_prefix_salts(settings.server),
+            tenant_share=self.admission.tenant_share,
             mcp=settings.mcp,
             image_settings=settings.images,
         )
@@ -76,6 +78,11 @@ class Gateway:
         except WireError as error:
             await websocket.send_denial_response(handshake_refusal(error))
             return
+        with self.admission.connection(principal):  # from here on, so that handshakes on their way are counted
+            await self._serve(websocket, principal)
+
+    async def _serve(self, websocket: WebSocket, principal: Principal) -> None:
+        """One admitted socket to its end."""
         subprotocol = select_subprotocol(websocket.scope["subprotocols"])
         name = new_id("sess")
         await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
@@ -91,7 +98,7 @@ class Gateway:
             identify=self.admission.owner_of,
         )
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)
-        with self.admission.connection(), self.admission.revocation.watching(shell):
+        with self.admission.revocation.watching(shell):
             self._shells.add(shell)
             if self.admission.draining:  # it came between the beginning of the drain and here
                 shell.drain(self.settings.server.drain_seconds)
@@ -130,7 +137,7 @@ class Gateway:
         """Refuse new work, let what runs finish and be delivered, each connection closed when it is done."""
         grace = self.settings.server.drain_seconds
         self.admission.draining = True
-        logger.info("draining %s", self._left())
+        logger.info("draining %s (a second signal ends at once)", self._left())
         for shell in list(self._shells):
             shell.drain(grace)
         try:
@@ -140,6 +147,14 @@ class Gateway:
         except TimeoutError:
             logger.warning("grace over %s", self._left())
         await self.service.shutdown()
+
+    async def end(self) -> None:
+        """End what runs now, and return when its last events are written and every connection is closed."""
+        self.admission.draining = True
+        for shell in list(self._shells):
+            shell.drain(0)
+        await self.service.shutdown()
+        await self.admission.wait_empty()
 
     def _left(self) -> str:
         return f"responses={self.service.num_running} connections={self.admission.num_connections}"

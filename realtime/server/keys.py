@@ -143,6 +143,11 @@ class KeyRing:
         """Whether the key that was shown is still there, as of the newest look at the file."""
         return principal in self._principals
 
+    @property
+    def num_keys(self) -> int:
+        """How many keys there are, as of the newest look at the file."""
+        return len(self._keys.keys)
+
     def follow(self) -> int:
         """Look at the file. Return the version of the keys: it stays the same as long as they do."""
         stamp = _stamp(self._path)

@@ -1,4 +1,4 @@
-"""The server as a process: logging, the listening socket, the engine's start, signals, the end.
+"""The server as a process: logging, the listening socket, the engine's start, the end.
 
 The socket listens before the model is loaded, so that a port in use is told at once and `/health` answers early;
 creates are refused with a retryable error until the engine serves.
@@ -9,61 +9,43 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import socket
 import sys
 import time
 from collections.abc import Callable
-from types import FrameType
 
 import uvicorn
 import uvloop
 
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.scripted import RandomScript, ScriptedEngine
-from realtime.engine.supervisor import SupervisedEngine
+from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.settings.fields import Settings
 
 from .app import build_app
 from .auth import exposure_warning
 from .gateway import Gateway
 from .http.transport import StreamProtocol
+from .listening import CannotListen, announcement, listen
 from .scrubbing import scrub_handlers
+from .signals import Server, halt, halt_soon, handle_signals
 from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
 
 
 def serve(settings: Settings) -> int:
-    """Run the server until a signal ends it. The exit status: 0, or 1 if the engine could not start."""
+    """Run the server until a signal ends it. The exit status: 0, or 1 if there was no port or no engine."""
     _configure_logging(settings.server.log_level)
+    try:
+        listening = listen(settings.server.host, settings.server.port)
+    except CannotListen as error:
+        print(f"realtime: {error}", file=sys.stderr)
+        return 1
     if warning := exposure_warning(settings):
         logger.warning(warning)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server, except that the first signal starts a drain and only the second one ends it at once."""
-
-    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
-        super().__init__(config)
-        self._gateway = gateway
-        self._loop = asyncio.get_running_loop()
-        self._drain: asyncio.Task[None] | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal came. Called by the interpreter between two instructions, so only hand it to the loop."""
-        self._loop.call_soon_threadsafe(self._signalled)
-
-    def _signalled(self) -> None:
-        if self._drain is not None:
-            self.should_exit = True
-            return
-        self._drain = self._loop.create_task(self._gateway.drain(), name="drain")
-        self._drain.add_done_callback(lambda _: self.stop())
-
-    def stop(self) -> None:
-        """End the serving loop."""
-        self.should_exit = True
+        return runner.run(_serve(settings, listening))
 
 
 def make_gateway(settings: Settings) -> Gateway:
@@ -95,7 +77,7 @@ def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
 
 def _engine_factory(settings: Settings) -> Callable[[], Engine]:
     if settings.engine == "scripted":
-        script, name = RandomScript(seed=settings.vllm.seed or 0), settings.vllm.name
+        script, name = RandomScript(seed=settings.vllm.seed or 0, endless=True), settings.vllm.name
         slots = settings.vllm.max_num_seqs or 256
         return lambda: ScriptedEngine(script, tick_seconds=0.005, max_num_seqs=slots, name=name)
     from realtime.engine.vllm.engine import VllmEngine
@@ -103,21 +85,22 @@ def _engine_factory(settings: Settings) -> Callable[[], Engine]:
     return lambda: VllmEngine(settings.vllm)
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, listening: socket.socket) -> int:
     gateway = make_gateway(settings)
-    config = uvicorn_config(settings, gateway)
-    listening = config.bind_socket()
-    server = Server(config, gateway)
+    server = Server(uvicorn_config(settings, gateway), gateway)
+    handle_signals(server.signalled)
     host, port = listening.getsockname()[:2]
     starting = asyncio.create_task(_start_engine(gateway, server, host, port), name="engine-start")
-    try:
-        await server.serve(sockets=[listening])
-    finally:
-        starting.cancel()
-        (failed,) = await asyncio.gather(starting, return_exceptions=True)
-        await gateway.service.shutdown()
-        await gateway.engine.shutdown()
-    return 1 if failed is False else 0
+    await server.serve(sockets=[listening])
+    if server.at_once or gateway.engine.status.state in (EngineState.STARTING, EngineState.RESTARTING):
+        halt(0)  # a model that is being loaded can't be left otherwise
+    starting.cancel()
+    (failed,) = await asyncio.gather(starting, return_exceptions=True)
+    await gateway.service.shutdown()
+    await gateway.engine.shutdown()
+    status = 1 if failed is False else 0
+    halt_soon(status)
+    return status
 
 
 async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) -> bool:
@@ -136,21 +119,11 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) 
     finally:
         gc.freeze()
         gc.enable()
-    _announce(gateway, f"{host}:{port}", time.perf_counter() - started_at)
+    seconds = time.perf_counter() - started_at
+    keys = gateway.settings.server.api_keys_file is not None
+    text = announcement(gateway.model_name, host, port, seconds, asks_for_keys=keys)
+    print(text, file=sys.stderr, flush=True)
     return True
-
-
-def _announce(gateway: Gateway, address: str, seconds: float) -> None:
-    print(
-        f"\nrealtime is ready: model {gateway.model_name}, loaded in {seconds:.1f} s\n"
-        f"  WebSocket  ws://{address}/v1/responses\n"
-        f"  HTTP       http://{address}/v1/responses   (described by /openapi.json)\n"
-        f"  base URL   http://{address}/v1   (for OpenAI's SDKs)\n"
-        f"  health     http://{address}/health  http://{address}/ready\n"
-        "Talk to it:  make chat    Stop it: Ctrl-C\n",
-        file=sys.stderr,
-        flush=True,
-    )
 
 
 def _configure_logging(level: str) -> None:

@@ -12,7 +12,7 @@ from asyncio import TimerHandle
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.protocol import State
@@ -20,6 +20,10 @@ from websockets.protocol import State
 from realtime.wire.errors import CloseCode
 
 EXTENSION = "realtime.frames"  # the key in the ASGI scope's `extensions`
+MAX_IDLE_FRAMES = 1000  # in so many seconds; each costs as much as one that says something
+IDLE_SECONDS = 10.0
+_TINY = 64  # bytes: a smaller fragment of a message counts as an idle frame
+_SLICE = 4096  # bytes that are parsed in one go: some 700 of the smallest frames
 CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is aborted
 
 
@@ -50,6 +54,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     on_too_big: Callable[[], bytes] | None = None
     _last_pong = b""  # owed to a peer that does not read
     _abort_timer: TimerHandle | None = None
+    _unparsed = b""  # came in one read, and waits until the application has taken the message before it
+    _num_idle = 0  # frames since `_idle_since`
+    _idle_since = 0.0
 
     async def run_asgi(self) -> None:
         self.scope["extensions"][EXTENSION] = {"sink": self}
@@ -84,7 +91,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_initiated:
-            super().data_received(data)
+            self._parse(data)
             return
         try:
             super().data_received(data)
@@ -96,6 +103,59 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             self.transport.close()
 
+    def _parse(self, data: bytes) -> None:
+        """Parse what has come, in slices: a read may hold 40,000 frames. It stops where reading does, at a message that
+        the application has not taken yet, and when the connection is over.
+        """
+        if self._unparsed:
+            self._unparsed += data
+            return
+        if len(data) <= _SLICE:
+            super().data_received(data)
+            return
+        for start in range(0, len(data), _SLICE):
+            if self.read_paused:
+                self._unparsed = data[start:]
+                return
+            super().data_received(data[start : start + _SLICE])
+            if self.close_sent:
+                return
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Give the application its next message; then what came behind it is parsed."""
+        message = await super().receive()
+        if self._unparsed and not self.read_paused:
+            data, self._unparsed = self._unparsed, b""
+            self._parse(data)
+        return message
+
+    def _count_idle(self) -> None:
+        """Close for a peer that sends frames without end that say nothing. None is counted on the way of a message."""
+        if not self._num_idle:
+            self._idle_since = self.loop.time()
+        self._num_idle += 1
+        if self._num_idle <= MAX_IDLE_FRAMES or self.close_sent:
+            return
+        if self.loop.time() - self._idle_since < IDLE_SECONDS:
+            reason = f"more than {MAX_IDLE_FRAMES} pings, pongs and tiny fragments in {IDLE_SECONDS:g} seconds"
+            self.conn.fail(CloseCode.POLICY, reason)
+            self.handle_parser_exception()
+        self._num_idle = 0
+
+    def handle_text(self, event: Frame) -> None:
+        if len(event.data) < _TINY and not (event.fin and event.data):
+            self._count_idle()
+        super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        if len(event.data) < _TINY and not (event.fin and event.data):
+            self._count_idle()
+        super().handle_bytes(event)
+
+    def handle_pong(self, event: Frame) -> None:
+        self._count_idle()
+        super().handle_pong(event)
+
     def handle_parser_exception(self) -> None:
         """Say what is wrong, where that helps, before the close that the library has ready."""
         close = self.conn.close_sent
@@ -106,6 +166,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         """A peer that pings and does not read gets the last pong only, as RFC 6455 section 5.5.3 allows."""
+        self._count_idle()
         pongs = self.conn.data_to_send()
         if self.writable.is_set():
             self.transport.write(b"".join(pongs))
@@ -113,7 +174,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self._last_pong = pongs[-1]
 
     def handle_cont(self, event: Frame) -> None:
-        """One buffer for all fragments: a million tiny ones must not cost an object each."""
+        """One buffer for all fragments: very many must not cost an object each."""
+        if len(event.data) < _TINY:
+            self._count_idle()
         if not isinstance(self.frames[0], bytearray):
             self.frames[0] = bytearray(self.frames[0])  # type: ignore[call-overload]
         self.frames[0] += event.data

@@ -26,6 +26,7 @@ from realtime.context.outputs import check_no_output_missing, check_no_second_ou
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Turn, history, since_compaction
 from realtime.engine.base import ModelInfo
+from realtime.engine.parsing import Holds
 from realtime.runs.audience import disconnect_policy
 from realtime.runs.job import Job
 from realtime.runs.mcp.plan import McpPlan
@@ -36,6 +37,7 @@ from realtime.store.conversations import Conversation
 from realtime.wire.calls import check_calls
 from realtime.wire.items import InputItem, ItemReference
 from realtime.wire.requests import ResponseCreate
+from realtime.wire.unknown_members import warnings
 
 from .prefix_salts import PrefixSalts
 
@@ -80,8 +82,9 @@ def references(request: ResponseCreate) -> list[str]:
 
 
 def digest_of(request: ResponseCreate) -> bytes:
-    """A digest of what makes two requests the same: everything but the client's name for the event."""
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None))).digest()
+    """A digest of what makes two requests the same: everything but the client's name for the event, and
+    what is ignored."""
+    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, event_id=None, unknown=()))).digest()
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,42 +96,48 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     cipher: Cipher
     salts: PrefixSalts | None = None
 
-    def job(self, asked: Asked, found: LookedUp, model: ModelInfo, response_id: str, created_at: int) -> Job:
+    def job(
+        self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds, response_id: str, created_at: int
+    ) -> Job:
         """Decide about a response. `created_at`: unix seconds. Raises WireError."""
-        prepared = self.prepare(asked, found, model)
+        prepared = self.prepare(asked, found, model, holds)
         request = prepared.request
         self._check_outputs(found, request, prepared.compaction)
         return Job(
             response_id=response_id,
             tenant=asked.tenant,
             request=request,
-            digest=digest_of(asked.request),
+            digest=digest_of(asked.request) if asked.request.request_id is not None else b"",
             tools=prepared.tools,
             shown=self._shown(asked.tenant, request),
-            response=new_response(request, model, response_id, created_at),
+            response=new_response(request, model, prepared.tools, response_id, created_at),
             parent=found.parent,
             conversation=found.conversation,
             compaction=prepared.compaction,
             encrypt_compaction=partial(self.cipher.encrypt, COMPACTION, asked.tenant),
             on_disconnect=disconnect_policy(request, self.settings, native=asked.native),
-            cache_salt=self._cache_salt(asked.tenant, request.cache_salt),
+            cache_salt=self.cache_salt(asked.tenant, request.cache_salt),
             mcp=prepared.mcp,
+            warnings=warnings(request.unknown) if asked.native else [],
         )
 
-    def prepare(self, asked: Asked, found: LookedUp, model: ModelInfo) -> PreparedRequest:
-        """Work out what a request comes to after what it continues. Raises WireError."""
+    def prepare(self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds) -> PreparedRequest:
+        """Work out what a request comes to after what it continues. `holds`: when the model's calls can be held to
+        schemas. Raises WireError.
+        """
         request, parent = asked.request, found.continued
         check_attachments(request.items, self.images, sees=model.sees)
         own = resolve_references(request.items, parent.items() if parent is not None else [], found.items.get)
         own = decrypt_items(self.cipher, asked.tenant, own if model.sees else replace_images(own), "input")
-        request = msgspec.structs.replace(request, items=[*(request.previous_input_messages or ()), *asked.given, *own])
+        prepended = [*(request.previous_input_messages or ()), *asked.given]
+        request = msgspec.structs.replace(request, items=[*prepended, *own], num_before=len(prepended))
         before, own = since_compaction(parent, own)
         check_format(request, before)
         request = apply_settings(request, before)
         brought = brought_tools(before, own)
-        mcp = McpPlan.of(request, before, brought, self.mcp)
+        mcp = McpPlan.of(request, before, brought, self.mcp, holds)
         choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
-        tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought)
+        tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought, holds=holds)
         return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
 
     def _check_outputs(self, found: LookedUp, request: ResponseCreate, policy: compaction.Policy | None) -> None:
@@ -143,7 +152,8 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         if needs_outputs(request, policy) and (conversation is None or not conversation.num_users):
             check_no_output_missing(found.continued, request.items)
 
-    def _cache_salt(self, tenant: str, own: str | None) -> str | None:
+    def cache_salt(self, tenant: str, own: str | None) -> str | None:
+        """The salt of a tenant's requests to the engine. `own`: the request's."""
         return self.salts.salt(tenant, own) if self.salts is not None else own
 
     def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:

@@ -8,13 +8,11 @@ from collections.abc import AsyncIterator
 
 from realtime.wire.errors import ErrorCode, WireError
 
-LOOK_UP_SECONDS = 10.0  # well below the grace of a drain, so that a socket whose store hangs is still closed in time
-
 
 class Patience:
     """Bounds look-ups at `seconds` for each caller, and at nothing more once the service has ended."""
 
-    def __init__(self, seconds: float = LOOK_UP_SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._waits: set[asyncio.Timeout] = set()
 

@@ -18,16 +18,18 @@ from realtime.context import compaction
 from realtime.context.encrypted import Cipher
 from realtime.context.outputs import pending_calls
 from realtime.context.turns import ExpandedCompaction, Turn, history
-from realtime.dialects.base import Dialect, RenderError
+from realtime.dialects.base import Dialect, PromptTooLong, RenderError
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.audience import Wake
+from realtime.runs.endings import too_long
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
-from realtime.runs.prompts import render
+from realtime.runs.renderer import Renderer
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
+from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store import cursor
 from realtime.store.base import Claim, Stores
@@ -48,8 +50,9 @@ from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .registry import Registry, already_over
-from .scheduler import Full, GroupFull, Scheduler, Ticket
+from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 from .sweeper import Sweeper
+from .tenant_share import TenantShare, everything
 from .truncations import CutResponse, Truncations
 
 logger = logging.getLogger("realtime.service")
@@ -72,13 +75,17 @@ class Service:
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
         salts: PrefixSalts | None = None,
+        tenant_share: TenantShare = everything,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
     ) -> None:
-        """salts: keep tenants apart in the prefix cache; None: they share it."""
+        """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
+        the waiting places one may have.
+        """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
-        self._images = ImageLoader(self._image_settings)
+        self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
+        self._images = ImageLoader(self._image_settings, self._work)
         self._mcp = mcp or McpSettings()
         self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts)
         self._engine = engine
@@ -91,9 +98,10 @@ class Service:
             max_running=settings.max_running_responses,
             max_waiting=settings.max_waiting_responses,
             max_waiting_in_group=settings.max_waiting_per_conversation,
+            tenant_share=tenant_share,
         )
         self._stores = stores
-        self._patience = Patience()
+        self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
         self.conversations = Conversations(stores.conversations, cipher, time.time, self._patience.bound)
@@ -151,7 +159,9 @@ class Service:
         check_background(request)
         check_history(request)
         found = await self._lookups.find(tenant, request, parent, time.time())
-        job = self._intake.job(asked, found, serving.model, new_id("resp"), int(time.time()))
+        if request.unknown:
+            logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
+        job = self._intake.job(asked, found, serving.model, serving.dialect.holds, new_id("resp"), int(time.time()))
         if request.request_id is None:
             return self.start(job, self._serving())  # the engine may have died while we were looking
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
@@ -159,7 +169,8 @@ class Service:
             if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
                 settled = self._lookups.settle(request, found)
                 if settled is not found:
-                    job = self._intake.job(asked, settled, serving.model, job.response_id, job.response.created_at)
+                    at, holds = job.response.created_at, serving.dialect.holds
+                    job = self._intake.job(asked, settled, serving.model, holds, job.response_id, at)
                 return self.start(job, self._serving())
         except BaseException:
             requests.release(tenant, request.request_id, job.response_id)
@@ -287,7 +298,8 @@ class Service:
         check_history(request)
         async with self._patience.bound():
             found = await self._lookups.find(principal.tenant, request, None, time.time())
-        prepared = self._intake.prepare(Asked(principal.tenant, request), found, serving.model)
+        asked = Asked(principal.tenant, request)
+        prepared = self._intake.prepare(asked, found, serving.model, serving.dialect.holds)
         request, parent = prepared.request, found.continued
         items = history(parent, request.items)
         check_calls(items)
@@ -295,9 +307,13 @@ class Service:
         if prepared.mcp is not None:  # no server is asked for its tools
             tools = prepared.mcp.known_tools(items) or tools
         if serving.images is not None:
-            await serving.images.load(items, request.items)
+            await serving.images.load(principal.tenant, items, request.own_items)
+        renderer = Renderer(serving, principal.tenant, self._intake.cache_salt(principal.tenant, request.cache_salt))
         try:
-            prompt = await render(serving, request, tools, items, parent)
+            prompt = await renderer.render(request, tools, items, parent)
+        except PromptTooLong as error:
+            failed = too_long(error.more_than, serving.model.max_model_len, more=True)
+            raise WireError(ErrorCode.CONTEXT_LENGTH_EXCEEDED, failed.message, param=error.param) from None
         except RenderError as error:
             raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
         return prompt.num_tokens
@@ -349,6 +365,7 @@ class Service:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._sweeper.stop()
+        self._work.close()
 
     def _run_over(self, run: Run) -> None:
         """Move a run from the running ones to the stores, and give its place to the next."""
@@ -388,7 +405,7 @@ class Service:
         if self._dialect is None:
             self._dialect = self._make_dialect(loaded)
         model = loaded.model
-        return Serving(self._engine, model, self._dialect, self._images if model.sees else None)
+        return Serving(self._engine, model, self._dialect, self._work, self._images if model.sees else None)
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""
@@ -409,6 +426,9 @@ class Service:
             text = "Too many responses wait for this conversation: try again when some of them are over."
             error = WireError(ErrorCode.CONVERSATION_LOCKED, text, param="conversation", retry_after=full.retry_after)
             raise error from None
+        except TenantFull as full:
+            text = "As many responses of this API key run and wait as one key may have: try again when some are over."
+            raise WireError(ErrorCode.TOO_MANY_QUEUED, text, retry_after=full.retry_after) from None
         except Full as full:
             text = "The server is full: too many responses are waiting. Try again later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=full.retry_after) from None

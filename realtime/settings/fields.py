@@ -103,6 +103,25 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting_responses: Annotated[
         int, Meta(ge=0, description="responses that wait for their turn, all clients; further ones are refused")
     ] = 1024
+    max_tenant_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="share of the running and waiting responses, and of the connections, that one API key may "
+            "take; without a second key there is no such limit",
+        ),
+    ] = 0.5
+    preparation_threads: Annotated[
+        int,
+        Meta(ge=1, description="threads that render and tokenize long prompts and decode images; tenants take turns"),
+    ] = 2
+    preparation_seconds: Annotated[
+        float, Meta(gt=0, description="time that a request may wait for such a thread, and then take in it")
+    ] = 30
+    look_up_seconds: Annotated[
+        float, Meta(gt=0, description="time that the stores have to find what a request refers to")
+    ] = 10
     linger_seconds: Annotated[
         float, Meta(ge=0, description="time that a native client's response goes on after its socket is lost")
     ] = 30

@@ -14,6 +14,7 @@ from .sources import UNITS, Effective, Option, allowed_values, options
 PACKAGE = Path(__file__).parent.parent
 TABLE_BEGIN = "<!-- settings: written by `make docs` -->"
 TABLE_END = "<!-- end of settings -->"
+_MAX_COLUMN = 60  # characters
 
 
 def title(group: str) -> str:
@@ -79,5 +80,6 @@ def effective_table(effective: Effective) -> str:
         value = shown(option, getattr(owner, option.name))
         value = "***" if value and option.secret else value or "-"
         rows.append((option.toml, value, effective.sources[option.name]))
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    # A long value, as a table in JSON, must not push the sources of all others off the screen.
+    widths = [max(len(row[column]) for row in rows if len(row[column]) <= _MAX_COLUMN) for column in (0, 1)]
     return "\n".join(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}" for name, value, source in rows)

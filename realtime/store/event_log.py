@@ -16,6 +16,9 @@ from realtime.wire.codec import encode, escape_line_ends
 from realtime.wire.events import TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
+from .entries import Entry, SharedTexts, held_bytes, own_bytes, whole
+
+_LONG = 64 * 1024  # bytes of an entry that may be worth a look for what others have as well
 _TERMINALS = frozenset(TERMINALS)
 
 
@@ -50,7 +53,7 @@ class StoredLog(msgspec.Struct, frozen=True):
     response_id: str
     epoch: str
     floor: int
-    entries: Sequence[bytes]
+    entries: Sequence[Entry]
     sealed: bool = True
 
     @property
@@ -60,15 +63,15 @@ class StoredLog(msgspec.Struct, frozen=True):
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all entries."""
-        return sum(map(len, self.entries))
+        """Bytes that all entries hold."""
+        return held_bytes(self.entries)
 
     def read(self, start: int, max_events: int) -> list[bytes]:
         """See Log."""
         index = start - self.floor
         if index < 0:
             raise BelowFloor(self.floor)
-        return list(self.entries[index : index + max_events])
+        return list(map(whole, self.entries[index : index + max_events]))
 
 
 class EventLog:
@@ -80,8 +83,17 @@ class EventLog:
     """
 
     __slots__ = (
-        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "epoch", "floor", "response_id",
-        "sealed", "stream_id",
+        "_entries",
+        "_grammar",
+        "_max_bytes",
+        "_max_entries",
+        "_num_bytes",
+        "_shared",
+        "epoch",
+        "floor",
+        "response_id",
+        "sealed",
+        "stream_id",
     )  # fmt: skip
 
     def __init__(
@@ -92,7 +104,8 @@ class EventLog:
         self.stream_id = stream_id
         self.floor = 0
         self.sealed = False
-        self._entries: list[bytes] = []
+        self._entries: list[Entry] = []
+        self._shared = SharedTexts()
         self._num_bytes = 0
         self._max_bytes = max_bytes
         self._max_entries = max_entries
@@ -106,7 +119,7 @@ class EventLog:
     @property
     def num_bytes(self) -> int:
         """Bytes held."""
-        return self._num_bytes
+        return self._num_bytes + self._shared.num_bytes
 
     def append(self, event: Event) -> bytes:
         """Stamp, encode, check and keep one event; returns it as bytes. Raises GrammarError, and then the log has not
@@ -114,7 +127,7 @@ class EventLog:
         """
         entry = self._stamp(event)  # before the grammar moves on, because it may fail as well
         self._grammar.accept(event)
-        self._keep(entry, event.done)
+        self._keep(entry, event)
         return entry
 
     def append_last(self, terminal: Event) -> bytes:
@@ -123,7 +136,7 @@ class EventLog:
         """
         entry = self._stamp(terminal)
         self._grammar.abandon()
-        self._keep(entry, True)
+        self._keep(entry, terminal)
         return entry
 
     def stored(self) -> StoredLog:
@@ -141,10 +154,11 @@ class EventLog:
         entry = encode(event)
         return entry if entry.isascii() else escape_line_ends(entry)  # most are, and that is the fastest test
 
-    def _keep(self, entry: bytes, last: bool) -> None:
-        self.sealed = last
-        self._entries.append(entry)
-        self._num_bytes += len(entry)
+    def _keep(self, entry: bytes, event: Event) -> None:
+        self.sealed = event.done
+        kept = entry if len(entry) < _LONG else self._shared.share(entry, getattr(event, "response", None))
+        self._entries.append(kept)
+        self._num_bytes += len(entry) if kept is entry else own_bytes(kept)
         if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
             self._trim()
 
@@ -153,7 +167,8 @@ class EventLog:
         index = start - self.floor
         if index < 0:
             raise BelowFloor(self.floor)
-        return self._entries[index : index + max_events]
+        entries = self._entries[index : index + max_events]
+        return list(map(whole, entries)) if self._shared.num_bytes else entries  # type: ignore[return-value]
 
     def _trim(self) -> None:
         """Drop from the front down to three quarters of the bounds: amortised O(1) an append."""
@@ -161,7 +176,7 @@ class EventLog:
         max_bytes, max_entries = self._max_bytes * 3 // 4, self._max_entries * 3 // 4
         last = len(self._entries) - 1
         while drop < last and (num_bytes > max_bytes or len(self._entries) - drop > max_entries):
-            num_bytes -= len(self._entries[drop])
+            num_bytes -= own_bytes(self._entries[drop])
             drop += 1
         del self._entries[:drop]
         self.floor += drop

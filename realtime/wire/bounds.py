@@ -99,13 +99,41 @@ def check_schemas(held: Iterable[tuple[Schema, str]]) -> None:
     """Check JSON schemas that a model is to be held to, each with its path. Raises WireError with the path of the first
     that exceeds a bound, or can't be a schema.
     """
-    together: Counter[Bound] = Counter()
+    request = Schemas()
     for schema, path in held:
+        request.measure(schema, path)
+
+
+class Measured(NamedTuple):
+    """A schema within the bounds: itself and the schemas that it is made of, what its references lead to, and the
+    characters of its patterns with repeats written out.
+    """
+
+    reached: list[Schema]
+    targets: dict[str, Any]
+    pattern_steps: int
+
+
+class Schemas:
+    """The schemas of one request."""
+
+    def __init__(self) -> None:
+        self._together: Counter[Bound] = Counter()
+
+    def measure(self, schema: Schema, path: str) -> Measured:
+        """Check one more. Raises WireError with the path if it, or all together, exceed a bound; then it does not
+        count.
+        """
+        together = self._together.copy()
         size = num_bytes(schema, Bound.SCHEMA_BYTES.limit)
         if size > Bound.SCHEMA_BYTES.limit:
             raise Bound.SCHEMA_BYTES.error(path)
         _add(together, Bound.TOGETHER_BYTES, size, path)
-        _Walk(schema, path, together).run()
+        walk = _Walk(schema, path, together)
+        walk.run()
+        steps = together[Bound.PATTERN_STEPS] - self._together[Bound.PATTERN_STEPS]
+        self._together = together
+        return Measured(walk.reached, walk.targets, steps)
 
 
 def check_grammars(held: Iterable[tuple[str, str, str]]) -> None:
@@ -164,7 +192,8 @@ class _Walk:
         self._heights: dict[int, int] = {}  # with references followed; by id, once the walk has left a schema
         self._own: dict[int, int] = {}  # without
         self._entered: set[int] = set()
-        self._targets: dict[str, Any] = {}
+        self.reached: list[Schema] = []
+        self.targets: dict[str, Any] = {}
         self._ends: set[int] = set()  # schemas whose references lead to something
         self._is_recursive = False
 
@@ -172,7 +201,7 @@ class _Walk:
         """Walk. Raises WireError."""
         self._descend()
         if self._is_recursive:  # in which order a compiler comes through it is not known: all may stand on each other
-            stacked = {id(self._root), *map(id, self._targets.values())}
+            stacked = {id(self._root), *map(id, self.targets.values())}
             self._add(Bound.RECURSIVE_DEPTH, sum(self._own.get(one, 0) for one in stacked))
         else:
             self._add(Bound.DEPTH, self._heights[id(self._root)])
@@ -189,6 +218,7 @@ class _Walk:
             schema, refers = child
             if schema.keys() <= _PLAIN:
                 self._check_type(schema)
+                self.reached.append(schema)
                 self._heights[id(schema)] = self._own[id(schema)] = 1
             elif id(schema) not in self._entered:
                 under.append(self._enter(schema))
@@ -200,6 +230,7 @@ class _Walk:
 
     def _enter(self, schema: Schema) -> tuple[Schema, Iterator[tuple[Schema, bool]], list[tuple[Schema, bool]]]:
         self._entered.add(id(schema))
+        self.reached.append(schema)
         self._check_keywords(schema)
         self._check_ends(schema)
         return schema, self._children(schema), []
@@ -240,9 +271,9 @@ class _Walk:
 
     def _target(self, name: str) -> Any:
         """What a reference leads to; None where that is not in the schema."""
-        if name not in self._targets:
-            self._targets[name] = self._look_up(name) if name == "#" or name.startswith("#/") else None
-        return self._targets[name]
+        if name not in self.targets:
+            self.targets[name] = self._look_up(name) if name == "#" or name.startswith("#/") else None
+        return self.targets[name]
 
     def _look_up(self, name: str) -> Any:
         found: Any = self._root

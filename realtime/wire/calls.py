@@ -92,6 +92,12 @@ def call_id_of(item: InputItem) -> str | None:
     return next(filter(None, names_of(item)), None) or answered_call(item) or None
 
 
+def ties_of(item: InputItem) -> list[str]:
+    """Return every id by which a call and its answers may be tied together; none of other items."""
+    ids = (*names_of(item), answered_call(item), call_id_of(item))
+    return list(dict.fromkeys(one for one in ids if one))
+
+
 def unknown_call(items: Iterable[InputItem]) -> str | None:
     """Return the id that the first answer without a call before it gives; None when every answer has its call.
 

@@ -29,6 +29,7 @@ from .requests import (
     ResponseTruncate,
     SessionUpdate,
 )  # fmt: skip
+from .unknown_members import MAX_TOLD, unknown_members
 
 T = TypeVar("T")
 
@@ -147,11 +148,12 @@ def decode_create(data: bytes, limits: Limits) -> ResponseCreate:
 
 
 def _create(data: bytes, limits: Limits) -> ResponseCreate:
-    event = _flatten(_strictly(_decode_create, data, ""))
+    event = _flatten(_strictly(_decode_create, data, ""), unknown_members(_strictly(_decode_fields, data, "")))
     if event.prompt_cache_options is not None and event.prompt_cache_options.prewarm:
         event.generate = False
     event.items = decode_input(bytes(event.input), limits)
     event.input = msgspec.Raw()
+    event.num_before = 0
     return event
 
 
@@ -175,15 +177,17 @@ def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
     return _create(data, limits) if head.type == "response.create" else _strictly(decoder, data, "")
 
 
-def _flatten(event: ResponseCreate) -> ResponseCreate:
-    """The nested form `{"type": "response.create", "response": {...}}` to the flat one."""
+def _flatten(event: ResponseCreate, unknown: tuple[str, ...]) -> ResponseCreate:
+    """The nested form `{"type": "response.create", "response": {...}}` to the flat one. `unknown`: its own members."""
     if isinstance(event.response, UnsetType):
+        event.unknown = unknown
         return event
     fields = _strictly(_decode_fields, bytes(event.response), "response")
     fields["type"] = msgspec.Raw(b'"response.create"')
     inner = _strictly(_decode_create, encode(fields), "response")
     inner.stream_id = event.stream_id if inner.stream_id is None else inner.stream_id
     inner.event_id = event.event_id
+    inner.unknown = (*unknown, *unknown_members(fields, "response."))[:MAX_TOLD]
     return inner
 
 

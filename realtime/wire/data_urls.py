@@ -20,8 +20,9 @@ class DataUrl(msgspec.Struct, frozen=True):
     start: int
 
     def num_bytes(self, url: str) -> int:
-        """How many bytes it holds at most, told by its length."""
-        return (len(url) - self.start) // 4 * 3 + 3 if self.is_base64 else len(url) - self.start
+        """How many bytes it holds, if it is base64 as it should be, and else at most; told by its length."""
+        size = len(url) - self.start
+        return size * 3 // 4 - (url.endswith("=") + url.endswith("==")) if self.is_base64 else size
 
     def decode(self, url: str) -> bytes:
         """What it holds. Raises ValueError for what is not base64."""

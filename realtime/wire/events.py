@@ -29,9 +29,17 @@ class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
 # -- the life of a response
 
 
+class RequestWarning(msgspec.Struct, frozen=True):
+    """Something in a request that was ignored, told to a native client. `param`: where it is."""
+
+    param: str
+    message: str
+
+
 class ResponseCreated(Event, tag="response.created"):
     response: Response
     epoch: str
+    warnings: list[RequestWarning] | UnsetType = UNSET
 
 
 class ResponseQueued(Event, tag="response.queued"):

@@ -1,7 +1,7 @@
 """Client events: what a client may send on the socket.
 
 `ResponseCreate` has every body field of `POST /v1/responses` (OpenAI's reference) and the members that exist on the
-socket only. Unknown members are accepted in silence, because real clients send them.
+socket only. Unknown members are never refused, because real clients send them.
 """
 
 from __future__ import annotations
@@ -149,8 +149,17 @@ class ResponseCreate(ClientEvent, tag="response.create"):
         ref = self.conversation
         return ref.id if isinstance(ref, ConversationRef) else ref
 
+    @property
+    def own_items(self) -> list[InputItem]:
+        """The items that the client counts in its `input`."""
+        return self.items[self.num_before :]
+
     # what `input` holds, set by the codec; not a member of the wire, where `items` is as unknown as any other name
     items: list[InputItem] = msgspec.field(default_factory=list, name=" items")
+    # how many of them were put before the client's own, likewise
+    num_before: int = msgspec.field(default=0, name=" num_before")
+    # the paths of members that nobody knows, likewise
+    unknown: tuple[str, ...] = msgspec.field(default=(), name=" unknown")
 
 
 # The ways in which a client ends a response before its own end: keep what was generated; forget the item that is being

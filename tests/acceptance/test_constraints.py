@@ -35,6 +35,37 @@ def test_arguments_keep_to_a_strict_schema_at_any_temperature(talk: Talk, seed: 
     jsonschema.validate(json.loads(call.arguments), PERSON)
 
 
+CITY: dict[str, Any] = {
+    "type": "object", "properties": {"city": {"type": "string", "enum": ["Oslo", "Rome"]}, "days": {"type": "integer"}},
+    "required": ["city"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("strict", [None, False])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_call_that_must_be_made_keeps_to_its_schema_whatever_is_said_of_it(
+    talk: Talk, seed: int, strict: bool | None
+) -> None:
+    """As it is written: what is optional may be left out, and nothing is added."""
+    tool = {"type": "function", "name": "trip", "parameters": CITY, "strict": strict}
+    wild: dict[str, Any] = {"temperature": 2, "seed": seed, "max_output_tokens": 2000}
+    answer = talk.turn(input="count to 5", tools=[tool], tool_choice="required", **wild)
+    assert answer.shown["tools"][0]["strict"] is (strict is None)
+    for call in answer.calls():
+        jsonschema.validate(json.loads(call.arguments), {**CITY, "additionalProperties": False})
+
+
+def test_a_tool_that_cant_be_held_is_served_beside_one_that_is(talk: Talk) -> None:
+    """It lacks the form, and nothing was said of it."""
+    loose = {"type": "object", "properties": {"n": {"type": "integer", "multipleOf": 2}}}
+    tools = [
+        {"type": "function", "name": "even", "parameters": loose},
+        {"type": "function", "name": "trip", "parameters": CITY},
+    ]
+    answer = talk.turn(input="count to 5", tools=tools, temperature=2, seed=1, max_output_tokens=200)
+    assert [tool["strict"] for tool in answer.shown["tools"]] == [False, True]
+
+
 @pytest.mark.parametrize("temperature", [0, 2])
 def test_an_answer_keeps_to_a_json_schema(talk: Talk, temperature: float) -> None:
     form = {"type": "json_schema", "name": "person", "schema": PERSON, "strict": True}
@@ -206,6 +237,37 @@ def test_what_no_compiler_should_see_is_refused_before_there_is_a_response(
     assert (error["code"], error["param"]) == ("invalid_request", param)
     assert reason in error["message"]
     assert "7" in talk.turn(input="add 3 and 4").final.output_text
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        as_format({"type": "string", "pattern": "^[a-f]{3}$"}),
+        {"tools": [{"type": "function", "name": "register", "parameters": PERSON, "strict": True}],
+         "tool_choice": "required"},
+        {"tools": [custom("regex", SUM_BY_REGEX)], "tool_choice": named("calculate", "custom")},
+        {"tools": [custom("lark", SUM), WEATHER], "tool_choice": named("calculate", "custom")},
+    ],
+    ids=["format", "required", "regex", "lark"],
+)  # fmt: skip
+def test_an_answer_that_is_not_thought_about_is_held_as_well(talk: Talk, members: dict[str, Any]) -> None:
+    """A model that may think first need not, above all where the sampling was set in an odd way."""
+    thinks = talk.turn(input="add 3 and 4", max_output_tokens=5, include=["token_ids"]).shown["output_token_ids"][0]
+    asked: dict[str, Any] = {"input": "add 3 and 4", "temperature": 1, "seed": 1, "max_output_tokens": 500, **members}
+    answer = talk.turn(**asked, logit_bias={str(thinks): -100})
+    assert [kind for kind in answer.kinds if kind != "reasoning"] == answer.kinds
+    if "text" in members:
+        assert re.fullmatch('"[a-f]{3}"', answer.final.output_text)
+        return
+    (call,) = answer.calls()
+    if call.type == "function_call":
+        jsonschema.validate(json.loads(call.arguments), PERSON)
+    elif call.name == "calculate" and len(members["tools"]) == 1:
+        assert re.fullmatch(SUM_BY_REGEX, call.input)
+    else:
+        assert lark.Lark(SUM).parse(call.input)
+    again = talk.turn(**asked)
+    assert again.kinds[0] == "reasoning", "who thinks may still do so"
 
 
 @pytest.mark.parametrize("pattern", ["^x[a-f]{128}y$", "([a-f]{127}b){0,128}"])

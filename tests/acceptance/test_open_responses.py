@@ -218,7 +218,7 @@ async def test_tool_calling(http: httpx.AsyncClient) -> None:
     calls = [item for item in response["output"] if item["type"] == "function_call"]
     assert [call["name"] for call in calls] == ["get_weather"]
     assert "Paris" in json.loads(calls[0]["arguments"])["location"]
-    assert response["tools"] == [{**WEATHER, "strict": None}]
+    assert response["tools"] == [{**WEATHER, "strict": True}]
 
 
 async def test_image_input(http: httpx.AsyncClient) -> None:

@@ -220,7 +220,8 @@ async def test_a_peer_that_stops_reading_costs_little_and_harms_no_other() -> No
         deaf.close()
 
 
-async def test_a_peer_that_pings_and_never_reads_does_not_fill_the_memory() -> None:
+async def test_a_peer_that_pings_and_never_reads_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MAX_IDLE_FRAMES", 1_000_000)
     async with running(BIG) as server:
         deaf = await RawSocket.upgraded(server.port, receive_buffer=32768)
         for _ in range(200):

@@ -244,11 +244,11 @@ async def test_h5_and_h7_held_messages_carry_tools_channels_and_call_ids() -> No
 
 
 async def test_what_can_not_be_rendered_fails_with_its_reason_whatever_is_included() -> None:
-    nameless = {"type": "namespace", "name": "no name", "tools": [{"type": "function", "name": "f"}]}
+    wordy = {"type": "function", "name": "f", "description": "x" * 4000}
     async with harmony(Model(ANSWER)) as server, server.client() as client:
-        response = await create(client, "hi", tools=[nameless], include=["harmony.messages", "token_ids"])
+        response = await create(client, "hi", tools=[wordy], include=["harmony.messages", "token_ids"])
         assert response["error"]["code"] == "invalid_prompt"
-        assert "no name" in response["error"]["message"]
+        assert "word" in response["error"]["message"]
 
 
 async def test_token_ids_on_request() -> None:

@@ -368,10 +368,70 @@ async def test_a_message_of_very_many_fragments_costs_its_bytes_only() -> None:
     async with running(say("x")) as server:
         raw = await RawSocket.upgraded(server.port)
         [shell] = server.gateway._shells
-        await raw.send(frame(TEXT, b"{", fin=False) + frame(CONTINUATION, b"", fin=False) * 20_000)
+        await raw.send(frame(TEXT, b"{", fin=False) + frame(CONTINUATION, b" " * 64, fin=False) * 20_000)
         await raw.send(frame(PING, b"x"))
         assert (await raw.frame())[0] == PONG
         assert len(sink_of(shell).frames) == 1
+        raw.close()
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        frame(PING, b"x" * 125),
+        frame(PONG),
+        frame(PING) + frame(PONG, b"x"),
+        frame(TEXT),
+        frame(BINARY),
+        frame(TEXT, b"{", fin=False) + frame(CONTINUATION, b"}"),
+        frame(TEXT, fin=False) + frame(CONTINUATION, b"{}" * 100),
+    ],
+    ids=[
+        "pings",
+        "pongs",
+        "both",
+        "empty texts",
+        "empty binaries",
+        "texts in fragments",
+        "texts that begin with nothing",
+    ],
+)
+async def test_frames_that_say_nothing_end_the_socket_and_hold_up_nobody(idle: bytes) -> None:
+    async with running(say("x"), tick_seconds=0) as server, server.client() as other:
+        raw = await RawSocket.upgraded(server.port)
+        flood = asyncio.create_task(raw.send(idle * 30_000))
+        closed = asyncio.create_task(raw.close_code())
+        assert check(await other.create())["status"] == "completed"
+        assert await closed in (1006, 1008), "1006: what it has sent since was not read, so the system resets"
+        await flood
+        raw.close()
+        raw = await RawSocket.upgraded(server.port)
+        await raw.send(idle * 400)  # what nobody does either, and is still served
+        await raw.send(frame(TEXT, b"?") + frame(PING, b"are you there?"))
+        while (await raw.frame()) != (PONG, b"are you there?"):
+            pass
+        raw.close()
+
+
+async def test_empty_fragments_of_one_message_end_the_socket() -> None:
+    async with running(say("x")) as server:
+        raw = await RawSocket.upgraded(server.port)
+        await raw.send(frame(TEXT, b"{", fin=False) + frame(CONTINUATION, b"", fin=False) * 1_100)
+        assert await raw.close_code() == 1008
+        raw.close()
+
+
+async def test_many_messages_in_one_read_are_taken_one_by_one() -> None:
+    """Behind a message that has not been taken nothing is parsed: it costs the others no time."""
+    async with running(say("x")) as server:
+        raw = await RawSocket.upgraded(server.port)
+        [shell] = server.gateway._shells
+        sink = sink_of(shell)
+        message = frame(TEXT, b"{}")
+        sink.data_received(message * 5_000)
+        assert sink.queue.qsize() <= 4096 // len(message) + 1
+        for number in range(5_000):
+            assert (await raw.event())["sequence_number"] == number
         raw.close()
 
 

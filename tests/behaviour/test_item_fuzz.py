@@ -18,6 +18,13 @@ from tests.support.server import running
 
 ROUNDS = int(os.environ.get("REALTIME_FUZZ", "40"))
 TEXTS = ["", "a", "é\u0000\n", "ls", "{", "{}", '{"commands":["ls"]}', "x" * 3000, "<tool_call>", "call_1", "resp_1"]
+TEXTS += [
+    r'{"a": "\ud83d"}',
+    r'{"\udc00": ["\ud83d\ude00 \ud83d"]}',
+    r'"\\ud83d"',
+    "[" * 3000,
+    '{"a": NaN, "b": 1e999}',
+]
 CALL_IDS = ["call_1", "call_2", "", "x" * 700]
 TOOLS: list[dict[str, Any]] = [
     {"type": "local_shell"}, {"type": "shell"}, {"type": "apply_patch"},

@@ -15,7 +15,7 @@ from tests.support.transcript import assert_error
 
 ANYTHING = {"a": [1, None]}
 SCHEMA: dict[str, Any] = {"type": "json_schema", "name": "n", "schema": {}, "description": None, "strict": True}
-F = {"type": "function", "name": "f", "description": None, "parameters": {"type": "object"}, "strict": None}
+F = {"type": "function", "name": "f", "description": None, "parameters": {"type": "object"}, "strict": True}
 
 ECHOED: dict[str, list[Any]] = {
     "instructions": ["be brief"],

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+from websockets.exceptions import InvalidStatus
+
 from realtime.engine.base import EngineRequest
+from realtime.engine.scripted import say
 from realtime.server.http.routes import OPERATIONS
 from realtime.settings.fields import Settings
 from tests.behaviour.test_items import Turns
 from tests.support.http import http
 from tests.support.server import changed, running
 from tests.support.steps import begin, finish, make_keys, take_all
+from tests.support.transcript import assert_error
 
 PATH = "/v1/responses"
 BODIES: dict[str, dict[str, Any]] = {
@@ -152,3 +158,43 @@ async def test_the_operator_may_have_tenants_share_the_prefix_cache(tmp_path: Pa
 async def test_without_keys_the_salt_is_the_clients() -> None:
     ((plain, own, *compacted),) = await salts(changed(), None)
     assert (plain, own, set(compacted)) == (None, "mine", {None})
+
+
+async def test_one_tenant_may_not_take_all_places(tmp_path: Path) -> None:
+    """A tenant that asks for much waits and is then refused, while another is served at once."""
+    keys = make_keys(tmp_path / "keys.json", "greedy", "other")
+    settings = changed(
+        api_keys_file=str(tmp_path / "keys.json"), max_running_responses=2, max_waiting_responses=2, max_connections=6
+    )
+    async with (
+        running(say("a"), settings, tick_seconds=None) as server,
+        server.client(key=keys["greedy"]) as greedy,
+        server.client(key=keys["other"]) as other,
+    ):
+        await greedy.send("response.create", input="hi", stream_id="a")
+        assert (await greedy.receive())["type"] == "response.created"
+        await greedy.send("response.create", input="hi", stream_id="b")
+        while (event := await greedy.receive())["type"] != "response.queued":
+            pass
+        assert event["stream_id"] == "b", "though a place is free"
+        await greedy.send("response.create", input="hi", stream_id="c")
+        refused = await greedy.receive()
+        assert_error(refused, "too_many_queued_requests", 429, retry=True)
+        assert refused["error"]["retry_after"] >= 1
+        await other.send("response.create", input="hi")
+        assert [(await other.receive())["type"] for _ in "ab"] == ["response.created", "response.in_progress"]
+
+
+async def test_one_tenant_may_not_take_all_connections(tmp_path: Path) -> None:
+    keys = make_keys(tmp_path / "keys.json", "greedy", "other")
+    settings = changed(api_keys_file=str(tmp_path / "keys.json"), max_connections=4)
+    async with running(say("a"), settings) as server, contextlib.AsyncExitStack() as open_sockets:
+        for _ in "ab":
+            await open_sockets.enter_async_context(server.client(key=keys["greedy"]))
+        with pytest.raises(InvalidStatus) as refused:
+            await open_sockets.enter_async_context(server.client(key=keys["greedy"]))
+        assert refused.value.response.status_code == 429
+        assert json.loads(refused.value.response.body)["error"]["code"] == "too_many_queued_requests"
+        assert "retry-after" in refused.value.response.headers
+        async with server.client(key=keys["other"]) as other:
+            assert (await other.create())[-1]["type"] == "response.completed"

@@ -70,16 +70,16 @@ async def test_truncation_of_a_long_history_takes_few_renderings(monkeypatch: py
     rendered = []
     render = ChatDialect.render
 
-    def counted(self: ChatDialect, request: Any, tools: Any, items: Any, parent: Any) -> Any:
+    def counted(self: ChatDialect, request: Any, tools: Any, items: Any, *rest: Any) -> Any:
         rendered.append(len(items))
-        return render(self, request, tools, items, parent)
+        return render(self, request, tools, items, *rest)
 
     monkeypatch.setattr(ChatDialect, "render", counted)
     history = [{"role": "user", "content": f"number {n:04}"} for n in range(1000)]
     async with running(say("x"), max_model_len=2000) as server, server.client() as client:
         await client.send("response.create", input=history, truncation="auto")
         final = (await client.until_done())[-1]["response"]
-    assert (max(rendered), min(rendered)) == (1000, 1)
+    assert max(rendered) <= 2 * max(rendered[-2:]), "none is much larger than what fits"
     assert len(rendered) <= 12
     assert final["status"] == "completed"
     # As much as fits beside the room that an answer is given.

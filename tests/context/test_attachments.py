@@ -128,3 +128,16 @@ def test_a_note_takes_the_place_of_each_image() -> None:
         items[0], message(InputText(text="see"), note), FunctionCallOutput(call_id="c", output=[note]), items[3],
     ]  # fmt: skip
     assert items[1] == message(InputText(text="see"), shown(PNG)), "what the history keeps is not changed"
+
+
+@pytest.mark.parametrize("size", [1022, 1023, 1024])
+def test_what_is_as_large_as_may_be_is_taken_and_one_byte_more_is_not(size: int) -> None:
+    """Whatever the padding."""
+    settings = ImageSettings(max_image_bytes=size, max_file_bytes=size)
+    for head, part in (
+        ("data:image/png;base64,", lambda url: shown(url)),
+        ("data:text/plain;base64,", lambda url: InputFile(file_data=url)),
+    ):
+        check_attachments([message(part(head + encode(b"a" * size)))], settings, sees=True)
+        with pytest.raises(WireError, match=f"larger than {size} bytes"):
+            check_attachments([message(part(head + encode(b"a" * (size + 1))))], settings, sees=True)

@@ -25,6 +25,9 @@ from realtime.wire.items import (
     FunctionCallOutput,
     InputItem,
     InputText,
+    LocalShellAction,
+    LocalShellCall,
+    LocalShellCallOutput,
     Message,
     Reasoning,
     ReasoningText,
@@ -105,6 +108,19 @@ def test_calls_stay_with_their_outputs_and_thoughts_with_what_they_led_to() -> N
         "User: go", "Assistant called the tool f with: {}", "Assistant called the tool f with: {}",
         "[function call output] 42", "[function call output] 42",
     ]  # fmt: skip
+
+
+def test_an_output_that_names_its_call_by_the_items_id_stays_with_it() -> None:
+    """As those of OpenAI's local shell do."""
+    action = LocalShellAction(command=["ls"], env={})
+    shell = LocalShellCall(id="lsh_1", call_id="call_1", action=action, status="completed")
+    listed = LocalShellCallOutput(id="lsh_1", output="a.txt")
+    whole: list[InputItem] = [user("go"), shell, listed, user("and?")]
+    for kept in range(0, 400, 20):
+        made = plan(whole, Budget(head=0, words=100, kept=kept, newest=400), only_open=False)
+        assert (shell in made.kept) == (listed in made.kept), kept
+    over = plan([*whole, answer("done")], WIDE, only_open=True)
+    assert shell not in over.kept, "it waits for nothing"
 
 
 def test_a_call_that_waits_for_its_output_is_kept_wherever_it_was() -> None:

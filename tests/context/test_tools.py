@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, get_args
 import pytest
 
 from realtime.context.client_tools import CLIENT_TOOLS, Kind
+from realtime.context.holding import Held
 from realtime.context.tools import HIDDEN, MAX_TOOLS, Grammar, McpOrigin, Mode, Tool, ToolSet, tool_set
 from realtime.wire.errors import ErrorCode, WireError
 
@@ -45,9 +46,9 @@ def test_every_kind_of_tool_becomes_a_function() -> None:
     tools = offered()
     assert names(tools) == ["f", "g", "c", "l", "r", "home__f", "home__say"]
     f, g, c, lark, regex, home_f, say = tools.tools
-    assert (f.description, f.parameters, f.strict, f.custom) == ("d", F["parameters"], False, False)
+    assert (f.description, f.parameters, f.strict, f.custom) == ("d", F["parameters"], None, False)
     assert (g.parameters, g.strict) == ({"type": "object", "properties": {}}, True)
-    assert (c.custom, c.strict, c.grammar, c.parameters["required"]) == (True, True, None, ["input"])
+    assert (c.custom, c.held, c.grammar, c.parameters["required"]) == (True, Held.ALWAYS, None, ["input"])
     assert lark.grammar == Grammar("lark", "start: X")
     assert regex.grammar == Grammar("regex", "[a-z]+")
     assert (home_f.name, home_f.namespace) == ("f", "home")
@@ -67,7 +68,7 @@ def test_a_hosted_tool_is_accepted_and_hidden(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["local_shell", "shell", "apply_patch"])
 def test_a_tool_that_the_client_runs_is_shown_as_a_function_of_its_types_name(kind: Kind) -> None:
     (tool,) = offered([{"type": kind, "environment": {"type": "local"}}]).tools
-    assert (tool.name, tool.shown_as, tool.kind, tool.custom, tool.strict) == (kind, kind, kind, False, True)
+    assert (tool.name, tool.shown_as, tool.kind, tool.custom, tool.held) == (kind, kind, kind, False, Held.ALWAYS)
     assert (tool.description, tool.parameters) == (CLIENT_TOOLS[kind].description, CLIENT_TOOLS[kind].parameters)
 
 
@@ -78,7 +79,7 @@ NAMESPACE = {"type": "namespace", "name": "n", "tools": [DEFERRED, F]}
 
 def test_a_search_of_the_clients_is_shown_with_what_the_client_says_of_it() -> None:
     (tool,) = offered([SEARCH]).tools
-    assert (tool.kind, tool.strict, tool.parameters["required"]) == ("tool_search", True, ["query"])
+    assert (tool.kind, tool.held, tool.parameters["required"]) == ("tool_search", Held.ALWAYS, ["query"])
     (own,) = offered([{**SEARCH, "description": "d", "parameters": F["parameters"]}]).tools
     assert (own.description, own.parameters, own.strict) == ("d", F["parameters"], False)
 
@@ -153,12 +154,38 @@ def test_other_names_are_refused_wherever_the_tool_comes_from(kind: str, name: s
         assert (caught.value.code, caught.value.param) == (ErrorCode.INVALID_REQUEST, param)
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a\n", 'a"b', "<|x|>", "é", "x" * 129])
+def test_names_of_namespaces_are_as_those_of_tools(name: str) -> None:
+    space = {"type": "namespace", "name": name, "tools": [G]}
+    for tools, brought, param in (
+        ([F, space], [], "tools[1].name"),
+        ([], [("input[2].tools", [space])], "input[2].tools[0].name"),
+    ):
+        with pytest.raises(WireError, match="1 to 128 characters") as caught:
+            tool_set(tools, None, None, brought)
+        assert (caught.value.code, caught.value.param) == (ErrorCode.INVALID_REQUEST, param)
+
+
+def test_a_name_and_its_namespace_are_together_what_every_family_can_write() -> None:
+    long = {"type": "function", "name": "x" * 98}
+    assert len(names(tool_set([{"type": "namespace", "name": "n" * 100, "tools": [long]}], None, None))[0]) == 200
+    with pytest.raises(WireError, match="at most 200 characters") as caught:
+        tool_set([{"type": "namespace", "name": "n" * 101, "tools": [G, long]}], None, None)
+    assert caught.value.param == "tools[0].tools[1].name"
+
+
 def test_what_an_mcp_server_lists_may_have_any_name() -> None:
     assert names(tool_set([], None, None, mcp=[mcp("a b é")])) == ["a b é"]
 
 
 def mcp(name: str, label: str = "s", shown_as: str | None = None) -> Tool:
-    return Tool(name=name, shown_as=shown_as or name, parameters={}, mcp=McpOrigin(label, needs_approval=False))
+    return Tool(
+        name=name,
+        shown_as=shown_as or name,
+        parameters={"type": "object"},
+        strict=False,
+        mcp=McpOrigin(label, needs_approval=False),
+    )
 
 
 @pytest.mark.parametrize(

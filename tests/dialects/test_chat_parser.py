@@ -165,6 +165,22 @@ def test_special_tokens_are_no_part_of_what_was_said() -> None:
     assert joined(fed) == [TextDelta("ab"), WEATHER, CallDelta('{"a": ""}'), END, ReasoningDelta("x")]
 
 
+def test_half_of_a_surrogate_pair_is_replaced() -> None:
+    says = [Parsed(reasoning="a\ud83d", text="\udc00b"), call(0, "get_weather", '{"a": "\ud83d😀"}')]
+    assert joined(pieces(*says)) == [
+        ReasoningDelta("a\ufffd"),
+        TextDelta("\ufffdb"),
+        WEATHER,
+        CallDelta('{"a": "\ufffd😀"}'),
+        END,
+    ]
+
+
+def test_arguments_that_are_nested_without_end_end_nothing() -> None:
+    deep = "[" * 100_000
+    assert joined(pieces(call(0, "get_weather", deep), call(1, "anything", "{}")))[:2] == [WEATHER, CallDelta(deep)]
+
+
 def test_what_looks_like_a_special_token_that_was_not_generated_is_text() -> None:
     assert pieces(Parsed(text="write <9>"), specials={9: "<9>"}) == [TextDelta("write <9>")]
 

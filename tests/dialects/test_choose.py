@@ -33,7 +33,7 @@ class Encoding:
         self.num_loads += 1
         return self
 
-    def render(self, messages: Any) -> list[int]:
+    def render(self, messages: Any, *_: Any) -> list[int]:
         """See dialects.harmony.dialect.Encoding."""
         self.messages = list(messages)
         return [7]

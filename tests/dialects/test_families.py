@@ -293,6 +293,17 @@ def test_text_and_a_call(family: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("family", SPOKEN)
+def test_half_of_a_surrogate_pair_in_a_call_ends_nothing(family: str) -> None:
+    """Written as an escape, which the parsers that read JSON turn into a character that UTF-8 can't say."""
+    (head, want), one = reasons(family), model(family)
+    written = SPOKEN[family].calls([("get_weather", {"city": "HALF"})]).replace("HALF", r"\ud83d")
+    ids = one.tokens(head + written)
+    for sizes in ([len(ids)], [1] * len(ids)):
+        played = check(play(one, ids, sizes, ending=FinishReason.STOP, tools=[DEEP_WEATHER]), ())
+        assert [item[:2] for item in played.brief()] == [*want, ("call", "get_weather")]
+
+
 @pytest.mark.parametrize("family", [family for family in SPOKEN if SPOKEN[family].calls is llama3])
 def test_limit_of_llama_a_call_after_text_is_text(family: str) -> None:
     assert [item[0] for item in said(family, f"{reasons(family)[0]}I look. {llama3([PARIS])}")][-1] == "text"

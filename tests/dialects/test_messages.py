@@ -143,6 +143,15 @@ def test_instructions_come_first_and_only_if_there_are_any() -> None:
     assert to_messages("", [USER]) == [USER_SAID]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [(r'{"city": "\ud83d"}', {"city": "\ufffd"}), ("[" * 100_000, "[" * 100_000), ('{"a": 1', '{"a": 1')],
+)
+def test_arguments_are_what_a_tokenizer_can_take(arguments: str, value: Any) -> None:
+    (said,) = to_messages(None, [FunctionCall(call_id="c", name="f", arguments=arguments)])
+    assert said["tool_calls"][0]["function"]["arguments"] == value
+
+
 def test_items_are_not_changed() -> None:
     items: list[InputItem] = [USER, THOUGHT, ANSWER, CALL, OTHER, NOTE]
     assert to_messages(None, items) == to_messages(None, items)

@@ -94,3 +94,15 @@ def test_many_pixels_are_refused_by_the_header(width: int, height: int) -> None:
 @pytest.mark.parametrize("side", [10_000, 14_000])
 def test_a_generous_limit_does_not_lift_pillows(side: int) -> None:
     assert refusal(png_that_claims(side, side), 10**12) is ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_a_picture_is_found_again_under_its_salt_and_no_other() -> None:
+    """Or a tenant could tell by the time that it takes whether another has sent the same picture."""
+    red, again, blue = read(image(), MAX), read(image(), MAX), read(image("blue"), MAX)
+    salts = (None, "a", "b", "")
+    keys = {salt: red.view(salt).key for salt in salts}
+    assert len(set(keys.values())) == len(salts)
+    assert {salt: again.view(salt).key for salt in salts} == keys
+    assert not {blue.view(salt).key for salt in salts} & set(keys.values())
+    assert all(red.digest not in key for salt, key in keys.items() if salt is not None)
+    assert red.view("a").pixels.tobytes() == red.pixels().tobytes()

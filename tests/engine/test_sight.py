@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from realtime.engine.base import EngineRefused
-from realtime.engine.vllm.sight import check_markers, sight_of
+from realtime.engine.pictures import read
+from realtime.engine.vllm.sight import check_markers, look, sight_of
+from tests.support.pictures import image
 
 MARKER = 9
 
@@ -43,3 +45,20 @@ def test_a_model_that_takes_other_media_only_does_not_see() -> None:
     text_only = llm()
     text_only.model_config.supports_multimodal_inputs = False
     assert sight_of(text_only) == (False, None)
+
+
+async def test_an_engine_knows_a_picture_by_its_key_alone() -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def process(prompt: dict[str, Any], *_: Any, **named: Any) -> dict[str, Any]:
+        asked.append(prompt)
+        assert named == {"skip_mm_cache": True}
+        return {"prompt_token_ids": [1, 2]}
+
+    model = llm()
+    model.renderer.process_for_engine_async = process
+    picture = read(image(), 10_000)
+    for salt in (None, "a", "b"):
+        assert (await look(model, [1], [picture.view(salt)])).token_ids == [1, 2]
+    keys = [prompt["multi_modal_uuids"]["image"] for prompt in asked]
+    assert keys == [[picture.view(salt).key] for salt in (None, "a", "b")]

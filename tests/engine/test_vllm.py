@@ -138,6 +138,7 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     from vllm.sampling_params import SamplingParams, StructuredOutputsParams
     from vllm.v1.core.sched import scheduler
     from vllm.v1.engine import async_llm, core, input_processor, output_processor, utils
+    from vllm.v1.executor import multiproc_executor, uniproc_executor
     from vllm.v1.structured_output import StructuredOutputManager
     from vllm.v1.worker import gpu_model_runner
 
@@ -159,6 +160,15 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "_run_in_subprocess(" in source(registry._LazyRegisteredModel.inspect_model_cls)
     assert source(gpu_model_runner.GPUModelRunner._bookkeeping_sync).count(".generators") == 1, "see core_patches"
     assert "self.discard_request_mask.np[:num_reqs]" in source(gpu_model_runner.GPUModelRunner._bookkeeping_sync)
+    for executor in (multiproc_executor, uniproc_executor):
+        assert "= get_file_store_init_method()" in source(executor), "see core_patches"
+    bounds = inspect.signature(StructuredOutputManager._get_constraint_bounds)
+    assert list(bounds.parameters) == ["self", "request", "spec_tokens", "spec_tokens_committed"], "see core_patches"
+    mask = source(StructuredOutputManager.grammar_bitmask)
+    assert "for req_id in structured_output_request_ids" in mask, "rows of the mask are in another order"
+    assert "grammar.accept_tokens(request.request_id, new_token_ids[grammar_start:])" in source(
+        StructuredOutputManager.accept_tokens
+    )
     assert "self.structured_outputs_config," in source(input_processor.InputProcessor._validate_params)
     validate = source(SamplingParams._validate_structured_outputs)
     assert "if structured_outputs_config is None or self.structured_outputs is None:\n            return" in validate

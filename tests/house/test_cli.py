@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from realtime.__main__ import main
+from realtime.__main__ import NO_CLIENT, main
 from realtime.settings.sources import options
 
 
@@ -39,7 +42,7 @@ def test_chat_without_the_client_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "realtime_client.chat", None)
     assert main(["chat", "--help"]) == 1
-    assert capsys.readouterr().err == "realtime: the package realtime_client is missing: install clients/python\n"
+    assert capsys.readouterr().err == f"realtime: {NO_CLIENT.format(prefix=sys.prefix)}\n"
 
 
 def test_serve_help_has_every_setting_but_the_hidden_ones(tmp_path: Path) -> None:
@@ -59,12 +62,60 @@ def test_a_wrong_command_line(tmp_path: Path, arguments: list[str]) -> None:
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [("--prot", "--port"), ("--max-conections=3", "--max-connections"), ("--prnt-config", "--print-config")],
+)
+def test_a_flag_with_a_typing_error_is_told_the_right_one(tmp_path: Path, flag: str, meant: str) -> None:
+    run = realtime("serve", flag, "3", cwd=tmp_path)
+    assert f"did you mean {meant}?" in run.stderr.splitlines()[-1]
+
+
+def test_a_busy_port_is_one_line_before_anything_is_loaded(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = realtime("serve", "--engine", "scripted", "--port", str(port), cwd=tmp_path)
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"realtime: port {port} of 127.0.0.1 is in use by ")
+
+
+def test_without_vllm_serve_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["serve", "--port", "0"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "vLLM is not installed" in line
+    assert "`cpu`" in line or "`gpu`" in line
+
+
+@pytest.mark.parametrize(("name", "called"), [("realtime", "realtime"), ("__main__.py", "python -m realtime")])
+def test_the_program_calls_itself_as_it_was_called(
+    name: str, called: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"/somewhere/{name}"])
+    for arguments in (["--help"], ["serve", "--help"], ["chat", "--help"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert capsys.readouterr().out.startswith(f"usage: {' '.join([called, *arguments[:-1]])} ")
+
+
 def test_a_bad_value_is_one_line(tmp_path: Path) -> None:
     run = realtime("serve", "--port", "x", cwd=tmp_path)
     assert (run.returncode, run.stderr) == (
         2,
         "realtime: flag --port: 'x' can't be used; it must be a whole number from 0 up to 65535\n",
     )
+
+
+def test_print_config_is_not_spread_by_one_long_value(tmp_path: Path) -> None:
+    servers = {f"server-{number}": {"url": f"https://mcp-{number}.example.com/"} for number in range(9)}
+    run = realtime("serve", "--print-config", "--mcp-servers", json.dumps(servers), cwd=tmp_path)
+    lines = run.stdout.splitlines()
+    (long,) = [line for line in lines if line.startswith("mcp.mcp_servers ")]
+    assert "server-8" in long
+    assert max(len(line) for line in lines if line != long) < 130
 
 
 def test_print_config_shows_values_and_sources(tmp_path: Path) -> None:
@@ -122,6 +173,22 @@ def test_keys_file_is_the_servers(tmp_path: Path) -> None:
     assert realtime("keys", "add", "b", "--api-keys-file", "mine.json", cwd=tmp_path).returncode == 0
     assert len(realtime("keys", "list", "--api-keys-file", "mine.json", cwd=tmp_path).stdout.splitlines()) == 2
     assert not (tmp_path / "keys.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["serve", "PORT=9000"], "-m realtime serve --port 9000"),
+        (["chat", "PORT=9000"], "-m realtime chat --url ws://127.0.0.1:9000/v1/responses"),
+        (["chat", "URL=wss://gpu-box/v1/responses", "PORT=9000"], "-m realtime chat --url wss://gpu-box/v1/responses"),
+        (["chat"], "-m realtime chat"),
+    ],
+)
+def test_make_passes_on_where_the_server_is(arguments: list[str], command: str) -> None:
+    root = Path(__file__).parents[2]
+    clean = {"PATH": os.environ["PATH"]}  # what an outer make was given is none of ours
+    run = subprocess.run(["make", "-n", *arguments], cwd=root, env=clean, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1].rstrip().endswith(command)
 
 
 def test_version(tmp_path: Path) -> None:

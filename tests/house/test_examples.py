@@ -58,6 +58,13 @@ async def test_barge_in(ends: str) -> None:
     assert ("completed" if ends == "long before" else "cancelled") in output
 
 
+async def test_barge_in_on_an_answer_that_is_over() -> None:
+    """A short answer has been generated before it is spoken."""
+    async with running(lambda request: ["word "] * 3, tick_seconds=0.001) as server:
+        output = await run(sys.executable, "examples/barge_in.py", server.url)
+    assert "--- over already: 'word word word '\n" in output
+
+
 async def test_openai_sdk(server: Running) -> None:
     output = await run(sys.executable, "examples/openai_sdk.py", f"{server.http}/v1")
     assert output.startswith("word word word \nResponseUsage(")

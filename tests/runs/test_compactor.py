@@ -22,7 +22,7 @@ from realtime.wire.item_texts import texts_of
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 from tests.support.event_loop import nothing_left
-from tests.support.jobs import make_request, make_serving, turns_until, user
+from tests.support.jobs import make_renderer, make_request, make_serving, turns_until, user
 
 __all__ = ["nothing_left"]
 
@@ -46,8 +46,9 @@ class Stage:
         serving, stage.engine = await make_serving(
             stage._script, **{"tick_seconds": 0, "max_model_len": 2000, **options}
         )
-        stage.prompts = Prompts(serving, request, tool_set(None, None, None), parent)
-        stage.compactor = Compactor(serving, "resp_0", "salt", stage.stopping)
+        renderer = make_renderer(serving, "salt")
+        stage.prompts = Prompts(renderer, request, tool_set(None, None, None), parent)
+        stage.compactor = Compactor(renderer, "resp_0", stage.stopping)
         return stage
 
     def _script(self, request: EngineRequest) -> Iterable[Step]:
@@ -101,7 +102,7 @@ async def test_a_long_one_is_replaced_by_its_summary_and_what_is_newest(policy: 
     assert "THE SUMMARY" in stage.history
     assert "the newest" in stage.history
     assert "a0 yyy" not in stage.history
-    assert (await stage.prompts.render(None, lambda: False)).num_tokens <= policy.get("threshold", 1600)
+    assert (await stage.prompts.render(None)).num_tokens <= policy.get("threshold", 1600)
 
 
 async def test_the_model_is_asked_on_the_salt_of_the_response_and_its_tokens_are_counted() -> None:

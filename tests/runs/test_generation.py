@@ -112,7 +112,12 @@ async def test_a_stop_ends_the_wait_for_a_constraint_to_be_compiled(monkeypatch:
             given_up.append(True)
 
     monkeypatch.setattr(stage.engine, "submit", compile_first)
-    running = asyncio.create_task(stage.run())
+
+    async def run() -> None:
+        async with stage.stopping.interrupts():  # as a run does
+            await stage.run()
+
+    running = asyncio.create_task(run())
     await asyncio.sleep(0)
     stage.stopping.ask(CANCELLED)
     with pytest.raises(Ended) as ended:

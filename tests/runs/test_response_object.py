@@ -10,6 +10,7 @@ import pytest
 from openai.types.responses import Response as SdkResponse
 from pydantic import TypeAdapter
 
+from realtime.context.tools import tool_set
 from realtime.engine.base import ModelInfo, Sampling
 from realtime.runs.response_object import new_response
 from realtime.wire import codec
@@ -33,7 +34,9 @@ def decoded(**members: Any) -> ResponseCreate:
 
 def effective(**members: Any) -> dict[str, Any]:
     """The Response of `response.created` for this request; always valid by the SDK's types."""
-    encoded = msgspec.json.encode(new_response(decoded(**members), MODEL, "resp_1", 1))
+    request = decoded(**members)
+    tools = tool_set(request.tools, request.tool_choice, None)
+    encoded = msgspec.json.encode(new_response(request, MODEL, tools, "resp_1", 1))
     _SDK.validate_json(encoded, strict=True)
     shown: dict[str, Any] = json.loads(encoded)
     return shown
@@ -114,16 +117,34 @@ def test_the_format_of_the_text_is_echoed_whole(asked: dict[str, Any], shown: di
 
 def test_functions_are_echoed_with_all_members_that_validators_want() -> None:
     (tool,) = effective(tools=[{"type": "function", "name": "f"}])["tools"]
-    assert tool == {"type": "function", "name": "f", "description": None, "parameters": None, "strict": None}
+    assert tool == {"type": "function", "name": "f", "description": None, "parameters": None, "strict": True}
     full = {"type": "function", "name": "f", "description": "d", "parameters": SCHEMA, "strict": True}
     assert effective(tools=[full])["tools"] == [full]
+
+
+UNIQUE = {"type": "object", "properties": {"tags": {"type": "array", "uniqueItems": True}}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "parameters", "shown"),
+    [(None, SCHEMA, True), (None, UNIQUE, False), (False, SCHEMA, False), (True, SCHEMA, True)],
+)
+@pytest.mark.parametrize("namespace", [False, True])
+def test_strict_is_shown_as_it_holds(asked: bool | None, parameters: Any, shown: bool, namespace: bool) -> None:
+    tool = {"type": "function", "name": "f", "parameters": parameters, "strict": asked}
+    if namespace:
+        (space,) = effective(tools=[{"type": "namespace", "name": "n", "description": "d", "tools": [tool]}])["tools"]
+        assert space["tools"] == [{**tool, "strict": shown}]
+    else:
+        (echoed,) = effective(tools=[tool])["tools"]
+        assert echoed["strict"] is shown
 
 
 def test_functions_in_the_form_of_chat_completions_are_echoed_in_the_form_of_responses() -> None:
     nested = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
     shown = effective(tools=[nested], tool_choice={"type": "function", "function": {"name": "f"}})
     (tool,) = shown["tools"]
-    assert tool == {"type": "function", "name": "f", "description": None, "parameters": SCHEMA, "strict": None}
+    assert tool == {"type": "function", "name": "f", "description": None, "parameters": SCHEMA, "strict": True}
     assert shown["tool_choice"] == {"type": "function", "name": "f"}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
 from realtime.runs.endings import Cancelled, Ended, Interrupted, Steered, Stop
 from realtime.runs.stop_signal import StopSignal
 from tests.support.event_loop import nothing_left
+from tests.support.jobs import turns_until
 
 __all__ = ["nothing_left"]
 CANCELLED = Cancelled("cancelled")
@@ -52,46 +54,93 @@ async def test_a_wake_before_the_wait_is_not_missed_and_counts_once() -> None:
     await waiting
 
 
-async def test_work_that_is_not_stopped_has_its_result_or_its_error() -> None:
+async def interrupted(signal: StopSignal, work: Awaitable[object]) -> object:
+    async with signal.interrupts():
+        return await work
+
+
+async def test_what_is_not_stopped_has_its_result_or_its_error() -> None:
     async def fail() -> None:
         raise ValueError("it")
 
-    async def work() -> int:
-        await asyncio.sleep(0)
-        return 5
-
     signal = StopSignal()
-    assert await signal.unless_stopped(work()) == 5
+    assert await interrupted(signal, asyncio.sleep(0, 5)) == 5
     with pytest.raises(ValueError, match="it"):
-        await signal.unless_stopped(fail())
+        await interrupted(signal, fail())
 
 
-async def test_work_is_cancelled_by_a_stop_and_has_let_go_when_that_returns() -> None:
-    signal = StopSignal()
-    seen: list[str] = []
+async def test_a_stop_cancels_what_is_awaited_which_cleans_up_before() -> None:
+    signal, seen = StopSignal(), list[str]()
 
-    async def work() -> int:
+    async def work() -> None:
         seen.append("began")
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
             seen.append("let go")
-        return 5
 
-    waiting = asyncio.create_task(signal.unless_stopped(work()))
-    await asyncio.sleep(0)
+    waiting = asyncio.create_task(interrupted(signal, work()))
+    await turns_until(lambda: seen)
+    signal.ask(Steered())
+    signal.ask(CANCELLED)  # what overrides it does not interrupt the cleaning
+    with pytest.raises(Ended) as ended:
+        await waiting
+    assert ended.value.outcome is CANCELLED
+    assert seen == ["began", "let go"]
+    assert not waiting.cancelling()
+
+
+async def test_a_stop_before_the_beginning_begins_nothing() -> None:
+    signal = StopSignal()
+    signal.ask(CANCELLED)
+    began = []
+    with pytest.raises(Ended):
+        async with signal.interrupts():
+            began.append(1)
+    assert not began
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_stop_that_comes_of_the_work_itself_ends_it_and_is_not_left_over(fails: bool) -> None:
+    async def work() -> None:
+        signal.ask(CANCELLED)
+        if fails:
+            raise ValueError("too late: nobody's")
+
+    signal = StopSignal()
+    with pytest.raises(Ended):
+        await interrupted(signal, work())
+    await asyncio.sleep(0)  # or the cancellation would come here
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+
+async def test_who_is_cancelled_by_others_as_well_is_cancelled() -> None:
+    signal = StopSignal()
+    waiting = asyncio.create_task(interrupted(signal, asyncio.Event().wait()))
     await asyncio.sleep(0)
     signal.ask(CANCELLED)
-    assert await waiting is None
-    assert seen == ["began", "let go"]
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
-async def test_an_error_in_what_was_stopped_is_nobodys() -> None:
-    signal = StopSignal()
+async def test_what_must_not_be_interrupted_is_not() -> None:
+    signal, go = StopSignal(), asyncio.Event()
 
     async def work() -> str:
-        signal.ask(CANCELLED)
-        raise ValueError("too late")
+        with signal.uninterrupted():
+            await go.wait()
+        signal.check()
+        return "never"
 
-    assert await signal.unless_stopped(work()) is None
+    waiting = asyncio.create_task(interrupted(signal, work()))
+    await asyncio.sleep(0)
+    signal.ask(CANCELLED)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    go.set()
+    with pytest.raises(Ended):
+        await waiting

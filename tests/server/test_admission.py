@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from realtime.server.admission import Admission
-from realtime.server.keys import KeysError
+from realtime.server.keys import KeysError, read_keys, write_keys
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import Settings
 from realtime.wire.errors import ErrorCode, WireError
@@ -84,7 +84,7 @@ def test_the_origin_is_judged_before_the_key(guarded: Settings, keys: dict[str, 
 def test_sockets_and_requests_share_the_room() -> None:
     admission = Admission(changed(max_connections=2))
     with contextlib.ExitStack() as inside:
-        inside.enter_context(admission.connection())
+        inside.enter_context(admission.connection(LOCAL))
         assert admission.admit_socket(knock()) == LOCAL
         inside.enter_context(admission.request())
         assert (admission.num_connections, admission.num_requests) == (1, 1)
@@ -100,7 +100,7 @@ def test_sockets_and_requests_share_the_room() -> None:
 def test_a_wrong_key_learns_nothing_of_the_load(guarded: Settings) -> None:
     admission = Admission(changed(guarded, max_connections=1))
     admission.draining = True
-    with admission.connection():
+    with admission.connection(LOCAL):
         assert refusal(admission, knock(authorization="Bearer wrong")).code is ErrorCode.INVALID_API_KEY
 
 
@@ -117,7 +117,7 @@ async def test_empty_when_the_last_one_has_left(error: type[BaseException] | Non
     admission = Admission(Settings())
     await admission.wait_empty()
     waiting: asyncio.Task[Any]
-    with contextlib.suppress(*([error] if error else [])), admission.connection():
+    with contextlib.suppress(*([error] if error else [])), admission.connection(LOCAL):
         with admission.request():
             waiting = asyncio.create_task(admission.wait_empty())
             await asyncio.sleep(0)
@@ -126,3 +126,51 @@ async def test_empty_when_the_last_one_has_left(error: type[BaseException] | Non
         if error is not None:
             raise error
     await waiting
+
+
+def as_key(key: str) -> HTTPConnection:
+    return knock(authorization=f"Bearer {key}")
+
+
+@pytest.mark.parametrize("door", ["admit_socket", "admit_request"])
+def test_one_of_several_keys_may_not_take_all_connections(
+    guarded: Settings, keys: dict[str, str], tmp_path: Path, door: str
+) -> None:
+    admission = Admission(changed(guarded, max_connections=5))
+    with contextlib.ExitStack() as inside:
+        anna = admission.admit_socket(as_key(keys["anna"]))
+        inside.enter_context(admission.connection(anna))
+        assert getattr(admission, door)(as_key(keys["anna"])) == anna, "two are half of five"
+        request = contextlib.ExitStack()
+        request.enter_context(admission.request())
+        request.enter_context(admission.of_tenant(anna))
+        refused = refusal(admission, as_key(keys["anna"]), door)
+        assert (refused.code, refused.retry_after) == (ErrorCode.TOO_MANY_QUEUED, 5.0)
+        bob = getattr(admission, door)(as_key(keys["bob"]))
+        assert bob.tenant == "bob", "for others there is room"
+        inside.enter_context(request)
+    keys = make_keys(tmp_path / "others.json", "anna")
+    alone = Admission(changed(api_keys_file=str(tmp_path / "others.json"), max_connections=2))
+    with alone.connection(alone.admit_socket(as_key(keys["anna"]))):
+        assert alone.admit_socket(as_key(keys["anna"])).tenant == "anna", "the only key may have all"
+
+
+def test_the_share_follows_the_keys_as_they_come_and_go(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    keys = make_keys(path, "anna")
+    admission = Admission(changed(api_keys_file=str(path), max_tenant_share=0.25))
+    assert admission.tenant_share() == 1.0
+    make_keys(path, "bob")
+    admission.admit_socket(as_key(keys["anna"]))
+    assert admission.tenant_share() == 0.25
+    write_keys(path, read_keys(path).remove("bob"))
+    admission.admit_socket(as_key(keys["anna"]))
+    assert admission.tenant_share() == 1.0
+    assert Admission(Settings()).tenant_share() == 1.0
+
+
+def test_nothing_is_kept_of_a_tenant_that_has_left(guarded: Settings, keys: dict[str, str]) -> None:
+    admission = Admission(guarded)
+    with admission.connection(admission.admit_socket(as_key(keys["bob"]))):
+        assert admission._inside_of
+    assert not admission._inside_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,23 @@ async def test_more_connections_than_allowed_are_told_to_come_back() -> None:
             assert (await get(server, "/health")).status_code == 200
         await until(lambda: server.gateway.admission.num_connections == 0)
         assert (await knock(server))[0] == 101
+
+
+async def test_a_handshake_that_is_on_its_way_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two come at once, and there is room for one."""
+    async with running(say("x"), changed(max_connections=1)) as server:
+        serve, answered = server.gateway._serve, asyncio.Event()
+
+        async def slow(*args: Any) -> None:
+            await answered.wait()
+            await serve(*args)
+
+        monkeypatch.setattr(server.gateway, "_serve", slow)
+        first = asyncio.create_task(knock(server))
+        await until(lambda: server.gateway.admission.num_connections == 1)
+        assert (await knock(server))[0] == 503
+        answered.set()
+        assert (await first)[0] == 101
 
 
 async def test_a_native_client_is_greeted_and_a_plain_one_hears_nothing() -> None:

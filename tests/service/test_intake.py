@@ -12,11 +12,14 @@ from realtime.context.directives import MAX_REFERENCES
 from realtime.context.encrypted import COMPACTION, KEY_BYTES, REASONING, Cipher
 from realtime.context.turns import Turn
 from realtime.engine.base import ModelInfo
+from realtime.engine.parsing import ALWAYS
 from realtime.runs.job import Job
 from realtime.service.intake import Asked, Intake, LookedUp, digest_of, references
 from realtime.settings.fields import ImageSettings, McpServer, McpSettings, ResponseSettings
 from realtime.store.conversations import Conversation
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.formats import JsonSchemaFormat
+from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     AdditionalTools,
     CompactionTrigger,
@@ -30,6 +33,7 @@ from realtime.wire.items import (
     Reasoning,
     ReasoningText,
     ReasoningUpdate,
+    TextUpdate,
 )
 from realtime.wire.requests import OnDisconnect, ReasoningOptions, ResponseCreate
 from tests.support.jobs import make_request, user
@@ -54,7 +58,7 @@ def decide(
     model: ModelInfo = MODEL, **settings: Any,
 ) -> Job:  # fmt: skip
     asked = Asked("me", request, native, given)
-    return make_intake(**settings).job(asked, found or LookedUp(), model, "resp_1", 1700)
+    return make_intake(**settings).job(asked, found or LookedUp(), model, ALWAYS, "resp_1", 1700)
 
 
 def turn(*items: Any) -> Turn:
@@ -79,7 +83,7 @@ def test_a_job_says_whose_it_is_what_it_is_called_and_how_it_begins() -> None:
 
 
 def test_the_same_request_is_known_by_what_came_whatever_became_of_it() -> None:
-    request = make_request("hi")
+    request = make_request("hi", request_id="r")
     digest = digest_of(request)
     kept = msgspec.json.encode(request)
     job = decide(request, LookedUp(parent=turn(user("before"))), given=[user("given")])
@@ -90,6 +94,19 @@ def test_the_same_request_is_known_by_what_came_whatever_became_of_it() -> None:
 def test_what_is_given_goes_before_the_requests_own_items() -> None:
     job = decide(make_request("own"), given=[user("given")])
     assert [item.content for item in job.request.items if isinstance(item, Message)] == ["given", "own"]
+
+
+def test_places_in_errors_count_the_clients_own_items() -> None:
+    """Not what is put before them: items that were given, and messages that the client holds."""
+    bad = ConfigurationUpdate(text=TextUpdate(format=JsonSchemaFormat(name="n", schema={"type": "nope"})))
+    held = [HarmonyMessage(role="user", content="held")] * 2
+    request = ResponseCreate(items=[user("own"), bad], previous_input_messages=held)
+    with pytest.raises(WireError) as caught:
+        decide(request, given=[user("given")] * 3)
+    assert caught.value.param == "input[1].text.format.schema"
+    request = ResponseCreate(items=[user("own")], previous_input_messages=held)
+    job = decide(request, given=[user("given")] * 3)
+    assert (job.request.own_items, len(job.request.items)) == ([user("own")], 6)
 
 
 def test_references_are_what_has_to_be_looked_up_and_no_more_than_is_accepted() -> None:

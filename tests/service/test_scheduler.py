@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.service.scheduler import Full, GroupFull, Scheduler, Ticket
+from realtime.service.scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
+from realtime.service.tenant_share import places_of
 from tests.support.fuzz import examples
 
 
@@ -191,3 +192,105 @@ def test_groups_against_a_model(slots: int, steps: list[tuple[bool, str | None, 
             one = [*running, *waiting][choice % len(running + waiting)]
             (running if one in running else waiting).remove(one)
             assert scheduler.finish(one[0], 0.0) == admit()
+
+
+def of(tenant: str, name: str, group: str | None = None) -> Ticket:
+    return Ticket(response_id=name, tenant=tenant, group=group)
+
+
+def test_a_tenant_beyond_its_share_waits_though_places_are_free() -> None:
+    scheduler = Scheduler(max_running=4, max_waiting=9, tenant_share=lambda: 0.5)
+    assert [scheduler.offer(of("greedy", name), 0.0) for name in "abcd"] == [True, True, False, False]
+    assert [scheduler.offer(of("other", name), 0.0) for name in "wx"] == [True, True]
+    assert scheduler.finish("w", 1.0) == [], "the free place is not for who has its share"
+    assert scheduler.offer(of("other", "y"), 1.0)
+    assert scheduler.finish("a", 1.0) == ["c"]
+    assert scheduler.finish("b", 1.0) == ["d"]
+
+
+def test_a_tenant_beyond_its_share_of_the_queue_is_refused_and_others_are_not() -> None:
+    scheduler = Scheduler(max_running=2, max_waiting=4, tenant_share=lambda: 0.5)
+    assert [scheduler.offer(of("greedy", name), 0.0) for name in "abc"] == [True, False, False]
+    with pytest.raises(TenantFull) as refused:
+        scheduler.offer(of("greedy", "d"), 0.0)
+    assert refused.value.retry_after >= 1
+    assert [scheduler.offer(of("other", name), 0.0) for name in "wxy"] == [True, False, False]
+    with pytest.raises(Full) as full:
+        scheduler.offer(of("third", "k"), 0.0)
+    assert not isinstance(full.value, TenantFull), "it is nothing of its own"
+
+
+def test_without_a_queue_a_tenant_beyond_its_share_is_told_so() -> None:
+    scheduler = Scheduler(max_running=2, max_waiting=0, tenant_share=lambda: 0.5)
+    assert scheduler.offer(of("greedy", "a"), 0.0)
+    with pytest.raises(TenantFull):
+        scheduler.offer(of("greedy", "b"), 0.0)
+    assert scheduler.offer(of("other", "w"), 0.0)
+
+
+def test_the_share_is_that_of_now() -> None:
+    share = 1.0
+    scheduler = Scheduler(max_running=4, max_waiting=8, tenant_share=lambda: share)
+    assert [scheduler.offer(of("t", name), 0.0) for name in "abc"] == [True, True, True]
+    share = 0.25
+    assert not scheduler.offer(of("t", "d"), 0.0)
+    assert scheduler.finish("a", 1.0) == scheduler.finish("b", 1.0) == []
+    assert not scheduler.offer(of("t", "e"), 0.0)
+    share = 1.0
+    assert scheduler.finish("c", 1.0) == ["d", "e"]
+
+
+@pytest.mark.parametrize(("share", "places", "expected"), [(0.5, 1, 1), (0.01, 5, 1), (0.29, 100, 29), (1.0, 7, 7)])
+def test_a_share_is_at_least_one_place(share: float, places: int, expected: int) -> None:
+    assert places_of(share, places) == expected
+
+
+@examples(60)
+@given(
+    st.integers(1, 4),
+    st.sampled_from([0.1, 0.5, 0.7, 1.0]),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 2), st.integers(0, 9)), max_size=60),
+)
+def test_shares_and_groups_together(slots: int, share: float, steps: list[tuple[int, int, int]]) -> None:
+    """No tenant beyond its share, no group twice, first come first served within a tenant's group; and all get in."""
+    scheduler = Scheduler(max_running=slots, max_waiting=9, max_waiting_in_group=99, tenant_share=lambda: share)
+    running: dict[str, Ticket] = {}
+    waiting: dict[str, Ticket] = {}
+
+    def admitted(names: list[str]) -> None:
+        for name in names:
+            running[name] = waiting.pop(name)
+
+    def check() -> None:
+        for tenant in "012":
+            assert sum(one.tenant == tenant for one in running.values()) <= places_of(share, slots)
+            assert sum(one.tenant == tenant for one in waiting.values()) <= places_of(share, 9)
+        groups = [one.group for one in running.values() if one.group]
+        assert len(groups) == len(set(groups))
+        assert (scheduler.num_running, scheduler.num_waiting) == (len(running), len(waiting))
+
+    for number, (tenant, group, finish) in enumerate(steps):
+        if finish < 4 and running:
+            name = list(running)[finish % len(running)]
+            del running[name]
+            admitted(scheduler.finish(name, number))
+        else:
+            new = of(str(tenant), f"r{number}", f"{tenant}.{group}" if group >= 0 else None)
+            before = [one.response_id for one in waiting.values() if one.group and one.group == new.group]
+            try:
+                runs = scheduler.offer(new, number)
+            except Full:
+                continue
+            assert not (runs and before)
+            (running if runs else waiting)[new.response_id] = new
+        check()
+    for _ in range(200):
+        if not running:
+            break
+        name = next(iter(running))
+        del running[name]
+        admitted(scheduler.finish(name, 0.0))
+        check()
+    assert not waiting
+    assert not scheduler._running_of
+    assert not scheduler._waiting_of

@@ -408,7 +408,7 @@ async def test_whoever_is_cancelled_while_it_looks_is_cancelled(call: Call) -> N
 
 async def test_a_service_may_end_again_while_a_look_up_takes_its_leave() -> None:
     """A drain that is over ends the service, and so does the end of the process: none may fail for what is left."""
-    patience, leaving, left = Patience(), asyncio.Event(), asyncio.Event()
+    patience, leaving, left = Patience(10), asyncio.Event(), asyncio.Event()
 
     async def look_up() -> None:
         async with patience.bound():
@@ -428,7 +428,7 @@ async def test_a_service_may_end_again_while_a_look_up_takes_its_leave() -> None
 
 
 async def test_a_timeout_of_the_stores_own_is_its_own_error() -> None:
-    patience = Patience()
+    patience = Patience(10)
     with pytest.raises(TimeoutError):
         async with patience.bound():
             raise TimeoutError

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from realtime.engine.parsing import CallFragment, Constraint, Parsed, ParseSpec
+from realtime.engine.parsing import ALWAYS, CallFragment, Constraint, Parsed, ParseSpec
 
 _BEGIN, _END = "<tool_call>", "</tool_call>"
 
@@ -21,6 +21,7 @@ class TaggedParsers:
     """`Parsers` of that model. `specs` is what each parser was opened with."""
 
     quiet = False
+    holds = ALWAYS
 
     def __init__(self) -> None:
         self.specs: list[ParseSpec] = []

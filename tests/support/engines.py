@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -51,6 +50,6 @@ async def started() -> AsyncIterator[Engines]:
 
 
 def left_behind(engine: VllmEngine) -> bool:
-    """Whether the folder of the sockets is still there."""
-    assert engine._socket_dir is not None
-    return os.path.exists(engine._socket_dir)
+    """Whether its sockets or semaphores are still there."""
+    assert engine._scratch is not None
+    return engine._scratch.exists

@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from realtime.context.tools import tool_set
+from realtime.context.tools import ToolSet, tool_set
 from realtime.dialects.chat import ChatDialect
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.runs.job import Job
 from realtime.runs.open_items import ReasoningShown
+from realtime.runs.renderer import Renderer
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
+from realtime.runs.work_pool import WorkPool
 from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
@@ -39,7 +41,7 @@ def make_job(request: ResponseCreate | None = None, **members: Any) -> Job:
         "digest": b"",
         "tools": tool_set(None, None, None),
         "shown": ReasoningShown(),
-        "response": new_response(request, MODEL, "resp_0", 0),
+        "response": new_response(request, MODEL, ToolSet(), "resp_0", 0),
         "encrypt_compaction": str,
         "on_disconnect": OnDisconnect(policy="continue"),
     }
@@ -50,7 +52,12 @@ async def make_serving(script: Script, **options: Any) -> tuple[Serving, Scripte
     """An engine that serves. It ticks by `step` unless `tick_seconds` says otherwise."""
     engine = ScriptedEngine(script, **options)
     loaded = await engine.start()
-    return Serving(engine, loaded.model, ChatDialect(loaded.tokenizer, loaded.parsers)), engine
+    dialect = ChatDialect(loaded.tokenizer, loaded.parsers, window=loaded.model.max_model_len)
+    return Serving(engine, loaded.model, dialect, WorkPool(2, 60)), engine
+
+
+def make_renderer(serving: Serving, cache_salt: str | None = None) -> Renderer:
+    return Renderer(serving, "t", cache_salt)
 
 
 def make_run(job: Job, serving: Serving, ended: list[Run] | None = None) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from realtime.engine.parsing import CallFragment, Parsed, ParseSpec, PlainParser
+from realtime.engine.parsing import ALWAYS, CallFragment, Parsed, ParseSpec, PlainParser
 
 
 class MarkedParser(PlainParser):
@@ -38,6 +38,7 @@ class MarkedParsers:
     """`Parsers` of that model."""
 
     quiet = False
+    holds = ALWAYS
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> MarkedParser:
         """See Parsers."""

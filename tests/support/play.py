@@ -30,6 +30,7 @@ from realtime.runs.open_items import ReasoningShown
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
+from realtime.runs.work_pool import WorkPool
 from realtime.store.event_log import EventLog
 from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
@@ -258,18 +259,19 @@ async def _play(
     counter = iter(range(BIG))
     engine = ToldEngine(model, token_ids, sizes, ending)
     log = EventLog("resp_1", f"epoch_{next(counter)}", stream_id=None, max_bytes=BIG, max_entries=BIG)
+    tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
     job = Job(
         response_id="resp_1",
         tenant="t",
         request=request,
         digest=b"",
-        tools=tool_set(request.tools, request.tool_choice, request.parallel_tool_calls),
+        tools=tools,
         shown=shown or ReasoningShown(raw=True),
-        response=new_response(request, MODEL_INFO, "resp_1", 0),
+        response=new_response(request, MODEL_INFO, tools, "resp_1", 0),
         encrypt_compaction=str,
         on_disconnect=OnDisconnect(policy="cancel"),
     )
-    serving = Serving(engine, MODEL_INFO, model.dialect)  # type: ignore[arg-type]
+    serving = Serving(engine, MODEL_INFO, model.dialect, WorkPool(1, 60))  # type: ignore[arg-type]
     run = Run(job, serving, log, MemoryResponses(max_bytes=BIG), on_over=lambda run: None)
     engine.cancel = run.cancel
     await run.start(admitted=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from realtime.context.tools import ToolSet
 from realtime.context.turns import Turn
 from realtime.dialects.base import TextDelta
 from realtime.engine.base import ModelInfo, Sampling
@@ -31,7 +32,7 @@ PLENTY = 1 << 30
 
 def make_response(response_id: str = "resp_0", request: ResponseCreate | None = None, **members: Any) -> Response:
     """A Response as the service makes it, with some members changed."""
-    response = new_response(request or ResponseCreate(), MODEL, response_id, 0)
+    response = new_response(request or ResponseCreate(), MODEL, ToolSet(), response_id, 0)
     return msgspec.structs.replace(response, **members)
 
 

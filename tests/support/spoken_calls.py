@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from realtime.engine.parsing import CallFragment, Constraint, Parsed, ParseSpec
+from realtime.engine.parsing import ALWAYS, CallFragment, Constraint, Parsed, ParseSpec
 
 
 def spoken_call(name: str, *arguments: str) -> tuple[str, ...]:
@@ -16,6 +16,7 @@ class SpokenParsers:
     """`Parsers` of that model."""
 
     quiet = False
+    holds = ALWAYS
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> SpokenParser:
         """See Parsers."""

@@ -15,6 +15,8 @@ GROUPS = {
     "tests/training/": "vllm",
     # the server that a user would start
     "tests/acceptance/": "starter",
+    "tests/attacks/test_bad_networks.py": "starter",  # shares the packages for Node, which the first one installs
+    "tests/attacks/test_real_engine.py": "starter",
 }
 
 

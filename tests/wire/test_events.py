@@ -292,7 +292,7 @@ def test_the_response_echoes_what_holds() -> None:
     assert (sent["instructions"], sent["temperature"], sent["max_output_tokens"]) == ("i", 0, 5)
     assert (sent["store"], sent["metadata"], sent["text"]["verbosity"]) == (False, {"a": "b"}, "low")
     assert (sent["reasoning"], sent["prompt_cache_retention"]) == ({"effort": "low", "summary": "auto"}, "24h")
-    function = {"type": "function", "name": "f", "description": None, "parameters": None, "strict": None}
+    function = {"type": "function", "name": "f", "description": None, "parameters": None, "strict": False}
     assert sent["tools"] == [function, {"type": "web_search"}]
     validate(e.ResponseCreated(response=make_response(request=request), epoch="x", sequence_number=0))
 

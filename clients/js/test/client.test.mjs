@@ -1,6 +1,7 @@
 // The shell, against a server that speaks this wire and cuts at every message.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { test } from "node:test";
 
 import { WebSocket, WebSocketServer } from "ws";
@@ -296,4 +297,53 @@ test("a page that comes back finds its dead socket and resumes", async (t) => {
   assert.deepEqual(await numbers(response), [5]);
   document.dispatchEvent(new Event("visibilitychange"));
   page.dispatchEvent(new Event("online"));
+});
+
+/** A server that refuses every handshake so. */
+async function refusing(t, status, body) {
+  const server = createServer();
+  server.on("upgrade", (_, socket) => socket.end(`HTTP/1.1 ${status} No\r\nconnection: close\r\n\r\n${body}`));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  return `ws://127.0.0.1:${server.address().port}/v1/responses`;
+}
+
+const body = JSON.stringify({ error: { code: "invalid_api_key", message: "No such key." } });
+for (const [status, retry, text] of [
+  [401, false, /HTTP 401: invalid_api_key: No such key\./],
+  [404, false, /there is nothing at ws:.*\/v1\/responses; the URL of a server looks like/],
+  [503, true, /HTTP 503/],
+]) {
+  test(`a handshake that is answered ${status} says why`, async (t) => {
+    const url = await refusing(t, status, body);
+    await assert.rejects(realtime.connect(url, { WebSocket }), (error) => {
+      assert.ok(error instanceof realtime.ConnectionLost);
+      assert.deepEqual([error.status, error.retry], [status, retry]);
+      assert.match(error.message, text);
+      return true;
+    });
+  });
+}
+
+test("nobody listening is told apart from a refusal", async (t) => {
+  const url = await refusing(t, 503, "").then((url) => url.replace(/:\d+/, ":1"));
+  await assert.rejects(realtime.connect(url, { WebSocket }), { status: null, message: /ECONNREFUSED/ });
+});
+
+test("where the platform does not say why, the error says what it may be", async () => {
+  class Silent {
+    constructor(url) {
+      this.url = url;
+      queueMicrotask(() => (this.onerror({}), this.onclose({ code: 1006, reason: "" })));
+    }
+    close() {}
+  }
+  await assert.rejects(realtime.connect("ws://host/v1/responses", { WebSocket: Silent }), /nobody listens.*key/);
+});
+
+test("what is no URL of a WebSocket is said to be none", async () => {
+  for (const url of ["http://127.0.0.1:8000/v1/responses", "localhost:8000", "127.0.0.1"]) {
+    await assert.rejects(realtime.connect(url, { WebSocket }), { retry: false, message: /looks like ws:/ });
+  }
 });

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .client import Client, connect
@@ -35,18 +36,26 @@ def main(arguments: Sequence[str]) -> int:
         if error.status == 401:
             print("The server asks for an API key: put it into the variable REALTIME_API_KEY.", file=sys.stderr)
             return 1
-        print("Is the server running? Start one with `make serve` or `python -m realtime serve`.", file=sys.stderr)
+        print(f"Is the server running? Start one with `make serve` or `{_program()} serve`.", file=sys.stderr)
         return 1
+
+
+def _program() -> str:
+    """How this program was called."""
+    return "realtime" if Path(sys.argv[0]).name == "realtime" else "python -m realtime"
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m realtime chat",
+        prog=f"{_program()} chat",
         description="Talk to a running server in the terminal.",
         epilog=HELP + KEY_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--url", default=DEFAULT_URL, help="where the server is [%(default)s]")
+    url = os.environ.get("REALTIME_URL") or DEFAULT_URL
+    parser.add_argument(
+        "--url", default=url, help="where the server is [%(default)s]; also by the variable REALTIME_URL"
+    )
     parser.add_argument("--instructions", help="what the model is told before each answer")
     parser.add_argument("--temperature", type=float, help="sampling temperature [the model's own]")
     parser.add_argument("--max-output-tokens", type=int, help="length of an answer at most")

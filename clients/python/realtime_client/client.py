@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import secrets
 import weakref
@@ -16,7 +17,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from .cuts import Cut
@@ -29,6 +30,7 @@ from .session import Session
 from .track import Track
 
 SUBPROTOCOL = Subprotocol("realtime.v1")
+_URL_HINT = "the URL of a server looks like ws://127.0.0.1:8000/v1/responses, or wss:// behind TLS"
 _RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SOCKET_DEFAULTS: dict[str, Any] = {
     "max_size": 64 * 2**20,  # a terminal event holds the whole answer
@@ -249,11 +251,13 @@ class Client:
     async def _dial(self) -> ClientConnection:
         try:
             socket = await open_socket(self._url, subprotocols=[SUBPROTOCOL], **self._options)
+        except InvalidURI as error:
+            raise ConnectionLost(f"{self._url} is no URL of a WebSocket: {_URL_HINT}", retry=False) from error
         except InvalidStatus as error:
             status = error.response.status_code
             wait = error.response.headers.get("Retry-After", "")
             raise ConnectionLost(
-                f"the server answered the handshake with HTTP {status}",
+                _refusal(self._url, status, error.response.body),
                 retry=status in _RETRY_STATUS,
                 status=status,
                 retry_after=float(wait) if wait.isdigit() else None,
@@ -268,6 +272,18 @@ class Client:
             await socket.close()
             raise ConnectionLost(f"the server does not speak {SUBPROTOCOL}", retry=False)
         return socket
+
+
+def _refusal(url: str, status: int, body: bytes | None) -> str:
+    """Why there is no socket, in the server's words where it has some."""
+    said = f"the server answered the handshake with HTTP {status}"
+    if status == 404:
+        return f"{said}: there is nothing at {url}; {_URL_HINT}"
+    try:
+        error = json.loads(body or b"")["error"]
+        return f"{said}: {error['code']}: {error['message']}"
+    except (ValueError, LookupError, TypeError):  # a proxy's, or another server's
+        return said
 
 
 async def _send(socket: ClientConnection, frames: list[str]) -> None:

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from realtime.context.mcp_calls import McpCalls
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
-from realtime.dialects.base import RenderError
+from realtime.dialects.base import IsWanted, RenderError, always
+from realtime.engine.parsing import ALWAYS
 from realtime.wire.harmony import HarmonyMessage, SystemContent
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
@@ -30,22 +31,32 @@ class Encoding(Protocol):
     def vocabulary(self) -> Vocabulary:
         """For the parser."""
 
-    def render(self, messages: Sequence[HarmonyMessage]) -> list[int]:
-        """The tokens of these messages, and of the beginning of the assistant's next one. Raises ValueError."""
+    def render(
+        self, messages: Sequence[HarmonyMessage], window: int | None = None, is_wanted: IsWanted = always
+    ) -> list[int]:
+        """The tokens of these messages, and of the beginning of the assistant's next one. Raises ValueError,
+        PromptTooLong when there are more than `window` and it is not worth counting how many, and Unwanted.
+        """
 
 
 class HarmonyDialect:
-    """See Dialect. `today` gives the date for the system message, `YYYY-MM-DD`."""
+    """See Dialect."""
 
     speaks_harmony = True
+    holds = ALWAYS
 
-    def __init__(self, encoding: Encoding, today: Callable[[], str]) -> None:
+    def __init__(self, encoding: Encoding, today: Callable[[], str], window: int | None = None) -> None:
+        """`today` gives the date for the system message, `YYYY-MM-DD`. window: tokens of
+        the model's context; None: any number fits.
+        """
+        self._window = window
         self._encoding = encoding
         self._today = today
 
     def render(
-        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None
-    ) -> Prompt:
+        self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
+        is_wanted: IsWanted = always,
+    ) -> Prompt:  # fmt: skip
         """See Dialect."""
         messages = to_messages(request, tools, items, self._system(request))
         if not any(message.role != "system" for message in messages):
@@ -53,7 +64,7 @@ class HarmonyDialect:
                 "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"
             )
         try:
-            return Prompt("", array("I", self._encoding.render(messages)))
+            return Prompt("", array("I", self._encoding.render(messages, self._window, is_wanted)))
         except ValueError as error:
             raise RenderError(f"The conversation can't be rendered as Harmony: {error}", "input") from error
 

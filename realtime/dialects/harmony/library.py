@@ -23,6 +23,7 @@ from openai_harmony import (
     load_harmony_encoding,
 )  # fmt: skip
 
+from realtime.dialects.base import IsWanted, PromptTooLong, Unwanted, always
 from realtime.wire.harmony import DeveloperContent, HarmonyMessage, HarmonyText, SystemContent
 
 from .parser import Vocabulary
@@ -34,6 +35,7 @@ _FOLDER = "TIKTOKEN_ENCODINGS_BASE"  # the library's own name for it
 # The library holds the interpreter's lock while it works, and its time grows with the square of a word's length
 # (300 000 times "a": 80 s). So it is given a message at a time, and long texts in pieces.
 _PIECE = 1024  # characters at most
+_PATIENCE = 2  # windows of text that are tokenized at most: up to there a client is told how many tokens it has sent
 _LONGEST_WORD = 2048  # characters, where a text can't be given in pieces
 # Where the vocabulary never has a token over it: a word or a number ends. Before a digit, letters are named, because
 # a character of a word may be a number, as in "²1", which the vocabulary takes together.
@@ -83,35 +85,43 @@ class LibraryEncoding:
         )
         self._start_of_answer = [self.vocabulary.start, *encoding.encode("assistant")]
 
-    def render(self, messages: Sequence[HarmonyMessage]) -> list[int]:
+    def render(
+        self, messages: Sequence[HarmonyMessage], window: int | None = None, is_wanted: IsWanted = always
+    ) -> list[int]:
         """See Encoding. `dialects.harmony_messages` has dropped what is to be dropped."""
         tokens: list[int] = []
         try:
             options = RenderOptions(conversation_has_function_tools=any(map(_offers_functions, messages)))
             for message in messages:
-                tokens += self._message(message, options)
+                for part in self._message(message, options):
+                    tokens += part
+                    if window is not None and len(tokens) > _PATIENCE * window:
+                        raise PromptTooLong(window)
+                    if not is_wanted():
+                        raise Unwanted
         except BaseException as error:  # a panic in the library is no Exception
-            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError | PromptTooLong | Unwanted):
                 raise
             raise ValueError(str(error)) from error
         return [*tokens, *self._start_of_answer]
 
-    def _message(self, message: HarmonyMessage, options: RenderOptions) -> list[int]:
-        """One message. Around its content are the tokens that are around an empty text."""
+    def _message(self, message: HarmonyMessage, options: RenderOptions) -> Iterator[list[int]]:
+        """One message, in pieces. Around its content are the tokens that are around an empty text."""
         parts = list(_parts(message))
         if all(isinstance(part, HarmonyText) for part in parts) and len(message.text) <= _PIECE:
-            return self._whole(message, options)
-        tokens = self._whole(msgspec.structs.replace(message, content=""), options)
-        end = tokens.pop()
+            yield self._whole(message, options)
+            return
+        *begin, end = self._whole(msgspec.structs.replace(message, content=""), options)
+        yield begin
         for part in parts:
             if isinstance(part, HarmonyText):
                 for piece in pieces(part.text, _PIECE):
-                    tokens += self._encoding.encode(piece, disallowed_special=())
+                    yield self._encoding.encode(piece, disallowed_special=())
                 continue
             _check_words(msgspec.to_builtins(part))
             alone = self._whole(msgspec.structs.replace(message, content=[part]), options)
-            tokens += alone[alone.index(self.vocabulary.message) + 1 : -1]
-        return [*tokens, end]
+            yield alone[alone.index(self.vocabulary.message) + 1 : -1]
+        yield [end]
 
     def _whole(self, message: HarmonyMessage, options: RenderOptions) -> list[int]:
         tokens: list[int] = self._encoding.render(Message.from_dict(msgspec.to_builtins(message)), options)

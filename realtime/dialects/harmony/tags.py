@@ -2,8 +2,8 @@
 
     ( analysis | preamble )*  ( call | final )
 
-Markup is named by token id, so text that only looks like it is none. Without strict tools, a forced call or an output
-format there is no constraint at all.
+Markup is named by token id, so text that only looks like it is none. Without a tool that is held, a forced call or an
+output format there is no constraint at all.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def constraint(tools: ToolSet, output_format: TextFormat | None, vocabulary: Voc
     schema = _schema(output_format)
     callable_tools = () if tools.mode is Mode.NONE else tools.tools
     forced = tools.mode is Mode.REQUIRED
-    if not forced and schema is None and not any(tool.strict for tool in callable_tools):
+    if not forced and schema is None and not any(tools.holds(tool) for tool in callable_tools):
         return None
     forms = _Forms(vocabulary)
     if tools.only is not None:
         callable_tools = (tools.only,)
-    ends = [forms.call(tool) for tool in callable_tools]
+    ends = [forms.call(tool, is_held=tools.holds(tool)) for tool in callable_tools]
     if not forced:
         ends.append(forms.final(schema))
     form = _sequence(forms.before(), {"type": "or", "elements": ends})
@@ -76,15 +76,17 @@ class _Forms:
         )
         return {"type": "star", "content": message}
 
-    def call(self, tool: Tool) -> Form:
-        """A call of this tool, as it is rendered; its end is a stop token, which follows by itself."""
+    def call(self, tool: Tool, *, is_held: bool) -> Form:
+        """A call of this tool, as it is rendered, with any object for arguments if it is not held; its end is a stop
+        token, which follows by itself.
+        """
         return _sequence(
             self._token(self._vocabulary.channel),
             _text(f"commentary to=functions.{tool.shown_as} "),
             self._token(self._vocabulary.constrain),
             _text("json"),
             self._token(self._vocabulary.message),
-            self._arguments(tool),
+            self._arguments(tool, is_held=is_held),
         )
 
     def final(self, schema: Form | None) -> Form:
@@ -96,10 +98,10 @@ class _Forms:
             self._anything() if schema is None else structural_tags.by_json(schema, "text.format.schema"),
         )
 
-    def _arguments(self, tool: Tool) -> Form:
+    def _arguments(self, tool: Tool, *, is_held: bool) -> Form:
         if tool.grammar is not None:
             return structural_tags.by_grammar(tool.grammar.syntax, tool.grammar.definition, tool.path)
-        if tool.strict:
+        if is_held:
             return structural_tags.by_json(tool.parameters, tool.path)
         return structural_tags.by_json({"type": "object"}, None)
 

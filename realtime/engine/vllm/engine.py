@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
-import tempfile
 import traceback
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,11 +34,12 @@ from realtime.engine.base import (
 )
 from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
-from realtime.engine.pictures import Picture
+from realtime.engine.pictures import View
 
 from .grammar_compiler import GrammarCompiler
-from .launch import BACKEND, launch
+from .launch import BACKEND, start_launch
 from .parsers import VllmParsers, parser_names
+from .scratch import Scratch
 from .sight import check_markers, look, sight_of
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class VllmEngine:
         self._grammars = GrammarCompiler(options.grammar_compile_seconds)
         self._dead: asyncio.Future[EngineDead] | None = None  # it died by itself
         self._ended: asyncio.Future[None] | None = None  # it died or was shut down: EngineCore answers nothing more
-        self._socket_dir: str | None = None
+        self._scratch: Scratch | None = None
 
     async def start(self) -> Loaded:
         """Import vLLM, load the model and wait until EngineCore serves, in a thread: this takes seconds to minutes.
@@ -84,8 +83,8 @@ class VllmEngine:
         assert self._dead is None, "an engine starts once"
         loop = asyncio.get_running_loop()
         self._dead, self._ended = loop.create_future(), loop.create_future()
-        self._socket_dir = tempfile.mkdtemp(prefix="realtime-")
-        llm = await self._launch(self._options, self._socket_dir)
+        self._scratch = Scratch()
+        llm = await self._launch(self._options, self._scratch)
         if isinstance(llm, EngineError):
             await self.shutdown()
             raise llm
@@ -102,11 +101,11 @@ class VllmEngine:
         self._grammars.start(lambda: _tokenizer_info(llm))
         return loaded
 
-    async def look(self, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+    async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
         """See `Engine.look`."""
         llm = self._require_alive()
         try:
-            return await look(llm, prompt_token_ids, pictures)
+            return await look(llm, prompt_token_ids, views)
         except Exception as error:
             raise _translate(error) from error
 
@@ -194,11 +193,11 @@ class VllmEngine:
                     await asyncio.gather(reader, return_exceptions=True)
                 llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves it to the garbage collector
         finally:
-            if self._socket_dir is not None:
-                shutil.rmtree(self._socket_dir, ignore_errors=True)
+            if self._scratch is not None:
+                self._scratch.remove()
 
-    async def _launch(self, options: VllmOptions, socket_dir: str) -> AsyncLLM | EngineError:
-        launching = asyncio.ensure_future(asyncio.to_thread(launch, options, socket_dir))
+    async def _launch(self, options: VllmOptions, scratch: Scratch) -> AsyncLLM | EngineError:
+        launching = asyncio.wrap_future(start_launch(options, scratch))
         try:
             return await asyncio.shield(launching)
         except asyncio.CancelledError:

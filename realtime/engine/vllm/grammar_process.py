@@ -69,7 +69,8 @@ class Process:
         self._workers: dict[int, _Worker] = {}
         self._libc = ctypes.CDLL(None)
         setup = self._receive()
-        assert isinstance(setup, Setup)
+        if not isinstance(setup, Setup):
+            raise ConnectionError("the server has gone already")
         self._setup = setup
         self._xgrammar = library(load(), setup.tokenizer_info)
 

@@ -1,4 +1,4 @@
-"""How vLLM is started: with which arguments and environment, in which process, on which machine. Blocks: see `launch`.
+"""How vLLM is started: with which arguments and environment, in which process, on which machine. See `start_launch`.
 
 Places that rely on vLLM's internals are marked `# internal:`, as in `engine.py`.
 """
@@ -16,16 +16,22 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import cache
 from importlib import metadata
+from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from realtime.engine.base import EngineError
 from realtime.engine.options import VllmOptions
 
 from . import core_patches
+from .child import end_with_parent, leave_terminal
 from .parsers import parser_names
+from .scratch import Scratch, name_semaphores
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -47,11 +53,54 @@ _NOT_VLLM = (
 )  # fmt: skip
 BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags
 
-_start_lock = threading.Lock()  # the environment belongs to the process, so one engine starts at a time
+# What the fork server imports: how it is to behave, then what takes EngineCore long.
+_PRELOADED = [
+    "realtime.engine.vllm.fork_server",
+    "vllm.v1.engine.core",
+    "vllm.v1.worker.cpu_worker",
+    "vllm.v1.executor.uniproc_executor",
+]
+
+_pending: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
 
-def launch(options: VllmOptions, socket_dir: str) -> AsyncLLM:
-    """Build the engine; blocks until it serves. Runs in a thread: vLLM starts its tasks later, on our loop."""
+@cache
+def _launcher() -> threading.Thread:
+    """Start the thread in which all engines start, one at a time, as the environment belongs to the process.
+
+    It never ends: its children are killed when it does (see `child`). Nothing waits for it, so that a process can end
+    while it imports or loads; and it gets no Ctrl-C, nor do its children before they have left the terminal.
+    """
+
+    def work() -> None:
+        resource_tracker.ensure_running()  # which ends with its last user; it would unblock the signal below
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        while True:
+            _pending.get()()
+
+    thread = threading.Thread(target=work, daemon=True, name="vllm-launcher")
+    thread.start()
+    return thread
+
+
+def start_launch(options: VllmOptions, scratch: Scratch) -> Future[AsyncLLM]:
+    """Have the engine built in a thread; vLLM starts its tasks later, on our loop."""
+    launching: Future[AsyncLLM] = Future()
+
+    def work() -> None:
+        if launching.set_running_or_notify_cancel():
+            try:
+                launching.set_result(_launch(options, scratch))
+            except BaseException as error:
+                launching.set_exception(error)
+
+    _launcher()
+    _pending.put(work)
+    return launching
+
+
+def _launch(options: VllmOptions, scratch: Scratch) -> AsyncLLM:
+    """Build the engine; blocks until it serves."""
     began = time.monotonic()
 
     def done(phase: str) -> None:
@@ -62,7 +111,7 @@ def launch(options: VllmOptions, socket_dir: str) -> AsyncLLM:
 
     cpu = _is_cpu_build()
     small = cpu and _is_small(options)
-    with _start_lock, _environment(_variables(options, small, socket_dir)):
+    with _environment(_variables(options, small, str(scratch.folder))):
         log.info("starting model=%s device=%s", options.model, "cpu" if cpu else "accelerator")
         method = os.environ.get("VLLM_WORKER_MULTIPROC_METHOD")
         fork_server = _start_fork_server() if small and method is None else None
@@ -87,7 +136,7 @@ def launch(options: VllmOptions, socket_dir: str) -> AsyncLLM:
         _tell_core_of_reasoning(options, config)
         done("configuration resolved")
         get_context = utils.get_mp_context  # internal: where vLLM asks how to start EngineCore
-        with _replaced(utils, "get_mp_context", lambda: _Context(fork_server or get_context())):
+        with _replaced(utils, "get_mp_context", lambda: _Context(fork_server or get_context(), scratch)):
             llm = OwnedLLM.from_vllm_config(config, disable_log_stats=False)
         done("model loaded, EngineCore ready")
         return llm
@@ -128,34 +177,41 @@ def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
 class _Context:
     """A multiprocessing context whose processes run `_engine_core`."""
 
-    def __init__(self, context: BaseContext) -> None:
+    def __init__(self, context: BaseContext, scratch: Scratch) -> None:
         self._context: Any = context
+        self._scratch = scratch
 
     def Process(self, *, target: Callable[..., None], name: str, kwargs: dict[str, Any]) -> Any:
-        return self._context.Process(target=_engine_core, args=(dict(os.environ), target), name=name, kwargs=kwargs)
+        args = (dict(os.environ), str(self._scratch.folder), self._scratch.semaphores, target)
+        return self._context.Process(target=_engine_core, args=args, name=name, kwargs=kwargs)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
 
-def _engine_core(environment: dict[str, str], target: Callable[..., None], **kwargs: Any) -> None:
+def _engine_core(
+    environment: dict[str, str], folder: str, semaphores: str, target: Callable[..., None], **kwargs: Any
+) -> None:
     """The main function of EngineCore's process.
 
     A group of its own keeps Ctrl-C away from it: the server gets that, drains, and ends EngineCore itself. In return
-    it must notice by itself that the server was killed; vLLM's would stay.
+    it must notice by itself that the server was killed; vLLM's would stay. The thread ends the workers of vLLM's
+    executor too; the kernel's signal comes also when Python runs no threads.
     """
     os.environ.clear()
     os.environ.update(environment)  # a fork server has that of its own start
-    os.setpgrp()
+    leave_terminal()
+    end_with_parent()
+    name_semaphores(semaphores)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def end_with_parent() -> None:
+    def watch() -> None:
         multiprocessing.connection.wait([parent.sentinel])
-        os.killpg(0, signal.SIGKILL)  # with the workers of vLLM's executor
+        os.killpg(0, signal.SIGKILL)
 
-    threading.Thread(target=end_with_parent, daemon=True, name="end-with-parent").start()
-    core_patches.install()
+    threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+    core_patches.install(folder)
     target(**kwargs)
 
 
@@ -170,9 +226,7 @@ def _start_fork_server() -> BaseContext:
     like one to us.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["vllm.v1.engine.core", "vllm.v1.worker.cpu_worker", "vllm.v1.executor.uniproc_executor"]
-    )
+    context.set_forkserver_preload(_PRELOADED)
     multiprocessing.forkserver.ensure_running()  # does not wait for the imports
     return context
 
@@ -214,12 +268,12 @@ def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
     return defaults
 
 
-def _variables(options: VllmOptions, small: bool, socket_dir: str) -> dict[str, str]:
+def _variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]:
     """The environment that vLLM starts in; a variable that the user has set wins."""
     variables = {
         "VLLM_LOGGING_LEVEL": "WARNING",
         "VLLM_NO_USAGE_STATS": "1",  # self-hosted: tell nobody
-        "VLLM_RPC_BASE_PATH": socket_dir,  # vLLM leaves its ZMQ sockets behind; we remove the folder
+        "VLLM_RPC_BASE_PATH": folder,  # vLLM leaves its ZMQ sockets behind; we remove the folder
     }
     if Path(options.model).is_dir():
         variables["HF_HUB_OFFLINE"] = "1"  # a local model needs no hub, and a look-up without network takes long

@@ -16,13 +16,14 @@ from realtime.engine import structural_tags
 from realtime.engine.base import EngineError
 from realtime.engine.families import Family, detect
 from realtime.engine.options import VllmOptions
-from realtime.engine.parsing import BadSpec, CallFragment, Constraint, Parsed, ParseSpec
+from realtime.engine.parsing import BadSpec, CallFragment, Constraint, Holds, Parsed, ParseSpec
 from realtime.engine.token_steps import Step, TokenSteps
+from realtime.wire.json_text import is_json
 
 log = logging.getLogger("realtime.engine.vllm.parsers")
 
 # Reasoning parsers that take everything for reasoning until its end, of models that begin it themselves, or not at all.
-_OPENED_BY_MODEL = frozenset({"qwen3", "deepseek_r1"})
+OPENED_BY_MODEL = frozenset({"qwen3", "deepseek_r1"})
 # Parsers whose markup begins with one of `<[{|(` or a backtick, so that other text goes through them as it is.
 _QUIET = frozenset(
     {
@@ -59,7 +60,7 @@ class VllmParsers:
 
         self._tokenizer = tokenizer
         self._model_config = model_config
-        self._opened_by_model = names.reasoning in _OPENED_BY_MODEL
+        self._opened_by_model = names.reasoning in OPENED_BY_MODEL
         self.quiet = names.reasoning in _QUIET and names.tool in _QUIET
         try:
             self._cls = ParserManager.get_parser(
@@ -70,7 +71,8 @@ class VllmParsers:
             )
         except TypeError as error:
             raise EngineError(f"vLLM can't parse with {names}: {error}") from error
-        log.info("output parsers reasoning=%s tool=%s", names.reasoning, names.tool)
+        self.holds = Holds(self._can_hold("auto"), self._can_hold("required"))
+        log.info("output parsers reasoning=%s tool=%s holds=%s", names.reasoning, names.tool, self.holds)
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> _Parser:
         """See Parsers."""
@@ -98,6 +100,12 @@ class VllmParsers:
             return _Parser(make, parser, request, prompt, constraint, opened_by_model=self._opened_by_model)
         except (ValidationError, VLLMValidationError, ValueError) as error:
             raise BadSpec(str(error)) from error
+
+    def _can_hold(self, choice: str) -> bool:
+        """Whether vLLM makes a constraint of a strict tool, by making one."""
+        function = {"name": "f", "parameters": {"type": "object", "properties": {}}, "strict": True}
+        spec = ParseSpec(tools=({"type": "function", "function": function},), tool_choice=choice)
+        return self.open(spec, ()).constraint is not None
 
     def _newest(self, prompt_token_ids: Sequence[int]) -> list[int]:
         """The prompt after the last finished turn: the end of that one's reasoning says nothing about this one."""
@@ -223,7 +231,7 @@ class _Parser:
             self._call_over = False
             return mark is None or mark != self._marks.call
         again = self._answering or self._think_over
-        return thinks and again and (not self._in_call or _is_json(self._arguments))
+        return thinks and again and (not self._in_call or is_json(self._arguments))
 
     def _begin_stretch(self, *, thinks: bool) -> None:
         self._parser = self._make()
@@ -254,7 +262,7 @@ class _Parser:
     def _kept_back(self) -> str:
         """Text that might have become a call and has not. The beginning of a call that was cut off is none."""
         due, self._due = self._due, ""
-        if self._in_call or not self._keeps_back or (due.lstrip()[:1] in ("{", "[") and not _is_json(due)):
+        if self._in_call or not self._keeps_back or (due.lstrip()[:1] in ("{", "[") and not is_json(due)):
             return ""
         return due
 
@@ -273,14 +281,6 @@ class _Parser:
         name, arguments = (function.name or None, function.arguments or "") if function is not None else (None, "")
         self._arguments = arguments if name else self._arguments + arguments
         return CallFragment(index, name, arguments)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _marks(parser: Any) -> _Marks:

@@ -6,13 +6,12 @@ for each into the prompt as it takes. Places that rely on vLLM's internals are m
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from realtime.engine.base import EngineRefused, Seen
-from realtime.engine.pictures import Picture
+from realtime.engine.pictures import View
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -33,14 +32,13 @@ def sight_of(llm: AsyncLLM) -> tuple[bool, str | None]:
     return True, get_model_cls(config).get_placeholder_str("image", 1) or ""
 
 
-async def look(llm: AsyncLLM, prompt_token_ids: Sequence[int], pictures: Sequence[Picture]) -> Seen:
+async def look(llm: AsyncLLM, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
     """See `Engine.look`. Raises what vLLM raises, and EngineRefused."""
-    check_markers(llm, prompt_token_ids, len(pictures))
-    pixels = [await asyncio.to_thread(picture.pixels) for picture in pictures]
+    check_markers(llm, prompt_token_ids, len(views))
     prompt = {
         "prompt_token_ids": list(prompt_token_ids),
-        "multi_modal_data": {"image": pixels},
-        "multi_modal_uuids": {"image": [picture.digest for picture in pictures]},
+        "multi_modal_data": {"image": [view.pixels for view in views]},
+        "multi_modal_uuids": {"image": [view.key for view in views]},
     }
     # skip_mm_cache: the other cache leaves out what it has sent to EngineCore before, and takes for sent whatever it
     # was asked for; a prompt that is looked at and then not submitted (too long, cancelled) would confuse it for good.

@@ -11,6 +11,7 @@ import msgspec
 from realtime.context.mcp_calls import approved_calls, check_approvals, listing_of
 from realtime.context.mcp_tools import ServerUse, servers_of
 from realtime.context.tools import ToolSet, tool_set
+from realtime.engine.parsing import Holds
 from realtime.settings.fields import McpSettings
 from realtime.wire.items import InputItem, McpApprovalRequest, McpTool
 from realtime.wire.requests import ResponseCreate
@@ -29,10 +30,10 @@ class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(
-        cls, request: ResponseCreate, before: Sequence[InputItem], brought: Brought, settings: McpSettings
+        cls, request: ResponseCreate, before: Sequence[InputItem], brought: Brought, settings: McpSettings, holds: Holds
     ) -> McpPlan | None:
-        """Plan a request, None without MCP tools. `before`: what it continues; `brought`: tools that came with items.
-        Raises WireError.
+        """Plan a request, None without MCP tools. `before`: what it continues; `brought`: tools that came with items;
+        `holds`: see `tool_set`. Raises WireError.
         """
         uses = servers_of(request.tools, settings)
         approved = approved_calls(before, request.items)
@@ -42,7 +43,9 @@ class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             uses=uses,
             approved=approved,
-            tool_set=partial(tool_set, request.tools, request.tool_choice, request.parallel_tool_calls, brought),
+            tool_set=partial(
+                tool_set, request.tools, request.tool_choice, request.parallel_tool_calls, brought, holds=holds
+            ),
             max_calls=min(request.max_tool_calls or settings.max_mcp_calls, settings.max_mcp_calls),
             settings=settings,
         )

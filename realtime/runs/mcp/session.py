@@ -23,6 +23,7 @@ import msgspec
 from realtime.context.mcp_tools import ServerUse
 from realtime.context.tools import MAX_TOOLS
 from realtime.wire.items import McpTool
+from realtime.wire.json_text import loads
 
 from .open_items import CallResult
 
@@ -55,8 +56,11 @@ class _Job(msgspec.Struct, frozen=True):
 class McpSession:
     """One server, for one response."""
 
-    def __init__(self, use: ServerUse, *, timeout_seconds: float, max_bytes: int) -> None:
+    def __init__(self, use: ServerUse, response_id: str, *, timeout_seconds: float, max_bytes: int) -> None:
+        """response_id: for the log."""
         self._use = use
+        self._response_id = response_id
+        self._status: int | None = None  # of the server's newest answer over HTTP
         self._timeout = timeout_seconds
         self._max_bytes = max_bytes
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
@@ -71,10 +75,10 @@ class McpSession:
     async def call(self, name: str, arguments: str) -> CallResult:
         """Call a tool; `arguments` are what the model wrote. Never raises but when it is cancelled."""
         try:
-            values = json.loads(arguments or "{}")
+            values = loads(arguments or "{}")
             if not isinstance(values, dict):
                 raise ValueError("they are no object")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             text = f"The arguments are not valid JSON: {error}"
             return CallResult(error={"type": "mcp_protocol_error", "code": _INVALID_PARAMS, "message": text})
         try:
@@ -154,10 +158,13 @@ class McpSession:
     async def _connect(self, stack: AsyncExitStack) -> Client:
         library = load()
         client = await stack.enter_async_context(
-            library.http_client(_headers(self._use), 8 * self._max_bytes, self._timeout)
+            library.http_client(_headers(self._use), 8 * self._max_bytes, self._timeout, self._answered)
         )
         transport = library.transport(self._use.url, http_client=client, max_sse_event_size=8 * self._max_bytes)
         return await stack.enter_async_context(library.client(transport, cache=None))
+
+    def _answered(self, status: int) -> None:
+        self._status = status
 
     # -- what comes back
 
@@ -209,7 +216,8 @@ class McpSession:
                 failure = McpFailure(f"The MCP server can't be reached ({type(cause).__name__}).", code=502, http=True)
             case _:
                 failure = McpFailure(f"The MCP server can't be used ({type(cause).__name__}).", code=502, http=True)
-        logger.warning("mcp failed server=%s error=%s", self._use.label, type(cause).__name__)
+        text = "mcp failed response_id=%s server=%s error=%s status=%s"
+        logger.warning(text, self._response_id, self._use.label, type(cause).__name__, self._status)
         return failure
 
 
@@ -257,7 +265,7 @@ def _operators_token(use: ServerUse) -> str | None:
 class _Library(msgspec.Struct, frozen=True):
     client: Any
     transport: Any
-    http_client: Callable[[dict[str, str], int, float], httpx2.AsyncClient]
+    http_client: Callable[[dict[str, str], int, float, Callable[[int], None]], httpx2.AsyncClient]
     error: type[Exception]
     http_error: type[Exception]
 
@@ -291,12 +299,14 @@ def load() -> _Library:
             await self._stream.aclose()
 
     class Transport(httpx2.AsyncHTTPTransport):
-        def __init__(self, max_bytes: int) -> None:
+        def __init__(self, max_bytes: int, answered: Callable[[int], None]) -> None:
             super().__init__(verify=trusted, trust_env=False)
             self._max_bytes = max_bytes
+            self._answered = answered
 
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             response = await super().handle_async_request(request)
+            self._answered(response.status_code)
             if response.headers.get("content-encoding", "identity").lower() != "identity":  # may hold a thousandfold
                 await response.aclose()
                 raise httpx2.DecodingError("a compressed answer")
@@ -304,8 +314,10 @@ def load() -> _Library:
             response.stream = Bounded(response.stream, self._max_bytes)
             return response
 
-    def http_client(headers: dict[str, str], max_bytes: int, timeout: float) -> httpx2.AsyncClient:
-        transport = Transport(max_bytes)
+    def http_client(
+        headers: dict[str, str], max_bytes: int, timeout: float, answered: Callable[[int], None]
+    ) -> httpx2.AsyncClient:
+        transport = Transport(max_bytes, answered)
         headers = {**headers, "accept-encoding": "identity"}
         return httpx2.AsyncClient(headers=headers, transport=transport, timeout=timeout, trust_env=False)
 

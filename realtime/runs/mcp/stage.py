@@ -1,6 +1,6 @@
 """MCP in the life of a response: tools are listed before its first generation, called between two of them.
 
-The run owns the response and asks; everything here stops when the response is to end.
+The run owns the response and asks; when the response is to end, what is awaited here is cancelled.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ import msgspec
 from realtime.context.mcp_calls import listing_of
 from realtime.context.tools import Mode, ToolSet
 from realtime.runs.assembler import Assembler
-from realtime.runs.stop_signal import StopSignal
 from realtime.wire import events
 from realtime.wire.items import InputItem, McpCall, McpTool
 
-from .open_items import CallResult
 from .plan import McpPlan
 from .session import McpFailure, McpSession
 
@@ -27,36 +25,32 @@ class McpStage:
 
     def __init__(
         self,
+        response_id: str,
         plan: McpPlan,
         assembler: Assembler,
-        stopping: StopSignal,
         append: Callable[[Iterable[events.Event]], None],
     ) -> None:
         self._plan = plan
         self._assembler = assembler
-        self._stopping = stopping
         self._append = append
         limits = plan.settings
         self._sessions = {
             use.label: McpSession(
-                use, timeout_seconds=limits.mcp_timeout_seconds, max_bytes=limits.max_mcp_result_bytes
+                use, response_id, timeout_seconds=limits.mcp_timeout_seconds, max_bytes=limits.max_mcp_result_bytes
             )
             for use in plan.uses
         }
 
-    async def prepare(self, items: Sequence[InputItem], whole: Sequence[InputItem]) -> ToolSet | None:
-        """The response's tools, after its listings and the calls that the user has allowed. None when it is to end.
-        Raises WireError when the tools do not fit together. `items`: what the model is to see; `whole`: the whole
-        history, where a call may have been made since it was planned (a conversation goes on while this one waits).
+    async def prepare(self, items: Sequence[InputItem], whole: Sequence[InputItem]) -> ToolSet:
+        """The response's tools, after its listings and the calls that the user has allowed. Raises WireError when the
+        tools do not fit together. `items`: what the model is to see; `whole`: the whole history,
+        where a call may have been made since it was planned (a conversation goes on while this one waits).
         """
         made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
         listings: list[Sequence[McpTool]] = []
         for use in self._plan.uses:
             before = listing_of(items, use.label)
-            tools = before.tools if before is not None else await self._list(use.label)
-            if tools is None:
-                return None
-            listings.append(tools)
+            listings.append(before.tools if before is not None else await self._list(use.label))
         tools_now = self._plan.tools(listings)
         for asked in self._plan.approved:
             if self._assembler.spent:
@@ -64,14 +58,14 @@ class McpStage:
             if asked.id in made:
                 continue
             self._append(self._assembler.begin_approved(asked))
-            if not await self._make_calls():
-                return None
+            await self._make_calls()
         return tools_now
 
     async def go_on(self, tools: ToolSet) -> ToolSet | None:
         """After a generation: make its calls. The tools of the next one, None if there is to be none."""
         self._append(self._assembler.end_generation())
-        if not await self._make_calls() or not self._assembler.wants_more:
+        await self._make_calls()
+        if not self._assembler.wants_more:
             return None
         self._append(self._assembler.next_generation())
         # What had to be called has been called: from now on the model is free to answer.
@@ -83,27 +77,21 @@ class McpStage:
         """Take leave of all servers."""
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
 
-    async def _list(self, label: str) -> list[McpTool] | None:
+    async def _list(self, label: str) -> list[McpTool]:
         self._append(self._assembler.begin_listing(label))
-        tools: list[McpTool] | None = []
+        tools: list[McpTool] = []
         error: str | None = None
         try:
-            tools = await self._stopping.unless_stopped(self._sessions[label].list_tools())
+            tools = await self._sessions[label].list_tools()
         except McpFailure as failure:
             error = str(failure)
-        if tools is None:
-            return None
         self._append(self._assembler.end_listing(tools, error))
         return tools
 
-    async def _make_calls(self) -> bool:
-        """Make the calls that wait, in the order in which the model made them. False when the response is to end."""
+    async def _make_calls(self) -> None:
+        """Make the calls that wait, in the order in which the model made them."""
         while (call := self._assembler.calling) is not None:
-            session = self._sessions[call.label]
-            result: CallResult | None = await self._stopping.unless_stopped(session.call(call.name, call.arguments))
-            if result is None:
-                return False
+            result = await self._sessions[call.label].call(call.name, call.arguments)
             self._append(self._assembler.finish_call(result))
             if self._assembler.calling is None:
                 self._append(self._assembler.end_generation())
-        return True

@@ -15,7 +15,7 @@ from .replies import ErrorReply
 from .schemas import REF, components, schema_of, stream_events
 
 _EVERYWHERE = (E.ORIGIN_NOT_ALLOWED, E.SERVER_ERROR)
-_WITH_KEY = (E.MISSING_API_KEY, E.INVALID_API_KEY, E.SERVER_IS_OVERLOADED)
+_WITH_KEY = (E.MISSING_API_KEY, E.INVALID_API_KEY, E.TOO_MANY_QUEUED, E.SERVER_IS_OVERLOADED)
 _EVENT = "ResponseStreamEvent"
 _STREAM = (
     "Server-sent events: `id` (the event's number), `event` (its type) and `data` (the JSON of a "

@@ -145,7 +145,9 @@ class Endpoint:
             admission = self._gateway.admission
             if operation.open:
                 return await operation.handler(Call(self._gateway, request, LOCAL))
-            call = Call(self._gateway, request, admission.admit_request(request))
+            principal = admission.admit_request(request)
+            watched.enter_context(admission.of_tenant(principal))
+            call = Call(self._gateway, request, principal)
             watched.enter_context(admission.revocation.watching(call))
             return await operation.handler(call)
         except WireError as error:

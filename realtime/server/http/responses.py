@@ -7,6 +7,7 @@ answer or as a stream; when the client is gone, the response's disconnect policy
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -118,7 +119,22 @@ async def list_input_items(call: Call) -> Response:
 async def count_input_tokens(call: Call) -> Response:
     """`POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
     request = await _request(call)
-    return reply(InputTokens(input_tokens=await call.gateway.service.count_input_tokens(call.principal, request)))
+    counting = asyncio.create_task(call.gateway.service.count_input_tokens(call.principal, request))
+    call.peer.on_gone = partial(_give_up, counting)
+    try:
+        if call.peer.gone:
+            counting.cancel()
+        return reply(InputTokens(input_tokens=await counting))
+    except asyncio.CancelledError:
+        if not call.peer.gone:
+            raise
+        return Response(status_code=CLIENT_GONE)
+    finally:
+        call.peer.on_gone = None
+
+
+def _give_up(task: asyncio.Task[int]) -> None:
+    task.cancel()
 
 
 async def compact(call: Call) -> Response:

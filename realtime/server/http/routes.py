@@ -40,6 +40,10 @@ _DECODING = (
     E.UNSUPPORTED_MEDIA_TYPE, E.UNSUPPORTED_PARAMETER, E.MODEL_NOT_FOUND, E.PREVIOUS_RESPONSE_NOT_FOUND,
     E.PREVIOUS_RESPONSE_IN_PROGRESS, E.ENGINE_UNAVAILABLE, E.INVALID_ENCRYPTED_CONTENT,
 )  # fmt: skip
+_IMAGES = (
+    E.INVALID_IMAGE_URL, E.INVALID_BASE64_IMAGE, E.UNSUPPORTED_IMAGE_MEDIA_TYPE, E.EMPTY_IMAGE_FILE,
+    E.IMAGE_FILE_TOO_LARGE, E.IMAGE_FILE_NOT_FOUND, E.IMAGE_TOO_LARGE, E.IMAGE_PARSE_ERROR, E.FAILED_TO_DOWNLOAD_IMAGE,
+)  # fmt: skip
 _IN_CONVERSATION = (E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL)
 
 OPERATIONS = (
@@ -54,6 +58,7 @@ OPERATIONS = (
         streams=True,
         errors=(
             *_DECODING,
+            *_IMAGES,
             *_IN_CONVERSATION,
             E.CONVERSATION_LOCKED,
             E.MISSING_TOOL_OUTPUT,
@@ -79,7 +84,7 @@ OPERATIONS = (
         summary="Count the tokens that the model would be given",
         body=CreateResponse,
         answer=InputTokens,
-        errors=(*_DECODING, *_IN_CONVERSATION),
+        errors=(*_DECODING, *_IMAGES, *_IN_CONVERSATION, E.CONTEXT_LENGTH_EXCEEDED, E.INVALID_PROMPT),
     ),
     Operation(
         method="POST",
@@ -88,7 +93,14 @@ OPERATIONS = (
         summary="Make a history shorter; the output is the input of a new chain",
         body=CompactResponse,
         answer=CompactedResponse,
-        errors=(*_DECODING, E.INVALID_PROMPT, E.SERVER_DRAINING, E.REQUEST_CANCELLED),
+        errors=(
+            *_DECODING,
+            *_IMAGES,
+            E.CONTEXT_LENGTH_EXCEEDED,
+            E.INVALID_PROMPT,
+            E.SERVER_DRAINING,
+            E.REQUEST_CANCELLED,
+        ),
     ),
     Operation(
         method="GET",

@@ -19,6 +19,8 @@ REF = "#/components/schemas/{name}"
 _NOT_OF_THE_BODY = {
     "input",
     "items",
+    "num_before",
+    "unknown",
     "response",
     "event_id",
     "stream",

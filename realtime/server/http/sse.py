@@ -64,6 +64,7 @@ class SseResponse(Response):
         """ASGI's."""
         self._service.follow(self._source, self._wake)
         self._peer.on_gone, self._peer.on_revoked = self._end, self._revoke
+        self._peer.begin_stream()
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if not self._peer.gone:

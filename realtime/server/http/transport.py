@@ -40,6 +40,11 @@ class Peer:
         """The connection is open and its buffer is below the high-water mark."""
         return not (self.gone or self._protocol.flow.write_paused or self._protocol.transport.is_closing())
 
+    def begin_stream(self) -> None:
+        """A body of unknown length comes, by `write`: in chunks, or for HTTP/1.0 up to the end of the connection."""
+        if self._cycle.scope["http_version"] == "1.0":
+            self._cycle.chunked_encoding = False
+
     def write(self, data: bytes) -> None:
         """More of the body of an answer whose head has been sent."""
         if self._cycle.chunked_encoding:
@@ -101,6 +106,8 @@ class StreamProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._peer = Peer(self, cycle)
+        if cycle.scope["http_version"] == "1.0":
+            cycle.waiting_for_100_continue = False  # not of that version: RFC 9110 section 10.1.1
         cycle.scope["extensions"] = {EXTENSION: {"peer": self._peer}}
         super()._start_asgi_task(cycle, app)
 

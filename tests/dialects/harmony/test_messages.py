@@ -22,7 +22,8 @@ from openai_harmony import (
 from realtime.context.tools import McpOrigin, Tool, ToolSet, tool_set
 from realtime.dialects.base import RenderError
 from realtime.dialects.harmony.dialect import HarmonyDialect
-from realtime.runs.prompts import is_long
+from realtime.runs.renderer import LONG
+from realtime.runs.rendering_cost import cost
 from realtime.wire import codec
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem
@@ -398,7 +399,7 @@ def test_a_long_history_of_short_items_is_long() -> None:
         request = codec.decode(json.dumps({"type": "response.create", **members}).encode(), codec.Limits())
         assert isinstance(request, ResponseCreate)
         items = [*(request.previous_input_messages or ()), *request.items]
-        return is_long(request, tool_set(None, None, None), items)
+        return cost(request, tool_set(None, None, None), items, LONG) >= LONG
 
     assert not long(input="x")
     assert long(input=[user("x")] * 100)

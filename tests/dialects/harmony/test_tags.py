@@ -16,7 +16,8 @@ from tests.support.harmony import encoding, library, tokens
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 STRICT = {"type": "function", "name": "f", "parameters": SCHEMA, "strict": True}
-LOOSE = {"type": "function", "name": "g", "parameters": SCHEMA}
+LOOSE = {"type": "function", "name": "g", "parameters": SCHEMA, "strict": False}
+DEFAULT = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}}
 NEXT = "<|end|><|start|>assistant"
 THOUGHT = f"<|channel|>analysis<|message|>Hm <b>.{NEXT}"
 PREAMBLE = f"<|channel|>commentary<|message|>I look.{NEXT}"
@@ -87,7 +88,7 @@ def test_a_strict_tool_holds_its_arguments_and_nothing_else(transcript: str, exp
 
 @pytest.mark.parametrize(
     ("transcript", "expected"),
-    {final("No."): False, THOUGHT + call('{"n": 1}'): True, PREAMBLE + call("{}", "g"): True}.items(),
+    {final("No."): False, THOUGHT + call('{"n": 1}'): True, PREAMBLE + call("{}", "g"): False}.items(),
 )
 def test_required_is_a_call(transcript: str, expected: bool) -> None:
     assert passes(transcript, [STRICT, LOOSE], "required") == expected
@@ -95,8 +96,18 @@ def test_required_is_a_call(transcript: str, expected: bool) -> None:
 
 def test_a_named_tool_is_the_only_one() -> None:
     named = {"type": "function", "name": "g"}
-    assert passes(call("{}", "g"), [STRICT, LOOSE], named)
+    assert passes(call('{"n": 1}', "g"), [STRICT, LOOSE], named)
+    assert not passes(call("{}", "g"), [STRICT, LOOSE], named)  # it is held, because it must be called
     assert not passes(call('{"n": 1}'), [STRICT, LOOSE], named)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), {"{}": True, '{"n": 1}': True, '{"n": "1"}': False, '{"m": 1}': False}.items()
+)
+def test_a_tool_of_which_nothing_is_said_is_held_to_its_schema_as_written(arguments: str, expected: bool) -> None:
+    """What is optional stays so; nothing is added."""
+    assert passes(call(arguments), [DEFAULT, LOOSE]) == expected
+    assert passes(call('{"other": 1}', "g"), [DEFAULT, LOOSE])
 
 
 def test_an_output_format_holds_the_answer_and_leaves_calls() -> None:

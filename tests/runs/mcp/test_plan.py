@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from realtime.context.tools import Mode
+from realtime.engine.parsing import ALWAYS
 from realtime.runs.mcp.plan import McpPlan
 from realtime.settings.fields import McpServer, McpSettings
 from realtime.wire.errors import WireError
@@ -22,7 +23,7 @@ YES = McpApprovalResponse(approval_request_id="mcpr_1", approve=True)
 
 
 def plan(tools: list[dict[str, Any]], before: list[InputItem] | None = None, **members: Any) -> McpPlan | None:
-    return McpPlan.of(ResponseCreate(tools=tools, **members), before or [], [], SETTINGS)
+    return McpPlan.of(ResponseCreate(tools=tools, **members), before or [], [], SETTINGS, ALWAYS)
 
 
 def listing(label: str, *names: str) -> McpListTools:

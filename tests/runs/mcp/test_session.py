@@ -18,7 +18,7 @@ from tests.support.mcp_server import ToolServer, tool_server
 def session(server: McpServer, *, timeout_seconds: float = 10, max_bytes: int = 4096, **members: Any) -> McpSession:
     tool = {"type": "mcp", "server_label": "s", **members}
     (use,) = servers_of([tool], McpSettings(mcp_servers={"s": server}))
-    return McpSession(use, timeout_seconds=timeout_seconds, max_bytes=max_bytes)
+    return McpSession(use, "resp_1", timeout_seconds=timeout_seconds, max_bytes=max_bytes)
 
 
 @contextlib.asynccontextmanager
@@ -92,6 +92,17 @@ async def test_a_server_that_is_gone_is_a_failure_without_its_address() -> None:
     assert str(tools.port) not in str(caught.value)
     assert caught.value.error["type"] == "http_error"
     await one.close()
+
+
+async def test_a_failure_is_logged_with_the_response_and_the_status(caplog: pytest.LogCaptureFixture) -> None:
+    async with tool_server() as tools:
+        one = session(McpServer(url=tools.url + "/nothing/here"), timeout_seconds=2)
+        with pytest.raises(McpFailure):
+            await one.list_tools()
+        await one.close()
+    assert "mcp failed response_id=resp_1 server=" in caplog.text
+    assert "status=404" in caplog.text
+    assert "/nothing/here" not in caplog.text
 
 
 async def test_a_token_that_the_operator_forgot_is_a_failure_that_does_not_say_where(

@@ -10,14 +10,13 @@ import pytest
 from realtime.context.mcp_tools import ServerUse
 from realtime.context.tools import McpOrigin, Mode, ToolSet
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, TextDelta
+from realtime.engine.parsing import ALWAYS
 from realtime.runs.assembler import Assembler
-from realtime.runs.endings import Interrupted
 from realtime.runs.mcp import stage as module
 from realtime.runs.mcp.open_items import CallResult
 from realtime.runs.mcp.plan import McpPlan
 from realtime.runs.mcp.session import McpFailure
 from realtime.runs.mcp.stage import McpStage
-from realtime.runs.stop_signal import StopSignal
 from realtime.settings.fields import McpServer, McpSettings
 from realtime.wire.events import Event
 from realtime.wire.items import (
@@ -41,7 +40,7 @@ YES = McpApprovalResponse(approval_request_id="mcpr_1", approve=True)
 class Session:
     """In the place of `McpSession`: notes what it is asked, and waits where the test wants that."""
 
-    def __init__(self, use: ServerUse, **limits: Any) -> None:
+    def __init__(self, use: ServerUse, response_id: str, **limits: Any) -> None:
         self.asked: list[Any] = []
         self.listing: list[McpTool] | McpFailure = TOOLS
         self.waits = False
@@ -78,13 +77,13 @@ class Played:
     def __init__(self, *, before: list[InputItem] | None = None, items: list[InputItem] | None = None, **members: Any):
         self.items = [*(before or []), *(items or [])]
         tools = [{"type": "mcp", "server_label": "s"}]
-        plan = McpPlan.of(ResponseCreate(tools=tools, items=items or [], **members), before or [], [], SETTINGS)
+        request = ResponseCreate(tools=tools, items=items or [], **members)
+        plan = McpPlan.of(request, before or [], [], SETTINGS, ALWAYS)
         assert plan is not None
         ids = iter(range(1000))
         self.assembler = Assembler(lambda prefix: f"{prefix}_{next(ids)}", None, plan.max_calls)
-        self.stopping = StopSignal()
         self.events: list[Event] = []
-        self.stage = McpStage(plan, self.assembler, self.stopping, self.events.extend)
+        self.stage = McpStage("resp_1", plan, self.assembler, self.events.extend)
         session = self.stage._sessions["s"]
         assert isinstance(session, Session)
         self.session = session
@@ -167,15 +166,16 @@ async def test_when_no_call_is_left_the_model_goes_on_without_these_tools() -> N
 
 
 @pytest.mark.parametrize("where", ["listing", "approved call", "call"])
-async def test_a_response_that_is_to_end_waits_for_no_server(where: str) -> None:
+async def test_who_is_cancelled_waits_for_no_server(where: str) -> None:
     known: list[InputItem] = [McpListTools(server_label="s", tools=TOOLS)] if where != "listing" else []
     played = Played(before=[*known, ASKED], items=[YES])
     played.session.waits = True
     task = asyncio.create_task(played.generate(*A) if where == "call" else played.prepare())
     while not played.session.asked:  # noqa: ASYNC110 - turns of the loop, not time
         await asyncio.sleep(0)
-    played.stopping.ask(Interrupted())
-    assert await task is None
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     list(played.assembler.close("incomplete"))
     last = played.output[-1]
     if where == "listing":

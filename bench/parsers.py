@@ -1,0 +1,116 @@
+"""What it costs to read an answer, per token: the dialect on vLLM's parsers, and the machine on the same tokens.
+
+One answer of each kind and family, a token to a chunk, as the engine delivers them when it is not busy.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+from realtime.context.tools import tool_set
+from realtime.context.turns import Prompt
+from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.detect import ALL_FAMILIES
+from realtime.dialects.markup.parser import Asked, MarkupParser
+from realtime.dialects.markup.tokens import Markup
+from realtime.dialects.markup.writer import write_calls
+from realtime.engine.base import TokenChunk
+from realtime.engine.families import Family as Names
+from realtime.engine.options import STARTER_MODEL
+from realtime.wire.requests import ResponseCreate
+
+from .measure import table
+
+FAMILIES = (  # the row, vLLM's parsers, and the tokens that the starter's tokenizer lacks
+    ("qwen3", Names("qwen3", "hermes"), ()),
+    ("qwen3_5", Names("qwen3", "qwen3_coder"), ()),
+    ("glm47", Names("glm45", "glm47"), ("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")),
+)
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "name": "write",
+    "parameters": {"type": "object", "properties": {"text": {"type": "string"}, "list": {"type": "array"}}},
+}
+WORDS = "The weather in Paris is sunny today, and it will stay so for some days; "
+WARM = 8  # tokens before the clock starts: marks, and the name
+
+
+class _Parser(Protocol):
+    def feed(self, chunk: TokenChunk) -> Any:
+        """See dialects.base.Parser."""
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Microseconds of CPU time per token, the least of some runs."""
+    logging.getLogger("realtime").setLevel(logging.WARNING)
+    repeats = 2 if quick else 7
+    figures: dict[str, dict[str, float]] = {}
+    for name, names, added in FAMILIES:
+        for kind, found in _family(name, names, added, repeats).items():
+            figures[f"{name} {kind}"] = found
+    rows = [(name, found["vllm"], found["machine"]) for name, found in figures.items()]
+    table(
+        "Reading an answer, microseconds of CPU time per token",
+        ("family and kind", "vLLM's parsers", "the machine"),
+        rows,
+    )
+    return figures
+
+
+def _family(name: str, names: Names, added: Sequence[str], repeats: int) -> dict[str, dict[str, float]]:
+    from realtime.engine.vllm.parsers import VllmParsers
+
+    tokenizer = _tokenizer(added)
+    row = ALL_FAMILIES[name]
+    markup = Markup.of_tokenizer(row, tokenizer)
+    tools = tool_set([TOOL], None, None)
+    config = SimpleNamespace(hf_config=SimpleNamespace(model_type="qwen3"), hf_text_config=None)
+    dialect = ChatDialect(tokenizer, VllmParsers(tokenizer, config, names))
+    prompt, request = Prompt("", []), ResponseCreate(tools=[TOOL])  # type: ignore[arg-type]
+    makes: dict[str, Callable[[], _Parser]] = {
+        "vllm": lambda: dialect.parser(request, tools, prompt),
+        "machine": lambda: MarkupParser(markup, Asked(tools=tools)),
+    }
+    found = {}
+    for kind, answer in _answers(name).items():
+        chunks = [TokenChunk(tokenizer.decode([one]), [one]) for one in tokenizer.encode(answer)]
+        found[kind] = {by: _least(make, chunks, repeats) for by, make in makes.items()}
+    return found
+
+
+def _answers(name: str) -> dict[str, str]:
+    row = ALL_FAMILIES[name]
+    arguments = {"text": WORDS * 40, "list": [1, {"a": "b c d", "e": None}] * 30}
+    return {
+        "text": "Hi. " + WORDS * 60,
+        "reasoning": row.thinking[0].begin + WORDS * 60,
+        "arguments": write_calls(row.calls[0], [("write", arguments)]),
+    }
+
+
+def _tokenizer(added: Sequence[str]) -> Any:
+    from tokenizers import AddedToken
+    from transformers import AutoTokenizer
+    from vllm.tokenizers.hf import get_cached_tokenizer
+
+    tokenizer = copy.deepcopy(AutoTokenizer.from_pretrained(STARTER_MODEL))
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
+    return get_cached_tokenizer(tokenizer)
+
+
+def _least(make: Callable[[], _Parser], chunks: Sequence[TokenChunk], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        parser = make()
+        for chunk in chunks[:WARM]:
+            parser.feed(chunk)
+        began = time.thread_time()
+        for chunk in chunks[WARM:]:
+            parser.feed(chunk)
+        times.append((time.thread_time() - began) / (len(chunks) - WARM) * 1e6)
+    return float(f"{min(times):.3g}")

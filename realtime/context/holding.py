@@ -1,0 +1,72 @@
+"""Decide which tools' parameters sampling is held to, before a response starts. Pure.
+
+What must be held and can't be is refused. What is held by default is held where that is possible and cheap: the rest is
+described to the model only, so that no tool is refused for a member that its client has left out.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from realtime.engine.parsing import Holds
+from realtime.wire.bounds import Measured, Schemas, refusal
+from realtime.wire.errors import WireError
+from realtime.wire.holdable import cost, doubt
+
+MAX_COST = 1000  # of all tools that are held by default, see `holdable.cost`: it delays the first token
+
+
+class Held(enum.Enum):
+    """When sampling is held to a tool's parameters."""
+
+    ALWAYS = "always"
+    WHEN_FORCED = "when_forced"
+    NEVER = "never"
+
+
+class Holding:
+    """The decisions about one request's tools. `holds`: when the model's calls can be held at all. `forced`: a tool
+    must be called.
+    """
+
+    def __init__(self, holds: Holds, *, forced: bool) -> None:
+        self._holds = holds
+        self._forced = forced
+        self._schemas = Schemas()
+        self._left = MAX_COST
+
+    def strict(self, parameters: dict[str, Any], path: str) -> Held:
+        """Hold a strict tool. Raises WireError where that can't be done."""
+        if not (self._holds.auto or (self._forced and self._holds.forced)):
+            where = path.removesuffix(".parameters") + ".strict"
+            raise refusal(where, "calls of this model can't be held to a schema: leave it out, or give false")
+        self._schemas.measure(parameters, path)
+        return Held.ALWAYS
+
+    def must_call(self, parameters: dict[str, Any], path: str, *, by_default: bool) -> Held:
+        """Hold a tool that must be called, and that may be held by default when it need not be called any more. Raises
+        WireError where that can't be done.
+        """
+        if not self._holds.forced:
+            raise refusal("tool_choice", "this model can't be made to call a tool: use `auto`")
+        measured = self._schemas.measure(parameters, path)
+        return Held.ALWAYS if by_default and self._holds.auto and self._takes(measured) else Held.WHEN_FORCED
+
+    def by_default(self, parameters: dict[str, Any], path: str) -> Held:
+        """Hold a tool that nothing was said of, where that can be done."""
+        if not self._holds.auto:
+            return Held.NEVER
+        try:
+            measured = self._schemas.measure(parameters, path)
+        except WireError:
+            return Held.NEVER
+        return Held.ALWAYS if self._takes(measured) else Held.NEVER
+
+    def _takes(self, measured: Measured) -> bool:
+        """Take a schema among those that are held by default, and its work from what is left for them."""
+        work = cost(measured.reached, measured.pattern_steps)
+        if work > self._left or doubt(measured.reached, measured.targets) is not None:
+            return False
+        self._left -= work
+        return True

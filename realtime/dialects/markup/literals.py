@@ -1,0 +1,373 @@
+"""Arguments as a programming language has them, to JSON as they come in. Pure.
+
+`get_weather(city='Paris', days=[1, 2])`: the part in parentheses, and Gemma's `{city:<|"|>Paris<|"|>,days:[1,2]}`.
+Strings are passed on as they come, everything else when it is whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from .json_lexer import quoted
+from .marks import match_forms, skip_space
+from .schema import Types, to_json
+
+_ESCAPES = {
+    "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0",
+    "\\": "\\", "'": "'", '"': '"', "\n": "", "/": "/",
+}  # fmt: skip
+_HEX = {"x": 2, "u": 4, "U": 8}
+_ATOM_END = re.compile(r"[,:=(){}\[\]'\"\s\ud800-\udfff]")
+_BARE_END = re.compile(r"[,{}\[\]\ud800-\udfff]")
+_KEY_END = re.compile(r"[^\w.\-$]")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_CUT_NUMBER = re.compile(r"-?\d+(?:\.\d*)?")
+_WORDS = {"True": "true", "true": "true", "False": "false", "false": "false", "None": "null", "null": "null"}
+_CLOSES = {"[": "]", "(": ")", "{": "}"}
+_MAX_DEPTH = 256
+_MAX_WORD = 4096
+_MAX_DIGITS = 4000
+
+TypesOf = Callable[[str], Types]
+
+
+class Style:
+    """How a family writes them: the forms of its quotes, and what the row says."""
+
+    __slots__ = ("assign", "bare", "end", "escapes", "quotes")
+
+    def __init__(self, quotes: Sequence[Sequence[str]], end: str, assign: str, *, escapes: bool, bare: bool) -> None:
+        self.quotes = quotes
+        self.end = end
+        self.assign = assign
+        self.escapes = escapes
+        self.bare = bare
+
+
+PYTHON = Style((('"',), ("'",)), ")", "=", escapes=True, bare=False)
+
+
+class LiteralLexer:
+    """The arguments of one call, from behind what opens them. `letters` spells tokens out. `done`: what closes them was
+    there. `broken`: they can't be read. `whole`: between two arguments or behind the last.
+    """
+
+    def __init__(self, style: Style, types: TypesOf, letters: Callable[[str], str], *, top: str = "{") -> None:
+        self.done = False
+        self.broken = False
+        self._style = style
+        self._types = types
+        self._letters = letters
+        self._stack: list[str] = []  # what closes each container
+        self._key: str | None = None  # at the top
+        self._quote: Sequence[str] | None = None  # of the string that is open
+        self._escapes = False
+        self._high = ""  # the first half of a surrogate pair
+        self._string_is_key = False
+        self._read = self._first if top else self._value
+        self._has_top = bool(top)
+
+    def feed(self, text: str, at: int, out: list[str]) -> int:
+        """Take what can be taken of `text` from `at`; what it is in JSON goes to `out`. Return where it stopped: the
+        rest must be given again, with more behind it.
+        """
+        while not (self.done or self.broken):
+            after = self._read(text, at, out)
+            if after is None:
+                break
+            at = after
+        return at
+
+    def rest(self, text: str) -> str:
+        """What can be passed on of a number that was cut."""
+        text = text.lstrip()
+        return text if self._read == self._value and _CUT_NUMBER.fullmatch(text) else ""
+
+    # each returns where to go on, or None if more must be seen
+
+    def _first(self, text: str, at: int, out: list[str]) -> int | None:
+        out.append("{")
+        self._stack.append(self._style.end)
+        self._read = self._key_or_end
+        return at
+
+    def _key_or_end(self, text: str, at: int, out: list[str]) -> int | None:
+        at = skip_space(text, at)
+        if at == len(text):
+            return None
+        if text[at] == self._stack[-1]:
+            return self._close(at, out)
+        if text[at] == ",":
+            return at + 1
+        return self._begin_key(text, at, out)
+
+    def _begin_key(self, text: str, at: int, out: list[str]) -> int | None:
+        quote = self._quote_at(text, at)
+        if quote is None:
+            return None
+        if quote[0] is not None:
+            self._quote, self._escapes, self._string_is_key = quote[0], self._style.escapes, True
+            out.append('"')
+            self._read = self._string
+            return quote[1]
+        return self._bare_key(text, at, out)
+
+    def _bare_key(self, text: str, at: int, out: list[str]) -> int | None:
+        found = _KEY_END.search(text, at)
+        if found is None:
+            return None if len(text) - at < _MAX_WORD else self._break(at)
+        key = text[at : found.start()]
+        if not key or not (self._style.bare or self._is_top()):
+            return self._break(at)
+        out.append(f'"{quoted(key)}"')
+        return self._after_key(found.start(), key)
+
+    def _after_key(self, at: int, key: str) -> int:
+        if self._is_top():
+            self._key = key
+        self._read = self._colon
+        return at
+
+    def _colon(self, text: str, at: int, out: list[str]) -> int | None:
+        at = skip_space(text, at)
+        if at == len(text):
+            return None
+        if text[at] != (self._style.assign if self._is_top() else ":"):
+            return self._break(at)
+        out.append(": ")
+        self._read = self._value
+        return at + 1
+
+    def _value(self, text: str, at: int, out: list[str]) -> int | None:
+        at = skip_space(text, at)
+        if at == len(text):
+            return None
+        char = text[at]
+        if char in _CLOSES and len(self._stack) < _MAX_DEPTH:
+            self._stack.append(_CLOSES[char])
+            out.append("{" if char == "{" else "[")
+            self._read = self._key_or_end if char == "{" else self._item_or_end
+            return at + 1
+        quote = self._quote_at(text, at)
+        if quote is None:
+            return None
+        if quote[0] is not None:
+            self._quote, self._escapes, self._string_is_key = quote[0], self._style.escapes, False
+            out.append('"')
+            self._read = self._string
+            return quote[1]
+        return self._atom(text, at, out)
+
+    def _item_or_end(self, text: str, at: int, out: list[str]) -> int | None:
+        at = skip_space(text, at)
+        if at == len(text):
+            return None
+        if text[at] == self._stack[-1]:
+            return self._close(at, out)
+        self._read = self._value
+        return at
+
+    def _quote_at(self, text: str, at: int) -> tuple[Sequence[str] | None, int] | None:
+        """The quote that stands here, and where it ends; None if more must be seen."""
+        for forms in self._style.quotes:
+            found = match_forms(forms, text, at)
+            if found is None:
+                return None
+            if found < 0:
+                continue
+            tripled = forms[0] * 3
+            if self._style.escapes and text.startswith(tripled, at):
+                return (tripled,), at + len(tripled)
+            if self._style.escapes and tripled.startswith(text[at : at + len(tripled)]):
+                return None
+            return forms, found
+        return None, at
+
+    def _string(self, text: str, at: int, out: list[str]) -> int | None:
+        assert self._quote is not None
+        if self._string_is_key:
+            return self._quoted_key(text, at, out)
+        start = at
+        while at < len(text):
+            stop = self._special(text, at)
+            out.append(self._plain(text[at:stop]))
+            at = stop
+            if at == len(text):
+                break
+            if self._escapes and text[at] == "\\":
+                after = self._escape(text, at, out)
+                if after is None:
+                    return at if at > start else None
+                at = after
+                continue
+            end = match_forms(self._quote, text, at)
+            if end is None:
+                return at if at > start else None
+            if end >= 0:
+                out.append(self._lone() + '"')
+                self._read = self._comma_or_end
+                return end
+            out.append(self._plain(text[at]))
+            at += 1
+        return at if at > start else None
+
+    def _quoted_key(self, text: str, at: int, out: list[str]) -> int | None:
+        """A key in quotes, which is known when it is whole."""
+        assert self._quote is not None
+        scan = at
+        while scan < len(text):
+            if self._escapes and text[scan] == "\\":
+                scan += 2
+                continue
+            end = match_forms(self._quote, text, scan)
+            if end is None:
+                return None
+            if end >= 0:
+                said: list[str] = []
+                key = LiteralLexer(self._style, self._types, self._letters)
+                key._quote, key._escapes = self._quote, self._escapes
+                key._string(text[at:end], 0, said)
+                out.append("".join(said)[:-1] + '"')
+                return self._after_key(end, self._letters(text[at:scan]))
+            scan += 1
+        return None if len(text) - at < _MAX_WORD else self._break(at)
+
+    def _special(self, text: str, at: int) -> int:
+        """Where something may stand in a string that is not text."""
+        assert self._quote is not None
+        stops = [text.find(form[0], at) for form in self._quote]
+        if self._escapes:
+            stops.append(text.find("\\", at))
+        return min((stop for stop in stops if stop >= 0), default=len(text))
+
+    def _plain(self, text: str) -> str:
+        return self._lone() + quoted(self._letters(text)) if text else ""
+
+    def _lone(self) -> str:
+        high, self._high = self._high, ""
+        return "\ufffd" if high else ""
+
+    def _escape(self, text: str, at: int, out: list[str]) -> int | None:
+        if at + 1 == len(text):
+            return None
+        kind = text[at + 1]
+        size = _HEX.get(kind)
+        if size is None:
+            out.append(self._lone() + quoted(_ESCAPES.get(kind, self._letters("\\" + kind))))
+            return at + 2
+        digits = text[at + 2 : at + 2 + size]
+        if len(digits) < size and all(digit in "0123456789abcdefABCDEF" for digit in digits):
+            return None
+        try:
+            code = int(digits, 16)
+        except ValueError:
+            out.append(self._plain("\\" + kind))
+            return at + 2
+        out.append(self._code(code))
+        return at + 2 + size
+
+    def _code(self, code: int) -> str:
+        if 0xDC00 <= code < 0xE000 and self._high:
+            pair, self._high = self._high + chr(code), ""
+            return pair.encode("utf-16", "surrogatepass").decode("utf-16")
+        lone = self._lone()
+        if 0xD800 <= code < 0xDC00:
+            self._high = chr(code)
+            return lone
+        return lone + ("\ufffd" if 0xDC00 <= code < 0xE000 or code > 0x10FFFF else quoted(chr(code)))
+
+    def _atom(self, text: str, at: int, out: list[str]) -> int | None:
+        """A number or a word; in some families a text without quotes."""
+        found = (_BARE_END if self._style.bare else _ATOM_END).search(text, at)
+        if found is None:
+            return None if len(text) - at < _MAX_WORD else self._break(at)
+        stop = found.start()
+        word = text[at:stop].strip()
+        said = self._atom_json(word) if word else None
+        if said is None:
+            return self._break(at)
+        out.append(said)
+        self._read = self._comma_or_end
+        return stop
+
+    def _atom_json(self, word: str) -> str | None:
+        types = self._types(self._key) if self._is_top() and self._key is not None else None
+        if self._style.bare and types is not None and "string" in types:
+            return to_json(word, types)
+        if word in _WORDS:
+            return _WORDS[word]
+        if _NUMBER.fullmatch(word):
+            return word
+        return _odd_number(word) or (f'"{quoted(word)}"' if self._style.bare else None)
+
+    def _comma_or_end(self, text: str, at: int, out: list[str]) -> int | None:
+        if not self._stack:
+            self.done = True
+            return at
+        at = skip_space(text, at)
+        if at == len(text):
+            return None
+        if text[at] == self._stack[-1]:
+            return self._close(at, out)
+        if text[at] != ",":
+            return self._break(at)
+        return self._comma(text, at, out)
+
+    def _comma(self, text: str, at: int, out: list[str]) -> int | None:
+        """A comma: one before the end of a container says nothing."""
+        after = skip_space(text, at + 1)
+        if after == len(text):
+            return None
+        if text[after] == self._stack[-1]:
+            return self._close(after, out)
+        out.append(", ")
+        self._read = self._key_or_end if self._is_object() else self._value
+        return after
+
+    def _is_object(self) -> bool:
+        return self._stack[-1] == "}" or self._is_top()
+
+    def _is_top(self) -> bool:
+        return self._has_top and len(self._stack) == 1
+
+    def _close(self, at: int, out: list[str]) -> int:
+        is_object = self._is_object()
+        self._stack.pop()
+        out.append("}" if is_object else "]")
+        self._read = self._comma_or_end
+        self.done = not self._stack
+        return at + 1
+
+    def _break(self, at: int) -> int:
+        self.broken = True
+        return at
+
+
+def _odd_number(word: str) -> str | None:
+    """A number in a form that JSON does not have."""
+    text = word.replace("_", "").removeprefix("+")
+    if _NUMBER.fullmatch(text):
+        return text
+    if len(text) > _MAX_DIGITS:
+        return None
+    try:
+        return str(int(text, 0))
+    except ValueError:
+        pass
+    for odd in (text + "0", text.replace(".", "0.", 1), text.lstrip("0") or "0"):
+        if re.search(r"\d", text) and _NUMBER.fullmatch(odd):
+            return odd
+    return None
+
+
+def converted(text: str) -> str | None:
+    """The JSON of one value that is written as Python has it; None if it is none."""
+    lexer = LiteralLexer(PYTHON, _any, str, top="")
+    out: list[str] = []
+    at = lexer.feed(text + "\n", 0, out)
+    return "".join(out) if lexer.done and not text[at:].strip() else None
+
+
+def _any(key: str) -> Types:
+    return frozenset()

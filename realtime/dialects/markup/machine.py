@@ -1,0 +1,343 @@
+"""An answer of any family, as it comes in, to pieces. Pure.
+
+The machine reads text in which tokens of markup are single characters (see `marks`), in whatever portions. A mark means
+something only where it can: in a JSON string, in a value, in reasoning or an answer where no call of an offered tool
+follows, it is letters. What may become a mark or a call is held back until it is one or is not; nothing is lost, and
+nothing is said twice.
+
+A call is complete if its end was seen, or if the model ended by itself right behind its arguments, and if these are a
+JSON object. Else it is cut, with what was said of it.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Sequence
+
+from realtime.context.tools import ToolSet
+from realtime.dialects.base import Piece, TextDelta
+
+from .calling import Calling
+from .candidate import Entry
+from .grammar import BoundCalls, BoundThinking, Grammar
+from .marks import skip_space
+from .saying import Saying
+
+
+class Start(enum.Enum):
+    """What the template has begun."""
+
+    FREE = "nothing: reasoning may come"
+    REASONING = "reasoning"
+    ANSWER = "the answer: there is no reasoning"
+
+
+class _Place(enum.Enum):
+    REASONING = "in reasoning"
+    ANSWER = "in the answer"
+    CALLS = "in calls, or what may be one"
+    STOPPED = "behind a stop string"
+
+
+class Machine:
+    """One answer. `thinking` is the index of the family's way to reason that the template has begun. `stop`: strings
+    that end the answer where its text has one; `stopped` is the one that did, and nothing behind it counts.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        tools: ToolSet,
+        start: Start = Start.FREE,
+        *,
+        thinking: int = 0,
+        stop: Sequence[str] = (),
+    ) -> None:
+        self._grammar = grammar
+        self._saying = Saying(stop)
+        self._calling = Calling(grammar, tools, self._saying)
+        self._calls_on = self._calling.allowed
+        self._letters = grammar.alphabet.letters
+        self._place = _Place.REASONING if start is Start.REASONING else _Place.ANSWER
+        self._from = self._place  # where the calls began
+        self._thinking = thinking
+        self._around = next((one for one in grammar.thinking if one.answer), None)  # may stand around the answer
+        self._wrapped: BoundThinking | None = None  # does: its first mark was there
+        self._text = ""  # not taken yet
+        self._may_think = start is Start.FREE and bool(grammar.thinking)
+        self._may_repeat = True  # the mark that begins reasoning, within reasoning
+        self._after_call = False
+        self._alert: frozenset[str] = frozenset()  # with one of these, every mark begins that means something here
+        self._note_marks()
+
+    @property
+    def stopped(self) -> str | None:
+        """The stop string that ended the answer."""
+        return self._saying.stopped
+
+    @property
+    def in_reasoning(self) -> bool:
+        """What was read last was reasoning, or may turn out to have been."""
+        return self._is_in(_Place.REASONING)
+
+    @property
+    def in_text(self) -> bool:
+        """What comes next is the answer's text, if it is not markup."""
+        return self._is_in(_Place.ANSWER)
+
+    @property
+    def holds_text(self) -> bool:
+        """Something of what was read may still turn out to be the answer's text."""
+        return self.in_text and (self.undecided or bool(self._text) or self._saying.holds)
+
+    @property
+    def undecided(self) -> bool:
+        """Something is held back that may be a call."""
+        return self._place is _Place.CALLS and self._calling.undecided
+
+    def feed(self, text: str) -> list[Piece]:
+        """Take more of the answer: the pieces that this completes."""
+        if not self._text and self._saying.plain and self._place is not _Place.CALLS and self._alert.isdisjoint(text):
+            return self._plain(text)
+        if self._place is _Place.CALLS:
+            self._feed_calls(text)
+        else:
+            self._text += text
+        while self._text and _STEPS[self._place](self):
+            pass
+        return self._saying.take()
+
+    def close(self, *, ended: bool) -> list[Piece]:
+        """The generation is over. `ended`: by the model's own end of sequence, not by a limit or a stop."""
+        if self._place is _Place.CALLS:
+            self._calling.close(ended=ended)
+            self._text, self._place = self._calling.text, self._from
+        if self._place is not _Place.STOPPED:
+            self._close_text()
+        return self._saying.take()
+
+    # -- reasoning and text
+
+    def _plain(self, text: str) -> list[Piece]:
+        """Text in the middle of more of its kind, which is what nearly every token is."""
+        if self._place is _Place.ANSWER:
+            return [TextDelta(text)] if text else []
+        self._saying.reasoning(text)
+        return self._saying.take()
+
+    def _note_marks(self) -> None:
+        forms: Iterable[str] = ()
+        if self._place is _Place.REASONING:
+            forms = self._grammar.reasoning_forms(self._thinking, calls=self._calls_on)
+        elif self._place is _Place.ANSWER and self._calls_on:
+            forms = self._grammar.call_forms
+        self._alert = frozenset([*(form[0] for form in forms), *self._grammar.alphabet.symbols.values()])
+
+    def _is_in(self, place: _Place) -> bool:
+        return self._place is place or (self._from is place and self.undecided)
+
+    def _enter(self, place: _Place) -> None:
+        """Another part of the answer begins."""
+        self._place = place
+        self._saying.begin()
+        self._note_marks()
+
+    def _reasoning(self) -> bool:
+        thinking = self._grammar.thinking[self._thinking]
+        if self._saying.fresh and self._may_repeat:
+            found = thinking.begin.match(self._text, 0) if thinking.begin else -1
+            if found is None:
+                return False
+            if found >= 0:  # the model begins what has begun
+                self._text, self._may_repeat = self._text[found:], False
+                return True
+        if not self._say_up_to(self._grammar.reasoning_search[self._thinking][self._calls_on]):
+            return False
+        found = thinking.end.match(self._text, 0)
+        if found is None:
+            return False
+        if found < 0:
+            return self._try_calls()
+        self._text = self._text[found:]
+        self._begin_answer(thinking)
+        return True
+
+    def _begin_answer(self, thinking: BoundThinking) -> None:
+        self._enter(_Place.ANSWER)
+        self._may_think = self._after_call = self._saying.first = False
+        self._around, self._wrapped = (thinking if thinking.answer is not None else None), None
+
+    def _say_up_to(self, search: re.Pattern[str] | None) -> bool:
+        """Say what precedes the first mark; return whether there is one, and not only the beginning of one."""
+        found = search.search(self._text) if search is not None else None
+        at = found.start() if found is not None else len(self._text)
+        if at:
+            text, self._text = self._text[:at], self._text[at:]
+            self._say(text)
+        return found is not None and found[1] is not None and self._place is not _Place.STOPPED
+
+    def _say(self, text: str) -> None:
+        if self._place is _Place.REASONING:
+            self._saying.reasoning(self._letters(text))
+            return
+        self._saying.text(self._letters(text))
+        if self._saying.stopped is not None:
+            self._place, self._text = _Place.STOPPED, ""
+
+    def _say_first(self) -> None:
+        """The mark that stands here is text."""
+        first, self._text = self._text[0], self._text[1:]
+        self._say(first)
+
+    def _answer(self) -> bool:
+        if self._saying.fresh:
+            begun = self._begun()
+            if begun is not None:
+                return begun
+        if not self._say_up_to(self._answer_search()):
+            return False
+        if self._wrapped is not None:
+            ended = self._end_of_answer(self._wrapped)
+            if ended is not None:
+                return ended
+        return self._try_calls()
+
+    def _answer_search(self) -> re.Pattern[str] | None:
+        if self._wrapped is not None:
+            return self._grammar.answer_search[self._thinking][self._calls_on]
+        return self._grammar.text_search if self._calls_on else None
+
+    def _begun(self) -> bool | None:
+        """What may only stand where an answer begins: reasoning, a mark around the answer, a call without marks. None
+        if it is none of these; else whether to go on.
+        """
+        at = skip_space(self._text, 0)
+        if at == len(self._text):
+            return False
+        for begin in (self._begun_reasoning, self._begun_around, self._begun_bare):
+            begun = begin(at)
+            if begun is not None:
+                return begun
+        return None
+
+    def _begun_reasoning(self, at: int) -> bool | None:
+        for index, thinking in enumerate(self._grammar.thinking if self._may_think or self._after_call else ()):
+            found = thinking.begin.match(self._text, at)
+            if found is None:
+                return False
+            if found >= 0:
+                self._text, self._thinking = self._text[found:], index
+                self._enter(_Place.REASONING)
+                self._may_think = self._after_call = self._saying.first = self._may_repeat = False
+                return True
+        return None
+
+    def _begun_around(self, at: int) -> bool | None:
+        if self._around is None or self._around.answer is None:
+            return None
+        found = self._around.answer[self._wrapped is not None].match(self._text, at)
+        if found is None:
+            return False
+        if found < 0:
+            return None
+        self._text, self._wrapped = self._text[found:], self._around
+        self._saying.trims, self._saying.first = True, False
+        return True
+
+    def _begun_bare(self, at: int) -> bool | None:
+        if self._after_call or not self._calls_on:
+            return None
+        forms = [calls for calls in self._grammar.bare if calls.opener in ("", self._text[at])]
+        if not forms:
+            return None
+        self._saying.layout(self._text[:at])
+        self._text = self._text[at:]
+        return self._begin_calls(forms, "bare")
+
+    def _end_of_answer(self, thinking: BoundThinking) -> bool | None:
+        """Whether this is the mark that ends the answer: nothing but a call may follow it. None if it is not it."""
+        assert thinking.answer is not None
+        found = thinking.answer[1].match(self._text, 0)
+        if found == -1:
+            return None
+        if found is None or skip_space(self._text, found) == len(self._text):
+            return False
+        after = self._text[skip_space(self._text, found) :]
+        forms = self._grammar.calls_at(after) if self._calls_on else []
+        if forms is None:
+            return False
+        if forms:
+            self._text = after
+            self._saying.begin()
+            return True
+        self._say_first()
+        return True
+
+    # -- calls
+
+    def _try_calls(self) -> bool:
+        forms = self._grammar.calls_at(self._text) if self._calls_on else []
+        if forms is None:
+            return False
+        if not forms:
+            self._say_first()
+            return True
+        return self._begin_calls(forms, "mark")
+
+    def _begin_calls(self, forms: Sequence[BoundCalls], entry: Entry) -> bool:
+        self._from, self._place = self._place, _Place.CALLS
+        text, self._text = self._text, ""
+        self._calling.begin(text, forms, entry)
+        self._feed_calls("")
+        return True
+
+    def _feed_calls(self, text: str) -> None:
+        calling = self._calling
+        calling.feed(text)
+        if not calling.is_over:
+            return
+        self._text, self._place = calling.text, self._from
+        if not calling.rejected:
+            self._leave_calls()
+            return
+        if calling.num_begun:
+            self._leave_calls()
+        self._say_first()
+
+    def _leave_calls(self) -> None:
+        """The calls are over: the answer, or the reasoning, goes on."""
+        self._enter(self._from)
+        self._saying.trims = self._wrapped is not None
+        self._saying.first = self._may_think = False
+        self._after_call = self._may_repeat = True
+
+    def _stay_stopped(self) -> bool:
+        self._text = ""
+        return False
+
+    # -- the end
+
+    def _close_text(self) -> None:
+        """What was held back is what it is: text, or reasoning, or layout."""
+        text, self._text = self._text, ""
+        if self._place is _Place.ANSWER and self._wrapped is not None and _is_answer_end(self._wrapped, text):
+            text = ""
+        if text:
+            self._say(text)
+        if self._place is _Place.ANSWER:
+            self._saying.end_answer()
+
+
+def _is_answer_end(wrapped: BoundThinking, text: str) -> bool:
+    assert wrapped.answer is not None
+    found = wrapped.answer[1].match(text, 0)
+    return found is not None and found >= 0 and not text[found:].strip()
+
+
+_STEPS = {
+    _Place.REASONING: Machine._reasoning,
+    _Place.ANSWER: Machine._answer,
+    _Place.CALLS: lambda machine: False,
+    _Place.STOPPED: Machine._stay_stopped,
+}

@@ -1,0 +1,118 @@
+"""Marks as a tokenizer has them: as tokens of their own, as letters, or both. Pure.
+
+A token of markup is one character of the machine's input, of a range that text can't contain (lone surrogates), so a
+mark and text that looks like it are never confused. A tokenizer's control tokens ("special") can't be spelled: their
+letters are text. The letters of other tokens count as the token, because a model may spell them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+_FIRST = 0xDC80
+_MAX_TOKENS = 0x300
+_FOREIGN = re.compile("[\ud800-\udfff]")
+
+
+class Alphabet:
+    """The tokens of a tokenizer that occur in a family's marks. `tokens`: the text of each token that it has besides
+    its words, and whether it is special.
+    """
+
+    def __init__(self, marks: Iterable[str], tokens: Mapping[str, bool]) -> None:
+        texts = [mark for mark in marks if mark]
+        used = [token for token in tokens if token and any(token in text for text in texts)]
+        self._used = sorted(used, key=lambda token: (-len(token), token))[:_MAX_TOKENS]
+        self._special = {token for token in self._used if tokens[token]}
+        self.symbols = {token: chr(_FIRST + at) for at, token in enumerate(self._used)}
+        self._letters = {ord(symbol): token for token, symbol in self.symbols.items()}
+
+    def letters(self, text: str) -> str:
+        """A text with the tokens spelled out."""
+        return text.translate(self._letters) if not text.isascii() and _FOREIGN.search(text) else text
+
+    def mark(self, text: str) -> Mark:
+        """The mark that is written so, without the layout around it."""
+        return Mark([self._forms(part) for part in map(str.strip, text.strip().split("\n")) if part])
+
+    def _forms(self, text: str) -> tuple[str, ...]:
+        """All ways to write a part of a mark, the one with the most tokens first."""
+        parts: list[tuple[str, ...]] = []
+        at = 0
+        while at < len(text):
+            token = next((one for one in self._used if text.startswith(one, at)), None)
+            if token is None:
+                parts.append((text[at],))
+                at += 1
+                continue
+            symbol = self.symbols[token]
+            parts.append((symbol,) if token in self._special else (symbol, token))
+            at += len(token)
+        return tuple("".join(one) for one in product(*parts))
+
+
+class Mark:
+    """One mark: parts that white space may separate, each in one or more forms. Empty if it has no parts."""
+
+    def __init__(self, parts: Sequence[tuple[str, ...]]) -> None:
+        self._parts = tuple(parts)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    @property
+    def firsts(self) -> tuple[str, ...]:
+        """The forms of its first part: where one of them is, the mark may begin."""
+        return self._parts[0] if self._parts else ()
+
+    def match(self, text: str, at: int) -> int | None:
+        """Where the mark ends that begins at `at`, white space before it skipped: -1 if there is none, None if more of
+        the text must be seen. An empty mark ends where it begins.
+        """
+        for forms in self._parts:
+            found = match_forms(forms, text, skip_space(text, at))
+            if found is None or found < 0:
+                return found
+            at = found
+        return at
+
+
+_SPACE = re.compile(r"\s*")
+
+
+def skip_space(text: str, at: int) -> int:
+    """Where the white space that begins at `at` ends."""
+    found = _SPACE.match(text, at)
+    assert found is not None
+    return found.end()
+
+
+def match_forms(forms: Sequence[str], text: str, at: int) -> int | None:
+    """Where one of these forms ends that begins at `at`; -1 if none does, None if one still may."""
+    left = len(text) - at
+    open_ = False
+    for form in forms:
+        if text.startswith(form, at):
+            return at + len(form)
+        open_ = open_ or (left < len(form) and form.startswith(text[at:]))
+    return None if open_ else -1
+
+
+def searcher(forms: Iterable[str]) -> re.Pattern[str] | None:
+    """A pattern that finds the first of these forms: whole, as its group 1, or begun at the end of the text."""
+    ordered = sorted(set(forms), key=lambda form: (-len(form), form))
+    if not ordered:
+        return None
+    whole = "|".join(map(re.escape, ordered))
+    begun = "|".join(dict.fromkeys(_begun(form) for form in ordered if len(form) > 1))
+    return re.compile(f"({whole})|(?:{begun})\\Z" if begun else f"({whole})")
+
+
+def _begun(form: str) -> str:
+    """A pattern of all that this form begins with, but the whole."""
+    pattern = ""
+    for char in reversed(form[:-1]):
+        pattern = f"{re.escape(char)}(?:{pattern})?" if pattern else re.escape(char)
+    return pattern

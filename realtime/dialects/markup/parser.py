@@ -1,0 +1,155 @@
+"""The machine behind `dialects.base.Parser`: chunks of tokens in, pieces out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from realtime.context.tools import Mode, Tool, ToolSet
+from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
+from realtime.dialects.logprobs import Logprobs, to_logprobs
+from realtime.engine.base import FinishReason, TokenChunk
+from realtime.engine.parsing import Constraint
+
+from .machine import Machine, Start
+from .tokens import Markup
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a response's parser must know. `thinking`: see Machine. `stop`: the request's stop strings, which the engine
+    is not given. `stop_token_ids`: its stop tokens, which are no end of the model's own. `constraint`,
+    `reasoning_ended`: for the engine.
+    """
+
+    tools: ToolSet
+    start: Start = Start.FREE
+    thinking: int = 0
+    stop: tuple[str, ...] = ()
+    stop_token_ids: frozenset[int] = frozenset()
+    num_top_logprobs: int = 0
+    constraint: Constraint | None = None
+    reasoning_ended: bool | None = None
+
+
+class MarkupParser:
+    """See dialects.base.Parser."""
+
+    skip_special_tokens = False  # they are markup; those that are not are left out here
+    stop_token_ids: tuple[int, ...] = ()
+
+    def __init__(self, markup: Markup, asked: Asked) -> None:
+        self.constraint = asked.constraint
+        self.reasoning_ended = asked.reasoning_ended
+        self.num_reasoning_tokens = 0
+        self.trouble: Exception | None = None
+        self._markup = markup
+        self._watched = markup.watched
+        self._asked = asked
+        self._machine = Machine(markup.grammar, asked.tools, asked.start, thinking=asked.thinking, stop=asked.stop)
+        self._pending = 0  # tokens that are reasoning unless they become a call
+        self._logprobs: list[Any] = []  # of text that is to come
+        self._ended = False  # by the model itself
+
+    @property
+    def stopped(self) -> str | None:
+        """The stop string that the answer has come to: the generation is to be aborted, nothing more is read."""
+        return self._machine.stopped
+
+    def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
+        """See Parser."""
+        if chunk.finish is not None:
+            self._ended = chunk.finish is FinishReason.STOP and self._is_own(chunk.stop_reason)
+        token_ids = chunk.token_ids
+        if chunk.logprobs is None and self._watched.isdisjoint(token_ids):
+            return self._feed(chunk.text, len(token_ids))
+        return list(self._runs(chunk.text, token_ids, chunk.logprobs))
+
+    def close(self) -> Sequence[Piece]:
+        """See Parser."""
+        pieces = self._machine.close(ended=self._ended and self.stopped is None)
+        self._count(0)
+        if any(isinstance(piece, ReasoningDelta) for piece in pieces):
+            self.num_reasoning_tokens += self._pending
+        self._pending = 0
+        return list(self._with_logprobs(pieces, None, said=True))
+
+    def _is_own(self, stop_reason: str | int | None) -> bool:
+        return not isinstance(stop_reason, str) and stop_reason not in self._asked.stop_token_ids
+
+    def _feed(self, text: str, num_tokens: int) -> list[Piece]:
+        pieces = self._machine.feed(text)
+        if self._machine.in_reasoning or self._pending:
+            self._count(num_tokens)
+        return pieces
+
+    def _runs(self, text: str, token_ids: Sequence[int], logprobs: Logprobs) -> Iterator[Piece]:
+        at = 0
+        for run in self._markup.runs(text, token_ids):
+            reasoned = self._machine.in_reasoning
+            pieces = self._machine.feed(run.text)
+            if reasoned or not run.mark:
+                self._count(run.num_tokens)
+            yield from self._with_logprobs(
+                pieces, logprobs[at : at + run.num_tokens] if logprobs else None, said=bool(run.text)
+            )
+            at += run.num_tokens
+
+    def _count(self, num_tokens: int) -> None:
+        """Count tokens of reasoning."""
+        machine = self._machine
+        if not machine.in_reasoning:
+            self._pending = 0
+        elif machine.undecided:
+            self._pending += num_tokens
+        else:
+            self.num_reasoning_tokens += self._pending + num_tokens
+            self._pending = 0
+
+    def _with_logprobs(self, pieces: Sequence[Piece], logprobs: Logprobs, *, said: bool) -> Iterator[Piece]:
+        """Text with the log probabilities of its tokens; those of markup are nobody's. `said`: they made text."""
+        if logprobs:
+            self._logprobs += to_logprobs(logprobs, self._asked.num_top_logprobs)
+        for piece in pieces:
+            if isinstance(piece, TextDelta) and self._logprobs:
+                piece, self._logprobs = TextDelta(piece.text, self._logprobs), []
+            elif not isinstance(piece, TextDelta):
+                self._logprobs = []
+            yield piece
+        if not (self._machine.holds_text if said else self._machine.in_text):
+            self._logprobs = []
+
+
+class WholeCallParser(MarkupParser):
+    """For a tool with a grammar that must be called: after the reasoning everything is its input, without markup."""
+
+    def __init__(self, markup: Markup, asked: Asked, tool: Tool) -> None:
+        off = msgspec.structs.replace(asked.tools, mode=Mode.NONE, only=None)
+        super().__init__(markup, msgspec.structs.replace(asked, tools=off, stop=(), num_top_logprobs=0))
+        self._tool = tool
+        self._begun = False
+
+    def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
+        """See Parser."""
+        return list(self._as_call(super().feed(chunk)))
+
+    def close(self) -> Sequence[Piece]:
+        """See Parser."""
+        pieces = list(self._as_call(super().close()))
+        if self._ended:
+            pieces += [*self._begin(), CallEnd()]
+        return pieces
+
+    def _as_call(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            if not isinstance(piece, TextDelta):
+                yield piece
+                continue
+            yield from self._begin()
+            yield CallDelta(piece.text)
+
+    def _begin(self) -> Iterator[Piece]:
+        if not self._begun:
+            self._begun = True
+            yield CallBegin(self._tool.name, self._tool.namespace, custom=True)

@@ -1,0 +1,207 @@
+"""Values that a model writes without saying what they are, to JSON by the tool's schema. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from .json_lexer import clean, is_json, quoted
+
+ALL = frozenset({"string", "integer", "number", "boolean", "null", "object", "array"})
+_TEXT = frozenset({"string"})
+_MAX_DEPTH = 32  # of references and choices
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_INTEGER = re.compile(r"[+-]?\d+")
+_ALIASES = {
+    "str": "string", "text": "string", "int": "integer", "long": "integer", "float": "number", "double": "number",
+    "bool": "boolean", "dict": "object", "list": "array", "tuple": "array",
+}  # fmt: skip
+
+Types = frozenset[str]
+
+
+class Parameters:
+    """What types the arguments of a tool may have."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+        self._known: dict[str, Types] = {}
+
+    def types(self, key: str) -> Types:
+        """The types that this argument may have; a text if nothing is known of it."""
+        known = self._known.get(key)
+        if known is None:
+            found = _property(self._schema, key, self._schema, 0)
+            known = self._known[key] = (types_of(found, self._schema) if found is not None else None) or _TEXT
+        return known
+
+
+def types_of(schema: Any, root: Any, depth: int = 0) -> Types | None:
+    """The types that a schema allows; None if it says nothing of them."""
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+        return None
+    said = [one for one in _constraints(schema, root, depth) if one is not None]
+    if not said:
+        return None
+    allowed = frozenset.intersection(*map(_with_integers, said))
+    if schema.get("nullable") is True:
+        allowed |= {"null"}
+    return allowed or said[0]
+
+
+def _with_integers(types: Types) -> Types:
+    return types | {"integer"} if "number" in types else types
+
+
+def _constraints(schema: dict[str, Any], root: Any, depth: int) -> list[Types | None]:
+    """What each keyword of a schema says of the types."""
+    found: list[Types | None] = [_named(schema.get("type"))]
+    if isinstance(schema.get("$ref"), str):
+        found.append(types_of(resolve(schema["$ref"], root), root, depth + 1))
+    for keyword in ("anyOf", "oneOf"):
+        if isinstance(choices := schema.get(keyword), list):
+            each = [types_of(choice, root, depth + 1) for choice in choices]
+            found.append(None if None in each else frozenset[str]().union(*(one for one in each if one)))
+    if isinstance(parts := schema.get("allOf"), list):
+        found += [types_of(part, root, depth + 1) for part in parts]
+    if isinstance(values := schema.get("enum"), list):
+        found.append(frozenset(map(_type_of, values)))
+    if "const" in schema:
+        found.append(frozenset({_type_of(schema["const"])}))
+    if not any(found) and "properties" in schema:
+        found.append(frozenset({"object"}))
+    if not any(found) and "items" in schema:
+        found.append(frozenset({"array"}))
+    return [one or None for one in found]
+
+
+def _named(said: Any) -> Types | None:
+    names = [said] if isinstance(said, str) else said
+    if not isinstance(names, list):
+        return None
+    known = {_ALIASES.get(name.lower(), name.lower()) for name in names if isinstance(name, str)}
+    return frozenset(known & ALL) or None
+
+
+def _type_of(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def resolve(reference: str, root: Any) -> Any:
+    """The schema that a reference within the same document names."""
+    if not reference.startswith("#"):
+        return None
+    found = root
+    for part in reference[1:].split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            found = found[int(part)]
+        elif isinstance(found, dict):
+            found = found.get(part)
+        else:
+            return None
+    return found
+
+
+def _property(schema: Any, key: str, root: Any, depth: int) -> Any:
+    """The schema of an argument, wherever the schema of the arguments has it."""
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+        return None
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and key in properties:
+        return properties[key]
+    inner = [resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        inner += schema[keyword] if isinstance(schema.get(keyword), list) else []
+    for one in inner:
+        found = _property(one, key, root, depth + 1)
+        if found is not None:
+            return found
+    return schema.get("additionalProperties")
+
+
+def is_text(types: Types) -> bool:
+    """A value of these types is a text, whatever it is."""
+    return types == _TEXT
+
+
+def to_json(text: str, types: Types) -> str:
+    """The JSON of a value that was written as this text. Numbers keep their digits. What fits no type is a string."""
+    bare = text.strip()
+    for kind, convert in _CONVERSIONS:
+        if kind in types:
+            found = convert(bare)
+            if found is not None:
+                return found
+    if "string" not in types and is_json(bare):
+        return clean(bare)
+    return f'"{quoted(text)}"'
+
+
+def _null(text: str) -> str | None:
+    return "null" if text in ("null", "None") else None
+
+
+def _boolean(text: str) -> str | None:
+    return text.lower() if text.lower() in ("true", "false") else None
+
+
+def _integer(text: str) -> str | None:
+    if _NUMBER.fullmatch(text):
+        return text if "." not in text and "e" not in text.lower() else _whole(text)
+    return str(int(text)) if _INTEGER.fullmatch(text) and len(text) < 4000 else None
+
+
+def _whole(text: str) -> str | None:
+    return text if re.fullmatch(r"-?\d+\.0+", text) else None
+
+
+def _number(text: str) -> str | None:
+    return text if _NUMBER.fullmatch(text) else None
+
+
+def _object(text: str) -> str | None:
+    return _container(text, "{", dict)
+
+
+def _array(text: str) -> str | None:
+    return _container(text, "[", list)
+
+
+def _container(text: str, first: str, kind: type[Any]) -> str | None:
+    if not text.startswith((first, "(" if first == "[" else first)):
+        return None
+    said = clean(text)
+    try:
+        return said if isinstance(msgspec.json.decode(said), kind) else None
+    except (ValueError, RecursionError):
+        return _as_python(text)
+
+
+def _as_python(text: str) -> str | None:
+    """The JSON of an object or a list that is written as Python has it."""
+    from .literals import converted
+
+    return converted(text)
+
+
+_CONVERSIONS = (
+    ("null", _null), ("boolean", _boolean), ("integer", _integer), ("number", _number), ("object", _object),
+    ("array", _array),
+)  # fmt: skip

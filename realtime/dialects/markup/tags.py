@@ -1,0 +1,235 @@
+"""What sampling must keep to, from the first token on, as xgrammar's structural tag: written from a family's row. Pure.
+
+Strict tools, forced calls, grammars of custom tools and output formats are held to in the family's own form, with the
+white space that its template writes. Reasoning stays free. Control tokens are named by their ids, for nothing else can
+be one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from realtime.context.tools import Mode, Tool, ToolSet
+from realtime.engine.parsing import BadSpec
+
+from .family import Calls, Family, Json, Key, Literals, Member, Named, Tags
+from .machine import Start
+from .values import Form, Values, choice, optional, sequence, text
+
+_LINE_ENDS: Form = {"type": "regex", "pattern": r"\n{0,2}"}
+
+GrammarOf = Callable[[Tool, bool], str]
+"""The grammar of a custom tool's input, in EBNF; of the input as it stands in a JSON string if the second is true."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer must be. `schema` is that of its text; None if that is free. `start`, `thinking`: see Machine."""
+
+    tools: ToolSet
+    schema: dict[str, Any] | None = None
+    start: Start = Start.FREE
+    thinking: int = 0
+
+
+class TagWriter:
+    """Writes the tags of one model. `special`: its control tokens with their ids. `grammar_of` may raise BadSpec."""
+
+    def __init__(self, family: Family, special: Mapping[str, int], grammar_of: GrammarOf) -> None:
+        self._family = family
+        self._special = special
+        self._split = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)")
+        self._grammar_of = grammar_of
+
+    def write(self, asked: Asked) -> str | None:
+        """The tag, or None if nothing is to be held to. Raises BadSpec for what can't be."""
+        tools = asked.tools.tools if asked.tools.mode is not Mode.NONE else ()
+        forced = asked.tools.mode is Mode.REQUIRED
+        if asked.tools.only is not None:
+            tools = (asked.tools.only,)
+        held = any(tool.strict or tool.grammar is not None for tool in tools)
+        if not (forced or asked.schema is not None or held):
+            return None
+        answer = self._answer(asked, tools, forced=forced)
+        form = sequence(self._before(asked), _LINE_ENDS, answer)
+        return json.dumps({"type": "structural_tag", "format": form}, ensure_ascii=False)
+
+    def _answer(self, asked: Asked, tools: Sequence[Tool], *, forced: bool) -> Form:
+        if forced:
+            return self._calls(self._form, tools, several=asked.tools.parallel)
+        if asked.schema is None:
+            return self._free(tools, several=asked.tools.parallel)
+        wanted = Values().json(asked.schema)
+        return choice([wanted, self._calls(self._form, tools, several=asked.tools.parallel)]) if tools else wanted
+
+    @property
+    def _form(self) -> Calls:
+        if not self._family.calls:
+            raise BadSpec("this model has no form for calls")
+        return self._family.calls[0]
+
+    def _marks(self, written: str) -> Iterator[Form]:
+        """A mark as it is written: control tokens, and text between them."""
+        at = 0
+        for found in self._split.finditer(written):
+            if found.start() > at:
+                yield text(written[at : found.start()])
+            yield {"type": "token", "token": self._special[found[0]]}
+            at = found.end()
+        if at < len(written):
+            yield text(written[at:])
+
+    def _mark(self, written: str) -> Form:
+        return sequence(*self._marks(written))
+
+    def _anything_but(self, mark: str) -> Form:
+        """Text up to this mark."""
+        (first, *_) = list(self._marks(mark))
+        if first["type"] == "token":
+            return {"type": "any_tokens", "exclude_tokens": [first["token"]]}
+        return {"type": "any_text", "excludes": [mark]}
+
+    # -- before the answer
+
+    def _before(self, asked: Asked) -> Form:
+        """Reasoning, if there may be any."""
+        ways = self._family.thinking
+        if asked.start is Start.ANSWER or not ways:
+            return sequence()
+        if asked.start is Start.REASONING:
+            return self._reasoning(ways[asked.thinking].end)
+        begin = self._mark(ways[0].begin.strip())
+        return optional(sequence(_LINE_ENDS, begin, self._reasoning(ways[0].end)))
+
+    def _reasoning(self, end: str) -> Form:
+        end = end.strip()
+        return sequence(self._anything_but(end), self._mark(end))
+
+    # -- calls
+
+    def _free(self, tools: Sequence[Tool], *, several: bool) -> Form:
+        """Text in which calls are held to their form from the mark on with which they begin."""
+        form = self._form
+        if form.bare:
+            rules = [[begin, _behind(text(begin), call)] for begin, call in self._bare(form, tools)]
+            return {"type": "dispatch", "rules": rules, "loop": False}
+        before = form.head.before if isinstance(form.head, Named) else ""
+        first = next(self._marks((form.section[0] or form.call[0] or before).strip()), None)
+        if first is None:
+            raise BadSpec("calls of this model can't be told from text")
+        # Those of a section follow each other in it; others have a mark each.
+        whole = (
+            self._calls(form, tools, several=several) if form.section[0] else self._calls(form, tools, several=False)
+        )
+        rest = _behind(first, whole)
+        if first["type"] == "token":
+            return {"type": "token_dispatch", "rules": [[first["token"], rest]], "loop": several}
+        return {"type": "dispatch", "rules": [[first["value"], rest]], "loop": several}
+
+    def _bare(self, form: Calls, tools: Sequence[Tool]) -> Iterator[tuple[str, Form]]:
+        """How a call without marks begins, up to the name, and what it is in whole."""
+        for tool in tools:
+            begin = "[" if form.bracket else ""
+            if isinstance(form.head, Named):
+                begin += tool.shown_as
+            elif isinstance(form.head, Member):
+                begin += f'{{"{form.head.name[0]}": {json.dumps(tool.shown_as)}'
+            yield begin, self._calls(form, [tool], several=False)
+
+    def _calls(self, form: Calls, tools: Sequence[Tool], *, several: bool) -> Form:
+        each = choice([self._call(form, tool) for tool in tools])
+        if several and form.several:
+            each = sequence(each, {"type": "star", "content": sequence(self._mark(form.separator), each)})
+        opened, closed = ("[", "]") if form.bracket else ("", "")
+        around = ("", "") if form.bare else form.section
+        return sequence(self._mark(around[0] + opened), each, self._mark(closed + around[1]))
+
+    def _call(self, form: Calls, tool: Tool) -> Form:
+        begin = form.call[0]
+        arguments = self._arguments(form, tool)
+        match form.head:
+            case Named(before=before, after=after, form=written):
+                name, _, index = written.replace("{name}", tool.shown_as).partition("{index}")
+                number: list[Form] = [{"type": "regex", "pattern": "[0-9]{1,3}"}] if "{index}" in written else []
+                head = sequence(self._mark(begin + before + name), *number, self._mark(index + after[0]))
+                end = ""
+            case Member(name=names, arguments=members):
+                said = f'{begin}{{"{names[0]}": {json.dumps(tool.shown_as)}, "{members[0]}": '
+                head, end = self._mark(said), "}"
+            case Key():
+                head, end = self._mark(f"{begin}{{{json.dumps(tool.shown_as)}: "), "}"
+        return sequence(head, arguments, self._mark(end + form.close + form.call[1]))
+
+    def _arguments(self, form: Calls, tool: Tool) -> Form:
+        values = Values(tool.parameters)
+        match form.arguments:
+            case Json() if tool.grammar is not None:
+                return sequence(text('{"input": "'), self._grammar(tool, in_json=True), text('"}'))
+            case Json():
+                return values.json(tool.parameters if tool.strict else {"type": "object"})
+            case Tags() as tags:
+                return self._tags(tags, tool, values)
+            case Literals() as literals:
+                return self._literals(literals, tool, values)
+
+    def _grammar(self, tool: Tool, *, in_json: bool) -> Form:
+        assert tool.grammar is not None
+        if tool.grammar.syntax == "regex" and not in_json:
+            return {"type": "regex", "pattern": tool.grammar.definition}
+        return {"type": "grammar", "grammar": self._grammar_of(tool, in_json)}
+
+    def _tags(self, tags: Tags, tool: Tool, values: Values) -> Form:
+        anything = self._anything_but(tags.end)
+        if tool.grammar is not None:
+            return self._tag(tags, "input", self._grammar(tool, in_json=False), said=True)
+        if not tool.strict:
+            key: Form = {"type": "regex", "pattern": r'[^<>"\n]{1,64}'}
+            middle = choice([self._mark(one + tags.pad) for one in (*tags.text, *tags.json) or (tags.middle,)])
+            tag = sequence(self._mark(tags.begin), key, middle, anything, self._mark(tags.pad + tags.end + tags.after))
+            return {"type": "star", "content": tag}
+        each = []
+        for name, schema, required in values.properties():
+            value, is_text = values.raw(schema, anything)
+            tag = self._tag(tags, name, value, said=is_text)
+            each.append(tag if required else optional(tag))
+        return sequence(*each)
+
+    def _tag(self, tags: Tags, key: str, value: Form, *, said: bool | None) -> Form:
+        """`said`: the value is a text, or JSON; None: it may be either."""
+        of_kind = tags.text if said else tags.json if said is False else ()
+        middles = of_kind or (*tags.text, *tags.json) or (tags.middle,)
+        begin = choice([self._mark(tags.begin + key + middle + tags.pad) for middle in middles])
+        return sequence(begin, value, self._mark(tags.pad + tags.end + tags.after))
+
+    def _literals(self, how: Literals, tool: Tool, values: Values) -> Form:
+        if tool.grammar is not None:
+            quote = how.quotes[0]
+            given = self._grammar(tool, in_json=how.escapes)
+            pair = sequence(self._mark(f"input{how.assign}{quote}"), given, self._mark(quote))
+            return sequence(text(how.begin), pair, text(how.end))
+        if not tool.strict:
+            return sequence(text(how.begin), values.free_literals(how, self._mark, self._anything_but), text(how.end))
+        pairs = [
+            (sequence(text(name + how.assign), values.literal(schema, how, self._mark, self._anything_but)), required)
+            for name, schema, required in values.properties()
+        ]
+        return sequence(text(how.begin), values.listed(pairs, text(how.between)), text(how.end))
+
+
+def _behind(first: Form, form: Form) -> Form:
+    """A form that begins so, behind its beginning."""
+    if form["type"] == "or":
+        return choice([_behind(first, one) for one in form["elements"]])
+    begins, *rest = form["elements"] if form["type"] == "sequence" else [form]
+    if begins["type"] == "or":
+        return sequence(_behind(first, begins), *rest)
+    if first["type"] == "token":
+        assert begins == first
+        return sequence(*rest)
+    value: str = begins["value"].lstrip()
+    assert value.startswith(first["value"])
+    return sequence(text(value.removeprefix(first["value"])), *rest)

@@ -1,0 +1,186 @@
+"""Values by a JSON schema, as parts of a structural tag: as JSON, as raw text, as literals. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from realtime.engine.parsing import BadSpec
+
+from .family import Literals
+from .schema import resolve, types_of
+
+Form = dict[str, Any]
+
+_MAX_WHITESPACE = 32  # in a row within JSON; a weak model would stay in it
+_MAX_DEPTH = 16  # of objects and lists in a form that is not JSON
+_MAX_PROPERTIES = 64  # of which each may be missing
+_TEXT = frozenset({"string"})
+
+Mark = Callable[[str], Form]
+
+
+def text(value: str) -> Form:
+    """This text."""
+    return {"type": "const_string", "value": value}
+
+
+def sequence(*elements: Form) -> Form:
+    """One after the other, flat, with neighbouring texts in one."""
+    flat: list[Form] = []
+    for element in elements:
+        for one in element["elements"] if element["type"] == "sequence" else [element]:
+            if one["type"] == "const_string" and flat and flat[-1]["type"] == "const_string":
+                flat[-1] = text(flat[-1]["value"] + one["value"])
+            elif one != text(""):
+                flat.append(one)
+    if not flat:
+        return text("")
+    return flat[0] if len(flat) == 1 else {"type": "sequence", "elements": flat}
+
+
+def choice(forms: Sequence[Form]) -> Form:
+    """One of these."""
+    return forms[0] if len(forms) == 1 else {"type": "or", "elements": list(forms)}
+
+
+def optional(form: Form) -> Form:
+    """This, or nothing."""
+    return {"type": "optional", "content": form}
+
+
+class Values:
+    """Values for the parameters of one tool, or of one schema."""
+
+    def __init__(self, schema: dict[str, Any] | None = None) -> None:
+        self._root: dict[str, Any] = schema or {}
+
+    def json(self, schema: dict[str, Any]) -> Form:
+        """JSON by a schema. References are to the root."""
+        shared: dict[str, Any] = {key: self._root[key] for key in ("$defs", "definitions") if key in self._root}
+        whole = {**shared, **schema} if schema is not self._root else schema
+        return {"type": "json_schema", "json_schema": whole, "max_whitespace_cnt": _MAX_WHITESPACE}
+
+    def properties(self) -> Iterator[tuple[str, Any, bool]]:
+        """The arguments: name, schema, and whether it must be given. Raises BadSpec for what is not a plain object."""
+        root = self._resolved(self._root)
+        if any(key in root for key in ("anyOf", "oneOf", "allOf", "patternProperties", "minProperties")):
+            raise BadSpec("the arguments of a strict tool must be a plain object, for this model")
+        required = root.get("required", ())
+        given: dict[str, Any] = root.get("properties", {})
+        if len(given) > _MAX_PROPERTIES and len(required) < len(given):
+            raise BadSpec(f"a strict tool may have at most {_MAX_PROPERTIES} arguments of which some may be missing")
+        for name, schema in given.items():
+            yield name, schema, name in required
+
+    def _resolved(self, schema: Any) -> dict[str, Any]:
+        """A schema without references at its top."""
+        for _ in range(_MAX_DEPTH):
+            if not isinstance(schema, dict):
+                return {}
+            if not isinstance(schema.get("$ref"), str):
+                return schema
+            schema = resolve(schema["$ref"], self._root)
+        raise BadSpec("a schema that refers to itself can't be held to")
+
+    # -- as raw text
+
+    def raw(self, schema: Any, anything: Form) -> tuple[Form, bool | None]:
+        """A value, as it is if it is a text, else as JSON; and whether it is a text: None if it may be."""
+        types = types_of(schema, self._root) or _TEXT
+        if "string" not in types:
+            return self.json(self._resolved(schema) or {}), False
+        if types == _TEXT:
+            return self._raw_text(self._resolved(schema), anything), True
+        if types == {"string", "null"}:
+            return choice([text("null"), anything]), None
+        return anything, None
+
+    def _raw_text(self, schema: dict[str, Any], anything: Form) -> Form:
+        values = [schema["const"]] if "const" in schema else schema.get("enum")
+        if values:
+            return choice([text(str(value)) for value in values])
+        if isinstance(schema.get("pattern"), str):
+            return {"type": "regex", "pattern": schema["pattern"]}
+        low, high = schema.get("minLength", 0), schema.get("maxLength")
+        if low or high is not None:
+            return {"type": "regex", "pattern": f"(?:.|\\n){{{low},{'' if high is None else high}}}"}
+        return anything
+
+    # -- as literals
+
+    def literal(self, schema: Any, how: Literals, mark: Mark, anything_but: Mark, depth: int = 0) -> Form:
+        """A value in the family's notation. Raises BadSpec for what it has no form for."""
+        schema = self._resolved(schema)
+        if depth > _MAX_DEPTH:
+            raise BadSpec("a schema of this depth can't be held to, for this model")
+        kinds = sorted(types_of(schema, self._root) or _TEXT)
+        return choice([self._literal(kind, schema, how, mark, anything_but, depth) for kind in kinds])
+
+    def _literal(
+        self, kind: str, schema: dict[str, Any], how: Literals, mark: Mark, anything_but: Mark, depth: int
+    ) -> Form:
+        true, false, null = how.words
+        match kind:
+            case "null":
+                return text(null)
+            case "boolean":
+                return choice([text(true), text(false)])
+            case "integer" | "number":
+                return self.json({**_only(schema, _NUMBER_KEYS), "type": kind})
+            case "string":
+                return self._literal_text(schema, how, mark, anything_but)
+            case "object":
+                return self._literal_object(schema, how, mark, anything_but, depth)
+            case _:
+                item = self.literal(schema.get("items", {}), how, mark, anything_but, depth + 1)
+                more: Form = {"type": "star", "content": sequence(text(how.between), item)}
+                return sequence(text("["), optional(sequence(item, more)), text("]"))
+
+    def _literal_text(self, schema: dict[str, Any], how: Literals, mark: Mark, anything_but: Mark) -> Form:
+        if how.escapes:
+            return self.json({**schema, "type": "string"})
+        quote = how.quotes[0]
+        return sequence(mark(quote), self._raw_text(schema, anything_but(quote)), mark(quote))
+
+    def _literal_object(
+        self, schema: dict[str, Any], how: Literals, mark: Mark, anything_but: Mark, depth: int
+    ) -> Form:
+        if how.escapes:
+            return self.json({**schema, "type": "object"})
+        pairs = [
+            (sequence(text(f"{name}:"), self.literal(inner, how, mark, anything_but, depth + 1)),
+             name in schema.get("required", ()))
+            for name, inner in schema.get("properties", {}).items()
+        ]  # fmt: skip
+        return sequence(text("{"), self.listed(pairs, text(how.between)), text("}"))
+
+    def listed(self, pairs: Sequence[tuple[Form, bool]], between: Form) -> Form:
+        """These in order, with something between them; only the required ones must be there."""
+        rests = [sequence()]
+        for form, required in reversed(pairs):
+            one = sequence(between, form)
+            rests.insert(0, sequence(one if required else optional(one), rests[0]))
+        firsts: list[Form] = []
+        for index, (form, required) in enumerate(pairs):
+            firsts.append(sequence(form, rests[index + 1]))
+            if required:
+                return choice(firsts)
+        return choice([*firsts, text("")])
+
+    def free_literals(self, how: Literals, mark: Mark, anything_but: Mark) -> Form:
+        """Any arguments in the family's notation; what is in objects and lists is JSON, where it has that."""
+        key: Form = {"type": "regex", "pattern": "[A-Za-z_][A-Za-z0-9_]{0,63}"}
+        scalar = self.literal({"type": ["string", "number", "boolean", "null"]}, how, mark, anything_but)
+        nested = [self.json({"type": "object"}), self.json({"type": "array"})] if how.escapes else []
+        flat: Form = {"type": "star", "content": sequence(text(how.between), scalar)}
+        listing = [] if how.escapes else [sequence(text("["), optional(sequence(scalar, flat)), text("]"))]
+        pair = sequence(key, text(how.assign), choice([scalar, *nested, *listing]))
+        return optional(sequence(pair, {"type": "star", "content": sequence(text(how.between), pair)}))
+
+
+_NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
+
+
+def _only(schema: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: schema[key] for key in keys if key in schema}

@@ -1,0 +1,90 @@
+"""About how much work a prompt is, from the sizes of what it is made of. Pure.
+
+Looked at before each rendering, so it costs next to nothing: it stops counting when it is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from realtime.context.tools import ToolSet
+from realtime.wire.formats import JsonSchemaFormat
+from realtime.wire.harmony import HarmonyMessage
+from realtime.wire.item_texts import texts_of
+from realtime.wire.items import (
+    ContentPart,
+    CustomToolCallOutput,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    InputItem,
+    Message,
+    Refusal,
+)
+from realtime.wire.requests import ResponseCreate
+
+_TOOL = 500  # about what a tool costs besides its schema, in characters of text that cost as much
+_ITEM = 200  # ... an item besides its parts
+_PART = 50  # ... and a part besides its text
+
+_encode = msgspec.json.encode
+
+
+def cost(request: ResponseCreate, tools: ToolSet, items: list[InputItem], enough: int) -> int:
+    """About as many characters of plain text as cost as much to render and tokenize; at least `enough`, if it is
+    more than that.
+    """
+    total = 0
+    for one in _costs(request, tools, items):
+        total += one
+        if total >= enough:
+            break
+    return total
+
+
+def item_cost(item: InputItem) -> int:
+    """What one item adds to that."""
+    return sum(_costs_of(item))
+
+
+def _costs(request: ResponseCreate, tools: ToolSet, items: list[InputItem]) -> Iterator[int]:
+    yield len(request.instructions or "") + _TOOL * len(tools.tools)
+    for item in items:
+        yield from _costs_of(item)
+    for tool in tools.tools:
+        yield len(tool.description or "") + len(_encode(tool.parameters))
+        if tool.grammar is not None:
+            yield len(tool.grammar.definition)
+    for value in (request.chat_template_kwargs or {}).values():
+        yield len(_encode(value))
+    if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):  # some dialects say it
+        yield len(_encode(request.text.format))
+
+
+def _costs_of(item: InputItem) -> Iterator[int]:
+    yield _ITEM
+    match item:
+        case (
+            Message(content=list() as parts)
+            | FunctionCallOutput(output=list() as parts)
+            | CustomToolCallOutput(output=list() as parts)
+        ):
+            yield from (_PART + _size_of(part) for part in parts)
+        case HarmonyMessage():
+            yield len(_encode(item)) + _TOOL * item.num_tools
+        case _:
+            yield from map(len, texts_of(item))
+
+
+def _size_of(part: ContentPart) -> int:
+    match part:
+        case InputFile(file_data=str() as data):  # which is not decoded for this
+            return len(data)
+        case InputFile() | InputImage():
+            return 0
+        case Refusal():
+            return len(part.refusal)
+        case _:
+            return len(part.text)

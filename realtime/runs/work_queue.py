@@ -1,0 +1,113 @@
+"""Decide who is next for one of a few places of work. Pure.
+
+Tenants take turns: a place goes to the tenant that holds the fewest, then to the one that waits longest for its turn.
+Heavy work may take every place but one, so that what is quick never waits for what is slow, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, deque
+from typing import Generic, Protocol, TypeVar
+
+
+class Entry(Protocol):
+    """Work that wants a place. `heavy`: it takes long."""
+
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def heavy(self) -> bool: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class QueueFull(Exception):
+    """A tenant has as much work waiting as it may have."""
+
+
+class WorkQueue(Generic[E]):
+    """See the module. An entry is added, taken, and released; or added and removed."""
+
+    def __init__(self, num_places: int, max_waiting: int) -> None:
+        """`max_waiting`: entries of one tenant."""
+        self._num_free = num_places
+        self._num_free_heavy = max(1, num_places - 1)
+        self._max_waiting = max_waiting
+        self._waiting: dict[str, _Line[E]] = {}  # by tenant, in the order of their turns
+        self._held: Counter[str] = Counter()  # places by tenant
+        self._number = itertools.count()
+
+    @property
+    def num_waiting(self) -> int:
+        """Entries that have no place yet."""
+        return sum(map(len, self._waiting.values()))
+
+    def add(self, entry: E) -> None:
+        """Have an entry wait for `take`. Raises QueueFull."""
+        line = self._waiting.setdefault(entry.tenant, _Line())
+        if len(line) >= self._max_waiting:
+            raise QueueFull
+        line.add(entry, next(self._number))
+
+    def remove(self, entry: E) -> None:
+        """Forget an entry that waits."""
+        line = self._waiting[entry.tenant]
+        line.remove(entry)
+        if not line:
+            del self._waiting[entry.tenant]
+
+    def take(self) -> E | None:
+        """Give the next entry its place; None if no place is free for any that waits."""
+        if not self._num_free:
+            return None
+        heavy = self._num_free_heavy > 0
+        tenants = (tenant for tenant, line in self._waiting.items() if line.first(heavy=heavy) is not None)
+        tenant = min(tenants, key=self._held.__getitem__, default=None)  # the first of equals
+        if tenant is None:
+            return None
+        line = self._waiting.pop(tenant)
+        entry = line.take(heavy=heavy)
+        if line:
+            self._waiting[tenant] = line
+        self._count(entry, 1)
+        return entry
+
+    def release(self, entry: E) -> None:
+        """Take back the place of an entry."""
+        self._count(entry, -1)
+
+    def _count(self, entry: E, taken: int) -> None:
+        self._num_free -= taken
+        self._num_free_heavy -= taken * entry.heavy
+        self._held[entry.tenant] += taken
+        if not self._held[entry.tenant]:
+            del self._held[entry.tenant]
+
+
+class _Line(Generic[E]):
+    """What waits of one tenant: first come, first served, but heavy work may be passed."""
+
+    def __init__(self) -> None:
+        self._entries: tuple[deque[tuple[int, E]], deque[tuple[int, E]]] = (deque(), deque())  # light, heavy
+
+    def __len__(self) -> int:
+        return sum(map(len, self._entries))
+
+    def add(self, entry: E, number: int) -> None:
+        self._entries[entry.heavy].append((number, entry))
+
+    def remove(self, entry: E) -> None:
+        queue = self._entries[entry.heavy]
+        del queue[next(index for index, (_, one) in enumerate(queue) if one is entry)]
+
+    def first(self, *, heavy: bool) -> deque[tuple[int, E]] | None:
+        """The queue whose first entry is next. `heavy`: heavy work may be."""
+        queues = [queue for queue in self._entries[: 1 + heavy] if queue]
+        return min(queues, key=lambda queue: queue[0][0], default=None)
+
+    def take(self, *, heavy: bool) -> E:
+        queue = self.first(heavy=heavy)
+        assert queue is not None
+        return queue.popleft()[1]

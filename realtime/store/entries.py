@@ -1,0 +1,75 @@
+"""Entries of a log, of which several may have the same long text in them: it is held once. Pure.
+
+Every event that shows the Response repeats what the request set: instructions of megabytes, tools, a schema. An entry
+is bytes; one with such a text is kept as its parts, and put together when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from realtime.wire.codec import encode, escape_line_ends
+from realtime.wire.response import Response
+
+_LONG = 16 * 1024  # bytes of a text that is worth sharing; entries that are not longer have none
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """An entry that has texts in common with others. own_bytes: of it that are in no other."""
+
+    parts: tuple[bytes, ...]
+    own_bytes: int
+
+
+Entry = bytes | Shared
+
+
+def whole(entry: Entry) -> bytes:
+    """The entry as it goes over the wire."""
+    return entry if isinstance(entry, bytes) else b"".join(entry.parts)
+
+
+def own_bytes(entry: Entry) -> int:
+    """What an entry holds that no other does."""
+    return len(entry) if isinstance(entry, bytes) else entry.own_bytes
+
+
+def held_bytes(entries: Sequence[Entry]) -> int:
+    """What entries hold together."""
+    shared = {id(part): len(part) for entry in entries if isinstance(entry, Shared) for part in entry.parts[1::2]}
+    return sum(map(own_bytes, entries)) + sum(shared.values())
+
+
+class SharedTexts:
+    """The long texts of one response that its events repeat. num_bytes: of them all."""
+
+    def __init__(self) -> None:
+        self.num_bytes = 0
+        self._texts: list[bytes] | None = None  # in the order in which they come; None: no event has shown any
+
+    def share(self, entry: bytes, response: Response | None) -> Entry:
+        """The entry, with the texts that `response` shows as those of the other entries."""
+        if len(entry) <= _LONG or response is None:
+            return entry
+        if self._texts is None:
+            self._texts = sorted(_long_texts(response), key=entry.find)
+            self.num_bytes = sum(map(len, self._texts))
+        parts, at, own = [], 0, len(entry)
+        for text in self._texts:
+            found = entry.find(text, at)
+            if found >= 0:
+                parts += [entry[at:found], text]
+                at = found + len(text)
+                own -= len(text)
+        return Shared((*parts, entry[at:]), own) if parts else entry
+
+
+def _long_texts(response: Response) -> Iterator[bytes]:
+    """What a request sets and every event shows, as far as it is long: as it stands in entries."""
+    for value in (response.instructions, response.tools, response.text):
+        if value:
+            text = encode(value)
+            if len(text) > _LONG:
+                yield text if text.isascii() else escape_line_ends(text)

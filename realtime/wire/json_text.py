@@ -1,0 +1,39 @@
+"""JSON inside of a text, as the arguments of a call are: a model or a client wrote it, so anything may be in it. Pure.
+
+Python reads `\\ud83d` without its other half as a character that no UTF-8 can say: no tokenizer takes it, and no event
+can be made of it. Wherever text is made from JSON by Python's own reader, it is made here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def loads(text: str) -> Any:
+    """Read JSON, half of a surrogate pair as U+FFFD. Raises ValueError, also for what is nested too deeply."""
+    try:
+        value = json.loads(text)
+        if _ESCAPED.search(text):
+            value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON, and whole."""
+    try:
+        loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def without_surrogates(text: str) -> str:
+    """Return a text with U+FFFD in the place of what UTF-8 can't say."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

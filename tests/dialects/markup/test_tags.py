@@ -1,0 +1,194 @@
+"""Constraints, by what xgrammar takes and refuses: each family's own writing of what was asked for."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+
+from realtime.context.tools import Tool, tool_set
+from realtime.dialects.markup.detect import ALL_FAMILIES
+from realtime.dialects.markup.family import Family, Literals, Tags
+from realtime.dialects.markup.machine import Start
+from realtime.dialects.markup.tags import Asked, TagWriter
+from realtime.dialects.markup.writer import write_calls, write_reasoning
+from realtime.engine.parsing import BadSpec
+from tests.support.markup import HARD
+
+PLACE: dict[str, Any] = {
+    "type": "function",
+    "name": "place",
+    "strict": True,
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "kind": {"$ref": "#/$defs/Kind"},
+            "size": {"type": "integer"},
+            "big": {"type": "boolean"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "more": {
+                "type": "object",
+                "properties": {"x": {"type": "number"}},
+                "required": ["x"],
+                "additionalProperties": False,
+            },
+        },
+        "required": ["name", "kind", "more"],
+        "additionalProperties": False,
+        "$defs": {"Kind": {"enum": ["city", "town"]}},
+    },
+}
+FREE: dict[str, Any] = {"type": "function", "name": "free", "parameters": {"type": "object", "properties": {}}}
+GOOD: list[dict[str, Any]] = [
+    {"name": "Paris", "kind": "city", "more": {"x": 1.5}},
+    {"name": 'a "b" <c> {d}', "kind": "town", "size": 3, "big": True, "tags": ["a", "b"], "more": {"x": 2}},
+    {"name": "", "kind": "city", "big": False, "tags": [], "more": {"x": 0}},
+]
+BAD: list[dict[str, Any]] = [
+    {"name": "Paris", "kind": "village", "more": {"x": 1}},
+    {"name": "Paris", "more": {"x": 1}},
+    {"name": "Paris", "kind": "city", "size": "big", "more": {"x": 1}},
+    {"name": "Paris", "kind": "city", "more": {"y": 1}},
+    {"name": "Paris", "kind": "city", "more": {"x": 1}, "nope": "x"},
+]
+GRAMMAR = {"type": "custom", "name": "say", "format": {"type": "grammar", "syntax": "regex", "definition": "ab+c"}}
+FAMILIES = list({row.calls[0]: name for name, row in reversed(ALL_FAMILIES.items()) if row.calls}.values())
+each_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@functools.cache
+def _compiler() -> Any:
+    import xgrammar
+
+    vocabulary = [chr(code) for code in range(128)]
+    return xgrammar.GrammarCompiler(xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[0]))
+
+
+def _grammar_of(tool: Tool, in_json: bool) -> str:
+    return 'root ::= "a" "b"+ "c"'
+
+
+def takes(family: str, asked: Asked, *answers: str) -> list[bool]:
+    """Which of these answers the constraint takes, to their end."""
+    import xgrammar
+
+    tag = TagWriter(ALL_FAMILIES[family], {}, _grammar_of).write(asked)
+    assert tag is not None
+    compiled = _compiler().compile_structural_tag(tag)
+    found = []
+    for answer in answers:
+        matcher = xgrammar.GrammarMatcher(compiled)
+        found.append(bool(matcher.accept_string(answer)) and bool(matcher.accept_token(0)))
+    return found
+
+
+def written(family: str, *calls: tuple[str, dict[str, Any]]) -> str:
+    """These calls; without their mark where the family needs none."""
+    form = ALL_FAMILIES[family].calls[0]
+    said = write_calls(form, calls)
+    return said.removeprefix(form.section[0]).removesuffix(form.section[1]) if form.bare else said
+
+
+@each_family
+def test_a_strict_tool_that_must_be_called(family: str) -> None:
+    asked = Asked(tools=tool_set([PLACE, FREE], "required", None), start=Start.ANSWER)
+    assert takes(family, asked, *(written(family, ("place", one)) for one in GOOD)) == [True] * len(GOOD)
+    assert takes(family, asked, *(written(family, ("place", one)) for one in BAD)) == [False] * len(BAD)
+    assert takes(family, asked, "Hi.", "", written(family, ("nope", {}))) == [False] * 3
+
+
+@each_family
+def test_a_strict_tool_that_may_be_called(family: str) -> None:
+    asked = Asked(tools=tool_set([PLACE, FREE], None, None), start=Start.ANSWER)
+    good, bad = (written(family, ("place", one)) for one in (GOOD[1], BAD[0]))
+    assert takes(family, asked, "Hi <b> [x] {y}.", good, bad) == [True, True, False]
+    if not ALL_FAMILIES[family].calls[0].bare:
+        assert takes(family, asked, f"I look. {good}", f"I look. {bad}") == [True, False]
+
+
+@each_family
+def test_a_tool_that_is_not_strict(family: str) -> None:
+    asked = Asked(tools=tool_set([FREE, PLACE], "required", None), start=Start.ANSWER)
+    simple = {key: value for key, value in HARD[1].items() if key != "deep"}
+    calls = [written(family, ("free", {})), written(family, ("free", simple))]
+    assert takes(family, asked, *calls) == [True, True]
+
+
+@each_family
+def test_several_calls_and_one(family: str) -> None:
+    form = ALL_FAMILIES[family].calls[0]
+    one, two = written(family, ("place", GOOD[0])), written(family, ("place", GOOD[0]), ("place", GOOD[1]))
+    assert takes(family, Asked(tools=tool_set([PLACE], "required", False), start=Start.ANSWER), one, two) == [
+        True,
+        False,
+    ]
+    both = Asked(tools=tool_set([PLACE], "required", True), start=Start.ANSWER)
+    assert takes(family, both, one, two) == [True, form.several]
+
+
+@each_family
+def test_reasoning_stays_free(family: str) -> None:
+    row = ALL_FAMILIES[family]
+    if not row.thinking:
+        return
+    call = written(family, ("place", GOOD[0]))
+    head = write_reasoning(row, "Let me <b> see: [x].")
+    tools = tool_set([PLACE], "required", None)
+    assert takes(family, Asked(tools=tools), head + call, call) == [True, True]
+    begun = head.removeprefix(row.thinking[0].begin)
+    assert takes(family, Asked(tools=tools, start=Start.REASONING), begun + call, call) == [True, False]
+
+
+@each_family
+def test_an_output_format(family: str) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    alone = Asked(tools=tool_set([], None, None), schema=schema, start=Start.ANSWER)
+    assert takes(family, alone, '{"a": 1}', '\n\n{"a": 1}', '{"a": "x"}', "Hi") == [True, True, False, False]
+    beside = Asked(tools=tool_set([PLACE], None, None), schema=schema, start=Start.ANSWER)
+    call = written(family, ("place", GOOD[0]))
+    assert takes(family, beside, '{"a": 1}', call, "Hi") == [True, True, False]
+
+
+@each_family
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_the_input_of_a_custom_tool_matches_its_grammar(family: str, choice: str) -> None:
+    asked = Asked(tools=tool_set([GRAMMAR, FREE], choice, None), start=Start.ANSWER)
+    good, bad = (written(family, ("say", {"input": one})) for one in ("abbc", "ac"))
+    assert takes(family, asked, good, bad) == [True, False]
+
+
+def test_nothing_is_held_to_what_was_not_asked_for() -> None:
+    writer = TagWriter(ALL_FAMILIES["qwen3"], {}, _grammar_of)
+    assert writer.write(Asked(tools=tool_set([FREE], None, None))) is None
+    assert writer.write(Asked(tools=tool_set([PLACE], "none", None))) is None
+    assert writer.write(Asked(tools=tool_set([], None, None))) is None
+
+
+def test_control_tokens_are_named_by_their_ids() -> None:
+    special = {"[TOOL_CALLS]": 9, "[ARGS]": 10, "[THINK]": 11, "[/THINK]": 12}
+    tag = TagWriter(ALL_FAMILIES["mistral"], special, _grammar_of).write(
+        Asked(tools=tool_set([PLACE], "required", None))
+    )
+    assert tag is not None
+    assert not any(mark in tag for mark in special)
+    assert all(f'"token": {token}' in tag for token in special.values())
+    tag = TagWriter(ALL_FAMILIES["mistral"], special, _grammar_of).write(Asked(tools=tool_set([PLACE], None, None)))
+    assert '"token_dispatch", "rules": [[9,' in (tag or "")
+
+
+def test_what_can_not_be_held_to_is_refused() -> None:
+    parameters = {"anyOf": [{"type": "object", "properties": {}}]}
+    odd = tool_set([{"type": "function", "name": "odd", "strict": True, "parameters": parameters}], "required", None)
+    for family in FAMILIES:
+        if isinstance(ALL_FAMILIES[family].calls[0].arguments, Tags | Literals):
+            with pytest.raises(BadSpec):
+                TagWriter(ALL_FAMILIES[family], {}, _grammar_of).write(Asked(tools=odd))
+    with pytest.raises(BadSpec):
+        TagWriter(Family(name="mute"), {}, _grammar_of).write(Asked(tools=tool_set([FREE], "required", None)))
