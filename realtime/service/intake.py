@@ -36,6 +36,7 @@ from realtime.settings.fields import ImageSettings, McpSettings, ResponseSetting
 from realtime.store.conversations import Conversation
 from realtime.wire.calls import check_calls
 from realtime.wire.items import InputItem, ItemReference
+from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.unknown_members import warnings
 
@@ -95,6 +96,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     mcp: McpSettings
     cipher: Cipher
     salts: PrefixSalts | None = None
+    limits: Limits = DEFAULT
 
     def job(
         self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds, response_id: str, created_at: int
@@ -132,9 +134,10 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         prepended = [*(request.previous_input_messages or ()), *asked.given]
         request = msgspec.structs.replace(request, items=[*prepended, *own], num_before=len(prepended))
         before, own = since_compaction(parent, own)
-        check_format(request, before)
+        check_format(request, before, self.limits)
         request = apply_settings(request, before)
         brought = brought_tools(before, own)
+        holds = msgspec.structs.replace(holds, limits=self.limits)
         mcp = McpPlan.of(request, before, brought, self.mcp, holds)
         choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought, holds=holds)

@@ -40,6 +40,7 @@ from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import Place, ResponseCreate, StopKind, Through
 
 from .checks import check_background, check_history, check_request
@@ -78,6 +79,7 @@ class Service:
         tenant_share: TenantShare = everything,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
+        limits: Limits = DEFAULT,
     ) -> None:
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
         the waiting places one may have.
@@ -87,7 +89,14 @@ class Service:
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
         self._images = ImageLoader(self._image_settings, self._work)
         self._mcp = mcp or McpSettings()
-        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts)
+        self._intake = Intake(
+            settings=settings,
+            images=self._image_settings,
+            mcp=self._mcp,
+            cipher=cipher,
+            salts=salts,
+            limits=limits,
+        )
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
