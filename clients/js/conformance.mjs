@@ -29,6 +29,7 @@ export class Player {
   #tracks = {};
   #steers = {};
   #updates = {};
+  #cuts = {};
   #bound = {};
   #sent = [];
   #now = 1000;
@@ -76,6 +77,21 @@ export class Player {
 
   ack(name, { through }) {
     this.#session.ack(this.#tracks[name], through);
+  }
+
+  truncate(name, { of, members }) {
+    this.#cuts[name] = this.#session.truncate(this.#tracks[of], members);
+  }
+
+  truncated(name, step) {
+    const { track, final, error } = this.#cuts[name];
+    assert.deepEqual(final?.truncated, step.at);
+    assert.equal(error?.code, step.with);
+    if ("final" in step) assert.equal(track.final.output_text, step.final);
+  }
+
+  characters(number, { of, are }) {
+    assert.equal(this.#tracks[of].throughAt(number), are);
   }
 
   leave(name) {

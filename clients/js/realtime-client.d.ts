@@ -56,6 +56,8 @@ export interface FinalResponse {
   /** All output text, joined. */
   readonly output_text: string;
   cancel?: CancelReceipt;
+  /** The last event of which anything is kept, where the answer was cut. */
+  truncated?: { through: number };
   [member: string]: unknown;
 }
 
@@ -68,6 +70,8 @@ export interface CreateBody {
   conversation?: string | { id: string };
   /** The history as Harmony messages that you hold yourself. */
   previous_input_messages?: Record<string, unknown>[];
+  /** Continue though calls of the newest turn are not answered. */
+  allow_missing_outputs?: boolean;
   include?: string[];
   /** Idempotency key: the same key and body attach to the response that the first try started. */
   request_id?: string;
@@ -120,9 +124,21 @@ export class Response implements AsyncIterableIterator<ResponseEvent> {
   result(): Promise<FinalResponse>;
   /**
    * Stop the response and wait for its terminal event. `through`: the last event that the user saw or heard (-1: none);
-   * the stored answer ends there. Without it the last `ack` says so.
+   * the stored answer ends there, also when it is finished. Without it the last `ack` says so.
    */
   cancel(options?: { through?: number }): Promise<FinalResponse>;
+  /**
+   * Cut the answer for good where the user stopped listening, finished or not: after the event `through`, or after
+   * `numCharacters` code points of a message, `itemId`, by default the one whose text was read last.
+   */
+  truncate(where: {
+    through?: number;
+    numCharacters?: number;
+    itemId?: string;
+    contentIndex?: number;
+  }): Promise<FinalResponse>;
+  /** Code points of output text, as they were read here, to the number of the last event that they hold whole. */
+  throughAt(numCharacters: number): number;
   /** Stop the response and forget the item that is being written. */
   interrupt(): Promise<FinalResponse>;
   /** The user has seen or heard everything up to this event; default: the one that you read last. */
@@ -185,12 +201,18 @@ export class ServerError extends RealtimeError {
   readonly param: string | null;
   readonly retry: boolean;
   readonly retryAfter: number | null;
+  /** Of the conversation, where one stands in the way. */
+  readonly item: Record<string, unknown> | null;
 }
 export class ResponseNotFound extends ServerError {}
 export class EpochMismatch extends ServerError {}
 export class CursorTooOld extends ServerError {}
 export class CursorAhead extends ServerError {}
 export class IdempotencyConflict extends ServerError {}
+export class ItemNotFound extends ServerError {}
+export class ConversationMovedOn extends ServerError {}
+export class MissingToolOutput extends ServerError {}
+export class ToolOutputAlreadyAccepted extends ServerError {}
 
 /** The pure core: what an own shell, or a test, drives. See the comments in the module. */
 export class Session {

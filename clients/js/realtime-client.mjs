@@ -88,6 +88,7 @@ export class ServerError extends RealtimeError {
     const { type = null, code = null, message = null, param = null, retry = false, retry_after } = event.error ?? {};
     super(`${code}: ${message}`);
     Object.assign(this, { status: event.status ?? null, type, code, param, retry, retryAfter: retry_after ?? null });
+    this.item = event.error?.item ?? null; // of the conversation, where one stands in the way
   }
 
   static of(event) {
@@ -111,6 +112,10 @@ export class EpochMismatch extends ServerError {}
 export class CursorTooOld extends ServerError {}
 export class CursorAhead extends ServerError {}
 export class IdempotencyConflict extends ServerError {}
+export class ItemNotFound extends ServerError {}
+export class ConversationMovedOn extends ServerError {}
+export class MissingToolOutput extends ServerError {}
+export class ToolOutputAlreadyAccepted extends ServerError {}
 
 const ERROR_CLASSES = {
   response_not_found: ResponseNotFound,
@@ -119,6 +124,10 @@ const ERROR_CLASSES = {
   slow_reader: CursorTooOld,
   cursor_ahead: CursorAhead,
   idempotency_conflict: IdempotencyConflict,
+  item_not_found: ItemNotFound,
+  conversation_moved_on: ConversationMovedOn,
+  missing_tool_output: MissingToolOutput,
+  tool_output_already_accepted: ToolOutputAlreadyAccepted,
 };
 
 // -- pure parts
@@ -181,6 +190,9 @@ class Track {
   successor = null; // the one that it started
   successorTaken = false; // somebody holds it
   dropped = false; // nobody holds this one, so nobody will
+  textEnds = [0]; // of output text that was read: code points up to the end of each piece ...
+  textNumbers = [-1]; // ... and the number of its event; first that of the one before the text
+  textItem = null; // the message that it was read of last
   returned = null; // why an input that the server had accepted came to nothing
   attempts = 0;
   retryAt = 0;
@@ -237,7 +249,27 @@ class Track {
       this.firstUnread = 0;
     }
     this.length -= length;
+    if (event.type === "response.output_text.delta") {
+      if (this.textItem === null) this.textNumbers[0] = (event.first_sequence_number ?? event.sequence_number) - 1;
+      this.textEnds.push(this.textEnds.at(-1) + [...event.delta].length);
+      this.textNumbers.push(event.sequence_number);
+      this.textItem = event.item_id;
+    }
     return event;
+  }
+
+  /**
+   * The number of the last event whose text is among the first characters that were read; the one before the text if
+   * none is.
+   */
+  throughAt(numCharacters) {
+    let [low, high] = [0, this.textEnds.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.textEnds[middle] <= numCharacters) low = middle + 1;
+      else high = middle;
+    }
+    return this.textNumbers[low - 1];
   }
 
   /** Forget what waits unread, as if it had never been received. */
@@ -538,6 +570,67 @@ function requiredInput(final, steers) {
   return stubs;
 }
 
+const CUTTABLE = new Set(["live", "resuming", "leaving", "over"]);
+
+/**
+ * Truncations without an answer: sent again on each socket until they have one, since a second one changes nothing. The
+ * twin of the Python client's cuts.py.
+ */
+class Cuts {
+  changed = new Set();
+  #open = []; // in the order of asking
+  #numAsked = 0;
+
+  ask(track, members) {
+    const eventId = `truncate.${this.#numAsked++}`;
+    const cut = { track, members, eventId, isSent: false, final: null, error: null };
+    this.#open.push(cut);
+    return cut;
+  }
+
+  get isWaiting() {
+    return this.#open.length > 0;
+  }
+
+  /** What can be sent now: to a response that this client follows, or that is over. */
+  frames() {
+    const sendable = this.#open.filter(({ isSent, track }) => !isSent && CUTTABLE.has(track.phase));
+    for (const cut of sendable) cut.isSent = true;
+    const frame = ({ eventId, track, members }) => ({
+      type: "response.truncate",
+      event_id: eventId,
+      response_id: track.responseId,
+      ...members,
+    });
+    return sendable.map((cut) => JSON.stringify(frame(cut)));
+  }
+
+  /** `response.truncated`. One that answers a cancel is nobody's here. */
+  answered(event) {
+    for (const cut of this.#open.filter(({ eventId }) => eventId === event.event_id)) {
+      cut.final = cut.track.final = finalResponse(event.response ?? {});
+      this.#end(cut);
+    }
+  }
+
+  refused(eventId, error) {
+    for (const cut of this.#open.filter((one) => one.eventId === eventId)) this.#end(Object.assign(cut, { error }));
+  }
+
+  disconnected() {
+    for (const cut of this.#open) cut.isSent = false;
+  }
+
+  close(error) {
+    for (const cut of [...this.#open]) this.#end(Object.assign(cut, { error }));
+  }
+
+  #end(cut) {
+    this.#open.splice(this.#open.indexOf(cut), 1);
+    this.changed.add(cut);
+  }
+}
+
 /** What is told and heard of the connection: `session.update`s, sent again until answered, and promised heartbeats. */
 class Liveness {
   changed = new Set();
@@ -664,6 +757,7 @@ export class Session {
   #random;
   #lanes;
   #inputs = new Inputs();
+  #cuts = new Cuts();
   #liveness;
   #tracks = new Map(); // the open ones, oldest first
   #byId = new Map();
@@ -744,6 +838,14 @@ export class Session {
     this.#dueAt = 0;
   }
 
+  /** Cut the answer of a response that runs or is over. `members`: where. */
+  truncate(track, members) {
+    if (members.through != null) checkNumber(track, members.through);
+    if (track.phase === "paused") this.#move(track, "lost"); // the end that comes of it is wanted now
+    this.#dueAt = 0;
+    return this.#cuts.ask(track, members);
+  }
+
   /** Steer a response, or inject outputs of its calls. */
   give(kind, track, input) {
     const steer = this.#inputs.give(kind, track, input);
@@ -808,6 +910,7 @@ export class Session {
   close(error = new ClientClosed("the client was closed")) {
     for (const track of [...this.#tracks.values()]) this.#fail(track, error);
     this.#inputs.close(error);
+    this.#cuts.close(error);
     this.#liveness.close(error);
   }
 
@@ -832,6 +935,7 @@ export class Session {
     this.#connected = false;
     this.#outbox = [];
     this.#inputs.cut();
+    this.#cuts.disconnected();
     this.#liveness.disconnected();
     for (const track of [...this.#tracks.values()]) this.#cut(track);
     if (!this.#needsSocket()) return this.#settle();
@@ -841,6 +945,7 @@ export class Session {
       this.#settle();
       for (const track of [...this.#tracks.values()]) if (track.phase !== "paused") this.#fail(track, lost);
       this.#inputs.close(lost);
+      this.#cuts.close(lost);
       this.#liveness.close(lost);
     }
   }
@@ -857,6 +962,7 @@ export class Session {
     else if (event.type === "session.updated") this.#liveness.updated(event.session ?? {});
     else if (event.type === "session.draining") this.#draining = true;
     else if (event.type === "response.resumed") this.#resumed(event.resumed);
+    else if (event.type === "response.truncated") this.#cuts.answered(event);
     else if (event.type === "error") this.#refused(event, now);
     // any other is news of a later version: ignored
   }
@@ -886,18 +992,18 @@ export class Session {
     if (!this.#connected) return [];
     const idle = this.#tracks.size > 0 && now >= this.#heardAt + this.#policy.idleSeconds;
     if (idle && this.#probedAt === null) this.#probe(now);
-    const out = this.#outbox;
+    const out = [...this.#outbox, ...this.#cuts.frames()]; // before creates, which may continue what is to be cut
     this.#outbox = [];
     if (now >= this.#dueAt) {
       this.#dueAt = Infinity;
       for (const track of [...this.#tracks.values()]) out.push(...this.#due(track, now));
     }
-    out.push(...this.#liveness.frames(), ...this.#inputs.frames(this.#maxMessageBytes));
+    out.push(...this.#cuts.frames(), ...this.#liveness.frames(), ...this.#inputs.frames(this.#maxMessageBytes));
     return out;
   }
 
   changed() {
-    const all = [this.#changed, this.#inputs.changed, this.#liveness.changed];
+    const all = [this.#changed, this.#inputs.changed, this.#liveness.changed, this.#cuts.changed];
     const changed = new Set(all.flatMap((some) => [...some]));
     for (const drained of all) drained.clear();
     return changed;
@@ -994,6 +1100,8 @@ export class Session {
       this.#refuse(track, "lost", error, now);
     } else if (asked === "steer" || asked === "inject") {
       this.#inputs.refused(event.event_id, error);
+    } else if (asked === "truncate") {
+      this.#cuts.refused(event.event_id, error);
     } else if (asked === "update") {
       this.#liveness.refused(event.event_id, error);
     } else if ((asked === "cancel" || asked === "interrupt") && track && error.code !== "response_already_completed") {
@@ -1113,7 +1221,7 @@ export class Session {
   }
 
   #needsSocket() {
-    if (this.#inputs.isWaiting || this.#liveness.isWaiting) return true;
+    if (this.#inputs.isWaiting || this.#liveness.isWaiting || this.#cuts.isWaiting) return true;
     for (const track of this.#tracks.values()) if (track.phase !== "paused") return true;
     return false;
   }
@@ -1468,11 +1576,38 @@ export class Response {
   /**
    * Stop the response and wait for its terminal event. Returns the final response object; `cancel` is the receipt.
    * `through`: the number of the last event that the user saw or heard (-1: none). What is kept of the answer, and what
-   * the next turn knows of it, ends there. Without it the last `ack` says so, and without that nothing is cut.
+   * the next turn knows of it, ends there. Without it the last `ack` says so, and without that nothing is cut. An answer
+   * that is finished, as most are long before they have been spoken, is cut all the same.
    */
   async cancel({ through = null } = {}) {
     this.#session.cancel(this.#track, { through });
-    return this.#stopped();
+    const final = await this.#stopped();
+    const heard = through ?? this.#track.acked;
+    if (heard === null || (final.truncated && final.truncated.through <= heard)) return final;
+    return this.truncate({ through: heard });
+  }
+
+  /**
+   * Cut the answer for good where the user stopped listening, finished or not; one that runs is cancelled first.
+   * `through`: the number of the last event that the user saw or heard (-1: none). Or `numCharacters`: so many code
+   * points of a message, `itemId`, by default the one whose text was read last. Returns the response as it is kept from
+   * now on.
+   */
+  async truncate({ through = null, numCharacters = null, itemId = this.#track.textItem, contentIndex = 0 } = {}) {
+    const characters = { item_id: itemId, content_index: contentIndex, num_characters: numCharacters };
+    const cut = this.#session.truncate(this.#track, through === null ? characters : { through });
+    this.#pump();
+    while (cut.final === null && cut.error === null) await this.#next(cut);
+    if (cut.error !== null) throw cut.error;
+    return cut.final;
+  }
+
+  /**
+   * Characters (code points) of output text, as they were read here, to the number of the last event that they hold
+   * whole: for `ack`, `cancel` and `truncate`, from a speaker that counts characters.
+   */
+  throughAt(numCharacters) {
+    return this.#track.throughAt(numCharacters);
   }
 
   /** Stop the response, forget the item that is being written, and wait for the terminal event. */

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from realtime_client import ConnectionLost, Policy, ServerError, Steer
+from realtime_client.cuts import Cut
 from realtime_client.liveness import Update
 from realtime_client.session import Session
 from realtime_client.track import Track
@@ -37,6 +38,7 @@ class Player:
         self._tracks: dict[str, Track] = {}
         self._steers: dict[str, Steer] = {}
         self._updates: dict[str, Update] = {}
+        self._cuts: dict[str, Cut] = {}
         self._bound: dict[str, Any] = {}
         self._frames: list[dict[str, Any]] = []
         self._now = 1000.0
@@ -73,6 +75,22 @@ class Player:
 
     def _ack(self, name: str, step: dict[str, Any]) -> None:
         self._session.ack(self._tracks[name], step["through"])
+
+    def _truncate(self, name: str, step: dict[str, Any]) -> None:
+        self._cuts[name] = self._session.truncate(self._tracks[step["of"]], step["members"])
+
+    def _truncated(self, name: str, step: dict[str, Any]) -> None:
+        cut = self._cuts[name]
+        assert (cut.final["truncated"] if cut.final is not None else None) == step.get("at"), cut.final
+        assert getattr(cut.error, "code", None) == step.get("with"), cut.error
+        if "final" in step:
+            final = cut.track.final
+            assert final is not None
+            assert (final.output_text, final.is_cut_at(step["at"]["through"])) == (step["final"], True)
+
+    def _characters(self, number: int, step: dict[str, Any]) -> None:
+        through = self._tracks[step["of"]].through_at(number)
+        assert through == step["are"], through
 
     def _leave(self, name: str, _: dict[str, Any]) -> None:
         self._session.leave(self._tracks[name])

@@ -6,7 +6,8 @@ The shell starts each command as it is drained and reports its completion whenev
 |---|---|
 | Create | `opened` or `refused` |
 | Resume | `resumed` or `refused` |
-| Stop | `stopped` or `refused`; to steer: nothing |
+| Stop | `stopped` or `refused`; a late one that cuts: `truncated`; to steer: nothing |
+| Truncate | `truncated` or `refused` |
 | Identify | `identified` or `refused` |
 | Beat | `beat`, or nothing |
 | Leave | nothing: it is obeyed at once, before the commands after it |
@@ -17,7 +18,7 @@ from __future__ import annotations
 import msgspec
 
 from realtime.context.turns import Turn
-from realtime.wire.requests import CatchUp, ResponseCreate, StopKind
+from realtime.wire.requests import CatchUp, Place, ResponseCreate, StopKind
 
 from .steering import Steer
 
@@ -45,6 +46,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     followed: this connection reads the response; otherwise it is to read the end, which is the receipt.
     delivered: how many of its events this connection has taken, of a response that it reads and cancels.
     through: the last of its events that the user saw or heard; what came after is to be forgotten.
+    cuts_late: a response that is over already is cut behind `through` all the same.
     """
 
     response_id: str
@@ -52,6 +54,17 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     followed: bool
     delivered: int | None = None
     through: int | None = None
+    cuts_late: bool = False
+    event_id: str | None = None
+
+
+class Truncate(msgspec.Struct, frozen=True, kw_only=True):
+    """Cut the answer of a response, running or finished. `followed`, `delivered`: as of a `Stop`."""
+
+    response_id: str
+    place: Place
+    followed: bool
+    delivered: int | None = None
     event_id: str | None = None
 
 
@@ -87,5 +100,5 @@ class Leave(msgspec.Struct, frozen=True):
     detached: bool
 
 
-Awaited = Create | Stop | Resume | Identify  # commands whose completion the connection waits for
+Awaited = Create | Stop | Truncate | Resume | Identify  # commands whose completion the connection waits for
 Command = Awaited | Beat | Leave

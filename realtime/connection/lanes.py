@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -99,10 +99,15 @@ class Lanes:
         self.num_queued += 1
         self._num_queued_bytes += create.num_bytes
 
-    def start(self) -> Iterator[tuple[Lane, Create]]:
-        """Give out creates of idle lanes, oldest first, while there is room in flight."""
-        while self._waiting and self.num_in_flight < self._limits.max_in_flight:
-            lane = self._waiting.popleft()
+    def start(self, is_ready: Callable[[ResponseCreate], bool] = lambda request: True) -> Iterator[tuple[Lane, Create]]:
+        """Give out creates of idle lanes, oldest first, while there is room in flight; a lane whose next create is not
+        ready waits on in its place.
+        """
+        while self.num_in_flight < self._limits.max_in_flight:
+            lane = next((one for one in self._waiting if is_ready(one.queue[0].request)), None)
+            if lane is None:
+                return
+            self._waiting.remove(lane)
             create = self._take(lane)
             lane.busy = True
             self.num_in_flight += 1

@@ -14,13 +14,14 @@ from realtime.wire.requests import (
     ResponseProcessed,
     ResponseResume,
     ResponseSteer,
+    ResponseTruncate,
     SessionUpdate,
 )  # fmt: skip
 
 _WATCHING = (ResponseResume, ResponseDetach, ResponseAck, ResponseProcessed, SessionUpdate)
 _MAY: dict[TicketRole, tuple[type[AnyClientEvent], ...]] = {
     "viewer": _WATCHING,
-    "full": (*_WATCHING, ResponseCancel, ResponseInterrupt, ResponseSteer, ResponseInject),
+    "full": (*_WATCHING, ResponseCancel, ResponseInterrupt, ResponseSteer, ResponseInject, ResponseTruncate),
 }
 
 

@@ -9,7 +9,7 @@ no response: it holds readers, which point into logs that live elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from realtime.store.records import Source
@@ -28,11 +28,13 @@ from realtime.wire.requests import (
     ResponseProcessed,
     ResponseResume,
     ResponseSteer,
+    ResponseTruncate,
     SessionUpdate,
 )  # fmt: skip
+from realtime.wire.response import Response
 
 from . import refusals
-from .commands import Awaited, Beat, Command, Create, Identify, Leave, Resume, Stop
+from .commands import Awaited, Beat, Command, Create, Identify, Leave, Resume, Stop, Truncate
 from .heartbeats import Heartbeats, check_interval
 from .lanes import valid_stream_id
 from .outbox import Outbox
@@ -132,6 +134,8 @@ class Connection:
                 self._create(event, num_bytes, now)
             case ResponseCancel():
                 responses.cancel(event)
+            case ResponseTruncate():
+                responses.truncate(event)
             case ResponseInterrupt():
                 responses.interrupt(event)
             case ResponseSteer():
@@ -189,13 +193,19 @@ class Connection:
         """The create was accepted, and this is its response."""
         self._take_held(self._responses.opened(command, source))
 
-    def resumed(self, command: Resume, source: Source, start: int) -> None:
-        """The resume was accepted; `start` is the number of the first event to send."""
-        self._take_held(self._responses.resumed(command, source, start))
+    def resumed(self, command: Resume, source: Source, start: int, pending: Sequence[events.PendingCall] = ()) -> None:
+        """The resume was accepted; `start` is the number of the first event to send, `pending` are the calls that wait
+        for the client.
+        """
+        self._take_held(self._responses.resumed(command, source, start, pending))
 
     def stopped(self, command: Stop, source: Source) -> None:
         """The response has been asked to end."""
         self._responses.stopped(command, source)
+
+    def truncated(self, command: Stop | Truncate, response: Response, ended: Source | None) -> None:
+        """The answer was cut, and this is the response now; `ended`: the same, if it was ended for that."""
+        self._responses.truncated(command, response, ended)
 
     def identified(self, command: Identify, tenant: str | None, now: float) -> bool:
         """The key is this tenant's; None: nobody's. Return whether it is the connection's credential from now on."""

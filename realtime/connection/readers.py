@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
+
+import msgspec
 
 from realtime.store.event_log import BelowFloor
 from realtime.store.records import Source
-from realtime.wire.requests import ResponseAck, ResponseCancel, ResponseCreate
+from realtime.wire.events import Event
+from realtime.wire.requests import ResponseAck, ResponseCancel, ResponseCreate, ResponseTruncate, place_of
 
 from . import refusals
 from .catch_up import CatchUp
-from .commands import Stop
+from .commands import Stop, Truncate
 from .lanes import Lane
 
+_MAX_ENDED = 256  # responses that were read to their end, the newest
 _QUANTUM = 16  # events that one response may send before the next one has its turn
 
 
@@ -22,7 +26,7 @@ class Reader:
     reader that takes deltas merged.
     """
 
-    __slots__ = ("catch_up", "lane", "position", "processed", "request", "source")
+    __slots__ = ("answers", "catch_up", "lane", "position", "processed", "request", "source")
 
     def __init__(self, source: Source, position: int, lane: Lane | None, request: ResponseCreate | None) -> None:
         self.source = source
@@ -31,6 +35,7 @@ class Reader:
         self.request = request
         self.processed: int | None = None  # the last event that the client has acknowledged
         self.catch_up: CatchUp | None = None
+        self.answers: list[Event] = []  # that are to come after the terminal event
 
     @property
     def num_taken(self) -> int:
@@ -49,6 +54,13 @@ class Reader:
         return chunk, catch_up.take(chunk, first, log.tip)
 
 
+class Ended(msgspec.Struct):
+    """A response that was read to its end: the number behind its last event, and what the client acknowledged."""
+
+    tip: int
+    processed: int | None
+
+
 Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
 
 
@@ -58,6 +70,7 @@ class Readers:
     def __init__(self) -> None:
         self._by_id: dict[str, Reader] = {}
         self._rotation: deque[Reader] = deque()
+        self._ended: OrderedDict[str, Ended] = OrderedDict()
 
     def __iter__(self) -> Iterator[Reader]:
         return iter(self._by_id.values())
@@ -105,6 +118,7 @@ class Readers:
         """The socket is gone."""
         self._by_id.clear()
         self._rotation.clear()
+        self._ended.clear()
 
     def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
         """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
@@ -132,7 +146,7 @@ class Readers:
                     done.append((reader, below.floor))
                     continue
                 if log.sealed and reader.position >= log.tip:
-                    self.remove(reader)
+                    self._end(reader)
                     done.append((reader, None))
                 out += passed_on
                 size += sum(map(len, chunk))  # what is read counts: to merge much into little takes its time as well
@@ -142,29 +156,52 @@ class Readers:
                     break
         return out, done
 
+    def _end(self, reader: Reader) -> None:
+        """Read it no more, and remember it as the newest that was read to its end."""
+        self.remove(reader)
+        self._ended[reader.source.response_id] = Ended(reader.source.log.tip, reader.processed)
+        self._ended.move_to_end(reader.source.response_id)
+        if len(self._ended) > _MAX_ENDED:
+            self._ended.popitem(last=False)
+
     # -- what the client says of a response
 
     def acknowledge(self, event: ResponseAck) -> None:
         """The client has taken in what it was sent. Raises WireError for what it has not been sent."""
         reader = self.get(event.response_id)
-        if reader is None:
-            return  # the end was taken meanwhile: an acknowledgement may always come too late
-        if event.through >= reader.num_taken:
+        known = reader or self._ended.get(event.response_id)
+        if known is None:
+            return  # it was left, or ended long ago: an acknowledgement may always come too late
+        if event.through >= (known.num_taken if isinstance(known, Reader) else known.tip):
             raise refusals.not_sent(event.response_id, event.through)
-        reader.processed = max(event.through, -1 if reader.processed is None else reader.processed)
+        known.processed = max(event.through, -1 if known.processed is None else known.processed)
 
-    def new_cancel(self, response_id: str, event: ResponseCancel) -> Stop:
-        """The command for a cancel, with how much of the response has come to the client, as far as it is read here."""
+    def new_cancel(self, response_id: str, event: ResponseCancel, *, native: bool) -> Stop:
+        """The command for a cancel, with how much of the response has come to the client, as far as it is read here.
+        What a plain client has acknowledged cuts nothing that is over: it expects no answer to a late cancel.
+        """
         reader = self.get(response_id)
-        delivered, through = None, event.through
-        if reader is not None:
-            delivered = reader.num_taken
-            through = reader.processed if through is None else through
+        known = reader or self._ended.get(response_id)
+        through = event.through
+        if through is None and known is not None and (native or reader is not None):
+            through = known.processed
         return Stop(
             response_id=response_id,
             how="cancel",
             followed=reader is not None,
-            delivered=delivered,
+            delivered=reader.num_taken if reader is not None else None,
             through=through,
+            cuts_late=through is not None and (native or event.through is not None),
+            event_id=event.event_id,
+        )
+
+    def new_truncate(self, event: ResponseTruncate) -> Truncate:
+        """The command for a truncation. Raises WireError for one that does not say where."""
+        reader = self.get(event.response_id)
+        return Truncate(
+            response_id=event.response_id,
+            place=place_of(event),
+            followed=reader is not None,
+            delivered=reader.num_taken if reader is not None else None,
             event_id=event.event_id,
         )

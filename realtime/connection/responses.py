@@ -7,7 +7,9 @@ for it, to be taken now; None: the socket was gone before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec import UNSET
 
 from realtime.store import cursor
 from realtime.store.records import Source
@@ -21,11 +23,13 @@ from realtime.wire.requests import (
     ResponseInterrupt,
     ResponseResume,
     ResponseSteer,
+    ResponseTruncate,
 )
+from realtime.wire.response import Response
 
 from . import refusals
 from .catch_up import CatchUp
-from .commands import Awaited, Command, Create, Leave, Resume, Stop
+from .commands import Awaited, Command, Create, Leave, Resume, Stop, Truncate
 from .lanes import Lane, Lanes
 from .outbox import Outbox
 from .profiles import ConnectionLimits
@@ -33,6 +37,7 @@ from .readers import Done, Reader, Readers
 from .successors import Successors
 from .unanswered import HeldEvent, Unanswered
 
+_MAX_ANSWERS = 256  # that wait for the terminal event of one response
 _TOO_LATE = frozenset({ErrorCode.RESPONSE_ALREADY_COMPLETED, ErrorCode.RESPONSE_NOT_FOUND})
 
 
@@ -84,17 +89,21 @@ class Responses:
     def cancel(self, event: ResponseCancel) -> None:
         """The end of a response; of a lane without one, the end of what waits there."""
         if event.response_id is not None:
-            if self._native or not self._successors.has_ended(event.response_id):
-                self.ask(self.readers.new_cancel(event.response_id, event))
+            if self._native or event.through is not None or not self._successors.has_ended(event.response_id):
+                self.ask(self.readers.new_cancel(event.response_id, event, native=self._native))
             return
         lane = self.lanes.get(event.stream_id)
         running = self.readers.of(lane) if lane is not None else None
         if running is not None:
-            self.ask(self.readers.new_cancel(running.source.response_id, event))
+            self.ask(self.readers.new_cancel(running.source.response_id, event, native=self._native))
         elif lane is not None and lane.queue:
             self._drop_queue(lane, refusals.cancelled())
         elif self._native or lane is None or not lane.used:
             raise refusals.nothing_runs()
+
+    def truncate(self, event: ResponseTruncate) -> None:
+        """The end of an answer where its user stopped listening."""
+        self.ask(self.readers.new_truncate(event))
 
     def interrupt(self, event: ResponseInterrupt) -> None:
         """The end of a response, without the item that is being written."""
@@ -144,6 +153,7 @@ class Responses:
         old = self.readers.get(source.response_id)
         if old is not None:  # the same idempotent request, sent again on the same socket
             self.readers.remove(old)
+            self._tell(old.answers)
             self._free(old.lane)
         reader = Reader(source, 0, lane, command.request)
         if command.request.catch_up == "merged":
@@ -151,8 +161,12 @@ class Responses:
         self.readers.add(reader)
         return held
 
-    def resumed(self, command: Resume, source: Source, start: int) -> list[HeldEvent] | None:
-        """The resume was accepted: say so, then follow from number `start`; what is read already goes on from there."""
+    def resumed(
+        self, command: Resume, source: Source, start: int, pending: Sequence[events.PendingCall] = ()
+    ) -> list[HeldEvent] | None:
+        """The resume was accepted: say so, then follow from number `start`; what is read already goes on from there.
+        `pending`: its calls that wait for the client.
+        """
         held = self._complete(command, source)
         if held is None:
             return None
@@ -163,6 +177,8 @@ class Responses:
             starting_after=start - 1,
             tip=log.tip,
             status="finished" if log.sealed else "in_progress",
+            pending_calls=list(pending),
+            truncated=source.response.truncated,
         )
         self._control.put(events.ResponseResumed(resumed=resumed))
         reader = self.readers.get(source.response_id)
@@ -178,7 +194,30 @@ class Responses:
         """The response will end: whoever stopped it and does not read it gets the end, which is the receipt."""
         if command.followed:
             self.unanswered.complete(command)
-        elif self._complete(command, source) is not None and source.response_id not in self.readers:
+        elif self._complete(command, source) is not None:
+            self._read_end(source)
+        self._start_next()
+
+    def truncated(self, command: Stop | Truncate, response: Response, ended: Source | None) -> None:
+        """The answer was cut, and this is what is left; `ended`: the response, if it was ended for that. Its terminal
+        event comes first, also where it was not read until now.
+        """
+        if self.unanswered.complete(command) is None:
+            return
+        if ended is not None and not command.followed:
+            self._read_end(ended)
+        event_id = UNSET if command.event_id is None else command.event_id
+        event = events.ResponseTruncated(done=True, response=response, event_id=event_id)
+        reader = self.readers.get(command.response_id)
+        if reader is None or len(reader.answers) >= _MAX_ANSWERS:
+            self._control.put(event)
+        else:
+            reader.answers.append(event)
+        self._start_next()
+
+    def _read_end(self, source: Source) -> None:
+        """Read a response that ends, or has ended, unless it is read already: its end is an answer."""
+        if source.response_id not in self.readers:
             self.readers.add(Reader(source, source.log.tip - source.log.sealed, None, None))
 
     def refused(self, command: Awaited, error: WireError) -> list[HeldEvent] | None:
@@ -189,6 +228,7 @@ class Responses:
         if not isinstance(command, Create):
             if not self._is_late_cancel(command, error):
                 self._control.refuse(error, None, command.event_id)
+            self._start_next()
             return held
         self._answer_refused(command, error)
         for cancel in held:  # of this create, not of what comes next in the lane
@@ -203,6 +243,8 @@ class Responses:
     def _is_late_cancel(self, command: Awaited, error: WireError) -> bool:
         """A plain client has cancelled a response of its own that was over."""
         if self._native or not isinstance(command, Stop) or command.how != "cancel" or error.code not in _TOO_LATE:
+            return False
+        if command.cuts_late:
             return False
         reader = self.readers.get(command.response_id)
         return self._successors.has_created(command.response_id) or (reader is not None and reader.lane is not None)
@@ -228,6 +270,7 @@ class Responses:
 
     def _finished(self, reader: Reader) -> None:
         """The terminal event has been taken: the lane remembers the turn and goes on."""
+        self._tell(reader.answers)
         self.commands.append(Leave(reader.source.response_id, detached=False))
         lane, request = reader.lane, reader.request
         if lane is None or request is None:
@@ -246,6 +289,7 @@ class Responses:
     def _left(self, reader: Reader, *, detached: bool) -> None:
         """It is read no more. The command is first: freeing the lane may start a create that attaches to it again."""
         response_id = reader.source.response_id
+        self._tell(reader.answers)
         self.commands.append(Leave(response_id, detached=detached))
         if reader.lane is not None:
             self._tell(self._successors.left(response_id, reader.lane.stream_id))
@@ -255,11 +299,16 @@ class Responses:
 
     def _start_next(self) -> None:
         """Give out creates of idle lanes; each takes what was given into the response that it continues."""
-        for lane, create in self.lanes.start():
+        for lane, create in self.lanes.start(self._is_ready):
             command, returned = self._successors.commit(lane, create)
             self._tell(returned)
             lane.opening = command
             self.ask(command)
+
+    def _is_ready(self, request: ResponseCreate) -> bool:
+        """Whether nothing is being cut that a request may go on after: it is to go on after what is left."""
+        cut = self.unanswered.cut
+        return not cut or (request.conversation is None and request.previous_response_id not in cut)
 
     def _free(self, lane: Lane | None) -> None:
         """What ran in a lane, if it ran in one, is over for this connection."""

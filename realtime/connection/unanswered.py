@@ -11,12 +11,20 @@ from collections.abc import Iterator
 
 import msgspec
 
-from realtime.wire.requests import ResponseAck, ResponseCancel, ResponseDetach, ResponseResume, SessionUpdate
+from realtime.wire.requests import (
+    ResponseAck,
+    ResponseCancel,
+    ResponseDetach,
+    ResponseResume,
+    ResponseTruncate,
+    SessionUpdate,
+)  # fmt: skip
 
 from . import refusals
-from .commands import Awaited, Create, Identify, Resume
+from .commands import Awaited, Create, Identify, Resume, Stop, Truncate
 
-Patient = ResponseCancel | ResponseDetach | ResponseAck | ResponseResume | SessionUpdate  # events that may wait
+# events that may wait
+Patient = ResponseCancel | ResponseDetach | ResponseAck | ResponseResume | ResponseTruncate | SessionUpdate
 
 
 class HeldEvent(msgspec.Struct, frozen=True):
@@ -63,6 +71,13 @@ class Unanswered:
     def resume_of(self, response_id: str) -> Resume | None:
         """The resume of this response that is on its way."""
         return next((one for one in self if isinstance(one, Resume) and one.response_id == response_id), None)
+
+    @property
+    def cut(self) -> set[str]:
+        """The responses whose answers are being cut."""
+        return {
+            one.response_id for one in self if isinstance(one, Truncate) or (isinstance(one, Stop) and one.cuts_late)
+        }
 
     @property
     def identify(self) -> Identify | None:

@@ -14,6 +14,7 @@ from realtime.wire.bounds import check_schemas
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import JsonSchemaFormat, TextFormat
 from realtime.wire.items import AdditionalTools, ConfigurationUpdate, InputItem, ItemReference, ToolSearchOutput, id_of
+from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import ReasoningOptions, ResponseCreate, TextOptions
 
 Find = Callable[[str], InputItem | None]
@@ -78,7 +79,7 @@ def apply_settings(request: ResponseCreate, before: Sequence[InputItem]) -> Resp
     return msgspec.structs.replace(request, reasoning=reasoning, text=text)
 
 
-def check_format(request: ResponseCreate, before: Sequence[InputItem]) -> None:
+def check_format(request: ResponseCreate, before: Sequence[InputItem], limits: Limits = DEFAULT) -> None:
     """Check the schema of the format that holds (see `apply_settings`), wherever it was given. Raises WireError."""
     text = request.text
     for path, output_format in (
@@ -88,7 +89,7 @@ def check_format(request: ResponseCreate, before: Sequence[InputItem]) -> None:
     ):
         if output_format is not None:
             if isinstance(output_format, JsonSchemaFormat):
-                check_schemas([(output_format.schema, f"{path}.schema")])
+                check_schemas([(output_format.schema, f"{path}.schema")], limits)
             return
 
 

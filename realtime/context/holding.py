@@ -33,7 +33,7 @@ class Holding:
     def __init__(self, holds: Holds, *, forced: bool) -> None:
         self._holds = holds
         self._forced = forced
-        self._schemas = Schemas()
+        self._schemas = Schemas(holds.limits)
         self._left = MAX_COST
 
     def strict(self, parameters: dict[str, Any], path: str) -> Held:

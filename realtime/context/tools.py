@@ -176,7 +176,8 @@ def tool_set(
     if len(found) + len(mcp) > MAX_TOOLS:
         raise _too_many("tools")
     chosen = _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
-    check_grammars((tool.grammar.syntax, tool.grammar.definition, tool.path) for tool in chosen.tools if tool.grammar)
+    grammars = ((tool.grammar.syntax, tool.grammar.definition, tool.path) for tool in chosen.tools if tool.grammar)
+    check_grammars(grammars, holds.limits)
     return _hold(chosen, holds)
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from realtime.wire.limits import DEFAULT, Limits
+
 from .structural_tags import Held
 
 ConstraintKind = Literal["regex", "grammar", "structural_tag"]
@@ -23,12 +25,13 @@ class Constraint(msgspec.Struct, frozen=True):
 
 
 class Holds(msgspec.Struct, frozen=True):
-    """When a model's calls can be held to the schemas of its tools: `auto`, where it may call one; `forced`, where it
-    must.
+    """What sampling can be held to: calls to the schemas of their tools, `auto`, where the model may call one, and
+    `forced`, where it must; and everything within `limits`.
     """
 
     auto: bool = True
     forced: bool = True
+    limits: Limits = DEFAULT
 
 
 ALWAYS = Holds()

@@ -32,6 +32,7 @@ from realtime.wire.items import (
     McpApprovalRequest,
     McpCall,
     McpTool,
+    Message,
     OutputItem,
     Phase,
 )  # fmt: skip
@@ -89,6 +90,11 @@ class Assembler:
         """The output with the item that is being written, as far as it has come."""
         item = self._open.so_far() if self._open is not None else None
         return [*self.output, *([item] if item is not None else ())]
+
+    @property
+    def open_message(self) -> Message | None:
+        """The item that is being written, as far as it is, if that is a message."""
+        return self._open.so_far() if isinstance(self._open, OpenMessage) else None
 
     @property
     def has_call(self) -> bool:

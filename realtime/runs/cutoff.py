@@ -1,82 +1,242 @@
-"""Cut an answer where its user stopped listening: after a certain event, exactly. Pure.
+"""Cut an answer where its user stopped listening: after a certain event, or in the middle of one, exactly. Pure.
 
 What was generated has been sent and stays in the log. Only what is remembered is cut, so that the next turn's history
-holds what the user saw or heard and nothing else (docs/protocol.md, 3.3).
+holds what the user saw or heard and nothing else (docs/protocol.md, 3.3 and 3.17). Where that is follows from the log,
+of a response that runs and of one that is over; a `Cutoff` counts from the beginning of the output, so it holds for
+what is left after an earlier cut as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from realtime.store.event_log import EventLog
+from realtime.context.turns import Turn
+from realtime.store.event_log import Log
+from realtime.store.records import Record
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import Message, OutputItem, OutputText
+from realtime.wire.items import Compaction, Message, OutputItem, OutputText, id_of
+from realtime.wire.requests import Characters, Place, Through
+from realtime.wire.response import Truncated
 
 _ALL = 1 << 62
+_ADDED = "response.output_item.added"
+_DONE = "response.output_item.done"
+_DELTA = "response.output_text.delta"
+_TEXT_DONE = "response.output_text.done"
+
+
+class Cutoff(msgspec.Struct, frozen=True):
+    """A place in an output.
+
+    through: the last event of which anything was seen.
+    num_whole: items that were seen to their end.
+    num_chars: characters that were seen of the message after them. None: nothing of that item is kept.
+    num_logprobs: log probabilities of those characters.
+    """
+
+    through: int
+    num_whole: int = _ALL
+    num_chars: int | None = None
+    num_logprobs: int = 0
+
+    def apply(self, items: Sequence[OutputItem]) -> list[OutputItem]:
+        """Return the items as they were seen. Calls and reasoning count as seen when their end was; a compaction is
+        not for anybody to see, and stands for all that was before it.
+        """
+        num_whole = max(self.num_whole, int(bool(items) and isinstance(items[0], Compaction)))
+        kept = list(items[:num_whole])
+        partial = items[num_whole] if len(items) > num_whole else None
+        if not self.num_chars or num_whole != self.num_whole or not isinstance(partial, Message):
+            return kept
+        part = text_part(partial)
+        if len(part.text) > self.num_chars:
+            cut = OutputText(text=part.text[: self.num_chars], logprobs=(part.logprobs or [])[: self.num_logprobs])
+            partial = msgspec.structs.replace(partial, status="incomplete", content=[cut])
+        return [*kept, partial]
+
+    def apply_to_turn(self, turn: Turn) -> Turn:
+        """Return the turn with its answer as it was seen. Which tokens are left of an answer that is cut is not known;
+        those of its prompt are.
+        """
+        output = self.apply(turn.output)
+        if _are_same(output, turn.output):
+            return turn
+        return msgspec.structs.replace(turn, output=tuple(output), token_ids=array("I"))
+
+    def apply_to_record(self, record: Record) -> Record:
+        """Return the record with its answer as it was seen."""
+        response = record.response
+        output = self.apply(response.output)
+        earlier = response.truncated
+        through = min(self.through, earlier.through) if earlier else self.through
+        cut = msgspec.structs.replace(response, output=output, truncated=Truncated(through=through))
+        if not _are_same(output, response.output):  # neither holds any more
+            cut.output_messages = cut.output_token_ids = UNSET
+        turn = self.apply_to_turn(record.turn) if record.turn is not None else None
+        return msgspec.structs.replace(record, response=cut, turn=turn)
+
+    def or_earlier(self, other: Cutoff | None) -> Cutoff:
+        """The earlier one of two: what was cut does not come back."""
+        return self if other is None else min(self, other, key=lambda one: (one.num_whole, one.num_chars or 0))
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What was written of an output until now, for the look-up of a place in it.
+
+    entries: of the log, from the number `first` on. items: those that are closed and not cut away. over: there will be
+        no more of them.
+    open_index: of the item that is being written; `open_message`: that item, if it is a message.
+    """
+
+    response_id: str
+    floor: int
+    first: int
+    entries: Sequence[bytes]
+    items: Sequence[OutputItem]
+    over: bool
+    open_index: int | None = None
+    open_message: Message | None = None
+
+    @classmethod
+    def of(
+        cls, log: Log, place: Place, items: Sequence[OutputItem], open_index: int | None = None,
+        open_message: Message | None = None,
+    ) -> Written:  # fmt: skip
+        """Take from a log what has to be known to find this place. Raises WireError for a number that the log does not
+        have.
+        """
+        first = log.floor
+        if isinstance(place, Through):
+            _check_number(log, place.number)
+            first = place.number + 1
+        return cls(
+            log.response_id, log.floor, first, log.read(first, _ALL), list(items), log.sealed, open_index, open_message
+        )
+
+
+def find_cutoff(written: Written, place: Place) -> Cutoff:
+    """Find a place in an output; takes time in proportion to `written.entries`. Raises WireError."""
+    return _through(written, place) if isinstance(place, Through) else _characters(written, place)
+
+
+def text_part(message: Message) -> OutputText:
+    """The only part of a message that a model has said."""
+    assert isinstance(message.content, list)
+    (part,) = message.content
+    assert isinstance(part, OutputText)
+    return part
+
+
+class _Item(msgspec.Struct):
+    id: Any = None
 
 
 class _Entry(msgspec.Struct):
-    """The members of an unseen event that decide about the cut."""
+    """The members of an event that decide about a cut."""
 
     type: str
     output_index: int = -1
+    item_id: str = ""
+    item: _Item | None = None
     delta: str = ""
+    text: str = ""
     logprobs: list[Any] = []
 
 
 _decode = msgspec.json.Decoder(_Entry).decode
 
 
-class Cutoff(msgspec.Struct, frozen=True):
-    """A place in an output.
-
-    through: the last event that was seen.
-    num_whole: items that were seen to their end.
-    num_chars: characters of the message after them that were not seen. None: nothing of that item is kept.
-    num_logprobs: log probabilities of those characters.
-    """
-
-    through: int
-    num_whole: int
-    num_chars: int | None
-    num_logprobs: int = 0
-
-    def apply(self, items: Sequence[OutputItem]) -> list[OutputItem]:
-        """Return the items as they were seen. Calls and reasoning count as seen when their end was."""
-        kept = list(items[: self.num_whole])
-        partial = items[self.num_whole] if len(items) > self.num_whole else None
-        if self.num_chars is None or not isinstance(partial, Message):
-            return kept
-        assert isinstance(partial.content, list)
-        (part,) = partial.content
-        assert isinstance(part, OutputText)
-        text = part.text[: len(part.text) - self.num_chars]
-        logprobs = part.logprobs or []
-        if text:
-            cut = OutputText(text=text, logprobs=logprobs[: len(logprobs) - self.num_logprobs])
-            kept.append(msgspec.structs.replace(partial, status="incomplete", content=[cut]))
-        return kept
+def _through(written: Written, place: Through) -> Cutoff:
+    """After an event: `written` begins behind it."""
+    unseen = [_decode(entry) for entry in written.entries]
+    index = next((entry.output_index for entry in unseen if entry.type == _DONE), written.open_index)
+    if index is None:
+        return Cutoff(place.number, _ALL if written.over else len(written.items))
+    if any(entry.type == _ADDED and entry.output_index == index for entry in unseen):
+        return Cutoff(place.number, index)
+    deltas = [entry for entry in unseen if entry.type == _DELTA and entry.output_index == index]
+    whole = next((entry for entry in unseen if entry.type == _TEXT_DONE and entry.output_index == index), None)
+    if whole is not None:
+        text, logprobs = whole.text, whole.logprobs
+    elif index == written.open_index and written.open_message is not None:
+        part = text_part(written.open_message)
+        text, logprobs = part.text, part.logprobs or []
+    else:  # all of its text was seen, or it has none
+        return Cutoff(place.number, index, _ALL, _ALL)
+    num_chars = len(text) - sum(len(entry.delta) for entry in deltas)
+    return Cutoff(place.number, index, num_chars, len(logprobs) - sum(len(entry.logprobs) for entry in deltas))
 
 
-def cutoff(log: EventLog, through: int, num_finished: int, open_index: int | None) -> Cutoff:
-    """Find where to cut a response that is being stopped. `num_finished`: items that are closed; `open_index`: of the
-    item that is not. Raises WireError.
-    """
-    if through >= log.tip:
-        text = f"`through` is {through}; response '{log.response_id}' has events up to {log.tip - 1}."
+def _characters(written: Written, place: Characters) -> Cutoff:
+    """After so many characters of a message: `written` begins where the log does."""
+    own = list(_entries_of(written, place.item_id))
+    text = _text_of(written, place, own)
+    if place.num_characters > len(text):
+        told = f"Message '{place.item_id}' has {len(text)} characters; `num_characters` is {place.num_characters}."
+        raise WireError(ErrorCode.CURSOR_AHEAD, told, param="num_characters", response_id=written.response_id)
+    end, unheard, through = len(text), 0, None
+    for number, entry in reversed(own):
+        if entry.type == _ADDED:
+            through = number
+            break
+        if entry.type != _DELTA:
+            continue
+        unheard += len(entry.logprobs) if end > place.num_characters else 0
+        end -= len(entry.delta)
+        if end < place.num_characters:
+            through = number
+            break
+    if through is None:
+        raise _too_old(written.response_id, "the place", written.floor)
+    index = next(entry.output_index for _, entry in own)
+    num_logprobs = sum(len(entry.logprobs) for _, entry in own if entry.type == _DELTA) - unheard
+    return Cutoff(through, index, place.num_characters, num_logprobs)
+
+
+def _entries_of(written: Written, item_id: str) -> Iterator[tuple[int, _Entry]]:
+    """The events of an item, with their numbers."""
+    for number, data in enumerate(written.entries, written.first):
+        entry = _decode(data)
+        if entry.item_id == item_id or (entry.item is not None and entry.item.id == item_id):
+            yield number, entry
+
+
+def _text_of(written: Written, place: Characters, own: Sequence[tuple[int, _Entry]]) -> str:
+    """The text of a message as far as it was written, also where that was cut before. Raises WireError."""
+    response_id = written.response_id
+    is_open = written.open_message is not None and id_of(written.open_message) == place.item_id
+    texts = [entry.text for _, entry in own if entry.type == _TEXT_DONE]
+    if is_open and written.open_message is not None:
+        texts = [text_part(written.open_message).text]
+    if not texts and any(id_of(item) == place.item_id and isinstance(item, Message) for item in written.items):
+        raise _too_old(response_id, "this message", written.floor)
+    if not texts:
+        told = f"Response '{response_id}' has no message '{place.item_id[:128]}' that could be cut."
+        raise WireError(ErrorCode.ITEM_NOT_FOUND, told, param="item_id", response_id=response_id)
+    if place.content_index:
+        told = f"Message '{place.item_id}' has one part, number 0; `content_index` is {place.content_index}."
+        raise WireError(ErrorCode.ITEM_NOT_FOUND, told, param="content_index", response_id=response_id)
+    return texts[0]
+
+
+def _check_number(log: Log, number: int) -> None:
+    if number >= log.tip:
+        text = f"`through` is {number}; response '{log.response_id}' has events up to {log.tip - 1}."
         raise WireError(ErrorCode.CURSOR_AHEAD, text, param="through", response_id=log.response_id)
-    if through + 1 < log.floor:
-        text = f"`through` is {through}; the events of response '{log.response_id}' before {log.floor} are gone."
-        raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="through", response_id=log.response_id)
-    unseen = [_decode(entry) for entry in log.read(through + 1, _ALL)]
-    ends = [entry.output_index for entry in unseen if entry.type == "response.output_item.done"]
-    num_whole = min(ends, default=num_finished)
-    begun = not any(e.type == "response.output_item.added" and e.output_index == num_whole for e in unseen)
-    if not begun or (num_whole == num_finished and open_index is None):
-        return Cutoff(through, num_whole, None)
-    deltas = [e for e in unseen if e.type == "response.output_text.delta" and e.output_index == num_whole]
-    num_chars = sum(len(entry.delta) for entry in deltas)
-    return Cutoff(through, num_whole, num_chars, sum(len(entry.logprobs) for entry in deltas))
+    if number + 1 < log.floor:
+        raise _too_old(log.response_id, f"`through`, {number},", log.floor, param="through")
+
+
+def _too_old(response_id: str, what: str, floor: int, param: str | None = None) -> WireError:
+    text = f"The log of response '{response_id}' begins at event {floor}: {what} is before that."
+    return WireError(ErrorCode.CURSOR_TOO_OLD, text, param=param, response_id=response_id)
+
+
+def _are_same(output: Sequence[OutputItem], before: Sequence[OutputItem]) -> bool:
+    """Whether a cut has left everything: it drops from the end, and makes a new item of one that it cuts."""
+    return len(output) == len(before) and (not output or output[-1] is before[-1])

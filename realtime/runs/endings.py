@@ -11,7 +11,7 @@ from realtime.engine.base import EngineDead, EngineError, EngineOverloaded, Engi
 from realtime.wire import events
 from realtime.wire.errors import ErrorCode
 from realtime.wire.items import ItemStatus, OutputItem
-from realtime.wire.response import CancelReceipt, IncompleteDetails, Response, ResponseError
+from realtime.wire.response import CancelReceipt, IncompleteDetails, Response, ResponseError, Truncated
 
 from .assembler import Assembler
 from .cutoff import Cutoff
@@ -137,9 +137,11 @@ class Ending(msgspec.Struct, frozen=True):
                 response.completed_at = None
                 response.error = ResponseError(code, message, param or UNSET)
                 return events.ResponseFailed(response=response)
-            case Cancelled(reason):
+            case Cancelled(reason, cutoff=cutoff):
                 assert receipt is not None
                 response.cancel = receipt
+                if cutoff is not None:
+                    response.truncated = Truncated(through=cutoff.through)
                 return _incomplete(response, reason, cancelled=True)
             case Steered():
                 return _incomplete(response, "steered")

@@ -100,17 +100,20 @@ class OpenMessage(OpenItem):
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""
         part = OutputText(text="".join(self._texts), logprobs=self._logprobs)
-        item = Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
+        item = self._item(part, status)
         return [
             e.OutputTextDone(**self._at, content_index=0, text=part.text, logprobs=self._logprobs),
             e.ContentPartDone(**self._at, content_index=0, part=part),
             e.OutputItemDone(output_index=self.index, item=item),
         ], item
 
-    def so_far(self) -> OutputItem:
+    def so_far(self) -> Message:
         """See OpenItem."""
         part = OutputText(text="".join(self._texts), logprobs=[*self._logprobs])
-        return Message(id=self.item_id, status="in_progress", role="assistant", content=[part], phase=self._phase)
+        return self._item(part, "in_progress")
+
+    def _item(self, part: OutputText, status: ItemStatus) -> Message:
+        return Message(id=self.item_id, status=status, role="assistant", content=[part], phase=self._phase)
 
 
 class ReasoningShown(msgspec.Struct, frozen=True):

@@ -25,11 +25,11 @@ from realtime.store.records import Head
 from realtime.wire import events
 from realtime.wire.errors import WireError
 from realtime.wire.items import InputItem, OutputItem
-from realtime.wire.requests import StopKind
+from realtime.wire.requests import Place, StopKind
 from realtime.wire.response import CancelReceipt, Response
 
 from .audience import Audience
-from .cutoff import Cutoff, cutoff
+from .cutoff import Cutoff, Written
 from .endings import BROKEN, BROKEN_END, SHUT_DOWN, Cancelled, Ended, Ending, Failed, Interrupted, Outcome, too_long
 from .generation import engine_failure
 from .job import Job
@@ -132,11 +132,13 @@ class Run:
         if not self.over:
             self.stopping.ask(cancelled)
 
-    def stop(self, how: StopKind, delivered: int | None = None, through: int | None = None) -> None:
-        """Request the end in one of a client's ways. See Service.stop. Raises WireError."""
+    def stop(self, how: StopKind, delivered: int | None = None, cutoff: Cutoff | None = None) -> None:
+        """Request the end in one of a client's ways. See Service.stop. `cutoff`: of a cancel, what of the answer is
+        kept.
+        """
         match how:
             case "cancel":
-                self.cancel(Cancelled("cancelled", delivered, self._cutoff(through) if through is not None else None))
+                self.cancel(Cancelled("cancelled", delivered, cutoff))
             case "interrupt":
                 self.stopping.ask(Interrupted())
             case "steer":
@@ -145,10 +147,15 @@ class Run:
             case _:
                 assert_never(how)
 
-    def _cutoff(self, through: int) -> Cutoff:
-        """Where to cut if the user has taken in events up to and with this one. Raises WireError."""
+    def written(self, place: Place) -> Written:
+        """What is known now of this place in the answer. Raises WireError."""
         assembler = self.stages.assembler
-        return cutoff(self.log, through, len(assembler.output), assembler.open_index)
+        return Written.of(self.log, place, assembler.output, assembler.open_index, assembler.open_message)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it knows its history, so that nothing that happens to that changes what it says."""
+        return self._life.knows_history
 
     # -- the log
 
@@ -250,7 +257,7 @@ class Run:
         response.output = ending.seen(assembler.output)
         response.completed_at = int(time.time())
         response.usage = self._usage.total(stages.compactor.tokens, stages.num_reasoning, generates=self.job.generates)
-        stages.prompts.include(response, assembler.remembered, token_ids)
+        stages.prompts.include(response, ending.seen(assembler.remembered), token_ids)
         self._write([ending.terminal(response, self._receipt(ending))])
         if ending.continuable and (self.job.conversation is None or self._life.knows_history):
             self.turn = stages.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))

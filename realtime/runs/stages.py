@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from realtime.context.compaction import Policy, encrypt_compaction
+from realtime.context.outputs import check_no_output_missing, check_no_second_output, needs_outputs
 from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser, PromptTooLong
@@ -150,6 +151,13 @@ class Stages:
         orphaned = no_call_found(self.prompts.items)
         if orphaned is not None:
             raise Ended(Failed("invalid_prompt", orphaned))
+        request = self._job.request
+        try:
+            check_no_second_output(conversation.items(), request.items)
+            if needs_outputs(request, self._job.compaction):
+                check_no_output_missing(conversation.turn, request.items)
+        except WireError as refused:
+            raise Ended(Failed(refused.spec.code, refused.message, refused.param)) from None
 
     async def _load_images(self, images: ImageLoader) -> None:
         """Fetch and decode what is to be seen."""

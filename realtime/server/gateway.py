@@ -60,6 +60,7 @@ class Gateway:
             tenant_share=self.admission.tenant_share,
             mcp=settings.mcp,
             image_settings=settings.images,
+            limits=settings.limits,
         )
         self._limits = ConnectionLimits.of(settings.connections)
         self.message_limits = self._limits.message

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
-from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop
+from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop, Truncate
 from realtime.connection.protocol import Connection
+from realtime.runs.run import Run
 from realtime.service.principal import Principal
 from realtime.service.service import Service
+from realtime.service.truncations import CutResponse
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
 
 from .flusher import Flusher
@@ -140,6 +142,8 @@ class WebSocketShell:
                 self._attend(command, self._create(command))
             case Stop():
                 self._attend(command, self._stop(command))
+            case Truncate():
+                self._attend(command, self._truncate(command))
             case Resume():
                 self._attend(command, self._resume(command))
             case Identify():
@@ -176,20 +180,38 @@ class WebSocketShell:
         self._service.follow(self.principal, source, self._wake)
 
     async def _stop(self, command: Stop) -> None:
+        if command.cuts_late and command.through is not None:
+            found = await self._service.cancel_or_truncate(
+                self.principal, command.response_id, command.through, delivered=command.delivered
+            )
+            if isinstance(found, CutResponse):
+                self._connection.truncated(command, found.response, found.ended)
+            else:
+                self._stopped(command, found)
+            return
         run = await self._service.stop(
             self.principal, command.response_id, command.how, delivered=command.delivered, through=command.through
         )
-        if command.how == "steer":
-            return
+        if command.how != "steer":
+            self._stopped(command, run)
+
+    def _stopped(self, command: Stop, run: Run) -> None:
         self._connection.stopped(command, run)
         if not command.followed:
             self._service.follow(self.principal, run, self._wake)
+
+    async def _truncate(self, command: Truncate) -> None:
+        cut = await self._service.truncate(
+            self.principal, command.response_id, command.place, delivered=command.delivered
+        )
+        self._connection.truncated(command, cut.response, cut.ended)
 
     async def _resume(self, command: Resume) -> None:
         source, start = await self._service.resume(
             self.principal, command.response_id, command.starting_after, command.epoch, merged=command.merged
         )
-        self._connection.resumed(command, source, start)
+        pending = await self._service.pending_calls(self.principal, source)
+        self._connection.resumed(command, source, start, pending)
         self._service.follow(self.principal, source, self._wake)
 
     async def _identify(self, command: Identify) -> None:

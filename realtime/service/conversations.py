@@ -14,6 +14,7 @@ import msgspec
 
 from realtime.context import listing
 from realtime.context.encrypted import Cipher, decrypt_items, encrypt_reasoning
+from realtime.context.outputs import check_no_second_output
 from realtime.store.base import ConversationStore
 from realtime.store.conversations import Conversation, Entry
 from realtime.wire.bodies import ConversationDeleted, ConversationObject, ItemList, ItemOrigin
@@ -97,6 +98,7 @@ class Conversations:
         """Append items together; returns them as they are shown from then on."""
         remembered = self._admit(principal, items)
         conversation = await self._find(principal, conversation_id)
+        check_no_second_output(conversation.items(), items)
         added = self.store.post(conversation, items, remembered, int(self._clock()))
         return self._page(principal, conversation, added, include, has_more=False)
 

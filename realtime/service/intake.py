@@ -22,6 +22,7 @@ from realtime.context.directives import (
     resolve_references,
 )
 from realtime.context.encrypted import COMPACTION, REASONING, Cipher, decrypt_items
+from realtime.context.outputs import check_no_output_missing, check_no_second_output, needs_outputs
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Turn, history, since_compaction
 from realtime.engine.base import ModelInfo
@@ -35,6 +36,7 @@ from realtime.settings.fields import ImageSettings, McpSettings, ResponseSetting
 from realtime.store.conversations import Conversation
 from realtime.wire.calls import check_calls
 from realtime.wire.items import InputItem, ItemReference
+from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.unknown_members import warnings
 
@@ -96,6 +98,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     mcp: McpSettings
     cipher: Cipher
     salts: PrefixSalts | None = None
+    limits: Limits = DEFAULT
 
     def job(
         self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds, response_id: str, created_at: int
@@ -103,8 +106,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         """Decide about a response. `created_at`: unix seconds. Raises WireError."""
         prepared = self.prepare(asked, found, model, holds)
         request = prepared.request
-        if found.conversation is None:  # what is in a conversation when the response starts is known only then
-            check_calls(history(found.parent, request.items))
+        self._check_outputs(found, request, prepared.compaction)
         return Job(
             response_id=response_id,
             tenant=asked.tenant,
@@ -134,13 +136,26 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         prepended = [*(request.previous_input_messages or ()), *asked.given]
         request = msgspec.structs.replace(request, items=[*prepended, *own], num_before=len(prepended))
         before, own = since_compaction(parent, own)
-        check_format(request, before)
+        check_format(request, before, self.limits)
         request = apply_settings(request, before)
         brought = brought_tools(before, own)
+        holds = msgspec.structs.replace(holds, limits=self.limits)
         mcp = McpPlan.of(request, before, brought, self.mcp, holds)
         choice = request.tool_choice if mcp is None else None  # of MCP tools: when they are known
         tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought, holds=holds)
         return PreparedRequest(request, tools, mcp, compaction.compaction_policy(request))
+
+    def _check_outputs(self, found: LookedUp, request: ResponseCreate, policy: compaction.Policy | None) -> None:
+        """Refuse outputs that answer no call, or one that is answered, and calls without theirs. Of a conversation that
+        others go on with, what is in it when the response starts is known only then.
+        """
+        conversation = found.conversation
+        if conversation is None:
+            check_calls(history(found.parent, request.items))
+        else:
+            check_no_second_output(conversation.items(), request.items)
+        if needs_outputs(request, policy) and (conversation is None or not conversation.num_users):
+            check_no_output_missing(found.continued, request.items)
 
     def cache_salt(self, tenant: str, own: str | None) -> str | None:
         """The salt of a tenant's requests to the engine. `own`: the request's."""

@@ -64,19 +64,19 @@ class Lookups:
         for item_id in references(request):
             if (item := await self._registry.store.find_item(tenant, item_id, now)) is not None:
                 items[item_id] = item
-        found = LookedUp(parent=parent, conversation=conversation, items=items)
-        self.check(request, found)
-        return found
+        return self.settle(request, LookedUp(parent=parent, conversation=conversation, items=items))
 
-    def check(self, request: ResponseCreate, found: LookedUp) -> None:
-        """Refuse what can't be started any more after whatever came while something was looked up; a turn may also be
-        a socket's own copy of what was deleted. Raises WireError.
+    def settle(self, request: ResponseCreate, found: LookedUp) -> LookedUp:
+        """Return what was found as it is now, after whatever came while something was looked up; a turn may also be a
+        socket's own copy of what was cut. Raises WireError for what can't be started any more.
         """
         if found.conversation is not None:
             found.conversation.check_exists()
             self._conversations.check_room(found.conversation, len(request.items))
-        if found.parent is not None:
-            self._registry.check_turn(found.parent)
+        if found.parent is None:
+            return found
+        parent = self._registry.current_turn(found.parent)
+        return found if parent is found.parent else msgspec.structs.replace(found, parent=parent)
 
 
 def _came_to_nothing(response: Response) -> bool:

@@ -1,7 +1,9 @@
 """The registry of responses: those that run and those that are kept, less those that were deleted.
 
 A response of another tenant does not exist. Look-ups are coroutines, because what is kept may be elsewhere; whoever
-awaits one must expect that a response has ended, or was deleted, meanwhile.
+awaits one must expect that a response has ended, or was deleted or cut, meanwhile. What was deleted or cut in this
+process is remembered for a time, so a store that answers late, and a socket that holds a turn itself, bring nothing
+back.
 """
 
 from __future__ import annotations
@@ -9,12 +11,13 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from realtime.context.turns import Turn
+from realtime.runs.cutoff import Cutoff
 from realtime.runs.run import Run
 from realtime.store.base import ResponseStore
 from realtime.store.records import Record, Replay, Source, conversation_of
 from realtime.wire.errors import ErrorCode, WireError, response_not_found
 
-_MAX_DELETED = 16_384  # deletions that are remembered, the newest; as long as a socket may hold what was deleted
+_MAX_REMEMBERED = 16_384  # newest deletions, and cuts; as long as a socket may hold what was deleted or cut
 _UNITS = ((86_400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 
 
@@ -28,6 +31,7 @@ class Registry:
         self._retention_seconds = retention_seconds
         self._begun_at = 0  # the newest response
         self.deleted: OrderedDict[str, None] = OrderedDict()
+        self._cutoffs: OrderedDict[str, Cutoff] = OrderedDict()
 
     def enter(self, run: Run, now_ns: int) -> None:
         """Enter a response that begins now, in unix nanoseconds; none that was entered before began later."""
@@ -66,8 +70,7 @@ class Registry:
         """Return the response, if it has not come to its end."""
         found = await self.find(tenant, response_id, now)
         if not isinstance(found, Run) or found.over:
-            text = f"Response '{response_id}' is already over."
-            raise WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
+            raise already_over(response_id)
         return found
 
     async def find_retrievable(self, tenant: str, response_id: str, now: float) -> Run | Record:
@@ -87,10 +90,18 @@ class Registry:
             raise self._previous_not_found(response_id)
         return record.turn
 
-    def check_turn(self, turn: Turn) -> None:
-        """Refuse to continue a response that was deleted since its turn was found. Raises WireError."""
+    def current_turn(self, turn: Turn) -> Turn:
+        """Return a turn that was found before as it is now. Raises WireError for one that was deleted since."""
         if turn.response_id in self.deleted:
             raise self._previous_not_found(turn.response_id)
+        cutoff = self._cutoffs.get(turn.response_id)
+        return turn if cutoff is None else cutoff.apply_to_turn(turn)
+
+    def current_record(self, record: Record) -> Record:
+        """Return a record that was found before as it is now. Raises WireError for one that was deleted since."""
+        if record.response_id in self.deleted:
+            raise response_not_found(record.response_id)
+        return self._cut(record)
 
     async def get(self, response_id: str, now: float) -> Source | None:
         """Return the response with its log, whoever's it is and also when it was deleted and still runs."""
@@ -104,8 +115,16 @@ class Registry:
         """Forget a response: from now on it does not exist."""
         self.store.delete(response_id)
         self.deleted[response_id] = None
-        if len(self.deleted) > _MAX_DELETED:
+        self._cutoffs.pop(response_id, None)
+        if len(self.deleted) > _MAX_REMEMBERED:
             self.deleted.popitem(last=False)
+
+    def truncate(self, record: Record, cutoff: Cutoff, now: float) -> None:
+        """Keep a record that was cut there in place of the one that there was."""
+        self.store.replace(record, now)
+        self._cutoffs[record.response_id] = cutoff.or_earlier(self._cutoffs.pop(record.response_id, None))
+        if len(self._cutoffs) > _MAX_REMEMBERED:
+            self._cutoffs.popitem(last=False)
 
     def keep(self, run: Run, keep_seconds: float, now: float) -> bool:
         """Have the store keep a response that is over. False: it was deleted meanwhile, and is gone."""
@@ -139,14 +158,24 @@ class Registry:
         return run if run is not None and run.job.tenant == tenant else None
 
     async def _record(self, response_id: str, now: float) -> Record | None:
-        """The record, unless it was deleted, be it while we were looking."""
+        """The record as it is now, unless it was deleted, be it while we were looking."""
         record = await self.store.get(response_id, now)
-        return record if response_id not in self.deleted else None
+        return self._cut(record) if record is not None and response_id not in self.deleted else None
+
+    def _cut(self, record: Record) -> Record:
+        cutoff = self._cutoffs.get(record.response_id)
+        return record if cutoff is None else cutoff.apply_to_record(record)
 
     async def _replay(self, record: Record, now: float) -> Replay | None:
         """The record with its log; None if it went while we were looking."""
         log = await self.store.read(record.response_id, now)
-        return Replay(record, log) if log is not None and record.response_id not in self.deleted else None
+        return Replay(self._cut(record), log) if log is not None and record.response_id not in self.deleted else None
+
+
+def already_over(response_id: str) -> WireError:
+    """The refusal to stop what is over."""
+    text = f"Response '{response_id}' is already over."
+    return WireError(ErrorCode.RESPONSE_ALREADY_COMPLETED, text, param="response_id", response_id=response_id)
 
 
 def _in_words(seconds: float) -> str:

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from realtime.context import compaction
 from realtime.context.encrypted import Cipher
+from realtime.context.outputs import pending_calls
 from realtime.context.turns import ExpandedCompaction, Turn, history
 from realtime.dialects.base import Dialect, PromptTooLong, RenderError
 from realtime.engine.base import Loaded
@@ -39,7 +40,8 @@ from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
-from realtime.wire.requests import ResponseCreate, StopKind
+from realtime.wire.limits import DEFAULT, Limits
+from realtime.wire.requests import Place, ResponseCreate, StopKind, Through
 from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
@@ -50,10 +52,11 @@ from .lookups import Lookups
 from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
-from .registry import Registry
+from .registry import Registry, already_over
 from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 from .sweeper import Sweeper
 from .tenant_share import TenantShare, everything
+from .truncations import CutResponse, Truncations
 
 logger = logging.getLogger("realtime.service")
 
@@ -78,6 +81,7 @@ class Service:
         tenant_share: TenantShare = everything,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
+        limits: Limits = DEFAULT,
     ) -> None:
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
         the waiting places one may have.
@@ -87,7 +91,14 @@ class Service:
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
         self._images = ImageLoader(self._image_settings, self._work)
         self._mcp = mcp or McpSettings()
-        self._intake = Intake(settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts)
+        self._intake = Intake(
+            settings=settings,
+            images=self._image_settings,
+            mcp=self._mcp,
+            cipher=cipher,
+            salts=salts,
+            limits=limits,
+        )
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
@@ -108,6 +119,7 @@ class Service:
             stores.conversations, cipher, time.time, self._patience.bound, self.registry.running_in
         )
         self.lists = Lists(self.registry, stores, self._patience.bound)
+        self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -170,7 +182,10 @@ class Service:
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
         try:
             if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
-                self._lookups.check(request, found)
+                settled = self._lookups.settle(request, found)
+                if settled is not found:
+                    at, holds = job.response.created_at, serving.dialect.holds
+                    job = self._intake.job(asked, settled, serving.model, holds, job.response_id, at)
                 return self.start(job, self._serving())
         except BaseException:
             requests.release(tenant, request.request_id, job.response_id)
@@ -205,6 +220,19 @@ class Service:
             source = await self.registry.find_source(principal.tenant, response_id, time.time())
         return source, cursor.resolve(source.log, starting_after, epoch, merged=merged)
 
+    async def pending_calls(self, principal: Principal, source: AnyResponse) -> list[events.PendingCall]:
+        """List the calls of a response that wait for the client; those that its conversation answers wait no more."""
+        pending = pending_calls(source.output)
+        ref = source.response.conversation
+        if not pending or not ref:
+            return pending
+        try:
+            async with self._patience.bound():
+                conversation = await self._stores.conversations.get(principal.tenant, ref.id)
+        except WireError:  # it is gone: nothing says that they were answered
+            return pending
+        return pending_calls(source.output, conversation.items())
+
     async def stop(
         self,
         principal: Principal,
@@ -221,10 +249,37 @@ class Service:
         through: the last event that its user saw or heard; what came after is not remembered. Of a cancel only.
         """
         principal.check_controls(response_id)
+        cutoff = None
         async with self._patience.bound():
             run = await self.registry.find_running(principal.tenant, response_id, time.time())
-        run.stop(how, delivered, through)
+            if through is not None:
+                cutoff = await self._truncations.find(run, Through(through))
+        if run.over:
+            raise already_over(response_id)
+        run.stop(how, delivered, cutoff)
         return run
+
+    async def truncate(
+        self, principal: Principal, response_id: str, place: Place, *, delivered: int | None = None
+    ) -> CutResponse:
+        """Cut the answer of a response, for good: what continues it from now on holds it up to this place. One that
+        runs is cancelled first. `delivered`: as for `stop`. Raises WireError.
+        """
+        principal.check_controls(response_id)
+        return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
+
+    async def cancel_or_truncate(
+        self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
+    ) -> Run | CutResponse:
+        """Cancel a running response, and cut one that is over, after the last event that its user saw or heard. Raises
+        WireError.
+        """
+        try:
+            return await self.stop(principal, response_id, "cancel", delivered=delivered, through=through)
+        except WireError as error:
+            if error.code is not ErrorCode.RESPONSE_ALREADY_COMPLETED:
+                raise
+        return await self.truncate(principal, response_id, Through(through))
 
     async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""

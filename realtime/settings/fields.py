@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from realtime.engine.options import VllmOptions
+from realtime.wire.limits import Limits
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -235,4 +236,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     responses: ResponseSettings = ResponseSettings()
     images: ImageSettings = ImageSettings()
     mcp: McpSettings = McpSettings()
+    limits: Limits = Limits()
     vllm: VllmOptions = VllmOptions()

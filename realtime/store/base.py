@@ -7,7 +7,7 @@ being after that. What is written in one step of the loop, to any of the three, 
 conversation that it was appended to and its `request_id` are there after a crash, or none is.
 
 `memory` is the store that loses everything with its process. Times, `now` among them, are unix seconds. The
-service does not call `durable`, `replace` and `recover` yet: durable stores and truncation will.
+service does not call `durable` and `recover` yet: durable stores will.
 """
 
 from __future__ import annotations
@@ -124,6 +124,11 @@ class ConversationStore(Protocol):
 
     def fork(self, conversation: Conversation, item_id: str | None, now: int) -> Conversation:
         """Make one that holds the items up to and with this one, None: all, and the metadata. Raises WireError."""
+
+    def truncate(
+        self, conversation: Conversation, turn: Turn, before: Sequence[OutputItem], output: Sequence[OutputItem]
+    ) -> None:
+        """Replace the answer of a response by what is left of it. Raises WireError if something follows it already."""
 
     def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
         """Replace the metadata."""

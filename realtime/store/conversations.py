@@ -14,7 +14,7 @@ import msgspec
 from realtime.context.listing import complete, fresh_prefix, hide_decrypted
 from realtime.context.turns import Turn
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import AnyItem, InputItem, Item, OutputItem
+from realtime.wire.items import AnyItem, InputItem, Item, OutputItem, id_of
 
 from .shelves import Place
 
@@ -137,10 +137,41 @@ class Conversation:
         else:
             self._turn = Turn("", None, self._remembered(), ())
 
+    def truncate(self, turn: Turn, before: Sequence[OutputItem], output: Sequence[OutputItem]) -> None:
+        """Replace the answer of a response, which was `before`, by what is left of it: as shown, and beside that as
+        `turn` remembers it. Raises WireError if something follows it already.
+        """
+        ids = {item_id for item in before if (item_id := id_of(item)) in self._entries}
+        if ids != set(list(self._entries)[len(self._entries) - len(ids) :]):
+            text = f"Conversation '{self.id}' has gone on after response '{turn.response_id}': it stays as it is."
+            raise WireError(ErrorCode.CONVERSATION_MOVED_ON, text, param="response_id", response_id=turn.response_id)
+        left = {id_of(shown): (shown, kept) for shown, kept in zip(output, turn.output, strict=True)}
+        for item_id in ids:
+            entry = self._entries[item_id]
+            self._num_item_bytes -= entry.num_bytes
+            if item_id not in left:
+                del self._entries[item_id]
+                continue
+            shown, kept = left[item_id]
+            full, num_bytes = _complete(shown, kept, item_id)
+            remembered = full if kept is shown else kept
+            self._entries[item_id] = msgspec.structs.replace(
+                entry, shown=full, remembered=remembered, num_bytes=num_bytes
+            )
+            self._num_item_bytes += num_bytes
+        if self._turn is not None and self._turn.response_id == turn.response_id:
+            self._turn = msgspec.structs.replace(turn, parent=self._turn.parent)
+        else:
+            self._flatten()
+
     def remove(self, item_id: str) -> None:
         """Take one item out. Raises WireError."""
         self._num_item_bytes -= self.get(item_id).num_bytes
         del self._entries[item_id]
+        self._flatten()
+
+    def _flatten(self) -> None:
+        """Make one turn of all items: the tokens of the newest one don't hold any more."""
         left = self._remembered()
         self._turn = Turn("", None, left, ()) if left else None
 
@@ -162,12 +193,17 @@ class Conversation:
             usable = isinstance(shown.id, str) and _USABLE_ID.match(shown.id) and shown.id not in self._entries
             item_id = shown.id if usable else new_id(fresh_prefix(shown))
             assert isinstance(item_id, str)
-            full = complete(shown, item_id)
-            num_bytes = _OVERHEAD_BYTES + len(msgspec.json.encode(full)) * (1 if kept is shown else 2)
+            full, num_bytes = _complete(shown, kept, item_id)
             self._entries[item_id] = Entry(full, full if kept is shown else kept, num_bytes, now, response_id)
             self._num_item_bytes += num_bytes
             ids.append(item_id)
         return ids
+
+
+def _complete(shown: AnyItem, kept: InputItem, item_id: str) -> tuple[AnyItem, int]:
+    """An item in the form that readers expect, and about what it costs with what is remembered of it, `kept`."""
+    full = complete(shown, item_id)
+    return full, _OVERHEAD_BYTES + len(msgspec.json.encode(full)) * (1 if kept is shown else 2)
 
 
 def conversation_not_found(conversation_id: str) -> WireError:

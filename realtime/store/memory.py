@@ -332,6 +332,16 @@ class MemoryConversations:
         self._count(fork, fork.num_bytes - before)
         return fork
 
+    def truncate(
+        self, conversation: Conversation, turn: Turn, before: Sequence[OutputItem], output: Sequence[OutputItem]
+    ) -> None:
+        """See Conversation.truncate. Of one that was deleted nothing is left to cut."""
+        if conversation.deleted:
+            return
+        num_bytes = conversation.num_bytes
+        conversation.truncate(turn, before, output)
+        self._count(conversation, conversation.num_bytes - num_bytes)
+
     def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
         """Give it other metadata."""
         before = conversation.num_bytes

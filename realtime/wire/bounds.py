@@ -16,15 +16,16 @@ from urllib.parse import unquote
 
 from . import regex_bounds
 from .errors import ErrorCode, WireError
+from .limits import DEFAULT, Limits
 from .unheld import unheld
 
 Schema = dict[str, Any]
 
 
 class _Row(NamedTuple):
-    """A bound: the most that is accepted, what is counted, and what to do about more."""
+    """A bound: its member of `Limits`, what is counted, and what to do about more."""
 
-    limit: int
+    setting: str
     what: str
     advice: str
 
@@ -34,41 +35,58 @@ class Bound(enum.Enum):
     tools of a request.
     """
 
-    SCHEMA_BYTES = _Row(256 * 1024, "bytes of JSON", "send a smaller schema")
-    TOGETHER_BYTES = _Row(1024 * 1024, "bytes of JSON in all schemas together", "hold fewer tools to theirs")
-    DEPTH = _Row(64, "levels, with references followed", "nest less deeply")
-    RECURSIVE_DEPTH = _Row(512, "levels in definitions that refer to each other", "use fewer or flatter definitions")
-    PROPERTIES = _Row(5000, "properties", "split the schema or leave some out")
-    OPTIONAL = _Row(300, "optional properties", "name more of them in `required`")
+    SCHEMA_BYTES = _Row("max_schema_bytes", "bytes of JSON", "send a smaller schema")
+    TOGETHER_BYTES = _Row(
+        "max_request_schema_bytes", "bytes of JSON in all schemas together", "hold fewer tools to theirs"
+    )
+    DEPTH = _Row("max_schema_depth", "levels, with references followed", "nest less deeply")
+    RECURSIVE_DEPTH = _Row(
+        "max_recursive_schema_depth",
+        "levels in definitions that refer to each other",
+        "use fewer or flatter definitions",
+    )
+    PROPERTIES = _Row("max_schema_properties", "properties", "split the schema or leave some out")
+    OPTIONAL = _Row("max_optional_properties", "optional properties", "name more of them in `required`")
     COUNTED = _Row(
-        64, "optional properties beside `minProperties` or `maxProperties`, together", "leave those out or require more"
+        "max_counted_properties",
+        "optional properties beside `minProperties` or `maxProperties`, together",
+        "leave those out or require more",
     )
     ENUM_VALUES = _Row(
-        1000, "values in enums, a `const` being one", "use a plain type, and list the values in the description"
+        "max_enum_values",
+        "values in enums, a `const` being one",
+        "use a plain type, and list the values in the description",
     )
-    ENUM_CHARS = _Row(60_000, "characters in values of enums and in `const`", "use shorter or fewer values")
-    PATTERN_CHARS = _Row(4096, "characters in a `pattern`", "use a shorter one")
-    PATTERN_GROUPS = _Row(32, "levels of groups in a `pattern`", "nest fewer groups")
-    PATTERN_REPEAT = _Row(128, "repeats in a `pattern`", "use `*`, `+`, `minLength` and `maxLength`")
-    PATTERN_STEPS = _Row(16_384, "characters in all patterns together, with repeats written out", "repeat less")
-    GRAMMAR_CHARS = _Row(131_072, "characters in all grammars together", "send fewer or shorter ones")
-    GRAMMAR_GROUPS = _Row(64, "levels of groups in a grammar", "nest fewer groups, or make rules of them")
-    GRAMMAR_REPEAT = _Row(1024, "repeats in a grammar", "use `*` or `+`")
-    GRAMMAR_STEPS = _Row(16_384, "elements in a grammar with all repeats written out", "repeat less")
+    ENUM_CHARS = _Row("max_enum_chars", "characters in values of enums and in `const`", "use shorter or fewer values")
+    PATTERN_CHARS = _Row("max_pattern_chars", "characters in a `pattern`", "use a shorter one")
+    PATTERN_GROUPS = _Row("max_pattern_groups", "levels of groups in a `pattern`", "nest fewer groups")
+    PATTERN_REPEAT = _Row("max_pattern_repeat", "repeats in a `pattern`", "use `*`, `+`, `minLength` and `maxLength`")
+    PATTERN_STEPS = _Row(
+        "max_pattern_steps", "characters in all patterns together, with repeats written out", "repeat less"
+    )
+    GRAMMAR_CHARS = _Row("max_grammar_chars", "characters in all grammars together", "send fewer or shorter ones")
+    GRAMMAR_GROUPS = _Row(
+        "max_grammar_groups", "levels of groups in a grammar", "nest fewer groups, or make rules of them"
+    )
+    GRAMMAR_REPEAT = _Row("max_grammar_repeat", "repeats in a grammar", "use `*` or `+`")
+    GRAMMAR_STEPS = _Row("max_grammar_steps", "elements in a grammar with all repeats written out", "repeat less")
 
-    @property
-    def limit(self) -> int:
+    def limit(self, limits: Limits) -> int:
         """The most that is accepted."""
-        return self.value.limit
+        limit: int = getattr(limits, self.value.setting)
+        return limit
 
-    def error(self, path: str) -> WireError:
+    def check(self, number: int, limits: Limits, path: str) -> None:
+        """Raise WireError if there are more. `path`: of what has so many."""
+        if number > self.limit(limits):
+            raise self.error(limits, path)
+
+    def error(self, limits: Limits, path: str) -> WireError:
         """The refusal of what exceeds the bound."""
         row = self.value
-        return refusal(path, f"more than the {row.limit} {row.what} that are accepted: {row.advice}")
+        return refusal(path, f"more than the {self.limit(limits)} {row.what} that are accepted: {row.advice}")
 
 
-_PATTERN = regex_bounds.Limits(Bound.PATTERN_GROUPS.limit, Bound.PATTERN_REPEAT.limit, Bound.PATTERN_STEPS.limit)
-_GRAMMAR = regex_bounds.Limits(Bound.GRAMMAR_GROUPS.limit, Bound.GRAMMAR_REPEAT.limit, Bound.GRAMMAR_STEPS.limit)
 _IN_PATTERN = {
     regex_bounds.Over.GROUPS: Bound.PATTERN_GROUPS,
     regex_bounds.Over.REPEAT: Bound.PATTERN_REPEAT,
@@ -95,11 +113,11 @@ def refusal(path: str, reason: str) -> WireError:
     return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)
 
 
-def check_schemas(held: Iterable[tuple[Schema, str]]) -> None:
+def check_schemas(held: Iterable[tuple[Schema, str]], limits: Limits = DEFAULT) -> None:
     """Check JSON schemas that a model is to be held to, each with its path. Raises WireError with the path of the first
     that exceeds a bound, or can't be a schema.
     """
-    request = Schemas()
+    request = Schemas(limits)
     for schema, path in held:
         request.measure(schema, path)
 
@@ -117,7 +135,8 @@ class Measured(NamedTuple):
 class Schemas:
     """The schemas of one request."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT) -> None:
+        self._limits = limits
         self._together: Counter[Bound] = Counter()
 
     def measure(self, schema: Schema, path: str) -> Measured:
@@ -125,29 +144,29 @@ class Schemas:
         count.
         """
         together = self._together.copy()
-        size = num_bytes(schema, Bound.SCHEMA_BYTES.limit)
-        if size > Bound.SCHEMA_BYTES.limit:
-            raise Bound.SCHEMA_BYTES.error(path)
-        _add(together, Bound.TOGETHER_BYTES, size, path)
-        walk = _Walk(schema, path, together)
+        size = num_bytes(schema, self._limits.max_schema_bytes)
+        Bound.SCHEMA_BYTES.check(size, self._limits, path)
+        _add(together, Bound.TOGETHER_BYTES, size, self._limits, path)
+        walk = _Walk(schema, path, together, self._limits)
         walk.run()
         steps = together[Bound.PATTERN_STEPS] - self._together[Bound.PATTERN_STEPS]
         self._together = together
         return Measured(walk.reached, walk.targets, steps)
 
 
-def check_grammars(held: Iterable[tuple[str, str, str]]) -> None:
+def check_grammars(held: Iterable[tuple[str, str, str]], limits: Limits = DEFAULT) -> None:
     """Check grammars: the syntax of each (`regex` or `lark`), its definition, its path. The length of one is the
     caller's. Raises WireError.
     """
     together: Counter[Bound] = Counter()
+    most = regex_bounds.Limits(limits.max_grammar_groups, limits.max_grammar_repeat, limits.max_grammar_steps)
     for syntax, definition, path in held:
-        _add(together, Bound.GRAMMAR_CHARS, len(definition), path)
+        _add(together, Bound.GRAMMAR_CHARS, len(definition), limits, path)
         measure = regex_bounds.measure_regex if syntax == "regex" else regex_bounds.measure_lark
         try:
-            measure(definition, _GRAMMAR)
+            measure(definition, most)
         except regex_bounds.TooMuch as error:
-            raise _IN_GRAMMAR[error.over].error(path) from None
+            raise _IN_GRAMMAR[error.over].error(limits, path) from None
         except regex_bounds.Malformed as error:
             raise refusal(path, f"is no regular expression: {error}") from None
         except regex_bounds.Unheld as error:
@@ -184,11 +203,12 @@ def _digits(value: Any) -> int:
 class _Walk:
     """One walk through a schema, in depth, each of its schemas once. Its heights are those above what it returns to."""
 
-    def __init__(self, root: Schema, path: str, together: Counter[Bound]) -> None:
+    def __init__(self, root: Schema, path: str, together: Counter[Bound], limits: Limits) -> None:
         self._root = root
         self._path = path
         self._counts: Counter[Bound] = Counter()
         self._together = together
+        self._limits = limits
         self._heights: dict[int, int] = {}  # with references followed; by id, once the walk has left a schema
         self._own: dict[int, int] = {}  # without
         self._entered: set[int] = set()
@@ -222,8 +242,8 @@ class _Walk:
                 self._heights[id(schema)] = self._own[id(schema)] = 1
             elif id(schema) not in self._entered:
                 under.append(self._enter(schema))
-                if len(under) > Bound.RECURSIVE_DEPTH.limit:
-                    raise Bound.DEPTH.error(self._path)
+                if len(under) > self._limits.max_recursive_schema_depth:
+                    raise Bound.DEPTH.error(self._limits, self._path)
             elif id(schema) not in self._heights:
                 self._is_recursive = True
             heights.append((schema, refers))
@@ -326,7 +346,7 @@ class _Walk:
         self._add(Bound.PROPERTIES, len(properties))
         self._add(Bound.OPTIONAL, num_optional)
         if "minProperties" in schema or "maxProperties" in schema:
-            _add(self._together, Bound.COUNTED, num_optional, self._path)
+            _add(self._together, Bound.COUNTED, num_optional, self._limits, self._path)
 
     def _count_values(self, schema: Schema) -> None:
         if "enum" not in schema and "const" not in schema:
@@ -336,33 +356,33 @@ class _Walk:
         if "const" in schema:
             values = [*values, schema["const"]]
         self._add(Bound.ENUM_VALUES, len(values))
-        self._add(Bound.ENUM_CHARS, sum(map(_num_chars, values)))
+        self._add(Bound.ENUM_CHARS, sum(_num_chars(value, self._limits.max_enum_chars) for value in values))
 
     def _check_pattern(self, pattern: str) -> None:
-        if len(pattern) > Bound.PATTERN_CHARS.limit:
-            raise Bound.PATTERN_CHARS.error(self._path)
+        limits = self._limits
+        Bound.PATTERN_CHARS.check(len(pattern), limits, self._path)
+        most = regex_bounds.Limits(limits.max_pattern_groups, limits.max_pattern_repeat, limits.max_pattern_steps)
         try:
-            steps = regex_bounds.measure_regex(pattern, _PATTERN)
+            steps = regex_bounds.measure_regex(pattern, most)
         except regex_bounds.TooMuch as error:
-            raise _IN_PATTERN[error.over].error(self._path) from None
+            raise _IN_PATTERN[error.over].error(limits, self._path) from None
         except regex_bounds.Malformed as error:
             shown = f"{pattern[:_SHOWN]!r}"
             raise refusal(self._path, f"the `pattern` {shown} is no regular expression: {error}") from None
         except regex_bounds.Unheld as error:
             shown = f"{pattern[:_SHOWN]!r}"
             raise refusal(self._path, f"the `pattern` {shown} can't be held to: {error}") from None
-        _add(self._together, Bound.PATTERN_STEPS, steps, self._path)
+        _add(self._together, Bound.PATTERN_STEPS, steps, limits, self._path)
 
     def _add(self, bound: Bound, more: int) -> None:
-        _add(self._counts, bound, more, self._path)
+        _add(self._counts, bound, more, self._limits, self._path)
 
 
-def _add(counts: Counter[Bound], bound: Bound, more: int, path: str) -> None:
+def _add(counts: Counter[Bound], bound: Bound, more: int, limits: Limits, path: str) -> None:
     counts[bound] += more
-    if counts[bound] > bound.limit:
-        raise bound.error(path)
+    bound.check(counts[bound], limits, path)
 
 
-def _num_chars(value: Any) -> int:
+def _num_chars(value: Any, limit: int) -> int:
     """The characters of a value of an enum."""
-    return len(value) if isinstance(value, str) else num_bytes(value, Bound.ENUM_CHARS.limit)
+    return len(value) if isinstance(value, str) else num_bytes(value, limit)

@@ -144,17 +144,22 @@ def check_answers(items: Iterable[InputItem], output: Sequence[OutputItem]) -> N
 
 def required_input(output: Iterable[OutputItem], given: Iterable[InputItem]) -> list[dict[str, Any]]:
     """Return stubs of what a client must answer before a response can be continued, less what was `given` already."""
+    return [_stub(item) for item in unanswered_calls(output, given)]
+
+
+def unanswered_calls(said: Iterable[InputItem], given: Iterable[InputItem]) -> list[InputItem]:
+    """Return the calls in what was said that wait for the client, less those that `given` items answer."""
     answered = {answered_call(item) for item in given}
-    return [_stub(item) for item in output if _waits(item) and answered.isdisjoint(names_of(item))]
+    return [item for item in said if _waits(item) and answered.isdisjoint(names_of(item))]
 
 
-def _waits(item: OutputItem) -> bool:
+def _waits(item: InputItem) -> bool:
     """Whether the client is to answer this item: a call that was made whole, and that the server does not run."""
     hosted = isinstance(item, ToolSearchCall) and item.execution == "server"
     return isinstance(item, AnswerableCall) and item.status != "incomplete" and not hosted
 
 
-def _stub(call: OutputItem) -> dict[str, Any]:
+def _stub(call: InputItem) -> dict[str, Any]:
     answer = ANSWERS[type(call)]
     repeated = {name: getattr(call, name) for name in answer.repeats}
     named = {"type": kind_of(answer.kind), answer.refers[0]: _id(call, answer.names[0])}

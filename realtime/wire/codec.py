@@ -26,6 +26,7 @@ from .requests import (
     ResponseProcessed,
     ResponseResume,
     ResponseSteer,
+    ResponseTruncate,
     SessionUpdate,
 )  # fmt: skip
 from .unknown_members import MAX_TOLD, unknown_members
@@ -41,6 +42,7 @@ _CLIENT_EVENTS: dict[str, type[AnyClientEvent]] = {
     "response.inject": ResponseInject,
     "response.interrupt": ResponseInterrupt,
     "response.ack": ResponseAck,
+    "response.truncate": ResponseTruncate,
     "response.processed": ResponseProcessed,
     "session.update": SessionUpdate,
 }

@@ -7,6 +7,7 @@ event or an HTTP body; nobody else invents codes, statuses or close codes.
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import msgspec
 
@@ -72,7 +73,11 @@ class ErrorCode(enum.Enum):
     CONVERSATION_LOCKED = Spec("conversation_locked", 429, Fault.CAPACITY, retry=True)
     CONVERSATION_FULL = Spec("conversation_full", 400, Fault.CLIENT)
     ITEM_NOT_FOUND = Spec("item_not_found", 404, Fault.CLIENT)
+    CONVERSATION_MOVED_ON = Spec("conversation_moved_on", 409, Fault.CLIENT)
     INVALID_ENCRYPTED_CONTENT = Spec("invalid_encrypted_content", 400, Fault.CLIENT)
+    # outputs of tools
+    MISSING_TOOL_OUTPUT = Spec("missing_tool_output", 400, Fault.CLIENT)
+    TOOL_OUTPUT_ALREADY_ACCEPTED = Spec("tool_output_already_accepted", 409, Fault.CLIENT)
     # following
     RESPONSE_NOT_FOUND = Spec("response_not_found", 404, Fault.CLIENT)
     RESPONSE_ALREADY_COMPLETED = Spec("response_already_completed", 409, Fault.CLIENT)
@@ -121,6 +126,7 @@ class WireError(Exception):
         param: str | None = None,
         retry_after: float | None = None,
         response_id: str | None = None,
+        item: Any = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -128,6 +134,7 @@ class WireError(Exception):
         self.param = param
         self.retry_after = retry_after  # seconds; only with codes that may be retried
         self.response_id = response_id  # the response that the refused wish was about
+        self.item = item  # of the conversation, where one stands in the way
 
     @property
     def spec(self) -> Spec:

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .errors import WireError
-from .items import OutputItem, OutputText, ReasoningText, Refusal, SummaryText
-from .response import Response
+from .items import AnyItem, OutputItem, OutputText, ReasoningText, Refusal, SummaryText
+from .response import Response, Truncated
 
 
 class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
@@ -223,7 +223,8 @@ class McpCallFailed(InItem, tag="response.mcp_call.failed"):
 class ErrorBody(msgspec.Struct, kw_only=True):
     """`retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given.
 
-    `response_id`: what a refused cancel, resume or detach, or a `slow_reader`, is about.
+    `response_id`: what a refused cancel, truncate, resume or detach, or a `slow_reader`, is about. `item`: the item of
+    the conversation that stands in the way.
     """
 
     type: str
@@ -233,6 +234,7 @@ class ErrorBody(msgspec.Struct, kw_only=True):
     retry: bool = False
     retry_after: float | UnsetType = UNSET
     response_id: str | UnsetType = UNSET
+    item: AnyItem | UnsetType = UNSET
 
 
 def error_body(error: WireError) -> ErrorBody:
@@ -246,6 +248,7 @@ def error_body(error: WireError) -> ErrorBody:
         retry=spec.retry,
         retry_after=UNSET if error.retry_after is None else error.retry_after,
         response_id=UNSET if error.response_id is None else error.response_id,
+        item=UNSET if error.item is None else error.item,
     )
 
 
@@ -375,6 +378,14 @@ class SessionUpdated(Event, tag="session.updated"):
     session: SessionState
 
 
+class PendingCall(msgspec.Struct, kw_only=True):
+    """A call that waits for its client. `type` is that of the item, `call_id` what the answer is to name."""
+
+    call_id: str
+    type: str
+    name: str
+
+
 class Resumed(msgspec.Struct, kw_only=True):
     """Where a resume starts. It is nested so that a top-level `response_id` means: numbered by that response."""
 
@@ -383,9 +394,18 @@ class Resumed(msgspec.Struct, kw_only=True):
     starting_after: int
     tip: int  # the number that the response's next event will get
     status: str
+    pending_calls: list[PendingCall]
+    truncated: Truncated | UnsetType = UNSET
 
 
 class ResponseResumed(Event, tag="response.resumed"):
     """The answer to `response.resume`; the response's own events follow, from `starting_after` + 1 on."""
 
     resumed: Resumed
+
+
+class ResponseTruncated(Event, tag="response.truncated"):
+    """The answer to `response.truncate`: the response as it is retrieved from now on."""
+
+    response: Response
+    event_id: str | UnsetType = UNSET

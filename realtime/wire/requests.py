@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from .errors import ErrorCode, WireError
 from .formats import ReasoningEffort, TextFormat
 from .harmony import HarmonyMessage
 from .items import InputItem
@@ -134,6 +135,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     cache_salt: Name | None = None
     chat_template_kwargs: Annotated[dict[Name, TemplateValue], Meta(max_length=32)] | None = None
     # ours
+    allow_missing_outputs: bool | None = None  # continue though calls of the newest turn are not answered
     request_id: OpaqueId | None = None
     on_disconnect: OnDisconnect | None = None
     catch_up: CatchUp | None = None
@@ -173,6 +175,56 @@ class ResponseCancel(ClientEvent, tag="response.cancel"):
     response_id: OpaqueId | None = None
     stream_id: Any = None
     through: SequenceNumber | None = None  # the last event that the user saw or heard
+
+
+# -- where an answer is cut
+
+
+class Through(msgspec.Struct, frozen=True):
+    """After an event; -1: before the first."""
+
+    number: int
+
+
+class Characters(msgspec.Struct, frozen=True):
+    """After so many characters (code points) of a part of a message."""
+
+    item_id: str
+    content_index: int
+    num_characters: int
+
+
+Place = Through | Characters
+
+
+class Truncation(msgspec.Struct, kw_only=True):
+    """The body of `POST /v1/responses/{id}/truncate`: `through`, or `item_id` and `num_characters`."""
+
+    through: SequenceNumber | None = None
+    item_id: OpaqueId | None = None
+    content_index: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    num_characters: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+
+
+class ResponseTruncate(ClientEvent, tag="response.truncate"):
+    """Cut the answer of a response, running or finished. The other members are those of `Truncation`."""
+
+    response_id: OpaqueId
+    through: SequenceNumber | None = None
+    item_id: OpaqueId | None = None
+    content_index: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    num_characters: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+
+
+def place_of(asked: Truncation | ResponseTruncate) -> Place:
+    """Return the place that is asked for. Raises WireError unless it is given in exactly one of the two ways."""
+    if asked.through is not None and asked.item_id is None and asked.num_characters is None:
+        return Through(asked.through)
+    if asked.through is None and asked.item_id is not None and asked.num_characters is not None:
+        return Characters(asked.item_id, asked.content_index, asked.num_characters)
+    text = "Say where to cut: by `through`, the number of an event, or by `item_id` and `num_characters`."
+    param = "through" if asked.item_id is None else "num_characters" if asked.num_characters is None else "item_id"
+    raise WireError(ErrorCode.INVALID_REQUEST, text, param=param)
 
 
 class ResponseInterrupt(ClientEvent, tag="response.interrupt"):
@@ -240,5 +292,6 @@ AnyClientEvent = (
     | ResponseProcessed
     | ResponseResume
     | ResponseDetach
+    | ResponseTruncate
     | SessionUpdate
 )

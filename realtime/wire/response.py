@@ -65,6 +65,12 @@ class CancelReceipt(msgspec.Struct, kw_only=True):
     through: int | UnsetType = UNSET  # the last event that the user saw or heard, where the answer was cut
 
 
+class Truncated(msgspec.Struct, kw_only=True):
+    """Where an answer was cut: `through` is the last event of which anything is kept."""
+
+    through: int
+
+
 class Response(msgspec.Struct, kw_only=True):
     """One response as clients see it. Nullable members are null, never absent."""
 
@@ -104,6 +110,7 @@ class Response(msgspec.Struct, kw_only=True):
     user: str | None = None
     conversation: ConversationRef | UnsetType = UNSET  # absent rather than null where there is none
     cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
+    truncated: Truncated | UnsetType = UNSET  # ours: only where the answer was cut
     end_turn: bool | UnsetType = UNSET  # false on an interrupted response
     request_id: str | UnsetType = UNSET  # ours: the request's, if it gave one
     # ours: of one that runs, when it is asked for: where it can be followed from. `tip`: the number of its next event

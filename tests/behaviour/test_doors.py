@@ -24,6 +24,7 @@ from realtime.service.service import Service
 from realtime.settings.fields import McpServer
 from realtime.store.event_log import EventLog
 from realtime.store.memory import MemoryConversations
+from realtime.wire.items import Message
 from tests.behaviour.test_mcp_hostile import Rogue, rogue
 from tests.support.calls import TaggedParsers, called
 from tests.support.http import check_event
@@ -117,6 +118,7 @@ class Schedule:
             ("store", 0.2, False), ("generate", 0.05, False), ("max_output_tokens", 0.2, rng.randint(1, 30)),
             ("truncation", 0.2, "auto"), ("include", 0.2, ["reasoning.encrypted_content", "token_ids"]),
             ("max_tool_calls", 0.2, 1), ("request_id", 0.2, f"r{rng.randint(0, 9)}"),
+            ("allow_missing_outputs", 0.3, True),
             ("on_disconnect", 0.3, {"policy": rng.choice(["continue", "cancel"])}),
         ):  # fmt: skip
             if rng.random() < chance:
@@ -139,6 +141,13 @@ class Schedule:
                 made.append({"type": "mcp_approval_response", "approval_request_id": item.id, "approve": approve})
         return made
 
+    def place(self, run: Run | None) -> dict[str, Any]:
+        """Where to cut, if there is such a place."""
+        items = [item for item in run.output if isinstance(item, Message)] if run is not None else []
+        if items and self.rng.random() < 0.5:
+            return {"item_id": self.rng.choice(items).id, "num_characters": self.rng.randint(0, 12)}
+        return {"through": self.rng.randint(-1, 14)}
+
     def some(self) -> Run | None:
         return self.rng.choice(self.runs[-6:]) if self.runs else None
 
@@ -160,6 +169,8 @@ class Schedule:
                     await client.send("response.cancel", response_id=name, **through)
                 elif what < 0.6:
                     await client.send("response.interrupt", response_id=name)
+                elif what < 0.67:
+                    await client.send("response.truncate", response_id=name, **self.place(run))
                 elif what < 0.75:
                     given = self.answers(run) if rng.random() < 0.5 else "turn"
                     await client.send("response.steer", previous_response_id=name, input=given)
@@ -214,8 +225,10 @@ class Schedule:
             return await api.get(f"/v1/responses/{name}")
         if what < 0.55:
             return await api.get(f"/v1/responses/{name}/input_items")
-        if what < 0.62:
+        if what < 0.6:
             return await api.post(f"/v1/responses/{name}/cancel")
+        if what < 0.65:
+            return await api.post(f"/v1/responses/{name}/truncate", json=self.place(run))
         if what < 0.7:
             return await api.delete(f"/v1/responses/{name}")
         if what < 0.78:
@@ -278,7 +291,18 @@ class Schedule:
             assert "engine" in words, words
         found = await self.api.get(f"/v1/responses/{run.response_id}")
         if found.status_code == 200:
-            assert found.json() == final
+            self.verify_kept(found.json(), final)
+
+    def verify_kept(self, kept: dict[str, Any], final: dict[str, Any]) -> None:
+        """What is kept is what the terminal event said, or the beginning of it."""
+        cut = {"output", "truncated", "output_token_ids"} if "truncated" in kept else set()
+        without = [{name: value for name, value in one.items() if name not in cut} for one in (kept, final)]
+        assert without[0] == without[1]
+        assert len(kept["output"]) <= len(final["output"])
+        for left, whole in zip(kept["output"], final["output"], strict=False):
+            if left != whole:
+                assert (left["type"], left["status"], left is kept["output"][-1]) == ("message", "incomplete", True)
+                assert whole["content"][0]["text"].startswith(left["content"][0]["text"])
 
     def verify_item(self, events: list[dict[str, Any]], item: dict[str, Any]) -> None:
         def said(kind: str) -> str:

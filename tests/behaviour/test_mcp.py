@@ -90,7 +90,7 @@ async def test_the_next_turn_asks_no_server_again_for_its_tools() -> None:
         # The same with a history that the client keeps.
         script._turns += [called("get_weather", {"city": "Oslo"}), ("Sunny.",)]
         held = [*first[-1]["response"]["output"], {"role": "user", "content": "Oslo?"}]
-        events = await client.create(held, tools=[use(tools)])  # type: ignore[arg-type]
+        events = await client.create(held, tools=[use(tools)])
         assert kinds(events) == ["created", "in_progress", *CALLED, *SAID, "completed"]
     assert [city for _, city in tools.calls] == ["Paris", "Rome", "Oslo"]
 
@@ -116,7 +116,7 @@ async def test_a_call_for_the_client_ends_the_response_after_the_servers_own() -
         call_id = items(events, "function_call")[0]["call_id"]
         answer = [{"type": "function_call_output", "call_id": call_id, "output": "42"}]
         last = events[-1]["response"]["id"]
-        await client.create(answer, tools=[use(tools), function], previous_response_id=last)  # type: ignore[arg-type]
+        await client.create(answer, tools=[use(tools), function], previous_response_id=last)
     assert len(script.requests) == 2
     assert "sunny in Paris" in script.prompts[1]
     assert "42" in script.prompts[1]

@@ -184,6 +184,7 @@ async def test_the_answer_to_a_resume_says_where_it_starts() -> None:
             assert "response_id" not in answer, "that would number it by the response"
             assert answer["resumed"] == {
                 "response_id": response_id, "epoch": epoch, "starting_after": 0, "tip": 2, "status": "in_progress",
+                "pending_calls": [],
             }  # fmt: skip
             await finish(server)
             assert (await other.until_done())[0]["sequence_number"] == 1

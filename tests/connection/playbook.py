@@ -16,7 +16,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, Self, TypeAlias
 
-from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop
+from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop, Truncate
 from realtime.connection.profiles import ConnectionLimits, Profile
 from realtime.connection.protocol import Connection
 from realtime.store import cursor
@@ -97,6 +97,10 @@ class Asked:
     def stopped(self, answer: Answer) -> Callable[[Connection], None]:
         """The response will end."""
         return lambda connection: connection.stopped(self.command, answer)
+
+    def truncated(self, answer: Answer, *, ended: bool = False) -> Callable[[Connection], None]:
+        """The answer was cut; `ended`: it ran until then."""
+        return lambda connection: connection.truncated(self.command, answer.response, answer if ended else None)
 
     def identified(self, tenant: str | None, now: float = 0.0) -> Callable[[Connection], object]:
         """The key is this tenant's."""
@@ -238,6 +242,7 @@ class Desk(Playbook):
         self.answers: dict[str, Answer] = {}
         self.started: list[Create] = []
         self.stops: list[Stop] = []
+        self.cuts: list[Stop | Truncate] = []
         self.left: list[Leave] = []
         self.refuse: WireError | None = None
         self._ids = count()
@@ -277,6 +282,14 @@ class Desk(Playbook):
                 self.connection.opened(command, answer)
             case Stop(how="steer"):
                 self.stops.append(command)
+            case Stop(cuts_late=True) if self._find(command.response_id).log.sealed:
+                self.cuts.append(command)
+                self.connection.truncated(command, self._find(command.response_id).response, None)
+            case Truncate():
+                answer = self._find(command.response_id)
+                ended = None if answer.log.sealed else answer.cancel()
+                self.cuts.append(command)
+                self.connection.truncated(command, answer.response, ended)
             case Stop():
                 answer = self._find(command.response_id)
                 if answer.log.sealed:

@@ -43,6 +43,7 @@ def test_a_resume_says_where_it_starts_and_then_starts_there() -> None:
     assert "response_id" not in resumed, "at the top it would mean: numbered by that response"
     assert resumed["resumed"] == {
         "response_id": "resp_0", "epoch": answer.log.epoch, "starting_after": 3, "tip": 6, "status": "in_progress",
+        "pending_calls": [],
     }  # fmt: skip
     assert numbers(rest, answer) == [4, 5]
     answer.finish()
@@ -223,7 +224,8 @@ def test_a_plain_client_is_not_told_that_its_cancel_came_too_late(end: Any) -> N
     play << create_in() >> create << create.opened(answer)
     end(answer)
     play >> Events(answer, *range(answer.log.tip)) >> Leave("resp_0", detached=False)
-    play << cancel("resp_0") << cancel("resp_0", through=3) << cancel_lane() >> NOTHING
+    play << event("response.ack", response_id="resp_0", through=1)
+    play << cancel("resp_0") << cancel_lane() >> NOTHING
 
 
 @pytest.mark.parametrize("code", ["response_already_completed", "response_not_found", "server_is_overloaded"])

@@ -125,7 +125,7 @@ def test_the_readers_of_lanes_are_not_foreign() -> None:
 def test_a_cancel_tells_how_far_the_reader_is(position: int, processed: int | None) -> None:
     readers, (reader,) = reading(Answer("resp_0").say("x"), position=position)
     reader.processed = processed
-    stop = readers.new_cancel("resp_0", ResponseCancel(event_id="e"))
+    stop = readers.new_cancel("resp_0", ResponseCancel(event_id="e"), native=True)
     assert (stop.followed, stop.delivered, stop.through, stop.event_id) == (True, position, processed, "e")
-    unread = readers.new_cancel("resp_1", ResponseCancel(through=7))
+    unread = readers.new_cancel("resp_1", ResponseCancel(through=7), native=False)
     assert (unread.followed, unread.delivered, unread.through) == (False, None, 7)

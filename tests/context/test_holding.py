@@ -9,14 +9,14 @@ import pytest
 from realtime.context.holding import MAX_COST, Held
 from realtime.context.tools import McpOrigin, Mode, Tool, ToolSet, tool_set
 from realtime.engine.parsing import ALWAYS, Holds
-from realtime.wire.bounds import Bound
 from realtime.wire.errors import WireError
+from realtime.wire.limits import DEFAULT
 
 Json = dict[str, Any]
 
 PLAIN: Json = {"type": "object", "properties": {"n": {"type": "integer"}}}
 LACKING: Json = {"type": "object", "properties": {"n": {"type": "integer", "multipleOf": 2}}}
-TOO_MANY: Json = {"type": "object", "properties": {f"p{i}": {} for i in range(Bound.OPTIONAL.limit + 1)}}
+TOO_MANY: Json = {"type": "object", "properties": {f"p{i}": {} for i in range(DEFAULT.max_optional_properties + 1)}}
 SLOW: Json = {"type": "object", "properties": {"s": {"type": "string", "maxLength": 255}}}
 GROUPS: Json = {"type": "object", "properties": {"s": {"type": "string", "pattern": "(" * 99 + "a" + ")" * 99}}}
 

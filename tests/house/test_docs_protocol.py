@@ -10,6 +10,7 @@ from realtime.wire import requests
 from realtime.wire.bounds import Bound
 from realtime.wire.errors import ErrorCode
 from realtime.wire.items import ITEM_TYPES
+from realtime.wire.limits import DEFAULT
 
 TEXT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 
@@ -51,4 +52,4 @@ def test_every_member_of_a_create_has_a_row() -> None:
 
 def test_the_bounds_are_those_of_the_code() -> None:
     rows = TEXT.split("<!-- bounds -->")[1].split("<!-- /bounds -->")[0].strip().splitlines()[2:]
-    assert rows == [f"| {bound.value.what} | {bound.limit:,} |" for bound in Bound]
+    assert rows == [f"| {bound.value.what} | {bound.limit(DEFAULT):,} | `{bound.value.setting}` |" for bound in Bound]

@@ -45,9 +45,17 @@ async def test_cancel_and_resume(server: Running) -> None:
     assert "--- cancelled, receipt: {'tokens_generated': " in output
 
 
-async def test_barge_in(server: Running) -> None:
-    output = await run(sys.executable, "examples/barge_in.py", server.url)
-    assert f"kept: {'word ' * 12!r}\n" in output
+@pytest.mark.parametrize("ends", ["long after", "long before"])
+async def test_barge_in(ends: str) -> None:
+    """However fast the answer was made: what is kept is what was spoken."""
+
+    def script(request: EngineRequest) -> list[str]:
+        return ["word "] * (20 if ends == "long before" else 1900 if request.sampling.ignore_eos else 3)
+
+    async with running(script, tick_seconds=0 if ends == "long before" else 0.01, max_model_len=10**5) as server:
+        output = await run(sys.executable, "examples/barge_in.py", server.url)
+    assert f", kept: {'word ' * 12!r}\n" in output
+    assert ("completed" if ends == "long before" else "cancelled") in output
 
 
 async def test_barge_in_on_an_answer_that_is_over() -> None:

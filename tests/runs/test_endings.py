@@ -107,7 +107,7 @@ def test_only_what_the_user_has_seen_is_left_after_a_cutoff() -> None:
     assert Ending(FinishReason.STOP, True).seen(said) == said
     (seen,) = Ending(CUT, True).seen(said)
     assert isinstance(seen, Message)
-    assert (seen.status, seen.content) == ("incomplete", [OutputText(text="one t")])
+    assert (seen.status, seen.content) == ("incomplete", [OutputText(text="on")])
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ from realtime.wire.items import (
     ReasoningUpdate,
     TextUpdate,
 )
-from realtime.wire.requests import OnDisconnect, ReasoningOptions, ResponseCreate
+from realtime.wire.limits import DEFAULT, Limits
+from realtime.wire.requests import OnDisconnect, ReasoningOptions, ResponseCreate, TextOptions
 from tests.support.jobs import make_request, user
 from tests.support.responses import MODEL
 
@@ -47,10 +48,11 @@ OUTPUT = FunctionCallOutput(call_id="c", output="4")
 FUNCTION = {"type": "function", "name": "f", "parameters": {}}
 
 
-def make_intake(*, mcp: McpSettings | None = None, **settings: Any) -> Intake:
+def make_intake(*, mcp: McpSettings | None = None, limits: Limits = DEFAULT, **settings: Any) -> Intake:
     return Intake(
-        settings=ResponseSettings(**settings), images=ImageSettings(), mcp=mcp or McpSettings(), cipher=CIPHER
-    )
+        settings=ResponseSettings(**settings), images=ImageSettings(), mcp=mcp or McpSettings(), cipher=CIPHER,
+        limits=limits,
+    )  # fmt: skip
 
 
 def decide(
@@ -89,6 +91,25 @@ def test_the_same_request_is_known_by_what_came_whatever_became_of_it() -> None:
     job = decide(request, LookedUp(parent=turn(user("before"))), given=[user("given")])
     assert job.digest == digest
     assert msgspec.json.encode(request) == kept, "the request is not written to"
+
+
+CHOICE = {"enum": ["a", "b"]}
+COLOR = {"type": "function", "name": "f", "strict": True, "parameters": {"type": "object", "properties": {"c": CHOICE}}}
+LARK = {"type": "custom", "name": "f", "format": {"type": "grammar", "syntax": "lark", "definition": 'start: "a"~8'}}
+
+
+@pytest.mark.parametrize(
+    ("limits", "param", "request_"),
+    [
+        (Limits(max_enum_values=1), "text.format.schema", ResponseCreate(
+            items=[user("hi")], text=TextOptions(format=JsonSchemaFormat(name="n", schema=CHOICE)))),
+        (Limits(max_enum_values=1), "tools[0].parameters", make_request("hi", tools=[COLOR])),
+        (Limits(max_grammar_repeat=7), "tools[0].format.definition", make_request("hi", tools=[LARK])),
+    ],
+)  # fmt: skip
+def test_limits_are_the_operators(limits: Limits, param: str, request_: ResponseCreate) -> None:
+    decide(request_)
+    refused(ErrorCode.INVALID_REQUEST, param, request_, limits=limits)
 
 
 def test_what_is_given_goes_before_the_requests_own_items() -> None:

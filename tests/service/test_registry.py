@@ -92,7 +92,7 @@ async def test_a_deleted_response_does_not_exist_for_anybody() -> None:
         assert refusal(find("t", "resp_0", NOW)) is ErrorCode.RESPONSE_NOT_FOUND
     assert run.turn is not None
     with pytest.raises(WireError) as caught:
-        registry.check_turn(run.turn)
+        registry.current_turn(run.turn)
     assert caught.value.code is ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND
 
 

@@ -6,6 +6,7 @@ from array import array
 from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -246,3 +247,55 @@ def _text(item: Any) -> str:
     if isinstance(item, FunctionCallOutput):
         return str(item.output)
     return item.content if isinstance(item.content, str) else item.content[0].text
+
+
+# -- truncations
+
+
+def test_a_truncation_replaces_the_newest_answer_and_keeps_the_count() -> None:
+    store = make_store()
+    conversation = store.create("t", {}, 0)
+    post(store, conversation, said("before"))
+    answer = turn(conversation, "a")
+    respond(store, conversation, answer)
+    cut = msgspec.structs.replace(answer, output=(answered("a"),), token_ids=array("I"))
+    short = msgspec.structs.replace(answered("a!"), content=[OutputText(text="a")], status="incomplete")
+    cut = msgspec.structs.replace(cut, output=(short,))
+    store.truncate(conversation, cut, answer.output, [short])
+    assert [getattr(item, "id", None) for item in conversation.items()][-1] == "msg_of_a"
+    assert conversation.items()[-1].status == "incomplete"
+    assert store.num_bytes == conversation.num_bytes
+    assert conversation.turn is not None
+    assert (conversation.turn.output, conversation.turn.prompt) == ((short,), answer.prompt)
+    assert conversation.turn.parent is not None
+    assert conversation.turn.parent.input == (conversation.items()[0],)
+    store.truncate(conversation, msgspec.structs.replace(cut, output=()), [short], [])
+    assert [type(item) for item in conversation.items()] == [Message, Message], "the question stays"
+    assert store.num_bytes == conversation.num_bytes
+
+
+def test_a_truncation_of_what_is_not_the_newest_changes_nothing() -> None:
+    store = make_store()
+    conversation = store.create("t", {}, 0)
+    answer = turn(conversation, "a")
+    respond(store, conversation, answer)
+    post(store, conversation, said("after"))
+    before = (conversation.items(), conversation.turn, store.num_bytes)
+    with pytest.raises(WireError) as refused:
+        store.truncate(conversation, msgspec.structs.replace(answer, output=()), answer.output, [])
+    assert refused.value.code is ErrorCode.CONVERSATION_MOVED_ON
+    assert (conversation.items(), conversation.turn, store.num_bytes) == before
+    store.delete(conversation)
+    store.truncate(conversation, msgspec.structs.replace(answer, output=()), answer.output, [])
+
+
+def test_an_answer_beside_which_something_was_posted_is_cut_in_one_flat_history() -> None:
+    store = make_store()
+    conversation = store.create("t", {}, 0)
+    answer = turn(conversation, "a")
+    post(store, conversation, said("meanwhile"))
+    respond(store, conversation, answer)
+    store.truncate(conversation, msgspec.structs.replace(answer, output=()), answer.output, [])
+    assert conversation.turn is not None
+    assert conversation.turn == Turn("", None, tuple(conversation.items()), ())
+    assert [getattr(item, "role", None) for item in conversation.turn.items()] == ["user", "user"]

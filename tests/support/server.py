@@ -146,7 +146,7 @@ class Client:
             if event["done"]:
                 return events
 
-    async def create(self, text: str = "hi", **members: Any) -> list[dict[str, Any]]:
+    async def create(self, text: Any = "hi", **members: Any) -> list[dict[str, Any]]:
         """Create a response and read it to its end."""
         await self.send("response.create", input=text, **members)
         return await self.until_done()

@@ -16,6 +16,7 @@ from realtime.context.client_tools import CLIENT_TOOLS
 from realtime.wire import bounds
 from realtime.wire.bounds import Bound, check_grammars, check_schemas, num_bytes
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.limits import DEFAULT, Limits
 
 Schema = dict[str, Any]
 
@@ -96,7 +97,7 @@ AT_THE_LIMIT: list[tuple[Bound, Schema, Schema]] = [
 @pytest.mark.parametrize(("bound", "at", "above"), AT_THE_LIMIT)
 def test_a_schema_at_a_limit_is_taken_and_one_above_it_is_not(bound: Bound, at: Schema, above: Schema) -> None:
     assert refused(at) is None
-    assert refused(above) == bound.error("here").message
+    assert refused(above) == bound.error(DEFAULT, "here").message
 
 
 GRAMMARS_AT_THE_LIMIT = [
@@ -117,7 +118,22 @@ GRAMMARS_AT_THE_LIMIT = [
 @pytest.mark.parametrize(("bound", "syntax", "at", "above"), GRAMMARS_AT_THE_LIMIT)
 def test_a_grammar_at_a_limit_is_taken_and_one_above_it_is_not(bound: Bound, syntax: str, at: str, above: str) -> None:
     assert grammar_refused(syntax, at) is None
-    assert grammar_refused(syntax, above) == bound.error("here").message
+    assert grammar_refused(syntax, above) == bound.error(DEFAULT, "here").message
+
+
+@pytest.mark.parametrize("bound", [bound for bound in Bound if not bound.name.startswith("GRAMMAR")])
+def test_each_limit_of_a_schema_can_be_set(bound: Bound) -> None:
+    above = next((above for row, _, above in AT_THE_LIMIT if row is bound), {"title": "x" * 200_000})
+    schemas = [(above, "here")] * (6 if bound is Bound.TOGETHER_BYTES else 1)
+    with pytest.raises(WireError) as refusal:
+        check_schemas(schemas)
+    assert refusal.value.message == bound.error(DEFAULT, "here").message
+    check_schemas(schemas, Limits(**{bound.value.setting: 4 * bound.limit(DEFAULT)}))
+
+
+@pytest.mark.parametrize(("bound", "syntax", "at", "above"), GRAMMARS_AT_THE_LIMIT)
+def test_each_limit_of_a_grammar_can_be_set(bound: Bound, syntax: str, at: str, above: str) -> None:
+    check_grammars([(syntax, above, "here")], Limits(**{bound.value.setting: 4 * bound.limit(DEFAULT)}))
 
 
 def test_the_rows_are_all_tried() -> None:
@@ -135,7 +151,7 @@ def test_some_bounds_are_of_all_schemas_together() -> None:
     ):
         with pytest.raises(WireError) as caught:
             check_schemas([(schema, f"tools[{n}]") for n, schema in enumerate(schemas)])
-        assert caught.value.message == bound.error(f"tools[{len(schemas) - 1}]").message
+        assert caught.value.message == bound.error(DEFAULT, f"tools[{len(schemas) - 1}]").message
 
 
 @pytest.mark.parametrize(
@@ -285,7 +301,7 @@ def test_anything_is_taken_or_refused_and_each_schema_is_entered_once(schema: Sc
 
     refused(schema)
     with contextlib.suppress(WireError):
-        Counted(schema, "here", Counter()).run()
+        Counted(schema, "here", Counter(), DEFAULT).run()
     assert len(entered) == len(set(entered))
 
 

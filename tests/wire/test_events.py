@@ -132,6 +132,7 @@ OURS = {  # types that OpenAI does not have
     e.SessionUpdated,
     e.SessionDraining,
     e.ResponseResumed,
+    e.ResponseTruncated,
 }
 
 

@@ -76,7 +76,7 @@ class FakeServer {
       } else if (frame.type === "session.update") {
         send(JSON.stringify({ type: "session.updated", session: { heartbeat_seconds: this.beatSeconds } }));
       } else if (frame.type === "response.cancel" || frame.type === "response.interrupt") {
-        this.#cancel(id);
+        this.#cancel(id, frame.through);
         pump(id);
       } else if (frame.type === "response.detach" && following.delete(id)) {
         // it goes on
@@ -99,9 +99,10 @@ class FakeServer {
     return this.#byRequest.get(key);
   }
 
-  #cancel(id) {
+  #cancel(id, through) {
     const log = this.logs.get(id);
-    const response = { id, status: "cancelled", output: [], cancel: { tokens_generated: log.length } };
+    const cut = through === undefined ? {} : { truncated: { through } };
+    const response = { id, status: "cancelled", output: [], cancel: { tokens_generated: log.length }, ...cut };
     const numbered = { response_id: id, sequence_number: log.length, done: true };
     log.push(JSON.stringify({ type: "response.incomplete", response, ...numbered }));
   }

@@ -58,6 +58,25 @@ const final = await long.cancel();
 assert.equal(final.status, "cancelled");
 assert.ok(final.cancel.tokens_generated > 0);
 
+// complete long before it was heard: cut by a number, by an ack, and by characters
+const spokenOf = text.slice(0, 6);
+for (const cut of [
+  (spoken) => spoken.cancel({ through: spoken.throughAt(6) }),
+  (spoken) => (spoken.ack(spoken.throughAt(6)), spoken.cancel()),
+  (spoken) => spoken.truncate({ numCharacters: 6 }),
+]) {
+  const spoken = await rt.create({ input: "hi" });
+  for await (const _ of spoken.text());
+  const left = await cut(spoken);
+  assert.equal(left.status, "completed");
+  assert.equal(left.output_text, spokenOf);
+  assert.equal((await spoken.result()).output_text, left.output_text);
+}
+const late = await rt.create({ input: "hi" });
+await late.result();
+await assert.rejects(late.truncate({ numCharacters: 10 ** 6 }), realtime.CursorAhead);
+await assert.rejects(late.truncate({ numCharacters: 1, itemId: "msg_x" }), realtime.ItemNotFound);
+
 const steered = await rt.create({ input: "endless" });
 for await (const _ of steered.text()) break;
 assert.equal((await steered.steer("endless, but to the left")).id.startsWith("steer_"), true);

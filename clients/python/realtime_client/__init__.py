@@ -5,11 +5,14 @@ from .errors import (
     AlreadyFollowed,
     ClientClosed,
     ConnectionLost,
+    ConversationMovedOn,
     CursorAhead,
     CursorTooOld,
     Detached,
     EpochMismatch,
     IdempotencyConflict,
+    ItemNotFound,
+    MissingToolOutput,
     ProtocolError,
     RealtimeError,
     RequestTooLarge,
@@ -17,6 +20,7 @@ from .errors import (
     ResponseNotFound,
     ServerError,
     SteerFailed,
+    ToolOutputAlreadyAccepted,
 )
 from .inputs import Fate, Steer
 from .policy import Policy
@@ -28,6 +32,7 @@ __all__ = [
     "Client",
     "ClientClosed",
     "ConnectionLost",
+    "ConversationMovedOn",
     "Cursor",
     "CursorAhead",
     "CursorTooOld",
@@ -37,6 +42,8 @@ __all__ = [
     "Fate",
     "FinalResponse",
     "IdempotencyConflict",
+    "ItemNotFound",
+    "MissingToolOutput",
     "Policy",
     "ProtocolError",
     "RealtimeError",
@@ -47,5 +54,6 @@ __all__ = [
     "ServerError",
     "Steer",
     "SteerFailed",
+    "ToolOutputAlreadyAccepted",
     "connect",
 ]

@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
+from .cuts import Cut
 from .errors import ConnectionLost, ProtocolError
 from .inputs import Steer
 from .liveness import Update
@@ -67,7 +68,9 @@ class Client:
         if api_key is not None:
             self._use_key(api_key)
         self._session = Session(policy, secrets.token_hex(8), random.Random())
-        self._woken: weakref.WeakValueDictionary[Track | Steer | Update, asyncio.Event] = weakref.WeakValueDictionary()
+        self._woken: weakref.WeakValueDictionary[Track | Steer | Update | Cut, asyncio.Event] = (
+            weakref.WeakValueDictionary()
+        )
         self._poked = asyncio.Event()  # the session has something for us
         self._socket: ClientConnection | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -153,7 +156,7 @@ class Client:
             raise track.error
         return Response(track, self._session, self._poke, self._until_changed)
 
-    async def _until_changed(self, what: Track | Steer | Update, done: Callable[[], bool]) -> None:
+    async def _until_changed(self, what: Track | Steer | Update | Cut, done: Callable[[], bool]) -> None:
         """Wait until there is such news of it."""
         while not done():
             woken = self._woken.setdefault(what, asyncio.Event())

@@ -103,6 +103,7 @@ class ServerError(RealtimeError):
         self.param: str | None = body.get("param")
         self.retry = bool(body.get("retry", False))
         self.retry_after: float | None = body.get("retry_after")
+        self.item: Mapping[str, Any] | None = body.get("item")  # of the conversation, where one stands in the way
 
     @staticmethod
     def of(event: Mapping[str, Any]) -> ServerError:
@@ -131,6 +132,22 @@ class IdempotencyConflict(ServerError):
     """This `request_id` was used before with another body."""
 
 
+class ItemNotFound(ServerError):
+    """The response has no such message."""
+
+
+class ConversationMovedOn(ServerError):
+    """Something follows the answer in its conversation already, so it can't be cut any more."""
+
+
+class MissingToolOutput(ServerError):
+    """Calls of the newest turn have no output in the input; the message names them."""
+
+
+class ToolOutputAlreadyAccepted(ServerError):
+    """The conversation has an output for this call already: `item`."""
+
+
 _BY_CODE: dict[str | None, type[ServerError]] = {
     "response_not_found": ResponseNotFound,
     "epoch_mismatch": EpochMismatch,
@@ -138,4 +155,8 @@ _BY_CODE: dict[str | None, type[ServerError]] = {
     "slow_reader": CursorTooOld,
     "cursor_ahead": CursorAhead,
     "idempotency_conflict": IdempotencyConflict,
+    "item_not_found": ItemNotFound,
+    "conversation_moved_on": ConversationMovedOn,
+    "missing_tool_output": MissingToolOutput,
+    "tool_output_already_accepted": ToolOutputAlreadyAccepted,
 }

@@ -80,11 +80,48 @@ class Response:
         `through`: the number of the last event that the user saw or heard (-1: none). What is kept of the answer, and
         what the next turn knows of it, ends there. Without it the last `ack` says so, and without that nothing is cut.
 
+        An answer that is finished, as most are long before they have been spoken, is cut all the same.
+
         Returns the final response object: its `receipt` says what the cancel did, and is None when the response
-        finished before the cancel reached it. Raises ValueError if `through` has not come yet.
+        finished before the cancel reached it. Raises ValueError if `through` has not come yet, and ServerError when
+        what is finished can't be cut there any more.
         """
         self._session.cancel(self._track, through)
-        return await self._stopped()
+        final = await self._stopped()
+        heard = self._track.heard(through)
+        return final if heard is None or final.is_cut_at(heard) else await self.truncate(heard)
+
+    async def truncate(
+        self,
+        through: int | None = None,
+        *,
+        num_characters: int | None = None,
+        item_id: str | None = None,
+        content_index: int = 0,
+    ) -> FinalResponse:
+        """Cut the answer for good where the user stopped listening, finished or not; one that runs is cancelled first.
+
+        `through`: the number of the last event that the user saw or heard (-1: none). Or `num_characters`: so many of
+        a message, `item_id`, by default the one whose text was read last. Returns the response as it is kept from now
+        on. Raises ValueError if `through` has not come yet, and ServerError when it is refused.
+        """
+        members: dict[str, Any] = {"through": through}
+        if through is None:
+            named = self._track.text_item if item_id is None else item_id
+            members = {"item_id": named, "content_index": content_index, "num_characters": num_characters}
+        cut = self._session.truncate(self._track, members)
+        self._poke()
+        await self._until(cut, lambda: cut.is_answered)
+        if cut.error is not None:
+            raise cut.error
+        assert cut.final is not None
+        return cut.final
+
+    def through_at(self, num_characters: int) -> int:
+        """Map characters of output text, as they were read here, to the number of the last event that they hold whole:
+        for `ack`, `cancel` and `truncate`, from a speaker that counts characters.
+        """
+        return self._track.through_at(num_characters)
 
     async def interrupt(self) -> FinalResponse:
         """Stop the response, forget the item that is being written, and wait for the terminal event."""

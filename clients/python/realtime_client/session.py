@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .cuts import Cut, Cuts
 from .errors import (
     AlreadyFollowed,
     ClientClosed,
@@ -46,6 +47,7 @@ class Session:
         self._rng = rng
         self._lanes = Lanes(name, policy.num_lanes)
         self._inputs = Inputs()
+        self._cuts = Cuts()
         self._liveness = Liveness(policy)
         self._tracks: dict[int, Track] = {}  # the open ones, oldest first
         self._by_id: dict[str, Track] = {}
@@ -118,6 +120,17 @@ class Session:
             track.acked, track.acked_sent = through, False
             self._due_at = 0.0
 
+    def truncate(self, track: Track, members: Mapping[str, Any]) -> Cut:
+        """Cut the answer of a response that runs or is over. `members`: where. Raises ValueError for an event that has
+        not come.
+        """
+        if members.get("through") is not None:
+            _check_number(track, members["through"])
+        if track.phase is Phase.PAUSED:  # the end that comes of it is wanted now
+            self._move(track, Phase.LOST)
+        self._due_at = 0.0
+        return self._cuts.ask(track, dict(members))
+
     def give(self, kind: Kind, track: Track, input: Any) -> Steer:
         """Steer a response, or inject outputs of its calls."""
         steer = self._inputs.give(kind, track, input)
@@ -176,6 +189,7 @@ class Session:
         for track in list(self._tracks.values()):
             self._fail(track, error or ClientClosed("the client was closed"))
         self._inputs.close(error)
+        self._cuts.close(error)
         self._liveness.close(error)
 
     # -- what the socket says
@@ -191,6 +205,7 @@ class Session:
         self._connected = False
         self._outbox.clear()
         self._inputs.cut()
+        self._cuts.disconnected()
         self._liveness.disconnected()
         for track in list(self._tracks.values()):
             self._cut(track)
@@ -210,6 +225,7 @@ class Session:
                 if track.phase is not Phase.PAUSED:  # it has something to read still, and can be resumed after that
                     self._fail(track, lost)
             self._inputs.close(lost)
+            self._cuts.close(lost)
             self._liveness.close(lost)
 
     def receive(self, data: str, now: float) -> None:
@@ -258,16 +274,17 @@ class Session:
         if not self._connected:
             return []
         out, self._outbox = self._outbox, []
+        out += self._cuts.frames()  # before creates, which may continue what is to be cut
         if now >= self._due_at:
             self._due_at = math.inf
             for track in list(self._tracks.values()):
                 out += self._due(track, now)
-        return out + self._liveness.frames() + self._inputs.frames(self._max_message_bytes)
+        return out + self._cuts.frames() + self._liveness.frames() + self._inputs.frames(self._max_message_bytes)
 
-    def changed(self) -> set[Track | Steer | Update]:
+    def changed(self) -> set[Track | Steer | Update | Cut]:
         """Drain what has news: an event, an answer, another state."""
-        changed = {*self._changed, *self._inputs.changed, *self._liveness.changed}
-        for drained in (self._changed, self._inputs.changed, self._liveness.changed):
+        changed = {*self._changed, *self._inputs.changed, *self._liveness.changed, *self._cuts.changed}
+        for drained in (self._changed, self._inputs.changed, self._liveness.changed, self._cuts.changed):
             drained.clear()
         return changed
 
@@ -392,6 +409,8 @@ class Session:
                 self._changed.add(track)
             case "steer" | "inject", _:
                 self._inputs.refused(event["event_id"], error)
+            case "truncate", _:
+                self._cuts.refused(event["event_id"], error)
             case "update", _:
                 self._liveness.refused(event["event_id"], error)
             case "", _ if error.code == "slow_reader":  # the server let go of one of ours, and does not say which
@@ -422,6 +441,7 @@ class Session:
         "session.created": _session_created,
         "session.draining": _session_draining,
         "response.resumed": _resumed,
+        "response.truncated": lambda self, event, now: self._cuts.answered(event),
         "error": _refused,
     }
 
@@ -524,7 +544,7 @@ class Session:
         self._troubled_since = None
 
     def _needs_socket(self) -> bool:
-        waiting = self._inputs.is_waiting or self._liveness.is_waiting
+        waiting = self._inputs.is_waiting or self._liveness.is_waiting or self._cuts.is_waiting
         return waiting or any(track.phase is not Phase.PAUSED for track in self._tracks.values())
 
 
@@ -540,7 +560,7 @@ def _ask(kind: str, track: Track, **members: Any) -> str:
 
 def _stop(track: Track) -> str:
     """An `ack` holds for the socket that it was sent on, so a cancel says for itself where the answer is cut."""
-    through = track.acked if track.through is None else track.through
+    through = track.heard(track.through)
     cut = {"through": through} if through is not None and track.stop == "cancel" else {}
     return _ask(track.stop, track, **cut)
 

@@ -6,6 +6,8 @@ A `Track` belongs to one `Session`, which makes every move; handles only look at
 from __future__ import annotations
 
 import enum
+from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -65,6 +67,11 @@ class FinalResponse(dict[str, Any]):
         parts = (part for item in self.get("output", ()) for part in item.get("content") or ())
         return "".join(part["text"] for part in parts if part.get("type") == "output_text")
 
+    def is_cut_at(self, through: int) -> bool:
+        """What is kept of the answer ends there, or before."""
+        truncated = self.get("truncated")
+        return truncated is not None and truncated["through"] <= through
+
     @property
     def receipt(self) -> dict[str, Any] | None:
         """What the cancel did; None when the response was not cancelled."""
@@ -77,8 +84,9 @@ class Track:
     __slots__ = (
         "abandoned", "acked", "acked_sent", "attempts", "cancel_refusal", "cancel_sent", "cancel_wanted", "catch_up",
         "confirmed", "dropped", "epoch", "error", "events", "final", "lane", "named", "next_number", "num_bytes",
-        "num_gaps", "num_inputs", "phase", "previous_response_id", "request", "request_id", "response_id",
-        "retry_at", "returned", "serial", "stop", "successor", "successor_taken", "terminal",
+        "num_gaps", "num_inputs", "phase", "previous_response_id", "request", "request_id", "response_id", "retry_at",
+        "returned", "serial", "stop", "successor", "successor_taken", "terminal", "text_ends", "text_item",
+        "text_numbers",
         "through", "troubled_since",
     )  # fmt: skip
 
@@ -113,6 +121,9 @@ class Track:
         self.successor_taken = False  # somebody holds it
         self.dropped = False  # nobody holds this one, so nobody will
         self.returned: RealtimeError | None = None  # why an input that it had accepted came to nothing
+        self.text_ends = array("q", [0])  # of output text that was read: characters up to the end of each piece ...
+        self.text_numbers = array("q", [-1])  # ... and the number of its event; first that of the one before the text
+        self.text_item: str | None = None  # the message that it was read of last
         self.abandoned = False  # nobody waits for this create any more: to be left as soon as it is confirmed
         self.attempts = 0
         self.retry_at = 0.0
@@ -167,7 +178,24 @@ class Track:
             return None
         event, num_bytes = self.events.popleft()
         self.num_bytes -= num_bytes
+        if event["type"] == "response.output_text.delta":
+            number = event["sequence_number"]
+            if self.text_item is None:
+                self.text_numbers[0] = event.get("first_sequence_number", number) - 1
+            self.text_ends.append(self.text_ends[-1] + len(event["delta"]))
+            self.text_numbers.append(number)
+            self.text_item = event["item_id"]
         return event
+
+    def through_at(self, num_characters: int) -> int:
+        """The number of the last event whose text is among the first characters that were read; the one before the
+        text if none is.
+        """
+        return self.text_numbers[bisect_right(self.text_ends, num_characters) - 1]
+
+    def heard(self, through: int | None) -> int | None:
+        """What a cancel with this number says was seen or heard."""
+        return self.acked if through is None else through
 
     def discard(self) -> None:
         """Forget what waits unread, as if it had never been received."""

@@ -30,7 +30,7 @@ from realtime.wire.bodies import (
 )
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import CompactionTrigger
-from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate
+from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate, Truncation, place_of
 from realtime.wire.response import ResponseStatus
 
 from .info import upgrade_required
@@ -157,6 +157,13 @@ async def create_ticket(call: Call) -> Response:
     sub_protocol = TICKET_SUBPROTOCOL + ticket
     answer = Ticket(ticket=ticket, role=body.role, expires_at=expires_at, sub_protocol=sub_protocol)
     return reply(answer, headers={"cache-control": "no-store"})
+
+
+async def truncate(call: Call) -> Response:
+    """`POST /v1/responses/{id}/truncate`: the response as it is from now on; one that runs is cancelled first."""
+    body = codec.decode_body(await call.body(), Truncation, call.gateway.message_limits)
+    cut = await call.gateway.service.truncate(call.principal, call.path("response_id"), place_of(body))
+    return reply(cut.response)
 
 
 async def list_input_items(call: Call) -> Response:

@@ -21,6 +21,7 @@ from realtime.wire.bodies import (
     TicketCreate,
 )
 from realtime.wire.errors import ErrorCode as E
+from realtime.wire.requests import Truncation
 from realtime.wire.response import Response
 
 from . import conversations as conversations_http
@@ -71,6 +72,8 @@ OPERATIONS = (
             *_IMAGES,
             *_IN_CONVERSATION,
             E.CONVERSATION_LOCKED,
+            E.MISSING_TOOL_OUTPUT,
+            E.TOOL_OUTPUT_ALREADY_ACCEPTED,
             E.IDEMPOTENCY_CONFLICT,
             E.CONTEXT_LENGTH_EXCEEDED,
             E.INVALID_PROMPT,
@@ -155,6 +158,24 @@ OPERATIONS = (
         errors=(*_BODY, E.RESPONSE_NOT_FOUND),
     ),
     Operation(
+        method="POST",
+        path=f"{_RESPONSES}/{{response_id}}/truncate",
+        path_parameters=_RESPONSE,
+        handler=responses_http.truncate,
+        summary="Cut the answer of a response where its user stopped listening; one that runs is cancelled first",
+        body=Truncation,
+        answer=Response,
+        errors=(
+            *_BODY,
+            E.RESPONSE_NOT_FOUND,
+            E.ITEM_NOT_FOUND,
+            E.CURSOR_AHEAD,
+            E.CURSOR_TOO_OLD,
+            E.CONVERSATION_MOVED_ON,
+        ),
+        tickets=("full",),
+    ),
+    Operation(
         method="GET",
         path=f"{_RESPONSES}/{{response_id}}/input_items",
         path_parameters=_RESPONSE,
@@ -232,7 +253,13 @@ OPERATIONS = (
         query=conversations_http.IncludeQuery,
         body=CreateItems,
         answer=ConversationItems,
-        errors=(*_BODY, E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL, E.INVALID_ENCRYPTED_CONTENT),
+        errors=(
+            *_BODY,
+            E.CONVERSATION_NOT_FOUND,
+            E.CONVERSATION_FULL,
+            E.INVALID_ENCRYPTED_CONTENT,
+            E.TOOL_OUTPUT_ALREADY_ACCEPTED,
+        ),
     ),
     Operation(
         method="GET",

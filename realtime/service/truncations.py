@@ -1,0 +1,128 @@
+"""Truncate answers: cut what is kept of a response at the place that its user has heard (docs/protocol.md, 3.17).
+
+One that runs is cancelled first, and ends where it is cut. A finished one need not be in memory: its record is looked
+up, and replaced in one step of the event loop, in its conversation too. Its log stays as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+
+from realtime.runs.cutoff import Cutoff, Written, find_cutoff
+from realtime.runs.endings import Cancelled
+from realtime.runs.run import Run
+from realtime.store.base import ConversationStore
+from realtime.store.conversations import Conversation
+from realtime.store.records import Record, Replay, Source
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.requests import Place
+from realtime.wire.response import Response
+
+from .registry import Registry
+
+_THREAD_ENTRIES = (
+    2000  # logs that are longer are searched in a thread; shorter ones cost less than the event loop notices
+)
+
+
+class CutResponse(msgspec.Struct, frozen=True):
+    """A truncation: the response as it is retrieved from now on, and the run that was ended for it, if one was."""
+
+    response: Response
+    ended: Run | None = None
+
+
+class Truncations:
+    """See the module."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        conversations: ConversationStore,
+        bound: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
+        """bound: bounds the time of a look-up in it; see Patience."""
+        self._registry = registry
+        self._conversations = conversations
+        self._bound = bound
+        self._searching = asyncio.Semaphore(1)  # threads are for others too
+
+    async def find(self, source: Source, place: Place) -> Cutoff:
+        """Find a place in the answer of a response. Raises WireError."""
+        written = source.written(place) if isinstance(source, Run) else Written.of(source.log, place, source.output)
+        if len(written.entries) < _THREAD_ENTRIES:
+            return find_cutoff(written, place)
+        async with self._searching:
+            return await asyncio.to_thread(find_cutoff, written, place)
+
+    async def truncate(self, tenant: str, response_id: str, place: Place, delivered: int | None) -> CutResponse:
+        """Cut a response of this tenant. `delivered`: see Service.stop. Raises WireError."""
+        async with self._bound():
+            found = await self._registry.find_source(tenant, response_id, time.time())
+            cutoff = await self.find(found, place)
+        if not isinstance(found, Run):
+            return CutResponse(await self._cut(tenant, found, cutoff))
+        found.cancel(Cancelled("cancelled", delivered, cutoff))
+        await _end_of(found)
+        try:
+            async with self._bound():
+                kept = await self._registry.find_source(tenant, response_id, time.time())
+        except WireError:
+            if found.response.truncated and response_id not in self._registry.deleted:  # it is not kept for a moment
+                return CutResponse(found.response, found)
+            raise
+        return CutResponse(await self._cut(tenant, kept, cutoff), found)
+
+    async def _cut(self, tenant: str, found: Source, cutoff: Cutoff) -> Response:
+        assert isinstance(found, Replay)
+        conversation = await self._conversation(tenant, found.record)
+        record = self._registry.current_record(found.record)  # nothing is awaited from here on
+        cut = cutoff.apply_to_record(record)
+        if conversation is not None and record.turn is not None and cut.turn is not record.turn:
+            self._check_idle(conversation, record)
+            assert cut.turn is not None
+            self._conversations.truncate(conversation, cut.turn, record.output, cut.output)
+        self._registry.truncate(cut, cutoff, time.time())
+        return cut.response
+
+    async def _conversation(self, tenant: str, record: Record) -> Conversation | None:
+        """The conversation that holds the answer too; None if there is none, or none any more."""
+        ref = record.response.conversation
+        if not ref:
+            return None
+        try:
+            async with self._bound():
+                return await self._conversations.get(tenant, ref.id)
+        except WireError as error:
+            if error.code is not ErrorCode.CONVERSATION_NOT_FOUND:
+                raise
+            return None
+
+    def _check_idle(self, conversation: Conversation, record: Record) -> None:
+        """Refuse to cut what another response is being made of. Raises WireError."""
+        for run in self._registry.running.values():
+            if run.job.conversation is conversation and run.has_begun and not run.over:
+                text = f"Response '{run.response_id}' goes on after response '{record.response_id}' already."
+                response_id = record.response_id
+                raise WireError(ErrorCode.CONVERSATION_MOVED_ON, text, param="response_id", response_id=response_id)
+
+
+async def _end_of(run: Run) -> None:
+    """Wait until the terminal event of a run is in its log, and the run is kept."""
+    over = asyncio.Event()
+
+    def wake() -> None:
+        if run.over:
+            over.set()
+
+    run.audience.follow(wake)
+    try:
+        wake()
+        await over.wait()
+    finally:
+        run.audience.leave(wake, detached=True)
