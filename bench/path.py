@@ -25,6 +25,7 @@ from realtime.engine.parsing import PlainParser
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
+from realtime.server.large_messages import LargeMessages
 from realtime.server.websocket import WebSocketShell
 from realtime.server.websocket_transport import FrameProtocol
 from realtime.service.principal import Principal
@@ -146,7 +147,7 @@ async def _shell(service: Service, sink: NullSink) -> None:
             await asyncio.get_running_loop().create_future()
         return messages.pop()
 
-    await WebSocketShell(connection, sink, service, Principal(tenant="bench"), "bench").run(receive)
+    await WebSocketShell(connection, sink, service, Principal(tenant="bench"), "bench", LargeMessages()).run(receive)
 
 
 def _engine_alone(num_tokens: int) -> float:

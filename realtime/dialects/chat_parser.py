@@ -282,12 +282,15 @@ def _certain(text: str, said: Sequence[Parsed]) -> Mode | None:
 
 
 class WholeCallParser(ChatParser):
-    """For a tool with a grammar that must be called: after the reasoning everything is its input, without markup."""
+    """For a tool with a grammar that must be called: after the reasoning everything is its input, without markup, up to
+    where the model reasons again, which the grammar allows behind its end only.
+    """
 
     def __init__(self, parser: OutputParser, tools: ToolSet, tool: Tool) -> None:
         super().__init__(parser, tools, quiet=False)
         self._tool = tool
         self._begun = False
+        self._over = False
         self._stopped = False  # the model, not a limit, ended it
 
     @property
@@ -306,17 +309,20 @@ class WholeCallParser(ChatParser):
     def close(self) -> Sequence[Piece]:
         """See Parser."""
         pieces = list(self._as_call(super().close()))
-        if self._stopped:
-            pieces += [*self._begin(), CallEnd()]
+        if self._stopped and not self._over and (self._begun or self.reasoning_ended):
+            pieces += [*self._begin(), CallEnd()]  # else it has only reasoned, and an empty input is not known to match
         return pieces
 
     def _as_call(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
         for piece in pieces:
-            if not isinstance(piece, TextDelta):
-                yield piece
+            if isinstance(piece, TextDelta) and not self._over:
+                yield from self._begin()
+                yield CallDelta(piece.text)
                 continue
-            yield from self._begin()
-            yield CallDelta(piece.text)
+            if self._begun and not self._over:
+                self._over = True
+                yield CallEnd()
+            yield piece
 
     def _begin(self) -> Iterator[Piece]:
         if not self._begun:

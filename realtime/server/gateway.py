@@ -34,6 +34,7 @@ from realtime.wire.ids import new_id
 from .admission import Admission
 from .encryption_keys import encryption_keys
 from .http.replies import handshake_refusal
+from .large_messages import LargeMessages
 from .websocket import WebSocketShell
 from .websocket_transport import EXTENSION
 
@@ -64,6 +65,7 @@ class Gateway:
         )
         self._limits = ConnectionLimits.of(settings.connections)
         self.message_limits = self._limits.message
+        self.large_messages = LargeMessages()
         self._shells: set[WebSocketShell] = set()
 
     @property
@@ -97,6 +99,7 @@ class Gateway:
             self.service,
             principal,
             name,
+            self.large_messages,
             identify=self.admission.owner_of if principal.grant is None else self.admission.holder_of,
         )
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)

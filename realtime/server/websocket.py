@@ -21,6 +21,7 @@ from realtime.service.truncations import CutResponse
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
 
 from .flusher import Flusher
+from .large_messages import LargeMessages
 from .websocket_transport import FrameSink
 
 logger = logging.getLogger("realtime.websocket")
@@ -39,6 +40,7 @@ class WebSocketShell:
         service: Service,
         principal: Principal,
         name: str,
+        large_messages: LargeMessages,
         *,
         identify: Callable[[str], Principal | None] = lambda key: None,
     ) -> None:
@@ -48,6 +50,7 @@ class WebSocketShell:
         self._service = service
         self.principal = principal
         self._name = name
+        self._large_messages = large_messages
         self._identify_key = identify
         self._loop = asyncio.get_running_loop()
         self._flusher = Flusher(self._flush)
@@ -67,6 +70,7 @@ class WebSocketShell:
                 if data is None:
                     self._connection.receive_binary()
                 else:
+                    await self._large_messages.wait(len(data))
                     self._connection.receive(data, time.monotonic())
                 self._step()
                 await asyncio.sleep(0)  # a burst in one read holds up nobody, and is answered in between

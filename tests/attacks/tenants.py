@@ -34,6 +34,12 @@ async def spy(arena: Arena, enough: Enough) -> None:
                 return
 
 
+def _without_words(answer: dict[str, Any]) -> Any:
+    """The shape of an answer but for what the model said, which differs from prompt to prompt."""
+    said = ("output", "status", "incomplete_details")
+    return shape({name: value for name, value in answer.items() if name not in said})
+
+
 async def _what_the_answers_tell(arena: Arena, victim: httpx.AsyncClient, eve: httpx.AsyncClient) -> None:
     """Answers to what the victim has sent, and to what nobody has: the same in all but their words."""
     form = {"text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}}}
@@ -46,8 +52,9 @@ async def _what_the_answers_tell(arena: Arena, victim: httpx.AsyncClient, eve: h
         await eve.delete(f"/v1/responses/{other['id']}")
         if known["usage"]["input_tokens_details"]["cached_tokens"] and not arena.tally["spied"]:
             arena.tally.wrong.append(f"usage tells what another tenant has sent: {known['usage']}")
-        if shape(known) != shape(other):
-            arena.tally.wrong.append(f"answers differ by what another has sent: {shape(known)}, {shape(other)}")
+        told, untold = _without_words(known), _without_words(other)
+        if told != untold:
+            arena.tally.wrong.append(f"answers differ by what another has sent: {told}, {untold}")
         arena.tally.add("spied")
 
 

@@ -28,7 +28,7 @@ class FakeParser:
     """Says what it is told to, one list for each time that it is fed."""
 
     constraint = None
-    reasoning_ended = None
+    reasoning_ended: bool | None = None
     skip_special_tokens = True
 
     def __init__(self, *says: Sequence[Parsed] | Parsed | Exception) -> None:
@@ -218,6 +218,35 @@ def test_everything_after_the_reasoning_is_the_input_of_a_tool_with_a_grammar() 
     ]
     assert parser.constraint is not None
     assert (parser.constraint.kind, parser.constraint.value) == ("regex", "a+")
+
+
+@pytest.mark.parametrize(("reasoning_ended", "called"), [(True, True), (False, False), (None, False)])
+def test_a_model_that_ends_in_its_reasoning_has_given_no_input(reasoning_ended: bool | None, called: bool) -> None:
+    grammar = {"type": "grammar", "syntax": "regex", "definition": "a*"}
+    tools = tool_set([{"type": "custom", "name": "sql", "format": grammar}], "required", None)
+    assert tools.only is not None
+    fake = FakeParser()
+    fake.reasoning_ended = reasoning_ended
+    parser = WholeCallParser(fake, tools, tools.only)
+    got = [*parser.feed(TokenChunk("", [1], FinishReason.STOP)), *parser.close()]
+    assert got == ([CallBegin("sql", custom=True), END] if called else [])
+
+
+def test_what_a_model_says_behind_an_input_that_is_over_is_said_beside_it() -> None:
+    """It goes on where `ignore_eos` lets it."""
+    grammar = {"type": "grammar", "syntax": "regex", "definition": "a+"}
+    tools = tool_set([{"type": "custom", "name": "sql", "format": grammar}], "required", None)
+    assert tools.only is not None
+    says = [Parsed(text="aa"), Parsed(reasoning="r"), Parsed(text="b")]
+    parser = WholeCallParser(FakeParser(*says), tools, tools.only)
+    got = [piece for end in (None, None, FinishReason.STOP) for piece in parser.feed(TokenChunk("-", [1], end))]
+    assert joined([*got, *parser.close()]) == [
+        CallBegin("sql", custom=True),
+        CallDelta("aa"),
+        END,
+        ReasoningDelta("r"),
+        TextDelta("b"),
+    ]
 
 
 # -- past the parser

@@ -59,10 +59,10 @@ async def test_barge_in(ends: str) -> None:
 
 
 async def test_barge_in_on_an_answer_that_is_over() -> None:
-    """A short answer has been generated before it is spoken."""
+    """A short answer that was heard whole stays whole."""
     async with running(lambda request: ["word "] * 3, tick_seconds=0.001) as server:
         output = await run(sys.executable, "examples/barge_in.py", server.url)
-    assert "--- over already: 'word word word '\n" in output
+    assert ", completed, kept: 'word word word '\n" in output
 
 
 async def test_openai_sdk(server: Running) -> None:

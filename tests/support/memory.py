@@ -15,6 +15,7 @@ from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
 from realtime.runs.job import Job
 from realtime.runs.run import Run
+from realtime.server.large_messages import LargeMessages
 from realtime.server.websocket import WebSocketShell
 from realtime.service.principal import LOCAL
 from realtime.service.service import Service
@@ -106,7 +107,7 @@ class MemorySocket:
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         profile = Profile.NATIVE if native else Profile.PLAIN
         self.connection = Connection(profile, limits or ConnectionLimits(), tenant=LOCAL.tenant, expires_at=1e18)
-        self.shell = WebSocketShell(self.connection, self, stack.service, LOCAL, "test")
+        self.shell = WebSocketShell(self.connection, self, stack.service, LOCAL, "test", LargeMessages())
         self.task = asyncio.create_task(self.shell.run(self._inbox.get))
 
     @property

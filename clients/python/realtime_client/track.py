@@ -179,9 +179,10 @@ class Track:
         event, num_bytes = self.events.popleft()
         self.num_bytes -= num_bytes
         if event["type"] == "response.output_text.delta":
-            number = event["sequence_number"]
+            number: int = event["sequence_number"]
             if self.text_item is None:
-                self.text_numbers[0] = event.get("first_sequence_number", number) - 1
+                first: int = event.get("first_sequence_number") or number
+                self.text_numbers[0] = first - 1
             self.text_ends.append(self.text_ends[-1] + len(event["delta"]))
             self.text_numbers.append(number)
             self.text_item = event["item_id"]

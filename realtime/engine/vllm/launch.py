@@ -293,6 +293,7 @@ def _variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]
         if options.enforce_eager is not False:
             # Some of vLLM's samplers compile at first use even when eager: 17 s for the first request with logprobs.
             variables["TORCHDYNAMO_DISABLE"] = "1"
+            variables["TORCHINDUCTOR_CACHE_DIR"] = folder  # torch makes one, though nothing is compiled
     return variables
 
 

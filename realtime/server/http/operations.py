@@ -81,8 +81,10 @@ class Call(msgspec.Struct, frozen=True, eq=False):
         return _convert(value.strip(), kind, name) if value else None
 
     async def body(self) -> bytes:
-        """The whole body. Raises WireError."""
-        return await read_body(self.request, self.gateway.settings.connections)
+        """The whole body, to be decoded before the next `await`. Raises WireError."""
+        body = await read_body(self.request, self.gateway.settings.connections)
+        await self.gateway.large_messages.wait(len(body))
+        return body
 
 
 def names_any(kind: type[Query], given: Mapping[str, str]) -> bool:

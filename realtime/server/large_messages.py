@@ -1,0 +1,24 @@
+"""Take turns with large messages, whoever they come from.
+
+To decode one holds the event loop for up to some tens of milliseconds. Of several that come at once each would hold it
+in the same turn of the loop, and everybody else would wait for them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+LARGE_BYTES = 256 * 1024  # takes about a millisecond
+
+
+class LargeMessages:
+    """See the module. One for all doors."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def wait(self, num_bytes: int) -> None:
+        """Wait until this message may be decoded, which is to happen before the next `await`."""
+        if num_bytes >= LARGE_BYTES:
+            async with self._turn:
+                await asyncio.sleep(0)  # who waits for the lock goes on in the turn of the loop that follows
