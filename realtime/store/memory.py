@@ -54,7 +54,7 @@ class MemoryResponses:
         self._tips: dict[str, int] = {}  # of the responses that run
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._expiries: list[tuple[float, str]] = []  # a heap; also of records that are gone or were replaced
-        self._shelves = Shelves(self._holds)
+        self._shelves = Shelves()
         self._homes: dict[tuple[str, str], tuple[str, int]] = {}  # (owner, item id) -> response, place in it
 
     # -- writes
@@ -159,14 +159,10 @@ class MemoryResponses:
 
     def _uncount(self, kept: _Kept) -> None:
         self._num_bytes -= kept.num_bytes
-        self._shelves.take(_labels(kept.record))
+        self._shelves.take(kept.record.place, _labels(kept.record))
         for index, item_id in _item_ids(kept.record):
             if self._homes.get((kept.record.owner, item_id)) == (kept.record.response_id, index):
                 del self._homes[kept.record.owner, item_id]
-
-    def _holds(self, place: Place) -> bool:
-        kept = self._kept.get(place.id)
-        return kept is not None and kept.record.begun_at == place.begun_at
 
     def _make_room(self, now: float) -> None:
         """Drop what has expired, then the oldest as long as there is too much."""
@@ -240,7 +236,7 @@ class MemoryConversations:
         self._new_id = new_id
         self._tenants: dict[str, _Shelf] = {}
         self._by_id: dict[str, Conversation] = {}
-        self._shelves = Shelves(lambda place: place.id in self._by_id)
+        self._shelves = Shelves()
         self._begun_at = 0
         self.num_bytes = 0
 
@@ -285,7 +281,7 @@ class MemoryConversations:
             return
         shelf = self._tenants[conversation.owner]
         del shelf.conversations[conversation.id], self._by_id[conversation.id]
-        self._shelves.take([conversation.owner])
+        self._shelves.take(conversation.place, [conversation.owner])
         conversation.deleted = True
         shelf.num_bytes -= conversation.num_bytes
         self.num_bytes -= conversation.num_bytes

@@ -1,12 +1,12 @@
 """The lists of a store in memory: what it holds, on one shelf for each thing that is asked for, oldest first. Pure.
 
-A page costs what is looked at for it, which is bounded, however much there is. What leaves a shelf is struck out later,
-many at once.
+A page costs what is looked at for it, which is bounded, however much there is. What leaves a shelf is struck out, and
+cleared away later, many at once.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import msgspec
@@ -35,18 +35,17 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Shelf:
-    __slots__ = ("num_held", "places")
+    __slots__ = ("places", "struck")
 
     def __init__(self) -> None:
         self.places: list[Place] = []  # in order; also of some that have left
-        self.num_held = 0
+        self.struck: set[Place] = set()  # those
 
 
 class Shelves:
-    """`holds` says whether what was put at a place is still there."""
+    """See the module."""
 
-    def __init__(self, holds: Callable[[Place], bool]) -> None:
-        self._holds = holds
+    def __init__(self) -> None:
         self._shelves: dict[Hashable, _Shelf] = {}
 
     def __len__(self) -> int:
@@ -56,20 +55,21 @@ class Shelves:
         """Put something on these shelves. It is on none of them."""
         for key in keys:
             shelf = self._shelves.setdefault(key, _Shelf())
-            index = bisect_left(shelf.places, place)
-            if index == len(shelf.places) or shelf.places[index] != place:  # else it had left and comes back
-                shelf.places.insert(index, place)
-            shelf.num_held += 1
+            if place in shelf.struck:
+                shelf.struck.remove(place)
+            else:
+                insort(shelf.places, place)
 
-    def take(self, keys: Iterable[Hashable]) -> None:
-        """Note that something has left these shelves; it is not held any more."""
+    def take(self, place: Place, keys: Iterable[Hashable]) -> None:
+        """Take something from these shelves, on all of which it is."""
         for key in keys:
             shelf = self._shelves[key]
-            shelf.num_held -= 1
-            if not shelf.num_held:
+            shelf.struck.add(place)
+            if len(shelf.struck) == len(shelf.places):
                 del self._shelves[key]
-            elif len(shelf.places) > 2 * shelf.num_held + _MIN_STRUCK:
-                shelf.places = [place for place in shelf.places if self._holds(place)]
+            elif len(shelf.struck) > len(shelf.places) // 2 + _MIN_STRUCK:
+                shelf.places = [one for one in shelf.places if one not in shelf.struck]
+                shelf.struck.clear()
 
     def page(
         self, keys: Sequence[Hashable], span: Span, wanted: Callable[[Place], bool]
@@ -77,14 +77,13 @@ class Shelves:
         """Return the places that are wanted from the shortest of these shelves, and the last one that was looked at if
         there may be more behind it. Not more than MAX_LOOKED_AT are looked at.
         """
-        shelves = [self._shelves.get(key) for key in keys]
-        if None in shelves:
+        if not all(key in self._shelves for key in keys):
             return [], None
-        places = min((shelf.places for shelf in shelves if shelf is not None), key=len)
+        shelf = min((self._shelves[key] for key in keys), key=lambda shelf: len(shelf.places))
         found: list[Place] = []
-        near = _behind(places, span)
+        near = _behind(shelf.places, span)
         for place in near:
-            if self._holds(place) and wanted(place):
+            if place not in shelf.struck and wanted(place):
                 found.append(place)
                 if len(found) == span.limit:
                     return found, None if len(near) < MAX_LOOKED_AT and place is near[-1] else place
