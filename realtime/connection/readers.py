@@ -17,7 +17,7 @@ from .catch_up import CatchUp
 from .commands import Stop, Truncate
 from .lanes import Lane
 
-_MAX_ENDED = 256  # responses that were read to their end, the newest
+_MAX_LEFT = 256  # responses that were read, the newest
 _QUANTUM = 16  # events that one response may send before the next one has its turn
 
 
@@ -54,10 +54,10 @@ class Reader:
         return chunk, catch_up.take(chunk, first, log.tip)
 
 
-class Ended(msgspec.Struct):
-    """A response that was read to its end: the number behind its last event, and what the client acknowledged."""
+class Left(msgspec.Struct):
+    """A response that is read no more: the number behind the last event that was, and what the client acknowledged."""
 
-    tip: int
+    num_taken: int
     processed: int | None
 
 
@@ -70,7 +70,7 @@ class Readers:
     def __init__(self) -> None:
         self._by_id: dict[str, Reader] = {}
         self._rotation: deque[Reader] = deque()
-        self._ended: OrderedDict[str, Ended] = OrderedDict()
+        self._left: OrderedDict[str, Left] = OrderedDict()
 
     def __iter__(self) -> Iterator[Reader]:
         return iter(self._by_id.values())
@@ -105,20 +105,27 @@ class Readers:
         return next((reader for reader in self if reader.lane is lane), None)
 
     def add(self, reader: Reader) -> None:
-        """Read this one as well."""
+        """Read this one as well; what the client has acknowledged of it here still holds."""
+        earlier = self._left.pop(reader.source.response_id, None)
+        if earlier is not None:
+            reader.processed = earlier.processed
         self._by_id[reader.source.response_id] = reader
         self._rotation.append(reader)
 
     def remove(self, reader: Reader) -> None:
-        """Read it no more."""
-        del self._by_id[reader.source.response_id]
+        """Read it no more, and remember it as the newest that was left."""
+        response_id = reader.source.response_id
+        del self._by_id[response_id]
         self._rotation.remove(reader)
+        self._left[response_id] = Left(reader.num_taken, reader.processed)
+        if len(self._left) > _MAX_LEFT:
+            self._left.popitem(last=False)
 
     def clear(self) -> None:
         """The socket is gone."""
         self._by_id.clear()
         self._rotation.clear()
-        self._ended.clear()
+        self._left.clear()
 
     def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
         """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
@@ -146,7 +153,7 @@ class Readers:
                     done.append((reader, below.floor))
                     continue
                 if log.sealed and reader.position >= log.tip:
-                    self._end(reader)
+                    self.remove(reader)
                     done.append((reader, None))
                 out += passed_on
                 size += sum(map(len, chunk))  # what is read counts: to merge much into little takes its time as well
@@ -156,23 +163,15 @@ class Readers:
                     break
         return out, done
 
-    def _end(self, reader: Reader) -> None:
-        """Read it no more, and remember it as the newest that was read to its end."""
-        self.remove(reader)
-        self._ended[reader.source.response_id] = Ended(reader.source.log.tip, reader.processed)
-        self._ended.move_to_end(reader.source.response_id)
-        if len(self._ended) > _MAX_ENDED:
-            self._ended.popitem(last=False)
-
     # -- what the client says of a response
 
     def acknowledge(self, event: ResponseAck) -> None:
         """The client has taken in what it was sent. Raises WireError for what it has not been sent."""
         reader = self.get(event.response_id)
-        known = reader or self._ended.get(event.response_id)
+        known = reader or self._left.get(event.response_id)
         if known is None:
-            return  # it was left, or ended long ago: an acknowledgement may always come too late
-        if event.through >= (known.num_taken if isinstance(known, Reader) else known.tip):
+            return  # it was left long ago: an acknowledgement may always come too late
+        if event.through >= known.num_taken:
             raise refusals.not_sent(event.response_id, event.through)
         known.processed = max(event.through, -1 if known.processed is None else known.processed)
 
@@ -181,7 +180,7 @@ class Readers:
         What a plain client has acknowledged cuts nothing that is over: it expects no answer to a late cancel.
         """
         reader = self.get(response_id)
-        known = reader or self._ended.get(response_id)
+        known = reader or self._left.get(response_id)
         through = event.through
         if through is None and known is not None and (native or reader is not None):
             through = known.processed

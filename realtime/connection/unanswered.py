@@ -72,6 +72,11 @@ class Unanswered:
         """The resume of this response that is on its way."""
         return next((one for one in self if isinstance(one, Resume) and one.response_id == response_id), None)
 
+    def resume_with_held(self, response_id: str) -> Resume | None:
+        """The same, if events wait for it."""
+        resume = self.resume_of(response_id)
+        return resume if resume is not None and self._commands[id(resume)][1] else None
+
     @property
     def cut(self) -> set[str]:
         """The responses whose answers are being cut."""

@@ -17,6 +17,7 @@ from realtime.context.encrypted import Cipher, decrypt_items, encrypt_reasoning
 from realtime.context.outputs import check_no_second_output
 from realtime.store.base import ConversationStore
 from realtime.store.conversations import Conversation, Entry
+from realtime.store.records import AnyResponse
 from realtime.wire.bodies import ConversationDeleted, ConversationObject, ItemList, ItemOrigin
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import AnyItem, CompactionTrigger, InputItem, ItemReference, kind_of
@@ -50,10 +51,12 @@ class Conversations:
         clock: Callable[[], float],
         bound: Callable[[], AbstractAsyncContextManager[None]],
         running_in: Callable[[str, str], list[str]] = lambda tenant, conversation_id: [],
+        begun_in: Callable[[Conversation], Sequence[AnyResponse]] = lambda conversation: [],
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience. running_in: see Registry."""
+        """bound: bounds the time of a look-up in it; see Patience. running_in, begun_in: see Registry."""
         self.store = store
         self._running_in = running_in
+        self._begun_in = begun_in
         self._bound = bound
         self._cipher = cipher
         self._clock = clock
@@ -98,7 +101,8 @@ class Conversations:
         """Append items together; returns them as they are shown from then on."""
         remembered = self._admit(principal, items)
         conversation = await self._find(principal, conversation_id)
-        check_no_second_output(conversation.items(), items)
+        to_come = (item for response in self._begun_in(conversation) for item in response.input)
+        check_no_second_output([*conversation.items(), *to_come], items)
         added = self.store.post(conversation, items, remembered, int(self._clock()))
         return self._page(principal, conversation, added, include, has_more=False)
 

@@ -14,6 +14,7 @@ from realtime.context.turns import Turn
 from realtime.runs.cutoff import Cutoff
 from realtime.runs.run import Run
 from realtime.store.base import ResponseStore
+from realtime.store.conversations import Conversation
 from realtime.store.records import Record, Replay, Source, conversation_of
 from realtime.wire.errors import ErrorCode, WireError, response_not_found
 
@@ -47,6 +48,11 @@ class Registry:
         """Return the ids of the responses that wait for a conversation or work on it, in their order."""
         runs = self.running_of(tenant)
         return [run.response_id for run in runs if conversation_of(run.response) == conversation_id]
+
+    def begun_in(self, conversation: Conversation) -> list[Run]:
+        """Return the responses that are being made of what is in a conversation, and will be appended to it."""
+        runs = self.running.values()
+        return [run for run in runs if run.job.conversation is conversation and run.has_begun and not run.over]
 
     async def find(self, tenant: str, response_id: str, now: float) -> Run | Record:
         """Return the response."""

@@ -116,7 +116,12 @@ class Service:
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
         self.conversations = Conversations(
-            stores.conversations, cipher, time.time, self._patience.bound, self.registry.running_in
+            stores.conversations,
+            cipher,
+            time.time,
+            self._patience.bound,
+            self.registry.running_in,
+            self.registry.begun_in,
         )
         self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound)

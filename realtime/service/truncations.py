@@ -105,11 +105,10 @@ class Truncations:
 
     def _check_idle(self, conversation: Conversation, record: Record) -> None:
         """Refuse to cut what another response is being made of. Raises WireError."""
-        for run in self._registry.running.values():
-            if run.job.conversation is conversation and run.has_begun and not run.over:
-                text = f"Response '{run.response_id}' goes on after response '{record.response_id}' already."
-                response_id = record.response_id
-                raise WireError(ErrorCode.CONVERSATION_MOVED_ON, text, param="response_id", response_id=response_id)
+        for run in self._registry.begun_in(conversation):
+            text = f"Response '{run.response_id}' goes on after response '{record.response_id}' already."
+            response_id = record.response_id
+            raise WireError(ErrorCode.CONVERSATION_MOVED_ON, text, param="response_id", response_id=response_id)
 
 
 async def _end_of(run: Run) -> None:

@@ -153,3 +153,27 @@ async def test_what_waits_in_a_conversation_is_told_when_its_turn_comes() -> Non
         await finish(server)
         assert (await client.until_done())[-1]["type"] == "response.completed"
         assert (await other.until_done())[-1]["response"]["error"]["code"] == "tool_output_already_accepted"
+
+
+async def test_an_output_that_a_running_response_has_brought_can_not_be_posted_beside_it() -> None:
+    recorder = Recorder(TWO, ("ok",))
+    async with (
+        running(recorder, parsers=SpokenParsers(), tick_seconds=None) as server,
+        server.client() as client,
+        http(server) as door,
+    ):
+        name = (await door.post("/v1/conversations", json={})).json()["id"]
+        await begin(client, "hi", conversation=name, tools=TOOLS)
+        await finish(server)
+        made = (await client.until_done())[-1]["response"]["output"]
+        await begin(client, outputs(*made), conversation=name)
+        await until(lambda: len(recorder.prompts) == 2)
+        items = f"/v1/conversations/{name}/items"
+        for call in made:
+            answer = await door.post(items, json={"items": outputs(call, text="43")})
+            assert_refused(answer, "tool_output_already_accepted", 409, "input")
+        assert (await door.post(items, json={"items": [{"role": "user", "content": "x"}]})).status_code == 200
+        await finish(server)
+        assert (await client.until_done())[-1]["type"] == "response.completed"
+        listed = (await door.get(items, params={"limit": 100})).json()["data"]
+        assert sorted(item["output"] for item in listed if item["type"] == "function_call_output") == ["42", "42"]

@@ -232,6 +232,13 @@ def test_an_acknowledgement_waits_for_the_resume_of_its_response() -> None:
     play << attach.resumed(found, 3) << cancel("resp_0") >> Asked(Stop, delivered=3, through=2)
 
 
+def test_a_cancel_comes_after_an_acknowledgement_that_waits_for_the_resume() -> None:
+    play, attach, found = Playbook(), Asked(Resume), answer().say("x")
+    play << resume("resp_0", starting_after=2) >> attach
+    play << event("response.ack", response_id="resp_0", through=2) << cancel("resp_0") >> NOTHING
+    play << attach.resumed(found, 3) >> Asked(Stop, delivered=3, through=2, followed=True)
+
+
 def test_a_resume_and_a_stop_of_the_same_response_may_complete_in_either_order() -> None:
     for stop_first in (True, False):
         play, attach, stop, found = Playbook(), Asked(Resume), Asked(Stop, followed=False), answer().say("x")

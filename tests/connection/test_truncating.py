@@ -167,6 +167,23 @@ def test_a_native_cancel_takes_what_was_acknowledged_before_and_after_the_end() 
         play << cancel("resp_0") >> Asked(Stop, through=through, cuts_late=True) >> NOTHING
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_what_was_acknowledged_holds_on_this_socket_however_often_the_response_is_read(is_over: bool) -> None:
+    desk = Desk(Profile.NATIVE)
+    answer = desk.start().say("x", "y")
+    desk.pull()
+    desk << event("response.ack", response_id="resp_0", through=4)
+    if is_over:
+        answer.finish()
+        desk.pull()
+    else:
+        desk << detach("resp_0") << event("response.ack", response_id="resp_0", through=5)
+        desk << event("response.ack", response_id="resp_0", through=6) >> error("cursor_ahead")
+    desk << resume("resp_0", starting_after=1)
+    desk << cancel("resp_0")
+    assert [stop.through for stop in (*desk.cuts, *desk.stops)] == [4 if is_over else 5]
+
+
 def test_a_plain_cancel_without_a_number_cuts_nothing_late_and_is_not_answered() -> None:
     play, create, answer, stop = Playbook(), Asked(Create), Answer(), Asked(Stop, through=2, cuts_late=False)
     play << create_in() >> create << create.opened(answer.say("x")) >> Events(answer, *range(5))
