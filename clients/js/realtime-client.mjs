@@ -765,6 +765,7 @@ export class Session {
   #outbox = [];
   #nextSerial = 0;
   #connected = false;
+  #closed = null; // why nothing is sent any more
   #draining = false;
   #maxMessageBytes = Infinity;
   #connectAt = 0;
@@ -843,13 +844,16 @@ export class Session {
     if (members.through != null) checkNumber(track, members.through);
     if (track.phase === "paused") this.#move(track, "lost"); // the end that comes of it is wanted now
     this.#dueAt = 0;
-    return this.#cuts.ask(track, members);
+    const cut = this.#cuts.ask(track, members);
+    if (this.#closed !== null) this.#cuts.close(this.#closed);
+    return cut;
   }
 
   /** Steer a response, or inject outputs of its calls. */
   give(kind, track, input) {
     const steer = this.#inputs.give(kind, track, input);
     if (track.phase === "paused") this.#move(track, "lost"); // the server takes it only from who follows the response
+    if (this.#closed !== null) this.#inputs.close(this.#closed);
     return steer;
   }
 
@@ -907,7 +911,9 @@ export class Session {
     return event;
   }
 
+  /** Give up everything that is open, and what is asked of it from now on. */
   close(error = new ClientClosed("the client was closed")) {
+    this.#closed = error;
     for (const track of [...this.#tracks.values()]) this.#fail(track, error);
     this.#inputs.close(error);
     this.#cuts.close(error);
@@ -1590,10 +1596,11 @@ export class Response {
   /**
    * Cut the answer for good where the user stopped listening, finished or not; one that runs is cancelled first.
    * `through`: the number of the last event that the user saw or heard (-1: none). Or `numCharacters`: so many code
-   * points of a message, `itemId`, by default the one whose text was read last. Returns the response as it is kept from
-   * now on.
+   * points of a message, `itemId`, by default the one whose text was read last; 0 before any text was read: after the
+   * event that you read last. Returns the response as it is kept from now on.
    */
   async truncate({ through = null, numCharacters = null, itemId = this.#track.textItem, contentIndex = 0 } = {}) {
+    if (through === null && itemId === null && numCharacters === 0) through = this.cursor.starting_after; // no text was read
     const characters = { item_id: itemId, content_index: contentIndex, num_characters: numCharacters };
     const cut = this.#session.truncate(this.#track, through === null ? characters : { through });
     this.#pump();

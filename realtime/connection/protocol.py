@@ -258,6 +258,11 @@ class Connection:
         return bool(self._control) or self._responses.readers.behind
 
     @property
+    def followed(self) -> list[Source]:
+        """The responses that are read."""
+        return [reader.source for reader in self._responses.readers]
+
+    @property
     def idle(self) -> bool:
         """Nothing is followed, nothing waits, and nothing is on its way."""
         return self._responses.idle

@@ -98,7 +98,7 @@ class Responses:
             self.ask(self.readers.new_cancel(running.source.response_id, event, native=self._native))
         elif lane is not None and lane.queue:
             self._drop_queue(lane, refusals.cancelled())
-        elif self._native or lane is None or not lane.used:
+        elif self._native or lane is None or not lane.used or event.through is not None:
             raise refusals.nothing_runs()
 
     def truncate(self, event: ResponseTruncate) -> None:

@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import Sequence
 from itertools import pairwise
 
+from msgspec import UNSET
+
 from realtime.context.tools import ToolSet
 from realtime.context.truncation import FewestLeftOut
 from realtime.context.turns import Prompt, Turn, exchanges, history, without_oldest
@@ -87,8 +89,10 @@ class Prompts:
         self.prompt = prompt
         return prompt
 
-    def include(self, response: Response, said: Sequence[OutputItem], token_ids: Sequence[int]) -> None:
-        """Show the client what the model was given and generated, as far as it wants to see it."""
+    def include(self, response: Response, said: Sequence[OutputItem], token_ids: Sequence[int] | None) -> None:
+        """Show the client what the model was given and generated, as far as it wants to see it. `token_ids`: of what was
+        said, None: they are not known.
+        """
         include = self._request.include or ()
         if HARMONY_MESSAGES in include:
             with contextlib.suppress(RenderError):  # then there was no prompt either, which the response's error says
@@ -97,7 +101,7 @@ class Prompts:
                 )
         if TOKEN_IDS in include:
             response.input_token_ids = list(self.prompt.given) if self.prompt is not None else []
-            response.output_token_ids = list(token_ids)
+            response.output_token_ids = UNSET if token_ids is None else list(token_ids)
 
     async def _truncate(self, items: list[InputItem]) -> Prompt:
         """Leave out the fewest of the oldest exchanges; all but the newest, if nothing fits."""

@@ -257,7 +257,8 @@ class Run:
         response.output = ending.seen(assembler.output)
         response.completed_at = int(time.time())
         response.usage = self._usage.total(stages.compactor.tokens, stages.num_reasoning, generates=self.job.generates)
-        stages.prompts.include(response, ending.seen(assembler.remembered), token_ids)
+        shown_ids = token_ids if ending.cutoff is None else None
+        stages.prompts.include(response, ending.seen(assembler.remembered), shown_ids)
         self._write([ending.terminal(response, self._receipt(ending))])
         if ending.continuable and (self.job.conversation is None or self._life.knows_history):
             self.turn = stages.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))

@@ -222,7 +222,9 @@ class WebSocketShell:
         who = self._identify_key(command.api_key)
         accepted = self._connection.identified(command, who.tenant if who is not None else None, time.monotonic())
         if who is not None and accepted:
-            self.principal = who
+            before, self.principal = self.principal, who
+            for source in self._connection.followed if before.only_watches else ():
+                self._service.follow(who, source, self._wake)  # from now on its being there counts
 
     def _end(self) -> None:
         self._flusher.stop()

@@ -124,7 +124,7 @@ class Service:
             self.registry.begun_in,
         )
         self.lists = Lists(self.registry, stores, self._patience.bound)
-        self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound)
+        self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -258,7 +258,7 @@ class Service:
         async with self._patience.bound():
             run = await self.registry.find_running(principal.tenant, response_id, time.time())
             if through is not None:
-                cutoff = await self._truncations.find(run, Through(through))
+                cutoff = await self._truncations.find(principal.tenant, run, Through(through))
         if run.over:
             raise already_over(response_id)
         run.stop(how, delivered, cutoff)

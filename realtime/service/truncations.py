@@ -16,6 +16,7 @@ import msgspec
 from realtime.runs.cutoff import Cutoff, Written, find_cutoff
 from realtime.runs.endings import Cancelled
 from realtime.runs.run import Run
+from realtime.runs.work_pool import WorkPool
 from realtime.store.base import ConversationStore
 from realtime.store.conversations import Conversation
 from realtime.store.records import Record, Replay, Source
@@ -25,9 +26,8 @@ from realtime.wire.response import Response
 
 from .registry import Registry
 
-_THREAD_ENTRIES = (
-    2000  # logs that are longer are searched in a thread; shorter ones cost less than the event loop notices
-)
+_LONG = 2000  # entries of a log from which its search is work for the pool; less costs less than the hop
+_HEAVY = 50_000  # ... and from which others are not to wait for it
 
 
 class CutResponse(msgspec.Struct, frozen=True):
@@ -45,26 +45,27 @@ class Truncations:
         registry: Registry,
         conversations: ConversationStore,
         bound: Callable[[], AbstractAsyncContextManager[None]],
+        work: WorkPool,
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience."""
+        """bound: bounds the time of a look-up in it; see Patience. work: where long logs are searched."""
         self._registry = registry
         self._conversations = conversations
         self._bound = bound
-        self._searching = asyncio.Semaphore(1)  # threads are for others too
+        self._work = work
 
-    async def find(self, source: Source, place: Place) -> Cutoff:
-        """Find a place in the answer of a response. Raises WireError."""
+    async def find(self, tenant: str, source: Source, place: Place) -> Cutoff:
+        """Find a place in the answer of a response of this tenant. Raises WireError."""
         written = source.written(place) if isinstance(source, Run) else Written.of(source.log, place, source.output)
-        if len(written.entries) < _THREAD_ENTRIES:
+        size = len(written.entries)
+        if size < _LONG:
             return find_cutoff(written, place)
-        async with self._searching:
-            return await asyncio.to_thread(find_cutoff, written, place)
+        return await self._work.run(tenant, lambda is_wanted: find_cutoff(written, place), heavy=size >= _HEAVY)
 
     async def truncate(self, tenant: str, response_id: str, place: Place, delivered: int | None) -> CutResponse:
         """Cut a response of this tenant. `delivered`: see Service.stop. Raises WireError."""
         async with self._bound():
             found = await self._registry.find_source(tenant, response_id, time.time())
-            cutoff = await self.find(found, place)
+            cutoff = await self.find(tenant, found, place)
         if not isinstance(found, Run):
             return CutResponse(await self._cut(tenant, found, cutoff))
         found.cancel(Cancelled("cancelled", delivered, cutoff))

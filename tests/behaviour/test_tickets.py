@@ -274,6 +274,28 @@ async def test_an_upgraded_ticket_is_a_key(keys: dict[str, str], settings: Setti
             assert (await viewer.create())[-1]["type"] == "response.completed"
 
 
+async def test_what_a_viewer_watches_is_followed_when_it_has_shown_a_key(
+    keys: dict[str, str], settings: Settings
+) -> None:
+    async with (
+        running(say(*WORDS), settings, tick_seconds=None) as server,
+        http(server, keys["anna"]) as anna,
+        server.client(key=keys["anna"], native=True) as own,
+    ):
+        response_id = await begin(own, on_disconnect={"policy": "cancel"})
+        async with come_with(server, await issue(anna, response_id, "viewer")) as viewer:
+            await viewer.send("response.resume", response_id=response_id)
+            assert (await viewer.receive())["type"] == "response.resumed"
+            await viewer.send("session.update", api_key=keys["anna"])
+            while (await viewer.receive())["type"] != "session.updated":
+                pass
+            await own.connection.close()
+            run = server.gateway.service.registry.running[response_id]
+            await until(lambda: len(run.audience.watchers) == 1)
+            await finish(server)
+            assert (await viewer.until_done(response_id))[-1]["type"] == "response.completed"
+
+
 async def test_without_keys_a_viewer_can_not_make_itself_more() -> None:
     async with running(say("a")) as server, http(server) as client:
         response_id = (await client.post("/v1/responses", json={"input": "hi"})).json()["id"]

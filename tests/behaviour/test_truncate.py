@@ -276,6 +276,17 @@ async def test_what_was_asked_to_be_included_of_the_answer_goes_with_it() -> Non
         assert len(answer["response"]["output"][0]["content"][0]["logprobs"]) == 1, "a delta that is cut has none"
 
 
+async def test_what_was_included_of_a_running_answer_goes_when_that_is_cut() -> None:
+    async with running(Recorder(WORDS), tick_seconds=None) as server, server.client() as client:
+        for members in ({"through": FIRST_DELTA}, {}):
+            response_id = await begin(client, include=["token_ids"])
+            server.engine.step(3)
+            await until(lambda: server.gateway.service.registry.running[response_id].log.tip > FIRST_DELTA + 1)  # noqa: B023
+            await client.send("response.cancel", response_id=response_id, **members)
+            final = (await client.until_done(response_id))[-1]["response"]
+            assert ("output_token_ids" in final, "input_token_ids" in final) == (not members, True)
+
+
 # -- a cancel that says how far it was heard
 
 

@@ -259,6 +259,9 @@ async def test_closing_ends_what_is_open_and_is_clean() -> None:
             await response.result()
         with pytest.raises(RuntimeError):
             await rt.create(input="hi")
+        for late in (response.truncate(-1), response.steer("more")):
+            with pytest.raises(ClientClosed):
+                await asyncio.wait_for(late, 5)
 
 
 # -- the real server, on the scripted engine

@@ -123,6 +123,13 @@ async def test_an_answer_that_runs_is_stopped_by_a_truncation_and_its_events_can
         assert (await answer.cancel(4)).output_text == "on and on "
 
 
+async def test_an_answer_of_which_no_text_was_read_can_be_cut_to_nothing() -> None:
+    async with running(Recorder(WORDS)) as server, connect(server) as rt:
+        answer = await rt.create(input="hi")
+        final = await answer.truncate(num_characters=0)
+        assert (final.output_text, final["output"]) == ("", [])
+
+
 async def test_what_can_not_be_cut_there_is_told() -> None:
     async with running(Recorder(WORDS)) as server, connect(server) as rt:
         answer = await rt.create(input="hi")

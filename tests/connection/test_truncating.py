@@ -167,6 +167,13 @@ def test_a_native_cancel_takes_what_was_acknowledged_before_and_after_the_end() 
         play << cancel("resp_0") >> Asked(Stop, through=through, cuts_late=True) >> NOTHING
 
 
+@pytest.mark.parametrize("profile", Profile)
+def test_a_cancel_of_a_lane_that_says_what_was_heard_is_answered_when_nothing_runs_there(profile: Profile) -> None:
+    play = Playbook(profile)
+    finished(play)
+    play << cancel_lane(through=3, event_id="e") >> error("response_not_found", event_id="e") >> NOTHING
+
+
 @pytest.mark.parametrize("is_over", [False, True])
 def test_what_was_acknowledged_holds_on_this_socket_however_often_the_response_is_read(is_over: bool) -> None:
     desk = Desk(Profile.NATIVE)

@@ -193,7 +193,7 @@ async def test_only_so_many_cuts_are_remembered(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("ended_first", [False, True])
 async def test_a_long_log_is_searched_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch, ended_first: bool) -> None:
     """What is found holds however far the response has gone meanwhile."""
-    monkeypatch.setattr(truncations, "_THREAD_ENTRIES", 0)
+    monkeypatch.setattr(truncations, "_LONG", 0)
     async with slow() as here:
         run = await here.create()
         if ended_first:

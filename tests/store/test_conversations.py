@@ -289,6 +289,20 @@ def test_a_truncation_of_what_is_not_the_newest_changes_nothing() -> None:
     store.truncate(conversation, msgspec.structs.replace(answer, output=()), answer.output, [])
 
 
+def test_what_a_client_has_put_in_the_place_of_an_answer_is_not_cut() -> None:
+    store = make_store()
+    conversation = store.create("t", {}, 0)
+    answer = turn(conversation, "a")
+    respond(store, conversation, answer)
+    store.remove(conversation, "msg_of_a")
+    post(store, conversation, Message(role="user", content="mine", id="msg_of_a"))
+    before = (conversation.items(), conversation.turn, store.num_bytes)
+    with pytest.raises(WireError) as refused:
+        store.truncate(conversation, msgspec.structs.replace(answer, output=()), answer.output, [])
+    assert refused.value.code is ErrorCode.CONVERSATION_MOVED_ON
+    assert (conversation.items(), conversation.turn, store.num_bytes) == before
+
+
 def test_an_answer_beside_which_something_was_posted_is_cut_in_one_flat_history() -> None:
     store = make_store()
     conversation = store.create("t", {}, 0)

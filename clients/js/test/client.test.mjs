@@ -282,6 +282,8 @@ test("closing ends what is open", async (t) => {
   rt.close();
   await assert.rejects(response.result(), realtime.ClientClosed);
   await assert.rejects(rt.create({ input: "hi" }), realtime.ClientClosed);
+  await assert.rejects(response.truncate({ through: -1 }), realtime.ClientClosed);
+  await assert.rejects(response.steer("more"), realtime.ClientClosed);
 });
 
 test("a page that comes back finds its dead socket and resumes", async (t) => {

@@ -72,6 +72,8 @@ for (const cut of [
   assert.equal(left.output_text, spokenOf);
   assert.equal((await spoken.result()).output_text, left.output_text);
 }
+const unheard = await rt.create({ input: "hi" });
+assert.equal((await unheard.truncate({ numCharacters: 0 })).output_text, "");
 const late = await rt.create({ input: "hi" });
 await late.result();
 await assert.rejects(late.truncate({ numCharacters: 10 ** 6 }), realtime.CursorAhead);

@@ -102,12 +102,15 @@ class Response:
         """Cut the answer for good where the user stopped listening, finished or not; one that runs is cancelled first.
 
         `through`: the number of the last event that the user saw or heard (-1: none). Or `num_characters`: so many of
-        a message, `item_id`, by default the one whose text was read last. Returns the response as it is kept from now
+        a message, `item_id`, by default the one whose text was read last; 0 before any text was read: after the event
+        that you read last. Returns the response as it is kept from now
         on. Raises ValueError if `through` has not come yet, and ServerError when it is refused.
         """
+        named = self._track.text_item if item_id is None else item_id
+        if through is None and named is None and num_characters == 0:  # no text was read
+            through = self.cursor.starting_after
         members: dict[str, Any] = {"through": through}
         if through is None:
-            named = self._track.text_item if item_id is None else item_id
             members = {"item_id": named, "content_index": content_index, "num_characters": num_characters}
         cut = self._session.truncate(self._track, members)
         self._poke()

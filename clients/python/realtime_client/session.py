@@ -55,6 +55,7 @@ class Session:
         self._outbox: list[str] = []
         self._next_serial = 0
         self._connected = False
+        self._closed: RealtimeError | None = None  # why nothing is sent any more
         self._draining = False
         self._max_message_bytes: float = math.inf
         self._connect_at = 0.0
@@ -129,13 +130,18 @@ class Session:
         if track.phase is Phase.PAUSED:  # the end that comes of it is wanted now
             self._move(track, Phase.LOST)
         self._due_at = 0.0
-        return self._cuts.ask(track, dict(members))
+        cut = self._cuts.ask(track, dict(members))
+        if self._closed is not None:
+            self._cuts.close(self._closed)
+        return cut
 
     def give(self, kind: Kind, track: Track, input: Any) -> Steer:
         """Steer a response, or inject outputs of its calls."""
         steer = self._inputs.give(kind, track, input)
         if track.phase is Phase.PAUSED:  # the server takes it only from who follows the response
             self._move(track, Phase.LOST)
+        if self._closed is not None:
+            self._inputs.close(self._closed)
         return steer
 
     def update(self, members: Mapping[str, Any]) -> Update:
@@ -185,12 +191,13 @@ class Session:
         return event
 
     def close(self, error: RealtimeError | None = None) -> None:
-        """Give up everything that is open."""
+        """Give up everything that is open, and what is asked of it from now on."""
+        self._closed = error or ClientClosed("the client was closed")
         for track in list(self._tracks.values()):
-            self._fail(track, error or ClientClosed("the client was closed"))
-        self._inputs.close(error)
-        self._cuts.close(error)
-        self._liveness.close(error)
+            self._fail(track, self._closed)
+        self._inputs.close(self._closed)
+        self._cuts.close(self._closed)
+        self._liveness.close(self._closed)
 
     # -- what the socket says
 
