@@ -119,11 +119,11 @@ class Connection:
     def _awaited(self, event: Patient) -> Awaited | None:
         """The command on its way that an event is about."""
         match event:
-            case ResponseCancel(response_id=None):
+            case ResponseCancel():
+                if event.response_id is not None:  # it comes at once, but after an `ack` before it
+                    return self._responses.unanswered.resume_with_held(event.response_id)
                 lane = self._responses.lanes.get(event.stream_id)
                 return lane.opening if lane is not None else None
-            case ResponseCancel(response_id=str(response_id)):  # it comes at once, but after an `ack` before it
-                return self._responses.unanswered.resume_with_held(response_id)
             case SessionUpdate():
                 return self._responses.unanswered.identify
             case _:

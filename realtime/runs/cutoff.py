@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from realtime.context.turns import Turn
+from realtime.store.abridged import KeptDeltas
 from realtime.store.event_log import Log
 from realtime.store.records import Record
 from realtime.wire.errors import ErrorCode, WireError
@@ -88,15 +90,16 @@ class Cutoff(msgspec.Struct, frozen=True):
 class Written(msgspec.Struct, frozen=True):
     """What was written of an output until now, for the look-up of a place in it.
 
-    entries: of the log, from the number `first` on. items: those that are closed and not cut away. over: there will be
-        no more of them.
+    entries: of the log, from the number `first` on; `num_entries`, each delta being one. items: those that are closed
+        and not cut away. over: there will be no more of them.
     open_index: of the item that is being written; `open_message`: that item, if it is a message.
     """
 
     response_id: str
     floor: int
     first: int
-    entries: Sequence[bytes]
+    num_entries: int
+    entries: Sequence[bytes | KeptDeltas]
     items: Sequence[OutputItem]
     over: bool
     open_index: int | None = None
@@ -110,17 +113,22 @@ class Written(msgspec.Struct, frozen=True):
         """Take from a log what has to be known to find this place. Raises WireError for a number that the log does not
         have.
         """
-        first = log.floor
+        first = 0 if log.abridged is not None else log.floor
         if isinstance(place, Through):
             _check_number(log, place.number)
             first = place.number + 1
+        entries: list[bytes | KeptDeltas] = []
+        newer = log.read(max(first, log.floor), _ALL)
+        if first < log.floor and log.abridged is not None:
+            entries, first = log.abridged.since(first)
         return cls(
-            log.response_id, log.floor, first, log.read(first, _ALL), list(items), log.sealed, open_index, open_message
-        )
+            log.response_id, log.floor, first, log.tip - first, [*entries, *newer], list(items), log.sealed,
+            open_index, open_message,
+        )  # fmt: skip
 
 
 def find_cutoff(written: Written, place: Place) -> Cutoff:
-    """Find a place in an output; takes time in proportion to `written.entries`. Raises WireError."""
+    """Find a place in an output; takes time in proportion to `written.num_entries`. Raises WireError."""
     return _through(written, place) if isinstance(place, Through) else _characters(written, place)
 
 
@@ -151,9 +159,26 @@ class _Entry(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Entry).decode
 
 
+def _entries(written: Written) -> Iterator[tuple[int, _Entry]]:
+    """The events that are kept, with their numbers."""
+    number = written.first
+    for kept in written.entries:
+        for entry in (_decode(kept),) if isinstance(kept, bytes) else _each(kept):
+            yield number, entry
+            number += 1
+
+
+def _each(deltas: KeptDeltas) -> Iterator[_Entry]:
+    first = deltas.first
+    numbers = [end - start for start, end in pairwise([0, *deltas.logprob_ends])] or [0] * len(deltas.text_ends)
+    for (start, end), num_logprobs in zip(pairwise([0, *deltas.text_ends]), numbers, strict=True):
+        text = deltas.text[start:end]
+        yield _Entry(first.type, first.output_index, first.item_id, delta=text, logprobs=[None] * num_logprobs)
+
+
 def _through(written: Written, place: Through) -> Cutoff:
-    """After an event: `written` begins behind it."""
-    unseen = [_decode(entry) for entry in written.entries]
+    """After an event: `written` begins behind it, or before that."""
+    unseen = [entry for number, entry in _entries(written) if number > place.number]
     index = next((entry.output_index for entry in unseen if entry.type == _DONE), written.open_index)
     if index is None:
         return Cutoff(place.number, _ALL if written.over else len(written.items))
@@ -200,8 +225,7 @@ def _characters(written: Written, place: Characters) -> Cutoff:
 
 def _entries_of(written: Written, item_id: str) -> Iterator[tuple[int, _Entry]]:
     """The events of an item, with their numbers."""
-    for number, data in enumerate(written.entries, written.first):
-        entry = _decode(data)
+    for number, entry in _entries(written):
         if entry.item_id == item_id or (entry.item is not None and entry.item.id == item_id):
             yield number, entry
 
@@ -228,7 +252,7 @@ def _check_number(log: Log, number: int) -> None:
     if number >= log.tip:
         text = f"`through` is {number}; response '{log.response_id}' has events up to {log.tip - 1}."
         raise WireError(ErrorCode.CURSOR_AHEAD, text, param="through", response_id=log.response_id)
-    if number + 1 < log.floor:
+    if number + 1 < log.floor and log.abridged is None:
         raise _too_old(log.response_id, f"`through`, {number},", log.floor, param="through")
 
 

@@ -90,8 +90,8 @@ class Prompts:
         return prompt
 
     def include(self, response: Response, said: Sequence[OutputItem], token_ids: Sequence[int] | None) -> None:
-        """Show the client what the model was given and generated, as far as it wants to see it. `token_ids`: of what was
-        said, None: they are not known.
+        """Show the client what the model was given and generated, as far as it wants to see it. `token_ids`: of what
+        was said, None: they are not known.
         """
         include = self._request.include or ()
         if HARMONY_MESSAGES in include:

@@ -56,7 +56,7 @@ class Truncations:
     async def find(self, tenant: str, source: Source, place: Place) -> Cutoff:
         """Find a place in the answer of a response of this tenant. Raises WireError."""
         written = source.written(place) if isinstance(source, Run) else Written.of(source.log, place, source.output)
-        size = len(written.entries)
+        size = written.num_entries
         if size < _LONG:
             return find_cutoff(written, place)
         return await self._work.run(tenant, lambda is_wanted: find_cutoff(written, place), heavy=size >= _HEAVY)

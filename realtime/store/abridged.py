@@ -1,4 +1,4 @@
-"""What is left of the entries that a log has dropped: enough for readers that take deltas merged. Pure.
+"""What is left of the entries that a log has dropped: enough for readers that take deltas merged, and to find a place in the answer. Pure.
 
 A run of deltas is kept as its text, with four bytes for each event to find the place where a reader goes on in it;
 everything else stays as it is. That is about as much as the response itself holds, and not several hundred bytes for
@@ -19,6 +19,17 @@ from .merging import DeltaEvent, read_delta
 
 _MAX_TEXTS = 1024  # strings before they are joined: each costs more than what is in it
 _OVERHEAD_BYTES = 64  # about what a block costs beside what it holds
+
+
+class KeptDeltas(msgspec.Struct, frozen=True):
+    """Consecutive deltas of one part. `first` has what they have in common. `text_ends`, `logprob_ends`: where the text
+    of each ends, and its log probabilities, in all of them; the latter is empty where there are none.
+    """
+
+    first: DeltaEvent
+    text: str
+    text_ends: array[int]
+    logprob_ends: array[int]
 
 
 class Abridged:
@@ -61,6 +72,15 @@ class Abridged:
         behind = index + max_blocks
         return found, self._starts[behind] if behind < len(self._starts) else self.tip
 
+    def since(self, start: int) -> tuple[list[bytes | KeptDeltas], int]:
+        """Return the entries from number `start` on, or from a little before it, and the number of the first. They are
+        values: what is added later is not in them.
+        """
+        index = max(bisect_right(self._starts, start) - 1, 0)
+        blocks = self._blocks[index:]
+        found = [block.values() if isinstance(block, _KeptRun) else whole(block) for block in blocks]
+        return found, self._starts[index]
+
     def _own_bytes(self, entry: Entry) -> int:
         """What an entry holds that none here has held before."""
         new = [part for part in shared_parts(entry) if id(part) not in self._shared]
@@ -100,10 +120,17 @@ class _KeptRun:
             self._logprob_ends.append(len(self._logprobs))
         return len(delta.delta) + 4 + sum(len(bytes(raw)) + 4 for raw in logprobs)
 
-    def rest(self, index: int) -> DeltaEvent:
-        """Return all from the one with this index on, as one."""
+    def values(self) -> KeptDeltas:
+        """Return all of them, each by itself."""
+        return KeptDeltas(self.first, self._text(), self._text_ends[:], self._logprob_ends[:])
+
+    def _text(self) -> str:
         if len(self._texts) > 1:
             self._texts = ["".join(self._texts)]
+        return self._texts[0]
+
+    def rest(self, index: int) -> DeltaEvent:
+        """Return all from the one with this index on, as one."""
         number, last = self.first.sequence_number + index, self.first.sequence_number + len(self._text_ends) - 1
         at = self._text_ends[index - 1] if index else 0
         logprobs = self._logprobs[self._logprob_ends[index - 1] if index and self._logprobs else 0 :]
@@ -111,6 +138,6 @@ class _KeptRun:
             self.first,
             sequence_number=last,
             first_sequence_number=number if number != last else UNSET,
-            delta=self._texts[0][at:],
+            delta=self._text()[at:],
             logprobs=UNSET if self.first.logprobs is UNSET else logprobs,
         )

@@ -142,7 +142,9 @@ class Conversation:
         `turn` remembers it. Raises WireError if something follows it already.
         """
         ids = {item_id for item in before if (item_id := id_of(item)) in self._entries}
-        replaced = any(self._entries[item_id].response_id != turn.response_id for item_id in ids)  # a client took its id
+        replaced = any(
+            self._entries[item_id].response_id != turn.response_id for item_id in ids
+        )  # a client took its id
         if replaced or ids != set(list(self._entries)[len(self._entries) - len(ids) :]):
             text = f"Conversation '{self.id}' has gone on after response '{turn.response_id}': it stays as it is."
             raise WireError(ErrorCode.CONVERSATION_MOVED_ON, text, param="response_id", response_id=turn.response_id)

@@ -166,7 +166,7 @@ async def test_an_output_that_a_running_response_has_brought_can_not_be_posted_b
         await begin(client, "hi", conversation=name, tools=TOOLS)
         await finish(server)
         made = (await client.until_done())[-1]["response"]["output"]
-        await begin(client, outputs(*made), conversation=name)
+        await client.send("response.create", input=outputs(*made), conversation=name)
         await until(lambda: len(recorder.prompts) == 2)
         items = f"/v1/conversations/{name}/items"
         for call in made:

@@ -394,19 +394,37 @@ async def test_what_is_gone_can_not_be_cut() -> None:
         assert_error(error, "response_not_found", 404)
 
 
-async def test_events_that_have_left_the_log_are_no_place_any_more() -> None:
+async def test_an_answer_can_be_cut_where_its_events_have_left_the_log() -> None:
     settings = changed(max_log_events=16)
     words = tuple(f"w{n} " for n in range(40))
     async with running(Recorder(words), settings) as server, server.client(native=True) as client:
-        events = await client.create("hi")
+        events = await client.create("hi", catch_up="merged")
         final = events[-1]["response"]
-        [error] = await truncate(client, final["id"], through=6)
-        assert_error(error, "cursor_too_old", 410, param="through")
-        [error] = await truncate(client, final["id"], item_id=final["output"][0]["id"], num_characters=5)
-        assert_error(error, "cursor_too_old", 410)
-        last = FIRST_DELTA + len(words) - 1
-        [answer] = await truncate(client, final["id"], through=last - 1)
-        assert said(answer["response"]) == "".join(words[:-1])
+        [answer] = await truncate(client, final["id"], through=FIRST_DELTA + 20)
+        assert said(answer["response"]) == "".join(words[:21])
+        [answer] = await truncate(client, final["id"], item_id=final["output"][0]["id"], num_characters=5)
+        assert said(answer["response"]) == "w0 w1"
+        assert answer["response"]["truncated"] == {"through": FIRST_DELTA + 1}
+
+
+async def test_a_cancel_takes_an_ack_whose_event_has_left_the_log() -> None:
+    words = tuple(f"w{n} " for n in range(100))
+    settings = changed(max_log_events=16)
+    async with (
+        running(Recorder(words), settings, tick_seconds=None) as server,
+        server.client(native=True) as client,
+    ):
+        response_id = await begin(client, catch_up="merged")
+        log = server.gateway.service.registry.running[response_id].log
+        taken = 0
+        while taken < 60:
+            server.engine.step()
+            taken = (await client.receive())["sequence_number"]
+        await client.send("response.ack", response_id=response_id, through=FIRST_DELTA + 2)
+        assert log.floor > FIRST_DELTA + 2
+        await client.send("response.cancel", response_id=response_id)
+        final = (await client.until_done(response_id))[-1]["response"]
+        assert (said(final), final["status"]) == ("w0 w1 w2 ", "cancelled")
 
 
 async def test_another_tenants_answer_can_not_be_cut(tmp_path: Any) -> None:

@@ -188,7 +188,7 @@ def test_what_was_acknowledged_holds_on_this_socket_however_often_the_response_i
         desk << event("response.ack", response_id="resp_0", through=6) >> error("cursor_ahead")
     desk << resume("resp_0", starting_after=1)
     desk << cancel("resp_0")
-    assert [stop.through for stop in (*desk.cuts, *desk.stops)] == [4 if is_over else 5]
+    assert [stop.through for stop in (*desk.cuts, *desk.stops) if isinstance(stop, Stop)] == [4 if is_over else 5]
 
 
 def test_a_plain_cancel_without_a_number_cuts_nothing_late_and_is_not_answered() -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn
+from realtime.dialects.base import TextDelta
 from realtime.runs.cutoff import Cutoff, Written, find_cutoff
 from realtime.store.records import Record
 from realtime.wire.errors import ErrorCode, WireError
@@ -162,6 +163,7 @@ def test_what_was_shown_of_the_whole_answer_is_shown_no_more_when_that_is_cut() 
 
 def test_what_was_never_sent_and_what_is_gone_are_refused() -> None:
     answer = Answer(max_entries=3).say("one ", "two ", "three ", "four")
+    answer.log.abridged = None  # of a store that keeps nothing of them
     for number, code in ((answer.log.tip, ErrorCode.CURSOR_AHEAD), (answer.log.floor - 2, ErrorCode.CURSOR_TOO_OLD)):
         with pytest.raises(WireError) as refused:
             cutoff(answer, Through(number))
@@ -191,11 +193,28 @@ def test_characters_that_are_not_there_are_refused(
     assert (refused.value.code, refused.value.param, refused.value.response_id) == (code, param, "resp_0")
 
 
-def test_characters_whose_events_are_gone_are_refused_and_later_ones_found() -> None:
+@pytest.mark.parametrize("max_entries", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("is_over", [False, True])
+@pytest.mark.parametrize("logprobs", [False, True])
+def test_what_has_left_the_log_is_found_as_well(max_entries: int, is_over: bool, logprobs: bool) -> None:
+    short, long = Answer(max_entries=max_entries), Answer()
+    for answer in (short, long):
+        pieces = [TextDelta(word, list(range(n)) if logprobs else []) for n, word in enumerate(WORDS)]
+        answer._append(*answer._assembler.feed(pieces))
+        if is_over:
+            answer.finish()
+    assert short.log.floor > 0
+    for place, _ in [(Through(-1), ""), *places(long, item_id_of(long))]:
+        named = msgspec.structs.replace(place, item_id=item_id_of(short)) if isinstance(place, Characters) else place
+        assert cutoff(short, named) == cutoff(long, place), place
+
+
+def test_characters_of_whose_events_nothing_is_kept_are_refused_and_later_ones_found() -> None:
     answer = Answer(max_entries=8)
     answer.say("one ", "two ", "three ", "four")
     item_id = item_id_of(answer)
     answer.finish()
+    answer.log.abridged = None
     assert 0 < answer.log.floor <= FIRST_DELTA + 3
     with pytest.raises(WireError) as refused:
         cutoff(answer, Characters(item_id, 0, 2))
@@ -205,6 +224,7 @@ def test_characters_whose_events_are_gone_are_refused_and_later_ones_found() -> 
 
 def test_an_item_all_of_whose_events_are_gone_is_known_still() -> None:
     answer = Answer(max_entries=2).say("one ", "two ").finish()
+    answer.log.abridged = None
     with pytest.raises(WireError) as refused:
         cutoff(answer, Characters(item_id_of(answer), 0, 2))
     assert refused.value.code is ErrorCode.CURSOR_TOO_OLD
