@@ -64,8 +64,10 @@ class Lists:
             place = Place(run.begun_at, run.response_id)
             if span.holds(place) and filter.shows(run.response) and (run.response.store or not run.over):
                 found[place] = run.response
-        found |= {record.place: record.response for record in records}
-        there = {place: listed(one) for place, one in found.items() if place.id not in self._registry.deleted}
+        deleted = self._registry.deleted  # or cut while we were looking
+        there = {place: listed(one) for place, one in found.items() if place.id not in deleted}
+        kept = (self._registry.current_record(one) for one in records if one.response_id not in deleted)
+        there |= {record.place: listed(record.response) for record in kept}
         return ResponseList(**_page(there, wanted, more))
 
     async def conversations(self, principal: Principal, wanted: Wanted) -> ConversationList:

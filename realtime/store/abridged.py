@@ -1,4 +1,5 @@
-"""What is left of the entries that a log has dropped: enough for readers that take deltas merged, and to find a place in the answer. Pure.
+"""What is left of the entries that a log has dropped: enough for readers that take deltas merged, and to find a place
+in the answer. Pure.
 
 A run of deltas is kept as its text, with four bytes for each event to find the place where a reader goes on in it;
 everything else stays as it is. That is about as much as the response itself holds, and not several hundred bytes for

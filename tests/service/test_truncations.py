@@ -8,6 +8,7 @@ import pytest
 
 from realtime.context.turns import Turn
 from realtime.service import truncations
+from realtime.service.lists import Wanted
 from realtime.service.principal import LOCAL
 from realtime.service.truncations import CutResponse
 from realtime.wire.errors import ErrorCode, WireError
@@ -163,6 +164,19 @@ async def test_a_store_that_answers_with_what_it_was_shows_what_is_left(asks_fir
         here.gate.open()
         source, _ = await follow
         assert source.response == left
+
+
+@LATE
+async def test_a_list_shows_what_was_cut_while_it_was_looked_up(asks_first: bool) -> None:
+    async with slow() as here:
+        here.gate.asks_first = asks_first
+        here.gate.hold("responses.list")
+        listing = here.begin(here.service.lists.responses(LOCAL, Wanted()))
+        await here.at("responses.list")
+        left = await cut(here, here.done, -1)
+        here.gate.open()
+        (entry,) = (await listing).data
+        assert entry.truncated == left.truncated
 
 
 async def test_what_the_store_can_not_write_is_not_cut_for_anybody() -> None:
