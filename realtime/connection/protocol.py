@@ -121,7 +121,7 @@ class Connection:
         match event:
             case ResponseCancel():
                 if event.response_id is not None:  # it comes at once, but after an `ack` before it
-                    return self._responses.unanswered.resume_with_held(event.response_id)
+                    return self._responses.unanswered.resume_with_ack(event.response_id)
                 lane = self._responses.lanes.get(event.stream_id)
                 return lane.opening if lane is not None else None
             case SessionUpdate():
@@ -237,6 +237,7 @@ class Connection:
         """Take what waited for a command, in its order; one event may lead to a command for which the rest waits."""
         for one in held or ():
             self._take(one.event, 0, one.received_at)
+        self._responses.start_next()  # behind them: a create may have waited for what is cut by one of them
 
     # -- what goes out
 

@@ -84,7 +84,7 @@ class Responses:
         except WireError:
             self.lanes.evict(self.lanes.get(request.stream_id), request.previous_response_id)
             raise
-        self._start_next()
+        self.start_next()
 
     def cancel(self, event: ResponseCancel) -> None:
         """The end of a response; of a lane without one, the end of what waits there."""
@@ -196,7 +196,7 @@ class Responses:
             self.unanswered.complete(command)
         elif self._complete(command, source) is not None:
             self._read_end(source)
-        self._start_next()
+        self.start_next()
 
     def truncated(self, command: Stop | Truncate, response: Response, ended: Source | None) -> None:
         """The answer was cut, and this is what is left; `ended`: the response, if it was ended for that. Its terminal
@@ -213,7 +213,7 @@ class Responses:
             self._control.put(event)
         else:
             reader.answers.append(event)
-        self._start_next()
+        self.start_next()
 
     def _read_end(self, source: Source) -> None:
         """Read a response that ends, or has ended, unless it is read already: its end is an answer."""
@@ -228,7 +228,6 @@ class Responses:
         if not isinstance(command, Create):
             if not self._is_late_cancel(command, error):
                 self._control.refuse(error, None, command.event_id)
-            self._start_next()
             return held
         self._answer_refused(command, error)
         for cancel in held:  # of this create, not of what comes next in the lane
@@ -297,24 +296,28 @@ class Responses:
 
     # -- lanes
 
-    def _start_next(self) -> None:
-        """Give out creates of idle lanes; each takes what was given into the response that it continues."""
-        for lane, create in self.lanes.start(self._is_ready):
+    def start_next(self) -> None:
+        """Give out creates of idle lanes; each takes what was given into the response that it continues. What may go on
+        after something that is being cut waits: it is to go on after what is left.
+        """
+        if not self.lanes.num_queued:
+            return
+        cut = self.unanswered.cut
+
+        def is_ready(request: ResponseCreate) -> bool:
+            return not cut or (request.conversation is None and request.previous_response_id not in cut)
+
+        for lane, create in self.lanes.start(is_ready):
             command, returned = self._successors.commit(lane, create)
             self._tell(returned)
             lane.opening = command
             self.ask(command)
 
-    def _is_ready(self, request: ResponseCreate) -> bool:
-        """Whether nothing is being cut that a request may go on after: it is to go on after what is left."""
-        cut = self.unanswered.cut
-        return not cut or (request.conversation is None and request.previous_response_id not in cut)
-
     def _free(self, lane: Lane | None) -> None:
         """What ran in a lane, if it ran in one, is over for this connection."""
         if lane is not None:
             self.lanes.free(lane)
-            self._start_next()
+            self.start_next()
 
     def _drop_queue(self, lane: Lane, error: WireError) -> None:
         """Give up a lane's requests that have not been started, each with an answer of its own."""

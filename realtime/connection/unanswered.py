@@ -37,11 +37,12 @@ class HeldEvent(msgspec.Struct, frozen=True):
 class Unanswered:
     """One connection's: at most `limit` commands beside creates, which its lanes bound, and `limit` events for each."""
 
-    __slots__ = ("_commands", "_limit")
+    __slots__ = ("_commands", "_limit", "_to_be_cut")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._commands: dict[int, tuple[Awaited, list[HeldEvent]]] = {}  # by identity: one may be asked for twice
+        self._to_be_cut: dict[int, str] = {}  # by the resume that a cut waits for: the response
 
     def __iter__(self) -> Iterator[Awaited]:
         return (command for command, _ in self._commands.values())
@@ -60,29 +61,34 @@ class Unanswered:
         _, others = self._commands[id(command)]
         _check_room(len(others), self._limit)
         others.append(held)
+        if isinstance(command, Resume) and isinstance(held.event, ResponseTruncate | ResponseCancel):
+            self._to_be_cut[id(command)] = command.response_id
 
     def complete(self, command: Awaited) -> list[HeldEvent] | None:
         """Take out a completed command and return the events that waited for it. None: the command is not awaited, or
         no more, because the socket is gone.
         """
         _, held = self._commands.pop(id(command), (command, None))
+        self._to_be_cut.pop(id(command), None)
         return held
 
     def resume_of(self, response_id: str) -> Resume | None:
         """The resume of this response that is on its way."""
         return next((one for one in self if isinstance(one, Resume) and one.response_id == response_id), None)
 
-    def resume_with_held(self, response_id: str) -> Resume | None:
-        """The same, if events wait for it."""
+    def resume_with_ack(self, response_id: str) -> Resume | None:
+        """The same, if an acknowledgement waits for it."""
         resume = self.resume_of(response_id)
-        return resume if resume is not None and self._commands[id(resume)][1] else None
+        held = self._commands[id(resume)][1] if resume is not None else ()
+        return resume if any(isinstance(one.event, ResponseAck) for one in held) else None
 
     @property
     def cut(self) -> set[str]:
-        """The responses whose answers are being cut."""
-        return {
+        """The responses whose answers are being cut, or will be when a resume is answered."""
+        cut = {
             one.response_id for one in self if isinstance(one, Truncate) or (isinstance(one, Stop) and one.cuts_late)
         }
+        return cut.union(self._to_be_cut.values())
 
     @property
     def identify(self) -> Identify | None:
@@ -92,6 +98,7 @@ class Unanswered:
     def clear(self) -> None:
         """The socket is gone."""
         self._commands.clear()
+        self._to_be_cut.clear()
 
 
 def _check_room(number: int, limit: int) -> None:

@@ -145,6 +145,27 @@ def test_a_truncation_waits_for_the_resume_of_its_response() -> None:
     play << attach.resumed(answer) >> cut
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_create_waits_for_a_truncation_that_waits_for_a_resume(refused: bool) -> None:
+    play, attach, cut = Playbook(), Asked(Resume), Asked(Truncate)
+    answer = finished(play)
+    play << resume("resp_0") >> attach << truncate("resp_0") << create_in(previous_response_id="resp_0") >> NOTHING
+    if refused:
+        play << attach.refused(refusal()) >> cut >> error("server_is_overloaded")
+    else:
+        play << attach.resumed(answer, answer.log.tip - 1) >> cut >> {"type": "response.resumed"}
+        play >> Events(answer, answer.log.tip - 1) >> Leave("resp_0", detached=False)
+    play >> NOTHING << cut.truncated(answer) >> Asked(Create) >> TRUNCATED >> NOTHING
+
+
+def test_a_create_does_not_wait_for_a_truncation_that_comes_to_nothing() -> None:
+    play, attach = Playbook(), Asked(Resume)
+    answer = finished(play)
+    play << resume("resp_0") >> attach << truncate("resp_0", item_id="msg")
+    play << create_in(previous_response_id="resp_0") >> NOTHING << attach.resumed(answer, answer.log.tip - 1)
+    play >> Asked(Create) >> {"type": "response.resumed"} >> error("invalid_request", param="num_characters")
+
+
 # -- cancels that come late
 
 
