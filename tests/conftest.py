@@ -10,12 +10,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from xdist.remote import Producer
 
 from tests.support.engines import Engines, started
 from tests.support.long import LONG
 from tests.support.real import RealServer, serving
 from tests.support.workers import SharedEngines
+
+# No test is about time: the machine may be busy.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance import CASES, RECORDING, Player, encode, recorded
@@ -97,7 +97,6 @@ FAULTS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(FAULTS, st.sampled_from([600, 2**20]), st.randoms(use_true_random=False))
 def test_every_event_once_and_in_order(faults: list[tuple[str, int]], max_bytes: int, rng: random.Random) -> None:
     """Whatever the path does and however slowly the reader reads: what it gets is the recording."""

@@ -30,7 +30,7 @@ def attempts(costs: list[int], guess: int, window: int, per_unit: float = 1.0) -
     window=st.integers(0, 300_000),
     per_unit=st.floats(0.1, 10),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_fewest_are_left_out(costs: list[int], guess: int, window: int, per_unit: float) -> None:
     found, tried = attempts(costs, guess, window, per_unit)
     fitting = [index for index in range(len(costs)) if sum(costs[index:]) * per_unit <= window]

@@ -286,7 +286,7 @@ def _real(quiet: bool) -> ChatParser:
     return parser
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(parts=st.lists(_PART, max_size=12), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8))
 def test_the_way_past_the_parser_says_what_the_parser_says(parts: list[str], sizes: list[int]) -> None:
     quiet, loud = _real(True), _real(False)

@@ -338,7 +338,7 @@ def _expect(want: Brief, kind: str, text: str) -> None:
         want.append((kind, text))
 
 
-_SETTINGS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _unspaced(said: Brief) -> list[tuple[str, ...]]:
@@ -404,7 +404,7 @@ _PIECES = st.lists(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(pieces=_PIECES, raw=st.booleans(), summary=st.booleans(), completed=st.booleans())
 def test_any_pieces_make_legal_events_that_add_up(pieces: list[Any], raw: bool, summary: bool, completed: bool) -> None:
     flat: list[Piece] = [piece for one in pieces for piece in (one if isinstance(one, list) else [one])]
@@ -425,7 +425,7 @@ def test_any_pieces_make_legal_events_that_add_up(pieces: list[Any], raw: bool, 
         assert seen.get(str(item.id), "") == (whole if not isinstance(item, Reasoning) or raw or summary else "")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(pieces=_PIECES, raw=st.booleans(), summary=st.booleans())
 def test_what_is_shown_of_an_answer_that_is_being_written_is_what_was_sent(
     pieces: list[Any], raw: bool, summary: bool

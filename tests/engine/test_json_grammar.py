@@ -89,7 +89,7 @@ rules = st.recursive(
 
 
 @given(rule=rules, texts=st.lists(some_texts, min_size=1, max_size=12))
-@settings(max_examples=effort(100, 2000), deadline=None)
+@settings(max_examples=effort(100, 2000))
 def test_what_a_grammar_accepts_its_escaped_form_accepts_in_json(rule: str, texts: list[str]) -> None:
     grammar = from_ebnf(f"root ::= {rule}")
     inside = rewritten(grammar)
@@ -98,7 +98,7 @@ def test_what_a_grammar_accepts_its_escaped_form_accepts_in_json(rule: str, text
 
 
 @given(rule=rules, strings=st.lists(st.text('ab"\\nu0018/\n\té', max_size=8), min_size=1, max_size=12))
-@settings(max_examples=effort(100, 2000), deadline=None)
+@settings(max_examples=effort(100, 2000))
 def test_the_escaped_form_accepts_nothing_that_is_not_json_of_an_accepted_text(rule: str, strings: list[str]) -> None:
     grammar = from_ebnf(f"root ::= {rule}")
     inside = rewritten(grammar)
@@ -108,7 +108,7 @@ def test_the_escaped_form_accepts_nothing_that_is_not_json_of_an_accepted_text(r
 
 
 @given(text=st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), max_size=20))
-@settings(max_examples=effort(100, 2000), deadline=None)
+@settings(max_examples=effort(100, 2000))
 def test_any_text_as_a_literal_and_by_a_set_of_everything(text: str) -> None:
     assert accepts(rewritten(from_ebnf(f"root ::= {quoted(text)}")), in_json(text))
     text += "\0"

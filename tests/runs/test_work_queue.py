@@ -87,7 +87,7 @@ STEPS = st.lists(st.tuples(st.sampled_from("arw"), st.sampled_from("abc"), st.bo
 
 
 @given(num_places=st.integers(1, 4), steps=STEPS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_happens_places_are_kept_and_all_come_to_their_turn(
     num_places: int, steps: list[tuple[str, str, bool, int]]
 ) -> None:

@@ -82,7 +82,7 @@ def generate(server: Running, known: str) -> dict[str, int]:
     schema = schemathesis.openapi.from_dict(DOCUMENT)
     schema.config.update(base_url=server.http)
     settings = hypothesis.settings(
-        max_examples=8, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+        max_examples=8, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
         suppress_health_check=set(HealthCheck) - {HealthCheck.filter_too_much},
     )  # fmt: skip
     tried: dict[str, int] = {}

@@ -65,7 +65,7 @@ def test_the_bound_of_a_log_counts_what_is_held() -> None:
 
 
 @given(seed=st.integers(), size=st.integers(0, 60_000), same=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_an_entry_is_the_same_whatever_is_shared(seed: int, size: int, same: bool) -> None:
     """Also where one text is a part of another, comes twice, or does not come."""
     rng = random.Random(seed)

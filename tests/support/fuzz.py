@@ -12,9 +12,9 @@ THOROUGH = int(os.environ.get("FUZZ", "1"))  # FUZZ=50 pytest ...: fifty times a
 
 
 def examples(number: int, **more: Any) -> settings:
-    """Settings for one property. No deadline: the machine may be busy, and no test is about time."""
+    """Settings for one property."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    return settings(max_examples=number * THOROUGH, deadline=None, suppress_health_check=slow, print_blob=True, **more)
+    return settings(max_examples=number * THOROUGH, suppress_health_check=slow, print_blob=True, **more)
 
 
 TEXT = st.text('ab0"\\/\n\0[]{}\u00e9\u4e2d\U0001f600', max_size=8)  # of what tells encoders and scanners apart

@@ -260,7 +260,7 @@ HEADS = ["assistant", "analysis", "final", "commentary", " to=functions.get_weat
 soups = st.lists(st.sampled_from(WORDS + MARKS + HEADS), max_size=40)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(soups, st.lists(st.integers(1, 7), max_size=10))
 def test_any_soup_of_tokens_keeps_all_content_and_shows_no_markup(soup: list[str], sizes: list[int]) -> None:
     token_ids = list(itertools.chain.from_iterable(tokens(word) for word in soup))
@@ -307,7 +307,7 @@ messages = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(messages)
 def test_well_formed_output_is_read_as_the_library_reads_it(spoken: list[tuple[str, str]]) -> None:
     token_ids: list[int] = []

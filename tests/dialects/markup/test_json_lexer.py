@@ -34,7 +34,7 @@ def lexed(text: str, sizes: list[int]) -> tuple[str, bool, bool, str]:
     return out + lexer.close(), False, False, ""
 
 
-@settings(max_examples=effort(150, 20_000), deadline=None)
+@settings(max_examples=effort(150, 20_000))
 @given(JSONS, st.booleans(), st.text(max_size=4), st.lists(st.integers(1, 9), min_size=1, max_size=4))
 def test_a_value_passes_as_it_is_and_ends_where_it_ends(value: Any, ascii_: bool, tail: str, sizes: list[int]) -> None:
     text = json.dumps({"v": value}, ensure_ascii=ascii_)

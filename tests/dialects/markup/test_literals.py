@@ -87,7 +87,7 @@ def test_words_without_end_are_broken() -> None:
     assert lexed("n=" + "1" * 10_000, 100)[2]
 
 
-@settings(max_examples=effort(100, 10_000), deadline=None)
+@settings(max_examples=effort(100, 10_000))
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

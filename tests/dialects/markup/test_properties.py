@@ -31,7 +31,7 @@ MARKS = sorted({part for row in ALL_FAMILIES.values() for mark in row.marks() fo
 ODDS = ["<", "[", "{", "|", "]", "}", ">", '"', "'", "\\", "`", " ", "\n", "\t", "a", "é", "🙂", "get_weather", "nope",
         "input", ":", ",", "=", "(", ")", "\\n", "\u2028", "\x00", "call", "1"]  # fmt: skip
 CHUNKS = st.lists(st.integers(1, 12), min_size=1, max_size=6)
-properties = settings(max_examples=EXAMPLES, deadline=None)
+properties = settings(max_examples=EXAMPLES)
 
 
 def texts(family: str) -> st.SearchStrategy[str]:
