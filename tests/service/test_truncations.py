@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from realtime.context.turns import Turn
+from realtime.runs.cutoff import Cutoff, Written, find_cutoff
 from realtime.service import truncations
 from realtime.service.lists import Wanted
 from realtime.service.principal import LOCAL
 from realtime.service.truncations import CutResponse
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import Message, id_of
-from realtime.wire.requests import Through
+from realtime.wire.requests import Place, Through
 from realtime.wire.response import Response
 from tests.service.test_slow_store import LATE, Slow, create_after, refusal, slow
 from tests.support.event_loop import nothing_left
@@ -206,8 +208,15 @@ async def test_only_so_many_cuts_are_remembered(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("ended_first", [False, True])
 async def test_a_long_log_is_searched_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch, ended_first: bool) -> None:
-    """What is found holds however far the response has gone meanwhile."""
+    """In the threads that tenants share by turns. What is found holds however far the response has gone meanwhile."""
+    threads: list[str] = []
+
+    def search(written: Written, place: Place) -> Cutoff:
+        threads.append(threading.current_thread().name)
+        return find_cutoff(written, place)
+
     monkeypatch.setattr(truncations, "_LONG", 0)
+    monkeypatch.setattr(truncations, "find_cutoff", search)
     async with slow() as here:
         run = await here.create()
         if ended_first:
@@ -217,6 +226,8 @@ async def test_a_long_log_is_searched_beside_the_event_loop(monkeypatch: pytest.
         left = await cut(here, run.response_id, 1)
         assert left.output == []
         assert left.truncated
+        assert all(name.startswith("realtime-work") for name in threads), threads
+        assert len(threads) == 1
         assert (await here.service.retrieve(LOCAL, run.response_id)).response == left
         assert texts((await here.service.retrieve(LOCAL, run.response_id)).turn) == []
 
