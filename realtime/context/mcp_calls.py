@@ -25,7 +25,9 @@ from realtime.wire.items import (
 )
 
 from .mcp_tools import ServerUse, listed_tool
-from .tools import MAX_TOOLS, SEPARATOR, Tool, name_apart, refusal
+from .tools import SEPARATOR, Tool, name_apart, refusal
+
+MAX_LISTED = 1024  # tools of MCP servers, in one list and in one history
 
 Names = Mapping[tuple[str, str], str]
 """The names by which the model knows MCP tools, by (server label, tool)."""
@@ -70,7 +72,7 @@ def tool_names(items: Sequence[InputItem], tools: Sequence[Tool]) -> Names:
     listings = {item.server_label: item for item in items if isinstance(item, McpListTools) and not item.error}
     listed = (listed_tool(label, tool) for label, listing in listings.items() for tool in listing.tools)
     others = [tool for tool in tools if tool.mcp is None]
-    return {**_names(name_apart(others, list(islice(listed, MAX_TOOLS)))), **shown}
+    return {**_names(name_apart(others, list(islice(listed, MAX_LISTED)))), **shown}
 
 
 def _names(tools: Sequence[Tool]) -> dict[tuple[str, str], str]:

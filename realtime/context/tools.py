@@ -31,7 +31,6 @@ HIDDEN = frozenset(
         "programmatic_tool_calling",
     }
 )  # fmt: skip
-MAX_TOOLS = 1024
 MAX_GRAMMAR_CHARS = 32_768  # it is converted while other responses wait
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 _MAX_SHOWN = 200  # characters of a name with its namespace: what every family can write
@@ -163,18 +162,17 @@ def tool_set(
     the later one holds. `mcp`: what the request's MCP servers listed. `holds`: when the model's calls can be held to
     schemas. Raises WireError with the path of what is wrong.
     """
-    found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools")
+    most = holds.limits.max_tools
+    found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools", most)
     twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]
     if twice:
         raise refusal("tools", f"the name '{min(twice)}' is given to more than one tool")
     shown = {tool.shown_as: tool for tool in found}
     for path, brought in more:
-        shown.update((tool.shown_as, tool) for tool in _bounded(_read_all(brought, path, None, False), path))
-        if len(shown) > MAX_TOOLS:
-            raise _too_many(path)
+        shown.update((tool.shown_as, tool) for tool in _bounded(_read_all(brought, path, None, False), path, most))
+        _check_number(len(shown), path, most)
     found = tuple(shown.values())
-    if len(found) + len(mcp) > MAX_TOOLS:
-        raise _too_many("tools")
+    _check_number(len(found) + len(mcp), "tools", most)
     chosen = _choose(ToolSet(tools=(*found, *name_apart(found, mcp)), parallel=parallel is not False), choice)
     grammars = ((tool.grammar.syntax, tool.grammar.definition, tool.path) for tool in chosen.tools if tool.grammar)
     check_grammars(grammars, holds.limits)
@@ -210,16 +208,16 @@ def _held(tool: Tool, chosen: ToolSet, holding: Holding) -> Held:
     return holding.by_default(tool.parameters, tool.path) if tool.strict is None else Held.NEVER
 
 
-def _bounded(tools: Iterator[Tool], path: str) -> tuple[Tool, ...]:
+def _bounded(tools: Iterator[Tool], path: str, most: int) -> tuple[Tool, ...]:
     """The tools, not read further than they may be many."""
-    found = tuple(islice(tools, MAX_TOOLS + 1))
-    if len(found) > MAX_TOOLS:
-        raise _too_many(path)
+    found = tuple(islice(tools, most + 1))
+    _check_number(len(found), path, most)
     return found
 
 
-def _too_many(path: str) -> WireError:
-    return refusal(path, f"there are more tools than the {MAX_TOOLS} that are accepted")
+def _check_number(number: int, path: str, most: int) -> None:
+    if number > most:
+        raise refusal(path, f"there are more tools than the {most} that are accepted: send fewer")
 
 
 def name_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:

@@ -16,6 +16,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     The defaults are OpenAI's where the compiler of grammars takes that much in about a second, and smaller elsewhere.
     """
 
+    max_tools: Annotated[int, Meta(ge=1, le=10_000, description="tools of one request")] = 1024
     max_schema_bytes: Annotated[int, Meta(ge=KIB, description="size of one JSON schema that is held to")] = 256 * KIB
     max_request_schema_bytes: Annotated[
         int, Meta(ge=KIB, description="size of all schemas of one request that are held to")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from realtime.context.compaction import Budget, plan
-from realtime.context.mcp_calls import McpCalls, approved_calls, check_approvals, listing_of, tool_names
+from realtime.context.mcp_calls import MAX_LISTED, McpCalls, approved_calls, check_approvals, listing_of, tool_names
 from realtime.context.mcp_tools import ServerUse, servers_of
-from realtime.context.tools import MAX_TOOLS, McpOrigin, Tool
+from realtime.context.tools import McpOrigin, Tool
 from realtime.settings.fields import McpServer, McpSettings
 from realtime.wire.errors import WireError
 from realtime.wire.items import (
@@ -104,11 +104,11 @@ def test_the_name_of_a_tool(name: str) -> None:
 
 
 def test_a_history_that_lists_more_than_may_be_shown_is_named_in_time() -> None:
-    alike = listing(*["x" * 128 + str(n) for n in range(MAX_TOOLS + 1)])
+    alike = listing(*["x" * 128 + str(n) for n in range(MAX_LISTED + 1)])
     found = tool_names([alike, call("x" * 128 + "0")], [])
     assert found["s", "x" * 128 + "0"] == "s__" + "x" * 128
     assert found["s", "x" * 128 + "1"] == "s__" + "x" * 128 + "_"
-    assert len(found) == MAX_TOOLS
+    assert len(found) == MAX_LISTED
 
 
 def test_a_compaction_says_calls_in_the_same_words() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from realtime.context.client_tools import CLIENT_TOOLS, Kind
 from realtime.context.holding import Held
-from realtime.context.tools import HIDDEN, MAX_TOOLS, Grammar, McpOrigin, Mode, Tool, ToolSet, tool_set
+from realtime.context.tools import HIDDEN, Grammar, McpOrigin, Mode, Tool, ToolSet, tool_set
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.limits import DEFAULT
 
 Json: TypeAlias = dict[str, Any]
 
@@ -102,8 +103,8 @@ def test_tools_that_came_with_items_are_offered_too_and_the_newest_of_a_name_hol
     with pytest.raises(WireError) as caught:
         tool_set([], None, None, [("input[3].tools", [F, {"type": "nope"}])])
     assert caught.value.param == "input[3].tools[1].type"
-    many = [{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS)]
-    assert len(tool_set([], None, None, [("x", many), ("y", many)]).tools) == MAX_TOOLS
+    many = [{"type": "function", "name": f"f{n}"} for n in range(DEFAULT.max_tools)]
+    assert len(tool_set([], None, None, [("x", many), ("y", many)]).tools) == DEFAULT.max_tools
     brought: list[tuple[str, list[Json]]]
     for brought in ([("y", [*many, SEARCH])], [("x", many), ("y", [F])]):
         with pytest.raises(WireError, match="more tools than the 1024") as caught:
@@ -298,7 +299,7 @@ REFUSED: list[tuple[list[dict[str, Any]], Any, str, str]] = [
     ),
     ([F, F], None, "tools", "'f' is given to more than one tool"),
     ([HOME, {"type": "function", "name": "home__f"}], None, "tools", "home__f"),
-    ([{"type": "function", "name": f"f{n}"} for n in range(MAX_TOOLS + 1)], None, "tools", "the 1024 that"),
+    ([{"type": "function", "name": f"f{n}"} for n in range(DEFAULT.max_tools + 1)], None, "tools", "the 1024 that"),
     ([{"type": "shell"}, {"type": "function", "name": "shell"}], None, "tools", "'shell' is given"),
     ([{"type": "tool_search", "execution": "moon"}], None, "tools[0]", "moon"),
     ([{**SEARCH, "parameters": {"properties": 7}}], None, "tools[0].parameters.properties", "object"),

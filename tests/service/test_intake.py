@@ -104,6 +104,7 @@ LARK = {"type": "custom", "name": "f", "format": {"type": "grammar", "syntax": "
         (Limits(max_enum_values=1), "text.format.schema", ResponseCreate(
             items=[user("hi")], text=TextOptions(format=JsonSchemaFormat(name="n", schema=CHOICE)))),
         (Limits(max_enum_values=1), "tools[0].parameters", make_request("hi", tools=[COLOR])),
+        (Limits(max_tools=1), "tools", make_request("hi", tools=[FUNCTION, {**FUNCTION, "name": "g"}])),
         (Limits(max_grammar_repeat=7), "tools[0].format.definition", make_request("hi", tools=[LARK])),
     ],
 )  # fmt: skip

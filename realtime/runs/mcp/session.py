@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from realtime.context.mcp_calls import MAX_LISTED
 from realtime.context.mcp_tools import ServerUse
-from realtime.context.tools import MAX_TOOLS
 from realtime.wire.items import McpTool
 from realtime.wire.json_text import loads
 
@@ -180,8 +180,8 @@ class McpSession:
                 one.annotations = hints
                 tools.append(one)
                 size += len(msgspec.json.encode(one))
-            if size > self._max_bytes or len(tools) > MAX_TOOLS:
-                text = f"The MCP server's list of tools is too long: at most {MAX_TOOLS} in {self._max_bytes} bytes."
+            if size > self._max_bytes or len(tools) > MAX_LISTED:
+                text = f"The MCP server's list of tools is too long: at most {MAX_LISTED} in {self._max_bytes} bytes."
                 raise McpFailure(text, code=_INVALID_PARAMS)
             cursor = page.next_cursor
             if cursor is None:
