@@ -13,7 +13,8 @@ KIB = 1 << 10
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits: how much a request may have, and have sampling held to.
 
-    Those of schemas count what is reached from the root, each definition once. The defaults are OpenAI's where the compiler of grammars takes that much in about a second, and smaller elsewhere.
+    Those of schemas count what is reached from the root, each definition once. The defaults are OpenAI's where the
+    compiler of grammars takes that much in about a second, and smaller elsewhere.
     """
 
     max_tools: Annotated[int, Meta(ge=1, le=10_000, description="tools of one request")] = 1024
