@@ -1,4 +1,4 @@
-"""What it costs to read an answer, per token: the dialect on vLLM's parsers, and the machine on the same tokens.
+"""What it costs to read an answer, per token: vLLM's parsers, and the machine on the same tokens.
 
 One answer of each kind and family, a token to a chunk, as the engine delivers them when it is not busy.
 """
@@ -13,23 +13,21 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from realtime.context.tools import tool_set
-from realtime.context.turns import Prompt
-from realtime.dialects.chat import ChatDialect
+from realtime.dialects.foreign import ForeignReader
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.parser import Asked, MarkupParser
 from realtime.dialects.markup.tokens import Markup
 from realtime.dialects.markup.writer import write_calls
+from realtime.dialects.reader import Reading
 from realtime.engine.base import TokenChunk
-from realtime.engine.families import Family as Names
 from realtime.engine.options import STARTER_MODEL
-from realtime.wire.requests import ResponseCreate
 
 from .measure import table
 
 FAMILIES = (  # the row, vLLM's parsers, and the tokens that the starter's tokenizer lacks
-    ("qwen3", Names("qwen3", "hermes"), ()),
-    ("qwen3_5", Names("qwen3", "qwen3_coder"), ()),
-    ("glm47", Names("glm45", "glm47"), ("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")),
+    ("qwen3", ("qwen3", "hermes"), ()),
+    ("qwen3_5", ("qwen3", "qwen3_coder"), ()),
+    ("glm47", ("glm45", "glm47"), ("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")),
 )
 TOOL: dict[str, Any] = {
     "type": "function",
@@ -62,18 +60,17 @@ def run(quick: bool) -> dict[str, Any]:
     return figures
 
 
-def _family(name: str, names: Names, added: Sequence[str], repeats: int) -> dict[str, dict[str, float]]:
-    from realtime.engine.vllm.parsers import VllmParsers
+def _family(name: str, names: tuple[str, str], added: Sequence[str], repeats: int) -> dict[str, dict[str, float]]:
+    from realtime.engine.vllm.parsers import Named, VllmParsers
 
     tokenizer = _tokenizer(added)
     row = ALL_FAMILIES[name]
     markup = Markup.of_tokenizer(row, tokenizer)
     tools = tool_set([TOOL], None, None)
     config = SimpleNamespace(hf_config=SimpleNamespace(model_type="qwen3"), hf_text_config=None)
-    dialect = ChatDialect(tokenizer, VllmParsers(tokenizer, config, names))
-    prompt, request = Prompt("", []), ResponseCreate(tools=[TOOL])  # type: ignore[arg-type]
+    foreign = ForeignReader(VllmParsers(tokenizer, config, Named(*names)))
     makes: dict[str, Callable[[], _Parser]] = {
-        "vllm": lambda: dialect.parser(request, tools, prompt),
+        "vllm": lambda: foreign.open(Reading(tools=tools)),
         "machine": lambda: MarkupParser(markup, Asked(tools=tools)),
     }
     found = {}

@@ -19,9 +19,11 @@ from realtime.connection.profiles import ConnectionLimits, Profile
 from realtime.connection.protocol import Connection
 from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
-from realtime.dialects.chat_parser import ChatParser
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.parser import Asked, MarkupParser
+from realtime.dialects.markup.reader import MarkupReader
+from realtime.dialects.markup.tokens import Markup
 from realtime.engine.base import EngineRequest, Sampling, TokenChunk
-from realtime.engine.parsing import PlainParser
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
@@ -47,7 +49,7 @@ REQUEST = b'{"type":"response.create","input":"hi"}'
 def stages(num_tokens: int) -> dict[str, float]:
     """Microseconds per token of each stage."""
     chunks = [TokenChunk(scripted.WORDS[number % len(scripted.WORDS)], (number,)) for number in range(num_tokens)]
-    parser, assembler = ChatParser(PlainParser(), ToolSet(), quiet=True), Assembler(new_id)
+    parser, assembler = MarkupParser(Markup(NOTHING, {}), Asked(tools=ToolSet())), Assembler(new_id)
     found = {"parse": _per_token(parser.feed, chunks)}
     pieces = [parser.feed(chunk) for chunk in chunks]
     opening = [*_created(), *assembler.feed(pieces[0])]  # with the first delta
@@ -115,7 +117,7 @@ async def _in_place(num_tokens: int) -> float:
     await supervised.start()
     service = Service(
         supervised,
-        lambda loaded: ChatDialect(loaded.tokenizer, loaded.parsers),
+        lambda loaded: ChatDialect(loaded.tokenizer, MarkupReader(NOTHING, loaded.tokenizer)),
         ResponseSettings(),
         memory_stores(ResponseSettings()),
         trouble=lambda: None,

@@ -154,7 +154,9 @@ def _serve(given: argparse.Namespace) -> int:
         check_vllm()
         check_model(effective.settings.vllm.model)
     from realtime.server import process
+    from realtime.server.families import family_choice
 
+    family_choice(effective.settings.vllm)  # what is wrong with it is said before anything is started
     return process.serve(effective.settings)
 
 

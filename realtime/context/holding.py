@@ -38,20 +38,24 @@ class Holding:
 
     def strict(self, parameters: dict[str, Any], path: str) -> Held:
         """Hold a strict tool. Raises WireError where that can't be done."""
+        self._schemas.measure(parameters, path)
         if not (self._holds.auto or (self._forced and self._holds.forced)):
             where = path.removesuffix(".parameters") + ".strict"
             raise refusal(where, "calls of this model can't be held to a schema: leave it out, or give false")
-        self._schemas.measure(parameters, path)
+        if (reason := self._holds.misfit(parameters)) is not None:
+            raise refusal(path, reason)
         return Held.ALWAYS
 
     def must_call(self, parameters: dict[str, Any], path: str, *, by_default: bool) -> Held:
         """Hold a tool that must be called, and that may be held by default when it need not be called any more. Raises
         WireError where that can't be done.
         """
+        measured = self._schemas.measure(parameters, path)
         if not self._holds.forced:
             raise refusal("tool_choice", "this model can't be made to call a tool: use `auto`")
-        measured = self._schemas.measure(parameters, path)
-        return Held.ALWAYS if by_default and self._holds.auto and self._takes(measured) else Held.WHEN_FORCED
+        if by_default and self._holds.auto and self._takes(parameters, measured):
+            return Held.ALWAYS
+        return Held.WHEN_FORCED if self._holds.misfit(parameters) is None else Held.NEVER
 
     def by_default(self, parameters: dict[str, Any], path: str) -> Held:
         """Hold a tool that nothing was said of, where that can be done."""
@@ -61,12 +65,14 @@ class Holding:
             measured = self._schemas.measure(parameters, path)
         except WireError:
             return Held.NEVER
-        return Held.ALWAYS if self._takes(measured) else Held.NEVER
+        return Held.ALWAYS if self._takes(parameters, measured) else Held.NEVER
 
-    def _takes(self, measured: Measured) -> bool:
+    def _takes(self, parameters: dict[str, Any], measured: Measured) -> bool:
         """Take a schema among those that are held by default, and its work from what is left for them."""
         work = cost(measured.reached, measured.pattern_steps)
         if work > self._left or doubt(measured.reached, measured.targets) is not None:
+            return False
+        if self._holds.misfit(parameters) is not None:
             return False
         self._left -= work
         return True

@@ -41,13 +41,14 @@ class ExpandedCompaction(Compaction, tag="compaction", dict=True):
 class Prompt(msgspec.Struct, frozen=True):
     """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly.
     An image is one marker there; `pictures` has them in the order of their markers, and `seen` is what the engine made
-    of both.
+    of both. `begun` is the text's end: what the template has put behind the last message.
     """
 
     text: str
     token_ids: array[int]
     pictures: tuple[Picture, ...] = ()
     seen: Seen | None = None
+    begun: str = ""
 
     @property
     def num_tokens(self) -> int:

@@ -1,4 +1,4 @@
-"""Models with a chat template (Qwen, Llama, Mistral, ...): the template renders, vLLM's parsers read.
+"""Models with a chat template (Qwen, Llama, Mistral, ...): the template renders, a `Reader` reads.
 
 A continuation re-uses the exact tokens of what it continues as far as the template still renders the same text, so
 the engine's prefix cache holds for everything that was said, whatever the tokenizer would make of the text.
@@ -7,40 +7,40 @@ the engine's prefix cache holds for everything that was said, whatever the token
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from realtime.context.tools import Mode, Tool, ToolSet
+from realtime.context.tools import Mode, ToolSet
 from realtime.context.turns import Prompt, Turn
-from realtime.engine.parsing import BadSpec, Parsers, ParseSpec
+from realtime.engine.parsing import BadSpec
 from realtime.engine.pictures import image_parts, picture_of
-from realtime.engine.structural_tags import Held
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import ResponseCreate
 
-from .base import BLIND, IsWanted, RenderError, Sight, always
+from .base import BLIND, IsWanted, Parser, RenderError, Sight, always
 from .bounded_encoder import BoundedEncoder
-from .chat_parser import ChatParser, WholeCallParser
 from .messages import to_messages, to_tools
+from .reader import Reader, Reading
 from .text_bound import text_bound
+
+_TAIL = 200  # characters; a mark with the white space behind it is shorter
 
 
 class ChatDialect:
     """See Dialect."""
 
-    def __init__(self, tokenizer: Any, parsers: Parsers, sight: Sight = BLIND, window: int | None = None) -> None:
-        """`tokenizer` is what the engine loaded, `parsers` its own. window: tokens of the model's context; None: any
-        number fits.
+    def __init__(self, tokenizer: Any, reader: Reader, sight: Sight = BLIND, window: int | None = None) -> None:
+        """`tokenizer` is what the engine loaded, `reader` is for this model. window: tokens of the model's context;
+        None: any number fits.
         """
         self._encoder = BoundedEncoder(self._encode, text_bound(tokenizer), window)
         self._sight = sight
         self._tokenizer = tokenizer
-        self._parsers = parsers
-        added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
-        self.holds = parsers.holds
-        self._specials = {token_id: token.content for token_id, token in added.items() if token.special}
+        self._reader = reader
+        self.holds = reader.holds
 
     def render(
         self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
@@ -53,14 +53,11 @@ class ChatDialect:
                 "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"
             )
         shown = to_tools(tools) if tools.mode is not Mode.NONE else []
-        try:
-            text = self._tokenizer.apply_chat_template(
-                messages, tools=shown or None, tokenize=False, add_generation_prompt=True, **template_kwargs(request)
-            )
-        except Exception as error:  # templates raise whatever they like
-            raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
+        apply = partial(self._apply, messages, shown, template_kwargs(request))
+        text = apply(asks=True)
         pictures = tuple(one for _, part in image_parts(items) if (one := picture_of(part)) is not None)
-        return Prompt(text, array("I", self._encode_after(text, parent, is_wanted)), pictures)
+        token_ids = array("I", self._encode_after(text, parent, is_wanted))
+        return Prompt(text, token_ids, pictures, begun=self._begun(text, messages[-1], apply))
 
     speaks_harmony = False
 
@@ -74,28 +71,42 @@ class ChatDialect:
         """See Dialect."""
         return template_kwargs(request)
 
-    def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> ChatParser:
+    def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> Parser:
         """See Dialect."""
-        only = tools.only
-        direct = only is not None and only.grammar is not None
-        spec = ParseSpec(
-            tools=() if direct else tuple(to_tools_for_parser(tools)),
-            held={tool.shown_as: Held(tool.path, _grammar(tool)) for tool in tools.tools if _may_be_held(tool, tools)},
-            tool_choice=_choice(tools),
-            parallel=tools.parallel,
-            output_format=output_format(request),
+        reading = Reading(
+            tools=tools,
+            schema=_schema(request),
+            num_top_logprobs=request.top_logprobs or 0,
+            stop_token_ids=frozenset(request.stop_token_ids or ()),
+            begun=prompt.begun,
+            prompt_token_ids=prompt.token_ids,
             template_kwargs=template_kwargs(request),
         )
         try:
-            inner = self._parsers.open(spec, prompt.token_ids)
+            return self._reader.open(reading)
         except BadSpec as error:
             raise RenderError(f"The tools or the output format can't be served: {error}") from error
-        if direct:
-            assert only is not None
-            return WholeCallParser(inner, tools, only)
-        num_top = request.top_logprobs or 0
-        quiet = self._parsers.quiet
-        return ChatParser(inner, tools, quiet=quiet, num_top_logprobs=num_top, specials=self._specials)
+
+    def _apply(
+        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]], more: dict[str, Any], *, asks: bool
+    ) -> str:
+        """The template's text of a conversation. `asks`: it ends where the model is to answer."""
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                messages, tools=tools or None, tokenize=False, add_generation_prompt=asks, **more
+            )
+        except Exception as error:  # templates raise whatever they like
+            raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
+        return text
+
+    def _begun(self, text: str, last: dict[str, Any], apply: Callable[..., str]) -> str:
+        """The mark that the template has put at the end, behind the last message; empty: none that decides anything."""
+        tail = text[-_TAIL:].rstrip()
+        mark = next((mark for mark in self._reader.openings if tail.endswith(mark)), "")
+        if mark and _ends_with(last, mark):  # then it may be somebody else's
+            before = apply(asks=False)
+            return mark if text.startswith(before) and mark in text[len(before) :] else ""
+        return mark
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
@@ -116,6 +127,19 @@ class ChatDialect:
         return self._encoder.encode(text, 0, is_wanted)
 
 
+def _ends_with(value: Any, mark: str) -> bool:
+    """Whether a text in this part of a message ends with a mark."""
+    match value:
+        case str():
+            return value.rstrip().endswith(mark)
+        case dict():
+            return any(_ends_with(one, mark) for one in value.values())
+        case list():
+            return any(_ends_with(one, mark) for one in value)
+        case _:
+            return False
+
+
 def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
     """What templates may want to know besides the messages."""
     effort = request.reasoning.effort if request.reasoning is not None else None
@@ -125,35 +149,12 @@ def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
     return {"reasoning_effort": effort, "enable_thinking": effort != "none", **asked}
 
 
-def output_format(request: ResponseCreate) -> dict[str, Any] | None:
-    """`text.format` in Chat Completions' form; None for plain text."""
+def _schema(request: ResponseCreate) -> dict[str, Any] | None:
+    """The schema of the answer's text; None if that is free."""
     match request.text.format if request.text is not None else None:
         case JsonObjectFormat():
-            return {"type": "json_object"}
-        case JsonSchemaFormat(name=name, schema=schema):
-            return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
+            return {"type": "object"}
+        case JsonSchemaFormat(schema=schema):
+            return schema
         case _:
             return None
-
-
-def to_tools_for_parser(tools: ToolSet) -> list[dict[str, Any]]:
-    """The shown tools, with what constrained decoding needs to know."""
-    shown = to_tools(tools)
-    for tool, form in zip(tools.tools, shown, strict=True):
-        if tools.holds(tool):
-            form["function"]["strict"] = True
-    return shown
-
-
-def _may_be_held(tool: Tool, tools: ToolSet) -> bool:
-    return tools.mode is Mode.REQUIRED or (tools.holds(tool) and tools.mode is Mode.AUTO)
-
-
-def _grammar(tool: Tool) -> tuple[str, str] | None:
-    return None if tool.grammar is None else (tool.grammar.syntax, tool.grammar.definition)
-
-
-def _choice(tools: ToolSet) -> str | dict[str, Any]:
-    if tools.only is not None:
-        return {"type": "function", "function": {"name": tools.only.shown_as}}
-    return tools.mode.value

@@ -7,13 +7,17 @@ the Harmony library with its vocabulary, and the date.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from realtime.engine.base import Loaded, ModelInfo
 
 from .base import Dialect, Sight
 from .chat import ChatDialect
+from .foreign import ForeignReader
 from .harmony.dialect import Encoding, HarmonyDialect
+from .markup.named import BY_TEMPLATE, FamilyChoice
+from .markup.reader import MarkupReader
+from .reader import Reader
 
 HARMONY_MODELS = frozenset({"gpt_oss"})  # by the `model_type` of their config
 
@@ -21,12 +25,33 @@ Setting = Literal["auto", "chat", "harmony"]  # `auto`: by the model's type
 
 
 def choose_dialect(
-    loaded: Loaded, setting: Setting, *, load_encoding: Callable[[], Encoding], today: Callable[[], str]
+    loaded: Loaded,
+    setting: Setting,
+    *,
+    load_encoding: Callable[[], Encoding],
+    today: Callable[[], str],
+    family: FamilyChoice = BY_TEMPLATE,
 ) -> Dialect:
-    """Return a dialect for `loaded`. `today` gives the date as `YYYY-MM-DD`. Raises what `load_encoding` raises."""
+    """Return a dialect for `loaded`. `today` gives the date as `YYYY-MM-DD`. `family`: what was said of the model's.
+    Raises what `load_encoding` raises.
+    """
     if _speaks_harmony(loaded.model, setting):
         return HarmonyDialect(load_encoding(), today, loaded.model.max_model_len)
-    return ChatDialect(loaded.tokenizer, loaded.parsers, _sight(loaded.model), loaded.model.max_model_len)
+    return ChatDialect(loaded.tokenizer, _reader(loaded, family), _sight(loaded.model), loaded.model.max_model_len)
+
+
+def _reader(loaded: Loaded, family: FamilyChoice) -> Reader:
+    if loaded.parsers is not None:
+        return ForeignReader(loaded.parsers)
+    return MarkupReader(family.of(loaded.model.model_type, chat_template(loaded.tokenizer)), loaded.tokenizer)
+
+
+def chat_template(tokenizer: Any) -> str:
+    """The tokenizer's template; with several, the one for tools, which shows the most markup."""
+    template = getattr(tokenizer, "chat_template", None)
+    if isinstance(template, dict):
+        template = template.get("tool_use") or next(iter(template.values()), "")
+    return template or ""
 
 
 def _speaks_harmony(model: ModelInfo, setting: Setting) -> bool:

@@ -110,7 +110,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
     model: ModelInfo
     tokenizer: Any  # `transformers`-like: `encode`, `decode`, `apply_chat_template`
-    parsers: Parsers  # they make sense of the model's output
+    parsers: Parsers | None = None  # the engine's own, if they were asked for
 
 
 class EngineStats(msgspec.Struct, frozen=True):

@@ -44,12 +44,18 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     trust_remote_code: Annotated[
         bool, Meta(description="run Python code that comes with the model; only for a source that you trust")
     ] = False
+    family: Annotated[
+        NonEmpty,
+        Meta(
+            description="how the model writes reasoning and calls: a family's name, a TOML file that describes it, "
+            "`auto` by its chat template, `none` for nothing of that kind"
+        ),
+    ] = "auto"
     reasoning_parser: Annotated[
-        str, Meta(description="vLLM's parser for the model's reasoning; `auto` asks the chat template, `none` for none")
+        NonEmpty, Meta(description="reasoning by the name of vLLM's parser, `auto` by the family, `none` for none")
     ] = "auto"
     tool_parser: Annotated[
-        str,
-        Meta(description="vLLM's parser for the model's tool calls; `auto` asks the chat template, `none` for none"),
+        NonEmpty, Meta(description="tool calls by the name of vLLM's parser, `auto` by the family, `none` for none")
     ] = "auto"
     dialect: Annotated[
         Literal["auto", "chat", "harmony"],

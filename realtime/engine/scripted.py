@@ -35,7 +35,7 @@ from .base import (
     TokenChunk,
     TokenLogprob,
 )
-from .parsing import Parsers, PlainParsers
+from .parsing import Parsers
 from .pictures import View
 
 log = logging.getLogger("realtime.engine.scripted")
@@ -208,7 +208,7 @@ class ScriptedEngine:
             sees=sees,
             defaults=Sampling(max_tokens=max_model_len, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0),
         )
-        self.loaded = Loaded(model, self.tokenizer, parsers or PlainParsers())  # as `start` returns it
+        self.loaded = Loaded(model, self.tokenizer, parsers)  # as `start` returns it
         self._held: dict[str, _Generation] = {}  # running, waiting and still being aborted
         self._running: list[_Generation] = []
         self._waiting: deque[_Generation] = deque()
@@ -218,7 +218,7 @@ class ScriptedEngine:
         self.num_ticks = 0
 
     async def start(self) -> Loaded:
-        """See `Engine.start`. The parsers take everything for text, unless others were given."""
+        """See `Engine.start`."""
         self._dead = asyncio.get_running_loop().create_future()
         self._serving = True
         return self.loaded

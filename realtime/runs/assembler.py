@@ -15,6 +15,7 @@ from realtime.context.turns import ExpandedCompaction
 from realtime.dialects.base import (
     BlockEnd,
     CallBegin,
+    CallCut,
     CallDelta,
     CallEnd,
     MessageBegin,
@@ -36,6 +37,7 @@ from realtime.wire.items import (
     OutputItem,
     Phase,
 )  # fmt: skip
+from realtime.wire.json_text import is_object
 
 from .mcp.open_items import (
     CallResult,
@@ -43,7 +45,6 @@ from .mcp.open_items import (
     OpenMcpApproval,
     OpenMcpCall,
     OpenMcpListing,
-    OpenServerCall,
 )  # fmt: skip
 from .open_items import (
     OpenCall,
@@ -116,11 +117,6 @@ class Assembler:
             else:
                 yield from self._next(piece)
 
-    def end_generation(self) -> Iterator[e.Event]:
-        """Complete an MCP call that the generation left open; it has ended well."""
-        if isinstance(self._open, OpenServerCall) and not self._open.at_work:
-            yield from self._complete()
-
     def next_generation(self) -> Iterator[e.Event]:
         """Complete what was said; the model goes on."""
         self._space.clear()
@@ -191,7 +187,8 @@ class Assembler:
         said = self.output[self._num_before :]
         if any(isinstance(item, AnswerableCall) for item in said):
             return False
-        return self._ignored or any(isinstance(item, McpCall) and not item.approval_request_id for item in said)
+        made = (item for item in said if isinstance(item, McpCall) and item.status != "incomplete")
+        return self._ignored or any(not item.approval_request_id for item in made)
 
     # -- parts
 
@@ -216,6 +213,8 @@ class Assembler:
                 yield from self._begin(self._new_call(piece))
             case CallEnd() if isinstance(self._open, OpenCall):
                 yield from self._complete()
+            case CallCut() if isinstance(self._open, OpenCall):
+                yield from self._cut(self._open)
             case MessageBegin():
                 yield from self._begin_text(piece.phase or UNSET)
             case ReasoningBegin():
@@ -270,6 +269,13 @@ class Assembler:
             yield from self._open.written()
             if not self._open.at_work:
                 yield from self._end("completed")
+
+    def _cut(self, call: OpenCall) -> Iterator[e.Event]:
+        """End a call that is not whole. What can't be made at all fails as it is made, so that the model is told."""
+        if isinstance(call, OpenMcpCall) and not is_object(call.arguments):
+            yield from self._complete()
+        else:
+            yield from self._end("incomplete")
 
     def _finish(self, status: ItemStatus) -> Iterator[e.Event]:
         """Close what is open; what was held back follows it."""

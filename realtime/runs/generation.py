@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from realtime.context.turns import Prompt
 from realtime.dialects.base import Parser, Piece
+from realtime.dialects.stop_strings import StopStrings
 from realtime.engine.base import (
     EngineDead,
     EngineError,
@@ -42,6 +43,7 @@ class Generation(Generic[T]):
 
     parser: None if what is generated is not wanted.
     count: written with every chunk; `num_input` is the caller's.
+    stops: looks for the request's stop strings in what the parser says.
     read: makes of the parser's pieces what is kept; `keep` keeps it, beside the chunk's token ids. Both are called with
         every chunk.
     at_safe_point: called after a chunk when a successor waits to take over, unless the chunk is the last one.
@@ -50,13 +52,14 @@ class Generation(Generic[T]):
     def __init__(
         self, serving: Serving, request: EngineRequest, parser: Parser | None, count: Count, stopping: StopSignal, *,
         read: Callable[[Sequence[Piece]], Iterable[T]], keep: Callable[[Iterable[T], Sequence[int]], None],
-        at_safe_point: Callable[[], None] = lambda: None,
+        at_safe_point: Callable[[], None] = lambda: None, stops: StopStrings | None = None,
     ) -> None:  # fmt: skip
         self.ended: FinishReason | Failed | None = None  # how, as far as the engine and we go
         self.abort_ms = 0.0  # how long the engine took to let go, if it was asked to
         self._engine = serving.engine
         self._request = request
         self._parser = parser
+        self._stops = stops
         self._count = count
         self._stopping = stopping
         self._read = read
@@ -80,8 +83,13 @@ class Generation(Generic[T]):
             self._count.num_cached = chunk.num_cached_tokens
         try:
             if self._parser is not None and self._stopping.stop is None and self.ended is None:
-                self._keep(self._read(self._parser.feed(chunk)), chunk.token_ids)
-                if self._stopping.steering and chunk.finish is None:
+                pieces = self._parser.feed(chunk)
+                if self._stops is not None:
+                    pieces = self._stops.feed(pieces)
+                self._keep(self._read(pieces), chunk.token_ids)
+                if self._is_said:
+                    self._end(FinishReason.STOP)
+                elif self._stopping.steering and chunk.finish is None:
                     self._at_safe_point()
         except Exception:  # a bug of ours: this response fails, the others go on
             logger.exception("assembling failed request_id=%s", self._request.request_id)
@@ -121,8 +129,13 @@ class Generation(Generic[T]):
                 await self._stopping.wait()
         finally:
             # Also when the task is cancelled, and after a failure of ours: the engine must hold nothing of it.
-            if not isinstance(self.ended, FinishReason):
+            if self._is_said or not isinstance(self.ended, FinishReason):
                 await self._abort()
+
+    @property
+    def _is_said(self) -> bool:
+        """A stop string has come: the answer is there, whatever the engine would add."""
+        return self._stops is not None and self._stops.found is not None
 
     def _end(self, ended: FinishReason | Failed) -> None:
         if self.ended is None:
@@ -144,7 +157,8 @@ class Generation(Generic[T]):
         if ended is FinishReason.ABORT:  # not by us: then somebody has asked for it
             raise Ended(GIVEN_UP)
         if self._parser is not None:
-            self._keep(self._read(self._parser.close()), ())
+            pieces = self._parser.close()
+            self._keep(self._read(self._stops.close(pieces) if self._stops is not None else pieces), ())
         return ended
 
     def _log_trouble(self) -> None:

@@ -14,7 +14,6 @@ def sampling(request: ResponseCreate, response: Response, room: int, parser: Par
     """Translate a request's wishes. `response` holds the effective values of what it echoes; `room`: tokens at most."""
     wants_logprobs = LOGPROBS in (request.include or ())
     limit = 1 if request.generate is False else min(request.max_output_tokens or room, room)
-    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     return Sampling(
         max_tokens=limit,
         temperature=response.temperature,
@@ -25,7 +24,6 @@ def sampling(request: ResponseCreate, response: Response, room: int, parser: Par
         frequency_penalty=response.frequency_penalty,
         repetition_penalty=request.repetition_penalty,
         seed=request.seed,
-        stop=stop,
         logit_bias=request.logit_bias or None,
         ignore_eos=request.ignore_eos or False,
         num_logprobs=request.top_logprobs or 0 if wants_logprobs else None,

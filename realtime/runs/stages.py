@@ -17,6 +17,7 @@ from realtime.context.outputs import check_no_output_missing, check_no_second_ou
 from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser, PromptTooLong
+from realtime.dialects.stop_strings import StopStrings
 from realtime.engine.base import EngineRefused, FinishReason
 from realtime.store.conversations import Conversation
 from realtime.wire import events
@@ -245,6 +246,7 @@ class Stages:
         return Generation(
             serving, request, parser, self.usage.latest, self._stopping,
             read=self.assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,
+            stops=StopStrings.of(job.request.stop),
         )  # fmt: skip
 
     def _said(self) -> list[InputItem] | None:

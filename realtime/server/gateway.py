@@ -33,6 +33,7 @@ from realtime.wire.ids import new_id
 
 from .admission import Admission
 from .encryption_keys import encryption_keys
+from .families import family_choice
 from .http.replies import handshake_refusal
 from .large_messages import LargeMessages
 from .websocket import WebSocketShell
@@ -45,9 +46,10 @@ class Gateway:
     """What all doors share: the settings, the engine, the service, admission, the open sockets."""
 
     def __init__(self, settings: Settings, engine: SupervisedEngine, stores: Stores | None = None) -> None:
-        """stores: in memory if not given."""
+        """stores: in memory if not given. Raises SettingsError for a model's family that there is not."""
         self.settings = settings
         self.engine = engine
+        self._family = family_choice(settings.vllm)
         sealing_keys = encryption_keys(settings.server)
         self.admission = Admission(settings, sealing_keys)
         self.service = Service(
@@ -137,6 +139,7 @@ class Gateway:
             options.dialect,
             load_encoding=lambda: _load_harmony(options.harmony_vocabulary),
             today=lambda: time.strftime("%Y-%m-%d"),
+            family=self._family,
         )
 
     def _trouble(self) -> str | None:

@@ -24,6 +24,7 @@ from realtime.settings.fields import Settings
 
 from .app import build_app
 from .auth import exposure_warning
+from .families import for_engine
 from .gateway import Gateway
 from .http.transport import StreamProtocol
 from .listening import CannotListen, announcement, listen
@@ -82,7 +83,8 @@ def _engine_factory(settings: Settings) -> Callable[[], Engine]:
         return lambda: ScriptedEngine(script, tick_seconds=0.005, max_num_seqs=slots, name=name)
     from realtime.engine.vllm.engine import VllmEngine
 
-    return lambda: VllmEngine(settings.vllm)
+    options = for_engine(settings.vllm)
+    return lambda: VllmEngine(options)
 
 
 async def _serve(settings: Settings, listening: socket.socket) -> int:

@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any
 
+import msgspec
+
 _ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -26,12 +28,20 @@ def loads(text: str) -> Any:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is JSON, and whole."""
+    """Tell whether a text is one JSON value."""
     try:
-        loads(text)
-    except ValueError:
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError):
         return False
     return True
+
+
+def is_object(text: str) -> bool:
+    """Tell whether a text is one JSON object."""
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def without_surrogates(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from realtime.settings.fields import McpServer
-from tests.support.calls import TaggedParsers, called
+from tests.support.calls import TAGGED, called
 from tests.support.mcp_server import ToolServer, tool_server
 from tests.support.recorded_session import Stage, playing
 from tests.support.recording import Recording
@@ -23,7 +23,7 @@ async def _calling(
     """A server that may use one MCP server; at the end, what that was called with."""
     async with tool_server() as tools:
         settings = {"mcp_servers": {"weather": McpServer(url=tools.url)}, **settings}
-        async with playing(recording, *answers, parsers=TaggedParsers(), settings=settings) as stage:
+        async with playing(recording, *answers, family=TAGGED, settings=settings) as stage:
             yield stage, tools
         stage.note("tools #", {"calls": tools.calls})
 
@@ -87,7 +87,7 @@ async def mcp_server_that_is_gone(recording: Recording) -> None:
     async with tool_server() as tools:
         settings = {"mcp_servers": {"weather": McpServer(url=tools.url)}}
     async with (
-        playing(recording, ("No tools.",), parsers=TaggedParsers(), settings=settings) as stage,
+        playing(recording, ("No tools.",), family=TAGGED, settings=settings) as stage,
         stage.socket() as ws,
     ):
         await ws.create("?", tools=[_use(tools)])
@@ -126,5 +126,5 @@ async def mcp_refused(recording: Recording) -> None:
             await ws.create("?", tools=[_use(tools, **members)])
         choice = {"type": "mcp", "server_label": "s", "name": "nothing"}
         await ws.create("?", tools=[_use(tools)], tool_choice=choice)
-    async with playing(recording, parsers=TaggedParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, family=TAGGED) as stage, stage.socket() as ws:
         await ws.create("?", tools=[_use(tools)])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support.calls import TAGGED, spoken_call
 from tests.support.recorded_session import playing
 from tests.support.recording import Recording
-from tests.support.spoken_calls import SpokenParsers, spoken_call
 
 WORDS = tuple(f"word{number} " for number in range(9))
 TOOLS = [{"type": "function", "name": "look", "parameters": {"type": "object"}}, {"type": "custom", "name": "write"}]
@@ -38,7 +38,7 @@ async def steer_of_a_text(recording: Recording) -> None:
 async def steer_of_a_call(recording: Recording) -> None:
     """A call is let to its end, the steer waits for its output, and the next create takes it along."""
     answers = ("text ", *LOOK), ("ok",)
-    async with playing(recording, *answers, parsers=SpokenParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, *answers, family=TAGGED) as stage, stage.socket() as ws:
         response_id = await ws.begin(tools=TOOLS)
         await stage.step(4)
         await ws.until("response.function_call_arguments.delta")
@@ -52,10 +52,10 @@ async def steer_of_a_call(recording: Recording) -> None:
 async def steer_that_is_given_back(recording: Recording) -> None:
     """The lane goes on without what the steer waits for."""
     answers = LOOK, ("ok",), LOOK
-    async with playing(recording, *answers, parsers=SpokenParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, *answers, family=TAGGED) as stage, stage.socket() as ws:
         for members in ({}, {"model": "nobody"}):
             response_id = await ws.begin(tools=TOOLS)
-            await stage.step(2)
+            await stage.step(3)
             await ws.until("response.output_item.added")
             await ws.send("response.steer", previous_response_id=response_id, input="left")
             await ws.until("response.steer.accepted")
@@ -101,7 +101,7 @@ async def steer_refused(recording: Recording) -> None:
 async def inject(recording: Recording) -> None:
     """An output while the response still runs; at its end the successor starts by itself."""
     answers = (*LOOK, "more ", "more "), ("ok",)
-    async with playing(recording, *answers, parsers=SpokenParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, *answers, family=TAGGED) as stage, stage.socket() as ws:
         response_id = await ws.begin(tools=TOOLS)
         await stage.step(7)
         call = (await ws.until("response.output_item.done"))["item"]
@@ -134,7 +134,7 @@ async def inject_refused(recording: Recording) -> None:
 async def interrupt(recording: Recording) -> None:
     """What is being written is forgotten, what is finished stays."""
     answers = (*LOOK, *spoken_call("look", "{", '"secret": 1')), ("ok",)
-    async with playing(recording, *answers, parsers=SpokenParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, *answers, family=TAGGED) as stage, stage.socket() as ws:
         response_id = await ws.begin(tools=TOOLS)
         await stage.step(9)
         await ws.until("response.output_item.done")

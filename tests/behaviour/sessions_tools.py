@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from realtime.engine.parsing import Constraint
-from tests.support.calls import TaggedParser, TaggedParsers, called
+from tests.support.calls import TAGGED, called, spoken_call
 from tests.support.marked import MarkedParsers
 from tests.support.pictures import question
 from tests.support.recorded_session import playing
 from tests.support.recording import Recording
-from tests.support.spoken_calls import SpokenParsers, spoken_call
 
 WEATHER = {
     "type": "function",
@@ -36,7 +33,7 @@ def _output(call: dict[str, Any], text: str) -> dict[str, Any]:
 async def function_call(recording: Recording) -> None:
     """A call, its output in the next turn, an answer."""
     answers = spoken_call("get_weather", '{"city"', ': "Paris"}'), ("Sunny.",)
-    async with playing(recording, *answers, parsers=SpokenParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, *answers, family=TAGGED) as stage, stage.socket() as ws:
         last = await ws.create("Paris?", tools=[WEATHER])
         await ws.follow(last, [_output(last["response"]["output"][0], "sunny")], tools=[WEATHER])
 
@@ -44,7 +41,7 @@ async def function_call(recording: Recording) -> None:
 async def function_call_by_stream(recording: Recording) -> None:
     """The same over HTTP, by a client that holds its history."""
     answers = ("I look. ", *spoken_call("get_weather", '{"city": "Paris"}')), ("Sunny.",)
-    async with playing(recording, *answers, parsers=SpokenParsers()) as stage, stage.http() as http:
+    async with playing(recording, *answers, family=TAGGED) as stage, stage.http() as http:
         events = await http.create("Paris?", tools=[WEATHER], stream=True, store=False)
         said = events[-2]["response"]["output"]
         held = [{"role": "user", "content": "Paris?"}, *said, _output(said[-1], "sunny")]
@@ -54,7 +51,7 @@ async def function_call_by_stream(recording: Recording) -> None:
 async def parallel_calls(recording: Recording) -> None:
     """Two calls at once, both answered; and at most one, where the client wants it so."""
     both = (*spoken_call("get_weather", '{"city": "A"}'), *spoken_call("get_weather", '{"city": "B"}'))
-    async with playing(recording, both, ("Fine.",), both, parsers=SpokenParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, both, ("Fine.",), both, family=TAGGED) as stage, stage.socket() as ws:
         last = await ws.create("A or B?", tools=[WEATHER], tool_choice="required")
         outputs = [_output(call, text) for call, text in zip(last["response"]["output"], ("sun", "rain"), strict=True)]
         await ws.follow(last, outputs, tools=[WEATHER], tool_choice="none")
@@ -73,7 +70,7 @@ async def calls_in_a_namespace(recording: Recording) -> None:
     """Tools of a namespace, hidden tools beside them, a choice among what is allowed."""
     space = {"type": "namespace", "name": "geo", "description": "Places", "tools": [WEATHER]}
     answers = [spoken_call("geo__get_weather", '{"city": "A"}')]
-    async with playing(recording, *answers, parsers=SpokenParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, *answers, family=TAGGED) as stage, stage.socket() as ws:
         choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}, {"type": "namespace"}]}
         await ws.create("A?", tools=[space, {"type": "web_search"}, FOUND], tool_choice="auto")
         await ws.create("A?", tools=[{"type": "web_search"}], tool_choice={"type": "web_search"})
@@ -84,18 +81,18 @@ async def calls_in_a_namespace(recording: Recording) -> None:
 async def calls_that_end_badly(recording: Recording) -> None:
     """Cut in its arguments; arguments that are no JSON; an output that answers nothing."""
     cut, bad = spoken_call("get_weather", '{"city": ', '"A"}'), called("shell", "ls -l")
-    async with playing(recording, cut, parsers=SpokenParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, cut, family=TAGGED) as stage, stage.socket() as ws:
         await ws.create("A?", tools=[WEATHER], max_output_tokens=3)
         for kind in ("function_call_output", "shell_call_output", "mcp_approval_response"):
             await ws.create([{"type": kind, "call_id": "c_9", "approval_request_id": "c_9", "approve": True}])
         await ws.create([{"type": "function_call_output", "call_id": "c_9", "output": "x"}])
-    async with playing(recording, bad, parsers=TaggedParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, bad, family=TAGGED) as stage, stage.socket() as ws:
         await ws.create("A?", tools=[{"type": "shell"}])
 
 
 async def _by_client(recording: Recording, kind: str, tool: Any, arguments: Any, answer: dict[str, Any]) -> None:
     """A tool that the client runs is called, answered, and seen by the model."""
-    async with playing(recording, called(kind, arguments), parsers=TaggedParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, called(kind, arguments), family=TAGGED) as stage, stage.socket() as ws:
         last = await ws.create("go", tools=[tool])
         output = {"call_id": last["response"]["output"][0]["call_id"], **answer}
         await ws.follow(last, [output], tools=[tool])
@@ -126,7 +123,7 @@ async def client_tool_search(recording: Recording) -> None:
     """A search for tools, and a call of one that it brought."""
     tool = {"type": "tool_search", "execution": "client", "parameters": {"type": "object", "properties": {"q": {}}}}
     answers = called("tool_search", {"q": "weather"}), called("found_tool", {"x": 1})
-    async with playing(recording, *answers, parsers=TaggedParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, *answers, family=TAGGED) as stage, stage.socket() as ws:
         last = await ws.create("go", tools=[tool, {**FOUND, "defer_loading": True}])
         call_id = last["response"]["output"][0]["call_id"]
         brought = {"type": "tool_search_output", "call_id": call_id, "tools": [FOUND]}
@@ -134,24 +131,11 @@ async def client_tool_search(recording: Recording) -> None:
         await ws.follow(last, [_output(last["response"]["output"][0], "1")], tools=[tool])
 
 
-class _HeldParsers(TaggedParsers):
-    """Parsers whose constraint is the format that the request asks for, or any choice of a tool."""
-
-    def open(self, spec: Any, prompt_token_ids: Any) -> TaggedParser:
-        """See Parsers."""
-        parser = super().open(spec, prompt_token_ids)
-        parser.reasoning_ended = None
-        parser.skip_special_tokens = False
-        if spec.output_format is not None or spec.tool_choice not in ("none", "auto"):
-            parser.constraint = Constraint("structural_tag", json.dumps([spec.output_format, spec.tool_choice]))
-        return parser
-
-
 async def structured_output(recording: Recording) -> None:
-    """A schema, any object, a choice of a tool: what the parsers and sampling are told; and a schema that is none."""
+    """A schema, any object, a choice of a tool: what sampling is held to; and a schema that is none."""
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     form = {"type": "json_schema", "name": "n", "schema": schema, "strict": None}
-    async with playing(recording, ('{"a": ', "1}"), ("{}",), parsers=_HeldParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, ('{"a": ', "1}"), ("{}",), family=TAGGED) as stage, stage.socket() as ws:
         await ws.create(text={"format": form})
         await ws.create(text={"format": {"type": "json_object"}})
         await ws.create(tools=[{**WEATHER, "strict": True}], tool_choice={"type": "function", "name": "get_weather"})
@@ -171,7 +155,7 @@ async def items_by_reference(recording: Recording) -> None:
 
 async def items_that_change_settings(recording: Recording) -> None:
     """`additional_tools` and `configuration_update` hold from their turn on."""
-    async with playing(recording, parsers=TaggedParsers()) as stage, stage.socket() as ws:
+    async with playing(recording, family=TAGGED) as stage, stage.socket() as ws:
         last = await ws.create("go")
         more = {"type": "additional_tools", "role": "developer", "tools": [FOUND]}
         update = {"type": "configuration_update", "reasoning": {"effort": "high"}}

@@ -6,8 +6,8 @@ from typing import Any
 
 from realtime.engine.scripted import say
 from tests.behaviour.test_steer import TOOLS, Recorder
+from tests.support.calls import TAGGED, spoken_call
 from tests.support.server import Client, Running, running
-from tests.support.spoken_calls import SpokenParsers, spoken_call
 from tests.support.steps import begin, engine_holds, finish, until
 from tests.support.transcript import assert_error, check, text_of, types
 
@@ -29,7 +29,7 @@ async def next_prompt(server: Running, client: Client, recorder: Recorder, paren
 
 async def test_an_interrupt_forgets_the_item_that_is_being_written_and_keeps_the_finished_ones() -> None:
     recorder = Recorder((*spoken_call("look", "{}"), *spoken_call("look", "{", '"secret": 1')), ("ok",))
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, server.client() as client:
         response_id = await begin(client, store=False, tools=TOOLS)
         server.engine.step(8)
         while (await client.receive())["type"] != "response.output_item.done":
@@ -129,7 +129,7 @@ async def test_every_point_of_an_answer_can_be_where_it_is_cut() -> None:
 async def test_a_call_counts_as_seen_when_its_end_was() -> None:
     recorder = Recorder(("text ", *spoken_call("look", "{", "}"), *spoken_call("look", "{", "}"), "x"))
     for past_the_end in (False, True):
-        async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as client:
+        async with running(recorder, tick_seconds=None, family=TAGGED) as server, server.client() as client:
             response_id = await begin(client, tools=TOOLS)
             server.engine.step(9)
             while (event := await client.receive())["type"] != "response.output_item.done" or (

@@ -26,7 +26,7 @@ from realtime.store.event_log import EventLog
 from realtime.store.memory import MemoryConversations
 from realtime.wire.items import Message
 from tests.behaviour.test_mcp_hostile import Rogue, rogue
-from tests.support.calls import TaggedParsers, called
+from tests.support.calls import TAGGED, called
 from tests.support.http import check_event
 from tests.support.memory import ObservedLog
 from tests.support.server import Running, changed, running
@@ -346,9 +346,7 @@ async def run_schedule(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = changed(settings, mcp_servers={"s": McpServer(url=tools.url, require_approval="never")})
         script = Model(seed)
         async with (
-            running(
-                script, settings, parsers=TaggedParsers(), max_model_len=8192, abort_ticks=rng.choice([0, 2])
-            ) as server,
+            running(script, settings, family=TAGGED, max_model_len=8192, abort_ticks=rng.choice([0, 2])) as server,
             httpx.AsyncClient(base_url=server.http, timeout=60, trust_env=False) as api,
         ):
             schedule = Schedule(seed, server, api)

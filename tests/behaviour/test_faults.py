@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from realtime.dialects.chat_parser import ChatParser
+from realtime.dialects.markup.parser import MarkupParser
 from realtime.engine.base import EngineRequest, Loaded
 from realtime.engine.scripted import Die, Fail, Pause, RandomScript, ScriptedEngine, ScriptedTokenizer, say
 from tests.support.server import Running, running
@@ -115,7 +115,7 @@ async def test_a_bug_in_the_parser_fails_one_response_and_frees_the_engine(
     async with running(say("x", "y"), tick_seconds=None) as server, server.client() as client:
         await begin(client)
         with monkeypatch.context() as patch:
-            patch.setattr(ChatParser, method, broken)
+            patch.setattr(MarkupParser, method, broken)
             await finish(server)
             events = await client.until_done()
         assert events[-1]["type"] == "response.failed"

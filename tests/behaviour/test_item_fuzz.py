@@ -12,7 +12,7 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.wire.items import ITEM_TYPES
-from tests.support.calls import TaggedParsers, called
+from tests.support.calls import TAGGED, called
 from tests.support.http import http
 from tests.support.server import running
 
@@ -104,7 +104,7 @@ async def test_any_item_is_refused_or_taken(seed: int) -> None:
     kinds = [inspect.type_info(kind) for kind in ITEM_TYPES.values()]
     statuses: set[int] = set()
     async with (
-        running(model(rng), parsers=TaggedParsers(), max_model_len=1 << 16) as server,
+        running(model(rng), family=TAGGED, max_model_len=1 << 16) as server,
         http(server) as api,
         server.client() as socket,
     ):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import ScriptedTokenizer
 from realtime.server.keys import KeyFile, write_keys
-from tests.support.calls import TaggedParsers, called
+from tests.support.calls import TAGGED, called
 from tests.support.server import Client, changed, running
 from tests.support.transcript import assert_error, types
 
@@ -35,7 +35,7 @@ class Turns:
 
 
 def serve(script: Any) -> Any:
-    return running(script, parsers=TaggedParsers())
+    return running(script, family=TAGGED)
 
 
 def output_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -140,13 +140,18 @@ async def follow(client: Client, events: Events, items: list[Any], **members: An
     return await client.until_done()
 
 
-@pytest.mark.parametrize("arguments", ['{"commands": ["rm', '{"cmd": ["ls"]}', "ls -l"])
-async def test_a_call_that_does_not_fit_its_tool_is_a_function_call_with_all_that_was_said(arguments: str) -> None:
-    script = Turns(called("shell", arguments), ("done",))
+@pytest.mark.parametrize(
+    ("arguments", "status"), [('{"commands": ["rm', "incomplete"), ('{"cmd": ["ls"]}', "completed")]
+)
+async def test_a_call_that_does_not_fit_its_tool_is_a_function_call_with_all_that_was_said(
+    arguments: str, status: str
+) -> None:
+    script = Turns(called("shell", arguments)[: None if status == "completed" else -1], ("done",))
     async with serve(script) as server, server.client() as client:
         first = await client.create("go", tools=[{"type": "shell"}])
         (call,) = first[-1]["response"]["output"]
         assert (call["type"], call["name"], call["arguments"]) == ("function_call", "shell", arguments)
+        assert call["status"] == status
         sdk_takes(first)
         output = {"type": "function_call_output", "call_id": call["call_id"], "output": "try again"}
         assert output_of(await follow(client, first, [output], tools=[{"type": "shell"}]))
@@ -251,14 +256,16 @@ async def test_an_output_that_answers_nothing_is_refused_with_its_id(orphan: dic
 
 
 @pytest.mark.parametrize("kind", ["local_shell", "shell", "apply_patch", "tool_search"])
-async def test_the_choice_of_a_tool_reaches_the_parsers(kind: str) -> None:
-    parsers = TaggedParsers()
-    async with running(Turns(), parsers=parsers) as server, server.client() as client:
+async def test_sampling_is_held_to_the_tool_that_was_chosen(kind: str) -> None:
+    script = Turns()
+    async with running(script, family=TAGGED) as server, server.client() as client:
         await client.create("x", tools=[{"type": kind, "execution": "client"}, FOUND], tool_choice={"type": kind})
         hidden = {"type": "web_search"}
         await client.send("response.create", input="x", tools=[hidden], tool_choice=hidden)
         assert_error(await client.receive(), "invalid_request", 400, param="tool_choice.type")
-    assert parsers.specs[0].tool_choice == {"type": "function", "function": {"name": kind}}
+    assert script.requests[0].constraint is not None
+    assert f'"<tool_call>{kind} "' in script.requests[0].constraint.value
+    assert '"<tool_call>found ' not in script.requests[0].constraint.value
 
 
 @pytest.mark.parametrize("tool", ["web_search", "file_search", "image_generation", "computer_use_preview"])

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from realtime.engine.scripted import say
+from tests.support.calls import TAGGED, spoken_call
 from tests.support.http import http
 from tests.support.server import changed, running
 from tests.support.slow_store import slow_stores
-from tests.support.spoken_calls import SpokenParsers, spoken_call
 from tests.support.steps import begin, engine_holds, finish, make_keys, until
 
 KEEP: dict[str, Any] = {"on_disconnect": {"policy": "continue"}}
@@ -75,7 +75,7 @@ async def test_calls_and_reasoning_that_are_being_written_are_shown_as_they_are_
     tools = [{"type": "function", "name": "look"}]
     script = say(*spoken_call("look", '{"a": ', '"b"', "}"))
     async with (
-        running(script, tick_seconds=None, parsers=SpokenParsers()) as server,
+        running(script, tick_seconds=None, family=TAGGED) as server,
         server.client() as socket,
         http(server) as client,
     ):

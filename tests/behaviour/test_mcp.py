@@ -12,7 +12,7 @@ import pytest
 
 from realtime.settings.fields import McpServer
 from tests.behaviour.test_items import Turns, sdk_takes
-from tests.support.calls import TaggedParsers, called
+from tests.support.calls import TAGGED, called
 from tests.support.http import http
 from tests.support.mcp_server import ToolServer, tool_server
 from tests.support.server import Client, Running, changed, running
@@ -37,9 +37,8 @@ def use(tools: ToolServer, label: str = "s", **members: Any) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def serving(*tools: ToolServer, script: Any, **settings: Any) -> AsyncIterator[tuple[Running, Client]]:
     servers = {f"server{index}": McpServer(url=one.url) for index, one in enumerate(tools)}
-    parsers = settings.pop("parsers", None) or TaggedParsers()
     what = changed(mcp_servers=settings.pop("mcp_servers", servers), **settings)
-    async with running(script, what, parsers=parsers) as server, server.client() as client:
+    async with running(script, what, family=TAGGED) as server, server.client() as client:
         yield server, client
         assert server.engine.stats().num_running == 0
 
@@ -231,7 +230,6 @@ FAILING: dict[str, tuple[tuple[str, ...], str]] = {
     "too much": (called("write", {"length": 300_000}), "mcp_tool_execution_error"),
     "wrong arguments": (called("get_weather", {"town": "Paris"}), "mcp_tool_execution_error"),
     "no JSON": (called("get_weather", '{"city": '), "mcp_protocol_error"),
-    "no object": (called("get_weather", "[]"), "mcp_protocol_error"),
     "too slow": (called("wait", {}), "mcp_protocol_error"),
 }
 
@@ -308,13 +306,14 @@ async def test_the_operators_limit_holds_for_a_model_that_never_ends() -> None:
 
 
 async def test_a_required_call_is_required_once() -> None:
-    script, parsers = Turns(PARIS, ("Sunny.",)), TaggedParsers()
-    async with tool_server() as tools, serving(tools, script=script, parsers=parsers) as (_, client):
+    script = Turns(PARIS, ("Sunny.",))
+    async with tool_server() as tools, serving(tools, script=script) as (_, client):
         choice = {"type": "mcp", "server_label": "s", "name": "get_weather"}
         events = await client.create("?", tools=[use(tools)], tool_choice=choice)
         assert kinds(events) == ["created", "in_progress", *LISTED, *CALLED, *SAID, "completed"]
-        named = {"type": "function", "function": {"name": "get_weather"}}
-        assert [spec.tool_choice for spec in parsers.specs] == [named, "auto"]
+        held = [request.constraint for request in script.requests if request.constraint is not None]
+        (forced,) = (json.loads(constraint.value)["format"] for constraint in held)
+        assert [form["type"] for form in forced["elements"]] == ["const_string", "json_schema", "const_string"]
         unknown = {"type": "mcp", "server_label": "s", "name": "nothing"}
         events = await client.create("?", tools=[use(tools)], tool_choice=unknown)
         assert events[-1]["response"]["status"] == "failed"
@@ -432,7 +431,7 @@ async def test_what_is_refused(members: dict[str, Any], param: str, words: str) 
 
 
 async def test_without_the_setting_mcp_is_refused_by_name() -> None:
-    async with running(Turns(), parsers=TaggedParsers()) as server, server.client() as client:
+    async with running(Turns(), family=TAGGED) as server, server.client() as client:
         tool = {"type": "mcp", "server_label": "s", "server_url": "http://localhost:9/mcp"}
         await client.send("response.create", input="?", tools=[tool])
         event = await client.receive()

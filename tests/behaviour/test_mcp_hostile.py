@@ -18,7 +18,7 @@ from starlette.responses import Response
 from realtime.settings.fields import McpServer
 from tests.behaviour.test_items import Turns
 from tests.behaviour.test_mcp import items
-from tests.support.calls import TaggedParsers, called
+from tests.support.calls import TAGGED, called
 from tests.support.http import http
 from tests.support.server import Client, QuietServer, Running, changed, running
 
@@ -92,7 +92,7 @@ async def rogue(act: Act) -> AsyncIterator[Rogue]:
 async def serving(server: Rogue, *turns: tuple[str, ...], **settings: Any) -> AsyncIterator[tuple[Running, Client]]:
     what = changed(mcp_servers={"s": McpServer(url=server.url, require_approval="never")}, **settings)
     async with (
-        running(Turns(*turns), what, parsers=TaggedParsers()) as running_server,
+        running(Turns(*turns), what, family=TAGGED) as running_server,
         running_server.client() as client,
     ):
         yield running_server, client
@@ -273,7 +273,7 @@ async def test_a_compaction_comes_before_listings_and_forgets_no_call() -> None:
         what = changed(mcp_servers={"s": McpServer(url=server.url)})
         script = Turns(CALL, ("sum",), ("answered",), ("next",))
         asking = [{**USE[0], "require_approval": "always"}]
-        async with running(script, what, parsers=TaggedParsers()) as running_server, running_server.client() as client:
+        async with running(script, what, family=TAGGED) as running_server, running_server.client() as client:
             first = check(await client.create("question " * 30, tools=asking))
             yes = {"type": "mcp_approval_response", "approval_request_id": first["output"][-1]["id"], "approve": True}
             await client.send(
@@ -311,7 +311,7 @@ async def test_a_call_that_is_approved_twice_in_a_conversation_is_made_once() ->
         what = changed(mcp_servers={"s": McpServer(url=server.url)})
         script = Turns(CALL, ("first",), ("second",))
         asking = [{**USE[0], "require_approval": "always"}]
-        async with running(script, what, parsers=TaggedParsers()) as running_server, http(running_server) as api:
+        async with running(script, what, family=TAGGED) as running_server, http(running_server) as api:
             made = (await api.post("/v1/conversations", json={})).json()["id"]
             body = {"conversation": made, "tools": asking}
             first = (await api.post("/v1/responses", json={"input": "go", **body})).json()
@@ -330,7 +330,7 @@ async def test_a_compaction_keeps_what_is_approved_and_what_waits_for_that(appro
         what = changed(mcp_servers={"s": McpServer(url=server.url)})
         script = Turns(("sure. ", *CALL), ("sum",), ("sum",), ("answered",), ("next",))
         asking = [{**USE[0], "require_approval": "always"}]
-        async with running(script, what, parsers=TaggedParsers()) as running_server, running_server.client() as client:
+        async with running(script, what, family=TAGGED) as running_server, running_server.client() as client:
 
             async def create(given: Any, last: dict[str, Any], **members: Any) -> dict[str, Any]:
                 previous = {"previous_response_id": last["id"], "tools": asking, **members}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.behaviour.test_steer import TOOLS, Recorder
+from tests.support.calls import TAGGED, spoken_call
 from tests.support.http import assert_refused, http
 from tests.support.server import Client, running
-from tests.support.spoken_calls import SpokenParsers, spoken_call
 from tests.support.steps import begin, finish, resume, take_all, until
 from tests.support.transcript import assert_error
 
@@ -27,7 +27,7 @@ async def called(client: Client, **members: Any) -> tuple[str, list[dict[str, An
 
 async def test_on_a_chain_every_call_is_answered_and_every_branch_answers_for_itself() -> None:
     recorder = Recorder(TWO, ("ok",))
-    async with running(recorder, parsers=SpokenParsers()) as server, server.client() as client, http(server) as door:
+    async with running(recorder, family=TAGGED) as server, server.client() as client, http(server) as door:
         response_id, (first, second) = await called(client)
         for given in ("hello", outputs(first), outputs(second)):
             body = {"input": given, "previous_response_id": response_id}
@@ -50,7 +50,7 @@ async def test_on_a_chain_every_call_is_answered_and_every_branch_answers_for_it
 
 async def test_outputs_may_be_missing_where_that_is_allowed_and_where_nothing_is_answered() -> None:
     recorder = Recorder(TWO, ("ok",))
-    async with running(recorder, parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(recorder, family=TAGGED) as server, server.client() as client:
         response_id, (first, _) = await called(client)
         for members in ({"allow_missing_outputs": True}, {"generate": False}):
             events = await client.create(outputs(first), previous_response_id=response_id, **members)
@@ -62,7 +62,7 @@ async def test_outputs_may_be_missing_where_that_is_allowed_and_where_nothing_is
 async def test_a_call_that_was_cut_short_needs_no_output() -> None:
     recorder = Recorder((*spoken_call("look", "{}"), *spoken_call("look", "{", '"a"', ": 1}")), ("ok",))
     async with (
-        running(recorder, parsers=SpokenParsers(), tick_seconds=None) as server,
+        running(recorder, family=TAGGED, tick_seconds=None) as server,
         server.client(native=True) as client,
     ):
         response_id = await begin(client, tools=TOOLS)
@@ -86,7 +86,7 @@ async def test_a_call_that_was_cut_short_needs_no_output() -> None:
 
 async def test_a_call_that_was_truncated_away_needs_no_output() -> None:
     recorder = Recorder(("text", *TWO), ("ok",))
-    async with running(recorder, parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(recorder, family=TAGGED) as server, server.client() as client:
         final = (await client.create("hi", tools=TOOLS))[-1]["response"]
         message = final["output"][0]
         await client.send("response.truncate", response_id=final["id"], item_id=message["id"], num_characters=4)
@@ -96,7 +96,7 @@ async def test_a_call_that_was_truncated_away_needs_no_output() -> None:
 
 async def test_in_a_conversation_an_output_is_final() -> None:
     recorder = Recorder(TWO, ("ok",))
-    async with running(recorder, parsers=SpokenParsers()) as server, server.client() as client, http(server) as door:
+    async with running(recorder, family=TAGGED) as server, server.client() as client, http(server) as door:
         name = (await door.post("/v1/conversations", json={})).json()["id"]
         response_id, (first, second) = await called(client, conversation=name)
         await client.send("response.create", input=outputs(first), conversation=name)
@@ -131,7 +131,7 @@ async def test_in_a_conversation_an_output_is_final() -> None:
 async def test_what_waits_in_a_conversation_is_told_when_its_turn_comes() -> None:
     recorder = Recorder(TWO, ("ok",))
     async with (
-        running(recorder, parsers=SpokenParsers(), tick_seconds=None) as server,
+        running(recorder, family=TAGGED, tick_seconds=None) as server,
         server.client() as client,
         server.client() as other,
         http(server) as door,
@@ -158,7 +158,7 @@ async def test_what_waits_in_a_conversation_is_told_when_its_turn_comes() -> Non
 async def test_an_output_that_a_running_response_has_brought_can_not_be_posted_beside_it() -> None:
     recorder = Recorder(TWO, ("ok",))
     async with (
-        running(recorder, parsers=SpokenParsers(), tick_seconds=None) as server,
+        running(recorder, family=TAGGED, tick_seconds=None) as server,
         server.client() as client,
         http(server) as door,
     ):

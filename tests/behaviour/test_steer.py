@@ -9,8 +9,8 @@ import pytest
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, ScriptedTokenizer, Step, say
 from realtime.wire.errors import ErrorCode, WireError
+from tests.support.calls import TAGGED, spoken_call
 from tests.support.server import Client, Running, changed, running, sink_of
-from tests.support.spoken_calls import SpokenParsers, spoken_call
 from tests.support.steps import begin, engine_holds, finish, until
 from tests.support.transcript import check, text_of, types
 
@@ -205,7 +205,7 @@ async def test_the_successor_goes_before_what_waits_in_its_lane() -> None:
 async def test_a_call_is_not_cut_and_its_answer_gets_the_steer_before_it() -> None:
     recorder = Recorder(("text ", *LOOK), ("ok",))
     async with (
-        running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server,
+        running(recorder, tick_seconds=None, family=TAGGED) as server,
         server.client() as client,
     ):
         response_id, events = await call_turn(server, client, store=False, stream_id="a")
@@ -231,7 +231,7 @@ async def test_a_call_is_not_cut_and_its_answer_gets_the_steer_before_it() -> No
 
 async def test_the_next_create_gets_the_held_input_once() -> None:
     recorder = Recorder(LOOK, ("ok",))
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, server.client() as client:
         response_id = await begin(client, tools=TOOLS)
         server.engine.step(3)
         await steer(client, response_id)
@@ -250,10 +250,10 @@ async def test_the_next_create_gets_the_held_input_once() -> None:
 
 
 async def test_a_custom_call_is_waited_for_too() -> None:
-    recorder = Recorder(spoken_call("write", "some", " text"))
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as client:
+    recorder = Recorder(spoken_call("write", '{"input": "some', ' text"}'))
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, server.client() as client:
         response_id = await begin(client, tools=TOOLS)
-        server.engine.step(2)
+        server.engine.step(3)
         await steer(client, response_id)
         await finish(server)
         call = (await client.until_done(response_id))[-1]["response"]["output"][0]
@@ -264,7 +264,7 @@ async def test_a_custom_call_is_waited_for_too() -> None:
 
 async def test_input_that_waits_is_given_back_when_its_lane_goes_on_without_it() -> None:
     async with (
-        running(Recorder(("x", *LOOK), ("ok",)), tick_seconds=None, parsers=SpokenParsers()) as server,
+        running(Recorder(("x", *LOOK), ("ok",)), tick_seconds=None, family=TAGGED) as server,
         server.client() as client,
     ):
         response_id, events = await call_turn(server, client)
@@ -278,7 +278,7 @@ async def test_input_that_waits_is_given_back_when_its_lane_goes_on_without_it()
 
 async def test_input_that_waits_is_given_back_when_the_create_that_was_to_take_it_is_refused() -> None:
     async with (
-        running(Recorder(("x", *LOOK), ("ok",)), tick_seconds=None, parsers=SpokenParsers()) as server,
+        running(Recorder(("x", *LOOK), ("ok",)), tick_seconds=None, family=TAGGED) as server,
         server.client() as client,
     ):
         response_id, _ = await call_turn(server, client)
@@ -291,7 +291,7 @@ async def test_input_that_waits_is_given_back_when_the_create_that_was_to_take_i
 async def test_an_answered_call_can_be_steered_with_its_output() -> None:
     """Two calls; the first one's output comes while the second one is being made."""
     recorder = Recorder((*LOOK, *spoken_call("look", "{", "}")), ("ok",))
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, server.client() as client:
         response_id = await begin(client, tools=TOOLS)
         server.engine.step(8)
         while (done := await client.receive())["type"] != "response.output_item.done":
@@ -312,7 +312,7 @@ async def test_an_answered_call_can_be_steered_with_its_output() -> None:
 
 async def test_outputs_that_are_injected_make_the_successor_when_they_answer_every_call() -> None:
     recorder = Recorder((*LOOK, *["more "] * 5), ("ok",))
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, server.client() as client:
         response_id = await begin(client, tools=TOOLS)
         server.engine.step(7)
         while (done := await client.receive())["type"] != "response.output_item.done":
@@ -389,9 +389,9 @@ async def test_a_response_of_another_connection_does_not_support_steering_where_
 
 
 async def test_only_so_much_input_waits_for_a_response() -> None:
-    async with running(Recorder(LOOK), tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(Recorder(LOOK), tick_seconds=None, family=TAGGED) as server, server.client() as client:
         response_id = await begin(client, tools=TOOLS)
-        server.engine.step(2)
+        server.engine.step(3)
         for _ in range(32):
             assert (await steer(client, response_id))["type"] == "response.steer.accepted"
         assert await refused(client, response_id) == "too_many_pending_steers"
@@ -420,7 +420,7 @@ async def test_a_response_that_was_stopped_is_not_active_and_what_was_accepted_i
 
 async def test_a_failed_response_gives_back_what_was_accepted() -> None:
     recorder = Recorder((*LOOK[:3], Fail()))
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, server.client() as client:
         response_id = await begin(client, tools=TOOLS)
         server.engine.step(3)
         await steer(client, response_id)
@@ -460,7 +460,7 @@ async def test_a_draining_server_takes_no_steer_and_cuts_nothing_for_it() -> Non
 
 async def test_steers_vanish_with_their_connection() -> None:
     recorder = Recorder(LOOK, ("ok",))
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, server.client() as other:
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, server.client() as other:
         async with server.client() as client:
             response_id, events = await call_turn(server, client)
         (stub,) = events[-1]["required_input"]

@@ -7,33 +7,22 @@ from typing import Any
 import pytest
 
 from realtime.engine.base import EngineRefused, EngineRequest, Sink
-from realtime.engine.parsing import Constraint, ParseSpec
 from realtime.engine.scripted import say
-from tests.support.calls import TaggedParser, TaggedParsers
+from tests.support.calls import TAGGED
 from tests.support.server import running
 from tests.support.transcript import check
 
 TOOL: dict[str, Any] = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {"a": {}}}}
 
 
-class Constrained(TaggedParsers):
-    """Parsers with a constraint where a tool is held."""
-
-    def open(self, spec: ParseSpec, prompt_token_ids: Any) -> TaggedParser:
-        parser = super().open(spec, prompt_token_ids)
-        if any(tool["function"].get("strict") for tool in spec.tools):
-            parser.constraint = Constraint("regex", "x", "tools[0].parameters")
-        return parser
-
-
 @pytest.mark.parametrize(("strict", "status"), [(None, "completed"), (True, "failed")])
 async def test_what_does_not_compile_is_freed_if_nobody_asked_for_it(strict: bool | None, status: str) -> None:
-    async with running(say("ok"), parsers=Constrained()) as server, server.client() as client:
+    async with running(say("ok"), family=TAGGED) as server, server.client() as client:
         submit = server.engine.submit
 
         async def refuse(request: EngineRequest, sink: Sink) -> None:
             if request.constraint is not None:
-                raise EngineRefused("it does not compile", request.constraint.param)
+                raise EngineRefused("it does not compile", "tools[0].parameters")
             await submit(request, sink)
 
         server.engine.submit = refuse  # type: ignore[method-assign]

@@ -11,9 +11,9 @@ import pytest
 
 from realtime.engine.scripted import Fail, ScriptedTokenizer, say
 from tests.behaviour.test_steer import Recorder
+from tests.support.calls import TAGGED, spoken_call
 from tests.support.http import assert_refused, http
 from tests.support.server import Client, Running, changed, running
-from tests.support.spoken_calls import SpokenParsers, spoken_call
 from tests.support.steps import begin, finish, make_keys, resume, take_all, until
 from tests.support.transcript import assert_error
 
@@ -235,7 +235,7 @@ async def test_a_create_right_behind_a_truncation_goes_on_after_what_is_left() -
 
 async def test_items_after_the_cut_are_dropped_and_a_call_counts_when_its_end_was_seen() -> None:
     script = ("text ", *spoken_call("look", "{", "}"), *spoken_call("look", "{", "}"), "x")
-    async with running(Recorder(script), parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(Recorder(script), family=TAGGED) as server, server.client() as client:
         for past_the_end in (False, True):
             events = await client.create("hi", tools=TOOLS)
             done = [e for e in events if e["type"] == "response.output_item.done" and e["output_index"] == 1]
@@ -248,7 +248,7 @@ async def test_items_after_the_cut_are_dropped_and_a_call_counts_when_its_end_wa
 
 async def test_a_message_after_calls_is_cut_by_its_own_characters() -> None:
     script = ("before ", *spoken_call("look", "{}"), "after it")
-    async with running(Recorder(script), parsers=SpokenParsers()) as server, server.client() as client:
+    async with running(Recorder(script), family=TAGGED) as server, server.client() as client:
         final = (await client.create("hi", tools=TOOLS))[-1]["response"]
         first, call, last = final["output"]
         [answer] = await truncate(client, final["id"], item_id=last["id"], num_characters=5)

@@ -11,8 +11,8 @@ import pytest
 import realtime_client
 from realtime_client import Fate, Policy, ServerError, Steer, SteerFailed
 from tests.behaviour.test_steer import LOOK, TOOLS, Recorder
+from tests.support.calls import TAGGED
 from tests.support.server import running
-from tests.support.spoken_calls import SpokenParsers
 from tests.support.steps import engine_holds, until
 
 from .fake_server import FakeServer
@@ -129,7 +129,7 @@ async def test_a_refused_steer_comes_back() -> None:
 
 async def test_an_accepted_steer_that_is_given_back_is_told_by_the_successor() -> None:
     recorder = Recorder(("x", *LOOK))  # a call is not cut, so it is still running when the cancel comes
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, connect(server.url) as rt:
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, connect(server.url) as rt:
         response = await rt.create(input="hi", tools=TOOLS)
         await until(lambda: engine_holds(server) == 1)
         server.engine.step(4)
@@ -146,7 +146,7 @@ async def test_an_accepted_steer_that_is_given_back_is_told_by_the_successor() -
 async def test_a_steer_that_waits_for_outputs_goes_with_the_create_that_answers() -> None:
     recorder = Recorder(("x", *LOOK), ("ok",))
     async with (
-        running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server,
+        running(recorder, tick_seconds=None, family=TAGGED) as server,
         connect(server.url, policy=QUICK) as rt,
     ):
         response = await rt.create(input="hi", tools=TOOLS, stream_id="mine")
@@ -171,7 +171,7 @@ async def test_a_steer_that_waits_for_outputs_goes_with_the_create_that_answers(
 
 async def test_an_injection_that_answers_every_call_makes_the_successor() -> None:
     recorder = Recorder((*LOOK, *LOOK), ("ok",))
-    async with running(recorder, tick_seconds=None, parsers=SpokenParsers()) as server, connect(server.url) as rt:
+    async with running(recorder, tick_seconds=None, family=TAGGED) as server, connect(server.url) as rt:
         response = await rt.create(input="hi", tools=TOOLS)
         await until(lambda: engine_holds(server) == 1)
         server.engine.step(len(LOOK) + 2)

@@ -16,9 +16,9 @@ from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import ScriptedTokenizer
 from realtime_client import ConversationMovedOn, CursorAhead, ItemNotFound, MissingToolOutput, ToolOutputAlreadyAccepted
 from tests.behaviour.test_steer import TOOLS, Recorder
+from tests.support.calls import TAGGED, spoken_call
 from tests.support.http import http
 from tests.support.server import Running, running
-from tests.support.spoken_calls import SpokenParsers, spoken_call
 
 WORDS = (
     "Once ",
@@ -154,7 +154,7 @@ async def test_what_can_not_be_cut_there_is_told() -> None:
 
 async def test_outputs_that_are_missing_or_come_twice_are_told_by_name() -> None:
     recorder = Recorder(spoken_call("look", "{}"), ("ok",))
-    async with running(recorder, parsers=SpokenParsers()) as server, connect(server) as rt:
+    async with running(recorder, family=TAGGED) as server, connect(server) as rt:
         async with http(server) as door:
             name = (await door.post("/v1/conversations", json={})).json()["id"]
         (call,) = (await (await rt.create(input="hi", tools=TOOLS, conversation=name)).result())["output"]

@@ -10,8 +10,9 @@ import pytest
 from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Prompt, Turn, history
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
 from realtime.engine.options import STARTER_MODEL
-from realtime.engine.parsing import PlainParsers
 from realtime.wire.items import FunctionCall, FunctionCallOutput, InputItem, Message, OutputItem, Reasoning
 from realtime.wire.items import ReasoningText as Thought
 from realtime.wire.requests import ResponseCreate
@@ -30,7 +31,7 @@ def tokenizer() -> Any:
 
 @pytest.fixture(scope="module")
 def dialect(tokenizer: Any) -> ChatDialect:
-    return ChatDialect(tokenizer, PlainParsers())
+    return ChatDialect(tokenizer, MarkupReader(NOTHING, tokenizer))
 
 
 @pytest.fixture(scope="module")

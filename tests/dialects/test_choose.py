@@ -10,7 +10,6 @@ from realtime.context.tools import ToolSet
 from realtime.dialects.base import Dialect, RenderError
 from realtime.dialects.choose import Setting, choose_dialect
 from realtime.engine.base import Loaded, ModelInfo, Sampling
-from realtime.engine.parsing import PlainParsers
 from realtime.engine.scripted import ScriptedTokenizer
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import InputImage, Message
@@ -41,7 +40,7 @@ class Encoding:
 
 def choose(setting: Setting, encoding: Encoding, **model: Any) -> Dialect:
     info = ModelInfo(name="m", path="m", max_model_len=100, defaults=Sampling(max_tokens=1), **model)
-    loaded = Loaded(info, ScriptedTokenizer(), PlainParsers())
+    loaded = Loaded(info, ScriptedTokenizer())
     return choose_dialect(loaded, setting, load_encoding=encoding.load, today=lambda: "2026-11-21")
 
 

@@ -139,7 +139,7 @@ async def test_the_part_that_is_wrong_is_named() -> None:
 
 @pytest.mark.parametrize(("syntax", "definition"), [("lark", 'start: "\\"" /[0-9]+/'), ("regex", '"[0-9]+')])
 async def test_a_grammar_stands_in_json_when_it_is_compiled(syntax: str, definition: str) -> None:
-    tag = structural_tags.tag(structural_tags.by_grammar(syntax, definition, "tools[0].format.definition"))
+    tag = structural_tags.tag(structural_tags.input_by_grammar(syntax, definition, "tools[0].format.definition"))
     async with started() as compiler:
         compiled = await compiler.compile(Constraint("structural_tag", tag), "ada", None)
     assert not list(structural_tags.parts(compiled.value))

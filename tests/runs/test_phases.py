@@ -16,6 +16,8 @@ import pytest
 from realtime.context.compaction import Policy
 from realtime.context.turns import Prompt
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
 from realtime.engine.base import EngineRequest
 from realtime.engine.parsing import ALWAYS
 from realtime.engine.scripted import Pause, Script, ScriptedEngine, say
@@ -32,7 +34,7 @@ from realtime.runs.serving import Serving
 from realtime.settings.fields import ImageSettings, McpServer, McpSettings
 from realtime.wire.items import InputImage, McpListTools, McpTool, Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
-from tests.support.calls import TaggedParsers, called
+from tests.support.calls import TAGGED, called
 from tests.support.event_loop import nothing_left
 from tests.support.jobs import make_job, make_request, make_run, make_serving, turns_until, user
 
@@ -59,11 +61,9 @@ class Stage:
 
 
 async def stage(
-    request: ResponseCreate | None = None, script: Script = SILENT, parsers: Any = None, **members: Any
+    request: ResponseCreate | None = None, script: Script = SILENT, family: str | None = None, **members: Any
 ) -> Stage:
-    serving, engine = await make_serving(
-        script, tick_seconds=None, max_model_len=20_000, **({"parsers": parsers} if parsers else {})
-    )
+    serving, engine = await make_serving(script, family=family, tick_seconds=None, max_model_len=20_000)
     return Stage(serving, engine, make_job(request, **members))
 
 
@@ -78,7 +78,9 @@ def render_in_vain(at: Stage) -> None:
             raise AssertionError("nobody waits for this")
 
     loaded = at.engine.loaded
-    at.serving = msgspec.structs.replace(at.serving, dialect=Slow(loaded.tokenizer, loaded.parsers))
+    at.serving = msgspec.structs.replace(
+        at.serving, dialect=Slow(loaded.tokenizer, MarkupReader(NOTHING, loaded.tokenizer))
+    )
     at.there = began.is_set
 
 
@@ -132,7 +134,7 @@ async def with_tools(at_call: bool) -> Stage:
     listed = [McpListTools(server_label="s", tools=[TOOL])] if at_call else []
     request = make_request(tools=[{"type": "mcp", "server_label": "s"}])
     request.items = [*listed, *request.items]
-    return await stage(request, say(*called("a", {})), parsers=TaggedParsers(), mcp=mcp(request))
+    return await stage(request, say(*called("a", {})), family=TAGGED, mcp=mcp(request))
 
 
 asked_servers: list[str] = []

@@ -12,6 +12,8 @@ from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Prompt, Turn
 from realtime.dialects.base import BLIND, RenderError
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
 from realtime.engine.pictures import read
 from realtime.engine.scripted import say
 from realtime.runs.prompts import Prompts
@@ -46,7 +48,9 @@ class Recording(ChatDialect):
 
 async def recording(**options: Any) -> tuple[Serving, Recording]:
     serving, engine = await make_serving(say(), **options)
-    dialect = Recording(engine.loaded.tokenizer, engine.loaded.parsers, BLIND, engine.loaded.model.max_model_len)
+    tokenizer = engine.loaded.tokenizer
+    reader = MarkupReader(NOTHING, tokenizer)
+    dialect = Recording(tokenizer, reader, BLIND, engine.loaded.model.max_model_len)
     return msgspec.structs.replace(serving, dialect=dialect), dialect
 
 

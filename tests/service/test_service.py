@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
 from realtime.engine.scripted import ScriptedEngine, say
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.run import Run
@@ -40,7 +42,7 @@ async def serving(trouble: str | None = None, **members: Any) -> AsyncIterator[S
     await engine.start()
     service = Service(
         engine,
-        lambda loaded: ChatDialect(loaded.tokenizer, loaded.parsers),
+        lambda loaded: ChatDialect(loaded.tokenizer, MarkupReader(NOTHING, loaded.tokenizer)),
         settings,
         memory_stores(settings),
         trouble=lambda: trouble,

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
 from realtime.engine.scripted import ScriptedEngine, say
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.service.patience import Patience
@@ -58,7 +60,7 @@ async def slow(**members: Any) -> AsyncIterator[Slow]:
     await engine.start()
     service = Service(
         engine,
-        lambda loaded: ChatDialect(loaded.tokenizer, loaded.parsers),
+        lambda loaded: ChatDialect(loaded.tokenizer, MarkupReader(NOTHING, loaded.tokenizer)),
         settings,
         stores,
         trouble=lambda: here.trouble,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from realtime.engine import json_grammar, structural_tags
 
 
-def in_json(syntax: str, definition: str) -> str:
-    """See structural_tags.GrammarInJson. The notation of a grammar is guessed as vLLM does."""
+def _grammar(syntax: str, definition: str, in_json: bool) -> structural_tags.Form:
+    """See structural_tags.Expand. The notation of a grammar is guessed as vLLM does."""
     from vllm.v1.structured_output.utils import grammar_is_likely_lark
     from xgrammar import Grammar
 
@@ -16,9 +16,9 @@ def in_json(syntax: str, definition: str) -> str:
         read = Grammar.from_lark(definition)
     else:
         read = Grammar.from_ebnf(definition)
-    return json_grammar.escape(str(read))
+    return {"type": "grammar", "grammar": json_grammar.escape(str(read)) if in_json else str(read)}
 
 
 def expanded(tag: str) -> str:
     """A tag in source form, as xgrammar reads it."""
-    return structural_tags.expand(tag, in_json)
+    return structural_tags.expand(tag, _grammar)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from realtime.context.tools import ToolSet, tool_set
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.family import Family, read_family
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.runs.job import Job
 from realtime.runs.open_items import ReasoningShown
@@ -48,11 +52,16 @@ def make_job(request: ResponseCreate | None = None, **members: Any) -> Job:
     return Job(**{**made, **members})
 
 
-async def make_serving(script: Script, **options: Any) -> tuple[Serving, ScriptedEngine]:
-    """An engine that serves. It ticks by `step` unless `tick_seconds` says otherwise."""
+def _row(family: str) -> Family:
+    return read_family(Path(family).read_text())
+
+
+async def make_serving(script: Script, *, family: str | None = None, **options: Any) -> tuple[Serving, ScriptedEngine]:
+    """An engine that serves. It ticks by `step` unless `tick_seconds` says otherwise. `family`: the file of one."""
     engine = ScriptedEngine(script, **options)
     loaded = await engine.start()
-    dialect = ChatDialect(loaded.tokenizer, loaded.parsers, window=loaded.model.max_model_len)
+    row = NOTHING if family is None else _row(family)
+    dialect = ChatDialect(loaded.tokenizer, MarkupReader(row, loaded.tokenizer), window=loaded.model.max_model_len)
     return Serving(engine, loaded.model, dialect, WorkPool(2, 60)), engine
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from realtime.engine.parsing import ALWAYS, CallFragment, Parsed, ParseSpec, PlainParser
+from realtime.engine.parsing import ALWAYS, CallFragment, Parsed, ParseSpec
 
 
-class MarkedParser(PlainParser):
+class MarkedParser:
     """`think:...` is reasoning, `call:NAME` begins a call, `args:...` is more of its arguments, the rest is text."""
+
+    reasoning_ended: bool | None = None
+    skip_special_tokens = True
 
     def __init__(self) -> None:
         self._num_calls = 0
         self._num_reasoning = 0
 
-    def feed(self, text: str, token_ids: Sequence[int], *, finished: bool = False, plain: bool = False) -> list[Parsed]:
+    def feed(self, text: str, token_ids: Sequence[int], *, finished: bool = False) -> list[Parsed]:
         """See OutputParser."""
         kind, colon, rest = text.partition(":")
         match kind if colon else "":
@@ -37,7 +40,6 @@ class MarkedParser(PlainParser):
 class MarkedParsers:
     """`Parsers` of that model."""
 
-    quiet = False
     holds = ALWAYS
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> MarkedParser:

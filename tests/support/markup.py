@@ -15,6 +15,7 @@ from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.parser import Asked, MarkupParser
 from realtime.dialects.markup.tokens import Markup
 from realtime.dialects.markup.writer import write_calls, write_reasoning
+from realtime.dialects.stop_strings import StopStrings
 from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
 
 Brief = list[tuple[str, ...]]
@@ -98,22 +99,25 @@ def pieces_of(
     *,
     finish: FinishReason = FinishReason.STOP,
     logprobs: bool = False,
+    stop: Sequence[str] = (),
     **asked: Any,
 ) -> tuple[list[Piece], MarkupParser]:
     """What comes out, and the parser."""
     parser = MarkupParser(one.markup, Asked(**{"tools": TOOLS, **asked}))
+    stops = StopStrings(stop)
     said: list[Piece] = []
     at = 0
     for size in sizes or [1] * len(token_ids):
         ids = token_ids[at : at + size]
         given = [[TokenLogprob(token, chr(token) if token < _FIRST_ID else "<>", -0.5)] for token in ids]
-        said += parser.feed(one.chunk(ids, logprobs=given if logprobs else None))
+        pieces = parser.feed(one.chunk(ids, logprobs=given if logprobs else None))
+        said += stops.feed(pieces) if stop else pieces
         at += size
-        if parser.stopped is not None:
+        if stops.found is not None:
             break
-    if parser.stopped is None:
-        said += parser.feed(one.chunk([], finish))
-    said += parser.close()
+    else:
+        said += stops.feed(parser.feed(one.chunk([], finish)))
+    said += stops.close(parser.close())
     check(said)
     return said, parser
 

@@ -10,6 +10,8 @@ from typing import Any
 from realtime.connection.profiles import ConnectionLimits, Profile
 from realtime.connection.protocol import Connection
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
 from realtime.engine.base import Loaded
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
@@ -146,4 +148,4 @@ class MemorySocket:
 
 
 def _dialect(loaded: Loaded) -> ChatDialect:
-    return ChatDialect(loaded.tokenizer, loaded.parsers)
+    return ChatDialect(loaded.tokenizer, MarkupReader(NOTHING, loaded.tokenizer))

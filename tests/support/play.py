@@ -1,5 +1,5 @@
 """A generation that is told in advance, through everything that a real one goes through but the model: vLLM's own
-detokenizer and parsers, our dialect, assembler, grammar and log, and the run that owns them.
+detokenizer, our dialect, assembler, grammar and log, and the run that owns them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ import realtime
 from realtime.context.tools import tool_set
 from realtime.context.turns import Prompt
 from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.detect import ALL_FAMILIES
+from realtime.dialects.markup.family import Family
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
+from realtime.dialects.reader import Reader
 from realtime.engine.base import EngineError, EngineRequest, FinishReason, ModelInfo, Sampling, Sink, TokenChunk
-from realtime.engine.families import Family
-from realtime.engine.parsing import Parsers
 from realtime.runs.endings import Cancelled
 from realtime.runs.job import Job
 from realtime.runs.open_items import ReasoningShown
@@ -98,30 +101,27 @@ class FixedPrompt(ChatDialect):
 
     def render(self, *_: Any) -> Prompt:
         """See Dialect."""
-        return Prompt(self.prompt, array("I", self._encode(self.prompt)))
+        return Prompt(self.prompt, array("I", self._encode(self.prompt)), begun=self._begun(self.prompt, {}, str))
 
 
 class Model:
-    """A tokenizer and the parsers of a family. `added`: markup that the family's tokenizer has as one token, `special`
-    if decoding skips it.
+    """A tokenizer and the reader of a family, by its name in the table. `added`: markup that the family's tokenizer has
+    as one token, `special` if decoding skips it.
     """
 
     def __init__(
         self,
-        names: Family,
+        family: str | Family = NOTHING,
         *,
         added: Sequence[str] = (),
         special: Sequence[str] = (),
-        model_type: str = "qwen3",
         prompt: str | None = None,
-        parsers: Parsers | None = None,
+        reader: Reader | None = None,
     ) -> None:
-        from realtime.engine.vllm.parsers import VllmParsers
-
+        self.family = ALL_FAMILIES[family] if isinstance(family, str) else family
         self.tokenizer = _tokenizer(tuple(added), tuple(special))
-        config = SimpleNamespace(hf_config=SimpleNamespace(model_type=model_type), hf_text_config=None)
-        self.parsers = parsers or VllmParsers(self.tokenizer, config, names)
-        self.dialect = FixedPrompt(self.tokenizer, self.parsers)
+        self.reader = reader or MarkupReader(self.family, self.tokenizer)
+        self.dialect = FixedPrompt(self.tokenizer, self.reader)
         if prompt is not None:
             self.dialect.prompt = prompt
         self.eos: int = self.tokenizer.convert_tokens_to_ids("<|im_end|>")

@@ -160,10 +160,14 @@ async def running(
     tick_seconds: float | None = 0,
     backoff: Backoff | None = None,
     stores: Stores | None = None,
+    family: str = "auto",
     **engine_options: Any,
 ) -> AsyncIterator[Running]:
-    """Start a server on a free port and stop it. `engine_options` go to ScriptedEngine."""
+    """Start a server on a free port and stop it. `family`: of the scripted model. `engine_options` go to
+    ScriptedEngine.
+    """
     settings = msgspec.structs.replace(settings or Settings(), engine="scripted")
+    settings = msgspec.structs.replace(settings, vllm=msgspec.structs.replace(settings.vllm, family=family))
     engines: list[ScriptedEngine] = []
 
     def make() -> ScriptedEngine:

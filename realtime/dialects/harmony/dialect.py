@@ -82,12 +82,10 @@ class HarmonyDialect:
     def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> HarmonyParser:
         """See Dialect."""
         output_format = request.text.format if request.text is not None else None
-        stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
         return HarmonyParser(
             self._encoding.vocabulary,
             tools,
             constraint=constraint(tools, output_format, self._encoding.vocabulary),
-            stop=stop,
             num_top_logprobs=request.top_logprobs or 0,
         )
 

@@ -14,18 +14,26 @@ from __future__ import annotations
 
 import codecs
 import enum
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from realtime.context.tools import Mode, ToolSet
-from realtime.dialects.base import BlockEnd, MessageBegin, Piece, ReasoningBegin, ReasoningDelta, Recovered, TextDelta
-from realtime.dialects.calls import Call
+from realtime.dialects.base import (
+    BlockEnd,
+    CallBegin,
+    MessageBegin,
+    Piece,
+    ReasoningBegin,
+    ReasoningDelta,
+    Recovered,
+    TextDelta,
+)
 from realtime.dialects.logprobs import Logprobs, to_logprobs
-from realtime.engine.base import FinishReason, TokenChunk
-from realtime.engine.parsing import CallFragment, Constraint
+from realtime.dialects.said_call import SaidCall, call_of
+from realtime.engine.base import TokenChunk
+from realtime.engine.parsing import Constraint
 
 from .header import Marker, Segment, may_be_header, read_header
 
@@ -65,7 +73,7 @@ class _State(enum.Enum):
 
 
 class HarmonyParser:
-    """See dialects.base.Parser. `stop`: the request's stop strings."""
+    """See dialects.base.Parser."""
 
     skip_special_tokens = False  # the text of chunks is not looked at
     reasoning_ended = True  # to the engine: a constraint describes the output from its first token
@@ -76,7 +84,6 @@ class HarmonyParser:
         tools: ToolSet,
         *,
         constraint: Constraint | None = None,
-        stop: Sequence[str] = (),
         num_top_logprobs: int = 0,
     ) -> None:
         self.constraint = constraint
@@ -90,23 +97,17 @@ class HarmonyParser:
         self._first = True  # message
         self._header: list[int] = []
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._call: Call | None = None
+        self._call: SaidCall | None = None
         self._reasoning = False  # what is open is reasoning
         self._unwanted = False  # ... or a call that the request forbids
         self._num_calls = 0
-        self._keep = max((len(text) for text in stop), default=1) - 1  # characters that may begin a stop string
-        self._held = ""
-        self._stopped_by: str | None = None
         self._logprobs: list[Any] = []  # of text that is to come
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
-        if chunk.finish is FinishReason.STOP and isinstance(chunk.stop_reason, str):
-            self._stopped_by = chunk.stop_reason
-            self._keep = sys.maxsize  # it is in what comes now
         token_ids = chunk.token_ids
         if self._state is _State.CONTENT and token_ids and max(token_ids) < self._vocabulary.first_special:
-            if self._call is None and not self._keep and not self._unwanted and chunk.logprobs is None:
+            if self._call is None and not self._unwanted and chunk.logprobs is None:
                 return self._plain(token_ids)
             return list(self._content(token_ids, chunk.logprobs))
         return list(self._tokens(token_ids, chunk.logprobs))
@@ -212,8 +213,8 @@ class HarmonyParser:
             if self._unwanted:
                 return
             usual = header.channel in (None, "commentary")
-            self._call = Call(0, self._tools, channel=None if usual else header.channel, exact=True)
-            yield from self._call.take(CallFragment(0, header.call, ""))
+            self._call = SaidCall(self._begin_of(header.call, None if usual else header.channel))
+            yield from self._call.begin()
         elif header.channel == "analysis":
             self._reasoning = True
             yield ReasoningBegin()
@@ -223,6 +224,11 @@ class HarmonyParser:
             yield from self._odd(header.odd)
         if header.rest and (self._call is None or not complete):
             yield from self._say(header.rest, None)
+
+    def _begin_of(self, name: str, channel: str | None) -> CallBegin:
+        """The beginning of a call of this name: in its header nothing else can stand, so it may be nobody's."""
+        tool = self._tools.find(name)
+        return CallBegin(name, channel=channel) if tool is None else call_of(tool, channel)
 
     def _may_call(self) -> bool:
         return self._tools.mode is not Mode.NONE and (self._tools.parallel or not self._num_calls)
@@ -271,10 +277,6 @@ class HarmonyParser:
         yield from self._say(self._utf8.decode(self._vocabulary.decode(token_ids)), logprobs)
 
     def _say(self, text: str, logprobs: Logprobs) -> Iterator[Piece]:
-        if self._keep:
-            text = self._held + text
-            cut = max(0, len(text) - self._keep)
-            text, self._held = text[:cut], text[cut:]
         if self._unwanted:
             return
         if logprobs:
@@ -282,7 +284,7 @@ class HarmonyParser:
         if not text:
             return
         if self._call is not None:
-            yield from self._call.take(CallFragment(0, None, text))
+            yield from self._call.more(text)
         elif self._reasoning:
             yield ReasoningDelta(text)
         else:
@@ -291,7 +293,7 @@ class HarmonyParser:
 
     def _finish(self) -> Iterator[Piece]:
         """The message is complete."""
-        yield from self._release(self._utf8.decode(b"", final=True))
+        yield from self._say(self._utf8.decode(b"", final=True), None)
         self._utf8.reset()
         if self._unwanted:
             self._unwanted = False
@@ -300,20 +302,15 @@ class HarmonyParser:
             yield BlockEnd()
             return
         call, self._call = self._call, None
-        yield from call.end()
+        if call.is_empty:
+            yield from call.more("{}")
+        yield from call.end(complete=True)
 
     def _close_content(self) -> Iterator[Piece]:
-        """The generation ended within a message: half a character at its end is nothing."""
-        yield from self._release("")
-
-    def _release(self, text: str) -> Iterator[Piece]:
-        """Say what was held back for a stop string, up to it if it came, and this text."""
-        keep, self._keep = self._keep, 0
-        held, self._held = self._held + text, ""
-        if self._stopped_by is not None:
-            held = held.partition(self._stopped_by)[0]
-        yield from self._say(held, None)
-        self._keep = keep
+        """The generation ended within a message: half a character at its end is nothing, and a call is not whole."""
+        call, self._call = self._call, None
+        if call is not None:
+            yield from call.end(complete=False)
 
     def _odd(self, what: str) -> Iterator[Piece]:
         if self.trouble is None:

@@ -100,7 +100,7 @@ class _Forms:
 
     def _arguments(self, tool: Tool, *, is_held: bool) -> Form:
         if tool.grammar is not None:
-            return structural_tags.by_grammar(tool.grammar.syntax, tool.grammar.definition, tool.path)
+            return structural_tags.input_by_grammar(tool.grammar.syntax, tool.grammar.definition, tool.path)
         if is_held:
             return structural_tags.by_json(tool.parameters, tool.path)
         return structural_tags.by_json({"type": "object"}, None)

@@ -6,12 +6,12 @@ import enum
 from collections.abc import Sequence
 
 from realtime.context.tools import Mode, ToolSet
+from realtime.dialects.said_call import SaidCall, call_of
 
 from .candidate import Candidate, Entry
 from .grammar import BoundCalls, Grammar
 from .marks import skip_space
 from .readers import CallReader, Names
-from .said_call import SaidCall
 from .saying import Saying
 
 
@@ -110,11 +110,10 @@ class Calling:
         assert reader is not None
         tool = reader.tool or reader.named
         assert tool is not None
-        self._saying.end_text()
         self._reader, self._form, self._in_list = reader, candidate.form, candidate.in_list
         self._num_calls += 1
         self.num_begun += 1
-        call = self._call = SaidCall(tool, said=self._parallel or self._num_calls == 1)
+        call = self._call = SaidCall(call_of(tool), said=self._parallel or self._num_calls == 1)
         self._saying.pieces += call.begin()
         self._place = _Place.CALL
         return call

@@ -112,6 +112,12 @@ def _thinking(own: tuple[Thinking, ...], template: str) -> tuple[Thinking, ...]:
     return () if found is None else (found,)
 
 
+def openings(family: Family) -> tuple[str, ...]:
+    """The marks that tell, at the end of a prompt, what its template has begun: the longest first."""
+    found = {mark.strip() for one in family.thinking for mark in (one.begin, one.end, *(one.answer or ())[:1])}
+    return tuple(sorted(filter(None, found), key=lambda mark: (-len(mark), mark)))
+
+
 def started(family: Family, added: str) -> tuple[Start, int]:
     """What a template has begun, by what it put behind the last message: text of its own, never a user's. With the
     index of the way to reason.

@@ -38,7 +38,7 @@ LLAMA4_PYTHONIC = Calls(
     bare=True,
 )
 LLAMA4_JSON = Calls(head=LLAMA_JSON, section=("<|python_start|>", "<|python_end|>"), separator="; ", bare=True)
-MISTRAL_LIST = Calls(head=Member(), section=("[TOOL_CALLS]", ""), separator=", ", bracket=True)
+MISTRAL_LIST = Calls(head=Member(), section=("[TOOL_CALLS] ", ""), separator=", ", bracket=True)
 MISTRAL = Calls(head=Named(after=("[ARGS]", ""), call_id="[CALL_ID]"), call=("[TOOL_CALLS]", ""))
 DEEPSEEK = ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>")
 DEEPSEEK_V3 = Calls(

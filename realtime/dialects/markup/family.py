@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 
-class Thinking(msgspec.Struct, frozen=True):
+class Thinking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How reasoning begins and ends. `answer` is what may stand around the answer that follows it."""
 
     begin: str
@@ -20,7 +20,7 @@ class Thinking(msgspec.Struct, frozen=True):
     answer: tuple[str, str] | None = None
 
 
-class Named(msgspec.Struct, frozen=True, tag="named", kw_only=True):
+class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="named", kw_only=True):
     """The name stands before the arguments, between marks. `form` is what is written for a name, with `{name}` and, if
     the family numbers its calls, `{index}`. `after` lists the marks that may follow the name, the family's own first.
     `call_id`: the mark of an id that may stand between both.
@@ -32,22 +32,22 @@ class Named(msgspec.Struct, frozen=True, tag="named", kw_only=True):
     call_id: str = ""
 
 
-class Member(msgspec.Struct, frozen=True, tag="member", kw_only=True):
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="member", kw_only=True):
     """The call is a JSON object that has the name and the arguments as members, the family's own word first."""
 
     name: tuple[str, ...] = ("name",)
     arguments: tuple[str, ...] = ("arguments", "parameters")
 
 
-class Key(msgspec.Struct, frozen=True, tag="key"):
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="key"):
     """The call is a JSON object with one member: the name, with the arguments as its value."""
 
 
-class Json(msgspec.Struct, frozen=True, tag="json"):
+class Json(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="json"):
     """The arguments are a JSON object."""
 
 
-class Tags(msgspec.Struct, frozen=True, tag="tags", kw_only=True):
+class Tags(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tags", kw_only=True):
     """Each argument is a pair of tags: `begin` KEY `middle` VALUE `end`.
 
     The value is text as it stands, or JSON: the tool's schema says which, unless the family has marks that do. `pad`
@@ -64,7 +64,7 @@ class Tags(msgspec.Struct, frozen=True, tag="tags", kw_only=True):
     json: tuple[str, ...] = ()
 
 
-class Literals(msgspec.Struct, frozen=True, tag="literals", kw_only=True):
+class Literals(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="literals", kw_only=True):
     """The arguments are KEY `assign` VALUE, ... between `begin` and `end`, the values as a programming language has
     them: numbers, words, lists, objects. `quotes` are what stands around strings. `escapes`: a backslash in a string
     means something. `bare`: keys within objects have no quotes, and a word that means nothing is a string.
@@ -84,7 +84,7 @@ Head = Named | Member | Key
 Arguments = Json | Tags | Literals
 
 
-class Calls(msgspec.Struct, frozen=True, kw_only=True):
+class Calls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How calls are written.
 
         section[0]  call[0] HEAD ARGUMENTS close call[1]  separator  call[0] ...  section[1]
@@ -104,7 +104,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     several: bool = True
 
 
-class Family(msgspec.Struct, frozen=True, kw_only=True):
+class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One row. `thinking` and `calls` list what the model may write, its own form first. `ids`: the form of a call's
     id, if the template shows it to the model. `seen`: the row was made from the family's template; else from public
     parsers of its output.
@@ -139,4 +139,12 @@ def _marks(calls: Calls) -> Iterator[str]:
 
 def read_family(text: str) -> Family:
     """A row out of a TOML file. Raises ValueError, with what is wrong, for a text that is none."""
-    return msgspec.convert(tomllib.loads(text), Family)
+    family = msgspec.convert(tomllib.loads(text), Family)
+    for index, thinking in enumerate(family.thinking):
+        if not thinking.end.strip():
+            raise ValueError(f"thinking[{index}].end: reasoning needs a mark that ends it")
+    for index, calls in enumerate(family.calls):
+        before = calls.head.before if isinstance(calls.head, Named) else ""
+        if not (calls.bare or any(mark.strip() for mark in (calls.section[0], calls.call[0], before))):
+            raise ValueError(f"calls[{index}]: a call needs a mark that begins it: section, call, head.before, or bare")
+    return family

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from realtime.dialects.searching import searcher
+
 from .family import Calls, Family, Literals, Named, Tags
 from .literals import Style
-from .marks import Alphabet, Mark, searcher, skip_space
+from .marks import Alphabet, Mark, skip_space
 
 _STRAY = re.compile(r"[\s}\]]*")
 

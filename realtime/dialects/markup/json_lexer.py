@@ -148,23 +148,6 @@ class JsonLexer:
         return at + 6
 
 
-def is_object(text: str) -> bool:
-    """Tell whether this is one JSON object."""
-    try:
-        return isinstance(msgspec.json.decode(text), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def is_json(text: str) -> bool:
-    """Tell whether this is one JSON value."""
-    try:
-        msgspec.json.decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
 def quoted(text: str) -> str:
     """A text as it stands in a JSON string, without the quotes."""
     return msgspec.json.encode(text).decode()[1:-1]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from realtime.context.tools import ToolSet
 from realtime.dialects.base import Piece, TextDelta
@@ -37,25 +37,14 @@ class _Place(enum.Enum):
     REASONING = "in reasoning"
     ANSWER = "in the answer"
     CALLS = "in calls, or what may be one"
-    STOPPED = "behind a stop string"
 
 
 class Machine:
-    """One answer. `thinking` is the index of the family's way to reason that the template has begun. `stop`: strings
-    that end the answer where its text has one; `stopped` is the one that did, and nothing behind it counts.
-    """
+    """One answer. `thinking` is the index of the family's way to reason that the template has begun."""
 
-    def __init__(
-        self,
-        grammar: Grammar,
-        tools: ToolSet,
-        start: Start = Start.FREE,
-        *,
-        thinking: int = 0,
-        stop: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, grammar: Grammar, tools: ToolSet, start: Start = Start.FREE, *, thinking: int = 0) -> None:
         self._grammar = grammar
-        self._saying = Saying(stop)
+        self._saying = Saying()
         self._calling = Calling(grammar, tools, self._saying)
         self._calls_on = self._calling.allowed
         self._letters = grammar.alphabet.letters
@@ -70,11 +59,6 @@ class Machine:
         self._after_call = False
         self._alert: frozenset[str] = frozenset()  # with one of these, every mark begins that means something here
         self._note_marks()
-
-    @property
-    def stopped(self) -> str | None:
-        """The stop string that ended the answer."""
-        return self._saying.stopped
 
     @property
     def in_reasoning(self) -> bool:
@@ -113,8 +97,7 @@ class Machine:
         if self._place is _Place.CALLS:
             self._calling.close(ended=ended)
             self._text, self._place = self._calling.text, self._from
-        if self._place is not _Place.STOPPED:
-            self._close_text()
+        self._close_text()
         return self._saying.take()
 
     # -- reasoning and text
@@ -175,15 +158,13 @@ class Machine:
         if at:
             text, self._text = self._text[:at], self._text[at:]
             self._say(text)
-        return found is not None and found[1] is not None and self._place is not _Place.STOPPED
+        return found is not None and found[1] is not None
 
     def _say(self, text: str) -> None:
         if self._place is _Place.REASONING:
             self._saying.reasoning(self._letters(text))
-            return
-        self._saying.text(self._letters(text))
-        if self._saying.stopped is not None:
-            self._place, self._text = _Place.STOPPED, ""
+        else:
+            self._saying.text(self._letters(text))
 
     def _say_first(self) -> None:
         """The mark that stands here is text."""
@@ -312,10 +293,6 @@ class Machine:
         self._saying.first = self._may_think = False
         self._after_call = self._may_repeat = True
 
-    def _stay_stopped(self) -> bool:
-        self._text = ""
-        return False
-
     # -- the end
 
     def _close_text(self) -> None:
@@ -335,9 +312,8 @@ def _is_answer_end(wrapped: BoundThinking, text: str) -> bool:
     return found is not None and found >= 0 and not text[found:].strip()
 
 
-_STEPS = {
+_STEPS: dict[_Place, Callable[[Machine], bool]] = {
     _Place.REASONING: Machine._reasoning,
     _Place.ANSWER: Machine._answer,
     _Place.CALLS: lambda machine: False,
-    _Place.STOPPED: Machine._stay_stopped,
 }

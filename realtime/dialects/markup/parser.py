@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from realtime.context.tools import Mode, Tool, ToolSet
-from realtime.dialects.base import CallBegin, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
+from realtime.dialects.base import CallBegin, CallCut, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.dialects.logprobs import Logprobs, to_logprobs
 from realtime.engine.base import FinishReason, TokenChunk
 from realtime.engine.parsing import Constraint
@@ -18,19 +18,16 @@ from .tokens import Markup
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a response's parser must know. `thinking`: see Machine. `stop`: the request's stop strings, which the engine
-    is not given. `stop_token_ids`: its stop tokens, which are no end of the model's own. `constraint`,
-    `reasoning_ended`: for the engine.
+    """What a response's parser must know. `thinking`: see Machine. `stop_token_ids`: the request's stop tokens, which
+    are no end of the model's own. `constraint`: for the engine.
     """
 
     tools: ToolSet
     start: Start = Start.FREE
     thinking: int = 0
-    stop: tuple[str, ...] = ()
     stop_token_ids: frozenset[int] = frozenset()
     num_top_logprobs: int = 0
     constraint: Constraint | None = None
-    reasoning_ended: bool | None = None
 
 
 class MarkupParser:
@@ -41,21 +38,16 @@ class MarkupParser:
 
     def __init__(self, markup: Markup, asked: Asked) -> None:
         self.constraint = asked.constraint
-        self.reasoning_ended = asked.reasoning_ended
+        self.reasoning_ended = True if asked.constraint is not None else None  # it describes all of the output
         self.num_reasoning_tokens = 0
         self.trouble: Exception | None = None
         self._markup = markup
         self._watched = markup.watched
         self._asked = asked
-        self._machine = Machine(markup.grammar, asked.tools, asked.start, thinking=asked.thinking, stop=asked.stop)
+        self._machine = Machine(markup.grammar, asked.tools, asked.start, thinking=asked.thinking)
         self._pending = 0  # tokens that are reasoning unless they become a call
         self._logprobs: list[Any] = []  # of text that is to come
         self._ended = False  # by the model itself
-
-    @property
-    def stopped(self) -> str | None:
-        """The stop string that the answer has come to: the generation is to be aborted, nothing more is read."""
-        return self._machine.stopped
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
@@ -68,7 +60,7 @@ class MarkupParser:
 
     def close(self) -> Sequence[Piece]:
         """See Parser."""
-        pieces = self._machine.close(ended=self._ended and self.stopped is None)
+        pieces = self._machine.close(ended=self._ended)
         self._count(0)
         if any(isinstance(piece, ReasoningDelta) for piece in pieces):
             self.num_reasoning_tokens += self._pending
@@ -113,7 +105,7 @@ class MarkupParser:
             self._logprobs += to_logprobs(logprobs, self._asked.num_top_logprobs)
         for piece in pieces:
             if isinstance(piece, TextDelta) and self._logprobs:
-                piece, self._logprobs = TextDelta(piece.text, self._logprobs), []
+                piece, self._logprobs = TextDelta(piece.text, _of_text(self._logprobs, piece.text)), []
             elif not isinstance(piece, TextDelta):
                 self._logprobs = []
             yield piece
@@ -121,14 +113,29 @@ class MarkupParser:
             self._logprobs = []
 
 
+def _of_text(logprobs: list[Any], text: str) -> list[Any]:
+    """Those of the tokens that this text is, without the layout that preceded it."""
+    excess = sum(len(one["token"]) for one in logprobs) - len(text)
+    num_layout = 0
+    for one in logprobs:
+        if excess <= 0 or one["token"].strip():
+            break
+        excess -= len(one["token"])
+        num_layout += 1
+    return logprobs[num_layout:]
+
+
 class WholeCallParser(MarkupParser):
-    """For a tool with a grammar that must be called: after the reasoning everything is its input, without markup."""
+    """For a tool with a grammar that must be called: after the reasoning everything is its input, without markup, up to
+    where the model reasons again.
+    """
 
     def __init__(self, markup: Markup, asked: Asked, tool: Tool) -> None:
         off = msgspec.structs.replace(asked.tools, mode=Mode.NONE, only=None)
-        super().__init__(markup, msgspec.structs.replace(asked, tools=off, stop=(), num_top_logprobs=0))
+        super().__init__(markup, msgspec.structs.replace(asked, tools=off, num_top_logprobs=0))
         self._tool = tool
         self._begun = False
+        self._over = False
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
@@ -136,18 +143,24 @@ class WholeCallParser(MarkupParser):
 
     def close(self) -> Sequence[Piece]:
         """See Parser."""
+        answers = self._machine.in_text  # a model that ends in its reasoning has given no input, not an empty one
         pieces = list(self._as_call(super().close()))
-        if self._ended:
+        if not self._over and self._ended and (self._begun or answers):
             pieces += [*self._begin(), CallEnd()]
+        elif not self._over and self._begun:
+            pieces.append(CallCut())
         return pieces
 
     def _as_call(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
         for piece in pieces:
-            if not isinstance(piece, TextDelta):
-                yield piece
+            if isinstance(piece, TextDelta) and not self._over:
+                yield from self._begin()
+                yield CallDelta(piece.text)
                 continue
-            yield from self._begin()
-            yield CallDelta(piece.text)
+            if self._begun and not self._over:
+                self._over = True
+                yield CallEnd()
+            yield piece
 
     def _begin(self) -> Iterator[Piece]:
         if not self._begun:

@@ -13,11 +13,12 @@ from typing import Protocol
 import msgspec
 
 from realtime.context.tools import Tool, ToolSet
+from realtime.wire.json_text import is_object
 
 from .bodies import MAX_KEY, Body, JsonBody, Letters, LiteralsBody, TagsBody
 from .family import Key, Member, Named
 from .grammar import BoundCalls
-from .json_lexer import JsonLexer, clean, is_object
+from .json_lexer import JsonLexer, clean
 from .marks import skip_space
 from .schema import Parameters
 

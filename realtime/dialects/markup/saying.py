@@ -1,39 +1,31 @@
-"""What is certain to be reasoning or text, to pieces: without layout, and up to a stop string. Pure."""
+"""What is certain to be reasoning or text, to pieces, without layout. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from realtime.dialects.base import Piece, ReasoningDelta, TextDelta
-
-from .marks import searcher
 
 
 class Saying:
     """One answer's reasoning and text. White space at the edges of reasoning is layout, and so is what precedes a text
-    that follows something else. `stop`: strings that end the answer where its text has one; `stopped` is the one that
-    did.
+    that follows something else.
     """
 
-    def __init__(self, stop: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self.pieces: list[Piece] = []
-        self.stopped: str | None = None
         self.fresh = True  # nothing was said since this part of the answer began
         self.first = True  # nothing was said at all
         self.trims = False  # the text is between marks: white space at its end is layout
         self._space = ""  # white space that may be layout
-        self._stop_search = searcher(text for text in stop if text)
-        self._due = ""  # text that may begin a stop string
 
     @property
     def plain(self) -> bool:
         """More text is just that: `text` need not look at it."""
-        return not self.fresh and not self.trims and self._stop_search is None
+        return not self.fresh and not self.trims
 
     @property
     def holds(self) -> bool:
         """Something is held back."""
-        return bool(self._space or self._due)
+        return bool(self._space)
 
     def begin(self) -> None:
         """Another part of the answer begins."""
@@ -77,26 +69,11 @@ class Saying:
         """White space before what may be text."""
         self._space += text
 
-    def end_text(self) -> None:
-        """The text is over: what might have become a stop string has not."""
-        due, self._due = self._due, ""
-        if due:
-            self.pieces.append(TextDelta(due))
-
     def end_answer(self) -> None:
         """The answer is over: if white space is all of it, that is the answer."""
         if self.first:
             self._put(self._space)
-        self.end_text()
 
     def _put(self, text: str) -> None:
-        """Text that is certain, up to a stop string."""
-        if self._stop_search is not None:
-            text = self._due + text
-            found = self._stop_search.search(text)
-            at = len(text) if found is None else found.start()
-            text, self._due = text[:at], text[at:]
-            if found is not None and found[1] is not None:
-                self.stopped, self._due = found[1], ""
         if text:
             self.pieces.append(TextDelta(text))

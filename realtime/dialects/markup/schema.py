@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from .json_lexer import clean, is_json, quoted
+from realtime.wire.json_text import is_json
+
+from .json_lexer import clean, quoted
 
 ALL = frozenset({"string", "integer", "number", "boolean", "null", "object", "array"})
 _TEXT = frozenset({"string"})

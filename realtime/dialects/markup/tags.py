@@ -2,29 +2,28 @@
 
 Strict tools, forced calls, grammars of custom tools and output formats are held to in the family's own form, with the
 white space that its template writes. Reasoning stays free. Control tokens are named by their ids, for nothing else can
-be one.
+be one. What clients have written is in source form: see engine.structural_tags.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from realtime.context.tools import Mode, Tool, ToolSet
+from realtime.engine import structural_tags
 from realtime.engine.parsing import BadSpec
+from realtime.engine.structural_tags import LINE_ENDS, Form
 
 from .family import Calls, Family, Json, Key, Literals, Member, Named, Tags
 from .machine import Start
-from .values import Form, Values, choice, optional, sequence, text
+from .values import Values, choice, optional, sequence, text
 
-_LINE_ENDS: Form = {"type": "regex", "pattern": r"\n{0,2}"}
-
-GrammarOf = Callable[[Tool, bool], str]
-"""The grammar of a custom tool's input, in EBNF; of the input as it stands in a JSON string if the second is true."""
+_SCHEMA = "text.format.schema"
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,34 +36,45 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagWriter:
-    """Writes the tags of one model. `special`: its control tokens with their ids. `grammar_of` may raise BadSpec."""
+    """Writes the tags of one model. `special`: its control tokens with their ids."""
 
-    def __init__(self, family: Family, special: Mapping[str, int], grammar_of: GrammarOf) -> None:
+    def __init__(self, family: Family, special: Mapping[str, int]) -> None:
         self._family = family
         self._special = special
         self._split = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)")
-        self._grammar_of = grammar_of
 
     def write(self, asked: Asked) -> str | None:
         """The tag, or None if nothing is to be held to. Raises BadSpec for what can't be."""
-        tools = asked.tools.tools if asked.tools.mode is not Mode.NONE else ()
+        tools = asked.tools.tools if asked.tools.mode is not Mode.NONE and self._family.calls else ()
         forced = asked.tools.mode is Mode.REQUIRED
         if asked.tools.only is not None:
             tools = (asked.tools.only,)
-        held = any(tool.strict or tool.grammar is not None for tool in tools)
-        if not (forced or asked.schema is not None or held):
+        if not (forced or asked.schema is not None or any(map(asked.tools.holds, tools))):
             return None
         answer = self._answer(asked, tools, forced=forced)
-        form = sequence(self._before(asked), _LINE_ENDS, answer)
-        return json.dumps({"type": "structural_tag", "format": form}, ensure_ascii=False)
+        return structural_tags.tag(sequence(self._before(asked), answer))
+
+    def write_input(self, asked: Asked, tool: Tool) -> str:
+        """The tag of an answer that is this tool's input, by its grammar, and nothing else."""
+        return structural_tags.tag(sequence(self._before(asked), _grammar(tool, in_json=False)))
+
+    def misfit(self, parameters: dict[str, Any]) -> str | None:
+        """Why calls can't be held to these parameters; None: they can."""
+        tool = Tool(name="f", shown_as="f", parameters=parameters)
+        try:
+            for form in self._family.calls[:1]:
+                self._arguments(form, tool, is_held=True)
+        except BadSpec as error:
+            return str(error)
+        return None
 
     def _answer(self, asked: Asked, tools: Sequence[Tool], *, forced: bool) -> Form:
         if forced:
-            return self._calls(self._form, tools, several=asked.tools.parallel)
+            return self._calls(self._form, tools, asked.tools, alone=asked.tools.only is not None)
         if asked.schema is None:
-            return self._free(tools, several=asked.tools.parallel)
-        wanted = Values().json(asked.schema)
-        return choice([wanted, self._calls(self._form, tools, several=asked.tools.parallel)]) if tools else wanted
+            return self._free(tools, asked.tools)
+        wanted = structural_tags.by_json(asked.schema, _SCHEMA)
+        return choice([wanted, self._calls(self._form, tools, asked.tools)]) if tools else wanted
 
     @property
     def _form(self) -> Calls:
@@ -102,35 +112,34 @@ class TagWriter:
             return sequence()
         if asked.start is Start.REASONING:
             return self._reasoning(ways[asked.thinking].end)
-        begin = self._mark(ways[0].begin.strip())
-        return optional(sequence(_LINE_ENDS, begin, self._reasoning(ways[0].end)))
+        begin = ways[0].begin
+        layout = begin[: len(begin) - len(begin.lstrip())]  # which a model may leave out
+        before = optional(text(layout)) if layout else sequence()
+        return optional(sequence(before, self._mark(begin.strip()), self._reasoning(ways[0].end)))
 
     def _reasoning(self, end: str) -> Form:
         end = end.strip()
-        return sequence(self._anything_but(end), self._mark(end))
+        return sequence(self._anything_but(end), self._mark(end), LINE_ENDS)
 
     # -- calls
 
-    def _free(self, tools: Sequence[Tool], *, several: bool) -> Form:
+    def _free(self, tools: Sequence[Tool], among: ToolSet) -> Form:
         """Text in which calls are held to their form from the mark on with which they begin."""
         form = self._form
         if form.bare:
-            rules = [[begin, _behind(text(begin), call)] for begin, call in self._bare(form, tools)]
+            rules = [[begin, _behind(text(begin), call)] for begin, call in self._bare(form, tools, among)]
             return {"type": "dispatch", "rules": rules, "loop": False}
         before = form.head.before if isinstance(form.head, Named) else ""
         first = next(self._marks((form.section[0] or form.call[0] or before).strip()), None)
         if first is None:
             raise BadSpec("calls of this model can't be told from text")
         # Those of a section follow each other in it; others have a mark each.
-        whole = (
-            self._calls(form, tools, several=several) if form.section[0] else self._calls(form, tools, several=False)
-        )
-        rest = _behind(first, whole)
+        rest = _behind(first, self._calls(form, tools, among, alone=not form.section[0]))
         if first["type"] == "token":
-            return {"type": "token_dispatch", "rules": [[first["token"], rest]], "loop": several}
-        return {"type": "dispatch", "rules": [[first["value"], rest]], "loop": several}
+            return {"type": "token_dispatch", "rules": [[first["token"], rest]], "loop": among.parallel}
+        return {"type": "dispatch", "rules": [[first["value"], rest]], "loop": among.parallel}
 
-    def _bare(self, form: Calls, tools: Sequence[Tool]) -> Iterator[tuple[str, Form]]:
+    def _bare(self, form: Calls, tools: Sequence[Tool], among: ToolSet) -> Iterator[tuple[str, Form]]:
         """How a call without marks begins, up to the name, and what it is in whole."""
         for tool in tools:
             begin = "[" if form.bracket else ""
@@ -138,19 +147,20 @@ class TagWriter:
                 begin += tool.shown_as
             elif isinstance(form.head, Member):
                 begin += f'{{"{form.head.name[0]}": {json.dumps(tool.shown_as)}'
-            yield begin, self._calls(form, [tool], several=False)
+            yield begin, self._calls(form, [tool], among, alone=True)
 
-    def _calls(self, form: Calls, tools: Sequence[Tool], *, several: bool) -> Form:
-        each = choice([self._call(form, tool) for tool in tools])
-        if several and form.several:
+    def _calls(self, form: Calls, tools: Sequence[Tool], among: ToolSet, *, alone: bool = False) -> Form:
+        """Calls of these tools, or one. `among`: the request's, and whether it allows several. `alone`: one in each."""
+        each = choice([self._call(form, tool, is_held=among.holds(tool)) for tool in tools])
+        if among.parallel and form.several and not alone:
             each = sequence(each, {"type": "star", "content": sequence(self._mark(form.separator), each)})
         opened, closed = ("[", "]") if form.bracket else ("", "")
         around = ("", "") if form.bare else form.section
         return sequence(self._mark(around[0] + opened), each, self._mark(closed + around[1]))
 
-    def _call(self, form: Calls, tool: Tool) -> Form:
+    def _call(self, form: Calls, tool: Tool, *, is_held: bool) -> Form:
         begin = form.call[0]
-        arguments = self._arguments(form, tool)
+        arguments = self._arguments(form, tool, is_held=is_held)
         match form.head:
             case Named(before=before, after=after, form=written):
                 name, _, index = written.replace("{name}", tool.shown_as).partition("{index}")
@@ -164,29 +174,23 @@ class TagWriter:
                 head, end = self._mark(f"{begin}{{{json.dumps(tool.shown_as)}: "), "}"
         return sequence(head, arguments, self._mark(end + form.close + form.call[1]))
 
-    def _arguments(self, form: Calls, tool: Tool) -> Form:
-        values = Values(tool.parameters)
+    def _arguments(self, form: Calls, tool: Tool, *, is_held: bool) -> Form:
+        values = Values(tool.parameters, tool.path)
         match form.arguments:
             case Json() if tool.grammar is not None:
-                return sequence(text('{"input": "'), self._grammar(tool, in_json=True), text('"}'))
+                return structural_tags.input_by_grammar(tool.grammar.syntax, tool.grammar.definition, tool.path)
             case Json():
-                return values.json(tool.parameters if tool.strict else {"type": "object"})
+                return values.whole() if is_held else structural_tags.by_json({"type": "object"}, None)
             case Tags() as tags:
-                return self._tags(tags, tool, values)
+                return self._tags(tags, tool, values, is_held=is_held)
             case Literals() as literals:
-                return self._literals(literals, tool, values)
+                return self._literals(literals, tool, values, is_held=is_held)
 
-    def _grammar(self, tool: Tool, *, in_json: bool) -> Form:
-        assert tool.grammar is not None
-        if tool.grammar.syntax == "regex" and not in_json:
-            return {"type": "regex", "pattern": tool.grammar.definition}
-        return {"type": "grammar", "grammar": self._grammar_of(tool, in_json)}
-
-    def _tags(self, tags: Tags, tool: Tool, values: Values) -> Form:
+    def _tags(self, tags: Tags, tool: Tool, values: Values, *, is_held: bool) -> Form:
         anything = self._anything_but(tags.end)
         if tool.grammar is not None:
-            return self._tag(tags, "input", self._grammar(tool, in_json=False), said=True)
-        if not tool.strict:
+            return self._tag(tags, "input", _grammar(tool, in_json=False), said=True)
+        if not is_held:
             key: Form = {"type": "regex", "pattern": r'[^<>"\n]{1,64}'}
             middle = choice([self._mark(one + tags.pad) for one in (*tags.text, *tags.json) or (tags.middle,)])
             tag = sequence(self._mark(tags.begin), key, middle, anything, self._mark(tags.pad + tags.end + tags.after))
@@ -205,19 +209,25 @@ class TagWriter:
         begin = choice([self._mark(tags.begin + key + middle + tags.pad) for middle in middles])
         return sequence(begin, value, self._mark(tags.pad + tags.end + tags.after))
 
-    def _literals(self, how: Literals, tool: Tool, values: Values) -> Form:
+    def _literals(self, how: Literals, tool: Tool, values: Values, *, is_held: bool) -> Form:
         if tool.grammar is not None:
             quote = how.quotes[0]
-            given = self._grammar(tool, in_json=how.escapes)
+            given = _grammar(tool, in_json=how.escapes)
             pair = sequence(self._mark(f"input{how.assign}{quote}"), given, self._mark(quote))
             return sequence(text(how.begin), pair, text(how.end))
-        if not tool.strict:
+        if not is_held:
             return sequence(text(how.begin), values.free_literals(how, self._mark, self._anything_but), text(how.end))
         pairs = [
             (sequence(text(name + how.assign), values.literal(schema, how, self._mark, self._anything_but)), required)
             for name, schema, required in values.properties()
         ]
         return sequence(text(how.begin), values.listed(pairs, text(how.between)), text(how.end))
+
+
+def _grammar(tool: Tool, *, in_json: bool) -> Form:
+    """What a custom tool's input must match."""
+    assert tool.grammar is not None
+    return structural_tags.by_grammar(tool.grammar.syntax, tool.grammar.definition, tool.path, in_json=in_json)
 
 
 def _behind(first: Form, form: Form) -> Form:

@@ -26,6 +26,7 @@ class Markup:
 
     def __init__(self, family: Family, added: Mapping[int, tuple[str, bool]], decode: Decode | None = None) -> None:
         self.grammar = Grammar(family, dict(added.values()))
+        self.special = {text: token_id for token_id, (text, special) in added.items() if special}
         symbols = self.grammar.alphabet.symbols
         self._decode = decode
         self._tokens = {

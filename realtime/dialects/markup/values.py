@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from realtime.engine import structural_tags
 from realtime.engine.parsing import BadSpec
+from realtime.engine.structural_tags import Form
 
 from .family import Literals
 from .schema import resolve, types_of
 
-Form = dict[str, Any]
+Schema = dict[str, Any]
 
-_MAX_WHITESPACE = 32  # in a row within JSON; a weak model would stay in it
 _MAX_DEPTH = 16  # of objects and lists in a form that is not JSON
 _MAX_PROPERTIES = 64  # of which each may be missing
+_MAX_LITERALS = 1000  # values of one tool, in a form that is not JSON
 _TEXT = frozenset({"string"})
 
 Mark = Callable[[str], Form]
@@ -50,16 +52,23 @@ def optional(form: Form) -> Form:
 
 
 class Values:
-    """Values for the parameters of one tool, or of one schema."""
+    """Values for the parameters of one tool. `param`: where those are in the request."""
 
-    def __init__(self, schema: dict[str, Any] | None = None) -> None:
-        self._root: dict[str, Any] = schema or {}
+    def __init__(self, parameters: dict[str, Any], param: str) -> None:
+        self._root = parameters
+        self._param = param
+        self._left = _MAX_LITERALS
+
+    def whole(self) -> Form:
+        """All arguments, as one JSON object."""
+        return structural_tags.by_json(self._root, self._param)
 
     def json(self, schema: dict[str, Any]) -> Form:
-        """JSON by a schema. References are to the root."""
-        shared: dict[str, Any] = {key: self._root[key] for key in ("$defs", "definitions") if key in self._root}
-        whole = {**shared, **schema} if schema is not self._root else schema
-        return {"type": "json_schema", "json_schema": whole, "max_whitespace_cnt": _MAX_WHITESPACE}
+        """JSON by a schema of the parameters. References are to the whole of them."""
+        shared: Schema = {
+            key: self._root[key] for key in ("$defs", "definitions") if key in self._root and _refers(schema)
+        }
+        return structural_tags.by_json({**shared, **schema}, self._param)
 
     def properties(self) -> Iterator[tuple[str, Any, bool]]:
         """The arguments: name, schema, and whether it must be given. Raises BadSpec for what is not a plain object."""
@@ -101,10 +110,11 @@ class Values:
         if values:
             return choice([text(str(value)) for value in values])
         if isinstance(schema.get("pattern"), str):
-            return {"type": "regex", "pattern": schema["pattern"]}
+            return structural_tags.by_regex(schema["pattern"], self._param)
         low, high = schema.get("minLength", 0), schema.get("maxLength")
         if low or high is not None:
-            return {"type": "regex", "pattern": f"(?:.|\\n){{{low},{'' if high is None else high}}}"}
+            pattern = f"(?:.|\\n){{{low},{'' if high is None else high}}}"
+            return structural_tags.by_regex(pattern, self._param)
         return anything
 
     # -- as literals
@@ -112,8 +122,9 @@ class Values:
     def literal(self, schema: Any, how: Literals, mark: Mark, anything_but: Mark, depth: int = 0) -> Form:
         """A value in the family's notation. Raises BadSpec for what it has no form for."""
         schema = self._resolved(schema)
-        if depth > _MAX_DEPTH:
-            raise BadSpec("a schema of this depth can't be held to, for this model")
+        self._left -= 1
+        if depth > _MAX_DEPTH or not self._left:
+            raise BadSpec("a schema of this depth or size can't be held to, for this model")
         kinds = sorted(types_of(schema, self._root) or _TEXT)
         return choice([self._literal(kind, schema, how, mark, anything_but, depth) for kind in kinds])
 
@@ -172,11 +183,26 @@ class Values:
         """Any arguments in the family's notation; what is in objects and lists is JSON, where it has that."""
         key: Form = {"type": "regex", "pattern": "[A-Za-z_][A-Za-z0-9_]{0,63}"}
         scalar = self.literal({"type": ["string", "number", "boolean", "null"]}, how, mark, anything_but)
-        nested = [self.json({"type": "object"}), self.json({"type": "array"})] if how.escapes else []
+        free = [structural_tags.by_json({"type": kind}, None) for kind in ("object", "array")]
+        nested = free if how.escapes else []
         flat: Form = {"type": "star", "content": sequence(text(how.between), scalar)}
         listing = [] if how.escapes else [sequence(text("["), optional(sequence(scalar, flat)), text("]"))]
         pair = sequence(key, text(how.assign), choice([scalar, *nested, *listing]))
         return optional(sequence(pair, {"type": "star", "content": sequence(text(how.between), pair)}))
+
+
+def _refers(schema: Any) -> bool:
+    """Whether there is a reference in it."""
+    left = [schema]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if "$ref" in one:
+                return True
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return False
 
 
 _NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")

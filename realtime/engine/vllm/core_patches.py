@@ -1,18 +1,15 @@
 """What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-Every change cures a fault by which a request could end the engine, hold it up, look into others, or be served what it
-did not ask for, or by which something stays behind when the engine has ended; tests/engine/test_vllm.py pins what
-they rest on.
+Every change cures a fault by which a request could end the engine, hold it up, or look into others, or by which
+something stays behind when the engine has ended; tests/engine/test_vllm.py pins what they rest on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 from . import core_grammars
-from .parsers import OPENED_BY_MODEL
 
 
 def install(folder: str) -> None:
@@ -23,7 +20,6 @@ def install(folder: str) -> None:
     core_grammars.install()
     if current_platform.is_cpu():
         _take_back_draws_on_cpus()
-    _hold_answers_without_reasoning()
 
 
 def _meet_in(folder: str) -> None:
@@ -66,56 +62,3 @@ def _take_back_draws_on_cpus() -> None:
 
     CPUModelRunner._sample = sample_and_restore
     CPUModelRunner._bookkeeping_sync = bookkeep_without_generators
-
-
-def _hold_answers_without_reasoning() -> None:
-    """Hold an answer to its constraint also where a model that may reason first does not.
-
-    vLLM lets everything pass until the end of a reasoning. An answer without one is never held then, and looks like
-    any other. So the first token either begins the reasoning or is held to the constraint, and all that follow it.
-    """
-    import numpy
-    from vllm.v1.structured_output import ConstraintBounds, StructuredOutputManager
-
-    find_bounds, fill = StructuredOutputManager._get_constraint_bounds, StructuredOutputManager.grammar_bitmask
-
-    def find_bounds_from_the_start(
-        self: Any, request: Any, tokens: Sequence[int], spec_tokens_committed: bool = False
-    ) -> Any:  # internal: see the test
-        found = find_bounds(self, request, tokens, spec_tokens_committed)
-        known = len(tokens) if spec_tokens_committed else 0  # of the output, those that are asked about
-        if found.constraint_start == 0 or request.num_output_tokens != known:
-            return found
-        begins = _token_that_begins_reasoning(self, request)
-        return found if begins is None or begins in tokens[:1] else ConstraintBounds(0, 0)
-
-    def fill_with_the_beginning(self: Any, requests: Any, request_ids: Any, drafts: Any) -> Any:  # internal: as above
-        mask = fill(self, requests, request_ids, drafts)
-        row = 0
-        for request_id in request_ids:
-            request = requests[request_id]
-            begins = None if request.num_output_tokens else _token_that_begins_reasoning(self, request)
-            if begins is not None:
-                mask.view(numpy.uint32)[row, begins // 32] |= numpy.uint32(1 << begins % 32)
-            row += 1 + len(drafts.get(request_id, ()))
-        return mask
-
-    StructuredOutputManager._get_constraint_bounds = find_bounds_from_the_start
-    StructuredOutputManager.grammar_bitmask = fill_with_the_beginning
-
-
-def _token_that_begins_reasoning(manager: Any, request: Any) -> int | None:
-    """The token with which the model may begin to reason. None: it has begun or can't, or it always does."""
-    if manager.vllm_config.structured_outputs_config.reasoning_parser not in OPENED_BY_MODEL:
-        return None
-    structured, reasoner = request.structured_output_request, manager._get_reasoner(request)
-    if structured.reasoning_ended or reasoner is None:
-        return None
-    begins: int | None = reasoner.vocab.get(reasoner.reasoning_start_str)
-    ends_turn = request.sampling_params.all_stop_token_ids
-    for token in reversed(request.prompt_token_ids or ()):
-        if token == begins:
-            return None  # the prompt has begun it
-        if token in ends_turn:
-            break
-    return begins

@@ -1,5 +1,5 @@
 """vLLM behind the `Engine` protocol. Imports vllm only once `start` is called, as do its neighbours: `launch` builds
-the engine, `parsers` reads its output, `sight` prepares images; nothing else in the server imports vllm or torch.
+the engine, `parsers` wraps its output parsers, `sight` prepares images. Nothing else here imports vllm or torch.
 
 vLLM's `AsyncLLM` runs the model in a process of its own (EngineCore) and detokenizes in this one, in a single task:
 the output handler. A generation costs no task and no wake-up per token here: the handler calls our route, the route
@@ -38,7 +38,7 @@ from realtime.engine.pictures import View
 
 from .grammar_compiler import GrammarCompiler
 from .launch import BACKEND, start_launch
-from .parsers import VllmParsers, parser_names
+from .parsers import VllmParsers, named
 from .scratch import Scratch
 from .sight import check_markers, look, sight_of
 
@@ -462,7 +462,8 @@ def _translate(error: Exception) -> EngineError:
 def _loaded(options: VllmOptions, llm: AsyncLLM) -> Loaded:
     """The tokenizer is vLLM's own, so that prompts are encoded as it would."""
     tokenizer, config = llm.get_tokenizer(), llm.model_config
-    parsers = VllmParsers(tokenizer, config, parser_names(options, tokenizer, config))
+    names = named(options)
+    parsers = VllmParsers(tokenizer, config, names) if any(names) else None
     return Loaded(_model_info(options, llm), tokenizer, parsers)
 
 

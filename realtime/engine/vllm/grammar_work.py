@@ -151,8 +151,10 @@ class _Compiling:
             self._at(part["param"])
             params.add(part["param"])
             alone = self._expand(structural_tags.tag(part))
+            if part["type"] == "regex":
+                _check_regex(part["pattern"])
             if any(sign in alone for sign in _TO_FOLLOW):
-                self._follow(self._compile(self._xgrammar.for_bytes, alone), empty=False)
+                self._follow(self._compile(self._xgrammar.for_bytes, alone), empty="json_schema" not in part)
             else:
                 self._read(alone)
         self._at(params.pop() if len(params) == 1 else None)
@@ -168,10 +170,10 @@ class _Compiling:
         self._place.at(param)
 
     def _expand(self, source: str) -> str:
-        return structural_tags.expand(source, self._in_json)
+        return structural_tags.expand(source, self._grammar)
 
-    def _in_json(self, syntax: str, definition: str) -> str:
-        """See structural_tags.GrammarInJson."""
+    def _grammar(self, syntax: str, definition: str, in_json: bool) -> structural_tags.Form:
+        """See structural_tags.Expand."""
         core = self._xgrammar.core.Grammar
         with _words():
             if syntax == "regex":
@@ -181,7 +183,8 @@ class _Compiling:
                 read = core.from_lark(definition, None, [], [])
             else:
                 read = core.from_ebnf(definition, "root")
-            return json_grammar.escape(str(read.to_string()))
+            text = str(read.to_string())
+            return {"type": "grammar", "grammar": json_grammar.escape(text) if in_json else text}
 
     def _compile(self, compiler: Any, value: str) -> Any:
         """As vLLM does."""

@@ -30,7 +30,7 @@ from realtime.engine.options import VllmOptions
 
 from . import core_patches
 from .child import end_with_parent, leave_terminal
-from .parsers import parser_names
+from .parsers import named
 from .scratch import Scratch, name_semaphores
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ SMALL_MODEL_BLOCK_SIZE = 32
 
 # What vLLM has under no name, or under another meaning.
 _NOT_VLLM = (
-    "extra", "served_name", "reasoning_parser", "tool_parser", "dialect", "harmony_vocabulary",
+    "extra", "served_name", "reasoning_parser", "tool_parser", "family", "dialect", "harmony_vocabulary",
     "grammar_compile_seconds",
 )  # fmt: skip
 BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags
@@ -154,13 +154,12 @@ def _pin_backend(config: Any) -> None:
 
 
 def _tell_core_of_reasoning(options: VllmOptions, config: Any) -> None:
-    """EngineCore lets reasoning run free before a constraint holds; for that it must know how reasoning looks."""
-    from vllm.tokenizers import cached_tokenizer_from_config
-
-    tokenizer = cached_tokenizer_from_config(config.model_config)
-    names = parser_names(options, tokenizer, config.model_config)
-    if names.reasoning is not None:
-        config.structured_outputs_config.reasoning_parser = names.reasoning
+    """Let reasoning run free before a constraint holds, where vLLM's parser alone knows how it looks: the server's own
+    constraints describe an answer from its first token.
+    """
+    reasoning = named(options).reasoning
+    if reasoning is not None:
+        config.structured_outputs_config.reasoning_parser = reasoning
 
 
 @contextlib.contextmanager

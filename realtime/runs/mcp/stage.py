@@ -63,7 +63,6 @@ class McpStage:
 
     async def go_on(self, tools: ToolSet) -> ToolSet | None:
         """After a generation: make its calls. The tools of the next one, None if there is to be none."""
-        self._append(self._assembler.end_generation())
         await self._make_calls()
         if not self._assembler.wants_more:
             return None
@@ -93,5 +92,3 @@ class McpStage:
         while (call := self._assembler.calling) is not None:
             result = await self._sessions[call.label].call(call.name, call.arguments)
             self._append(self._assembler.finish_call(result))
-            if self._assembler.calling is None:
-                self._append(self._assembler.end_generation())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from realtime.context.tools import ToolSet, tool_set
 from realtime.dialects.base import (
     BlockEnd,
     CallBegin,
+    CallCut,
     CallDelta,
     CallEnd,
     MessageBegin,
@@ -294,7 +294,7 @@ def balanced(pieces: list[Any]) -> bool:
             if is_open:
                 return False
             is_open = True
-        elif isinstance(piece, BlockEnd | CallEnd):
+        elif isinstance(piece, BlockEnd | CallEnd | CallCut):
             is_open = False
         elif not is_open:
             return False
@@ -376,22 +376,6 @@ def test_reasoning_tokens_are_counted() -> None:
     assert read(transcript)[1].num_reasoning_tokens == len(tokens("One two three."))
 
 
-@pytest.mark.parametrize("sizes", [(1,), (3,), (100,)])
-def test_a_stop_string_does_not_leak(sizes: tuple[int, ...]) -> None:
-    parser = HarmonyParser(encoding().vocabulary, tool_set(None, None, None), stop=["STOP!", "x"])
-    fed = chunks(tokens("<|channel|>final<|message|>All is well. Now STOP!"), sizes, STOP)[:-1]
-    fed[-1] = msgspec.structs.replace(fed[-1], finish=STOP, stop_reason="STOP!")
-    pieces = merged([*(piece for chunk in fed for piece in parser.feed(chunk)), *parser.close()])
-    assert pieces == [MessageBegin("final_answer"), TextDelta("All is well. Now ")]
-
-
-def test_what_might_have_been_a_stop_string_is_said_in_the_end() -> None:
-    parser = HarmonyParser(encoding().vocabulary, tool_set(None, None, None), stop=["STOP!"])
-    fed = chunks(tokens("<|channel|>final<|message|>Now STO<|return|>"), (1,), STOP)
-    pieces = merged([*(piece for chunk in fed for piece in parser.feed(chunk)), *parser.close()])
-    assert pieces == said("Now STO")
-
-
 def test_logprobs_belong_to_the_text() -> None:
     parser = HarmonyParser(encoding().vocabulary, tool_set(None, None, None), num_top_logprobs=1)
     token_ids = tokens(f"<|channel|>analysis<|message|>Hm{NEXT}<|channel|>final<|message|>Yes 🙂<|return|>")
@@ -451,10 +435,3 @@ def test_logprobs_of_a_call_that_is_left_out_belong_to_nothing() -> None:
     logprobs = [[TokenLogprob(token, text_of([token]), -0.5)] for token in token_ids]
     pieces = parser.feed(TokenChunk(text="", token_ids=tuple(token_ids), logprobs=logprobs))
     assert [one["token"] for piece in pieces if isinstance(piece, TextDelta) for one in piece.logprobs] == ["Yes"]
-
-
-def test_a_stop_string_before_the_end_of_its_message_does_not_leak() -> None:
-    parser = HarmonyParser(encoding().vocabulary, tool_set(None, None, None), stop=["STOP!"])
-    token_ids = tuple(tokens(f"<|channel|>commentary<|message|>Now STOP! or not{NEXT}"))
-    pieces = parser.feed(TokenChunk(text="", token_ids=token_ids, finish=STOP, stop_reason="STOP!"))
-    assert merged([*pieces, *parser.close()]) == said("Now ", "commentary")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.dialects.markup.json_lexer import JsonLexer, clean, is_object, quoted
+from realtime.dialects.markup.json_lexer import JsonLexer, clean, quoted
+from realtime.wire.json_text import is_object
 from tests.support.long import effort
 
 JSONS = st.recursive(

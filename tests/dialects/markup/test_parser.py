@@ -7,12 +7,12 @@ import random
 import pytest
 
 from realtime.context.tools import tool_set
-from realtime.dialects.base import CallBegin, CallDelta, CallEnd, TextDelta
+from realtime.dialects.base import CallBegin, CallCut, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.machine import Start
 from realtime.dialects.markup.parser import Asked, MarkupParser, WholeCallParser
 from realtime.dialects.markup.tokens import Markup, Run
-from realtime.engine.base import FinishReason, TokenChunk
+from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
 from tests.support.markup import (
     PARIS,
     TOOLS,
@@ -118,19 +118,11 @@ def test_a_stop_token_of_the_requests_is_not_the_models_end() -> None:
         assert brief([CallBegin("get_weather"), *got, *parser.close()])[0][0] == kind
 
 
-def test_nothing_is_read_behind_a_stop_string() -> None:
-    parser = MarkupParser(qwen3(), Asked(tools=TOOLS, stop=("END",)))
-    got = [*parser.feed(TokenChunk("abEND cd", list(map(ord, "abEND cd"))))]
-    assert parser.stopped == "END"
-    got += [*parser.feed(TokenChunk("more" + calls_of("qwen3", [PARIS]), [1])), *parser.close()]
-    assert brief(got) == [("text", "ab")]
-
-
 def test_everything_after_the_reasoning_is_the_input_of_a_tool_with_a_grammar() -> None:
     grammar = {"type": "custom", "name": "sql", "format": {"type": "grammar", "syntax": "regex", "definition": "a+"}}
     tools = tool_set([grammar], {"type": "custom", "name": "sql"}, None)
     assert tools.only is not None
-    for finish, end in ((FinishReason.STOP, [CallEnd()]), (FinishReason.LENGTH, [])):
+    for finish, end in ((FinishReason.STOP, [CallEnd()]), (FinishReason.LENGTH, [CallCut()])):
         parser = WholeCallParser(qwen3(), Asked(tools=tools, start=Start.REASONING), tools.only)
         got = [
             *parser.feed(TokenChunk("r</think>", [114, 2])),
@@ -140,6 +132,31 @@ def test_everything_after_the_reasoning_is_the_input_of_a_tool_with_a_grammar() 
         assert got[1:] == [CallBegin("sql", custom=True), CallDelta("a"), CallDelta("<tool_call>"), *end] or got[
             1:
         ] == [CallBegin("sql", custom=True), CallDelta("a<tool_call>"), *end]
+
+
+def test_layout_has_no_log_probabilities() -> None:
+    parser = MarkupParser(qwen3(), Asked(tools=TOOLS))
+    ids = [1, ord("r"), 2, ord("\n"), ord("\n"), ord("a"), ord(" "), ord("b")]
+    given = [[TokenLogprob(one, ADDED[one][0] if one in ADDED else chr(one), -0.5)] for one in ids]
+    got = parser.feed(TokenChunk("<think>r</think>\n\na b", ids, logprobs=given))
+    said = [one["token"] for piece in [*got, *parser.close()] if isinstance(piece, TextDelta) for one in piece.logprobs]
+    assert said == ["a", " ", "b"]
+
+
+def whole(start: Start, *chunks: TokenChunk) -> list[Piece]:
+    grammar = {"type": "custom", "name": "sql", "format": {"type": "grammar", "syntax": "regex", "definition": "a*"}}
+    tools = tool_set([grammar], {"type": "custom", "name": "sql"}, None)
+    assert tools.only is not None
+    parser = WholeCallParser(qwen3(), Asked(tools=tools, start=start), tools.only)
+    return [*(piece for chunk in chunks for piece in parser.feed(chunk)), *parser.close()]
+
+
+def test_a_model_that_ends_in_its_reasoning_has_given_no_input() -> None:
+    end = TokenChunk("", [5], FinishReason.STOP)
+    assert whole(Start.REASONING, TokenChunk("r", [114]), end) == [ReasoningDelta("r")]
+    empty = [CallBegin("sql", custom=True), CallEnd()]
+    assert whole(Start.REASONING, TokenChunk("r</think>", [114, 2]), end) == [ReasoningDelta("r"), *empty]
+    assert whole(Start.ANSWER, end) == empty
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES)

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from realtime.context.tools import Tool, tool_set
+from realtime.context.tools import tool_set
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.family import Family, Literals, Tags
 from realtime.dialects.markup.machine import Start
 from realtime.dialects.markup.tags import Asked, TagWriter
 from realtime.dialects.markup.writer import write_calls, write_reasoning
 from realtime.engine.parsing import BadSpec
+from tests.support.grammars import expanded
 from tests.support.markup import HARD
 
 PLACE: dict[str, Any] = {
@@ -40,7 +41,9 @@ PLACE: dict[str, Any] = {
         "$defs": {"Kind": {"enum": ["city", "town"]}},
     },
 }
-FREE: dict[str, Any] = {"type": "function", "name": "free", "parameters": {"type": "object", "properties": {}}}
+FREE: dict[str, Any] = {
+    "type": "function", "name": "free", "strict": False, "parameters": {"type": "object", "properties": {}},
+}  # fmt: skip
 GOOD: list[dict[str, Any]] = [
     {"name": "Paris", "kind": "city", "more": {"x": 1.5}},
     {"name": 'a "b" <c> {d}', "kind": "town", "size": 3, "big": True, "tags": ["a", "b"], "more": {"x": 2}},
@@ -66,17 +69,13 @@ def _compiler() -> Any:
     return xgrammar.GrammarCompiler(xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[0]))
 
 
-def _grammar_of(tool: Tool, in_json: bool) -> str:
-    return 'root ::= "a" "b"+ "c"'
-
-
 def takes(family: str, asked: Asked, *answers: str) -> list[bool]:
     """Which of these answers the constraint takes, to their end."""
     import xgrammar
 
-    tag = TagWriter(ALL_FAMILIES[family], {}, _grammar_of).write(asked)
+    tag = TagWriter(ALL_FAMILIES[family], {}).write(asked)
     assert tag is not None
-    compiled = _compiler().compile_structural_tag(tag)
+    compiled = _compiler().compile_structural_tag(expanded(tag))
     found = []
     for answer in answers:
         matcher = xgrammar.GrammarMatcher(compiled)
@@ -110,7 +109,7 @@ def test_a_strict_tool_that_may_be_called(family: str) -> None:
 
 @each_family
 def test_a_tool_that_is_not_strict(family: str) -> None:
-    asked = Asked(tools=tool_set([FREE, PLACE], "required", None), start=Start.ANSWER)
+    asked = Asked(tools=tool_set([FREE, PLACE], None, None), start=Start.ANSWER)
     simple = {key: value for key, value in HARD[1].items() if key != "deep"}
     calls = [written(family, ("free", {})), written(family, ("free", simple))]
     assert takes(family, asked, *calls) == [True, True]
@@ -150,7 +149,7 @@ def test_an_output_format(family: str) -> None:
         "additionalProperties": False,
     }
     alone = Asked(tools=tool_set([], None, None), schema=schema, start=Start.ANSWER)
-    assert takes(family, alone, '{"a": 1}', '\n\n{"a": 1}', '{"a": "x"}', "Hi") == [True, True, False, False]
+    assert takes(family, alone, '{"a": 1}', '\n\n{"a": 1}', '{"a": "x"}', "Hi") == [True, False, False, False]
     beside = Asked(tools=tool_set([PLACE], None, None), schema=schema, start=Start.ANSWER)
     call = written(family, ("place", GOOD[0]))
     assert takes(family, beside, '{"a": 1}', call, "Hi") == [True, True, False]
@@ -165,7 +164,7 @@ def test_the_input_of_a_custom_tool_matches_its_grammar(family: str, choice: str
 
 
 def test_nothing_is_held_to_what_was_not_asked_for() -> None:
-    writer = TagWriter(ALL_FAMILIES["qwen3"], {}, _grammar_of)
+    writer = TagWriter(ALL_FAMILIES["qwen3"], {})
     assert writer.write(Asked(tools=tool_set([FREE], None, None))) is None
     assert writer.write(Asked(tools=tool_set([PLACE], "none", None))) is None
     assert writer.write(Asked(tools=tool_set([], None, None))) is None
@@ -173,22 +172,42 @@ def test_nothing_is_held_to_what_was_not_asked_for() -> None:
 
 def test_control_tokens_are_named_by_their_ids() -> None:
     special = {"[TOOL_CALLS]": 9, "[ARGS]": 10, "[THINK]": 11, "[/THINK]": 12}
-    tag = TagWriter(ALL_FAMILIES["mistral"], special, _grammar_of).write(
-        Asked(tools=tool_set([PLACE], "required", None))
-    )
+    tag = TagWriter(ALL_FAMILIES["mistral"], special).write(Asked(tools=tool_set([PLACE], "required", None)))
     assert tag is not None
     assert not any(mark in tag for mark in special)
     assert all(f'"token": {token}' in tag for token in special.values())
-    tag = TagWriter(ALL_FAMILIES["mistral"], special, _grammar_of).write(Asked(tools=tool_set([PLACE], None, None)))
+    tag = TagWriter(ALL_FAMILIES["mistral"], special).write(Asked(tools=tool_set([PLACE], None, None)))
     assert '"token_dispatch", "rules": [[9,' in (tag or "")
+
+
+@each_family
+def test_a_tool_that_nothing_was_said_of_is_held_like_a_strict_one(family: str) -> None:
+    place = {key: value for key, value in PLACE.items() if key != "strict"}
+    asked = Asked(tools=tool_set([place, FREE], "required", None), start=Start.ANSWER)
+    good, bad = (written(family, ("place", one)) for one in (GOOD[1], BAD[0]))
+    assert takes(family, asked, good, bad) == [True, False]
 
 
 def test_what_can_not_be_held_to_is_refused() -> None:
     parameters = {"anyOf": [{"type": "object", "properties": {}}]}
-    odd = tool_set([{"type": "function", "name": "odd", "strict": True, "parameters": parameters}], "required", None)
     for family in FAMILIES:
-        if isinstance(ALL_FAMILIES[family].calls[0].arguments, Tags | Literals):
-            with pytest.raises(BadSpec):
-                TagWriter(ALL_FAMILIES[family], {}, _grammar_of).write(Asked(tools=odd))
+        row = ALL_FAMILIES[family]
+        reason = TagWriter(row, {}).misfit(parameters)
+        assert (reason is not None) == isinstance(row.calls[0].arguments, Tags | Literals)
+        assert TagWriter(row, {}).misfit(PLACE["parameters"]) is None
     with pytest.raises(BadSpec):
-        TagWriter(Family(name="mute"), {}, _grammar_of).write(Asked(tools=tool_set([FREE], "required", None)))
+        TagWriter(Family(name="mute"), {}).write(Asked(tools=tool_set([FREE], "required", None)))
+
+
+def test_a_schema_that_grows_without_end_is_refused_at_once() -> None:
+    """Each of these would be written out more often than there are atoms."""
+    deep = {f"A{n}": {"type": "object", "properties": {k: {"$ref": f"#/$defs/A{n + 1}"} for k in "abcdefgh"}}
+            for n in range(15)}  # fmt: skip
+    doubled = {"type": "object", "properties": {"x": {"$ref": "#/$defs/A0"}}, "$defs": {**deep, "A15": {}}}
+    again = {"type": "object", "properties": {k: {"$ref": "#/$defs/A"} for k in "abcdefgh"}}
+    for family in FAMILIES:
+        row = ALL_FAMILIES[family]
+        for parameters in (doubled, {**again, "$defs": {"A": again}}):
+            found = TagWriter(row, {}).misfit(parameters)
+            literal = row.calls[0].arguments
+            assert (found is not None) == (isinstance(literal, Literals) and not literal.escapes)

@@ -1,0 +1,55 @@
+"""The family that an operator names, in place of the one that the model's template shows. Pure.
+
+Operators know the families by the names of vLLM's parsers as well (`--tool-parser hermes --reasoning-parser qwen3`).
+Where the table has the same, that is meant.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from .detect import ALL_FAMILIES, detect
+from .family import Calls, Family, Thinking
+
+# Rows that read what parsers of other names in vLLM read.
+_CALLS = {
+    "functiongemma": "function_gemma", "granite": "granite3", "granite-20b-fc": "granite_20b_fc",
+    "hunyuan_a13b": "hunyuan", "internlm": "internlm2", "llama3_json": "llama3", "llama4_pythonic": "llama4",
+    "phi4_mini_json": "phi4_mini", "qwen3_json": "hermes", "qwen3_xml": "qwen3_coder",
+}  # fmt: skip
+_REASONING = {
+    "deepseek_r1": "deepseek_v3", "deepseek_v3": "deepseek_v31", "granite": "granite3", "hunyuan_a13b": "hunyuan",
+}  # fmt: skip
+
+
+class FamilyChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator has said. `row`: the whole family; `calls`, `thinking`: a part of it. None: as the model's
+    template shows it.
+    """
+
+    row: Family | None = None
+    calls: tuple[Calls, ...] | None = None
+    thinking: tuple[Thinking, ...] | None = None
+
+    def of(self, model_type: str, template: str) -> Family:
+        """The row of a model."""
+        row = self.row or detect(model_type, template)
+        calls = row.calls if self.calls is None else self.calls
+        thinking = row.thinking if self.thinking is None else self.thinking
+        return msgspec.structs.replace(row, calls=calls, thinking=thinking)
+
+
+BY_TEMPLATE = FamilyChoice()
+NOTHING = Family(name="none")
+
+
+def calls_named(name: str) -> tuple[Calls, ...] | None:
+    """How calls are written that vLLM's tool parser of this name reads; None: the table does not have it."""
+    row = ALL_FAMILIES.get(_CALLS.get(name, name))
+    return row.calls or None if row is not None else None
+
+
+def thinking_named(name: str) -> tuple[Thinking, ...] | None:
+    """How the reasoning looks that vLLM's reasoning parser of this name reads; None: the table does not have it."""
+    row = ALL_FAMILIES.get(_REASONING.get(name, name))
+    return row.thinking or None if row is not None else None

@@ -1,0 +1,58 @@
+"""One call of a tool to pieces, once it is known to be one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from realtime.context.tools import Tool
+from realtime.wire.json_text import is_object
+
+from .base import CallBegin, CallCut, CallDelta, CallEnd, Piece
+from .custom_input import InputDecoder
+
+
+class SaidCall:
+    """A call that begins so. Of one that is not `said` nothing comes out: the request does not allow it."""
+
+    def __init__(self, begin: CallBegin, *, said: bool = True) -> None:
+        self._begin = begin
+        self._said = said
+        self._arguments: list[str] = []
+        self._input = InputDecoder() if begin.custom else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was said of its arguments."""
+        return not self._arguments
+
+    def begin(self) -> Iterator[Piece]:
+        """The call begins."""
+        if self._said:
+            yield self._begin
+
+    def more(self, arguments: str) -> Iterator[Piece]:
+        """More of its arguments, as JSON."""
+        if not arguments or not self._said:
+            return
+        self._arguments.append(arguments)
+        text = self._input.feed(arguments) if self._input is not None else arguments
+        if text:
+            yield CallDelta(text)
+
+    def end(self, *, complete: bool) -> Iterator[Piece]:
+        """The call is over; what is no JSON object is not complete, whatever was seen. The free text of a custom tool
+        may stand without the object around it.
+        """
+        if not self._said:
+            return
+        text = "".join(self._arguments)
+        bare = self._input is not None and not text.lstrip().startswith("{")
+        whole = bare or is_object(text)
+        if self._input is not None and whole and (rest := self._input.close()):
+            yield CallDelta(rest)
+        yield CallEnd() if complete and whole else CallCut()
+
+
+def call_of(tool: Tool, channel: str | None = None) -> CallBegin:
+    """The beginning of a call of this tool, under the name that the client gave it."""
+    return CallBegin(tool.name, tool.namespace, tool.custom, channel, tool.kind, tool.mcp)
