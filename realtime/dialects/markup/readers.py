@@ -15,6 +15,7 @@ import msgspec
 from realtime.context.tools import Tool, ToolSet
 
 from .bodies import MAX_KEY, Body, JsonBody, Letters, LiteralsBody, TagsBody
+from .elements import ElementsBody
 from .family import Key, Member, Named
 from .grammar import BoundCalls
 from .json_lexer import JsonLexer, clean, is_object
@@ -369,6 +370,8 @@ def reader(calls: BoundCalls, names: Names, letters: Letters, *, bare: bool) -> 
 def _body(calls: BoundCalls, tool: Tool, letters: Letters) -> Body:
     if calls.tags is not None:
         return TagsBody(calls, calls.tags, Parameters(tool.parameters), letters)
+    if calls.elements is not None:
+        return ElementsBody(calls, calls.elements, Parameters(tool.parameters), letters)
     if calls.style is not None:
         return LiteralsBody(calls, Parameters(tool.parameters).types, letters)
     return JsonBody(calls, letters)

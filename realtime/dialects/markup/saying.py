@@ -83,6 +83,11 @@ class Saying:
         if due:
             self.pieces.append(TextDelta(due))
 
+    def begin_call(self) -> None:
+        """A call begins: white space before it is layout."""
+        self.end_text()
+        self.first, self._space = False, ""
+
     def end_answer(self) -> None:
         """The answer is over: if white space is all of it, that is the answer."""
         if self.first:

@@ -7,8 +7,9 @@ from typing import Any
 
 from realtime.engine.parsing import BadSpec
 
-from .family import Literals
+from .family import Elements, Literals
 from .schema import resolve, types_of
+from .writer import escaped
 
 Form = dict[str, Any]
 
@@ -107,6 +108,33 @@ class Values:
             return {"type": "regex", "pattern": f"(?:.|\\n){{{low},{'' if high is None else high}}}"}
         return anything
 
+    # -- as elements
+
+    def element(self, key: str, schema: Any, how: Elements, mark: Mark, anything: Form, depth: int = 0) -> Form:
+        """An element with a value. Raises BadSpec for what can't be told from a text."""
+        schema = self._resolved(schema)
+        if depth > _MAX_DEPTH:
+            raise BadSpec("a schema of this depth can't be held to, for this model")
+        types = types_of(schema, self._root) or _TEXT
+        match sorted(types):
+            case ["object"]:
+                required = schema.get("required", ())
+                inner = sequence(
+                    *(
+                        one if name in required else optional(one)
+                        for name, said in schema.get("properties", {}).items()
+                        for one in (self.element(name, said, how, mark, anything, depth + 1),)
+                    )
+                )
+            case ["array"]:
+                item = self.element(how.item, schema.get("items", {}), how, mark, anything, depth + 1)
+                inner = {"type": "star", "content": item}
+            case _:
+                if types & {"object", "array"}:
+                    raise BadSpec("what may be an object, a list or something else can't be held to, for this model")
+                inner, _ = self.raw(schema, anything)
+        return sequence(mark(f"{how.before}<{key}>"), inner, mark(f"{how.before}</{key}>"))
+
     # -- as literals
 
     def literal(self, schema: Any, how: Literals, mark: Mark, anything_but: Mark, depth: int = 0) -> Form:
@@ -132,15 +160,22 @@ class Values:
                 return self._literal_text(schema, how, mark, anything_but)
             case "object":
                 return self._literal_object(schema, how, mark, anything_but, depth)
+            case _ if how.nested == "json":
+                return self.json({**schema, "type": "array"})
             case _:
                 item = self.literal(schema.get("items", {}), how, mark, anything_but, depth + 1)
                 more: Form = {"type": "star", "content": sequence(text(how.between), item)}
                 return sequence(text("["), optional(sequence(item, more)), text("]"))
 
     def _literal_text(self, schema: dict[str, Any], how: Literals, mark: Mark, anything_but: Mark) -> Form:
+        quote = how.quotes[0]
+        values = [schema["const"]] if "const" in schema else schema.get("enum")
+        if how.escapes and quote == "'" and values:
+            return choice([text(quote + escaped(str(value), quote) + quote) for value in values])
+        if how.escapes and quote == "'" and not schema.keys() & _TEXT_KEYS:
+            return {"type": "regex", "pattern": r"'(?:[^'\\\n]|\\[^\n])*'"}
         if how.escapes:
             return self.json({**schema, "type": "string"})
-        quote = how.quotes[0]
         return sequence(mark(quote), self._raw_text(schema, anything_but(quote)), mark(quote))
 
     def _literal_object(
@@ -179,6 +214,7 @@ class Values:
         return optional(sequence(pair, {"type": "star", "content": sequence(text(how.between), pair)}))
 
 
+_TEXT_KEYS = {"pattern", "format", "minLength", "maxLength"}
 _NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
 
 
