@@ -230,14 +230,14 @@ GIGACHAT3 = (
     Calls(head=Member(), section=("<|function_call|>", ""), several=False),
     Calls(head=Member(), section=("function call<|role_sep|>\n", ""), several=False),
 )
-HY_V4 = Calls(
-    head=Named(after=("\n",)),
+HY_V3 = Calls(
+    head=Named(after=("<tool_sep>\n",)),
     arguments=Tags(begin="<arg_key>", middle="</arg_key>\n<arg_value>", end="</arg_value>", after="\n"),
     section=("<tool_calls>\n", "\n</tool_calls>"),
     call=("<tool_call>", "</tool_call>"),
     separator="\n",
 )
-HY_V3 = msgspec.structs.replace(HY_V4, head=Named(after=("<tool_sep>\n",)))
+HY_V4 = msgspec.structs.replace(HY_V3, head=GLM47.head, arguments=GLM47.arguments)
 INKLING = Calls(
     head=Member(arguments=("args", "arguments")),
     call=("<|message_model|><|content_invoke_tool_json|>", "<|end_message|>"),

@@ -86,8 +86,8 @@ def test_a_text_between_its_own_quotes() -> None:
 
 def test_values_in_quotes_by_their_type() -> None:
     text = (
-        "<start_function_call>call:get_weather{city:<escape>12<escape>,deep:<escape>{'a': [1, None], 't': True}<escape>,"
-        "num:<escape>12.5<escape>,yes:<escape>False<escape>}<end_function_call>"
+        "<start_function_call>call:get_weather{city:<escape>12<escape>,deep:<escape>{'a': [1, None], 't': True}<escape>"
+        ",num:<escape>12.5<escape>,yes:<escape>False<escape>}<end_function_call>"
     )
     want = '{"city": "12", "deep": {"a": [1, null], "t": true}, "num": 12.5, "yes": false}'
     assert said("function_gemma", text) == [("call", "get_weather", want)]
@@ -102,8 +102,9 @@ def test_arguments_as_python_prints_them() -> None:
 
 
 def test_json_in_a_call_that_is_python() -> None:
-    text = '<|tool_call_start|>[get_weather(city=\'a\', deep={"a": [1, {"b": null}], "t": true}, yes=False)]<|tool_call_end|>'
-    want = '{"city": "a", "deep": {"a": [1, {"b": null}], "t": true}, "yes": false}'
+    deep = '{"a": [1, {"b": null}], "t": true}'
+    text = f"<|tool_call_start|>[get_weather(city='a', deep={deep}, yes=False)]<|tool_call_end|>"
+    want = f'{{"city": "a", "deep": {deep}, "yes": false}}'
     assert said("lfm2", text) == [("call", "get_weather", want)]
 
 
@@ -163,9 +164,8 @@ def test_what_a_template_renders_shows_the_row(name: str) -> None:
     """Even if its source puts every mark together: see history.settled."""
     row = ALL_FAMILIES[name]
     head = write_reasoning(row, "Hm.") if row.thinking else ""
-    found = detect(
-        TYPES.get(name, ""), HINTS.get(name, ""), head + write_calls(row.calls[0], [("probe", {"said": "x"})])
-    )
+    rendered = head + write_calls(row.calls[0], [("probe", {"said": "x"})])
+    found = detect(TYPES.get(name, ""), HINTS.get(name, ""), rendered)
     assert found.calls == row.calls
     assert not row.thinking or found.thinking[0] == row.thinking[0]
 
