@@ -8,6 +8,7 @@ from .family import Family, Thinking
 THINK = Thinking("<think>\n", "\n</think>\n\n")
 THINK_CLOSE = Thinking("<think>\n", "\n</think>\n")  # the answer in the next line
 THINK_TIGHT = Thinking("<think>", "</think>")
+DSML = (forms.dsml("", "function_calls"), forms.dsml("", "tool_calls"))
 CODER = (forms.QWEN3_CODER, forms.HERMES)
 MISTRAL_THINK = Thinking("[THINK]", "[/THINK]")
 
@@ -27,8 +28,8 @@ _ROWS = (
     Family(name="mistral_v3", thinking=(MISTRAL_THINK,), calls=(forms.MISTRAL_LIST, forms.MISTRAL), ids="{hash}"),
     Family(name="deepseek_v3", thinking=(THINK,), calls=(forms.DEEPSEEK_V3, forms.DEEPSEEK_V31)),
     Family(name="deepseek_v31", thinking=(THINK_TIGHT,), calls=(forms.DEEPSEEK_V31, forms.DEEPSEEK_V3)),
-    Family(name="deepseek_v32", thinking=(THINK_TIGHT,), calls=(forms.dsml("", "function_calls"),)),
-    Family(name="deepseek_v4", thinking=(THINK_TIGHT,), calls=(forms.dsml("", "tool_calls"),)),
+    Family(name="deepseek_v32", thinking=(THINK_TIGHT,), calls=DSML),
+    Family(name="deepseek_v4", thinking=(THINK_TIGHT,), calls=DSML[::-1]),
     Family(name="glm45", thinking=(Thinking("\n<think>", "</think>\n"),), calls=(forms.GLM45,)),
     Family(name="glm47", thinking=(THINK_TIGHT,), calls=(forms.GLM47,)),
     Family(name="ling3", thinking=(THINK_TIGHT,), calls=(forms.LING3,)),
