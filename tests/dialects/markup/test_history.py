@@ -17,7 +17,7 @@ from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.family import Family
 from realtime.dialects.markup.history import Message, as_wanted, settled
 from realtime.dialects.messages import to_messages
-from realtime.wire.items import FunctionCall, FunctionCallOutput
+from realtime.wire.items import FunctionCall, FunctionCallOutput, InputItem
 from realtime.wire.items import Message as MessageItem
 
 PLAIN = Family(name="plain")
@@ -100,7 +100,7 @@ def test_reasoning_is_a_part_of_the_content() -> None:
 
 def test_items_of_a_request() -> None:
     """FAULTS of the kind: the template prints an id, and the name is gone."""
-    items = [
+    items: list[InputItem] = [
         msgspec.convert({"type": "message", "role": "user", "content": "?"}, MessageItem),
         FunctionCall(call_id="call_0123abc", name="get_weather", arguments='{"city": "Paris"}'),
         FunctionCallOutput(call_id="call_0123abc", output="12"),
