@@ -59,7 +59,7 @@ class JsonBody:
         if text[at] == "{":
             return True
         self._empty = True
-        return _ends(self._calls, text, at)
+        return ends(self._calls, text, at)
 
     def read(self, text: str, at: int, out: list[str]) -> int:
         """See Body."""
@@ -83,7 +83,7 @@ class JsonBody:
         out.append(self._letters(self._lexer.close() + text))
 
 
-def _ends(calls: BoundCalls, text: str, at: int) -> bool | None:
+def ends(calls: BoundCalls, text: str, at: int) -> bool | None:
     """Whether the call ends here, by a mark."""
     if not (calls.close or calls.call[1]):
         return False
@@ -145,7 +145,7 @@ class TagsBody:
         found = self._tags.begin.match(text, at)
         if found is None or found >= 0:
             return None if found is None else True
-        return _ends(self._calls, text, skip_space(text, at))
+        return ends(self._calls, text, skip_space(text, at))
 
     def read(self, text: str, at: int, out: list[str]) -> int:
         """See Body."""
@@ -243,8 +243,31 @@ class TagsBody:
         if self._streams:
             out.append('"')
         self._parts, self._tail = [], ""
-        self._read = self._pad if self._tags.pad else self._value
+        self._read = self._quote if self._tags.quote else self._pad
         return at
+
+    def _quote(self, text: str, at: int, out: list[str]) -> int | None:
+        """What may stand around a value that is a text."""
+        found = self._tags.quote.match(text, at)
+        if found is None:
+            return None
+        self._read = self._quoted if found >= 0 else self._pad
+        return max(found, at)
+
+    def _quoted(self, text: str, at: int, out: list[str]) -> int | None:
+        search = self._tags.unquote_search
+        assert search is not None
+        found = search.search(text, at)
+        stop = len(text) if found is None else found.start()
+        self._take(text[at:stop], out)
+        ended = None if found is None or found[1] is None else self._tags.end.match(text, found.end())
+        if found is None or ended is None:
+            return stop if stop > at else None
+        if ended < 0:  # it is part of the text
+            self._take(found[0], out)
+            return found.end()
+        self._read = self._value
+        return found.end()
 
     def _pad(self, text: str, at: int, out: list[str]) -> int | None:
         """The white space of the template before a value."""

@@ -77,11 +77,18 @@ class Calling:
         if candidate is not None and candidate.is_call:
             self._open(candidate)
             self.text = ""
+        elif candidate is not None and self.num_begun and self._is_separator(candidate.form):
+            self.text = ""
         if self._call is not None:
             self._close_call(self._call, ended=ended)
         if self._place is _Place.BEHIND:
             self.text = ""
         self._place = _Place.OUTSIDE
+
+    def _is_separator(self, form: BoundCalls) -> bool:
+        """Whether what is left only separates a call from another, which did not come."""
+        found = form.separator.match(self.text, 0) if form.separator else None
+        return found is not None and found >= 0 and not self.text[found:].strip()
 
     # each returns whether there may be more to do
 
@@ -110,6 +117,7 @@ class Calling:
         assert reader is not None
         tool = reader.tool or reader.named
         assert tool is not None
+        self._saying.begin_call()
         self._reader, self._form, self._in_list = reader, candidate.form, candidate.in_list
         self._num_calls += 1
         self.num_begun += 1
@@ -197,7 +205,11 @@ class Calling:
         return self._next(form) if self._may_go_on(form) else self._leave()
 
     def _may_go_on(self, form: BoundCalls) -> bool:
-        """Whether another call follows without a mark, for what is known: the section has no end yet."""
+        """Whether another call follows without a mark, for what is known: the section has no end yet, or there are no
+        marks at all.
+        """
+        if form.row.bare and form.opener == self.text[0] == "{":
+            return True
         return bool(form.section[1]) and not form.first and not form.row.bracket
 
     def _next(self, form: BoundCalls) -> bool:

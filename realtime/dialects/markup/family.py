@@ -1,15 +1,25 @@
 """What a model family is: how it writes reasoning and calls, as data. Pure.
 
 Marks are written as the family's template writes them, with its white space. When they are read, white space at the
-edges of a mark and at its line ends may be missing, or be more: it is layout, and so is white space between marks.
+edges of a mark, at its line ends and between its tags may be missing, or be more: it is layout, and so is white space
+between marks.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
+
+NAME = "{name}"
+"""In a mark of a row: the name of the tool that is called."""
+NUMBER = "{number}"
+"""In a mark of a row: the number of the call, from 1."""
+TYPE = "{type}"
+"""In a mark of a row: the type of a value, as JSON Schema names it."""
+_TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
 
 
 class Thinking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,8 +32,8 @@ class Thinking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="named", kw_only=True):
     """The name stands before the arguments, between marks. `form` is what is written for a name, with `{name}` and, if
-    the family numbers its calls, `{index}`. `after` lists the marks that may follow the name, the family's own first.
-    `call_id`: the mark of an id that may stand between both.
+    the family numbers its calls, `{index}`. `after` lists the marks that may follow the name, the family's own first,
+    and may have `{number}`, which is from 1. `call_id`: the mark of an id that may stand between both.
     """
 
     before: str = ""
@@ -33,10 +43,13 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="named"
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="member", kw_only=True):
-    """The call is a JSON object that has the name and the arguments as members, the family's own word first."""
+    """The call is a JSON object that has the name and the arguments as members, the family's own word first. `number`:
+    the member before them by which the family numbers its calls, if it does.
+    """
 
     name: tuple[str, ...] = ("name",)
     arguments: tuple[str, ...] = ("arguments", "parameters")
+    number: str = ""
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="key"):
@@ -52,7 +65,8 @@ class Tags(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tags", 
 
     The value is text as it stands, or JSON: the tool's schema says which, unless the family has marks that do. `pad`
     is the white space that the template puts around values, `after` what it puts after `end`. `text` and `json` are
-    middles that say what the value is.
+    middles that say what the value is, `typed` one that names its `{type}`, written if there is no `middle`. `quote`:
+    what stands around a text that has more in it than a plain word.
     """
 
     begin: str
@@ -62,12 +76,40 @@ class Tags(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tags", 
     after: str = ""
     text: tuple[str, ...] = ()
     json: tuple[str, ...] = ()
+    typed: str = ""
+    quote: tuple[str, str] = ("", "")
+
+    def middles(self) -> Iterator[tuple[str, bool | None]]:
+        """All middles, each with whether the value is a text: None if it does not say."""
+        yield from ((one, True) for one in self.text)
+        yield from ((one, False) for one in self.json)
+        if self.typed:
+            yield from ((self.typed.replace(TYPE, kind), kind == "string") for kind in _TYPES)
+        if self.middle:
+            yield self.middle, None
+
+    def written(self, *, text: bool | None) -> tuple[str, ...]:
+        """The middles that the family writes before a text, before JSON, or before either."""
+        kinds = (True, False) if text is None else (text,)
+        said = tuple(one for one, is_text in self.middles() if is_text in kinds)
+        own = self.text if text else self.json
+        return (self.middle,) if self.middle and not own else said
+
+
+class Elements(msgspec.Struct, frozen=True, tag="elements", kw_only=True):
+    """Each argument is an element, with elements in it where it is an object or a list: `before`<KEY>VALUE
+    `before`</KEY>. `item` is the key of what is in a list.
+    """
+
+    before: str
+    item: str = "item"
 
 
 class Literals(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="literals", kw_only=True):
     """The arguments are KEY `assign` VALUE, ... between `begin` and `end`, the values as a programming language has
     them: numbers, words, lists, objects. `quotes` are what stands around strings. `escapes`: a backslash in a string
-    means something. `bare`: keys within objects have no quotes, and a word that means nothing is a string.
+    means something. `bare`: keys within objects have no quotes, and a word that means nothing is a string. `typed`: in
+    quotes there may be more than text, and the tool's schema says what. `nested`: how objects and lists are written.
     """
 
     begin: str = "("
@@ -76,12 +118,14 @@ class Literals(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="lit
     quotes: tuple[str, ...] = ('"', "'")
     escapes: bool = True
     bare: bool = False
+    typed: bool = False
+    nested: Literal["literals", "json"] = "literals"
     between: str = ", "
     words: tuple[str, str, str] = ("True", "False", "None")  # as the family writes true, false and null
 
 
 Head = Named | Member | Key
-Arguments = Json | Tags | Literals
+Arguments = Json | Tags | Elements | Literals
 
 
 class Calls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,8 +133,9 @@ class Calls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
         section[0]  call[0] HEAD ARGUMENTS close call[1]  separator  call[0] ...  section[1]
 
-    Every mark but those of the head may be empty. `bracket`: the calls of a section are a list in square brackets.
-    `bare`: a call may stand without any mark, but only where an answer begins. `several`: more than one may be made.
+    Every mark but those of the head may be empty; `{name}` in `call[0]` is the call's name, once more. `bracket`: the
+    calls of a section are a list in square brackets, which `brackets` has with the template's white space. `bare`: a
+    call may stand without any mark, but only where an answer begins. `several`: more than one may be made.
     """
 
     head: Head
@@ -100,20 +145,23 @@ class Calls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     close: str = ""
     separator: str = ""
     bracket: bool = False
+    brackets: tuple[str, str] = ("[", "]")
     bare: bool = False
     several: bool = True
 
 
 class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One row. `thinking` and `calls` list what the model may write, its own form first. `ids`: the form of a call's
-    id, if the template shows it to the model. `seen`: the row was made from the family's template; else from public
-    parsers of its output.
+    """One row. `thinking` and `calls` list what the model may write, its own form first. `ids`, `arguments` and
+    `reasoning`: how the template wants ids, arguments and reasoning of a history, see history. `seen`: the row was held
+    to what the family's template renders; else it was made from public parsers and examples of its output.
     """
 
     name: str
     thinking: tuple[Thinking, ...] = ()
     calls: tuple[Calls, ...] = ()
     ids: str | None = None
+    arguments: Literal["object", "text"] = "object"
+    reasoning: str = "reasoning_content"
     seen: bool = True
 
     def marks(self) -> Iterator[str]:
@@ -125,12 +173,15 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def _marks(calls: Calls) -> Iterator[str]:
-    yield from (*calls.section, *calls.call, calls.close)
+    yield from (*calls.section, *calls.call[0].split(NAME), calls.call[1], calls.close)
     if isinstance(calls.head, Named):
-        yield from (calls.head.before, *calls.head.after, calls.head.call_id)
+        after = (part for mark in calls.head.after for part in mark.split(NUMBER))
+        yield from (calls.head.before, *after, calls.head.call_id)
     match calls.arguments:
-        case Tags(begin=begin, middle=middle, end=end, text=text, json=json):
-            yield from (begin, middle, end, *text, *json)
+        case Tags() as tags:
+            yield from (tags.begin, tags.end, *(middle for middle, _ in tags.middles()))
+        case Elements(before=before):
+            yield before
         case Literals(quotes=quotes):
             yield from quotes
         case _:

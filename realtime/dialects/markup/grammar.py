@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from realtime.dialects.searching import searcher
 
-from .family import Calls, Family, Literals, Named, Tags
+from .family import Calls, Elements, Family, Literals, Named, Tags
 from .literals import Style
 from .marks import Alphabet, Mark, skip_space
 
@@ -28,13 +28,22 @@ class BoundTags:
 
     def __init__(self, tags: Tags, alphabet: Alphabet) -> None:
         self.begin = alphabet.mark(tags.begin)
-        said = [*((one, True) for one in tags.text), *((one, False) for one in tags.json), (tags.middle, None)]
-        self.middles: list[tuple[Mark, bool | None]] = [
-            (alphabet.mark(middle), text) for middle, text in dict(reversed(said)).items()
-        ]
+        self.middles = [(alphabet.mark(middle), text) for middle, text in tags.middles()]
         self.middle_search = _search(form for middle, _ in self.middles for form in middle.firsts)
         self.end = alphabet.mark(tags.end)
         self.pad = tags.pad
+        self.quote = alphabet.mark(tags.quote[0])
+        self.unquote = alphabet.mark(tags.quote[1])
+        self.unquote_search = searcher(self.unquote.firsts)
+
+
+class BoundElements:
+    """The elements of arguments, by what stands before each of their tags."""
+
+    def __init__(self, elements: Elements, alphabet: Alphabet) -> None:
+        self.before = alphabet.mark(elements.before)
+        self.search = _search(self.before.firsts)
+        self.item = elements.item
 
 
 class BoundCalls:
@@ -59,6 +68,9 @@ class BoundCalls:
             self.tags = BoundTags(calls.arguments, alphabet)
             ends = [self.tags.end, self.close or self.call[1]]
             self.value_search = _search(form for end in ends for form in end.firsts)
+        self.elements: BoundElements | None = None
+        if isinstance(calls.arguments, Elements):
+            self.elements = BoundElements(calls.arguments, alphabet)
         self.style, self.opens = None, ""
         if isinstance(calls.arguments, Literals):
             self.style, self.opens = _style(calls.arguments, alphabet), calls.arguments.begin
@@ -134,7 +146,7 @@ def _stray(text: str, at: int) -> int:
 
 def _style(row: Literals, alphabet: Alphabet) -> Style:
     quotes = [alphabet.mark(quote).firsts for quote in row.quotes]
-    return Style(quotes, row.end, row.assign, escapes=row.escapes, bare=row.bare)
+    return Style(quotes, row.end, row.assign, escapes=row.escapes, bare=row.bare, typed=row.typed)
 
 
 class _Form:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from realtime.dialects.searching import searcher
+
 from .json_lexer import quoted
 from .marks import match_forms, skip_space
 from .schema import Types, to_json
@@ -35,14 +37,17 @@ TypesOf = Callable[[str], Types]
 class Style:
     """How a family writes them: the forms of its quotes, and what the row says."""
 
-    __slots__ = ("assign", "bare", "end", "escapes", "quotes")
+    __slots__ = ("assign", "bare", "end", "escapes", "quotes", "typed")
 
-    def __init__(self, quotes: Sequence[Sequence[str]], end: str, assign: str, *, escapes: bool, bare: bool) -> None:
+    def __init__(
+        self, quotes: Sequence[Sequence[str]], end: str, assign: str, *, escapes: bool, bare: bool, typed: bool = False
+    ) -> None:
         self.quotes = quotes
         self.end = end
         self.assign = assign
         self.escapes = escapes
         self.bare = bare
+        self.typed = typed
 
 
 PYTHON = Style((('"',), ("'",)), ")", "=", escapes=True, bare=False)
@@ -63,6 +68,7 @@ class LiteralLexer:
         self._key: str | None = None  # at the top
         self._quote: Sequence[str] | None = None  # of the string that is open
         self._escapes = False
+        self._held: list[str] = []  # of a value in quotes that is no text
         self._high = ""  # the first half of a surrogate pair
         self._string_is_key = False
         self._read = self._first if top else self._value
@@ -154,10 +160,34 @@ class LiteralLexer:
             return None
         if quote[0] is not None:
             self._quote, self._escapes, self._string_is_key = quote[0], self._style.escapes, False
+            types = self._types_here()
+            if self._style.typed and types is not None and "string" not in types:
+                self._read = self._typed
+                return quote[1]
             out.append('"')
             self._read = self._string
             return quote[1]
         return self._atom(text, at, out)
+
+    def _typed(self, text: str, at: int, out: list[str]) -> int | None:
+        """A value in quotes that is no text: it is known when it is whole."""
+        assert self._quote is not None
+        search = searcher(self._quote)
+        assert search is not None
+        found = search.search(text, at)
+        stop = len(text) if found is None else found.start()
+        self._held.append(text[at:stop])
+        if found is None or found[1] is None:
+            return stop if stop > at else None
+        types = self._types_here()
+        assert types is not None
+        out.append(to_json(self._letters("".join(self._held)), types))
+        self._held = []
+        self._read = self._comma_or_end
+        return found.end()
+
+    def _types_here(self) -> Types | None:
+        return self._types(self._key) if self._is_top() and self._key is not None else None
 
     def _item_or_end(self, text: str, at: int, out: list[str]) -> int | None:
         at = skip_space(text, at)
@@ -292,7 +322,7 @@ class LiteralLexer:
         return stop
 
     def _atom_json(self, word: str) -> str | None:
-        types = self._types(self._key) if self._is_top() and self._key is not None else None
+        types = self._types_here()
         if self._style.bare and types is not None and "string" in types:
             return to_json(word, types)
         if word in _WORDS:

@@ -31,6 +31,7 @@ class Start(enum.Enum):
     FREE = "nothing: reasoning may come"
     REASONING = "reasoning"
     ANSWER = "the answer: there is no reasoning"
+    WRAPPED = "the answer, by the mark that stands before it"
 
 
 class _Place(enum.Enum):
@@ -53,6 +54,9 @@ class Machine:
         self._thinking = thinking
         self._around = next((one for one in grammar.thinking if one.answer), None)  # may stand around the answer
         self._wrapped: BoundThinking | None = None  # does: its first mark was there
+        if start is Start.WRAPPED:
+            self._around = self._wrapped = grammar.thinking[thinking]
+            self._saying.trims = True
         self._text = ""  # not taken yet
         self._may_think = start is Start.FREE and bool(grammar.thinking)
         self._may_repeat = True  # the mark that begins reasoning, within reasoning
@@ -211,6 +215,18 @@ class Machine:
                 self._text, self._thinking = self._text[found:], index
                 self._enter(_Place.REASONING)
                 self._may_think = self._after_call = self._saying.first = self._may_repeat = False
+                return True
+        return self._ended_reasoning(at) if self._may_think else None
+
+    def _ended_reasoning(self, at: int) -> bool | None:
+        """The end of reasoning that has not begun: there is none."""
+        for thinking in self._grammar.thinking:
+            found = thinking.end.match(self._text, at)
+            if found is None:
+                return False
+            if found >= 0:
+                self._text = self._text[found:]
+                self._begin_answer(thinking)
                 return True
         return None
 

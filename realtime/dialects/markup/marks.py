@@ -11,6 +11,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
+from .family import NAME, NUMBER
+
+_NAME_AND_MORE = re.compile(f"({re.escape(NAME)}|{re.escape(NUMBER)})")
+_BETWEEN = re.compile(r"\n|(?<=>)(?=<)")  # where the family may have white space
 _FIRST = 0xDC80
 _MAX_TOKENS = 0x300
 _FOREIGN = re.compile("[\ud800-\udfff]")
@@ -35,7 +39,8 @@ class Alphabet:
 
     def mark(self, text: str) -> Mark:
         """The mark that is written so, without the layout around it."""
-        return Mark([self._forms(part) for part in map(str.strip, text.strip().split("\n")) if part])
+        parts = (part for line in _BETWEEN.split(text) for part in _NAME_AND_MORE.split(line))
+        return Mark([() if part in (NAME, NUMBER) else self._forms(part) for part in map(str.strip, parts) if part])
 
     def _forms(self, text: str) -> tuple[str, ...]:
         """All ways to write a part of a mark, the one with the most tokens first."""
@@ -54,7 +59,9 @@ class Alphabet:
 
 
 class Mark:
-    """One mark: parts that white space may separate, each in one or more forms. Empty if it has no parts."""
+    """One mark: parts that white space may separate, each in one or more forms, or in none: that is a name or a number.
+    Empty if it has no parts.
+    """
 
     def __init__(self, parts: Sequence[tuple[str, ...]]) -> None:
         self._parts = tuple(parts)
@@ -72,7 +79,8 @@ class Mark:
         the text must be seen. An empty mark ends where it begins.
         """
         for forms in self._parts:
-            found = match_forms(forms, text, skip_space(text, at))
+            at = skip_space(text, at)
+            found = match_forms(forms, text, at) if forms else _match_name(text, at)
             if found is None or found < 0:
                 return found
             at = found
@@ -80,6 +88,15 @@ class Mark:
 
 
 _SPACE = re.compile(r"\s*")
+_NAME = re.compile(r"[A-Za-z0-9_.:/\-]*")
+
+
+def _match_name(text: str, at: int) -> int | None:
+    found = _NAME.match(text, at)
+    assert found is not None
+    if found.end() == len(text):
+        return None
+    return found.end() if found.end() > at else -1
 
 
 def skip_space(text: str, at: int) -> int:

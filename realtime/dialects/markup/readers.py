@@ -16,6 +16,7 @@ from realtime.context.tools import Tool, ToolSet
 from realtime.wire.json_text import is_object
 
 from .bodies import MAX_KEY, Body, JsonBody, Letters, LiteralsBody, TagsBody
+from .elements import ElementsBody
 from .family import Key, Member, Named
 from .grammar import BoundCalls
 from .json_lexer import JsonLexer, clean
@@ -370,6 +371,8 @@ def reader(calls: BoundCalls, names: Names, letters: Letters, *, bare: bool) -> 
 def _body(calls: BoundCalls, tool: Tool, letters: Letters) -> Body:
     if calls.tags is not None:
         return TagsBody(calls, calls.tags, Parameters(tool.parameters), letters)
+    if calls.elements is not None:
+        return ElementsBody(calls, calls.elements, Parameters(tool.parameters), letters)
     if calls.style is not None:
         return LiteralsBody(calls, Parameters(tool.parameters).types, letters)
     return JsonBody(calls, letters)

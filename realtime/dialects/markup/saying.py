@@ -69,6 +69,10 @@ class Saying:
         """White space before what may be text."""
         self._space += text
 
+    def begin_call(self) -> None:
+        """A call begins: white space before it is layout."""
+        self.first, self._space = False, ""
+
     def end_answer(self) -> None:
         """The answer is over: if white space is all of it, that is the answer."""
         if self.first:

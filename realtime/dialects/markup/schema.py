@@ -35,9 +35,24 @@ class Parameters:
         """The types that this argument may have; a text if nothing is known of it."""
         known = self._known.get(key)
         if known is None:
-            found = _property(self._schema, key, self._schema, 0)
-            known = self._known[key] = (types_of(found, self._schema) if found is not None else None) or _TEXT
+            known = self._known[key] = self.types_of(self.within(self._schema, key)) or _TEXT
         return known
+
+    def types_of(self, schema: Any) -> Types | None:
+        """The types that a schema within these parameters allows; None if it says nothing of them."""
+        return types_of(schema, self._schema)
+
+    def within(self, schema: Any, key: str) -> Any:
+        """The schema of a member of an object that has this schema."""
+        return _property(schema, key, self._schema, 0)
+
+    def argument(self, key: str) -> Any:
+        """The schema of an argument."""
+        return self.within(self._schema, key)
+
+    def items(self, schema: Any) -> Any:
+        """The schema of what is in a list that has this schema."""
+        return _items(schema, self._schema, 0)
 
 
 def types_of(schema: Any, root: Any, depth: int = 0) -> Types | None:
@@ -136,6 +151,17 @@ def _property(schema: Any, key: str, root: Any, depth: int) -> Any:
         if found is not None:
             return found
     return schema.get("additionalProperties")
+
+
+def _items(schema: Any, root: Any, depth: int) -> Any:
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+        return None
+    if "items" in schema:
+        return schema["items"]
+    inner = [resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        inner += schema[keyword] if isinstance(schema.get(keyword), list) else []
+    return next((found for one in inner if (found := _items(one, root, depth + 1)) is not None), None)
 
 
 def is_text(types: Types) -> bool:

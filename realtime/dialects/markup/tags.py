@@ -19,11 +19,12 @@ from realtime.engine import structural_tags
 from realtime.engine.parsing import BadSpec
 from realtime.engine.structural_tags import LINE_ENDS, Form
 
-from .family import Calls, Family, Json, Key, Literals, Member, Named, Tags
+from .family import NAME, NUMBER, Calls, Elements, Family, Json, Key, Literals, Member, Named, Tags
 from .machine import Start
 from .values import Values, choice, optional, sequence, text
 
 _SCHEMA = "text.format.schema"
+_NUMBER: Form = {"type": "regex", "pattern": "[0-9]{1,3}"}
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,14 +109,14 @@ class TagWriter:
     def _before(self, asked: Asked) -> Form:
         """Reasoning, if there may be any."""
         ways = self._family.thinking
-        if asked.start is Start.ANSWER or not ways:
+        if asked.start in (Start.ANSWER, Start.WRAPPED) or not ways:
             return sequence()
         if asked.start is Start.REASONING:
             return self._reasoning(ways[asked.thinking].end)
         begin = ways[0].begin
-        layout = begin[: len(begin) - len(begin.lstrip())]  # which a model may leave out
+        layout = begin[: len(begin) - len(begin.lstrip("\n"))]  # which a model may leave out
         before = optional(text(layout)) if layout else sequence()
-        return optional(sequence(before, self._mark(begin.strip()), self._reasoning(ways[0].end)))
+        return optional(sequence(before, self._mark(begin.strip("\n")), self._reasoning(ways[0].end)))
 
     def _reasoning(self, end: str) -> Form:
         end = end.strip()
@@ -130,8 +131,9 @@ class TagWriter:
             rules = [[begin, _behind(text(begin), call)] for begin, call in self._bare(form, tools, among)]
             return {"type": "dispatch", "rules": rules, "loop": False}
         before = form.head.before if isinstance(form.head, Named) else ""
-        first = next(self._marks((form.section[0] or form.call[0] or before).strip()), None)
-        if first is None:
+        begin = form.section[0] or form.call[0] or before
+        first = next(self._marks(begin.strip()), None)
+        if first is None or NAME in begin:
             raise BadSpec("calls of this model can't be told from text")
         # Those of a section follow each other in it; others have a mark each.
         rest = _behind(first, self._calls(form, tools, among, alone=not form.section[0]))
@@ -154,22 +156,29 @@ class TagWriter:
         each = choice([self._call(form, tool, is_held=among.holds(tool)) for tool in tools])
         if among.parallel and form.several and not alone:
             each = sequence(each, {"type": "star", "content": sequence(self._mark(form.separator), each)})
-        opened, closed = ("[", "]") if form.bracket else ("", "")
+        opened, closed = form.brackets if form.bracket else ("", "")
         around = ("", "") if form.bare else form.section
+        if opened and around[0]:  # tokenizers of some models put a space between
+            return sequence(
+                self._mark(around[0]), optional(text(" ")), text(opened), each, self._mark(closed + around[1])
+            )
         return sequence(self._mark(around[0] + opened), each, self._mark(closed + around[1]))
 
     def _call(self, form: Calls, tool: Tool, *, is_held: bool) -> Form:
-        begin = form.call[0]
+        begin = form.call[0].replace(NAME, tool.shown_as)
         arguments = self._arguments(form, tool, is_held=is_held)
         match form.head:
             case Named(before=before, after=after, form=written):
-                name, _, index = written.replace("{name}", tool.shown_as).partition("{index}")
-                number: list[Form] = [{"type": "regex", "pattern": "[0-9]{1,3}"}] if "{index}" in written else []
-                head = sequence(self._mark(begin + before + name), *number, self._mark(index + after[0]))
+                name, _, index = written.replace(NAME, tool.shown_as).partition("{index}")
+                number = [_NUMBER] if "{index}" in written else []
+                behind, counted, more = after[0].partition(NUMBER)
+                number += [self._mark(index + behind), *([_NUMBER, self._mark(more)] if counted else ())]
+                head = sequence(self._mark(begin + before + name), *number)
                 end = ""
-            case Member(name=names, arguments=members):
-                said = f'{begin}{{"{names[0]}": {json.dumps(tool.shown_as)}, "{members[0]}": '
-                head, end = self._mark(said), "}"
+            case Member(name=names, arguments=members, number=counter):
+                said = f'"{names[0]}": {json.dumps(tool.shown_as)}, "{members[0]}": '
+                count = (text(f'"{counter}": "'), _NUMBER, text('", ')) if counter else ()
+                head, end = sequence(self._mark(begin + "{"), *count, text(said)), "}"
             case Key():
                 head, end = self._mark(f"{begin}{{{json.dumps(tool.shown_as)}: "), "}"
         return sequence(head, arguments, self._mark(end + form.close + form.call[1]))
@@ -183,6 +192,8 @@ class TagWriter:
                 return values.whole() if is_held else structural_tags.by_json({"type": "object"}, None)
             case Tags() as tags:
                 return self._tags(tags, tool, values, is_held=is_held)
+            case Elements() as elements:
+                return self._elements(elements, tool, values, is_held=is_held)
             case Literals() as literals:
                 return self._literals(literals, tool, values, is_held=is_held)
 
@@ -192,7 +203,7 @@ class TagWriter:
             return self._tag(tags, "input", _grammar(tool, in_json=False), said=True)
         if not is_held:
             key: Form = {"type": "regex", "pattern": r'[^<>"\n]{1,64}'}
-            middle = choice([self._mark(one + tags.pad) for one in (*tags.text, *tags.json) or (tags.middle,)])
+            middle = choice([self._mark(one + tags.pad) for one in tags.written(text=None)])
             tag = sequence(self._mark(tags.begin), key, middle, anything, self._mark(tags.pad + tags.end + tags.after))
             return {"type": "star", "content": tag}
         each = []
@@ -204,14 +215,27 @@ class TagWriter:
 
     def _tag(self, tags: Tags, key: str, value: Form, *, said: bool | None) -> Form:
         """`said`: the value is a text, or JSON; None: it may be either."""
-        of_kind = tags.text if said else tags.json if said is False else ()
-        middles = of_kind or (*tags.text, *tags.json) or (tags.middle,)
+        middles = tags.written(text=said) or tags.written(text=None)
         begin = choice([self._mark(tags.begin + key + middle + tags.pad) for middle in middles])
         return sequence(begin, value, self._mark(tags.pad + tags.end + tags.after))
 
+    def _elements(self, how: Elements, tool: Tool, values: Values, *, is_held: bool) -> Form:
+        anything = self._anything_but(how.before)
+        if tool.grammar is not None:
+            begin, end = (self._mark(f"{how.before}<{slash}input>") for slash in ("", "/"))
+            return sequence(begin, _grammar(tool, in_json=False), end)
+        if not is_held:
+            tag: Form = {"type": "regex", "pattern": r"</?[^<>/\n]{1,64}>"}
+            return {"type": "star", "content": sequence(self._mark(how.before), tag, anything)}
+        each = []
+        for name, schema, required in values.properties():
+            one = values.element(name, schema, how, self._mark, anything)
+            each.append(one if required else optional(one))
+        return sequence(*each)
+
     def _literals(self, how: Literals, tool: Tool, values: Values, *, is_held: bool) -> Form:
         if tool.grammar is not None:
-            quote = how.quotes[0]
+            quote = '"' if how.escapes else how.quotes[0]  # the grammar escapes no other
             given = _grammar(tool, in_json=how.escapes)
             pair = sequence(self._mark(f"input{how.assign}{quote}"), given, self._mark(quote))
             return sequence(text(how.begin), pair, text(how.end))

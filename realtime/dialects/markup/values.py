@@ -9,8 +9,9 @@ from realtime.engine import structural_tags
 from realtime.engine.parsing import BadSpec
 from realtime.engine.structural_tags import Form
 
-from .family import Literals
+from .family import Elements, Literals
 from .schema import resolve, types_of
+from .writer import escaped
 
 Schema = dict[str, Any]
 
@@ -117,6 +118,34 @@ class Values:
             return structural_tags.by_regex(pattern, self._param)
         return anything
 
+    # -- as elements
+
+    def element(self, key: str, schema: Any, how: Elements, mark: Mark, anything: Form, depth: int = 0) -> Form:
+        """An element with a value. Raises BadSpec for what can't be told from a text."""
+        schema = self._resolved(schema)
+        self._left -= 1
+        if depth > _MAX_DEPTH or not self._left:
+            raise BadSpec("a schema of this depth or size can't be held to, for this model")
+        types = types_of(schema, self._root) or _TEXT
+        match sorted(types):
+            case ["object"]:
+                required = schema.get("required", ())
+                inner = sequence(
+                    *(
+                        one if name in required else optional(one)
+                        for name, said in schema.get("properties", {}).items()
+                        for one in (self.element(name, said, how, mark, anything, depth + 1),)
+                    )
+                )
+            case ["array"]:
+                item = self.element(how.item, schema.get("items", {}), how, mark, anything, depth + 1)
+                inner = {"type": "star", "content": item}
+            case _:
+                if types & {"object", "array"}:
+                    raise BadSpec("what may be an object, a list or something else can't be held to, for this model")
+                inner, _ = self.raw(schema, anything)
+        return sequence(mark(f"{how.before}<{key}>"), inner, mark(f"{how.before}</{key}>"))
+
     # -- as literals
 
     def literal(self, schema: Any, how: Literals, mark: Mark, anything_but: Mark, depth: int = 0) -> Form:
@@ -143,15 +172,22 @@ class Values:
                 return self._literal_text(schema, how, mark, anything_but)
             case "object":
                 return self._literal_object(schema, how, mark, anything_but, depth)
+            case _ if how.nested == "json":
+                return self.json({**schema, "type": "array"})
             case _:
                 item = self.literal(schema.get("items", {}), how, mark, anything_but, depth + 1)
                 more: Form = {"type": "star", "content": sequence(text(how.between), item)}
                 return sequence(text("["), optional(sequence(item, more)), text("]"))
 
     def _literal_text(self, schema: dict[str, Any], how: Literals, mark: Mark, anything_but: Mark) -> Form:
+        quote = how.quotes[0]
+        values = [schema["const"]] if "const" in schema else schema.get("enum")
+        if how.escapes and quote == "'" and values:
+            return choice([text(quote + escaped(str(value), quote) + quote) for value in values])
+        if how.escapes and quote == "'" and not schema.keys() & _TEXT_KEYS:
+            return {"type": "regex", "pattern": r"'(?:[^'\\\n]|\\[^\n])*'"}
         if how.escapes:
             return self.json({**schema, "type": "string"})
-        quote = how.quotes[0]
         return sequence(mark(quote), self._raw_text(schema, anything_but(quote)), mark(quote))
 
     def _literal_object(
@@ -205,6 +241,7 @@ def _refers(schema: Any) -> bool:
     return False
 
 
+_TEXT_KEYS = {"pattern", "format", "minLength", "maxLength"}
 _NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
 
 

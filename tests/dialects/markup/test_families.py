@@ -8,7 +8,7 @@ import pytest
 
 from realtime.context.tools import tool_set
 from realtime.dialects.markup.detect import ALL_FAMILIES
-from realtime.dialects.markup.family import Json, Member, Tags
+from realtime.dialects.markup.family import Elements, Json, Member, Tags
 from realtime.dialects.markup.machine import Start
 from realtime.engine.base import FinishReason
 from tests.support.markup import (
@@ -80,7 +80,8 @@ def test_several_calls(family: str, form: int) -> None:
 @each_marked
 def test_text_before_and_after_a_call(family: str, form: int) -> None:
     head, want = reasons(family)
-    text = f"{head}I look. {calls_of(family, [PARIS], form)}\n\nDone, <b> [x] {{y}}."
+    call = calls_of(family, [PARIS], form)
+    text = f"{head}I look.{call if call.startswith(' ') else f' {call}'}\n\nDone, <b> [x] {{y}}."
     assert said(family, text) == [*want, ("text", "I look. "), *wanted(PARIS), ("text", "Done, <b> [x] {y}.")]
 
 
@@ -166,19 +167,23 @@ def test_marks_in_a_string_are_letters(family: str, form: int) -> None:
     for mark in (closer, opener, "[TOOL_CALLS]", "</tool_call>", "<think>", "</think>", "]", "}", ")"):
         if mark in (getattr(row.arguments, "end", None), *getattr(row.arguments, "quotes", ())):
             continue
+        if isinstance(row.arguments, Elements) and row.arguments.before in mark:
+            continue
         call = ("get_weather", {"city": f"print {mark} now", "note": mark})
         assert said(family, calls_of(family, [call], form)) == wanted(call)
 
 
 @each_tags
 def test_the_end_of_a_call_ends_a_value_that_is_open(family: str, form: int) -> None:
-    tags = ALL_FAMILIES[family].calls[form].arguments
+    row = ALL_FAMILIES[family].calls[form]
+    tags = row.arguments
     assert isinstance(tags, Tags)
     end = tags.end + tags.after
-    for arguments in ({"city": "Paris"}, {"deep": {"a": 1}}):
+    layout = "" if row.close else row.call[1][: -len(row.call[1].lstrip())]  # may as well be the value's
+    for arguments, want in (({"city": "Paris"}, {"city": "Paris" + layout}), ({"deep": {"a": 1}},) * 2):
         text = calls_of(family, [("get_weather", arguments)], form)
         at = text.rindex(end)
-        assert said(family, text[:at] + text[at + len(end) :]) == wanted(("get_weather", arguments))
+        assert said(family, text[:at] + text[at + len(end) :]) == wanted(("get_weather", want))
 
 
 @each_tags

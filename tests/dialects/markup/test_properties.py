@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.dialects.markup.detect import ALL_FAMILIES
-from realtime.dialects.markup.family import Literals, Tags
+from realtime.dialects.markup.family import Elements, Literals, Tags
 from realtime.dialects.markup.machine import Start
 from realtime.engine.base import FinishReason
 from tests.support.long import effort
@@ -105,6 +105,8 @@ def arguments(draw: st.DrawFn, family: str, form: int, spelling: Spelling) -> di
         st.floats(allow_nan=False, allow_infinity=False),
     )
     keys = st.sampled_from(["a", "b_c", "input", "name"])
+    if isinstance(ALL_FAMILIES[family].calls[form].arguments, Elements):
+        return draw(st.fixed_dictionaries({}, optional=_elements(strings)))
     values = st.recursive(
         scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=6
     )
@@ -120,10 +122,28 @@ def arguments(draw: st.DrawFn, family: str, form: int, spelling: Spelling) -> di
     return {key: draw(fields[key]) for key in chosen}
 
 
+def _elements(strings: st.SearchStrategy[str]) -> dict[str, st.SearchStrategy[Any]]:
+    """Arguments of which nothing but the schema, where it says something, tells what a text is."""
+    words = strings.map(lambda text: f"x{text}y")
+    scalars = st.one_of(words, st.none(), st.booleans(), st.integers(-(10**30), 10**30))
+    lists = st.lists(scalars, min_size=1, max_size=3)
+    inner = st.dictionaries(st.sampled_from(["a", "b_c", "name"]), scalars | lists, min_size=1, max_size=3)
+    return {
+        "city": strings,
+        "deep": st.dictionaries(st.sampled_from(["a", "input"]), scalars | lists | inner, max_size=3),
+        "days": st.lists(scalars | inner, max_size=3),
+        "num": st.integers(-(10**30), 10**30),
+        "yes": st.booleans(),
+        "note": words | st.none(),
+    }
+
+
 def _can_be_said(text: str, family: str, form: int, spelling: Spelling) -> bool:
     row = ALL_FAMILIES[family].calls[form]
     closing = (row.close + row.call[1]).strip().split("\n")[0]
     match row.arguments:
+        case Elements(before=before):
+            return before not in text and not _overlaps(text, before)
         case Tags(end=end):
             # A mark that its end completes is read where it begins.
             marks = [end, closing]
@@ -202,9 +222,10 @@ def test_every_token_of_text_has_its_logprob_once(
     if ALL_FAMILIES[family].calls[form].bare:
         return
     text = "x" + data.draw(st.text("ab<[ ", max_size=12)) + "y"
+    call = calls_of(family, [("get_weather", {"city": "x"})], form)
     ids = [
         *one.tokens(text),
-        *one.tokens(calls_of(family, [("get_weather", {"city": "x"})], form)),
+        *one.tokens(call.lstrip()),
         *one.tokens("Done"),
     ]
     pieces, _ = pieces_of(one, ids, logprobs=True)

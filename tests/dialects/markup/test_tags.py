@@ -58,6 +58,7 @@ BAD: list[dict[str, Any]] = [
 ]
 GRAMMAR = {"type": "custom", "name": "say", "format": {"type": "grammar", "syntax": "regex", "definition": "ab+c"}}
 FAMILIES = list({row.calls[0]: name for name, row in reversed(ALL_FAMILIES.items()) if row.calls}.values())
+NO_MARK = {"muse_glimmer"}  # calls begin with a plain word
 each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -101,6 +102,10 @@ def test_a_strict_tool_that_must_be_called(family: str) -> None:
 @each_family
 def test_a_strict_tool_that_may_be_called(family: str) -> None:
     asked = Asked(tools=tool_set([PLACE, FREE], None, None), start=Start.ANSWER)
+    if family in NO_MARK:
+        with pytest.raises(BadSpec):
+            takes(family, asked)
+        return
     good, bad = (written(family, ("place", one)) for one in (GOOD[1], BAD[0]))
     assert takes(family, asked, "Hi <b> [x] {y}.", good, bad) == [True, True, False]
     if not ALL_FAMILIES[family].calls[0].bare:
@@ -159,7 +164,13 @@ def test_an_output_format(family: str) -> None:
 @pytest.mark.parametrize("choice", ["auto", "required"])
 def test_the_input_of_a_custom_tool_matches_its_grammar(family: str, choice: str) -> None:
     asked = Asked(tools=tool_set([GRAMMAR, FREE], choice, None), start=Start.ANSWER)
-    good, bad = (written(family, ("say", {"input": one})) for one in ("abbc", "ac"))
+    if family in NO_MARK and choice == "auto":
+        with pytest.raises(BadSpec):
+            takes(family, asked)
+        return
+    good, bad = (
+        written(family, ("say", {"input": one})).replace("='", '="').replace("')", '")') for one in ("abbc", "ac")
+    )
     assert takes(family, asked, good, bad) == [True, False]
 
 
