@@ -52,6 +52,7 @@ class ChatDialect:
             raise RenderError(
                 "There is nothing to answer: give `input`, `instructions` or a previous response.", "input"
             )
+        messages = self._reader.as_wanted(messages)
         shown = to_tools(tools) if tools.mode is not Mode.NONE else []
         apply = partial(self._apply, messages, shown, template_kwargs(request))
         text = apply(asks=True)

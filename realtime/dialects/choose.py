@@ -6,7 +6,9 @@ the Harmony library with its vocabulary, and the date.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from realtime.engine.base import Loaded, ModelInfo
@@ -18,6 +20,8 @@ from .harmony.dialect import Encoding, HarmonyDialect
 from .markup.named import BY_TEMPLATE, FamilyChoice
 from .markup.reader import MarkupReader
 from .reader import Reader
+
+logger = logging.getLogger("realtime.dialects")
 
 HARMONY_MODELS = frozenset({"gpt_oss"})  # by the `model_type` of their config
 
@@ -43,7 +47,23 @@ def choose_dialect(
 def _reader(loaded: Loaded, family: FamilyChoice) -> Reader:
     if loaded.parsers is not None:
         return ForeignReader(loaded.parsers)
-    return MarkupReader(family.of(loaded.model.model_type, chat_template(loaded.tokenizer)), loaded.tokenizer)
+    tokenizer = loaded.tokenizer
+    row = family.of(loaded.model.model_type, chat_template(tokenizer), partial(_render, tokenizer))
+    logger.info("family=%s thinks=%s calls=%s", row.name, bool(row.thinking), bool(row.calls))
+    return MarkupReader(row, tokenizer)
+
+
+def _render(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> str | None:
+    """See markup.history.Render."""
+    said = {"type": "object", "properties": {"said": {"type": "string"}}, "required": ["said"]}
+    probe = {"type": "function", "function": {"name": "probe", "description": "", "parameters": said}}
+    try:
+        text: str = tokenizer.apply_chat_template(
+            list(messages), tools=[probe], tokenize=False, add_generation_prompt=False
+        )
+    except Exception:  # templates raise whatever they like
+        return None
+    return text
 
 
 def chat_template(tokenizer: Any) -> str:

@@ -43,5 +43,8 @@ class Reader(Protocol):
     def holds(self) -> Holds:
         """When calls can be held to schemas."""
 
+    def as_wanted(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The messages as the model's template wants them."""
+
     def open(self, reading: Reading) -> Parser:
         """A parser for one answer. Raises BadSpec for what can't be served."""

@@ -25,16 +25,17 @@ call = ["<do>", "</do>"]
 
 
 def row(template: str = QWEN, model_type: str = "qwen3", **options: str) -> Family:
-    return family_choice(VllmOptions(**options)).of(model_type, template)  # type: ignore[arg-type]
+    return family_choice(VllmOptions(**options)).of(model_type, template, lambda messages: None)  # type: ignore[arg-type]
 
 
 def test_the_template_decides_where_nothing_is_said() -> None:
-    assert row() == ALL_FAMILIES["qwen3"]
+    assert row().name == "qwen3"
+    assert row().calls == ALL_FAMILIES["qwen3"].calls
     assert row("{{ message }}", "llama").name == "plain"
 
 
 def test_a_name_decides() -> None:
-    assert row(family="llama3") == ALL_FAMILIES["llama3"]
+    assert row(family="llama3").calls == ALL_FAMILIES["llama3"].calls
     assert (row(family="none").calls, row(family="none").thinking) == ((), ())
 
 
@@ -74,7 +75,7 @@ def test_a_file_that_is_none_is_refused_with_the_reason(tmp_path: Path, text: st
 
 def test_vllms_names_mean_rows_where_there_are_any() -> None:
     options = VllmOptions(tool_parser="llama3_json", reasoning_parser="deepseek_r1")
-    found = family_choice(options).of("qwen3", QWEN)
+    found = family_choice(options).of("qwen3", QWEN, lambda messages: None)
     assert found.calls == ALL_FAMILIES["llama3"].calls
     assert found.thinking == ALL_FAMILIES["deepseek_v3"].thinking
     assert (for_engine(options).tool_parser, for_engine(options).reasoning_parser) == ("auto", "auto")

@@ -10,6 +10,7 @@ import msgspec
 
 from .detect import ALL_FAMILIES, detect
 from .family import Calls, Family, Thinking
+from .history import Render, settled
 
 # Rows that read what parsers of other names in vLLM read.
 _CALLS = {
@@ -31,9 +32,12 @@ class FamilyChoice(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[Calls, ...] | None = None
     thinking: tuple[Thinking, ...] | None = None
 
-    def of(self, model_type: str, template: str) -> Family:
-        """The row of a model."""
-        row = self.row or detect(model_type, template)
+    def of(self, model_type: str, template: str, render: Render) -> Family:
+        """The row of a model, with what its template wants of a history."""
+        row, shown = settled(self.row or detect(model_type, template), render)
+        if self.row is None:
+            found = detect(model_type, template, shown)
+            row = msgspec.structs.replace(found, ids=row.ids, arguments=row.arguments, reasoning=row.reasoning)
         calls = row.calls if self.calls is None else self.calls
         thinking = row.thinking if self.thinking is None else self.thinking
         return msgspec.structs.replace(row, calls=calls, thinking=thinking)

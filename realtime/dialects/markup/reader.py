@@ -9,6 +9,7 @@ from realtime.engine.parsing import Constraint, Holds
 
 from .detect import openings, started
 from .family import Family
+from .history import as_wanted
 from .parser import Asked, MarkupParser, WholeCallParser
 from .tags import Asked as AskedOfTag
 from .tags import TagWriter
@@ -26,6 +27,10 @@ class MarkupReader:
         self.openings = openings(family)
         calls = bool(family.calls)
         self.holds = Holds(auto=calls, forced=calls, misfit=self._tags.misfit)
+
+    def as_wanted(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """See Reader."""
+        return as_wanted(messages, self._family)
 
     def open(self, reading: Reading) -> MarkupParser:
         """See Reader."""
