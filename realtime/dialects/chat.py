@@ -23,6 +23,9 @@ from realtime.wire.requests import ResponseCreate
 from .base import BLIND, IsWanted, RenderError, Sight, always
 from .bounded_encoder import BoundedEncoder
 from .chat_parser import ChatParser, WholeCallParser
+from .letters.marking import Unmarkable
+from .letters.template import Template
+from .letters.text import LetteredText, letters_before, letters_of
 from .messages import to_messages, to_tools
 from .text_bound import text_bound
 
@@ -35,7 +38,8 @@ class ChatDialect:
         number fits.
         """
         self._encoder = BoundedEncoder(self._encode, text_bound(tokenizer), window)
-        self._sight = sight
+        self._template = Template(tokenizer, sight.marker)
+        self._sight = Sight(takes_parts=sight.takes_parts, marker=self._template.picture)
         self._tokenizer = tokenizer
         self._parsers = parsers
         added: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
@@ -54,13 +58,19 @@ class ChatDialect:
             )
         shown = to_tools(tools) if tools.mode is not Mode.NONE else []
         try:
-            text = self._tokenizer.apply_chat_template(
-                messages, tools=shown or None, tokenize=False, add_generation_prompt=True, **template_kwargs(request)
-            )
+            text = self._template.render(messages, shown, template_kwargs(request))
+        except Unmarkable:
+            raise RenderError("The input has all characters of private use (U+E000 to U+F8FF) at once.", "input") from None
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
         pictures = tuple(one for _, part in image_parts(items) if (one := picture_of(part)) is not None)
-        return Prompt(text, array("I", self._encode_after(text, parent, is_wanted)), pictures)
+        tokens = array("I", self._encode_after(text, parent, is_wanted))
+        return Prompt(str(text), tokens, pictures, letters=letters_of(text))
+
+    @property
+    def unsafe_in(self) -> tuple[str, ...]:
+        """See Dialect."""
+        return self._template.unsafe_in
 
     speaks_harmony = False
 
@@ -98,15 +108,19 @@ class ChatDialect:
         return ChatParser(inner, tools, quiet=quiet, num_top_logprobs=num_top, specials=self._specials)
 
     def _encode(self, text: str) -> list[int]:
+        if isinstance(text, LetteredText) and self._template.encode_letters is not None:
+            return self._template.encode_letters(text)
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def _encode_after(self, text: str, parent: Turn | None, is_wanted: IsWanted) -> list[int]:
-        """Tokens of `text`, those of the newest turn that it still begins with taken as they were."""
+        """Tokens of `text`, those of the newest turn that it still begins with taken as they were. Where a prompt had a
+        control token's letters the text must have letters too; what the model said is what it said.
+        """
         turn = parent
         while turn is not None:
             prompt = turn.prompt
-            if prompt is not None and text.startswith(prompt.text):
+            if prompt is not None and _begins_with(text, prompt):
                 answer: str = self._tokenizer.decode(turn.token_ids, skip_special_tokens=False)
                 whole = prompt.text + answer
                 known = [*prompt.token_ids, *turn.token_ids] if text.startswith(whole) else [*prompt.token_ids]
@@ -114,6 +128,10 @@ class ChatDialect:
                 return [*known, *self._encoder.encode(rest, len(known), is_wanted)]
             turn = turn.parent
         return self._encoder.encode(text, 0, is_wanted)
+
+
+def _begins_with(text: str, prompt: Prompt) -> bool:
+    return text.startswith(prompt.text) and letters_before(text, len(prompt.text)) == prompt.letters
 
 
 def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
