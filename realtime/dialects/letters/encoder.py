@@ -21,6 +21,8 @@ from .words import any_of
 Encode = Callable[[LetteredText], list[int]]
 
 _COVER = "\ufdd0"  # no character, so no token has it
+_KIND = re.compile(r'"type": "(\w+)"')
+_HARMLESS = frozenset({"Sequence", "Prepend", "Replace", "NFC", "NFD", "ByteLevel"})  # normalizers
 _WAYS: tuple[dict[str, Any], ...] = (  # in which tokenizers of other kinds are told to take all for letters
     {"split_special_tokens": True},
     {"allow_special_tokens": False},
@@ -44,7 +46,7 @@ def _makers(tokenizer: Any, added: Sequence[Added], control: Sequence[Added]) ->
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         yield from (partial(_Piecewise, tokenizer, control, way) for way in _WAYS)
-    elif not any(token.single_word for token in control):  # whose neighbours matter
+    elif not any(token.single_word or (token.normalized and _changes_letters(backend)) for token in control):
         yield lambda: _Renamed(backend, backend.model, added, control)
         yield lambda: _Renamed(backend, _without(backend, control), added, control)
 
@@ -59,6 +61,13 @@ def _is_right(encode: Encode, tokenizer: Any, token: Added, control: Sequence[Ad
         and not {one.id for one in control}.intersection(letters)
         and "".join(said.split()) == "".join(sample.split())
     )
+
+
+def _changes_letters(backend: Any) -> bool:
+    """Whether other characters may become those of a token before it is looked for."""
+    normalizer = backend.normalizer
+    steps = {} if normalizer is None else json.loads(normalizer.__getstate__())
+    return any(kind not in _HARMLESS for kind in _KIND.findall(json.dumps(steps)))
 
 
 class _Renamed:

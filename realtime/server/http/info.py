@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from msgspec import UNSET
 from starlette.responses import Response
 
 from realtime.engine.supervisor import EngineState
-from realtime.wire.bodies import Health, Model, ModelList, Readiness
+from realtime.wire.bodies import Health, Model, ModelList, Readiness, UnsafeTemplate
 from realtime.wire.errors import ErrorCode, WireError
 
 from .operations import Call
@@ -59,6 +60,7 @@ async def ready(call: Call) -> Response:
         responses=gateway.service.num_running,
         connections=admission.num_connections,
         requests=admission.num_requests,
+        template=UnsafeTemplate(unsafe_in=gateway.unsafe_in) if gateway.unsafe_in else UNSET,
     )
     return reply(body, 200 if ready else 503)
 
