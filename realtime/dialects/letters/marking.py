@@ -21,7 +21,7 @@ from .text import LetteredText
 from .words import any_of
 
 _COVERS = range(0xE000, 0xF900)  # of private use, and short enough for JSON's `\uXXXX`
-_ESCAPE = re.compile(r"u([e-fE-F][0-9a-fA-F]{3})")
+_ESCAPE = re.compile(r"[uU]([e-fE-F][0-9a-fA-F]{3})")
 _INSIDE = re.compile(r"(\W+)(.*?)(\W+)", re.DOTALL)
 _SCHEMA_WORDS = frozenset({"name", "description", "type", "properties", "required", "items", "enum", "title", "default"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,36 +17,37 @@ Render = Callable[[Messages, Sequence[dict[str, Any]], Mapping[str, Any]], str]
 _BEFORE, _AFTER = "zqa", "zqb"  # letters only, which every template leaves alone
 
 
-def unsafe_places(render: Render, token: str) -> tuple[str, ...]:
-    """Where a template does not pass a text through that has the letters of this token. `render` marks all places.
+def unsafe_places(marked: Render, plain: Render, token: str) -> tuple[str, ...]:
+    """Where a template does not pass a text through that has the letters of this token. `marked` renders with marks in
+    all places, `plain` with none.
 
     A place that the template does not show, or does not take, is not among them.
     """
-    return tuple(place for place in PLACES if not _is_safe(render, place, token))
+    return tuple(place for place in PLACES if not _is_safe(marked, plain, place, token))
 
 
-def _is_safe(render: Render, place: str, token: str) -> bool:
+def _is_safe(marked: Render, plain: Render, place: str, token: str) -> bool:
     for messages, tools in _conversations(place, f"{_BEFORE}{token}{_AFTER}"):
         try:
-            rendered = render(messages, tools, {})
+            rendered, otherwise = marked(messages, tools, {}), plain(messages, tools, {})
         except Exception:  # noqa: S112 - templates raise whatever they like: this one wants another conversation
             continue
-        if not _passes(rendered, token):
+        if _BEFORE in rendered and not _passes(rendered, otherwise, token):
             return False
     return True
 
 
-def _passes(rendered: str, token: str) -> bool:
-    """Whether the text, wherever it is shown, is as it was, and its letters are known for what they are."""
-    letters = letters_of(rendered)
-    at = rendered.find(_BEFORE)
-    while at >= 0:
-        end = at + len(_BEFORE) + len(token)
-        whole = rendered.startswith(f"{token}{_AFTER}", at + len(_BEFORE))
-        if not whole or not any(at < place < end for place in letters):
-            return False
-        at = rendered.find(_BEFORE, end)
-    return True
+def _passes(rendered: str, otherwise: str, token: str) -> bool:
+    """Whether the letters are known for what they are, and the text is as the template has it without marks, or as it
+    was written: some templates look for tokens in texts.
+    """
+    if not (letters := letters_of(rendered)):
+        return False
+    return rendered == otherwise or all(
+        rendered.startswith(f"{token}{_AFTER}", found.end())
+        and any(found.end() <= place < found.end() + len(token) for place in letters)
+        for found in re.finditer(_BEFORE, rendered)
+    )
 
 
 def _conversations(place: str, text: str) -> Iterator[tuple[Messages, Sequence[dict[str, Any]]]]:

@@ -44,7 +44,7 @@ class Template:
         if added is None or self.encode_letters is None:
             self.unsafe_in = PLACES
         elif control:
-            self.unsafe_in = unsafe_places(self.render, control[0].text)
+            self.unsafe_in = unsafe_places(self.render, self._apply, control[0].text)
 
     def render(self, messages: Dicts, tools: Dicts, kwargs: Mapping[str, Any]) -> str:
         """The prompt, a LetteredText if there are such letters. Raises what the template raises, and Unmarkable."""
