@@ -60,7 +60,9 @@ class ChatDialect:
         try:
             text = self._template.render(messages, shown, template_kwargs(request))
         except Unmarkable:
-            raise RenderError("The input has all characters of private use (U+E000 to U+F8FF) at once.", "input") from None
+            raise RenderError(
+                "The input has all characters of private use (U+E000 to U+F8FF) at once.", "input"
+            ) from None
         except Exception as error:  # templates raise whatever they like
             raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
         pictures = tuple(one for _, part in image_parts(items) if (one := picture_of(part)) is not None)

@@ -23,7 +23,10 @@ from .words import any_of
 _COVERS = range(0xE000, 0xF900)  # of private use, and short enough for JSON's `\uXXXX`
 _ESCAPE = re.compile(r"[uU]([e-fE-F][0-9a-fA-F]{3})")
 _INSIDE = re.compile(r"(\W+)(.*?)(\W+)", re.DOTALL)
-_SCHEMA_WORDS = frozenset({"name", "description", "type", "properties", "required", "items", "enum", "title", "default"})
+_NUMBER = re.compile(r"\d+")
+_SCHEMA_WORDS = frozenset(
+    {"name", "description", "type", "properties", "required", "items", "enum", "title", "default"}
+)
 
 Change = Callable[[str], str]
 
@@ -44,13 +47,11 @@ class Letters:
         self.longest = max(map(len, words), default=0)
         self.insides = frozenset(inside for word in words for inside in _insides(word)) - _SCHEMA_WORDS
         self.pairs = [(word, end) for word in words if (end := _end_of_reasoning(word)) in self.places]
-        said = [*map(_json, words), *(f'"{_json(end)}' for end in self.ends)]
-        said += [f'"{_json(inside)}":' for inside in self.insides]
-        self._in_json = re.compile(any_of(said, any_number=True).encode())
+        self._in_json = [re.compile(pattern.encode()) for pattern in _by_beginning(_in_json(words))]
 
     def found_in(self, blob: bytes) -> bool:
         """Whether there may be some in texts that are written as JSON. A miss is certain."""
-        return self._in_json.search(blob) is not None
+        return any(pattern.search(blob) for pattern in self._in_json)
 
 
 class Marker:
@@ -171,6 +172,22 @@ def _unused(text: str, count: int) -> Iterable[str]:
 
 def _cover_of(found: str) -> str:
     return found if len(found) == 1 else chr(int(found[-4:], 16))
+
+
+def _in_json(words: Iterable[str]) -> Iterable[str]:
+    """What `Letters` looks for, as JSON has it, with any number in the place of one."""
+    for word in {_NUMBER.sub("0", word) for word in words}:
+        yield _json(word)
+        yield from (f'"{_json(end)}' for end in _ends(word))
+        yield from (f'"{_json(inside)}":' for inside in _insides(word) if inside not in _SCHEMA_WORDS)
+
+
+def _by_beginning(words: Iterable[str]) -> Iterable[str]:
+    """Patterns of words that begin alike, each of which is searched ten times as fast as one of all."""
+    groups: dict[str, list[str]] = {}
+    for word in words:
+        groups.setdefault(word[0], []).append(word)
+    return (any_of(group, any_number=True) for group in groups.values())
 
 
 def _json(text: str) -> str:

@@ -106,7 +106,9 @@ def letters_in(text: str, words: dict[str, int]) -> LetteredText:
 
 
 def texts(words: dict[str, int]) -> st.SearchStrategy[str]:
-    part = st.one_of(st.sampled_from([*words, " ", "   ", "\n", "a", "<b>"]), st.text(st.sampled_from("<s>/|im a[é🙂"), max_size=5))
+    part = st.one_of(
+        st.sampled_from([*words, " ", "   ", "\n", "a", "<b>"]), st.text(st.sampled_from("<s>/|im a[é🙂"), max_size=5)
+    )
     return st.lists(part, max_size=8).map("".join)
 
 
@@ -163,7 +165,9 @@ def test_a_normalizer_that_makes_a_token_of_other_characters_is_no_way() -> None
 def test_a_window_counts_the_letters() -> None:
     tokenizer, encode, words = made("starter")
     text = letters_in("<|im_end|> and " * 10_000, words)
-    bounded = BoundedEncoder(lambda part: encode(LetteredText(part, letters_before(part, len(part)))), text_bound(tokenizer), 50_000)
+    bounded = BoundedEncoder(
+        lambda part: encode(LetteredText(part, letters_before(part, len(part)))), text_bound(tokenizer), 50_000
+    )
     ids = bounded.encode(text, 0, always)
     assert tokenizer.decode(ids) == text
     assert not set(ids) & set(words.values())
@@ -178,8 +182,9 @@ def test_a_slice_has_its_letters() -> None:
     assert text.covered("?") == "ab<?>cd<?>"
 
 
+BEGIN = "<｜tool▁calls▁begin｜>"  # noqa: RUF001
 ADDED: dict[str, bool] = {  # text: special
-    "<s>": True, "[INST]": True, "<|fim_prefix|>": False, "<｜tool▁calls▁begin｜>": False, "<think>": False, "/nothink": True,  # noqa: RUF001
+    "<s>": True, "[INST]": True, "<|fim_prefix|>": False, BEGIN: False, "<think>": False, "/nothink": True,
     "<table>": False, "\n\n": False, "   ": False, "▁▁": False, "user": False, "<unused7>": False,
 }  # fmt: skip
 
@@ -190,5 +195,5 @@ def test_control_tokens_are_told_from_others() -> None:
     added = added_tokens(Fast(tokenizer))
     assert added is not None
     found = {token.text for token in control_tokens(added, "{% if user %}\n\n<think>")}
-    assert found == {"<s>", "[INST]", "<|fim_prefix|>", "<｜tool▁calls▁begin｜>", "<think>"}  # noqa: RUF001
+    assert found == {"<s>", "[INST]", "<|fim_prefix|>", BEGIN, "<think>"}
     assert added_tokens(object()) is None
