@@ -67,7 +67,6 @@ class Gateway:
         self.message_limits = self._limits.message
         self.large_messages = LargeMessages()
         self._shells: set[WebSocketShell] = set()
-        self.unsafe_in: tuple[str, ...] = ()  # see Dialect; known when the engine serves
 
     @property
     def model_name(self) -> str:
@@ -133,18 +132,12 @@ class Gateway:
     def _make_dialect(self, loaded: Loaded) -> Dialect:
         """Raises EngineError."""
         options = self.settings.vllm
-        dialect = choose_dialect(
+        return choose_dialect(
             loaded,
             options.dialect,
             load_encoding=lambda: _load_harmony(options.harmony_vocabulary),
             today=lambda: time.strftime("%Y-%m-%d"),
         )
-        self.unsafe_in = dialect.unsafe_in
-        if self.unsafe_in:
-            logger.warning("template letters=unsafe unsafe_in=%s (docs/models.md)", ",".join(self.unsafe_in))
-        else:
-            logger.info("template letters=safe")
-        return dialect
 
     def _trouble(self) -> str | None:
         status = self.engine.status

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from realtime.engine.scripted import ScriptedTokenizer, say
-from realtime.server.gateway import Gateway
 from tests.support.http import http
 from tests.support.server import running
 
@@ -69,8 +68,8 @@ async def test_an_unsafe_template_is_named(monkeypatch: pytest.MonkeyPatch, capl
 
     monkeypatch.setattr(ScriptedTokenizer, "apply_chat_template", apply)
     async with running(say("ok")) as server, http(server) as client:
-        assert isinstance(server.gateway, Gateway)
         await client.post("/v1/responses", json={"input": "a"})
         told = (await client.get("/ready")).json()["template"]
         assert told == {"letters": "unsafe", "unsafe_in": ["instructions", "user", "assistant", "tool_output"]}
+        server.gateway.service.prepare()
     assert "template letters=unsafe unsafe_in=instructions,user,assistant,tool_output" in caplog.text

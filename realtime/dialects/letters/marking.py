@@ -22,6 +22,7 @@ from .words import any_of
 
 _COVERS = range(0xE000, 0xF900)  # of private use, and short enough for JSON's `\uXXXX`
 _ESCAPE = re.compile(r"[uU]([e-fE-F][0-9a-fA-F]{3})")
+_COVER = re.compile(r"[\ue000-\uf8ff]|\\+u[ef][0-9a-f]{3}", re.IGNORECASE)  # as such, or in JSON that is ASCII
 _INSIDE = re.compile(r"(\W+)(.*?)(\W+)", re.DOTALL)
 _NUMBER = re.compile(r"\d+")
 _SCHEMA_WORDS = frozenset(
@@ -62,8 +63,6 @@ class Marker:
         self._letters = letters
         self._covers = dict(zip(letters.alphabet, _unused(blob.decode(), len(letters.alphabet)), strict=True))
         self._covered = {cover: char for char, cover in self._covers.items()}
-        escapes = "|".join(f"{ord(cover):04x}" for cover in self._covered)
-        self._cover = re.compile(rf"[{''.join(self._covered)}]|\\+u(?:{escapes})", re.IGNORECASE)
 
     def mark(self, text: str) -> str:
         """A text that a template may put anywhere."""
@@ -96,8 +95,11 @@ class Marker:
         parts: list[str] = []
         places: list[int] = []
         at = length = 0
-        for found in self._cover.finditer(rendered):
-            parts += (rendered[at : found.start()], self._covered[_cover_of(found[0])])
+        for found in _COVER.finditer(rendered):
+            char = self._covered.get(_cover_of(found[0]))
+            if char is None:  # somebody wrote it
+                continue
+            parts += (rendered[at : found.start()], char)
             length += found.start() - at + 1
             places.append(length - 1)
             at = found.end()

@@ -47,6 +47,7 @@ async def ready(call: Call) -> Response:
     """`GET /ready`: 200 when a response can be created now, 503 with the reason when not."""
     gateway, admission = call.gateway, call.gateway.admission
     status, stats = gateway.engine.status, gateway.engine.stats()
+    unsafe_in = gateway.service.unsafe_in
     ready = status.state is EngineState.READY and stats.takes_constraints and not admission.draining
     body = Readiness(
         ready=ready,
@@ -60,7 +61,7 @@ async def ready(call: Call) -> Response:
         responses=gateway.service.num_running,
         connections=admission.num_connections,
         requests=admission.num_requests,
-        template=UnsafeTemplate(unsafe_in=gateway.unsafe_in) if gateway.unsafe_in else UNSET,
+        template=UnsafeTemplate(unsafe_in=unsafe_in) if unsafe_in else UNSET,
     )
     return reply(body, 200 if ready else 503)
 
