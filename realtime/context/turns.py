@@ -38,10 +38,14 @@ class ExpandedCompaction(Compaction, tag="compaction", dict=True):
         return Compaction(id=self.id, encrypted_content=self.encrypted_content)
 
 
+_LETTER = 40  # bytes of a place in a tuple
+
+
 class Prompt(msgspec.Struct, frozen=True):
     """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly.
     An image is one marker there; `pictures` has them in the order of their markers, and `seen` is what the engine made
-    of both. `begun` is the text's end: what the template has put behind the last message.
+    of both. `begun`: the mark at the text's end with which the template has begun the answer. `letters`: the places
+    where somebody wrote a control token's letters, which are not that token.
     """
 
     text: str
@@ -49,6 +53,7 @@ class Prompt(msgspec.Struct, frozen=True):
     pictures: tuple[Picture, ...] = ()
     seen: Seen | None = None
     begun: str = ""
+    letters: tuple[int, ...] = ()
 
     @property
     def num_tokens(self) -> int:
@@ -62,7 +67,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
     def kept(self) -> Prompt:
         """The prompt for continuing it later, without what only its own generation needs."""
-        return self if self.seen is None else Prompt(self.text, self.token_ids, self.pictures)
+        return self if self.seen is None else Prompt(self.text, self.token_ids, self.pictures, letters=self.letters)
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -80,7 +85,7 @@ class Turn(msgspec.Struct, frozen=True):
         """About what it holds beside its items."""
         tokens = 4 * len(self.token_ids)
         if self.prompt is not None:
-            tokens += len(self.prompt.text) + 4 * len(self.prompt.token_ids)
+            tokens += len(self.prompt.text) + 4 * len(self.prompt.token_ids) + _LETTER * len(self.prompt.letters)
         return tokens + sum(_num_bytes(part) for _, part in image_parts(self.input))
 
     def own_items(self) -> tuple[InputItem, ...]:

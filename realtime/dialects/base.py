@@ -179,6 +179,10 @@ class Dialect(Protocol):
         """When the model's calls can be held to schemas."""
 
     @property
+    def unsafe_in(self) -> tuple[str, ...]:
+        """The places of a prompt where a control token's letters, whoever wrote them, may become that token."""
+
+    @property
     def speaks_harmony(self) -> bool:
         """Whether a client may hold the history as Harmony messages."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from realtime.context.tools import Mode, ToolSet
@@ -22,6 +21,9 @@ from realtime.wire.requests import ResponseCreate
 
 from .base import BLIND, IsWanted, Parser, RenderError, Sight, always
 from .bounded_encoder import BoundedEncoder
+from .letters.marking import Unmarkable
+from .letters.template import Template
+from .letters.text import LetteredText, letters_before, letters_of
 from .messages import to_messages, to_tools
 from .reader import Reader, Reading
 from .text_bound import text_bound
@@ -37,7 +39,8 @@ class ChatDialect:
         None: any number fits.
         """
         self._encoder = BoundedEncoder(self._encode, text_bound(tokenizer), window)
-        self._sight = sight
+        self._template = Template(tokenizer, sight.marker)
+        self._sight = Sight(takes_parts=sight.takes_parts, marker=self._template.picture)
         self._tokenizer = tokenizer
         self._reader = reader
         self.holds = reader.holds
@@ -54,11 +57,24 @@ class ChatDialect:
             )
         messages = self._reader.as_wanted(messages)
         shown = to_tools(tools) if tools.mode is not Mode.NONE else []
-        apply = partial(self._apply, messages, shown, template_kwargs(request))
-        text = apply(asks=True)
+        given = messages, shown, template_kwargs(request)
+        try:
+            text = self._template.render(*given)
+            begun = self._begun(text, messages[-1], lambda: self._template.render_without_prompt(*given))
+        except Unmarkable:
+            raise RenderError(
+                "The input has all characters of private use (U+E000 to U+F8FF) at once.", "input"
+            ) from None
+        except Exception as error:  # templates raise whatever they like
+            raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
         pictures = tuple(one for _, part in image_parts(items) if (one := picture_of(part)) is not None)
-        token_ids = array("I", self._encode_after(text, parent, is_wanted))
-        return Prompt(text, token_ids, pictures, begun=self._begun(text, messages[-1], apply))
+        tokens = array("I", self._encode_after(text, parent, is_wanted))
+        return Prompt(str(text), tokens, pictures, begun=begun, letters=letters_of(text))
+
+    @property
+    def unsafe_in(self) -> tuple[str, ...]:
+        """See Dialect."""
+        return self._template.unsafe_in
 
     speaks_harmony = False
 
@@ -88,37 +104,34 @@ class ChatDialect:
         except BadSpec as error:
             raise RenderError(f"The tools or the output format can't be served: {error}") from error
 
-    def _apply(
-        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]], more: dict[str, Any], *, asks: bool
-    ) -> str:
-        """The template's text of a conversation. `asks`: it ends where the model is to answer."""
-        try:
-            text: str = self._tokenizer.apply_chat_template(
-                messages, tools=tools or None, tokenize=False, add_generation_prompt=asks, **more
-            )
-        except Exception as error:  # templates raise whatever they like
-            raise RenderError(f"The model's chat template refuses this conversation: {error}", "input") from error
-        return text
-
-    def _begun(self, text: str, last: dict[str, Any], apply: Callable[..., str]) -> str:
-        """The mark that the template has put at the end, behind the last message; empty: none that decides anything."""
-        tail = text[-_TAIL:].rstrip()
-        mark = next((mark for mark in self._reader.openings if tail.endswith(mark)), "")
-        if mark and _ends_with(last, mark):  # then it may be somebody else's
-            before = apply(asks=False)
-            return mark if text.startswith(before) and mark in text[len(before) :] else ""
+    def _begun(self, text: str, last: dict[str, Any], before: Callable[[], str]) -> str:
+        """The mark that the template has put at the end, behind the last message; empty: none that decides anything.
+        `before` renders what precedes that.
+        """
+        tail = text[-_TAIL:]
+        end = len(tail.rstrip())
+        mark = next((mark for mark in self._reader.openings if tail.endswith(mark, 0, end)), "")
+        if mark and any(place >= end - len(mark) for place in letters_of(tail)):
+            return ""
+        if mark and _ends_with(last, mark):  # it is no token, and so may be somebody else's
+            head = before()
+            return mark if text.startswith(head) and mark in text[len(head) :] else ""
         return mark
 
     def _encode(self, text: str) -> list[int]:
+        if isinstance(text, LetteredText) and self._template.encode_letters is not None:
+            return self._template.encode_letters(text)
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def _encode_after(self, text: str, parent: Turn | None, is_wanted: IsWanted) -> list[int]:
-        """Tokens of `text`, those of the newest turn that it still begins with taken as they were."""
+        """Tokens of `text`, those of the newest turn that it still begins with taken as they were. Where a prompt had a
+        control token's letters the text must have letters too; what the model said is what it said.
+        """
         turn = parent
         while turn is not None:
             prompt = turn.prompt
-            if prompt is not None and text.startswith(prompt.text):
+            if prompt is not None and _begins_with(text, prompt):
                 answer: str = self._tokenizer.decode(turn.token_ids, skip_special_tokens=False)
                 whole = prompt.text + answer
                 known = [*prompt.token_ids, *turn.token_ids] if text.startswith(whole) else [*prompt.token_ids]
@@ -139,6 +152,10 @@ def _ends_with(value: Any, mark: str) -> bool:
             return any(_ends_with(one, mark) for one in value)
         case _:
             return False
+
+
+def _begins_with(text: str, prompt: Prompt) -> bool:
+    return text.startswith(prompt.text) and letters_before(text, len(prompt.text)) == prompt.letters
 
 
 def template_kwargs(request: ResponseCreate) -> dict[str, Any]:

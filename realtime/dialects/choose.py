@@ -17,6 +17,7 @@ from .base import Dialect, Sight
 from .chat import ChatDialect
 from .foreign import ForeignReader
 from .harmony.dialect import Encoding, HarmonyDialect
+from .letters.control import chat_template
 from .markup.named import BY_TEMPLATE, FamilyChoice
 from .markup.reader import MarkupReader
 from .reader import Reader
@@ -64,14 +65,6 @@ def _render(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> str | None:
     except Exception:  # templates raise whatever they like
         return None
     return text
-
-
-def chat_template(tokenizer: Any) -> str:
-    """The tokenizer's template; with several, the one for tools, which shows the most markup."""
-    template = getattr(tokenizer, "chat_template", None)
-    if isinstance(template, dict):
-        template = template.get("tool_use") or next(iter(template.values()), "")
-    return template or ""
 
 
 def _speaks_harmony(model: ModelInfo, setting: Setting) -> bool:

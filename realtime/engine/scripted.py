@@ -133,8 +133,14 @@ class ScriptedTokenizer:
         """Text to id, of all tokens so far."""
         return dict(self._ids)
 
-    def encode(self, text: str, **_: Any) -> list[int]:
-        """One id per byte; special and added tokens are one id each."""
+    def get_added_vocab(self) -> dict[str, int]:
+        """Text to id, of what is one token wherever it is written."""
+        return {text: self._ids[text] for text in self.SPECIAL + self.ADDED}
+
+    def encode(self, text: str, *, split_special_tokens: bool = False, **_: Any) -> list[int]:
+        """One id per byte; special and added tokens are one id each, or letters if they are to be split."""
+        if split_special_tokens:
+            return list(text.encode())
         ids: list[int] = []
         for index, piece in enumerate(self._split.split(text)):
             ids += [self._ids[piece]] if index % 2 else piece.encode()

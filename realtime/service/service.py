@@ -135,9 +135,17 @@ class Service:
         """Responses that are not over, waiting ones included."""
         return len(self.registry.running)
 
+    @property
+    def unsafe_in(self) -> tuple[str, ...]:
+        """See Dialect; nothing before an engine has served."""
+        return self._dialect.unsafe_in if self._dialect is not None else ()
+
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
-        self._serving()
+        if unsafe := self._serving().dialect.unsafe_in:
+            logger.warning("template letters=unsafe unsafe_in=%s (see docs/models.md)", ",".join(unsafe))
+        else:
+            logger.info("template letters=safe")
         if self._mcp.mcp_servers:
             load_mcp()
 

@@ -188,9 +188,18 @@ class Health(msgspec.Struct):
     status: Literal["ok"] = "ok"
 
 
+class UnsafeTemplate(msgspec.Struct, kw_only=True):
+    """The places of a prompt where the chat template does not keep the letters of control tokens apart from the tokens:
+    `instructions`, `user`, `assistant`, `reasoning`, `call`, `tool_output`, `tool`.
+    """
+
+    letters: Literal["unsafe"] = "unsafe"
+    unsafe_in: tuple[str, ...]
+
+
 class Readiness(msgspec.Struct, kw_only=True):
     """Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and
-    grammars can't be compiled.
+    grammars can't be compiled. `template`: only if it is unsafe.
     """
 
     ready: bool
@@ -204,3 +213,4 @@ class Readiness(msgspec.Struct, kw_only=True):
     responses: int
     connections: int
     requests: int
+    template: UnsafeTemplate | UnsetType = UNSET

@@ -91,12 +91,10 @@ def test_a_tool_may_answer_with_an_image(talk: Talk) -> None:
     assert said(both[0]) != said(both[1])
 
 
-def test_the_marker_of_an_image_in_a_text_is_refused_and_harms_nobody(talk: Talk) -> None:
+def test_the_marker_of_an_image_in_a_text_is_text(talk: Talk) -> None:
     for input in ("<image>", question(RED, text="and <image>")):
         answer = ask(talk, input=input)
-        assert answer.final.status == "failed"
-        assert answer.final.error is not None
-        assert answer.final.error.code == "invalid_prompt"
+        assert answer.final.status == "incomplete"
     assert ask(talk, RED).final.status == "incomplete"
 
 

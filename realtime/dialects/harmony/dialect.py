@@ -44,6 +44,7 @@ class HarmonyDialect:
 
     speaks_harmony = True
     holds = ALWAYS
+    unsafe_in = ()  # texts are encoded alone, without control tokens
 
     def __init__(self, encoding: Encoding, today: Callable[[], str], window: int | None = None) -> None:
         """`today` gives the date for the system message, `YYYY-MM-DD`. window: tokens of

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from msgspec import UNSET
 from starlette.responses import Response
 
 from realtime.engine.supervisor import EngineState
-from realtime.wire.bodies import Health, Model, ModelList, Readiness
+from realtime.wire.bodies import Health, Model, ModelList, Readiness, UnsafeTemplate
 from realtime.wire.errors import ErrorCode, WireError
 
 from .operations import Call
@@ -46,6 +47,7 @@ async def ready(call: Call) -> Response:
     """`GET /ready`: 200 when a response can be created now, 503 with the reason when not."""
     gateway, admission = call.gateway, call.gateway.admission
     status, stats = gateway.engine.status, gateway.engine.stats()
+    unsafe_in = gateway.service.unsafe_in
     ready = status.state is EngineState.READY and stats.takes_constraints and not admission.draining
     body = Readiness(
         ready=ready,
@@ -59,6 +61,7 @@ async def ready(call: Call) -> Response:
         responses=gateway.service.num_running,
         connections=admission.num_connections,
         requests=admission.num_requests,
+        template=UnsafeTemplate(unsafe_in=unsafe_in) if unsafe_in else UNSET,
     )
     return reply(body, 200 if ready else 503)
 
