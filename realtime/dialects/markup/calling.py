@@ -194,13 +194,14 @@ class Calling:
             self._in_list = text[at] == ","
             self.text = text[at + (not self._in_list) :]
             return self._next(form) if self._in_list else True
-        for mark in (form.separator, form.section[1]):
+        for mark in (form.separator, form.section[1], form.first if form.section[1] else None):
             found = mark.match(text, at) if mark else -1
             if found is None:
                 return False
             if found >= 0:
-                self.text = text[at:] if mark is form.separator else text[found:]
-                return self._next(form) if mark is form.separator else self._leave()
+                ends = mark is form.section[1]
+                self.text = text[found:] if ends else text[at:]
+                return self._leave() if ends else self._next(form)
         self.text = text[at:]
         return self._next(form) if self._may_go_on(form) else self._leave()
 

@@ -25,8 +25,7 @@ class MarkupReader:
         self._markup = Markup.of_tokenizer(family, tokenizer)
         self._tags = TagWriter(family, self._markup.special)
         self.openings = openings(family)
-        calls = bool(family.calls)
-        self.holds = Holds(auto=calls, forced=calls, misfit=self._tags.misfit)
+        self.holds = Holds(auto=self._tags.tells_calls, forced=bool(family.calls), misfit=self._tags.misfit)
 
     def as_wanted(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """See Reader."""

@@ -50,10 +50,16 @@ class TagWriter:
         forced = asked.tools.mode is Mode.REQUIRED
         if asked.tools.only is not None:
             tools = (asked.tools.only,)
-        if not (forced or asked.schema is not None or any(map(asked.tools.holds, tools))):
+        held = self.tells_calls and any(map(asked.tools.holds, tools))
+        if not (forced or asked.schema is not None or held):
             return None
         answer = self._answer(asked, tools, forced=forced)
         return structural_tags.tag(sequence(self._before(asked), answer))
+
+    @property
+    def tells_calls(self) -> bool:
+        """Calls can be held to something where the model may say something else."""
+        return any(form.bare or self._first(form) is not None for form in self._family.calls[:1])
 
     def write_input(self, asked: Asked, tool: Tool) -> str:
         """The tag of an answer that is this tool's input, by its grammar, and nothing else."""
@@ -130,16 +136,19 @@ class TagWriter:
         if form.bare:
             rules = [[begin, _behind(text(begin), call)] for begin, call in self._bare(form, tools, among)]
             return {"type": "dispatch", "rules": rules, "loop": False}
-        before = form.head.before if isinstance(form.head, Named) else ""
-        begin = form.section[0] or form.call[0] or before
-        first = next(self._marks(begin.strip()), None)
-        if first is None or NAME in begin:
-            raise BadSpec("calls of this model can't be told from text")
+        first = self._first(form)
+        assert first is not None, "write asks"
         # Those of a section follow each other in it; others have a mark each.
         rest = _behind(first, self._calls(form, tools, among, alone=not form.section[0]))
         if first["type"] == "token":
             return {"type": "token_dispatch", "rules": [[first["token"], rest]], "loop": among.parallel}
         return {"type": "dispatch", "rules": [[first["value"], rest]], "loop": among.parallel}
+
+    def _first(self, form: Calls) -> Form | None:
+        """What a call begins with by which it can be told from text; None: nothing."""
+        before = form.head.before if isinstance(form.head, Named) else ""
+        begin = form.section[0] or form.call[0] or before
+        return None if NAME in begin else next(self._marks(begin.strip()), None)
 
     def _bare(self, form: Calls, tools: Sequence[Tool], among: ToolSet) -> Iterator[tuple[str, Form]]:
         """How a call without marks begins, up to the name, and what it is in whole."""
