@@ -259,6 +259,11 @@ class Connection:
         return bool(self._control) or self._responses.readers.behind
 
     @property
+    def may_wait(self) -> bool:
+        """Nothing that there is to send is the first of anything, or an end: a client hardly sees when it comes."""
+        return not self._control and self.close is None and self._responses.readers.may_wait
+
+    @property
     def followed(self) -> list[Source]:
         """The responses that are read."""
         return [reader.source for reader in self._responses.readers]

@@ -96,6 +96,16 @@ class Readers:
         """Some log has more than was read of it."""
         return any(reader.position < reader.source.log.tip for reader in self._rotation)
 
+    @property
+    def may_wait(self) -> bool:
+        """All that there is to read are deltas of which the client has the one before: more of the same."""
+        for reader in self._rotation:
+            log = reader.source.log
+            behind = reader.position < log.tip
+            if behind and (reader.catch_up is not None or reader.position <= log.milestone + 1):
+                return False
+        return True
+
     def get(self, response_id: str) -> Reader | None:
         """The reader of this response."""
         return self._by_id.get(response_id)
