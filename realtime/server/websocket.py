@@ -130,6 +130,8 @@ class WebSocketShell:
         frames = self._connection.frames(_WRITE_BYTES)
         if frames:
             self._sink.write_text(frames)
+        if self._connection.settled:  # nearly always
+            return
         self._obey()
         if self._connection.pending:
             self._wake_now()

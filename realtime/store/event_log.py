@@ -100,7 +100,7 @@ class EventLog:
 
     __slots__ = (
         "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged", "epoch", "floor",
-        "milestone", "response_id", "sealed", "stream_id",
+        "milestone", "response_id", "sealed", "stream_id", "tip",
     )  # fmt: skip
 
     def __init__(
@@ -109,7 +109,7 @@ class EventLog:
         self.response_id = response_id
         self.epoch = epoch
         self.stream_id = stream_id
-        self.floor = 0
+        self.floor = self.tip = 0
         self.sealed = False
         self.milestone = -1
         self.abridged: Abridged | None = None
@@ -119,11 +119,6 @@ class EventLog:
         self._max_bytes = max_bytes
         self._max_entries = max_entries
         self._grammar = Grammar()
-
-    @property
-    def tip(self) -> int:
-        """The number that the next event will get."""
-        return self.floor + len(self._entries)
 
     @property
     def num_bytes(self) -> int:
@@ -154,7 +149,7 @@ class EventLog:
         return StoredLog(self.response_id, self.epoch, self.floor, self._entries, self.abridged)
 
     def _stamp(self, event: Event) -> bytes:
-        event.sequence_number = self.floor + len(self._entries)
+        event.sequence_number = self.tip
         event.response_id = self.response_id
         if self.stream_id is not None:
             event.stream_id = self.stream_id
@@ -167,9 +162,14 @@ class EventLog:
         if type(event) not in _DELTAS:  # nearly every event is one
             self.sealed = event.done
             self.milestone = event.sequence_number
-        kept = entry if len(entry) < _LONG else self._shared.share(entry, getattr(event, "response", None))
+        kept: Entry = entry
+        size = len(entry)
+        if size >= _LONG:
+            kept = self._shared.share(entry, getattr(event, "response", None))
+            size = own_bytes(kept)
         self._entries.append(kept)
-        self._num_bytes += len(entry) if kept is entry else own_bytes(kept)
+        self._num_bytes += size
+        self.tip += 1
         if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
             self._trim()
 

@@ -304,6 +304,18 @@ def test_tokens_that_can_not_be_read_fail_their_request_only() -> None:
     assert len(slim.given["good"]) == 11
 
 
+def test_what_happened_to_a_request_in_the_scheduler_is_vllms() -> None:
+    from vllm.v1.engine import EngineCoreEvent, EngineCoreEventType, EngineCoreOutput
+
+    _, slim = both(tokenizer_of("starter"))
+    slim.add("r", [1])
+    preempted = [EngineCoreEvent.new_event(EngineCoreEventType.PREEMPTED)]
+    for events in (None, None, preempted, None):
+        slim.step([EngineCoreOutput("r", [20], events=events)])
+    assert len(slim.by_vllm) == 2, "the first output, and the one with an event"
+    assert len(slim.given["r"]) == 4
+
+
 def test_with_statistics_everything_is_vllms() -> None:
     from vllm.v1.engine import EngineCoreOutput
     from vllm.v1.metrics.stats import IterationStats

@@ -92,8 +92,8 @@ class VllmEngine:
             await self.shutdown()
             raise llm
         self._llm = llm
+        self._outputs = SlimOutputs(llm.output_processor)  # first: what else wants to see outputs stands before it
         self._gauge.attach(llm)
-        self._outputs = SlimOutputs(llm.output_processor)
         start_output_task(llm).add_done_callback(self._on_output_task_done)
         await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
         loaded = _loaded(self._options, llm)

@@ -2,8 +2,8 @@
 
 For each step of each request vLLM's output processor makes two objects of thirty members, of which a sink wants the
 text and the tokens. `SlimOutputs` takes its place for requests that it can serve with exactly the same text: vLLM's own
-detokenizer is asked token by token, as vLLM does. Everything else (a request's first output and its last, log
-probabilities, stop strings, tokenizers that aren't fast ones, whatever we don't know) goes through vLLM.
+detokenizer is asked token by token, as vLLM does. Everything else (a request's first output and its last, what happened
+to it in the scheduler, log probabilities, stop strings, tokenizers that aren't fast ones) goes through vLLM.
 
 Relies on vLLM's internals, as `engine` does; pinned by `tests/engine/test_outputs.py`.
 """
@@ -87,7 +87,7 @@ class SlimOutputs:
         find = self._streams.get
         for output in outputs:
             stream = find(output.request_id)
-            if stream is None or output.finish_reason is not None:
+            if stream is None or output.finish_reason is not None or output.events is not None:
                 rest.append(output)
                 continue
             token_ids = output.new_token_ids
