@@ -146,7 +146,7 @@ class EventLog:
     def stored(self) -> StoredLog:
         """The log as values, once it is sealed."""
         assert self.sealed
-        return StoredLog(self.response_id, self.epoch, self.floor, self._entries, self.abridged)
+        return StoredLog(self.response_id, self.epoch, self.floor, tuple(self._entries), self.abridged)
 
     def _stamp(self, event: Event) -> bytes:
         event.sequence_number = self.tip
