@@ -63,7 +63,7 @@ class Pace:
 
     def _hold(self, flusher: Flusher) -> bool:
         since = self._held.get(flusher)
-        if not (may_hold(since, self._began, self._max_hold) and flusher.may_wait()):
+        if not (may_hold(since, self._began, self.pressure.gap, self._max_hold) and flusher.may_wait()):
             return False
         if since is None:
             self._held[flusher] = self._began
@@ -82,7 +82,7 @@ class Pace:
         self._waiting = False
         now = self._loop.time()
         for flusher, since in list(self._held.items()):
-            if may_hold(since, now, self._max_hold):
+            if now < since + self._max_hold:
                 break
             del self._held[flusher]
             flusher.run(self._loop)

@@ -15,11 +15,12 @@ MEMORY_SECONDS = 0.1  # a single slow step is no pressure
 class Pressure:
     """Observes how long the work of each step takes, in seconds of any clock that does not go back."""
 
-    __slots__ = ("_before", "high", "share")
+    __slots__ = ("_before", "gap", "high", "share")
 
     def __init__(self) -> None:
         self.share = 0.0  # of its time that goes to steps, of late: 0..1
         self.high = False
+        self.gap = float("inf")  # seconds from one step to the next, of late
         self._before: tuple[float, float] | None = None  # the beginning and the end of the step before
 
     def observe(self, began: float, ended: float) -> None:
@@ -27,11 +28,14 @@ class Pressure:
         if self._before is not None and began > self._before[0]:
             gap = began - self._before[0]
             busy = min(1.0, (self._before[1] - self._before[0]) / gap)
+            self.gap = gap if self.gap == float("inf") else self.gap + (gap - self.gap) / 8
             self.share += (busy - self.share) * gap / (gap + MEMORY_SECONDS)
         self._before = began, ended
         self.high = self.share > (EASED if self.high else BUSY)
 
 
-def may_hold(held_since: float | None, now: float, max_hold: float = MAX_HOLD_SECONDS) -> bool:
-    """Decide, under pressure, whether what may wait is held for one more step; it has been since then."""
-    return held_since is None or now < held_since + max_hold
+def may_hold(held_since: float | None, now: float, next_in: float, max_hold: float = MAX_HOLD_SECONDS) -> bool:
+    """Decide, under pressure, whether what may wait is held for one more step; it has been since then. It is if there
+    will be another step in time, in `next_in` seconds: to wait for none would save no write.
+    """
+    return now + next_in <= (now if held_since is None else held_since) + max_hold

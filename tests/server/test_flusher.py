@@ -192,11 +192,25 @@ def last_of_writes(door: Door) -> set[int]:
     return {end - 1 for end in ends}
 
 
+def pressed(loop: FakeLoop) -> Pace:
+    """A pace that is under pressure."""
+    pace = Pace(0.02, loop)
+    pace.pressure.high, pace.pressure.share, pace.pressure.gap = True, 1.0, 0.001
+    return pace
+
+
+def test_steps_that_are_far_apart_are_not_held() -> None:
+    """To hold them would save no write."""
+    doors, pace = in_one_write_each(200, 100, gap=0.0, max_hold=0.02)
+    assert pace.pressure.share > 0.6
+    assert pace.pressure.gap > 0.02
+    for door in doors:
+        assert [len(entries) for _, entries in door.writes] == [1] * door.log.tip
+
+
 def test_what_must_not_wait_is_written_under_pressure_too() -> None:
     loop = FakeLoop()
-    pace = Pace(0.02, loop)
-    pace.pressure.high = True
-    pace.pressure.share = 1.0
+    pace = pressed(loop)
     written: list[int] = []
     flusher = Flusher(lambda: written.append(1), pace, lambda: True)
     flusher.wake()
@@ -214,7 +228,7 @@ def test_what_must_not_wait_is_written_under_pressure_too() -> None:
 
 def test_what_is_held_is_written_when_no_step_comes_any_more() -> None:
     loop = FakeLoop()
-    pace = Pace(0.02, loop)
+    pace = pressed(loop)
     written: list[float] = []
     flushers = [Flusher(lambda: written.append(loop.now), pace, lambda: True) for _ in range(2)]
     for flusher in flushers:

@@ -41,6 +41,13 @@ def test_a_pause_ends_it() -> None:
     assert not pressure.high
 
 
+def test_how_far_steps_are_apart_is_known() -> None:
+    pressure = after(100, gap=0.005, work=0.001)
+    assert pressure.gap == pytest.approx(0.005)
+    after(100, 0.01, 0.001, pressure, at=1.0)
+    assert pressure.gap == pytest.approx(0.01, rel=0.01)
+
+
 def test_it_lasts_although_holding_makes_the_work_less() -> None:
     """A step without most of its writes costs about half; with them there would be pressure again at once."""
     pressure = after(1000, gap=0.005, work=0.005)
@@ -61,7 +68,9 @@ def test_the_share_is_one(steps: list[tuple[float, float]]) -> None:
 
 
 def test_what_is_held_is_not_held_for_long() -> None:
-    assert may_hold(None, 7.0)
-    assert may_hold(7.0, 7.0 + MAX_HOLD_SECONDS / 2)
-    assert not may_hold(7.0, 7.0 + MAX_HOLD_SECONDS)
+    assert may_hold(None, 7.0, 0.001)
+    assert may_hold(7.0, 7.0 + MAX_HOLD_SECONDS / 2, 0.001)
+    assert not may_hold(7.0, 7.0 + MAX_HOLD_SECONDS, 0.001)
+    assert not may_hold(7.0, 7.0 + MAX_HOLD_SECONDS - 0.002, 0.003), "the next step would come too late"
+    assert not may_hold(None, 7.0, 2 * MAX_HOLD_SECONDS), "nothing would come to be written together"
     assert MAX_HOLD_SECONDS <= 0.02 < MEMORY_SECONDS
