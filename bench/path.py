@@ -27,6 +27,7 @@ from realtime.engine.base import EngineRequest, Sampling, TokenChunk
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
+from realtime.server.flusher import Pace
 from realtime.server.large_messages import LargeMessages
 from realtime.server.websocket import WebSocketShell
 from realtime.server.websocket_transport import FrameProtocol
@@ -122,7 +123,8 @@ async def _in_place(num_tokens: int) -> float:
         memory_stores(ResponseSettings()),
         trouble=lambda: None,
     )
-    shells = [asyncio.create_task(_shell(service, NullSink())) for _ in range(CONNECTIONS)]
+    pace = Pace(max_hold=0)
+    shells = [asyncio.create_task(_shell(service, NullSink(), pace)) for _ in range(CONNECTIONS)]
     while engine.stats().num_waiting < CONNECTIONS:  # noqa: ASYNC110 - turns of the loop, not time
         await asyncio.sleep(0)
     steps = num_tokens // CONNECTIONS
@@ -139,7 +141,7 @@ async def _in_place(num_tokens: int) -> float:
     return spent / (steps * CONNECTIONS) * 1e6
 
 
-async def _shell(service: Service, sink: NullSink) -> None:
+async def _shell(service: Service, sink: NullSink, pace: Pace) -> None:
     """A connection that asks for one response and then says nothing more."""
     connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
     messages = [{"type": "websocket.receive", "utf8": REQUEST}]
@@ -149,7 +151,8 @@ async def _shell(service: Service, sink: NullSink) -> None:
             await asyncio.get_running_loop().create_future()
         return messages.pop()
 
-    await WebSocketShell(connection, sink, service, Principal(tenant="bench"), "bench", LargeMessages()).run(receive)
+    who = Principal(tenant="bench")
+    await WebSocketShell(connection, sink, service, who, "bench", LargeMessages(), pace=pace).run(receive)
 
 
 def _engine_alone(num_tokens: int) -> float:

@@ -14,6 +14,7 @@ import uvloop
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import ScriptedEngine, Step
 from realtime.engine.supervisor import SupervisedEngine
+from realtime.server.flusher import Pace
 from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
 from realtime.settings.fields import ConnectionSettings, ServerSettings, Settings
@@ -47,8 +48,8 @@ def engine(tick_seconds: float | None) -> ScriptedEngine:
     return ScriptedEngine(script, tick_seconds=tick_seconds, max_num_seqs=MAX_STREAMS, name="starter")
 
 
-async def serve(port: int) -> None:
-    """Until a signal ends it."""
+async def serve(port: int, hold: bool) -> None:
+    """Serve until a signal ends it. hold: write less often under pressure, and with this engine it is always."""
     settings = Settings(
         server=ServerSettings(port=port, log_level="warning"),
         connections=ConnectionSettings(ping_interval_seconds=3600),
@@ -57,6 +58,8 @@ async def serve(port: int) -> None:
         settings, responses=msgspec.structs.replace(settings.responses, max_running_responses=MAX_STREAMS)
     )
     gateway = Gateway(settings, SupervisedEngine(lambda: engine(0)))
+    if not hold:
+        gateway.pace = Pace(max_hold=0)
     await gateway.engine.start()
     await uvicorn.Server(uvicorn_config(settings, gateway)).serve()
 
@@ -64,5 +67,7 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--hold", action="store_true")
+    given = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(parser.parse_args().port))
+        runner.run(serve(given.port, given.hold))

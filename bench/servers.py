@@ -73,9 +73,9 @@ def vllms() -> contextlib.AbstractContextManager[Server]:
     return _serving(["vllm.entrypoints.openai.api_server", *quiet, *template, *_flags(ENGINE_ARGS)], "/health")
 
 
-def scripted() -> contextlib.AbstractContextManager[Server]:
-    """Ours, on an engine that costs next to nothing."""
-    return _serving(["bench.scripted"], "/ready")
+def scripted(*, hold: bool = False) -> contextlib.AbstractContextManager[Server]:
+    """Ours, on an engine that costs next to nothing, with a write for every step. hold: as it is under pressure."""
+    return _serving(["bench.scripted", *(["--hold"] if hold else [])], "/ready")
 
 
 def _flags(arguments: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ _NO_ECHO = frozenset({ErrorCode.INVALID_STREAM_ID, ErrorCode.CONNECTION_LIMIT})
 
 
 class Outbox:
-    """Events that wait to be written, at most `max_events`, and about `_MAX_BYTES`, of them.
+    """Events that are `waiting` to be written, at most `max_events`, and about `_MAX_BYTES`, of them.
 
     `overflowed`: there was no room for one, because the client provokes them and does not read. It is to be cut off.
     """
@@ -25,23 +25,23 @@ class Outbox:
     def __init__(self, max_events: int) -> None:
         self.overflowed = False
         self._max_events = max_events
-        self._entries: list[bytes] = []
+        self.waiting: list[bytes] = []
         self._num_bytes = 0
         self._next_number = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.waiting)
 
     def put(self, event: events.Event) -> None:
         """Number an event and keep it."""
-        if len(self._entries) >= self._max_events or self._num_bytes > _MAX_BYTES:
+        if len(self.waiting) >= self._max_events or self._num_bytes > _MAX_BYTES:
             self.overflowed = True
             return
         event.sequence_number = self._next_number
         self._next_number += 1
         entry = codec.encode_line(event)
         self._num_bytes += len(entry)
-        self._entries.append(entry)
+        self.waiting.append(entry)
 
     def refuse(self, error: WireError, stream_id: Any, event_id: str | None) -> None:
         """Put the event that refuses something; `stream_id` as the client gave it."""
@@ -54,7 +54,7 @@ class Outbox:
 
     def take(self) -> list[bytes]:
         """All of them."""
-        entries, self._entries = self._entries, []
+        entries, self.waiting = self.waiting, []
         self._num_bytes = 0
         return entries
 

@@ -225,7 +225,7 @@ class Connection:
 
     def beat(self, heartbeat: events.Heartbeat) -> None:
         """Tell the client that we live, unless it has not read what it was told before."""
-        if not self._control:
+        if not self._control.waiting:
             self._control.put(events.SessionHeartbeat(heartbeat=heartbeat))
 
     def refused(self, command: Command, error: WireError) -> None:
@@ -243,9 +243,9 @@ class Connection:
 
     def frames(self, max_bytes: int) -> list[bytes]:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
-        out = self._control.take()
-        entries, done = self._responses.readers.read(max_bytes)
-        out += entries
+        out, done = self._responses.readers.read(max_bytes)
+        if self._control.waiting:
+            out = self._control.take() + out
         if done:
             self._responses.go_on(done)
             out += self._control.take()  # what that has brought up
@@ -256,7 +256,19 @@ class Connection:
     @property
     def pending(self) -> bool:
         """There is something to send."""
-        return bool(self._control) or self._responses.readers.behind
+        return bool(self._control.waiting) or self._responses.readers.behind
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is to be sent, done or closed now."""
+        if self._control.waiting or self._responses.commands or self._closing is not None or self._control.overflowed:
+            return False
+        return not self._responses.readers.behind
+
+    @property
+    def may_wait(self) -> bool:
+        """Nothing that there is to send is the first of anything, or an end: a client hardly sees when it comes."""
+        return not self._control.waiting and self.close is None and self._responses.readers.may_wait
 
     @property
     def followed(self) -> list[Source]:

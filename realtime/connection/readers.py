@@ -94,7 +94,20 @@ class Readers:
     @property
     def behind(self) -> bool:
         """Some log has more than was read of it."""
-        return any(reader.position < reader.source.log.tip for reader in self._rotation)
+        for reader in self._rotation:  # noqa: SIM110 - on the path of every token
+            if reader.position < reader.source.log.tip:
+                return True
+        return False
+
+    @property
+    def may_wait(self) -> bool:
+        """All that there is to read are deltas of which the client has the one before: more of the same."""
+        for reader in self._rotation:
+            log = reader.source.log
+            behind = reader.position < log.tip
+            if behind and (reader.catch_up is not None or reader.position <= log.milestone + 1):
+                return False
+        return True
 
     def get(self, response_id: str) -> Reader | None:
         """The reader of this response."""
@@ -132,6 +145,12 @@ class Readers:
 
         Returned beside them are the readers that are done, and have been removed.
         """
+        if len(self._rotation) == 1:
+            reader = self._rotation[0]
+            log, position = reader.source.log, reader.position
+            if reader.catch_up is None and log.floor <= position and log.tip < position + _QUANTUM and not log.sealed:
+                reader.position = log.tip  # a step of one response, as nearly always
+                return log.read(position, _QUANTUM), []
         out: list[bytes] = []
         done: list[Done] = []
         size = 0

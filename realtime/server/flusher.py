@@ -1,34 +1,141 @@
-"""When a door writes: at most once per tick of the event loop, however often it is woken."""
+"""When a door writes: at most once per tick of the event loop, however often it is woken; under pressure less often.
+
+All doors that a step of the engine has woken write in one pass behind it, which also tells how long the step's work
+took. While that is more than there is time for, what may wait is held for some steps: more of the same, never the first
+of anything nor an end. Events keep their numbers and their bytes; only how many of them share a write changes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
+
+from .pressure import MAX_HOLD_SECONDS, Pressure, may_hold
+
+
+class Loop(Protocol):
+    """As much of an event loop as it takes."""
+
+    def time(self) -> float: ...
+    def call_soon(self, callback: Callable[[], None], /) -> object: ...
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> object: ...
+    def call_exception_handler(self, context: dict[str, object], /) -> None: ...
+
+
+class Pace:
+    """How often the doors of one event loop write. max_hold: seconds; 0 for a write for every step."""
+
+    def __init__(self, max_hold: float = MAX_HOLD_SECONDS, loop: Loop | None = None) -> None:
+        self.pressure = Pressure()
+        self._max_hold = max_hold
+        self._loop = loop  # None: the one that runs at the first call
+        self._woken: list[Flusher] = []
+        self._began = 0.0  # when the first of these was woken
+        self._held: dict[Flusher, float] = {}  # since when; the longest first
+        self._waiting = False  # a timer will look at what is held
+
+    def add(self, flusher: Flusher) -> None:
+        """Let a door write in the next pass, which comes when the loop has done what it is doing."""
+        if not self._woken:
+            loop = self._loop
+            if loop is None:
+                loop = self._loop = asyncio.get_running_loop()
+            self._began = loop.time()
+            loop.call_soon(self._pass)
+        self._woken.append(flusher)
+
+    def _pass(self) -> None:
+        """Write for all that were woken; those that a write wakes have their turn in the next tick."""
+        assert self._loop is not None
+        woken, self._woken = self._woken, []
+        holding = self.pressure.high and self._max_hold > 0
+        if holding or self._held:
+            for flusher in woken:
+                if not (holding and self._hold(flusher)):
+                    self._held.pop(flusher, None)
+                    flusher.run(self._loop)
+            self._wait()
+        else:
+            for flusher in woken:
+                flusher.run(self._loop)
+        self.pressure.observe(self._began, self._loop.time())
+
+    def _hold(self, flusher: Flusher) -> bool:
+        since = self._held.get(flusher)
+        if not (may_hold(since, self._began, self.pressure.gap, self._max_hold) and flusher.may_wait()):
+            return False
+        if since is None:
+            self._held[flusher] = self._began
+        return True
+
+    def _wait(self) -> None:
+        """Have a timer write for what is held when no step does."""
+        if self._held and not self._waiting:
+            assert self._loop is not None
+            self._waiting = True
+            first = next(iter(self._held.values()))
+            self._loop.call_later(max(0.0, first + self._max_hold - self._loop.time()), self._on_time)
+
+    def _on_time(self) -> None:
+        assert self._loop is not None
+        self._waiting = False
+        now = self._loop.time()
+        for flusher, since in list(self._held.items()):
+            if now < since + self._max_hold:
+                break
+            del self._held[flusher]
+            flusher.run(self._loop)
+        self._wait()
 
 
 class Flusher:
-    """Calls `flush` when the loop has done what it is doing. Woken by logs that have grown and by transports that have
-    drained, so `wake` is on the path of every token.
+    """Calls `flush` when the loop has done what it is doing. Woken by logs that have grown, so `wake` is on the path of
+    every token.
+
+    pace: shared by the doors of a loop; None: one of its own that holds nothing.
+    may_wait: tells, under pressure, whether all that there is to write may be held for a moment.
     """
 
-    __slots__ = ("_flush", "_loop", "_scheduled")
+    __slots__ = ("_flush", "_may_wait", "_pace", "_scheduled", "_urgent")
 
-    def __init__(self, flush: Callable[[], None]) -> None:
+    def __init__(
+        self, flush: Callable[[], None], pace: Pace | None = None, may_wait: Callable[[], bool] | None = None
+    ) -> None:
         self._flush: Callable[[], None] | None = flush  # None: never again
-        self._loop = asyncio.get_running_loop()
+        self._pace = pace or Pace(max_hold=0)
+        self._may_wait = may_wait
         self._scheduled = False
+        self._urgent = False
 
     def wake(self) -> None:
-        """There may be something to write."""
+        """Note that there may be something to write."""
         if not self._scheduled and self._flush is not None:
             self._scheduled = True
-            self._loop.call_soon(self._run)
+            self._pace.add(self)
+
+    def wake_now(self) -> None:
+        """Note that there may be something to write that must not be held."""
+        self._urgent = True
+        self.wake()
 
     def stop(self) -> None:
         """Never flush again, and let go of who does."""
-        self._flush = None
+        self._flush = self._may_wait = None
 
-    def _run(self) -> None:
-        self._scheduled = False
-        if self._flush is not None:
+    def may_wait(self) -> bool:
+        """Tell the pace, in its pass, whether this one may be held; if so, it can be woken again."""
+        may = not self._urgent and self._may_wait is not None and self._may_wait()
+        if may:
+            self._scheduled = False
+        return may
+
+    def run(self, loop: Loop) -> None:
+        """Flush; called by the pace. A failure is this door's alone."""
+        self._scheduled = self._urgent = False
+        if self._flush is None:
+            return
+        try:
             self._flush()
+        except Exception as error:
+            loop.call_exception_handler({"message": "a door could not write", "exception": error})

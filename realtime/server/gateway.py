@@ -34,6 +34,7 @@ from realtime.wire.ids import new_id
 from .admission import Admission
 from .encryption_keys import encryption_keys
 from .families import family_choice
+from .flusher import Pace
 from .http.replies import handshake_refusal
 from .large_messages import LargeMessages
 from .websocket import WebSocketShell
@@ -68,6 +69,7 @@ class Gateway:
         self._limits = ConnectionLimits.of(settings.connections)
         self.message_limits = self._limits.message
         self.large_messages = LargeMessages()
+        self.pace = Pace()
         self._shells: set[WebSocketShell] = set()
 
     @property
@@ -103,6 +105,7 @@ class Gateway:
             name,
             self.large_messages,
             identify=self.admission.owner_of if principal.grant is None else self.admission.holder_of,
+            pace=self.pace,
         )
         logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)
         with self.admission.revocation.watching(shell):

@@ -20,7 +20,7 @@ from realtime.service.service import Service
 from realtime.service.truncations import CutResponse
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
 
-from .flusher import Flusher
+from .flusher import Flusher, Pace
 from .large_messages import LargeMessages
 from .websocket_transport import FrameSink
 
@@ -43,8 +43,11 @@ class WebSocketShell:
         large_messages: LargeMessages,
         *,
         identify: Callable[[str], Principal | None] = lambda key: None,
+        pace: Pace | None = None,
     ) -> None:
-        """principal: who has opened it. identify: find the owner of an API key. name: for the log."""
+        """principal: who has opened it. identify: find the owner of an API key. name: for the log.
+        pace: see Flusher.
+        """
         self._connection = connection
         self._sink = sink
         self._service = service
@@ -53,12 +56,12 @@ class WebSocketShell:
         self._large_messages = large_messages
         self._identify_key = identify
         self._loop = asyncio.get_running_loop()
-        self._flusher = Flusher(self._flush)
-        self._wake = self._flusher.wake
+        self._flusher = Flusher(self._flush, pace, self._may_wait)
+        self._wake, self._wake_now = self._flusher.wake, self._flusher.wake_now
         self._tasks: set[asyncio.Task[None]] = set()  # commands that are being completed
         self._deadline: float | None = None  # that the timer waits for
         self._timer: asyncio.TimerHandle | None = None
-        sink.on_writable = self._wake
+        sink.on_writable = self._wake_now
         sink.on_too_big = connection.too_big
 
     async def run(self, receive: Any) -> None:
@@ -93,7 +96,7 @@ class WebSocketShell:
         """Something has gone into the connection: see to everything that may have come of it."""
         self._obey()
         self._arm()
-        self._wake()
+        self._wake_now()
 
     # -- time
 
@@ -116,6 +119,9 @@ class WebSocketShell:
 
     # -- what goes out
 
+    def _may_wait(self) -> bool:
+        return self._connection.may_wait
+
     def _flush(self) -> None:
         if not self._sink.can_write:
             if self._connection.close is not None and self._connection.close[0] in _NOT_WAITED_FOR:
@@ -124,9 +130,11 @@ class WebSocketShell:
         frames = self._connection.frames(_WRITE_BYTES)
         if frames:
             self._sink.write_text(frames)
+        if self._connection.settled:  # nearly always
+            return
         self._obey()
         if self._connection.pending:
-            self._wake()
+            self._wake_now()
         elif self._connection.close is not None:
             code, reason = self._connection.close
             self._sink.close_after_write(code, reason)

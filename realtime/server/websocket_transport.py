@@ -24,6 +24,7 @@ MAX_IDLE_FRAMES = 1000  # in so many seconds; each costs as much as one that say
 IDLE_SECONDS = 10.0
 _TINY = 64  # bytes: a smaller fragment of a message counts as an idle frame
 _SLICE = 4096  # bytes that are parsed in one go: some 700 of the smallest frames
+_header_of_most = struct.Struct("!BBH").pack  # 126 bytes to 64 KiB
 CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is aborted
 
 
@@ -216,8 +217,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             return
         out: list[bytes] = []
         for payload in payloads:
-            out.append(_header(len(payload)))
-            out.append(payload)
+            size = len(payload)
+            out += (_header_of_most(0x81, 126, size) if 126 <= size < 65536 else _header(size)), payload
         self.transport.write(b"".join(out))
 
     def close_after_write(self, code: int, reason: str) -> None:
@@ -244,5 +245,5 @@ def _header(length: int) -> bytes:
     if length < 126:
         return bytes((0x81, length))
     if length < 65536:
-        return struct.pack("!BBH", 0x81, 126, length)
+        return _header_of_most(0x81, 126, length)
     return struct.pack("!BBQ", 0x81, 127, length)

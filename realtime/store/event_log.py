@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from realtime.wire.codec import encode, escape_line_ends
-from realtime.wire.events import TERMINALS, Event
+from realtime.wire.events import DELTAS, TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
 from .abridged import Abridged
@@ -21,6 +21,7 @@ from .entries import Entry, SharedTexts, held_bytes, own_bytes, whole
 
 _LONG = 64 * 1024  # bytes of an entry that may be worth a look for what others have as well
 _MAX_DROPPED = 512  # entries at a time, beyond what has to go: they are abridged, which takes about a microsecond each
+_DELTAS = frozenset(DELTAS)
 _TERMINALS = frozenset(TERMINALS)
 
 
@@ -46,6 +47,8 @@ class Log(Protocol):
     @property
     def sealed(self) -> bool: ...
     @property
+    def milestone(self) -> int: ...
+    @property
     def abridged(self) -> Abridged | None:
         """The entries below the floor, from number 0 on; None: nothing is known of them, or there are none."""
 
@@ -69,6 +72,11 @@ class StoredLog(msgspec.Struct, frozen=True):
         return self.floor + len(self.entries)
 
     @property
+    def milestone(self) -> int:
+        """The number of the terminal event."""
+        return self.tip - 1
+
+    @property
     def num_bytes(self) -> int:
         """Bytes that all entries hold."""
         return held_bytes(self.entries)
@@ -86,12 +94,13 @@ class EventLog:
 
     `floor` is the oldest number kept, `tip` the number that the next event will get; `floor == tip` means empty.
     `max_bytes` and `max_entries` bound what is kept: the oldest entries go first, the newest always stays.
-    `sealed`: the terminal event is in; nothing more will come.
+    `sealed`: the terminal event is in; nothing more will come. `milestone`: the number of the newest event that is more
+    than a delta; -1: there is none.
     """
 
     __slots__ = (
         "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged", "epoch", "floor",
-        "response_id", "sealed", "stream_id",
+        "milestone", "response_id", "sealed", "stream_id", "tip",
     )  # fmt: skip
 
     def __init__(
@@ -100,8 +109,9 @@ class EventLog:
         self.response_id = response_id
         self.epoch = epoch
         self.stream_id = stream_id
-        self.floor = 0
+        self.floor = self.tip = 0
         self.sealed = False
+        self.milestone = -1
         self.abridged: Abridged | None = None
         self._entries: list[Entry] = []
         self._shared = SharedTexts()
@@ -109,11 +119,6 @@ class EventLog:
         self._max_bytes = max_bytes
         self._max_entries = max_entries
         self._grammar = Grammar()
-
-    @property
-    def tip(self) -> int:
-        """The number that the next event will get."""
-        return self.floor + len(self._entries)
 
     @property
     def num_bytes(self) -> int:
@@ -141,10 +146,10 @@ class EventLog:
     def stored(self) -> StoredLog:
         """The log as values, once it is sealed."""
         assert self.sealed
-        return StoredLog(self.response_id, self.epoch, self.floor, self._entries, self.abridged)
+        return StoredLog(self.response_id, self.epoch, self.floor, tuple(self._entries), self.abridged)
 
     def _stamp(self, event: Event) -> bytes:
-        event.sequence_number = self.floor + len(self._entries)
+        event.sequence_number = self.tip
         event.response_id = self.response_id
         if self.stream_id is not None:
             event.stream_id = self.stream_id
@@ -154,10 +159,17 @@ class EventLog:
         return entry if entry.isascii() else escape_line_ends(entry)  # most are, and that is the fastest test
 
     def _keep(self, entry: bytes, event: Event) -> None:
-        self.sealed = event.done
-        kept = entry if len(entry) < _LONG else self._shared.share(entry, getattr(event, "response", None))
+        if type(event) not in _DELTAS:  # nearly every event is one
+            self.sealed = event.done
+            self.milestone = event.sequence_number
+        kept: Entry = entry
+        size = len(entry)
+        if size >= _LONG:
+            kept = self._shared.share(entry, getattr(event, "response", None))
+            size = own_bytes(kept)
         self._entries.append(kept)
-        self._num_bytes += len(entry) if kept is entry else own_bytes(kept)
+        self._num_bytes += size
+        self.tip += 1
         if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
             self._trim()
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -89,6 +91,12 @@ _decode_item_head = msgspec.json.Decoder(_ItemHead).decode
 _decode_create = msgspec.json.Decoder(ResponseCreate).decode
 _item_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in ITEM_TYPES.items()}
 _event_decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in _CLIENT_EVENTS.items()}
+# What is right is decoded in one go; only what isn't is looked at again, to say what is wrong with it.
+_decode_any_event: Callable[[bytes], AnyClientEvent]
+_decode_any_event = msgspec.json.Decoder(reduce(or_, _CLIENT_EVENTS.values())).decode
+_decode_any_item: Callable[[msgspec.Raw], InputItem]
+_decode_any_item = msgspec.json.Decoder(reduce(or_, ITEM_TYPES.values())).decode
+_WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # ValidationError is a DecodeError
 
 encode = msgspec.json.Encoder().encode
 
@@ -131,12 +139,13 @@ class Rejected(Exception):
 
 def decode(data: bytes, limits: Limits) -> AnyClientEvent:
     """One message to one client event. Raises Rejected, and nothing else."""
-    head = _Head()
+    bounded = False
     try:
         _check_structure(data, limits)
-        head = _head(data)
-        return _decode_event(data, head, limits)
+        bounded = True
+        return _event(data, limits)
     except WireError as error:
+        head = _head_or_none(data) if bounded else _Head()
         event_id = head.event_id if isinstance(head.event_id, str) and len(head.event_id) <= 256 else None
         type_ = head.type if isinstance(head.type, str) else ""
         previous = head.previous_response_id
@@ -150,14 +159,15 @@ def decode_create(data: bytes, limits: Limits) -> ResponseCreate:
     if head.type not in (None, "response.create"):
         text = f"`type` is {_quote(head.type)}; a request body has none, or 'response.create'."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="type")
-    return _create(data, limits)
+    return _complete(_strictly(_decode_create, data, ""), data, limits)
 
 
-def _create(data: bytes, limits: Limits) -> ResponseCreate:
-    event = _flatten(_strictly(_decode_create, data, ""), unknown_members(_strictly(_decode_fields, data, "")))
+def _complete(create: ResponseCreate, data: bytes, limits: Limits) -> ResponseCreate:
+    """Decode what a create leaves as it is."""
+    event = _flatten(create, unknown_members(_strictly(_decode_fields, data, "")))
     if event.prompt_cache_options is not None and event.prompt_cache_options.prewarm:
         event.generate = False
-    event.items = decode_input(bytes(event.input), limits)
+    event.items = decode_input(event.input, limits)
     event.input = msgspec.Raw()
     event.num_before = 0
     return event
@@ -172,7 +182,23 @@ def _head(data: bytes) -> _Head:
         raise WireError(ErrorCode.INVALID_JSON, f"The message is not valid JSON: {error}") from None
 
 
-def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
+def _head_or_none(data: bytes) -> _Head:
+    """Return what can be told of a message that is wrong."""
+    try:
+        return _head(data)
+    except WireError:
+        return _Head()
+
+
+def _event(data: bytes, limits: Limits) -> AnyClientEvent:
+    try:
+        event = _decode_any_event(data)
+    except _WRONG:
+        event = _decode_event(data, _head(data))
+    return _complete(event, data, limits) if isinstance(event, ResponseCreate) else event
+
+
+def _decode_event(data: bytes, head: _Head) -> AnyClientEvent:
     decoder = _event_decoders.get(head.type) if isinstance(head.type, str) else None
     if decoder is None:
         known = ", ".join(_CLIENT_EVENTS)
@@ -180,7 +206,7 @@ def _decode_event(data: bytes, head: _Head, limits: Limits) -> AnyClientEvent:
         if head.type == "response.append":  # of a beta that is over
             message = "`response.append` is no more: send `response.create` with `previous_response_id`."
         raise WireError(ErrorCode.UNSUPPORTED_EVENT_TYPE, message, param="type")
-    return _create(data, limits) if head.type == "response.create" else _strictly(decoder, data, "")
+    return _strictly(decoder, data, "")
 
 
 def _flatten(event: ResponseCreate, unknown: tuple[str, ...]) -> ResponseCreate:
@@ -203,11 +229,13 @@ def decode_body(data: bytes, kind: type[T], limits: Limits) -> T:
     return _strictly(msgspec.json.Decoder(kind).decode, data, "")
 
 
-def decode_input(data: bytes, limits: Limits) -> list[InputItem]:
+def decode_input(data: bytes | msgspec.Raw, limits: Limits) -> list[InputItem]:
     """The member `input`: a string, or a list of items; absent or null is no items. Raises WireError."""
-    if not data or data == b"null":
-        return []
-    match data.lstrip()[:1]:
+    match _first_byte(data):
+        case b"":
+            return []
+        case b"n" if bytes(data).strip() == b"null":
+            return []
         case b'"':
             return [Message(role="user", content=_strictly(_decode_text, data, "input"))]
         case b"[":
@@ -216,22 +244,37 @@ def decode_input(data: bytes, limits: Limits) -> list[InputItem]:
             raise WireError(ErrorCode.INVALID_REQUEST, "`input` must be a string or a list of items.", param="input")
 
 
-def decode_items(data: bytes, path: str, max_items: int) -> list[InputItem]:
+def _first_byte(data: bytes | msgspec.Raw) -> bytes:
+    """Return the first byte that is not white space; what may be large is not copied for it."""
+    return bytes(memoryview(data)[:16]).lstrip()[:1] or bytes(data).lstrip()[:1]
+
+
+def decode_items(data: bytes | msgspec.Raw, path: str, max_items: int) -> list[InputItem]:
     """A list of items, which is the member `path` of a body. Raises WireError."""
     raws = _strictly(_decode_list, data, path)
     if len(raws) > max_items:
         text = f"`{path}` has {len(raws)} items; at most {max_items} are accepted."
         raise WireError(ErrorCode.MESSAGE_TOO_COMPLEX, text, param=path)
-    return [_decode_item(bytes(raw), f"{path}[{index}]") for index, raw in enumerate(raws)]
+    return [_decode_item(raw, path, index) for index, raw in enumerate(raws)]
 
 
-def _decode_item(data: bytes, path: str) -> InputItem:
+def _decode_item(raw: msgspec.Raw, path: str, index: int) -> InputItem:
+    try:
+        return _decode_any_item(raw)
+    except _WRONG:
+        return _decode_untyped(bytes(raw), f"{path}[{index}]")
+
+
+def _decode_untyped(data: bytes, path: str) -> InputItem:
+    """Decode an item that may leave its type out, or say what is wrong with it."""
     head = _strictly(_decode_item_head, data, path)
     kind = head.type if isinstance(head.type, str) else _implied(head)
     decoder = _item_decoders.get(kind)
     if decoder is None:
         raise _unknown_item(kind, path)
-    if not isinstance(head.type, str):
+    if head.type is UNSET and head.role is not None and data[:1] == b"{":
+        data = b'{"type":"message",' + data[1:]
+    elif not isinstance(head.type, str):
         fields = _strictly(_decode_fields, data, path)
         data = encode({**fields, "type": kind})
     return _strictly(decoder, data, path)
@@ -248,7 +291,7 @@ def _unknown_item(kind: str, path: str) -> WireError:
     return WireError(ErrorCode.INVALID_REQUEST, text, param=f"{path}.type")
 
 
-def _strictly(decoder: Callable[[bytes], T], data: bytes, path: str) -> T:
+def _strictly(decoder: Callable[[Any], T], data: bytes | msgspec.Raw, path: str) -> T:
     """Decode, or raise a WireError whose `param` is the path of the member at fault, below `path`."""
     try:
         return decoder(data)

@@ -203,6 +203,17 @@ class McpCallArgumentsDelta(Delta, tag="response.mcp_call_arguments.delta"):
     delta: str
 
 
+DELTAS = (
+    OutputTextDelta,
+    ReasoningTextDelta,
+    ReasoningSummaryTextDelta,
+    FunctionCallArgumentsDelta,
+    CustomToolCallInputDelta,
+    ShellCallCommandDelta,
+    McpCallArgumentsDelta,
+)
+
+
 class McpCallArgumentsDone(InItem, tag="response.mcp_call_arguments.done"):
     """From here on the server works."""
 

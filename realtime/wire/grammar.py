@@ -180,15 +180,20 @@ class Grammar:
         self._state = ResponseState.IDLE
         self._item_kind: type = type(None)
         self._item_state = ItemState.BARE
-        self._item_moves: dict[
-            _Key, ItemState
-        ] = {}  # the row of _ITEM for kind and state, so that a delta is one look-up
+        # the row of _ITEM for kind and state, so that a delta is one look-up; outside of an item nothing
+        self._item_moves: dict[_Key, ItemState] = {}
         self._item_id: object = None
         self._output_index = -1
         self.sealed = False
 
     def accept(self, event: e.Event) -> None:
         """Move on, or raise GrammarError and change nothing."""
+        if (
+            self._item_moves.get(type(event)) is self._item_state
+            and event.item_id == self._item_id  # type: ignore[attr-defined]
+            and event.output_index == self._output_index  # type: ignore[attr-defined]
+        ):
+            return  # more of what is open, as nearly every event is
         if self._state is ResponseState.ITEM:
             self._inside(event)
             return
@@ -202,7 +207,7 @@ class Grammar:
 
     def abandon(self) -> None:
         """Whatever is open stays open: nothing is legal any more."""
-        self._state = ResponseState.SEALED
+        self._state, self._item_moves = ResponseState.SEALED, {}
 
     def _open(self, event: e.Event) -> None:
         assert isinstance(event, e.OutputItemAdded)
@@ -234,7 +239,7 @@ class Grammar:
             raise self._illegal(event)
         if event.item.id != self._item_id or event.output_index != self._output_index:
             raise GrammarError(f"OutputItemDone closes {event.item.id!r}, open is {self._item_id!r}")
-        self._state = ResponseState.OPEN
+        self._state, self._item_moves = ResponseState.OPEN, {}
 
     def _illegal(self, event: e.Event) -> GrammarError:
         where = f"a {self._item_kind.__name__} in state {self._item_state.value!r}"

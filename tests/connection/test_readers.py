@@ -129,3 +129,32 @@ def test_a_cancel_tells_how_far_the_reader_is(position: int, processed: int | No
     assert (stop.followed, stop.delivered, stop.through, stop.event_id) == (True, position, processed, "e")
     unread = readers.new_cancel("resp_1", ResponseCancel(through=7), native=False)
     assert (unread.followed, unread.delivered, unread.through) == (False, None, 7)
+
+
+def test_more_of_the_same_may_wait_and_nothing_else() -> None:
+    desk = Desk()
+    connection, answer = desk.connection, desk.start("a")
+    assert not connection.may_wait, "the beginning"
+    desk.pull()
+    assert connection.may_wait, "there is nothing"
+    answer.say("x")
+    assert not connection.may_wait, "the first token"
+    desk.pull()
+    answer.say("y", "z")
+    assert connection.may_wait
+    other = desk.start("b")
+    assert not connection.may_wait, "another one begins"
+    desk.pull()
+    other.say("x", "y")
+    answer.say("x")
+    assert not connection.may_wait, "of this one it is the first token"
+    desk.pull()
+    other.say("z")
+    answer.say("y").finish()
+    assert not connection.may_wait, "an end"
+    desk.pull()
+    assert connection.may_wait
+    other.say("a")
+    assert connection.may_wait
+    desk << {"type": "nonsense"}
+    assert not connection.may_wait, "what the client does is answered at once"

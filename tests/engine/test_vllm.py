@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -402,19 +403,84 @@ async def test_200_aborts_at_random_moments_leave_nothing(client: Client, monkey
     assert max(counts) <= (1, 0), "EngineCore itself holds nothing else"
 
 
-async def test_a_sink_that_raises_harms_no_other(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("at", [1, 4], ids=("first_output", "ordinary_step"))
+async def test_a_sink_that_raises_harms_no_other(at: int, client: Client, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Recorder):
         def on_chunk(self, chunk: TokenChunk) -> None:
             super().on_chunk(chunk)
-            raise ZeroDivisionError
+            if len(self.chunks) == at:
+                raise ZeroDivisionError
 
     expected = (await client.run("count to 10", temperature=0.0)).text
     _, broken = await client.submit("count to 10", Broken(), temperature=0.0)
     sound = await client.run("count to 10", temperature=0.0)
     assert sound.text == expected
-    assert len(broken.chunks) == 1
+    assert len(broken.chunks) == at
     assert "sink failed" in caplog.text
     assert client.engine.stats() == EMPTY
+
+
+async def test_tokens_that_can_not_be_read_fail_their_request_only(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of a tokenizer's; in vLLM's own code it would end the engine."""
+    from vllm.v1.engine.detokenizer import FastIncrementalDetokenizer
+
+    sound: Any = FastIncrementalDetokenizer._protected_step
+
+    def broken(self: Any, token_id: int) -> Any:
+        if self.request_id.startswith(bad_id + "-") and self.num_output_tokens() > 3:
+            raise RuntimeError("a bug")
+        return sound(self, token_id)
+
+    bad_id = f"r{Client.count + 1}"
+    monkeypatch.setattr(FastIncrementalDetokenizer, "_protected_step", broken)
+    (_, bad), (_, good) = [await client.submit("count to 10", temperature=0.0) for _ in range(2)]
+    for sink in (bad, good):
+        await asyncio.wait_for(sink.ended.wait(), 30)
+    assert (type(bad.error), good.finish) == (EngineError, FinishReason.STOP)
+    assert bad.text == good.text[: len(bad.text)] != ""
+    while client.engine.stats() != EMPTY:  # noqa: ASYNC110 - until the abort is confirmed
+        await asyncio.sleep(0.01)
+
+
+async def test_ordinary_steps_are_ours(engine: VllmEngine, client: Client) -> None:
+    """All but the first output and the last; nothing of a request is kept behind its end."""
+    assert engine._outputs is not None
+    before = engine._outputs._vllms_own
+    seen: list[str] = []
+
+    def counted(outputs: Any, *rest: Any) -> Any:
+        seen.extend(output.request_id for output in outputs)
+        return before(outputs, *rest)
+
+    engine._outputs._vllms_own = counted
+    try:
+        sink = await client.run("count to 10", temperature=0.0)
+    finally:
+        engine._outputs._vllms_own = before
+    assert len(sink.chunks) > 10
+    assert len(seen) == 2
+    assert not engine._outputs._streams
+
+
+async def test_an_engine_whose_client_we_do_not_know_is_left_to_vllms_own_tasks(
+    engine: VllmEngine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from realtime.engine.vllm import output_task
+
+    assert engine._llm is not None
+    started: list[str] = []
+    llm = SimpleNamespace(
+        engine_core=SimpleNamespace(vllm_config=engine._llm.vllm_config),  # of another class
+        output_handler="vLLM's",
+        _run_output_handler=lambda: started.append("vLLM's"),
+    )
+    handler: Any = output_task.start_output_task(llm)
+    assert (handler, started) == ("vLLM's", ["vLLM's"])
+    assert output_task._is_known(engine._llm.engine_core)
+    monkeypatch.setattr(engine._llm.vllm_config.parallel_config, "enable_fault_tolerance", True)
+    assert not output_task._is_known(engine._llm.engine_core)
 
 
 async def test_cancelled_submit_leaves_nothing(client: Client) -> None:

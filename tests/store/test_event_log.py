@@ -51,6 +51,19 @@ def test_every_event_names_its_response_and_its_lane_if_it_has_one() -> None:
     assert not any("stream_id" in event for event in decoded(plain.log))
 
 
+def test_the_milestone_is_the_newest_event_that_is_more_than_a_delta() -> None:
+    assert make_log().milestone == -1
+    answer = Answer()
+    assert answer.log.milestone == answer.log.tip - 1 == 1
+    answer.say("a")
+    assert answer.log.milestone == answer.log.tip - 2
+    begun = answer.log.milestone
+    answer.say("b", "c")
+    assert answer.log.milestone == begun
+    answer.finish()
+    assert answer.log.milestone == answer.log.tip - 1 == answer.log.stored().milestone
+
+
 def test_what_the_grammar_refuses_changes_nothing() -> None:
     answer = Answer().say("a")
     before = (answer.log.tip, answer.log.num_bytes, answer.log.read(0, 100))

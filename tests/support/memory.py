@@ -17,6 +17,7 @@ from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
 from realtime.runs.job import Job
 from realtime.runs.run import Run
+from realtime.server.flusher import Pace
 from realtime.server.large_messages import LargeMessages
 from realtime.server.websocket import WebSocketShell
 from realtime.service.principal import LOCAL
@@ -99,7 +100,9 @@ class _ObservedService(Service):
 class MemorySocket:
     """One client's socket: a FrameSink on the server's side, `send` and `frames` on the client's."""
 
-    def __init__(self, stack: Stack, *, native: bool = False, limits: ConnectionLimits | None = None) -> None:
+    def __init__(
+        self, stack: Stack, *, native: bool = False, limits: ConnectionLimits | None = None, pace: Pace | None = None
+    ) -> None:
         self.on_writable: Callable[[], None] | None = None
         self.on_too_big: Callable[[], bytes] | None = None
         self.frames: list[bytes] = []
@@ -109,7 +112,7 @@ class MemorySocket:
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         profile = Profile.NATIVE if native else Profile.PLAIN
         self.connection = Connection(profile, limits or ConnectionLimits(), tenant=LOCAL.tenant, expires_at=1e18)
-        self.shell = WebSocketShell(self.connection, self, stack.service, LOCAL, "test", LargeMessages())
+        self.shell = WebSocketShell(self.connection, self, stack.service, LOCAL, "test", LargeMessages(), pace=pace)
         self.task = asyncio.create_task(self.shell.run(self._inbox.get))
 
     @property

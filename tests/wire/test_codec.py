@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from realtime.wire import codec
 from realtime.wire.codec import Limits, Rejected, decode, encode
-from realtime.wire.errors import ErrorCode
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -381,3 +381,54 @@ def test_an_encoded_line_is_one_for_every_reader_and_says_the_same(text: str) ->
 
 def test_only_ends_of_lines_are_escaped() -> None:
     assert codec.encode_line("é“你\u2028\u2029\x85") == '"é“你\\u2028\\u2029\\u0085"'.encode()
+
+
+# -- decoded in one go, or looked at again
+
+
+@pytest.mark.parametrize("kind", sorted(codec._CLIENT_EVENTS))
+def test_what_is_right_is_looked_at_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says the same as what is looked at twice."""
+    of_kinds: dict[str, dict[str, Any]] = {
+        "response.create": {"input": [{"type": "message", "role": "user", "content": "é"}], "metadata": {"a": "b"}},
+        "response.resume": {"response_id": "resp_1", "starting_after": 3},
+        "response.ack": {"response_id": "resp_1", "through": 3},
+        "response.steer": {"previous_response_id": "resp_1", "input": "more"},
+        "response.inject": {"response_id": "resp_1", "input": []},
+        "response.truncate": {"response_id": "resp_1", "through": 2},
+        "response.cancel": {"stream_id": "a"},
+        "session.update": {"heartbeat_seconds": 3},
+    }
+    members = of_kinds.get(kind, {"response_id": "resp_1"})
+    data = json.dumps({**members, "type": kind}).encode()  # the type comes last
+
+    def wrong(_: object) -> Any:
+        raise msgspec.DecodeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codec, "_decode_any_event", wrong)
+        patch.setattr(codec, "_decode_any_item", wrong)
+        twice = codec.decode(data, Limits())
+    monkeypatch.setattr(codec, "_head", wrong)
+    monkeypatch.setattr(codec, "_decode_untyped", wrong)
+    assert codec.decode(data, Limits()) == twice
+
+
+@pytest.mark.parametrize("space", ["", " ", " " * 40, "\n\t"])
+def test_white_space_before_an_input_is_nothing(space: str) -> None:
+    for text, expected in (('"hi"', [Message(role="user", content="hi")]), ("null", []), ("[]", [])):
+        assert codec.decode_input((space + text).encode(), Limits()) == expected
+        message = f'{{"type":"response.create","input":{space}{text}}}'.encode()
+        assert codec.decode(message, Limits()).items == expected  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("item", ['{"role":"user","content":"a"}', '{ "content":"a", "role":"user" }'])
+def test_an_item_without_a_type_is_a_message(item: str) -> None:
+    assert codec.decode_items(f"[ {item} ]".encode(), "input", 10) == [Message(role="user", content="a")]
+
+
+@pytest.mark.parametrize("item", ["{}", "{ }", '{"type":null}'])
+def test_an_item_that_says_nothing_lacks_a_role(item: str) -> None:
+    with pytest.raises(WireError) as caught:
+        codec.decode_items(f"[{item}]".encode(), "input", 10)
+    assert (caught.value.param, caught.value.code) == ("input[0].role", ErrorCode.INVALID_REQUEST)

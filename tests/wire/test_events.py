@@ -297,6 +297,10 @@ def test_the_response_echoes_what_holds() -> None:
     validate(e.ResponseCreated(response=make_response(request=request), epoch="x", sequence_number=0))
 
 
+def test_deltas_are_all_that_are_called_so() -> None:
+    assert {kind for kind in kinds(e.Event) if str(kind.__struct_config__.tag).endswith(".delta")} == set(e.DELTAS)
+
+
 def test_every_event_says_whether_it_is_the_last() -> None:
     for event in EVENTS:
         assert on_the_wire(event)["done"] is False, "stamped by the log"

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from realtime.context.tools import ToolSet
-from realtime.dialects.base import Piece, TextDelta
+from realtime.dialects.base import Piece, ReasoningDelta, TextDelta
 
 from .calling import Calling
 from .candidate import Entry
@@ -41,7 +41,10 @@ class _Place(enum.Enum):
 
 
 class Machine:
-    """One answer. `thinking` is the index of the family's way to reason that the template has begun."""
+    """One answer. `thinking` is the index of the family's way to reason that the template has begun.
+
+    plain: what text is that has no character of `alert`; None: it must be looked at.
+    """
 
     def __init__(self, grammar: Grammar, tools: ToolSet, start: Start = Start.FREE, *, thinking: int = 0) -> None:
         self._grammar = grammar
@@ -61,7 +64,8 @@ class Machine:
         self._may_think = start is Start.FREE and bool(grammar.thinking)
         self._may_repeat = True  # the mark that begins reasoning, within reasoning
         self._after_call = False
-        self._alert: frozenset[str] = frozenset()  # with one of these, every mark begins that means something here
+        self.alert: frozenset[str] = frozenset()  # with one of these, every mark begins that means something here
+        self.plain: type[Piece] | None = None
         self._note_marks()
 
     @property
@@ -86,14 +90,15 @@ class Machine:
 
     def feed(self, text: str) -> list[Piece]:
         """Take more of the answer: the pieces that this completes."""
-        if not self._text and self._saying.plain and self._place is not _Place.CALLS and self._alert.isdisjoint(text):
-            return self._plain(text)
+        if self.plain is not None and self.alert.isdisjoint(text):
+            return self.feed_plain(text)
         if self._place is _Place.CALLS:
             self._feed_calls(text)
         else:
             self._text += text
         while self._text and _STEPS[self._place](self):
             pass
+        self._note_plain()
         return self._saying.take()
 
     def close(self, *, ended: bool) -> list[Piece]:
@@ -106,12 +111,18 @@ class Machine:
 
     # -- reasoning and text
 
-    def _plain(self, text: str) -> list[Piece]:
-        """Text in the middle of more of its kind, which is what nearly every token is."""
-        if self._place is _Place.ANSWER:
+    def feed_plain(self, text: str) -> list[Piece]:
+        """Take text in the middle of more of its kind, which is what nearly every token is: see `plain`."""
+        if self.plain is TextDelta:
             return [TextDelta(text)] if text else []
         self._saying.reasoning(text)
         return self._saying.take()
+
+    def _note_plain(self) -> None:
+        if self._text or self._place is _Place.CALLS or not self._saying.plain:
+            self.plain = None
+        else:
+            self.plain = ReasoningDelta if self._place is _Place.REASONING else TextDelta
 
     def _note_marks(self) -> None:
         forms: Iterable[str] = ()
@@ -119,7 +130,7 @@ class Machine:
             forms = self._grammar.reasoning_forms(self._thinking, calls=self._calls_on)
         elif self._place is _Place.ANSWER and self._calls_on:
             forms = self._grammar.call_forms
-        self._alert = frozenset([*(form[0] for form in forms), *self._grammar.alphabet.symbols.values()])
+        self.alert = frozenset([*(form[0] for form in forms), *self._grammar.alphabet.symbols.values()])
 
     def _is_in(self, place: _Place) -> bool:
         return self._place is place or (self._from is place and self.undecided)

@@ -55,6 +55,12 @@ class MarkupParser:
             self._ended = chunk.finish is FinishReason.STOP and self._is_own(chunk.stop_reason)
         token_ids = chunk.token_ids
         if chunk.logprobs is None and self._watched.isdisjoint(token_ids):
+            machine = self._machine
+            if machine.plain is not None and machine.alert.isdisjoint(chunk.text):  # nearly every token
+                if machine.plain is TextDelta:
+                    return (TextDelta(chunk.text),) if chunk.text else ()
+                self.num_reasoning_tokens += len(token_ids)
+                return machine.feed_plain(chunk.text)
             return self._feed(chunk.text, len(token_ids))
         return list(self._runs(chunk.text, token_ids, chunk.logprobs))
 

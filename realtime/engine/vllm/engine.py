@@ -1,9 +1,9 @@
 """vLLM behind the `Engine` protocol. Imports vllm only once `start` is called, as do its neighbours: `launch` builds
 the engine, `parsers` wraps its output parsers, `sight` prepares images. Nothing else here imports vllm or torch.
 
-vLLM's `AsyncLLM` runs the model in a process of its own (EngineCore) and detokenizes in this one, in a single task:
-the output handler. A generation costs no task and no wake-up per token here: the handler calls our route, the route
-calls the sink. That and a few other places rely on vLLM's internals; each is marked `# internal:` and pinned by
+vLLM's `AsyncLLM` runs the model in a process of its own (EngineCore) and detokenizes in this one. A generation costs no
+task and no wake-up per token here: `output_task` receives a step, `outputs` (or vLLM) calls our route, the route calls
+the sink. That and a few other places rely on vLLM's internals; each is marked `# internal:` and pinned by
 `tests/engine/test_vllm.py::test_internals_of_vllm_are_as_we_know_them`.
 """
 
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from realtime.engine.base import (
     EngineDead,
     EngineError,
-    EngineOverloaded,
     EngineRefused,
     EngineRequest,
     EngineStats,
@@ -36,8 +35,11 @@ from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.pictures import View
 
-from .grammar_compiler import GrammarCompiler
+from .errors import translate
+from .grammar_compiler import GrammarCompiler, tokenizer_info
 from .launch import BACKEND, start_launch
+from .output_task import start_output_task
+from .outputs import SlimOutputs
 from .parsers import VllmParsers, named
 from .scratch import Scratch
 from .sight import check_markers, look, sight_of
@@ -74,6 +76,7 @@ class VllmEngine:
         self._dead: asyncio.Future[EngineDead] | None = None  # it died by itself
         self._ended: asyncio.Future[None] | None = None  # it died or was shut down: EngineCore answers nothing more
         self._scratch: Scratch | None = None
+        self._outputs: SlimOutputs | None = None
 
     async def start(self) -> Loaded:
         """Import vLLM, load the model and wait until EngineCore serves, in a thread: this takes seconds to minutes.
@@ -89,16 +92,14 @@ class VllmEngine:
             await self.shutdown()
             raise llm
         self._llm = llm
+        self._outputs = SlimOutputs(llm.output_processor)  # first: what else wants to see outputs stands before it
         self._gauge.attach(llm)
-        llm._run_output_handler()  # internal: else it would start with the first request, and a death go unseen
-        handler = llm.output_handler  # internal: ends exactly when the engine has died or was shut down
-        assert handler is not None
-        handler.add_done_callback(self._on_output_handler_done)
+        start_output_task(llm).add_done_callback(self._on_output_task_done)
         await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
         loaded = _loaded(self._options, llm)
         self._defaults = loaded.model.defaults
         llm.input_processor.structured_outputs_config = None  # internal: else it would compile each on our event loop
-        self._grammars.start(lambda: _tokenizer_info(llm))
+        self._grammars.start(lambda: tokenizer_info(llm))
         return loaded
 
     async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
@@ -107,7 +108,7 @@ class VllmEngine:
         try:
             return await look(llm, prompt_token_ids, views)
         except Exception as error:
-            raise _translate(error) from error
+            raise translate(error) from error
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`."""
@@ -143,9 +144,10 @@ class VllmEngine:
         except Exception as error:
             route.live = False
             await asyncio.shield(self._begin_abort(route))  # vLLM may have registered it before it failed
-            raise _translate(error) from error
-        # internal: from here on the output handler calls the route. Nothing was lost before: the handler is a task
-        # of this loop, and what it did put while we awaited is in the collector.
+            raise translate(error) from error
+        # internal: from here on the output processor calls the route. Nothing was lost before: it runs on this loop,
+        # and what it did put while we awaited is in the collector.
+        route.core_id = collector.request_id
         collector.put = route.put
         if (early := collector.output) is not None:
             route.put(early)
@@ -181,8 +183,8 @@ class VllmEngine:
         llm, self._llm = self._llm, None
         await self._grammars.close()
         if llm is not None and (handler := llm.output_handler) is not None:
-            handler.remove_done_callback(self._on_output_handler_done)
-            handler.cancel()  # before vLLM's own shutdown, in which the handler would take its end for a failure
+            handler.remove_done_callback(self._on_output_task_done)
+            handler.cancel()  # before vLLM's own shutdown, in which vLLM's handler would take its end for a failure
             await asyncio.gather(handler, return_exceptions=True)
         self._end(EngineDead("the engine was shut down"))
         await asyncio.gather(*self._abort_tasks)
@@ -217,6 +219,14 @@ class VllmEngine:
             raise EngineDead("the engine is not running")
         return self._llm
 
+    def _adopt(self, route: _Route) -> None:
+        if self._outputs is not None:
+            self._outputs.adopt(route.core_id, route.take, route.give_up)
+
+    def _forget(self, route: _Route) -> None:
+        if self._outputs is not None:
+            self._outputs.forget(route.core_id)
+
     def _begin_abort(self, route: _Route) -> asyncio.Task[None]:
         if self._next_abort is None:
             self._next_abort = _AbortBatch()
@@ -240,6 +250,7 @@ class VllmEngine:
             for route in batch.routes:
                 route.live = False
                 self._routes.pop(route.request_id, None)
+                self._forget(route)
 
     @staticmethod
     async def _abort_and_confirm(llm: AsyncLLM, batch: _AbortBatch) -> None:
@@ -257,11 +268,11 @@ class VllmEngine:
             try:
                 answer.result()
             except Exception as error:
-                raise _translate(error) from error
+                raise translate(error) from error
         finally:
             answer.cancel()
 
-    def _on_output_handler_done(self, _: asyncio.Task[None]) -> None:
+    def _on_output_task_done(self, _: asyncio.Task[None]) -> None:
         assert self._dead is not None
         dead = EngineDead("EngineCore has died; the reason is in its log output above")
         self._end(dead)
@@ -284,26 +295,28 @@ class _AbortBatch:
 
 
 class _Route:
-    """The way of one request's outputs from vLLM's output handler to the sink."""
+    """The way of one request's outputs from vLLM's output processor, or ours, to the sink. What it raised would end the
+    engine, and so every other generation.
+    """
 
-    __slots__ = ("_constrained", "_engine", "abort", "live", "request_id", "sink")
+    __slots__ = ("_constrained", "_engine", "abort", "begun", "core_id", "live", "request_id", "sink")
 
     def __init__(self, engine: VllmEngine, request_id: str, sink: Sink, *, constrained: bool) -> None:
         self._engine = engine
         self._constrained = constrained
         self.request_id = request_id
+        self.core_id = ""  # EngineCore's name for it
         self.sink = sink
         self.live = True  # the sink still expects calls
+        self.begun = False  # the first output has been
         self.abort: asyncio.Task[None] | None = None
 
     def put(self, output: Any) -> None:
-        """In place of `RequestOutputCollector.put`. Runs inside the output handler: whatever it raised would kill
-        the handler, and so every other generation.
-        """
+        """Take an output of vLLM's, in place of `RequestOutputCollector.put`."""
         if not self.live:
             return
         if isinstance(output, Exception):
-            self.fail(_translate(output))
+            self.fail(translate(output))
             return
         completion = output.outputs[0]
         if completion.finish_reason is not None:
@@ -311,7 +324,24 @@ class _Route:
             if completion.finish_reason not in _FINISH:
                 self._call(self.sink.on_error, self._error(completion.finish_reason))
                 return
+        elif not self.begun:
+            self.begun = True
+            self._engine._adopt(self)
         self._call(self.sink.on_chunk, _chunk(output, completion))
+
+    def take(self, chunk: TokenChunk) -> None:
+        """Take an ordinary step, from `SlimOutputs`."""
+        try:
+            self.sink.on_chunk(chunk)
+        except Exception:
+            self._abandon()
+
+    def give_up(self, error: Exception) -> None:
+        """Fail the request although EngineCore goes on with it."""
+        if self.live:
+            self.live = False
+            self._engine._begin_abort(self)
+            self._call(self.sink.on_error, translate(error))
 
     def _error(self, finish_reason: str) -> EngineError:
         """What a generation came to that EngineCore has failed. It says no reason, but with a constraint there is one:
@@ -329,6 +359,7 @@ class _Route:
 
     def _end(self) -> None:
         self.live = False
+        self._engine._forget(self)
         if self.abort is None:  # else EngineCore may hold it until the abort is confirmed
             self._engine._routes.pop(self.request_id, None)
 
@@ -336,10 +367,14 @@ class _Route:
         try:
             method(argument)
         except Exception:
-            log.exception("sink failed, request aborted request_id=%s", self.request_id)
-            if self.live:
-                self.live = False
-                self._engine._begin_abort(self)
+            self._abandon()
+
+    def _abandon(self) -> None:
+        log.exception("sink failed, request aborted request_id=%s", self.request_id)
+        self._engine._forget(self)
+        if self.live:
+            self.live = False
+            self._engine._begin_abort(self)
 
 
 class _Gauge:
@@ -354,7 +389,7 @@ class _Gauge:
         self.kv_cache_usage = 0.0
 
     def attach(self, llm: AsyncLLM) -> None:
-        # internal: the output handler reads these once, when it starts
+        # internal: vLLM's output handler reads these once, when it starts
         llm.log_stats = llm.output_processor.log_stats = False
         llm.logger_manager = None
         llm.output_processor.update_scheduler_stats = self.update
@@ -429,34 +464,6 @@ def _structured_outputs(constraint: Constraint | None) -> StructuredOutputsParam
     params = StructuredOutputsParams(**{constraint.kind: constraint.value})
     params._backend = BACKEND  # internal: what vLLM's own validation would do
     return params
-
-
-def _tokenizer_info(llm: AsyncLLM) -> str:
-    """xgrammar's description of the tokenizer, as EngineCore will have it; vLLM makes it."""
-    from vllm.v1.structured_output.backend_xgrammar import XgrammarBackend
-
-    config = llm.vllm_config
-    backend = XgrammarBackend(config, tokenizer=llm.get_tokenizer(), vocab_size=config.model_config.get_vocab_size())
-    info: str = backend.compiler.compile_regex("a").tokenizer_info.serialize_json()
-    return info
-
-
-def _translate(error: Exception) -> EngineError:
-    """Which of the protocol's errors an exception of vLLM is."""
-    from vllm.exceptions import GracefulHTTPError, VLLMClientError
-    from vllm.v1.engine.exceptions import EngineDeadError
-
-    match error:
-        case EngineError():
-            return error
-        case EngineDeadError():
-            return EngineDead(str(error))
-        case GracefulHTTPError():  # QueueOverflowError, MaxQueuedTokensError
-            return EngineOverloaded(str(error))
-        case VLLMClientError() | ValueError() | TypeError() | OverflowError():
-            return EngineRefused(str(error))
-        case _:
-            return EngineError(f"{type(error).__name__}: {error}")
 
 
 def _loaded(options: VllmOptions, llm: AsyncLLM) -> Loaded:

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from realtime.engine.base import EngineDead, EngineOverloaded, EngineRefused
 from realtime.engine.fair_queue import FairQueue
@@ -25,6 +26,9 @@ from realtime.engine.supervisor import Backoff
 
 from . import grammar_messages as messages
 from .grammar_messages import Cancel, Compile, Compiled, Refused, Serving, Setup
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.async_llm import AsyncLLM
 
 log = logging.getLogger("realtime.engine.vllm.grammars")
 
@@ -264,3 +268,13 @@ def _environment() -> dict[str, str]:
     kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
     found = {name: os.environ[name] for name in kept if name in os.environ}
     return {**found, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+
+
+def tokenizer_info(llm: AsyncLLM) -> str:
+    """xgrammar's description of the tokenizer, as EngineCore will have it; vLLM makes it."""
+    from vllm.v1.structured_output.backend_xgrammar import XgrammarBackend
+
+    config = llm.vllm_config
+    backend = XgrammarBackend(config, tokenizer=llm.get_tokenizer(), vocab_size=config.model_config.get_vocab_size())
+    info: str = backend.compiler.compile_regex("a").tokenizer_info.serialize_json()
+    return info

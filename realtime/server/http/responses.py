@@ -243,7 +243,7 @@ def _request_id(in_body: str | None, in_header: str | None) -> str | None:
 
 def _stream(call: Call, source: Source, start: int) -> SseResponse:
     interval = call.gateway.settings.connections.sse_keepalive_seconds
-    return SseResponse(call.gateway.service, source, start, call.peer, call.principal, interval)
+    return SseResponse(call.gateway.service, source, start, call.peer, call.principal, interval, call.gateway.pace)
 
 
 def _answer(found: AnyResponse) -> Response:

@@ -21,7 +21,7 @@ from realtime.wire import codec
 from realtime.wire.errors import WireError
 from realtime.wire.events import StreamError, error_body
 
-from ..flusher import Flusher
+from ..flusher import Flusher, Pace
 from .transport import Peer
 
 _QUANTUM = 64  # events in one write
@@ -49,6 +49,7 @@ class SseResponse(Response):
         peer: Peer,
         principal: Principal,
         keep_alive_seconds: float,
+        pace: Pace | None = None,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -62,8 +63,8 @@ class SseResponse(Response):
         self._keep_alive_seconds = keep_alive_seconds
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._flusher = Flusher(self._flush)
-        self._wake = self._flusher.wake
+        self._flusher = Flusher(self._flush, pace, self._may_wait)
+        self._wake, self._wake_now = self._flusher.wake, self._flusher.wake_now
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = False  # nothing was written since the last look
         self._num_stalled = 0
@@ -76,15 +77,19 @@ class SseResponse(Response):
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if not self._peer.gone:
-                self._peer.on_writable = self._wake
+                self._peer.on_writable = self._wake_now
                 self._timer = self._loop.call_later(self._keep_alive_seconds, self._look)
-                self._wake()
+                self._wake_now()
                 await self._over
         finally:
             self._end()
             self._peer.on_gone = self._peer.on_revoked = self._peer.on_writable = None
             self._service.leave(self._source.response_id, self._wake, detached=False)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _may_wait(self) -> bool:
+        """Tell whether what there is are deltas of which the client has the one before."""
+        return self._position > self._log.milestone + 1
 
     def _flush(self) -> None:
         if not self._peer.can_write:
@@ -105,7 +110,7 @@ class SseResponse(Response):
         if last:
             self._end()
         elif self._position < self._log.tip:
-            self._wake()
+            self._wake_now()
 
     def _look(self) -> None:
         """Once in every interval: a proxy must not take a silent stream for a dead one, nor we a dead client for a

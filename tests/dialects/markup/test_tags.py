@@ -166,8 +166,7 @@ def test_an_output_format(family: str) -> None:
 def test_the_input_of_a_custom_tool_matches_its_grammar(family: str, choice: str) -> None:
     asked = Asked(tools=tool_set([GRAMMAR, FREE], choice, None), start=Start.ANSWER)
     if family in NO_MARK and choice == "auto":
-        with pytest.raises(BadSpec):
-            takes(family, asked)
+        assert TagWriter(ALL_FAMILIES[family], {}).write(asked) is None
         return
     good, bad = (
         written(family, ("say", {"input": one})).replace("='", '="').replace("')", '")') for one in ("abbc", "ac")

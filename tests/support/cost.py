@@ -1,0 +1,185 @@
+"""What a token costs in Python calls and bytecodes, which no other work on the machine changes.
+
+    python -m tests.support.cost            # print what it is
+    python -m tests.support.cost --record   # and put it into cost.json, for the Python that runs this
+
+Counted is the code of `realtime/` on the whole way of a delta: an engine's chunk, the parser, the assembler, the log,
+the journal, the wake-up, the connection that pulls, the frame. Not counted are the engine, msgspec, the event loop and
+the write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FrameType, SimpleNamespace
+from typing import Any
+
+from realtime.dialects.chat import ChatDialect
+from realtime.dialects.markup.named import NOTHING
+from realtime.dialects.markup.reader import MarkupReader
+from realtime.engine.base import Loaded
+from realtime.engine.scripted import ScriptedEngine
+from realtime.engine.supervisor import SupervisedEngine
+from realtime.server.flusher import Pace
+from realtime.server.websocket_transport import FrameProtocol
+from realtime.service.service import Service
+from realtime.settings.fields import ResponseSettings
+from realtime.store.memory import memory_stores
+
+from .memory import MemorySocket
+
+RECORD = Path(__file__).with_name("cost.json")
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+NUM_SOCKETS, WARM_UP, NUM_STEPS = 4, 20, 100
+_COUNTED = str(Path(__file__).parents[2] / "realtime") + "/"
+_ENGINE = _COUNTED + "engine/"  # a scripted one: what real ones cost is another matter
+_WORDS = (" once", " upon", " a", " time", " there", " was", " a", " fox")
+
+
+class Count:
+    """Of what has run: Python functions called or resumed, and bytecodes."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.bytecodes = 0
+
+
+@contextmanager
+def counting() -> Iterator[Count]:
+    """Count what runs inside."""
+    if sys.version_info >= (3, 12):
+        with _monitored() as count:
+            yield count
+    else:
+        with _traced() as count:
+            yield count
+
+
+@contextmanager
+def _traced() -> Iterator[Count]:
+    count = Count()
+
+    def enter(frame: FrameType, event: str, argument: Any) -> Any:
+        if not _is_counted(frame.f_code):
+            return None
+        count.calls += 1
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return inside
+
+    def inside(frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "opcode":
+            count.bytecodes += 1
+        return inside
+
+    before = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        yield count
+    finally:
+        sys.settrace(before)
+
+
+@contextmanager
+def _monitored() -> Iterator[Count]:
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+    count, tool, events = Count(), 4, monitoring.events
+
+    def on_call(code: CodeType, offset: int) -> Any:
+        if not _is_counted(code):
+            return monitoring.DISABLE
+        count.calls += 1
+        return None
+
+    def on_bytecode(code: CodeType, offset: int) -> Any:
+        if not _is_counted(code):
+            return monitoring.DISABLE
+        count.bytecodes += 1
+        return None
+
+    monitoring.use_tool_id(tool, "cost")
+    try:
+        monitoring.register_callback(tool, events.PY_START, on_call)
+        monitoring.register_callback(tool, events.PY_RESUME, on_call)
+        monitoring.register_callback(tool, events.INSTRUCTION, on_bytecode)
+        monitoring.set_events(tool, events.PY_START | events.PY_RESUME | events.INSTRUCTION)
+        yield count
+    finally:
+        monitoring.set_events(tool, 0)
+        monitoring.free_tool_id(tool)
+
+
+def _is_counted(code: CodeType) -> bool:
+    return code.co_filename.startswith(_COUNTED) and not code.co_filename.startswith(_ENGINE)
+
+
+class _Socket(MemorySocket):
+    """Makes the frames that a socket would send."""
+
+    conn = SimpleNamespace(extensions=())
+    transport = SimpleNamespace(write=lambda data: None)
+
+    num_written = 0
+
+    def write_text(self, payloads: Any) -> None:
+        self.num_written += len(payloads)
+        FrameProtocol.write_text(self, payloads)  # type: ignore[arg-type]
+
+
+async def cost_of_a_token() -> dict[str, float]:
+    """Stream to some sockets, a token in each step of the engine, and a write for each."""
+    engine = ScriptedEngine(lambda request: itertools.cycle(_WORDS), name="starter")
+    supervised = SupervisedEngine(lambda: engine)
+    await supervised.start()
+    settings = ResponseSettings()
+    service = Service(supervised, _dialect, settings, memory_stores(settings), trouble=lambda: None)
+    pace = Pace(max_hold=0)
+    stack: Any = SimpleNamespace(service=service)
+    sockets = [_Socket(stack, pace=pace) for _ in range(NUM_SOCKETS)]
+    for socket in sockets:
+        socket.send("response.create", input="hi")
+    while engine.stats().num_waiting < NUM_SOCKETS:  # noqa: ASYNC110 - turns of the loop, not time
+        await asyncio.sleep(0)
+    await _steps(engine, WARM_UP)
+    with counting() as count:
+        await _steps(engine, NUM_STEPS)
+    for socket in sockets:
+        socket.cut()
+    await asyncio.gather(*(socket.task for socket in sockets))
+    await service.shutdown()
+    await supervised.shutdown()
+    tokens = NUM_STEPS * NUM_SOCKETS
+    assert all(socket.num_written > NUM_STEPS for socket in sockets)
+    return {"calls": count.calls / tokens, "bytecodes": count.bytecodes / tokens}
+
+
+def _dialect(loaded: Loaded) -> ChatDialect:
+    return ChatDialect(loaded.tokenizer, MarkupReader(NOTHING, loaded.tokenizer))
+
+
+async def _steps(engine: ScriptedEngine, number: int) -> None:
+    for _ in range(number):
+        engine.step()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+def recorded() -> dict[str, dict[str, float]]:
+    """What has been recorded, by the version of Python."""
+    figures: dict[str, dict[str, float]] = json.loads(RECORD.read_text())
+    return figures
+
+
+if __name__ == "__main__":
+    found = asyncio.run(cost_of_a_token())
+    print(f"Python {PYTHON}: {found['calls']:.2f} calls and {found['bytecodes']:.1f} bytecodes a token")
+    if "--record" in sys.argv[1:]:
+        figures = (recorded() if RECORD.exists() else {}) | {
+            PYTHON: {name: round(value, 2) for name, value in found.items()}
+        }
+        RECORD.write_text(json.dumps(dict(sorted(figures.items())), indent=2) + "\n")
