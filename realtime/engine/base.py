@@ -120,6 +120,9 @@ class EngineStats(msgspec.Struct, frozen=True):
     num_waiting: int  # requests that the engine has queued
     kv_cache_usage: float  # 0..1; nothing decides by it: it is for metrics, and shows tests that an abort frees blocks
     takes_constraints: bool = True  # False: requests with a constraint are refused for the time being
+    num_deferred: int = 0  # of those that wait: for something else than room in the batch
+    num_compiling: int = 0  # constraints that are being compiled ...
+    num_uncompiled: int = 0  # ... and those that wait for it
 
 
 class EngineError(Exception):

@@ -25,6 +25,8 @@ from realtime.engine.base import (
     Sampling,
     TokenChunk,
 )
+from realtime.observability.engine_metrics import Finished
+from realtime.observability.timeline import GenerationTimes
 from realtime.wire.requests import ResponseCreate
 
 from .endings import GIVEN_UP, UNREADABLE, Ended, Failed, failure
@@ -35,6 +37,11 @@ from .usage import Count, Tokens
 logger = logging.getLogger("realtime.generation")
 
 T = TypeVar("T")
+
+_REASONS: dict[FinishReason | None, str] = {
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "length",
+}  # as vLLM calls them; the others are aborts
 
 
 class Generation(Generic[T]):
@@ -54,7 +61,9 @@ class Generation(Generic[T]):
     ) -> None:  # fmt: skip
         self.ended: FinishReason | Failed | None = None  # how, as far as the engine and we go
         self.abort_ms = 0.0  # how long the engine took to let go, if it was asked to
+        self.times = GenerationTimes(time.monotonic())
         self._engine = serving.engine
+        self._metrics = serving.observer.engine
         self._request = request
         self._parser = parser
         self._count = count
@@ -75,6 +84,8 @@ class Generation(Generic[T]):
 
     def on_chunk(self, chunk: TokenChunk) -> None:
         """See engine.base.Sink."""
+        if self.times.first_at is None:
+            self.times.first_at = time.monotonic()
         self._count.token_ids.extend(chunk.token_ids)
         if chunk.num_cached_tokens:
             self._count.num_cached = chunk.num_cached_tokens
@@ -113,6 +124,7 @@ class Generation(Generic[T]):
             self._stopping.check()
             return self._finish()
         finally:
+            self._report()
             self._log_trouble()
 
     async def _wait(self) -> None:
@@ -146,6 +158,20 @@ class Generation(Generic[T]):
         if self._parser is not None:
             self._keep(self._read(self._parser.close()), ())
         return ended
+
+    def _report(self) -> None:
+        self.times.ended_at = time.monotonic()
+        count = self._count
+        self._metrics.finished(
+            Finished(
+                times=self.times,
+                reason="error" if isinstance(self.ended, Failed) else _REASONS.get(self.ended, "abort"),
+                num_prompt=count.num_input,
+                num_cached=count.num_cached,
+                num_output=len(count.token_ids),
+                max_tokens=self._request.sampling.max_tokens,
+            )
+        )
 
     def _log_trouble(self) -> None:
         if self._parser is not None and self._parser.trouble is not None:

@@ -18,6 +18,7 @@ from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser, PromptTooLong
 from realtime.engine.base import EngineRefused, FinishReason
+from realtime.observability.observer import Watch
 from realtime.store.conversations import Conversation
 from realtime.wire import events
 from realtime.wire.calls import no_call_found
@@ -63,9 +64,9 @@ class Stages:
 
     def __init__(
         self, job: Job, serving: Serving, response: Response, life: Life, stopping: StopSignal,
-        append: Append,
+        append: Append, watch: Watch,
     ) -> None:  # fmt: skip
-        """`append`: takes the events that are made."""
+        """`append`: takes the events that are made. `watch`: whoever is asked for something is told of its trace."""
         self.assembler = Assembler(new_id, job.shown, job.mcp.max_calls if job.mcp is not None else 0)
         renderer = Renderer(serving, job.tenant, job.cache_salt)
         self.prompts = Prompts(renderer, job.request, job.tools, job.parent)
@@ -77,10 +78,13 @@ class Stages:
         self._life = life
         self._stopping = stopping
         self._append = append
+        self._times = watch.times
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
         self._mcp: McpStage | None = None
         if job.mcp is not None:
-            self._mcp = McpStage(job.response_id, job.mcp, self.assembler, append)
+            self._mcp = McpStage(
+                job.response_id, job.mcp, self.assembler, append, serving.observer.service.tool_seconds, watch.headers
+            )
 
     @property
     def num_reasoning(self) -> int:
@@ -91,6 +95,11 @@ class Stages:
     def abort_ms(self) -> float:
         """How long the engine took to let go of the latest generation, if it was asked to."""
         return self._generation.abort_ms if self._generation is not None else self.compactor.abort_ms
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens that the engine has made until now, those of summaries included."""
+        return self.usage.num_output + self.compactor.tokens.num_output
 
     def end_if_safe(self) -> None:
         """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
@@ -222,6 +231,7 @@ class Stages:
         """Have the engine answer."""
         self._generation = generation
         await generation.submit()
+        self._times.generations.append(generation.times)
         return await generation.result()
 
     def _free_defaults(self) -> bool:

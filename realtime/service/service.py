@@ -21,6 +21,8 @@ from realtime.context.turns import ExpandedCompaction, Turn, history
 from realtime.dialects.base import Dialect, PromptTooLong, RenderError
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
+from realtime.observability.observer import Observer
+from realtime.observability.origin import NOWHERE, Origin
 from realtime.runs.audience import Wake
 from realtime.runs.endings import too_long
 from realtime.runs.image_loader import ImageLoader
@@ -82,12 +84,14 @@ class Service:
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
         limits: Limits = DEFAULT,
+        observer: Observer | None = None,
     ) -> None:
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
         the waiting places one may have.
         """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
+        self.observer = observer or Observer()
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
         self._images = ImageLoader(self._image_settings, self._work)
         self._mcp = mcp or McpSettings()
@@ -135,6 +139,26 @@ class Service:
         """Responses that are not over, waiting ones included."""
         return len(self.registry.running)
 
+    @property
+    def work(self) -> WorkPool:
+        """The threads that prepare prompts."""
+        return self._work
+
+    @property
+    def stores(self) -> Stores:
+        """Where what is kept is."""
+        return self._stores
+
+    @property
+    def num_admitted(self) -> int:
+        """Responses that have their place."""
+        return self._scheduler.num_running
+
+    @property
+    def num_queued(self) -> int:
+        """Responses that wait for their turn."""
+        return self._scheduler.num_waiting
+
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
         self._serving()
@@ -151,15 +175,16 @@ class Service:
         *,
         native: bool,
         given: Sequence[InputItem] = (),
+        origin: Origin = NOWHERE,
     ) -> Source:
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
-        up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
-        log that comes back has its first event. Raises WireError.
+        up. `given`: what comes before the request's own input, and is no part of what makes it the same request.
+        `origin`: the door's name for it. The log that comes back has its first event. Raises WireError.
         """
         principal.check_owner()
-        asked = Asked(principal.tenant, request, native, given)
+        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata))
         async with self._patience.bound():
             if request.request_id is None:
                 return await self._create(asked, parent)
@@ -215,15 +240,28 @@ class Service:
         return run
 
     async def resume(
-        self, principal: Principal, response_id: str, starting_after: int, epoch: str | None, *, merged: bool = False
+        self,
+        principal: Principal,
+        response_id: str,
+        starting_after: int,
+        epoch: str | None,
+        *,
+        merged: bool = False,
+        origin: Origin = NOWHERE,
     ) -> tuple[Source, int]:
         """Find a response, running or finished, and the number of the first event to send. `merged`: the reader takes
-        runs of deltas as one. Raises WireError.
+        runs of deltas as one. `origin`: as of a create. Raises WireError.
         """
-        principal.check_sees(response_id)
-        async with self._patience.bound():
-            source = await self.registry.find_source(principal.tenant, response_id, time.time())
-        return source, cursor.resolve(source.log, starting_after, epoch, merged=merged)
+        try:
+            principal.check_sees(response_id)
+            async with self._patience.bound():
+                source = await self.registry.find_source(principal.tenant, response_id, time.time())
+            start = cursor.resolve(source.log, starting_after, epoch, merged=merged)
+        except WireError as error:
+            self.observer.resumed(origin, response_id, error.spec.code)
+            raise
+        self.observer.resumed(origin, response_id, "resumed", source.log.tip - start)
+        return source, start
 
     async def pending_calls(self, principal: Principal, source: AnyResponse) -> list[events.PendingCall]:
         """List the calls of a response that wait for the client; those that its conversation answers wait no more."""
@@ -449,7 +487,9 @@ class Service:
         if self._dialect is None:
             self._dialect = self._make_dialect(loaded)
         model = loaded.model
-        return Serving(self._engine, model, self._dialect, self._work, self._images if model.sees else None)
+        return Serving(
+            self._engine, model, self._dialect, self._work, self._images if model.sees else None, self.observer
+        )
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""

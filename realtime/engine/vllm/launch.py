@@ -51,6 +51,7 @@ _NOT_VLLM = (
     "extra", "served_name", "reasoning_parser", "tool_parser", "dialect", "harmony_vocabulary",
     "grammar_compile_seconds",
 )  # fmt: skip
+_TRACES = frozenset({"otlp_traces_endpoint", "collect_detailed_traces"})  # of vLLM's own
 BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags
 
 # What the fork server imports: how it is to behave, then what takes EngineCore long.
@@ -240,6 +241,11 @@ def _engine_args(options: VllmOptions, cpu: bool) -> dict[str, Any]:
     for name in options.extra:
         if name in ours:
             raise EngineError(f"engine argument {name!r} is a setting of its own: don't put it in `extra`")
+        if name in _TRACES:
+            raise EngineError(
+                f"engine argument {name!r} can't be used: vLLM's own traces need its statistics for each token, which "
+                "are off. The server traces each response by itself: set OTEL_EXPORTER_OTLP_ENDPOINT"
+            )
         if name not in theirs:
             close = difflib.get_close_matches(name, sorted(theirs))
             hint = f"; close to {', '.join(close)}" if close else ""
