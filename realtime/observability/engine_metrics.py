@@ -126,13 +126,16 @@ class EngineMetrics:
 
     # -- what is counted
 
+    def first_token(self, seconds: float) -> None:
+        """A generation has its first tokens, so many seconds after it was asked for."""
+        self._first_token.observe(seconds, *self._own)
+
     def finished(self, done: Finished) -> None:
         """A generation has ended."""
         own, times = self._own, done.times
         self.success.add(1, *own, done.reason)
         if times.first_at is None or times.ended_at is None:
             return  # aborted before it had anything
-        self._first_token.observe(times.first_at - times.began_at, *own)
         self._e2e.observe(times.ended_at - times.began_at, *own)
         between = (times.ended_at - times.first_at) / (done.num_output - 1) if done.num_output > 1 else 0.0
         self._per_token.observe(between, *own)
@@ -205,19 +208,18 @@ class EngineMetrics:
 
     # -- what is read out
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Tally | Distribution | Metric]:
         """All families."""
         yield from self._momentary()
-        for tally in (*self._tallies, *self._drafts.values()):
-            yield from tally.collect()
-        for distribution in self._distributions:
-            yield from distribution.collect()
+        yield from self._tallies
+        yield from self._drafts.values()
+        yield from self._distributions
 
-    def _momentary(self) -> Iterator[Metric]:
+    def _momentary(self) -> Iterator[Tally | Metric]:
         load, own = self.load(), self._own
         generated = Tally("vllm:generation_tokens", "Tokens that were generated.", _LABELS)
         generated.add(self._num_generated + self.running_tokens(), *own)
-        yield from generated.collect()
+        yield generated
         for name, text, value in (
             ("num_requests_running", "Requests in the engine's batch.", load.num_running),
             ("num_requests_waiting", "Requests that wait in the engine.", load.num_waiting),

@@ -10,13 +10,18 @@ from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from .instruments import Distribution, Tally
+
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+
+Instrument = Tally | Distribution
 
 
 class Collects(Protocol):
     """Something that can be read out."""
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[Instrument | Metric]:
         """The families of metrics, as they are now."""
 
 
@@ -56,7 +61,7 @@ class Exposition:
         """The text of one family after the other."""
         for collector in self._collectors:
             for family in collector.collect():
-                yield generate_latest(_One(family))
+                yield generate_latest(_One(family)) if isinstance(family, Metric) else "".join(family.lines()).encode()
 
 
 class _One(Collector):

@@ -67,8 +67,7 @@ class Observer:
 
     def request_answered(self, route: str, method: str, code: int, seconds: float) -> None:
         """A request over HTTP was answered, to the last byte. `route`: the template of its path."""
-        self.service.http_requests.add(1, route, method, str(code))
-        self.service.http_seconds.observe(seconds, route, method)
+        self.service.request_answered(route, method, code, seconds)
 
     def refused(self, door: str, code: str) -> None:
         """Something was refused, with this error."""

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-from prometheus_client.samples import Sample
-
 from .instruments import Distribution, Tally
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0)
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-PROBES = frozenset({"/health", "/ready", "/metrics"})  # vLLM's HTTP metrics are without these
+_PROBES = frozenset({"/health", "/ready", "/metrics"})
 STATUSES = ("completed", "incomplete", "failed", "cancelled")
 
 
@@ -69,35 +65,21 @@ class ServiceMetrics:
             "realtime_event_loop_lag_seconds", "How late the event loop was, looked at ten times a second.", SHORT
         )
 
-    def collect(self) -> Iterator[Metric]:
-        """All families."""
-        for instrument in vars(self).values():
-            yield from instrument.collect()
-        yield from self._as_vllm_has_them()
+        # Under the names that dashboards of vLLM ask for; what probes ask for is left out, as there.
+        self._as_vllm_counts = Tally("http_requests", "Requests over HTTP.", ("handler", "method", "status"))
+        self._as_vllm_times = Distribution(
+            "http_request_duration_seconds", "Time to answer over HTTP, streams included.", SECONDS,
+            ("handler", "method"),
+        )  # fmt: skip
 
-    def _as_vllm_has_them(self) -> Iterator[Metric]:
-        """The HTTP metrics under the names that dashboards of vLLM ask for."""
-        text = "Requests over HTTP by class of status; what probes ask for is left out."
-        requests = CounterMetricFamily("http_requests", text, labels=("handler", "method", "status"))
-        counts: dict[tuple[str, ...], float] = {}
-        for sample in _samples(self.http_requests.collect()):
-            handler, method, code = (sample.labels[name] for name in ("route", "method", "code"))
-            if handler not in PROBES:
-                key = (handler, method, f"{code[:1]}xx")
-                counts[key] = counts.get(key, 0) + sample.value
-        for labels, number in counts.items():
-            requests.add_metric(labels, number)
-        yield requests
-        text = "Time to answer over HTTP, streams included."
-        seconds = HistogramMetricFamily("http_request_duration_seconds", text, labels=("handler", "method"))
-        for sample in _samples(self.http_seconds.collect()):
-            named = dict(sample.labels)
-            named["handler"] = named.pop("route")
-            if named["handler"] not in PROBES:
-                seconds.add_sample(sample.name.removeprefix("realtime_"), named, sample.value)
-        yield seconds
+    def request_answered(self, route: str, method: str, code: int, seconds: float) -> None:
+        """A request over HTTP was answered, to the last byte. `route`: the template of its path."""
+        self.http_requests.add(1, route, method, str(code))
+        self.http_seconds.observe(seconds, route, method)
+        if route not in _PROBES:
+            self._as_vllm_counts.add(1, route, method, f"{code // 100}xx")
+            self._as_vllm_times.observe(seconds, route, method)
 
-
-def _samples(families: Iterator[Metric]) -> Iterator[Sample]:
-    for family in families:
-        yield from family.samples
+    def collect(self) -> Iterator[Tally | Distribution]:
+        """All of them."""
+        yield from vars(self).values()

@@ -86,6 +86,7 @@ class Generation(Generic[T]):
         """See engine.base.Sink."""
         if self.times.first_at is None:
             self.times.first_at = time.monotonic()
+            self._metrics.first_token(self.times.first_at - self.times.began_at)
         self._count.token_ids.extend(chunk.token_ids)
         if chunk.num_cached_tokens:
             self._count.num_cached = chunk.num_cached_tokens

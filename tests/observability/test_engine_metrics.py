@@ -62,6 +62,7 @@ def test_the_buckets_are_vllms() -> None:
 
 def test_a_generation_is_counted_once(metrics: EngineMetrics) -> None:
     times = GenerationTimes(began_at=10.0, first_at=10.5, ended_at=12.5)
+    metrics.first_token(0.5)
     metrics.finished(
         Finished(times=times, reason="length", num_prompt=100, num_cached=60, num_output=21, max_tokens=21)
     )

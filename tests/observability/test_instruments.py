@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -11,8 +12,16 @@ from realtime.observability.instruments import Distribution, Tally, gauge
 from tests.observability.scrapes import parse, value
 
 
+class All:
+    def __init__(self, instruments: Sequence[Any]) -> None:
+        self._instruments = instruments
+
+    def collect(self) -> Sequence[Any]:
+        return self._instruments
+
+
 def text(*instruments: Any) -> str:
-    return b"".join(Exposition(instruments).parts()).decode()
+    return b"".join(Exposition([All(instruments)]).parts()).decode()
 
 
 def test_a_counter_reads_as_prometheus_clients_own() -> None:
@@ -65,10 +74,5 @@ def test_other_bounds_forget_and_the_same_do_not() -> None:
 
 
 def test_a_gauge() -> None:
-    class Two:
-        def collect(self) -> Any:
-            yield gauge("now", "Now.", 3)
-            yield gauge("by", "By.", {("a",): 1, ("b",): 2}, ("x",))
-
-    out = text(Two())
+    out = text(gauge("now", "Now.", 3), gauge("by", "By.", {("a",): 1, ("b",): 2}, ("x",)))
     assert (value(out, "now"), value(out, "by", x="b")) == (3, 2)
