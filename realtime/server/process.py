@@ -24,6 +24,7 @@ from realtime.engine.scripted import RandomScript, ScriptedEngine
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.observability.log_format import formatter
 from realtime.observability.observer import Observer
+from realtime.observability.progress import Progress, StderrHandler, on_terminal
 from realtime.observability.tracing import Tracing, TracingError, start_tracing
 from realtime.settings.fields import ServerSettings, Settings
 
@@ -92,7 +93,8 @@ def _engine_factory(settings: Settings, observer: Observer) -> Callable[[], Engi
         return lambda: ScriptedEngine(script, tick_seconds=0.005, max_num_seqs=slots, name=name)
     from realtime.engine.vllm.engine import VllmEngine
 
-    return lambda: VllmEngine(settings.vllm, observer.engine)
+    progress = Progress(shows=settings.server.log_format == "text" and on_terminal())
+    return lambda: VllmEngine(settings.vllm, observer.engine, progress)
 
 
 def _listen_for_metrics(settings: ServerSettings) -> socket.socket | None:
@@ -170,9 +172,9 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) 
 
 
 def _configure_logging(level: str, log_format: str = "text") -> None:
-    logging.basicConfig(level=level.upper(), force=True)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(formatter(log_format))
+    handler = StderrHandler()
+    handler.setFormatter(formatter(log_format))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     scrub_handlers(logging.getLogger().handlers)
     for name in ("uvicorn.error", "uvicorn.asgi", "websockets", "httpcore"):  # each handshake; where a redirect leads
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -36,6 +36,7 @@ from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.pictures import View
 from realtime.observability.engine_metrics import EngineMetrics
+from realtime.observability.progress import Progress
 
 from .grammar_compiler import GrammarCompiler
 from .launch import BACKEND, start_launch
@@ -63,8 +64,11 @@ _FINISH = {
 class VllmEngine:
     """`Engine` on vLLM. One start and one shutdown per instance; `supervisor.SupervisedEngine` makes new ones."""
 
-    def __init__(self, options: VllmOptions, metrics: EngineMetrics | None = None) -> None:
+    def __init__(
+        self, options: VllmOptions, metrics: EngineMetrics | None = None, progress: Progress | None = None
+    ) -> None:
         self._options = options
+        self._progress = progress or Progress()
         self._llm: AsyncLLM | None = None
         self._defaults: Sampling | None = None  # the model's own
         self._routes: dict[str, _Route] = {}  # what EngineCore may hold: until the last output or a confirmed abort
@@ -206,7 +210,7 @@ class VllmEngine:
                 self._scratch.remove()
 
     async def _launch(self, options: VllmOptions, scratch: Scratch) -> AsyncLLM | EngineError:
-        launching = asyncio.wrap_future(start_launch(options, scratch))
+        launching = asyncio.wrap_future(start_launch(options, scratch, self._progress))
         try:
             return await asyncio.shield(launching)
         except asyncio.CancelledError:
@@ -220,6 +224,8 @@ class VllmEngine:
             log.exception("vLLM did not start")
             traceback.clear_frames(error.__traceback__)  # they hold half an engine, with its sockets
             return EngineError(f"vLLM did not start: {error}")
+        finally:
+            self._progress.end()
 
     def _require_alive(self) -> AsyncLLM:
         if self._llm is None or self._ended is None or self._ended.done():

@@ -72,7 +72,10 @@ class VllmParsers:
         except TypeError as error:
             raise EngineError(f"vLLM can't parse with {names}: {error}") from error
         self.holds = Holds(self._can_hold("auto"), self._can_hold("required"))
-        log.info("output parsers reasoning=%s tool=%s holds=%s", names.reasoning, names.tool, self.holds)
+        holds = [name for name in ("auto", "forced") if getattr(self.holds, name)]
+        log.info(
+            "output parsers reasoning=%s tool=%s holds=%s", names.reasoning, names.tool, ",".join(holds) or "nothing"
+        )
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> _Parser:
         """See Parsers."""
