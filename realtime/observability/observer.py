@@ -6,9 +6,12 @@ what can't be observed happens all the same.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+from realtime.wire.errors import WireError
 
 from . import lines
 from .engine_metrics import EngineMetrics
@@ -56,6 +59,22 @@ class Observer:
             self.tracing.resumed(origin, response_id, outcome, num_replayed)
         except Exception:
             logger.exception("resume not traced")
+
+    @contextlib.contextmanager
+    def resuming(self, origin: Origin, response_id: str) -> Iterator[Callable[[int], None]]:
+        """Watch an attempt to resume; what is given is told how many past events the reader has to be sent."""
+        replayed = 0
+
+        def replays(number: int) -> None:
+            nonlocal replayed
+            replayed = number
+
+        try:
+            yield replays
+        except WireError as error:
+            self.resumed(origin, response_id, error.spec.code)
+            raise
+        self.resumed(origin, response_id, "resumed", replayed)
 
     def connection_closed(
         self, name: str, profile: str, tenant: str, code: int, seconds: float, num_responses: int

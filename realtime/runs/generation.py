@@ -78,6 +78,16 @@ class Generation(Generic[T]):
         return self._parser.num_reasoning_tokens if self._parser is not None else 0
 
     @property
+    def request_id(self) -> str:
+        """Its name at the engine."""
+        return self._request.request_id
+
+    @property
+    def num_prompt(self) -> int:
+        """Tokens of its prompt."""
+        return self._count.num_input
+
+    @property
     def tokens(self) -> Tokens:
         """What it has used."""
         return self._count.tokens(self.num_reasoning)

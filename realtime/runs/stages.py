@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from realtime.wire.calls import no_call_found
 from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
-from realtime.wire.response import Response
+from realtime.wire.response import Response, Usage
 
 from .assembler import Assembler
 from .compactor import Compactor
@@ -95,6 +95,20 @@ class Stages:
     def abort_ms(self) -> float:
         """How long the engine took to let go of the latest generation, if it was asked to."""
         return self._generation.abort_ms if self._generation is not None else self.compactor.abort_ms
+
+    @property
+    def used(self) -> Usage | None:
+        """The usage until now; None before the first token."""
+        if self._generation is None or not self.num_generated:
+            return None
+        return self.usage.total(self.compactor.tokens, self.num_reasoning, generates=True)
+
+    def prefilled(self, read: Mapping[str, int]) -> tuple[int, int] | None:
+        """How much of the prompt is read, and of how much, while it is. `read`: as EngineStats has it."""
+        generation = self._generation
+        if generation is None or generation.times.first_at is not None or generation.request_id not in read:
+            return None
+        return read[generation.request_id], generation.num_prompt
 
     @property
     def num_generated(self) -> int:

@@ -36,7 +36,7 @@ class Momentary:
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
-        gateway, service = self._gateway, self._gateway.service
+        gateway, held = self._gateway, self._gateway.service.held
         yield gauge("realtime_build_info", "Versions.", {self._versions: 1}, [name for name, _ in _VERSIONS])
         open_by = Counter((name,) for name in gateway.open_profiles())
         profiles: dict[Labels, float] = {(name,): open_by[(name,)] for name in _names(Profile)}
@@ -44,7 +44,7 @@ class Momentary:
         requests = gateway.admission.num_requests
         yield gauge("realtime_http_requests_in_progress", "Requests over HTTP that are being answered.", requests)
         yield gauge("realtime_draining", "1 while the server ends.", gateway.admission.draining)
-        active: dict[Labels, float] = {("running",): service.num_admitted, ("waiting",): service.num_queued}
+        active: dict[Labels, float] = {("running",): held.num_admitted, ("waiting",): held.num_queued}
         yield gauge("realtime_responses_active", "Responses that are not over.", active, ("state",))
         followers = sum(len(run.audience.watchers) for run in self._running())
         yield gauge("realtime_followers", "Readers of responses that are not over.", followers)
@@ -56,7 +56,7 @@ class Momentary:
         yield from self._gateway.service.registry.running.values()
 
     def _bytes(self) -> dict[Labels, float]:
-        stores = self._gateway.service.stores
+        stores = self._gateway.service.held.stores
         found: dict[Labels, float] = {("running",): sum(run.log.num_bytes for run in self._running())}
         for name, store in (("kept", stores.responses), ("conversations", stores.conversations)):
             if (num_bytes := getattr(store, "num_bytes", None)) is not None:  # a store elsewhere may not know
@@ -64,7 +64,7 @@ class Momentary:
         return found
 
     def _pools(self) -> Iterator[Metric]:
-        work, stats = self._gateway.service.work, self._gateway.engine.stats()
+        work, stats = self._gateway.service.held.work, self._gateway.engine.stats()
         places: dict[Labels, float] = {
             ("preparation", "busy"): work.num_busy,
             ("preparation", "waiting"): work.num_waiting,

@@ -48,12 +48,14 @@ from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
+from .held import Held
 from .intake import Asked, Intake
 from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
+from .pulses import pulses
 from .registry import Registry, already_over
 from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 from .sweeper import Sweeper
@@ -140,24 +142,9 @@ class Service:
         return len(self.registry.running)
 
     @property
-    def work(self) -> WorkPool:
-        """The threads that prepare prompts."""
-        return self._work
-
-    @property
-    def stores(self) -> Stores:
-        """Where what is kept is."""
-        return self._stores
-
-    @property
-    def num_admitted(self) -> int:
-        """Responses that have their place."""
-        return self._scheduler.num_running
-
-    @property
-    def num_queued(self) -> int:
-        """Responses that wait for their turn."""
-        return self._scheduler.num_waiting
+    def held(self) -> Held:
+        """What it holds now."""
+        return Held(self._scheduler.num_running, self._scheduler.num_waiting, self._work, self._stores)
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
@@ -168,15 +155,9 @@ class Service:
     # -- what doors call
 
     async def create(
-        self,
-        principal: Principal,
-        request: ResponseCreate,
-        parent: Turn | None,
-        *,
-        native: bool,
-        given: Sequence[InputItem] = (),
-        origin: Origin = NOWHERE,
-    ) -> Source:
+        self, principal: Principal, request: ResponseCreate, parent: Turn | None, *,
+        native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE,
+    ) -> Source:  # fmt: skip
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
@@ -240,27 +221,18 @@ class Service:
         return run
 
     async def resume(
-        self,
-        principal: Principal,
-        response_id: str,
-        starting_after: int,
-        epoch: str | None,
-        *,
-        merged: bool = False,
-        origin: Origin = NOWHERE,
-    ) -> tuple[Source, int]:
+        self, principal: Principal, response_id: str, starting_after: int, epoch: str | None, *,
+        merged: bool = False, origin: Origin = NOWHERE,
+    ) -> tuple[Source, int]:  # fmt: skip
         """Find a response, running or finished, and the number of the first event to send. `merged`: the reader takes
         runs of deltas as one. `origin`: as of a create. Raises WireError.
         """
-        try:
+        with self.observer.resuming(origin, response_id) as replays:
             principal.check_sees(response_id)
             async with self._patience.bound():
                 source = await self.registry.find_source(principal.tenant, response_id, time.time())
             start = cursor.resolve(source.log, starting_after, epoch, merged=merged)
-        except WireError as error:
-            self.observer.resumed(origin, response_id, error.spec.code)
-            raise
-        self.observer.resumed(origin, response_id, "resumed", source.log.tip - start)
+            replays(source.log.tip - start)
         return source, start
 
     async def pending_calls(self, principal: Principal, source: AnyResponse) -> list[events.PendingCall]:
@@ -405,18 +377,9 @@ class Service:
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """Report the state of the engine and of those of these responses that are not over."""
-        now = self._clock()
-        pulses = [
-            events.Pulse(
-                response_id=response_id,
-                status=run.response.status,
-                num_ahead=self._scheduler.position(response_id),
-                idle_seconds=round(now - run.grown_at, 3),
-            )
-            for response_id in response_ids
-            if (run := self.registry.running.get(response_id)) is not None
-        ]
-        return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
+        runs = (self.registry.running[one] for one in response_ids if one in self.registry.running)
+        found = pulses(runs, self._scheduler, self._engine.stats().prefill, self._clock())
+        return events.Heartbeat(engine=self._trouble() or "ready", responses=list(found))
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
         """Note that a follower is gone. After the last one the response's disconnect policy takes over.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.engine.vllm.startup import hear_phases, phase_of, tell_phases
+from realtime.engine.vllm.startup import _LOGGERS, hear_phases, phase_of, tell_phases
 from realtime.observability.progress import Progress
 
 SOURCES = {
@@ -38,14 +38,13 @@ def test_messages_begin_phases() -> None:
 
 @pytest.fixture
 def vllm_log() -> Iterator[logging.Logger]:
-    log = logging.getLogger("vllm")
-    before, level, propagates = list(log.handlers), log.level, log.propagate
-    log.setLevel(logging.ERROR)
-    log.propagate = False
-    yield log
-    log.handlers[:] = before
-    log.propagate = propagates
-    log.setLevel(level)
+    """The log of a module of vLLM; the changes are taken back."""
+    logs = [logging.getLogger(name) for name in _LOGGERS]
+    before = [(list(log.handlers), log.level) for log in logs]
+    yield logging.getLogger("vllm.v1.worker.cpu_model_runner")
+    for log, (handlers, level) in zip(logs, before, strict=True):
+        log.handlers[:] = handlers
+        log.setLevel(level)
 
 
 def test_phases_are_sent_and_heard_until_nobody_listens(
@@ -53,7 +52,6 @@ def test_phases_are_sent_and_heard_until_nobody_listens(
 ) -> None:
     caplog.set_level(logging.INFO)
     progress = Progress()
-    num_handlers = len(vllm_log.handlers)
     with hear_phases(progress) as sender:
         tell_phases(sender)
         vllm_log.info("Starting to load model %s...", "a secret")
@@ -62,4 +60,4 @@ def test_phases_are_sent_and_heard_until_nobody_listens(
     told = [record.getMessage() for record in caplog.records if record.name == "realtime.start"]
     assert [message.split(" seconds")[0] for message in told] == ["loading the weights", "preparing the KV cache"]
     vllm_log.info("Starting to load model %s...", "x")
-    assert len(vllm_log.handlers) == num_handlers
+    assert not logging.getLogger("vllm.v1").handlers

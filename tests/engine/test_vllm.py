@@ -161,6 +161,9 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "self._update_stats_from_finished(" in process, "see statistics"
     assert "outputs.timestamp," in handler, "see statistics"
     assert [core_event.value for core_event in EngineCoreEventType] == [1, 2, 3], "see statistics"
+    stats = source(scheduler.Scheduler.make_stats)
+    assert "running_lora_adapters" not in stats, "see core_patches"
+    assert "-{random_uuid():.8}" in source(input_processor.InputProcessor.assign_request_id), "see statistics"
     assert "__slots__" not in vars(output_processor.RequestState), "the state of a request takes no times of ours"
     assert "self.output_handler = asyncio.create_task" in handler, "a death is noticed by the end of this task"
     assert "get_mp_context()" in source(utils.CoreEngineProcManager.__init__), "EngineCore starts in another way"
@@ -191,6 +194,21 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "self.abort_requests(request)" in requests, "aborts and utility calls no longer share one ordered queue"
     assert "self._invoke_utility_method" in requests
     assert "is_scheduler_paused_async" in source(async_llm.AsyncLLM.is_paused), "the abort barrier is no round trip"
+
+
+async def test_how_far_a_long_prompt_is_read_is_told_while_it_is(engine: VllmEngine, client: Client) -> None:
+    question = "what is 2 + 3? " * 900
+    request_id, sink = await client.submit(question, max_tokens=2)
+    seen: list[int] = []
+    while not sink.first.is_set():
+        if (read := engine.stats().prefill.get(request_id)) is not None and read not in seen:
+            seen.append(read)
+        await asyncio.sleep(0.001)  # the engine steps on its own
+    await sink.ended.wait()
+    assert seen
+    assert seen == sorted(seen)
+    assert seen[-1] < len(client.prompt(question))
+    assert engine.stats().prefill == {}
 
 
 async def test_the_metrics_have_what_engine_core_says(engine: VllmEngine, client: Client) -> None:

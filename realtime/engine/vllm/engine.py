@@ -182,6 +182,7 @@ class VllmEngine:
             num_deferred=min(seen.num_deferred, waiting),
             num_compiling=grammars.num_running,
             num_uncompiled=grammars.num_waiting,
+            prefill=seen.prefill if held else {},
         )
 
     async def wait_dead(self) -> EngineDead:

@@ -21,6 +21,7 @@ PHASES = (
     (re.compile(r"Model loading took|Loading weights took"), "preparing the KV cache"),
     (re.compile(r"Compile and warming|Warming up|torch\.compile|Dynamo|Profiling CUDA graph|Captur"), "compiling"),
 )
+_LOGGERS = ("vllm.v1", "vllm.model_executor", "vllm.compilation")  # not vLLM's root, which it configures anew
 _POLL_SECONDS = 0.2
 
 
@@ -42,15 +43,17 @@ class _Sender(logging.Handler):
             try:
                 self._sender.send(phase)
             except OSError:
-                logging.getLogger("vllm").removeHandler(self)
+                for name in _LOGGERS:
+                    logging.getLogger(name).removeHandler(self)
 
 
 def tell_phases(sender: Connection) -> None:
     """Send the phases of this process's start. In EngineCore's process."""
-    log = logging.getLogger("vllm")
-    log.addHandler(_Sender(sender))
-    if not log.isEnabledFor(logging.INFO):
-        log.setLevel(logging.INFO)  # its own handler keeps the level that was asked for
+    handler = _Sender(sender)
+    for name in _LOGGERS:
+        log = logging.getLogger(name)
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)  # vLLM's own handler, above them, keeps the level that was asked for
 
 
 @contextlib.contextmanager

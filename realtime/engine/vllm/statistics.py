@@ -8,7 +8,7 @@ makes of them for each token stays off. Places that rely on internals are marked
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from realtime.observability.engine_metrics import DRAFTS, CoreTimes, EngineMetrics
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vllm.v1.metrics.stats import SchedulerStats
 
 _TIMES = "realtime_times"  # the attribute of a request's state in vLLM's front end, with which it goes
+_SUFFIX = 9  # internal: `-` and eight random characters
 _QUEUED, _SCHEDULED, _PREEMPTED = 1, 2, 3  # internal: EngineCoreEventType
 
 
@@ -28,6 +29,7 @@ class Statistics:
         self.num_waiting = 0  # deferred ones included
         self.num_deferred = 0
         self.kv_cache_usage = 0.0
+        self._prefill: Mapping[str, int] = {}  # see core_patches; by vLLM's ids
         self._metrics = metrics
         self._llm: AsyncLLM | None = None
         self._steps: deque[float] = deque([0.0], maxlen=1)  # when the ones before ended, as many as overlap
@@ -82,6 +84,7 @@ class Statistics:
         self.num_deferred = stats.num_skipped_waiting_reqs
         self.num_waiting = stats.num_waiting_reqs + stats.num_skipped_waiting_reqs
         self.kv_cache_usage = stats.kv_cache_usage
+        self._prefill = stats.running_lora_adapters
         if (cache := stats.prefix_cache_stats).queries:
             self._metrics.looked_up(cache.queries, cache.hits)
         if (other := stats.connector_prefix_cache_stats) is not None and other.queries:
@@ -91,6 +94,11 @@ class Statistics:
             self._metrics.drafted(counts, drafts.num_accepted_tokens_per_pos)
         if self._llm is not None and (images := self._llm.renderer.stat_mm_cache()) is not None and images.queries:
             self._metrics.images_looked_up(images.queries, images.hits)
+
+    @property
+    def prefill(self) -> dict[str, int]:
+        """See EngineStats. vLLM's id of a request is ours with a suffix."""
+        return {name[:-_SUFFIX]: number for name, number in self._prefill.items()}
 
     # -- for what begins, ends or is put back
 
