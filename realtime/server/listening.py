@@ -84,7 +84,7 @@ def _open_files(folder: Path) -> Iterator[str]:
 
 def announcement(model: str, host: str, port: int, seconds: float, *, asks_for_keys: bool) -> str:
     """What a person is told when the server is ready. host: as it listens."""
-    address = f"{_reachable(host)}:{port}"
+    address = f"{reachable(host)}:{port}"
     return (
         f"\nrealtime is ready: model {model}, loaded in {seconds:.1f} s\n"
         f"  WebSocket  ws://{address}/v1/responses\n"
@@ -96,7 +96,7 @@ def announcement(model: str, host: str, port: int, seconds: float, *, asks_for_k
     )
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """The host by which a client on this machine finds it."""
     with contextlib.suppress(ValueError):
         address = ip_address(host)

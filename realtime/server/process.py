@@ -22,6 +22,7 @@ import uvloop
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.scripted import RandomScript, ScriptedEngine
 from realtime.engine.supervisor import EngineState, SupervisedEngine
+from realtime.observability import lines
 from realtime.observability.log_format import formatter
 from realtime.observability.observer import Observer
 from realtime.observability.progress import Progress, StderrHandler, on_terminal
@@ -32,7 +33,7 @@ from .app import build_app
 from .auth import exposure_warning
 from .gateway import Gateway
 from .http.transport import StreamProtocol
-from .listening import CannotListen, announcement, listen
+from .listening import CannotListen, announcement, listen, reachable
 from .loop_lag import LoopLag
 from .metrics_listener import MetricsListener
 from .scrubbing import scrub_handlers
@@ -164,11 +165,19 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) 
     finally:
         gc.freeze()
         gc.enable()
-    seconds = time.perf_counter() - started_at
-    keys = gateway.settings.server.api_keys_file is not None
+    _announce(gateway, host, port, time.perf_counter() - started_at)
+    return True
+
+
+def _announce(gateway: Gateway, host: str, port: int, seconds: float) -> None:
+    settings = gateway.settings.server
+    if settings.log_format == "json":
+        url = f"ws://{reachable(host)}:{port}/v1/responses"
+        lines.write(logger, "ready", {"model": gateway.model_name, "url": url, "seconds": round(seconds, 1)})
+        return
+    keys = settings.api_keys_file is not None
     text = announcement(gateway.model_name, host, port, seconds, asks_for_keys=keys)
     print(text, file=sys.stderr, flush=True)
-    return True
 
 
 def _configure_logging(level: str, log_format: str = "text") -> None:

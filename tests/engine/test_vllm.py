@@ -197,7 +197,7 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
 
 
 async def test_how_far_a_long_prompt_is_read_is_told_while_it_is(engine: VllmEngine, client: Client) -> None:
-    question = "what is 2 + 3? " * 900
+    question = "well, " + "what is 2 + 3? " * 420  # more than a step, and not cached
     request_id, sink = await client.submit(question, max_tokens=2)
     seen: list[int] = []
     while not sink.first.is_set():
