@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from realtime.wire.errors import WireError
+from realtime.wire.errors import CloseCode, WireError
 
 from . import lines
 from .engine_metrics import EngineMetrics
@@ -23,9 +23,7 @@ from .tracing import NoTracing, Span, Tracing
 
 logger = logging.getLogger("realtime.observer")
 
-_WELL_KNOWN_CODES = frozenset(
-    {*range(1000, 1004), *range(1007, 1016), *range(3000, 3100), *range(4000, 4100), 1005, 1006}
-)
+_CLOSE_CODES = frozenset({*range(1000, 1016), *CloseCode})  # a client may send any: the others make no series
 
 
 class Observer:
@@ -80,7 +78,7 @@ class Observer:
         self, name: str, profile: str, tenant: str, code: int, seconds: float, num_responses: int
     ) -> None:
         """A socket is closed, with this code; 1006 if it was lost."""
-        self.service.connections.add(1, profile, str(code) if code in _WELL_KNOWN_CODES else "other")
+        self.service.connections.add(1, profile, str(code) if code in _CLOSE_CODES else "other")
         self.service.connection_seconds.observe(seconds, profile)
         lines.connection_closed(name, profile, tenant, code, seconds, num_responses)
 

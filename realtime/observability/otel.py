@@ -41,7 +41,8 @@ STAGES = {
 
 def exporting(environ: Mapping[str, str]) -> OtelTracing:
     """Trace to where OpenTelemetry's variables say, and as they say."""
-    resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or "realtime"})
+    named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    resource = Resource.create({} if named else {"service.name": "realtime"})  # which reads the variables
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(_exporter(environ)))
     contents = environ.get(gen_ai.CAPTURE, "").strip().lower() in gen_ai.CAPTURES
