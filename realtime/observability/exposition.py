@@ -37,8 +37,10 @@ def process_metrics() -> list[Collects]:
 class Exposition:
     """All that is read out at a scrape. Who asks while one is being written gets that one."""
 
-    def __init__(self, collectors: Sequence[Collects]) -> None:
+    def __init__(self, collectors: Sequence[Collects], slow: Sequence[Collects] = ()) -> None:
+        """slow: those that read files, which is done in a thread; with many open sockets that takes milliseconds."""
         self._collectors = collectors
+        self._slow = slow
         self._writing: asyncio.Task[bytes] | None = None
 
     async def text(self) -> bytes:
@@ -49,19 +51,20 @@ class Exposition:
 
     async def _write(self) -> bytes:
         try:
-            parts = []
-            for part in self.parts():
+            parts = await asyncio.to_thread(lambda: list(texts(self._slow)))
+            for part in texts(self._collectors):
                 parts.append(part)
                 await asyncio.sleep(0)  # a family takes a fraction of a millisecond, all of them several
             return b"".join(parts)
         finally:
             self._writing = None
 
-    def parts(self) -> Iterator[bytes]:
-        """The text of one family after the other."""
-        for collector in self._collectors:
-            for family in collector.collect():
-                yield generate_latest(_One(family)) if isinstance(family, Metric) else "".join(family.lines()).encode()
+
+def texts(collectors: Iterable[Collects]) -> Iterator[bytes]:
+    """The text of one family after the other."""
+    for collector in collectors:
+        for family in collector.collect():
+            yield generate_latest(_One(family)) if isinstance(family, Metric) else "".join(family.lines()).encode()
 
 
 class _One(Collector):

@@ -34,7 +34,7 @@ from realtime.engine.options import STARTER_MODEL, VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.supervisor import EngineState
 from realtime.engine.vllm.engine import VllmEngine
-from realtime.observability.exposition import Exposition
+from realtime.observability.exposition import texts
 from tests.observability.scrapes import value
 from tests.support.engines import NUM_SEQS, Engines, left_behind
 
@@ -236,7 +236,7 @@ async def test_the_metrics_have_what_engine_core_says(engine: VllmEngine, client
 
 
 def scraped(engine: VllmEngine) -> str:
-    return b"".join(Exposition([engine._statistics._metrics]).parts()).decode()
+    return b"".join(texts([engine._statistics._metrics])).decode()
 
 
 async def test_tracing_of_vllms_own_is_refused_by_name() -> None:

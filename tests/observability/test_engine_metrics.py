@@ -11,7 +11,7 @@ import pytest
 
 from realtime.observability import engine_metrics as ours
 from realtime.observability.engine_metrics import CoreTimes, EngineMetrics, Finished, Load
-from realtime.observability.exposition import Exposition
+from realtime.observability.exposition import texts
 from realtime.observability.timeline import GenerationTimes
 from tests.observability.scrapes import names, parse, value
 
@@ -22,7 +22,7 @@ OPTIONAL = re.compile(  # there with features of vLLM that are off here, or by i
 
 
 def scrape(metrics: EngineMetrics) -> str:
-    return b"".join(Exposition([metrics]).parts()).decode()
+    return b"".join(texts([metrics])).decode()
 
 
 @pytest.fixture

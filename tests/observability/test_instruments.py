@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from realtime.observability.exposition import Exposition
+from realtime.observability.exposition import texts
 from realtime.observability.instruments import Distribution, Tally, gauge
 from tests.observability.scrapes import parse, value
 
@@ -21,7 +21,7 @@ class All:
 
 
 def text(*instruments: Any) -> str:
-    return b"".join(Exposition([All(instruments)]).parts()).decode()
+    return b"".join(texts([All(instruments)])).decode()
 
 
 def test_a_counter_reads_as_prometheus_clients_own() -> None:
