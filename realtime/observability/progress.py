@@ -65,15 +65,22 @@ class Progress:
 
 
 class StderrHandler(logging.StreamHandler[Any]):
-    """Write to what is sys.stderr at the moment, as a progress that is shown takes its place for a while."""
+    """Write to what is sys.stderr at the moment, as a progress that is shown takes its place for a while. A stream that
+    was set stays.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+        self._set: Any = None
 
     @property
     def stream(self) -> Any:
         """See the class."""
-        return sys.stderr
+        return sys.stderr if self._set is None else self._set
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        self._set = stream
 
 
 def on_terminal() -> bool:
