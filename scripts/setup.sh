@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 UV_VERSION=0.13.8
 VENV=.venv
 STAMP=$VENV/installed
+LOG=$VENV/setup.log
 
 say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 1; }
@@ -48,12 +49,27 @@ get_uv() {
 
 uv_install() {
     # Byte code now, or every start of the engine parses thousands of files again: 23 s instead of 6 s.
-    # Of the 260 lines that uv says, those about small and about finished packages are left out.
     failed=$VENV/failed
     rm -f "$failed"
-    { $VENV/bin/uv pip install --python $VENV/bin/python --compile-bytecode "$@" 2>&1 || touch "$failed"; } |
-        grep -Ev --line-buffered '^ [+~-] |^ *(Downloaded|Building|Built) |^ *Downloading .*\((.*KiB|[0-9]{1,2}\.[0-9]MiB)\)' || true
-    [ ! -e "$failed" ] || die "the installation failed (see above)"
+    { $VENV/bin/uv pip install --python $VENV/bin/python --compile-bytecode "$@" 2>&1 || touch "$failed"; } | tell
+    if [ -e "$failed" ]; then
+        tail -n 25 $LOG >&2
+        die "the installation failed: above is the end of $LOG"
+    fi
+}
+
+# Of the 260 lines that uv says, the steps, and what takes long to download; all of them are in the log.
+tell() {
+    while IFS= read -r line; do
+        printf '%s\n' "$line" >> "$LOG"
+        case $line in
+            "Resolved "*) say "found ${line#Resolved }" ;;
+            "Prepared "*) say "downloaded ${line#Prepared }" ;;
+            "Installed "*) say "installed ${line#Installed }" ;;
+            "Bytecode compiled "*) say "compiled ${line#Bytecode compiled }" ;;
+            *"Downloading "*"("[0-9][0-9][0-9]*.*MiB")" | *"Downloading "*GiB")") say "downloading ${line#*Downloading }" ;;
+        esac
+    done
 }
 
 install_cpu() {
@@ -94,8 +110,8 @@ wanted=$(inputs | cksum)
 [ "$(uname -s)" = Linux ] || die "vLLM runs on Linux only; on this machine, use a Linux container"
 make_venv
 get_uv
-say "installing vLLM for $engine (a few GB on disk; a minute or more, by your network)"
-rm -f $STAMP
+say "installing vLLM for $engine (a few GB on disk; a minute or more, by your network); every step is in $LOG"
+rm -f $STAMP $LOG
 if [ "$engine" = gpu ]; then uv_install -r requirements/gpu.txt; else install_cpu; fi
 install_ourselves
 echo "$wanted" > $STAMP

@@ -170,7 +170,14 @@ export class Steer {
 export interface Heartbeat {
   /** "ready", or why not. */
   engine: string;
-  responses: { response_id: string; status: string; num_ahead: number | null; idle_seconds: number }[];
+  responses: {
+    response_id: string;
+    status: string;
+    num_ahead: number | null;
+    idle_seconds: number;
+    prefill_tokens?: { computed: number; total: number };
+    usage?: { input_tokens: number; output_tokens: number; total_tokens: number; [detail: string]: unknown };
+  }[];
 }
 
 export class RealtimeError extends Error {}

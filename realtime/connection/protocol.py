@@ -254,6 +254,11 @@ class Connection:
         return out
 
     @property
+    def num_slow(self) -> int:
+        """Readers that were told that they are too slow."""
+        return self._responses.num_slow
+
+    @property
     def pending(self) -> bool:
         """There is something to send."""
         return bool(self._control.waiting) or self._responses.readers.behind

@@ -49,12 +49,14 @@ class Responses:
     """
 
     __slots__ = (
-        "_control", "_max_followed", "_native", "_successors", "commands", "ending", "lanes", "readers", "unanswered",
+        "_control", "_max_followed", "_native", "_successors", "commands", "ending", "lanes", "num_slow", "readers",
+        "unanswered",
     )  # fmt: skip
 
     def __init__(self, limits: ConnectionLimits, control: Outbox, *, native: bool) -> None:
         self.ending: Callable[[], WireError] | None = None
         self.commands: list[Command] = []
+        self.num_slow = 0  # readers that were told that they are too slow
         self.lanes = Lanes(limits)
         self.readers = Readers()
         self.unanswered = Unanswered(limits.max_unanswered)
@@ -264,6 +266,7 @@ class Responses:
                 self._finished(reader)
             else:
                 stream_id = reader.lane.stream_id if reader.lane is not None else None
+                self.num_slow += 1
                 self._control.refuse(cursor.too_slow(reader.source.log, floor), stream_id, None)
                 self._left(reader, detached=False)
 

@@ -6,7 +6,6 @@ the Harmony library with its vocabulary, and the date.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -21,8 +20,6 @@ from .letters.control import chat_template
 from .markup.named import BY_TEMPLATE, FamilyChoice
 from .markup.reader import MarkupReader
 from .reader import Reader
-
-logger = logging.getLogger("realtime.dialects")
 
 HARMONY_MODELS = frozenset({"gpt_oss"})  # by the `model_type` of their config
 
@@ -50,7 +47,6 @@ def _reader(loaded: Loaded, family: FamilyChoice) -> Reader:
         return ForeignReader(loaded.parsers)
     tokenizer = loaded.tokenizer
     row = family.of(loaded.model.model_type, chat_template(tokenizer), partial(_render, tokenizer))
-    logger.info("family=%s thinks=%s calls=%s", row.name, bool(row.thinking), bool(row.calls))
     return MarkupReader(row, tokenizer)
 
 

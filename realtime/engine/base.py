@@ -8,7 +8,7 @@ users. Two implementations exist: `engine.vllm` (the only folder that imports vl
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -120,6 +120,10 @@ class EngineStats(msgspec.Struct, frozen=True):
     num_waiting: int  # requests that the engine has queued
     kv_cache_usage: float  # 0..1; nothing decides by it: it is for metrics, and shows tests that an abort frees blocks
     takes_constraints: bool = True  # False: requests with a constraint are refused for the time being
+    num_deferred: int = 0  # of those that wait: for something else than room in the batch
+    num_compiling: int = 0  # constraints that are being compiled ...
+    num_uncompiled: int = 0  # ... and those that wait for it
+    prefill: Mapping[str, int] = {}  # request id -> tokens of its prompt that are read, while there are more to come
 
 
 class EngineError(Exception):

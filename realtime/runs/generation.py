@@ -26,6 +26,8 @@ from realtime.engine.base import (
     Sampling,
     TokenChunk,
 )
+from realtime.observability.engine_metrics import Finished
+from realtime.observability.timeline import GenerationTimes
 from realtime.wire.requests import ResponseCreate
 
 from .endings import GIVEN_UP, UNREADABLE, Ended, Failed, failure
@@ -36,6 +38,11 @@ from .usage import Count, Tokens
 logger = logging.getLogger("realtime.generation")
 
 T = TypeVar("T")
+
+_REASONS: dict[FinishReason | None, str] = {
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "length",
+}  # as vLLM calls them; the others are aborts
 
 
 class Generation(Generic[T]):
@@ -56,7 +63,9 @@ class Generation(Generic[T]):
     ) -> None:  # fmt: skip
         self.ended: FinishReason | Failed | None = None  # how, as far as the engine and we go
         self.abort_ms = 0.0  # how long the engine took to let go, if it was asked to
+        self.times = GenerationTimes(time.monotonic())
         self._engine = serving.engine
+        self._metrics = serving.observer.engine
         self._request = request
         self._parser = parser
         self._stops = stops
@@ -72,12 +81,25 @@ class Generation(Generic[T]):
         return self._parser.num_reasoning_tokens if self._parser is not None else 0
 
     @property
+    def request_id(self) -> str:
+        """Its name at the engine."""
+        return self._request.request_id
+
+    @property
+    def num_prompt(self) -> int:
+        """Tokens of its prompt."""
+        return self._count.num_input
+
+    @property
     def tokens(self) -> Tokens:
         """What it has used."""
         return self._count.tokens(self.num_reasoning)
 
     def on_chunk(self, chunk: TokenChunk) -> None:
         """See engine.base.Sink."""
+        if self.times.first_at is None:
+            self.times.first_at = time.monotonic()
+            self._metrics.first_token(self.times.first_at - self.times.began_at)
         self._count.token_ids.extend(chunk.token_ids)
         if chunk.num_cached_tokens:
             self._count.num_cached = chunk.num_cached_tokens
@@ -121,6 +143,7 @@ class Generation(Generic[T]):
             self._stopping.check()
             return self._finish()
         finally:
+            self._report()
             self._log_trouble()
 
     async def _wait(self) -> None:
@@ -160,6 +183,20 @@ class Generation(Generic[T]):
             pieces = self._parser.close()
             self._keep(self._read(self._stops.close(pieces) if self._stops is not None else pieces), ())
         return ended
+
+    def _report(self) -> None:
+        self.times.ended_at = time.monotonic()
+        count = self._count
+        self._metrics.finished(
+            Finished(
+                times=self.times,
+                reason="error" if isinstance(self.ended, Failed) else _REASONS.get(self.ended, "abort"),
+                num_prompt=count.num_input,
+                num_cached=count.num_cached,
+                num_output=len(count.token_ids),
+                max_tokens=self._request.sampling.max_tokens,
+            )
+        )
 
     def _log_trouble(self) -> None:
         if self._parser is not None and self._parser.trouble is not None:

@@ -9,6 +9,7 @@ import msgspec
 from realtime.context.compaction import Policy
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Turn
+from realtime.observability.origin import NOWHERE, Origin
 from realtime.store.conversations import Conversation
 from realtime.wire.events import RequestWarning
 from realtime.wire.requests import OnDisconnect, ResponseCreate
@@ -31,6 +32,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         that have none.
     mcp: what is wanted of MCP servers; None: nothing.
     warnings: what its client is told of the request.
+    origin: where it was asked for.
     """
 
     response_id: str
@@ -48,6 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cache_salt: str | None = None
     mcp: McpPlan | None = None
     warnings: Sequence[RequestWarning] = ()
+    origin: Origin = NOWHERE
 
     @property
     def stream_id(self) -> str | None:

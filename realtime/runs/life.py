@@ -35,6 +35,7 @@ log, whatever happened, and that is the only state which is never left.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 
 class State(enum.Enum):
@@ -85,10 +86,11 @@ _UNSAFE = frozenset({State.CALLING_TOOLS, State.ENDING, State.OVER})
 
 
 class Life:
-    """One run's life. `state` is changed by `enter` alone."""
+    """One run's life. `state` is changed by `enter` alone, and `entered` told of it by its value."""
 
-    def __init__(self) -> None:
+    def __init__(self, entered: Callable[[str], None] = lambda state: None) -> None:
         self.state = State.CREATED
+        self._entered = entered
         self.knows_history = False  # `started` was reached
 
     @property
@@ -111,4 +113,5 @@ class Life:
         if state not in TRANSITIONS[self.state]:
             raise IllegalTransition(self.state, state)
         self.state = state
+        self._entered(state.value)
         self.knows_history = self.knows_history or state is State.STARTED

@@ -34,6 +34,7 @@ from .endings import BROKEN, BROKEN_END, SHUT_DOWN, Cancelled, Ended, Ending, Fa
 from .generation import engine_failure
 from .job import Job
 from .life import Life, State
+from .report import beginning, report
 from .serving import Serving
 from .stages import Stages
 from .stop_signal import StopSignal
@@ -64,9 +65,10 @@ class Run:
         self.grown_at = time.monotonic()
         self.stopping = StopSignal()
         self.audience = Audience(job.on_disconnect, self.cancel, asyncio.get_running_loop().call_later)
-        self._life = Life()
+        self.watch = serving.observer.response_began(beginning(job, time.time()))
+        self._life = Life(self.watch.entered)
         self._serving = serving
-        self.stages = Stages(job, serving, self.response, self._life, self.stopping, self._append)
+        self.stages = Stages(job, serving, self.response, self._life, self.stopping, self._append, self.watch)
         self._usage = self.stages.usage
         self._on_over = on_over
 
@@ -87,6 +89,11 @@ class Run:
             return self.response
         output, log = self.stages.assembler.so_far, self.log
         return msgspec.structs.replace(self.response, output=output, epoch=log.epoch, tip=log.tip)
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens that the engine has made for it until now."""
+        return self.stages.num_generated
 
     @property
     def over(self) -> bool:
@@ -130,6 +137,7 @@ class Run:
         comes while a successor is about to take over overrides that.
         """
         if not self.over:
+            self.watch.stop_asked()
             self.stopping.ask(cancelled)
 
     def stop(self, how: StopKind, delivered: int | None = None, cutoff: Cutoff | None = None) -> None:
@@ -140,6 +148,7 @@ class Run:
             case "cancel":
                 self.cancel(Cancelled("cancelled", delivered, cutoff))
             case "interrupt":
+                self.watch.stop_asked()
                 self.stopping.ask(Interrupted())
             case "steer":
                 self.stopping.steering = True
@@ -210,8 +219,15 @@ class Run:
         self._life.enter(State.OVER)
         self.audience.close()
         self._on_over(self)
+        self._report()
         self.audience.notify()
         await self.stages.close()
+
+    def _report(self) -> None:
+        try:
+            self.watch.over(report(self.watch, self.job, self.response, self.stages, self.log))
+        except Exception:  # a bug of ours: it costs a line in the log
+            logger.exception("not reported response_id=%s", self.response_id)
 
     async def _outcome(self) -> Outcome:
         """What the response comes to: everything before the terminal event. Raises nothing."""

@@ -6,6 +6,7 @@ import msgspec
 
 from realtime.dialects.base import Dialect
 from realtime.engine.base import Engine, ModelInfo
+from realtime.observability.observer import UNOBSERVED, Observer
 
 from .image_loader import ImageLoader
 from .work_pool import WorkPool
@@ -13,7 +14,7 @@ from .work_pool import WorkPool
 
 class Serving(msgspec.Struct, frozen=True):
     """All that a run needs besides its job. `work`: where it does what takes long. `images`: None if the model takes no
-    images.
+    images. `observer`: told of what it does.
     """
 
     engine: Engine
@@ -21,3 +22,4 @@ class Serving(msgspec.Struct, frozen=True):
     dialect: Dialect
     work: WorkPool
     images: ImageLoader | None = None
+    observer: Observer = UNOBSERVED

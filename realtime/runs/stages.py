@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -19,13 +19,14 @@ from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser, PromptTooLong
 from realtime.dialects.stop_strings import StopStrings
 from realtime.engine.base import EngineRefused, FinishReason
+from realtime.observability.observer import Watch
 from realtime.store.conversations import Conversation
 from realtime.wire import events
 from realtime.wire.calls import no_call_found
 from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
-from realtime.wire.response import Response
+from realtime.wire.response import Response, Usage
 
 from .assembler import Assembler
 from .compactor import Compactor
@@ -64,9 +65,9 @@ class Stages:
 
     def __init__(
         self, job: Job, serving: Serving, response: Response, life: Life, stopping: StopSignal,
-        append: Append,
+        append: Append, watch: Watch,
     ) -> None:  # fmt: skip
-        """`append`: takes the events that are made."""
+        """`append`: takes the events that are made. `watch`: whoever is asked for something is told of its trace."""
         self.assembler = Assembler(new_id, job.shown, job.mcp.max_calls if job.mcp is not None else 0)
         renderer = Renderer(serving, job.tenant, job.cache_salt)
         self.prompts = Prompts(renderer, job.request, job.tools, job.parent)
@@ -78,10 +79,13 @@ class Stages:
         self._life = life
         self._stopping = stopping
         self._append = append
+        self._times = watch.times
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
         self._mcp: McpStage | None = None
         if job.mcp is not None:
-            self._mcp = McpStage(job.response_id, job.mcp, self.assembler, append)
+            self._mcp = McpStage(
+                job.response_id, job.mcp, self.assembler, append, serving.observer.service.tool_seconds, watch.headers
+            )
 
     @property
     def num_reasoning(self) -> int:
@@ -92,6 +96,25 @@ class Stages:
     def abort_ms(self) -> float:
         """How long the engine took to let go of the latest generation, if it was asked to."""
         return self._generation.abort_ms if self._generation is not None else self.compactor.abort_ms
+
+    @property
+    def used(self) -> Usage | None:
+        """The usage until now; None before the first token."""
+        if self._generation is None or not self.num_generated:
+            return None
+        return self.usage.total(self.compactor.tokens, self.num_reasoning, generates=True)
+
+    def prefilled(self, read: Mapping[str, int]) -> tuple[int, int] | None:
+        """How much of the prompt is read, and of how much, while it is. `read`: as EngineStats has it."""
+        generation = self._generation
+        if generation is None or generation.times.first_at is not None or generation.request_id not in read:
+            return None
+        return read[generation.request_id], generation.num_prompt
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens that the engine has made until now, those of summaries included."""
+        return self.usage.num_output + self.compactor.tokens.num_output
 
     def end_if_safe(self) -> None:
         """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
@@ -223,6 +246,7 @@ class Stages:
         """Have the engine answer."""
         self._generation = generation
         await generation.submit()
+        self._times.generations.append(generation.times)
         return await generation.result()
 
     def _free_defaults(self) -> bool:

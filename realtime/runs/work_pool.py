@@ -41,6 +41,16 @@ class WorkPool:
         """Pieces of work that have no place yet."""
         return self._queue.num_waiting
 
+    @property
+    def num_busy(self) -> int:
+        """Places that are held."""
+        return self._queue.num_held
+
+    @property
+    def num_threads(self) -> int:
+        """How many places there are."""
+        return self._num_threads
+
     async def run(self, tenant: str, work: Work[T], *, heavy: bool = False) -> T:
         """Do this work in a thread and return its result. When the caller is cancelled that is at an end at once.
 

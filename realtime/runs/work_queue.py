@@ -44,6 +44,11 @@ class WorkQueue(Generic[E]):
         """Entries that have no place yet."""
         return sum(map(len, self._waiting.values()))
 
+    @property
+    def num_held(self) -> int:
+        """Places that are not free."""
+        return sum(self._held.values())
+
     def add(self, entry: E) -> None:
         """Have an entry wait for `take`. Raises QueueFull."""
         line = self._waiting.setdefault(entry.tenant, _Line())

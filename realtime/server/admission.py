@@ -33,6 +33,11 @@ _NO_LISTING = (
     "`open`."
 )
 
+_NO_METRICS = (
+    "Without API keys, metrics are for clients on the server's own machine: give the server keys, or a listener for "
+    "metrics with `metrics_host` and `metrics_port`."
+)
+
 
 class Admission:
     """See the module. `revocation` ends what is open when its key is taken away.
@@ -83,6 +88,14 @@ class Admission:
         """Refuse to say what there is to somebody who need not show a key and may be anybody. Raises WireError."""
         if self._ring is None and self._listing != "open" and not _is_local(connection):
             raise WireError(ErrorCode.NOT_PERMITTED, _NO_LISTING)
+
+    def check_scrape(self, connection: HTTPConnection) -> None:
+        """Refuse the metrics to who is on another machine and shows no key. Raises WireError."""
+        if _is_local(connection) and self.origin_allowed(connection):
+            return
+        if self._ring is None:
+            raise WireError(ErrorCode.NOT_PERMITTED, _NO_METRICS)
+        self._identify(connection).check_owner()
 
     def owner_of(self, key: str) -> Principal | None:
         """Return whose API key this is; None: nobody's."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from .gateway import Gateway
+from .http.info import metrics
 from .http.openapi import document
 from .http.operations import Call, Endpoint, Operation
 from .http.routes import OPERATIONS
@@ -29,11 +30,13 @@ async def openapi(call: Call) -> Response:
 
 _DESCRIPTION = Operation(method="GET", path="/openapi.json", handler=openapi, summary="What is served", open=True)
 
+_METRICS = Operation(method="GET", path="/metrics", handler=metrics, summary="Metrics for Prometheus", open=True)
+
 
 def build_app(gateway: Gateway) -> Starlette:
     """The ASGI application. The engine is started and stopped by `process`, not by the application."""
     routes: list[BaseRoute] = [WebSocketRoute(path, gateway.websocket) for path in _paths("/v1/responses")]
-    for path, operations in _by_path((*OPERATIONS, _DESCRIPTION)).items():
+    for path, operations in _by_path((*OPERATIONS, _DESCRIPTION, _METRICS)).items():
         endpoint = Endpoint(gateway, operations)
         routes += [Route(name, endpoint) for name in _paths(path)]
     app = Starlette(routes=routes)

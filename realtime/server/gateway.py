@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Iterable
 
 from starlette.websockets import WebSocket
 
@@ -21,6 +22,9 @@ from realtime.dialects.choose import choose_dialect
 from realtime.dialects.harmony.dialect import Encoding
 from realtime.engine.base import EngineError, Loaded
 from realtime.engine.supervisor import EngineState, SupervisedEngine
+from realtime.observability.exposition import Exposition, process_metrics
+from realtime.observability.observer import Observer
+from realtime.observability.origin import Origin
 from realtime.service.prefix_salts import PrefixSalts
 from realtime.service.principal import Principal
 from realtime.service.service import Service
@@ -37,6 +41,7 @@ from .families import family_choice
 from .flusher import Pace
 from .http.replies import handshake_refusal
 from .large_messages import LargeMessages
+from .momentary import Momentary
 from .websocket import WebSocketShell
 from .websocket_transport import EXTENSION
 
@@ -46,11 +51,20 @@ logger = logging.getLogger("realtime.server")
 class Gateway:
     """What all doors share: the settings, the engine, the service, admission, the open sockets."""
 
-    def __init__(self, settings: Settings, engine: SupervisedEngine, stores: Stores | None = None) -> None:
-        """stores: in memory if not given. Raises SettingsError for a model's family that there is not."""
+    def __init__(
+        self,
+        settings: Settings,
+        engine: SupervisedEngine,
+        stores: Stores | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """stores: in memory if not given. observer: the one that the engine tells as well. Raises SettingsError for a
+        model's family that there is not.
+        """
         self.settings = settings
         self.engine = engine
         self._family = family_choice(settings.vllm)
+        self.observer = observer or Observer(settings.vllm.name)
         sealing_keys = encryption_keys(settings.server)
         self.admission = Admission(settings, sealing_keys)
         self.service = Service(
@@ -65,12 +79,18 @@ class Gateway:
             mcp=settings.mcp,
             image_settings=settings.images,
             limits=settings.limits,
+            observer=self.observer,
         )
+        self.exposition = Exposition([Momentary(self), self.observer.engine, self.observer.service], process_metrics())
         self._limits = ConnectionLimits.of(settings.connections)
         self.message_limits = self._limits.message
         self.large_messages = LargeMessages()
         self.pace = Pace()
-        self._shells: set[WebSocketShell] = set()
+        self._shells: dict[WebSocketShell, str] = {}  # with the names of their profiles
+
+    def open_profiles(self) -> Iterable[str]:
+        """The profiles of all open sockets."""
+        return self._shells.values()
 
     @property
     def model_name(self) -> str:
@@ -84,6 +104,7 @@ class Gateway:
         try:
             principal = self.admission.admit_socket(websocket)
         except WireError as error:
+            self.observer.refused("websocket", error.spec.code)
             await websocket.send_denial_response(handshake_refusal(error))
             return
         with self.admission.connection(principal):  # from here on, so that handshakes on their way are counted
@@ -104,19 +125,24 @@ class Gateway:
             principal,
             name,
             self.large_messages,
+            origin=Origin.of(name, websocket.headers),
+            observer=self.observer,
             identify=self.admission.owner_of if principal.grant is None else self.admission.holder_of,
             pace=self.pace,
         )
-        logger.debug("connected session=%s profile=%s tenant=%s", name, profile.name.lower(), principal.tenant)
+        began_at, spoken = time.monotonic(), profile.name.lower()
+        logger.debug("connected session=%s profile=%s tenant=%s", name, spoken, principal.tenant)
         with self.admission.revocation.watching(shell):
-            self._shells.add(shell)
+            self._shells[shell] = spoken
             if self.admission.draining:  # it came between the beginning of the drain and here
                 shell.drain(self.settings.server.drain_seconds)
             try:
                 await shell.run(websocket.receive)
             finally:
-                self._shells.discard(shell)
-                logger.debug("disconnected session=%s", name)
+                del self._shells[shell]
+                self.observer.connection_closed(
+                    name, spoken, principal.tenant, shell.close_code, time.monotonic() - began_at, shell.num_created
+                )
 
     def _new_connection(
         self, profile: Profile, principal: Principal, session_id: str, default_model: str | None

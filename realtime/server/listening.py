@@ -25,8 +25,8 @@ def program() -> str:
     return "realtime" if Path(sys.argv[0]).name == "realtime" else "python -m realtime"
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind a socket; 0 takes a free port. Raises CannotListen."""
+def listen(host: str, port: int, flags: tuple[str, str] = ("--host", "--port")) -> socket.socket:
+    """Bind a socket; 0 takes a free port. `flags`: the settings that say where. Raises CannotListen."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -34,22 +34,24 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen()  # at once: two of us could bind to the same port
     except OSError as error:
         sock.close()
-        raise CannotListen(_reason(error, host, port)) from None
+        raise CannotListen(_reason(error, host, port, *flags)) from None
     return sock
 
 
-def _reason(error: OSError, host: str, port: int) -> str:
+def _reason(error: OSError, host: str, port: int, host_flag: str, port_flag: str) -> str:
     if isinstance(error, socket.gaierror):
-        return f"there is no host {host!r} ({error.strerror}): --host is an address of this machine, as 127.0.0.1"
+        return f"there is no host {host!r} ({error.strerror}): {host_flag} is an address of this machine, as 127.0.0.1"
     if error.errno == errno.EADDRINUSE:
         by = f" by {holder}" if (holder := _holder(port)) else ""
         other = port + 1 if port < 65535 else _DEFAULT_PORT
-        flag = f"make serve PORT={other}" if _in_checkout() else f"--port {other}"
+        by_make = _in_checkout() and port_flag == "--port"
+        flag = f"make serve PORT={other}" if by_make else f"{port_flag} {other}"
         return f"port {port} of {host} is in use{by}: stop that, or take another one ({flag}; 0 is any free one)"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"port {port} of {host} is not allowed: below 1024 it takes a right that this user has not; --port 8000"
+        advice = f"{port_flag} {_DEFAULT_PORT}"
+        return f"port {port} of {host} is not allowed: below 1024 it takes a right that this user has not; {advice}"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is no address of this machine: --host is one of its own, or 0.0.0.0 for all of them"
+        return f"{host} is no address of this machine: {host_flag} is one of its own, or 0.0.0.0 for all of them"
     return f"can't listen on port {port} of {host}: {error.strerror}"
 
 
@@ -82,7 +84,7 @@ def _open_files(folder: Path) -> Iterator[str]:
 
 def announcement(model: str, host: str, port: int, seconds: float, *, asks_for_keys: bool) -> str:
     """What a person is told when the server is ready. host: as it listens."""
-    address = f"{_reachable(host)}:{port}"
+    address = f"{reachable(host)}:{port}"
     return (
         f"\nrealtime is ready: model {model}, loaded in {seconds:.1f} s\n"
         f"  WebSocket  ws://{address}/v1/responses\n"
@@ -94,7 +96,7 @@ def announcement(model: str, host: str, port: int, seconds: float, *, asks_for_k
     )
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """The host by which a client on this machine finds it."""
     with contextlib.suppress(ValueError):
         address = ip_address(host)

@@ -7,12 +7,14 @@ creates are refused with a retryable error until the engine serves.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import uvicorn
 import uvloop
@@ -20,14 +22,21 @@ import uvloop
 from realtime.engine.base import Engine, EngineError
 from realtime.engine.scripted import RandomScript, ScriptedEngine
 from realtime.engine.supervisor import EngineState, SupervisedEngine
-from realtime.settings.fields import Settings
+from realtime.observability import lines
+from realtime.observability.log_format import formatter
+from realtime.observability.observer import Observer
+from realtime.observability.progress import Progress, StderrHandler, on_terminal
+from realtime.observability.tracing import Tracing, TracingError, start_tracing
+from realtime.settings.fields import ServerSettings, Settings
 
 from .app import build_app
 from .auth import exposure_warning
 from .families import for_engine
 from .gateway import Gateway
 from .http.transport import StreamProtocol
-from .listening import CannotListen, announcement, listen
+from .listening import CannotListen, announcement, listen, reachable
+from .loop_lag import LoopLag
+from .metrics_listener import MetricsListener
 from .scrubbing import scrub_handlers
 from .signals import Server, halt, halt_soon, handle_signals
 from .websocket_transport import FrameProtocol
@@ -37,21 +46,24 @@ logger = logging.getLogger("realtime.server")
 
 def serve(settings: Settings) -> int:
     """Run the server until a signal ends it. The exit status: 0, or 1 if there was no port or no engine."""
-    _configure_logging(settings.server.log_level)
+    _configure_logging(settings.server.log_level, settings.server.log_format)
     try:
         listening = listen(settings.server.host, settings.server.port)
-    except CannotListen as error:
+        for_metrics = _listen_for_metrics(settings.server)
+        tracing = start_tracing(os.environ)
+    except (CannotListen, TracingError) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
     if warning := exposure_warning(settings):
         logger.warning(warning)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, listening))
+        return runner.run(_serve(settings, tracing, listening, for_metrics))
 
 
-def make_gateway(settings: Settings) -> Gateway:
+def make_gateway(settings: Settings, tracing: Tracing | None = None) -> Gateway:
     """The service around the engine that the settings ask for; nothing is started yet."""
-    return Gateway(settings, SupervisedEngine(_engine_factory(settings)))
+    observer = Observer(settings.vllm.name, tracing)
+    return Gateway(settings, SupervisedEngine(_engine_factory(settings, observer)), observer=observer)
 
 
 def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
@@ -76,7 +88,7 @@ def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
     )
 
 
-def _engine_factory(settings: Settings) -> Callable[[], Engine]:
+def _engine_factory(settings: Settings, observer: Observer) -> Callable[[], Engine]:
     if settings.engine == "scripted":
         script, name = RandomScript(seed=settings.vllm.seed or 0, endless=True), settings.vllm.name
         slots = settings.vllm.max_num_seqs or 256
@@ -84,11 +96,45 @@ def _engine_factory(settings: Settings) -> Callable[[], Engine]:
     from realtime.engine.vllm.engine import VllmEngine
 
     options = for_engine(settings.vllm)
-    return lambda: VllmEngine(options)
+    progress = Progress(shows=settings.server.log_format == "text" and on_terminal())
+    return lambda: VllmEngine(options, observer.engine, progress)
 
 
-async def _serve(settings: Settings, listening: socket.socket) -> int:
-    gateway = make_gateway(settings)
+def _listen_for_metrics(settings: ServerSettings) -> socket.socket | None:
+    """Bind the socket for metrics, if there is to be one. Raises CannotListen."""
+    if settings.metrics_port is None:
+        return None
+    return listen(settings.metrics_host, settings.metrics_port, flags=("--metrics-host", "--metrics-port"))
+
+
+async def _serve(
+    settings: Settings, tracing: Tracing, listening: socket.socket, for_metrics: socket.socket | None
+) -> int:
+    gateway = make_gateway(settings, tracing)
+    async with _observed(gateway, for_metrics):
+        return await _serve_observed(gateway, listening)
+
+
+@contextlib.asynccontextmanager
+async def _observed(gateway: Gateway, for_metrics: socket.socket | None) -> AsyncIterator[None]:
+    """What looks on while the server serves, and is told until its end."""
+    lag = LoopLag(gateway.observer.service.loop_lag_seconds)
+    listener = MetricsListener(gateway.exposition, for_metrics) if for_metrics is not None else None
+    lag.start()
+    if listener is not None and for_metrics is not None:
+        listener.start()
+        logger.info("metrics on http://%s:%d/metrics", *for_metrics.getsockname()[:2])
+    try:
+        yield
+    finally:
+        lag.stop()
+        if listener is not None:
+            await listener.close()
+        await asyncio.to_thread(gateway.observer.tracing.close)
+
+
+async def _serve_observed(gateway: Gateway, listening: socket.socket) -> int:
+    settings = gateway.settings
     server = Server(uvicorn_config(settings, gateway), gateway)
     handle_signals(server.signalled)
     host, port = listening.getsockname()[:2]
@@ -121,15 +167,25 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) 
     finally:
         gc.freeze()
         gc.enable()
-    seconds = time.perf_counter() - started_at
-    keys = gateway.settings.server.api_keys_file is not None
-    text = announcement(gateway.model_name, host, port, seconds, asks_for_keys=keys)
-    print(text, file=sys.stderr, flush=True)
+    _announce(gateway, host, port, time.perf_counter() - started_at)
     return True
 
 
-def _configure_logging(level: str) -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=level.upper(), force=True)
+def _announce(gateway: Gateway, host: str, port: int, seconds: float) -> None:
+    settings = gateway.settings.server
+    if settings.log_format == "json":
+        url = f"ws://{reachable(host)}:{port}/v1/responses"
+        lines.write(logger, "ready", {"model": gateway.model_name, "url": url, "seconds": round(seconds, 1)})
+        return
+    keys = settings.api_keys_file is not None
+    text = announcement(gateway.model_name, host, port, seconds, asks_for_keys=keys)
+    print(text, file=sys.stderr, flush=True)
+
+
+def _configure_logging(level: str, log_format: str = "text") -> None:
+    handler = StderrHandler()
+    handler.setFormatter(formatter(log_format))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     scrub_handlers(logging.getLogger().handlers)
     for name in ("uvicorn.error", "uvicorn.asgi", "websockets", "httpcore"):  # each handshake; where a redirect leads
         logging.getLogger(name).setLevel(logging.WARNING)

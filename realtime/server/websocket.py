@@ -14,6 +14,8 @@ from typing import Any, assert_never
 
 from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop, Truncate
 from realtime.connection.protocol import Connection
+from realtime.observability.observer import UNOBSERVED, Observer
+from realtime.observability.origin import Origin
 from realtime.runs.run import Run
 from realtime.service.principal import Principal
 from realtime.service.service import Service
@@ -27,6 +29,7 @@ from .websocket_transport import FrameSink
 logger = logging.getLogger("realtime.websocket")
 
 _WRITE_BYTES = 64 * 1024  # asked for at once; about the transport's high-water mark
+_LOST = 1006  # RFC 6455: there was no close
 _NOT_WAITED_FOR = (CloseCode.POLICY, CloseCode.INVALID_KEY)  # who is closed with these need not have read the rest
 
 
@@ -44,15 +47,22 @@ class WebSocketShell:
         *,
         identify: Callable[[str], Principal | None] = lambda key: None,
         pace: Pace | None = None,
+        origin: Origin | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
-        """principal: who has opened it. identify: find the owner of an API key. name: for the log.
-        pace: see Flusher.
+        """principal: who has opened it. identify: find the owner of an API key. name: for the log. pace: see Flusher.
+        origin: of what is asked for on it.
         """
         self._connection = connection
         self._sink = sink
         self._service = service
         self.principal = principal
         self._name = name
+        self._origin = origin or Origin(name)
+        self._observer = observer
+        self.close_code = _LOST  # that it ended with
+        self._num_slow = 0  # readers on it that were too slow, as far as they were counted
+        self.num_created = 0  # responses that were asked for on it
         self._large_messages = large_messages
         self._identify_key = identify
         self._loop = asyncio.get_running_loop()
@@ -77,6 +87,7 @@ class WebSocketShell:
                     self._connection.receive(data, time.monotonic())
                 self._step()
                 await asyncio.sleep(0)  # a burst in one read holds up nobody, and is answered in between
+            self.close_code = message.get("code", self.close_code)
         finally:
             self._end()
             if self._tasks:  # what was asked for is carried out, and then left like everything else
@@ -164,8 +175,15 @@ class WebSocketShell:
                 self._connection.beat(self._service.heartbeat(command.response_ids))
             case Leave():
                 self._service.leave(command.response_id, self._wake, detached=command.detached)
+                self._count_slow()
             case _:
                 assert_never(command)
+
+    def _count_slow(self) -> None:
+        """Count readers that were too slow; each has left for it."""
+        counted, self._num_slow = self._num_slow, self._connection.num_slow
+        if self._num_slow > counted:
+            self._observer.service.slow_readers.add(self._num_slow - counted, "websocket")
 
     def _attend(self, command: Command, work: Coroutine[Any, Any, None]) -> None:
         """Have a command completed in a task. The connection bounds how many there are."""
@@ -177,6 +195,7 @@ class WebSocketShell:
         try:
             await work
         except WireError as error:
+            self._observer.refused("websocket", error.spec.code)
             self._connection.refused(command, error)
         except Exception:  # a bug of ours: it must not cost the other commands, nor hold the lane
             logger.exception("command failed session=%s", self._name)
@@ -187,7 +206,10 @@ class WebSocketShell:
     async def _create(self, command: Create) -> None:
         given = () if command.automatic else [item for steer in command.steers for item in steer.items]
         native = self._connection.profile.native
-        source = await self._service.create(self.principal, command.request, command.parent, native=native, given=given)
+        self.num_created += 1
+        source = await self._service.create(
+            self.principal, command.request, command.parent, native=native, given=given, origin=self._origin
+        )
         self._connection.opened(command, source)
         self._service.follow(self.principal, source, self._wake)
 
@@ -220,7 +242,12 @@ class WebSocketShell:
 
     async def _resume(self, command: Resume) -> None:
         source, start = await self._service.resume(
-            self.principal, command.response_id, command.starting_after, command.epoch, merged=command.merged
+            self.principal,
+            command.response_id,
+            command.starting_after,
+            command.epoch,
+            merged=command.merged,
+            origin=self._origin,
         )
         pending = await self._service.pending_calls(self.principal, source)
         self._connection.resumed(command, source, start, pending)

@@ -27,6 +27,7 @@ from realtime.context.tools import ToolSet, tool_set
 from realtime.context.turns import Turn, history, since_compaction
 from realtime.engine.base import ModelInfo
 from realtime.engine.parsing import Holds
+from realtime.observability.origin import NOWHERE, Origin
 from realtime.runs.audience import disconnect_policy
 from realtime.runs.job import Job
 from realtime.runs.mcp.plan import McpPlan
@@ -52,6 +53,7 @@ class Asked(msgspec.Struct, frozen=True):
     request: ResponseCreate
     native: bool = False
     given: Sequence[InputItem] = ()
+    origin: Origin = NOWHERE
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             cache_salt=self.cache_salt(asked.tenant, request.cache_salt),
             mcp=prepared.mcp,
             warnings=warnings(request.unknown) if asked.native else [],
+            origin=asked.origin,
         )
 
     def prepare(self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds) -> PreparedRequest:

@@ -21,6 +21,8 @@ from realtime.context.turns import ExpandedCompaction, Turn, history
 from realtime.dialects.base import Dialect, PromptTooLong, RenderError
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
+from realtime.observability.observer import Observer
+from realtime.observability.origin import NOWHERE, Origin
 from realtime.runs.audience import Wake
 from realtime.runs.endings import too_long
 from realtime.runs.image_loader import ImageLoader
@@ -46,12 +48,14 @@ from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
+from .held import Held
 from .intake import Asked, Intake
 from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
+from .pulses import pulses
 from .registry import Registry, already_over
 from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 from .sweeper import Sweeper
@@ -82,12 +86,14 @@ class Service:
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
         limits: Limits = DEFAULT,
+        observer: Observer | None = None,
     ) -> None:
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
         the waiting places one may have.
         """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
+        self.observer = observer or Observer()
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
         self._images = ImageLoader(self._image_settings, self._work)
         self._mcp = mcp or McpSettings()
@@ -140,6 +146,11 @@ class Service:
         """See Dialect; nothing before an engine has served."""
         return self._dialect.unsafe_in if self._dialect is not None else ()
 
+    @property
+    def held(self) -> Held:
+        """What it holds now."""
+        return Held(self._scheduler.num_running, self._scheduler.num_waiting, self._work, self._stores)
+
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
         if unsafe := self._serving().dialect.unsafe_in:
@@ -152,22 +163,17 @@ class Service:
     # -- what doors call
 
     async def create(
-        self,
-        principal: Principal,
-        request: ResponseCreate,
-        parent: Turn | None,
-        *,
-        native: bool,
-        given: Sequence[InputItem] = (),
-    ) -> Source:
+        self, principal: Principal, request: ResponseCreate, parent: Turn | None, *,
+        native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE,
+    ) -> Source:  # fmt: skip
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
-        up. `given`: what comes before the request's own input, and is no part of what makes it the same request. The
-        log that comes back has its first event. Raises WireError.
+        up. `given`: what comes before the request's own input, and is no part of what makes it the same request.
+        `origin`: the door's name for it. The log that comes back has its first event. Raises WireError.
         """
         principal.check_owner()
-        asked = Asked(principal.tenant, request, native, given)
+        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata))
         async with self._patience.bound():
             if request.request_id is None:
                 return await self._create(asked, parent)
@@ -223,15 +229,19 @@ class Service:
         return run
 
     async def resume(
-        self, principal: Principal, response_id: str, starting_after: int, epoch: str | None, *, merged: bool = False
-    ) -> tuple[Source, int]:
+        self, principal: Principal, response_id: str, starting_after: int, epoch: str | None, *,
+        merged: bool = False, origin: Origin = NOWHERE,
+    ) -> tuple[Source, int]:  # fmt: skip
         """Find a response, running or finished, and the number of the first event to send. `merged`: the reader takes
-        runs of deltas as one. Raises WireError.
+        runs of deltas as one. `origin`: as of a create. Raises WireError.
         """
-        principal.check_sees(response_id)
-        async with self._patience.bound():
-            source = await self.registry.find_source(principal.tenant, response_id, time.time())
-        return source, cursor.resolve(source.log, starting_after, epoch, merged=merged)
+        with self.observer.resuming(origin, response_id) as replays:
+            principal.check_sees(response_id)
+            async with self._patience.bound():
+                source = await self.registry.find_source(principal.tenant, response_id, time.time())
+            start = cursor.resolve(source.log, starting_after, epoch, merged=merged)
+            replays(source.log.tip - start)
+        return source, start
 
     async def pending_calls(self, principal: Principal, source: AnyResponse) -> list[events.PendingCall]:
         """List the calls of a response that wait for the client; those that its conversation answers wait no more."""
@@ -375,18 +385,9 @@ class Service:
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """Report the state of the engine and of those of these responses that are not over."""
-        now = self._clock()
-        pulses = [
-            events.Pulse(
-                response_id=response_id,
-                status=run.response.status,
-                num_ahead=self._scheduler.position(response_id),
-                idle_seconds=round(now - run.grown_at, 3),
-            )
-            for response_id in response_ids
-            if (run := self.registry.running.get(response_id)) is not None
-        ]
-        return events.Heartbeat(engine=self._trouble() or "ready", responses=pulses)
+        runs = (self.registry.running[one] for one in response_ids if one in self.registry.running)
+        found = pulses(runs, self._scheduler, self._engine.stats().prefill, self._clock())
+        return events.Heartbeat(engine=self._trouble() or "ready", responses=list(found))
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
         """Note that a follower is gone. After the last one the response's disconnect policy takes over.
@@ -457,7 +458,9 @@ class Service:
         if self._dialect is None:
             self._dialect = self._make_dialect(loaded)
         model = loaded.model
-        return Serving(self._engine, model, self._dialect, self._work, self._images if model.sees else None)
+        return Serving(
+            self._engine, model, self._dialect, self._work, self._images if model.sees else None, self.observer
+        )
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""

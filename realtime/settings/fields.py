@@ -59,6 +59,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severe message that is logged")
     ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="form of the log: lines for people, or one JSON object a line")
+    ] = "text"
+    metrics_host: Annotated[
+        str, Meta(min_length=1, description="address of the listener for `/metrics` alone, which asks for no key")
+    ] = "127.0.0.1"
+    metrics_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(description="its TCP port, 0 takes a free one; without one, `/metrics` is on the server's own port only"),
+    ] = None
     drain_seconds: Annotated[float, Meta(ge=0, description="time that running answers get to finish at SIGTERM")] = 30
 
     def __post_init__(self) -> None:

@@ -59,6 +59,11 @@ class MemoryResponses:
 
     # -- writes
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all that is kept."""
+        return self._num_bytes
+
     def open(self, head: Head) -> None:
         """See ResponseStore. Nothing is kept of a journal here: while a response runs, its log is all there is."""
         self._tips[head.response_id] = 0

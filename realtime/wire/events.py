@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from .errors import WireError
 from .items import AnyItem, OutputItem, OutputText, ReasoningText, Refusal, SummaryText
-from .response import Response, Truncated
+from .response import Response, Truncated, Usage
 
 
 class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
@@ -360,13 +360,25 @@ class SessionDraining(Event, tag="session.draining"):
     grace_seconds: float
 
 
+class PrefillTokens(msgspec.Struct, kw_only=True):
+    """How much of a prompt the engine has read, cached tokens included."""
+
+    computed: int
+    total: int
+
+
 class Pulse(msgspec.Struct, kw_only=True):
-    """How one response is doing. `num_ahead`: responses that wait before it, None when it does not wait."""
+    """How one response is doing. `num_ahead`: responses that wait before it, None when it does not wait.
+    `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first
+    token on.
+    """
 
     response_id: str
     status: str
     num_ahead: int | None
     idle_seconds: float  # since its newest event
+    prefill_tokens: PrefillTokens | UnsetType = UNSET
+    usage: Usage | UnsetType = UNSET
 
 
 class Heartbeat(msgspec.Struct, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from realtime.engine.scripted import say
@@ -40,6 +41,34 @@ async def test_a_heartbeat_tells_how_everything_is_doing() -> None:
             waiting[0]: {"status": "queued", "num_ahead": 0},
             waiting[1]: {"status": "queued", "num_ahead": 1},
         }
+
+
+async def test_a_heartbeat_tells_what_has_been_used_and_how_far_a_prompt_is_read() -> None:
+    async with running(say("a", "b"), tick_seconds=None) as server, server.client(native=True) as client:
+        response_id = await begin(client)
+        [shell] = server.gateway._shells
+
+        async def pulse() -> dict[str, Any]:
+            beat(shell)
+            while (event := await client.receive())["type"] != "session.heartbeat":
+                pass
+            [found] = event["heartbeat"]["responses"]
+            return dict(found)
+
+        assert not {"usage", "prefill_tokens"} & (await pulse()).keys()
+        engine, stats = server.engine, server.engine.stats()
+        read = msgspec.structs.replace(stats, prefill={response_id: 1, "resp_other": 5})
+        engine.stats = lambda: read  # type: ignore[method-assign]
+        told = await pulse()
+        assert told["prefill_tokens"]["computed"] == 1
+        server.engine.step(1)
+        told = await pulse()
+        assert "prefill_tokens" not in told
+        assert told["usage"]["output_tokens"] == 1
+        total = told["usage"]["input_tokens"]
+        assert total > 1
+        server.engine.step(2)
+        assert (await client.until_done())[-1]["response"]["usage"]["input_tokens"] == total
 
 
 async def test_the_timer_beats_for_native_clients_and_not_for_plain_ones() -> None:

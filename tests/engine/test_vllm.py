@@ -35,6 +35,8 @@ from realtime.engine.options import STARTER_MODEL, VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.supervisor import EngineState
 from realtime.engine.vllm.engine import VllmEngine
+from realtime.observability.exposition import texts
+from tests.observability.scrapes import value
 from tests.support.engines import NUM_SEQS, Engines, left_behind
 
 from .recorder import Recorder
@@ -138,7 +140,7 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     from vllm.model_executor.models import registry
     from vllm.sampling_params import SamplingParams, StructuredOutputsParams
     from vllm.v1.core.sched import scheduler
-    from vllm.v1.engine import async_llm, core, input_processor, output_processor, utils
+    from vllm.v1.engine import EngineCoreEventType, async_llm, core, input_processor, output_processor, utils
     from vllm.v1.executor import multiproc_executor, uniproc_executor
     from vllm.v1.structured_output import StructuredOutputManager
     from vllm.v1.worker import gpu_model_runner
@@ -156,6 +158,14 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "log_stats = self.log_stats" in handler, "the handler reads `log_stats` elsewhere"
     assert "[self.logger_manager]" in handler, "the handler reads `logger_manager` elsewhere"
     assert "output_processor.update_scheduler_stats(outputs.scheduler_stats)" in handler
+    assert "self._update_stats_from_output(" in process, "see statistics"
+    assert "self._update_stats_from_finished(" in process, "see statistics"
+    assert "outputs.timestamp," in handler, "see statistics"
+    assert [core_event.value for core_event in EngineCoreEventType] == [1, 2, 3], "see statistics"
+    stats = source(scheduler.Scheduler.make_stats)
+    assert "running_lora_adapters" not in stats, "see core_patches"
+    assert "-{random_uuid():.8}" in source(input_processor.InputProcessor.assign_request_id), "see statistics"
+    assert "__slots__" not in vars(output_processor.RequestState), "the state of a request takes no times of ours"
     assert "self.output_handler = asyncio.create_task" in handler, "a death is noticed by the end of this task"
     assert "get_mp_context()" in source(utils.CoreEngineProcManager.__init__), "EngineCore starts in another way"
     assert "_run_in_subprocess(" in source(registry._LazyRegisteredModel.inspect_model_cls)
@@ -185,6 +195,56 @@ async def test_internals_of_vllm_are_as_we_know_them(engine: VllmEngine) -> None
     assert "self.abort_requests(request)" in requests, "aborts and utility calls no longer share one ordered queue"
     assert "self._invoke_utility_method" in requests
     assert "is_scheduler_paused_async" in source(async_llm.AsyncLLM.is_paused), "the abort barrier is no round trip"
+
+
+async def test_how_far_a_long_prompt_is_read_is_told_while_it_is(engine: VllmEngine, client: Client) -> None:
+    question = "well, " + "what is 2 + 3? " * 420  # more than a step, and not cached
+    request_id, sink = await client.submit(question, max_tokens=2)
+    seen: list[int] = []
+    while not sink.first.is_set():
+        if (read := engine.stats().prefill.get(request_id)) is not None and read not in seen:
+            seen.append(read)
+        await asyncio.sleep(0.001)  # the engine steps on its own
+    await sink.ended.wait()
+    assert seen
+    assert seen == sorted(seen)
+    assert seen[-1] < len(client.prompt(question))
+    assert engine.stats().prefill == {}
+
+
+async def test_the_metrics_have_what_engine_core_says(engine: VllmEngine, client: Client) -> None:
+    """Times of the queue, the prompt and the answer for each request, and the tokens of each step."""
+    before = scraped(engine)
+    results = await asyncio.gather(*(client.run(question, max_tokens=20, ignore_eos=True) for question in QUESTIONS))
+    after = scraped(engine)
+
+    def more(name: str, **labels: str) -> float:
+        return value(after, name, **labels) - value(before, name, **labels)
+
+    number, num_prompt = len(QUESTIONS), sum(len(client.prompt(question)) for question in QUESTIONS)
+    assert [len(result.token_ids) for result in results] == [20] * number
+    assert more("vllm:prompt_tokens_total") == num_prompt
+    assert more("vllm:prompt_tokens_by_source_total") == num_prompt
+    assert more("vllm:prefix_cache_queries_total") == num_prompt
+    assert more("vllm:request_queue_time_seconds_count") == number
+    assert more("vllm:inter_token_latency_seconds_count") == 19 * number  # every token but the first ones
+    read = more("vllm:prompt_tokens_by_source_total", source="local_compute")
+    assert more("vllm:iteration_tokens_total_sum") == read + 20 * number
+    parts = [more(f"vllm:request_{part}_time_seconds_sum") for part in ("prefill", "decode", "inference")]
+    assert parts[0] > 0
+    assert parts[0] + parts[1] == pytest.approx(parts[2])
+    assert value(after, "vllm:cache_config_info") == 1
+
+
+def scraped(engine: VllmEngine) -> str:
+    return b"".join(texts([engine._statistics._metrics])).decode()
+
+
+async def test_tracing_of_vllms_own_is_refused_by_name() -> None:
+    for name in ("otlp_traces_endpoint", "collect_detailed_traces"):
+        options = VllmOptions(model=STARTER_MODEL, extra={name: "http://localhost:4318"})
+        with pytest.raises(EngineError, match=f"{name}.*OTEL_EXPORTER_OTLP_ENDPOINT"):
+            await VllmEngine(options).start()
 
 
 async def test_a_seeded_prompt_that_is_read_in_several_steps_ends_nobody(client: Client) -> None:

@@ -42,6 +42,7 @@ HOUSE = (
     Wing("context", pure=True),
     Wing("settings", pure=True, io=frozenset({"sources", "text"})),
     Wing("engine"),
+    Wing("observability"),
     Wing("wire", pure=True),
 )
 IMPURE = frozenset({

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -92,10 +92,16 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def dial(
-    url: str, *, native: bool = False, key: str | None = None, offers: Sequence[str] = (), **options: Any
+    url: str,
+    *,
+    native: bool = False,
+    key: str | None = None,
+    offers: Sequence[str] = (),
+    headers: Mapping[str, str] = {},
+    **options: Any,
 ) -> AsyncIterator[Client]:
     """A raw socket to a server anywhere, greeted if it is native. `offers`: further sub-protocols."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers = {**headers, **({"Authorization": f"Bearer {key}"} if key else {})}
     protocols: Any = [*([NATIVE] if native else []), *offers] or None
     # max_queue: else the library stops reading when 16 events wait, and then close() waits in vain
     options = {"max_size": None, "max_queue": None, "compression": None, "proxy": None, **options}

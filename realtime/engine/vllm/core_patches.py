@@ -1,7 +1,8 @@
 """What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-Every change cures a fault by which a request could end the engine, hold it up, or look into others, or by which
-something stays behind when the engine has ended; tests/engine/test_vllm.py pins what they rest on.
+Every change but one cures a fault by which a request could end the engine, hold it up, or look into others, or by which
+something stays behind when the engine has ended. The other one has the scheduler tell how far prompts are read.
+tests/engine/test_vllm.py pins what they rest on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,29 @@ def install(folder: str) -> None:
     core_grammars.install()
     if current_platform.is_cpu():
         _take_back_draws_on_cpus()
+    _tell_of_prefills()
+
+
+def _tell_of_prefills() -> None:
+    """Have the scheduler report how much of each prompt it has read that takes several steps. vLLM tells the front end
+    of a request with its first token, and of nothing before it.
+
+    The report has a place for numbers by name, which is for adapters (LoRA): it is free where none are served.
+    """
+    from vllm.v1.core.sched.scheduler import Scheduler
+
+    make_stats = Scheduler.make_stats  # internal: see the test
+
+    def make_stats_with_prefills(self: Any, *args: Any, **kwargs: Any) -> Any:
+        stats = make_stats(self, *args, **kwargs)
+        if stats is not None and self.lora_config is None:
+            read = {one.request_id: one.num_computed_tokens for one in self.running
+                    if one.num_computed_tokens < one.num_prompt_tokens}  # fmt: skip
+            if read:
+                stats.running_lora_adapters = read
+        return stats
+
+    Scheduler.make_stats = make_stats_with_prefills
 
 
 def _meet_in(folder: str) -> None:

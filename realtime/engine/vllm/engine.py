@@ -34,6 +34,8 @@ from realtime.engine.base import (
 from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.pictures import View
+from realtime.observability.engine_metrics import EngineMetrics
+from realtime.observability.progress import Progress
 
 from .errors import translate
 from .grammar_compiler import GrammarCompiler, tokenizer_info
@@ -43,12 +45,12 @@ from .outputs import SlimOutputs
 from .parsers import VllmParsers, named
 from .scratch import Scratch
 from .sight import check_markers, look, sight_of
+from .statistics import Statistics
 
 if TYPE_CHECKING:
     from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.sampling_params import SamplingParams, StructuredOutputsParams
     from vllm.v1.engine.async_llm import AsyncLLM
-    from vllm.v1.metrics.stats import SchedulerStats
 
 log = logging.getLogger("realtime.engine.vllm")
 
@@ -64,14 +66,17 @@ _FINISH = {
 class VllmEngine:
     """`Engine` on vLLM. One start and one shutdown per instance; `supervisor.SupervisedEngine` makes new ones."""
 
-    def __init__(self, options: VllmOptions) -> None:
+    def __init__(
+        self, options: VllmOptions, metrics: EngineMetrics | None = None, progress: Progress | None = None
+    ) -> None:
         self._options = options
+        self._progress = progress or Progress()
         self._llm: AsyncLLM | None = None
         self._defaults: Sampling | None = None  # the model's own
         self._routes: dict[str, _Route] = {}  # what EngineCore may hold: until the last output or a confirmed abort
         self._next_abort: _AbortBatch | None = None  # collects the ids of one loop iteration
         self._abort_tasks: set[asyncio.Task[None]] = set()
-        self._gauge = _Gauge()
+        self._statistics = Statistics(metrics or EngineMetrics(options.name))
         self._grammars = GrammarCompiler(options.grammar_compile_seconds)
         self._dead: asyncio.Future[EngineDead] | None = None  # it died by itself
         self._ended: asyncio.Future[None] | None = None  # it died or was shut down: EngineCore answers nothing more
@@ -93,7 +98,7 @@ class VllmEngine:
             raise llm
         self._llm = llm
         self._outputs = SlimOutputs(llm.output_processor)  # first: what else wants to see outputs stands before it
-        self._gauge.attach(llm)
+        self._statistics.attach(llm)
         start_output_task(llm).add_done_callback(self._on_output_task_done)
         await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
         loaded = _loaded(self._options, llm)
@@ -169,9 +174,18 @@ class VllmEngine:
         scheduler last reported; it reports with every engine step that has outputs, so both lag by one step.
         """
         held = len(self._routes)
-        waiting = min(self._gauge.num_waiting, held)
-        usage = self._gauge.kv_cache_usage if held else 0.0
-        return EngineStats(held - waiting, waiting, usage, self._grammars.trouble is None)
+        seen, grammars = self._statistics, self._grammars
+        waiting = min(seen.num_waiting, held)
+        return EngineStats(
+            held - waiting,
+            waiting,
+            seen.kv_cache_usage if held else 0.0,
+            grammars.trouble is None,
+            num_deferred=min(seen.num_deferred, waiting),
+            num_compiling=grammars.num_running,
+            num_uncompiled=grammars.num_waiting,
+            prefill=seen.prefill if held else {},
+        )
 
     async def wait_dead(self) -> EngineDead:
         """See `Engine.wait_dead`. vLLM's monitor thread waits on the process; nothing polls."""
@@ -199,7 +213,7 @@ class VllmEngine:
                 self._scratch.remove()
 
     async def _launch(self, options: VllmOptions, scratch: Scratch) -> AsyncLLM | EngineError:
-        launching = asyncio.wrap_future(start_launch(options, scratch))
+        launching = asyncio.wrap_future(start_launch(options, scratch, self._progress))
         try:
             return await asyncio.shield(launching)
         except asyncio.CancelledError:
@@ -213,6 +227,8 @@ class VllmEngine:
             log.exception("vLLM did not start")
             traceback.clear_frames(error.__traceback__)  # they hold half an engine, with its sockets
             return EngineError(f"vLLM did not start: {error}")
+        finally:
+            self._progress.end()
 
     def _require_alive(self) -> AsyncLLM:
         if self._llm is None or self._ended is None or self._ended.done():
@@ -375,29 +391,6 @@ class _Route:
         if self.live:
             self.live = False
             self._engine._begin_abort(self)
-
-
-class _Gauge:
-    """The scheduler's last report of itself.
-
-    With `log_stats` EngineCore sends one with each step, which is cheap; what vLLM's front end then does with it
-    per token (iteration statistics, Prometheus) is not, so `attach` turns only that half off.
-    """
-
-    def __init__(self) -> None:
-        self.num_waiting = 0
-        self.kv_cache_usage = 0.0
-
-    def attach(self, llm: AsyncLLM) -> None:
-        # internal: vLLM's output handler reads these once, when it starts
-        llm.log_stats = llm.output_processor.log_stats = False
-        llm.logger_manager = None
-        llm.output_processor.update_scheduler_stats = self.update
-
-    def update(self, stats: SchedulerStats | None) -> None:
-        if stats is not None:
-            self.num_waiting = stats.num_waiting_reqs + stats.num_skipped_waiting_reqs
-            self.kv_cache_usage = stats.kv_cache_usage
 
 
 def _chunk(output: RequestOutput, completion: CompletionOutput) -> TokenChunk:

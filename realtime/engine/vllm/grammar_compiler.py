@@ -95,6 +95,16 @@ class GrammarCompiler:
         return self._trouble
 
     @property
+    def num_running(self) -> int:
+        """Grammars that are being compiled."""
+        return len(self._running)
+
+    @property
+    def num_waiting(self) -> int:
+        """Grammars that wait for it."""
+        return len(self._jobs) - len(self._running)
+
+    @property
     def pid(self) -> int | None:
         """The process's, while there is one."""
         return self._process.pid if self._process is not None else None

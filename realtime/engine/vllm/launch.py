@@ -14,12 +14,12 @@ import multiprocessing.forkserver
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import cache
 from importlib import metadata
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,11 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 from realtime.engine.base import EngineError
 from realtime.engine.options import VllmOptions
+from realtime.observability.progress import Progress
 
 from . import core_patches
 from .child import end_with_parent, leave_terminal
 from .parsers import named
 from .scratch import Scratch, name_semaphores
+from .startup import hear_phases, tell_phases
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -51,6 +53,7 @@ _NOT_VLLM = (
     "extra", "served_name", "reasoning_parser", "tool_parser", "family", "dialect", "harmony_vocabulary",
     "grammar_compile_seconds",
 )  # fmt: skip
+_TRACES = frozenset({"otlp_traces_endpoint", "collect_detailed_traces"})  # of vLLM's own
 BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags
 
 # What the fork server imports: how it is to behave, then what takes EngineCore long.
@@ -83,14 +86,14 @@ def _launcher() -> threading.Thread:
     return thread
 
 
-def start_launch(options: VllmOptions, scratch: Scratch) -> Future[AsyncLLM]:
-    """Have the engine built in a thread; vLLM starts its tasks later, on our loop."""
+def start_launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> Future[AsyncLLM]:
+    """Have the engine built in a thread; vLLM starts its tasks later, on our loop. `progress` is told of it."""
     launching: Future[AsyncLLM] = Future()
 
     def work() -> None:
         if launching.set_running_or_notify_cancel():
             try:
-                launching.set_result(_launch(options, scratch))
+                launching.set_result(_launch(options, scratch, progress))
             except BaseException as error:
                 launching.set_exception(error)
 
@@ -99,16 +102,9 @@ def start_launch(options: VllmOptions, scratch: Scratch) -> Future[AsyncLLM]:
     return launching
 
 
-def _launch(options: VllmOptions, scratch: Scratch) -> AsyncLLM:
+def _launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> AsyncLLM:
     """Build the engine; blocks until it serves."""
-    began = time.monotonic()
-
-    def done(phase: str) -> None:
-        nonlocal began
-        now = time.monotonic()
-        log.info("%s seconds=%.1f", phase, now - began)
-        began = now
-
+    progress.begin("importing vLLM")
     cpu = _is_cpu_build()
     small = cpu and _is_small(options)
     with _environment(_variables(options, small, str(scratch.folder))):
@@ -124,7 +120,7 @@ def _launch(options: VllmOptions, scratch: Scratch) -> AsyncLLM:
             def __del__(self) -> None:
                 """Nothing: `shutdown` is ours to call, and AsyncLLM's own finalizer fails when the interpreter ends."""
 
-        done("vLLM imported")
+        progress.begin("reading the model's configuration")
         args = AsyncEngineArgs(**_engine_args(options, cpu))
         # internal: the first time ever, vLLM looks at the model's class in a new process, lest CUDA be initialized in
         # this one; that imports vLLM once more, 7 s. On CPU it can as well look here.
@@ -134,12 +130,13 @@ def _launch(options: VllmOptions, scratch: Scratch) -> AsyncLLM:
             os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
         _pin_backend(config)
         _tell_core_of_reasoning(options, config)
-        done("configuration resolved")
+        progress.begin("starting the engine's process")
         get_context = utils.get_mp_context  # internal: where vLLM asks how to start EngineCore
-        with _replaced(utils, "get_mp_context", lambda: _Context(fork_server or get_context(), scratch)):
-            llm = OwnedLLM.from_vllm_config(config, disable_log_stats=False)
-        done("model loaded, EngineCore ready")
-        return llm
+        with (
+            hear_phases(progress) as sender,
+            _replaced(utils, "get_mp_context", lambda: _Context(fork_server or get_context(), scratch, sender)),
+        ):
+            return OwnedLLM.from_vllm_config(config, disable_log_stats=False)
 
 
 def _pin_backend(config: Any) -> None:
@@ -176,12 +173,13 @@ def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
 class _Context:
     """A multiprocessing context whose processes run `_engine_core`."""
 
-    def __init__(self, context: BaseContext, scratch: Scratch) -> None:
+    def __init__(self, context: BaseContext, scratch: Scratch, phases: Connection) -> None:
         self._context: Any = context
+        self._phases = phases
         self._scratch = scratch
 
     def Process(self, *, target: Callable[..., None], name: str, kwargs: dict[str, Any]) -> Any:
-        args = (dict(os.environ), str(self._scratch.folder), self._scratch.semaphores, target)
+        args = (dict(os.environ), str(self._scratch.folder), self._scratch.semaphores, self._phases, target)
         return self._context.Process(target=_engine_core, args=args, name=name, kwargs=kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -189,8 +187,9 @@ class _Context:
 
 
 def _engine_core(
-    environment: dict[str, str], folder: str, semaphores: str, target: Callable[..., None], **kwargs: Any
-) -> None:
+    environment: dict[str, str], folder: str, semaphores: str, phases: Connection, target: Callable[..., None],
+    **kwargs: Any,
+) -> None:  # fmt: skip
     """The main function of EngineCore's process.
 
     A group of its own keeps Ctrl-C away from it: the server gets that, drains, and ends EngineCore itself. In return
@@ -211,6 +210,7 @@ def _engine_core(
 
     threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
     core_patches.install(folder)
+    tell_phases(phases)
     target(**kwargs)
 
 
@@ -239,15 +239,23 @@ def _engine_args(options: VllmOptions, cpu: bool) -> dict[str, Any]:
     for name in options.extra:
         if name in ours:
             raise EngineError(f"engine argument {name!r} is a setting of its own: don't put it in `extra`")
+        if name in _TRACES:
+            raise EngineError(
+                f"engine argument {name!r} can't be used: vLLM's own traces need its statistics for each token, which "
+                "are off. The server traces each response by itself: set OTEL_EXPORTER_OTLP_ENDPOINT"
+            )
         if name not in theirs:
             close = difflib.get_close_matches(name, sorted(theirs))
             hint = f"; close to {', '.join(close)}" if close else ""
             raise EngineError(f"vLLM has no engine argument {name!r}{hint}")
     given = {name: getattr(options, name) for name in ours}
     args = {name: value for name, value in given.items() if value is not None} | options.extra
-    if cpu:
-        args = _cpu_defaults(options) | args
-    return args
+    return (_cpu_defaults(options) if cpu else {}) | _quiet() | args
+
+
+def _quiet() -> dict[str, Any]:
+    """No bars of vLLM's own: its start is told in phases. With the log at `debug` everything is shown."""
+    return {} if log.isEnabledFor(logging.DEBUG) else {"use_tqdm_on_load": False}
 
 
 def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
@@ -255,7 +263,7 @@ def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
 
     vLLM would take 92 % of all memory for the KV cache, and compile for 20 s to decode a small model twice as fast.
     """
-    defaults: dict[str, Any] = {"enforce_eager": True, "use_tqdm_on_load": False}
+    defaults: dict[str, Any] = {"enforce_eager": True}
     if _is_small(options):
         kv_bytes = SMALL_MODEL_KV_BYTES
         defaults["block_size"] = SMALL_MODEL_BLOCK_SIZE
@@ -269,8 +277,9 @@ def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
 
 def _variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]:
     """The environment that vLLM starts in; a variable that the user has set wins."""
+    loud = log.isEnabledFor(logging.DEBUG)
     variables = {
-        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_LOGGING_LEVEL": "INFO" if loud else "WARNING",
         "VLLM_NO_USAGE_STATS": "1",  # self-hosted: tell nobody
         "VLLM_RPC_BASE_PATH": folder,  # vLLM leaves its ZMQ sockets behind; we remove the folder
     }
@@ -283,16 +292,19 @@ def _variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "OMP_NUM_THREADS": "1",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        }
+    if small and not loud:
+        variables |= {
             # What is said about a CPU without Triton, compiler or preloaded libraries is of no use to anyone here.
             "VLLM_LOGGING_LEVEL": "ERROR",
             "TRANSFORMERS_VERBOSITY": "error",
             "TORCH_CPP_LOG_LEVEL": "ERROR",
             "PYTHONWARNINGS": "ignore",  # in EngineCore
         }
-        if options.enforce_eager is not False:
-            # Some of vLLM's samplers compile at first use even when eager: 17 s for the first request with logprobs.
-            variables["TORCHDYNAMO_DISABLE"] = "1"
-            variables["TORCHINDUCTOR_CACHE_DIR"] = folder  # torch makes one, though nothing is compiled
+    if small and options.enforce_eager is not False:
+        # Some of vLLM's samplers compile at first use even when eager: 17 s for the first request with logprobs.
+        variables["TORCHDYNAMO_DISABLE"] = "1"
+        variables["TORCHINDUCTOR_CACHE_DIR"] = folder  # torch makes one, though nothing is compiled
     return variables
 
 

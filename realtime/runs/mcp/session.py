@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import cache
 from pathlib import Path
@@ -56,8 +56,17 @@ class _Job(msgspec.Struct, frozen=True):
 class McpSession:
     """One server, for one response."""
 
-    def __init__(self, use: ServerUse, response_id: str, *, timeout_seconds: float, max_bytes: int) -> None:
-        """response_id: for the log."""
+    def __init__(
+        self,
+        use: ServerUse,
+        response_id: str,
+        *,
+        timeout_seconds: float,
+        max_bytes: int,
+        headers: Mapping[str, str] = {},
+    ) -> None:
+        """response_id: for the log. headers: sent beside those of the use, which are stronger."""
+        self._more_headers = headers
         self._use = use
         self._response_id = response_id
         self._status: int | None = None  # of the server's newest answer over HTTP
@@ -158,7 +167,9 @@ class McpSession:
     async def _connect(self, stack: AsyncExitStack) -> Client:
         library = load()
         client = await stack.enter_async_context(
-            library.http_client(_headers(self._use), 8 * self._max_bytes, self._timeout, self._answered)
+            library.http_client(
+                {**self._more_headers, **_headers(self._use)}, 8 * self._max_bytes, self._timeout, self._answered
+            )
         )
         transport = library.transport(self._use.url, http_client=client, max_sse_event_size=8 * self._max_bytes)
         return await stack.enter_async_context(library.client(transport, cache=None))

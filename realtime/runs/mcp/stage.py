@@ -6,12 +6,14 @@ The run owns the response and asks; when the response is to end, what is awaited
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from realtime.context.mcp_calls import listing_of
 from realtime.context.tools import Mode, ToolSet
+from realtime.observability.instruments import Distribution
 from realtime.runs.assembler import Assembler
 from realtime.wire import events
 from realtime.wire.items import InputItem, McpCall, McpTool
@@ -29,14 +31,22 @@ class McpStage:
         plan: McpPlan,
         assembler: Assembler,
         append: Callable[[Iterable[events.Event]], None],
+        seconds: Distribution | None = None,
+        headers: Mapping[str, str] = {},
     ) -> None:
+        """seconds: gets the time of each call. headers: sent to the servers beside their own."""
         self._plan = plan
         self._assembler = assembler
         self._append = append
+        self._seconds = seconds
         limits = plan.settings
         self._sessions = {
             use.label: McpSession(
-                use, response_id, timeout_seconds=limits.mcp_timeout_seconds, max_bytes=limits.max_mcp_result_bytes
+                use,
+                response_id,
+                timeout_seconds=limits.mcp_timeout_seconds,
+                max_bytes=limits.max_mcp_result_bytes,
+                headers=headers,
             )
             for use in plan.uses
         }
@@ -90,5 +100,8 @@ class McpStage:
     async def _make_calls(self) -> None:
         """Make the calls that wait, in the order in which the model made them."""
         while (call := self._assembler.calling) is not None:
+            began_at = time.monotonic()
             result = await self._sessions[call.label].call(call.name, call.arguments)
+            if self._seconds is not None:
+                self._seconds.observe(time.monotonic() - began_at, "failed" if result.error is not None else "done")
             self._append(self._assembler.finish_call(result))

@@ -8,6 +8,7 @@ from msgspec import UNSET
 from starlette.responses import Response
 
 from realtime.engine.supervisor import EngineState
+from realtime.observability.exposition import CONTENT_TYPE
 from realtime.wire.bodies import Health, Model, ModelList, Readiness, UnsafeTemplate
 from realtime.wire.errors import ErrorCode, WireError
 
@@ -64,6 +65,12 @@ async def ready(call: Call) -> Response:
         template=UnsafeTemplate(unsafe_in=unsafe_in) if unsafe_in else UNSET,
     )
     return reply(body, 200 if ready else 503)
+
+
+async def metrics(call: Call) -> Response:
+    """`GET /metrics`: as Prometheus reads it; without a key from this machine only."""
+    call.gateway.admission.check_scrape(call.request)
+    return Response(await call.gateway.exposition.text(), media_type=CONTENT_TYPE)
 
 
 def _model(name: str) -> Model:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from realtime.observability.origin import Origin
 from realtime.server.gateway import Gateway
 from realtime.service.principal import LOCAL, Principal
 from realtime.wire.bodies import TicketRole
@@ -32,6 +34,8 @@ from .transport import EXTENSION, Peer
 logger = logging.getLogger("realtime.http")
 
 Q = TypeVar("Q", bound=msgspec.Struct)
+_NO_ROUTE = "none"  # in the metrics: what strangers try must not make series
+_OTHER_METHOD = "other"
 CLIENT_GONE = 499  # nginx's name for an answer that nobody waits for; never seen on the wire
 
 
@@ -45,6 +49,12 @@ class Call(msgspec.Struct, frozen=True, eq=False):
     gateway: Gateway
     request: Request
     principal: Principal
+    name: str = ""  # its `x-request-id`
+
+    @property
+    def origin(self) -> Origin:
+        """Where it comes from, for what it asks for."""
+        return Origin.of(self.name, self.request.headers)
 
     @property
     def peer(self) -> Peer:
@@ -138,6 +148,7 @@ class Endpoint:
         self._operations = {operation.method: operation for operation in operations}
         if "GET" in self._operations:
             self._operations.setdefault("HEAD", self._operations["GET"])
+        self._route = next((operation.path for operation in self._operations.values()), _NO_ROUTE)
         self._allow = ", ".join(sorted({*self._operations, "OPTIONS"}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,13 +157,20 @@ class Endpoint:
             await WebSocket(scope, receive, send).send_denial_response(handshake_refusal(_nothing(scope["path"])))
             return
         request = Request(scope, receive)
-        name = new_id("req")
+        name, began_at = new_id("req"), time.monotonic()
+        code = CLIENT_GONE
         with self._gateway.admission.request(), ExitStack() as watched:
             response = await self._answer(request, name, watched)
             response.headers["x-request-id"] = name
             if cors.may_read(request, self._gateway.admission.origin_allowed(request)):
                 response.headers.update(cors.headers(request))
-            await response(scope, receive, send)
+            try:
+                await response(scope, receive, send)
+                code = response.status_code
+            finally:
+                method = request.method if request.method in self._operations else _OTHER_METHOD
+                seconds = time.monotonic() - began_at
+                self._gateway.observer.request_answered(self._route, method, code, seconds)
 
     async def _answer(self, request: Request, name: str, watched: ExitStack) -> Response:
         """watched: left when the answer has been sent; until then the client's key must hold."""
@@ -167,16 +185,17 @@ class Endpoint:
                 return error_reply(WireError(ErrorCode.METHOD_NOT_ALLOWED, text), {"allow": self._allow})
             admission = self._gateway.admission
             if operation.open or (operation.opened_by is not None and operation.opened_by(request)):
-                return await operation.handler(Call(self._gateway, request, LOCAL))
+                return await operation.handler(Call(self._gateway, request, LOCAL, name))
             principal = admission.admit_request(request)
             watched.enter_context(admission.of_tenant(principal))
-            call = Call(self._gateway, request, principal)
+            call = Call(self._gateway, request, principal, name)
             watched.enter_context(admission.revocation.watching(call))
             grant = call.principal.grant
             if grant is not None and grant.role not in operation.tickets:
                 raise not_permitted(f"A ticket of the role `{grant.role}` is not for this: it needs an API key.")
             return await operation.handler(call)
         except WireError as error:
+            self._gateway.observer.refused("http", error.spec.code)
             return error_reply(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else None)
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from realtime.context import listing
+from realtime.runs.run import Run
 from realtime.service.lists import Wanted
 from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
@@ -86,12 +87,16 @@ async def create(call: Call) -> Response:
         raise WireError(ErrorCode.INVALID_REQUEST, "`stream` must be true or false.", param="stream")
     request.request_id = _request_id(request.request_id, call.header(IDEMPOTENCY_KEY.name, IDEMPOTENCY_KEY.kind))
     service = call.gateway.service
-    source = await service.create(call.principal, request, None, native=False)
+    source = await service.create(call.principal, request, None, native=False, origin=call.origin)
     if stream:
-        return _stream(call, source, 0)
-    if not request.background and not await _wait_for_end(call, source):
+        answer: Response = _stream(call, source, 0)
+    elif request.background or await _wait_for_end(call, source):
+        answer = _answer(source)
+    else:
         return Response(status_code=CLIENT_GONE)
-    return _answer(source)
+    if isinstance(source, Run) and (trace := source.watch.headers.get("traceparent")) is not None:
+        answer.headers["traceresponse"] = trace  # W3C Trace Context, Level 2: by which a client finds it
+    return answer
 
 
 def wants_socket(request: Request) -> bool:
@@ -126,7 +131,7 @@ async def retrieve(call: Call) -> Response:
     service = call.gateway.service
     if query.stream and call.request.method != "HEAD":
         after = query.starting_after if last is None else last
-        source, start = await service.resume(call.principal, response_id, after, None)
+        source, start = await service.resume(call.principal, response_id, after, None, origin=call.origin)
         return _stream(call, source, start)
     return reply(await service.show(call.principal, response_id))
 

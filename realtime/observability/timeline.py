@@ -1,0 +1,68 @@
+"""The times of one response, noted while it lives and read when it is over. Pure: whoever notes gives the clock's time.
+
+All times are seconds on the monotonic clock; `began_unix` places the first one in the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+
+class GenerationTimes(msgspec.Struct):
+    """One generation on the engine. `first_at`: when its first tokens came."""
+
+    began_at: float
+    first_at: float | None = None
+    ended_at: float | None = None
+
+
+class Stage(NamedTuple):
+    """A stretch of a response's life. `name`: of the state."""
+
+    name: str
+    began_at: float
+    ended_at: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended_at - self.began_at
+
+
+class Timeline:
+    """One response's. `generations`: those whose tokens are the answer, in their order."""
+
+    __slots__ = ("_entered", "began_at", "began_unix", "ended_at", "generations", "stop_asked_at")
+
+    def __init__(self, now: float, unix: float) -> None:
+        self.began_at = now
+        self.began_unix = unix
+        self.ended_at: float | None = None
+        self.stop_asked_at: float | None = None  # when somebody wanted it to end
+        self.generations: list[GenerationTimes] = []
+        self._entered: list[tuple[str, float]] = []
+
+    def enter(self, state: str, now: float) -> None:
+        """Note that a state was entered, and the one before left."""
+        self._entered.append((state, now))
+
+    def unix(self, at: float) -> float:
+        """The unix time of a moment."""
+        return self.began_unix + at - self.began_at
+
+    @property
+    def first_token_at(self) -> float | None:
+        """When the client could have had the first of the answer."""
+        return next((one.first_at for one in self.generations if one.first_at is not None), None)
+
+    def stages(self) -> Iterator[Stage]:
+        """All states but the last one, in their order."""
+        for (name, began_at), (_, ended_at) in zip(self._entered, self._entered[1:], strict=False):
+            yield Stage(name, began_at, ended_at)
+
+    def seconds_in(self, *states: str) -> float:
+        """The time in these states, all visits together."""
+        return sum(stage.seconds for stage in self.stages() if stage.name in states)

@@ -1,0 +1,73 @@
+"""Traces of responses: what a tracer does, the one that does nothing, and the choice between them.
+
+OpenTelemetry's own variables decide (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, ...).
+Where none of them names a place to send traces to, its packages are not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from .origin import Origin
+from .report import Beginning, Report
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+NO_PACKAGES = "{variable} is set, and OpenTelemetry is not installed: install realtime-server with its extra `otel`"
+
+
+class TracingError(ValueError):
+    """Traces were asked for, and there can be none. The text is for the person at the terminal."""
+
+
+class Span(Protocol):
+    """The span of one response that is not over."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What to send along to whoever is asked for something in it."""
+
+    def end(self, report: Report) -> None:
+        """The response is over."""
+
+
+class Tracing(Protocol):
+    """Makes spans."""
+
+    def begin(self, beginning: Beginning) -> Span | None:
+        """A response begins. None: it is not traced."""
+
+    def resumed(self, origin: Origin, response_id: str, outcome: str, num_replayed: int) -> None:
+        """Somebody resumed a response, or tried to."""
+
+    def close(self) -> None:
+        """Send what has not been sent. Takes up to some seconds, not on the event loop."""
+
+
+class NoTracing:
+    """Traces nothing."""
+
+    def begin(self, beginning: Beginning) -> Span | None:
+        """See Tracing."""
+        return None
+
+    def resumed(self, origin: Origin, response_id: str, outcome: str, num_replayed: int) -> None:
+        """See Tracing."""
+
+    def close(self) -> None:
+        """See Tracing."""
+
+
+def start_tracing(environ: Mapping[str, str]) -> Tracing:
+    """Make what OpenTelemetry's variables ask for. Raises TracingError."""
+    variable = next((name for name in _ENDPOINTS if environ.get(name, "").strip()), None)
+    off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if variable is None or off or environ.get("OTEL_TRACES_EXPORTER", "otlp").strip() == "none":
+        return NoTracing()
+    try:
+        from .otel import exporting
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        raise TracingError(NO_PACKAGES.format(variable=variable)) from None
+    return exporting(environ)

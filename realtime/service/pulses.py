@@ -1,0 +1,30 @@
+"""How responses are doing, as `session.heartbeat` tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import UNSET, UnsetType
+
+from realtime.runs.run import Run
+from realtime.wire.events import PrefillTokens, Pulse
+
+from .scheduler import Scheduler
+
+
+def pulses(runs: Iterable[Run], scheduler: Scheduler, prefill: Mapping[str, int], now: float) -> Iterator[Pulse]:
+    """The pulse of each of these. `prefill`: as EngineStats has it."""
+    for run in runs:
+        yield Pulse(
+            response_id=run.response_id,
+            status=run.response.status,
+            num_ahead=scheduler.position(run.response_id),
+            idle_seconds=round(now - run.grown_at, 3),
+            prefill_tokens=_prefill_tokens(run, prefill),
+            usage=run.stages.used or UNSET,
+        )
+
+
+def _prefill_tokens(run: Run, read: Mapping[str, int]) -> PrefillTokens | UnsetType:
+    found = run.stages.prefilled(read)
+    return UNSET if found is None else PrefillTokens(computed=found[0], total=found[1])

@@ -1,0 +1,42 @@
+"""What the first set-up says: a few lines, whatever the installer says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+SCRIPT = (Path(__file__).parents[2] / "scripts" / "setup.sh").read_text()
+SAID = """\
+Using Python 3.11.7 environment at: .venv
+Resolved 187 packages in 640ms
+   Building realtime-server @ file:///x
+Downloading torch (203.1MiB)
+Downloading numpy (16.3MiB)
+Downloading vllm (1.2GiB)
+   Downloading tiny (98.6KiB)
+ Downloaded numpy
+ Downloaded torch
+Prepared 187 packages in 1m 02s
+Installed 187 packages in 3.40s
+Bytecode compiled 31013 files in 40.20s
+ + torch==2.13.0
+ + numpy==2.3.0
+"""
+
+
+def test_a_few_lines_are_said_and_all_are_in_the_log(tmp_path: Path) -> None:
+    functions = "".join(re.findall(r"^(?:say|tell)\(\) \{.*?\}$\n", SCRIPT, re.MULTILINE | re.DOTALL))
+    run = subprocess.run(
+        ["sh", "-eu", "-c", f"LOG=setup.log\n{functions}\ntell"],
+        input=SAID, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.splitlines() == [
+        "setup: found 187 packages in 640ms",
+        "setup: downloading torch (203.1MiB)",
+        "setup: downloading vllm (1.2GiB)",
+        "setup: downloaded 187 packages in 1m 02s",
+        "setup: installed 187 packages in 3.40s",
+        "setup: compiled 31013 files in 40.20s",
+    ]
+    assert (tmp_path / "setup.log").read_text() == SAID
