@@ -175,6 +175,10 @@ class Dialect(Protocol):
         """
 
     @property
+    def name(self) -> str:
+        """For the log: the family that it speaks to."""
+
+    @property
     def holds(self) -> Holds:
         """When the model's calls can be held to schemas."""
 

@@ -43,6 +43,7 @@ class ChatDialect:
         self._sight = Sight(takes_parts=sight.takes_parts, marker=self._template.picture)
         self._tokenizer = tokenizer
         self._reader = reader
+        self.name = reader.name
         self.holds = reader.holds
 
     def render(

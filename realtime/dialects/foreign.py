@@ -25,6 +25,7 @@ from .said_call import SaidCall, call_of
 class ForeignReader:
     """See Reader."""
 
+    name = "as vLLM's parsers read it"
     openings = ()  # they look at the prompt themselves
 
     def __init__(self, parsers: Parsers) -> None:

@@ -36,6 +36,10 @@ class Reader(Protocol):
     """Reads the answers of one model."""
 
     @property
+    def name(self) -> str:
+        """Of the family."""
+
+    @property
     def openings(self) -> Sequence[str]:
         """The marks that decide how an answer is read, if a prompt ends with one."""
 

@@ -163,13 +163,16 @@ class Gateway:
     def _make_dialect(self, loaded: Loaded) -> Dialect:
         """Raises EngineError."""
         options = self.settings.vllm
-        return choose_dialect(
+        dialect = choose_dialect(
             loaded,
             options.dialect,
             load_encoding=lambda: _load_harmony(options.harmony_vocabulary),
             today=lambda: time.strftime("%Y-%m-%d"),
             family=self._family,
         )
+        holds = [name for name in ("auto", "forced") if getattr(dialect.holds, name)]
+        logger.info("family=%s holds=%s", dialect.name, ",".join(holds) or "nothing")
+        return dialect
 
     def _trouble(self) -> str | None:
         status = self.engine.status

@@ -42,6 +42,7 @@ class Encoding(Protocol):
 class HarmonyDialect:
     """See Dialect."""
 
+    name = "harmony"
     speaks_harmony = True
     holds = ALWAYS
     unsafe_in = ()  # texts are encoded alone, without control tokens

@@ -24,6 +24,7 @@ class MarkupReader:
         self._family = family
         self._markup = Markup.of_tokenizer(family, tokenizer)
         self._tags = TagWriter(family, self._markup.special)
+        self.name = family.name
         self.openings = openings(family)
         self.holds = Holds(auto=self._tags.tells_calls, forced=bool(family.calls), misfit=self._tags.misfit)
 
