@@ -18,6 +18,12 @@ def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = 
         text = f"The response's log was restarted (epoch '{log.epoch}'): fetch the response, or start over."
         raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="epoch", response_id=log.response_id)
     start = starting_after + 1
+    if log.restarted_at is not None and start > log.restarted_at:
+        text = (
+            f"The server was restarted while this response ran: events from {log.restarted_at} on may not be those "
+            "that you have had. Fetch the response."
+        )
+        raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="starting_after", response_id=log.response_id)
     if start > log.tip:
         text = f"`starting_after` is {starting_after}, but the newest event is {log.tip - 1}."
         raise WireError(ErrorCode.CURSOR_AHEAD, text, param="starting_after", response_id=log.response_id)

@@ -8,7 +8,7 @@ bytes) is told so when it reads. What is below it stays `abridged`, for readers 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -49,12 +49,20 @@ class Log(Protocol):
     def abridged(self) -> Abridged | None:
         """The entries below the floor, from number 0 on; None: nothing is known of them, or there are none."""
 
+    @property
+    def restarted_at(self) -> int | None:
+        """See StoredLog."""
+
     def read(self, start: int, max_events: int) -> list[bytes]:
         """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
 
 
 class StoredLog(msgspec.Struct, frozen=True):
-    """The log of a finished response, as values. `entries` begin at the number `floor`."""
+    """The log of a finished response, as values. `entries` begin at the number `floor`.
+
+    `restarted_at`: the number from which on it was written after its process had died; events with these numbers may
+    have been sent before, and said something else. None: it never was.
+    """
 
     response_id: str
     epoch: str
@@ -62,6 +70,7 @@ class StoredLog(msgspec.Struct, frozen=True):
     entries: Sequence[Entry]
     abridged: Abridged | None = None
     sealed: bool = True
+    restarted_at: int | None = None
 
     @property
     def tip(self) -> int:
@@ -109,6 +118,8 @@ class EventLog:
         self._max_bytes = max_bytes
         self._max_entries = max_entries
         self._grammar = Grammar()
+
+    restarted_at: ClassVar[int | None] = None
 
     @property
     def tip(self) -> int:
