@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import msgspec
 import uvicorn
 import uvloop
 
@@ -21,6 +22,8 @@ from realtime.engine.base import Engine, EngineError
 from realtime.engine.scripted import RandomScript, ScriptedEngine
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.settings.fields import Settings
+from realtime.store.sqlite.schema import CannotOpen
+from realtime.wire.errors import WireError
 
 from .app import build_app
 from .auth import exposure_warning
@@ -29,6 +32,7 @@ from .http.transport import StreamProtocol
 from .listening import CannotListen, announcement, listen
 from .scrubbing import scrub_handlers
 from .signals import Server, halt, halt_soon, handle_signals
+from .store_file import open_configured, store_path, with_key
 from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
@@ -44,13 +48,27 @@ def serve(settings: Settings) -> int:
         return 1
     if warning := exposure_warning(settings):
         logger.warning(warning)
+    try:
+        gateway = make_gateway(settings)
+    except CannotOpen as error:
+        print(f"realtime: {error}", file=sys.stderr)
+        return 1
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, listening))
+        return runner.run(_serve(settings, listening, gateway))
 
 
 def make_gateway(settings: Settings) -> Gateway:
-    """The service around the engine that the settings ask for; nothing is started yet."""
-    return Gateway(settings, SupervisedEngine(_engine_factory(settings)))
+    """The service around the engine and the stores that the settings ask for; nothing is started yet. Raises
+    CannotOpen.
+    """
+    path, stores = store_path(settings), open_configured(settings)
+    try:
+        server = with_key(settings.server, path)
+        settings = msgspec.structs.replace(settings, server=server)
+        return Gateway(settings, SupervisedEngine(_engine_factory(settings)), stores)
+    except BaseException:
+        stores.close()
+        raise
 
 
 def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
@@ -85,18 +103,25 @@ def _engine_factory(settings: Settings) -> Callable[[], Engine]:
     return lambda: VllmEngine(settings.vllm)
 
 
-async def _serve(settings: Settings, listening: socket.socket) -> int:
-    gateway = make_gateway(settings)
+async def _serve(settings: Settings, listening: socket.socket, gateway: Gateway) -> int:
     server = Server(uvicorn_config(settings, gateway), gateway)
     handle_signals(server.signalled)
+    try:
+        await gateway.recover()
+    except WireError:
+        gateway.close_stores()
+        print("realtime: the store can't be read: see the log", file=sys.stderr)
+        return 1
     host, port = listening.getsockname()[:2]
     starting = asyncio.create_task(_start_engine(gateway, server, host, port), name="engine-start")
     await server.serve(sockets=[listening])
     if server.at_once or gateway.engine.status.state in (EngineState.STARTING, EngineState.RESTARTING):
+        gateway.close_stores()
         halt(0)  # a model that is being loaded can't be left otherwise
     starting.cancel()
     (failed,) = await asyncio.gather(starting, return_exceptions=True)
     await gateway.service.shutdown()
+    gateway.close_stores()
     await gateway.engine.shutdown()
     status = 1 if failed is False else 0
     halt_soon(status)

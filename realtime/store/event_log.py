@@ -142,12 +142,23 @@ class EventLog:
 
     def append_last(self, terminal: Event) -> bytes:
         """End the log with this terminal event even where the grammar does not allow one: the last resort of a producer
-        that is broken, because a log without an end is worse than an item without one.
+        that is broken, because a log without an end is worse than an item without one. Also what comes before it in a
+        log that was restored.
         """
         entry = self._stamp(terminal)
         self._grammar.abandon()
         self._keep(entry, terminal)
         return entry
+
+    def restore(self, entries: Sequence[bytes], tip: int) -> None:
+        """Take over the entries of a log that broke off, up to the number `tip`; there may be none before that. What
+        comes next the grammar does not know: only `append_last` is allowed.
+        """
+        self._entries, self.floor = list(entries), tip - len(entries)
+        self._num_bytes = sum(map(len, entries))
+        self._grammar.abandon()
+        if self._num_bytes > self._max_bytes or len(entries) > self._max_entries:
+            self._trim()
 
     def stored(self) -> StoredLog:
         """The log as values, once it is sealed."""

@@ -72,6 +72,13 @@ class Commits:
         self._under_way, self._batch = self._batch, Batch()
         self._executor.submit(self._under_way, self._done)
 
+    def close(self) -> None:
+        """Hand over what is left, behind what is under way. Nothing may be put after it."""
+        self._due = False
+        batch, self._batch = self._batch, Batch()
+        if batch:
+            self._executor.submit(batch, lambda done: None)
+
     def _expect_flush(self) -> None:
         self._due = True
         if self._under_way is None:  # else `_done` sees to it

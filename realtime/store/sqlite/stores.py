@@ -74,13 +74,15 @@ def open_stores(path: Path, bounds: Bounds, store: StoreSettings, lock: FileLock
         raise
 
     def close() -> None:
+        opened.commits.close()
         writer.close()
         readers.close()
         connection.close()
         lock.release()
 
     flush_seconds = store.store_flush_ms / 1e3
-    return _put_together(transactions, writer, readers, bounds, close, flush_seconds=flush_seconds)
+    opened = _put_together(transactions, writer, readers, bounds, close, flush_seconds=flush_seconds)
+    return opened
 
 
 def open_at_once(path: Path, bounds: Bounds, *, waits: bool = False, new_id: Callable[[str], str] = new_id) -> Opened:
