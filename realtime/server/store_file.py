@@ -10,8 +10,8 @@ import base64
 import contextlib
 import os
 import re
-import secrets
 from pathlib import Path
+from secrets import token_bytes, token_hex
 
 import msgspec
 
@@ -45,7 +45,7 @@ def open_configured(settings: Settings) -> Stores:
     path = store_path(settings)
     if path is None:
         return memory_stores(settings.responses)
-    return open_stores(path, bounds_of(settings.responses), settings.store).stores
+    return open_stores(path, bounds_of(settings.responses, _vocabulary(settings)), settings.store).stores
 
 
 def with_key(settings: ServerSettings, path: Path | None) -> ServerSettings:
@@ -75,11 +75,17 @@ def _make_key(path: Path) -> None:
         new.unlink()
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+        os.write(descriptor, base64.b64encode(token_bytes(KEY_BYTES)) + b"\n")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     new.rename(path)
+
+
+def _vocabulary(settings: Settings) -> str:
+    """Name the tokenizer. The scripted engine's makes its tokens up as they come, in each process others."""
+    options = settings.vllm
+    return repr((options.model, options.revision, options.tokenizer)) if settings.engine == "vllm" else token_hex(8)
 
 
 def _state_folder() -> Path:

@@ -54,10 +54,11 @@ class ReadHead(msgspec.Struct, frozen=True):
 
 
 class Reading:
-    """See the module. `file`: what turns are marked with."""
+    """See the module. `file`: what turns are marked with. `vocabulary`: of the tokens that are of use now."""
 
-    def __init__(self, file: object) -> None:
+    def __init__(self, file: object, vocabulary: str = "") -> None:
         self._file = file
+        self._vocabulary = vocabulary
 
     def record(self, db: sqlite3.Connection, response_id: str) -> ReadRecord | None:
         """Return a record with its turn."""
@@ -67,7 +68,7 @@ class Reading:
             found = db.execute(query, (response_id,)).fetchone()
             if found is None:
                 return None
-            turn, num_bytes = self._turn(db, found[0])
+            turn, num_bytes = self.turn(db, found[0])
             record = decode_record(found[1], turn)
             return ReadRecord(record, num_bytes + record.num_bytes)
 
@@ -134,7 +135,7 @@ class Reading:
                 "WHERE conversation = ? ORDER BY no"
             )
             entries = [(item_id, decode_entry(*rest)) for item_id, *rest in db.execute(query, (number,))]
-            turn, _ = self._turn(db, turn_row)
+            turn, _ = self.turn(db, turn_row)
             row = (conversation_id, owner, created_at, begun_at, metadata)
             return load(row, entries, turn, num_before)
 
@@ -185,11 +186,12 @@ class Reading:
 
         return _view(db, read)
 
-    def _turn(self, db: sqlite3.Connection, number: int | None) -> tuple[Turn | None, int]:
+    def turn(self, db: sqlite3.Connection, number: int | None) -> tuple[Turn | None, int]:
+        """Return a turn with all that it continues, and about what that takes in memory."""
         if number is None:
             return None, 0
         rows = [Row(*row) for row in db.execute(_CHAIN, (number,))]
-        return decode_turns(rows, self._file), 4 * sum(len(row.body) for row in rows)
+        return decode_turns(rows, self._file, self._vocabulary), 4 * sum(len(row.body) for row in rows)
 
 
 def token_ids(read: ReadHead) -> Any:

@@ -117,6 +117,10 @@ class ResponseRows:
         row = (tenant, request_id, response_id)
         self._db.execute("DELETE FROM claim WHERE tenant = ? AND request_id = ? AND response_id = ?", row)
 
+    def release_claims_of(self, tenant: str) -> None:
+        """Drop all claims of a tenant."""
+        self._db.execute("DELETE FROM claim WHERE tenant = ?", (tenant,))
+
     # -- parts
 
     def _insert(self, number: int, record: Record, sealed: int, num_bytes: int, turn: int | None, body: bytes) -> None:
@@ -129,9 +133,7 @@ class ResponseRows:
                 conversation, response.status, turn, body,
             ),
         )  # fmt: skip
-        self._db.executemany("INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?)", _labels(number, record))
-        items = [(record.owner, item_id, number, place) for place, item_id in item_ids(record)]
-        self._db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", items)
+        list_record(self._db, number, record)
 
     def _unlist(self, number: int) -> None:
         self._db.execute("DELETE FROM label WHERE response = ?", (number,))
@@ -168,6 +170,13 @@ class ResponseRows:
         query = "SELECT id FROM response WHERE sealed IS NOT NULL ORDER BY sealed LIMIT 1"
         while self._is_full and (oldest := self._db.execute(query).fetchone()) is not None:
             self._drop_old(oldest[0])
+
+
+def list_record(db: sqlite3.Connection, number: int, record: Record) -> None:
+    """Write what a record is found by beside its id."""
+    db.executemany("INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?)", _labels(number, record))
+    items = [(record.owner, item_id, number, place) for place, item_id in item_ids(record)]
+    db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", items)
 
 
 def _labels(number: int, record: Record) -> Iterator[tuple[str, str, str, int, str, int]]:

@@ -35,12 +35,15 @@ _MAX_UNSTORED_BYTES = GIB
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file may hold. `max_bytes`: of all responses; `max_conversations_bytes`: of all conversations."""
+    """What a file may hold. `max_bytes`: of all responses; `max_conversations_bytes`: of all conversations.
+    `vocabulary`: names the tokenizer; tokens that were written under another name are not used again.
+    """
 
     max_bytes: int
     max_conversations_bytes: int
     max_conversation_bytes: int
     max_items: int
+    vocabulary: str = ""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -52,13 +55,14 @@ class Opened(msgspec.Struct, frozen=True):
     transactions: Transactions
 
 
-def bounds_of(settings: ResponseSettings) -> Bounds:
-    """The bounds that the settings ask for."""
+def bounds_of(settings: ResponseSettings, vocabulary: str = "") -> Bounds:
+    """Return the bounds that the settings ask for."""
     return Bounds(
         max_bytes=MAX_BYTES if settings.max_store_bytes is None else settings.max_store_bytes,
         max_conversations_bytes=settings.max_conversation_store_bytes,
         max_conversation_bytes=settings.max_conversation_bytes,
         max_items=settings.max_conversation_items,
+        vocabulary=vocabulary,
     )
 
 
@@ -102,7 +106,7 @@ def open_at_once(path: Path, bounds: Bounds, *, waits: bool = False, new_id: Cal
 
 def _transactions(connection: sqlite3.Connection, path: Path, bounds: Bounds) -> Transactions:
     try:
-        return Transactions(connection, path, max_bytes=bounds.max_bytes)
+        return Transactions(connection, path, max_bytes=bounds.max_bytes, vocabulary=bounds.vocabulary)
     except (sqlite3.Error, ValueError) as error:
         connection.close()
         raise CannotOpen(trouble_with(path, error)) from None
@@ -112,7 +116,7 @@ def _put_together(
     transactions: Transactions, executor: Writer | AtOnce, look: Readers | ReadAtOnce, bounds: Bounds,
     close: Callable[[], None], *, flush_seconds: float = 0.0, new_id: Callable[[str], str] = new_id,
 ) -> Opened:  # fmt: skip
-    commits, reading = Commits(executor, flush_seconds), Reading(transactions.file)
+    commits, reading = Commits(executor, flush_seconds), Reading(transactions.file, bounds.vocabulary)
     requests = SqliteRequests(transactions, commits, look, reading)
     responses = SqliteResponses(
         transactions, commits, look, reading,

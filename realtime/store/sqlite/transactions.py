@@ -24,10 +24,10 @@ logger = logging.getLogger("realtime.store")
 class Transactions:
     """See the module. `connection`: writes, in autocommit mode."""
 
-    def __init__(self, connection: sqlite3.Connection, file: object, *, max_bytes: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, file: object, *, max_bytes: int, vocabulary: str = "") -> None:
         self.connection = connection
         self.file = file
-        self.turns = TurnRows(connection, file)
+        self.turns = TurnRows(connection, file, vocabulary)
         self._journal = JournalRows(connection)
         self.responses = ResponseRows(connection, self.turns, self._journal, max_bytes)
         self.conversations = ConversationRows(connection, self.turns)

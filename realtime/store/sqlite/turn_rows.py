@@ -15,8 +15,10 @@ class TurnRows:
     mark of a transaction that was rolled back means no other row.
     """
 
-    def __init__(self, connection: sqlite3.Connection, file: object) -> None:
+    def __init__(self, connection: sqlite3.Connection, file: object, vocabulary: str) -> None:
+        """vocabulary: see `encode_turn`."""
         self._db = connection
+        self._vocabulary = vocabulary
         self._file = file
         (newest,) = connection.execute(
             "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'turn'"
@@ -79,7 +81,7 @@ class TurnRows:
     def _insert(self, turn: Turn, parent: int | None) -> int:
         self._newest += 1
         number, other = self._newest, likeness(turn)
-        body = encode_turn(other)
+        body = encode_turn(other, self._vocabulary)
         self._db.execute("INSERT INTO turn VALUES (?, ?, 1, ?)", (number, parent, body))
         self.num_bytes += len(body)
         mark(other, self._file, number)

@@ -38,6 +38,7 @@ class _Turn(msgspec.Struct, array_like=True):
     output: PackedItems
     tokens: bytes
     prompt: _Prompt | None = None
+    vocabulary: str = ""  # whose tokens these are
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -51,11 +52,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Turn).decode
 
 
-def encode_turn(turn: Turn) -> bytes:
-    """Return the body of a turn's row."""
+def encode_turn(turn: Turn, vocabulary: str) -> bytes:
+    """Return the body of a turn's row. `vocabulary`: names what its tokens mean something to."""
     prompt = _pack_prompt(turn.prompt, turn.parent) if turn.prompt is not None else None
     tokens = from_numbers(turn.token_ids)
-    return pack(_encode(_Turn(turn.response_id, pack_items(turn.input), pack_items(turn.output), tokens, prompt)))
+    items = pack_items(turn.input), pack_items(turn.output)
+    return pack(_encode(_Turn(turn.response_id, *items, tokens, prompt, vocabulary)))
 
 
 def decode_own_items(body: bytes) -> tuple[InputItem, ...]:
@@ -64,11 +66,11 @@ def decode_own_items(body: bytes) -> tuple[InputItem, ...]:
     return (*unpack_items(kept.input), *unpack_items(kept.output))
 
 
-def decode_turns(rows: Sequence[Row], file: object) -> Turn:
-    """Return the newest of a chain of turns, which are given oldest first. Only it has its tokens: those of the others
-    are of no use to what continues it. Raises ValueError.
+def decode_turns(rows: Sequence[Row], file: object, vocabulary: str) -> Turn:
+    """Return the newest of a chain of turns, which are given oldest first. Only it has its tokens, and only if they are
+    of this vocabulary: those of the others are of no use to what continues it. Raises ValueError.
     """
-    reading = _Chain(file)
+    reading = _Chain(file, vocabulary)
     for row in rows[:-1]:
         reading.take(row)
     turn = reading.take(rows[-1], newest=True)
@@ -79,8 +81,9 @@ def decode_turns(rows: Sequence[Row], file: object) -> Turn:
 class _Chain:
     """Turns that are read one after another, each with the one before it as its parent."""
 
-    def __init__(self, file: object) -> None:
+    def __init__(self, file: object, vocabulary: str) -> None:
         self._file = file
+        self._vocabulary = vocabulary
         self._parent: Turn | None = None
         self._text = ""
         self._tokens: array[int] = array("I")
@@ -93,6 +96,7 @@ class _Chain:
         self._pictures |= {picture.digest: picture for picture in pictures_in([*said, *answered])}
         token_ids = to_numbers(kept.tokens)
         prompt = self._prompt(kept.prompt)
+        newest = newest and kept.vocabulary == self._vocabulary
         turn = Turn(
             kept.response_id,
             self._parent,

@@ -183,17 +183,23 @@ def rows_of(turn: Turn) -> list[Row]:
     while at is not None:
         turns.append(at)
         at = at.parent
-    return [Row(number, encode_turn(one)) for number, one in enumerate(reversed(turns), 1)]
+    return [Row(number, encode_turn(one, "v")) for number, one in enumerate(reversed(turns), 1)]
 
 
 def test_a_chain_of_turns_is_read_with_the_tokens_of_the_newest() -> None:
     turn = chain(5)
-    again = decode_turns(rows_of(turn), FILE)
+    again = decode_turns(rows_of(turn), FILE, "v")
     assert (again.items(), again.prompt, again.token_ids) == (turn.items(), turn.prompt, turn.token_ids)
     assert (again.response_id, again.input, again.output) == (turn.response_id, turn.input, turn.output)
     assert again.parent is not None
     assert (again.parent.response_id, again.parent.prompt) == ("resp_3", None)
     assert [marked(again, FILE), marked(again.parent, FILE), marked(again, object())] == [5, 4, None]
+
+
+def test_tokens_of_another_vocabulary_are_not_used() -> None:
+    turn = chain(2)
+    again = decode_turns(rows_of(turn), FILE, "another")
+    assert (again.items(), again.prompt, again.token_ids) == (turn.items(), None, array("I"))
 
 
 def test_a_prompt_takes_the_room_of_what_is_new_in_it() -> None:
@@ -204,7 +210,7 @@ def test_a_prompt_takes_the_room_of_what_is_new_in_it() -> None:
 def test_a_prompt_is_made_anew_if_a_picture_of_it_is_gone() -> None:
     picture = Picture("d", b"x", 1, 1)
     turn = Turn("resp_0", None, (said("?"),), (), Prompt("p", array("I", [1]), (picture,)))
-    assert decode_turns(rows_of(turn), FILE).prompt is None
+    assert decode_turns(rows_of(turn), FILE, "v").prompt is None
 
 
 @pytest.mark.parametrize("failed", [False, True])
