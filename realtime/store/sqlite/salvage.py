@@ -6,7 +6,9 @@ What is saved is whole: a response without its log is not, and one whose history
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from .response_rows import list_record
 from .schema import CannotOpen, open_for_writing
 from .turns import decode_own_items
 
-_FAR = 100_000  # numbers without a row, after which there is nothing more
+_FAR = 10_000  # numbers without a row, or with one that can't be read, after which there is nothing more
 _COLUMNS = {
     "turn": "no, parent, num_refs, body",
     "response": "no, id, owner, begun_at, sealed, expires_at, num_bytes, conversation, status, turn, body",
@@ -44,14 +46,25 @@ def salvage(path: Path, to: Path) -> Saved:
     if to.exists():
         raise CannotOpen(f"{to} is there already: what is saved goes into a new file")
     with (
-        contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as old,
+        tempfile.TemporaryDirectory(prefix=".salvage-", dir=to.parent) as folder,
+        contextlib.closing(sqlite3.connect(_copied(path, Path(folder)), isolation_level=None)) as old,
         contextlib.closing(open_for_writing(to, "normal")) as new,
     ):
+        old.execute("PRAGMA writable_schema = ON")  # else SQLite reads nothing at all of a file that is too short
         new.execute("BEGIN")
         saved = _copy(old, new)
         new.execute("COMMIT")
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return saved
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """Copy a file, and the log beside it, which SQLite would write to."""
+    for ending in ("", "-wal"):
+        one = path.with_name(path.name + ending)
+        if one.exists():
+            shutil.copyfile(one, folder / f"copy{ending}")
+    return folder / "copy"
 
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> Saved:
@@ -137,7 +150,7 @@ def _rows(
     query = f"SELECT {_COLUMNS[table]} FROM {table} WHERE {name} = ?"
     newest, number = _newest(db, table), 0
     last_found = 0
-    while number < newest if newest is not None else number - last_found < _FAR:
+    while number - last_found < _FAR and (newest is None or number < newest):
         number += 1
         try:
             row = db.execute(query, (number,)).fetchone()
