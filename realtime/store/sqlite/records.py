@@ -26,7 +26,9 @@ class _Head(msgspec.Struct, array_like=True):
 
 
 class _Record(msgspec.Struct, array_like=True):
-    """`input`: None where it is that of the turn."""
+    """`input`: None where it is that of the turn. `same_output`: the response is written without its output, which is
+    what the turn remembers.
+    """
 
     owner: str
     response: bytes  # JSON
@@ -34,6 +36,7 @@ class _Record(msgspec.Struct, array_like=True):
     expires_at: float
     begun_at: int
     input: PackedItems | None
+    same_output: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -74,20 +77,25 @@ def decode_head(blob: bytes) -> Head:
 
 def encode_record(record: Record) -> bytes:
     """Return a record as bytes, without its turn."""
-    same = record.turn is not None and record.turn.input == record.input
-    input = None if same else pack_items(record.input)
-    response = _encode_json(record.response)
-    members = (record.owner, response, record.epoch, record.expires_at, record.begun_at)
-    return pack(_encode(_Record(*members, input)))
+    turn, response = record.turn, record.response
+    input = None if turn is not None and turn.input == record.input else pack_items(record.input)
+    same_output = turn is not None and [*turn.output] == response.output
+    if same_output:
+        response = msgspec.structs.replace(response, output=[])
+    members = (record.owner, _encode_json(response), record.epoch, record.expires_at, record.begun_at)
+    return pack(_encode(_Record(*members, input, same_output)))
 
 
 def decode_record(blob: bytes, turn: Turn | None) -> Record:
     """Return the record. Raises ValueError."""
     kept = _decode_record(unpack(blob))
     own = turn.input if turn is not None else ()
+    response = _decode_response(kept.response)
+    if kept.same_output and turn is not None:
+        response.output = list(turn.output)
     return Record(
         owner=kept.owner,
-        response=_decode_response(kept.response),
+        response=response,
         epoch=kept.epoch,
         turn=turn,
         continuable=True,

@@ -100,7 +100,7 @@ async def test_a_client_sees_a_refusal_that_it_may_repeat_and_its_running_answer
 ) -> None:
     opened = open_at(tmp_path / "store.db")
     async with running(say("one", "two"), stores=opened.stores, tick_seconds=None) as server, server.client() as client:
-        await client.send("response.create", input=LARGE, instructions=LARGE)
+        await client.send("response.create", input="hi")
         created = await client.receive()
         await until(lambda: opened.commits.settled, "its beginning is committed")
         break_it(opened)  # type: ignore[operator]
