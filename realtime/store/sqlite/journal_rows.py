@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from .journal import Chunk, decode_chunks, encode_chunks, only, without
+from .batches import Appended
+from .journal import Chunk, Names, decode_chunks, encode_chunks, only, without
+from .packing import from_numbers
 
 _LONG = 20_000  # rows after which what is over is taken out from between what runs
 _AT_ONCE = 500  # of them in one transaction: they have to be read
@@ -17,7 +19,7 @@ class JournalRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._rows: dict[int, tuple[int, int]] = {}  # response -> the first and the last row that it may be in
-        self._running: set[int] = set()
+        self._running: dict[int, Names] = {}
         self._first = 0  # rows before it are gone
         self._newest = 0
         self._compacted = 0  # up to here there is nothing but what runs
@@ -25,33 +27,36 @@ class JournalRows:
 
     def reload(self) -> None:
         """Read what there is: at the beginning, and after a transaction that was rolled back."""
-        self._running = {number for (number,) in self._db.execute("SELECT no FROM response WHERE sealed IS NULL")}
+        running = self._db.execute("SELECT no, id FROM response WHERE sealed IS NULL")
+        self._running = {number: Names(response_id) for number, response_id in running}
         self._rows, self._first, self._newest, self._compacted = {}, 0, 0, 0
         for row, blob in self._db.execute("SELECT id, chunks FROM journal ORDER BY id"):
             self._newest = row
             for chunk in decode_chunks(blob):
                 self._rows[chunk.number] = (self._rows.get(chunk.number, (row, row))[0], row)
 
-    def begin(self, number: int) -> None:
+    def begin(self, number: int, response_id: str) -> None:
         """Keep what is appended of a response from now on."""
-        self._running.add(number)
+        self._running[number] = Names(response_id)
 
     def end(self, number: int) -> None:
         """A response is over: what the journal has of it is needed no more."""
-        self._running.discard(number)
+        self._running.pop(number, None)
 
-    def append(self, chunks: Sequence[Chunk]) -> dict[int, int]:
-        """Add what a flush has, as far as it runs. Return the new tips."""
+    def append(self, appended: Sequence[Appended]) -> dict[int, int]:
+        """Add what a flush has, as far as it runs. Return the new tips. Raises sqlite3.Error; then `reload` is due."""
         running = self._running
-        chunks = [chunk for chunk in chunks if chunk.number in running]
+        chunks = [
+            Chunk(number, first, names.shorten(events), from_numbers(tokens) if tokens else b"", num_hidden)
+            for number, first, events, tokens, num_hidden in appended
+            if (names := running.get(number)) is not None
+        ]
         if not chunks:
             return {}
         row = self._db.execute("INSERT INTO journal (chunks) VALUES (?)", (encode_chunks(chunks),)).lastrowid
         assert row is not None
         self._newest = row
-        tips: dict[int, int] = {}
-        for chunk in chunks:
-            tips[chunk.number] = chunk.tip
+        tips = {chunk.number: chunk.tip for chunk in chunks}
         for number in tips:
             found = self._rows.get(number)
             self._rows[number] = (found[0] if found is not None else row, row)
@@ -59,7 +64,7 @@ class JournalRows:
 
     def erase(self, number: int) -> None:
         """Take out everything of a response, wherever it is."""
-        self._running.discard(number)
+        self._running.pop(number, None)
         found = self._rows.pop(number, None)
         if found is None:
             return

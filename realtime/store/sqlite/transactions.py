@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
 
-from .batches import Appended, Batch, Done, Step
+from .batches import Batch, Done, Step
 from .conversation_rows import ConversationRows
-from .journal import Chunk
 from .journal_rows import JournalRows
-from .packing import from_numbers
 from .response_rows import ResponseRows
 from .schema import is_the_disks
 from .turn_rows import TurnRows
@@ -35,12 +32,12 @@ class Transactions:
     def run(self, batch: Batch) -> Done:
         """Commit a batch. Raises sqlite3.Error, and then nothing has changed."""
         if not batch.steps:  # most have none: one statement is a transaction by itself
-            return Done(self._journal.append(_chunks(batch.appended)))
+            return self._append(batch)
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             for step in batch.steps:
                 self._take(step)
-            tips = self._journal.append(_chunks(batch.appended))
+            tips = self._journal.append(batch.appended)
             self._journal.clean()
             self.turns.write_count()
             done = Done(tips, self.responses.gone, self.conversations.gone, self.responses.next_expiry, True)
@@ -50,6 +47,13 @@ class Transactions:
             raise
         self.responses.gone, self.conversations.gone = [], []
         return done
+
+    def _append(self, batch: Batch) -> Done:
+        try:
+            return Done(self._journal.append(batch.appended))
+        except BaseException:
+            self._journal.reload()
+            raise
 
     def checkpoint(self) -> bool:
         """Bring everything into the file itself and empty the one beside it. False: somebody still reads from it."""
@@ -76,10 +80,3 @@ class Transactions:
         self._journal.reload()
         self.responses.count()
         self.responses.gone, self.conversations.gone = [], []
-
-
-def _chunks(appended: Sequence[Appended]) -> list[Chunk]:
-    return [
-        Chunk(number, first, events, from_numbers(tokens) if tokens else b"", num_hidden)
-        for number, first, events, tokens, num_hidden in appended
-    ]

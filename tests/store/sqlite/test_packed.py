@@ -14,7 +14,7 @@ from realtime.context.turns import ExpandedCompaction, Prompt, Turn
 from realtime.engine.pictures import Picture, attach, picture_of
 from realtime.store.records import Head, Record
 from realtime.store.sqlite.items import pack_items, unpack_items
-from realtime.store.sqlite.journal import Chunk, decode_chunks, encode_chunks, without
+from realtime.store.sqlite.journal import Chunk, Names, decode_chunks, encode_chunks, without
 from realtime.store.sqlite.logs import decode_log, encode_log
 from realtime.store.sqlite.marks import marked
 from realtime.store.sqlite.packing import pack, unpack
@@ -221,3 +221,11 @@ def test_a_record_is_read_with_its_turn(failed: bool) -> None:
     members: dict[str, Any] = {"expires_at": 1.5, "begun_at": 3, "input": (said("?"),)}
     record = Record(owner="t", response=response, epoch="e", turn=turn, continuable=True, **members)
     assert decode_record(encode_record(record), turn) == record
+
+
+def test_ids_that_events_repeat_are_written_once() -> None:
+    answer = Answer("resp_0123456789").say("a", "\\u0000 resp_0123456789", "c").finish()
+    short = Names("resp_0123456789").shorten(answer.written)
+    assert Names("resp_0123456789").spell_out(short) == answer.written
+    deltas = [entry for entry in short if b"output_text.delta" in entry]
+    assert [b"resp_0123" in entry for entry in deltas] == [False] * len(deltas)
