@@ -45,7 +45,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     sealing_keys_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
-        Meta(description="file with such keys, one a line; with neither, a random key until the process ends"),
+        Meta(description="file with such keys, one a line; with neither, the one that is made beside the store"),
     ] = None
     allowed_origins: Annotated[
         tuple[str, ...],
