@@ -14,9 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
+from realtime.engine.base import Loaded
+from realtime.engine.scripted import ScriptedEngine, say
+from realtime.engine.supervisor import SupervisedEngine
+from realtime.server.gateway import Gateway
+from realtime.settings.fields import ResponseSettings, Settings, StoreSettings
 from realtime.store.sqlite.packing import unpack
+from realtime.store.sqlite.stores import bounds_of, open_stores
 from tests.support.process import ServerProcess, serve
-from tests.support.server import Client, dial
+from tests.support.server import Client, dial, listening, running
+from tests.support.steps import until
 
 
 class Here:
@@ -203,3 +210,44 @@ async def test_the_key_beside_the_file_is_made_once_and_for_nobody_else(path: Pa
     before = key.read_bytes()
     async with server(path):
         assert key.read_bytes() == before
+
+
+class Loading(ScriptedEngine):
+    """An engine that is there when the test lets it be."""
+
+    may_start: asyncio.Event
+
+    async def start(self) -> Loaded:
+        await self.may_start.wait()
+        return await super().start()
+
+
+async def test_what_is_stored_is_served_while_the_model_is_loaded(path: Path) -> None:
+    bounds = bounds_of(ResponseSettings())
+    opened = open_stores(path, bounds, StoreSettings())
+    async with running(say("one"), stores=opened.stores, tick_seconds=0) as first, first.client() as client:
+        response_id = (await client.create("hi"))[-1]["response_id"]
+        await until(lambda: opened.commits.settled, "it is committed")
+    opened.stores.close()
+
+    opened = open_stores(path, bounds, StoreSettings())
+    engine = Loading(say("two"), tick_seconds=0, name="starter")
+    engine.may_start = asyncio.Event()
+    gateway = Gateway(Settings(engine="scripted"), SupervisedEngine(lambda: engine), opened.stores)
+    await gateway.recover()
+    loading = asyncio.create_task(gateway.engine.start())
+    async with listening(gateway.settings, gateway, start=False) as (_, port):
+        here = f"http://127.0.0.1:{port}/v1"
+        async with httpx.AsyncClient(trust_env=False) as http, dial(f"ws://127.0.0.1:{port}/v1/responses") as client:
+            assert (await http.get(f"{here}/responses/{response_id}")).json()["status"] == "completed"
+            assert (await http.get(f"{here}/responses", params={"limit": 1})).json()["data"][0]["id"] == response_id
+            refused = await http.post(f"{here}/responses", json={"input": "x", "previous_response_id": response_id})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "engine_unavailable")
+            assert float(refused.headers["retry-after"]) > 0
+            await client.send("response.resume", response_id=response_id)
+            assert (await client.until_done(response_id))[-1]["type"] == "response.completed"
+            engine.may_start.set()
+            await loading
+            created = await http.post(f"{here}/responses", json={"input": "x", "previous_response_id": response_id})
+            assert created.json()["status"] == "completed", created.text
+    opened.stores.close()

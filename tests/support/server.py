@@ -196,9 +196,12 @@ def _stores(settings: Settings, given: Stores | None) -> Iterator[Stores]:
 
 
 @contextlib.asynccontextmanager
-async def listening(settings: Settings, gateway: Gateway) -> AsyncIterator[tuple[QuietServer, int]]:
-    """Start the engine and serve on a free port, which is given; stop both at the end."""
-    await gateway.engine.start()
+async def listening(
+    settings: Settings, gateway: Gateway, *, start: bool = True
+) -> AsyncIterator[tuple[QuietServer, int]]:
+    """Start the engine and serve on a free port, which is given; stop both at the end. `start`: else the test does."""
+    if start:
+        await gateway.engine.start()
     server = QuietServer(uvicorn_config(settings, gateway))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -15,8 +15,8 @@ from .packing import pack, unpack
 class Chunk(msgspec.Struct, array_like=True):
     """What one `append` brought. Members may be added at the end: older journals are read without them.
 
-    number: of the response in the file. first: the number of the first event. events: see `Names`. tokens: token ids,
-    four bytes each.
+    number: of the response in the file. first: the number of the first event. events: see `Shorthand`. tokens: token
+    ids, four bytes each.
     num_hidden: events that are counted and not kept, of a response that is not to be stored.
     """
 
@@ -32,47 +32,49 @@ class Chunk(msgspec.Struct, array_like=True):
         return self.first + len(self.events) + self.num_hidden
 
 
-_ITEM = b'"item_id":"'
-_NEAR = 96  # bytes within which an event that has it says which item it is of
-_RESPONSE_ID, _ITEM_ID = b"\0", b"\1"  # stand for ids; JSON has no such bytes
+_SAME = b"\2"  # begins an event that is written short; no JSON begins so
+_DELTA, _END = b'"delta":', b',"done":'
 
 
-class Names:
-    """The ids that the events of one response repeat. They are random, so they would be most of what is left of an
-    event when it is compressed: the response's is written once, in its head, an item's once in the journal.
+class Shorthand:
+    """What the deltas of one response have in common with the one before: everything but what they say and their
+    number. Most of it are random ids, which compress to nothing; so it is written once for each run of deltas.
     """
 
-    __slots__ = ("_item_id", "_response_id")
+    __slots__ = ("_begin", "_end", "_length")
 
-    def __init__(self, response_id: str) -> None:
-        self._response_id = response_id.encode()
-        self._item_id = b""  # the last one that was spelled out, with the quote behind it
+    def __init__(self) -> None:
+        self._begin = self._end = b""  # of the last event that was written whole; empty: there is none
+        self._length = 0  # of the end
 
     def shorten(self, events: Sequence[bytes]) -> list[bytes]:
-        """Return the next events with marks in place of ids."""
-        response_id, short = self._response_id, []
+        """Return the next events as they are written."""
+        short = []
         for event in events:
-            at = event.find(_ITEM, 0, _NEAR)
-            if at >= 0:
-                start, item_id = at + len(_ITEM), self._item_id
-                if item_id and event.startswith(item_id, start):
-                    event = event.replace(item_id[:-1], _ITEM_ID)
-                else:
-                    self._item_id = event[start : event.find(b'"', start) + 1]
-            short.append(event.replace(response_id, _RESPONSE_ID))
+            begin = self._begin
+            if begin and event.startswith(begin) and event.endswith(self._end):
+                event = _SAME + event[len(begin) : -self._length]
+            else:
+                self._learn(event)
+            short.append(event)
         return short
 
     def spell_out(self, events: Sequence[bytes]) -> list[bytes]:
         """Return the next events as they were."""
         whole = []
         for event in events:
-            if _ITEM_ID in event:
-                event = event.replace(_ITEM_ID, self._item_id[:-1])
-            elif (at := event.find(_ITEM, 0, _NEAR)) >= 0:
-                start = at + len(_ITEM)
-                self._item_id = event[start : event.find(b'"', start) + 1]
-            whole.append(event.replace(_RESPONSE_ID, self._response_id))
+            if event.startswith(_SAME):
+                event = self._begin + event[1:] + self._end
+            else:
+                self._learn(event)
+            whole.append(event)
         return whole
+
+    def _learn(self, event: bytes) -> None:
+        at, end = event.find(_DELTA), event.rfind(_END)
+        if 0 <= at < end:
+            self._begin, self._end = event[:at], event[end:]
+            self._length = len(self._end)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from .batches import Appended
-from .journal import Chunk, Names, decode_chunks, encode_chunks, only, without
+from .journal import Chunk, Shorthand, decode_chunks, encode_chunks, only, without
 from .packing import from_numbers
 
 _LONG = 20_000  # rows after which what is over is taken out from between what runs
@@ -19,7 +19,7 @@ class JournalRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._rows: dict[int, tuple[int, int]] = {}  # response -> the first and the last row that it may be in
-        self._running: dict[int, Names] = {}
+        self._running: dict[int, Shorthand] = {}
         self._first = 0  # rows before it are gone
         self._newest = 0
         self._compacted = 0  # up to here there is nothing but what runs
@@ -27,17 +27,17 @@ class JournalRows:
 
     def reload(self) -> None:
         """Read what there is: at the beginning, and after a transaction that was rolled back."""
-        running = self._db.execute("SELECT no, id FROM response WHERE sealed IS NULL")
-        self._running = {number: Names(response_id) for number, response_id in running}
+        running = self._db.execute("SELECT no FROM response WHERE sealed IS NULL")
+        self._running = {number: Shorthand() for (number,) in running}
         self._rows, self._first, self._newest, self._compacted = {}, 0, 0, 0
         for row, blob in self._db.execute("SELECT id, chunks FROM journal ORDER BY id"):
             self._newest = row
             for chunk in decode_chunks(blob):
                 self._rows[chunk.number] = (self._rows.get(chunk.number, (row, row))[0], row)
 
-    def begin(self, number: int, response_id: str) -> None:
+    def begin(self, number: int) -> None:
         """Keep what is appended of a response from now on."""
-        self._running[number] = Names(response_id)
+        self._running[number] = Shorthand()
 
     def end(self, number: int) -> None:
         """A response is over: what the journal has of it is needed no more."""
@@ -47,9 +47,9 @@ class JournalRows:
         """Add what a flush has, as far as it runs. Return the new tips. Raises sqlite3.Error; then `reload` is due."""
         running = self._running
         chunks = [
-            Chunk(number, first, names.shorten(events), from_numbers(tokens) if tokens else b"", num_hidden)
+            Chunk(number, first, shorthand.shorten(events), from_numbers(tokens) if tokens else b"", num_hidden)
             for number, first, events, tokens, num_hidden in appended
-            if (names := running.get(number)) is not None
+            if (shorthand := running.get(number)) is not None
         ]
         if not chunks:
             return {}

@@ -17,7 +17,7 @@ from realtime.store.shelves import MAX_LOOKED_AT, Place, Span
 from realtime.wire.items import InputItem
 
 from .conversation_rows import decode_entry, load
-from .journal import Names, decode_chunks
+from .journal import Shorthand, decode_chunks
 from .logs import decode_log
 from .packing import to_numbers
 from .records import decode_head, decode_record
@@ -176,11 +176,11 @@ class Reading:
             events: dict[int, list[bytes]] = {number: [] for number in heads}
             tokens: dict[int, list[bytes]] = {number: [] for number in heads}
             tips = dict.fromkeys(heads, 0)
-            names = {number: Names(head.response_id) for number, head in heads.items()}
+            shorthand = {number: Shorthand() for number in heads}
             for (blob,) in db.execute("SELECT chunks FROM journal ORDER BY id") if heads else ():
                 for chunk in decode_chunks(blob):
                     if chunk.number in heads:
-                        events[chunk.number] += names[chunk.number].spell_out(chunk.events)
+                        events[chunk.number] += shorthand[chunk.number].spell_out(chunk.events)
                         tokens[chunk.number].append(chunk.tokens)
                         tips[chunk.number] = chunk.tip
             return [ReadHead(no, head, events[no], tokens[no], tips[no]) for no, head in heads.items()]

@@ -54,7 +54,7 @@ class ResponseRows:
             "INSERT INTO response (no, id, owner, begun_at, body) VALUES (?, ?, ?, ?, ?)",
             (number, head.response_id, head.owner, head.begun_at, encode_head(head)),
         )
-        self._journal.begin(number, head.response_id)
+        self._journal.begin(number)
 
     def seal(self, number: int, record: Record, log: StoredLog, now: float) -> None:
         """Keep a response that is over, and drop others where there is no room."""

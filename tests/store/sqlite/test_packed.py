@@ -14,7 +14,7 @@ from realtime.context.turns import ExpandedCompaction, Prompt, Turn
 from realtime.engine.pictures import Picture, attach, picture_of
 from realtime.store.records import Head, Record
 from realtime.store.sqlite.items import pack_items, unpack_items
-from realtime.store.sqlite.journal import Chunk, Names, decode_chunks, encode_chunks, without
+from realtime.store.sqlite.journal import Chunk, Shorthand, decode_chunks, encode_chunks, without
 from realtime.store.sqlite.logs import decode_log, encode_log
 from realtime.store.sqlite.marks import marked
 from realtime.store.sqlite.packing import pack, unpack
@@ -223,9 +223,16 @@ def test_a_record_is_read_with_its_turn(failed: bool) -> None:
     assert decode_record(encode_record(record), turn) == record
 
 
-def test_ids_that_events_repeat_are_written_once() -> None:
-    answer = Answer("resp_0123456789").say("a", "\\u0000 resp_0123456789", "c").finish()
-    short = Names("resp_0123456789").shorten(answer.written)
-    assert Names("resp_0123456789").spell_out(short) == answer.written
-    deltas = [entry for entry in short if b"output_text.delta" in entry]
-    assert [b"resp_0123" in entry for entry in deltas] == [False] * len(deltas)
+@examples(30)
+@given(st.lists(st.lists(TEXT, min_size=1, max_size=4), max_size=6))
+def test_what_deltas_have_in_common_is_written_once(said: list[list[str]]) -> None:
+    answer = Answer("resp_0123456789")
+    for texts in said:
+        answer.say(*texts)
+    answer.finish()
+    writing, reading = Shorthand(), Shorthand()
+    short = [writing.shorten([entry]) for entry in answer.written]
+    assert [entry for events in short for entry in reading.spell_out(events)] == answer.written
+    deltas = [events[0] for events in short if events[0].startswith(b"\2")]
+    assert len(deltas) == max(sum(map(len, said)) - 1, 0)
+    assert not any(b"resp_0123456789" in delta for delta in deltas)
