@@ -39,6 +39,7 @@ MIGRATIONS = (
         turn INTEGER,
         body BLOB NOT NULL          -- of one that runs its head, else its record
     );
+    CREATE INDEX response_running ON response (no) WHERE sealed IS NULL;
     CREATE INDEX response_by_age ON response (sealed, num_bytes) WHERE sealed IS NOT NULL;
     CREATE INDEX response_by_expiry ON response (expires_at) WHERE sealed IS NOT NULL;
     CREATE INDEX response_by_owner ON response (owner, begun_at, id) WHERE sealed IS NOT NULL;
