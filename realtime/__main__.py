@@ -1,4 +1,4 @@
-"""`python -m realtime serve|chat|keys|version`: the command line. Parses, then hands over; imports lazily.
+"""`python -m realtime serve|chat|keys|store|version`: the command line. Parses, then hands over; imports lazily.
 
 Flags are not listed here: they are the options of `realtime.settings.sources`, whose text it also interprets, so that
 a wrong value reads the same whether it comes from a flag, a variable or the file.
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(serve)
     commands.add_parser("chat", help="talk to a running server in the terminal")  # parses its own flags
     _add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
+    _add_store(commands.add_parser("store", help="look at, check, copy and shrink the file of the store"))
     commands.add_parser("version", help="print the versions of the server and the engine").set_defaults(run=_version)
     return parser
 
@@ -241,6 +242,54 @@ def _keys_remove(given: argparse.Namespace) -> int:
     write_keys(path, read_keys(path).remove(given.name))
     print(f"{given.name} has no key any more", file=sys.stderr)
     return 0
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for name, text in [
+        ("info", "print what there is; a server may have the file"),
+        ("check", "read everything, and print what can't be read; a server may have the file"),
+        ("backup", "copy the file as it is at one moment; a server may have it"),
+        ("vacuum", "give the room that is free in the file back to the disk"),
+        ("delete", "delete all responses and conversations of a tenant"),
+    ]:
+        action = actions.add_parser(name, help=text, description=text)
+        action.set_defaults(run=_store, action=name)
+        action.add_argument("--store", metavar="sqlite:PATH", help="the file [that of the server's settings]")
+        action.add_argument("--config", help=argparse.SUPPRESS)
+        for flag in ("--host", "--port"):
+            action.add_argument(flag, help="the server's, from which the file has its name")
+        if name == "check":
+            action.add_argument("--save", metavar="FILE", help="write what can be read into this new file")
+        if name == "backup":
+            action.add_argument("to", metavar="FILE", help="the copy, a new file")
+        if name == "delete":
+            action.add_argument("--tenant", metavar="NAME", required=True, help="the name of its API key")
+
+
+def _store(given: argparse.Namespace) -> int:
+    from realtime.server import store_commands
+    from realtime.server.store_file import store_path
+    from realtime.store.sqlite.schema import CannotOpen
+
+    path = store_path(_effective(given).settings)
+    if path is None:
+        raise SettingsError("--store: the settings keep everything in memory: name a file with --store sqlite:PATH")
+    try:
+        match given.action:
+            case "info":
+                return store_commands.show_info(path)
+            case "check":
+                return store_commands.check(path, Path(given.save) if given.save is not None else None)
+            case "backup":
+                return store_commands.backup(path, Path(given.to))
+            case "vacuum":
+                return store_commands.vacuum(path)
+            case _:
+                return store_commands.delete(path, given.tenant)
+    except CannotOpen as error:
+        print(f"realtime: {error}", file=sys.stderr)
+        return 1
 
 
 def _version(given: argparse.Namespace) -> int:

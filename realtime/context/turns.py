@@ -70,8 +70,11 @@ class Prompt(msgspec.Struct, frozen=True):
         return self if self.seen is None else Prompt(self.text, self.token_ids, self.pictures, letters=self.letters)
 
 
-class Turn(msgspec.Struct, frozen=True):
-    """One finished exchange: what the client sent and what the model answered, after everything in `parent`."""
+class Turn(msgspec.Struct, frozen=True, dict=True):
+    """One finished exchange: what the client sent and what the model answered, after everything in `parent`.
+
+    A store may note beside the members where it keeps a turn (`store.sqlite.marks`); nobody else sees that.
+    """
 
     response_id: str
     parent: Turn | None

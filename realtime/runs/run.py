@@ -176,6 +176,8 @@ class Run:
             epoch=self.log.epoch,
             stream_id=job.stream_id,
             request=job.request,
+            stored=job.response.store,
+            begun_at=self.begun_at,
         )
 
     def _append(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None:

@@ -17,7 +17,11 @@ def encryption_keys(settings: ServerSettings) -> tuple[bytes, ...]:
     """
     if settings.sealing_keys_file is None:
         return tuple(_key(text, f"sealing_keys, entry {n}") for n, text in enumerate(settings.sealing_keys, 1))
-    path = Path(settings.sealing_keys_file)
+    return read_encryption_keys(Path(settings.sealing_keys_file))
+
+
+def read_encryption_keys(path: Path) -> tuple[bytes, ...]:
+    """Read a file of keys, one a line. Raises KeysError."""
     try:
         lines = path.read_text("ascii").splitlines()
     except (OSError, ValueError) as error:

@@ -65,13 +65,14 @@ class Gateway:
         self.engine = engine
         self._family = family_choice(settings.vllm)
         self.observer = observer or Observer(settings.vllm.name)
+        self._stores = stores or memory_stores(settings.responses)
         sealing_keys = encryption_keys(settings.server)
         self.admission = Admission(settings, sealing_keys)
         self.service = Service(
             engine,
             self._make_dialect,
             settings.responses,
-            stores or memory_stores(settings.responses),
+            self._stores,
             trouble=self._trouble,
             cipher=Cipher(*sealing_keys),
             salts=_prefix_salts(settings.server),
@@ -181,6 +182,16 @@ class Gateway:
         return f"The engine is {status.state.value}: try again in a few seconds."
 
     # -- the end
+
+    async def recover(self) -> None:
+        """Give an end to what ran when the last process died. Raises WireError when the store can't be read."""
+        number = await self.service.recover(self.model_name)
+        if number:
+            logger.warning("responses ended that ran when the server died: %d", number)
+
+    def close_stores(self) -> None:
+        """Have everything committed. Blocks for as long as that takes; nothing may be called after it."""
+        self._stores.close()
 
     async def drain(self) -> None:
         """Refuse new work, let what runs finish and be delivered, each connection closed when it is done."""

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import uvicorn
 import uvloop
 
@@ -28,6 +29,8 @@ from realtime.observability.observer import Observer
 from realtime.observability.progress import Progress, StderrHandler, on_terminal
 from realtime.observability.tracing import Tracing, TracingError, start_tracing
 from realtime.settings.fields import ServerSettings, Settings
+from realtime.store.sqlite.schema import CannotOpen
+from realtime.wire.errors import WireError
 
 from .app import build_app
 from .auth import exposure_warning
@@ -39,6 +42,7 @@ from .loop_lag import LoopLag
 from .metrics_listener import MetricsListener
 from .scrubbing import scrub_handlers
 from .signals import Server, halt, halt_soon, handle_signals
+from .store_file import open_configured, store_path, with_key
 from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
@@ -50,20 +54,28 @@ def serve(settings: Settings) -> int:
     try:
         listening = listen(settings.server.host, settings.server.port)
         for_metrics = _listen_for_metrics(settings.server)
-        tracing = start_tracing(os.environ)
-    except (CannotListen, TracingError) as error:
+        gateway = make_gateway(settings, start_tracing(os.environ))
+    except (CannotListen, TracingError, CannotOpen) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
     if warning := exposure_warning(settings):
         logger.warning(warning)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, tracing, listening, for_metrics))
+        return runner.run(_serve(gateway, listening, for_metrics))
 
 
 def make_gateway(settings: Settings, tracing: Tracing | None = None) -> Gateway:
-    """The service around the engine that the settings ask for; nothing is started yet."""
-    observer = Observer(settings.vllm.name, tracing)
-    return Gateway(settings, SupervisedEngine(_engine_factory(settings, observer)), observer=observer)
+    """The service around the engine and the stores that the settings ask for; nothing is started yet. Raises
+    CannotOpen.
+    """
+    path, stores = store_path(settings), open_configured(settings)
+    try:
+        settings = msgspec.structs.replace(settings, server=with_key(settings.server, path))
+        observer = Observer(settings.vllm.name, tracing)
+        return Gateway(settings, SupervisedEngine(_engine_factory(settings, observer)), stores, observer)
+    except BaseException:
+        stores.close()
+        raise
 
 
 def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
@@ -107,10 +119,7 @@ def _listen_for_metrics(settings: ServerSettings) -> socket.socket | None:
     return listen(settings.metrics_host, settings.metrics_port, flags=("--metrics-host", "--metrics-port"))
 
 
-async def _serve(
-    settings: Settings, tracing: Tracing, listening: socket.socket, for_metrics: socket.socket | None
-) -> int:
-    gateway = make_gateway(settings, tracing)
+async def _serve(gateway: Gateway, listening: socket.socket, for_metrics: socket.socket | None) -> int:
     async with _observed(gateway, for_metrics):
         return await _serve_observed(gateway, listening)
 
@@ -137,14 +146,22 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket) -> int:
     settings = gateway.settings
     server = Server(uvicorn_config(settings, gateway), gateway)
     handle_signals(server.signalled)
+    try:
+        await gateway.recover()
+    except WireError:
+        gateway.close_stores()
+        print("realtime: the store can't be read: see the log", file=sys.stderr)
+        return 1
     host, port = listening.getsockname()[:2]
     starting = asyncio.create_task(_start_engine(gateway, server, host, port), name="engine-start")
     await server.serve(sockets=[listening])
     if server.at_once or gateway.engine.status.state in (EngineState.STARTING, EngineState.RESTARTING):
+        gateway.close_stores()
         halt(0)  # a model that is being loaded can't be left otherwise
     starting.cancel()
     (failed,) = await asyncio.gather(starting, return_exceptions=True)
     await gateway.service.shutdown()
+    gateway.close_stores()
     await gateway.engine.shutdown()
     status = 1 if failed is False else 0
     halt_soon(status)

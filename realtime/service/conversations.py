@@ -52,9 +52,13 @@ class Conversations:
         bound: Callable[[], AbstractAsyncContextManager[None]],
         running_in: Callable[[str, str], list[str]] = lambda tenant, conversation_id: [],
         begun_in: Callable[[Conversation], Sequence[AnyResponse]] = lambda conversation: [],
+        check_writable: Callable[[], None] = lambda: None,
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience. running_in, begun_in: see Registry."""
+        """bound: bounds the time of a look-up in it; see Patience. running_in, begun_in: see Registry.
+        check_writable: see Stores.
+        """
         self.store = store
+        self._check_writable = check_writable
         self._running_in = running_in
         self._begun_in = begun_in
         self._bound = bound
@@ -64,6 +68,7 @@ class Conversations:
     def create(self, principal: Principal, items: Sequence[InputItem], metadata: dict[str, str]) -> ConversationObject:
         """Begin a conversation, with these items if there are any."""
         principal.check_owner()
+        self._check_writable()
         remembered = self._admit(principal, items)
         now = int(self._clock())
         conversation = self.store.create(principal.tenant, metadata, now)
@@ -77,12 +82,14 @@ class Conversations:
 
     async def update(self, principal: Principal, conversation_id: str, metadata: dict[str, str]) -> ConversationObject:
         """Replace the metadata of a conversation."""
+        self._check_writable()
         conversation = await self._find(principal, conversation_id)
         self.store.update(conversation, metadata)
         return self._object(conversation)
 
     async def delete(self, principal: Principal, conversation_id: str) -> ConversationDeleted:
         """Forget a conversation. Responses that it is made of stay, and so does what a running one says."""
+        self._check_writable()
         self.store.delete(await self._find(principal, conversation_id))
         return ConversationDeleted(id=conversation_id)
 
@@ -90,6 +97,7 @@ class Conversations:
         """Begin a conversation with the items of this one, up to and with the one named. What works on this one goes on
         here.
         """
+        self._check_writable()
         conversation = await self._find(principal, conversation_id)
         return self._object(self.store.fork(conversation, item_id, int(self._clock())))
 
@@ -99,6 +107,7 @@ class Conversations:
         self, principal: Principal, conversation_id: str, items: Sequence[InputItem], include: Collection[str] = ()
     ) -> ItemPage:
         """Append items together; returns them as they are shown from then on."""
+        self._check_writable()
         remembered = self._admit(principal, items)
         conversation = await self._find(principal, conversation_id)
         to_come = (item for response in self._begun_in(conversation) for item in response.input)
@@ -132,6 +141,7 @@ class Conversations:
 
     async def delete_item(self, principal: Principal, conversation_id: str, item_id: str) -> ConversationObject:
         """Take one item out, for the model too."""
+        self._check_writable()
         conversation = await self._find(principal, conversation_id)
         self.store.remove(conversation, item_id)
         return self._object(conversation)

@@ -34,9 +34,12 @@ class Registry:
         self.deleted: OrderedDict[str, None] = OrderedDict()
         self._cutoffs: OrderedDict[str, Cutoff] = OrderedDict()
 
-    def enter(self, run: Run, now_ns: int) -> None:
-        """Enter a response that begins now, in unix nanoseconds; none that was entered before began later."""
+    def place(self, run: Run, now_ns: int) -> None:
+        """Give a response that begins now, in unix nanoseconds, its place: none that has one already began later."""
         self._begun_at = run.begun_at = max(self._begun_at + 1, now_ns)
+
+    def enter(self, run: Run) -> None:
+        """Enter a response that has its place."""
         self.running[run.response_id] = run
 
     def running_of(self, tenant: str) -> list[Run]:

@@ -56,6 +56,7 @@ from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .pulses import pulses
+from .recovery import end_unfinished
 from .registry import Registry, already_over
 from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 from .sweeper import Sweeper
@@ -128,6 +129,7 @@ class Service:
             self._patience.bound,
             self.registry.running_in,
             self.registry.begun_in,
+            stores.check_writable,
         )
         self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
@@ -160,6 +162,12 @@ class Service:
         if self._mcp.mcp_servers:
             load_mcp()
 
+    async def recover(self, model_name: str) -> int:
+        """Give an end to what ran when the last process died; return how many responses that were. To be called once,
+        before anything is created. Raises WireError when the store can't be read.
+        """
+        return await end_unfinished(self._stores.responses, self._settings, model_name, time.time())
+
     # -- what doors call
 
     async def create(
@@ -188,6 +196,7 @@ class Service:
             return earlier.source
         if self._draining:
             raise draining()
+        self._stores.check_writable()
         serving = self._serving()
         check_request(request, serving.model, serving.dialect)
         check_background(request)
@@ -220,6 +229,7 @@ class Service:
         admitted = self._take_permit(job)
         try:
             run = Run(job, serving, self._new_log(job), self._stores.responses, self._run_over)
+            self.registry.place(run, time.time_ns())
             task = run.start(admitted=admitted)
         except BaseException:
             self._give_back_permit(job.response_id)
@@ -289,6 +299,7 @@ class Service:
         runs is cancelled first. `delivered`: as for `stop`. Raises WireError.
         """
         principal.check_controls(response_id)
+        self._stores.check_writable()
         return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
 
     async def cancel_or_truncate(
@@ -336,6 +347,7 @@ class Service:
         WireError.
         """
         principal.check_owner()
+        self._stores.check_writable()
         found = await self.retrieve(principal, response_id)
         if isinstance(found, Run):
             found.stop("cancel")
@@ -467,7 +479,7 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         job = run.job
-        self.registry.enter(run, time.time_ns())
+        self.registry.enter(run)
         if job.conversation is not None:
             job.conversation.num_users += 1
 

@@ -20,6 +20,7 @@ from realtime.wire.limits import Limits
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
+DAY = 86_400  # seconds
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     sealing_keys_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
-        Meta(description="file with such keys, one a line; with neither, a random key until the process ends"),
+        Meta(description="file with such keys, one a line; with neither, the one that is made beside the store"),
     ] = None
     allowed_origins: Annotated[
         tuple[str, ...],
@@ -153,10 +154,14 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["none", "summary", "raw"],
         Meta(description="what clients that do not say so are shown of a model's reasoning"),
     ] = "none"
-    retention_seconds: Annotated[float, Meta(ge=0, description="time that a finished response is kept")] = 600
+    retention_seconds: Annotated[float, Meta(ge=0, description="time that a finished response is kept")] = 30 * DAY
     max_store_bytes: Annotated[
-        int, Meta(ge=MIB, description="size of all kept responses; the oldest finished ones go first")
-    ] = GIB
+        Annotated[int, Meta(ge=MIB)] | None,
+        Meta(
+            description="size of all kept responses, the oldest finished ones go first; none: 10 GiB in a file, 1 GiB "
+            "in memory"
+        ),
+    ] = None
 
     max_waiting_per_conversation: Annotated[
         int, Meta(ge=0, description="responses that wait for their turn on one conversation; further ones are refused")
@@ -174,8 +179,27 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("max_conversation_bytes is greater than max_conversation_store_bytes")
         if self.linger_seconds > self.max_linger_seconds:
             raise ValueError("linger_seconds is greater than max_linger_seconds")
-        if self.max_log_bytes > self.max_store_bytes:
+        if self.max_store_bytes is not None and self.max_log_bytes > self.max_store_bytes:
             raise ValueError("max_log_bytes is greater than max_store_bytes")
+
+
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Store: where responses and conversations are kept."""
+
+    store: Annotated[
+        Annotated[str, Meta(pattern=r"^(memory|sqlite|sqlite:.+)$")] | None,
+        Meta(
+            description="`sqlite`, `sqlite:PATH`, or `memory`, which ends with the process; none: `sqlite` at "
+            "`$XDG_STATE_HOME/realtime/HOST-PORT.db`, and `memory` with port 0"
+        ),
+    ] = None
+    store_synchronous: Annotated[
+        Literal["normal", "full"],
+        Meta(description="what a power cut may cost: the last moments (`normal`), or nothing (`full`, slower)"),
+    ] = "normal"
+    store_flush_ms: Annotated[
+        float, Meta(ge=0, le=1000, description="time in which what is said is collected for one write to the file")
+    ] = 10
 
 
 class ImageSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +268,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     connections: ConnectionSettings = ConnectionSettings()
     responses: ResponseSettings = ResponseSettings()
+    store: StoreSettings = StoreSettings()
     images: ImageSettings = ImageSettings()
     mcp: McpSettings = McpSettings()
     limits: Limits = Limits()

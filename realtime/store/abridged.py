@@ -82,6 +82,24 @@ class Abridged:
         found = [block.values() if isinstance(block, _KeptRun) else whole(block) for block in blocks]
         return found, self._starts[index]
 
+    def blocks(self) -> list[Entry | KeptDeltas]:
+        """Return all that is kept, as values, of which `of` makes the same again."""
+        return [block.everything() if isinstance(block, _KeptRun) else block for block in self._blocks]
+
+    @classmethod
+    def of(cls, blocks: Sequence[Entry | KeptDeltas]) -> Abridged:
+        """Return what had these blocks."""
+        made = cls()
+        for block in blocks:
+            if isinstance(block, KeptDeltas):
+                run = _KeptRun.of(block)
+                made._begin(run, run.num_bytes)
+                made.tip += len(block.text_ends)
+            else:
+                made._begin(block, made._own_bytes(block))
+                made.tip += 1
+        return made
+
     def _own_bytes(self, entry: Entry) -> int:
         """What an entry holds that none here has held before."""
         new = [part for part in shared_parts(entry) if id(part) not in self._shared]
@@ -106,6 +124,20 @@ class _KeptRun:
         self._logprobs: list[msgspec.Raw] = []
         self._logprob_ends = array("I")  # stays empty as long as there are none
 
+    @classmethod
+    def of(cls, kept: KeptDeltas) -> _KeptRun:
+        """Return the run that had these values."""
+        run = cls(kept.first)
+        run._texts, run._text_ends = [kept.text], kept.text_ends[:]
+        run._logprobs, run._logprob_ends = list(kept.first.logprobs or ()), kept.logprob_ends[:]
+        return run
+
+    @property
+    def num_bytes(self) -> int:
+        """About what it holds."""
+        logprobs = sum(len(bytes(raw)) + 4 for raw in self._logprobs)
+        return len(msgspec.json.encode(self.first)) + sum(map(len, self._texts)) + 4 * len(self._text_ends) + logprobs
+
     def add(self, delta: DeltaEvent) -> int:
         """Take one more; returns about how many bytes it takes."""
         before = self._text_ends[-1] if self._text_ends else 0
@@ -124,6 +156,11 @@ class _KeptRun:
     def values(self) -> KeptDeltas:
         """Return all of them, each by itself."""
         return KeptDeltas(self.first, self._text(), self._text_ends[:], self._logprob_ends[:])
+
+    def everything(self) -> KeptDeltas:
+        """Return all of them with their log probabilities, which are those of `first`."""
+        logprobs = UNSET if self.first.logprobs is UNSET else list(self._logprobs)
+        return msgspec.structs.replace(self.values(), first=msgspec.structs.replace(self.first, logprobs=logprobs))
 
     def _text(self) -> str:
         if len(self._texts) > 1:

@@ -6,24 +6,27 @@ to take care of. One that takes too long is cancelled: a claim that was given up
 being after that. What is written in one step of the loop, to any of the three, is committed together: a record, the
 conversation that it was appended to and its `request_id` are there after a crash, or none is.
 
-`memory` is the store that loses everything with its process. Times, `now` among them, are unix seconds. The
-service does not call `durable` and `recover` yet: durable stores will.
+`memory` is the store that loses everything with its process, `sqlite` the one that does not. Times, `now` among them,
+are unix seconds. The service does not call `durable` yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from realtime.context.turns import Turn
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import InputItem, OutputItem
 
 from .conversations import Conversation
 from .event_log import StoredLog
 from .records import Filter, Head, Record, Unfinished
 from .shelves import Place, Span
+
+RETRY_SECONDS = 5.0  # that who was refused is to wait
 
 
 class ResponseStore(Protocol):
@@ -140,9 +143,34 @@ class ConversationStore(Protocol):
         """Forget a conversation. What works on it goes on, and is not appended to it."""
 
 
+def _no_trouble() -> str | None:
+    return None
+
+
+def _nothing() -> None:
+    return None
+
+
 class Stores(msgspec.Struct, frozen=True):
-    """The three of one place, which commit together."""
+    """The three of one place, which commit together.
+
+    `trouble` says why nothing can be written now, None: it can; what is written meanwhile waits in memory. `close`
+    commits what is left; it blocks, and nothing may be called after it.
+    """
 
     responses: ResponseStore
     conversations: ConversationStore
     requests: RequestStore
+    trouble: Callable[[], str | None] = _no_trouble
+    close: Callable[[], None] = _nothing
+
+    def check_writable(self) -> None:
+        """Refuse new work while nothing can be written. Raises WireError."""
+        if self.trouble() is not None:
+            raise store_unavailable()
+
+
+def store_unavailable() -> WireError:
+    """The refusal of what needs the store, while it can't be read or written."""
+    text = "The server's store can't be used at the moment: try again later."
+    return WireError(ErrorCode.STORE_UNAVAILABLE, text, retry_after=RETRY_SECONDS)

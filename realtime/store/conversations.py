@@ -7,7 +7,8 @@ which they were appended. Only a store changes a conversation, so that it can co
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -58,6 +59,9 @@ class Conversation:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._entries
+
     @property
     def turn(self) -> Turn | None:
         """What the next response continues; None when there are no items."""
@@ -85,6 +89,43 @@ class Conversation:
         """Refuse to go on with a conversation that was deleted since it was looked up. Raises WireError."""
         if self.deleted:
             raise conversation_not_found(self.id)
+
+    # -- for a store that keeps it elsewhere
+
+    @property
+    def newest(self) -> tuple[Turn | None, int]:
+        """The turn of the newest response, if its tokens still hold, and how many items are before that one's."""
+        turn = self._turn
+        posted = 0
+        if turn is not None and not turn.response_id and turn.parent is not None:
+            posted, turn = len(turn.input), turn.parent
+        if turn is None or not turn.response_id:
+            return None, len(self)
+        own = sum(isinstance(item, Item) for item in turn.own_items())
+        return turn, len(self) - posted - own
+
+    def entries_of(self, item_ids: Iterable[str]) -> list[tuple[str, Entry]]:
+        """Return the entries with these ids."""
+        return [(item_id, self._entries[item_id]) for item_id in item_ids]
+
+    def last_ids(self, count: int) -> list[str]:
+        """Return the ids of the last items."""
+        return list(islice(reversed(self._entries), count))[::-1]
+
+    def restore(self, entries: Iterable[tuple[str, Entry]], turn: Turn | None, num_before: int) -> None:
+        """Hold what an earlier one held. `turn`, `num_before`: see `newest`."""
+        self._entries = dict(entries)
+        self._num_item_bytes = sum(entry.num_bytes for entry in self._entries.values())
+        remembered = self._remembered()
+        if turn is None:
+            self._turn = Turn("", None, remembered, ()) if remembered else None
+            return
+        before, own = remembered[:num_before], sum(isinstance(item, Item) for item in turn.own_items())
+        self._turn = msgspec.structs.replace(turn, parent=Turn("", None, before, ()) if before else None)
+        self._turn.__dict__.update(turn.__dict__)
+        posted = remembered[num_before + own :]
+        if posted:
+            self._turn = Turn("", self._turn, posted, ())
 
     # -- changes, for the store
 
@@ -207,6 +248,17 @@ def _complete(shown: AnyItem, kept: InputItem, item_id: str) -> tuple[AnyItem, i
     """An item in the form that readers expect, and about what it costs with what is remembered of it, `kept`."""
     full = complete(shown, item_id)
     return full, _OVERHEAD_BYTES + len(msgspec.json.encode(full)) * (1 if kept is shown else 2)
+
+
+def check_conversation_room(conversation: Conversation, num_items: int, *, max_items: int, max_bytes: int) -> None:
+    """Refuse to begin what would be appended to a conversation that is full. Raises WireError."""
+    if len(conversation) + num_items > max_items:
+        text = f"Conversation '{conversation.id}' may hold {max_items} items: begin a new one."
+    elif conversation.num_bytes > max_bytes:
+        text = f"Conversation '{conversation.id}' holds {conversation.num_bytes} bytes, which is all it may."
+    else:
+        return
+    raise WireError(ErrorCode.CONVERSATION_FULL, text, param="conversation")
 
 
 def conversation_not_found(conversation_id: str) -> WireError:

@@ -12,15 +12,25 @@ def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = 
     `merged`: it takes runs of deltas as one event, which can be served from further back.
 
     Raises WireError: EPOCH_MISMATCH when the reader's numbers are of another incarnation of the log, CURSOR_AHEAD when
-    it claims events that do not exist yet, CURSOR_TOO_OLD when what it needs is gone.
+    it claims events that do not exist yet, CURSOR_TOO_OLD when what it needs is gone, SERVER_RESTARTED when it went
+    with a process that died.
     """
     if epoch is not None and epoch != log.epoch:
         text = f"The response's log was restarted (epoch '{log.epoch}'): fetch the response, or start over."
         raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="epoch", response_id=log.response_id)
     start = starting_after + 1
+    if log.restarted_at is not None and start > log.restarted_at:
+        text = (
+            f"The server was restarted while this response ran: events from {log.restarted_at} on may not be those "
+            "that you have had. Fetch the response."
+        )
+        raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="starting_after", response_id=log.response_id)
     if start > log.tip:
         text = f"`starting_after` is {starting_after}, but the newest event is {log.tip - 1}."
         raise WireError(ErrorCode.CURSOR_AHEAD, text, param="starting_after", response_id=log.response_id)
+    if log.restarted_at is not None and start < log.restarted_at <= log.floor:
+        text = "The server was restarted while this response ran, and what was said before is not kept: send it again."
+        raise WireError(ErrorCode.SERVER_RESTARTED, text, param="starting_after", response_id=log.response_id)
     if start < log.floor and not (merged and log.abridged is not None):
         text = f"Events before {log.floor} are gone; the oldest `starting_after` that can be served is {log.floor - 1}."
         raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="starting_after", response_id=log.response_id)

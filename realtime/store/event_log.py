@@ -8,7 +8,7 @@ bytes) is told so when it reads. What is below it stays `abridged`, for readers 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -52,12 +52,20 @@ class Log(Protocol):
     def abridged(self) -> Abridged | None:
         """The entries below the floor, from number 0 on; None: nothing is known of them, or there are none."""
 
+    @property
+    def restarted_at(self) -> int | None:
+        """See StoredLog."""
+
     def read(self, start: int, max_events: int) -> list[bytes]:
         """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
 
 
 class StoredLog(msgspec.Struct, frozen=True):
-    """The log of a finished response, as values. `entries` begin at the number `floor`."""
+    """The log of a finished response, as values. `entries` begin at the number `floor`.
+
+    `restarted_at`: the number from which on it was written after its process had died; events with these numbers may
+    have been sent before, and said something else. None: it never was.
+    """
 
     response_id: str
     epoch: str
@@ -65,6 +73,7 @@ class StoredLog(msgspec.Struct, frozen=True):
     entries: Sequence[Entry]
     abridged: Abridged | None = None
     sealed: bool = True
+    restarted_at: int | None = None
 
     @property
     def tip(self) -> int:
@@ -120,6 +129,8 @@ class EventLog:
         self._max_entries = max_entries
         self._grammar = Grammar()
 
+    restarted_at: ClassVar[int | None] = None
+
     @property
     def num_bytes(self) -> int:
         """Bytes held."""
@@ -136,12 +147,24 @@ class EventLog:
 
     def append_last(self, terminal: Event) -> bytes:
         """End the log with this terminal event even where the grammar does not allow one: the last resort of a producer
-        that is broken, because a log without an end is worse than an item without one.
+        that is broken, because a log without an end is worse than an item without one. Also what comes before it in a
+        log that was restored.
         """
         entry = self._stamp(terminal)
         self._grammar.abandon()
         self._keep(entry, terminal)
         return entry
+
+    def restore(self, entries: Sequence[bytes], tip: int) -> None:
+        """Take over the entries of a log that broke off, up to the number `tip`; there may be none before that. What
+        comes next the grammar does not know: only `append_last` is allowed.
+        """
+        self._entries, self.floor = list(entries), tip - len(entries)
+        self.tip, self.milestone = tip, tip - 1
+        self._num_bytes = sum(map(len, entries))
+        self._grammar.abandon()
+        if self._num_bytes > self._max_bytes or len(entries) > self._max_entries:
+            self._trim()
 
     def stored(self) -> StoredLog:
         """The log as values, once it is sealed."""

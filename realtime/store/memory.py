@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 import msgspec
 
 from realtime.context.turns import Turn
-from realtime.settings.fields import ResponseSettings
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.settings.fields import GIB, ResponseSettings
 from realtime.wire.ids import new_id
-from realtime.wire.items import InputItem, OutputItem, id_of
+from realtime.wire.items import InputItem, OutputItem
 
 from .base import Claim, Stores
-from .conversations import Conversation, conversation_not_found
+from .conversations import Conversation, check_conversation_room, conversation_not_found
 from .event_log import StoredLog
-from .records import Filter, Head, Record, Unfinished, conversation_of
+from .records import Filter, Head, Record, Unfinished, conversation_of, item_ids
 from .shelves import Place, Shelves, Span
 
+MAX_BYTES = GIB  # of all responses, where the settings do not say
 _LABEL_BYTES = 200  # about what it costs to find a response by one member of its metadata
 _MIN_STALE = 64  # expiry times of records that are gone, before they are cleared away
-MAX_ITEM_ID = 256  # characters; ids on input are the client's
 
 
 def memory_stores(settings: ResponseSettings) -> Stores:
@@ -34,7 +33,8 @@ def memory_stores(settings: ResponseSettings) -> Stores:
         max_items=settings.max_conversation_items,
         new_id=new_id,
     )
-    return Stores(MemoryResponses(max_bytes=settings.max_store_bytes, on_gone=requests.forget), conversations, requests)
+    max_bytes = MAX_BYTES if settings.max_store_bytes is None else settings.max_store_bytes
+    return Stores(MemoryResponses(max_bytes=max_bytes, on_gone=requests.forget), conversations, requests)
 
 
 class _Kept(msgspec.Struct):
@@ -153,7 +153,7 @@ class MemoryResponses:
         self._note_expiry(record)
         self._num_bytes += kept.num_bytes
         self._shelves.put(record.place, _labels(record))
-        for index, item_id in _item_ids(record):
+        for index, item_id in item_ids(record):
             self._homes[record.owner, item_id] = (record.response_id, index)
 
     def _drop(self, response_id: str) -> bool:
@@ -165,7 +165,7 @@ class MemoryResponses:
     def _uncount(self, kept: _Kept) -> None:
         self._num_bytes -= kept.num_bytes
         self._shelves.take(kept.record.place, _labels(kept.record))
-        for index, item_id in _item_ids(kept.record):
+        for index, item_id in item_ids(kept.record):
             if self._homes.get((kept.record.owner, item_id)) == (kept.record.response_id, index):
                 del self._homes[kept.record.owner, item_id]
 
@@ -294,14 +294,10 @@ class MemoryConversations:
             del self._tenants[conversation.owner]
 
     def check_room(self, conversation: Conversation, num_items: int = 0) -> None:
-        """Refuse to begin what would be appended to a conversation that is full. Raises WireError."""
-        if len(conversation) + num_items > self._max_items:
-            text = f"Conversation '{conversation.id}' may hold {self._max_items} items: begin a new one."
-        elif conversation.num_bytes > self._max_conversation_bytes:
-            text = f"Conversation '{conversation.id}' holds {conversation.num_bytes} bytes, which is all it may."
-        else:
-            return
-        raise WireError(ErrorCode.CONVERSATION_FULL, text, param="conversation")
+        """See ConversationStore."""
+        check_conversation_room(
+            conversation, num_items, max_items=self._max_items, max_bytes=self._max_conversation_bytes
+        )
 
     def post(
         self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem], now: int
@@ -394,13 +390,3 @@ def _labels(record: Record) -> list[tuple[str, ...]]:
 
 def _num_label_bytes(record: Record) -> int:
     return sum(_LABEL_BYTES + len(name) + len(value) for name, value in record.response.metadata.items())
-
-
-def _item_ids(record: Record) -> Iterator[tuple[int, str]]:
-    """Where its items are and the ids by which they can be referred to: only of what may be continued."""
-    if record.turn is None or not record.continuable:
-        return
-    for index, item in enumerate(record.turn.own_items()):
-        item_id = id_of(item)
-        if item_id is not None and len(item_id) <= MAX_ITEM_ID:
-            yield index, item_id

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
 from realtime.context.turns import Turn
 from realtime.engine.pictures import image_parts
-from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.items import InputItem, OutputItem, id_of
 from realtime.wire.requests import ResponseCreate
 from realtime.wire.response import Response
 
 from .event_log import Log
 from .shelves import Place
 
+MAX_ITEM_ID = 256  # characters; ids on input are the client's
 _ITEM_BYTES = 200  # about what an item costs beside its text
 
 
@@ -54,13 +55,19 @@ class Source(AnyResponse, Protocol):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a response before its first event: enough to find it again, and to start it again."""
+    """What is known of a response before its first event: enough to find it again, and to start it again.
+
+    `stored`: false for `store: false`; then a store that outlives the process keeps nothing of what was said.
+    `begun_at`: as that of its record.
+    """
 
     response_id: str
     owner: str  # the tenant
     epoch: str
     stream_id: str | None
     request: ResponseCreate  # as the model is to see it
+    stored: bool = True
+    begun_at: int = 0
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,12 +114,26 @@ def _num_item_bytes(items: Sequence[InputItem]) -> int:
     return sum(_ITEM_BYTES + len(msgspec.json.encode(item)) for item in items) - images
 
 
+def item_ids(record: Record) -> Iterator[tuple[int, str]]:
+    """Return where its items are and the ids by which they can be referred to: only of what may be continued."""
+    if record.turn is None or not record.continuable:
+        return
+    for index, item in enumerate(record.turn.own_items()):
+        item_id = id_of(item)
+        if item_id is not None and len(item_id) <= MAX_ITEM_ID:
+            yield index, item_id
+
+
 class Unfinished(msgspec.Struct, frozen=True):
-    """A response that had no terminal event when its process ended: its head, events and token ids so far."""
+    """A response that had no terminal event when its process ended: its head, events and token ids so far.
+
+    `tip`: how many events there were; one that was not to be stored has none of them.
+    """
 
     head: Head
     events: Sequence[bytes]
     token_ids: array[int]
+    tip: int
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ async def test_a_response_that_is_not_stored_lives_in_its_lane_only() -> None:
         assert first["store"] is False
         [refusal] = await other.create(previous_response_id=first["id"])
         text = (
-            f"Previous response with id '{first['id']}' not found. Finished responses are kept for 10 minutes here, "
+            f"Previous response with id '{first['id']}' not found. Finished responses are kept for 30 days here, "
             "and with `store: false` only on their socket."
         )
         assert_error(refusal, "previous_response_not_found", 400, param="previous_response_id", message=text)

@@ -146,7 +146,7 @@ async def test_previous_response_not_found() -> None:
         (error,) = await client.create(previous_response_id="resp_x", stream_id="a")
         assert_error(error, "previous_response_not_found", 400, type="invalid_request_error")
         assert error["error"]["message"] == (
-            "Previous response with id 'resp_x' not found. Finished responses are kept for 10 minutes here, and with "
+            "Previous response with id 'resp_x' not found. Finished responses are kept for 30 days here, and with "
             "`store: false` only on their socket."
         )
         assert (error["error"]["param"], error["stream_id"]) == ("previous_response_id", "a")

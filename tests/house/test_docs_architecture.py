@@ -24,8 +24,9 @@ def test_the_map_is_the_one_that_the_imports_keep_to() -> None:
     assert [row[0].strip("`") for row in rows] == [wing.name for wing in HOUSE]
     assert [row[2].startswith("yes") for row in rows] == [wing.pure for wing in HOUSE]
     for wing, row in zip(HOUSE, rows, strict=True):
-        named = {f"{name.replace('.', '/')}.py" for name in wing.io}
-        assert named == set(re.findall(r"`([a-z_/]+\.py)`", row[2]))
+        paths = {name.replace(".", "/") for name in wing.io}
+        named = {f"{path}/" if (ROOT / "realtime" / wing.name / path).is_dir() else f"{path}.py" for path in paths}
+        assert named == set(re.findall(r"`([a-z_/]+(?:\.py|/))`", row[2]))
         folder = ROOT / "realtime" / ("" if wing.name == "__main__" else wing.name)
         assert (folder / row[3].strip("`")).is_file()
 

@@ -22,8 +22,8 @@ REPOSITORY = Path(__file__).parents[2]
 class Wing(NamedTuple):
     """A folder of `realtime/`, or a module beside the folders.
 
-    pure: no I/O, no clock, no tasks, and only pure modules are imported; `io` names the exceptions. Elsewhere a
-    module is pure, and is held to it, when its docstring says "Pure."
+    pure: no I/O, no clock, no tasks, and only pure modules are imported; `io` names the exceptions, modules and
+    folders. There and elsewhere a module is pure, and is held to it, when its docstring says "Pure."
     """
 
     name: str
@@ -38,7 +38,7 @@ HOUSE = (
     Wing("runs"),
     Wing("connection", pure=True),
     Wing("dialects", pure=True, io=frozenset({"harmony.library"})),
-    Wing("store", pure=True),
+    Wing("store", pure=True, io=frozenset({"sqlite"})),
     Wing("context", pure=True),
     Wing("settings", pure=True, io=frozenset({"sources", "text"})),
     Wing("engine"),
@@ -195,12 +195,16 @@ def modules(root: Path) -> dict[str, Module]:
         wing = wings.get(name.partition(".")[0])
         if path.name == "__init__.py":
             pure = True  # a docstring, and no more
-        elif wing is not None and wing.pure:
-            pure = name.partition(".")[2] not in wing.io
+        elif wing is not None and wing.pure and not _is_io(name.partition(".")[2], wing.io):
+            pure = True
         else:
             pure = bool(_PURE.search(ast.get_docstring(ast.parse(path.read_text())) or ""))
         found[name] = Module(name, path, pure)
     return found
+
+
+def _is_io(name: str, io: frozenset[str]) -> bool:
+    return name in io or name.partition(".")[0] in io
 
 
 def imports(importer: Module, known: dict[str, Module]) -> Iterator[Import]:

@@ -26,7 +26,7 @@ import uvloop
 
 from realtime.engine.options import VllmOptions
 from realtime.server.process import make_gateway
-from realtime.settings.fields import Settings
+from realtime.settings.fields import Settings, StoreSettings
 from tests.support.server import listening
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def hosting(options: VllmOptions, settings: Settings | None = None) -> Iterator[
     started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def host() -> None:
-        hosted = msgspec.structs.replace(settings or Settings(), vllm=options)
+        hosted = msgspec.structs.replace(settings or Settings(), vllm=options, store=StoreSettings(store="memory"))
         async with listening(hosted, make_gateway(hosted)) as (_, port):
             stop = asyncio.Event()
             started.set_result((port, asyncio.get_running_loop(), stop))

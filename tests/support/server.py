@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +27,8 @@ from realtime.server.websocket import WebSocketShell
 from realtime.server.websocket_transport import FrameProtocol
 from realtime.settings.fields import Settings
 from realtime.store.base import Stores
+from realtime.store.memory import memory_stores
+from realtime.store.sqlite.stores import bounds_of, open_stores
 
 NATIVE = "realtime.v1"
 
@@ -180,15 +185,33 @@ async def running(
         engines.append(ScriptedEngine(script, tick_seconds=tick_seconds, name="starter", **engine_options))
         return engines[-1]
 
-    gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)), stores)
-    async with listening(settings, gateway) as (server, port):
-        yield Running(gateway, engines, server, port)
+    with _stores(settings, stores) as stores:
+        gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)), stores)
+        async with listening(settings, gateway) as (server, port):
+            yield Running(gateway, engines, server, port)
+
+
+@contextlib.contextmanager
+def _stores(settings: Settings, given: Stores | None) -> Iterator[Stores]:
+    """The given stores, else those that `REALTIME_TEST_STORE` names: `sqlite`, or `memory`."""
+    if given is not None or os.environ.get("REALTIME_TEST_STORE") != "sqlite":
+        yield given or memory_stores(settings.responses)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        opened = open_stores(Path(folder) / "store.db", bounds_of(settings.responses), settings.store)
+        try:
+            yield opened.stores
+        finally:
+            opened.stores.close()
 
 
 @contextlib.asynccontextmanager
-async def listening(settings: Settings, gateway: Gateway) -> AsyncIterator[tuple[QuietServer, int]]:
-    """Start the engine and serve on a free port, which is given; stop both at the end."""
-    await gateway.engine.start()
+async def listening(
+    settings: Settings, gateway: Gateway, *, start: bool = True
+) -> AsyncIterator[tuple[QuietServer, int]]:
+    """Start the engine and serve on a free port, which is given; stop both at the end. `start`: else the test does."""
+    if start:
+        await gateway.engine.start()
     server = QuietServer(uvicorn_config(settings, gateway))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -205,7 +228,7 @@ def changed(settings: Settings | None = None, **members: Any) -> Settings:
     """Settings with some members changed, whatever their group."""
     settings = settings or Settings()
     for name, value in members.items():
-        for group in ("server", "connections", "responses", "images", "mcp", "vllm"):
+        for group in ("server", "connections", "responses", "store", "images", "mcp", "vllm"):
             part = getattr(settings, group)
             if hasattr(part, name):
                 part = msgspec.structs.replace(part, **{name: value})

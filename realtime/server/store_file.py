@@ -1,0 +1,94 @@
+"""The file of the store: where it is, how it is opened, and the key that lies beside it.
+
+The key is what content is encrypted with that clients keep for this server, and what tickets are signed with: without
+a configured one it is made once, so that both hold after a restart as the answers do.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+from pathlib import Path
+from secrets import token_bytes, token_hex
+
+import msgspec
+
+from realtime.context.encrypted import KEY_BYTES
+from realtime.settings.fields import ServerSettings, Settings
+from realtime.store.base import Stores
+from realtime.store.memory import memory_stores
+from realtime.store.sqlite.schema import CannotOpen
+from realtime.store.sqlite.stores import bounds_of, open_stores
+
+from .encryption_keys import read_encryption_keys
+from .keys import KeysError
+
+_PREFIX = "sqlite:"
+_UNUSUAL = re.compile(r"[^A-Za-z0-9.-]+")
+
+
+def store_path(settings: Settings) -> Path | None:
+    """Return the file that the settings ask for; None: everything is kept in memory."""
+    given = settings.store.store
+    if given == "memory" or (given is None and settings.server.port == 0):
+        return None
+    if given is not None and given.startswith(_PREFIX):
+        return Path(given.removeprefix(_PREFIX)).expanduser().absolute()
+    host = _UNUSUAL.sub("_", settings.server.host)
+    return _state_folder() / "realtime" / f"{host}-{settings.server.port}.db"
+
+
+def open_configured(settings: Settings) -> Stores:
+    """Open the stores that the settings ask for. Raises CannotOpen."""
+    path = store_path(settings)
+    if path is None:
+        return memory_stores(settings.responses)
+    return open_stores(path, bounds_of(settings.responses, _vocabulary(settings)), settings.store).stores
+
+
+def with_key(settings: ServerSettings, path: Path | None) -> ServerSettings:
+    """Return the settings with the key beside the file, where they name none; it is made if it is not there. The lock
+    of the file has to be held. Raises CannotOpen.
+    """
+    if path is None or settings.sealing_keys or settings.sealing_keys_file is not None:
+        return settings
+    key_path = path.with_name(path.name + "-key")
+    try:
+        _make_key(key_path)
+    except OSError as error:
+        raise CannotOpen(f"the key {key_path} can't be written: {error.strerror}") from None
+    try:
+        keys = read_encryption_keys(key_path)
+    except KeysError as error:
+        raise CannotOpen(str(error)) from None
+    return msgspec.structs.replace(settings, sealing_keys=tuple(base64.b64encode(key).decode() for key in keys))
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key if there is none: whole, or not at all."""
+    if path.exists():
+        return
+    new = path.with_name(path.name + ".new")
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, base64.b64encode(token_bytes(KEY_BYTES)) + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    new.rename(path)
+
+
+def _vocabulary(settings: Settings) -> str:
+    """Name the tokenizer. The scripted engine's makes its tokens up as they come, in each process others."""
+    options = settings.vllm
+    return repr((options.model, options.revision, options.tokenizer)) if settings.engine == "vllm" else token_hex(8)
+
+
+def _state_folder() -> Path:
+    """See the XDG Base Directory Specification."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    return Path(given) if os.path.isabs(given) else Path.home() / ".local" / "state"

@@ -1,0 +1,112 @@
+"""After a start: give an end to the responses that ran when the last process died.
+
+Each ends with `response.failed` (`server_restarted`) behind what is known to have been said. Its numbers go on from
+there; a reader that has had more than that is told so (`store.cursor`), because what it had is not in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from realtime.runs.broken_off import BrokenOff, shown_in
+from realtime.settings.fields import ResponseSettings
+from realtime.store.base import ResponseStore
+from realtime.store.event_log import EventLog
+from realtime.store.records import Record, Unfinished
+from realtime.wire import codec, events
+from realtime.wire.errors import ErrorCode
+from realtime.wire.formats import PlainFormat
+from realtime.wire.items import OutputItem
+from realtime.wire.response import ReasoningConfig, Response, ResponseError, TextConfig
+
+logger = logging.getLogger("realtime.service")
+
+_TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in events.TERMINALS)
+_MESSAGE = "The server was restarted while this response ran: send the request again."
+_UNSTORED = "The server was restarted while this response ran, and nothing of it was stored: send the request again."
+
+
+async def end_unfinished(store: ResponseStore, settings: ResponseSettings, model_name: str, now: float) -> int:
+    """End everything that ran. Return how many responses that were. To be called once, before anything is created."""
+    unfinished = [one async for one in store.recover()]
+    for one in unfinished:
+        try:
+            record, log = _ended(one, settings, model_name, now)
+        except ValueError:  # nothing can be told of it, and nobody may wait for it
+            logger.exception("response not recovered response_id=%s", one.head.response_id)
+            store.delete(one.head.response_id)
+        else:
+            store.seal(record, msgspec.structs.replace(log.stored(), restarted_at=one.tip), now)
+    return len(unfinished)
+
+
+def _ended(unfinished: Unfinished, settings: ResponseSettings, model_name: str, now: float) -> tuple[Record, EventLog]:
+    head = unfinished.head
+    log = EventLog(
+        head.response_id,
+        head.epoch,
+        stream_id=head.stream_id,
+        max_bytes=settings.max_log_bytes,
+        max_entries=settings.max_log_events,
+    )
+    log.restore(unfinished.events, unfinished.tip)
+    if head.stored:
+        response = _close(log, unfinished.events)
+    else:
+        response = _nothing_known(unfinished, model_name)
+        log.append_last(events.ResponseFailed(response=response))
+    record = Record(
+        owner=head.owner,
+        response=response,
+        epoch=head.epoch,
+        turn=None,
+        continuable=head.stored,
+        expires_at=now + (settings.retention_seconds if head.stored else settings.linger_seconds),
+        begun_at=head.begun_at,
+        input=tuple(head.request.items),
+    )
+    return record, log
+
+
+def _close(log: EventLog, entries: Sequence[bytes]) -> Response:
+    """Close what is open and end the log, unless it has its end. Return the response. Raises ValueError."""
+    if entries and codec.type_of(entries[-1]) in _TERMINALS:
+        log.sealed = True
+        return shown_in(entries[-1])
+    broken = BrokenOff.of(entries)
+    output: list[OutputItem] = list(broken.output)
+    if broken.open is not None:
+        closing, item = broken.open.end("incomplete")
+        for event in closing:
+            log.append_last(event)
+        if item is not None:
+            output.append(item)
+    response = broken.response
+    response.status, response.output, response.completed_at = "failed", output, None
+    response.error = _error(_MESSAGE)
+    log.append_last(events.ResponseFailed(response=response))
+    return response
+
+
+def _nothing_known(unfinished: Unfinished, model_name: str) -> Response:
+    """A response of which nothing was stored but that it was there."""
+    head = unfinished.head
+    return Response(
+        id=head.response_id,
+        created_at=head.begun_at // 10**9,
+        status="failed",
+        error=_error(_UNSTORED),
+        model=model_name,
+        text=TextConfig(format=PlainFormat()),
+        reasoning=ReasoningConfig(),
+        temperature=1.0,
+        top_p=1.0,
+        store=False,
+    )
+
+
+def _error(message: str) -> ResponseError:
+    return ResponseError(ErrorCode.SERVER_RESTARTED.value.code, message)

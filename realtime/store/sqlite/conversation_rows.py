@@ -1,0 +1,152 @@
+"""The tables of conversations, as the writer changes them. `Saved` is what a change comes to, as plain values."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from realtime.context.turns import Turn
+from realtime.store.conversations import Conversation, Entry
+
+from .items import PackedItems, pack_items, unpack_items
+from .packing import pack, unpack
+from .turn_rows import TurnRows
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """A change of a conversation. `added`, `replaced`: items by id; `removed`: ids. `turn`: of the newest response, if
+    its tokens still hold; `num_before`: items before that one's.
+    """
+
+    conversation_id: str
+    owner: str
+    created_at: int
+    begun_at: int
+    used_at: float
+    num_bytes: int
+    metadata: dict[str, str]
+    turn: Turn | None
+    num_before: int
+    added: Sequence[tuple[str, Entry]] = ()
+    replaced: Sequence[tuple[str, Entry]] = ()
+    removed: Sequence[str] = ()
+    is_new: bool = False
+
+
+class _Entry(msgspec.Struct, array_like=True):
+    """`remembered`: None where it is what is shown."""
+
+    shown: PackedItems
+    remembered: PackedItems | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Entry).decode
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return an entry as bytes, without what has a column."""
+    remembered = None if entry.remembered is entry.shown else pack_items([entry.remembered])
+    return pack(_encode(_Entry(pack_items([entry.shown]), remembered)))
+
+
+def decode_entry(blob: bytes, num_bytes: int, created_at: int, response_id: str | None) -> Entry:
+    """Return the entry. Raises ValueError."""
+    kept = _decode(unpack(blob))
+    [shown] = unpack_items(kept.shown)
+    remembered = shown if kept.remembered is None else unpack_items(kept.remembered)[0]
+    return Entry(shown, remembered, num_bytes, created_at, response_id)  # type: ignore[arg-type]
+
+
+class ConversationRows:
+    """See the module. `gone` collects those that were given up to make room, each with its bytes."""
+
+    def __init__(self, connection: sqlite3.Connection, turns: TurnRows) -> None:
+        self._db = connection
+        self._turns = turns
+        self.gone: list[tuple[str, int]] = []
+
+    def save(self, saved: Saved) -> None:
+        """Write a change, or a conversation that is new; nothing of one that was given up meanwhile."""
+        found = self._db.execute("SELECT no, turn FROM conversation WHERE id = ?", (saved.conversation_id,)).fetchone()
+        if found is None and not saved.is_new:
+            return
+        turn = self._turns.keep(saved.turn)
+        number = found[0] if found is not None else None
+        row = self._db.execute(
+            "INSERT OR REPLACE INTO conversation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number, saved.conversation_id, saved.owner, saved.created_at, saved.begun_at, saved.used_at,
+                saved.num_bytes, msgspec.json.encode(saved.metadata).decode(), turn, saved.num_before,
+            ),
+        ).lastrowid  # fmt: skip
+        if found is not None:
+            self._turns.release(found[1])
+        number = number if number is not None else row
+        self._db.executemany(
+            "DELETE FROM conversation_item WHERE conversation = ? AND id = ?", [(number, one) for one in saved.removed]
+        )
+        self._db.executemany(
+            "UPDATE conversation_item SET num_bytes = ?, body = ? WHERE conversation = ? AND id = ?",
+            [(one.num_bytes, encode_entry(one), number, item_id) for item_id, one in saved.replaced],
+        )
+        self._db.executemany(
+            "INSERT INTO conversation_item (conversation, id, created_at, response_id, num_bytes, body) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (number, item_id, one.created_at, one.response_id, one.num_bytes, encode_entry(one))
+                for item_id, one in saved.added
+            ],
+        )
+
+    def use(self, conversation_id: str, used_at: float) -> None:
+        """Note when a conversation was used."""
+        self._db.execute("UPDATE conversation SET used_at = ? WHERE id = ?", (used_at, conversation_id))
+
+    def delete(self, conversation_id: str) -> None:
+        """Forget a conversation."""
+        found = self._db.execute("SELECT no, turn FROM conversation WHERE id = ?", (conversation_id,)).fetchone()
+        if found is None:
+            return
+        number, turn = found
+        self._db.execute("DELETE FROM conversation WHERE no = ?", (number,))
+        self._db.execute("DELETE FROM conversation_item WHERE conversation = ?", (number,))
+        self._turns.release(turn)
+
+    def make_room(self, max_bytes: int, in_use: frozenset[str], newest: Sequence[str]) -> None:
+        """Give up, of the owner that holds most, what it has not used for longest, as long as there is too much.
+        `newest`: those that were used last, in this order.
+        """
+        order = {conversation_id: place for place, conversation_id in enumerate(newest)}
+        while True:
+            sums = self._db.execute("SELECT owner, sum(num_bytes) FROM conversation GROUP BY owner ORDER BY 2 DESC")
+            owners = sums.fetchall()
+            if sum(num_bytes for _, num_bytes in owners) <= max_bytes:
+                return
+            oldest = next(filter(None, (self._oldest(owner, in_use, order) for owner, _ in owners)), None)
+            if oldest is None:
+                return
+            self.delete(oldest[0])
+            self.gone.append(oldest)
+
+    def _oldest(self, owner: str, in_use: frozenset[str], order: Mapping[str, int]) -> tuple[str, int] | None:
+        query = "SELECT id, num_bytes FROM conversation WHERE owner = ? ORDER BY used_at, begun_at"
+        newer: list[tuple[str, int]] = []
+        for found in self._db.execute(query, (owner,)):
+            if found[0] not in in_use:
+                if found[0] not in order:
+                    return found[0], found[1]
+                newer.append(found)
+        return min(newer, key=lambda found: order[found[0]], default=None)
+
+
+def load(
+    row: tuple[str, str, int, int, str], entries: Sequence[tuple[str, Entry]], turn: Turn | None, num_before: int
+) -> Conversation:
+    """Make a conversation of what was written: (id, owner, created at, begun at, metadata)."""
+    conversation_id, owner, created_at, begun_at, metadata = row
+    conversation = Conversation(conversation_id, owner, created_at, msgspec.json.decode(metadata), begun_at)
+    conversation.restore(entries, turn, num_before)
+    return conversation

@@ -1,0 +1,135 @@
+"""The three stores of one file, put together; and their end.
+
+stores = open_stores(path, settings)      # locked, checked, migrated
+...
+stores.close()                            # committed; the file alone holds everything
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from realtime.settings.fields import GIB, ResponseSettings, StoreSettings
+from realtime.store.base import Stores
+from realtime.wire.ids import new_id
+
+from .commits import Commits
+from .conversations import SqliteConversations
+from .lock import FileLock
+from .readers import ReadAtOnce, Readers
+from .reading import Reading
+from .requests import SqliteRequests
+from .responses import SqliteResponses
+from .schema import CannotOpen, connect, open_for_writing, trouble_with
+from .transactions import Transactions
+from .writer import AtOnce, Writer
+
+MAX_BYTES = 10 * GIB  # of all responses, where the settings do not say
+_CACHE_BYTES = 64 << 20  # of records, and as much again of conversations
+_MAX_UNSTORED_BYTES = GIB
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file may hold. `max_bytes`: of all responses; `max_conversations_bytes`: of all conversations.
+    `vocabulary`: names the tokenizer; tokens that were written under another name are not used again.
+    """
+
+    max_bytes: int
+    max_conversations_bytes: int
+    max_conversation_bytes: int
+    max_items: int
+    vocabulary: str = ""
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """An open file. `stores`: what the service uses; `commits` and `writer`: for tests and measurements."""
+
+    stores: Stores
+    commits: Commits
+    writer: Writer | AtOnce
+    transactions: Transactions
+
+
+def bounds_of(settings: ResponseSettings, vocabulary: str = "") -> Bounds:
+    """Return the bounds that the settings ask for."""
+    return Bounds(
+        max_bytes=MAX_BYTES if settings.max_store_bytes is None else settings.max_store_bytes,
+        max_conversations_bytes=settings.max_conversation_store_bytes,
+        max_conversation_bytes=settings.max_conversation_bytes,
+        max_items=settings.max_conversation_items,
+        vocabulary=vocabulary,
+    )
+
+
+def open_stores(path: Path, bounds: Bounds, store: StoreSettings, lock: FileLock | None = None) -> Opened:
+    """Open a file, for this process alone. `lock`: the file's, if it is had already. Raises CannotOpen."""
+    lock = lock or FileLock(path)
+    try:
+        connection = open_for_writing(path, store.store_synchronous)
+        transactions = _transactions(connection, path, bounds)
+        writer, readers = Writer(transactions, path), Readers(path)
+    except BaseException:
+        lock.release()
+        raise
+
+    def close() -> None:
+        opened.commits.close()
+        writer.close()
+        readers.close()
+        connection.close()
+        lock.release()
+
+    flush_seconds = store.store_flush_ms / 1e3
+    opened = _put_together(transactions, writer, readers, bounds, close, flush_seconds=flush_seconds)
+    return opened
+
+
+def open_at_once(path: Path, bounds: Bounds, *, waits: bool = False, new_id: Callable[[str], str] = new_id) -> Opened:
+    """Open a file for tests: without threads and without a lock. `waits`: see AtOnce."""
+    connection = open_for_writing(path, "normal")
+    connection.execute("PRAGMA synchronous = OFF")
+    looking = connect(path)
+    transactions = _transactions(connection, path, bounds)
+
+    def close() -> None:
+        looking.close()
+        connection.close()
+
+    executor = AtOnce(transactions, waits=waits)
+    return _put_together(transactions, executor, ReadAtOnce(looking), bounds, close, new_id=new_id)
+
+
+def _transactions(connection: sqlite3.Connection, path: Path, bounds: Bounds) -> Transactions:
+    try:
+        return Transactions(connection, path, max_bytes=bounds.max_bytes, vocabulary=bounds.vocabulary)
+    except (sqlite3.Error, ValueError) as error:
+        connection.close()
+        raise CannotOpen(trouble_with(path, error)) from None
+
+
+def _put_together(
+    transactions: Transactions, executor: Writer | AtOnce, look: Readers | ReadAtOnce, bounds: Bounds,
+    close: Callable[[], None], *, flush_seconds: float = 0.0, new_id: Callable[[str], str] = new_id,
+) -> Opened:  # fmt: skip
+    commits, reading = Commits(executor, flush_seconds), Reading(transactions.file, bounds.vocabulary)
+    requests = SqliteRequests(transactions, commits, look, reading)
+    responses = SqliteResponses(
+        transactions, commits, look, reading,
+        cache_bytes=_CACHE_BYTES, max_unstored_bytes=_MAX_UNSTORED_BYTES, on_gone=requests.forget,
+    )  # fmt: skip
+    conversations = SqliteConversations(
+        transactions, commits, look, reading,
+        max_bytes=bounds.max_conversations_bytes,
+        max_conversation_bytes=bounds.max_conversation_bytes,
+        max_items=bounds.max_items,
+        cache_bytes=_CACHE_BYTES,
+        new_id=new_id,
+        clock=time.time,
+    )  # fmt: skip
+    stores = Stores(responses, conversations, requests, trouble=lambda: executor.trouble, close=close)
+    return Opened(stores, commits, executor, transactions)
