@@ -65,7 +65,7 @@ def decode_log(blob: bytes) -> StoredLog:
     kept = _decode(unpack(blob))
     entries: list[Entry] = [one if isinstance(one, bytes) else _shared(one, kept.texts) for one in kept.entries]
     abridged = Abridged.of([_unblock(one, kept.texts) for one in kept.abridged]) if kept.abridged is not None else None
-    return StoredLog(kept.response_id, kept.epoch, kept.floor, entries, abridged, restarted_at=kept.restarted_at)
+    return StoredLog(kept.response_id, kept.epoch, kept.floor, tuple(entries), abridged, restarted_at=kept.restarted_at)
 
 
 class _Texts:
