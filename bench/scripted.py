@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import uvicorn
 import uvloop
 
 from realtime.engine.base import EngineRequest
-from realtime.engine.scripted import ScriptedEngine, Step
+from realtime.engine.options import VllmOptions
+from realtime.engine.scripted import Script, ScriptedEngine, Step
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.flusher import Pace
 from realtime.server.gateway import Gateway
@@ -35,29 +37,47 @@ WORDS = (
     " a",
     " mill",
 )
-MAX_STREAMS = 512
+MAX_STREAMS = 4096
+FAMILIES = {"calls": "hermes"}  # whose markup a script writes
 
 
-def script(request: EngineRequest) -> Iterable[Step]:
+def story(request: EngineRequest) -> Iterable[Step]:
     """A story without an end: the request's limit ends it."""
     return itertools.cycle(WORDS)
 
 
-def engine(tick_seconds: float | None) -> ScriptedEngine:
-    """The engine of all measurements without a model."""
-    return ScriptedEngine(script, tick_seconds=tick_seconds, max_num_seqs=MAX_STREAMS, name="starter")
+def clock(request: EngineRequest) -> Iterator[Step]:
+    """Each token says when it was made, so that a reader on this machine knows how long it took to come."""
+    while True:
+        yield f" {time.monotonic():.6f}"
 
 
-async def serve(port: int, hold: bool) -> None:
-    """Serve until a signal ends it. hold: write less often under pressure, and with this engine it is always."""
+def calls(request: EngineRequest) -> Iterable[Step]:
+    """A call of the one tool, whatever was said."""
+    return ("<tool_call>", '{"name": "look", "arguments": {"place": ', '"here"', "}}", "</tool_call>")
+
+
+SCRIPTS: dict[str, Script] = {"story": story, "clock": clock, "calls": calls}
+
+
+def engine(tick_seconds: float | None, script: Script = story) -> ScriptedEngine:
+    """The engine of all measurements without a model. Its tokens are bytes, so its window is long."""
+    return ScriptedEngine(
+        script, tick_seconds=tick_seconds, max_num_seqs=MAX_STREAMS, max_model_len=1 << 20, name="starter"
+    )
+
+
+async def serve(port: int, hold: bool, tick: float, script: str) -> None:
+    """Serve until a signal ends it. hold: write less often under pressure, and with tick 0 it is always."""
     settings = Settings(
         server=ServerSettings(port=port, log_level="warning"),
         connections=ConnectionSettings(ping_interval_seconds=3600),
+        vllm=VllmOptions(family=FAMILIES.get(script, "none")),
     )
     settings = msgspec.structs.replace(
         settings, responses=msgspec.structs.replace(settings.responses, max_running_responses=MAX_STREAMS)
     )
-    gateway = Gateway(settings, SupervisedEngine(lambda: engine(0)))
+    gateway = Gateway(settings, SupervisedEngine(lambda: engine(tick, SCRIPTS[script])))
     if not hold:
         gateway.pace = Pace(max_hold=0)
     await gateway.engine.start()
@@ -68,6 +88,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--hold", action="store_true")
+    parser.add_argument("--tick", type=float, default=0.0)
+    parser.add_argument("--script", choices=SCRIPTS, default="story")
     given = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(given.port, given.hold))
+        runner.run(serve(given.port, given.hold, given.tick, given.script))

@@ -1,9 +1,10 @@
-"""Servers under test: ours, vLLM's own and ours on the scripted engine, each as a process on a free port."""
+"""Servers under test, each as a process on a free port: ours, vLLM's own, ours on the scripted engine, the floor."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import os
 import signal
 import socket
@@ -12,13 +13,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from realtime.engine.options import STARTER_MODEL
 
+from .measure import RUST_FRONT_END
 from .worker import ROOT
 
 MODEL_NAME = "starter"
@@ -31,7 +35,8 @@ ENGINE_ARGS: dict[str, Any] = {
     "kv_cache_memory_bytes": 512 << 20,
     "enforce_eager": True,
 }
-_NO_PINGS = ("--ping-interval-seconds", "3600")  # our client does not answer them
+# Our client does not answer pings, and what is measured leaves nothing in anybody's folder: `store` measures that.
+_ALONE = ("--ping-interval-seconds", "3600", "--store", "memory")
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -63,19 +68,47 @@ def is_cpu_build() -> bool:
 
 def ours() -> contextlib.AbstractContextManager[Server]:
     """`python -m realtime serve`."""
-    return _serving(["realtime", "serve", "--log-level", "warning", *_NO_PINGS, *_flags(ENGINE_ARGS)], "/ready")
+    return _serving(["realtime", "serve", "--log-level", "warning", *_ALONE, *_flags(ENGINE_ARGS)], "/ready")
 
 
-def vllms() -> contextlib.AbstractContextManager[Server]:
-    """vLLM's own HTTP server, with what costs time and is not about tokens switched off."""
+def vllms(*, rust: bool = False) -> contextlib.AbstractContextManager[Server]:
+    """vLLM's own HTTP server, with what costs time and is not about tokens switched off. rust: its Rust front end."""
     quiet = ["--disable-log-stats", "--disable-uvicorn-access-log", "--served-model-name", MODEL_NAME]
     template = ["--default-chat-template-kwargs", '{"enable_thinking": false}']
-    return _serving(["vllm.entrypoints.openai.api_server", *quiet, *template, *_flags(ENGINE_ARGS)], "/health")
+    flags = [*quiet, *template, *_flags(ENGINE_ARGS)]
+    if rust:
+        return _serving(["vllm.entrypoints.cli.main", "serve", *flags], "/health", {"VLLM_USE_RUST_FRONTEND": "1"})
+    return _serving(["vllm.entrypoints.openai.api_server", *flags], "/health")
 
 
-def scripted(*, hold: bool = False) -> contextlib.AbstractContextManager[Server]:
-    """Ours, on an engine that costs next to nothing, with a write for every step. hold: as it is under pressure."""
-    return _serving(["bench.scripted", *(["--hold"] if hold else [])], "/ready")
+def has_rust_front_end() -> bool:
+    """Whether the installed vLLM was built with the front end in Rust."""
+    found = importlib.util.find_spec("vllm")
+    return found is not None and any(
+        Path(at, RUST_FRONT_END).is_file() for at in found.submodule_search_locations or ()
+    )
+
+
+def scripted(
+    *, hold: bool = False, tick: float = 0.0, script: str = "story"
+) -> contextlib.AbstractContextManager[Server]:
+    """Ours, on an engine that costs next to nothing, with a write for every step. hold: less often under pressure.
+
+    tick: seconds between two steps of the engine, 0 for one in each turn of the event loop.
+    """
+    how = ["--tick", str(tick), "--script", script, *(["--hold"] if hold else [])]
+    return _serving(["bench.scripted", *how], "/ready")
+
+
+def floor(source: Server, tokens: int) -> contextlib.AbstractContextManager[Server]:
+    """A raw writer of the frames that `source` sends."""
+    return _serving(["bench.floor", "--source", str(source.port), "--tokens", str(tokens)], "/ready")
+
+
+def enter_all(stack: contextlib.ExitStack, *starting: contextlib.AbstractContextManager[Any]) -> list[Any]:
+    """Start several at once: most of a start is waiting for imports and for each other process."""
+    with ThreadPoolExecutor(len(starting)) as pool:
+        return list(pool.map(stack.enter_context, starting))
 
 
 def _flags(arguments: Mapping[str, Any]) -> list[str]:
@@ -86,7 +119,7 @@ def _flags(arguments: Mapping[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _serving(module: list[str], ready_path: str) -> Iterator[Server]:
+def _serving(module: list[str], ready_path: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Start `python -m module`, wait until it serves, end it."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -94,7 +127,7 @@ def _serving(module: list[str], ready_path: str) -> Iterator[Server]:
         process = subprocess.Popen(
             [sys.executable, "-m", *module, "--port", str(port)],
             cwd=ROOT,
-            env={**os.environ, **engine_environment()},
+            env={**os.environ, **engine_environment(), **(env or {})},
             stdout=log,
             stderr=log,
         )
@@ -114,10 +147,11 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, log: IO[
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", path)
-            if connection.getresponse().status == 200:
-                return
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+                connection.request("GET", path)
+                with connection.getresponse() as response:
+                    if response.status == 200:
+                        return
         time.sleep(0.2)
     log.seek(0)
     raise RuntimeError(f"{process.args!r} does not serve: {log.read()[-3000:].decode(errors='replace')}")

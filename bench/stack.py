@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from . import path, servers
-from .measure import median, rss_bytes, table
+from .measure import median, ratio, rss_bytes, table
 from .worker import Worker
 
-LEVELS = ((1, 1), (16, 1), (256, 1), (1, 16))  # connections, and responses on each
+LEVELS = ((1, 1), (16, 1), (256, 1), (1000, 1), (1, 16))  # connections, and responses on each
 TOKENS = 256
 
 
@@ -29,21 +29,33 @@ def run(quick: bool) -> dict[str, Any]:
 
 
 def _sockets(repeats: int, tokens_k: int, *, hold: bool) -> dict[str, Any]:
+    """Ours and a raw writer of the same frames, in turns."""
     figures = {}
-    with servers.scripted(hold=hold) as server, Worker("bench.load") as client:
-        target = {"protocol": "websocket", "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
-        client.do("streams", num_streams=16, rounds=2, tokens=TOKENS, **target)  # to warm up
+    with servers.scripted(hold=hold) as server, servers.floor(server, TOKENS) as floor, Worker("bench.load") as client:
+        ours, raw = (
+            {"protocol": "websocket", "port": one.port, "pid": one.pid, "model": servers.MODEL_NAME}
+            for one in (server, floor)
+        )
+        for target in (ours, raw):
+            client.do("streams", num_streams=16, rounds=2, tokens=TOKENS, **target)  # to warm up
         for connections, lanes in LEVELS:
             rounds = max(1, tokens_k * 1024 // (connections * lanes * TOKENS))
             level = {"num_streams": connections, "lanes": lanes, "rounds": rounds, "tokens": TOKENS}
-            found = median([client.do("streams", **target, **level) for _ in range(repeats)])
-            found["events_per_second_per_core"] = float(f"{1e6 / found['cpu_us_per_token']['front_end']:.4g}")
+            runs = [[client.do("streams", **target, **level) for target in (ours, raw)] for _ in range(repeats)]
+            found, least = median([run[0] for run in runs]), median([run[1] for run in runs])
+            spent, floor_us = (one["cpu_us_per_token"]["front_end"] for one in (found, least))
+            found["events_per_second_per_core"] = float(f"{1e6 / spent:.4g}")
+            found["floor_us"], found["front_end_to_floor"] = floor_us, ratio(spent, floor_us)
             figures[f"{connections} x {lanes}"] = found
-    header = ("connections x responses", "events/s/core", "server us/event", "client us", "events/s", "bytes/event")
+    header = (
+        "connections x responses", "events/s/core", "server us/event", "raw writer us", "ratio", "client us",
+        "events/s", "bytes/event",
+    )  # fmt: skip
     rows = [
         (
-            name, found["events_per_second_per_core"], found["cpu_us_per_token"]["front_end"],
-            found["cpu_us_per_token"]["client"], found["tokens_per_second"], found["bytes_per_token"],
+            name, found["events_per_second_per_core"], found["cpu_us_per_token"]["front_end"], found["floor_us"],
+            found["front_end_to_floor"], found["cpu_us_per_token"]["client"], found["tokens_per_second"],
+            found["bytes_per_token"],
         )
         for name, found in figures.items()
     ]  # fmt: skip

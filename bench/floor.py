@@ -1,0 +1,138 @@
+"""The floor: a raw uvloop writer of the very frames that our server sends, recorded from it once.
+
+It does what no server can do without: for every token of every stream a write to a socket. It reads no JSON, keeps
+nothing and knows no model, so it is as fast as Python and uvloop are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import uvloop
+
+from .peer import Peer, all_ended, connect, disconnect, request
+
+_LIMIT = re.compile(rb'"max_output_tokens": (\d+)')
+_CREATE = b'"response.create"'
+_DELTA = b'"response.output_text.delta"'
+
+
+class Recorder(Peer):
+    """A connection that keeps what it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        super().data_received(data)
+
+
+class Recording:
+    """The frames of one answer: what comes before the deltas, the deltas, what comes behind them."""
+
+    def __init__(self, frames: list[bytes]) -> None:
+        places = [place for place, frame in enumerate(frames) if _DELTA in frame]
+        first, last = places[0], places[-1] + 1
+        self._opening, self._deltas, self._closing = frames[:first], frames[first:last], frames[last:]
+
+    def play(self, tokens: int) -> Iterator[bytes]:
+        """What is written for one response, a write for each step. The first and the last hold several frames."""
+        yield b"".join(self._opening)
+        yield from self._deltas[:tokens]
+        yield b"".join(self._closing)
+
+
+class Writer:
+    """Writes one frame of each running stream in every turn of the event loop."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._running: list[tuple[Any, Iterator[bytes]]] = []
+
+    def start(self, transport: Any, tokens: int) -> None:
+        """Play the recording to one connection."""
+        if not self._running:
+            asyncio.get_running_loop().call_soon(self._tick)
+        self._running.append((transport, self._recording.play(tokens)))
+
+    def _tick(self) -> None:
+        over = []
+        for stream in self._running:
+            transport, frames = stream
+            frame = next(frames, None)
+            if frame is None:
+                over.append(stream)
+            else:
+                transport.write(frame)
+        for stream in over:
+            self._running.remove(stream)
+        if self._running:
+            asyncio.get_running_loop().call_soon(self._tick)
+
+
+class Door(asyncio.Protocol):
+    """One connection: a handshake that is always accepted, then a recording for each create."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if data.startswith(b"GET /ready"):
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        elif data.startswith(b"GET "):
+            self._transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        else:
+            limit = _LIMIT.search(data)
+            for _ in range(data.count(_CREATE)):
+                self._writer.start(self._transport, int(limit[1]) if limit else 1 << 30)
+
+
+def split_frames(data: bytes) -> list[bytes]:
+    """The frames of a server, headers included."""
+    frames, start = [], 0
+    while start < len(data):
+        size, header = data[start + 1], 2
+        if size == 126:
+            size, header = int.from_bytes(data[start + 2 : start + 4], "big"), 4
+        elif size == 127:
+            size, header = int.from_bytes(data[start + 2 : start + 10], "big"), 10
+        frames.append(data[start : start + header + size])
+        start += header + size
+    return frames
+
+
+async def record(port: int, tokens: int) -> Recording:
+    """Have a server answer once."""
+    (peer,) = await connect("websocket", port, 1, peer_class=Recorder)
+    peer.data.clear()
+    peer.transport.write(request("websocket", "starter", "tell me a long story", tokens))
+    await all_ended([peer], ends=1)
+    await asyncio.sleep(0.2)  # the rest of the last frame
+    await disconnect([peer])
+    return Recording(split_frames(bytes(peer.data)))
+
+
+async def serve(port: int, source: int, tokens: int) -> None:
+    """Record from `source`, then serve until a signal ends it."""
+    writer = Writer(await record(source, tokens))
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Door(writer), "127.0.0.1", port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--source", type=int, required=True, help="the port of the server whose frames are recorded")
+    parser.add_argument("--tokens", type=int, required=True)
+    given = parser.parse_args()
+    uvloop.run(serve(given.port, given.source, given.tokens))

@@ -1,0 +1,63 @@
+"""The plots of the documentation, from the figures of a run; what did not run is not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import plot
+from .scenarios.sessions_per_core import MAX_DELAY_MS
+
+
+def write(figures: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write what can be drawn of these figures; the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in drawn(figures):
+        written.append(folder / f"{name}.svg")
+        written[-1].write_text(text)
+    return written
+
+
+def drawn(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and SVG of each plot."""
+    if "engine" in figures:
+        yield "front-end", _front_end(figures["engine"]["streams"])
+    if "stack" in figures:
+        yield "stack", _stack(figures["stack"])
+    if "scenarios" in figures:
+        yield "sessions", _sessions(figures["scenarios"]["sessions_per_core"]["curve"])
+        yield "cancels", _cancels(figures["scenarios"]["cancel_storm"]["cancel to terminal"])
+
+
+def _front_end(streams: Mapping[str, Any]) -> str:
+    groups = {
+        f"{level} streams": {name: found["front_end_to_floor"] for name, found in by_target.items()}
+        for level, by_target in streams.items()
+    }
+    return plot.bars("CPU of the front end per token", "times the raw writer's", groups)
+
+
+def _stack(stack: Mapping[str, Any]) -> str:
+    groups = {
+        level: {
+            "a write for every step": found["front_end_to_floor"],
+            "under pressure": stack["pressure"][level]["front_end_to_floor"],
+        }
+        for level, found in stack["sockets"].items()
+    }
+    return plot.bars("The session stack, connections x responses", "CPU per event, times the raw writer's", groups)
+
+
+def _sessions(curve: Mapping[str, Any]) -> str:
+    series = {
+        f"delay {percentile}": [(float(level), found["delay"][f"{percentile}_ms"]) for level, found in curve.items()]
+        for percentile in ("p50", "p99")
+    }
+    return plot.lines("Added delay on one core", "sessions at 50 tokens/s", "ms", series, MAX_DELAY_MS)
+
+
+def _cancels(by_phase: Mapping[str, Any]) -> str:
+    groups = {phase: {"p50": found["p50_ms"], "p99": found["p99_ms"]} for phase, found in by_phase.items()}
+    return plot.bars("From a cancel to its receipt, in a storm", "ms", groups)

@@ -1,0 +1,42 @@
+"""Many creates in the same moment, each on a socket of its own."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..measure import CpuMeter, p50_p99
+from ..peer import all_ended, connect, disconnect
+from ..servers import Server
+from .client import Listener, ask
+from .scenario import Scenario
+
+
+async def measure(server: Server, count: int, tokens: int) -> dict[str, Any]:
+    """From the first create to the first token of each, and to the end of all."""
+    peers = await connect("websocket", server.port, count, peer_class=Listener)
+    meter, began = CpuMeter(server.pid), time.perf_counter()
+    ask(peers, tokens)
+    await all_ended(peers, ends=1)
+    wall = time.perf_counter() - began
+    first = [peer.stamps[0] - began for peer in peers]
+    events = sum(len(peer.stamps) for peer in peers)
+    await disconnect(peers)
+    return {
+        "creates": count,
+        "events": events,
+        "first token": p50_p99(first),
+        "all over seconds": round(wall, 3),
+        "server CPU us per create": round(meter.spent()["front_end"] / count * 1e6),
+    }
+
+
+SCENARIO = Scenario(
+    "Burst: creates in the same moment",
+    measure,
+    {
+        "full": {"count": 1000, "tokens": 32},
+        "quick": {"count": 200, "tokens": 8},
+        "tiny": {"count": 8, "tokens": 4},
+    },
+)

@@ -1,0 +1,71 @@
+"""How many sessions one core serves to an objective: 50 tokens/s for each, added delay under 20 ms at p99.
+
+The engine makes a token for every session in the same moment, 50 times a second, as a batch does. The added delay of a
+token goes from that moment until the client has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from ..measure import CpuMeter, p50_p99
+from ..peer import connect, disconnect
+from ..servers import Server
+from .client import Listener, ask
+from .scenario import Scenario
+
+RATE = 50  # tokens/s of a session
+MAX_DELAY_MS = 20.0  # at p99
+MIN_RATE = 0.98  # of RATE: less, and it does not keep up
+ENDLESS = 1 << 19  # tokens
+WARM_SECONDS = 0.5
+
+
+async def measure(server: Server, levels: Sequence[int], seconds: float) -> dict[str, Any]:
+    """The curve, level by level, until one does not meet the objective; `sessions` is the last one that did."""
+    curve: dict[str, Any] = {}
+    best = 0
+    for level in levels:
+        found = curve[str(level)] = await _level(server, level, seconds)
+        if not found["met"]:
+            break
+        best = level
+    return {"sessions": best, "curve": curve}
+
+
+async def _level(server: Server, sessions: int, seconds: float) -> dict[str, Any]:
+    peers = await connect("websocket", server.port, sessions, peer_class=Listener)
+    ask(peers, ENDLESS)
+    await asyncio.gather(*(peer.until(deltas=1) for peer in peers))
+    await asyncio.sleep(WARM_SECONDS)
+    for peer in peers:
+        peer.delays.clear()
+    loop = asyncio.get_running_loop()
+    meter, began = CpuMeter(server.pid), loop.time()
+    await asyncio.sleep(seconds)
+    await asyncio.gather(*(peer.until(deltas=len(peer.stamps) + 1) for peer in peers))  # however late
+    wall, cpu = loop.time() - began, meter.spent()["front_end"]
+    delays = [delay for peer in peers for delay in peer.delays]
+    await disconnect(peers)
+    rate = len(delays) / wall / sessions
+    delay = p50_p99(delays)
+    return {
+        "met": delay["p99_ms"] < MAX_DELAY_MS and rate >= MIN_RATE * RATE,
+        "tokens/s of each": round(rate, 1),
+        "delay": delay,
+        "share of a core": round(cpu / wall, 3),
+    }
+
+
+SCENARIO = Scenario(
+    "Sessions per core to the objective: 50 tokens/s each, added delay under 20 ms at p99",
+    measure,
+    {
+        "full": {"levels": (100, 250, 500, 750, 1000, 1250, 1500, 2000, 2500, 3000), "seconds": 5.0},
+        "quick": {"levels": (50, 200, 500), "seconds": 1.0},
+        "tiny": {"levels": (2,), "seconds": 0.2},
+    },
+    tick=1 / RATE,
+)
