@@ -147,11 +147,16 @@ def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, log: IO[
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
-                connection.request("GET", path)
-                with connection.getresponse() as response:
-                    if response.status == 200:
-                        return
+            if _status(port, path) == 200:
+                return
         time.sleep(0.2)
     log.seek(0)
     raise RuntimeError(f"{process.args!r} does not serve: {log.read()[-3000:].decode(errors='replace')}")
+
+
+def _status(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        with connection.getresponse() as response:
+            return response.status

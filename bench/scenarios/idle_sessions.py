@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from .. import load
+from ..measure import rss_bytes
+from ..peer import connect, disconnect
 from ..servers import Server
 from .scenario import Scenario
 
 
 async def measure(server: Server, count: int, seconds: float) -> dict[str, Any]:
-    """KiB for each, plain and native. The first few pay for what is made once."""
-    job = {"port": server.port, "pid": server.pid}
-    await load.idle(count=min(count, 50), seconds=seconds / 5, native=True, **job)
+    """KiB for each, plain and native. All stay open to the end, else one kind would have the memory of the other."""
+    opened = await connect("websocket", server.port, min(count, 50))  # they pay for what is made once
     figures: dict[str, Any] = {"sessions": count}
     for name, native in (("plain", False), ("native", True)):
-        found = await load.idle(count=count, seconds=seconds, native=native, **job)
-        figures[f"KiB per {name} session"] = round(found["kib_per_session"], 1)
+        before = rss_bytes(server.pid)
+        opened += await connect("websocket", server.port, count, native=native)
+        await asyncio.sleep(seconds)  # for what the server still does after the handshakes
+        figures[f"KiB per {name} session"] = round((rss_bytes(server.pid) - before) / count / 1024, 1)
+    await disconnect(opened)
     return figures
 
 

@@ -219,6 +219,7 @@ class ScriptedEngine:
         self._running: list[_Generation] = []
         self._waiting: deque[_Generation] = deque()
         self._tick: asyncio.Handle | None = None
+        self._due = 0.0  # when this tick is, or the last one was, with `tick_seconds`
         self._dead: asyncio.Future[EngineDead] | None = None
         self._serving = False
         self.num_ticks = 0
@@ -376,19 +377,24 @@ class ScriptedEngine:
             self._tick.cancel()
             self._tick = None
 
-    def _schedule(self) -> None:
-        """Ask the event loop for the next tick, if it gives them and there is work."""
+    def _schedule(self, due_before: float | None = None) -> None:
+        """Ask the event loop for the next tick, if it gives them and there is work.
+
+        due_before: when the last tick was due. The next one is due so long after that, whatever the last one took.
+        """
         if self._tick_seconds is not None and self._tick is None and self._held:
             loop = asyncio.get_running_loop()
             if self._tick_seconds:
-                self._tick = loop.call_later(self._tick_seconds, self._on_tick)
+                now = loop.time()
+                self._due = max(now, (now if due_before is None else due_before) + self._tick_seconds)
+                self._tick = loop.call_at(self._due, self._on_tick)
             else:
                 self._tick = loop.call_soon(self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick = None
         self._run_tick()
-        self._schedule()
+        self._schedule(self._due)
 
 
 class _Generation:
