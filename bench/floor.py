@@ -19,6 +19,7 @@ from .peer import Peer, all_ended, connect, disconnect, request
 _LIMIT = re.compile(rb'"max_output_tokens": (\d+)')
 _CREATE = b'"response.create"'
 _DELTA = b'"response.output_text.delta"'
+MAX_WAITING_BYTES = 1024  # of one connection: a few frames
 
 
 class Recorder(Peer):
@@ -53,47 +54,69 @@ class Writer:
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._running: list[tuple[Any, Iterator[bytes]]] = []
+        self._running: list[tuple[Door, Iterator[bytes]]] = []
+        self._awake = False
 
-    def start(self, transport: Any, tokens: int) -> None:
+    def start(self, door: Door, tokens: int) -> None:
         """Play the recording to one connection."""
-        if not self._running:
+        self._running.append((door, self._recording.play(tokens)))
+        self.wake()
+
+    def wake(self) -> None:
+        """Go on, if it had stopped because no connection could take anything."""
+        if not self._awake:
+            self._awake = True
             asyncio.get_running_loop().call_soon(self._tick)
-        self._running.append((transport, self._recording.play(tokens)))
 
     def _tick(self) -> None:
-        over = []
+        self._awake = False
+        over, wrote = [], False
         for stream in self._running:
-            transport, frames = stream
+            door, frames = stream
+            if door.full:
+                continue
+            wrote = True
             frame = next(frames, None)
             if frame is None:
                 over.append(stream)
             else:
-                transport.write(frame)
+                door.transport.write(frame)
         for stream in over:
             self._running.remove(stream)
-        if self._running:
-            asyncio.get_running_loop().call_soon(self._tick)
+        if wrote:
+            self.wake()
 
 
 class Door(asyncio.Protocol):
-    """One connection: a handshake that is always accepted, then a recording for each create."""
+    """One connection: a handshake that is always accepted, then a recording for each create.
+
+    Nothing more is written while frames wait for the client: else they would share a write, which ours do not.
+    """
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self.full = False
 
     def connection_made(self, transport: Any) -> None:
-        self._transport = transport
+        self.transport = transport
+        transport.set_write_buffer_limits(high=MAX_WAITING_BYTES)
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        self._writer.wake()
 
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"GET /ready"):
-            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         elif data.startswith(b"GET "):
-            self._transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+            self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
         else:
             limit = _LIMIT.search(data)
             for _ in range(data.count(_CREATE)):
-                self._writer.start(self._transport, int(limit[1]) if limit else 1 << 30)
+                self._writer.start(self, int(limit[1]) if limit else 1 << 30)
 
 
 def split_frames(data: bytes) -> list[bytes]:
