@@ -92,8 +92,7 @@ class Values:
         root = self._resolved(self._root)
         if any(key in root for key in ("anyOf", "oneOf", "allOf", "patternProperties", "minProperties")):
             raise BadSpec("the arguments of a strict tool must be a plain object, for this model")
-        required = root.get("required", ())
-        given: dict[str, Any] = root.get("properties", {})
+        given, required = _members(root)
         if len(given) > _MAX_PROPERTIES and len(required) < len(given):
             raise BadSpec(f"a strict tool may have at most {_MAX_PROPERTIES} arguments of which some may be missing")
         for name, schema in given.items():
@@ -128,20 +127,20 @@ class Values:
         self._left -= 1
         if depth > _MAX_DEPTH or self._left <= 0:
             raise BadSpec("a schema of this depth or size can't be held to, for this model")
-        ways = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
-        if not isinstance(ways, list) or (len(ways) > 1 and "allOf" in schema) or schema.keys() & _TEXT_ONLY:
+        some = [one for one in _ways(schema) if "string" in (self._types(one) or _TEXT)]
+        if not some:
             return self._raw_text(schema, anything)
-        some = [one for one in ways if "string" in (self._types(one) or _TEXT)]
-        return choice([self._texts(one, anything, depth + 1) for one in some]) if some else anything
+        return choice([self._texts(one, anything, depth + 1) for one in some])
 
     def _raw_text(self, schema: dict[str, Any], anything: Form) -> Form:
-        given = [schema["const"]] if "const" in schema else schema.get("enum")
-        values = [value for value in given or () if isinstance(value, str)]
+        values = _values(schema)
         if values:
             return choice([text(value) for value in values])
         if isinstance(schema.get("pattern"), str):
             return structural_tags.by_regex(schema["pattern"], self._param)
         low, high = schema.get("minLength", 0), schema.get("maxLength")
+        if not isinstance(low, int) or not isinstance(high, int | None):
+            raise BadSpec("a length must be a whole number")
         if low or high is not None:
             pattern = f"(?:.|\\n){{{low},{'' if high is None else high}}}"
             return structural_tags.by_regex(pattern, self._param)
@@ -158,11 +157,11 @@ class Values:
         types = self._types(schema) or _TEXT
         match sorted(types):
             case ["object"]:
-                required = schema.get("required", ())
+                given, required = _members(schema)
                 inner = sequence(
                     *(
                         one if name in required else optional(one)
-                        for name, said in schema.get("properties", {}).items()
+                        for name, said in given.items()
                         for one in (self.element(name, said, how, mark, anything, depth + 1),)
                     )
                 )
@@ -184,6 +183,8 @@ class Values:
         self._num_written += 1
         if depth > _MAX_DEPTH or self._left <= 0:
             raise BadSpec("a schema of this depth or size can't be held to, for this model")
+        if ways := _ways(schema):
+            return choice([self.literal(one, how, mark, anything_but, depth + 1) for one in ways])
         kinds = sorted(self._types(schema) or _TEXT)
         return choice([self._literal(kind, schema, how, mark, anything_but, depth) for kind in kinds])
 
@@ -211,9 +212,9 @@ class Values:
 
     def _literal_text(self, schema: dict[str, Any], how: Literals, mark: Mark, anything_but: Mark) -> Form:
         quote = how.quotes[0]
-        values = [schema["const"]] if "const" in schema else schema.get("enum")
+        values = _values(schema)
         if how.escapes and quote == "'" and values:
-            return choice([text(quote + escaped(str(value), quote) + quote) for value in values])
+            return choice([text(quote + escaped(value, quote) + quote) for value in values])
         if how.escapes and quote == "'" and not schema.keys() & _TEXT_KEYS:
             return {"type": "regex", "pattern": r"'(?:[^'\\\n]|\\[^\n])*'"}
         if how.escapes:
@@ -225,10 +226,10 @@ class Values:
     ) -> Form:
         if how.escapes:
             return self.json({**schema, "type": "object"})
-        required = schema.get("required", ())
+        given, required = _members(schema)
         pairs = (
             (sequence(text(f"{name}:"), self.literal(inner, how, mark, anything_but, depth + 1)), name in required)
-            for name, inner in schema.get("properties", {}).items()
+            for name, inner in given.items()
         )
         return sequence(text("{"), self.listed(pairs, text(how.between)), text("}"))
 
@@ -286,8 +287,30 @@ def _refers(schema: Any) -> bool:
     return False
 
 
+def _members(schema: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """The properties of an object, and the names of those that must be there. Raises BadSpec for what is no schema."""
+    given, required = schema.get("properties", {}), schema.get("required", [])
+    if not isinstance(given, dict) or not isinstance(required, list):
+        raise BadSpec("`properties` must be an object, and `required` a list")
+    return given, required
+
+
+def _values(schema: dict[str, Any]) -> list[str]:
+    """The texts that a schema lists, if it lists its values."""
+    given = [schema["const"]] if "const" in schema else schema.get("enum")
+    return [value for value in given if isinstance(value, str)] if isinstance(given, list) else []
+
+
+def _ways(schema: dict[str, Any]) -> list[Any]:
+    """The schemas of which one says all that this says; none if it says something of its own."""
+    ways = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if not isinstance(ways, list) or not schema.keys() <= _NO_MORE or ("allOf" in schema and len(ways) > 1):
+        return []
+    return ways if sum(key in schema for key in ("anyOf", "oneOf", "allOf")) == 1 else []
+
+
+_NO_MORE = {"anyOf", "oneOf", "allOf", "title", "description", "default", "examples", "$defs", "definitions"}
 _TEXT_KEYS = {"pattern", "format", "minLength", "maxLength"}
-_TEXT_ONLY = _TEXT_KEYS | {"enum", "const"}
 _NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
 
 

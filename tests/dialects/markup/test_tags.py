@@ -9,7 +9,7 @@ import pytest
 
 from realtime.context.tools import tool_set
 from realtime.dialects.markup.detect import ALL_FAMILIES
-from realtime.dialects.markup.family import Elements, Family, Literals, Tags
+from realtime.dialects.markup.family import Elements, Family, Json, Literals, Tags
 from realtime.dialects.markup.machine import Start
 from realtime.dialects.markup.tags import Asked, TagWriter
 from realtime.dialects.markup.writer import write_calls, write_reasoning
@@ -255,10 +255,26 @@ def test_texts_that_may_be_null_are_held_to(family: str) -> None:
         {"anyOf": [{"$ref": "#/$defs/Kind"}, {"type": "null"}]}, {"type": ["string", "null"], "enum": ["city", None]},
         {"allOf": [{"$ref": "#/$defs/Kind"}]}, {"anyOf": [{"const": "city"}, {"enum": ["town"]}]},
     ]  # fmt: skip
-    if isinstance(ALL_FAMILIES[family].calls[0].arguments, Literals):
-        return
     for shape in shapes:
         parameters = {**PLACE["parameters"], "properties": {"kind": shape}, "required": ["kind"]}
         tools = tool_set([{**PLACE, "parameters": parameters}], "required", None)
         said = [written(family, ("place", {"kind": kind})) for kind in ("city", "village")]
         assert takes(family, Asked(tools=tools, start=Start.ANSWER), *said) == [True, False]
+
+
+ODD: list[dict[str, Any]] = [
+    {"properties": [1]}, {"properties": None}, {"required": 5, "properties": {"a": {}}},
+    {"required": None, "properties": {"a": {}}}, {"properties": {"a": {"type": "object", "properties": 5}}},
+    {"properties": {"a": {"type": "object", "required": 3, "properties": {"b": {}}}}},
+    {"properties": {"a": {"type": "string", "enum": 5}}}, {"properties": {"a": {"type": "string", "minLength": "x"}}},
+    {"properties": {"a": {"type": "array", "items": [1]}, "b": True, "c": {"$ref": 5}, "d": {"anyOf": [5, {}]}}},
+]  # fmt: skip
+
+
+@each_family
+def test_what_is_no_schema_is_refused_or_ignored(family: str) -> None:
+    writer = TagWriter(ALL_FAMILIES[family], {})
+    in_json = isinstance(ALL_FAMILIES[family].calls[0].arguments, Json)
+    for number, odd in enumerate(ODD):
+        misfit = writer.misfit({"type": "object", **odd})
+        assert number >= 4 or (misfit is None) == in_json
