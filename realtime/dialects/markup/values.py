@@ -22,7 +22,7 @@ _MAX_DEPTH = 16  # of objects and lists in a form that is not JSON
 _MAX_PROPERTIES = 64  # of which each may be missing
 _MAX_LITERALS = 1000  # values of one tool, in a form that is not JSON
 _MAX_WRITTEN = 20_000  # of those, with what must be written more than once
-_MAX_SHARED = 1 << 20  # bytes of definitions, each time that they are written
+_MAX_SHARED = 4 << 20  # bytes of definitions, each time that they are written
 _TEXT = frozenset({"string"})
 
 Mark = Callable[[str], Form]
@@ -124,7 +124,7 @@ class Values:
     def _texts(self, schema: Any, anything: Form, depth: int = 0) -> Form:
         """The texts that a schema of texts, and perhaps of null, allows."""
         schema = self._resolved(schema)
-        self._left -= 1
+        self._left -= depth > 0
         if depth > _MAX_DEPTH or self._left <= 0:
             raise BadSpec("a schema of this depth or size can't be held to, for this model")
         some = [one for one in _ways(schema) if "string" in (self._types(one) or _TEXT)]

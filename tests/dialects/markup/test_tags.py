@@ -249,6 +249,14 @@ def test_what_is_written_more_than_once_is_bounded() -> None:
                 assert len(tag) < 8 << 20
 
 
+def test_plain_tools_may_have_as_many_arguments_as_are_accepted() -> None:
+    names = [f"p{number}" for number in range(4000)]
+    parameters = {"type": "object", "properties": dict.fromkeys(names, {"type": "string"}), "required": names}
+    for family in FAMILIES:
+        if isinstance(ALL_FAMILIES[family].calls[0].arguments, Tags | Json):
+            assert TagWriter(ALL_FAMILIES[family], {}).misfit(parameters) is None
+
+
 @each_family
 def test_texts_that_may_be_null_are_held_to(family: str) -> None:
     shapes = [
