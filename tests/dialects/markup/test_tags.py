@@ -251,7 +251,7 @@ def test_what_is_written_more_than_once_is_bounded() -> None:
 
 def test_plain_tools_may_have_as_many_arguments_as_are_accepted() -> None:
     names = [f"p{number}" for number in range(4000)]
-    parameters = {"type": "object", "properties": dict.fromkeys(names, {"type": "string"}), "required": names}
+    parameters = {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names}
     for family in FAMILIES:
         if isinstance(ALL_FAMILIES[family].calls[0].arguments, Tags | Json):
             assert TagWriter(ALL_FAMILIES[family], {}).misfit(parameters) is None
