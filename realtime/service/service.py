@@ -53,12 +53,13 @@ from .intake import Asked, Intake
 from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
+from .permits import take_permit
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .pulses import pulses
 from .recovery import end_unfinished
 from .registry import Registry, already_over
-from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
+from .scheduler import Scheduler
 from .sweeper import Sweeper
 from .tenant_share import TenantShare, everything
 from .truncations import CutResponse, Truncations
@@ -226,7 +227,7 @@ class Service:
         """
         if self._draining:
             raise draining()
-        admitted = self._take_permit(job)
+        admitted = take_permit(self._scheduler, job, self._clock())
         try:
             run = Run(job, serving, self._new_log(job), self._stores.responses, self._run_over)
             self.registry.place(run, time.time_ns())
@@ -482,23 +483,6 @@ class Service:
         self.registry.enter(run)
         if job.conversation is not None:
             job.conversation.num_users += 1
-
-    def _take_permit(self, job: Job) -> bool:
-        """Ask for a place among the running ones: True if it is free, False if it will be. Raises WireError."""
-        group = job.conversation.id if job.conversation is not None else None
-        ticket = Ticket(response_id=job.response_id, tenant=job.tenant, group=group)
-        try:
-            return self._scheduler.offer(ticket, self._clock())
-        except GroupFull as full:
-            text = "Too many responses wait for this conversation: try again when some of them are over."
-            error = WireError(ErrorCode.CONVERSATION_LOCKED, text, param="conversation", retry_after=full.retry_after)
-            raise error from None
-        except TenantFull as full:
-            text = "As many responses of this API key run and wait as one key may have: try again when some are over."
-            raise WireError(ErrorCode.TOO_MANY_QUEUED, text, retry_after=full.retry_after) from None
-        except Full as full:
-            text = "The server is full: too many responses are waiting. Try again later."
-            raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=full.retry_after) from None
 
     def _give_back_permit(self, response_id: str) -> None:
         """Let those run whose turn it is when this one does not any more."""

@@ -442,17 +442,19 @@ async def test_200_aborts_at_random_moments_leave_nothing(client: Client, monkey
     rng = random.Random(11)
     sinks: list[Recorder] = []
 
-    async def one() -> None:
+    async def one(number: int) -> None:
         await asyncio.sleep(rng.random())  # spreads the requests; nothing depends on it
         request_id, sink = await client.submit(max_tokens=rng.randint(1, 60), ignore_eos=True)
         sinks.append(sink)
+        if number % 20 == 0:
+            await asyncio.wait_for(sink.ended.wait(), 60)
         for _ in range(rng.choice((0, 0, 1, 5, 20, 50))):
             if not sink.ended.is_set():
                 await asyncio.sleep(0.002)  # a random moment
         await client.engine.abort(request_id)
         assert sink.ended.is_set()
 
-    await asyncio.gather(*(one() for _ in range(200)))
+    await asyncio.gather(*(one(number) for number in range(200)))
     assert client.engine.stats() == EMPTY
     assert all(sink.error is None for sink in sinks)
     assert len({sink.finish for sink in sinks}) == 2, "some finished, some were aborted"

@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from realtime.context.tools import tool_set
+from realtime.dialects.base import CallBegin, CallDelta, CallEnd, ReasoningDelta
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.family import Family, Json, Member, Named
+from realtime.dialects.markup.reader import MarkupReader
+from realtime.dialects.reader import Reading
+from realtime.engine.base import TokenChunk
 from realtime.engine.options import VllmOptions
+from realtime.engine.scripted import ScriptedTokenizer
 from realtime.server.families import family_choice, for_engine
 from realtime.settings.sources import SettingsError
 
@@ -88,3 +94,15 @@ def test_other_names_are_for_the_engine() -> None:
     options = VllmOptions(tool_parser="somebody_elses", reasoning_parser="qwen3")
     assert for_engine(options) == options
     family_choice(options)
+
+
+def test_the_example_of_the_docs_is_read_as_they_say(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    path = tmp_path / "ours.toml"
+    path.write_text(text.split("```toml\n")[1].split("```")[0])
+    city = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tools = tool_set([{"type": "function", "name": "get_weather", "parameters": city}], None, None)
+    parser = MarkupReader(row(family=str(path)), ScriptedTokenizer()).open(Reading(tools=tools))
+    said = '<thought>\nHm.\n</thought>\n<do>get_weather {"city": "Paris"}</do>'
+    pieces = [*parser.feed(TokenChunk(said, [1])), *parser.close()]
+    assert pieces == [ReasoningDelta("Hm."), CallBegin("get_weather"), CallDelta('{"city": "Paris"}'), CallEnd()]

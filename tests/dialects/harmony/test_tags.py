@@ -53,11 +53,6 @@ def matcher(tag: str) -> Any:
     return xgrammar.GrammarMatcher(compiler().compile_structural_tag(tag))
 
 
-def in_json(syntax: str, definition: str) -> str:
-    assert (syntax, definition) == ("lark", "start: X")
-    return 'root ::= "go" [0-9]'
-
-
 def passes(transcript: str, tools: list[dict[str, Any]], choice: Any = None, form: TextFormat | None = None) -> bool:
     """Whether a model that is held to the constraint can write this, to its stop token."""
     held_to = constraint(tool_set(tools, choice, None), form, encoding().vocabulary)

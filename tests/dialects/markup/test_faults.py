@@ -49,7 +49,7 @@ def row_of(family: str, form: int) -> Any:
     return ALL_FAMILIES[family].calls[form]
 
 
-def with_arguments(kind: type) -> Any:
+def with_arguments(kind: type) -> pytest.MarkDecorator:
     found = [(name, form) for name, form in EVERY if isinstance(row_of(name, form).arguments, kind)]
     return pytest.mark.parametrize(("family", "form"), found)
 
