@@ -6,12 +6,10 @@ asked to end. So it is not the engine that looks for them, to which all output i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .base import Piece, TextDelta
-from .searching import searcher
 
 
 class StopStrings:
@@ -21,11 +19,12 @@ class StopStrings:
 
     def __init__(self, strings: Iterable[str]) -> None:
         self.found: str | None = None
-        wanted = sorted({text for text in strings if text}, key=len, reverse=True)
-        self._search = searcher(wanted)
-        self._firsts = frozenset(text[0] for text in wanted)
-        self._whole = re.compile("|".join(map(re.escape, wanted)) or r"(?!)")
+        self._watches = [_Watch(text) for text in sorted({text for text in strings if text}, key=len)]
+        self._firsts = frozenset(watch.text[0] for watch in self._watches)
         self._held: list[TextDelta] = []  # may be the beginning of one
+        self._start = 0  # of what is held, in all of the text
+        self._end = 0
+        self._whole: tuple[int, str] | None = None  # where the first is, while an earlier one may still become whole
 
     @classmethod
     def of(cls, stop: str | Sequence[str] | None) -> StopStrings | None:
@@ -57,22 +56,29 @@ class StopStrings:
                 yield piece
 
     def _text(self, piece: TextDelta) -> Iterator[Piece]:
-        if self._search is None:
-            yield piece
-            return
         self._held.append(piece)
-        text = "".join(one.text for one in self._held) if len(self._held) > 1 else piece.text
-        found = self._search.search(text)
-        yield from self._end_at(len(text) if found is None else found.start(), found[1] if found is not None else None)
+        for watch in self._watches:
+            for behind in watch.feed(piece.text):
+                start = self._end + behind - len(watch.text)
+                if self._whole is None or start < self._whole[0]:
+                    self._whole = start, watch.text
+        self._end += len(piece.text)
+        begun = min((self._end - watch.num_begun for watch in self._watches), default=self._end)
+        if self._whole is not None and self._whole[0] <= begun:
+            yield from self._end_at(*self._whole)
+        else:
+            yield from self._end_at(begun, None)
 
     def _settle(self) -> Iterator[Piece]:
         """The text is over: what might have become a stop string has not, but there may be a shorter one in it."""
-        text = "".join(one.text for one in self._held)
-        found = self._whole.search(text)
-        yield from self._end_at(len(text) if found is None else found.start(), found[0] if found is not None else None)
+        yield from self._end_at(*(self._whole or (self._end, None)))
+        for watch in self._watches:
+            watch.num_begun = 0
 
     def _end_at(self, end: int, found: str | None) -> Iterator[Piece]:
-        yield from self._release(end)
+        if end > self._start:
+            yield from self._release(end - self._start)
+            self._start = end
         if found is not None:
             self.found = found
             self._held.clear()
@@ -90,6 +96,40 @@ class StopStrings:
                 self._held.append(rest)
                 yield first
             end -= len(piece.text)
+
+
+class _Watch:
+    """One stop string in a text that is still growing, each character of which is looked at once: the algorithm of
+    Knuth, Morris and Pratt. `num_begun` is how much of the string, but not all, the text ends with.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.num_begun = 0
+        self._shorter = _borders(text)
+
+    def feed(self, more: str) -> Iterator[int]:
+        """Take more of the text: where in it the string ends, each time."""
+        text, shorter, size = self.text, self._shorter, self.num_begun
+        for at, char in enumerate(more, 1):
+            while size and text[size] != char:
+                size = shorter[size]
+            size += text[size] == char
+            if size == len(text):
+                yield at
+                size = shorter[size]
+        self.num_begun = size
+
+
+def _borders(text: str) -> list[int]:
+    """Of each beginning of a text, by its length: how long the longest of its ends is with which the text begins."""
+    found = [0, 0]
+    for char in text[1:]:
+        size = found[-1]
+        while size and text[size] != char:
+            size = found[size]
+        found.append(size + (text[size] == char))
+    return found
 
 
 def _cut(piece: TextDelta, at: int) -> tuple[TextDelta, TextDelta]:

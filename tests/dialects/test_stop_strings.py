@@ -70,3 +70,11 @@ def test_log_probabilities_end_where_the_text_does() -> None:
     got, _ = through(["ND x"], [TextDelta("a E", tokens("a", " E"))], [TextDelta("ND xy", tokens("ND", " xy"))])
     assert joined(got) == "a E"
     assert [one for piece in got if isinstance(piece, TextDelta) for one in piece.logprobs] == tokens("a", " E")
+
+
+def test_long_stop_strings_cost_no_more_than_short_ones() -> None:
+    stop = ["a" * 1023 + end for end in "bcdefghijklmnopq"]  # as long and as many as are accepted
+    said = ["aaaa"] * 5000
+    pieces, found = through(stop, *([TextDelta(one)] for one in said), [TextDelta("q")])
+    assert found == stop[-1]
+    assert joined(pieces) == "a" * (4 * 5000 - 1023)

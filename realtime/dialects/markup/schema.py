@@ -14,6 +14,7 @@ from .json_lexer import clean, quoted
 ALL = frozenset({"string", "integer", "number", "boolean", "null", "object", "array"})
 _TEXT = frozenset({"string"})
 _MAX_DEPTH = 32  # of references and choices
+_MAX_SEEN = 256  # schemas in which one argument, or what is in a list, is looked for
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _INTEGER = re.compile(r"[+-]?\d+")
 _ALIASES = {
@@ -30,6 +31,7 @@ class Parameters:
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
         self._known: dict[str, Types] = {}
+        self._types = TypesOf(schema)
 
     def types(self, key: str) -> Types:
         """The types that this argument may have; a text if nothing is known of it."""
@@ -40,11 +42,11 @@ class Parameters:
 
     def types_of(self, schema: Any) -> Types | None:
         """The types that a schema within these parameters allows; None if it says nothing of them."""
-        return types_of(schema, self._schema)
+        return self._types(schema)
 
     def within(self, schema: Any, key: str) -> Any:
         """The schema of a member of an object that has this schema."""
-        return _property(schema, key, self._schema, 0)
+        return _property(schema, key, self._schema, set())
 
     def argument(self, key: str) -> Any:
         """The schema of an argument."""
@@ -52,46 +54,58 @@ class Parameters:
 
     def items(self, schema: Any) -> Any:
         """The schema of what is in a list that has this schema."""
-        return _items(schema, self._schema, 0)
+        return _items(schema, self._schema, set())
 
 
-def types_of(schema: Any, root: Any, depth: int = 0) -> Types | None:
-    """The types that a schema allows; None if it says nothing of them."""
-    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
-        return None
-    said = [one for one in _constraints(schema, root, depth) if one is not None]
-    if not said:
-        return None
-    allowed = frozenset.intersection(*map(_with_integers, said))
-    if schema.get("nullable") is True:
-        allowed |= {"null"}
-    return allowed or said[0]
+class TypesOf:
+    """The types that schemas of a document allow. Each is looked at once: references and choices may multiply."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._known: dict[int, tuple[Any, Types | None]] = {}  # by id, with what has it
+
+    def __call__(self, schema: Any, depth: int = 0) -> Types | None:
+        """The types that a schema allows; None if it says nothing of them."""
+        if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+            return None
+        if id(schema) not in self._known:
+            self._known[id(schema)] = schema, None  # what it says by way of itself
+            self._known[id(schema)] = schema, self._look(schema, depth)
+        return self._known[id(schema)][1]
+
+    def _look(self, schema: dict[str, Any], depth: int) -> Types | None:
+        said = [one for one in self._constraints(schema, depth + 1) if one is not None]
+        if not said:
+            return None
+        allowed = frozenset.intersection(*map(_with_integers, said))
+        if schema.get("nullable") is True:
+            allowed |= {"null"}
+        return allowed or said[0]
+
+    def _constraints(self, schema: dict[str, Any], depth: int) -> list[Types | None]:
+        """What each keyword of a schema says of the types."""
+        found: list[Types | None] = [_named(schema.get("type"))]
+        if isinstance(schema.get("$ref"), str):
+            found.append(self(resolve(schema["$ref"], self._root), depth))
+        for keyword in ("anyOf", "oneOf"):
+            if isinstance(choices := schema.get(keyword), list):
+                each = [self(choice, depth) for choice in choices]
+                found.append(None if None in each else frozenset[str]().union(*(one for one in each if one)))
+        if isinstance(parts := schema.get("allOf"), list):
+            found += [self(part, depth) for part in parts]
+        if isinstance(values := schema.get("enum"), list):
+            found.append(frozenset(map(_type_of, values)))
+        if "const" in schema:
+            found.append(frozenset({_type_of(schema["const"])}))
+        if not any(found) and "properties" in schema:
+            found.append(frozenset({"object"}))
+        if not any(found) and "items" in schema:
+            found.append(frozenset({"array"}))
+        return [one or None for one in found]
 
 
 def _with_integers(types: Types) -> Types:
     return types | {"integer"} if "number" in types else types
-
-
-def _constraints(schema: dict[str, Any], root: Any, depth: int) -> list[Types | None]:
-    """What each keyword of a schema says of the types."""
-    found: list[Types | None] = [_named(schema.get("type"))]
-    if isinstance(schema.get("$ref"), str):
-        found.append(types_of(resolve(schema["$ref"], root), root, depth + 1))
-    for keyword in ("anyOf", "oneOf"):
-        if isinstance(choices := schema.get(keyword), list):
-            each = [types_of(choice, root, depth + 1) for choice in choices]
-            found.append(None if None in each else frozenset[str]().union(*(one for one in each if one)))
-    if isinstance(parts := schema.get("allOf"), list):
-        found += [types_of(part, root, depth + 1) for part in parts]
-    if isinstance(values := schema.get("enum"), list):
-        found.append(frozenset(map(_type_of, values)))
-    if "const" in schema:
-        found.append(frozenset({_type_of(schema["const"])}))
-    if not any(found) and "properties" in schema:
-        found.append(frozenset({"object"}))
-    if not any(found) and "items" in schema:
-        found.append(frozenset({"array"}))
-    return [one or None for one in found]
 
 
 def _named(said: Any) -> Types | None:
@@ -136,32 +150,36 @@ def resolve(reference: str, root: Any) -> Any:
     return found
 
 
-def _property(schema: Any, key: str, root: Any, depth: int) -> Any:
-    """The schema of an argument, wherever the schema of the arguments has it."""
-    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+def _property(schema: Any, key: str, root: Any, seen: set[int]) -> Any:
+    """The schema of an argument, wherever the schema of the arguments has it. `seen`: by id, where it is not."""
+    if not isinstance(schema, dict) or id(schema) in seen or len(seen) > _MAX_SEEN:
         return None
+    seen.add(id(schema))
     properties = schema.get("properties")
     if isinstance(properties, dict) and key in properties:
         return properties[key]
-    inner = [resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
-    for keyword in ("allOf", "anyOf", "oneOf"):
-        inner += schema[keyword] if isinstance(schema.get(keyword), list) else []
-    for one in inner:
-        found = _property(one, key, root, depth + 1)
+    for one in _parts(schema, root):
+        found = _property(one, key, root, seen)
         if found is not None:
             return found
     return schema.get("additionalProperties")
 
 
-def _items(schema: Any, root: Any, depth: int) -> Any:
-    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+def _items(schema: Any, root: Any, seen: set[int]) -> Any:
+    if not isinstance(schema, dict) or id(schema) in seen or len(seen) > _MAX_SEEN:
         return None
+    seen.add(id(schema))
     if "items" in schema:
         return schema["items"]
-    inner = [resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
+    return next((found for one in _parts(schema, root) if (found := _items(one, root, seen)) is not None), None)
+
+
+def _parts(schema: dict[str, Any], root: Any) -> list[Any]:
+    """What a schema refers to, and is made of."""
+    parts = [resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
     for keyword in ("allOf", "anyOf", "oneOf"):
-        inner += schema[keyword] if isinstance(schema.get(keyword), list) else []
-    return next((found for one in inner if (found := _items(one, root, depth + 1)) is not None), None)
+        parts += schema[keyword] if isinstance(schema.get(keyword), list) else []
+    return parts
 
 
 def is_text(types: Types) -> bool:

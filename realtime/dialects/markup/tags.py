@@ -250,10 +250,10 @@ class TagWriter:
             return sequence(text(how.begin), pair, text(how.end))
         if not is_held:
             return sequence(text(how.begin), values.free_literals(how, self._mark, self._anything_but), text(how.end))
-        pairs = [
+        pairs = (
             (sequence(text(name + how.assign), values.literal(schema, how, self._mark, self._anything_but)), required)
             for name, schema, required in values.properties()
-        ]
+        )
         return sequence(text(how.begin), values.listed(pairs, text(how.between)), text(how.end))
 
 

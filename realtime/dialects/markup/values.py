@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from realtime.engine import structural_tags
 from realtime.engine.parsing import BadSpec
 from realtime.engine.structural_tags import Form
 
 from .family import Elements, Literals
-from .schema import resolve, types_of
+from .schema import TypesOf, resolve
 from .writer import escaped
 
 Schema = dict[str, Any]
@@ -18,6 +21,8 @@ Schema = dict[str, Any]
 _MAX_DEPTH = 16  # of objects and lists in a form that is not JSON
 _MAX_PROPERTIES = 64  # of which each may be missing
 _MAX_LITERALS = 1000  # values of one tool, in a form that is not JSON
+_MAX_WRITTEN = 20_000  # of those, with what must be written more than once
+_MAX_SHARED = 4 << 20  # bytes of definitions, each time that they are written
 _TEXT = frozenset({"string"})
 
 Mark = Callable[[str], Form]
@@ -58,7 +63,10 @@ class Values:
     def __init__(self, parameters: dict[str, Any], param: str) -> None:
         self._root = parameters
         self._param = param
+        self._types = TypesOf(parameters)
         self._left = _MAX_LITERALS
+        self._num_written = 0  # of these, with what is written more than once
+        self._num_shared = 0  # characters of definitions that are
 
     def whole(self) -> Form:
         """All arguments, as one JSON object."""
@@ -66,18 +74,25 @@ class Values:
 
     def json(self, schema: dict[str, Any]) -> Form:
         """JSON by a schema of the parameters. References are to the whole of them."""
-        shared: Schema = {
-            key: self._root[key] for key in ("$defs", "definitions") if key in self._root and _refers(schema)
-        }
+        if not _refers(schema):
+            return structural_tags.by_json(schema, self._param)
+        shared: Schema = {key: self._root[key] for key in ("$defs", "definitions") if key in self._root}
+        self._num_shared += self._shared_size
+        if self._num_shared > _MAX_SHARED:
+            raise BadSpec("so many references to so large definitions can't be held to, for this model")
         return structural_tags.by_json({**shared, **schema}, self._param)
+
+    @cached_property
+    def _shared_size(self) -> int:
+        shared = [self._root.get(key) for key in ("$defs", "definitions")]
+        return len(msgspec.json.encode(shared))
 
     def properties(self) -> Iterator[tuple[str, Any, bool]]:
         """The arguments: name, schema, and whether it must be given. Raises BadSpec for what is not a plain object."""
         root = self._resolved(self._root)
         if any(key in root for key in ("anyOf", "oneOf", "allOf", "patternProperties", "minProperties")):
             raise BadSpec("the arguments of a strict tool must be a plain object, for this model")
-        required = root.get("required", ())
-        given: dict[str, Any] = root.get("properties", {})
+        given, required = _members(root)
         if len(given) > _MAX_PROPERTIES and len(required) < len(given):
             raise BadSpec(f"a strict tool may have at most {_MAX_PROPERTIES} arguments of which some may be missing")
         for name, schema in given.items():
@@ -97,22 +112,35 @@ class Values:
 
     def raw(self, schema: Any, anything: Form) -> tuple[Form, bool | None]:
         """A value, as it is if it is a text, else as JSON; and whether it is a text: None if it may be."""
-        types = types_of(schema, self._root) or _TEXT
+        types = self._types(schema) or _TEXT
         if "string" not in types:
             return self.json(self._resolved(schema) or {}), False
         if types == _TEXT:
-            return self._raw_text(self._resolved(schema), anything), True
+            return self._texts(schema, anything), True
         if types == {"string", "null"}:
-            return choice([text("null"), anything]), None
+            return choice([text("null"), self._texts(schema, anything)]), None
         return anything, None
 
+    def _texts(self, schema: Any, anything: Form, depth: int = 0) -> Form:
+        """The texts that a schema of texts, and perhaps of null, allows."""
+        schema = self._resolved(schema)
+        self._left -= depth > 0
+        if depth > _MAX_DEPTH or self._left <= 0:
+            raise BadSpec("a schema of this depth or size can't be held to, for this model")
+        some = [one for one in _ways(schema) if "string" in (self._types(one) or _TEXT)]
+        if not some:
+            return self._raw_text(schema, anything)
+        return choice([self._texts(one, anything, depth + 1) for one in some])
+
     def _raw_text(self, schema: dict[str, Any], anything: Form) -> Form:
-        values = [schema["const"]] if "const" in schema else schema.get("enum")
+        values = _values(schema)
         if values:
-            return choice([text(str(value)) for value in values])
+            return choice([text(value) for value in values])
         if isinstance(schema.get("pattern"), str):
             return structural_tags.by_regex(schema["pattern"], self._param)
         low, high = schema.get("minLength", 0), schema.get("maxLength")
+        if not isinstance(low, int) or not isinstance(high, int | None):
+            raise BadSpec("a length must be a whole number")
         if low or high is not None:
             pattern = f"(?:.|\\n){{{low},{'' if high is None else high}}}"
             return structural_tags.by_regex(pattern, self._param)
@@ -124,16 +152,16 @@ class Values:
         """An element with a value. Raises BadSpec for what can't be told from a text."""
         schema = self._resolved(schema)
         self._left -= 1
-        if depth > _MAX_DEPTH or not self._left:
+        if depth > _MAX_DEPTH or self._left <= 0:
             raise BadSpec("a schema of this depth or size can't be held to, for this model")
-        types = types_of(schema, self._root) or _TEXT
+        types = self._types(schema) or _TEXT
         match sorted(types):
             case ["object"]:
-                required = schema.get("required", ())
+                given, required = _members(schema)
                 inner = sequence(
                     *(
                         one if name in required else optional(one)
-                        for name, said in schema.get("properties", {}).items()
+                        for name, said in given.items()
                         for one in (self.element(name, said, how, mark, anything, depth + 1),)
                     )
                 )
@@ -152,9 +180,12 @@ class Values:
         """A value in the family's notation. Raises BadSpec for what it has no form for."""
         schema = self._resolved(schema)
         self._left -= 1
-        if depth > _MAX_DEPTH or not self._left:
+        self._num_written += 1
+        if depth > _MAX_DEPTH or self._left <= 0:
             raise BadSpec("a schema of this depth or size can't be held to, for this model")
-        kinds = sorted(types_of(schema, self._root) or _TEXT)
+        if ways := _ways(schema):
+            return choice([self.literal(one, how, mark, anything_but, depth + 1) for one in ways])
+        kinds = sorted(self._types(schema) or _TEXT)
         return choice([self._literal(kind, schema, how, mark, anything_but, depth) for kind in kinds])
 
     def _literal(
@@ -181,9 +212,9 @@ class Values:
 
     def _literal_text(self, schema: dict[str, Any], how: Literals, mark: Mark, anything_but: Mark) -> Form:
         quote = how.quotes[0]
-        values = [schema["const"]] if "const" in schema else schema.get("enum")
+        values = _values(schema)
         if how.escapes and quote == "'" and values:
-            return choice([text(quote + escaped(str(value), quote) + quote) for value in values])
+            return choice([text(quote + escaped(value, quote) + quote) for value in values])
         if how.escapes and quote == "'" and not schema.keys() & _TEXT_KEYS:
             return {"type": "regex", "pattern": r"'(?:[^'\\\n]|\\[^\n])*'"}
         if how.escapes:
@@ -195,15 +226,18 @@ class Values:
     ) -> Form:
         if how.escapes:
             return self.json({**schema, "type": "object"})
-        pairs = [
-            (sequence(text(f"{name}:"), self.literal(inner, how, mark, anything_but, depth + 1)),
-             name in schema.get("required", ()))
-            for name, inner in schema.get("properties", {}).items()
-        ]  # fmt: skip
+        given, required = _members(schema)
+        pairs = (
+            (sequence(text(f"{name}:"), self.literal(inner, how, mark, anything_but, depth + 1)), name in required)
+            for name, inner in given.items()
+        )
         return sequence(text("{"), self.listed(pairs, text(how.between)), text("}"))
 
-    def listed(self, pairs: Sequence[tuple[Form, bool]], between: Form) -> Form:
-        """These in order, with something between them; only the required ones must be there."""
+    def listed(self, each: Iterable[tuple[Form, bool]], between: Form) -> Form:
+        """These in order, with something between them; only the required ones must be there. Raises BadSpec if what is
+        written again for each that may come first is too much.
+        """
+        pairs = list(self._counted(each))
         rests = [sequence()]
         for form, required in reversed(pairs):
             one = sequence(between, form)
@@ -214,6 +248,18 @@ class Values:
             if required:
                 return choice(firsts)
         return choice([*firsts, text("")])
+
+    def _counted(self, each: Iterable[tuple[Form, bool]]) -> Iterator[tuple[Form, bool]]:
+        """The same, as they are made, with the values in each counted as often as `listed` has it."""
+        num_firsts, more = 0, True
+        before = self._num_written
+        for form, required in each:
+            num_firsts += more
+            more = more and not required
+            self._num_written = before = before + (self._num_written - before) * num_firsts
+            if before > _MAX_WRITTEN:
+                raise BadSpec("so many values that may be missing can't be held to, for this model")
+            yield form, required
 
     def free_literals(self, how: Literals, mark: Mark, anything_but: Mark) -> Form:
         """Any arguments in the family's notation; what is in objects and lists is JSON, where it has that."""
@@ -241,6 +287,29 @@ def _refers(schema: Any) -> bool:
     return False
 
 
+def _members(schema: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """The properties of an object, and the names of those that must be there. Raises BadSpec for what is no schema."""
+    given, required = schema.get("properties", {}), schema.get("required", [])
+    if not isinstance(given, dict) or not isinstance(required, list):
+        raise BadSpec("`properties` must be an object, and `required` a list")
+    return given, required
+
+
+def _values(schema: dict[str, Any]) -> list[str]:
+    """The texts that a schema lists, if it lists its values."""
+    given = [schema["const"]] if "const" in schema else schema.get("enum")
+    return [value for value in given if isinstance(value, str)] if isinstance(given, list) else []
+
+
+def _ways(schema: dict[str, Any]) -> list[Any]:
+    """The schemas of which one says all that this says; none if it says something of its own."""
+    ways = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if not isinstance(ways, list) or not schema.keys() <= _NO_MORE or ("allOf" in schema and len(ways) > 1):
+        return []
+    return ways if sum(key in schema for key in ("anyOf", "oneOf", "allOf")) == 1 else []
+
+
+_NO_MORE = {"anyOf", "oneOf", "allOf", "title", "description", "default", "examples", "$defs", "definitions"}
 _TEXT_KEYS = {"pattern", "format", "minLength", "maxLength"}
 _NUMBER_KEYS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
 

@@ -87,3 +87,16 @@ VALUES = [
 @pytest.mark.parametrize(("text", "types", "want"), VALUES)
 def test_values(text: str, types: str, want: str) -> None:
     assert to_json(text, frozenset(types.split())) == want
+
+
+def test_a_schema_whose_choices_multiply_is_looked_through_once() -> None:
+    links = {f"A{n}": {"anyOf": [{"$ref": f"#/$defs/A{n + 1}"}] * 4} for n in range(14)}
+    loop = {"anyOf": [{"$ref": "#/$defs/Loop"}] * 4}
+    parameters = Parameters({
+        "anyOf": [{"$ref": "#/$defs/A0"}] * 4, "properties": {"x": {"$ref": "#/$defs/A0"}, "y": loop},
+        "$defs": {**links, "A14": {"type": "integer"}, "Loop": loop},
+    })  # fmt: skip
+    assert parameters.types("x") == {"integer"}
+    assert parameters.types("y") == {"string"}
+    assert parameters.types("nowhere") == {"string"}
+    assert parameters.items(parameters.argument("x")) is None

@@ -9,7 +9,7 @@ import pytest
 
 from realtime.context.tools import tool_set
 from realtime.dialects.markup.detect import ALL_FAMILIES
-from realtime.dialects.markup.family import Elements, Family, Literals, Tags
+from realtime.dialects.markup.family import Elements, Family, Json, Literals, Tags
 from realtime.dialects.markup.machine import Start
 from realtime.dialects.markup.tags import Asked, TagWriter
 from realtime.dialects.markup.writer import write_calls, write_reasoning
@@ -223,3 +223,66 @@ def test_a_schema_that_grows_without_end_is_refused_at_once() -> None:
             literal = row.calls[0].arguments
             in_json = isinstance(literal, Literals) and literal.escapes
             assert (found is not None) == (isinstance(literal, Literals | Elements) and not in_json)
+
+
+def test_what_is_written_more_than_once_is_bounded() -> None:
+    """Members that may be missing, within such members; and definitions, for each reference to them."""
+    nested: dict[str, Any] = {"type": "string"}
+    for _ in range(8):
+        nested = {"type": "object", "properties": {**{k: {"type": "string"} for k in "abcdefgh"}, "z": nested}}
+    names = [f"p{n}" for n in range(2000)]
+    definitions = {
+        "A": {"type": "object", "properties": {"b": {"$ref": "#/$defs/B"}}},
+        "B": {"description": "x" * 50_000},
+    }
+    shared = {
+        "type": "object", "required": names, "properties": {name: {"$ref": "#/$defs/A"} for name in names},
+        "$defs": definitions,
+    }  # fmt: skip
+    for family in FAMILIES:
+        for parameters in (nested, shared):
+            writer = TagWriter(ALL_FAMILIES[family], {})
+            if writer.misfit(parameters) is None:
+                tool = {"type": "function", "name": "f", "strict": True, "parameters": parameters}
+                tag = writer.write(Asked(tools=tool_set([tool], "required", None)))
+                assert tag is not None
+                assert len(tag) < 8 << 20
+
+
+def test_plain_tools_may_have_as_many_arguments_as_are_accepted() -> None:
+    names = [f"p{number}" for number in range(4000)]
+    parameters = {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names}
+    for family in FAMILIES:
+        if isinstance(ALL_FAMILIES[family].calls[0].arguments, Tags | Json):
+            assert TagWriter(ALL_FAMILIES[family], {}).misfit(parameters) is None
+
+
+@each_family
+def test_texts_that_may_be_null_are_held_to(family: str) -> None:
+    shapes = [
+        {"anyOf": [{"$ref": "#/$defs/Kind"}, {"type": "null"}]}, {"type": ["string", "null"], "enum": ["city", None]},
+        {"allOf": [{"$ref": "#/$defs/Kind"}]}, {"anyOf": [{"const": "city"}, {"enum": ["town"]}]},
+    ]  # fmt: skip
+    for shape in shapes:
+        parameters = {**PLACE["parameters"], "properties": {"kind": shape}, "required": ["kind"]}
+        tools = tool_set([{**PLACE, "parameters": parameters}], "required", None)
+        said = [written(family, ("place", {"kind": kind})) for kind in ("city", "village")]
+        assert takes(family, Asked(tools=tools, start=Start.ANSWER), *said) == [True, False]
+
+
+ODD: list[dict[str, Any]] = [
+    {"properties": [1]}, {"properties": None}, {"required": 5, "properties": {"a": {}}},
+    {"required": None, "properties": {"a": {}}}, {"properties": {"a": {"type": "object", "properties": 5}}},
+    {"properties": {"a": {"type": "object", "required": 3, "properties": {"b": {}}}}},
+    {"properties": {"a": {"type": "string", "enum": 5}}}, {"properties": {"a": {"type": "string", "minLength": "x"}}},
+    {"properties": {"a": {"type": "array", "items": [1]}, "b": True, "c": {"$ref": 5}, "d": {"anyOf": [5, {}]}}},
+]  # fmt: skip
+
+
+@each_family
+def test_what_is_no_schema_is_refused_or_ignored(family: str) -> None:
+    writer = TagWriter(ALL_FAMILIES[family], {})
+    in_json = isinstance(ALL_FAMILIES[family].calls[0].arguments, Json)
+    for number, odd in enumerate(ODD):
+        misfit = writer.misfit({"type": "object", **odd})
+        assert number >= 4 or (misfit is None) == in_json
