@@ -134,14 +134,14 @@ class Client:
         """One client event."""
         await self.connection.send(json.dumps({"type": type, **members}))
 
-    async def receive_raw(self, timeout: float = 10) -> str:
+    async def receive_raw(self, timeout: float = 60) -> str:
         """The next message as it came."""
         async with asyncio.timeout(timeout):
             message = await self.connection.recv()
         assert isinstance(message, str), "the server must send text messages only"
         return message
 
-    async def receive(self, timeout: float = 10) -> dict[str, Any]:
+    async def receive(self, timeout: float = 60) -> dict[str, Any]:
         """The next message, decoded."""
         event: dict[str, Any] = json.loads(await self.receive_raw(timeout))
         return event
