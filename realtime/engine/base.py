@@ -91,6 +91,7 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     constraint: Constraint | None = None  # holds for what follows the reasoning
     reasoning_ended: bool | None = None  # True: there is none, so from the first token; None: the engine looks
     template_kwargs: dict[str, Any] = {}  # what the chat template was given, which decides how reasoning looks
+    generated: Sequence[int] = ()  # by an engine that died: this one goes on behind it, and returns what follows
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +112,9 @@ class Loaded(msgspec.Struct, frozen=True):
     model: ModelInfo
     tokenizer: Any  # `transformers`-like: `encode`, `decode`, `apply_chat_template`
     parsers: Parsers | None = None  # the engine's own, if they were asked for
+    fingerprint: str = ""  # of all that decides which token follows: a generation goes on only where it is the same
+    goes_on: bool = False  # takes `EngineRequest.generated`
+    seeds_are_free: bool = False  # a seed costs no speed, so that a generation without one may be given ours
 
 
 class EngineStats(msgspec.Struct, frozen=True):

@@ -214,7 +214,9 @@ class ScriptedEngine:
             sees=sees,
             defaults=Sampling(max_tokens=max_model_len, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0),
         )
-        self.loaded = Loaded(model, self.tokenizer, parsers)  # as `start` returns it
+        self.loaded = Loaded(  # as `start` returns it
+            model, self.tokenizer, parsers, fingerprint=name, goes_on=True, seeds_are_free=True
+        )
         self._held: dict[str, _Generation] = {}  # running, waiting and still being aborted
         self._running: list[_Generation] = []
         self._waiting: deque[_Generation] = deque()
@@ -249,6 +251,7 @@ class ScriptedEngine:
         if self._max_num_waiting is not None and len(self._waiting) >= self._max_num_waiting:
             raise EngineOverloaded("the engine's queue is full")
         generation = _Generation(request, sink, self._script(request), self._max_model_len - num_prompt)
+        generation.replay(len(request.generated))
         self._held[request.request_id] = generation
         self._waiting.append(generation)
         self._schedule()
@@ -425,6 +428,15 @@ class _Generation:
                 return None
         self.ended = True
         return ""
+
+    def replay(self, num_tokens: int) -> None:
+        """Take the steps that an engine before this one took, up to its last token."""
+        while self.num_tokens < num_tokens:
+            match self.next_step():
+                case str(text):
+                    self.chunk(text, 0)
+                case Token(token_id, text):
+                    self.chunk(text, token_id)
 
     def chunk(self, text: str, token_id: int, finish: FinishReason | None = None) -> TokenChunk:
         """The chunk of one token; decides whether it is the last one."""

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 
+import msgspec
 import pytest
 
 from realtime.engine.base import (
@@ -250,6 +251,20 @@ async def test_random_text_depends_on_seed_and_prompt_only() -> None:
     assert await texts(1, 1) == await texts(1, 7)
     assert await texts(1, 1) != await texts(2, 1)
     assert any(len(character.encode()) == 4 for text in await texts(1, 1) for character in text)
+
+
+@pytest.mark.parametrize("stop", [(), ("words, of",)])
+async def test_a_generation_goes_on_behind_what_was_generated(stop: tuple[str, ...]) -> None:
+    script = RandomScript(7, 40, 40)
+    engine, whole = await started(script), Recorder()
+    await engine.submit(make_request("a", stop=stop), whole)
+    engine.run_until_idle()
+    tokens = [token_id for chunk in whole.chunks for token_id in chunk.token_ids]
+    for cut in range(len(tokens)):
+        engine, rest = await started(script), Recorder()
+        await engine.submit(msgspec.structs.replace(make_request("a", stop=stop), generated=tokens[:cut]), rest)
+        engine.run_until_idle()
+        assert rest.chunks == whole.chunks[cut:]
 
 
 async def test_random_aborts_leave_nothing() -> None:
