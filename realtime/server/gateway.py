@@ -184,10 +184,12 @@ class Gateway:
     # -- the end
 
     async def recover(self) -> None:
-        """Give an end to what ran when the last process died. Raises WireError when the store can't be read."""
-        number = await self.service.recover(self.model_name)
-        if number:
-            logger.warning("responses ended that ran when the server died: %d", number)
+        """Go on with what ran when the last process ended, or end it. Raises WireError when the store can't be read."""
+        recovered = await self.service.recover(self.model_name)
+        if recovered.num_going_on:
+            logger.info("responses go on when the engine serves: %d", recovered.num_going_on)
+        if recovered.num_ended:
+            logger.warning("responses ended that ran when the server died: %d", recovered.num_ended)
 
     def close_stores(self) -> None:
         """Have everything committed. Blocks for as long as that takes; nothing may be called after it."""

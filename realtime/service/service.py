@@ -9,7 +9,9 @@ is asking (`Principal`): a response of another tenant does not exist. Refusals a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakValueDictionary
@@ -23,20 +25,22 @@ from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.observability.observer import Observer
 from realtime.observability.origin import NOWHERE, Origin
-from realtime.runs.audience import Wake
-from realtime.runs.endings import too_long
+from realtime.runs.audience import DISCONNECTED, Wake
+from realtime.runs.endings import Cancelled, too_long
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
+from realtime.runs.past import Past
 from realtime.runs.renderer import Renderer
 from realtime.runs.run import Run
-from realtime.runs.serving import Serving
+from realtime.runs.serving import Continuity, Serving, not_ready
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store import cursor
 from realtime.store.base import Claim, Stores
+from realtime.store.conversations import Conversation
 from realtime.store.event_log import EventLog
-from realtime.store.records import AnyResponse, Record, Source
+from realtime.store.records import AnyResponse, Record, Source, Unfinished
 from realtime.wire import events
 from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError, draining
@@ -57,7 +61,7 @@ from .permits import take_permit
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .pulses import pulses
-from .recovery import end_unfinished
+from .recovery import Recovered, end_one, past_of
 from .registry import Registry, already_over
 from .scheduler import Scheduler
 from .sweeper import Sweeper
@@ -110,6 +114,7 @@ class Service:
         self._engine = engine
         self._make_dialect = make_dialect
         self._dialect: Dialect | None = None
+        self._making = threading.Lock()
         self._settings = settings
         self._trouble = trouble
         self._clock = time.monotonic  # of what runs and waits; what is kept has unix time, which outlives the process
@@ -163,11 +168,63 @@ class Service:
         if self._mcp.mcp_servers:
             load_mcp()
 
-    async def recover(self, model_name: str) -> int:
-        """Give an end to what ran when the last process died; return how many responses that were. To be called once,
-        before anything is created. Raises WireError when the store can't be read.
+    async def recover(self, model_name: str) -> Recovered:
+        """Go on with what ran when the last process ended, and end what can't go on. To be called once, before anything
+        is created. Raises WireError when the store can't be read.
         """
-        return await end_unfinished(self._stores.responses, self._settings, model_name, time.time())
+        store, now = self._stores.responses, time.time()
+        num_going_on = num_ended = 0
+        for one in [one async for one in store.recover()]:
+            if await self._go_on(one):
+                num_going_on += 1
+            else:
+                end_one(one, store, self._settings, model_name, now)
+                num_ended += 1
+        return Recovered(num_going_on, num_ended)
+
+    async def _go_on(self, unfinished: Unfinished) -> bool:
+        """Enter a response that ran when the last process ended as one that runs. False: it can't go on."""
+        try:
+            past = past_of(unfinished, self._settings)
+            if past is None:
+                return False
+            conversation = await self._conversation_of(past)
+            job = self._intake.unprepared(past, conversation)
+        except (ValueError, WireError):
+            return False
+        serving = not_ready(self._engine, self._work, self.observer)
+        admitted = take_permit(self._scheduler, job, self._clock(), accepted=True)
+
+        async def ready() -> tuple[Job, Serving]:
+            return await self._ready(job, past)
+
+        run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready)
+        self.registry.place_again(run, past.head.begun_at)
+        self._enter(run, run.start(admitted=admitted))
+        if job.on_disconnect.policy == "cancel":
+            run.cancel(Cancelled(DISCONNECTED))
+        return True
+
+    async def _conversation_of(self, past: Past) -> Conversation | None:
+        head = past.head
+        if head.request.conversation_id is None:
+            return None
+        return await self._stores.conversations.get(head.owner, head.request.conversation_id)
+
+    async def _ready(self, job: Job, past: Past) -> tuple[Job, Serving]:
+        """Wait for the engine, and decide what is left to be decided about a response that goes on. Raises WireError
+        when what it continues is gone.
+        """
+        serving = None
+        while serving is None:
+            await self._engine.wait_ready()
+            with contextlib.suppress(WireError):  # it has died again meanwhile
+                serving = await asyncio.to_thread(self._serving)  # which makes the dialect of the first engine
+        parent = past.parent
+        if past.generation(1) is None:
+            found = await self._lookups.find(job.tenant, job.request, None, time.time())
+            parent = found.continued
+        return self._intake.prepared(job, parent, serving.dialect.holds), serving
 
     # -- what doors call
 
@@ -419,9 +476,14 @@ class Service:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def shutdown(self) -> None:
-        """End what still runs, each with its terminal event, and what still looks something up."""
+    async def shutdown(self, *, leave: bool = False) -> None:
+        """End what still runs, each with its terminal event, and what still looks something up. `leave`: what the next
+        process can go on with is left to it without one.
+        """
         self._draining = True
+        if leave and self._stores.outlive:
+            for run in self.registry.running.values():
+                run.leave()
         self._patience.end()
         await asyncio.sleep(0)  # a task that is cancelled before its first step never gets to seal its log
         for task in self._tasks:
@@ -468,12 +530,19 @@ class Service:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
         loaded = self._engine.loaded
         assert loaded is not None, "an engine that serves has loaded its model"
-        if self._dialect is None:
-            self._dialect = self._make_dialect(loaded)
+        with self._making:
+            if self._dialect is None:
+                self._dialect = self._make_dialect(loaded)
         model = loaded.model
-        return Serving(
-            self._engine, model, self._dialect, self._work, self._images if model.sees else None, self.observer
+        continuity = Continuity(
+            loaded.fingerprint,
+            loaded.goes_on,
+            loaded.seeds_are_free,
+            self._engine.wait_ready,
+            self._settings.engine_wait_seconds,
         )
+        images = self._images if model.sees else None
+        return Serving(self._engine, model, self._dialect, self._work, images, self.observer, continuity)
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""

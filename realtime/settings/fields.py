@@ -140,6 +140,9 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
     look_up_seconds: Annotated[
         float, Meta(gt=0, description="time that the stores have to find what a request refers to")
     ] = 10
+    engine_wait_seconds: Annotated[
+        float, Meta(ge=0, description="time that an answer waits for the next engine when its own has died")
+    ] = 600
     linger_seconds: Annotated[
         float, Meta(ge=0, description="time that a native client's response goes on after its socket is lost")
     ] = 30

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from .errors import WireError
 from .items import AnyItem, OutputItem, OutputText, ReasoningText, Refusal, SummaryText
-from .response import Response, Truncated, Usage
+from .response import Recovery, Response, Truncated, Usage
 
 
 class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
@@ -419,6 +419,7 @@ class Resumed(msgspec.Struct, kw_only=True):
     status: str
     pending_calls: list[PendingCall]
     truncated: Truncated | UnsetType = UNSET
+    recovery: Recovery | UnsetType = UNSET
 
 
 class ResponseResumed(Event, tag="response.resumed"):

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from realtime.context.turns import Prompt, Turn
+from realtime.engine.base import TokenChunk
 from realtime.service.recovery import end_unfinished
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import Claim
@@ -123,7 +124,7 @@ class World:
     def _tell(self, live: _Live) -> None:
         entries = live.answer.written[live.told :]
         response_id = live.answer.response_id
-        self.stores.responses.append(response_id, live.told, entries, array("I", [live.told]))
+        self.stores.responses.append(response_id, live.told, entries, TokenChunk("", array("I", [live.told])))
         live.told += len(entries)
         if response_id in self.expected.running:
             self.expected.running[response_id][1].extend(entries)

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from realtime.connection import refusals
 from realtime.service.principal import Principal
 from realtime.service.service import Service
-from realtime.store.cursor import too_slow
+from realtime.store.cursor import overtaken, too_slow
 from realtime.store.event_log import BelowFloor
 from realtime.store.records import Source
 from realtime.wire import codec
@@ -103,6 +103,9 @@ class SseResponse(Response):
         out = [frame(number, entry) for number, entry in enumerate(entries, self._position)]
         self._position += len(entries)
         last = self._log.sealed and self._position >= self._log.tip
+        if last and self._position > self._log.tip:
+            self._fail(overtaken(self._log))
+            return
         if last:
             out.append(_DONE)
         if out:

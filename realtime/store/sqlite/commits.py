@@ -7,6 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from realtime.engine.base import TokenChunk
+from realtime.store.records import Note
+
 from .batches import Batch, Done
 
 
@@ -55,10 +58,10 @@ class Commits:
         self.put(call, *arguments, after=after)
 
     def append(
-        self, number: int, first: int, events: Sequence[bytes], token_ids: Sequence[int], num_hidden: int = 0
+        self, number: int, first: int, events: Sequence[bytes], what: TokenChunk | Note | None, num_hidden: int = 0
     ) -> None:
         """Have the journal take what was appended to a response."""
-        self._batch.appended.append((number, first, events, token_ids, num_hidden))
+        self._batch.appended.append((number, first, events, what, num_hidden))
         if not self._due:
             self._expect_flush()
 

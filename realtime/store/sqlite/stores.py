@@ -131,5 +131,5 @@ def _put_together(
         new_id=new_id,
         clock=time.time,
     )  # fmt: skip
-    stores = Stores(responses, conversations, requests, trouble=lambda: executor.trouble, close=close)
+    stores = Stores(responses, conversations, requests, trouble=lambda: executor.trouble, close=close, outlive=True)
     return Opened(stores, commits, executor, transactions)
