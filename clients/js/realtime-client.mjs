@@ -767,6 +767,7 @@ export class Session {
   #connected = false;
   #closed = null; // why nothing is sent any more
   #draining = false;
+  #patience; // seconds of trouble before it is given up
   #maxMessageBytes = Infinity;
   #connectAt = 0;
   #attempts = 0;
@@ -777,6 +778,7 @@ export class Session {
 
   constructor(policy, name, random = Math.random) {
     this.#policy = { ...DEFAULT_POLICY, ...policy };
+    this.#patience = this.#policy.maxRetrySeconds;
     this.#name = name;
     this.#random = random;
     this.#lanes = new Lanes(name, this.#policy.numLanes);
@@ -947,7 +949,7 @@ export class Session {
     if (!this.#needsSocket()) return this.#settle();
     this.#troubledSince ??= now;
     this.#connectAt = now + this.#delay(this.#attempts++, null);
-    if (!lost.retry || this.#connectAt > this.#troubledSince + this.#policy.maxRetrySeconds) {
+    if (!lost.retry || this.#connectAt > this.#troubledSince + this.#patience) {
       this.#settle();
       for (const track of [...this.#tracks.values()]) if (track.phase !== "paused") this.#fail(track, lost);
       this.#inputs.close(lost);
@@ -966,7 +968,7 @@ export class Session {
     else if (event.type === "session.created") this.#greeted(event.session?.limits ?? {});
     else if (event.type === "session.heartbeat") this.#liveness.heartbeat = event.heartbeat ?? null;
     else if (event.type === "session.updated") this.#liveness.updated(event.session ?? {});
-    else if (event.type === "session.draining") this.#draining = true;
+    else if (event.type === "session.draining") this.#drained(event.resume_after_seconds ?? 0);
     else if (event.type === "response.resumed") this.#resumed(event.resumed);
     else if (event.type === "response.truncated") this.#cuts.answered(event);
     else if (event.type === "error") this.#refused(event, now);
@@ -1123,7 +1125,7 @@ export class Session {
   #refuse(track, phase, error, now) {
     track.troubledSince ??= now;
     track.retryAt = now + this.#delay(track.attempts++, error.retryAfter);
-    const tooLate = track.retryAt > track.troubledSince + this.#policy.maxRetrySeconds;
+    const tooLate = track.retryAt > track.troubledSince + this.#patience;
     if (!error.retry || tooLate || track.abandoned) this.#fail(track, error);
     else this.#move(track, phase);
   }
@@ -1224,6 +1226,12 @@ export class Session {
   #settle() {
     this.#attempts = 0;
     this.#troubledSince = null;
+  }
+
+  /** The server goes down. A start took so long: the next one may take longer. */
+  #drained(resumeAfterSeconds) {
+    this.#draining = true;
+    this.#patience = Math.max(this.#policy.maxRetrySeconds, 2 * resumeAfterSeconds);
   }
 
   #needsSocket() {

@@ -258,6 +258,12 @@ class Responses:
             self.commands.append(Leave(source.response_id, detached=False))
         return held
 
+    def leave_off(self) -> None:
+        """Leave what has no end yet."""
+        for reader in [reader for reader in self.readers if not reader.source.log.sealed]:
+            self.readers.remove(reader)
+            self._left(reader, detached=False)
+
     # -- what has been read
 
     def go_on(self, done: Iterable[Done]) -> None:

@@ -184,6 +184,7 @@ class Generation(Generic[T]):
         finally:
             # Also when the task is cancelled, and after a failure of ours: the engine must hold nothing of it.
             if self._is_said or not isinstance(self.ended, FinishReason):
+                self.ended = self.ended or FinishReason.ABORT  # what the engine says from now on is no part of it
                 await self._abort()
 
     @property

@@ -266,7 +266,7 @@ class Run:
 
     async def _live(self) -> None:
         outcome = await self._outcome()
-        if self._left:
+        if self._left and outcome is SHUT_DOWN:
             await self._end_here()
             return
         self._life.enter(State.ENDING)
@@ -326,7 +326,7 @@ class Run:
             raise Ended(self.stages.going_on.failed("not_found")) from None
         except EngineError:  # it never served: the next process may have one
             self._left = True
-            raise
+            raise Ended(SHUT_DOWN) from None
         self._note(GoesOn(attempts=past.attempts, epoch=self.log.epoch))
         self._announce(past.head.epoch, queued=past.queued)
         self.audience.expect()
@@ -389,17 +389,23 @@ class Run:
             first = self.log.tip
             self._record(first, [self.log.append_last(event)], None)
 
-    def leave(self) -> bool:
-        """Stop here, for the next process to go on, if it can: its log is left without an end. False: it can't."""
-        if self.over or not self.job.response.store or not self._serving.continuity.goes_on:
-            return False
-        self._left = True
-        return True
+    def leave(self) -> None:
+        """Stop here when the task is cancelled, for the next process to go on, if it can: without an end in the log."""
+        job, prompt = self.job, self.stages.prompts.prompt
+        self._left = (
+            job.response.store
+            and self._serving.continuity.goes_on
+            and job.on_disconnect.policy != "cancel"  # nobody will be there
+            and job.mcp is None
+            and not (prompt is not None and prompt.pictures)
+        )
 
     async def _end_here(self) -> None:
         """End without an end."""
         self._note(GoesOn(attempts=self.stages.going_on.attempts, epoch=self.log.epoch, left=True))
+        self.log.left = True
         self.audience.close()
+        self.audience.notify()
         await self.stages.close()
 
     def _end_anyhow(self) -> None:

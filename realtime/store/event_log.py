@@ -66,6 +66,10 @@ class Log(Protocol):
         until the tip has passed it.
         """
 
+    @property
+    def left(self) -> bool:
+        """Whether its process leaves it to the next one: nothing more will come here."""
+
     def read(self, start: int, max_events: int) -> list[bytes]:
         """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
 
@@ -87,6 +91,7 @@ class StoredLog(msgspec.Struct, frozen=True):
     restarted_at: int | None = None
     earlier: Mapping[str, int] = {}
     comes_again: ClassVar[bool] = False
+    left: ClassVar[bool] = False
 
     @property
     def tip(self) -> int:
@@ -122,7 +127,7 @@ class EventLog:
 
     __slots__ = (
         "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged", "comes_again",
-        "earlier", "epoch", "floor", "milestone", "response_id", "restarted_at", "sealed", "stream_id", "tip",
+        "earlier", "epoch", "floor", "left", "milestone", "response_id", "restarted_at", "sealed", "stream_id", "tip",
     )  # fmt: skip
 
     def __init__(
@@ -143,7 +148,7 @@ class EventLog:
         self._grammar = Grammar()
         self.restarted_at: int | None = None
         self.earlier: Mapping[str, int] = {}
-        self.comes_again = False
+        self.comes_again = self.left = False
 
     @property
     def num_bytes(self) -> int:

@@ -355,9 +355,12 @@ class SessionCreated(Event, tag="session.created"):
 
 
 class SessionDraining(Event, tag="session.draining"):
-    """The server is going down: running answers may finish until `grace_seconds` from now; new ones are refused."""
+    """The server is going down: running answers may finish until `grace_seconds` from now; new ones are refused.
+    `resume_after_seconds`: how long its last start took, after which the next one should serve.
+    """
 
     grace_seconds: float
+    resume_after_seconds: float | UnsetType = UNSET
 
 
 class PrefillTokens(msgspec.Struct, kw_only=True):

@@ -57,6 +57,7 @@ class Session:
         self._connected = False
         self._closed: RealtimeError | None = None  # why nothing is sent any more
         self._draining = False
+        self._patience = policy.max_retry_seconds  # seconds of trouble before it is given up
         self._max_message_bytes: float = math.inf
         self._connect_at = 0.0
         self._attempts = 0
@@ -226,7 +227,7 @@ class Session:
         self._attempts += 1
         self._connect_at = now + delay
         hopeless = isinstance(lost, ProtocolError) or not lost.retry
-        if hopeless or self._connect_at > self._troubled_since + self._policy.max_retry_seconds:
+        if hopeless or self._connect_at > self._troubled_since + self._patience:
             self._settle()
             for track in list(self._tracks.values()):
                 if track.phase is not Phase.PAUSED:  # it has something to read still, and can be resumed after that
@@ -389,6 +390,9 @@ class Session:
     def _session_draining(self, event: Event, now: float) -> None:
         """No creates from here on; what runs goes on. The server will close this socket, and the next one is good."""
         self._draining = True
+        after = event.get("resume_after_seconds")
+        if isinstance(after, int | float):  # a start took so long: the next one may take longer
+            self._patience = max(self._policy.max_retry_seconds, 2.0 * after)
 
     def _resumed(self, event: Event, now: float) -> None:
         resumed = event["resumed"]
@@ -458,7 +462,7 @@ class Session:
             track.troubled_since = now
         track.retry_at = now + self._policy.delay_seconds(track.attempts, error.retry_after, self._rng)
         track.attempts += 1
-        too_late = track.retry_at > track.troubled_since + self._policy.max_retry_seconds
+        too_late = track.retry_at > track.troubled_since + self._patience
         if not error.retry or too_late or track.abandoned:
             self._fail(track, error)
         else:

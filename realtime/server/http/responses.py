@@ -29,7 +29,7 @@ from realtime.wire.bodies import (
     Ticket,
     TicketCreate,
 )
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.items import CompactionTrigger
 from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate, Truncation, place_of
 from realtime.wire.response import ResponseStatus
@@ -271,7 +271,9 @@ def _refused(found: AnyResponse) -> WireError:
 
 
 async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
-    """Wait until a response is over; false if the client is gone before."""
+    """Wait until a response is over; false if the client is gone before. Raises WireError if it is left to the next
+    process.
+    """
     if found.over:
         return True
     service, peer = call.gateway.service, call.peer
@@ -282,8 +284,11 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
             over.set_result(None)
 
     def wake() -> None:
-        if found.over:
+        if found.over or is_left():
             end()
+
+    def is_left() -> bool:
+        return isinstance(found, Run) and found.log.left
 
     service.follow(call.principal, found, wake)
     peer.on_gone = end
@@ -293,4 +298,6 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
     finally:
         peer.on_gone = None
         service.leave(found.response_id, wake, detached=False)
+    if is_left():
+        raise draining()
     return found.over
