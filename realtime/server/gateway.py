@@ -185,7 +185,7 @@ class Gateway:
 
     async def recover(self) -> None:
         """Go on with what ran when the last process ended, or end it. Raises WireError when the store can't be read."""
-        recovered = await self.service.recover(self.model_name)
+        recovered = await self.service.restart.recover(self.model_name)
         if recovered.num_going_on:
             logger.info("responses go on when the engine serves: %d", recovered.num_going_on)
         if recovered.num_ended:

@@ -9,9 +9,7 @@ is asking (`Principal`): a response of another tenant does not exist. Refusals a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakValueDictionary
@@ -25,22 +23,21 @@ from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.observability.observer import Observer
 from realtime.observability.origin import NOWHERE, Origin
-from realtime.runs.audience import DISCONNECTED, Wake
-from realtime.runs.endings import Cancelled, too_long
+from realtime.runs.audience import Wake
+from realtime.runs.endings import too_long
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
 from realtime.runs.past import Past
 from realtime.runs.renderer import Renderer
-from realtime.runs.run import Run
-from realtime.runs.serving import Continuity, Serving, not_ready
+from realtime.runs.run import Ready, Run
+from realtime.runs.serving import Serving
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store import cursor
 from realtime.store.base import Claim, Stores
-from realtime.store.conversations import Conversation
 from realtime.store.event_log import EventLog
-from realtime.store.records import AnyResponse, Record, Source, Unfinished
+from realtime.store.records import AnyResponse, Record, Source
 from realtime.wire import events
 from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError, draining
@@ -61,9 +58,10 @@ from .permits import take_permit
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .pulses import pulses
-from .recovery import Recovered, end_one, past_of
 from .registry import Registry, already_over
+from .restart import Restart
 from .scheduler import Scheduler
+from .servings import Servings
 from .sweeper import Sweeper
 from .tenant_share import TenantShare, everything
 from .truncations import CutResponse, Truncations
@@ -101,7 +99,10 @@ class Service:
         self._image_settings = image_settings or ImageSettings()
         self.observer = observer or Observer()
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
-        self._images = ImageLoader(self._image_settings, self._work)
+        images = ImageLoader(self._image_settings, self._work)
+        self._servings = Servings(
+            engine, make_dialect, self._work, images, self.observer, trouble, settings.engine_wait_seconds
+        )
         self._mcp = mcp or McpSettings()
         self._intake = Intake(
             settings=settings,
@@ -112,9 +113,6 @@ class Service:
             limits=limits,
         )
         self._engine = engine
-        self._make_dialect = make_dialect
-        self._dialect: Dialect | None = None
-        self._making = threading.Lock()
         self._settings = settings
         self._trouble = trouble
         self._clock = time.monotonic  # of what runs and waits; what is kept has unix time, which outlives the process
@@ -140,6 +138,7 @@ class Service:
         self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
+        self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -152,7 +151,7 @@ class Service:
     @property
     def unsafe_in(self) -> tuple[str, ...]:
         """See Dialect; nothing before an engine has served."""
-        return self._dialect.unsafe_in if self._dialect is not None else ()
+        return dialect.unsafe_in if (dialect := self._servings.dialect) is not None else ()
 
     @property
     def held(self) -> Held:
@@ -161,70 +160,12 @@ class Service:
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
-        if unsafe := self._serving().dialect.unsafe_in:
+        if unsafe := self._servings.now().dialect.unsafe_in:
             logger.warning("template letters=unsafe unsafe_in=%s (see docs/models.md)", ",".join(unsafe))
         else:
             logger.info("template letters=safe")
         if self._mcp.mcp_servers:
             load_mcp()
-
-    async def recover(self, model_name: str) -> Recovered:
-        """Go on with what ran when the last process ended, and end what can't go on. To be called once, before anything
-        is created. Raises WireError when the store can't be read.
-        """
-        store, now = self._stores.responses, time.time()
-        num_going_on = num_ended = 0
-        for one in [one async for one in store.recover()]:
-            if await self._go_on(one):
-                num_going_on += 1
-            else:
-                end_one(one, store, self._settings, model_name, now)
-                num_ended += 1
-        return Recovered(num_going_on, num_ended)
-
-    async def _go_on(self, unfinished: Unfinished) -> bool:
-        """Enter a response that ran when the last process ended as one that runs. False: it can't go on."""
-        try:
-            past = past_of(unfinished, self._settings)
-            if past is None:
-                return False
-            conversation = await self._conversation_of(past)
-            job = self._intake.unprepared(past, conversation)
-        except (ValueError, WireError):
-            return False
-        serving = not_ready(self._engine, self._work, self.observer)
-        admitted = take_permit(self._scheduler, job, self._clock(), accepted=True)
-
-        async def ready() -> tuple[Job, Serving]:
-            return await self._ready(job, past)
-
-        run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready)
-        self.registry.place_again(run, past.head.begun_at)
-        self._enter(run, run.start(admitted=admitted))
-        if job.on_disconnect.policy == "cancel":
-            run.cancel(Cancelled(DISCONNECTED))
-        return True
-
-    async def _conversation_of(self, past: Past) -> Conversation | None:
-        head = past.head
-        if head.request.conversation_id is None:
-            return None
-        return await self._stores.conversations.get(head.owner, head.request.conversation_id)
-
-    async def _ready(self, job: Job, past: Past) -> tuple[Job, Serving]:
-        """Wait for the engine, and decide what is left to be decided about a response that goes on. Raises WireError
-        when what it continues is gone.
-        """
-        serving = None
-        while serving is None:
-            await self._engine.wait_ready()
-            with contextlib.suppress(WireError):  # it has died again meanwhile
-                serving = await asyncio.to_thread(self._serving)  # which makes the dialect of the first engine
-        parent = past.parent
-        if past.generation(1) is None:
-            found = await self._lookups.find(job.tenant, job.request, None, time.time())
-            parent = found.continued
-        return self._intake.prepared(job, parent, serving.dialect.holds), serving
 
     # -- what doors call
 
@@ -255,7 +196,7 @@ class Service:
         if self._draining:
             raise draining()
         self._stores.check_writable()
-        serving = self._serving()
+        serving = self._servings.now()
         check_request(request, serving.model, serving.dialect)
         check_background(request)
         check_history(request)
@@ -264,7 +205,7 @@ class Service:
             logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
         job = self._intake.job(asked, found, serving.model, serving.dialect.holds, new_id("resp"), int(time.time()))
         if request.request_id is None:
-            return self.start(job, self._serving())  # the engine may have died while we were looking
+            return self.start(job, self._servings.now())  # the engine may have died while we were looking
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
         try:
             if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
@@ -272,7 +213,7 @@ class Service:
                 if settled is not found:
                     at, holds = job.response.created_at, serving.dialect.holds
                     job = self._intake.job(asked, settled, serving.model, holds, job.response_id, at)
-                return self.start(job, self._serving())
+                return self.start(job, self._servings.now())
         except BaseException:
             requests.release(tenant, request.request_id, job.response_id)
             raise
@@ -421,7 +362,7 @@ class Service:
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """Count the tokens that the model would be given for this request. Raises WireError."""
         principal.check_owner()
-        serving = self._serving()
+        serving = self._servings.now()
         check_request(request, serving.model, serving.dialect)
         check_history(request)
         async with self._patience.bound():
@@ -523,26 +464,13 @@ class Service:
 
     # -- parts of create
 
-    def _serving(self) -> Serving:
-        """What serves now. Raises WireError while no engine does."""
-        trouble = self._trouble()
-        if trouble is not None:
-            raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
-        loaded = self._engine.loaded
-        assert loaded is not None, "an engine that serves has loaded its model"
-        with self._making:
-            if self._dialect is None:
-                self._dialect = self._make_dialect(loaded)
-        model = loaded.model
-        continuity = Continuity(
-            loaded.fingerprint,
-            loaded.goes_on,
-            loaded.seeds_are_free,
-            self._engine.wait_ready,
-            self._settings.engine_wait_seconds,
-        )
-        images = self._images if model.sees else None
-        return Serving(self._engine, model, self._dialect, self._work, images, self.observer, continuity)
+    def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
+        """Start a response that was accepted by an earlier process."""
+        admitted = take_permit(self._scheduler, job, self._clock(), accepted=True)
+        run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready)
+        self.registry.place_again(run, past.head.begun_at)
+        self._enter(run, run.start(admitted=admitted))
+        return run
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""

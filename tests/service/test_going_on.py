@@ -16,16 +16,14 @@ from realtime.connection.readers import Reader, Readers
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import RandomScript, Script, ScriptedEngine, Step, say
 from realtime.service.principal import LOCAL
-from realtime.store.records import Source
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.items import Message
 from realtime.wire.requests import ConversationRef, OnDisconnect, ReasoningOptions
 from realtime.wire.response import Recovery
 from tests.support.calls import TAGGED, spoken_call
 from tests.support.harmony import steps
 from tests.support.jobs import make_request, user
 from tests.support.long import LONG
-from tests.support.restarts import House, cut_copy, entries_of, events_of, house, tip_of, until_caught_up
+from tests.support.restarts import House, cut_copy, entries_of, events_of, house, texts_of, tip_of, until_caught_up
 
 WORDS = ("one ", "two ", "", "three. ", "four ", "five")
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {"city": {}}}}
@@ -183,16 +181,6 @@ async def is_accepted(here: House, response_id: str, starting_after: int, epoch:
     except WireError as error:
         return error.code is not ErrorCode.EPOCH_MISMATCH
     return True
-
-
-def texts_of(source: Source) -> str:
-    """The joined deltas of the messages, which is what the messages hold."""
-    events = events_of(source)
-    said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
-    assert said == "".join(item.content[0].text for item in source.response.output if isinstance(item, Message))  # type: ignore[union-attr]
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    assert [event["done"] for event in events] == [False] * (len(events) - 1) + [True]
-    return said
 
 
 async def test_a_seed_of_ours_is_stored_and_never_shown(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from realtime.store.records import Source
 from realtime.store.sqlite.batches import Batch
 from realtime.store.sqlite.journal import decode_chunks
 from realtime.store.sqlite.stores import Opened, bounds_of, open_at_once
+from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 
 _OF_THIS_TIME = ("created_at", "completed_at", "recovery", "encrypted_content")
@@ -158,7 +159,12 @@ async def until_caught_up(here: House) -> None:
 
 def events_of(source: Source) -> list[dict[str, Any]]:
     """All events, less what no two runs have in common."""
-    return [_timeless(json.loads(entry)) for entry in source.log.read(0, _NEVER)]
+    return [timeless(entry) for entry in source.log.read(0, _NEVER)]
+
+
+def timeless(entry: bytes) -> Any:
+    """An event, less what no two runs have in common."""
+    return _timeless(json.loads(entry))
 
 
 def _timeless(value: Any) -> Any:
@@ -170,6 +176,16 @@ def _timeless(value: Any) -> Any:
 def entries_of(source: Source) -> Sequence[bytes]:
     """All entries of its log."""
     return source.log.read(0, _NEVER)
+
+
+def texts_of(source: Source) -> str:
+    """The joined deltas of the messages, which is what the messages hold."""
+    events = events_of(source)
+    said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+    assert said == "".join(item.content[0].text for item in source.response.output if isinstance(item, Message))  # type: ignore[union-attr]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert [event["done"] for event in events] == [False] * (len(events) - 1) + [True]
+    return said
 
 
 def cut_copy(path: Path, to: Path, num_rows: int) -> int:
@@ -192,4 +208,4 @@ def tip_of(path: Path) -> int:
     return max(chunk.tip for (blob,) in rows for chunk in decode_chunks(blob))
 
 
-__all__ = ["House", "cut_copy", "entries_of", "events_of", "house", "tip_of", "until_caught_up"]
+__all__ = ["House", "cut_copy", "entries_of", "events_of", "house", "texts_of", "timeless", "tip_of", "until_caught_up"]
