@@ -83,14 +83,14 @@ class GoingOn:
             return "mcp"
         if not generations:
             return None  # it begins once more
-        if past.has_compaction:
-            return "compaction"
-        if any(one.begun.prompt is None for one in generations):
-            return "prompt_not_stored"
         if not self._continuity.goes_on:
             return "engine"
         if any(one.begun.fingerprint != self._continuity.fingerprint for one in generations):
             return "model_changed"
+        if past.has_compaction:
+            return "compaction"
+        if any(one.begun.prompt is None for one in generations):
+            return "prompt_not_stored"
         return None
 
     def tell(self, *, exact: bool) -> None:

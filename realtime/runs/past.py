@@ -52,6 +52,11 @@ class Past:
         self.attempts = unfinished.attempts + (not unfinished.left)
         self._types = [codec.type_of(entry) for entry in unfinished.events]
 
+    def forget(self) -> None:
+        """Let go of what was made again."""
+        self.unfinished = msgspec.structs.replace(self.unfinished, events=(), generations=())
+        self._types = []
+
     @property
     def head(self) -> Head:
         """The response's head."""

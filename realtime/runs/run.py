@@ -21,7 +21,8 @@ from realtime.context.turns import Turn
 from realtime.dialects.base import PromptTooLong, RenderError
 from realtime.engine.base import EngineError, FinishReason, TokenChunk
 from realtime.store.base import ResponseStore
-from realtime.store.event_log import EventLog
+from realtime.store.committed_log import CommittedLog
+from realtime.store.event_log import EventLog, Log
 from realtime.store.records import GoesOn, Head, Note
 from realtime.store.restored_log import Diverged
 from realtime.wire import events
@@ -59,15 +60,18 @@ class Run:
 
     def __init__(
         self, job: Job, serving: Serving, log: EventLog, journal: ResponseStore, on_over: Callable[[Run], None],
-        past: Past | None = None, ready: Ready | None = None,
+        past: Past | None = None, ready: Ready | None = None, committed: CommittedLog | None = None,
     ) -> None:  # fmt: skip
         """journal: told of every event that is appended to the log.
         on_over: called once, when the terminal event is in the log.
         past: what there is of it already; then `ready` returns, when an engine serves, the job and what serves it, of
         which nothing can be known before.
+        committed: what readers see of the log; None: all of it.
         """
         self.job = job
-        self.log = log
+        self.whole_log = log
+        self.committed = committed
+        self.log: Log = log if committed is None else committed  # as its readers see it
         self._journal: ResponseStore | None = journal  # None: it has failed
         self.response = msgspec.structs.replace(job.response)
         self.turn: Turn | None = None
@@ -88,15 +92,15 @@ class Run:
         self.job = job
         self._serving = serving
         self.stages = Stages(
-            job, serving, self.response, self._life, self.stopping, self._append, self.watch, self.log, self._note,
-            self._past,
+            job, serving, self.response, self._life, self.stopping, self._append, self.watch, self.whole_log,
+            self._note, self._past,
         )  # fmt: skip
         self._usage = self.stages.usage
 
     @property
     def response_id(self) -> str:
         """The id of its response, the log's too."""
-        return self.log.response_id
+        return self.whole_log.response_id
 
     @property
     def output(self) -> list[OutputItem]:
@@ -116,7 +120,7 @@ class Run:
         """The response as it stands after the newest event: with what has been said so far, and where to follow it."""
         if self.over:
             return self.response
-        output, log = self.stages.assembler.so_far, self.log
+        output, log = self.stages.assembler.so_far, self.whole_log
         if self._is_behind:
             assert self._past is not None
             output = self._past.so_far
@@ -154,7 +158,7 @@ class Run:
             self.response.status = "queued"
         assert self._journal is not None
         self._journal.open(self._head())
-        self._announce(self.log.epoch, queued=background or not admitted)
+        self._announce(self.whole_log.epoch, queued=background or not admitted)
         self._life.enter(State.ADMITTED if admitted else State.QUEUED)
         return asyncio.create_task(self._live(), name=self.response_id)
 
@@ -198,7 +202,14 @@ class Run:
     def written(self, place: Place) -> Written:
         """What is known now of this place in the answer. Raises WireError."""
         assembler = self.stages.assembler
-        return Written.of(self.log, place, assembler.output, assembler.open_index, assembler.open_message)
+        return Written.of(self.whole_log, place, assembler.output, assembler.open_index, assembler.open_message)
+
+    def commit(self, number: int) -> bool:
+        """Show readers what is committed up to this batch; return whether there will be no more."""
+        committed = self.committed
+        if committed is not None and committed.commit(number):
+            self.audience.notify()
+        return committed is None or committed.whole or committed.left
 
     @property
     def has_begun(self) -> bool:
@@ -212,7 +223,7 @@ class Run:
         return Head(
             response_id=job.response_id,
             owner=job.tenant,
-            epoch=self.log.epoch,
+            epoch=self.whole_log.epoch,
             stream_id=job.stream_id,
             request=job.request,
             stored=job.response.store,
@@ -222,9 +233,9 @@ class Run:
 
     def _append(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
         """Append what was generated, made of this, and tell the audience."""
-        tip = self.log.tip
+        tip = self.whole_log.tip
         self._write(new, chunk)
-        grown_to = self.log.tip
+        grown_to = self.whole_log.tip
         if grown_to == tip:
             if self._past is not None and self.stages.replaying:
                 self._usage.mark(self._past.log.replayed)
@@ -235,18 +246,20 @@ class Run:
 
     def _write(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
         """Append to the log, and tell the journal: also of what came before an event that could not be appended."""
-        first, entries = self.log.tip, []
+        first, entries = self.whole_log.tip, []
         try:
             for event in new:
-                entries.append(self.log.append(event))
+                entries.append(self.whole_log.append(event))
         finally:
+            if self.committed is not None:
+                self.committed.grown()
             if entries or chunk is not None:
                 self._record(first, entries, chunk)
 
     def _record(self, first: int, entries: Sequence[bytes], chunk: TokenChunk | None) -> None:
         """Tell the journal. If it fails, so does the response, whose end it is not told of: that comes all the same."""
         if self._past is not None:  # what was made again is there
-            entries = entries[len(entries) - (self.log.tip - first) :]
+            entries = entries[len(entries) - (self.whole_log.tip - first) :]
             chunk = None if self.stages.replaying else chunk
             if not entries and chunk is None:
                 return
@@ -259,7 +272,7 @@ class Run:
         """Tell the journal what it takes to go on."""
         journal, self._journal = self._journal, None
         if journal is not None:
-            journal.note(self.response_id, self.log.tip, note)
+            journal.note(self.response_id, self.whole_log.tip, note)
             self._journal = journal
 
     # -- the life
@@ -284,7 +297,7 @@ class Run:
 
     def _report(self) -> None:
         try:
-            self.watch.over(report(self.watch, self.job, self.response, self.stages, self.log))
+            self.watch.over(report(self.watch, self.job, self.response, self.stages, self.whole_log))
         except Exception:  # a bug of ours: it costs a line in the log
             logger.exception("not reported response_id=%s", self.response_id)
 
@@ -327,7 +340,7 @@ class Run:
         except EngineError:  # it never served: the next process may have one
             self._left = True
             raise Ended(SHUT_DOWN) from None
-        self._note(GoesOn(attempts=past.attempts, epoch=self.log.epoch))
+        self._note(GoesOn(attempts=past.attempts, epoch=self.whole_log.epoch))
         self._announce(past.head.epoch, queued=past.queued)
         self.audience.expect()
 
@@ -386,8 +399,13 @@ class Run:
     def _write_behind(self, new: Iterable[events.Event]) -> None:
         """Append to a log whose grammar is not known any more, and tell the journal."""
         for event in new:
-            first = self.log.tip
-            self._record(first, [self.log.append_last(event)], None)
+            self._write_last(event)
+
+    def _write_last(self, event: events.Event) -> None:
+        first, entry = self.whole_log.tip, self.whole_log.append_last(event)
+        if self.committed is not None:
+            self.committed.grown()
+        self._record(first, [entry], None)
 
     def leave(self) -> None:
         """Stop here when the task is cancelled, for the next process to go on, if it can: without an end in the log."""
@@ -402,8 +420,8 @@ class Run:
 
     async def _end_here(self) -> None:
         """End without an end."""
-        self._note(GoesOn(attempts=self.stages.going_on.attempts, epoch=self.log.epoch, left=True))
-        self.log.left = True
+        self._note(GoesOn(attempts=self.stages.going_on.attempts, epoch=self.whole_log.epoch, left=True))
+        self.whole_log.left = True
         self.audience.close()
         self.audience.notify()
         await self.stages.close()
@@ -411,10 +429,8 @@ class Run:
     def _end_anyhow(self) -> None:
         """End after a bug of ours in the regular end: an item may never be closed, but the reader gets an end."""
         self.turn = None
-        if not self.log.sealed:
-            first = self.log.tip
-            entry = self.log.append_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))
-            self._record(first, [entry], None)
+        if not self.whole_log.sealed:
+            self._write_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))
 
     def _receipt(self, ending: Ending) -> CancelReceipt | None:
         if not isinstance(ending.outcome, Cancelled):

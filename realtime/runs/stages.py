@@ -315,7 +315,9 @@ class Stages:
         self.replaying = True
         generation.replay(past.chunks)
         self.replaying = False
-        if generation.ended is None and not self._past.log.caught_up:
+        if self._past.log.caught_up:
+            self._past.forget()
+        elif generation.ended is None:
             raise Diverged(self._past.log.replayed)
 
     async def _survive(

@@ -76,6 +76,7 @@ class Gateway:
             trouble=self._trouble,
             cipher=Cipher(*sealing_keys),
             salts=_prefix_salts(settings.server),
+            after_commit=settings.store.deliver == "after_commit",
             tenant_share=self.admission.tenant_share,
             mcp=settings.mcp,
             image_settings=settings.images,

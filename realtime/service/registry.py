@@ -148,14 +148,14 @@ class Registry:
         record = Record(
             owner=run.job.tenant,
             response=run.response,
-            epoch=run.log.epoch,
+            epoch=run.whole_log.epoch,
             turn=run.turn,
             continuable=run.response.store,
             expires_at=now + keep_seconds,
             input=run.input,
             begun_at=run.begun_at,
         )
-        self.store.seal(record, run.log.stored(), now)
+        self.store.seal(record, run.whole_log.stored(), now)
         return True
 
     def _previous_not_found(self, response_id: str) -> WireError:

@@ -49,6 +49,7 @@ from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
+from .delivery import Delivery
 from .held import Held
 from .intake import Asked, Intake
 from .lists import Lists
@@ -86,6 +87,7 @@ class Service:
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
         salts: PrefixSalts | None = None,
+        after_commit: bool = False,
         tenant_share: TenantShare = everything,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
@@ -93,7 +95,7 @@ class Service:
         observer: Observer | None = None,
     ) -> None:
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
-        the waiting places one may have.
+        the waiting places one may have. after_commit: readers are given only what is committed.
         """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
@@ -123,6 +125,7 @@ class Service:
             tenant_share=tenant_share,
         )
         self._stores = stores
+        self._delivery = Delivery(stores.batches if after_commit else None)
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
@@ -227,7 +230,9 @@ class Service:
             raise draining()
         admitted = take_permit(self._scheduler, job, self._clock())
         try:
-            run = Run(job, serving, self._new_log(job), self._stores.responses, self._run_over)
+            log = self._new_log(job)
+            committed = self._delivery.log(log)
+            run = Run(job, serving, log, self._stores.responses, self._run_over, committed=committed)
             self.registry.place(run, time.time_ns())
             task = run.start(admitted=admitted)
         except BaseException:
@@ -467,7 +472,8 @@ class Service:
     def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
         """Start a response that was accepted by an earlier process."""
         admitted = take_permit(self._scheduler, job, self._clock(), accepted=True)
-        run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready)
+        committed = self._delivery.log(past.log)
+        run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
         self.registry.place_again(run, past.head.begun_at)
         self._enter(run, run.start(admitted=admitted))
         return run
@@ -476,6 +482,7 @@ class Service:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._delivery.enter(run)
         job = run.job
         self.registry.enter(run)
         if job.conversation is not None:

@@ -203,6 +203,13 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     store_flush_ms: Annotated[
         float, Meta(ge=0, le=1000, description="time in which what is said is collected for one write to the file")
     ] = 10
+    deliver: Annotated[
+        Literal["at_once", "after_commit"],
+        Meta(
+            description="when events are sent: as they come, or when they are written (a few milliseconds later), so "
+            "that nobody has had anything that a crash could lose"
+        ),
+    ] = "at_once"
 
 
 class ImageSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -157,11 +157,28 @@ def _nothing() -> None:
     return None
 
 
+class Batches(Protocol):
+    """The batches in which a store commits what is written in one step of the loop, by numbers that grow."""
+
+    @property
+    def collecting(self) -> int:
+        """The one that is being collected now."""
+
+    @property
+    def committed(self) -> int:
+        """The newest that is committed."""
+
+    @property
+    def on_commit(self) -> list[Callable[[], None]]:
+        """To be called on the loop after each commit."""
+
+
 class Stores(msgspec.Struct, frozen=True):
     """The three of one place, which commit together.
 
     `trouble` says why nothing can be written now, None: it can; what is written meanwhile waits in memory. `close`
     commits what is left; it blocks, and nothing may be called after it. `outlive`: the process.
+    `batches`: what is committed together; None: everything is at once.
     """
 
     responses: ResponseStore
@@ -170,6 +187,7 @@ class Stores(msgspec.Struct, frozen=True):
     trouble: Callable[[], str | None] = _no_trouble
     close: Callable[[], None] = _nothing
     outlive: bool = False
+    batches: Batches | None = None
 
     def check_writable(self) -> None:
         """Refuse new work while nothing can be written. Raises WireError."""

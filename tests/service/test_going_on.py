@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.support.harmony import steps
 from tests.support.jobs import make_request, user
 from tests.support.long import LONG
 from tests.support.restarts import House, cut_copy, entries_of, events_of, house, texts_of, tip_of, until_caught_up
+from tests.support.server import changed
 
 WORDS = ("one ", "two ", "", "three. ", "four ", "five")
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {"city": {}}}}
@@ -306,3 +308,33 @@ async def test_in_a_conversation_it_is_appended_once(tmp_path: Path) -> None:
         found = await here.opened.stores.conversations.get("local", conversation)
         said = [item.content[0].text if not isinstance(item.content, str) else item.content for item in found.items()]  # type: ignore[union-attr,index]
         assert said == ["before", "asked", "".join(WORDS), "later", "".join(WORDS)]
+
+
+async def test_readers_may_be_given_only_what_is_stored(tmp_path: Path) -> None:
+    path, settings = tmp_path / "store.db", changed(deliver="after_commit")
+    async with house(path, say(*WORDS), settings=settings, waits=True) as here:
+        run = await here.create(make_request())
+        readers = Readers()
+        readers.add(Reader(run, 0, None, None))
+        assert (run.log.tip, readers.read(1 << 20)) == (0, ([], []))
+        here.flush()
+        told, _ = readers.read(1 << 20)
+        assert [json.loads(entry)["type"] for entry in told] == ["response.created", "response.in_progress"]
+        await here.say(3)
+        assert readers.read(1 << 20) == ([], [])
+        here.flush()
+        had = [*told, *readers.read(1 << 20)[0]]
+        await here.say(1)
+        await here.die()
+    async with house(path, say(*WORDS), settings=settings, waits=True) as here:
+        [run] = here.runs
+        assert list(run.log.read(0, 100)) == had, "nobody has had more than was stored"
+        readers = Readers()
+        readers.add(Reader(run, len(had), None, None))
+        await here.finish()
+        assert run.over
+        assert (run.log.sealed, readers.read(1 << 20)) == (False, ([], []))
+        here.flush()
+        rest, [(_, floor)] = readers.read(1 << 20)
+        assert floor is None
+        assert [*had, *rest] == entries_of(await here.find(run.response_id))

@@ -274,7 +274,7 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
     """Wait until a response is over; false if the client is gone before. Raises WireError if it is left to the next
     process.
     """
-    if found.over:
+    if _is_told(found):
         return True
     service, peer = call.gateway.service, call.peer
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -284,7 +284,7 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
             over.set_result(None)
 
     def wake() -> None:
-        if found.over or is_left():
+        if _is_told(found) or is_left():
             end()
 
     def is_left() -> bool:
@@ -300,4 +300,9 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
         service.leave(found.response_id, wake, detached=False)
     if is_left():
         raise draining()
-    return found.over
+    return _is_told(found)
+
+
+def _is_told(found: AnyResponse) -> bool:
+    """Whether it is over as its readers see it."""
+    return found.log.sealed if isinstance(found, Run) else found.over

@@ -32,7 +32,10 @@ class Commits:
         self._batch = Batch()
         self._under_way: Batch | None = None
         self._due = False  # a flush is coming
+        self.collecting = 1  # the number of the batch that is being collected
+        self.committed = 0  # the number of the newest batch that is committed
         self.on_done: list[Callable[[Done], None]] = []
+        self.on_commit: list[Callable[[], None]] = []
 
     @property
     def batch(self) -> Batch:
@@ -73,6 +76,7 @@ class Commits:
         if not self._batch:
             return
         self._under_way, self._batch = self._batch, Batch()
+        self.collecting += 1
         self._executor.submit(self._under_way, self._done)
 
     def close(self) -> None:
@@ -90,9 +94,12 @@ class Commits:
     def _done(self, done: Done) -> None:
         batch, self._under_way = self._under_way, None
         assert batch is not None
+        self.committed = self.collecting - 1
         for told in self.on_done:
             told(done)
         for call in batch.after:
+            call()
+        for call in self.on_commit:
             call()
         if self._due:
             self._executor.later(self._flush_seconds, self.flush)
