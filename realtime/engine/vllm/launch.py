@@ -51,7 +51,7 @@ SMALL_MODEL_BLOCK_SIZE = 32
 # What vLLM has under no name, or under another meaning.
 _NOT_VLLM = (
     "extra", "served_name", "reasoning_parser", "tool_parser", "family", "dialect", "harmony_vocabulary",
-    "grammar_compile_seconds",
+    "grammar_compile_seconds", "seed_every_request",
 )  # fmt: skip
 _TRACES = frozenset({"otlp_traces_endpoint", "collect_detailed_traces"})  # of vLLM's own
 BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags

@@ -1,0 +1,272 @@
+"""The real vLLM goes on behind what an engine that died had generated: the rest equals the rest of a run never cut."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from typing import Any, NamedTuple
+
+import pytest
+
+from realtime.engine import structural_tags
+from realtime.engine.base import EngineDead, EngineRefused, EngineRequest, FinishReason, Loaded, Sampling
+from realtime.engine.parsing import Constraint
+from realtime.engine.vllm.engine import VllmEngine
+from tests.support.engines import Engines
+from tests.support.long import effort
+
+from .recorder import Recorder
+from .test_vllm import EMPTY, core_pid
+
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.filterwarnings("ignore"),  # importing vLLM and torch warns of their own affairs
+]
+
+NUM_CUTS = effort(2, 12)
+NUM_SEEDS = effort(1, 6)
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 30},
+        "age": {"type": "integer"},
+        "tags": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "minItems": 2, "maxItems": 5},
+    },
+    "required": ["name", "age", "tags"],
+    "additionalProperties": False,
+}
+CHARACTERS = Constraint("regex", r"(日本|語🙂|naïve|👩‍🚀|Ω){12}")  # each character is several tokens
+ITEMS = Constraint("regex", r"([a-z]{2,9} [0-9]{1,3}, ){8}end")
+BY_SCHEMA = Constraint("structural_tag", structural_tags.of_json(PERSON, "text.format.schema"))
+SEEDED = {"temperature": 1.0, "seed": 5}
+
+
+class Kind(NamedTuple):
+    """A way to sample."""
+
+    sampling: dict[str, Any]
+    constraint: Constraint | None = None
+    reasoning_ended: bool | None = True
+    question: str = "tell me a story about a fox"
+
+
+GREEDY = {"temperature": 0.0}
+KINDS = {
+    "greedy": Kind(GREEDY),
+    "greedy, to its end": Kind(GREEDY, question="count to 10"),
+    "greedy, without an end": Kind({**GREEDY, "ignore_eos": True}),
+    "seed": Kind({**SEEDED, "ignore_eos": True}),
+    "seed, hot": Kind({"temperature": 2.0, "seed": 2**40, "ignore_eos": True}),
+    "seed, top_p, top_k": Kind({**SEEDED, "top_p": 0.9, "top_k": 20, "min_p": 0.01, "ignore_eos": True}),
+    "presence penalty": Kind({**GREEDY, "presence_penalty": 2.0, "ignore_eos": True}),
+    "frequency penalty": Kind({**GREEDY, "frequency_penalty": 2.0, "ignore_eos": True}),
+    "repetition penalty": Kind({**GREEDY, "repetition_penalty": 1.3, "ignore_eos": True}),
+    "seed, all penalties": Kind(
+        {**SEEDED, "presence_penalty": 0.5, "frequency_penalty": 0.5, "repetition_penalty": 1.1, "ignore_eos": True}
+    ),
+    "logit bias": Kind({**GREEDY, "logit_bias": {5: 3.0, 300: -100.0, 301: 4.0}}),
+    "stop string": Kind({**GREEDY, "stop": (" 7, 8", "nothing")}, question="count to 10"),
+    "stop string, in a sample": Kind({**SEEDED, "stop": (" found a shiny", " on the path. ")}),
+    "stop token": Kind({**GREEDY, "stop_token_ids": (301, 302, 303)}),
+    "schema": Kind(GREEDY, BY_SCHEMA),
+    "schema, seed": Kind({"temperature": 1.5, "seed": 11}, BY_SCHEMA),
+    "regex": Kind(GREEDY, ITEMS),
+    "regex, seed": Kind({**SEEDED, "seed": 6}, ITEMS),
+    "characters": Kind({**SEEDED, "seed": 7}, CHARACTERS),
+    "characters, stop string": Kind({**SEEDED, "seed": 8, "stop": ("語🙂naïve語🙂", "Ω日本日")}, CHARACTERS),
+    "schema behind reasoning": Kind({**SEEDED, "seed": 9}, BY_SCHEMA, reasoning_ended=None),
+    "log probabilities": Kind({**SEEDED, "num_logprobs": 3}, CHARACTERS),
+}
+
+
+class Client:
+    """Makes requests with ids of their own."""
+
+    count = 0
+
+    def __init__(self, engine: Any, loaded: Loaded) -> None:
+        self.engine = engine
+        self._tokenizer = loaded.tokenizer
+
+    def request(self, kind: Kind, *, more_seed: int = 0, **members: Any) -> EngineRequest:
+        """The request of a kind; `more_seed` makes another one of it."""
+        Client.count += 1
+        text = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": kind.question}], add_generation_prompt=True, tokenize=False
+        )
+        sampling = dict(kind.sampling)
+        if "seed" in sampling:
+            sampling["seed"] += more_seed
+        return EngineRequest(
+            request_id=f"c{Client.count}",
+            prompt_token_ids=self._tokenizer.encode(text),
+            sampling=Sampling(**{"max_tokens": 70, **sampling}),
+            constraint=kind.constraint,
+            reasoning_ended=kind.reasoning_ended,
+            **members,
+        )
+
+    async def run(self, kind: Kind, **members: Any) -> Recorder:
+        """Run one of a kind to its end."""
+        sink = Recorder()
+        await self.engine.submit(self.request(kind, **members), sink)
+        await asyncio.wait_for(sink.ended.wait(), 120)
+        if sink.error is not None:
+            raise sink.error
+        return sink
+
+
+@pytest.fixture
+def engine(engines: Engines) -> VllmEngine:
+    return engines.newest
+
+
+@pytest.fixture
+def client(engine: VllmEngine, engines: Engines) -> Client:
+    assert engine.stats() == EMPTY, "the test before has left something"
+    return Client(engine, engines.loaded)
+
+
+def rest_of(sink: Recorder, num_tokens: int) -> tuple[Any, ...]:
+    """What a run generated behind so many of its tokens: ids, text, how it ended, the written candidates."""
+    before = 0
+    for index, chunk in enumerate(sink.chunks):
+        if before == num_tokens:
+            rest = sink.chunks[index:]
+            break
+        before += len(chunk.token_ids)
+    ids = [token_id for chunk in rest for token_id in chunk.token_ids]
+    candidates = [[one.token for one in at[:1]] for chunk in rest for at in chunk.logprobs or ()]
+    return ids, "".join(chunk.text for chunk in rest), rest[-1].finish, rest[-1].stop_reason, candidates
+
+
+def cuts_of(sink: Recorder, rng: random.Random) -> set[int]:
+    """Places where a run may have been cut: not behind its end, and once before its last token."""
+    places = range(1, len(sink.token_ids))
+    return {places[-1], *rng.sample(places, min(NUM_CUTS, len(places)))}
+
+
+async def test_the_rest_is_the_same_wherever_it_was_cut(client: Client, engine: VllmEngine) -> None:
+    """All kinds in one batch, which differs from the one of the uncut runs."""
+    rng = random.Random(14)
+    kinds = [(name, number) for name in KINDS for number in range(NUM_SEEDS)]
+    uncut = await asyncio.gather(*(client.run(KINDS[name], more_seed=number) for name, number in kinds))
+    cases = [(*kind, sink, cut) for kind, sink in zip(kinds, uncut, strict=True) for cut in cuts_of(sink, rng)]
+    rng.shuffle(cases)
+    continued = await asyncio.gather(*(
+        client.run(KINDS[name], more_seed=number, generated=sink.token_ids[:cut]) for name, number, sink, cut in cases
+    ))  # fmt: skip
+    recovered = {name: [0, 0] for name in KINDS}
+    for (name, number, sink, cut), rest in zip(cases, continued, strict=True):
+        recovered[name][0] += (same := rest_of(rest, 0) == rest_of(sink, cut))
+        recovered[name][1] += 1
+        if not same:
+            print(name, number, cut, rest_of(sink, cut), rest_of(rest, 0), sep="\n  ")
+    print({name: f"{good}/{all_}" for name, (good, all_) in recovered.items()})
+    assert all(good == all_ > 0 for good, all_ in recovered.values())
+    assert engine.stats() == EMPTY
+    finishes = {(sink.finish, sink.chunks[-1].stop_reason) for sink in uncut}
+    assert {(FinishReason.STOP, None), (FinishReason.LENGTH, None), (FinishReason.STOP, " 7, 8")} <= finishes
+
+
+async def test_a_prompt_that_takes_several_steps_and_what_was_generated(client: Client) -> None:
+    """The steps before the last one draw nothing that counts. Another salt, so that nothing is in the prefix cache."""
+    kind = Kind({**SEEDED, "ignore_eos": True, "max_tokens": 12}, question="what is 2 + 3? " * 300)
+    uncut = await client.run(kind, cache_salt="one")
+    rest = await client.run(kind, cache_salt="two", generated=uncut.token_ids[:8])
+    assert rest_of(rest, 0) == rest_of(uncut, 8)
+
+
+async def test_an_abort_gives_what_was_held_back(client: Client) -> None:
+    kind = Kind({**GREEDY, "stop": ("1, 2, 3, 4, 5, 6, 7, 8, 9, 11",)}, question="count to 10")
+    uncut = await client.run(kind)
+    sink = Recorder()
+    request = client.request(kind, generated=uncut.token_ids[:-4])
+    await client.engine.submit(request, sink)
+    await client.engine.abort(request.request_id)
+    before = sum(len(chunk.text) for chunk in uncut.chunks[:-4])
+    assert sink.text
+    assert uncut.text[before:].startswith(sink.text)
+
+
+async def test_what_has_ended_or_can_not_be_is_refused(client: Client, engine: VllmEngine, engines: Engines) -> None:
+    kind = Kind({**GREEDY, "max_tokens": 20, "stop_token_ids": (301,), "stop": ("over",)})
+    tokenizer, length = engines.loaded.tokenizer, engines.loaded.model.max_model_len
+    for generated, message in (
+        ([10] * 20, "has ended"),
+        ([10, tokenizer.eos_token_id], "has ended"),
+        ([301, 10], "has ended"),
+        (tokenizer.encode("it is over"), "has ended"),
+        ([10**6], "whole numbers"),
+        ([-1], "whole numbers"),
+        ([True], "whole numbers"),
+    ):
+        with pytest.raises(EngineRefused, match=message):
+            await engine.submit(client.request(kind, generated=generated), Recorder())
+    long = Kind({**GREEDY, "max_tokens": length})
+    with pytest.raises(EngineRefused, match="has ended"):
+        await engine.submit(client.request(long, generated=[10] * (length - 5)), Recorder())
+    with pytest.raises(EngineRefused, match="can't hold"):  # the grammar does not accept it, in EngineCore
+        await client.run(Kind(GREEDY, ITEMS), generated=tokenizer.encode("12"))
+    assert (await client.run(kind)).token_ids
+    assert engine.stats() == EMPTY
+
+
+async def test_an_engine_that_can_not_go_on_says_so(
+    client: Client, engine: VllmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_goes_on", False)
+    with pytest.raises(EngineRefused, match="can't go on"):
+        await engine.submit(client.request(Kind(GREEDY), generated=[10]), Recorder())
+    assert (await client.run(Kind(GREEDY))).token_ids
+
+
+class Killer(Recorder):
+    """Kills EngineCore when all of them have taken a number of tokens."""
+
+    left: int
+    pid: int
+
+    def on_chunk(self, chunk: Any) -> None:
+        super().on_chunk(chunk)
+        Killer.left -= len(chunk.token_ids)
+        if Killer.left <= 0 and Killer.pid:
+            os.kill(Killer.pid, signal.SIGKILL)
+            Killer.pid = 0
+
+
+async def test_all_go_on_when_engine_core_was_killed(engines: Engines) -> None:
+    """Those that wait, those in their prompt and those in their answer, in the engine that replaces it."""
+    supervised, killed, fingerprint = engines.supervised, engines.newest, engines.loaded.fingerprint
+    assert fingerprint
+    assert (engines.loaded.goes_on, engines.loaded.seeds_are_free) == (True, True)
+    client = Client(supervised, engines.loaded)
+    names = [name for name in KINDS if "reasoning" not in name]
+    uncut = await asyncio.gather(*(client.run(KINDS[name]) for name in names))
+    rng = random.Random(3)
+    Killer.left, Killer.pid = (
+        rng.randrange(len(names), sum(len(sink.token_ids) for sink in uncut) // 2),
+        core_pid(killed),
+    )
+    sinks = [Killer() for _ in names]
+    for name, sink in zip(names, sinks, strict=True):
+        await supervised.submit(client.request(KINDS[name]), sink)
+    await asyncio.wait_for(asyncio.gather(*(sink.ended.wait() for sink in sinks)), 60)
+    cut = [(name, sink, whole) for name, sink, whole in zip(names, sinks, uncut, strict=True) if sink.error]
+    assert all(isinstance(sink.error, EngineDead) for _, sink, _ in cut)
+    assert len(cut) > len(names) // 2
+    loop = asyncio.get_running_loop()
+    died_at = loop.time()
+    loaded = await asyncio.wait_for(supervised.wait_ready(), 240)
+    assert engines.newest is not killed
+    assert (loaded.fingerprint, loaded.goes_on) == (fingerprint, True)
+    assert supervised.status.start_seconds
+    ready_at = loop.time()
+    rests = await asyncio.gather(*(client.run(KINDS[name], generated=sink.token_ids) for name, sink, _ in cut))
+    print(f"restart {ready_at - died_at:.1f} s, then {loop.time() - ready_at:.2f} s for {len(cut)} rests")
+    for (name, sink, whole), rest in zip(cut, rests, strict=True):
+        assert rest_of(rest, 0) == rest_of(whole, len(sink.token_ids)), name
+        assert sink.text + rest.text == whole.text, name
