@@ -12,8 +12,8 @@ or reads output see the same as in a run that was never cut. Three things are as
   position.
 
 Each patch is at one place and installed once, in whatever order our own start (`core_patches`) and vLLM's loader of
-plugins (entry point `vllm.general_plugins`, for a `vllm serve` elsewhere) come. tests/engine/test_vllm.py pins what
-they rest on. What is for GPUs was written from vLLM's source and not run on one.
+plugins (entry point `vllm.general_plugins`, for a `vllm serve` elsewhere) come. What they rest on is pinned by
+tests/engine/test_core_continuation.py. What is for GPUs was written from vLLM's source and not run on one.
 """
 
 from __future__ import annotations
