@@ -67,20 +67,32 @@ def test_what_is_no_folder_here_counts_by_its_name() -> None:
 @pytest.mark.vllm
 @pytest.mark.asyncio(loop_scope="session")
 async def test_it_follows_the_set_up(engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import vllm
+
     llm: Any = engines.newest._llm
     options, loaded, config = engines.newest._options, engines.loaded, llm.vllm_config
     defaults = msgspec.to_builtins(loaded.model.defaults)
 
-    def now(tokenizer: Any = loaded.tokenizer, defaults: Any = defaults, **changes: Any) -> str:
-        return fingerprint(msgspec.structs.replace(options, **changes), config, tokenizer, defaults)
+    def now(
+        tokenizer: Any = loaded.tokenizer,
+        defaults: Any = defaults,
+        tokenizer_folder: str | None = None,
+        **changes: Any,
+    ) -> str:
+        changed = msgspec.structs.replace(options, tokenizer=tokenizer_folder, **changes)
+        return fingerprint(changed, config, tokenizer, defaults)
 
     assert now() == loaded.fingerprint
     assert len(loaded.fingerprint) == 32
     copied = shutil.copytree(STARTER_MODEL, tmp_path / "elsewhere")
     assert now(model=str(copied), served_name="another name", max_num_seqs=3) == loaded.fingerprint
-    seen = {loaded.fingerprint, now(defaults={**defaults, "top_k": 7}), now(tokenizer=None)}
-    (copied / "generation_config.json").write_text("{}")
-    seen |= {now(model=str(copied)), now(tokenizer=str(copied))}
+    (copied / "generation_config.json").write_text('{"top_k": 3}')
+    others = {
+        "defaults": now(defaults={**defaults, "top_k": 7}),
+        "template": now(tokenizer=None),
+        "model": now(model=str(copied)),
+        "tokenizer": now(tokenizer_folder=str(copied)),
+    }
     for owner, name, value in (
         (config.model_config, "dtype", "float32"),
         (config.model_config, "max_model_len", 77),
@@ -89,14 +101,13 @@ async def test_it_follows_the_set_up(engines: Engines, tmp_path: Path, monkeypat
         (config.cache_config, "cache_dtype", "fp8"),
         (config.parallel_config, "tensor_parallel_size", 2),
         (config.structured_outputs_config, "reasoning_parser", "deepseek_r1"),
+        (vllm, "__version__", "0.99"),
     ):
         with monkeypatch.context() as changed:
             changed.setattr(owner, name, value)
-            seen.add(now())
+            others[name] = now()
     with monkeypatch.context() as changed:
-        changed.setattr("vllm.__version__", "0.99")
-        seen.add(now())
         changed.setenv("VLLM_BATCH_INVARIANT", "1")
-        seen.add(now())
-    assert len(seen) == 14
+        others["environment"] = now()
+    assert len({loaded.fingerprint, *others.values()}) == 1 + len(others), others
     assert now() == loaded.fingerprint

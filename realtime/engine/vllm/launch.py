@@ -31,7 +31,7 @@ from realtime.observability.progress import Progress
 
 from . import core_patches
 from .child import end_with_parent, leave_terminal
-from .parsers import named
+from .parsers import check_names, named
 from .scratch import Scratch, name_semaphores
 from .startup import hear_phases, tell_phases
 
@@ -120,6 +120,7 @@ def _launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> Async
             def __del__(self) -> None:
                 """Nothing: `shutdown` is ours to call, and AsyncLLM's own finalizer fails when the interpreter ends."""
 
+        check_names(options)
         progress.begin("reading the model's configuration")
         args = AsyncEngineArgs(**_engine_args(options, cpu))
         # internal: the first time ever, vLLM looks at the model's class in a new process, lest CUDA be initialized in
