@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import pytest
 
 from realtime.engine import structural_tags
 from realtime.engine.base import EngineDead, EngineRefused, EngineRequest, FinishReason, Loaded, Sampling
+from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
 from realtime.engine.vllm.engine import VllmEngine
+from tests.support import gpt_oss
 from tests.support.engines import Engines
 from tests.support.long import effort
 
@@ -26,8 +30,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # importing vLLM and torch warns of their own affairs
 ]
 
-NUM_CUTS = effort(2, 12)
-NUM_SEEDS = effort(1, 6)
+NUM_CUTS = effort(2, 6)
+NUM_SEEDS = effort(1, 4)
 PERSON = {
     "type": "object",
     "properties": {
@@ -270,3 +274,42 @@ async def test_all_go_on_when_engine_core_was_killed(engines: Engines) -> None:
     for (name, sink, whole), rest in zip(cut, rests, strict=True):
         assert rest_of(rest, 0) == rest_of(whole, len(sink.token_ids)), name
         assert sink.text + rest.text == whole.text, name
+
+
+@contextlib.asynccontextmanager
+async def serving(**options: Any) -> AsyncIterator[tuple[Client, Loaded]]:
+    """Start another engine."""
+    engine = VllmEngine(VllmOptions(max_num_seqs=8, **options))
+    try:
+        loaded = await engine.start()
+        yield Client(engine, loaded), loaded
+    finally:
+        await engine.shutdown()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["starter", "gpt_oss"])
+async def test_workers_in_processes_of_their_own_and_another_model(model: str) -> None:
+    """The other model has attention that slides over a window."""
+    options: dict[str, Any] = {"model": str(gpt_oss.model_folder())} if model == "gpt_oss" else {}
+    extra = {"distributed_executor_backend": "mp"} if model == "starter" else {}
+    long_prompt = Kind({**SEEDED, "ignore_eos": True, "max_tokens": 12}, question="what is 2 + 3? " * 300)
+    async with serving(**options, extra=extra) as (client, loaded):
+        assert (loaded.goes_on, loaded.seeds_are_free) == (True, True)
+        executor = client.engine._llm.vllm_config.parallel_config.distributed_executor_backend
+        assert executor == extra.get("distributed_executor_backend", "uni")
+        for kind in (*(KINDS[name] for name in ("greedy", "seed", "seed, all penalties", "regex, seed")), long_prompt):
+            uncut = await client.run(kind)
+            for cut in (1, len(uncut.token_ids) // 2, len(uncut.token_ids) - 1):
+                rest = await client.run(kind, generated=uncut.token_ids[:cut], cache_salt="none of it")
+                assert rest_of(rest, 0) == rest_of(uncut, cut), (kind, cut)
+
+
+@pytest.mark.long
+async def test_with_speculative_decoding_an_engine_serves_and_does_not_go_on() -> None:
+    guess = {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3}
+    async with serving(extra={"speculative_config": guess}) as (client, loaded):
+        assert not loaded.goes_on
+        assert (await client.run(KINDS["greedy"])).token_ids
+        with pytest.raises(EngineRefused, match="can't go on"):
+            await client.run(KINDS["greedy"], generated=[10])
