@@ -8,6 +8,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,10 +17,12 @@ from realtime.engine import structural_tags
 from realtime.engine.base import EngineDead, EngineRefused, EngineRequest, FinishReason, Loaded, Sampling
 from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint
+from realtime.engine.pictures import read
 from realtime.engine.vllm.engine import VllmEngine
-from tests.support import gpt_oss
+from tests.support import gpt_oss, vision_model
 from tests.support.engines import Engines
 from tests.support.long import effort
+from tests.support.pictures import image
 
 from .recorder import Recorder
 from .test_vllm import EMPTY, core_pid
@@ -104,9 +107,9 @@ class Client:
         sampling = dict(kind.sampling)
         if "seed" in sampling:
             sampling["seed"] += more_seed
+        members = {"prompt_token_ids": self._tokenizer.encode(text), **members}
         return EngineRequest(
             request_id=f"c{Client.count}",
-            prompt_token_ids=self._tokenizer.encode(text),
             sampling=Sampling(**{"max_tokens": 70, **sampling}),
             constraint=kind.constraint,
             reasoning_ended=kind.reasoning_ended,
@@ -172,6 +175,9 @@ async def test_the_rest_is_the_same_wherever_it_was_cut(client: Client, engine: 
     print({name: f"{good}/{all_}" for name, (good, all_) in recovered.items()})
     assert all(good == all_ > 0 for good, all_ in recovered.values())
     assert engine.stats() == EMPTY
+    plain = dict(zip(KINDS, uncut[::NUM_SEEDS], strict=True))
+    for name in ("presence penalty", "frequency penalty", "repetition penalty", "logit bias"):
+        assert plain[name].text != plain["greedy, without an end"].text, "it shows nothing"
     finishes = {(sink.finish, sink.chunks[-1].stop_reason) for sink in uncut}
     assert {(FinishReason.STOP, None), (FinishReason.LENGTH, None), (FinishReason.STOP, " 7, 8")} <= finishes
 
@@ -244,33 +250,44 @@ class Killer(Recorder):
 
 async def test_all_go_on_when_engine_core_was_killed(engines: Engines) -> None:
     """Those that wait, those in their prompt and those in their answer, in the engine that replaces it."""
-    supervised, killed, fingerprint = engines.supervised, engines.newest, engines.loaded.fingerprint
+    supervised, fingerprint = engines.supervised, engines.loaded.fingerprint
     assert fingerprint
     assert (engines.loaded.goes_on, engines.loaded.seeds_are_free) == (True, True)
-    client = Client(supervised, engines.loaded)
     names = [name for name in KINDS if "reasoning" not in name]
-    uncut = await asyncio.gather(*(client.run(KINDS[name]) for name in names))
+    uncut = await asyncio.gather(*(Client(supervised, engines.loaded).run(KINDS[name]) for name in names))
     rng = random.Random(3)
-    Killer.left, Killer.pid = (
-        rng.randrange(len(names), sum(len(sink.token_ids) for sink in uncut) // 2),
-        core_pid(killed),
-    )
+    for _ in range(effort(1, 5)):
+        await kill_and_go_on(engines, names, uncut, rng)
+    assert (engines.loaded.fingerprint, engines.loaded.goes_on) == (fingerprint, True)
+    assert supervised.status.start_seconds
+
+
+async def kill_and_go_on(engines: Engines, names: list[str], uncut: list[Recorder], rng: random.Random) -> None:
+    """Run all kinds, kill EngineCore at a random moment, and compare with the uncut runs."""
+    supervised, killed, loop = engines.supervised, engines.newest, asyncio.get_running_loop()
+    client = Client(supervised, engines.loaded)
+    Killer.left, Killer.pid = rng.randrange(1, sum(len(sink.token_ids) for sink in uncut) // 2), core_pid(killed)
     sinks = [Killer() for _ in names]
     for name, sink in zip(names, sinks, strict=True):
         await supervised.submit(client.request(KINDS[name]), sink)
     await asyncio.wait_for(asyncio.gather(*(sink.ended.wait() for sink in sinks)), 60)
+    died_at = loop.time()
     cut = [(name, sink, whole) for name, sink, whole in zip(names, sinks, uncut, strict=True) if sink.error]
     assert all(isinstance(sink.error, EngineDead) for _, sink, _ in cut)
     assert len(cut) > len(names) // 2
-    loop = asyncio.get_running_loop()
-    died_at = loop.time()
-    loaded = await asyncio.wait_for(supervised.wait_ready(), 240)
+    await asyncio.wait_for(supervised.wait_ready(), 240)
     assert engines.newest is not killed
-    assert (loaded.fingerprint, loaded.goes_on) == (fingerprint, True)
-    assert supervised.status.start_seconds
-    ready_at = loop.time()
-    rests = await asyncio.gather(*(client.run(KINDS[name], generated=sink.token_ids) for name, sink, _ in cut))
-    print(f"restart {ready_at - died_at:.1f} s, then {loop.time() - ready_at:.2f} s for {len(cut)} rests")
+    ready_at, rests = loop.time(), [Recorder() for _ in cut]
+    for (name, sink, _), rest in zip(cut, rests, strict=True):
+        await supervised.submit(client.request(KINDS[name], generated=sink.token_ids), rest)
+    await asyncio.wait_for(asyncio.gather(*(rest.first.wait() for rest in rests)), 120)
+    first_at = loop.time()
+    await asyncio.wait_for(asyncio.gather(*(rest.ended.wait() for rest in rests)), 120)
+    num_tokens = sum(len(sink.token_ids) for sink in sinks)
+    print(
+        f"killed at token {num_tokens}: ready after {ready_at - died_at:.1f} s, "
+        f"all {len(cut)} have their next token {first_at - ready_at:.2f} s later"
+    )
     for (name, sink, whole), rest in zip(cut, rests, strict=True):
         assert rest_of(rest, 0) == rest_of(whole, len(sink.token_ids)), name
         assert sink.text + rest.text == whole.text, name
@@ -313,3 +330,22 @@ async def test_with_speculative_decoding_an_engine_serves_and_does_not_go_on() -
         assert (await client.run(KINDS["greedy"])).token_ids
         with pytest.raises(EngineRefused, match="can't go on"):
             await client.run(KINDS["greedy"], generated=[10])
+
+
+@pytest.mark.long
+async def test_an_answer_about_an_image(tmp_path: Path) -> None:
+    vision_model.make(tmp_path)
+    kind = Kind({**SEEDED, "ignore_eos": True, "max_tokens": 20}, question="What is this?")
+    async with serving(model=str(tmp_path)) as (client, loaded):
+        view = read(image("red", (64, 48)), 10_000).view(None)
+        marker = client.engine._llm.model_config.hf_config.image_token_id
+        prompt = [marker, *loaded.tokenizer.encode("What is this?")]
+
+        async def run(**members: Any) -> Recorder:
+            seen = await client.engine.look(prompt, [view])
+            return await client.run(kind, seen=seen, prompt_token_ids=seen.token_ids, **members)
+
+        uncut = await run()
+        for cut in (1, 10, 19):
+            rest = await run(generated=uncut.token_ids[:cut], cache_salt="none of it")
+            assert rest_of(rest, 0) == rest_of(uncut, cut)

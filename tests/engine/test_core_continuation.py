@@ -261,7 +261,8 @@ async def test_an_engine_says_why_it_can_not_go_on() -> None:
 
 
 def test_what_was_generated_is_found_only_under_our_name() -> None:
-    for extra in (None, {}, {"other": [1]}, {KEY: []}):
+    empty: tuple[Any, ...] = (None, {}, {"other": [1]}, {KEY: []})
+    for extra in empty:
         assert core_continuation.generated_in(SimpleNamespace(extra_args=extra)) == []
     assert core_continuation.generated_in(None) == []
     assert core_continuation.generated_in(SimpleNamespace(extra_args={KEY: [1, 2]})) == [1, 2]
