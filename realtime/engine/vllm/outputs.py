@@ -115,9 +115,11 @@ def prime(detokenizer: IncrementalDetokenizer, token_ids: Sequence[int]) -> None
 
     What it says afterwards is what follows, also in the middle of a character and behind text that is held back for a
     stop string. Call it before the request's first output: the place for that is where the state is made, in
-    `OutputProcessor.add_request`, because a request is sent to EngineCore right after it.
+    `OutputProcessor.add_request`, because a request is sent to EngineCore right after it (see `continuation`).
+    Raises ValueError when the text has a stop string.
     """
-    detokenizer.update(list(token_ids), False)
+    if detokenizer.update(list(token_ids), False) is not None:
+        raise ValueError("the generated text has a stop string: the generation has ended")
     detokenizer.get_next_output_text(False, True)
 
 
