@@ -33,7 +33,7 @@ _RESTARTED = ErrorCode.SERVER_RESTARTED.value.code
 _REASONS = {
     "engine": "the engine can't go on with an answer",
     "model_changed": "it serves another model, or serves it in another way",
-    "prompt_not_stored": "what the model was given is not stored",
+    "prompt_not_stored": "what the model was given is not stored, and can't be made again",
     "mcp": "what MCP servers need or have answered is not stored",
     "compaction": "what its history was replaced by is not stored",
     "diverged": "what was said can't be made again",
@@ -89,8 +89,6 @@ class GoingOn:
             return "model_changed"
         if past.has_compaction:
             return "compaction"
-        if any(one.begun.prompt is None for one in generations):
-            return "prompt_not_stored"
         return None
 
     def tell(self, *, exact: bool) -> None:

@@ -409,13 +409,12 @@ class Run:
 
     def leave(self) -> None:
         """Stop here when the task is cancelled, for the next process to go on, if it can: without an end in the log."""
-        job, prompt = self.job, self.stages.prompts.prompt
+        job = self.job
         self._left = (
             job.response.store
             and self._serving.continuity.goes_on
             and job.on_disconnect.policy != "cancel"  # nobody will be there
             and job.mcp is None
-            and not (prompt is not None and prompt.pictures)
         )
 
     async def _end_here(self) -> None:

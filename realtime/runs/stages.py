@@ -22,7 +22,7 @@ from realtime.engine.base import EngineDead, EngineRefused, FinishReason, Sampli
 from realtime.observability.observer import Watch
 from realtime.store.conversations import Conversation
 from realtime.store.event_log import EventLog
-from realtime.store.records import Begun, Note, PastGeneration
+from realtime.store.records import Begun, Note, PastGeneration, digest_of
 from realtime.store.restored_log import Diverged
 from realtime.wire import events
 from realtime.wire.calls import no_call_found
@@ -272,10 +272,16 @@ class Stages:
 
     async def _prompt(self, past: PastGeneration | None) -> Prompt:
         """Render the next prompt, or take it as it was."""
-        prompt = past.begun.prompt if past is not None else None
-        if prompt is None:
+        if past is None:
             return await self.prompts.render(self._said())
-        self.prompts.prompt = prompt
+        if past.begun.prompt is not None:
+            self.prompts.prompt = past.begun.prompt
+            return past.begun.prompt
+        if self._serving.images is not None:
+            await self._serving.images.load(self._job.tenant, self.prompts.items, self._job.request.own_items)
+        prompt = await self.prompts.render(self._said())
+        if digest_of(prompt) != past.begun.digest:
+            raise Ended(self.going_on.failed("prompt_not_stored"))
         return prompt
 
     async def _answer(self, number: int, prompt: Prompt, room: int, past: PastGeneration | None) -> FinishReason:
@@ -300,7 +306,7 @@ class Stages:
             return past.begun
         begun = Begun(
             number=number,
-            prompt=prompt if not prompt.pictures else None,
+            prompt=prompt.kept(),
             parent=self.prompts.parent,
             seed=wishes.seed,
             fingerprint=self._serving.continuity.fingerprint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
+from zlib import crc32
 
 import msgspec
 
@@ -78,15 +79,25 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
     number: counts from 1. parent: the turn that the response continues. seed: the one that it has, whoever's it is.
     fingerprint: of the engine, see Loaded. freed: no more tools are held than have to be.
-    prompt: None where it can't be stored, as one with images.
+    prompt: from a journal None where it is not stored, as one with images; then it is made anew, and `digest` tells
+    whether it is the same.
     """
 
     number: int
     prompt: Prompt | None
+    digest: int = 0
     parent: Turn | None = None
     seed: int | None = None
     fingerprint: str = ""
     freed: bool = False
+
+
+def digest_of(prompt: Prompt) -> int:
+    """Tell a prompt from others, by its tokens and the order of its images."""
+    digest = crc32(memoryview(prompt.token_ids))
+    for picture in prompt.pictures:
+        digest = crc32(picture.digest.encode(), digest)
+    return digest
 
 
 class GoesOn(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,13 +17,15 @@ from realtime.connection.readers import Reader, Readers
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import RandomScript, Script, ScriptedEngine, Step, say
 from realtime.service.principal import LOCAL
+from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.requests import ConversationRef, OnDisconnect, ReasoningOptions
+from realtime.wire.requests import ConversationRef, OnDisconnect, ReasoningOptions, ResponseCreate
 from realtime.wire.response import Recovery
 from tests.support.calls import TAGGED, spoken_call
 from tests.support.harmony import steps
 from tests.support.jobs import make_request, user
 from tests.support.long import LONG
+from tests.support.pictures import data_url, image, question
 from tests.support.restarts import House, cut_copy, entries_of, events_of, house, texts_of, tip_of, until_caught_up
 from tests.support.server import changed
 
@@ -42,6 +44,14 @@ class Case(msgspec.Struct, frozen=True):
     script: Script
     members: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    input: list[dict[str, Any]] = []
+
+    def request(self) -> ResponseCreate:
+        """It as the codec gives it."""
+        request = make_request("hi", **self.members)
+        if self.input:
+            request.items = codec.decode_input(msgspec.json.encode(self.input), codec.Limits())
+        return request
 
 
 CASES = {
@@ -65,6 +75,7 @@ CASES = {
         {"tools": [{"type": "shell"}], "reasoning": ReasoningOptions(summary="auto")},
         HARMONY,
     ),
+    "image": Case(say(*WORDS), {}, {"sees": True}, question(data_url(image()), data_url(image("blue")))),
     "random": Case(RandomScript(7, 40, 60), {"seed": 3, "instructions": "Be brief. 🙂"}),
 }
 
@@ -73,7 +84,7 @@ async def said_whole(path: Path, case: Case) -> tuple[str, list[bytes], list[dic
     """Run a case to its end, in a file that still has the whole journal."""
     async with house(path, case.script, **case.options) as here:
         here.opened.stores.responses.seal = lambda *_: None  # type: ignore[method-assign]
-        run = await here.create(make_request("hi", **case.members))
+        run = await here.create(case.request())
         await here.finish()
         found = run.response_id, list(entries_of(run)), events_of(run)
         await here.die()

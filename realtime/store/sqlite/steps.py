@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from zlib import crc32
 
 import msgspec
 
 from realtime.context.turns import Turn
 from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
-from realtime.store.records import Begun, GoesOn, Note
+from realtime.store.records import Begun, GoesOn, Note, digest_of
 
 from .journal import Chunk
 from .packing import from_numbers, to_numbers
@@ -80,11 +79,12 @@ def note_in(chunk: Chunk, parent: Turn | None) -> Note | None:
     if isinstance(kept, _GoesOn):
         return GoesOn(attempts=kept.attempts, epoch=kept.epoch, left=kept.left)
     prompt = unpack_prompt(kept.prompt, parent) if kept.prompt is not None else None
-    if prompt is not None and crc32(from_numbers(prompt.token_ids)) != kept.digest:
+    if prompt is not None and digest_of(prompt) != kept.digest:
         prompt = None
     return Begun(
         number=kept.number,
         prompt=prompt,
+        digest=kept.digest,
         parent=parent,
         seed=kept.seed,
         fingerprint=kept.fingerprint,
@@ -96,6 +96,6 @@ def _packed(note: Note) -> _Begun | _GoesOn:
     if isinstance(note, GoesOn):
         return _GoesOn(note.attempts, note.epoch, note.left)
     prompt = note.prompt
-    packed = pack_prompt(prompt, note.parent) if prompt is not None else None
-    digest = crc32(from_numbers(prompt.token_ids)) if prompt is not None else 0
-    return _Begun(note.number, packed, digest, note.seed, note.fingerprint, note.freed)
+    assert prompt is not None
+    packed = pack_prompt(prompt, note.parent) if not prompt.pictures else None
+    return _Begun(note.number, packed, digest_of(prompt), note.seed, note.fingerprint, note.freed)
