@@ -28,6 +28,7 @@ from .serving import Continuity
 logger = logging.getLogger("realtime.runs")
 
 MAX_ATTEMPTS = 3  # engines that one response may be given to
+_MAX_WAITS = 10  # for one that takes it
 _SEED_BITS = 62
 _RESTARTED = ErrorCode.SERVER_RESTARTED.value.code
 _REASONS = {
@@ -54,6 +55,7 @@ class GoingOn:
         self._response = response
         self._log = log
         self._note = note
+        self._num_waits = 0
 
     def close(self) -> None:
         """Let go of the run."""
@@ -101,13 +103,19 @@ class GoingOn:
         text = f"The server was restarted while this response ran, and {_REASONS[reason]}: send the request again."
         return Failed(_RESTARTED, text)
 
-    async def survive(self, dead: EngineDead, begun: Begun, wishes: Sampling) -> None:
-        """Wait for the next engine, that is like the one which has died. Raises Ended."""
-        self.attempts += 1
+    async def survive(self, dead: EngineDead, begun: Begun, wishes: Sampling, *, given: bool) -> None:
+        """Wait for the next engine, that is like the one which has died. `given`: that one had the request, and may
+        have died of it. Raises Ended.
+        """
+        self.attempts += given
+        self._num_waits += 1
         ready = self._continuity.wait_ready
+        if self._num_waits > _MAX_WAITS:
+            raise Ended(self._died(dead, "engine"))
         if ready is None or not self._continuity.goes_on or self.attempts > MAX_ATTEMPTS:
             raise Ended(self._died(dead, "engine" if self.attempts <= MAX_ATTEMPTS else "attempts"))
-        self._note(GoesOn(attempts=self.attempts, epoch=self._log.epoch))
+        if given:
+            self._note(GoesOn(attempts=self.attempts, epoch=self._log.epoch))
         try:
             async with asyncio.timeout(self._continuity.wait_seconds):
                 loaded: Loaded = await ready()
@@ -115,7 +123,8 @@ class GoingOn:
             raise Ended(self._died(dead, "engine")) from None
         if loaded.fingerprint != begun.fingerprint:
             raise Ended(self._died(dead, "model_changed"))
-        self.tell(exact=wishes.seed is not None or wishes.temperature == 0)
+        if given:
+            self.tell(exact=wishes.seed is not None or wishes.temperature == 0)
         logger.info("goes on response_id=%s attempt=%d", self._response.id, self.attempts)
 
     def _died(self, dead: EngineDead, reason: str) -> Failed:

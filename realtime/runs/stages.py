@@ -292,13 +292,15 @@ class Stages:
         if past is not None:
             self._replay(generation, past)
         while True:
+            given = False
             try:
                 await generation.submit()
+                given = True
                 if generation.times not in self._times.generations:
                     self._times.generations.append(generation.times)
                 return await generation.result()
             except EngineDead as dead:
-                await self._survive(dead, generation, begun, wishes)
+                await self._survive(dead, generation, begun, wishes, given=given)
 
     def _begin(self, number: int, prompt: Prompt, wishes: Sampling, past: PastGeneration | None) -> Begun:
         """Note what it takes to go on with a generation."""
@@ -327,11 +329,11 @@ class Stages:
             raise Diverged(self._past.log.replayed)
 
     async def _survive(
-        self, dead: EngineDead, generation: Generation[events.Event], begun: Begun, wishes: Sampling
+        self, dead: EngineDead, generation: Generation[events.Event], begun: Begun, wishes: Sampling, *, given: bool
     ) -> None:
-        """Have the next engine go on. Raises Ended, and EngineError when it does not see the prompt's images."""
+        """Have the next engine go on; `given`: this one had it. Raises Ended, and what `Prompts.look_again` does."""
         try:
-            await self.going_on.survive(dead, begun, wishes)
+            await self.going_on.survive(dead, begun, wishes, given=given)
         except Ended as ended:
             if isinstance(ended.outcome, Failed):
                 generation.fail(ended.outcome)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from realtime.connection.profiles import ConnectionLimits, Profile
 from realtime.connection.protocol import Connection
@@ -349,3 +350,16 @@ async def test_readers_may_be_given_only_what_is_stored(tmp_path: Path) -> None:
         rest, [(_, floor)] = readers.read(1 << 20)
         assert floor is None
         assert [*had, *rest] == entries_of(await here.find(run.response_id))
+
+
+async def test_what_an_engine_was_not_given_is_for_the_next_one_and_is_no_attempt(tmp_path: Path) -> None:
+    async with house(tmp_path / "store.db", say(*WORDS)) as here:
+        run = await here.service.create(LOCAL, make_request(), None, native=True)
+        dead = here.engine
+        dead.kill()  # before the run has had its first step, and nobody has been told
+        await here.settle()
+        assert here.engine is not dead
+        await here.finish()
+        source = await here.find(run.response_id)
+        assert texts_of(source) == "".join(WORDS)
+        assert source.response.recovery is UNSET
