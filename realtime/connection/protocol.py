@@ -314,7 +314,7 @@ class Connection:
         `resume_after_seconds`: see SessionDraining.
         """
         if self.profile.native:
-            after = UNSET if resume_after_seconds is None else round(resume_after_seconds, 1)
+            after = round(resume_after_seconds or 0.0, 1) or UNSET  # less is no time
             self._control.put(events.SessionDraining(grace_seconds=grace_seconds, resume_after_seconds=after))
         self._responses.end(draining)
         self._close_if_done()

@@ -21,7 +21,6 @@ from realtime.wire.errors import ErrorCode
 from realtime.wire.response import Recovery, Response
 
 from .endings import Ended, Failed, failure
-from .job import Job
 from .past import Past
 from .serving import Continuity
 
@@ -35,7 +34,7 @@ _REASONS = {
     "engine": "the engine can't go on with an answer",
     "model_changed": "it serves another model, or serves it in another way",
     "prompt_not_stored": "what the model was given is not stored, and can't be made again",
-    "mcp": "what MCP servers need or have answered is not stored",
+    "mcp": "what MCP servers need is not stored, or whether a call of theirs was made is not known",
     "compaction": "what its history was replaced by is not stored",
     "diverged": "what was said can't be made again",
     "not_found": "what it continues is not there any more",
@@ -71,17 +70,17 @@ class GoingOn:
             return wishes
         return msgspec.structs.replace(wishes, seed=secrets.randbits(_SEED_BITS))
 
-    def check(self, past: Past, job: Job) -> None:
+    def check(self, past: Past) -> None:
         """Refuse what can't be gone on with. Raises Ended."""
-        reason = self._obstacle(past, job)
+        reason = self._obstacle(past)
         if reason is not None:
             raise Ended(self.failed(reason))
 
-    def _obstacle(self, past: Past, job: Job) -> str | None:
+    def _obstacle(self, past: Past) -> str | None:
         generations = past.unfinished.generations
         if self.attempts > MAX_ATTEMPTS:
             return "attempts"
-        if past.head.lacks_secrets or (job.mcp is not None and generations):
+        if past.head.lacks_secrets:
             return "mcp"
         if not generations:
             return None  # it begins once more

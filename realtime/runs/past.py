@@ -15,7 +15,7 @@ from realtime.context.turns import Turn
 from realtime.store.records import Head, PastGeneration, Unfinished
 from realtime.store.restored_log import RestoredLog
 from realtime.wire import codec, events
-from realtime.wire.items import ItemStatus, OutputItem
+from realtime.wire.items import ItemStatus, McpCall, McpListTools, OutputItem
 from realtime.wire.response import CancelReceipt, Response, Usage
 
 from .broken_off import BrokenOff, shown_in
@@ -52,9 +52,20 @@ class Past:
         self.attempts = unfinished.attempts + (not unfinished.left)
         self._types = [codec.type_of(entry) for entry in unfinished.events]
 
-    def forget(self) -> None:
-        """Let go of what was made again."""
-        self.unfinished = msgspec.structs.replace(self.unfinished, events=(), generations=())
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was done for it but to wait."""
+        return b"response.in_progress" in self._types
+
+    @property
+    def answered(self) -> list[OutputItem]:
+        """What MCP servers had answered."""
+        return [item for item in self.output if isinstance(item, McpListTools | McpCall)]
+
+    def forget(self, number: int) -> None:
+        """Let go of what was made again, up to this generation."""
+        left = [one for one in self.unfinished.generations if one.begun.number > number]
+        self.unfinished = msgspec.structs.replace(self.unfinished, events=(), generations=left)
         self._types = []
 
     @property

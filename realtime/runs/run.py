@@ -414,7 +414,6 @@ class Run:
             job.response.store
             and self._serving.continuity.goes_on
             and job.on_disconnect.policy != "cancel"  # nobody will be there
-            and job.mcp is None
         )
 
     async def _end_here(self) -> None:

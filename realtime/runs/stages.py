@@ -39,7 +39,7 @@ from .going_on import GoingOn
 from .image_loader import ImageLoader
 from .job import Job
 from .life import Life, State
-from .mcp.stage import McpStage
+from .mcp.stage import McpStage, Unsure
 from .past import Past
 from .prompts import Prompts
 from .renderer import Renderer
@@ -97,7 +97,13 @@ class Stages:
         self._mcp: McpStage | None = None
         if job.mcp is not None:
             self._mcp = McpStage(
-                job.response_id, job.mcp, self.assembler, append, serving.observer.service.tool_seconds, watch.headers
+                job.response_id,
+                job.mcp,
+                self.assembler,
+                append,
+                serving.observer.service.tool_seconds,
+                watch.headers,
+                past.answered if past is not None else (),
             )
 
     @property
@@ -156,12 +162,14 @@ class Stages:
         """Make the response. Raises RenderError, EngineError, Ended and Diverged."""
         past = self._past
         if past is not None:
-            self.going_on.check(past, self._job)
+            self.going_on.check(past)
             self.going_on.tell(exact=not past.has_said or past.is_exact(self._response.temperature))
         if past is None or past.generation(1) is None:
             await self._prepare()
         else:
             self.prompts.parent = past.parent
+            if self._mcp is not None:
+                await self._list_tools(self._mcp)
         for number in itertools.count(1):
             finished = await self._generate(number)
             if self._mcp is None or finished is not FinishReason.STOP:
@@ -233,9 +241,12 @@ class Stages:
     async def _list_tools(self, mcp: McpStage) -> None:
         """Have MCP servers list their tools, and make the calls that the user has allowed."""
         self._life.enter(State.LISTING_TOOLS)
+        mcp.unsure = self._past is not None and self._past.has_begun
         whole = history(self.prompts.parent, self._job.request.items)
         try:
             tools = await mcp.prepare(self.prompts.items, whole)
+        except Unsure:
+            raise Ended(self.going_on.failed("mcp")) from None
         except WireError as error:
             raise Ended(Failed("invalid_prompt", error.message)) from None
         self.prompts.tools = tools
@@ -291,6 +302,8 @@ class Stages:
         begun = self._begin(number, prompt, wishes, past)
         if past is not None:
             self._replay(generation, past)
+        if self._mcp is not None:
+            self._mcp.unsure = generation.ended is not None
         while True:
             given = False
             try:
@@ -324,7 +337,7 @@ class Stages:
         generation.replay(past.chunks)
         self.replaying = False
         if self._past.log.caught_up:
-            self._past.forget()
+            self._past.forget(past.begun.number)
         elif generation.ended is None:
             raise Diverged(self._past.log.replayed)
 
@@ -381,7 +394,10 @@ class Stages:
     async def _call_tools(self, mcp: McpStage) -> ToolSet | None:
         """Make the calls of the latest generation; return the tools of the next one, None if there is to be none."""
         self._life.enter(State.CALLING_TOOLS)
-        return await mcp.go_on(self.prompts.tools)
+        try:
+            return await mcp.go_on(self.prompts.tools)
+        except Unsure:
+            raise Ended(self.going_on.failed("mcp")) from None
 
     def _go_on_with(self, tools: ToolSet) -> None:
         """Make the latest generation a part of what the next one continues."""

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from realtime.engine.scripted import say
@@ -176,6 +177,8 @@ async def test_after_the_grace_what_runs_is_left_to_the_next_server_that_has_its
         waits = asyncio.create_task(http.post(f"{server.http}/v1/responses", json=asked))
         streams = asyncio.create_task(http.post(f"{server.http}/v1/responses", json={**asked, "stream": True}))
         await until(lambda: engine_holds(server) == 5)
+        engine = server.gateway.engine
+        engine._status = msgspec.structs.replace(engine.status, start_seconds=12.34)
         server.engine.step(2)
         await drain(server)
         assert (await plain.until_done())[-1]["response"]["error"]["code"] == "server_error"
@@ -184,7 +187,7 @@ async def test_after_the_grace_what_runs_is_left_to_the_next_server_that_has_its
             seen.append(event)
         assert event["stream_id"] == "u"
         [told] = [event for event in seen if event["type"] == "session.draining"]
-        assert told["resume_after_seconds"] >= 0
+        assert told["resume_after_seconds"] == 12.3
         assert await close_code(native) == await close_code(plain) == 1012
         refused = await waits
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "server_draining")

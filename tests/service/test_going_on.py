@@ -16,16 +16,18 @@ from realtime.connection.profiles import ConnectionLimits, Profile
 from realtime.connection.protocol import Connection
 from realtime.connection.readers import Reader, Readers
 from realtime.engine.base import EngineRequest
-from realtime.engine.scripted import RandomScript, Script, ScriptedEngine, Step, say
+from realtime.engine.scripted import RandomScript, Script, Step, say
 from realtime.service.principal import LOCAL
+from realtime.settings.fields import McpServer
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ConversationRef, OnDisconnect, ReasoningOptions, ResponseCreate
 from realtime.wire.response import Recovery
-from tests.support.calls import TAGGED, spoken_call
+from tests.support.calls import TAGGED, called, spoken_call
 from tests.support.harmony import steps
 from tests.support.jobs import make_request, user
 from tests.support.long import LONG
+from tests.support.mcp_server import tool_server
 from tests.support.pictures import data_url, image, question
 from tests.support.restarts import House, cut_copy, entries_of, events_of, house, texts_of, tip_of, until_caught_up
 from tests.support.server import changed
@@ -116,9 +118,11 @@ async def test_wherever_the_journal_ends_the_answer_is_what_it_would_have_been(t
             assert list(record.turn.token_ids) == list(source.turn.token_ids)  # type: ignore[union-attr]
 
 
-async def cut_off(path: Path, script: Script, ticks: int, **members: Any) -> tuple[str, list[bytes]]:
+async def cut_off(
+    path: Path, script: Script, ticks: int, options: dict[str, Any] | None = None, **members: Any
+) -> tuple[str, list[bytes]]:
     """Let an answer come so far, then kill its process; return its id and what its followers may have had."""
-    async with house(path, script, waits=True) as here:
+    async with house(path, script, waits=True, **options or {}) as here:
         run = await here.create(make_request("hi", **members))
         await here.say(ticks)
         here.flush()
@@ -161,31 +165,26 @@ async def test_a_reader_is_told_if_what_it_had_does_not_come_again(tmp_path: Pat
 
 
 async def test_what_is_sampled_without_a_seed_goes_on_in_another_epoch(tmp_path: Path) -> None:
-    class Unseeded(ScriptedEngine):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self.loaded = msgspec.structs.replace(self.loaded, seeds_are_free=False)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.support.restarts.ScriptedEngine", Unseeded)
-        response_id, delivered = await cut_off(tmp_path / "store.db", say(*WORDS), 3)
-        async with house(tmp_path / "store.db", say(*WORDS[:3], "another ", "end ", "of ", "it")) as here:
-            [run] = here.runs
-            [(old, tip)] = run.log.earlier.items()
-            assert old != run.log.epoch
-            assert list(entries_of(run)) == delivered[:tip]
-            for epoch, after, accepted in (
-                (old, tip - 1, True), (None, tip - 1, True), (old, tip, False), (None, tip, False), ("x", 0, False)
-            ):  # fmt: skip
-                assert await is_accepted(here, response_id, after, epoch) is accepted, (epoch, after)
-            await here.say(2)
-            assert await is_accepted(here, response_id, tip, run.log.epoch)
-            await here.finish()
-            source = await here.find(response_id)
-            assert source.response.recovery == Recovery(kind="prefix_exact", attempts=2)
-            assert texts_of(source) == "one two another end of it"
-            assert await is_accepted(here, response_id, tip - 1, old)
-            assert not await is_accepted(here, response_id, tip, old)
+    response_id, delivered = await cut_off(tmp_path / "store.db", say(*WORDS), 3, {"seeds_are_free": False})
+    async with house(
+        tmp_path / "store.db", say(*WORDS[:3], "another ", "end ", "of ", "it"), seeds_are_free=False
+    ) as here:
+        [run] = here.runs
+        [(old, tip)] = run.log.earlier.items()
+        assert old != run.log.epoch
+        assert list(entries_of(run)) == delivered[:tip]
+        for epoch, after, accepted in (
+            (old, tip - 1, True), (None, tip - 1, True), (old, tip, False), (None, tip, False), ("x", 0, False)
+        ):  # fmt: skip
+            assert await is_accepted(here, response_id, after, epoch) is accepted, (epoch, after)
+        await here.say(2)
+        assert await is_accepted(here, response_id, tip, run.log.epoch)
+        await here.finish()
+        source = await here.find(response_id)
+        assert source.response.recovery == Recovery(kind="prefix_exact", attempts=2)
+        assert texts_of(source) == "one two another end of it"
+        assert await is_accepted(here, response_id, tip - 1, old)
+        assert not await is_accepted(here, response_id, tip, old)
 
 
 async def is_accepted(here: House, response_id: str, starting_after: int, epoch: str | None) -> bool:
@@ -363,3 +362,40 @@ async def test_what_an_engine_was_not_given_is_for_the_next_one_and_is_no_attemp
         source = await here.find(run.response_id)
         assert texts_of(source) == "".join(WORDS)
         assert source.response.recovery is UNSET
+
+
+async def test_calls_of_mcp_servers_are_not_made_twice(tmp_path: Path) -> None:
+    answers = [("I look. ", *called("get_weather", {"city": "Paris"})), ("It ", "is ", "sunny.")]
+
+    def script(request: EngineRequest) -> list[Step]:
+        return list(answers["." in request.request_id])
+
+    async with tool_server() as tools:
+        tool = {"type": "mcp", "server_label": "s", "server_url": tools.url, "require_approval": "never"}
+        settings = changed(mcp_servers={"weather": McpServer(url=tools.url)})
+        case = Case(script, {"tools": [tool]}, {"family": TAGGED, "settings": settings})
+        response_id, entries, events = await said_whole(tmp_path / "whole.db", case)
+        assert len(tools.calls) == 1
+        number = cut_copy(tmp_path / "whole.db", tmp_path / "count.db", 0)
+        types = [json.loads(entry)["type"] for entry in entries]
+        completed = types.index("response.mcp_call.completed")
+        ends = list[bool]()
+        for place in range(1, number):
+            path = tmp_path / f"{place}.db"
+            cut_copy(tmp_path / "whole.db", path, place)
+            tip, num_calls = tip_of(path), len(tools.calls)
+            if not LONG and tip not in (7, completed, completed + 3):
+                continue
+            async with house(path, script, **case.options) as here:
+                await here.finish()
+                source = await here.find(response_id)
+                assert entries_of(source)[:tip] == entries[:tip]
+                answered = tip > completed
+                assert len(tools.calls) - num_calls == (not answered and source.response.error is None)
+                if source.response.error is None:
+                    assert events_of(source) == events, place
+                else:
+                    assert source.response.recovery == Recovery(kind="failed", attempts=2, reason="mcp")
+                    assert types[tip - 1] == "response.mcp_call_arguments.done"
+                ends.append(source.response.error is None)
+        assert set(ends) == {True, False}
