@@ -1,7 +1,6 @@
-"""After a start: go on with the responses that ran when the last process ended, and give an end to those that can't.
+"""What there is of the responses that ran when the last process ended: a past to go on from, or else an end.
 
-What goes on is entered as a run at once, so that it can be followed, stopped and found while the engine is still being
-loaded. What can't ends with `response.failed` (`server_restarted`) behind what is known to have been said. Its numbers
+What can't go on ends with `response.failed` (`server_restarted`) behind what is known to have been said. Its numbers
 go on from there; a reader that has had more than that is told so (`store.cursor`), because what it had is not in the
 log.
 """
@@ -34,13 +33,6 @@ _MESSAGE = "The server was restarted while this response ran: send the request a
 _UNSTORED = "The server was restarted while this response ran, and nothing of it was stored: send the request again."
 
 
-class Recovered(msgspec.Struct, frozen=True):
-    """How many responses go on, and how many were ended."""
-
-    num_going_on: int
-    num_ended: int
-
-
 def past_of(unfinished: Unfinished, settings: ResponseSettings) -> Past | None:
     """Return what a run goes on from; None: there is not enough. Raises ValueError for what can't be read.
 
@@ -65,14 +57,6 @@ def past_of(unfinished: Unfinished, settings: ResponseSettings) -> Past | None:
         log.earlier = {**log.earlier, log.epoch: log.stored_tip}
         log.epoch = new_id("epoch")
     return past
-
-
-async def end_unfinished(store: ResponseStore, settings: ResponseSettings, model_name: str, now: float) -> int:
-    """End everything that ran. Return how many responses that were. To be called once, before anything is created."""
-    unfinished = [one async for one in store.recover()]
-    for one in unfinished:
-        end_one(one, store, settings, model_name, now)
-    return len(unfinished)
 
 
 def end_one(one: Unfinished, store: ResponseStore, settings: ResponseSettings, model_name: str, now: float) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from realtime.runs.audience import DISCONNECTED
 from realtime.runs.endings import Cancelled
 from realtime.runs.job import Job
@@ -22,11 +24,18 @@ from realtime.wire.errors import WireError
 
 from .intake import Intake
 from .lookups import Lookups
-from .recovery import Recovered, end_one, past_of
+from .recovery import end_one, past_of
 from .servings import Servings
 
 Begin = Callable[[Job, Serving, Past, Ready], Run]
 """Enters a run that was accepted before, and starts it."""
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """How many responses go on, and how many were ended."""
+
+    num_going_on: int
+    num_ended: int
 
 
 class Restart:

@@ -18,7 +18,7 @@ import msgspec
 
 from realtime.context.turns import Prompt, Turn
 from realtime.engine.base import TokenChunk
-from realtime.service.recovery import end_unfinished
+from realtime.service.recovery import end_one
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import Claim
 from realtime.store.conversations import Conversation
@@ -280,7 +280,8 @@ class World:
         return expected
 
     async def _recover(self) -> None:
-        await end_unfinished(self.stores.responses, ResponseSettings(), "m", NOW)
+        for one in [one async for one in self.stores.responses.recover()]:
+            end_one(one, self.stores.responses, ResponseSettings(), "m", NOW)
 
     def settle(self) -> None:
         """Make what the last process left to this one its own: what had run is over now."""
