@@ -49,8 +49,8 @@ class Past:
     def __init__(self, unfinished: Unfinished, log: RestoredLog) -> None:
         self.unfinished = unfinished
         self.log = log
-        self.attempts = unfinished.attempts + (not unfinished.left)
         self._types = [codec.type_of(entry) for entry in unfinished.events]
+        self.attempts = unfinished.attempts + (self.has_begun and not unfinished.left)
 
     @property
     def has_begun(self) -> bool:

@@ -163,7 +163,8 @@ class Stages:
         past = self._past
         if past is not None:
             self.going_on.check(past)
-            self.going_on.tell(exact=not past.has_said or past.is_exact(self._response.temperature))
+            if past.has_begun:
+                self.going_on.tell(exact=not past.has_said or past.is_exact(self._response.temperature))
         if past is None or past.generation(1) is None:
             await self._prepare()
         else:

@@ -101,7 +101,7 @@ async def test_wherever_the_journal_ends_the_answer_is_what_it_would_have_been(t
     number = cut_copy(tmp_path / "whole.db", tmp_path / "count.db", 0)
     places = range(1, number)  # the last one has the end
     rng = random.Random(name)
-    for place in places if LONG else sorted(rng.sample(places, min(2 if case.options is HARMONY else 5, len(places)))):
+    for place in places if LONG else sorted(rng.sample(places, min(1 if case.options is HARMONY else 3, len(places)))):
         path = tmp_path / f"{place}.db"
         cut_copy(tmp_path / "whole.db", path, place)
         tip = tip_of(path)
@@ -110,7 +110,8 @@ async def test_wherever_the_journal_ends_the_answer_is_what_it_would_have_been(t
             source = await here.find(response_id)
             assert entries_of(source)[:tip] == entries[:tip]
             assert events_of(source) == events, place
-            assert source.response.recovery == Recovery(kind="exact", attempts=2), place
+            begun = any(event["type"] == "response.in_progress" for event in events[:tip])
+            assert source.response.recovery == (Recovery(kind="exact", attempts=2) if begun else UNSET), place
             assert not here.engine.stats().num_running
             record = await here.opened.stores.responses.get(response_id, 0.0)
             assert record is not None
