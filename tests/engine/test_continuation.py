@@ -61,16 +61,17 @@ class Kind(NamedTuple):
 
 
 GREEDY = {"temperature": 0.0}
+HOT = {"temperature": 2.0, "seed": 2**40, "ignore_eos": True}  # so that a penalty shows: cold, the model is too sure
 KINDS = {
     "greedy": Kind(GREEDY),
     "greedy, to its end": Kind(GREEDY, question="count to 10"),
     "greedy, without an end": Kind({**GREEDY, "ignore_eos": True}),
     "seed": Kind({**SEEDED, "ignore_eos": True}),
-    "seed, hot": Kind({"temperature": 2.0, "seed": 2**40, "ignore_eos": True}),
+    "seed, hot": Kind(HOT),
     "seed, top_p, top_k": Kind({**SEEDED, "top_p": 0.9, "top_k": 20, "min_p": 0.01, "ignore_eos": True}),
-    "presence penalty": Kind({**GREEDY, "presence_penalty": 2.0, "ignore_eos": True}),
-    "frequency penalty": Kind({**GREEDY, "frequency_penalty": 2.0, "ignore_eos": True}),
-    "repetition penalty": Kind({**GREEDY, "repetition_penalty": 1.3, "ignore_eos": True}),
+    "presence penalty": Kind({**HOT, "presence_penalty": 2.0}),
+    "frequency penalty": Kind({**HOT, "frequency_penalty": 2.0}),
+    "repetition penalty": Kind({**HOT, "repetition_penalty": 1.3}),
     "seed, all penalties": Kind(
         {**SEEDED, "presence_penalty": 0.5, "frequency_penalty": 0.5, "repetition_penalty": 1.1, "ignore_eos": True}
     ),
@@ -176,8 +177,10 @@ async def test_the_rest_is_the_same_wherever_it_was_cut(client: Client, engine: 
     assert all(good == all_ > 0 for good, all_ in recovered.values())
     assert engine.stats() == EMPTY
     plain = dict(zip(KINDS, uncut[::NUM_SEEDS], strict=True))
-    for name in ("presence penalty", "frequency penalty", "repetition penalty", "logit bias"):
-        assert plain[name].text != plain["greedy, without an end"].text, "it shows nothing"
+    for name in ("presence penalty", "frequency penalty", "repetition penalty"):
+        assert plain[name].text != plain["seed, hot"].text, "a kind that shows nothing"
+    assert plain["logit bias"].text != plain["greedy"].text
+    assert "</think>" in plain["schema behind reasoning"].text
     finishes = {(sink.finish, sink.chunks[-1].stop_reason) for sink in uncut}
     assert {(FinishReason.STOP, None), (FinishReason.LENGTH, None), (FinishReason.STOP, " 7, 8")} <= finishes
 
