@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import realtime_client
-from conformance import RECORDING, recorded
+from clients.conformance.case import RECORDING, recorded
 from realtime.engine.scripted import say
 from realtime_client import (
     ClientClosed,
