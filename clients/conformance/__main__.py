@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .case import CASES, Player, Unknown
+from .case import CASES, LeftOut, Player
 from .driver import Driver, DriverError
 from .frames import Mismatch
 
@@ -42,11 +42,11 @@ def _run(case: dict[str, Any], driver: Driver, given: argparse.Namespace) -> str
         print(f"---- {case['name']}")
     try:
         Player(case, driver.ask).play()
-    except Unknown as error:
-        if given.allow_unknown:
-            print(f"left out: {case['name']} (the driver does not know {error})")
+    except LeftOut as error:
+        if given.allow_missing:
+            print(f"left out: {case['name']} ({error})")
             return "left out"
-        reason = f"  the driver does not know the command {error}"
+        reason = f"  the driver: {error}"
     except (Mismatch, DriverError) as error:
         reason = str(error)
     else:
@@ -68,7 +68,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
     parser.add_argument("--verbose", action="store_true", help="print the dialogue")
     parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="seconds for one answer [%(default)s]")
-    parser.add_argument("--allow-unknown", action="store_true", help="leave out cases whose commands are not known")
+    parser.add_argument("--allow-missing", action="store_true", help="leave out what the driver says it lacks")
     parser.add_argument("driver", nargs="*", metavar="-- PROGRAM ARGUMENTS", help="the driver's command line")
     return parser.parse_args(arguments)
 

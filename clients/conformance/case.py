@@ -17,8 +17,8 @@ CASES: list[dict[str, Any]] = json.loads((FOLDER / "cases.json").read_text("utf-
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Unknown(Exception):
-    """The driver does not know a command."""
+class LeftOut(Exception):
+    """The driver does not know a command, or says that the client lacks what the case needs."""
 
 
 def encode(event: Any) -> str:
@@ -36,6 +36,7 @@ class Player:
     """See the module. `ask` gives a command to the driver and returns its answer."""
 
     def __init__(self, case: Mapping[str, Any], ask: Ask) -> None:
+        self._needs: str | None = case.get("needs")
         self._steps: list[dict[str, Any]] = case["steps"]
         self._policy: dict[str, Any] = case.get("policy", {})
         self._ask = ask
@@ -49,6 +50,8 @@ class Player:
     def play(self) -> None:
         """Play all steps. Raises Mismatch, which names the step."""
         self._do("begin", policy=self._policy)
+        if self._needs in self._state.get("lacks", []):
+            raise LeftOut(f"it lacks {self._needs}")
         for number, step in enumerate(self._steps):
             verb, subject = next(iter(step.items()))
             try:
@@ -71,7 +74,7 @@ class Player:
     def _do(self, name: str, *, raises: str | None = None, **members: Any) -> Any:
         state = self._state = self._ask({"do": name, "now": self._now, **members})
         if state.get("unknown"):
-            raise Unknown(name)
+            raise LeftOut(f"it does not know the command {name}")
         if state.get("broken"):
             raise Mismatch(f"broken: {state['broken']}")
         if state.get("raised") != raises:

@@ -175,14 +175,19 @@ const LOOKS = {
   update: (update) => ({ state: update.state, error: described(update.error) }),
 };
 
+// Attempts to connect are given up by the shell, and a browser shows no headers of a refused handshake.
+const LACKS = ["connect_timeout", "handshake_headers", "resume_after"];
+
 async function serve() {
   let driver = new Driver({});
   for await (const line of createInterface({ input: process.stdin })) {
     const command = JSON.parse(line);
     let answer = {};
     try {
-      if (command.do === "begin") driver = new Driver(command.policy);
-      else answer = driver.act(command);
+      if (command.do === "begin") {
+        driver = new Driver(command.policy);
+        answer.lacks = LACKS;
+      } else answer = driver.act(command);
     } catch (error) {
       answer = { broken: String(error.stack) };
     }

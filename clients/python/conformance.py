@@ -15,6 +15,8 @@ from realtime_client.liveness import Update
 from realtime_client.session import Session
 from realtime_client.track import Track
 
+URL = "ws://127.0.0.1:8000/v1/responses"
+
 
 class Driver:
     """One client, and the things that the runner has given names to."""
@@ -23,6 +25,7 @@ class Driver:
         self._session = Session(Policy(**policy), "test", random.Random(0))
         self._named: dict[str, Any] = {}
         self._now = 0.0
+        self._dials = False
         self._sent: list[str] = []
 
     def act(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -34,28 +37,50 @@ class Driver:
             if do is None:
                 return {"unknown": True}
             answer["value"] = do(command)
-        except (RealtimeError, ValueError) as error:
+        except RealtimeError as error:
             answer["raised"] = _kind(error)
         self._rest()
         answer["sent"], self._sent = self._sent, []
-        at = self._session.connect_at
-        answer["wants_socket"], answer["dials"] = at is not None, at is not None and at <= self._now
+        answer["wants_socket"], answer["dials"] = self._session.connect_at is not None, self._dials
         answer["gave_up"] = self._session.is_silent(self._now)
         return answer
 
     def _pass_time(self, now: float) -> None:
+        """Let the attempts to open a socket end and begin as they are due."""
+        while self._dials and self._session.dial_until <= now:
+            self._now = self._session.dial_until
+            self._end_dial(ConnectionLost.timed_out(URL))
+            self._dial(now)
         self._now = now
+        self._dial(now)
 
     def _rest(self) -> None:
         self._sent += self._session.frames(self._now)
+        self._dial(self._now)
+
+    def _dial(self, now: float) -> None:
+        at = self._session.connect_at
+        if at is None:
+            self._dials = False
+        elif at <= now and not self._dials:
+            self._dials = True
+            self._session.connecting(max(at, self._now))
+
+    def _end_dial(self, lost: ConnectionLost) -> None:
+        self._dials = False
+        self._session.disconnected(lost, self._now)
 
     # -- the client's life
 
     def _open(self, _: dict[str, Any]) -> None:
+        self._dials = False
         self._session.connected(self._now)
 
     def _closed(self, command: dict[str, Any]) -> None:
-        self._session.disconnected(ConnectionLost.closed(command["code"]), self._now)
+        self._end_dial(ConnectionLost.closed(command["code"]))
+
+    def _refused(self, command: dict[str, Any]) -> None:
+        self._end_dial(ConnectionLost.refused(URL, command["status"], command["body"], command["retry_after"]))
 
     def _receive(self, command: dict[str, Any]) -> None:
         self._session.receive(command["data"], self._now)
@@ -156,24 +181,31 @@ def _error(error: RealtimeError | None) -> dict[str, Any] | None:
 def _kind(error: Exception) -> str:
     if isinstance(error, ServerError | SteerFailed):
         return "server_error"
-    if isinstance(error, ValueError):
-        return "event_not_received"
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
+
+
+class Client:
+    """What answers: the driver of the newest client."""
+
+    def __init__(self) -> None:
+        self._driver = Driver({})
+
+    def answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Do the command, whatever comes of it."""
+        try:
+            if command["do"] != "begin":
+                return self._driver.act(command)
+            self._driver = Driver(command["policy"])
+        except Exception as error:
+            return {"broken": repr(error)}
+        return {}
 
 
 def main() -> None:
     """Answer each line until there are no more."""
-    driver = Driver({})
+    client = Client()
     for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            if command["do"] == "begin":
-                driver = Driver(command["policy"])
-                answer: dict[str, Any] = {}
-            else:
-                answer = driver.act(command)
-        except Exception as error:
-            answer = {"broken": repr(error)}
+        answer = client.answer(json.loads(line))
         answer = {member: value for member, value in answer.items() if value not in (None, False, [])}
         print(json.dumps(answer), flush=True)
 

@@ -10,6 +10,7 @@ from .errors import (
     CursorTooOld,
     Detached,
     EpochMismatch,
+    EventNotReceived,
     IdempotencyConflict,
     ItemNotFound,
     MissingToolOutput,
@@ -23,6 +24,7 @@ from .errors import (
     ToolOutputAlreadyAccepted,
 )
 from .inputs import Fate, Steer
+from .link import ConnectionState
 from .policy import Policy
 from .response import Response
 from .track import Cursor, Event, FinalResponse
@@ -32,6 +34,7 @@ __all__ = [
     "Client",
     "ClientClosed",
     "ConnectionLost",
+    "ConnectionState",
     "ConversationMovedOn",
     "Cursor",
     "CursorAhead",
@@ -39,6 +42,7 @@ __all__ = [
     "Detached",
     "EpochMismatch",
     "Event",
+    "EventNotReceived",
     "Fate",
     "FinalResponse",
     "IdempotencyConflict",
