@@ -21,13 +21,16 @@ from .errors import (
     ResponseNotFound,
     ServerError,
     SteerFailed,
+    ToolLoopTooLong,
     ToolOutputAlreadyAccepted,
 )
 from .inputs import Fate, Steer
 from .link import ConnectionState
 from .policy import Policy
 from .response import Response
-from .track import Cursor, Event, FinalResponse
+from .track import Cursor, FinalResponse
+from .wire import OutputItem
+from .wire import ResponseEvent as Event
 
 __all__ = [
     "AlreadyFollowed",
@@ -48,6 +51,7 @@ __all__ = [
     "IdempotencyConflict",
     "ItemNotFound",
     "MissingToolOutput",
+    "OutputItem",
     "Policy",
     "ProtocolError",
     "RealtimeError",
@@ -58,6 +62,7 @@ __all__ = [
     "ServerError",
     "Steer",
     "SteerFailed",
+    "ToolLoopTooLong",
     "ToolOutputAlreadyAccepted",
     "connect",
 ]

@@ -10,7 +10,7 @@ import contextlib
 import random
 import secrets
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -20,13 +20,17 @@ from websockets.exceptions import ConnectionClosed
 from .cuts import Cut
 from .dial import SUBPROTOCOL, ApiKey, Dialer
 from .errors import ConnectionLost, ProtocolError
+from .http import Http
 from .inputs import Steer
 from .link import ConnectionState
 from .liveness import Update
 from .policy import Policy
+from .resources import Conversations, Responses
 from .response import Response
 from .session import Session
-from .track import Track
+from .tools import Tool, run
+from .track import FinalResponse, Track
+from .wire import ResponseEvent as Event
 
 __all__ = ["SUBPROTOCOL", "Client", "connect"]
 
@@ -54,6 +58,8 @@ class Client:
 
     def __init__(self, url: str, *, api_key: ApiKey | None, policy: Policy, socket_options: dict[str, Any]) -> None:
         self._dialer = Dialer(url, api_key, socket_options)
+        self.responses = Responses(Http(self._dialer))
+        self.conversations = Conversations(Http(self._dialer))
         self._session = Session(policy, secrets.token_hex(8), random.Random())
         self._woken: weakref.WeakValueDictionary[Track | Steer | Update | Cut, asyncio.Event] = (
             weakref.WeakValueDictionary()
@@ -90,6 +96,34 @@ class Client:
         """
         self._check_open()
         return await self._follow(self._session.resume(response_id, starting_after, epoch))
+
+    async def run(
+        self,
+        input: Any,
+        *,
+        tools: Sequence[Callable[..., Any] | Tool],
+        tool_timeout_seconds: float = 60.0,
+        max_turns: int = 16,
+        on_event: Callable[[Event], None] | None = None,
+        **body: Any,
+    ) -> FinalResponse:
+        """Let the model call these functions until it answers without a call; returns that response.
+
+        A function is a tool by its name, its docstring and its annotated parameters; one that is not async is called in
+        a thread. The calls of a turn run at once; the model is told of one that fails, takes longer than
+        `tool_timeout_seconds` or has wrong arguments. `on_event` gets each event of each response. Cancelling stops the
+        response that runs and the functions that are async. Raises ToolLoopTooLong after `max_turns` responses. A call
+        of a function that is not here ends the loop: the response that has it is returned.
+        """
+        return await run(
+            self,
+            input,
+            tools=tools,
+            tool_timeout_seconds=tool_timeout_seconds,
+            max_turns=max_turns,
+            on_event=on_event,
+            **body,
+        )
 
     async def update(self, *, api_key: str | None = None, heartbeat_seconds: float | None = None) -> Mapping[str, Any]:
         """Give the connection a new credential of the same tenant, or another time between heartbeats, and return how
@@ -168,7 +202,7 @@ class Client:
             raise
         if not track.confirmed and track.error is not None:
             raise track.error
-        return Response(track, self._session, self._poke, self._until_changed)
+        return Response(track, self._session, self._poke, self._until_changed, self.responses.wait)
 
     async def _until_changed(self, what: Track | Steer | Update | Cut, done: Callable[[], bool]) -> None:
         """Wait until there is such news of it."""

@@ -94,6 +94,10 @@ class EventNotReceived(RealtimeError, ValueError):
     """An event was named by a number that has not come."""
 
 
+class ToolLoopTooLong(RealtimeError):
+    """The model goes on calling tools."""
+
+
 class RequestTooLarge(RealtimeError):
     """The request is larger than the server takes; sending it would cost the whole connection."""
 

@@ -102,9 +102,14 @@ class Session:
         self._tracks.due_at = 0.0
 
     def leave(self, track: Track) -> None:
-        """The caller's block is over: stop the response, and what the server starts or started after it by itself."""
+        """The caller's block is over: stop the response, and what the server starts or started after it by itself.
+
+        Of an answer that was complete before it was read, what was heard stays, as of one that runs.
+        """
         while track.successor is not None:
             track = track.successor
+        if track.terminal is not None and track.events and track.acked is not None:
+            self.truncate(track, {"through": track.acked})
         track.abandoned = track.awaits_successor
         self.cancel(track)
 
