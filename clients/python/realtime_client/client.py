@@ -57,7 +57,7 @@ class Client:
     """
 
     def __init__(self, url: str, *, api_key: ApiKey | None, policy: Policy, socket_options: dict[str, Any]) -> None:
-        self._dialer = Dialer(url, api_key, socket_options)
+        self._dialer = Dialer(url, api_key, policy, socket_options)
         self.responses = Responses(Http(self._dialer))
         self.conversations = Conversations(Http(self._dialer))
         self._session = Session(policy, secrets.token_hex(8), random.Random())

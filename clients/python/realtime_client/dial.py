@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatu
 from websockets.typing import Subprotocol
 
 from .errors import URL_HINT, ConnectionLost
+from .policy import Policy
 
 SUBPROTOCOL = Subprotocol("realtime.v1")
 ApiKey = str | Callable[[], Awaitable[str]]
@@ -19,19 +20,18 @@ _SOCKET_DEFAULTS: dict[str, Any] = {
     "max_size": 64 * 2**20,  # a terminal event holds the whole answer
     "compression": None,
     "open_timeout": None,  # the policy has it
-    "ping_interval": 20,  # a dead path is noticed within 40 s, and then reconnected
-    "ping_timeout": 20,
     "close_timeout": 5,
 }
+_PING_SECONDS = 20.0  # a dead path is noticed within 40 s, and then reconnected
 
 
 class Dialer:
     """Opens sockets to one server. `api_key` may be a function, which is asked before each attempt."""
 
-    def __init__(self, url: str, api_key: ApiKey | None, options: dict[str, Any]) -> None:
+    def __init__(self, url: str, api_key: ApiKey | None, policy: Policy, options: dict[str, Any]) -> None:
         self.url = url
         self.api_key = api_key
-        self.options = _SOCKET_DEFAULTS | options
+        self.options = _SOCKET_DEFAULTS | _pings(policy) | options
 
     async def headers(self) -> dict[str, str]:
         """Those that the caller gave, with the key of now."""
@@ -74,3 +74,11 @@ class Dialer:
             await socket.close()
             raise ConnectionLost(f"the server does not speak {SUBPROTOCOL}", retry=False)
         return socket
+
+
+def _pings(policy: Policy) -> dict[str, Any]:
+    """As patient as heartbeats are: a path may die before the server has promised those."""
+    seconds = _PING_SECONDS
+    if policy.heartbeat_seconds:
+        seconds = min(seconds, policy.heartbeat_seconds * policy.max_missed_heartbeats / 2)
+    return {"ping_interval": seconds, "ping_timeout": seconds}
