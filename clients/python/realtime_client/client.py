@@ -160,8 +160,9 @@ class Client:
             changed = self._state_changed
             if self.state == state:
                 await changed.wait()
-            elif (state := self.state) is not None:
-                yield state
+                continue
+            state = self.state
+            yield state
 
     async def close(self) -> None:
         """Close the socket. Open responses end with ClientClosed here; at the server `on_disconnect` decides.
