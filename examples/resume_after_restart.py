@@ -1,7 +1,7 @@
 """An answer that outlives the program: stop it in the middle (Ctrl-C, kill), start it again, and it goes on.
 
 `.venv/bin/python examples/resume_after_restart.py [URL [FILE]]`, with a server running (`make serve`). FILE keeps where
-the reader is. With `--store-path` the server may be restarted, too.
+the reader is. What the server had finished outlives a restart of the server, too.
 """
 
 import asyncio
