@@ -5,7 +5,7 @@
 
 import asyncio
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,8 +15,8 @@ URL = sys.argv[1] if len(sys.argv) > 1 else "ws://127.0.0.1:8000/v1/responses"
 
 
 class Person(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
-    age: int
+    name: Annotated[str, msgspec.Meta(max_length=40)]
+    age: Annotated[int, msgspec.Meta(ge=0, le=150)]
 
 
 def format_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
