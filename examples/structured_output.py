@@ -30,6 +30,7 @@ async def main() -> None:
         response = await rt.create(
             input="Ada Lovelace was 36 years old. Who was it?",
             text={"format": format_of(Person)},
+            temperature=0,
             max_output_tokens=200,
         )
         final = await response.result()
