@@ -206,6 +206,7 @@ class Receiving:
 
     def _refuse(self, track: Track, phase: Phase, error: ServerError, now: float) -> None:
         """Try again later if that can help and somebody still waits; else it is the caller's."""
+        track.patience.last_until(self._link.patient_until)
         in_time = track.patience.failed(now, error.retry_after, self._policy, self._rng)
         if not error.retry or not in_time or track.abandoned:
             self._tracks.fail(track, error)
