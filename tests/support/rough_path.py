@@ -10,16 +10,17 @@ import random
 import socket
 from collections.abc import AsyncIterator
 
+KINDS = ("reset", "end", "hole", "refuse", "delay")
 _LONGEST_DELAY_SECONDS = 0.02
 
 
 class RoughPath:
     """What happens on the way to one server. Behind `num_faults` of them the path is good."""
 
-    def __init__(self, target_port: int, rng: random.Random, num_faults: int, hole_seconds: float) -> None:
+    def __init__(self, target_port: int, seed: int, num_faults: int, hole_seconds: float) -> None:
         self._target_port = target_port
-        self._rng = rng
-        self._left = num_faults
+        self._rng = random.Random(seed)
+        self._left = [*self._rng.choices(KINDS, k=num_faults - 1), KINDS[seed % len(KINDS)]]  # the last one comes first
         self._hole_seconds = hole_seconds
         self._hole_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -51,10 +52,9 @@ class RoughPath:
                 one.transport.abort()
 
     def _next_fault(self) -> str:
-        if self._left == 0:
+        if not self._left:
             return "none"
-        self._left -= 1
-        self.faults.append(self._rng.choice(["reset", "reset", "end", "hole", "refuse", "delay"]))
+        self.faults.append(self._left.pop())
         return self.faults[-1]
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dead: bool) -> None:
@@ -105,7 +105,7 @@ class RoughPath:
 @contextlib.asynccontextmanager
 async def rough_path(target_port: int, seed: int, *, num_faults: int, hole_seconds: float) -> AsyncIterator[RoughPath]:
     """Listen on a free port for a server on another."""
-    path = RoughPath(target_port, random.Random(seed), num_faults, hole_seconds)
+    path = RoughPath(target_port, seed, num_faults, hole_seconds)
     server = await asyncio.start_server(path.serve, "127.0.0.1", 0, family=socket.AF_INET)
     path.port = server.sockets[0].getsockname()[1]
     try:

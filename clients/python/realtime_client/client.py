@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from .cuts import Cut
-from .dial import SUBPROTOCOL, ApiKey, Dialer
+from .dial import SUBPROTOCOL, ApiKey, Dialer, keep_alive
 from .errors import ConnectionLost, ProtocolError
 from .http import Http
 from .inputs import Steer
@@ -252,7 +252,10 @@ class Client:
         self._session.connected(_now())
         self._tell_state()
         broken: ProtocolError | None = None
-        writer = asyncio.create_task(self._write(socket), name="realtime_client.write")
+        helpers = [
+            asyncio.create_task(self._write(socket), name="realtime_client.write"),
+            asyncio.create_task(keep_alive(socket, self._dialer.ping_seconds), name="realtime_client.keep_alive"),
+        ]
         try:
             await self._read(socket)
         except ProtocolError as error:
@@ -260,10 +263,12 @@ class Client:
             await socket.close(1002)
         finally:
             self._socket = None
-            writer.cancel()
-            await asyncio.wait([writer])
-        if not writer.cancelled() and (failure := writer.exception()) is not None:
-            raise failure
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.wait(helpers)
+        for helper in helpers:
+            if not helper.cancelled() and (failure := helper.exception()) is not None:
+                raise failure
         lost = ConnectionLost.closed(socket.close_code or 1006, socket.close_reason or "")
         self._session.disconnected(broken or lost, _now())
         self._wake()
