@@ -742,6 +742,7 @@ const partingFrames = (track) => [
 ];
 
 const MAX_GAPS = 3; // resumes in a row that brought nothing: the server's numbers are broken, not the network
+const MAX_RESUME_AFTER_SECONDS = 3600;
 const GOING_DOWN = new Set(["server_draining", "websocket_connection_limit_reached"]);
 
 /**
@@ -968,7 +969,7 @@ export class Session {
     else if (event.type === "session.created") this.#greeted(event.session?.limits ?? {});
     else if (event.type === "session.heartbeat") this.#liveness.heartbeat = event.heartbeat ?? null;
     else if (event.type === "session.updated") this.#liveness.updated(event.session ?? {});
-    else if (event.type === "session.draining") this.#drained(event.resume_after_seconds ?? 0);
+    else if (event.type === "session.draining") this.#drained(event.resume_after_seconds);
     else if (event.type === "response.resumed") this.#resumed(event.resumed);
     else if (event.type === "response.truncated") this.#cuts.answered(event);
     else if (event.type === "error") this.#refused(event, now);
@@ -1231,7 +1232,8 @@ export class Session {
   /** The server goes down. A start took so long: the next one may take longer. */
   #drained(resumeAfterSeconds) {
     this.#draining = true;
-    this.#patience = Math.max(this.#policy.maxRetrySeconds, 2 * resumeAfterSeconds);
+    const seconds = Number.isFinite(resumeAfterSeconds) ? Math.min(resumeAfterSeconds, MAX_RESUME_AFTER_SECONDS) : 0;
+    this.#patience = Math.max(this.#policy.maxRetrySeconds, 2 * seconds);
   }
 
   #needsSocket() {

@@ -1,4 +1,4 @@
-"""The pure core: language-neutral cases, and any schedule of cuts, losses, repeats and swaps against an oracle."""
+"""The pure core: any schedule of cuts, losses, repeats and swaps against an oracle."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance import CASES, RECORDING, Player, encode, recorded
+from clients.conformance.case import RECORDING, encode, recorded
 from realtime_client import AlreadyFollowed, ConnectionLost, FinalResponse, Policy, ProtocolError
 from realtime_client.session import Session
 from realtime_client.track import Phase, Track
-
-
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_conformance(case: dict[str, Any]) -> None:
-    Player(case).play()
 
 
 class Network:
