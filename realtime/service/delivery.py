@@ -1,4 +1,4 @@
-"""What readers are given of what runs: all of it at once, or only what is committed. Pure."""
+"""What readers are given of what runs: all of it at once, or only what is committed."""
 
 from __future__ import annotations
 
