@@ -6,7 +6,7 @@
  * what callers hold.
  */
 
-export { connect, RealtimeClient, SUBPROTOCOL } from "./src/client.mjs";
+export { connect, RealtimeClient } from "./src/client.mjs";
 export {
   AlreadyFollowed,
   ClientClosed,
@@ -28,7 +28,21 @@ export {
   SteerFailed,
   ToolOutputAlreadyAccepted,
 } from "./src/errors.mjs";
+export { SUBPROTOCOL } from "./src/link.mjs";
 export { Steer } from "./src/inputs.mjs";
 export { DEFAULT_POLICY } from "./src/policy.mjs";
 export { Response } from "./src/response.mjs";
 export { Session } from "./src/session.mjs";
+
+/** @typedef {import("./src/client.mjs").ConnectOptions} ConnectOptions */
+/** @typedef {import("./src/client.mjs").ConnectionState} ConnectionState */
+/** @typedef {import("./src/credential.mjs").ApiKey} ApiKey */
+/** @typedef {import("./src/policy.mjs").Policy} Policy */
+/** @typedef {import("./src/track.mjs").Cursor} Cursor */
+/** @typedef {import("./src/track.mjs").FinalResponse} FinalResponse */
+/** @typedef {import("./src/tracks.mjs").CreateBody} CreateBody */
+/** @typedef {import("./src/wire.d.mts").ResponseEvent} ResponseEvent */
+/** @typedef {import("./src/wire.d.mts").OutputItem} OutputItem */
+/** @typedef {import("./src/wire.d.mts").FunctionCall} FunctionCall */
+/** @typedef {import("./src/wire.d.mts").Heartbeat} Heartbeat */
+/** @typedef {import("./src/inputs.mjs").Input} Input */

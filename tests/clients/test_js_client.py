@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 
@@ -50,19 +49,6 @@ async def test_with_the_real_server(node: str) -> None:
 
 def test_the_lock_names_no_registry() -> None:
     assert "resolved" not in (JS / "package-lock.json").read_text()
-
-
-def test_no_path_of_the_module_is_left_out_of_the_types(node: str) -> None:
-    """Every export has its declaration."""
-    names = 'import("./realtime-client.mjs").then((all) => console.log(Object.keys(all).join("\\n")))'
-    done = subprocess.run([node, "-e", names], cwd=JS, capture_output=True, text=True)
-    _check(done)
-    assert set(done.stdout.split()) <= _declared(JS / "realtime-client.d.ts")
-
-
-def _declared(path: Path) -> set[str]:
-    words = [line.split() for line in path.read_text().splitlines() if line.startswith("export ")]
-    return {line[2].partition("(")[0].rstrip(":") for line in words if line[1] in ("class", "function", "const")}
 
 
 def _check(done: subprocess.CompletedProcess[str]) -> None:

@@ -1,51 +1,135 @@
-import { ClientClosed, ConnectionLost, ProtocolError, RealtimeError, URL_HINT } from "./errors.mjs";
+import { now } from "./clock.mjs";
+import { Conversations } from "./conversations.mjs";
+import { Credential } from "./credential.mjs";
+import { ClientClosed, ConnectionLost, ProtocolError, RealtimeError } from "./errors.mjs";
+import { Http } from "./http.mjs";
+import { Link } from "./link.mjs";
 import { watchPage } from "./page.mjs";
+import { policyOf } from "./policy.mjs";
 import { Response } from "./response.mjs";
+import { Responses } from "./responses.mjs";
 import { Session } from "./session.mjs";
+import { checkUrl, httpBase } from "./url.mjs";
 
-export const SUBPROTOCOL = "realtime.v1";
+/** @import { ApiKey } from "./credential.mjs" */
+/** @import { Cut } from "./cuts.mjs" */
+/** @import { Steer } from "./inputs.mjs" */
+/** @import { WebSocketClass } from "./link.mjs" */
+/** @import { Update } from "./liveness.mjs" */
+/** @import { Policy } from "./policy.mjs" */
+/** @import { Cursor, Track } from "./track.mjs" */
+/** @import { CreateBody } from "./tracks.mjs" */
+/** @import { SessionState } from "./wire.d.mts" */
 
-/** Open a client; rejects with ConnectionLost if the first connection fails. See `RealtimeClient`. */
-export async function connect(url, { apiKey = null, ticket = null, policy = {}, WebSocket = globalThis.WebSocket } = {}) {
-  if (!WebSocket) throw new RealtimeError("no WebSocket here: pass the option `WebSocket` (on Node 20: of package ws)");
-  const credential = (key) => (key !== null ? [`openai-insecure-api-key.${key}`] : ticket !== null ? [`realtime-ticket.${ticket}`] : []);
-  const protocols = (key) => [SUBPROTOCOL, ...credential(key)];
-  checkUrl(url);
-  const client = new RealtimeClient((key) => new WebSocket(url, protocols(key)), policy, apiKey);
-  await client.opened;
-  return client;
+/**
+ * @typedef {object} ConnectOptions
+ * @property {ApiKey} [apiKey] Sent as a sub-protocol, which browsers can. A function is asked at every handshake.
+ * @property {string | null} [ticket] In place of a key, to follow one response.
+ * @property {Partial<Policy>} [policy]
+ * @property {WebSocketClass} [WebSocket] Default: the global one (browsers, Node 22 and newer, Bun, Deno).
+ * @property {typeof globalThis.fetch} [fetch] For what goes over HTTP; default: the global one.
+ */
+/**
+ * How the connection stands. "closed": there is no socket and none is wanted, because the client was closed, gave up,
+ * or has nothing open; a new request opens one, unless the client was closed.
+ *
+ * @typedef {"connecting" | "open" | "reconnecting" | "closed"} ConnectionState
+ */
+/** @typedef {Track | Steer | Update | Cut} Subject What one can wait for news of. */
+
+/**
+ * Open a client; rejects with ConnectionLost if the first connection fails. See `RealtimeClient`.
+ *
+ * @param {string} url
+ * @param {ConnectOptions} [options]
+ */
+export function connect(url, options) {
+  return RealtimeClient.connect(url, options);
 }
 
-function checkUrl(url) {
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1].toLowerCase();
-  if (scheme === "ws" || scheme === "wss" || (scheme === undefined && globalThis.location)) return; // a page's own server
-  throw new ConnectionLost(`${url} is no URL of a WebSocket: ${URL_HINT}`, { retry: false });
-}
-
-/** A connection that mends itself: the socket is opened again whenever an open response or a request needs one. */
-export class RealtimeClient {
-  #dial;
-  #apiKey;
+/**
+ * A connection that mends itself: the socket is opened again whenever an open response or a request needs one.
+ *
+ * Dispatches `statechange` after each change of `state`.
+ */
+export class RealtimeClient extends EventTarget {
+  #url;
+  #WebSocket;
+  #policy;
+  #credential;
   #session;
-  #socket = null; // open, or being opened
-  #isOpen = false;
+  #link = /** @type {Link | null} */ (null); // open, or being opened
+  #opening = /** @type {PromiseWithResolvers<void> | null} */ (null); // of the first socket
+  #state = /** @type {ConnectionState} */ ("connecting");
   #closed = false;
-  #timer = null;
-  #waiters = new Map(); // track -> functions to call when it changes
-  #dropped = new FinalizationRegistry((track) => this.#do(() => this.#session.letGo(track)));
+  #asleep = false; // the page is frozen, or kept for coming back to
+  #timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
+  #waiters = /** @type {WeakMap<Subject, (() => void)[]>} */ (new WeakMap()); // functions to call when it changes
+  #dropped = /** @type {FinalizationRegistry<Track>} */ (
+    new FinalizationRegistry((track) => this.#do(() => this.#session.letGo(track)))
+  );
   #unwatchPage;
 
-  constructor(dial, policy, apiKey) {
-    this.#dial = dial;
-    this.#apiKey = apiKey;
+  /**
+   * Like `connect`, but does not wait, and goes on after a failure while there are requests.
+   *
+   * @param {string} url
+   * @param {ConnectOptions} [options]
+   */
+  constructor(url, { apiKey = null, ticket = null, policy = {}, WebSocket = globalThis.WebSocket, fetch } = {}) {
+    super();
+    if (!WebSocket) throw new RealtimeError("no WebSocket here: pass the option `WebSocket` (on Node 20: of package ws)");
+    checkUrl(url);
+    this.#url = url;
+    this.#WebSocket = WebSocket;
+    this.#policy = policyOf(policy);
+    this.#credential = new Credential(apiKey, ticket);
     this.#session = new Session(policy, randomName());
-    this.#unwatchPage = watchPage(() => this.check());
-    this.opened = new Promise((resolve, reject) => this.#connect(resolve, reject));
+    const http = new Http(httpBase(url), this.#credential, this.#policy, fetch ?? globalThis.fetch);
+    /** Responses over HTTP: retrieve, delete, list, count tokens. */
+    this.responses = new Responses(http);
+    /** Conversations over HTTP. */
+    this.conversations = new Conversations(http);
+    this.#unwatchPage = watchPage({
+      check: () => this.check(),
+      online: () => this.#online(),
+      sleep: () => this.#sleep(),
+      wake: () => this.#wakeUp(),
+    });
+    this.#opening = withResolvers();
+    /** Resolves when the first socket is open, and rejects with ConnectionLost when the first attempt fails. */
+    this.opened = this.#opening.promise;
+    this.opened.catch(() => {}); // whoever does not wait for it learns of it elsewhere
+    this.#connect();
+  }
+
+  /**
+   * See the function `connect`.
+   *
+   * @param {string} url
+   * @param {ConnectOptions} [options]
+   */
+  static async connect(url, options) {
+    const client = new this(url, options);
+    try {
+      await client.opened;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    return client;
+  }
+
+  get state() {
+    return this.#state;
   }
 
   /**
    * Start a response; resolves once the server has taken it. `body`: any member of `response.create`. Aborting `signal`
    * cancels it: before it is taken this rejects with the signal's reason, after that its events end with the terminal.
+   *
+   * @param {CreateBody} body
+   * @param {{ signal?: AbortSignal }} [options]
    */
   async create(body, { signal } = {}) {
     signal?.throwIfAborted();
@@ -56,6 +140,9 @@ export class RealtimeClient {
   /**
    * Follow a response after a cursor: `{response_id, starting_after = -1, epoch}`, which is what `response.cursor` is.
    * Aborting `signal` detaches.
+   *
+   * @param {Pick<Cursor, "response_id"> & Partial<Cursor>} cursor
+   * @param {{ signal?: AbortSignal }} [options]
    */
   async resume(cursor, { signal } = {}) {
     signal?.throwIfAborted();
@@ -66,19 +153,21 @@ export class RealtimeClient {
   /**
    * Give the connection a new credential of the same tenant, or another time between heartbeats; resolves to how it
    * stands. Later connections use it too. Rejects with ServerError when it is refused; then nothing changes.
+   *
+   * @param {{ apiKey?: string | null, heartbeatSeconds?: number | null }} changes
+   * @returns {Promise<SessionState>}
    */
   async update({ apiKey = null, heartbeatSeconds = null }) {
     this.#checkOpen();
-    if (apiKey !== null && !this.#isOpen) this.#apiKey = apiKey; // the old one may be what keeps us from connecting
-    const members = {
+    if (apiKey !== null && !this.#isOpen) this.#credential.renew(apiKey); // the old one may be what keeps us from connecting
+    const update = this.#session.update({
       ...(apiKey === null ? {} : { api_key: apiKey }),
       ...(heartbeatSeconds === null ? {} : { heartbeat_seconds: heartbeatSeconds }),
-    };
-    const update = this.#session.update(members);
+    });
     this.#pump();
     while (update.state === null && update.error === null) await this.#next(update);
-    if (update.error !== null) throw update.error;
-    this.#apiKey = apiKey ?? this.#apiKey;
+    if (update.state === null) throw update.error;
+    if (apiKey !== null) this.#credential.renew(apiKey);
     return update.state;
   }
 
@@ -101,18 +190,29 @@ export class RealtimeClient {
     clearTimeout(this.#timer);
     this.#session.close();
     this.#wake();
-    this.#drop()?.close(1000);
+    this.#drop(1000);
+    this.#opening?.reject(new ClientClosed("the client was closed"));
+    this.#tellState();
   }
 
   [Symbol.dispose ?? Symbol.for("dispose")]() {
     this.close();
   }
 
+  get #isOpen() {
+    return this.#link?.isOpen ?? false;
+  }
+
   #checkOpen() {
     if (this.#closed) throw new ClientClosed("the client is closed");
   }
 
-  /** Wait until the server has confirmed it. */
+  /**
+   * Wait until the server has confirmed it.
+   *
+   * @param {Track} track
+   * @param {AbortSignal} [signal]
+   */
   async #follow(track, signal) {
     const stop = () => {
       this.#do(() => this.#stop(track));
@@ -129,108 +229,107 @@ export class RealtimeClient {
     return this.#handle(track);
   }
 
+  /** @param {Track} track */
   #handle(track) {
-    const next = (what) => this.#next(what);
-    const response = new Response(track, this.#session, () => this.#pump(), next, (other) => this.#handle(other));
+    const response = new Response(track, this.#session, {
+      pump: () => this.#pump(),
+      next: (what) => this.#next(what),
+      handle: (other) => this.#handle(other),
+      retrieve: (id) => this.responses.retrieve(id),
+    });
     this.#dropped.register(response, track);
     return response;
   }
 
-  /** What an abort means: a create is cancelled; a response of others is left. */
+  /**
+   * What an abort means: a create is cancelled; a response of others is left.
+   *
+   * @param {Track} track
+   */
   #stop(track) {
     if (!track.confirmed) this.#session.abandon(track);
     else if (track.request) this.#session.cancel(track);
     else this.#session.detach(track);
   }
 
-  /** Resolves when there is news of a track, a steer or an update. */
-  #next(track) {
+  /**
+   * Resolves when there is news of it.
+   *
+   * @param {Subject} what
+   * @returns {Promise<void>}
+   */
+  #next(what) {
     return new Promise((resolve) => {
-      const waiters = this.#waiters.get(track) ?? [];
-      this.#waiters.set(track, waiters);
+      const waiters = this.#waiters.get(what) ?? [];
+      this.#waiters.set(what, waiters);
       waiters.push(resolve);
     });
   }
 
+  /**
+   * @param {Track} track
+   * @param {() => void} then
+   */
   async #onceOver(track, then) {
     while (!track.over) await this.#next(track);
     then();
   }
 
   #wake() {
-    for (const track of this.#session.changed()) this.#notify(track);
+    for (const what of this.#session.changed()) this.#notify(what);
   }
 
-  #notify(track) {
-    const waiters = this.#waiters.get(track) ?? [];
-    this.#waiters.delete(track);
+  /** @param {Subject} what */
+  #notify(what) {
+    const waiters = this.#waiters.get(what) ?? [];
+    this.#waiters.delete(what);
     for (const resolve of waiters) resolve();
   }
 
+  /** @param {() => void} change */
   #do(change) {
     if (this.#closed) return;
     change();
     this.#pump();
   }
 
+  // the socket's life
+
   /** After anything that happens: send what there is to send, wake who waits, and come back when it is time. */
   #pump() {
     if (this.#closed) return;
     const at = now();
     if (this.#isOpen && this.#session.silent(at)) this.#lost(ConnectionLost.closed(1006, "no sign of life"));
-    if (this.#isOpen) for (const frame of this.#session.frames(at)) this.#socket.send(frame);
+    if (this.#isOpen) for (const frame of this.#session.frames(at)) this.#link?.send(frame);
     this.#wake();
     clearTimeout(this.#timer);
-    const due = this.#isOpen ? this.#session.dueAt : this.#socket === null ? this.#session.connectAt : null;
-    if (due === null) return;
-    if (!this.#isOpen && due <= at) this.#connect();
-    else this.#timer = setTimeout(() => this.#pump(), Math.max(0, due - at) * 1000);
+    const due = this.#asleep ? null : this.#isOpen ? this.#session.dueAt : this.#link ? null : this.#session.connectAt;
+    if (due !== null && !this.#isOpen && due <= at) this.#connect();
+    else if (due !== null) this.#timer = setTimeout(() => this.#pump(), Math.max(0, due - at) * 1000);
+    this.#tellState();
   }
 
-  /** Without arguments: again. The first time, success and failure are the caller's. */
-  #connect(resolve = () => {}, reject = null) {
-    const socket = (this.#socket = this.#dial(this.#apiKey));
-    let why = "";
-    const lose = (lost) => {
-      if (reject === null) {
-        this.#lost(lost);
-        this.#pump();
-      } else {
-        this.#drop();
-        this.close();
-        reject(lost);
-      }
-    };
-    socket.onopen = () => {
-      if (socket.protocol !== SUBPROTOCOL) {
-        lose(ConnectionLost.closed(1002, `the server does not speak ${SUBPROTOCOL}`));
-        socket.close();
-        return;
-      }
-      this.#isOpen = true;
-      this.#session.connected(now());
-      reject = null;
-      resolve();
-      this.#pump();
-    };
-    socket.onmessage = ({ data }) => this.#received(data);
-    socket.onerror = ({ message }) => (why = message ?? ""); // a close follows
-    socket.onclose = ({ code, reason }) => {
-      lose(this.#isOpen ? ConnectionLost.closed(code, reason) : ConnectionLost.unopened(socket.url, code, why));
-    };
-    // Package ws tells what the server answered instead of opening a socket.
-    socket.on?.("unexpected-response", async (request, response) => {
-      let body = "";
-      try {
-        for await (const chunk of response.setEncoding("utf8")) body += chunk;
-      } catch {} // cut short
-      if (socket === this.#socket) {
-        lose(ConnectionLost.refused(socket.url, response.statusCode, body));
-        socket.close();
-      }
+  #connect() {
+    const link = new Link({
+      url: this.#url,
+      credential: this.#credential,
+      WebSocket: this.#WebSocket,
+      timeoutSeconds: this.#policy.connectTimeoutSeconds,
+      opened: () => this.#opened(),
+      received: (data) => this.#received(data),
+      ended: (lost) => this.#ended(lost),
     });
+    this.#link = link;
   }
 
+  #opened() {
+    this.#session.connected(now());
+    this.#opening?.resolve();
+    this.#opening = null;
+    this.#pump();
+  }
+
+  /** @param {string} data */
   #received(data) {
     try {
       this.#session.receive(data, now());
@@ -240,22 +339,75 @@ export class RealtimeClient {
     this.#pump();
   }
 
+  /** @param {ConnectionLost} lost */
+  #ended(lost) {
+    this.#opening?.reject(lost);
+    this.#opening = null;
+    const isRefused = lost.status === 401 || lost.code === 4401;
+    if (isRefused && this.#credential.renewsItself) lost.retry = true;
+    this.#lost(lost);
+    this.#pump();
+  }
+
+  /** @param {ConnectionLost | ProtocolError} error */
   #lost(error) {
-    this.#drop()?.close();
+    this.#drop();
     this.#session.disconnected(error, now());
   }
 
-  /** Forget the socket; whatever it still says is not heard. */
-  #drop() {
-    const socket = this.#socket;
-    this.#socket = null;
-    this.#isOpen = false;
-    if (socket !== null) Object.assign(socket, { onopen: null, onmessage: null, onclose: null });
-    return socket;
+  /**
+   * Forget the socket; whatever it still says is not heard.
+   *
+   * @param {number} [code]
+   */
+  #drop(code) {
+    this.#link?.drop(code);
+    this.#link = null;
+  }
+
+  #tellState() {
+    const state = this.#stateNow();
+    if (state === this.#state) return;
+    this.#state = state;
+    this.dispatchEvent(new Event("statechange"));
+  }
+
+  /** @returns {ConnectionState} */
+  #stateNow() {
+    if (this.#closed) return "closed";
+    if (this.#isOpen) return "open";
+    if (this.#opening !== null) return "connecting";
+    return this.#link !== null || this.#session.connectAt !== null ? "reconnecting" : "closed";
+  }
+
+  // the page's life
+
+  /** What was being opened while there was no network may never be. */
+  #online() {
+    if (this.#link !== null && !this.#isOpen && this.#opening === null) this.#lost(ConnectionLost.closed(1006));
+    this.check();
+  }
+
+  /** A page with an open socket can't be kept for coming back to, and a frozen one does not hear it. */
+  #sleep() {
+    if (this.#closed || this.#asleep || this.#opening !== null) return;
+    this.#asleep = true;
+    this.#lost(ConnectionLost.closed(1001, "the page sleeps"));
+    this.#pump();
+  }
+
+  #wakeUp() {
+    this.#asleep = false;
+    this.check();
   }
 }
 
-const now = () => performance.now() / 1000;
+/** Promise.withResolvers, which Node 20 lacks. */
+function withResolvers() {
+  const parts = /** @type {PromiseWithResolvers<void>} */ ({});
+  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
+  return parts;
+}
 
 function randomName() {
   // not randomUUID: pages that come over plain HTTP do not have it

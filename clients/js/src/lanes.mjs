@@ -1,4 +1,8 @@
-/** The lane of a request that the caller has named: the same in every process, as the body of a retry must be. */
+/**
+ * The lane of a request that the caller has named: the same in every process, as the body of a retry must be.
+ *
+ * @param {string} requestId
+ */
 export function laneOfRequest(requestId) {
   const sum = new TextEncoder().encode(requestId).reduce((total, byte) => total + byte, 0);
   return `request-${sum % 8}`;
@@ -10,8 +14,13 @@ export function laneOfRequest(requestId) {
  * lane, a continuation where its parent is, other work in the lane that was idle longest.
  */
 export class Lanes {
-  #last = new Map(); // lane -> id of its last response; least recently used first
+  /** @type {Map<string, string | null>} lane -> id of its last response; least recently used first */
+  #last = new Map();
 
+  /**
+   * @param {string} prefix
+   * @param {number} count
+   */
   constructor(prefix, count) {
     for (let index = 0; index < count; index++) this.#last.set(`${prefix}-${index}`, null);
   }
@@ -19,6 +28,10 @@ export class Lanes {
   /**
    * `held`: the lanes in which the server holds input for what continues a response. That create must go there, whoever
    * the lane belongs to; any other one there has the input given back, so there it goes last.
+   *
+   * @param {Set<string | null>} busy
+   * @param {string | null} previousResponseId
+   * @param {Map<string, string | null>} held
    */
   choose(busy, previousResponseId, held) {
     for (const [lane, parent] of held) {
@@ -30,7 +43,11 @@ export class Lanes {
     return home || free[0] || null;
   }
 
+  /**
+   * @param {string | null} lane
+   * @param {string} responseId
+   */
   used(lane, responseId) {
-    if (this.#last.delete(lane)) this.#last.set(lane, responseId);
+    if (lane !== null && this.#last.delete(lane)) this.#last.set(lane, responseId);
   }
 }
