@@ -1,0 +1,118 @@
+/** What was said in a chat, as AI SDK's messages, from the responses that the server keeps. */
+
+import { parsed } from "./json.mjs";
+
+/** @import { UIMessage } from "ai" */
+/** @import { Responses } from "../responses.mjs" */
+/** @import { FinalResponse } from "../track.mjs" */
+/** @import { ListedResponse } from "../wire.d.mts" */
+
+/**
+ * The branch that ends with the newest response, without answers that run.
+ *
+ * @param {Responses} responses
+ * @param {Record<string, string>} metadata
+ * @returns {Promise<UIMessage[]>}
+ */
+export async function messagesOf(responses, metadata) {
+  const messages = /** @type {any[]} */ ([]);
+  for (const { id, status } of await branch(responses, metadata)) {
+    const { data } = await responses.inputItems(id, { limit: 100, order: "asc" });
+    addInputs(messages, data, id);
+    if (status === "in_progress" || status === "queued") {
+      if (messages.at(-1)?.role === "assistant") messages.pop(); // it goes on in this message
+    } else {
+      addOutput(messages, await responses.retrieve(id));
+    }
+  }
+  return messages;
+}
+
+/**
+ * Oldest first.
+ *
+ * @param {Responses} responses
+ * @param {Record<string, string>} metadata
+ */
+async function branch(responses, metadata) {
+  const all = /** @type {ListedResponse[]} */ ([]);
+  for await (const one of responses.all({ metadata, limit: 100 })) all.push(one);
+  const byId = new Map(all.map((one) => [one.id, one]));
+  const path = [];
+  for (let one = all[0]; one !== undefined; ) {
+    path.unshift(one);
+    const before = byId.get(one.previous_response_id ?? "");
+    if (before === undefined) break;
+    one = before;
+  }
+  return path;
+}
+
+/**
+ * @param {any[]} messages
+ * @param {any[]} items
+ * @param {string} responseId
+ */
+function addInputs(messages, items, responseId) {
+  for (const item of items) {
+    if (item.type === "function_call_output" || item.type === "custom_tool_call_output") {
+      const part = messages.at(-1)?.parts.find((/** @type {any} */ one) => one.toolCallId === item.call_id);
+      if (part) Object.assign(part, { state: "output-available", output: parsed(item.output) });
+    } else if (item.type === "message" && item.role !== "assistant") {
+      const content = typeof item.content === "string" ? [{ type: "input_text", text: item.content }] : item.content;
+      messages.push({ id: item.id ?? `${responseId}-${messages.length}`, role: item.role, parts: content.flatMap(partOf) });
+    }
+  }
+}
+
+/**
+ * @param {any} content
+ * @returns {any[]}
+ */
+function partOf(content) {
+  if (content.type === "input_text") return [{ type: "text", text: content.text }];
+  if (content.type !== "input_image") return [];
+  const mediaType = /^data:([^;,]+)/.exec(content.image_url)?.[1] ?? "image/*";
+  return [{ type: "file", mediaType, url: content.image_url }];
+}
+
+/**
+ * @param {any[]} messages
+ * @param {FinalResponse} response
+ */
+function addOutput(messages, response) {
+  const { id: responseId, usage, cancel } = response;
+  const id = response.metadata.message ?? responseId;
+  const metadata = { realtime: { responseId, usage, ...(cancel ? { cancel } : {}) } };
+  const parts = [{ type: "step-start" }, ...response.output.flatMap(outputPartsOf)];
+  const last = messages.at(-1);
+  if (last?.id === id) {
+    last.parts.push(...parts);
+    last.metadata = metadata;
+  } else {
+    messages.push({ id, role: "assistant", metadata, parts });
+  }
+}
+
+/**
+ * @param {any} item
+ * @returns {any[]}
+ */
+function outputPartsOf(item) {
+  if (item.type === "message") {
+    const texts = item.content.filter((/** @type {any} */ { type }) => type === "output_text");
+    return texts.map((/** @type {any} */ { text }) => ({ type: "text", text, state: "done" }));
+  }
+  if (item.type === "reasoning") {
+    const texts = item.content ?? item.summary ?? [];
+    return texts.map((/** @type {any} */ { text }) => ({ type: "reasoning", text, state: "done" }));
+  }
+  if (item.type === "function_call" || item.type === "custom_tool_call") {
+    const input = item.type === "function_call" ? parsed(item.arguments) : item.input;
+    const state = item.status === "incomplete" ? { state: "output-error", errorText: "The call was cut." } : { state: "input-available" };
+    return [{ type: `tool-${item.name}`, toolCallId: item.call_id, input, ...state }];
+  }
+  if (item.type !== "mcp_call") return [];
+  const call = { type: "dynamic-tool", toolName: item.name, toolCallId: item.id, input: parsed(item.arguments) };
+  return [{ ...call, providerExecuted: true, state: "output-available", output: parsed(item.output ?? null) }];
+}
