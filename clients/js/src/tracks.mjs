@@ -125,7 +125,8 @@ export class Tracks {
   }
 
   /**
-   * The caller's block is over: stop the response, and what the server starts or started after it by itself.
+   * The caller's block is over: stop the response, and what the server starts or started after it by itself. Returns the
+   * newest of these.
    *
    * @param {Track} track
    */
@@ -133,6 +134,7 @@ export class Tracks {
     while (track.successor !== null) track = track.successor;
     track.abandoned = track.awaitsSuccessor;
     this.cancel(track);
+    return track;
   }
 
   /**

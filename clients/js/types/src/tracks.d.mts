@@ -55,11 +55,12 @@ export declare class Tracks {
      */
     unpause(track: Track): void;
     /**
-     * The caller's block is over: stop the response, and what the server starts or started after it by itself.
+     * The caller's block is over: stop the response, and what the server starts or started after it by itself. Returns the
+     * newest of these.
      *
      * @param {Track} track
      */
-    leave(track: Track): void;
+    leave(track: Track): Track;
     /**
      * The user has seen or heard everything up to and with this event.
      *
