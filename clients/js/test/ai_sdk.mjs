@@ -1,4 +1,4 @@
-// Run by tests/clients/test_js_ai_sdk.py with the URL of a real server: AI SDK's own chat on this transport.
+// Run by tests/clients/test_js_pages.py with the URL of a real server: AI SDK's own chat on this transport.
 import assert from "node:assert/strict";
 
 import { Chat } from "@ai-sdk/react";

@@ -1,4 +1,4 @@
-// Run by tests/clients/test_js_ai_sdk.py with the URL of a real server: the hooks, and `useChat`, in React.
+// Run by tests/clients/test_js_pages.py with the URL of a real server: the hooks, and `useChat`, in React.
 import assert from "node:assert/strict";
 
 import { useChat } from "@ai-sdk/react";

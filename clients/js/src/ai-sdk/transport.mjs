@@ -71,7 +71,10 @@ export class RealtimeChatTransport {
     return (this.#client ??= new RealtimeClient(/** @type {string} */ (this.#url), this.#options));
   }
 
-  /** @type {ChatTransport<UI_MESSAGE>["sendMessages"]} */
+  /**
+   * @param {Parameters<ChatTransport<UI_MESSAGE>["sendMessages"]>[0]} options
+   * @returns {ReturnType<ChatTransport<UI_MESSAGE>["sendMessages"]>}
+   */
   async sendMessages({ chatId, messages, abortSignal, body }) {
     await this.#followed.get(chatId)?.stopped; // it is continued as the stop left it
     const following = this.#follow(chatId);
@@ -87,7 +90,10 @@ export class RealtimeChatTransport {
     return this.#stream(following, new Chunks(messageId), eventsOf(following.response));
   }
 
-  /** @type {ChatTransport<UI_MESSAGE>["reconnectToStream"]} */
+  /**
+   * @param {Parameters<ChatTransport<UI_MESSAGE>["reconnectToStream"]>[0]} options
+   * @returns {ReturnType<ChatTransport<UI_MESSAGE>["reconnectToStream"]>}
+   */
   async reconnectToStream({ chatId, abortSignal }) {
     this.#followed.get(chatId)?.response?.detach(); // whoever followed it hands over
     const following = this.#follow(chatId);
