@@ -1,5 +1,6 @@
 /** What was said in a chat, as AI SDK's messages, from the responses that the server keeps. */
 
+import { CUT } from "./chunks.mjs";
 import { parsed } from "./json.mjs";
 
 /** @import { UIMessage } from "ai" */
@@ -109,8 +110,9 @@ function outputPartsOf(item) {
   }
   if (item.type === "function_call" || item.type === "custom_tool_call") {
     const input = item.type === "function_call" ? parsed(item.arguments) : item.input;
-    const state = item.status === "incomplete" ? { state: "output-error", errorText: "The call was cut." } : { state: "input-available" };
-    return [{ type: `tool-${item.name}`, toolCallId: item.call_id, input, ...state }];
+    const call = { type: `tool-${item.name}`, toolCallId: item.call_id };
+    if (item.status !== "incomplete") return [{ ...call, state: "input-available", input }];
+    return [{ ...call, state: "output-error", input: undefined, rawInput: input, errorText: CUT }];
   }
   if (item.type !== "mcp_call") return [];
   const call = { type: "dynamic-tool", toolName: item.name, toolCallId: item.id, input: parsed(item.arguments) };
