@@ -45,7 +45,7 @@ test("a call that was cut is not one to carry out", () => {
   const delta = chunks.of({ type: "response.function_call_arguments.delta", item_id: "i", delta: '{"a' });
   assert.deepEqual(delta, [{ type: "tool-input-delta", toolCallId: "c", inputTextDelta: '{"a' }]);
   const [made] = chunks.of(item("done", { ...call, arguments: '{"a', status: "incomplete" }));
-  assert.deepEqual([made.type, made.toolCallId], ["tool-input-error", "c"]);
+  assert.deepEqual([made.type, made.toolCallId, made.input], ["tool-input-error", "c", undefined]);
   const response = { id: "r1", status: "incomplete", incomplete_details: { reason: "cancelled" }, cancel: { tokens_generated: 3 } };
   const end = chunks.of({ type: "response.incomplete", response });
   assert.deepEqual(types(end), ["finish-step", "abort", "finish"]);

@@ -148,7 +148,8 @@ export class Chunks {
     if (item.type === "function_call" || item.type === "custom_tool_call") {
       const input = item.type === "function_call" ? parsed(item.arguments) : item.input;
       const call = { toolCallId: item.call_id, toolName: item.name, input };
-      if (item.status === "incomplete") return [{ type: "tool-input-error", ...call, errorText: CUT }];
+      // without an input, by which the next turn knows that it wants no output
+      if (item.status === "incomplete") return [{ type: "tool-input-error", ...call, input: undefined, errorText: CUT }];
       this.#hasCalls = true;
       return [{ type: "tool-input-available", ...call }];
     }
