@@ -6,6 +6,7 @@ import { Http } from "./http.mjs";
 import { Link } from "./link.mjs";
 import { watchPage } from "./page.mjs";
 import { policyOf } from "./policy.mjs";
+import { randomName } from "./random.mjs";
 import { Response } from "./response.mjs";
 import { Responses } from "./responses.mjs";
 import { Session } from "./session.mjs";
@@ -20,6 +21,8 @@ import { checkUrl, httpBase } from "./url.mjs";
 /** @import { Cursor, Track } from "./track.mjs" */
 /** @import { CreateBody } from "./tracks.mjs" */
 /** @import { SessionState } from "./wire.d.mts" */
+
+const MAX_TIMER_MS = 2 ** 31 - 1; // a longer one fires at once
 
 /**
  * @typedef {object} ConnectOptions
@@ -305,7 +308,7 @@ export class RealtimeClient extends EventTarget {
     clearTimeout(this.#timer);
     const due = this.#dueAt;
     if (due !== null && (this.#isOpen || due > at)) {
-      this.#timer = setTimeout(() => this.#pump(), Math.max(0, due - at) * 1000);
+      this.#timer = setTimeout(() => this.#pump(), Math.min(Math.max(0, due - at) * 1000, MAX_TIMER_MS));
     } else if (due !== null && this.#link !== null) {
       this.#late();
     } else if (due !== null) {
@@ -425,9 +428,4 @@ function withResolvers() {
   const parts = /** @type {PromiseWithResolvers<void>} */ ({});
   parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
   return parts;
-}
-
-function randomName() {
-  // not randomUUID: pages that come over plain HTTP do not have it
-  return [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -65,8 +65,10 @@ export class Link {
     if (this.#isOver) return;
     try {
       this.#listen(new WebSocket(url, [SUBPROTOCOL, ...protocols]));
-    } catch (cause) {
-      this.#end(new ConnectionLost(`no connection to ${url}: ${cause}`, { retry: false, cause }));
+    } catch {
+      // without the cause, which shows the key
+      const text = `no connection to ${url}: it is no such URL, or the key has characters that can't be sent`;
+      this.#end(new ConnectionLost(text, { retry: false }));
     }
   }
 

@@ -1,5 +1,6 @@
 import { RealtimeClient } from "../client.mjs";
 import { ConnectionLost, Detached, ServerError } from "../errors.mjs";
+import { randomName } from "../random.mjs";
 import { Chunks } from "./chunks.mjs";
 import { turnOf, wholeTurn } from "./history.mjs";
 import { messagesOf } from "./messages.mjs";
@@ -79,7 +80,7 @@ export class RealtimeChatTransport {
     await this.#followed.get(chatId)?.stopped; // it is continued as the stop left it
     const following = this.#follow(chatId);
     const turn = turnOf(messages);
-    const messageId = turn.messageId ?? newMessageId();
+    const messageId = turn.messageId ?? `msg-${randomName()}`;
     const creating = new AbortController();
     const stop = () => (following.response === null ? creating.abort(abortSignal?.reason) : this.#stop(following));
     abortSignal?.throwIfAborted();
@@ -255,8 +256,4 @@ function bodyOf({ previousResponseId, input, isUnanswered }, extra) {
 function asAiError(error) {
   if (!(error instanceof ConnectionLost) || !error.retry) return error;
   return new TypeError(`network error: ${error.message}`, { cause: error });
-}
-
-function newMessageId() {
-  return `msg-${[...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
