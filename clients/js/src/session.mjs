@@ -229,8 +229,11 @@ export class Session {
     for (const track of this.#tracks.open) this.#tracks.cut(track);
     if (!this.#needsSocket()) return this.#settle();
     const { retry, retryAfter } = "retry" in lost ? lost : { retry: false, retryAfter: null };
-    if (this.#awaySeconds > 0) this.#patience.lastUntil(now + 2 * this.#awaySeconds);
-    this.#awaySeconds = 0;
+    if (this.#awaySeconds > 0) {
+      this.#tracks.patientUntil = now + 2 * this.#awaySeconds;
+      this.#patience.lastUntil(this.#tracks.patientUntil);
+      this.#awaySeconds = 0;
+    }
     const goesOn = this.#patience.wait(now, { retryAfter });
     this.#connectAt = this.#patience.retryAt;
     if (retry && goesOn) return;
@@ -270,7 +273,7 @@ export class Session {
   get dueAt() {
     if (!this.#connected) return null;
     const { idleSeconds, probeSeconds } = this.#policy;
-    const idleAt = !this.#tracks.isEmpty ? this.#heardAt + idleSeconds : Infinity;
+    const idleAt = this.#tracks.areAwaited ? this.#heardAt + idleSeconds : Infinity;
     const due = Math.min(this.#tracks.dueAt, this.#liveness.deadAt(this.#heardAt));
     const at = Math.min(due, this.#probedAt === null ? idleAt : this.#probedAt + probeSeconds);
     return at === Infinity ? null : at;
@@ -292,7 +295,7 @@ export class Session {
    */
   frames(now) {
     if (!this.#connected) return [];
-    const idle = !this.#tracks.isEmpty && now >= this.#heardAt + this.#policy.idleSeconds;
+    const idle = this.#tracks.areAwaited && now >= this.#heardAt + this.#policy.idleSeconds;
     if (idle && this.#probedAt === null) this.#probe(now);
     return [
       ...this.#tracks.parting(),

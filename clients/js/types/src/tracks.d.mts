@@ -17,6 +17,7 @@ export declare class Tracks {
     changed: Set<Track>;
     outbox: string[];
     maxMessageBytes: number;
+    patientUntil: number;
     dueAt: number;
     /**
      * @param {Policy} policy
@@ -27,7 +28,8 @@ export declare class Tracks {
     constructor(policy: Policy, name: string, random: () => number, inputs: Inputs);
     /** Those that are not over, oldest first. */
     get open(): Track[];
-    get isEmpty(): boolean;
+    /** The server has something to say of some of them. */
+    get areAwaited(): boolean;
     /** @param {number} serial */
     bySerial(serial: number): Track | undefined;
     /** Some of them can't go on without a socket. */
