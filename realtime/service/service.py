@@ -107,12 +107,7 @@ class Service:
         )
         self._mcp = mcp or McpSettings()
         self._intake = Intake(
-            settings=settings,
-            images=self._image_settings,
-            mcp=self._mcp,
-            cipher=cipher,
-            salts=salts,
-            limits=limits,
+            settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts, limits=limits
         )
         self._engine = engine
         self._settings = settings

@@ -125,19 +125,3 @@ test("what is no event is a protocol error", () => {
     assert.throws(() => new Session({}, "test").receive(text, 0), ProtocolError);
   }
 });
-
-for (const [resumeAfter, patience] of [[null, 60], [10, 60], [100, 200]]) {
-  test(`a server whose start takes ${resumeAfter} s is waited for ${patience} s`, () => {
-    const session = new Session({}, "test", generator(1));
-    const track = session.create({ input: "hi" });
-    session.connected(0);
-    const told = { type: "session.draining", sequence_number: 1, done: true, grace_seconds: 30 };
-    session.receive(JSON.stringify(resumeAfter === null ? told : { ...told, resume_after_seconds: resumeAfter }), 0);
-    let [last, now] = [0, 0];
-    while (!track.over) {
-      session.disconnected(ConnectionLost.closed(1012), now);
-      [last, now] = [now, session.connectAt ?? now];
-    }
-    assert.ok(patience - 10 <= last && last <= patience, `${last}`);
-  });
-}
