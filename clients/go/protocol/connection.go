@@ -153,6 +153,12 @@ func (s *Session) Refused(status int, body []byte, retryAfter time.Duration) {
 	s.pump()
 }
 
+// Unreachable tells that an attempt to open a socket failed before there was an answer, and why.
+func (s *Session) Unreachable(err error) {
+	s.lost(&ConnectionError{Message: err.Error(), Err: err}, 0)
+	s.pump()
+}
+
 // Unusable tells that what was connected to does not speak this protocol.
 func (s *Session) Unusable(err error) {
 	s.gone(&ConnectionError{Message: err.Error(), Err: err})

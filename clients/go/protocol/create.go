@@ -178,7 +178,7 @@ func (s *Session) created(m *message, id string) *Run {
 }
 
 func (r *Run) confirm(id string) {
-	r.id, r.stage, r.frame = id, following, nil
+	r.id, r.stage, r.frame, r.confirmed = id, following, nil, true
 	r.s.byID[id] = r
 	r.s.parents.add(id, parent{lane: r.lane, store: r.store})
 	r.s.takePending(r)

@@ -48,12 +48,14 @@ type Run struct {
 	marks       []mark
 	start       int // the cursor at which this reader began
 
-	acked       *int
-	stop        *stop
-	detaching   bool // said nothing yet: the next socket is told
-	abandoned   bool
-	left        bool
-	successor   *Run
+	acked     *int
+	stop      *stop
+	detaching bool // said nothing yet: the next socket is told
+	abandoned bool
+	confirmed bool
+	cutting   *Truncation // of a cancel that came after the end
+	left      bool
+	successor *Run
 }
 
 func newRun(s *Session, start int) *Run {
@@ -69,8 +71,8 @@ func (r *Run) Over() bool { return r.stage == over }
 // Ended reports whether no event will be received any more.
 func (r *Run) Ended() bool { return r.stage >= over }
 
-// Confirmed reports whether the server is known to have the response.
-func (r *Run) Confirmed() bool { return r.id != "" && r.stage != resuming || r.next > 0 }
+// Confirmed reports whether the server has answered the create or the resume with this response.
+func (r *Run) Confirmed() bool { return r.confirmed }
 
 // Err returns why it ended without a terminal event, or a ResponseFailedError.
 func (r *Run) Err() error { return r.err }
@@ -140,7 +142,7 @@ func (s *Session) resumed(m *message) {
 	if run == nil || run.stage != resuming {
 		return
 	}
-	run.stage, run.retries = following, 0
+	run.stage, run.retries, run.confirmed = following, 0, true
 	if answer.Epoch != "" {
 		run.epoch = answer.Epoch // another one, where the server took the response over from one that died
 	}
@@ -212,6 +214,9 @@ func (r *Run) Read() (Event, bool) {
 	}
 	return event, true
 }
+
+// Unread returns how many events were received and not read.
+func (r *Run) Unread() int { return len(r.unread) }
 
 func (r *Run) unpause() {
 	if r.stage == paused {

@@ -106,6 +106,9 @@ func (r *Run) AwaitsSuccessor() bool { return len(r.inputsWith(Accepted)) > 0 }
 // Successor returns the response that the server started after this one by itself; nil while there is none.
 func (r *Run) Successor() *Run { return r.successor }
 
+// MayContinue reports whether a successor may still come: also when the server has not answered yet.
+func (r *Run) MayContinue() bool { return r.waitsForInputs() }
+
 func (r *Run) holdsLane() bool { return len(r.inputsWith(Sent, Accepted)) > 0 }
 
 func (r *Run) waitsForInputs() bool { return len(r.inputsWith(Held, Sent, Accepted)) > 0 }
@@ -262,7 +265,7 @@ func (s *Session) succeed(m *message, id string) *Run {
 	of := s.inputs[at].run
 	run := newRun(s, -1)
 	run.id, run.stage, run.lane, run.catchUp, run.store = id, following, of.lane, of.catchUp, of.store
-	run.left, of.successor = of.left, run
+	run.confirmed, run.left, of.successor = true, of.left, run
 	s.runs = append(s.runs, run)
 	s.byID[id], s.lanes[run.lane] = run, run
 	s.parents.add(id, parent{lane: run.lane, store: run.store})

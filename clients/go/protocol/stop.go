@@ -60,6 +60,14 @@ func (r *Run) StopErr() error {
 	return r.stop.err
 }
 
+// Stopped reports whether the response has ended, and is cut where a cancel said so; with why it could not be cut.
+func (r *Run) Stopped() (bool, error) {
+	if r.cutting != nil {
+		return r.cutting.Done(), r.cutting.Err
+	}
+	return r.Ended(), nil
+}
+
 func (r *Run) sendStop() {
 	stop := r.stop
 	if stop == nil || stop.sent || stop.err != nil || r.stage != following && r.stage != resuming || r.s.now < stop.notBefore {
@@ -213,9 +221,8 @@ func (r *Run) Truncate(members map[string]any) (*Truncation, error) {
 
 func (r *Run) cutAt(through int) {
 	if through < r.next-1 {
-		r.s.cuts = append(r.s.cuts, &Truncation{
-			run: r, members: map[string]any{"through": through}, event: r.s.eventID("truncate"),
-		})
+		r.cutting = &Truncation{run: r, members: map[string]any{"through": through}, event: r.s.eventID("truncate")}
+		r.s.cuts = append(r.s.cuts, r.cutting)
 	}
 }
 
