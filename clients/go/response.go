@@ -130,7 +130,7 @@ func (r *Response) cancel(ctx context.Context, through *int) (receipt Receipt, e
 			AbortMS   float64 `json:"abort_ms"`
 		}
 	}
-	err = json.Unmarshal(receipt.Response, &object)
+	err = json.Unmarshal(value(r, (*protocol.Run).Terminal), &object)
 	receipt.Status, receipt.AbortMS = object.Status, object.Cancel.AbortMS
 	receipt.TokensGenerated, receipt.TokensDelivered = object.Cancel.Generated, object.Cancel.Delivered
 	return receipt, err

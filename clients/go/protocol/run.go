@@ -36,6 +36,7 @@ type Run struct {
 	id, epoch string
 	next      int // the number that comes next
 	final     json.RawMessage
+	terminal  json.RawMessage
 
 	resumeEvent string
 	gaps        int // that were resumed since the last delivery
@@ -79,6 +80,9 @@ func (r *Run) Err() error { return r.err }
 
 // Final returns the response object as far as it is known.
 func (r *Run) Final() json.RawMessage { return r.final }
+
+// Terminal returns the response object of the terminal event, which a truncation does not change; it has the receipt.
+func (r *Run) Terminal() json.RawMessage { return r.terminal }
 
 // Cursor returns the cursor behind the last event that was read; false while the response has no id.
 func (r *Run) Cursor() (Cursor, bool) {
@@ -226,7 +230,7 @@ func (r *Run) unpause() {
 
 // finish takes the terminal event.
 func (r *Run) finish(event Event) {
-	r.stage = over
+	r.stage, r.terminal = over, r.final
 	object := part[responseObject](r.final)
 	if event.Type == "response.failed" {
 		failed := &ResponseFailedError{ResponseID: r.id}
