@@ -18,13 +18,8 @@ import (
 
 func main() {
 	address := flag.String("url", "ws://127.0.0.1:8000/v1/responses", "the server")
-	heartbeat := flag.Duration("heartbeat", 0, "how often the server is asked to say something")
-	connect := flag.Duration("connect-timeout", 0, "bounds one attempt to connect")
 	flag.Parse()
-	client := realtime.New(*address, realtime.Config{
-		APIKey: os.Getenv("REALTIME_API_KEY"),
-		Policy: realtime.Policy{Heartbeat: *heartbeat, ConnectTimeout: *connect},
-	})
+	client := realtime.New(*address, realtime.Config{APIKey: os.Getenv("REALTIME_API_KEY")})
 	defer client.Close()
 	if err := stream(client, strings.Join(flag.Args(), " ")); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,83 @@
+// Command soak streams an answer from a server whose sockets go wrong, cancels another one, and prints what came as one
+// JSON object: a test compares it with what the server has said. Its waits are short, so that many faults fit in a test.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"realtime"
+	"realtime/websocket"
+)
+
+type report struct {
+	Text    string `json:"text"`
+	Gaps    int    `json:"gaps"`    // events that did not follow the one before
+	Sockets int32  `json:"sockets"` // that were opened
+	Status  string `json:"status"`  // of the response that was cancelled
+	Error   string `json:"error"`
+}
+
+// dialer counts the sockets.
+type dialer struct{ opened atomic.Int32 }
+
+func (d *dialer) Dial(ctx context.Context, url string, header http.Header, protocols []string) (realtime.Conn, error) {
+	conn, err := websocket.Dial(ctx, url, websocket.Options{Header: header, Subprotocols: protocols})
+	if err != nil {
+		return nil, err
+	}
+	d.opened.Add(1)
+	return conn, nil
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: soak ws://HOST:PORT/v1/responses")
+		os.Exit(2)
+	}
+	sockets := &dialer{}
+	client := realtime.New(os.Args[1], realtime.Config{Dialer: sockets, Policy: realtime.Policy{
+		FirstBackoff: 20 * time.Millisecond, ConnectTimeout: 300 * time.Millisecond,
+		Heartbeat: time.Second, MaxMissedHeartbeats: 1,
+	}})
+	defer client.Close()
+	var r report
+	if err := r.play(client); err != nil {
+		r.Error = err.Error()
+	}
+	r.Sockets = sockets.opened.Load()
+	_ = json.NewEncoder(os.Stdout).Encode(r)
+}
+
+func (r *report) play(client *realtime.Client) error {
+	ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer stop()
+	response, err := client.Create(ctx, map[string]any{"input": "hi"})
+	if err != nil {
+		return err
+	}
+	defer response.Close()
+	next := 0
+	for event, err := range response.Events(ctx) {
+		if err != nil {
+			return err
+		}
+		if event.First != next {
+			r.Gaps++
+		}
+		next = event.Number + 1
+		r.Text += event.TextDelta()
+	}
+	stopped, err := client.Create(ctx, map[string]any{"input": "hi"})
+	if err != nil {
+		return err
+	}
+	receipt, err := stopped.Cancel(ctx)
+	r.Status = receipt.Status
+	return err
+}
