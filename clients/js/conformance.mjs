@@ -176,7 +176,7 @@ const LOOKS = {
 };
 
 // Attempts to connect are given up by the shell, and a browser shows no headers of a refused handshake.
-const LACKS = ["connect_timeout", "handshake_headers", "resume_after", "heard_at_leave"];
+const LACKS = ["connect_timeout", "handshake_headers", "resume_after", "not_ready", "heard_at_leave"];
 
 async function serve() {
   let driver = new Driver({});

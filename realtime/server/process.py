@@ -43,6 +43,7 @@ from .http.transport import StreamProtocol
 from .listening import CannotListen, announcement, listen, reachable
 from .loop_lag import LoopLag
 from .metrics_listener import MetricsListener
+from .notice import Notice
 from .script_file import CannotPlay, ScriptFile, read_script
 from .scrubbing import scrub_handlers
 from .signals import Server, halt, halt_soon, handle_signals
@@ -162,8 +163,10 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
         print("realtime: the store can't be read: see the log", file=sys.stderr)
         return 1
     host, port = listening.getsockname()[:2]
-    starting = asyncio.create_task(_start_engine(gateway, server, host, port), name="engine-start")
+    notice = Notice()
+    starting = asyncio.create_task(_start_engine(gateway, server, host, port, notice), name="engine-start")
     await server.serve(sockets=[listening])
+    notice.remove()
     if server.at_once or gateway.engine.status.state in (EngineState.STARTING, EngineState.RESTARTING):
         gateway.close_stores()
         halt(0)  # a model that is being loaded can't be left otherwise
@@ -177,7 +180,7 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
     return status
 
 
-async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) -> bool:
+async def _start_engine(gateway: Gateway, server: Server, host: str, port: int, notice: Notice) -> bool:
     started_at = time.perf_counter()
     logger.info("loading model=%s", gateway.settings.vllm.model)
     # What is loaded stays, some 600,000 objects: no collection while they come, and none that looks at them later,
@@ -193,6 +196,7 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) 
     finally:
         gc.freeze()
         gc.enable()
+    notice.post(f"ws://{reachable(host)}:{port}/v1/responses")
     _announce(gateway, host, port, time.perf_counter() - started_at)
     return True
 

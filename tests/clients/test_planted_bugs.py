@@ -17,6 +17,7 @@ from realtime_client.inputs import Inputs
 from realtime_client.link import Link
 from realtime_client.liveness import Liveness
 from realtime_client.patience import Patience
+from realtime_client.receiving import Receiving
 from realtime_client.session import Session
 from realtime_client.track import Phase, Track, Verdict
 from realtime_client.tracks import Tracks
@@ -81,13 +82,13 @@ def forgets_the_epoch(patch: Patch) -> None:
 def takes_what_is_on_its_way(patch: Patch) -> None:
     """Events that come between a resume and its answer are of the older reading."""
 
-    def event(original: Any, session: Session, event: Any, num_bytes: int) -> None:
-        track = session._tracks.of_id(event["response_id"])
+    def event(original: Any, receiving: Receiving, event: Any, num_bytes: int) -> None:
+        track = receiving._tracks.of_id(event["response_id"])
         if track is not None and track.phase is Phase.RESUMING:
             track.phase = Phase.LIVE
-        original(session, event, num_bytes)
+        original(receiving, event, num_bytes)
 
-    around(patch, Session, "_response_event", event)
+    around(patch, Receiving, "_response_event", event)
 
 
 def repeats_a_create_as_a_new_one(patch: Patch) -> None:
@@ -140,11 +141,11 @@ def creates_on_a_socket_that_goes_down(patch: Patch) -> None:
 
 
 def holds_all_that_is_unread(patch: Patch) -> None:
-    patch.setattr(Session, "_ends_soon", staticmethod(lambda track: True))
+    patch.setattr(Receiving, "_ends_soon", staticmethod(lambda track: True))
 
 
 def detaches_what_was_steered(patch: Patch) -> None:
-    patch.setattr(Session, "_ends_soon", staticmethod(lambda track: track.cancel_wanted))
+    patch.setattr(Receiving, "_ends_soon", staticmethod(lambda track: track.cancel_wanted))
 
 
 def takes_a_successor_for_a_create(patch: Patch) -> None:

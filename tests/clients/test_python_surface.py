@@ -251,7 +251,7 @@ def _use_blocking(url: str) -> None:
             response.steer("late")
         with pytest.raises(ResponseNotFound):
             rt.resume("resp_unknown")
-    assert rt.state == "closed"
+    assert str(rt.state) == "closed"
     with pytest.raises(RuntimeError, match="not open"):
         rt.create(input="hi")
 

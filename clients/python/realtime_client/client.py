@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from .cuts import Cut
-from .dial import SUBPROTOCOL, ApiKey, Dialer
+from .dial import SUBPROTOCOL, ApiKey, Dialer, keep_alive
 from .errors import ConnectionLost, ProtocolError
 from .http import Http
 from .inputs import Steer
@@ -57,7 +57,7 @@ class Client:
     """
 
     def __init__(self, url: str, *, api_key: ApiKey | None, policy: Policy, socket_options: dict[str, Any]) -> None:
-        self._dialer = Dialer(url, api_key, socket_options)
+        self._dialer = Dialer(url, api_key, policy, socket_options)
         self.responses = Responses(Http(self._dialer))
         self.conversations = Conversations(Http(self._dialer))
         self._session = Session(policy, secrets.token_hex(8), random.Random())
@@ -160,8 +160,9 @@ class Client:
             changed = self._state_changed
             if self.state == state:
                 await changed.wait()
-            elif (state := self.state) is not None:
-                yield state
+                continue
+            state = self.state
+            yield state
 
     async def close(self) -> None:
         """Close the socket. Open responses end with ClientClosed here; at the server `on_disconnect` decides.
@@ -251,7 +252,10 @@ class Client:
         self._session.connected(_now())
         self._tell_state()
         broken: ProtocolError | None = None
-        writer = asyncio.create_task(self._write(socket), name="realtime_client.write")
+        helpers = [
+            asyncio.create_task(self._write(socket), name="realtime_client.write"),
+            asyncio.create_task(keep_alive(socket, self._dialer.ping_seconds), name="realtime_client.keep_alive"),
+        ]
         try:
             await self._read(socket)
         except ProtocolError as error:
@@ -259,10 +263,12 @@ class Client:
             await socket.close(1002)
         finally:
             self._socket = None
-            writer.cancel()
-            await asyncio.wait([writer])
-        if not writer.cancelled() and (failure := writer.exception()) is not None:
-            raise failure
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.wait(helpers)
+        for helper in helpers:
+            if not helper.cancelled() and (failure := helper.exception()) is not None:
+                raise failure
         lost = ConnectionLost.closed(socket.close_code or 1006, socket.close_reason or "")
         self._session.disconnected(broken or lost, _now())
         self._wake()

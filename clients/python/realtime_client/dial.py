@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
-from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
 from websockets.typing import Subprotocol
 
 from .errors import URL_HINT, ConnectionLost
+from .policy import Policy
 
 SUBPROTOCOL = Subprotocol("realtime.v1")
 ApiKey = str | Callable[[], Awaitable[str]]
@@ -19,19 +28,20 @@ _SOCKET_DEFAULTS: dict[str, Any] = {
     "max_size": 64 * 2**20,  # a terminal event holds the whole answer
     "compression": None,
     "open_timeout": None,  # the policy has it
-    "ping_interval": 20,  # a dead path is noticed within 40 s, and then reconnected
-    "ping_timeout": 20,
     "close_timeout": 5,
+    "ping_interval": None,  # `keep_alive` does it
 }
+_PING_SECONDS = 20.0  # a dead path is noticed within 40 s, and then reconnected
 
 
 class Dialer:
     """Opens sockets to one server. `api_key` may be a function, which is asked before each attempt."""
 
-    def __init__(self, url: str, api_key: ApiKey | None, options: dict[str, Any]) -> None:
+    def __init__(self, url: str, api_key: ApiKey | None, policy: Policy, options: dict[str, Any]) -> None:
         self.url = url
         self.api_key = api_key
         self.options = _SOCKET_DEFAULTS | options
+        self.ping_seconds = _ping_seconds(policy)
 
     async def headers(self) -> dict[str, str]:
         """Those that the caller gave, with the key of now."""
@@ -74,3 +84,26 @@ class Dialer:
             await socket.close()
             raise ConnectionLost(f"the server does not speak {SUBPROTOCOL}", retry=False)
         return socket
+
+
+async def keep_alive(socket: ClientConnection, seconds: float) -> None:
+    """Ping, and abort the socket when a pong does not come. The library's own would first wait for a close frame, too.
+
+    seconds: between a pong and the next ping, and for the pong at most.
+    """
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                async with asyncio.timeout(seconds):
+                    await (await socket.ping())
+            except TimeoutError:
+                socket.transport.abort()
+                return
+
+
+def _ping_seconds(policy: Policy) -> float:
+    """As patient as heartbeats are: a path may die before the server has promised those."""
+    if not policy.heartbeat_seconds:
+        return _PING_SECONDS
+    return min(_PING_SECONDS, policy.heartbeat_seconds * policy.max_missed_heartbeats / 2)

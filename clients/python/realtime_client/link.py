@@ -27,6 +27,7 @@ class Link:
         self._patience = Patience()
         self._was_open = False
         self._resume_after = 0.0  # the server that is going down needs so long to come back
+        self.patient_until = 0.0  # nothing is given up before: a server that was to be waited for may not be ready yet
 
     @property
     def connect_at(self) -> float:
@@ -49,7 +50,6 @@ class Link:
         """The attempt succeeded."""
         self.connected = self._was_open = True
         self.draining = False
-        self._resume_after = 0.0
         self.dial_until = math.inf
 
     def drains(self, resume_after_seconds: object = None) -> None:
@@ -66,7 +66,8 @@ class Link:
     def lost(self, why: ConnectionLost | ProtocolError, now: float) -> bool:
         """Set `connect_at`. Returns whether another attempt is worth it."""
         if self._resume_after:
-            self._patience.last_until(now + 2 * self._resume_after)
+            self.patient_until = now + 2 * self._resume_after
+            self._patience.last_until(self.patient_until)
             self._resume_after = 0.0
         retry_after = why.retry_after if isinstance(why, ConnectionLost) else None
         in_time = self._patience.failed(now, retry_after, self._policy, self._rng)

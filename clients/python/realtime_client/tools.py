@@ -26,8 +26,10 @@ class Tool:
     """One function. `declared` is what a request says of it; the first line of its docstring is the description."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        import msgspec
-
+        try:
+            import msgspec
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("tools need msgspec: pip install 'realtime-client[tools]'") from error
         self.name = function.__name__
         self._function = function
         hints = typing.get_type_hints(function, include_extras=True)
