@@ -297,7 +297,7 @@ func (r *Run) refused(err *ServerError) {
 	}
 	r.retries++
 	at := r.s.now + max(err.RetryAfter, r.s.policy.backoff(r.retries))
-	if final || at-r.retrySince > r.s.policy.MaxRetry {
+	if final || at-r.retrySince > max(r.s.policy.MaxRetry, r.s.conn.patience) {
 		r.end(err)
 		return
 	}
