@@ -1,4 +1,4 @@
-// Command soak streams an answer from a server whose sockets go wrong, cancels another one, and prints what came as one
+// Command soak streams an answer from a server whose sockets go wrong, cancels, hands over and steers others, and prints what came as one
 // JSON object: a test compares it with what the server has said. Its waits are short, so that many faults fit in a test.
 package main
 
@@ -57,6 +57,15 @@ func main() {
 func (r *report) play(client *realtime.Client) error {
 	ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer stop()
+	for _, part := range []func(context.Context, *realtime.Client) error{r.stream, r.stop, handOver, steer} {
+		if err := part(ctx, client); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *report) stream(ctx context.Context, client *realtime.Client) error {
 	response, err := client.Create(ctx, map[string]any{"input": "hi"})
 	if err != nil {
 		return err
@@ -73,11 +82,79 @@ func (r *report) play(client *realtime.Client) error {
 		next = event.Number + 1
 		r.Text += event.TextDelta()
 	}
-	stopped, err := client.Create(ctx, map[string]any{"input": "hi"})
+	return nil
+}
+
+func (r *report) stop(ctx context.Context, client *realtime.Client) error {
+	response, err := client.Create(ctx, map[string]any{"input": "hi"})
 	if err != nil {
 		return err
 	}
-	receipt, err := stopped.Cancel(ctx)
+	receipt, err := response.Cancel(ctx)
 	r.Status = receipt.Status
 	return err
+}
+
+// handOver detaches from a response, goes on with it, and cuts it at what was read before.
+func handOver(ctx context.Context, client *realtime.Client) error {
+	response, err := client.Create(ctx, map[string]any{"input": "hi"})
+	if err != nil {
+		return err
+	}
+	if err := readText(ctx, response); err != nil {
+		return err
+	}
+	cursor := response.Detach()
+	again, err := client.Resume(ctx, cursor)
+	if err != nil {
+		return err
+	}
+	for event, err := range again.Events(ctx) {
+		if err != nil || event.First != cursor.StartingAfter+1 {
+			return fmt.Errorf("went on with %d behind %d: %w", event.First, cursor.StartingAfter, err)
+		}
+		break
+	}
+	cut, err := again.TruncateThrough(ctx, cursor.StartingAfter)
+	if err != nil {
+		return err
+	}
+	var object struct{ Truncated struct{ Through int } }
+	if err := json.Unmarshal(cut, &object); err != nil || object.Truncated.Through != cursor.StartingAfter {
+		return fmt.Errorf("cut at %d, not at %d: %w", object.Truncated.Through, cursor.StartingAfter, err)
+	}
+	return nil
+}
+
+// steer gives input to a response, and follows what the server starts then.
+func steer(ctx context.Context, client *realtime.Client) error {
+	response, err := client.Create(ctx, map[string]any{"input": "hi"})
+	if err != nil {
+		return err
+	}
+	defer response.Close()
+	if err := readText(ctx, response); err != nil {
+		return err
+	}
+	input, err := response.Steer("turn left")
+	if err != nil {
+		return err
+	}
+	if fate, err := input.Wait(ctx); err != nil || fate != realtime.Applied {
+		return fmt.Errorf("the steer is %s: %w", fate, err)
+	}
+	successor, err := response.Successor(ctx)
+	if err != nil {
+		return err
+	}
+	defer successor.Close()
+	return readText(ctx, successor)
+}
+
+// readText reads until there is some.
+func readText(ctx context.Context, response *realtime.Response) error {
+	for _, err := range response.Text(ctx) {
+		return err
+	}
+	return fmt.Errorf("%s has no text", response.ID())
 }
