@@ -23,6 +23,7 @@ class Notice:
 
     def post(self, url: str) -> None:
         """Say where the server is. Where that can't be said, nobody finds it by itself, and that is all."""
+        running_urls()  # takes down those of the dead
         with contextlib.suppress(OSError):
             path = _folder() / f"{os.getpid()}.json"
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

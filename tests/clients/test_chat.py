@@ -142,6 +142,24 @@ async def test_it_finds_the_server_that_runs_and_asks_for_the_key(
     assert running_urls() == [], "the other one was killed"
 
 
+def test_what_a_killed_server_has_left_goes_when_the_next_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    notice = Notice()
+    notice.post("ws://127.0.0.1:1/v1/responses")
+    left = tmp_path / f"realtime-servers-{os.geteuid()}" / "1.json"
+    left.write_text('{"url": "ws://127.0.0.1:2/v1/responses"}')
+    assert running_urls() == ["ws://127.0.0.1:1/v1/responses"]
+    assert not left.exists()
+    left.write_text("")
+    notice.remove()
+    notice.post("ws://127.0.0.1:3/v1/responses")
+    assert not left.exists()
+    notice.remove()
+    assert list(left.parent.iterdir()) == []
+
+
 def test_a_folder_that_others_can_write_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / f"realtime-servers-{os.geteuid()}").mkdir(mode=0o777)
