@@ -1,10 +1,12 @@
-// Command soak streams an answer from a server whose sockets go wrong, cancels, hands over and steers others, and prints what came as one
-// JSON object: a test compares it with what the server has said. Its waits are short, so that many faults fit in a test.
+// Command soak streams an answer from a server whose sockets go wrong, cancels, hands over and steers others, and prints
+// what came as one JSON object: a test compares it with what the server has said. Its waits are short, so that many
+// faults fit in a test.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -126,8 +128,19 @@ func handOver(ctx context.Context, client *realtime.Client) error {
 	return nil
 }
 
-// steer gives input to a response, and follows what the server starts then.
+// steer gives input to a response, and follows what the server starts then. A cut may have lost the input, and on another
+// socket a response can't be steered: then with another response.
 func steer(ctx context.Context, client *realtime.Client) error {
+	for {
+		err := steerOnce(ctx, client)
+		var lost *realtime.ConnectionError
+		if !errors.As(err, &lost) && !errors.Is(err, realtime.Code("steering_not_supported")) {
+			return err
+		}
+	}
+}
+
+func steerOnce(ctx context.Context, client *realtime.Client) error {
 	response, err := client.Create(ctx, map[string]any{"input": "hi"})
 	if err != nil {
 		return err
