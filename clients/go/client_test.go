@@ -79,6 +79,26 @@ func TestAnAnswerGoesOnBehindACut(t *testing.T) {
 	}
 }
 
+func TestAPathThatDiesBeforeHeartbeatsArePromised(t *testing.T) {
+	sockets, over := 0, make(chan struct{})
+	url := wstest.Serve(t, func(c *wstest.Conn) {
+		if sockets++; sockets == 1 {
+			<-over // it answers nothing, also no ping
+			return
+		}
+		created(c, "r1")
+		c.Expect("")
+	})
+	client := realtime.New(url, realtime.Config{Policy: realtime.Policy{
+		FirstBackoff: time.Millisecond, Heartbeat: 20 * time.Millisecond, MaxMissedHeartbeats: 2,
+	}})
+	defer client.Close()
+	defer close(over)
+	if _, err := client.Create(context.Background(), map[string]any{"input": "hi"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestACancelHasAReceipt(t *testing.T) {
 	client := newClient(t, wstest.Serve(t, func(c *wstest.Conn) {
 		created(c, "r1")

@@ -33,7 +33,7 @@ type Dialer interface {
 
 // A Conn is an open WebSocket. Read is called by one goroutine while another one is in Write. A connection that was
 // closed with a close frame gives a *CloseError from Read. A Conn that also has Ping(context.Context) error is pinged
-// where no heartbeats were asked for.
+// until the server has promised heartbeats; without it, a path that dies before that is found by the system alone.
 type Conn interface {
 	Subprotocol() string
 	Read(ctx context.Context) ([]byte, error)
@@ -58,6 +58,9 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Policy.Heartbeat == 0 {
 		c.Policy.Heartbeat = defaultHeartbeat
+	}
+	if c.Policy.MaxMissedHeartbeats <= 0 {
+		c.Policy.MaxMissedHeartbeats = 3
 	}
 	if c.Dialer == nil {
 		c.Dialer = standardDialer{c.TLS}

@@ -30,7 +30,7 @@ func newLink(client *Client, conn Conn) *link {
 	client.work.Add(2)
 	go l.read()
 	go l.write()
-	if pinger, ok := conn.(interface{ Ping(context.Context) error }); ok && client.config.Policy.Heartbeat < 0 {
+	if pinger, ok := conn.(interface{ Ping(context.Context) error }); ok {
 		client.work.Add(1)
 		go l.ping(pinger.Ping)
 	}
@@ -125,21 +125,32 @@ func (l *link) write() {
 	}
 }
 
-// ping is for a socket without heartbeats: a pong that does not come in time is a dead path.
+// ping is for a socket without heartbeats, also until the server has promised them: a pong that does not come in time is a
+// dead path. Until then it is as patient as the heartbeats will be.
 func (l *link) ping(ping func(context.Context) error) {
 	defer l.client.work.Done()
-	for {
-		select {
-		case <-time.After(pingInterval):
-		case <-l.ctx.Done():
-			return
-		}
-		ctx, cancel := context.WithTimeout(l.ctx, pingInterval)
+	interval, patience := pingInterval, pingInterval
+	if policy := l.client.config.Policy; policy.Heartbeat > 0 {
+		interval, patience = policy.Heartbeat, policy.Heartbeat*time.Duration(policy.MaxMissedHeartbeats)
+	}
+	for !l.isWatched() {
+		ctx, cancel := context.WithTimeout(l.ctx, patience)
 		err := ping(ctx)
 		cancel()
 		if err != nil {
 			l.cancel()
 			return
 		}
+		select {
+		case <-time.After(interval):
+		case <-l.ctx.Done():
+			return
+		}
 	}
+}
+
+func (l *link) isWatched() bool {
+	l.client.mu.Lock()
+	defer l.client.mu.Unlock()
+	return l.client.session.IsWatched()
 }

@@ -61,6 +61,9 @@ func (s *Session) IsOpen() bool { return s.conn.phase == open }
 // GaveUp reports whether the open socket is to be dropped, because it was silent for too long.
 func (s *Session) GaveUp() bool { return s.conn.gaveUp }
 
+// IsWatched reports whether silence of the open socket means a dead path: the server has promised heartbeats.
+func (s *Session) IsWatched() bool { return s.conn.phase == open && s.conn.promised > 0 }
+
 // Draining reports whether the server goes down: what runs is delivered, new work waits for the next socket.
 func (s *Session) Draining() bool { return s.conn.phase == open && s.conn.draining }
 

@@ -120,6 +120,10 @@ func (c *Conn) Expect(kind string) map[string]any {
 		if !ok {
 			return nil
 		}
+		if first == 0x89 {
+			c.Frame(0x8a, payload)
+			continue
+		}
 		var message map[string]any
 		if first == 0x81 && json.Unmarshal([]byte(payload), &message) == nil && message["type"] == kind {
 			return message
