@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,12 +39,12 @@ const cancelled = `{"type":"response.incomplete","response_id":"r1","sequence_nu
 	`{"id":"r1","status":"cancelled","cancel":{"tokens_generated":7,"tokens_delivered":1,"abort_ms":2.5}}}`
 
 func TestAnAnswerGoesOnBehindACut(t *testing.T) {
-	sockets := 0
+	var sockets atomic.Int32
 	client := newClient(t, wstest.Serve(t, func(c *wstest.Conn) {
 		if c.Request.Header.Get("Authorization") != "Bearer key" {
 			t.Error("no key")
 		}
-		if sockets++; sockets == 1 {
+		if sockets.Add(1) == 1 {
 			created(c, "r1")
 			c.Send(delta(1, "Hel"))
 			_ = c.Close()
@@ -80,9 +81,10 @@ func TestAnAnswerGoesOnBehindACut(t *testing.T) {
 }
 
 func TestAPathThatDiesBeforeHeartbeatsArePromised(t *testing.T) {
-	sockets, over := 0, make(chan struct{})
+	var sockets atomic.Int32
+	over := make(chan struct{})
 	url := wstest.Serve(t, func(c *wstest.Conn) {
-		if sockets++; sockets == 1 {
+		if sockets.Add(1) == 1 {
 			<-over // it answers nothing, also no ping
 			return
 		}
