@@ -70,7 +70,7 @@ class Driver {
     if (at === null) this.#dials = false;
     else if (at <= this.#now && !this.#dials) {
       this.#dials = true;
-      this.#session.connecting?.(this.#now);
+      this.#session.connecting(this.#now);
     }
   }
 
@@ -175,9 +175,6 @@ const LOOKS = {
   update: (update) => ({ state: update.state, error: described(update.error) }),
 };
 
-// Attempts to connect are given up by the shell, and a browser shows no headers of a refused handshake.
-const LACKS = ["connect_timeout", "handshake_headers", "resume_after", "not_ready", "heard_at_leave"];
-
 async function serve() {
   let driver = new Driver({});
   for await (const line of createInterface({ input: process.stdin })) {
@@ -186,7 +183,6 @@ async function serve() {
     try {
       if (command.do === "begin") {
         driver = new Driver(command.policy);
-        answer.lacks = LACKS;
       } else answer = driver.act(command);
     } catch (error) {
       answer = { broken: String(error.stack) };
