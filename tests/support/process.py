@@ -57,9 +57,9 @@ class ServerProcess:
             return await self._process.wait()
 
 
-def _environ() -> dict[str, str]:
-    """The test's own, less what is no setting of the server."""
-    return {name: value for name, value in os.environ.items() if name not in ("REALTIME_LONG", "REALTIME_TEST_STORE")}
+def _inherited() -> dict[str, str]:
+    """Return what the server inherits: not the switches of the tests, which it would refuse as unknown settings."""
+    return {name: value for name, value in os.environ.items() if name not in ("REALTIME_LONG", "REALTIME_NO_NODE")}
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +67,7 @@ async def serve(*arguments: str, **environ: str) -> AsyncIterator[ServerProcess]
     """Start `realtime serve` on a free port; killed at the end, if it still runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "realtime", "serve", "--port", "0", *arguments,
-        cwd=ROOT, env={**_environ(), "PYTHONPATH": str(ROOT), **environ},
+        cwd=ROOT, env=_inherited() | {"PYTHONPATH": str(ROOT), **environ},
         stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:
