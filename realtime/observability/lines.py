@@ -12,6 +12,7 @@ from .report import Report
 responses = logging.getLogger("realtime.responses")
 connections = logging.getLogger("realtime.connections")
 requests = logging.getLogger("realtime.requests")
+continuations = logging.getLogger("realtime.continuations")
 
 
 def response_over(report: Report, trace: str | None = None) -> None:
@@ -48,6 +49,19 @@ def connection_closed(name: str, profile: str, tenant: str, code: int, seconds: 
         "responses": num_responses,
     }
     write(connections, "connection closed", members)
+
+
+def went_on(after: str, outcome: str, response_id: str, attempts: int, num_tokens: int | None) -> None:
+    """An answer goes on, or does not, after an end in the middle of it."""
+    goes_on = outcome in ("exact", "prefix_exact")
+    members: dict[str, object] = {
+        "response_id": response_id,
+        "after": after,
+        "outcome": outcome,
+        "attempts": attempts,
+        "tokens": num_tokens,
+    }
+    write(continuations, "response goes on" if goes_on else "response does not go on", members)
 
 
 def write(log: logging.Logger, text: str, members: dict[str, object], level: int = logging.INFO) -> None:

@@ -16,7 +16,7 @@ from realtime.wire.errors import CloseCode, WireError
 from . import lines
 from .engine_metrics import EngineMetrics
 from .origin import Origin
-from .report import Beginning, Report
+from .report import After, Beginning, Report
 from .service_metrics import ServiceMetrics
 from .timeline import Timeline
 from .tracing import NoTracing, Span, Tracing
@@ -57,6 +57,15 @@ class Observer:
             self.tracing.resumed(origin, response_id, outcome, num_replayed)
         except Exception:
             logger.exception("resume not traced")
+
+    def went_on(
+        self, after: After, outcome: str, response_id: str, attempts: int, num_tokens: int | None = None
+    ) -> None:
+        """An answer goes on, or was to. `outcome`: as its `recovery` has it, `exact` and `prefix_exact`, or the reason
+        why it does not. `num_tokens`: that there were of it.
+        """
+        self.service.continuations.add(1, after, outcome)
+        lines.went_on(after, outcome, response_id, attempts, num_tokens)
 
     @contextlib.contextmanager
     def resuming(self, origin: Origin, response_id: str) -> Iterator[Callable[[int], None]]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
 from .origin import NOWHERE, Origin
 from .timeline import Timeline
+
+After = Literal["server", "drain", "engine"]
+"""What had ended in the middle of an answer: its process by a crash or as planned, or its engine."""
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,6 +46,10 @@ class ServiceMetrics:
         self.refusals = Tally("realtime_refusals", "Requests that were refused, by the error's code.", ("door", "code"))
         self.resumes = Tally("realtime_resumes", "Attempts to resume a response.", ("outcome",), [("resumed",)])
         self.replayed_events = Tally("realtime_replayed_events", "Past events that readers who resumed had to be sent.")
+        self.continuations = Tally(
+            "realtime_continuations", "Answers that were to go on, by what had ended in the middle of them.",
+            ("after", "outcome"), [(one, "exact") for one in ("server", "drain", "engine")],
+        )  # fmt: skip
         self.slow_readers = Tally(
             "realtime_slow_readers", "Readers who were detached because they read too slowly.", ("door",),
             [("websocket",), ("http",)],

@@ -8,13 +8,14 @@ none, that is what would have followed (`exact`); otherwise it is another sample
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable
 
 import msgspec
 
 from realtime.engine.base import EngineDead, EngineError, Loaded, Sampling
+from realtime.observability.observer import Observer
+from realtime.observability.report import After
 from realtime.store.event_log import EventLog
 from realtime.store.records import Begun, GoesOn, Note
 from realtime.wire.errors import ErrorCode
@@ -23,8 +24,6 @@ from realtime.wire.response import Recovery, Response
 from .endings import Ended, Failed, failure
 from .past import Past
 from .serving import Continuity
-
-logger = logging.getLogger("realtime.runs")
 
 MAX_ATTEMPTS = 3  # engines that one response may be given to
 _MAX_WAITS = 10  # for one that takes it
@@ -46,10 +45,13 @@ class GoingOn:
     """One response's. `attempts`: engines that it has been given to, less those that came to a planned end."""
 
     def __init__(
-        self, continuity: Continuity, response: Response, log: EventLog, note: Callable[[Note], None],
-        past: Past | None,
+        self, continuity: Continuity, observer: Observer, response: Response, log: EventLog,
+        note: Callable[[Note], None], past: Past | None,
     ) -> None:  # fmt: skip
         self.attempts = past.attempts if past is not None else 1
+        self._after: After = "engine" if past is None else "drain" if past.unfinished.left else "server"
+        self._untold: str | None = None  # outcome of which the observer is told when the next engine is asked
+        self._observer = observer
         self._continuity = continuity
         self._response = response
         self._log = log
@@ -94,11 +96,18 @@ class GoingOn:
 
     def tell(self, *, exact: bool) -> None:
         """Say in the Response that it has gone on."""
-        self._response.recovery = Recovery(kind="exact" if exact else "prefix_exact", attempts=self.attempts)
+        recovery = Recovery(kind="exact" if exact else "prefix_exact", attempts=self.attempts)
+        self._response.recovery, self._untold = recovery, recovery.kind
+
+    def asked(self, num_tokens: int) -> None:
+        """The engine is asked for what follows behind so many tokens."""
+        if self._untold is not None:
+            outcome, self._untold = self._untold, None
+            self._observer.went_on(self._after, outcome, self._response.id, self.attempts, num_tokens)
 
     def failed(self, reason: str) -> Failed:
         """Say in the Response that it does not go on; return the failure."""
-        self._response.recovery = Recovery(kind="failed", attempts=min(self.attempts, MAX_ATTEMPTS), reason=reason)
+        self._fail(reason)
         text = f"The server was restarted while this response ran, and {_REASONS[reason]}: send the request again."
         return Failed(_RESTARTED, text)
 
@@ -107,6 +116,7 @@ class GoingOn:
         have died of it. Raises Ended.
         """
         self.attempts += given
+        self._after = "engine"
         self._num_waits += 1
         ready = self._continuity.wait_ready
         if self._num_waits > _MAX_WAITS:
@@ -124,10 +134,14 @@ class GoingOn:
             raise Ended(self._died(dead, "model_changed"))
         if given:
             self.tell(exact=wishes.seed is not None or wishes.temperature == 0)
-        logger.info("goes on response_id=%s attempt=%d", self._response.id, self.attempts)
+
+    def _fail(self, reason: str) -> None:
+        attempts, self._untold = min(self.attempts, MAX_ATTEMPTS), None
+        self._response.recovery = Recovery(kind="failed", attempts=attempts, reason=reason)
+        self._observer.went_on(self._after, reason, self._response.id, attempts)
 
     def _died(self, dead: EngineDead, reason: str) -> Failed:
-        self._response.recovery = Recovery(kind="failed", attempts=min(self.attempts, MAX_ATTEMPTS), reason=reason)
+        self._fail(reason)
         if reason != "attempts":
             return failure(dead)
         text = f"The engine stopped {MAX_ATTEMPTS} times while it generated this response, which is given up."

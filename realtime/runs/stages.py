@@ -90,7 +90,7 @@ class Stages:
         self._note = note
         self._past = past
         self.replaying = False  # what comes now was made before
-        self.going_on = GoingOn(serving.continuity, response, log, note, past)
+        self.going_on = GoingOn(serving.continuity, serving.observer, response, log, note, past)
         self._times = watch.times
         self._freed = False  # no more tools are held than have to be
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
@@ -307,6 +307,8 @@ class Stages:
             self._mcp.unsure = generation.ended is not None
         while True:
             given = False
+            if self._past is None or self._past.log.caught_up:
+                self.going_on.asked(self.num_generated)
             try:
                 await generation.submit()
                 given = True

@@ -27,6 +27,7 @@ from .lookups import Lookups
 from .recovery import end_one, past_of
 from .servings import Servings
 
+NOT_STORED = "not_stored"  # outcome of what is not entered again
 Begin = Callable[[Job, Serving, Past, Ready], Run]
 """Enters a run that was accepted before, and starts it."""
 
@@ -63,6 +64,9 @@ class Restart:
                 num_going_on += 1
             else:
                 end_one(one, store, self._settings, model_name, now)
+                self._servings.observer.went_on(
+                    "drain" if one.left else "server", NOT_STORED, one.head.response_id, one.attempts
+                )
                 num_ended += 1
         return Recovered(num_going_on, num_ended)
 

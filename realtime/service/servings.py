@@ -34,7 +34,7 @@ class Servings:
         self._make_dialect = make_dialect
         self._work = work
         self._images = images
-        self._observer = observer
+        self.observer = observer
         self._trouble = trouble
         self._wait_seconds = wait_seconds
         self._making = threading.Lock()
@@ -54,7 +54,7 @@ class Servings:
             loaded.fingerprint, loaded.goes_on, loaded.seeds_are_free, wait_ready, self._wait_seconds
         )
         images = self._images if model.sees else None
-        return Serving(self._engine, model, self.dialect, self._work, images, self._observer, continuity)
+        return Serving(self._engine, model, self.dialect, self._work, images, self.observer, continuity)
 
     async def next(self) -> Serving:
         """Wait until something serves. Raises EngineError when nothing will."""
@@ -65,4 +65,4 @@ class Servings:
 
     def none_yet(self) -> Serving:
         """What there is before the first engine serves."""
-        return not_ready(self._engine, self._work, self._observer)
+        return not_ready(self._engine, self._work, self.observer)

@@ -60,7 +60,7 @@ class House:
         self.service = self.gateway.service
 
     def _make(self) -> ScriptedEngine:
-        self.engines.append(ScriptedEngine(self.script, name="starter", **self._options))
+        self.engines.append(ScriptedEngine(self.script, **{"name": "starter", **self._options}))
         return self.engines[-1]
 
     @property
