@@ -43,8 +43,8 @@ def small(tmp_path: Path) -> Iterator[tuple[Path, Fill, Fill]]:
     filler = tmp_path / "filler"
 
     def fill(pid: int) -> None:
-        with filler.open("wb", buffering=0) as file:
-            _write_until_full(file)
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            _write_on_and_on(file)
 
     try:
         yield tmp_path, fill, lambda pid: filler.unlink()
@@ -52,12 +52,9 @@ def small(tmp_path: Path) -> Iterator[tuple[Path, Fill, Fill]]:
         subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
-def _write_until_full(file: IO[bytes]) -> None:
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError as error:
-        assert error.errno == errno.ENOSPC
+def _write_on_and_on(file: IO[bytes]) -> None:
+    while True:
+        file.write(bytes(4096))
 
 
 async def ask(client: Client, text: str, **members: Any) -> list[dict[str, Any]]:
