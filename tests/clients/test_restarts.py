@@ -178,7 +178,8 @@ async def test_what_openais_client_can_have(tmp_path: Path) -> None:
             assert expected.usage is not None
             assert final.usage.output_tokens == expected.usage.output_tokens
             ended = await client.responses.retrieve(said[0].response.id)
-            assert ended.status == "cancelled" or ended.incomplete_details is not None
+            assert ended.incomplete_details is not None
+            assert (ended.status, ended.incomplete_details.reason) == ("cancelled", "client_disconnected")
             heard = "".join(event.delta for event in said if event.type == "response.output_text.delta")
             assert ended.output_text
             assert expected.output_text.startswith(ended.output_text)
