@@ -1,78 +1,174 @@
-"""Answers of a real model whose server is killed in the middle of them, several at once (`make check-long`: each round
-loads the model twice).
+"""Answers of a real model whose server, or whose EngineCore, is killed in the middle of them, several at once.
+
+The short form has one kill of each, of the same answers. The long one (`make check-long`) has all kinds and random
+moments; `-s` shows how many went on, and how long they paused.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
-import signal
+import statistics
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.cut_answers import Answers, House, check_order, deltas, held, house, outcome, whole_again
+from tests.support.gpt_oss import model_folder
 from tests.support.long import LONG
-from tests.support.process import serve
+from tests.support.real import RealServer
 from tests.support.server import Client, dial
 
-pytestmark = [pytest.mark.vllm, pytest.mark.skipif(not LONG, reason="REALTIME_LONG=1 only: it takes minutes")]
+from .asked import IN_BOTH, WEATHER, WRITE, custom, named
 
+pytestmark = pytest.mark.vllm
+
+Asked = dict[str, dict[str, Any]]
+STORY = "Tell me a long story about a fox."
 ENDLESS = {"max_output_tokens": 200, "ignore_eos": True}
+HOT = {"temperature": 1, **ENDLESS}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer"}, "minItems": 20}}}
 FORMAT = {"format": {"type": "json_schema", "name": "n", "schema": {**SCHEMA, "required": ["a"]}}}
-ASKED: dict[str, dict[str, Any]] = {
+SUMS = custom("regex", r"[0-9]{1,3}( [+-] [0-9]{1,3}){40,50};")
+CALLED = {"tools": [WRITE], "tool_choice": named("write"), "max_output_tokens": 200}
+FEW: Asked = {
     "greedy": {"input": "what is 2 + 3?", "temperature": 0, "frequency_penalty": 0.5, **ENDLESS},
-    "seeded": {"input": "Tell me a long story about a fox.", "temperature": 1, "seed": 7, **ENDLESS},
-    "stop": {"input": "Tell me a story.", "temperature": 1, "seed": 8, "stop": ["zzz", "the end of"], **ENDLESS},
+    "seeded": {"input": STORY, "seed": 7, **HOT},
     "schema": {"input": "Numbers, as JSON.", "temperature": 1, "seed": 9, "max_output_tokens": 200, "text": FORMAT},
-    "reasoning": {"input": "Why?", "seed": 3, "temperature": 1, "include": ["reasoning.content"], **ENDLESS},
+    "arguments": {"input": "Write!", "temperature": 0, **CALLED},
+}
+ALL: Asked = {
+    **FEW,
+    "no_seed": {"input": STORY, **HOT},
+    "penalties": {"input": STORY, "seed": 4, "presence_penalty": 1.2, "frequency_penalty": 0.6, **HOT},
+    "reasoning": {"input": "Why?", "seed": 3, "include": ["reasoning.content"], **HOT},
+    "summary": {"input": "Why?", "temperature": 0, "reasoning": {"summary": "auto"}, **ENDLESS},
+    "sealed": {"input": "Why not?", "seed": 5, "include": ["reasoning.encrypted_content"], **HOT},
+    "calls": {"input": IN_BOTH, "temperature": 0, "tools": [WEATHER], **ENDLESS},
+    "seeded_arguments": {"input": "Write!", "seed": 6, "temperature": 1, **CALLED},
+    "grammar": {
+        "input": "Add!", "seed": 2, "temperature": 1, "tools": [SUMS], "tool_choice": named("calculate", "custom"),
+        "max_output_tokens": 200,
+    },
+}  # fmt: skip
+UNSEEDED = {"no_seed"}  # the server's own seed is another one each time
+HARMONY: Asked = {
+    "greedy": {"input": STORY, "temperature": 0, **ENDLESS},
+    "seeded": {"input": STORY, "seed": 1, **HOT},
+    "call": {"input": "What is the weather in Paris?", "seed": 2, "tools": [WEATHER], **HOT},
+    "no_seed": {"input": STORY, **HOT},
+    "raw": {"input": "Why?", "seed": 3, "include": ["reasoning.content"], **HOT},
+    "sealed": {"input": "Why not?", "seed": 4, "include": ["reasoning.encrypted_content"], **HOT},
 }
 
 
-async def all_of(client: Client, number: int) -> dict[str, list[dict[str, Any]]]:
-    """The events of so many responses, by their lanes, up to the end of each."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    while number:
-        event = await client.receive(300)
-        if "response_id" in event:
-            found.setdefault(event["stream_id"], []).append(event)
-            number -= event["done"]
-    return found
+async def uncut(client: Client, asked: Asked) -> Answers:
+    """The same answers as nobody disturbed them."""
+    answers = Answers(client)
+    await answers.ask(asked)
+    await answers.until(lambda: not answers.running)
+    return answers
 
 
-def said(response: dict[str, Any]) -> Any:
-    """What two runs of the same request have in common."""
-    items = [{name: value for name, value in item.items() if name != "id"} for item in response["output"]]
-    usage = response["usage"]
-    return response["status"], response["incomplete_details"], items, usage["input_tokens"], usage["output_tokens"]
+def check(name: str, answers: Answers, whole: Answers, attempts: int | None) -> None:
+    """It is what it would have been. `attempts`: that there were; None: perhaps only one."""
+    events, expected = answers.events[name], whole.events[name]
+    check_order(events)
+    response = events[-1]["response"]
+    if attempts is not None or "recovery" in response:
+        assert response["recovery"] == {"kind": "exact", "attempts": attempts or 2}, (name, response["error"])
+    assert [text for _, text in deltas(events)] == held(response), name
+    if name not in UNSEEDED:
+        assert outcome(response) == outcome(expected[-1]["response"]), name
+        assert deltas(events) == deltas(expected), name
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_the_rest_is_what_it_would_have_been(seed: int, tmp_path: Path) -> None:
-    store, cut = ("--store", f"sqlite:{tmp_path}/store.db"), random.Random(seed).randint(10, 120)
-    async with serve(*store) as process:
-        async with dial(f"ws://{await process.ready()}/v1/responses", native=True) as client:
-            for name, asked in ASKED.items():
-                await client.send("response.create", stream_id=name, **asked)
-            whole = await all_of(client, len(ASKED))
-            for name, asked in ASKED.items():
-                await client.send("response.create", stream_id=name, **asked)
-            seen: dict[str, list[dict[str, Any]]] = {name: [] for name in ASKED}
-            while max(map(len, seen.values())) < cut:
-                event = await client.receive(300)
-                if "response_id" in event:
-                    seen[event["stream_id"]].append(event)
-            process.send(signal.SIGKILL)
-        await process.end()
-    async with serve(*store) as process, dial(f"ws://{await process.ready()}/v1/responses", native=True) as client:
-        running = {name: events for name, events in seen.items() if not events[-1]["done"]}
-        for events in running.values():
-            place = {"starting_after": events[-1]["sequence_number"], "epoch": events[0]["epoch"]}
-            await client.send("response.resume", response_id=events[0]["response_id"], **place)
-        rest = await all_of(client, len(running))
-    for name, events in running.items():
-        events += rest[name]
-        assert [event["sequence_number"] for event in events] == list(range(len(events))), name
-        last = events[-1]["response"]
-        assert last["recovery"]["kind"] == "exact", (name, last["error"])
-        assert said(last) == said(whole[name][-1]["response"]), name
+async def test_answers_outlive_their_engine_and_then_their_server(real: RealServer, tmp_path: Path) -> None:
+    async with dial(real.url, native=True) as client:
+        whole = await uncut(client, FEW)
+    async with house(tmp_path / "store.db") as here:
+        answers = Answers(here.client)
+        await answers.ask(FEW)
+        await answers.until(lambda: answers.num_running == len(FEW))
+        here.kill_core()
+        had = answers.num_events
+        await answers.until(lambda: answers.num_events > had + 40)
+        cut = answers.running
+        await here.kill(answers)
+        seen = {name: list(answers.events[name]) for name in cut}
+        await answers.until(lambda: not answers.running)
+        assert cut
+        for name in cut:
+            check(name, answers, whole, attempts=3)
+            again = await whole_again(here.client, seen[name][0]["response_id"])
+            assert again == answers.events[name]
+            assert again[: len(seen[name])] == seen[name]
+
+
+async def cut_once(here: House, how: str, asked: Asked, whole: Answers, rng: random.Random) -> tuple[int, list[str]]:
+    """Kill the server, or EngineCore, at a random moment; return how many it cut, and which are not what they were."""
+    answers = Answers(here.client)
+    await answers.ask(asked)
+    moment = rng.randrange(len(asked), int(whole.num_events * 0.8))
+    await answers.until(lambda: answers.num_events >= moment)
+    cut, at = answers.running, time.monotonic()
+    if how == "core":
+        here.kill_core()
+    else:
+        await here.kill(answers)
+        cut = answers.running
+    ready_at = time.monotonic()
+    seen = {name: list(answers.events[name]) for name in cut}
+    await answers.until(lambda: not answers.running)
+    pauses, wrong = [], []
+    for name in cut:
+        events = answers.events[name]
+        try:
+            begun = len(seen[name]) > 2  # else it may be that no engine had it
+            check(name, answers, whole, attempts=2 if begun else None)
+            assert await whole_again(here.client, events[0]["response_id"]) == events
+            assert events[: len(seen[name])] == seen[name]
+        except AssertionError as error:
+            wrong.append(f"{name}, {how} killed: {error}")
+            print(wrong[-1])
+        times = [at, *(one for one in answers.came[name] if one > at)]
+        pauses.append(max(after - before for before, after in itertools.pairwise(times)))
+    print(
+        f"\n{how} killed at event {moment}: {len(cut)} cut, {ready_at - at:.1f} s later there, pauses {spread(pauses)}"
+    )
+    return len(cut), wrong
+
+
+def spread(pauses: list[float]) -> str:
+    return f"{min(pauses):.1f} to {max(pauses):.1f}, median {statistics.median(pauses):.1f} s" if pauses else "-"
+
+
+@pytest.mark.skipif(not LONG, reason="REALTIME_LONG=1 only: it takes minutes")
+@pytest.mark.parametrize("model", ["starter", "gpt-oss"])
+async def test_whenever_it_is_killed_the_rest_is_what_it_would_have_been(model: str, tmp_path: Path) -> None:
+    asked, arguments, kills = ALL, list[str](), ["core", "server", "core", "server", "core"]
+    if model == "gpt-oss":
+        asked, kills = HARMONY, ["core", "server"]
+        arguments = ["--model", str(model_folder()), "--served-name", "gpt-oss", "--kv-cache-memory-bytes", "134217728"]
+    rng, total, wrong = random.Random(model), 0, list[str]()
+    async with house(tmp_path / "store.db", *arguments) as here:
+        whole = await uncut(here.client, asked)
+        if model == "starter":
+            late = stopped(whole)
+            asked = asked | late
+            whole.events |= (await uncut(here.client, late)).events
+        print(f"\n{whole.num_events} events of {len(asked)} answers")
+        for how in kills:
+            number, found = await cut_once(here, how, asked, whole, rng)
+            total, wrong = total + number, [*wrong, *found]
+    print(f"{total - len(wrong)} of {total} answers of {model} went on as if nothing had happened")
+    assert wrong == []
+    assert total >= 3 * len(kills)
+
+
+def stopped(whole: Answers) -> Asked:
+    """A request that ends by a stop string, late."""
+    [text] = [text for kind, text in deltas(whole.events["seeded"]) if kind == "response.output_text.delta"][-1:]
+    return {"stop": {**ALL["seeded"], "stop": ["zzz", text[-60:-50]]}}

@@ -158,7 +158,7 @@ async def test_what_openais_client_can_have(tmp_path: Path) -> None:
         house(tmp_path / "store.db") as here,
         openai.AsyncOpenAI(api_key="unused", base_url=here.http, max_retries=0) as client,
     ):
-        asked: Any = {"model": "starter", "input": "a story", "stream": True, "max_output_tokens": 600}
+        asked: Any = {"model": "starter", "input": "a story", "stream": True, "max_output_tokens": 1200}
         asked["extra_body"] = {"ignore_eos": True}
         expected = await client.responses.create(**{**asked, "stream": False})
         running = await client.responses.create(**asked, background=True)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120  # guards against hanging only
+SECONDS = 400  # guards against hanging only
 
 
 class ServerProcess:
