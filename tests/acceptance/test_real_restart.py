@@ -111,7 +111,7 @@ async def cut_once(here: House, how: str, asked: Asked, whole: Answers, rng: ran
     """Kill the server, or EngineCore, at a random moment; return how many it cut, and which are not what they were."""
     answers = Answers(here.client)
     await answers.ask(asked)
-    moment = rng.randrange(len(asked), int(whole.num_events * 0.8))
+    moment = rng.randrange(len(asked), int(whole.num_events * 0.6))
     await answers.until(lambda: answers.num_events >= moment)
     cut, at = answers.running, time.monotonic()
     if how == "core":
