@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 from websockets.exceptions import ConnectionClosed
 
@@ -91,6 +92,7 @@ class House:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
         self._url = f"ws://127.0.0.1:{port}/v1/responses"
+        self._ready = f"http://127.0.0.1:{port}/ready"
         self._arguments = ("--store", f"sqlite:{path}", "--port", str(port), *arguments)
         self._stack = contextlib.AsyncExitStack()
         self.process: ServerProcess
@@ -117,6 +119,12 @@ class House:
         """Kill EngineCore, which is the largest of what the server has started: the model is in it."""
         started = psutil.Process(self.process.pid).children(recursive=True)
         os.kill(max(started, key=lambda one: one.memory_info().rss).pid, signal.SIGKILL)
+
+    async def until_restarted(self) -> None:
+        """Wait until another EngineCore serves."""
+        async with asyncio.timeout(SECONDS), httpx.AsyncClient(trust_env=False, timeout=SECONDS) as http:
+            while not ((answer := await http.get(self._ready)).is_success and answer.json()["num_restarts"]):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)  # between two questions to another process
 
     async def close(self) -> None:
         """End it."""
