@@ -1,8 +1,8 @@
 """An engine and its clients in simulated time, behind the real scheduler: hours of traffic in seconds.
 
 The engine batches continuously: in each step every running request gets a token, and prompts are read in chunks with
-what is left of the step's budget. It keeps prefixes in its cache until they have to go. Steps in which nothing begins or
-ends are taken together. Nothing here has a clock, and a seed decides all of it.
+what is left of the step's budget. It keeps prefixes in its cache until they have to go. Steps in which nothing begins
+or ends are taken together. Nothing here has a clock, and a seed decides all of it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Protocol
 
 import msgspec
 
+from realtime.engine.base import Capacity
 from realtime.service.scheduler import Full, Scheduler, Ticket, Used
 from realtime.service.scheduling.classes import ServiceClass
-from realtime.service.scheduling.room import Room
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 
 
@@ -130,10 +130,10 @@ class Fair:
         self, model: Model, requests: dict[str, Request], *, max_waiting: int = 100_000, share: float = 0.5,
         limits_of: Callable[[str], TenantLimits] = lambda tenant: UNLIMITED,
     ) -> None:  # fmt: skip
-        room = Room(model.max_requests, model.kv_tokens, model.step_tokens)
+        capacity = Capacity(model.max_requests, model.kv_tokens, model.step_tokens)
         self.scheduler = Scheduler(
             max_running=model.max_requests, max_waiting=max_waiting, tenant_share=lambda: share, limits_of=limits_of,
-            used=lambda name: requests[name].used, room=lambda: room,
+            used=lambda name: requests[name].used, capacity=lambda: capacity,
         )  # fmt: skip
 
     def offer(self, ticket: Ticket, now: float) -> bool:

@@ -33,6 +33,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     mcp: what is wanted of MCP servers; None: nothing.
     warnings: what its client is told of the request.
     origin: where it was asked for.
+    priority: the engine's, lower is sooner: what its class of service is.
     """
 
     response_id: str
@@ -51,6 +52,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     mcp: McpPlan | None = None
     warnings: Sequence[RequestWarning] = ()
     origin: Origin = NOWHERE
+    priority: int = 1
 
     @property
     def stream_id(self) -> str | None:

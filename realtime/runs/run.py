@@ -24,9 +24,10 @@ from realtime.store.event_log import EventLog
 from realtime.store.records import Head
 from realtime.wire import events
 from realtime.wire.errors import WireError
+from realtime.wire.events import QueuePlace
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import Place, StopKind
-from realtime.wire.response import CancelReceipt, Response
+from realtime.wire.response import CancelReceipt, RateLimit, Response
 
 from .audience import Audience
 from .cutoff import Cutoff, Written
@@ -96,6 +97,11 @@ class Run:
         return self.stages.num_generated
 
     @property
+    def used(self) -> tuple[int, int, int, int]:
+        """Tokens until now: of prompts, of those that were cached, that were made; of a prompt that is being read."""
+        return *self.stages.num_input, self.num_generated, self.stages.num_reading
+
+    @property
     def over(self) -> bool:
         """Whether the terminal event is in the log."""
         return self._life.over
@@ -110,9 +116,11 @@ class Run:
         """The turn that it continues; in a conversation it is known from the start on."""
         return self.stages.prompts.parent
 
-    def start(self, *, admitted: bool) -> asyncio.Task[None]:
+    def start(
+        self, *, admitted: bool, place: QueuePlace | None = None, rate_limits: Sequence[RateLimit] = ()
+    ) -> asyncio.Task[None]:
         """Append `created` (and `queued`) at once and start the task, which the caller keeps until it is done.
-        `admitted`: it need not wait for `admit`.
+        `admitted`: it need not wait for `admit`. `place`: where it waits. `rate_limits`: what is left to its tenant.
         """
         background = self.job.request.background  # its clients expect to see it wait first, even if it need not
         if background:
@@ -120,10 +128,11 @@ class Run:
         assert self._journal is not None
         self._journal.open(self._head())
         warnings = list(self.job.warnings) or UNSET
-        self._write([events.ResponseCreated(response=self.response, epoch=self.log.epoch, warnings=warnings)])
+        created = msgspec.structs.replace(self.response, rate_limits=list(rate_limits) or UNSET)
+        self._write([events.ResponseCreated(response=created, epoch=self.log.epoch, warnings=warnings)])
         if not admitted or background:
             self.response.status = "queued"
-            self._write([events.ResponseQueued(response=self.response)])
+            self._write([events.ResponseQueued(response=self.response, queue=place or UNSET)])
         self._life.enter(State.ADMITTED if admitted else State.QUEUED)
         return asyncio.create_task(self._live(), name=self.response_id)
 
@@ -131,6 +140,11 @@ class Run:
         """Run now: the scheduler's word."""
         self._life.enter(State.ADMITTED)
         self.stopping.wake()
+
+    def give_up(self, failed: Failed) -> None:
+        """End one that has waited too long for its turn."""
+        if self._life.queued:
+            self.stopping.ask(failed)
 
     def cancel(self, cancelled: Cancelled) -> None:
         """Request the end. The terminal event follows when the engine has let go. The first cancel counts; one that

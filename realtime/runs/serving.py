@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from realtime.dialects.base import Dialect
@@ -14,7 +16,8 @@ from .work_pool import WorkPool
 
 class Serving(msgspec.Struct, frozen=True):
     """All that a run needs besides its job. `work`: where it does what takes long. `images`: None if the model takes no
-    images. `observer`: told of what it does.
+    images. `observer`: told of what it does. `prompt_read`: called when the
+    engine has read a prompt, so that it has room for another.
     """
 
     engine: Engine
@@ -23,3 +26,4 @@ class Serving(msgspec.Struct, frozen=True):
     work: WorkPool
     images: ImageLoader | None = None
     observer: Observer = UNOBSERVED
+    prompt_read: Callable[[], None] = lambda: None

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import msgspec
 import uvicorn
@@ -48,13 +49,15 @@ from .websocket_transport import FrameProtocol
 logger = logging.getLogger("realtime.server")
 
 
-def serve(settings: Settings) -> int:
-    """Run the server until a signal ends it. The exit status: 0, or 1 if there was no port or no engine."""
+def serve(settings: Settings, config: Path | None = None) -> int:
+    """Run the server until a signal ends it. `config`: see make_gateway. The exit status: 0, or 1 if there was no port
+    or no engine.
+    """
     _configure_logging(settings.server.log_level, settings.server.log_format)
     try:
         listening = listen(settings.server.host, settings.server.port)
         for_metrics = _listen_for_metrics(settings.server)
-        gateway = make_gateway(settings, start_tracing(os.environ))
+        gateway = make_gateway(settings, start_tracing(os.environ), config)
     except (CannotListen, TracingError, CannotOpen) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
@@ -64,15 +67,15 @@ def serve(settings: Settings) -> int:
         return runner.run(_serve(gateway, listening, for_metrics))
 
 
-def make_gateway(settings: Settings, tracing: Tracing | None = None) -> Gateway:
-    """The service around the engine and the stores that the settings ask for; nothing is started yet. Raises
-    CannotOpen.
+def make_gateway(settings: Settings, tracing: Tracing | None = None, config: Path | None = None) -> Gateway:
+    """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
+    file of settings, whose limits of tenants are followed. Raises CannotOpen.
     """
     path, stores = store_path(settings), open_configured(settings)
     try:
         settings = msgspec.structs.replace(settings, server=with_key(settings.server, path))
         observer = Observer(settings.vllm.name, tracing)
-        return Gateway(settings, SupervisedEngine(_engine_factory(settings, observer)), stores, observer)
+        return Gateway(settings, SupervisedEngine(_engine_factory(settings, observer)), stores, observer, config)
     except BaseException:
         stores.close()
         raise

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from realtime.runs.work_pool import WorkPool
 from realtime.store.base import Stores
+
+from .scheduling.classes import ServiceClass
 
 
 class Held(NamedTuple):
     """Responses with a place and without, the threads that prepare prompts, and the stores."""
 
     num_admitted: int
-    num_queued: int
+    queued: Mapping[ServiceClass, int]
     work: WorkPool
     stores: Stores

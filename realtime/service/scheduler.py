@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from realtime.engine.base import Capacity
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 
 from .scheduling.allowances import Allowance, Allowances
@@ -27,7 +28,7 @@ from .scheduling.forecast import Means, Runs, waits
 from .scheduling.line import Line
 from .scheduling.plan import plan
 from .scheduling.prefixes import Prefixes
-from .scheduling.room import Holding, Occupancy, Room
+from .scheduling.room import Holding, Occupancy
 from .scheduling.tickets import Ticket, Used
 from .tenant_share import TenantShare, everything, places_of
 
@@ -89,7 +90,7 @@ class Scheduler:
     """See the module. `now` is any monotonic clock in seconds.
 
     tenant_share: what of the places one tenant may have. limits_of: what else one may take. used: what a running
-    response has used until now; None: nothing is known of it. room: what the engine can hold.
+    response has used until now; None: nothing is known of it. capacity: what the engine can hold.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Scheduler:
         tenant_share: TenantShare = everything,
         limits_of: Callable[[str], TenantLimits] = lambda tenant: UNLIMITED,
         used: Callable[[str], Used | None] = lambda response_id: None,
-        room: Callable[[], Room] = Room,
+        capacity: Callable[[], Capacity] = Capacity,
         prices: Prices | None = None,
     ) -> None:
         self._max_running = max_running
@@ -110,7 +111,7 @@ class Scheduler:
         self._tenant_share = tenant_share
         self._limits_of = limits_of
         self._used = used
-        self._room = room
+        self._capacity = capacity
         self._prices = prices or Prices()
         self._group_of: dict[str, str] = {}  # response id -> group, of those that have one
         self._sizes: Counter[str] = Counter()  # group -> how many run or wait
@@ -233,7 +234,7 @@ class Scheduler:
         """The one whose turn it is; None if nobody may run now."""
         if len(self._running) >= self._places or not self._waiting:
             return None
-        occupancy = Occupancy(self._room(), self._running.values(), self._means.output, now)
+        occupancy = Occupancy(self._capacity(), self._running.values(), self._means, now)
         heads = [(self._classes[one.service_class], one.service_class, self._tenants[one.tenant], number, one)
                  for number, one in self._heads(occupancy)]  # fmt: skip
         if not heads:
@@ -261,7 +262,7 @@ class Scheduler:
 
     @property
     def _places(self) -> int:
-        most = self._room().max_requests
+        most = self._capacity().max_requests
         return min(self._max_running, most) if most else self._max_running
 
     def _most_of(self, tenant: str) -> int:
@@ -298,9 +299,9 @@ class Scheduler:
     def _note(self, over: Holding, now: float) -> None:
         """Learn from one that is over."""
         used = over.used or Used()
-        self._means.note(over.ticket.tenant, now - over.at, used.num_output)
+        self._means.note(over.ticket.tenant, now - over.at, used)
         if used.num_output:
-            self._prefixes.note(over.ticket.leaves, used.num_input + used.num_output, self._room().kv_tokens)
+            self._prefixes.note(over.ticket.leaves, used.num_input + used.num_output, self._capacity().kv_tokens)
 
     # -- who waits
 
@@ -349,7 +350,7 @@ class Scheduler:
         self._left(ticket)
         self._running[ticket.response_id] = holding = Holding(ticket, now)
         self._running_of[ticket.tenant] += 1
-        self._charge(holding, self._prices.input * ticket.num_input, ticket.num_input, now)
+        self._charge(holding, self._prices.input * self._num_new(ticket), ticket.num_input, now)
         if ticket.group is not None:
             self._busy.add(ticket.group)
 
@@ -386,7 +387,11 @@ class Scheduler:
         output = self._means.output_of(ticket.tenant)
         if ticket.max_output is not None:
             output = min(output, ticket.max_output)
-        return self._prices.input * ticket.num_input + self._prices.output * output
+        return self._prices.input * self._num_new(ticket) + self._prices.output * output
+
+    def _num_new(self, ticket: Ticket) -> float:
+        """Tokens of its prompt that are likely to be read, and not to come from the cache."""
+        return ticket.num_input * self._means.new_of(ticket.tenant)
 
     def _retry_after(self, num_slots: int) -> float:
         """When a place in the queue should be free: the queue moves one place each mean/slots seconds."""

@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from realtime.context import compaction
 from realtime.context.encrypted import Cipher
 from realtime.context.outputs import pending_calls
 from realtime.context.turns import ExpandedCompaction, Turn, history
 from realtime.dialects.base import Dialect, PromptTooLong, RenderError
-from realtime.engine.base import Loaded
+from realtime.engine.base import Capacity, Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.observability.observer import Observer
 from realtime.observability.origin import NOWHERE, Origin
@@ -32,7 +34,7 @@ from realtime.runs.renderer import Renderer
 from realtime.runs.run import Run
 from realtime.runs.serving import Serving
 from realtime.runs.work_pool import WorkPool
-from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
+from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings, SchedulingSettings
 from realtime.store import cursor
 from realtime.store.base import Claim, Stores
 from realtime.store.event_log import EventLog
@@ -44,7 +46,7 @@ from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import Place, ResponseCreate, StopKind, Through
-from realtime.wire.response import Response
+from realtime.wire.response import RateLimit, Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
@@ -53,13 +55,13 @@ from .intake import Asked, Intake
 from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
-from .permits import take_permit
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .pulses import pulses
+from .queue import LimitsOf, Queue, no_limits
 from .recovery import end_unfinished
 from .registry import Registry, already_over
-from .scheduler import Scheduler
+from .scheduler import Used
 from .sweeper import Sweeper
 from .tenant_share import TenantShare, everything
 from .truncations import CutResponse, Truncations
@@ -85,13 +87,15 @@ class Service:
         cipher: Cipher | None = None,
         salts: PrefixSalts | None = None,
         tenant_share: TenantShare = everything,
+        limits_of: LimitsOf = no_limits,
+        scheduling: SchedulingSettings | None = None,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
         limits: Limits = DEFAULT,
         observer: Observer | None = None,
     ) -> None:
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
-        the waiting places one may have.
+        the waiting places one may have. limits_of: what else one may take, and how much it weighs.
         """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
@@ -106,6 +110,7 @@ class Service:
             cipher=cipher,
             salts=salts,
             limits=limits,
+            tiers_of=lambda tenant: limits_of(tenant).tiers,
         )
         self._engine = engine
         self._make_dialect = make_dialect
@@ -113,16 +118,13 @@ class Service:
         self._settings = settings
         self._trouble = trouble
         self._clock = time.monotonic  # of what runs and waits; what is kept has unix time, which outlives the process
-        self._scheduler = Scheduler(
-            max_running=settings.max_running_responses,
-            max_waiting=settings.max_waiting_responses,
-            max_waiting_in_group=settings.max_waiting_per_conversation,
-            tenant_share=tenant_share,
-        )
         self._stores = stores
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
+        self._queue = Queue(
+            settings, scheduling or SchedulingSettings(), self.registry.running, self._capacity, tenant_share, limits_of
+        )
         self.conversations = Conversations(
             stores.conversations,
             cipher,
@@ -152,7 +154,7 @@ class Service:
     @property
     def held(self) -> Held:
         """What it holds now."""
-        return Held(self._scheduler.num_running, self._scheduler.num_waiting, self._work, self._stores)
+        return Held(self._queue.scheduler.num_running, self._queue.scheduler.waiting_by_class, self._work, self._stores)
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
@@ -227,13 +229,15 @@ class Service:
         """
         if self._draining:
             raise draining()
-        admitted = take_permit(self._scheduler, job, self._clock())
+        admitted = self._queue.take(job)
         try:
+            serving = msgspec.structs.replace(serving, prompt_read=self._queue.look_soon)
             run = Run(job, serving, self._new_log(job), self._stores.responses, self._run_over)
             self.registry.place(run, time.time_ns())
-            task = run.start(admitted=admitted)
+            place, rate_limits = self._queue.place(job.response_id), self._queue.rate_limits(job.tenant)
+            task = run.start(admitted=admitted, place=place, rate_limits=rate_limits)
         except BaseException:
-            self._give_back_permit(job.response_id)
+            self._queue.give_back(job.response_id, Used())
             self._stores.responses.delete(job.response_id)
             raise
         self._enter(run, task)
@@ -315,6 +319,10 @@ class Service:
             if error.code is not ErrorCode.RESPONSE_ALREADY_COMPLETED:
                 raise
         return await self.truncate(principal, response_id, Through(through))
+
+    def rate_limits(self, principal: Principal) -> list[RateLimit]:
+        """What is left of the minute of whoever asks; nothing of what is not limited."""
+        return self._queue.rate_limits(principal.tenant)
 
     async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
@@ -399,7 +407,7 @@ class Service:
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """Report the state of the engine and of those of these responses that are not over."""
         runs = (self.registry.running[one] for one in response_ids if one in self.registry.running)
-        found = pulses(runs, self._scheduler, self._engine.stats().prefill, self._clock())
+        found = pulses(runs, self._queue.scheduler, self._engine.stats().prefill, self._clock())
         return events.Heartbeat(engine=self._trouble() or "ready", responses=list(found))
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
@@ -428,6 +436,7 @@ class Service:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self._queue.stop()
         self._sweeper.stop()
         self._work.close()
 
@@ -440,7 +449,7 @@ class Service:
             self._keep(run)
         except Exception:  # a store that can't write: it costs this response, and nobody else their turn
             logger.exception("response not kept response_id=%s", run.response_id)
-        self._give_back_permit(run.response_id)
+        self._queue.give_back(run.response_id, Used(*run.used))
 
     def _keep(self, run: Run) -> None:
         """Have the stores keep a response that is over; one that is not kept has no claim either."""
@@ -484,10 +493,9 @@ class Service:
         if job.conversation is not None:
             job.conversation.num_users += 1
 
-    def _give_back_permit(self, response_id: str) -> None:
-        """Let those run whose turn it is when this one does not any more."""
-        for admitted in self._scheduler.finish(response_id, self._clock()):
-            self.registry.running[admitted].admit()
+    def _capacity(self) -> Capacity:
+        loaded = self._engine.loaded
+        return loaded.capacity if loaded is not None else Capacity()
 
     def _new_log(self, job: Job) -> EventLog:
         return EventLog(

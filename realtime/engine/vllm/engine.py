@@ -37,6 +37,7 @@ from realtime.engine.pictures import View
 from realtime.observability.engine_metrics import EngineMetrics
 from realtime.observability.progress import Progress
 
+from .capacity import capacity_of
 from .errors import translate
 from .grammar_compiler import GrammarCompiler, tokenizer_info
 from .launch import BACKEND, start_launch
@@ -464,7 +465,7 @@ def _loaded(options: VllmOptions, llm: AsyncLLM) -> Loaded:
     tokenizer, config = llm.get_tokenizer(), llm.model_config
     names = named(options)
     parsers = VllmParsers(tokenizer, config, names) if any(names) else None
-    return Loaded(_model_info(options, llm), tokenizer, parsers)
+    return Loaded(_model_info(options, llm), tokenizer, parsers, capacity=capacity_of(llm))
 
 
 def _model_info(options: VllmOptions, llm: AsyncLLM) -> ModelInfo:

@@ -7,7 +7,7 @@ and the next ones wait for it to come back.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,7 @@ _MINUTE = 60.0
 class Allowance(NamedTuple):
     """What is left of one limit, and when all of it will be back."""
 
-    name: str
+    name: Literal["requests", "tokens"]
     limit: int
     remaining: int
     reset_seconds: float
@@ -33,7 +33,8 @@ class _Bucket(msgspec.Struct):
         self.missing = max(0.0, self.missing - max(0.0, now - self.at) * limit / _MINUTE)
         self.at = now
 
-    def shown(self, name: str, limit: int) -> Allowance:
+    def shown(self, name: Literal["requests", "tokens"], limit: int, now: float) -> Allowance:
+        self.refill(limit, now)
         reset = self.missing * _MINUTE / limit
         return Allowance(name, limit, max(0, math.floor(limit - self.missing)), round(reset, 3))
 
@@ -72,14 +73,10 @@ class Allowances:
     def show(self, tenant: str, limits: TenantLimits, now: float) -> list[Allowance]:
         """What is left of the limits that there are."""
         found = []
-        for name, buckets, limit in (
-            ("requests", self._requests, limits.requests_per_minute),
-            ("tokens", self._tokens, limits.tokens_per_minute),
-        ):
-            if limit is not None:
-                bucket = buckets.get(tenant, _Bucket())
-                bucket.refill(limit, now)
-                found.append(bucket.shown(name, limit))
+        if (limit := limits.requests_per_minute) is not None:
+            found.append(self._requests.get(tenant, _Bucket()).shown("requests", limit, now))
+        if (limit := limits.tokens_per_minute) is not None:
+            found.append(self._tokens.get(tenant, _Bucket()).shown("tokens", limit, now))
         return found
 
     def _take(self, buckets: dict[str, _Bucket], tenant: str, limit: int | None, number: float, now: float) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from .tickets import Used
+
 _SMOOTHING = 0.2  # weight of the newest one in a running mean
 _LEAST_LEFT = 0.5  # of its mean duration, that one which has run for longer than that is expected to go on
 _FIRST_SECONDS = 1.0  # a guess, before anything has ended
@@ -25,14 +27,17 @@ class Means:
         self.output = 0.0  # tokens
         self._seconds_of: dict[str, float] = {}
         self._output_of: dict[str, float] = {}
+        self._cached_of: dict[str, float] = {}
 
-    def note(self, tenant: str, seconds: float, num_output: int) -> None:
+    def note(self, tenant: str, seconds: float, used: Used) -> None:
         """A response is over."""
+        output = float(used.num_output)
         self.seconds += _SMOOTHING * (seconds - self.seconds)
-        self.output = self.output + _SMOOTHING * (num_output - self.output) if self.known else num_output
-        for means, newest in ((self._seconds_of, seconds), (self._output_of, float(num_output))):
-            before = means.get(tenant, newest)
-            means[tenant] = before + _SMOOTHING * (newest - before)
+        self.output = self.output + _SMOOTHING * (output - self.output) if self.known else output
+        _learn(self._seconds_of, tenant, seconds)
+        _learn(self._output_of, tenant, output)
+        if used.num_input:
+            _learn(self._cached_of, tenant, used.num_cached / used.num_input)
         self.known = True
 
     def seconds_of(self, tenant: str) -> float:
@@ -42,6 +47,15 @@ class Means:
     def output_of(self, tenant: str) -> float:
         """How many tokens it is likely to be."""
         return self._output_of.get(tenant, self.output)
+
+    def new_of(self, tenant: str) -> float:
+        """What part of its prompts is likely not to be cached."""
+        return 1.0 - self._cached_of.get(tenant, 0.0)
+
+
+def _learn(means: dict[str, float], tenant: str, newest: float) -> None:
+    before = means.get(tenant, newest)
+    means[tenant] = before + _SMOOTHING * (newest - before)
 
 
 class Runs(msgspec.Struct, frozen=True):
