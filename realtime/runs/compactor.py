@@ -42,7 +42,7 @@ class Compactor:
     go of the latest one, if it was asked to.
     """
 
-    def __init__(self, renderer: Renderer, response_id: str, stopping: StopSignal, priority: int = 1) -> None:
+    def __init__(self, renderer: Renderer, response_id: str, stopping: StopSignal, priority: int = 0) -> None:
         self.tokens = Tokens()
         self.abort_ms = 0.0
         self._renderer = renderer

@@ -52,7 +52,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     mcp: McpPlan | None = None
     warnings: Sequence[RequestWarning] = ()
     origin: Origin = NOWHERE
-    priority: int = 1
+    priority: int = 0
 
     @property
     def stream_id(self) -> str | None:

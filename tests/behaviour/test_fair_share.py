@@ -102,12 +102,12 @@ async def test_a_tier_that_is_not_permitted_or_not_known_is_the_default_one(path
                 response = events_of(answer.text)[-1]["response"]
                 found.append((name, "background", response["service_tier"], script.requests[-1].priority))
     assert found == [
-        ("anna", "priority", "priority", 0),
-        ("anna", "flex", "flex", 2),
-        *[("anna", tier, "default", 1) for tier in ("default", "auto", "scale")],
-        ("anna", "background", "default", 2),
-        *[("bert", tier, "default", 1) for tier in ("priority", "flex", "default", "auto", "scale")],
-        ("bert", "background", "default", 2),
+        ("anna", "priority", "priority", -1),
+        ("anna", "flex", "flex", 1),
+        *[("anna", tier, "default", 0) for tier in ("default", "auto", "scale")],
+        ("anna", "background", "default", 1),
+        *[("bert", tier, "default", 0) for tier in ("priority", "flex", "default", "auto", "scale")],
+        ("bert", "background", "default", 1),
     ]
 
 

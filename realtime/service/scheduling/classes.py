@@ -13,9 +13,9 @@ from collections.abc import Container
 class ServiceClass(enum.IntEnum):
     """How urgent a response is; the value is the engine's priority, lower is sooner."""
 
-    INTERACTIVE = 0
-    DEFAULT = 1
-    BATCH = 2
+    INTERACTIVE = -1
+    DEFAULT = 0
+    BATCH = 1
 
     @property
     def label(self) -> str:
