@@ -55,7 +55,7 @@ class Request(msgspec.Struct):
     num_cached: int = 0
     num_read: int = 0
     num_generated: int = 0
-    estimate: float | None = None
+    estimates: list[tuple[float, float]] = []  # when it was told how long it will wait
     admitted_at: float | None = None
     first_at: float | None = None
     first_step: int = 0
@@ -195,9 +195,13 @@ class World:
                 if self.queue.offer(request.ticket, self.now):
                     self._admit([request.name])
                 else:
-                    request.estimate = self.queue.estimate(request.name, self.now)
+                    self._tell(request)
             except Full:
                 request.refused = True
+
+    def _tell(self, request: Request) -> None:
+        if (seconds := self.queue.estimate(request.name, self.now)) is not None:
+            request.estimates.append((self.now, seconds))
 
     def _admit(self, names: Iterable[str]) -> None:
         for name in names:

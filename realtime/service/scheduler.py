@@ -24,7 +24,7 @@ from realtime.settings.tenants import UNLIMITED, TenantLimits
 from .scheduling.allowances import Allowance, Allowances
 from .scheduling.classes import SHARES, ServiceClass
 from .scheduling.counters import Counters
-from .scheduling.forecast import Means, Runs, waits
+from .scheduling.forecast import Means, Runs, Waits, waits
 from .scheduling.line import Line
 from .scheduling.plan import plan
 from .scheduling.prefixes import Prefixes
@@ -221,8 +221,9 @@ class Scheduler:
         places = self._planned(now)
         if (found := places.get(response_id)) is not None:
             return found
-        last = max(places.values(), default=Place(0, None))  # it has come since
-        return Place(len(self._waiting) - 1, last.seconds)
+        last = max(places.values())  # it has come since: the queue is as much longer
+        longer = len(self._waiting) / len(places)
+        return Place(len(self._waiting) - 1, None if last.seconds is None else last.seconds * longer)
 
     def allowances(self, tenant: str, now: float) -> list[Allowance]:
         """What is left of a tenant's minute."""
@@ -286,6 +287,8 @@ class Scheduler:
 
     def _pay(self, one: Holding, used: Used, now: float) -> None:
         """Charge what one has used until now; before its prompt is known, what that was estimated at."""
+        if used.num_output and not (one.used or Used()).num_output:
+            self._means.note_read(used.num_input - used.num_cached, now - one.at)
         one.used = used
         self._charge(one, self._prices.of(used), used.num_input + used.num_output, now)
 
@@ -376,9 +379,9 @@ class Scheduler:
         seconds: Sequence[float | None] = [None] * len(order)
         if self._means.known:
             running = [Runs(one.ticket.tenant, now - one.at) for one in self._running.values()]
-            tenants = [ticket.tenant for ticket in order]
+            waiting = [Waits(ticket.tenant, self._num_new(ticket)) for ticket in order]
             most = {tenant: self._most_of(tenant) for tenant in self._lines}
-            seconds = waits(tenants, running, self._places, most, self._means)
+            seconds = waits(waiting, running, self._places, most, self._means)
         places = map(Place, range(len(order)), seconds)
         return dict(zip((ticket.response_id for ticket in order), places, strict=True))
 
