@@ -51,10 +51,10 @@ def day(seed: int = 0, hours: float = 24.0) -> Iterator[Request]:
     rng = random.Random(seed)
     for number in range(8):
         yield from _chats(f"chat{number}", rng, hours)
-    for number in range(int(hours * 8)):
+    for number in range(int(hours * 24)):
         yield loop("agents", f"loop{number}", rng.uniform(0, hours * HOUR), seed=rng.randrange(1 << 30))
-    for number in range(int(hours)):
-        at = (number + rng.random()) * HOUR
+    for number in range(int(hours * 3)):
+        at = (number + rng.random()) * HOUR / 3
         for _ in range(80):
             yield _request("documents", at, rng.randint(6000, 14_000), rng.randint(200, 600), kind="document")
     for at in (hours * HOUR / 12, hours * HOUR / 2):
@@ -70,7 +70,7 @@ def _chats(tenant: str, rng: random.Random, hours: float) -> Iterator[Request]:
     at, number = 0.0, 0
     while at < hours * HOUR:
         busy = 0.2 + 0.8 * math.sin(math.pi * at / (hours * HOUR)) ** 2
-        at += rng.expovariate(busy / 600)
+        at += rng.expovariate(busy / 200)
         number += 1
         yield _chat(tenant, f"{tenant}.{number}", at, rng)
 

@@ -1,0 +1,58 @@
+"""One tenant's flood on the real engine: another's first token waits for what runs at most, and not for what waits."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from realtime.engine.options import VllmOptions
+from tests.support.real import hosting
+from tests.support.server import changed, dial
+from tests.support.steps import make_keys
+
+pytestmark = pytest.mark.vllm
+
+FLOOD = 100
+PLACES = 8
+LONG = {"input": " ".join(map(str, range(300))), "max_output_tokens": 200, "ignore_eos": True}
+
+
+def test_a_flood_of_one_tenant_is_not_anothers(tmp_path: Path) -> None:
+    keys = make_keys(tmp_path / "keys.json", "greedy", "other")
+    settings = changed(
+        api_keys_file=str(tmp_path / "keys.json"), max_running_responses=PLACES, max_streams_per_connection=FLOOD,
+        max_in_flight_per_connection=FLOOD,
+    )  # fmt: skip
+    with hosting(VllmOptions(), settings) as server:
+        asyncio.run(_flooded(server.url, keys))
+
+
+async def _flooded(url: str, keys: dict[str, str]) -> None:
+    seen: dict[str, int] = {}
+
+    async def read(client: Any) -> None:
+        while True:
+            kind = (await client.receive())["type"]
+            seen[kind] = seen.get(kind, 0) + 1
+
+    async with dial(url, key=keys["greedy"]) as greedy, dial(url, key=keys["other"]) as other:
+        reading = asyncio.create_task(read(greedy))
+        for lane in range(FLOOD):
+            await greedy.send("response.create", stream_id=str(lane), **LONG)
+        while seen.get("response.created", 0) < FLOOD:
+            await asyncio.sleep(0.01)  # until the other task has read it
+        before = seen.get("response.completed", 0)
+        await other.send("response.create", input="Say hello.", max_output_tokens=8)
+        kinds = []
+        while not kinds or not kinds[-1].endswith(".delta"):
+            kinds.append((await other.receive())["type"])
+        assert "response.queued" not in kinds, "it had a place at once"
+        assert seen.get("response.completed", 0) - before <= PLACES, "it waited for none that waited"
+        assert seen.get("response.completed", 0) < FLOOD // 2
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
