@@ -10,7 +10,7 @@ CHAT_FLAGS := $(if $(CHAT_URL),--url $(CHAT_URL))
 SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve chat install test lint check check-long attack bench docs lock clean
+.PHONY: help serve chat install test lint check check-long attack bench docs types lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,13 @@ attack: install ## attack a server in every way that a client could, and print a
 bench: install ## measure the service beside the bare engine
 	@$(PYTHON_ENV) -m bench $(ARGS)
 
-docs: install ## write the generated parts of docs/ anew
+docs: install ## write anew what is generated: parts of docs/, types of the Python client
 	@$(PYTHON_ENV) scripts/update_docs.py
+	@$(PYTHON_ENV) scripts/python_types.py
+
+types: install ## write the types of the JavaScript client anew
+	@$(PYTHON_ENV) scripts/js_types.py
+	@cd clients/js && npm run --silent types
 
 lock: install ## pin the dependencies of pyproject.toml anew
 	@./scripts/lock.sh

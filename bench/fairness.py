@@ -132,9 +132,8 @@ def _percentile(values: list[float], part: float) -> float:
 
 def _print(figures: dict[str, Any]) -> None:
     floods, days = figures["floods"], figures["day"]["queues"]
-    print(
-        f"   first token of short requests, p99: alone {floods['alone'] * 1e3:.0f} ms, a full step {floods['full_step'] * 1e3:.0f} ms"
-    )
+    alone, step = floods["alone"] * 1e3, floods["full_step"] * 1e3
+    print(f"   first token of short requests, p99: alone {alone:.0f} ms, a full step {step:.0f} ms")
     for queue in QUEUES:
         beside = ", ".join(f"{number} long ones {floods[queue][str(number)] * 1e3:.0f} ms" for number in FLOODS)
         print(f"   {queue:12} beside {beside}")

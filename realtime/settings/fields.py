@@ -288,6 +288,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["vllm", "scripted"],
         Meta(description="what generates; `scripted` is for tests and benchmarks only", extra={"hidden": True}),
     ] = "vllm"
+    script: Annotated[
+        str | None,
+        Meta(description="TOML file of what the scripted engine says and what goes wrong", extra={"hidden": True}),
+    ] = None
     server: ServerSettings = ServerSettings()
     connections: ConnectionSettings = ConnectionSettings()
     responses: ResponseSettings = ResponseSettings()

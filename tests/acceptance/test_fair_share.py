@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from realtime.engine.options import VllmOptions
 from tests.support.real import hosting
-from tests.support.server import changed, dial
+from tests.support.server import Client, changed, dial
 from tests.support.steps import make_keys
 
 pytestmark = pytest.mark.vllm
@@ -32,27 +32,28 @@ def test_a_flood_of_one_tenant_is_not_anothers(tmp_path: Path) -> None:
 
 
 async def _flooded(url: str, keys: dict[str, str]) -> None:
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
+    all_here = asyncio.Event()
 
-    async def read(client: Any) -> None:
+    async def read(client: Client) -> None:
         while True:
-            kind = (await client.receive())["type"]
-            seen[kind] = seen.get(kind, 0) + 1
+            seen[(await client.receive())["type"]] += 1
+            if seen["response.created"] == FLOOD:
+                all_here.set()
 
     async with dial(url, key=keys["greedy"]) as greedy, dial(url, key=keys["other"]) as other:
         reading = asyncio.create_task(read(greedy))
         for lane in range(FLOOD):
             await greedy.send("response.create", stream_id=str(lane), **LONG)
-        while seen.get("response.created", 0) < FLOOD:
-            await asyncio.sleep(0.01)  # until the other task has read it
-        before = seen.get("response.completed", 0)
+        await all_here.wait()
+        before = seen["response.completed"]
         await other.send("response.create", input="Say hello.", max_output_tokens=8)
-        kinds = []
+        kinds: list[str] = []
         while not kinds or not kinds[-1].endswith(".delta"):
             kinds.append((await other.receive())["type"])
         assert "response.queued" not in kinds, "it had a place at once"
-        assert seen.get("response.completed", 0) - before <= PLACES, "it waited for none that waited"
-        assert seen.get("response.completed", 0) < FLOOD // 2
+        assert seen["response.completed"] - before <= PLACES, "it waited for none that waited"
+        assert seen["response.completed"] < FLOOD // 2
         reading.cancel()
         with suppress(asyncio.CancelledError):
             await reading

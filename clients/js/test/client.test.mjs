@@ -4,127 +4,11 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
 
-import { WebSocket, WebSocketServer } from "ws";
+import { WebSocket } from "ws";
 
 import * as realtime from "../realtime-client.mjs";
-import { recorded } from "../conformance.mjs";
-
-const ALL = Array.from({ length: 11 }, (_, number) => number);
-const QUICK = { initialDelaySeconds: 0 };
-
-/**
- * `cuts`: after how many messages each connection in turn is killed. `holdAt`: stop there until cancelled.
- * `beatSeconds`: what it says about heartbeats; it sends none.
- */
-class FakeServer {
-  frames = [];
-  protocols = [];
-  logs = new Map();
-  #byRequest = new Map();
-
-  constructor({ cuts = [], closeCode = null, holdAt = 11, padding = "", beatSeconds = 0 } = {}) {
-    Object.assign(this, { cuts: [...cuts], closeCode, holdAt, padding, beatSeconds });
-  }
-
-  async listen(t) {
-    const handleProtocols = (protocols) => {
-      this.protocols.push([...protocols]);
-      return "realtime.v1";
-    };
-    this.server = new WebSocketServer({ host: "127.0.0.1", port: 0, handleProtocols });
-    this.server.on("connection", (socket) => this.#serve(socket));
-    await once(this.server, "listening");
-    t.after(() => this.stop());
-    return `ws://127.0.0.1:${this.server.address().port}/v1/responses`;
-  }
-
-  stop() {
-    for (const socket of this.server.clients) socket.terminate();
-    this.server.close();
-  }
-
-  #serve(socket) {
-    let left = this.cuts.shift() ?? Infinity;
-    const following = new Map();
-    const send = (text) => {
-      if (left-- > 0) return socket.send(text);
-      following.clear();
-      if (this.closeCode) socket.close(this.closeCode);
-      else socket.terminate();
-    };
-    const pump = (id) => {
-      const log = this.logs.get(id);
-      while (following.has(id) && following.get(id) < log.length) {
-        const at = following.get(id);
-        following.set(id, at + 1);
-        send(log[at]);
-      }
-    };
-    send(JSON.stringify({ type: "session.created", sequence_number: 0, done: true }));
-    socket.on("message", (data) => {
-      const frame = JSON.parse(data);
-      this.frames.push(frame);
-      const id = frame.response_id;
-      if (frame.type === "response.create") {
-        const created = this.#log(frame);
-        following.set(created, 0);
-        pump(created);
-      } else if (frame.type === "response.resume" && this.logs.has(id)) {
-        send(JSON.stringify({ type: "response.resumed", resumed: { response_id: id, epoch: "e1" } }));
-        following.set(id, frame.starting_after + 1);
-        pump(id);
-      } else if (frame.type === "session.update") {
-        send(JSON.stringify({ type: "session.updated", session: { heartbeat_seconds: this.beatSeconds } }));
-      } else if (frame.type === "response.cancel" || frame.type === "response.interrupt") {
-        this.#cancel(id, frame.through);
-        pump(id);
-      } else if (frame.type === "response.detach" && following.delete(id)) {
-        // it goes on
-      } else {
-        const error = { code: "response_not_found", message: "no", retry: false };
-        send(JSON.stringify({ type: "error", status: 404, event_id: frame.event_id, error }));
-      }
-    });
-  }
-
-  #log(frame) {
-    const key = frame.request_id;
-    if (!this.#byRequest.has(key)) {
-      const id = `r${this.#byRequest.size}`;
-      this.#byRequest.set(key, id);
-      const event = (number) => JSON.parse(recorded(number, id, frame.stream_id));
-      const padded = (number) => JSON.stringify({ ...event(number), padding: this.padding });
-      this.logs.set(id, ALL.slice(0, this.holdAt).map(padded));
-    }
-    return this.#byRequest.get(key);
-  }
-
-  #cancel(id, through) {
-    const log = this.logs.get(id);
-    const cut = through === undefined ? {} : { truncated: { through } };
-    const response = { id, status: "cancelled", output: [], cancel: { tokens_generated: log.length }, ...cut };
-    const numbered = { response_id: id, sequence_number: log.length, done: true };
-    log.push(JSON.stringify({ type: "response.incomplete", response, ...numbered }));
-  }
-
-  get types() {
-    return this.frames.map(({ type }) => type);
-  }
-}
-
-async function start(t, options = {}, policy = {}) {
-  const server = new FakeServer(options);
-  const url = await server.listen(t);
-  const rt = await realtime.connect(url, { WebSocket, policy: { ...QUICK, ...policy } });
-  t.after(() => rt.close());
-  return { server, rt, url };
-}
-
-async function numbers(response) {
-  const out = [];
-  for await (const event of response) out.push(event.sequence_number);
-  return out;
-}
+import { ALL, FakeServer, QUICK, numbers, start } from "./fake_server.mjs";
+import { fakePage } from "./page.mjs";
 
 for (const closeCode of [null, 1001, 1012]) {
   test(`a cut at any message does not show (close code ${closeCode})`, async (t) => {
@@ -287,22 +171,18 @@ test("closing ends what is open", async (t) => {
 });
 
 test("a page that comes back finds its dead socket and resumes", async (t) => {
-  const page = new EventTarget();
-  const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
-  Object.assign(globalThis, { document, addEventListener: page.addEventListener.bind(page) });
-  globalThis.removeEventListener = page.removeEventListener.bind(page);
+  const page = fakePage(t);
   // probeSeconds 0.05: how long the dead socket may take to answer; nothing is asserted about it
   const { server, rt } = await start(t, { holdAt: 5 }, { probeSeconds: 0.05 });
-  t.after(() => ["document", "addEventListener", "removeEventListener"].forEach((name) => delete globalThis[name]));
   const response = await rt.create({ input: "hi" });
   for (let n = 0; n < 5; n++) await response.next();
   for (const socket of server.server.clients) socket.removeAllListeners("message"); // open, and deaf
-  page.dispatchEvent(new Event("pageshow"));
+  page.window("pageshow");
   await once(server.server, "connection");
   await response.cancel();
   assert.deepEqual(await numbers(response), [5]);
-  document.dispatchEvent(new Event("visibilitychange"));
-  page.dispatchEvent(new Event("online"));
+  page.document("visibilitychange");
+  page.window("online");
 });
 
 /** A server that refuses every handshake so. */
