@@ -1,5 +1,5 @@
 """Who is next, and why: the parts of `service.scheduler`. All of it is pure.
 
-`counters` says which tenant, `line` which of its responses, `room` whether the engine can hold one more,
+Open `tickets.py` first: what the scheduler is told. `counters` says which tenant, `line` which of its responses, `room` whether the engine can hold one more,
 `allowances` whether a tenant has used up its minute, `forecast` how long the others will wait.
 """
