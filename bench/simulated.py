@@ -16,8 +16,8 @@ from typing import Protocol
 import msgspec
 
 from realtime.engine.base import Capacity
+from realtime.runs.job import ServiceClass
 from realtime.service.scheduler import Full, Scheduler, Ticket, Used
-from realtime.service.scheduling.classes import ServiceClass
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 
 

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Iterator
 
-from realtime.service.scheduling.classes import ServiceClass
+from realtime.runs.job import ServiceClass
 
 from .simulated import Request
 

@@ -80,7 +80,7 @@ class Stages:
         renderer = Renderer(serving, job.tenant, job.cache_salt)
         self.prompts = Prompts(renderer, job.request, job.tools, job.parent)
         self.usage = TokenUsage()
-        self.compactor = Compactor(renderer, job.response_id, stopping, job.priority)
+        self.compactor = Compactor(renderer, job.response_id, stopping, job.service_class)
         self._job = job
         self._serving = serving
         self._response = response
@@ -392,7 +392,7 @@ class Stages:
         wishes = sampling(job.request, self._response, max_tokens, parser)
         wishes = self.going_on.seeded(wishes, past.begun if past is not None else None)
         request = engine_request(
-            serving, request_id, job.request, prompt, parser, wishes, job.cache_salt, job.tenant, job.priority
+            serving, request_id, job.request, prompt, parser, wishes, job.cache_salt, job.tenant, job.service_class
         )
         generation = Generation(
             serving, request, parser, self.usage.latest, self._stopping,

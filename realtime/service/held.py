@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from realtime.runs.job import ServiceClass
 from realtime.runs.work_pool import WorkPool
 from realtime.store.base import Stores
-
-from .scheduling.classes import ServiceClass
 
 
 class Held(NamedTuple):

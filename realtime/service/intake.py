@@ -134,7 +134,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             mcp=prepared.mcp,
             warnings=warnings(request.unknown) if asked.native else [],
             origin=asked.origin,
-            priority=class_of(tier, background=bool(request.background)),
+            service_class=class_of(tier, background=bool(request.background)),
         )
 
     def unprepared(self, past: Past, conversation: Conversation | None) -> Job:
@@ -157,7 +157,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             on_disconnect=head.on_disconnect,
             cache_salt=self.cache_salt(head.owner, head.request.cache_salt),
             warnings=warned,
-            priority=class_of(response.service_tier, background=bool(head.request.background)),
+            service_class=class_of(response.service_tier, background=bool(head.request.background)),
         )
 
     def prepared(self, job: Job, parent: Turn | None, holds: Holds) -> Job:

@@ -13,7 +13,6 @@ from realtime.wire.events import QueuePlace
 from realtime.wire.response import RateLimit
 
 from .scheduler import Full, GroupFull, RateLimited, Scheduler, TenantFull
-from .scheduling.classes import ServiceClass
 from .scheduling.tickets import Ticket
 
 _CHARACTERS_PER_TOKEN = 4  # about
@@ -51,7 +50,7 @@ def ticket_of(job: Job, now: float, max_queue_seconds: float) -> Ticket:
     return Ticket(
         response_id=job.response_id,
         tenant=job.tenant,
-        service_class=ServiceClass(job.priority),
+        service_class=job.service_class,
         group=conversation.id if conversation is not None else None,
         num_input=_num_input(job, before),
         max_output=request.max_output_tokens if job.generates else 0,

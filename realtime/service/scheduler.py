@@ -19,10 +19,11 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from realtime.engine.base import Capacity
+from realtime.runs.job import ServiceClass
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 
 from .scheduling.allowances import Allowance, Allowances
-from .scheduling.classes import SHARES, ServiceClass
+from .scheduling.classes import SHARES
 from .scheduling.counters import Counters
 from .scheduling.forecast import Means, Runs, Waits, waits
 from .scheduling.line import Line

@@ -29,7 +29,8 @@ class Servings:
         observer: Observer, trouble: Callable[[], str | None], wait_seconds: float,
         prompt_read: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """wait_seconds: how long an answer waits for the next engine when its own has died. prompt_read: as Serving's.
+        """wait_seconds: how long an answer waits for the next engine when its own has died. prompt_read: see
+        Serving.
         """
         self.dialect: Dialect | None = None
         self._engine = engine

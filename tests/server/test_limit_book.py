@@ -30,7 +30,9 @@ def test_the_keys_file_goes_before_the_table_and_the_table_has_one_for_everybody
     table = {"anna": TenantLimits(weight=7), "carl": TenantLimits(weight=2), "*": TenantLimits(max_running=1)}
     book = LimitBook(KeyRing(path), table, clock=Clock())
     found = {name: book.of(name) for name in ("anna", "bert", "carl")}
-    assert found == {"anna": TenantLimits(weight=3), "bert": TenantLimits(max_running=1), "carl": TenantLimits(weight=2)}
+    assert found == {
+        "anna": TenantLimits(weight=3), "bert": TenantLimits(max_running=1), "carl": TenantLimits(weight=2)
+    }  # fmt: skip
     assert LimitBook(None, {}).of("local") is UNLIMITED
     write_keys(path, read_keys(path).limit("anna", {"weight": 5, "max_waiting": 0}))
     assert book.of("anna") == TenantLimits(weight=5, max_waiting=0), "a running server follows"

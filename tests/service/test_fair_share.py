@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.simulated import Fair, Model, Request, World
+from realtime.runs.job import ServiceClass
 from realtime.service.scheduler import Prices
-from realtime.service.scheduling.classes import ServiceClass
 from realtime.settings.tenants import TenantLimits
 from tests.support.fuzz import examples
 

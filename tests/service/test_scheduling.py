@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from realtime.engine.base import Capacity
+from realtime.runs.job import ServiceClass
 from realtime.service.scheduler import RateLimited, Scheduler, TenantFull, Ticket, Used
 from realtime.service.scheduling.allowances import Allowances
-from realtime.service.scheduling.classes import ServiceClass, class_of, granted_tier
+from realtime.service.scheduling.classes import class_of, granted_tier
 from realtime.service.scheduling.forecast import Means, Runs, Waits, waits
 from realtime.service.scheduling.line import MAX_PASSED
 from realtime.service.scheduling.prefixes import Prefixes

@@ -6,22 +6,9 @@ a lone interactive request passes every batch job, and a flood of interactive on
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Container
 
-
-class ServiceClass(enum.IntEnum):
-    """How urgent a response is; the value is the engine's priority, lower is sooner."""
-
-    INTERACTIVE = -1
-    DEFAULT = 0
-    BATCH = 1
-
-    @property
-    def label(self) -> str:
-        """Its name in metrics."""
-        return self.name.lower()
-
+from realtime.runs.job import ServiceClass
 
 SHARES = {ServiceClass.INTERACTIVE: 64.0, ServiceClass.DEFAULT: 8.0, ServiceClass.BATCH: 1.0}
 _CLASSES = {"priority": ServiceClass.INTERACTIVE, "flex": ServiceClass.BATCH}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
-from .classes import ServiceClass
+from realtime.runs.job import ServiceClass
+
 from .tickets import Ticket
 
 MAX_PASSED = 8  # continuations that may pass a cold prompt of their own tenant

@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping
 
-from .classes import ServiceClass
+from realtime.runs.job import ServiceClass
+
 from .counters import Counters
 from .line import Line
 from .tickets import Ticket

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from .classes import ServiceClass
+from realtime.runs.job import ServiceClass
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
