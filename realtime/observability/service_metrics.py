@@ -37,6 +37,7 @@ class ServiceMetrics:
             "From a response's creation to its first token.",
             SECONDS,
             ("class",),
+            _CLASSES,
         )
         self.cancel_seconds = Distribution(
             "realtime_cancel_seconds", "From the wish that a response ends to its terminal event.", SHORT
