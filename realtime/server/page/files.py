@@ -27,6 +27,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _STATIC_IMPORT = re.compile(r'^\s*(?:import|export)\b[^;"]*?"(\.{1,2}/[^"]+)";', re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*/\*\*.*?\*/[ \t]*\n|^[ \t]*//[^\n]*\n|/\*\* @\w+ [^\n]*?\*/ ?", re.MULTILINE | re.DOTALL)
 _MARK_FOLDER, _MARK_PRELOAD = b"{{folder}}", b"<!-- preload -->"
 
 
@@ -55,7 +56,7 @@ class Page(msgspec.Struct, frozen=True):
 
 def read_page() -> Page:
     """Read everything from the disk. Raises OSError for an installation that is not whole."""
-    sources = dict(sorted(_sources()))
+    sources = {name: served(name, data) for name, data in sorted(_sources())}
     document = sources.pop("index.html")
     version = _digest(b"\0".join(part for name, data in sources.items() for part in (name.encode(), data)))
     preload = "\n".join(
@@ -64,6 +65,13 @@ def read_page() -> Page:
     document = document.replace(_MARK_PRELOAD, preload.encode()).replace(_MARK_FOLDER, f"page/{version}".encode())
     files = {name: File.of(name, data) for name, data in sources.items()}
     return Page(File.of("index.html", document), files, version)
+
+
+def served(name: str, data: bytes) -> bytes:
+    """Return a file as a browser gets it: a module of our own without its comments, a quarter of what it would load."""
+    if not name.endswith(".mjs") or name.startswith("vendor/"):
+        return data
+    return _COMMENT.sub("", data.decode()).encode()
 
 
 def needed_modules(sources: Mapping[str, bytes], name: str) -> list[str]:
