@@ -11,7 +11,6 @@ export const TOOLS = [
       required: ["time_zone"],
       additionalProperties: false,
     },
-    strict: true,
   },
   {
     type: "function",
@@ -23,7 +22,6 @@ export const TOOLS = [
       required: ["expression"],
       additionalProperties: false,
     },
-    strict: true,
   },
 ];
 

@@ -75,7 +75,7 @@ export class Sidebar {
     this.#note.textContent = found.length > 0 ? "" : this.#note.dataset.note || empty;
     const state = JSON.stringify([found.map(({ id, title, running }) => [id, title, running]), this.#open, this.#renaming]);
     const focused = this.#list.contains(document.activeElement) ? document.activeElement : null;
-    if (state === this.#shown || focused?.matches("input")) return;
+    if (state === this.#shown || (this.#renaming && focused?.matches("input"))) return;
     this.#shown = state;
     this.#list.replaceChildren(...found.map((chat) => this.#row(chat)));
     const again = [...this.#list.querySelectorAll("a, button")].find((one) => nameOf(one) === nameOf(focused));
