@@ -1,4 +1,4 @@
-"""How long a cancel takes on the real engine: from the client's send until it has the terminal event.
+"""How long a cancel takes on the real engine, by where the response is: from the send until the terminal event is read.
 
 The terminal event is sent when EngineCore has confirmed that it holds nothing of the request, so the engine's own part
 (`abort_ms` in the receipt) includes a round trip that waits for the step that is under way.
@@ -9,30 +9,38 @@ from __future__ import annotations
 from typing import Any
 
 from . import servers
+from .cancels import PHASES
 from .measure import median, table
 from .worker import Worker
 
 OTHERS = (0, 32)
-AFTER = 10  # deltas
+ALL_PLACES = max(OTHERS) + 1  # with that many others a response has to wait
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Figures by the number of other streams that run."""
-    repeats, count = (1, 20) if quick else (3, 100)
-    with servers.ours() as server, Worker("bench.load") as client:
-        job = {"port": server.port, "model": servers.MODEL_NAME, "after": AFTER}
-        client.do("cancels", others=0, count=3, **job)  # to warm up
-        figures = {
-            str(others): median([client.do("cancels", others=others, count=count, **job) for _ in range(repeats)])
-            for others in OTHERS
-        }
-    header = ("other streams", "cancel to terminal p50", "p99", "max", "of it the engine's p50", "p99")
+    """Figures by the number of other streams that run, then by phase."""
+    repeats, count = (1, 5) if quick else (3, 50)
+    figures: dict[str, Any] = {}
+    with servers.ours("--max-running-responses", str(ALL_PLACES)) as server, Worker("bench.cancels") as client:
+        job = {"port": server.port, "model": servers.MODEL_NAME}
+        client.do("cancels", others=0, count=1, phases=list(PHASES), **job)  # to warm up
+        for others in OTHERS:
+            asked = {"others": others, "count": count, "phases": list(PHASES)}
+            figures[str(others)] = median([client.do("cancels", **asked, **job) for _ in range(repeats)])
+        asked = {"others": ALL_PLACES, "count": count, "phases": ["waiting"]}
+        figures["all places"] = median([client.do("cancels", **asked, **job) for _ in range(repeats)])
+    _show(figures, f"{repeats} x {count} cancels of each")
+    return {"config": {"repeats": repeats, "count": count}, "others": figures}
+
+
+def _show(figures: dict[str, Any], how_many: str) -> None:
+    header = ("other streams", "phase", "cancel to terminal p50", "p99", "of it the engine's p50", "p99", "in phase")
     rows = [
         (
-            others, found["cancel_to_terminal"]["p50_ms"], found["cancel_to_terminal"]["p99_ms"], found["max_ms"],
-            found["abort"]["p50_ms"], found["abort"]["p99_ms"],
+            others, phase, found["cancel_to_terminal"]["p50_ms"], found["cancel_to_terminal"]["p99_ms"],
+            found["abort"]["p50_ms"], found["abort"]["p99_ms"], found["in_phase"],
         )
-        for others, found in figures.items()
+        for others, by_phase in figures.items()
+        for phase, found in by_phase.items()
     ]  # fmt: skip
-    table(f"Cancel after {AFTER} deltas, milliseconds, {repeats} x {count} cancels", header, rows)
-    return {"config": {"repeats": repeats, "count": count, "after": AFTER}, "others": figures}
+    table(f"Cancel in every phase, milliseconds, {how_many}", header, rows)

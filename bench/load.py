@@ -1,23 +1,20 @@
 """The client process: many streams with as little work per token as possible, for all protocols alike.
 
-Its jobs (see `worker`) are `streams`, `cancels` and `idle`; its connections are those of `peer`.
+Its jobs (see `worker`) are `streams` and `idle`; its connections are those of `peer`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import time
 from typing import Any
 
 import uvloop
 
 from .measure import CpuMeter, p50_p99, rss_bytes
-from .peer import all_ended, connect, disconnect, frame, request
+from .peer import all_ended, connect, disconnect, request
 from .worker import work
-
-_ABORT_MS = re.compile(rb'"abort_ms":([\d.e-]+)')
 
 
 async def streams(
@@ -68,28 +65,6 @@ def summary(ttft: list[float], itl: list[float], wall: float, tokens: int, cpu: 
     }
 
 
-async def cancels(port: int, model: str, others: int, count: int, after: int) -> dict[str, Any]:
-    """Cancel `count` responses, each after `after` deltas, while `others` more run. From the send to the terminal."""
-    noise = [asyncio.create_task(_endless(port, model, number)) for number in range(others)]
-    (peer,) = await connect("websocket", port, 1)
-    latencies: list[float] = []
-    aborts: list[float] = []
-    cancel = frame({"type": "response.cancel"})
-    for number in range(count):
-        peer.transport.write(request("websocket", model, prompt(others + number), None))
-        await peer.until(deltas=len(peer.stamps) + after)
-        asked = time.perf_counter()
-        peer.transport.write(cancel)
-        await peer.until(ends=number + 1)
-        latencies.append(time.perf_counter() - asked)
-        aborts += (float(found) / 1e3 for found in _ABORT_MS.findall(peer.window))
-    for task in noise:
-        task.cancel()
-    await asyncio.gather(*noise, return_exceptions=True)
-    await disconnect([peer])
-    return {"cancel_to_terminal": p50_p99(latencies), "abort": p50_p99(aborts), "max_ms": max(latencies) * 1e3}
-
-
 async def idle(port: int, pid: int, count: int, seconds: float, native: bool) -> dict[str, float]:
     """Open sockets, wait, and see what the server's memory has grown by, per socket."""
     before = rss_bytes(pid)
@@ -105,17 +80,6 @@ def prompt(number: int) -> str:
     return f"tell me a long story number {number}"
 
 
-async def _endless(port: int, model: str, number: int) -> None:
-    """One stream after another until cancelled."""
-    (peer,) = await connect("websocket", port, 1)
-    try:
-        for ended in itertools.count(1):
-            peer.transport.write(request("websocket", model, prompt(number), None))
-            await peer.until(ends=ended)
-    finally:
-        peer.transport.close()
-
-
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        work(runner, {"streams": streams, "cancels": cancels, "idle": idle})
+        work(runner, {"streams": streams, "idle": idle})

@@ -66,9 +66,9 @@ def is_cpu_build() -> bool:
     return False
 
 
-def ours() -> contextlib.AbstractContextManager[Server]:
+def ours(*flags: str) -> contextlib.AbstractContextManager[Server]:
     """`python -m realtime serve`."""
-    return _serving(["realtime", "serve", "--log-level", "warning", *_ALONE, *_flags(ENGINE_ARGS)], "/ready")
+    return _serving(["realtime", "serve", "--log-level", "warning", *_ALONE, *_flags(ENGINE_ARGS), *flags], "/ready")
 
 
 def vllms(*, rust: bool = False) -> contextlib.AbstractContextManager[Server]:

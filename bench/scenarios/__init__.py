@@ -15,6 +15,7 @@ from .scenario import Scenario
 NAMES = (
     "burst",
     "cut_storm",
+    "mass_resume",
     "cancel_storm",
     "slow_readers",
     "tool_loop",

@@ -7,7 +7,6 @@ lane keeps its last finished turn, which for `store: false` is the turn's only h
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,7 +33,7 @@ class Lane:
 
     def __init__(self, stream_id: str | None) -> None:
         self.stream_id = stream_id
-        self.queue: deque[Create] = deque()
+        self.queue: list[Create] = []
         self.busy = False
         self.used = False
         self.opening: Create | None = None
@@ -47,7 +46,7 @@ class Lanes:
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
         self._lanes: dict[str | None, Lane] = {}
-        self._waiting: deque[Lane] = deque()  # idle lanes with something in their queue, oldest first
+        self._waiting: list[Lane] = []  # idle lanes with something in their queue, oldest first
         self.num_in_flight = 0
         self.num_queued = 0
         self._num_queued_bytes = 0
@@ -95,7 +94,7 @@ class Lanes:
 
     def put_first(self, lane: Lane, create: Create) -> None:
         """Put a create before everything that waits in a busy lane: it is the next one to start when that is freed."""
-        lane.queue.appendleft(create)
+        lane.queue.insert(0, create)
         self.num_queued += 1
         self._num_queued_bytes += create.num_bytes
 
@@ -118,7 +117,7 @@ class Lanes:
         lane.busy = False
         self.num_in_flight -= 1
         if lane.queue and lane.queue[0].automatic:
-            self._waiting.appendleft(lane)
+            self._waiting.insert(0, lane)
         elif lane.queue:
             self._waiting.append(lane)
 
@@ -130,7 +129,7 @@ class Lanes:
             yield self._take(lane)
 
     def _take(self, lane: Lane) -> Create:
-        create = lane.queue.popleft()
+        create = lane.queue.pop(0)
         self.num_queued -= 1
         self._num_queued_bytes -= create.num_bytes
         return create

@@ -19,6 +19,8 @@ from websockets.protocol import State
 
 from realtime.wire.errors import CloseCode
 
+from .message_queue import MessageQueue
+
 EXTENSION = "realtime.frames"  # the key in the ASGI scope's `extensions`
 MAX_IDLE_FRAMES = 1000  # in so many seconds; each costs as much as one that says something
 IDLE_SECONDS = 10.0
@@ -59,6 +61,10 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     _num_idle = 0  # frames since `_idle_since`
     _idle_since = 0.0
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.queue = MessageQueue()  # type: ignore[assignment] # it is used for no more than that has
+
     async def run_asgi(self) -> None:
         self.scope["extensions"][EXTENSION] = {"sink": self}
         await super().run_asgi()
@@ -66,8 +72,17 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            self._forget_handshake()
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True  # refused, and answered: uvicorn would log that as an error of ours
+
+    def _forget_handshake(self) -> None:
+        """Free the parsed headers, 4 KiB that the library would hold as long as the socket is open. The scope has the
+        request's as bytes.
+        """
+        self.request.headers.clear()
+        self.response.headers.clear()
 
     def _abort_later(self) -> None:
         """A transport that closes waits until its buffer is sent: for ever, when the peer does not read."""

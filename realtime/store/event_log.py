@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
-from realtime.wire.codec import encode, escape_line_ends
+from realtime.wire.codec import encode, encode_into, escape_line_ends
 from realtime.wire.events import DELTAS, TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
@@ -23,6 +23,9 @@ _LONG = 64 * 1024  # bytes of an entry that may be worth a look for what others 
 _MAX_DROPPED = 512  # entries at a time, beyond what has to go: they are abridged, which takes about a microsecond each
 _DELTAS = frozenset(DELTAS)
 _TERMINALS = frozenset(TERMINALS)
+_buffer = (
+    bytearray()
+)  # deltas are copied out of it: of what `encode` returns up to a third is memory that it left unused
 
 
 class BelowFloor(Exception):
@@ -176,9 +179,12 @@ class EventLog:
         event.response_id = self.response_id
         if self.stream_id is not None:
             event.stream_id = self.stream_id
-        if type(event) in _TERMINALS:
-            event.done = True
-        entry = encode(event)
+        if type(event) in _DELTAS:
+            encode_into(event, _buffer)
+            entry = bytes(_buffer)
+        else:
+            event.done = type(event) in _TERMINALS
+            entry = encode(event)
         return entry if entry.isascii() else escape_line_ends(entry)  # most are, and that is the fastest test
 
     def _keep(self, entry: bytes, event: Event) -> None:

@@ -99,6 +99,7 @@ _decode_any_item = msgspec.json.Decoder(reduce(or_, ITEM_TYPES.values())).decode
 _WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # ValidationError is a DecodeError
 
 encode = msgspec.json.Encoder().encode
+encode_into = msgspec.json.Encoder().encode_into
 
 
 def encode_line(value: object) -> bytes:

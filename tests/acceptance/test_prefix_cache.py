@@ -11,6 +11,7 @@ from openai import OpenAI
 
 from realtime.engine.options import VllmOptions
 from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE as BLOCK
+from tests.support.long import effort
 from tests.support.real import RealServer, hosting
 from tests.support.sdk import Answer, Talk, talking
 from tests.support.server import changed
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.vllm
 CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
 WEATHER = {"type": "function", "name": "get_weather", "description": "Weather", "parameters": CITY, "strict": True}
 QUESTION = {"role": "user", "content": "What is the weather in Paris?"}
-TURNS = 20
+TURNS = effort(8, 20)
 
 
 def call(talk: Talk, salt: str, **members: Any) -> Answer:
@@ -57,7 +58,7 @@ def cached(before: Answer, after: Answer) -> tuple[int, int, int]:
     return found, blocks(before.final.usage.input_tokens), blocks(before.final.usage.total_tokens - 1)
 
 
-def test_a_tool_loop_of_20_turns_by_previous_response_id(real: RealServer) -> None:
+def test_a_tool_loop_of_many_turns_by_previous_response_id(real: RealServer) -> None:
     with talking(real) as talk:
         answers = [call(talk, "chained", input=[QUESTION])]
         while len(answers) < TURNS:
@@ -67,7 +68,7 @@ def test_a_tool_loop_of_20_turns_by_previous_response_id(real: RealServer) -> No
         assert found == everything
 
 
-def test_a_tool_loop_of_20_turns_in_which_the_client_sends_everything_again(real: RealServer) -> None:
+def test_a_tool_loop_of_many_turns_in_which_the_client_sends_everything_again(real: RealServer) -> None:
     items: list[dict[str, Any]] = [QUESTION]
     with talking(real) as talk:
         answers = [call(talk, "stateless", input=items, store=False)]

@@ -44,7 +44,7 @@ async def test_what_can_not_fit_is_refused(real: RealServer, what: str) -> None:
 
 @pytest.mark.parametrize("how", [{"truncation": "auto"}, {"context_management": [{"type": "compaction"}]}], ids=str)
 async def test_a_history_far_beyond_the_window_is_answered(real: RealServer, how: dict[str, Any]) -> None:
-    messages = MESSAGES if "truncation" in how else MESSAGES[-21:]
+    messages = MESSAGES if "truncation" in how else MESSAGES[-15:]
     async with dial(real.url, native=True) as client:
         await client.send("response.create", input=messages, max_output_tokens=4, **how)
         final = (await client.until_done())[-1]["response"]

@@ -15,6 +15,8 @@ from typing import Any
 
 import jsonschema
 
+from tests.support.long import LONG
+
 from .arena import ANSWER_SECONDS, Arena, Enough
 from .oracle import Reader
 
@@ -22,6 +24,7 @@ WINDOW = 4096  # of the starter model, in tokens
 STEP = 2048  # tokens that the engine computes in one step
 BLOCK = 32  # tokens in a block of its cache
 VOCABULARY = 2048
+_LONGEST = None if LONG else 600  # tokens: as long as the window takes minutes on a slow machine
 WORDS = (
     "one",
     "two",
@@ -131,7 +134,7 @@ def _sampling(rng: random.Random) -> dict[str, Any]:
 
 def _limits(rng: random.Random) -> dict[str, Any]:
     """Mostly short answers, so that a batch changes all the time."""
-    length = rng.choice([1, 2, 5, 20, 20, 60, 150, 400, None])
+    length = rng.choice([1, 2, 5, 20, 20, 60, 150, 400, _LONGEST])
     return {} if length is None else {"max_output_tokens": length}
 
 

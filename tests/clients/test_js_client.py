@@ -10,6 +10,7 @@ import pytest
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Step
+from tests.support.long import effort
 from tests.support.node import JS, find_node
 from tests.support.server import running
 
@@ -34,17 +35,29 @@ def _script(request: EngineRequest) -> Iterable[Step]:
 
 async def test_with_the_real_server(node: str) -> None:
     async with running(_script, max_model_len=10**6) as server:
-        program = [node, "test/real_server.mjs", server.url, "".join(STORY)]
-        process = await asyncio.create_subprocess_exec(*program, cwd=JS, stderr=asyncio.subprocess.PIPE)
-        try:
-            async with asyncio.timeout(60):  # a lost event would wait for ever
-                _, stderr = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode == 0, stderr.decode()
+        await _program(node, "real_server.mjs", server.url, "".join(STORY))
         assert server.engine.stats().num_running == 0
+
+
+async def test_whatever_the_path_does_nothing_is_lost_doubled_or_changed(node: str) -> None:
+    words = [f"word{number} " for number in range(80)]
+    async with running(lambda request: words, tick_seconds=0.005) as server:
+        await _program(node, "rough_path.mjs", server.url, str(effort(12, 50)))
+        assert server.engine.stats().num_running == 0
+
+
+async def _program(node: str, name: str, *arguments: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        node, f"test/{name}", *arguments, cwd=JS, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(120):  # a lost event would wait for ever
+            _, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, stderr.decode()
 
 
 def test_the_lock_names_no_registry() -> None:

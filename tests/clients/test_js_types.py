@@ -6,7 +6,9 @@ import asyncio
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from scripts.js_types import WIRE, render
 from tests.support.node import JS, find_node
 from tests.support.server import running
 
-EXAMPLE = JS.parents[1] / "examples" / "typed.ts"
+EXAMPLES = JS.parents[1] / "examples"
 TSC = JS / "node_modules" / "typescript" / "bin" / "tsc"
 STRICT = {
     "strict": True,
@@ -63,14 +65,7 @@ def test_the_package_can_be_resolved_with_its_types(node: str) -> None:
 
 
 async def test_a_strict_program_compiles_without_a_cast_and_runs(node: str, tmp_path: Path) -> None:
-    assert " as " not in EXAMPLE.read_text().replace(" as const", "")
-    (tmp_path / "node_modules").mkdir()
-    (tmp_path / "node_modules" / "realtime-client").symlink_to(JS)
-    (tmp_path / "node_modules" / "@types").symlink_to(JS / "node_modules" / "@types")
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": STRICT}))
-    shutil.copy(EXAMPLE, tmp_path)
-    _run(node, str(TSC), "-p", ".", cwd=tmp_path)
+    _compile(node, EXAMPLES / "typed.ts", tmp_path, STRICT)
     async with running(lambda request: ["word "] * 3) as server:
         process = await asyncio.create_subprocess_exec(
             node, "typed.js", server.url, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -78,3 +73,22 @@ async def test_a_strict_program_compiles_without_a_cast_and_runs(node: str, tmp_
         output, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, errors.decode()
     assert output.decode() == "word word word \n(4 tokens, completed)\n"
+
+
+def test_a_page_with_use_chat_compiles_against_ai_sdks_own_types(node: str, tmp_path: Path) -> None:
+    # their declarations do not pass under all of this, ours do
+    _compile(node, EXAMPLES / "use_chat.tsx", tmp_path, {**STRICT, "skipLibCheck": True, "jsx": "react-jsx"})
+
+
+def _compile(node: str, example: Path, folder: Path, options: Mapping[str, Any]) -> None:
+    """As a project would that has installed the package."""
+    assert " as " not in example.read_text().replace(" as const", ""), "without a cast"
+    modules = folder / "node_modules"
+    modules.mkdir()
+    for name in ("@ai-sdk", "@types", "ai", "react"):
+        (modules / name).symlink_to(JS / "node_modules" / name)
+    (modules / "realtime-client").symlink_to(JS)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options}))
+    shutil.copy(example, folder)
+    _run(node, str(TSC), "-p", ".", cwd=folder)

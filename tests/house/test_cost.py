@@ -7,6 +7,7 @@ import pytest
 from tests.support import cost
 
 ALLOWED = 0.03
+PER_STEP = {"calls": 20, "bytecodes": 600}  # of an engine step, however many tokens it has
 
 
 async def test_a_token_costs_what_was_recorded() -> None:
@@ -20,6 +21,19 @@ async def test_a_token_costs_what_was_recorded() -> None:
             "too): `python -m tests.support.cost --record` with each Python of tests/support/cost.json, and say why in "
             "the commit"
         )
+
+
+@pytest.mark.parametrize("num_sockets", [1, 1000])
+async def test_a_token_costs_the_same_beside_any_number_of_streams(num_sockets: int) -> None:
+    few, found = await cost.cost_of_a_token(), await cost.cost_of_a_token(num_sockets, num_steps=4)
+    assert found["calls"] <= few["calls"] + PER_STEP["calls"] / num_sockets
+    assert found["bytecodes"] <= few["bytecodes"] + PER_STEP["bytecodes"] / num_sockets
+
+
+async def test_the_hundred_thousandth_event_costs_what_the_first_did() -> None:
+    early, late = await cost.cost_of_a_token(1), await cost.cost_of_a_token(1, after=100_000)
+    assert late["calls"] <= early["calls"] * (1 + ALLOWED)
+    assert late["bytecodes"] <= early["bytecodes"] * (1 + ALLOWED)
 
 
 async def test_the_count_is_the_same_every_time() -> None:

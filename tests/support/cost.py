@@ -20,6 +20,8 @@ from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
+import msgspec
+
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.named import NOTHING
 from realtime.dialects.markup.reader import MarkupReader
@@ -37,6 +39,7 @@ from .memory import MemorySocket
 RECORD = Path(__file__).with_name("cost.json")
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 NUM_SOCKETS, WARM_UP, NUM_STEPS = 4, 20, 100
+_AT_ONCE = 500  # tokens that are made without a look at the sockets, where nothing is counted
 _COUNTED = str(Path(__file__).parents[2] / "realtime") + "/"
 _ENGINE = _COUNTED + "engine/"  # a scripted one: what real ones cost is another matter
 _WORDS = (" once", " upon", " a", " time", " there", " was", " a", " fox")
@@ -131,30 +134,41 @@ class _Socket(MemorySocket):
         FrameProtocol.write_text(self, payloads)  # type: ignore[arg-type]
 
 
-async def cost_of_a_token() -> dict[str, float]:
-    """Stream to some sockets, a token in each step of the engine, and a write for each."""
-    engine = ScriptedEngine(lambda request: itertools.cycle(_WORDS), name="starter")
+async def cost_of_a_token(
+    num_sockets: int = NUM_SOCKETS, *, after: int = WARM_UP, num_steps: int = NUM_STEPS
+) -> dict[str, float]:
+    """Stream to some sockets, a token in each step of the engine, and a write for each. `after`: tokens of each that
+    are not counted.
+    """
+    engine = ScriptedEngine(
+        lambda request: itertools.cycle(_WORDS), name="starter", max_num_seqs=num_sockets, max_model_len=1 << 20
+    )
     supervised = SupervisedEngine(lambda: engine)
     await supervised.start()
-    settings = ResponseSettings()
+    settings = msgspec.structs.replace(ResponseSettings(), max_running_responses=num_sockets)
     service = Service(supervised, _dialect, settings, memory_stores(settings), trouble=lambda: None)
     pace = Pace(max_hold=0)
     stack: Any = SimpleNamespace(service=service)
-    sockets = [_Socket(stack, pace=pace) for _ in range(NUM_SOCKETS)]
+    sockets = [_Socket(stack, pace=pace) for _ in range(num_sockets)]
     for socket in sockets:
         socket.send("response.create", input="hi")
-    while engine.stats().num_waiting < NUM_SOCKETS:  # noqa: ASYNC110 - turns of the loop, not time
+    while engine.stats().num_waiting < num_sockets:  # noqa: ASYNC110 - turns of the loop, not time
         await asyncio.sleep(0)
-    await _steps(engine, WARM_UP)
+    await _steps(engine, after % _AT_ONCE)
+    for _ in range(after // _AT_ONCE):
+        engine.step(_AT_ONCE)
+        await _settle()
+    before = [socket.num_written for socket in sockets]
     with counting() as count:
-        await _steps(engine, NUM_STEPS)
+        await _steps(engine, num_steps)
     for socket in sockets:
         socket.cut()
     await asyncio.gather(*(socket.task for socket in sockets))
     await service.shutdown()
     await supervised.shutdown()
-    tokens = NUM_STEPS * NUM_SOCKETS
-    assert all(socket.num_written > NUM_STEPS for socket in sockets)
+    tokens = num_steps * num_sockets
+    written = [socket.num_written - earlier for socket, earlier in zip(sockets, before, strict=True)]
+    assert written == [num_steps] * num_sockets
     return {"calls": count.calls / tokens, "bytecodes": count.bytecodes / tokens}
 
 
@@ -165,8 +179,12 @@ def _dialect(loaded: Loaded) -> ChatDialect:
 async def _steps(engine: ScriptedEngine, number: int) -> None:
     for _ in range(number):
         engine.step()
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await _settle()
+
+
+async def _settle() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def recorded() -> dict[str, dict[str, float]]:

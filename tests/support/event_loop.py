@@ -40,6 +40,6 @@ async def nothing_left(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     for task in left:
         task.cancel()
     assert not names, "tasks outlived the test"
-    assert not unseen, "exceptions that nobody saw"
+    assert not unseen, f"exceptions that nobody saw: {unseen}"
     wrong = [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
     assert not wrong, "errors in the log"

@@ -6,6 +6,7 @@ import { Http } from "./http.mjs";
 import { Link } from "./link.mjs";
 import { watchPage } from "./page.mjs";
 import { policyOf } from "./policy.mjs";
+import { randomName } from "./random.mjs";
 import { Response } from "./response.mjs";
 import { Responses } from "./responses.mjs";
 import { Session } from "./session.mjs";
@@ -20,6 +21,8 @@ import { checkUrl, httpBase } from "./url.mjs";
 /** @import { Cursor, Track } from "./track.mjs" */
 /** @import { CreateBody } from "./tracks.mjs" */
 /** @import { SessionState } from "./wire.d.mts" */
+
+const MAX_TIMER_MS = 2 ** 31 - 1; // a longer one fires at once
 
 /**
  * @typedef {object} ConnectOptions
@@ -303,23 +306,41 @@ export class RealtimeClient extends EventTarget {
     if (this.#isOpen) for (const frame of this.#session.frames(at)) this.#link?.send(frame);
     this.#wake();
     clearTimeout(this.#timer);
-    const due = this.#asleep ? null : this.#isOpen ? this.#session.dueAt : this.#link ? null : this.#session.connectAt;
-    if (due !== null && !this.#isOpen && due <= at) this.#connect();
-    else if (due !== null) this.#timer = setTimeout(() => this.#pump(), Math.max(0, due - at) * 1000);
+    const due = this.#dueAt;
+    if (due !== null && (this.#isOpen || due > at)) {
+      this.#timer = setTimeout(() => this.#pump(), Math.min(Math.max(0, due - at) * 1000, MAX_TIMER_MS));
+    } else if (due !== null && this.#link !== null) {
+      this.#late();
+    } else if (due !== null) {
+      this.#connect();
+    }
     this.#tellState();
   }
 
+  /** When to come back: to send, to give up an attempt to open a socket, or to begin one. */
+  get #dueAt() {
+    if (this.#isOpen) return this.#session.dueAt;
+    if (this.#link !== null) return this.#session.dialUntil;
+    return this.#asleep ? null : this.#session.connectAt;
+  }
+
+  #late() {
+    const text = `no connection to ${this.#url} within ${this.#policy.connectTimeoutSeconds} s`;
+    this.#ended(new ConnectionLost(text, { retry: true, code: 1006 }));
+  }
+
   #connect() {
+    this.#session.connecting(now());
     const link = new Link({
       url: this.#url,
       credential: this.#credential,
       WebSocket: this.#WebSocket,
-      timeoutSeconds: this.#policy.connectTimeoutSeconds,
       opened: () => this.#opened(),
       received: (data) => this.#received(data),
       ended: (lost) => this.#ended(lost),
     });
     this.#link = link;
+    this.#pump(); // to come back when it takes too long
   }
 
   #opened() {
@@ -407,9 +428,4 @@ function withResolvers() {
   const parts = /** @type {PromiseWithResolvers<void>} */ ({});
   parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
   return parts;
-}
-
-function randomName() {
-  // not randomUUID: pages that come over plain HTTP do not have it
-  return [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -16,7 +16,6 @@ export const SUBPROTOCOL = "realtime.v1";
  * @property {string} url
  * @property {Credential} credential
  * @property {WebSocketClass} WebSocket
- * @property {number} timeoutSeconds How long it may take until it is open.
  * @property {() => void} opened
  * @property {(data: string) => void} received
  * @property {(lost: ConnectionLost) => void} ended It is gone, or never was. Not told after `drop`.
@@ -29,14 +28,10 @@ export class Link {
   #socket = /** @type {any} */ (null);
   #isOver = false;
   #why = ""; // what the platform said of a failure
-  #timer;
 
   /** @param {LinkOptions} options */
   constructor(options) {
     this.#options = options;
-    const { url, timeoutSeconds } = options;
-    const late = () => this.#end(new ConnectionLost(`no connection to ${url} within ${timeoutSeconds} s`, RETRY));
-    this.#timer = setTimeout(late, timeoutSeconds * 1000);
     this.#dial();
   }
 
@@ -53,7 +48,6 @@ export class Link {
   drop(code) {
     this.#isOver = true;
     this.isOpen = false;
-    clearTimeout(this.#timer);
     const socket = this.#socket;
     if (socket === null) return;
     Object.assign(socket, { onopen: null, onmessage: null, onclose: null }); // not onerror: ws throws then
@@ -66,13 +60,15 @@ export class Link {
     try {
       protocols = await credential.subprotocols();
     } catch (cause) {
-      return this.#end(new ConnectionLost(`the key is not to be had: ${cause}`, { ...RETRY, cause }));
+      return this.#end(new ConnectionLost(`the key is not to be had: ${cause}`, { retry: true, cause }));
     }
     if (this.#isOver) return;
     try {
       this.#listen(new WebSocket(url, [SUBPROTOCOL, ...protocols]));
-    } catch (cause) {
-      this.#end(new ConnectionLost(`no connection to ${url}: ${cause}`, { retry: false, cause }));
+    } catch {
+      // without the cause, which shows the key
+      const text = `no connection to ${url}: it is no such URL, or the key has characters that can't be sent`;
+      this.#end(new ConnectionLost(text, { retry: false }));
     }
   }
 
@@ -94,7 +90,6 @@ export class Link {
     if (this.#socket.protocol !== SUBPROTOCOL) {
       return this.#end(ConnectionLost.closed(1002, `the server does not speak ${SUBPROTOCOL}`));
     }
-    clearTimeout(this.#timer);
     this.isOpen = true;
     this.#options.opened();
   }
@@ -116,5 +111,3 @@ export class Link {
     this.#options.ended(lost);
   }
 }
-
-const RETRY = { retry: true, code: 1006 };

@@ -15,14 +15,15 @@ import { Tracks } from "./tracks.mjs";
 /** @import { Cursor, Track } from "./track.mjs" */
 /** @import { CreateBody } from "./tracks.mjs" */
 
+const MAX_AWAY_SECONDS = 3600; // a server that needs longer is not waited for
 const GOING_DOWN = new Set(["server_draining", "websocket_connection_limit_reached"]);
 
 /**
  * What a client does, without any I/O: the state of all its responses, whatever happens to the socket.
  *
- * The shell reports (`connected`, `disconnected`, `receive`), passes on what the caller wants and then drains: `frames`
- * to send, `changed` tracks to wake, `connectAt` or `dueAt` for when to come back, `silent` for a socket that is dead.
- * Frames are derived from where each track is, so nothing is lost with a socket. `now` is in seconds.
+ * The shell reports (`connecting`, `connected`, `disconnected`, `receive`), passes on what the caller wants and then
+ * drains: `frames` to send, `changed` tracks to wake, `connectAt`, `dialUntil` or `dueAt` for when to come back, `silent`
+ * for a socket that is dead. Frames are derived from where each track is, so nothing is lost with a socket. `now` is in seconds.
  */
 export class Session {
   #policy;
@@ -36,6 +37,7 @@ export class Session {
   #draining = false;
   #awaySeconds = 0; // how long the server, which goes down, says that it takes to come back
   #connectAt = 0;
+  #dialUntil = Infinity;
   #heardAt = 0;
   #probedAt = /** @type {number | null} */ (null);
 
@@ -71,9 +73,16 @@ export class Session {
     this.#tracks.cancel(track, how);
   }
 
-  /** @param {Track} track */
+  /**
+   * The caller's block is over. Of an answer that was complete before it was read, what was heard stays, as of one that
+   * runs.
+   *
+   * @param {Track} track
+   */
   leave(track) {
-    this.#tracks.leave(track);
+    const newest = this.#tracks.leave(track);
+    if (newest.terminal === null || newest.numUnread === 0 || newest.acked === null) return;
+    this.truncate(newest, { through: newest.acked });
   }
 
   /**
@@ -181,10 +190,25 @@ export class Session {
 
   // what the socket says
 
+  /**
+   * An attempt to open a socket begins; it is to be given up at `dialUntil`.
+   *
+   * @param {number} now
+   */
+  connecting(now) {
+    this.#dialUntil = now + this.#policy.connectTimeoutSeconds;
+  }
+
+  get dialUntil() {
+    return this.#dialUntil;
+  }
+
   /** @param {number} now */
   connected(now) {
     this.#connected = true;
     this.#draining = false;
+    this.#awaySeconds = 0;
+    this.#dialUntil = Infinity;
     this.#tracks.dueAt = 0;
     this.#heardAt = now;
     this.#probedAt = null;
@@ -197,6 +221,7 @@ export class Session {
    */
   disconnected(lost, now) {
     this.#connected = false;
+    this.#dialUntil = Infinity;
     this.#tracks.outbox = [];
     this.#inputs.cut();
     this.#cuts.disconnected();
@@ -204,7 +229,12 @@ export class Session {
     for (const track of this.#tracks.open) this.#tracks.cut(track);
     if (!this.#needsSocket()) return this.#settle();
     const { retry, retryAfter } = "retry" in lost ? lost : { retry: false, retryAfter: null };
-    const goesOn = this.#patience.wait(now, { retryAfter, enoughFor: 2 * this.#awaySeconds });
+    if (this.#awaySeconds > 0) {
+      this.#tracks.patientUntil = now + 2 * this.#awaySeconds;
+      this.#patience.lastUntil(this.#tracks.patientUntil);
+      this.#awaySeconds = 0;
+    }
+    const goesOn = this.#patience.wait(now, { retryAfter });
     this.#connectAt = this.#patience.retryAt;
     if (retry && goesOn) return;
     this.#settle();
@@ -243,7 +273,7 @@ export class Session {
   get dueAt() {
     if (!this.#connected) return null;
     const { idleSeconds, probeSeconds } = this.#policy;
-    const idleAt = !this.#tracks.isEmpty ? this.#heardAt + idleSeconds : Infinity;
+    const idleAt = this.#tracks.areAwaited ? this.#heardAt + idleSeconds : Infinity;
     const due = Math.min(this.#tracks.dueAt, this.#liveness.deadAt(this.#heardAt));
     const at = Math.min(due, this.#probedAt === null ? idleAt : this.#probedAt + probeSeconds);
     return at === Infinity ? null : at;
@@ -265,7 +295,7 @@ export class Session {
    */
   frames(now) {
     if (!this.#connected) return [];
-    const idle = !this.#tracks.isEmpty && now >= this.#heardAt + this.#policy.idleSeconds;
+    const idle = this.#tracks.areAwaited && now >= this.#heardAt + this.#policy.idleSeconds;
     if (idle && this.#probedAt === null) this.#probe(now);
     return [
       ...this.#tracks.parting(),
@@ -298,7 +328,7 @@ export class Session {
   /** @param {{ resume_after_seconds?: number }} event */
   #goingDown({ resume_after_seconds = 0 }) {
     this.#draining = true;
-    this.#awaySeconds = resume_after_seconds;
+    if (resume_after_seconds > 0) this.#awaySeconds = Math.min(resume_after_seconds, MAX_AWAY_SECONDS);
   }
 
   /**
@@ -350,7 +380,6 @@ export class Session {
   /** All is well, or nothing depends on it: the next trouble starts counting from zero. */
   #settle() {
     this.#patience.settle();
-    if (!this.#draining) this.#awaySeconds = 0;
   }
 
   /** @param {boolean} isProgress */

@@ -34,6 +34,7 @@ export class Tracks {
   changed = /** @type {Set<Track>} */ (new Set());
   outbox = /** @type {string[]} */ ([]); // what is to be sent on this socket, and only on this one
   maxMessageBytes = Infinity;
+  patientUntil = 0; // nothing is given up before: a server that was to be waited for may not be ready yet
   dueAt = 0; // when there may be something to send
 
   /**
@@ -55,8 +56,9 @@ export class Tracks {
     return [...this.#open.values()];
   }
 
-  get isEmpty() {
-    return this.#open.size === 0;
+  /** The server has something to say of some of them. */
+  get areAwaited() {
+    return this.open.some(({ phase }) => phase === "creating" || phase === "live" || phase === "resuming");
   }
 
   /** @param {number} serial */
@@ -125,7 +127,8 @@ export class Tracks {
   }
 
   /**
-   * The caller's block is over: stop the response, and what the server starts or started after it by itself.
+   * The caller's block is over: stop the response, and what the server starts or started after it by itself. Returns the
+   * newest of these.
    *
    * @param {Track} track
    */
@@ -133,6 +136,7 @@ export class Tracks {
     while (track.successor !== null) track = track.successor;
     track.abandoned = track.awaitsSuccessor;
     this.cancel(track);
+    return track;
   }
 
   /**
@@ -318,6 +322,7 @@ export class Tracks {
    * @param {number} now
    */
   refuse(track, phase, error, now) {
+    track.patience.lastUntil(this.patientUntil);
     const goesOn = track.patience.wait(now, error);
     if (error.retry && goesOn && !track.abandoned) this.move(track, phase);
     else this.fail(track, error);

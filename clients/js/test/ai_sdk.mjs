@@ -1,4 +1,4 @@
-// Run by tests/clients/test_js_ai_sdk.py with the URL of a real server: AI SDK's own chat on this transport.
+// Run by tests/clients/test_js_pages.py with the URL of a real server: AI SDK's own chat on this transport.
 import assert from "node:assert/strict";
 
 import { Chat } from "@ai-sdk/react";
@@ -7,6 +7,7 @@ import { WebSocket } from "ws";
 
 import { ClientClosed } from "../realtime-client.mjs";
 import { RealtimeChatTransport } from "../src/ai-sdk.mjs";
+import { until } from "./until.mjs";
 
 const [url, story, long] = process.argv.slice(2);
 const sockets = [];
@@ -38,10 +39,6 @@ function page(id, init = {}) {
 
 const textOf = ({ parts }) => parts.filter(({ type }) => type === "text").map(({ text }) => text).join("");
 const idOf = ({ metadata }) => metadata.realtime.responseId;
-
-async function until(condition) {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5)); // polled: chats tell React, not us
-}
 
 const isSpeaking = (chat) => chat.lastMessage?.role === "assistant" && textOf(chat.lastMessage).length > 20;
 
@@ -101,7 +98,9 @@ before.transport.close();
 const after = page("reload");
 after.chat.messages = await after.transport.loadMessages("reload");
 assert.deepEqual(after.chat.messages.map(textOf), ["hi", story, "long"]);
-await Promise.all([after.chat.resumeStream(), after.chat.resumeStream()]); // twice, as React does in strict mode
+const twice = [after.chat.resumeStream(), after.chat.resumeStream()]; // as React does in strict mode
+await until(() => isSpeaking(after.chat) && after.chat.messages.length === 4);
+await Promise.all([...twice, after.chat.resumeStream()]); // and as a page does that becomes visible
 await until(() => after.chat.status === "ready");
 assert.deepEqual(after.chat.messages.map(textOf), ["hi", story, "long", long]);
 assert.equal(after.chat.lastMessage.id, shown.id);

@@ -8,6 +8,7 @@ import { WebSocket } from "ws";
 
 import * as realtime from "../realtime-client.mjs";
 import { ALL, FakeServer, QUICK, numbers, start } from "./fake_server.mjs";
+import * as onNode from "../src/node.mjs";
 import { fakePage } from "./page.mjs";
 
 /** The states that a client goes through from here on. */
@@ -67,6 +68,22 @@ test("a key that does not come is given up, too", async (t) => {
   const url = await new FakeServer().listen(t);
   const policy = { connectTimeoutSeconds: 0.05 };
   await assert.rejects(realtime.connect(url, { WebSocket, policy, apiKey: () => new Promise(() => {}) }), { retry: true });
+});
+
+test("on Node the key, or a ticket, is a header, and package ws is there without being passed", async (t) => {
+  const server = new FakeServer();
+  const url = await server.listen(t);
+  (await onNode.connect(url, { apiKey: "sec.ret" })).close();
+  (await onNode.connect(url, { ticket: "tk_a.b" })).close();
+  (await onNode.connect(url)).close();
+  assert.deepEqual(server.protocols, Array(3).fill(["realtime.v1"]));
+  assert.deepEqual(server.authorizations, ["Bearer sec.ret", "Bearer tk_a.b", undefined]);
+});
+
+test("a key that can't be sent is in no error", async (t) => {
+  const url = await new FakeServer().listen(t);
+  const connecting = realtime.connect(url, { WebSocket, apiKey: "with a space" });
+  await assert.rejects(connecting, (error) => !error.retry && error.cause === undefined && !/space/.test(error.message));
 });
 
 test("the key is asked for at every handshake", async (t) => {

@@ -16,6 +16,7 @@ export const QUICK = { initialDelaySeconds: 0 };
 export class FakeServer {
   frames = [];
   protocols = [];
+  authorizations = [];
   gone = "response_not_found"; // what it says of a response that it has not
   logs = new Map();
   #byRequest = new Map();
@@ -30,7 +31,10 @@ export class FakeServer {
       return "realtime.v1";
     };
     this.server = new WebSocketServer({ host: "127.0.0.1", port: 0, handleProtocols });
-    this.server.on("connection", (socket) => this.#serve(socket));
+    this.server.on("connection", (socket, { headers }) => {
+      this.authorizations.push(headers.authorization);
+      this.#serve(socket);
+    });
     await once(this.server, "listening");
     t.after(() => this.stop());
     return `ws://127.0.0.1:${this.server.address().port}/v1/responses`;

@@ -109,5 +109,27 @@ assert.equal(rt.heartbeat.engine, "ready");
 
 await assert.rejects(other.resume({ response_id: long.id, starting_after: 10 ** 6 }), realtime.CursorAhead);
 
+// over HTTP
+const kept = await rt.responses.retrieve(late.id);
+assert.deepEqual([kept.status, kept.output_text], ["completed", text]);
+assert.equal(await rt.responses.countInputTokens({ input: "hi" }), kept.usage.input_tokens);
+const tagged = await Promise.all([1, 2, 3].map((n) => rt.create({ input: "hi", metadata: { tag: "t", n: `${n}` } })));
+await Promise.all(tagged.map((response) => response.result()));
+const listed = [];
+for await (const { id } of rt.responses.all({ metadata: { tag: "t" }, limit: 2 })) listed.push(id);
+assert.deepEqual(new Set(listed), new Set(tagged.map(({ id }) => id)));
+assert.equal((await rt.responses.truncate(tagged[0].id, { through: -1 })).output_text, "");
+await rt.responses.delete(tagged[1].id);
+await assert.rejects(rt.responses.retrieve(tagged[1].id), realtime.ResponseNotFound);
+const conversation = await rt.conversations.create({ metadata: { topic: "a" } });
+await (await rt.create({ input: "hi", conversation: conversation.id })).result();
+const roles = [];
+for await (const { role } of rt.conversations.allItems(conversation.id, { order: "asc", limit: 1 })) roles.push(role);
+assert.deepEqual(roles, ["user", "assistant"]);
+const fork = await rt.conversations.fork(conversation.id);
+assert.deepEqual((await rt.conversations.list({ metadata: { topic: "a" } })).data.map(({ id }) => id), [fork.id, conversation.id]);
+assert.equal((await rt.conversations.delete(fork.id)).deleted, true);
+await assert.rejects(rt.conversations.createItems("conv_none", { items: [] }), realtime.ServerError);
+
 rt.close();
 other.close();

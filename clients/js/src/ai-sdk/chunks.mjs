@@ -13,6 +13,9 @@ import { parsed } from "./json.mjs";
  * @property {FinalResponse["cancel"]} [cancel] The receipt, if it was cancelled.
  */
 
+/** What a message says of a call that was cut. */
+export const CUT = "The call was cut.";
+
 /** The events of the responses that make up one message, as chunks of AI SDK's UI message stream. Pure. */
 export class Chunks {
   #messageId;
@@ -145,7 +148,8 @@ export class Chunks {
     if (item.type === "function_call" || item.type === "custom_tool_call") {
       const input = item.type === "function_call" ? parsed(item.arguments) : item.input;
       const call = { toolCallId: item.call_id, toolName: item.name, input };
-      if (item.status === "incomplete") return [{ type: "tool-input-error", ...call, errorText: "The call was cut." }];
+      // without an input, by which the next turn knows that it wants no output
+      if (item.status === "incomplete") return [{ type: "tool-input-error", ...call, input: undefined, errorText: CUT }];
       this.#hasCalls = true;
       return [{ type: "tool-input-available", ...call }];
     }

@@ -80,7 +80,7 @@ function outputsOf(part) {
     const { id, approved, reason } = part.approval;
     return [{ type: "mcp_approval_response", approval_request_id: id, approve: approved, ...(reason ? { reason } : {}) }];
   }
-  if (!isOfClient(part)) return [];
+  if (!isOfClient(part) || part.input === undefined) return []; // one that was cut has no input, and wants no output
   const type = typeof part.input === "string" ? "custom_tool_call_output" : "function_call_output";
   if (part.state === "output-available") return [{ type, call_id: part.toolCallId, output: asText(part.output) }];
   if (part.state === "output-error") return [{ type, call_id: part.toolCallId, output: `Error: ${part.errorText}` }];

@@ -1,11 +1,14 @@
 /** What was said in a chat, as AI SDK's messages, from the responses that the server keeps. */
 
+import { CUT } from "./chunks.mjs";
 import { parsed } from "./json.mjs";
 
 /** @import { UIMessage } from "ai" */
 /** @import { Responses } from "../responses.mjs" */
 /** @import { FinalResponse } from "../track.mjs" */
 /** @import { ListedResponse } from "../wire.d.mts" */
+
+const NUM_AT_ONCE = 8; // turns that are fetched together
 
 /**
  * The branch that ends with the newest response, without answers that run.
@@ -16,16 +19,31 @@ import { parsed } from "./json.mjs";
  */
 export async function messagesOf(responses, metadata) {
   const messages = /** @type {any[]} */ ([]);
-  for (const { id, status } of await branch(responses, metadata)) {
-    const { data } = await responses.inputItems(id, { limit: 100, order: "asc" });
-    addInputs(messages, data, id);
-    if (status === "in_progress" || status === "queued") {
-      if (messages.at(-1)?.role === "assistant") messages.pop(); // it goes on in this message
-    } else {
-      addOutput(messages, await responses.retrieve(id));
+  const path = await branch(responses, metadata);
+  for (let at = 0; at < path.length; at += NUM_AT_ONCE) {
+    const turns = path.slice(at, at + NUM_AT_ONCE).map((one) => fetched(responses, one));
+    for (const { id, items, response } of await Promise.all(turns)) {
+      addInputs(messages, items, id);
+      if (response !== null) addOutput(messages, response);
+      else if (messages.at(-1)?.role === "assistant") messages.pop(); // it goes on in this message
     }
   }
   return messages;
+}
+
+/**
+ * A turn; `response`: null while it runs.
+ *
+ * @param {Responses} responses
+ * @param {ListedResponse} one
+ */
+async function fetched(responses, { id, status }) {
+  const isRunning = status === "in_progress" || status === "queued";
+  const [{ data: items }, response] = await Promise.all([
+    responses.inputItems(id, { limit: 100, order: "asc" }),
+    isRunning ? null : responses.retrieve(id),
+  ]);
+  return { id, items, response };
 }
 
 /**
@@ -109,8 +127,9 @@ function outputPartsOf(item) {
   }
   if (item.type === "function_call" || item.type === "custom_tool_call") {
     const input = item.type === "function_call" ? parsed(item.arguments) : item.input;
-    const state = item.status === "incomplete" ? { state: "output-error", errorText: "The call was cut." } : { state: "input-available" };
-    return [{ type: `tool-${item.name}`, toolCallId: item.call_id, input, ...state }];
+    const call = { type: `tool-${item.name}`, toolCallId: item.call_id };
+    if (item.status !== "incomplete") return [{ ...call, state: "input-available", input }];
+    return [{ ...call, state: "output-error", input: undefined, rawInput: input, errorText: CUT }];
   }
   if (item.type !== "mcp_call") return [];
   const call = { type: "dynamic-tool", toolName: item.name, toolCallId: item.id, input: parsed(item.arguments) };

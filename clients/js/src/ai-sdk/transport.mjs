@@ -1,5 +1,6 @@
 import { RealtimeClient } from "../client.mjs";
 import { ConnectionLost, Detached, ServerError } from "../errors.mjs";
+import { randomName } from "../random.mjs";
 import { Chunks } from "./chunks.mjs";
 import { turnOf, wholeTurn } from "./history.mjs";
 import { messagesOf } from "./messages.mjs";
@@ -71,12 +72,15 @@ export class RealtimeChatTransport {
     return (this.#client ??= new RealtimeClient(/** @type {string} */ (this.#url), this.#options));
   }
 
-  /** @type {ChatTransport<UI_MESSAGE>["sendMessages"]} */
+  /**
+   * @param {Parameters<ChatTransport<UI_MESSAGE>["sendMessages"]>[0]} options
+   * @returns {ReturnType<ChatTransport<UI_MESSAGE>["sendMessages"]>}
+   */
   async sendMessages({ chatId, messages, abortSignal, body }) {
     await this.#followed.get(chatId)?.stopped; // it is continued as the stop left it
     const following = this.#follow(chatId);
     const turn = turnOf(messages);
-    const messageId = turn.messageId ?? newMessageId();
+    const messageId = turn.messageId ?? `msg-${randomName()}`;
     const creating = new AbortController();
     const stop = () => (following.response === null ? creating.abort(abortSignal?.reason) : this.#stop(following));
     abortSignal?.throwIfAborted();
@@ -87,7 +91,10 @@ export class RealtimeChatTransport {
     return this.#stream(following, new Chunks(messageId), eventsOf(following.response));
   }
 
-  /** @type {ChatTransport<UI_MESSAGE>["reconnectToStream"]} */
+  /**
+   * @param {Parameters<ChatTransport<UI_MESSAGE>["reconnectToStream"]>[0]} options
+   * @returns {ReturnType<ChatTransport<UI_MESSAGE>["reconnectToStream"]>}
+   */
   async reconnectToStream({ chatId, abortSignal }) {
     this.#followed.get(chatId)?.response?.detach(); // whoever followed it hands over
     const following = this.#follow(chatId);
@@ -249,8 +256,4 @@ function bodyOf({ previousResponseId, input, isUnanswered }, extra) {
 function asAiError(error) {
   if (!(error instanceof ConnectionLost) || !error.retry) return error;
   return new TypeError(`network error: ${error.message}`, { cause: error });
-}
-
-function newMessageId() {
-  return `msg-${[...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }

@@ -31,15 +31,6 @@ export type ConnectOptions = {
 };
 export type ConnectionState = "connecting" | "open" | "reconnecting" | "closed";
 export type Subject = Track | Steer | Update | Cut;
-/** @import { ApiKey } from "./credential.mjs" */
-/** @import { Cut } from "./cuts.mjs" */
-/** @import { Steer } from "./inputs.mjs" */
-/** @import { WebSocketClass } from "./link.mjs" */
-/** @import { Update } from "./liveness.mjs" */
-/** @import { Policy } from "./policy.mjs" */
-/** @import { Cursor, Track } from "./track.mjs" */
-/** @import { CreateBody } from "./tracks.mjs" */
-/** @import { SessionState } from "./wire.d.mts" */
 /**
  * @typedef {object} ConnectOptions
  * @property {ApiKey} [apiKey] Sent as a sub-protocol, which browsers can. A function is asked at every handshake.

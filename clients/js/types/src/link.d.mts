@@ -7,10 +7,6 @@ export type LinkOptions = {
     url: string;
     credential: Credential;
     WebSocket: WebSocketClass;
-    /**
-     * How long it may take until it is open.
-     */
-    timeoutSeconds: number;
     opened: () => void;
     received: (data: string) => void;
     /**
@@ -30,7 +26,6 @@ export type LinkOptions = {
  * @property {string} url
  * @property {Credential} credential
  * @property {WebSocketClass} WebSocket
- * @property {number} timeoutSeconds How long it may take until it is open.
  * @property {() => void} opened
  * @property {(data: string) => void} received
  * @property {(lost: ConnectionLost) => void} ended It is gone, or never was. Not told after `drop`.

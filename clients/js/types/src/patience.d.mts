@@ -15,15 +15,20 @@ export declare class Patience {
     constructor(policy: Policy, random?: () => number);
     /**
      * An attempt failed: wait, no shorter than `retryAfter` says. Jittered, so that a crowd does not come back at once.
-     * Returns whether there is patience left, which is at least `enoughFor` seconds.
+     * Returns whether there is patience left.
      *
      * @param {number} now
-     * @param {{ retryAfter?: number | null, enoughFor?: number }} [said]
+     * @param {{ retryAfter?: number | null }} [said]
      */
-    wait(now: number, { retryAfter, enoughFor }?: {
+    wait(now: number, { retryAfter }?: {
         retryAfter?: number | null;
-        enoughFor?: number;
     }): boolean;
+    /**
+     * Do not give up before.
+     *
+     * @param {number} until
+     */
+    lastUntil(until: number): void;
     /** There was progress, or nothing depends on it: the next trouble starts counting from zero. */
     settle(): void;
 }

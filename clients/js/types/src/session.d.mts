@@ -9,9 +9,9 @@ import type { CreateBody } from "./tracks.mjs";
 /**
  * What a client does, without any I/O: the state of all its responses, whatever happens to the socket.
  *
- * The shell reports (`connected`, `disconnected`, `receive`), passes on what the caller wants and then drains: `frames`
- * to send, `changed` tracks to wake, `connectAt` or `dueAt` for when to come back, `silent` for a socket that is dead.
- * Frames are derived from where each track is, so nothing is lost with a socket. `now` is in seconds.
+ * The shell reports (`connecting`, `connected`, `disconnected`, `receive`), passes on what the caller wants and then
+ * drains: `frames` to send, `changed` tracks to wake, `connectAt`, `dialUntil` or `dueAt` for when to come back, `silent`
+ * for a socket that is dead. Frames are derived from where each track is, so nothing is lost with a socket. `now` is in seconds.
  */
 export declare class Session {
     #private;
@@ -33,7 +33,12 @@ export declare class Session {
         through?: number | null;
         stop?: "cancel" | "interrupt";
     }): void;
-    /** @param {Track} track */
+    /**
+     * The caller's block is over. Of an answer that was complete before it was read, what was heard stays, as of one that
+     * runs.
+     *
+     * @param {Track} track
+     */
     leave(track: Track): void;
     /**
      * @param {Track} track
@@ -89,6 +94,13 @@ export declare class Session {
      * @param {number} now
      */
     check(now: number): void;
+    /**
+     * An attempt to open a socket begins; it is to be given up at `dialUntil`.
+     *
+     * @param {number} now
+     */
+    connecting(now: number): void;
+    get dialUntil(): number;
     /** @param {number} now */
     connected(now: number): void;
     /**

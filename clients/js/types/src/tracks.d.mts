@@ -17,6 +17,7 @@ export declare class Tracks {
     changed: Set<Track>;
     outbox: string[];
     maxMessageBytes: number;
+    patientUntil: number;
     dueAt: number;
     /**
      * @param {Policy} policy
@@ -27,7 +28,8 @@ export declare class Tracks {
     constructor(policy: Policy, name: string, random: () => number, inputs: Inputs);
     /** Those that are not over, oldest first. */
     get open(): Track[];
-    get isEmpty(): boolean;
+    /** The server has something to say of some of them. */
+    get areAwaited(): boolean;
     /** @param {number} serial */
     bySerial(serial: number): Track | undefined;
     /** Some of them can't go on without a socket. */
@@ -55,11 +57,12 @@ export declare class Tracks {
      */
     unpause(track: Track): void;
     /**
-     * The caller's block is over: stop the response, and what the server starts or started after it by itself.
+     * The caller's block is over: stop the response, and what the server starts or started after it by itself. Returns the
+     * newest of these.
      *
      * @param {Track} track
      */
-    leave(track: Track): void;
+    leave(track: Track): Track;
     /**
      * The user has seen or heard everything up to and with this event.
      *

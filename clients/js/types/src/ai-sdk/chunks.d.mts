@@ -23,6 +23,8 @@ export type RealtimeMetadata = {
  * @property {FinalResponse["usage"]} [usage]
  * @property {FinalResponse["cancel"]} [cancel] The receipt, if it was cancelled.
  */
+/** What a message says of a call that was cut. */
+export declare const CUT = "The call was cut.";
 /** The events of the responses that make up one message, as chunks of AI SDK's UI message stream. Pure. */
 export declare class Chunks {
     #private;

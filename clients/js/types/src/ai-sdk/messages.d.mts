@@ -1,10 +1,6 @@
 /** What was said in a chat, as AI SDK's messages, from the responses that the server keeps. */
 import type { UIMessage } from "ai";
 import type { Responses } from "../responses.mjs";
-/** @import { UIMessage } from "ai" */
-/** @import { Responses } from "../responses.mjs" */
-/** @import { FinalResponse } from "../track.mjs" */
-/** @import { ListedResponse } from "../wire.d.mts" */
 /**
  * The branch that ends with the newest response, without answers that run.
  *

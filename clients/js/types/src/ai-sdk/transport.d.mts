@@ -87,6 +87,16 @@ export declare class RealtimeChatTransport<UI_MESSAGE extends UIMessage = UIMess
     /** The connection: its `state` is what a banner shows. */
     get client(): RealtimeClient;
     /**
+     * @param {Parameters<ChatTransport<UI_MESSAGE>["sendMessages"]>[0]} options
+     * @returns {ReturnType<ChatTransport<UI_MESSAGE>["sendMessages"]>}
+     */
+    sendMessages({ chatId, messages, abortSignal, body }: Parameters<ChatTransport<UI_MESSAGE>["sendMessages"]>[0]): ReturnType<ChatTransport<UI_MESSAGE>["sendMessages"]>;
+    /**
+     * @param {Parameters<ChatTransport<UI_MESSAGE>["reconnectToStream"]>[0]} options
+     * @returns {ReturnType<ChatTransport<UI_MESSAGE>["reconnectToStream"]>}
+     */
+    reconnectToStream({ chatId, abortSignal }: Parameters<ChatTransport<UI_MESSAGE>["reconnectToStream"]>[0]): ReturnType<ChatTransport<UI_MESSAGE>["reconnectToStream"]>;
+    /**
      * What was said in a chat, for `useChat({ messages })` when a page opens. Of an answer that runs there is nothing yet:
      * `resume` brings it.
      *

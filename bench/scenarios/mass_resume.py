@@ -1,0 +1,16 @@
+"""All sockets gone at once, as when a network fails, and all back at once: how soon each reads on."""
+
+from __future__ import annotations
+
+from .cut_storm import measure
+from .scenario import Scenario
+
+SCENARIO = Scenario(
+    "Mass resume: all sockets gone at once, and all back at once",
+    measure,
+    {
+        "full": {"count": 1000, "share": 1.0, "tokens": 200},
+        "quick": {"count": 100, "share": 1.0, "tokens": 60},
+        "tiny": {"count": 5, "share": 1.0, "tokens": 12},
+    },
+)
