@@ -57,10 +57,13 @@ class Page(msgspec.Struct, frozen=True):
 def read_page() -> Page:
     """Read everything from the disk. Raises OSError for an installation that is not whole."""
     sources = {name: served(name, data) for name, data in sorted(_sources())}
+    modules = needed_modules(sources, "main.mjs")
+    for name in [name for name in sources if name.startswith("client/") and name not in modules]:
+        del sources[name]  # what the client has for other programs
     document = sources.pop("index.html")
     version = _digest(b"\0".join(part for name, data in sources.items() for part in (name.encode(), data)))
     preload = "\n".join(
-        f'    <link rel="modulepreload" href="page/{version}/{name}">' for name in needed_modules(sources, "main.mjs")
+        f'    <link rel="modulepreload" href="page/{version}/{name}">' for name in modules
     )
     document = document.replace(_MARK_PRELOAD, preload.encode()).replace(_MARK_FOLDER, f"page/{version}".encode())
     files = {name: File.of(name, data) for name, data in sources.items()}

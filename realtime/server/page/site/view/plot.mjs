@@ -15,12 +15,12 @@ export function drawPlot(canvas, { gaps, firstTokenMs }) {
   const greatest = Math.max(1, ...bars);
   const step = width / MAX_BARS;
   pen.clearRect(0, 0, width, height);
-  pen.fillStyle = style.getPropertyValue("--accent");
+  pen.fillStyle = style.color;
   bars.forEach((gap, at) => {
     const size = Math.max(2, (height - 26) * (gap / greatest));
     pen.fillRect(at * step, height - size, Math.max(1, step - 1.5), size);
   });
-  pen.fillStyle = style.getPropertyValue("--quiet");
+  pen.fillStyle = style.caretColor; // of a canvas, nobody sees it otherwise
   pen.font = "18px system-ui, sans-serif";
   pen.fillText(`max ${Math.round(greatest)} ms`, 2, 18);
   if (firstTokenMs !== null) {

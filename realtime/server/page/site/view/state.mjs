@@ -13,7 +13,7 @@ export class StateView {
   /** @param {"connecting" | "open" | "reconnecting" | "closed" | "swallowed"} state */
   showConnection(state) {
     this.root.dataset.state = state;
-    this.#isLasting = state !== "open";
+    this.#isLasting = state !== "open" && state !== "closed"; // closed: nothing is wanted of a socket
     if (this.#isLasting) this.#show(`${t(`state.${state}`)} …`);
     else if (!this.#timer) this.root.hidden = true;
   }
