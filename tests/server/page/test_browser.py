@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import re
 import subprocess
 from collections.abc import Iterable
@@ -15,7 +17,10 @@ from playwright.async_api import Page, expect
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Step
+from realtime.server.keys import KeyFile, write_keys
+from realtime.settings.fields import ServerSettings, Settings
 from tests.support.browser import PATIENCE_MS, browsing, find_chromium
+from tests.support.long import effort
 from tests.support.node import find_node
 from tests.support.server import Running, running
 
@@ -118,6 +123,46 @@ async def test_a_bad_network_does_not_show_in_the_text() -> None:
         await expect(page.locator("#drawer .events li").last).to_contain_text("completed")
 
 
+async def test_random_moments() -> None:
+    """Reloads and cuts at any moment: the text is the server's, and it was generated once."""
+    rng = random.Random(7)
+    async with running(_script, tick_seconds=None, max_model_len=10**6) as server, browsing(server.http) as browser:
+        page, other = await browser.open(), await browser.open()
+        await page.keyboard.press("Control+Shift+E")
+        for round_ in range(effort(1, 25)):
+            await page.keyboard.press("Control+Shift+O")
+            await ask(page, f"question {round_}")
+            await expect(page.locator(".turn")).to_have_count(1)
+            for _ in range(2):
+                server.engine.step(rng.randrange(25))
+                match rng.choice(["reload", "cut", "cut", "swallow", "at once"]):
+                    case "reload":
+                        await page.reload()
+                        await page.locator("#composer-field").wait_for()
+                        await page.keyboard.press("Control+Shift+E")
+                    case "cut":
+                        await page.locator("#net-cut").click()
+                    case "swallow":
+                        await page.locator("#net-swallow").click()
+                    case "at once":
+                        await page.evaluate("document.body.dataset.old = 1; location.reload()")
+                        await page.locator("body:not([data-old]) #composer-field").wait_for()
+                        await page.keyboard.press("Control+Shift+E")
+            await other.get_by_role("link", name=re.compile(rf"^question {round_}\b")).click()
+            await expect(page.locator(".turn")).to_have_count(1)
+            async with asyncio.timeout(60):
+                while len(await responses(server)) <= round_:
+                    await asyncio.sleep(0.05)  # a create that was cut comes again
+            server.engine.run_until_idle()
+            for one in (page, other):
+                await wait_shown(one, "word59")
+                await expect(one.locator(".answer .regenerate")).to_be_visible()
+            kept = await responses(server)
+            assert len(kept) == round_ + 1
+            assert await shown(page) == await shown(other) == text_of(kept[-1]) == " ".join("".join(WORDS).split())
+        browser.problems.clear()  # of sockets that were cut
+
+
 async def test_a_second_tab_shows_it_live_and_can_stop_it() -> None:
     async with _chat_server() as server, browsing(server.http) as browser:
         first = await browser.open()
@@ -202,6 +247,26 @@ async def test_the_pages_own_tools_answer_a_call() -> None:
         assert [one["output"][0]["type"] for one in await responses(server)] == ["function_call", "message"]
         await expect(page.locator(".card").nth(0)).to_contain_text("Calls calculate")
         await expect(page.locator(".card").nth(1)).to_contain_text("42")
+
+
+async def test_a_key_is_asked_for_and_kept_in_the_tab(tmp_path: Path) -> None:
+    keys, key = KeyFile().add("someone")
+    write_keys(tmp_path / "keys.json", keys)
+    settings = Settings(server=ServerSettings(api_keys_file=str(tmp_path / "keys.json")))
+    async with running(_script, settings, tick_seconds=0, max_model_len=10**6) as server, browsing(server.http) as browser:
+        page = await browser.open()
+        for tried in ("wrong-key", key):
+            await page.get_by_label("API key").last.fill(tried)
+            await page.keyboard.press("Enter")
+        await page.get_by_role("dialog").wait_for(state="detached")
+        await ask(page, "a story")
+        await wait_shown(page, "word59")
+        await page.reload()
+        await wait_shown(page, "word59")
+        assert key not in page.url
+        assert json.loads(await page.evaluate("sessionStorage['realtime.key']")) == key
+        assert await page.evaluate("localStorage['realtime.key'] ?? null") is None
+        browser.problems.clear()  # Chromium tells of each 401
 
 
 async def test_attacks_stay_text() -> None:

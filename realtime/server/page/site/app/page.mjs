@@ -123,8 +123,8 @@ export class Page {
   #go(id) {
     if (matchMedia("(max-width: 50rem)").matches) document.body.classList.remove("has-sidebar");
     const hash = id ? `#/c/${id}` : "#/";
-    if (location.hash === hash) this.#open();
-    else location.hash = hash;
+    if (location.hash !== hash) history.pushState(null, "", hash); // an event would come after the next key
+    this.#open();
   }
 
   #open() {
