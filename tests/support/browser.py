@@ -61,7 +61,9 @@ async def browsing(url: str, **options: Any) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         try:
-            context = await chromium.new_context(**{"viewport": {"width": 1280, "height": 860}, "locale": "en", **options})
+            context = await chromium.new_context(
+                **{"viewport": {"width": 1280, "height": 860}, "locale": "en", **options}
+            )
             browser = Browser(context, url)
             yield browser
             assert browser.foreign == []

@@ -1,8 +1,8 @@
 """The files of the chat page: read once, compressed once, named by their contents.
 
-All of them but `index.html` lie below one folder whose name is a hash of everything, so that a browser may keep them for
-ever, and a page never mixes the modules of two versions. Only files that were read at the start can be asked for; no
-request becomes a path on the disk.
+All of them but `index.html` lie below one folder whose name is a hash of everything, so that a browser may keep them
+for ever, and a page never mixes the modules of two versions. Only files that were read at the start can be asked for;
+no request becomes a path on the disk.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def read_page() -> Page:
         del sources[name]  # what the client has for other programs
     document = sources.pop("index.html")
     version = _digest(b"\0".join(part for name, data in sources.items() for part in (name.encode(), data)))
-    preload = "\n".join(
-        f'    <link rel="modulepreload" href="page/{version}/{name}">' for name in modules
-    )
+    preload = "\n".join(f'    <link rel="modulepreload" href="page/{version}/{name}">' for name in modules)
     document = document.replace(_MARK_PRELOAD, preload.encode()).replace(_MARK_FOLDER, f"page/{version}".encode())
     files = {name: File.of(name, data) for name, data in sources.items()}
     return Page(File.of("index.html", document), files, version)

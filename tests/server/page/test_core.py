@@ -11,5 +11,7 @@ HERE = Path(__file__).parent
 
 
 def test_its_own_tests() -> None:
-    done = subprocess.run([find_node(), "--test", "core.test.mjs"], cwd=HERE, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [find_node(), "--test", "core.test.mjs"], cwd=HERE, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

@@ -45,7 +45,9 @@ def test_the_document_names_all_that_it_loads() -> None:
 
 def test_the_client_is_the_one_source() -> None:
     page = read_page()
-    sources = {f"client/{path.relative_to(JS).as_posix()}": path for path in [*JS.glob("*.mjs"), *JS.glob("src/**/*.mjs")]}
+    sources = {
+        f"client/{path.relative_to(JS).as_posix()}": path for path in [*JS.glob("*.mjs"), *JS.glob("src/**/*.mjs")]
+    }
     served_client = {name: file.data for name, file in page.files.items() if name.startswith("client/")}
     assert served_client == {name: served(name, sources[name].read_bytes()) for name in served_client}
     wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
@@ -74,7 +76,8 @@ def test_every_module_can_be_parsed(tmp_path: Path) -> None:
         if name.endswith(".mjs"):
             (tmp_path / name.replace("/", "+")).write_bytes(file.data)
     names = sorted(tmp_path.glob("*.mjs"))
-    check = "for (const name of process.argv.slice(1)) new (require('vm').SourceTextModule)(require('fs').readFileSync(name, 'utf8'))"
+    parse = "new (require('vm').SourceTextModule)(require('fs').readFileSync(name, 'utf8'))"
+    check = f"for (const name of process.argv.slice(1)) {parse}"
     done = subprocess.run([node, "--experimental-vm-modules", "-e", check, *names], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -83,7 +86,8 @@ def test_what_is_vendored_is_what_was_published() -> None:
     listed: dict[str, str] = {}
     notices = (VENDOR / "LICENSES.md").read_text()
     for package in json.loads((VENDOR / "manifest.json").read_text()):
-        assert package["version"] and package["licence"] in {"MIT", "BSD-3-Clause"}
+        assert package["version"]
+        assert package["licence"] in {"MIT", "BSD-3-Clause"}
         assert len(base64.b64decode(package["integrity"].removeprefix("sha512-"))) == 64
         assert re.search(rf"## {package['package'].split('/')[0].strip('@')[:9]}", notices, re.IGNORECASE)
         listed |= {name: file["sha256"] for name, file in package["files"].items()}
@@ -92,7 +96,10 @@ def test_what_is_vendored_is_what_was_published() -> None:
 
 
 def test_languages_say_the_same_things() -> None:
-    keys = [re.findall(r'^  "?([\w.]+)"?: "', path.read_text(), re.MULTILINE) for path in sorted((SITE / "lang").glob("*.mjs"))]
+    keys = [
+        re.findall(r'^  "?([\w.]+)"?: "', path.read_text(), re.MULTILINE)
+        for path in sorted((SITE / "lang").glob("*.mjs"))
+    ]
     assert len(keys) == 2
     assert keys[0] == keys[1]
     used = {key for path in OWN for key in re.findall(r'\bt\("([\w.]+)"', path.read_text())}
@@ -100,9 +107,9 @@ def test_languages_say_the_same_things() -> None:
 
 
 def test_nothing_makes_markup_of_a_text() -> None:
-    ways = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|setHTML|\beval\b|new Function|srcdoc|createContextualFragment"
+    ways = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|setHTML|\beval\b|new Function|srcdoc"
     for path in OWN:
-        assert not re.search(ways, path.read_text()), path
+        assert not re.search(f"{ways}|createContextualFragment", path.read_text()), path
 
 
 def test_compressed_is_the_same() -> None:

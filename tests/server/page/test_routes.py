@@ -16,7 +16,9 @@ async def test_the_document_and_its_files() -> None:
         assert document.headers["content-type"] == "text/html; charset=utf-8"
         assert document.headers["cache-control"] == "no-cache"
         policy = document.headers["content-security-policy"]
-        assert {"default-src 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'"} <= set(policy.split("; "))
+        assert {"default-src 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'"} <= set(
+            policy.split("; ")
+        )
         assert "unsafe" not in policy
         assert "http" not in policy
         again = await client.get("/", headers={"if-none-match": f'"x", W/{document.headers["etag"]}'})

@@ -75,6 +75,7 @@ export class Page {
     addEventListener("hashchange", () => this.#open());
     addEventListener("pagehide", () => this.#chat.keep());
     this.#open();
+    this.#composer.open();
     this.#list.refresh();
   }
 

@@ -34,11 +34,9 @@ export class BlockStream {
       this.#settledLength += raw.length;
     }
     const tail = text.slice(this.#settledLength);
-    return {
-      keep,
-      settled: blocks.map((block) => nodesOf([block])),
-      tail: isWhole || tail === "" ? [] : nodesOf(lex(repaired(tail), this.#links)),
-    };
+    const shown = repaired(tail);
+    const open = shown === tail ? tokens.slice(numSettled) : lex(shown, this.#links);
+    return { keep, settled: blocks.map((block) => nodesOf([block])), tail: nodesOf(open) };
   }
 
   /**

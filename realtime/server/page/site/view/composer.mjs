@@ -33,6 +33,11 @@ export class Composer {
     this.showRunning(false);
   }
 
+  /** There is a chat to send it to. */
+  open() {
+    this.root.dataset.ready = "";
+  }
+
   /** @param {boolean} isRunning */
   showRunning(isRunning) {
     this.#isRunning = isRunning;
@@ -72,7 +77,7 @@ export class Composer {
     event.preventDefault();
     if (this.#isRunning) return this.#told.stop();
     const text = this.field.value.trim();
-    if (text === "" && this.#files.length === 0) return;
+    if ((text === "" && this.#files.length === 0) || !("ready" in this.root.dataset)) return;
     const files = this.#files;
     this.fill("");
     this.#told.send(text, files);

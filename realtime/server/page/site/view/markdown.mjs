@@ -75,8 +75,15 @@ function codeBlock({ lang, text }) {
 /** @param {HTMLElement} button @param {string} text */
 export async function copyText(button, text) {
   await navigator.clipboard?.writeText(text).catch(() => {});
-  button.replaceChildren(icon("check"));
-  setTimeout(() => button.replaceChildren(icon("copy")), 1500);
+  const label = button.getAttribute("aria-label") ?? "";
+  show("check", t("copied"));
+  setTimeout(() => show("copy", label), 1500);
+
+  /** @param {string} name @param {string} says */
+  function show(name, says) {
+    button.replaceChildren(icon(name));
+    button.setAttribute("aria-label", says);
+  }
 }
 
 /**

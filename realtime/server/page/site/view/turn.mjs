@@ -109,14 +109,16 @@ export class TurnView {
   /** @param {import("../core/answer.mjs").Item[]} items */
   #showBelow(items) {
     const { answers } = this.#chat.tree.variants(this.#node.entry.id);
-    const state = JSON.stringify([answers, this.#node.entry.id, this.#node.answer.over]);
+    const state = JSON.stringify([answers, this.#node.entry.id, this.#node.answer.status]);
     if (state === this.#shownBelow) return;
     this.#shownBelow = state;
     const { over } = this.#node.answer;
     const text = () => items.filter(({ type }) => type === "message").map(textOf).join("\n\n");
     const copy = iconButton("copy", t("copy"), () => copyText(copy, text()));
     const again = () => this.#chat.regenerate(this.#node);
+    const isFailed = this.#node.answer.status === "failed";
     this.#below.replaceChildren(...[
+      isFailed && el("button", { type: "button", class: "small", onclick: again }, t("again")),
       this.#arrows(answers),
       over && copy,
       over && iconButton("redo", t("regenerate"), again, { class: "icon-button regenerate" }),
