@@ -27,7 +27,9 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _STATIC_IMPORT = re.compile(r'^\s*(?:import|export)\b[^;"]*?"(\.{1,2}/[^"]+)";', re.MULTILINE)
-_COMMENT = re.compile(r"^[ \t]*/\*\*.*?\*/[ \t]*\n|^[ \t]*//[^\n]*\n|/\*\* @\w+ [^\n]*?\*/ ?", re.MULTILINE | re.DOTALL)
+_BLOCK = r"/\*\*(?:(?!\*/).)*\*/"
+_LINES = rf"^[ \t]*(?:{_BLOCK}|//[^\n]*)[ \t]*\n"  # comments that have lines to themselves
+_COMMENT = re.compile(rf"{_LINES}|/\*\* @(?:(?!\*/)[^\n])*\*/ ?", re.MULTILINE | re.DOTALL)
 _MARK_FOLDER, _MARK_PRELOAD = b"{{folder}}", b"<!-- preload -->"
 
 

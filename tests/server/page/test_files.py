@@ -70,6 +70,19 @@ def test_to_leave_out_comments_leaves_out_nothing_else() -> None:
         assert len(lines) <= MAX_LINES or JS in path.parents
 
 
+def test_all_the_code_is_served() -> None:
+    """Line by line, as somebody would leave the comments out by hand."""
+    for path in [*OWN, *JS.glob("src/*.mjs")]:
+        kept, inside = [], False
+        for line in path.read_text().splitlines():
+            text = line.strip()
+            inside = inside or (text.startswith("/**") and ("*/" not in text or text.endswith("*/")))
+            if not inside and not text.startswith("//"):
+                kept.append(re.sub(r"/\*\* @.*?\*/ ?", "", line))
+            inside = inside and "*/" not in text
+        assert served(path.name, path.read_bytes()).decode().splitlines() == kept, path
+
+
 def test_every_module_can_be_parsed(tmp_path: Path) -> None:
     node = find_node()
     for name, file in read_page().files.items():

@@ -133,7 +133,7 @@ export class Chat extends EventTarget {
   /** Run the page's tools that an answer calls. @param {Node} node */
   runTools(node) {
     const calls = callsOf(node.answer.items);
-    const input = calls.map(({ raw }) => ({ type: "function_call_output", call_id: raw.call_id, output: run(raw) }));
+    const input = calls.map(({ raw }) => ({ type: "function_call_output", call_id: raw.call_id, output: run(/** @type {any} */ (raw)) }));
     return input.length > 0 ? this.#goOn(node, input, "tool") : null;
   }
 
@@ -292,7 +292,7 @@ export class Chat extends EventTarget {
 /** @param {any} responses @param {string} id */
 async function* pages(responses, id) {
   for (let after; ; ) {
-    const page = await responses.inputItems(id, { order: "asc", limit: PAGE, ...(after ? { after } : {}) });
+    const page = /** @type {any} */ (await responses.inputItems(id, { order: "asc", limit: PAGE, ...(after ? { after } : {}) }));
     yield* page.data;
     if (!page.has_more) return;
     after = page.last_id;

@@ -15,7 +15,10 @@ export const DEFAULTS = Object.freeze({
   instructions: "", temperature: "", effort: "", tools: false, mcp: "", theme: "auto", language: "", sidebar: true,
 }); // prettier-ignore
 
-/** @typedef {typeof DEFAULTS} Settings */
+/**
+ * @typedef {{ instructions: string, temperature: string, effort: string, tools: boolean, mcp: string, theme: string,
+ *   language: string, sidebar: boolean }} Settings
+ */
 
 export class Storage {
   #kept;

@@ -26,7 +26,7 @@ marked.use({ extensions: /** @type {any} */ (MATH) });
  */
 export function lex(text, links = {}) {
   const lexer = new marked.Lexer(marked.defaults);
-  lexer.tokens.links = links;
+  /** @type {any} */ (lexer.tokens).links = links;
   return lexer.lex(text);
 }
 

@@ -37,7 +37,11 @@ export class AnswerView {
       this.#views.delete(id);
     }
     const open = new Set(callsOf(items).map(({ raw }) => raw.call_id));
-    return items.map((item, at) => this.#viewOf(ids[at], item).update({ ...item, isOpen: open.has(item.raw.call_id) }, item.done || isOver)).filter(Boolean).join(" ");
+    const said = items.map((item, at) => {
+      const asShown = /** @type {Item} */ ({ ...item, isOpen: open.has(item.raw.call_id) });
+      return this.#viewOf(ids[at], item).update(asShown, item.done || isOver);
+    });
+    return said.filter(Boolean).join(" ");
   }
 
   /** @param {string} id @param {Item} item */

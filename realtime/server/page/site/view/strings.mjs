@@ -5,7 +5,7 @@ import { en } from "../lang/en.mjs";
 
 /** @type {Record<string, Record<string, string>>} */
 const LANGUAGES = { en, de };
-let strings = en;
+let strings = /** @type {Record<string, string>} */ (en);
 
 export const LANGUAGE_NAMES = Object.entries(LANGUAGES).map(([code, { name }]) => ({ code, name }));
 
