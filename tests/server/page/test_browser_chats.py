@@ -11,6 +11,7 @@ from realtime.server.keys import KeyFile, write_keys
 from realtime.settings.fields import ServerSettings, Settings
 from tests.server.page.asking import ROOM, ask, responses, script, wait_shown
 from tests.support.browser import browsing
+from tests.support.pictures import image
 from tests.support.server import running
 
 
@@ -61,17 +62,29 @@ async def test_branches_names_deletion_and_an_export_that_comes_back(tmp_path: P
         await wait_shown(page, "word59")
 
 
-async def test_the_pages_own_tools_answer_a_call() -> None:
-    hermes = running(script, tick_seconds=0, max_model_len=ROOM, family="hermes")
+async def test_attachments_tools_and_another_language(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a note")
+    (tmp_path / "picture.png").write_bytes(image())
+    (tmp_path / "program.bin").write_bytes(b"\0\1")
+    hermes = running(script, tick_seconds=0, max_model_len=ROOM, family="hermes", sees=True)
     async with hermes as server, browsing(server.http) as browser:
         page = await browser.open()
         await page.get_by_role("button", name="Settings").click()
         await page.get_by_label("Offer the page's tools").check()
+        await page.get_by_label("Language").select_option("de")
         await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("textbox").last).to_have_attribute("placeholder", "Frag etwas")
+        for name in ("program.bin", "notes.txt", "picture.png"):
+            await page.locator("#composer input[type=file]").set_input_files(tmp_path / name)
+        await expect(page.locator("#composer .attachment")).to_have_count(2)
+        await expect(page.locator("#state")).to_contain_text("program.bin")
         await ask(page, "what is six times seven")
         await wait_shown(page, "word59")
         assert [one["output"][0]["type"] for one in await responses(server)] == ["function_call", "message"]
-        await expect(page.locator(".card").nth(0)).to_contain_text("Calls calculate")
+        await expect(page.locator(".card").nth(0)).to_contain_text("Ruft calculate auf")
+        await page.reload()
+        await expect(page.locator(".question img.attached")).to_be_visible()
+        await expect(page.locator(".question .file")).to_have_text("notes.txt")
         await expect(page.locator(".card").nth(1)).to_contain_text("42")
 
 

@@ -8,6 +8,7 @@ import { t } from "./strings.mjs";
 
 /**
  * @typedef {object} Acts What a card can ask for.
+ * @property {() => boolean} isLast Nothing goes on from this answer yet.
  * @property {() => void} runTools
  * @property {(request: any, approve: boolean) => void} approve
  */
@@ -81,7 +82,7 @@ const MAKERS = {
   function_call: (acts) =>
     card(({ raw, ...item }, body) => {
       body.append(code(textOf(item) || raw.arguments || ""));
-      if (item.isOpen && raw.status === "completed") body.append(el("button", { type: "button", class: "small", onclick: acts.runTools }, t("run")));
+      if (item.isOpen && acts.isLast()) body.append(el("button", { type: "button", class: "small", onclick: acts.runTools }, t("run")));
       return t("call", { name: raw.name ?? "" });
     }),
   function_call_output: () =>
@@ -114,8 +115,8 @@ const MAKERS = {
     const update = (/** @type {Item} */ { raw }) => {
       said.textContent = t("approve.ask", { server: raw.server_label, name: raw.name });
       args.textContent = raw.arguments ?? "";
-      if (buttons.childElementCount === 0 && !root.dataset.asked) {
-        root.dataset.asked = "yes";
+      if (!acts.isLast()) buttons.replaceChildren();
+      else if (buttons.childElementCount === 0) {
         buttons.append(
           el("button", { type: "button", class: "small primary", onclick: () => decide(raw, true) }, t("approve")),
           el("button", { type: "button", class: "small", onclick: () => decide(raw, false) }, t("deny")),
@@ -147,7 +148,8 @@ function card(fill) {
     body.replaceChildren();
     title.textContent = fill(item, body);
     root.classList.toggle("is-running", !isWhole);
-    if (/** @type {any} */ (item).isOpen) root.open = true;
+    if (/** @type {any} */ (item).isOpen && item.type === "function_call" && !root.dataset.shown) root.open = true;
+    root.dataset.shown = "";
     return "";
   };
   return { root, update };

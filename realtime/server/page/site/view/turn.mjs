@@ -24,6 +24,7 @@ export class TurnView {
   constructor(chat) {
     this.#chat = chat;
     this.#items = new AnswerView({
+      isLast: () => chat.leaf === this.#node.entry.id,
       runTools: () => chat.runTools(this.#node),
       approve: (request, yes) => chat.approve(this.#node, request, yes),
     });
