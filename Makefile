@@ -44,8 +44,9 @@ attack: install ## attack a server in every way that a client could, and print a
 bench: install ## measure the service beside the bare engine
 	@$(PYTHON_ENV) -m bench $(ARGS)
 
-docs: install ## write the generated parts of docs/ anew
+docs: install ## write anew what is generated: parts of docs/, types of the Python client
 	@$(PYTHON_ENV) scripts/update_docs.py
+	@$(PYTHON_ENV) scripts/python_types.py
 
 types: install ## write the types of the JavaScript client anew
 	@$(PYTHON_ENV) scripts/js_types.py

@@ -21,25 +21,25 @@ BARE, FLOOR = "bare AsyncLLM", "raw uvloop writer"
 OURS, OURS_SSE = "realtime, WebSocket", "realtime, SSE"
 VLLM, VLLM_CHAT, VLLM_RUST = "vLLM server, SSE", "vLLM server, chat", "vLLM Rust front end, chat"
 LEVELS = (1, 32, 128)
-TOKENS = 256
+TOKENS, QUICK_TOKENS = 256, 64  # of an answer
 Target = Callable[..., dict[str, Any]]
 
 
 def run(quick: bool) -> dict[str, Any]:
     """Figures by level, then by target; and of a run in which the model thinks, by level."""
-    repeats = 1 if quick else 3
+    repeats, tokens = (1, QUICK_TOKENS) if quick else (3, TOKENS)
     rounds = {1: 1 if quick else 4, 32: 1 if quick else 2, 128: 1}
     with contextlib.ExitStack() as stack:
         targets, thinking = _start(stack)
         for target in (*targets.values(), thinking):
             target(num_streams=4, rounds=1, tokens=16)  # the first requests pay for what is made once
-        figures = {str(level): _level(targets, level, rounds[level], repeats) for level in LEVELS}
-        reasoning = {"32": median([thinking(num_streams=32, rounds=1, tokens=TOKENS) for _ in range(repeats)])}
+        figures = {str(level): _level(targets, level, rounds[level], repeats, tokens) for level in LEVELS}
+        reasoning = {"32": median([thinking(num_streams=32, rounds=1, tokens=tokens) for _ in range(repeats)])}
     for level, by_target in figures.items():
         _show(level, by_target)
     _show_reasoning(reasoning["32"], figures["32"][OURS])
     return {
-        "config": {"tokens": TOKENS, "repeats": repeats, "rounds": rounds, **_engine()},
+        "config": {"tokens": tokens, "repeats": repeats, "rounds": rounds, **_engine()},
         "streams": figures,
         "reasoning": reasoning,
     }
@@ -60,26 +60,42 @@ def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target]:
         arguments = {"protocol": protocol, "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
         return lambda **level: client.do("streams", **arguments, **level)
 
+    paced = _Paced(over("websocket", ours), over("websocket", floor), floor)
     targets: dict[str, Target] = {
         BARE: lambda **level: bare.do("streams", pid=bare.pid, **level),
-        OURS: over("websocket", ours),
+        OURS: paced.ours,
         OURS_SSE: over("sse", ours),
         VLLM: over("vllm sse", vllm),
         VLLM_CHAT: over("chat", vllm),
-        FLOOR: over("websocket", floor),
+        FLOOR: paced.floor,
     }
     if rusts:
         targets[VLLM_RUST] = over("chat", rusts[0])
     return targets, over("thinking", ours)
 
 
-def _level(targets: dict[str, Target], level: int, rounds: int, repeats: int) -> dict[str, Any]:
+class _Paced:
+    """Our server, and the raw writer at the pace of its last run."""
+
+    def __init__(self, ours: Target, floor: Target, writer: servers.Server) -> None:
+        self._ours, self._floor, self._writer = ours, floor, writer
+
+    def ours(self, **level: int) -> dict[str, Any]:
+        found = self._ours(**level)
+        servers.set_pace(self._writer, level["num_streams"] / found["tokens_per_second"])
+        return found
+
+    def floor(self, **level: int) -> dict[str, Any]:
+        return self._floor(**level)
+
+
+def _level(targets: dict[str, Target], level: int, rounds: int, repeats: int, tokens: int) -> dict[str, Any]:
     """Medians of the repeats, and what each server's front end costs above the bare one's."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
     for repeat in range(repeats):
         for name, target in targets.items():
             _progress(f"{level} streams, {repeat + 1} of {repeats}: {name}")
-            runs[name].append(target(num_streams=level, rounds=rounds, tokens=TOKENS))
+            runs[name].append(target(num_streams=level, rounds=rounds, tokens=tokens))
     medians = {name: median(results) for name, results in runs.items()}
     base = medians[BARE]
     for name, results in runs.items():
@@ -117,7 +133,7 @@ def _show(level: str, by_target: dict[str, Any]) -> None:
             figures["front_end_us_above_bare"], figures["above_bare_to_vllm"],
             cpu["engine"], cpu.get("client", "-"), figures.get("bytes_per_token", "-"),
         ))  # fmt: skip
-    table(f"{level} streams of {TOKENS} tokens: CPU in microseconds per token and process", header, rows)
+    table(f"{level} streams: CPU in microseconds per token and process", header, rows)
 
 
 def _show_reasoning(reasoning: dict[str, Any], text: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """The floor: a raw uvloop writer of the very frames that our server sends, recorded from it once.
 
 It does what no server can do without: for every token of every stream a write to a socket. It reads no JSON, keeps
-nothing and knows no model, so it is as fast as Python and uvloop are.
+nothing and knows no model, so it is as fast as Python and uvloop are. It is told to be as fast as the server that it is
+compared with, and no faster: a reader that can't keep up never sleeps, and to write to one that sleeps costs more.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from .peer import Peer, all_ended, connect, disconnect, request
 
 _LIMIT = re.compile(rb'"max_output_tokens": (\d+)')
 _CREATE = b'"response.create"'
+_DONE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _DELTA = b'"response.output_text.delta"'
-MAX_WAITING_BYTES = 1024  # of one connection: a few frames
+_PACE = re.compile(rb"GET /pace\?seconds=([\d.e-]+) ")
 
 
 class Recorder(Peer):
@@ -50,12 +52,16 @@ class Recording:
 
 
 class Writer:
-    """Writes one frame of each running stream in every turn of the event loop."""
+    """Writes one frame of each running stream in every step. pace: seconds between two steps; 0: a step in every turn
+    of the event loop.
+    """
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._running: list[tuple[Door, Iterator[bytes]]] = []
         self._awake = False
+        self._due = 0.0
+        self.pace = 0.0
 
     def start(self, door: Door, tokens: int) -> None:
         """Play the recording to one connection."""
@@ -66,7 +72,9 @@ class Writer:
         """Go on, if it had stopped because no connection could take anything."""
         if not self._awake:
             self._awake = True
-            asyncio.get_running_loop().call_soon(self._tick)
+            loop = asyncio.get_running_loop()
+            self._due = max(loop.time(), self._due + self.pace)
+            loop.call_at(self._due, self._tick)
 
     def _tick(self) -> None:
         self._awake = False
@@ -90,7 +98,7 @@ class Writer:
 class Door(asyncio.Protocol):
     """One connection: a handshake that is always accepted, then a recording for each create.
 
-    Nothing more is written while frames wait for the client: else they would share a write, which ours do not.
+    Nothing more is written while a frame waits for the client: else they would share a write, which ours do not.
     """
 
     def __init__(self, writer: Writer) -> None:
@@ -99,7 +107,7 @@ class Door(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        transport.set_write_buffer_limits(high=MAX_WAITING_BYTES)
+        transport.set_write_buffer_limits(high=0)
 
     def pause_writing(self) -> None:
         self.full = True
@@ -110,7 +118,10 @@ class Door(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"GET /ready"):
-            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            self.transport.write(_DONE)
+        elif found := _PACE.match(data):
+            self._writer.pace = float(found[1])
+            self.transport.write(_DONE)
         elif data.startswith(b"GET "):
             self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
         else:

@@ -105,6 +105,12 @@ def floor(source: Server, tokens: int) -> contextlib.AbstractContextManager[Serv
     return _serving(["bench.floor", "--source", str(source.port), "--tokens", str(tokens)], "/ready")
 
 
+def set_pace(floor: Server, seconds: float) -> None:
+    """Have the raw writer make a step so often from now on; 0: as often as it can."""
+    if _status(floor.port, f"/pace?seconds={seconds:.9f}") != 200:
+        raise RuntimeError("the raw writer does not know its pace")
+
+
 def enter_all(stack: contextlib.ExitStack, *starting: contextlib.AbstractContextManager[Any]) -> list[Any]:
     """Start several at once: most of a start is waiting for imports and for each other process."""
     with ThreadPoolExecutor(len(starting)) as pool:

@@ -22,14 +22,14 @@ def run(quick: bool) -> dict[str, Any]:
     return {
         "config": {"repeats": repeats, "tokens": TOKENS},
         "sockets": _sockets(repeats, 4 if quick else 16, hold=False),
-        "pressure": _sockets(repeats, 4 if quick else 16, hold=True),
+        "pressure": _sockets(repeats, 8 if quick else 16, hold=True),  # which is seen after some tenths of a second
         "path": _path(repeats if quick else 7, 2_000 if quick else 20_000),
         "memory": _memory(repeats, 300 if quick else 2_000),
     }
 
 
 def _sockets(repeats: int, tokens_k: int, *, hold: bool) -> dict[str, Any]:
-    """Ours and a raw writer of the same frames, in turns."""
+    """Ours and a raw writer of the same frames at the same pace, in turns."""
     figures = {}
     with servers.scripted(hold=hold) as server, servers.floor(server, TOKENS) as floor, Worker("bench.load") as client:
         ours, raw = (
@@ -41,7 +41,11 @@ def _sockets(repeats: int, tokens_k: int, *, hold: bool) -> dict[str, Any]:
         for connections, lanes in LEVELS:
             rounds = max(1, tokens_k * 1024 // (connections * lanes * TOKENS))
             level = {"num_streams": connections, "lanes": lanes, "rounds": rounds, "tokens": TOKENS}
-            runs = [[client.do("streams", **target, **level) for target in (ours, raw)] for _ in range(repeats)]
+            runs = []
+            for _ in range(repeats):
+                run = client.do("streams", **ours, **level)
+                servers.set_pace(floor, connections * lanes / run["tokens_per_second"])
+                runs.append((run, client.do("streams", **raw, **level)))
             found, least = median([run[0] for run in runs]), median([run[1] for run in runs])
             spent, floor_us = (one["cpu_us_per_token"]["front_end"] for one in (found, least))
             found["events_per_second_per_core"] = float(f"{1e6 / spent:.4g}")

@@ -23,6 +23,7 @@ try:
 
     from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
     from realtime.server.listening import program
+    from realtime.server.notice import running_urls
     from realtime.settings.sources import Effective, Option, SettingsError, load, options
     from realtime.settings.text import effective_table, shown, title
 except KeyboardInterrupt:  # already
@@ -193,7 +194,7 @@ def _chat(arguments: Sequence[str]) -> int:
             raise
         print(f"realtime: {NO_CLIENT.format(prefix=sys.prefix)}", file=sys.stderr)
         return 1
-    return chat(arguments)
+    return chat(arguments, running_urls)
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

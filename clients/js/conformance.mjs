@@ -1,12 +1,19 @@
-// The JavaScript adapter for the cases of clients/conformance: plays a case against the pure session.
-import assert from "node:assert/strict";
+// The driver of the JavaScript client for clients/conformance: commands on stdin, what the pure session does on stdout.
 import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
-import { ConnectionLost, ServerError, Session } from "./realtime-client.mjs";
+import { ConnectionLost, RealtimeError, ServerError, Session, SteerFailed } from "./realtime-client.mjs";
 
-const read = (name) => JSON.parse(readFileSync(new URL(`../conformance/${name}`, import.meta.url), "utf8"));
-const RECORDING = read("recording.json");
-export const CASES = read("cases.json");
+const RECORDING = JSON.parse(readFileSync(new URL("../conformance/recording.json", import.meta.url), "utf8"));
+const URL_OF_CASES = "ws://127.0.0.1:8000/v1/responses";
+const POLICY_NAMES = {
+  max_buffer_bytes: "maxBufferLength",
+  max_retry_seconds: "maxRetrySeconds",
+  connect_timeout_seconds: "connectTimeoutSeconds",
+  heartbeat_seconds: "heartbeatSeconds",
+  max_missed_heartbeats: "maxMissedHeartbeats",
+};
 
 /** Event `number` of the recording, as the server would send it for this response. */
 export function recorded(number, responseId, lane) {
@@ -14,181 +21,174 @@ export function recorded(number, responseId, lane) {
   return JSON.stringify({ ...event, response_id: responseId, ...(lane == null ? {} : { stream_id: lane }) });
 }
 
-const POLICY_NAMES = {
-  max_buffer_bytes: "maxBufferLength",
-  max_retry_seconds: "maxRetrySeconds",
-  heartbeat_seconds: "heartbeatSeconds",
-  max_missed_heartbeats: "maxMissedHeartbeats",
-};
+function kindOf(error) {
+  if (error instanceof ServerError || error instanceof SteerFailed) return "server_error";
+  if (error instanceof RangeError) return "event_not_received";
+  return error.constructor.name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
+}
 
-const snake = (name) => name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toLowerCase();
+function described(error) {
+  if (error == null) return null;
+  return { kind: kindOf(error), code: error.code ?? null, status: error.status ?? null, message: error.message };
+}
 
-/** One run of one case. */
-export class Player {
+/** One client, and the things that the runner has given names to. */
+class Driver {
   #session;
-  #tracks = {};
-  #steers = {};
-  #updates = {};
-  #cuts = {};
-  #bound = {};
-  #sent = [];
-  #now = 1000;
+  #named = new Map(); // name -> [what kind of thing, the thing]
+  #now = 0;
+  #dials = false;
 
-  constructor({ policy = {} }) {
+  constructor(policy) {
     const renamed = Object.entries(policy).map(([name, value]) => [POLICY_NAMES[name], value]);
     this.#session = new Session(Object.fromEntries(renamed), "test");
   }
 
-  play(steps) {
-    for (const step of steps) {
-      const [[verb, subject]] = Object.entries(step);
-      this[verb](subject, step);
-      this.#sent.push(...this.#session.frames(this.#now).map((frame) => JSON.parse(frame)));
+  act(command) {
+    this.#passTime(command.now);
+    const act = ACTIONS[command.do];
+    if (act === undefined) return { unknown: true };
+    const answer = {};
+    try {
+      answer.value = act.call(this, this.#session, command, this.#now);
+    } catch (error) {
+      if (!(error instanceof RealtimeError || error instanceof RangeError)) throw error;
+      answer.raised = kindOf(error);
+    }
+    if (["open", "closed", "refused"].includes(command.do)) this.#dials = false;
+    answer.sent = this.#session.frames(this.#now);
+    this.#dial();
+    answer.wants_socket = this.#session.connectAt !== null;
+    answer.dials = this.#dials;
+    answer.gave_up = this.#session.silent(this.#now);
+    return answer;
+  }
+
+  /** Open a socket when the session wants one; it tells how long that may take. */
+  #dial() {
+    const at = this.#session.connectAt;
+    if (at === null) this.#dials = false;
+    else if (at <= this.#now && !this.#dials) {
+      this.#dials = true;
+      this.#session.connecting(this.#now);
     }
   }
 
-  open() {
-    this.#session.connected(this.#now);
-  }
-
-  closed(code) {
-    this.#session.disconnected(ConnectionLost.closed(code), this.#now);
-  }
-
-  wait(seconds) {
-    this.#now += seconds;
-  }
-
-  create(name, { body }) {
-    this.#tracks[name] = this.#session.create(body);
-  }
-
-  resume(name, cursor) {
-    this.#tracks[name] = this.#session.resume(cursor);
-  }
-
-  cancel(name, { through = null }) {
-    this.#session.cancel(this.#tracks[name], { through });
-  }
-
-  interrupt(name) {
-    this.#session.cancel(this.#tracks[name], { stop: "interrupt" });
-  }
-
-  ack(name, { through }) {
-    this.#session.ack(this.#tracks[name], through);
-  }
-
-  truncate(name, { of, members }) {
-    this.#cuts[name] = this.#session.truncate(this.#tracks[of], members);
-  }
-
-  truncated(name, step) {
-    const { track, final, error } = this.#cuts[name];
-    assert.deepEqual(final?.truncated, step.at);
-    assert.equal(error?.code, step.with);
-    if ("final" in step) assert.equal(track.final.output_text, step.final);
-  }
-
-  characters(number, { of, are }) {
-    assert.equal(this.#tracks[of].throughAt(number), are);
-  }
-
-  leave(name) {
-    this.#session.leave(this.#tracks[name]);
-  }
-
-  steer(name, { of, input }) {
-    this.#steers[name] = this.#session.give("steer", this.#tracks[of], input);
-  }
-
-  inject(name, { of, input }) {
-    this.#steers[name] = this.#session.give("inject", this.#tracks[of], input);
-  }
-
-  fate(name, step) {
-    const { fate, error, requiredInput } = this.#steers[name];
-    assert.equal(fate, step.is);
-    assert.equal(error?.code, step.with);
-    assert.deepEqual(requiredInput.map((stub) => stub.call_id), step.requires ?? []);
-  }
-
-  awaits(name, step) {
-    assert.equal(this.#tracks[name].awaitsSuccessor, step.is);
-  }
-
-  successor(name, { of }) {
-    this.#tracks[name] = this.#session.takeSuccessor(this.#tracks[of]);
-    assert.notEqual(this.#tracks[name], null);
-  }
-
-  update(name, { members }) {
-    this.#updates[name] = this.#session.update(members);
-  }
-
-  updated(name, step) {
-    const { state, error } = this.#updates[name];
-    assert.deepEqual(state, step.state ?? null);
-    assert.equal(error?.code, step.with);
-  }
-
-  silent(expected) {
-    assert.equal(this.#session.silent(this.#now), expected);
-  }
-
-  abandon(name) {
-    this.#session.abandon(this.#tracks[name]);
-  }
-
-  detach(name, { cursor }) {
-    this.#session.detach(this.#tracks[name]);
-    assert.deepEqual(this.#tracks[name].cursor, cursor);
-  }
-
-  events([first, last], step) {
-    const lane = this.#tracks[step.for]?.lane;
-    for (let n = first; n <= last; n++) this.#session.receive(recorded(n, step.of, lane), this.#now);
-  }
-
-  event(event) {
-    const text = JSON.stringify(event).replaceAll(/"\$(\w+)"/g, (_, name) => JSON.stringify(this.#bound[name]));
-    this.#session.receive(text, this.#now);
-  }
-
-  read(name, { gives, first = Infinity }) {
-    const numbers = [];
-    for (let event; numbers.length < first && (event = this.#session.take(this.#tracks[name])); ) {
-      numbers.push(event.sequence_number);
+  #passTime(now) {
+    this.#now = now;
+    if (this.#dials && this.#session.dialUntil <= now) {
+      this.#session.disconnected(ConnectionLost.closed(1006, "the attempt took too long"), this.#session.dialUntil);
+      this.#dials = false;
     }
-    assert.deepEqual(numbers, gives);
   }
 
-  sent(expected) {
-    const frames = this.#sent;
-    this.#sent = [];
-    assert.equal(frames.length, expected.length, JSON.stringify(frames));
-    expected.forEach((wanted, index) => {
-      for (const [key, value] of Object.entries(wanted)) {
-        assert.equal(frames[index][key], this.#value(value, frames[index][key]));
-      }
-    });
+  name(name, kind, thing) {
+    this.#named.set(name, [kind, thing]);
   }
 
-  #value(value, seen) {
-    if (typeof value !== "string" || !value.startsWith("$")) return value;
-    return (this.#bound[value.slice(1)] ??= seen);
+  track(name) {
+    return this.#named.get(name)[1];
   }
 
-  over(name) {
-    assert.notEqual(this.#tracks[name].terminal, null);
-  }
-
-  fails(name, step) {
-    const { error } = this.#tracks[name];
-    assert.equal(error instanceof ServerError ? error.code : snake(error.constructor.name), step.with);
-  }
-
-  connecting(expected) {
-    assert.equal(this.#session.connectAt !== null, expected);
+  look(name) {
+    const [kind, thing] = this.#named.get(name);
+    return LOOKS[kind](thing);
   }
 }
+
+const give = (kind) =>
+  function (session, { as, of, input }) {
+    this.name(as, "steer", session.give(kind, this.track(of), input));
+  };
+
+const ACTIONS = {
+  open: (session, _, now) => session.connected(now),
+  closed: (session, { code }, now) => session.disconnected(ConnectionLost.closed(code), now),
+  refused: (session, { status, body, retry_after: retryAfter }, now) =>
+    session.disconnected(ConnectionLost.refused(URL_OF_CASES, status, body, retryAfter), now),
+  receive: (session, { data }, now) => session.receive(data, now),
+  wait() {},
+
+  create(session, { as, body }) {
+    this.name(as, "response", session.create(body));
+  },
+  resume(session, { as, response_id, starting_after, epoch }) {
+    this.name(as, "response", session.resume({ response_id, starting_after, epoch }));
+  },
+  read(session, { of, first }) {
+    const events = [];
+    for (let event; events.length < (first ?? Infinity) && (event = session.take(this.track(of))); ) events.push(event);
+    return events;
+  },
+  cancel(session, { of, through }) {
+    session.cancel(this.track(of), { through });
+  },
+  interrupt(session, { of }) {
+    session.cancel(this.track(of), { stop: "interrupt" });
+  },
+  leave(session, { of }) {
+    session.leave(this.track(of));
+  },
+  detach(session, { of }) {
+    session.detach(this.track(of));
+  },
+  abandon(session, { of }) {
+    session.abandon(this.track(of));
+  },
+  ack(session, { of, through }) {
+    session.ack(this.track(of), through);
+  },
+  truncate(session, { as, of, members }) {
+    this.name(as, "cut", session.truncate(this.track(of), members));
+  },
+  steer: give("steer"),
+  inject: give("inject"),
+  update(session, { as, members }) {
+    this.name(as, "update", session.update(members));
+  },
+  successor(session, { as, of }) {
+    this.name(as, "response", session.takeSuccessor(this.track(of)));
+  },
+  characters(_, { of, number }) {
+    return this.track(of).throughAt(number);
+  },
+  look(_, { of }) {
+    return this.look(of);
+  },
+};
+
+const LOOKS = {
+  response: (track) => ({
+    over: track.terminal !== null,
+    error: described(track.error),
+    cursor: track.responseId === null ? null : track.cursor,
+    awaits_successor: track.awaitsSuccessor,
+    final: track.final,
+    cancel_error: described(track.cancelRefusal),
+  }),
+  steer: (steer) => ({
+    fate: steer.fate,
+    error: described(steer.error),
+    requires: steer.requiredInput.map((stub) => stub.call_id),
+  }),
+  cut: (cut) => ({ final: cut.final, error: described(cut.error) }),
+  update: (update) => ({ state: update.state, error: described(update.error) }),
+};
+
+async function serve() {
+  let driver = new Driver({});
+  for await (const line of createInterface({ input: process.stdin })) {
+    const command = JSON.parse(line);
+    let answer = {};
+    try {
+      if (command.do === "begin") {
+        driver = new Driver(command.policy);
+      } else answer = driver.act(command);
+    } catch (error) {
+      answer = { broken: String(error.stack) };
+    }
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await serve();

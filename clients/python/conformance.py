@@ -1,177 +1,214 @@
-"""The Python adapter for the cases of clients/conformance: plays a case against the pure session."""
+"""The driver of the Python client for clients/conformance: commands on stdin, what the pure session does on stdout."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-from pathlib import Path
+import sys
+from collections.abc import Callable
 from typing import Any
 
-from realtime_client import ConnectionLost, Policy, ServerError, Steer
+from realtime_client import ConnectionLost, Policy, RealtimeError, ServerError, Steer, SteerFailed
 from realtime_client.cuts import Cut
 from realtime_client.liveness import Update
 from realtime_client.session import Session
 from realtime_client.track import Track
 
-FOLDER = Path(__file__).parents[1] / "conformance"
-RECORDING: list[dict[str, Any]] = json.loads((FOLDER / "recording.json").read_text())
-CASES: list[dict[str, Any]] = json.loads((FOLDER / "cases.json").read_text())
+URL = "ws://127.0.0.1:8000/v1/responses"
 
 
-def encode(event: Any) -> str:
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+class Driver:
+    """One client, and the things that the runner has given names to."""
 
+    def __init__(self, policy: dict[str, Any]) -> None:
+        self._session = Session(Policy(**policy), "test", random.Random(0))
+        self._named: dict[str, Any] = {}
+        self._now = 0.0
+        self._dials = False
+        self._sent: list[str] = []
 
-def recorded(number: int, response_id: str, lane: str | None) -> str:
-    """Event `number` of the recording, as the server would send it for this response."""
-    event = json.loads(encode(RECORDING[number]).replace("$id", response_id)) | {"response_id": response_id}
-    return encode(event | ({"stream_id": lane} if lane is not None else {}))
+    def act(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Do one command and say what the client does then."""
+        self._pass_time(command["now"])
+        answer: dict[str, Any] = {}
+        try:
+            do: Callable[[dict[str, Any]], Any] | None = getattr(self, f"_{command['do']}", None)
+            if do is None:
+                return {"unknown": True}
+            answer["value"] = do(command)
+        except RealtimeError as error:
+            answer["raised"] = _kind(error)
+        self._rest()
+        answer["sent"], self._sent = self._sent, []
+        answer["wants_socket"], answer["dials"] = self._session.connect_at is not None, self._dials
+        answer["gave_up"] = self._session.is_silent(self._now)
+        return answer
 
+    def _pass_time(self, now: float) -> None:
+        """Let the attempts to open a socket end and begin as they are due."""
+        while self._dials and self._session.dial_until <= now:
+            self._now = self._session.dial_until
+            self._end_dial(ConnectionLost.timed_out(URL))
+            self._dial(now)
+        self._now = now
+        self._dial(now)
 
-class Player:
-    """One run of one case."""
+    def _rest(self) -> None:
+        self._sent += self._session.frames(self._now)
+        self._dial(self._now)
 
-    def __init__(self, case: dict[str, Any]) -> None:
-        self._session = Session(Policy(**case.get("policy", {})), "test", random.Random(0))
-        self._steps = case["steps"]
-        self._tracks: dict[str, Track] = {}
-        self._steers: dict[str, Steer] = {}
-        self._updates: dict[str, Update] = {}
-        self._cuts: dict[str, Cut] = {}
-        self._bound: dict[str, Any] = {}
-        self._frames: list[dict[str, Any]] = []
-        self._now = 1000.0
+    def _dial(self, now: float) -> None:
+        at = self._session.connect_at
+        if at is None:
+            self._dials = False
+        elif at <= now and not self._dials:
+            self._dials = True
+            self._session.connecting(max(at, self._now))
 
-    def play(self) -> None:
-        for number, step in enumerate(self._steps):
-            verb, subject = next(iter(step.items()))
-            try:
-                getattr(self, f"_{verb}")(subject, step)
-            except AssertionError as error:
-                raise AssertionError(f"step {number} {step}: {error}") from error
-            self._frames += map(json.loads, self._session.frames(self._now))
+    def _end_dial(self, lost: ConnectionLost) -> None:
+        self._dials = False
+        self._session.disconnected(lost, self._now)
 
-    def _open(self, _: Any, __: dict[str, Any]) -> None:
+    # -- the client's life
+
+    def _open(self, _: dict[str, Any]) -> None:
+        self._dials = False
         self._session.connected(self._now)
 
-    def _closed(self, code: int, _: dict[str, Any]) -> None:
-        self._session.disconnected(ConnectionLost.closed(code), self._now)
+    def _closed(self, command: dict[str, Any]) -> None:
+        self._end_dial(ConnectionLost.closed(command["code"]))
 
-    def _wait(self, seconds: float, _: dict[str, Any]) -> None:
-        self._now += seconds
+    def _refused(self, command: dict[str, Any]) -> None:
+        self._end_dial(ConnectionLost.refused(URL, command["status"], command["body"], command["retry_after"]))
 
-    def _create(self, name: str, step: dict[str, Any]) -> None:
-        self._tracks[name] = self._session.create(step["body"])
+    def _receive(self, command: dict[str, Any]) -> None:
+        self._session.receive(command["data"], self._now)
 
-    def _resume(self, name: str, step: dict[str, Any]) -> None:
-        self._tracks[name] = self._session.resume(step["response_id"], step["starting_after"], step.get("epoch"))
+    def _wait(self, _: dict[str, Any]) -> None:
+        """Only time has passed."""
 
-    def _cancel(self, name: str, step: dict[str, Any]) -> None:
-        self._session.cancel(self._tracks[name], step.get("through"))
+    # -- the caller's calls
 
-    def _interrupt(self, name: str, _: dict[str, Any]) -> None:
-        self._session.cancel(self._tracks[name], stop="interrupt")
+    def _create(self, command: dict[str, Any]) -> None:
+        self._named[command["as"]] = self._session.create(command["body"])
 
-    def _ack(self, name: str, step: dict[str, Any]) -> None:
-        self._session.ack(self._tracks[name], step["through"])
+    def _resume(self, command: dict[str, Any]) -> None:
+        cursor = command["response_id"], command["starting_after"], command["epoch"]
+        self._named[command["as"]] = self._session.resume(*cursor)
 
-    def _truncate(self, name: str, step: dict[str, Any]) -> None:
-        self._cuts[name] = self._session.truncate(self._tracks[step["of"]], step["members"])
+    def _read(self, command: dict[str, Any]) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = []
+        first = command["first"] or sys.maxsize
+        while len(events) < first and (event := self._session.take(self._of(command))) is not None:
+            events.append(event)
+        return events
 
-    def _truncated(self, name: str, step: dict[str, Any]) -> None:
-        cut = self._cuts[name]
-        assert (cut.final["truncated"] if cut.final is not None else None) == step.get("at"), cut.final
-        assert getattr(cut.error, "code", None) == step.get("with"), cut.error
-        if "final" in step:
-            final = cut.track.final
-            assert final is not None
-            assert (final.output_text, final.is_cut_at(step["at"]["through"])) == (step["final"], True)
+    def _cancel(self, command: dict[str, Any]) -> None:
+        self._session.cancel(self._of(command), command["through"])
 
-    def _characters(self, number: int, step: dict[str, Any]) -> None:
-        through = self._tracks[step["of"]].through_at(number)
-        assert through == step["are"], through
+    def _interrupt(self, command: dict[str, Any]) -> None:
+        self._session.cancel(self._of(command), stop="interrupt")
 
-    def _leave(self, name: str, _: dict[str, Any]) -> None:
-        self._session.leave(self._tracks[name])
+    def _leave(self, command: dict[str, Any]) -> None:
+        self._session.leave(self._of(command))
 
-    def _steer(self, name: str, step: dict[str, Any]) -> None:
-        self._steers[name] = self._session.give("steer", self._tracks[step["of"]], step["input"])
+    def _detach(self, command: dict[str, Any]) -> None:
+        self._session.detach(self._of(command))
 
-    def _inject(self, name: str, step: dict[str, Any]) -> None:
-        self._steers[name] = self._session.give("inject", self._tracks[step["of"]], step["input"])
+    def _abandon(self, command: dict[str, Any]) -> None:
+        self._session.abandon(self._of(command))
 
-    def _fate(self, name: str, step: dict[str, Any]) -> None:
-        steer = self._steers[name]
-        assert steer.fate.value == step["is"], steer
-        assert getattr(steer.error, "code", None) == step.get("with"), steer.error
-        assert [stub["call_id"] for stub in steer.required_input] == step.get("requires", [])
+    def _ack(self, command: dict[str, Any]) -> None:
+        self._session.ack(self._of(command), command["through"])
 
-    def _awaits(self, name: str, step: dict[str, Any]) -> None:
-        assert self._tracks[name].awaits_successor == step["is"]
+    def _truncate(self, command: dict[str, Any]) -> None:
+        self._named[command["as"]] = self._session.truncate(self._of(command), command["members"])
 
-    def _successor(self, name: str, step: dict[str, Any]) -> None:
-        successor = self._session.take_successor(self._tracks[step["of"]])
+    def _steer(self, command: dict[str, Any]) -> None:
+        self._named[command["as"]] = self._session.give("steer", self._of(command), command["input"])
+
+    def _inject(self, command: dict[str, Any]) -> None:
+        self._named[command["as"]] = self._session.give("inject", self._of(command), command["input"])
+
+    def _update(self, command: dict[str, Any]) -> None:
+        self._named[command["as"]] = self._session.update(command["members"])
+
+    def _successor(self, command: dict[str, Any]) -> None:
+        successor = self._session.take_successor(self._of(command))
         assert successor is not None
-        self._tracks[name] = successor
+        self._named[command["as"]] = successor
 
-    def _update(self, name: str, step: dict[str, Any]) -> None:
-        self._updates[name] = self._session.update(step["members"])
+    def _characters(self, command: dict[str, Any]) -> int:
+        return self._of(command).through_at(command["number"])
 
-    def _updated(self, name: str, step: dict[str, Any]) -> None:
-        update = self._updates[name]
-        assert update.state == step.get("state")
-        assert getattr(update.error, "code", None) == step.get("with")
+    def _look(self, command: dict[str, Any]) -> dict[str, Any]:
+        match self._named[command["of"]]:
+            case Track() as track:
+                return _response(track)
+            case Steer() as steer:
+                requires = [stub["call_id"] for stub in steer.required_input]
+                return {"fate": steer.fate.value, "error": _error(steer.error), "requires": requires}
+            case Cut() as cut:
+                return {"final": cut.final, "error": _error(cut.error)}
+            case Update() as update:
+                return {"state": update.state, "error": _error(update.error)}
+        raise AssertionError(command)
 
-    def _silent(self, expected: bool, _: dict[str, Any]) -> None:
-        assert self._session.is_silent(self._now) == expected
-
-    def _abandon(self, name: str, _: dict[str, Any]) -> None:
-        self._session.abandon(self._tracks[name])
-
-    def _detach(self, name: str, step: dict[str, Any]) -> None:
-        self._session.detach(self._tracks[name])
-        cursor = self._tracks[name].cursor._asdict()
-        assert cursor == step["cursor"], cursor
-
-    def _events(self, span: list[int], step: dict[str, Any]) -> None:
-        lane = self._tracks[step["for"]].lane if "for" in step else None
-        for number in range(span[0], span[1] + 1):
-            self._session.receive(recorded(number, step["of"], lane), self._now)
-
-    def _event(self, event: dict[str, Any], _: dict[str, Any]) -> None:
-        text = re.sub(r'"\$(\w+)"', lambda name: json.dumps(self._bound[name[1]]), encode(event))
-        self._session.receive(text, self._now)
-
-    def _read(self, name: str, step: dict[str, Any]) -> None:
-        numbers: list[int] = []
-        while len(numbers) < step.get("first", 10**6) and (event := self._session.take(self._tracks[name])):
-            numbers.append(event["sequence_number"])
-        assert numbers == step["gives"], numbers
-
-    def _sent(self, expected: list[dict[str, Any]], _: dict[str, Any]) -> None:
-        """Exactly these frames since the last `sent`; of each, at least these members."""
-        frames, self._frames = self._frames, []
-        assert len(frames) == len(expected), frames
-        for frame, wanted in zip(frames, expected, strict=True):
-            for key, value in wanted.items():
-                assert frame.get(key) == self._value(value, frame.get(key)), frame
-
-    def _value(self, value: Any, seen: Any) -> Any:
-        """`$name` stands for whatever was seen where it came first."""
-        return self._bound.setdefault(value[1:], seen) if isinstance(value, str) and value[:1] == "$" else value
-
-    def _over(self, name: str, _: dict[str, Any]) -> None:
-        assert self._tracks[name].terminal is not None
-
-    def _fails(self, name: str, step: dict[str, Any]) -> None:
-        error = self._tracks[name].error
-        code = error.code if isinstance(error, ServerError) else _snake(type(error).__name__)
-        assert code == step["with"], code
-
-    def _connecting(self, expected: bool, _: dict[str, Any]) -> None:
-        assert (self._session.connect_at is not None) == expected
+    def _of(self, command: dict[str, Any]) -> Track:
+        track: Track = self._named[command["of"]]
+        return track
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+def _response(track: Track) -> dict[str, Any]:
+    return {
+        "over": track.terminal is not None,
+        "error": _error(track.error),
+        "cursor": track.cursor._asdict() if track.response_id is not None else None,
+        "awaits_successor": track.awaits_successor,
+        "final": track.final,
+        "cancel_error": _error(track.cancel_refusal),
+    }
+
+
+def _error(error: RealtimeError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    code, status = getattr(error, "code", None), getattr(error, "status", None)
+    return {"kind": _kind(error), "code": code, "status": status, "message": str(error)}
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, ServerError | SteerFailed):
+        return "server_error"
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
+
+
+class Client:
+    """What answers: the driver of the newest client."""
+
+    def __init__(self) -> None:
+        self._driver = Driver({})
+
+    def answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Do the command, whatever comes of it."""
+        try:
+            if command["do"] != "begin":
+                return self._driver.act(command)
+            self._driver = Driver(command["policy"])
+        except Exception as error:
+            return {"broken": repr(error)}
+        return {}
+
+
+def main() -> None:
+    """Answer each line until there are no more."""
+    client = Client()
+    for line in sys.stdin:
+        answer = client.answer(json.loads(line))
+        answer = {member: value for member, value in answer.items() if value not in (None, False, [])}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -45,7 +45,7 @@ class TokenChunk(msgspec.Struct, gc=False):
     token_ids: Sequence[int]
     finish: FinishReason | None = None
     stop_reason: str | int | None = None
-    num_cached_tokens: int = 0  # prompt tokens that came from the prefix cache
+    num_cached_tokens: int = 0  # prompt tokens that came from the prefix cache; of what goes on, the first run told
     logprobs: Sequence[Sequence[TokenLogprob]] | None = None  # per token: the sampled one first, then the top ones
 
 

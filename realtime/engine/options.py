@@ -68,6 +68,13 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="folder with `o200k_base.tiktoken`, where the installed Harmony package does not carry it"),
     ] = None
     seed: Annotated[int, Meta(ge=0, description="seed of the sampler for requests that bring none")] = 0
+    seed_every_request: Annotated[
+        bool | None,
+        Meta(
+            description="draw a seed for requests that bring none, so that after a crash their answers go on with the "
+            "very same tokens; default: where it costs no speed, on CPUs and with vLLM's Model Runner V2"
+        ),
+    ] = None
     enable_prefix_caching: Annotated[
         bool | None, Meta(description="keep the KV cache of prompts for the next request that begins alike")
     ] = None

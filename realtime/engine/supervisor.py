@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from .base import Engine, EngineDead, EngineRequest, EngineStats, Loaded, Seen, Sink
+from .base import Engine, EngineDead, EngineError, EngineRequest, EngineStats, Loaded, Seen, Sink
 from .pictures import View
 
 log = logging.getLogger("realtime.engine.supervisor")
@@ -37,6 +37,7 @@ class EngineStatus(msgspec.Struct, frozen=True):
     since: float  # unix time
     last_error: str | None = None  # of the last death or failed start, also when it serves again
     num_restarts: int = 0
+    start_seconds: float | None = None  # how long the last start took that succeeded
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,16 +64,19 @@ class SupervisedEngine:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`sleep`, `clock` (unix time) and `uniform` are for tests."""
+        """`sleep`, `clock` (unix time), `timer` (seconds from anywhere) and `uniform` are for tests."""
         self._factory = factory
         self._backoff = backoff or Backoff()
-        self._sleep, self._clock, self._uniform = sleep, clock, uniform
+        self._sleep, self._clock, self._timer, self._uniform = sleep, clock, timer, uniform
         self._status = EngineStatus(EngineState.STOPPED, clock())
         self._engine: Engine | None = None  # the one that serves
         self._loaded: Loaded | None = None
         self._task: asyncio.Task[None] | None = None
+        self._over = False  # no engine will serve any more
+        self._waiting: list[asyncio.Future[None]] = []  # for the next change
         self.on_status: list[Callable[[EngineStatus], None]] = []
         """Called synchronously after each change; must not raise. The server asks for `status`; tests wait on this."""
 
@@ -93,11 +97,25 @@ class SupervisedEngine:
         try:
             engine, loaded = await self._start_one()
         except BaseException as error:
+            self._over = True
             self._set(EngineState.STOPPED, str(error) or type(error).__name__)
             raise
         self._serve(engine, loaded)
         self._task = asyncio.create_task(self._supervise(engine), name="engine-supervisor")
         return loaded
+
+    async def wait_ready(self) -> Loaded:
+        """Return what is loaded as soon as an engine serves: at once, or after the start that is under way or to come.
+
+        An engine whose death a sink has been told of does not count. Raises EngineError when none will serve any more.
+        """
+        while self._loaded is None:
+            if self._over:
+                raise EngineError(self._status.last_error or "the engine was shut down")
+            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(changed)
+            await changed
+        return self._loaded
 
     async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
         """See `Engine.look`."""
@@ -107,9 +125,14 @@ class SupervisedEngine:
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`; EngineDead also while the engine restarts."""
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             raise EngineDead(f"the engine is {self._status.state.value}")
-        await self._engine.submit(request, sink)
+        try:
+            await engine.submit(request, _Watched(sink, self, engine))
+        except EngineDead as dead:
+            self._retire(engine, dead)  # who asks for the next one must not be given this one again
+            raise
 
     async def abort(self, request_id: str) -> None:
         """See `Engine.abort`."""
@@ -128,6 +151,7 @@ class SupervisedEngine:
     async def shutdown(self) -> None:
         """See `Engine.shutdown`. Ends a restart that is under way."""
         task, self._task = self._task, None
+        self._over = True
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -141,11 +165,10 @@ class SupervisedEngine:
     async def _supervise(self, engine: Engine) -> None:
         attempt = 0
         while True:
-            dead = await engine.wait_dead()
-            if self._clock() - self._status.since >= self._backoff.healthy_seconds:
+            serves_since = self._status.since
+            self._retire(engine, await engine.wait_dead())
+            if self._status.since - serves_since >= self._backoff.healthy_seconds:
                 attempt = 0
-            self._engine = self._loaded = None
-            self._set(EngineState.RESTARTING, str(dead))
             try:
                 await engine.shutdown()  # what is left of it: sockets, worker processes
             except Exception:
@@ -168,12 +191,20 @@ class SupervisedEngine:
             return None
 
     async def _start_one(self) -> tuple[Engine, Loaded]:
-        engine = self._factory()
+        engine, began = self._factory(), self._timer()
         try:
-            return engine, await engine.start()
+            loaded = await engine.start()
         except BaseException:
             await engine.shutdown()
             raise
+        self._status = msgspec.structs.replace(self._status, start_seconds=self._timer() - began)
+        return engine, loaded
+
+    def _retire(self, engine: Engine, dead: EngineDead) -> None:
+        """Note the death of the engine that serves; the first who hears of it does."""
+        if self._engine is engine:
+            self._engine = self._loaded = None
+            self._set(EngineState.RESTARTING, str(dead))
 
     def _serve(self, engine: Engine, loaded: Loaded) -> None:
         self._engine, self._loaded = engine, loaded
@@ -182,7 +213,27 @@ class SupervisedEngine:
         self._set(EngineState.READY, self._status.last_error)
 
     def _set(self, state: EngineState, last_error: str | None = None) -> None:
-        self._status = EngineStatus(state, self._clock(), last_error, self._status.num_restarts)
+        self._status = msgspec.structs.replace(self._status, state=state, since=self._clock(), last_error=last_error)
         log.info("engine state=%s restarts=%d", state.value, self._status.num_restarts)
+        waiting, self._waiting = self._waiting, []
+        for changed in waiting:
+            if not changed.done():  # cancelled
+                changed.set_result(None)
         for callback in self.on_status:
             callback(self._status)
+
+
+class _Watched:
+    """A sink; the supervisor hears of the engine's death before the sink does, which may ask for the next one."""
+
+    __slots__ = ("_engine", "_sink", "_supervisor", "on_chunk")
+
+    def __init__(self, sink: Sink, supervisor: SupervisedEngine, engine: Engine) -> None:
+        self._sink, self._supervisor, self._engine = sink, supervisor, engine
+        self.on_chunk = sink.on_chunk  # no call more for each token
+
+    def on_error(self, error: EngineError) -> None:
+        """See `Sink`."""
+        if isinstance(error, EngineDead):
+            self._supervisor._retire(self._engine, error)
+        self._sink.on_error(error)

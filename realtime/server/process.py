@@ -15,6 +15,8 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -35,11 +37,14 @@ from realtime.wire.errors import WireError
 from .app import build_app
 from .auth import exposure_warning
 from .families import for_engine
+from .faults import Faults
 from .gateway import Gateway
 from .http.transport import StreamProtocol
 from .listening import CannotListen, announcement, listen, reachable
 from .loop_lag import LoopLag
 from .metrics_listener import MetricsListener
+from .notice import Notice
+from .script_file import CannotPlay, ScriptFile, read_script
 from .scrubbing import scrub_handlers
 from .signals import Server, halt, halt_soon, handle_signals
 from .store_file import open_configured, store_path, with_key
@@ -54,17 +59,18 @@ def serve(settings: Settings) -> int:
     try:
         listening = listen(settings.server.host, settings.server.port)
         for_metrics = _listen_for_metrics(settings.server)
-        gateway = make_gateway(settings, start_tracing(os.environ))
-    except (CannotListen, TracingError, CannotOpen) as error:
+        script = read_script(Path(settings.script)) if settings.script is not None else None
+        gateway = make_gateway(settings, start_tracing(os.environ), script)
+    except (CannotListen, CannotPlay, TracingError, CannotOpen) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
     if warning := exposure_warning(settings):
         logger.warning(warning)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(gateway, listening, for_metrics))
+        return runner.run(_serve(gateway, listening, for_metrics, script))
 
 
-def make_gateway(settings: Settings, tracing: Tracing | None = None) -> Gateway:
+def make_gateway(settings: Settings, tracing: Tracing | None = None, script: ScriptFile | None = None) -> Gateway:
     """The service around the engine and the stores that the settings ask for; nothing is started yet. Raises
     CannotOpen.
     """
@@ -72,14 +78,15 @@ def make_gateway(settings: Settings, tracing: Tracing | None = None) -> Gateway:
     try:
         settings = msgspec.structs.replace(settings, server=with_key(settings.server, path))
         observer = Observer(settings.vllm.name, tracing)
-        return Gateway(settings, SupervisedEngine(_engine_factory(settings, observer)), stores, observer)
+        return Gateway(settings, SupervisedEngine(_engine_factory(settings, observer, script)), stores, observer)
     except BaseException:
         stores.close()
         raise
 
 
-def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
-    """How uvicorn is to run: our protocols, no access log, no lifespan."""
+def uvicorn_config(settings: Settings, gateway: Gateway, script: ScriptFile | None = None) -> uvicorn.Config:
+    """How uvicorn is to run: our protocols, no access log, no lifespan. `script`: sockets go wrong as it says."""
+    socket_protocol: Any = FrameProtocol if script is None else Faults(script.connections).protocol
     connections = settings.connections
     return uvicorn.Config(
         build_app(gateway),
@@ -87,7 +94,7 @@ def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
         port=settings.server.port,
         loop="none",
         http=StreamProtocol,
-        ws=FrameProtocol,
+        ws=socket_protocol,
         ws_max_size=connections.max_message_bytes,
         ws_ping_interval=connections.ping_interval_seconds,
         ws_ping_timeout=connections.ping_timeout_seconds,
@@ -100,11 +107,12 @@ def uvicorn_config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
     )
 
 
-def _engine_factory(settings: Settings, observer: Observer) -> Callable[[], Engine]:
+def _engine_factory(settings: Settings, observer: Observer, script: ScriptFile | None) -> Callable[[], Engine]:
     if settings.engine == "scripted":
-        script, name = RandomScript(seed=settings.vllm.seed or 0, endless=True), settings.vllm.name
-        slots = settings.vllm.max_num_seqs or 256
-        return lambda: ScriptedEngine(script, tick_seconds=0.005, max_num_seqs=slots, name=name)
+        says = RandomScript(seed=settings.vllm.seed or 0, endless=True) if script is None else script.script
+        tick_seconds = 0.005 if script is None else script.tick_seconds
+        slots, name = settings.vllm.max_num_seqs or 256, settings.vllm.name
+        return lambda: ScriptedEngine(says, tick_seconds=tick_seconds, max_num_seqs=slots, name=name)
     from realtime.engine.vllm.engine import VllmEngine
 
     options = for_engine(settings.vllm)
@@ -119,9 +127,11 @@ def _listen_for_metrics(settings: ServerSettings) -> socket.socket | None:
     return listen(settings.metrics_host, settings.metrics_port, flags=("--metrics-host", "--metrics-port"))
 
 
-async def _serve(gateway: Gateway, listening: socket.socket, for_metrics: socket.socket | None) -> int:
+async def _serve(
+    gateway: Gateway, listening: socket.socket, for_metrics: socket.socket | None, script: ScriptFile | None
+) -> int:
     async with _observed(gateway, for_metrics):
-        return await _serve_observed(gateway, listening)
+        return await _serve_observed(gateway, listening, script)
 
 
 @contextlib.asynccontextmanager
@@ -142,9 +152,9 @@ async def _observed(gateway: Gateway, for_metrics: socket.socket | None) -> Asyn
         await asyncio.to_thread(gateway.observer.tracing.close)
 
 
-async def _serve_observed(gateway: Gateway, listening: socket.socket) -> int:
+async def _serve_observed(gateway: Gateway, listening: socket.socket, script: ScriptFile | None) -> int:
     settings = gateway.settings
-    server = Server(uvicorn_config(settings, gateway), gateway)
+    server = Server(uvicorn_config(settings, gateway, script), gateway)
     handle_signals(server.signalled)
     try:
         await gateway.recover()
@@ -153,14 +163,16 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket) -> int:
         print("realtime: the store can't be read: see the log", file=sys.stderr)
         return 1
     host, port = listening.getsockname()[:2]
-    starting = asyncio.create_task(_start_engine(gateway, server, host, port), name="engine-start")
+    notice = Notice()
+    starting = asyncio.create_task(_start_engine(gateway, server, host, port, notice), name="engine-start")
     await server.serve(sockets=[listening])
+    notice.remove()
     if server.at_once or gateway.engine.status.state in (EngineState.STARTING, EngineState.RESTARTING):
         gateway.close_stores()
         halt(0)  # a model that is being loaded can't be left otherwise
     starting.cancel()
     (failed,) = await asyncio.gather(starting, return_exceptions=True)
-    await gateway.service.shutdown()
+    await gateway.service.shutdown(leave=True)
     gateway.close_stores()
     await gateway.engine.shutdown()
     status = 1 if failed is False else 0
@@ -168,7 +180,7 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket) -> int:
     return status
 
 
-async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) -> bool:
+async def _start_engine(gateway: Gateway, server: Server, host: str, port: int, notice: Notice) -> bool:
     started_at = time.perf_counter()
     logger.info("loading model=%s", gateway.settings.vllm.model)
     # What is loaded stays, some 600,000 objects: no collection while they come, and none that looks at them later,
@@ -184,6 +196,7 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int) 
     finally:
         gc.freeze()
         gc.enable()
+    notice.post(f"ws://{reachable(host)}:{port}/v1/responses")
     _announce(gateway, host, port, time.perf_counter() - started_at)
     return True
 

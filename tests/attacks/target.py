@@ -103,5 +103,5 @@ def _stories() -> ScriptedEngine:
 
 if __name__ == "__main__":
     if "scripted" in sys.argv:
-        process._engine_factory = lambda settings, observer: _stories
+        process._engine_factory = lambda settings, observer, script: _stories
     sys.exit(main(sys.argv[1:]))

@@ -24,7 +24,7 @@ def _target(name: str) -> engine.Target:
 
 
 def test_each_figure_is_also_a_ratio_to_vllms_and_to_the_floor() -> None:
-    found = engine._level({name: _target(name) for name in NAMES}, 32, 1, 3)
+    found = engine._level({name: _target(name) for name in NAMES}, 32, 1, 3, tokens=64)
     ours = found[engine.OURS]
     assert (ours["front_end_to_vllm"], ours["front_end_to_floor"]) == (0.5, 3.0)
     assert (ours["front_end_us_above_bare"], ours["above_bare_to_vllm"]) == (5.0, 0.25)

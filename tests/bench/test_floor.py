@@ -37,3 +37,13 @@ def test_the_floor_has_the_bytes_of_the_server(lanes: int) -> None:
     assert raw["tokens"] == ours["tokens"]
     assert abs(raw["bytes_per_token"] - ours["bytes_per_token"]) < 30  # the stream_id is in ours, with lanes
     assert raw.keys() == ours.keys()
+
+
+def test_the_floor_keeps_its_pace() -> None:
+    with servers.scripted() as server, servers.floor(server, TOKENS) as floor, Worker("bench.load") as client:
+        servers.set_pace(floor, 0.01)
+        found = client.do(
+            "streams", protocol="websocket", port=floor.port, pid=floor.pid, model=servers.MODEL_NAME,
+            num_streams=1, rounds=1, tokens=TOKENS,
+        )  # fmt: skip
+    assert found["tokens_per_second"] <= 100 * (TOKENS + 2) / TOKENS

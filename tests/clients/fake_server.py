@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from conformance import RECORDING, encode, recorded
+from clients.conformance.case import RECORDING, encode, recorded
 
 
 class FakeServer:

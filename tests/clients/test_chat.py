@@ -6,11 +6,18 @@ import asyncio
 import contextlib
 import os
 import pty
+import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
 
 from realtime.engine.scripted import say
+from realtime.server.notice import Notice, running_urls
+from tests.support.process import serve
 from tests.support.server import running
+from tests.support.steps import make_keys
 
 
 class Terminal:
@@ -50,11 +57,11 @@ class Terminal:
 
 
 @contextlib.asynccontextmanager
-async def chat(url: str) -> AsyncIterator[Terminal]:
+async def chat(url: str | None, **environ: str) -> AsyncIterator[Terminal]:
     screen, keyboard = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "realtime", "chat", "--url", url,
-        stdin=keyboard, stdout=keyboard, stderr=keyboard, start_new_session=True,
+        sys.executable, "-m", "realtime", "chat", *([] if url is None else ["--url", url]),
+        env={**os.environ, **environ}, stdin=keyboard, stdout=keyboard, stderr=keyboard, start_new_session=True,
         preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # makes it the terminal that Ctrl-C belongs to
     )  # fmt: skip
     os.close(keyboard)
@@ -107,3 +114,57 @@ async def test_a_conversation_goes_on_over_turns() -> None:
         terminal.type("\x04")
         async with asyncio.timeout(20):
             assert await terminal.process.wait() == 0
+
+
+async def test_it_finds_the_server_that_runs_and_asks_for_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    keys = make_keys(tmp_path / "keys.json", "anna")
+    arguments = ["--engine", "scripted", "--api-keys-file", str(tmp_path / "keys.json")]
+    async with serve(*arguments) as server:
+        await server.ready()
+        async with chat(None) as terminal:
+            await terminal.shows("asks for an API key:")
+            terminal.type(f"{keys['anna']}\n")
+            await terminal.shows("> ")
+            terminal.type("/quit\n")
+            async with asyncio.timeout(20):
+                assert await terminal.process.wait() == 0
+        async with serve(*arguments) as other:
+            await other.ready()
+            async with chat(None) as terminal:
+                await terminal.shows("several servers run here")
+                async with asyncio.timeout(20):
+                    assert await terminal.process.wait() == 2
+        server.send(signal.SIGTERM)
+        await server.end()
+    assert running_urls() == [], "the other one was killed"
+
+
+def test_what_a_killed_server_has_left_goes_when_the_next_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    notice = Notice()
+    notice.post("ws://127.0.0.1:1/v1/responses")
+    left = tmp_path / f"realtime-servers-{os.geteuid()}" / "1.json"
+    left.write_text('{"url": "ws://127.0.0.1:2/v1/responses"}')
+    assert running_urls() == ["ws://127.0.0.1:1/v1/responses"]
+    assert not left.exists()
+    left.write_text("")
+    notice.remove()
+    notice.post("ws://127.0.0.1:3/v1/responses")
+    assert not left.exists()
+    notice.remove()
+    assert list(left.parent.iterdir()) == []
+
+
+def test_a_folder_that_others_can_write_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / f"realtime-servers-{os.geteuid()}").mkdir(mode=0o777)
+    (tmp_path / f"realtime-servers-{os.geteuid()}").chmod(0o777)
+    notice = Notice()
+    notice.post("ws://127.0.0.1:1/v1/responses")
+    assert running_urls() == []
+    notice.remove()

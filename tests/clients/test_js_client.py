@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
+import sys
 from collections.abc import Iterable
 
 import pytest
@@ -25,7 +27,8 @@ def node() -> str:
 def test_its_own_tests(node: str) -> None:
     files = sorted(str(path.relative_to(JS)) for path in (JS / "test").glob("*.test.mjs"))
     assert files
-    _check(subprocess.run([node, "--test", *files], cwd=JS, capture_output=True, text=True, timeout=120))
+    environ = {**os.environ, "PYTHON": sys.executable}  # of the runner of the conformance cases
+    _check(subprocess.run([node, "--test", *files], cwd=JS, capture_output=True, text=True, timeout=120, env=environ))
 
 
 def _script(request: EngineRequest) -> Iterable[Step]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import realtime_client
-from conformance import RECORDING, recorded
+from clients.conformance.case import RECORDING, recorded
 from realtime.engine.scripted import say
 from realtime_client import (
     ClientClosed,
@@ -288,7 +288,7 @@ async def test_real_server_cut_anywhere(catch_up: str) -> None:
         whole = [event async for event in await rt.create(input="hi")]
         for cut in range(len(whole)):
             response = await rt.create(input="hi", catch_up=catch_up)
-            events: list[dict[str, Any]] = []
+            events: list[Any] = []
             async for event in response:
                 if len(events) == cut:
                     abort(rt)
@@ -351,7 +351,8 @@ async def test_real_server_a_second_viewer_from_the_start() -> None:
     async with running(STORY) as server, connect(server.url) as one, connect(server.url) as two:
         response = await one.create(input="hi")
         viewer = await two.resume(response.id)
-        mine, seen = [event async for event in response], [event async for event in viewer]
+        mine: list[Any] = [event async for event in response]
+        seen: list[Any] = [event async for event in viewer]
         assert stands_for(seen) == stands_for(mine)
         assert merge(seen) == merge(mine)
         with pytest.raises(EpochMismatch):
@@ -366,8 +367,8 @@ async def test_real_server_an_unread_response_is_fetched_later() -> None:
     policy = Policy(initial_delay_seconds=0, max_buffer_bytes=20_000)
     async with running(ENDLESS) as server, connect(server.url, policy=policy) as rt:
         slow = await rt.create(input="slow")
-        quick = [event async for event in await rt.create(input="quick")]
-        late = [event async for event in slow]
+        quick: list[Any] = [event async for event in await rt.create(input="quick")]
+        late: list[Any] = [event async for event in slow]
         assert stands_for(late) == stands_for(quick)
         assert len(late) < 200 < len(stands_for(late)), "what it was behind with came merged"
 

@@ -1,4 +1,4 @@
-"""The pure core: language-neutral cases, and any schedule of cuts, losses, repeats and swaps against an oracle."""
+"""The pure core: any schedule of cuts, losses, repeats and swaps against an oracle."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance import CASES, RECORDING, Player, encode, recorded
+from clients.conformance.case import RECORDING, encode, recorded
 from realtime_client import AlreadyFollowed, ConnectionLost, FinalResponse, Policy, ProtocolError
 from realtime_client.session import Session
 from realtime_client.track import Phase, Track
-
-
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_conformance(case: dict[str, Any]) -> None:
-    Player(case).play()
 
 
 class Network:
@@ -218,3 +213,19 @@ def test_output_text_joins_the_parts() -> None:
     final = FinalResponse(RECORDING[-1]["response"])
     assert final.output_text == "Hello, 日本."
     assert final.receipt is None
+
+
+@pytest.mark.parametrize(("resume_after", "patience"), [(None, 60.0), (10.0, 60.0), (100.0, 200.0)])
+def test_a_server_that_goes_down_is_waited_for_twice_as_long_as_a_start_takes(
+    resume_after: float | None, patience: float
+) -> None:
+    session = Session(Policy(), "test", random.Random(0))
+    track = session.create({"input": "hi"})
+    session.connected(0.0)
+    told: dict[str, Any] = {"type": "session.draining", "sequence_number": 1, "done": True, "grace_seconds": 30}
+    session.receive(json.dumps(told | ({"resume_after_seconds": resume_after} if resume_after else {})), 0.0)
+    now = 0.0
+    while not track.over:
+        session.disconnected(ConnectionLost.closed(1012, ""), now)
+        last, now = now, session.connect_at or now
+    assert patience - 10 <= last <= patience

@@ -177,7 +177,7 @@ async def test_an_injection_that_answers_every_call_makes_the_successor() -> Non
         server.engine.step(len(LOOK) + 2)
         call_id = ""
         async for event in response:
-            if event["type"] == "response.output_item.done":
+            if event["type"] == "response.output_item.done" and event["item"]["type"] == "function_call":
                 call_id = event["item"]["call_id"]
                 break
         with pytest.raises(ServerError):

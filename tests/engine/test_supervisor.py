@@ -22,6 +22,7 @@ class Engines:
         self.made: list[ScriptedEngine] = []
         self.failures = 0
         self.shut_down = 0
+        self.start_seconds = 3.0
         self.sleeps: asyncio.Queue[float] = asyncio.Queue()
         self.now = 0.0
         self._wake = asyncio.Event()
@@ -31,6 +32,7 @@ class Engines:
 
         class Engine(ScriptedEngine):
             async def start(self) -> Loaded:
+                engines.now += engines.start_seconds
                 if engines.failures:
                     engines.failures -= 1
                     raise EngineError("no such model")
@@ -68,6 +70,7 @@ async def supervised(engines: Engines) -> AsyncIterator[SupervisedEngine]:
         Backoff(first_seconds=1, factor=2, max_seconds=5, jitter=0.5, healthy_seconds=60),
         sleep=engines.sleep,
         clock=lambda: engines.now,
+        timer=lambda: engines.now,
         uniform=lambda low, high: 0,
     )
     yield engine
@@ -209,6 +212,62 @@ async def test_shutdown_ends_running_generations(engines: Engines, supervised: S
     assert supervised.loaded is None
     assert isinstance(sink.error, EngineDead)
     assert engines.shut_down == 1
+
+
+async def test_who_waits_gets_the_engine_that_serves(engines: Engines, supervised: SupervisedEngine) -> None:
+    early = asyncio.create_task(supervised.wait_ready())
+    await asyncio.sleep(0)
+    assert not early.done()
+    assert supervised.status.start_seconds is None
+    loaded = await supervised.start()
+    assert await early is loaded is await supervised.wait_ready()
+    assert supervised.status.start_seconds == 3
+
+
+async def test_who_was_told_of_a_death_waits_for_the_next_engine(
+    engines: Engines, supervised: SupervisedEngine
+) -> None:
+    """Also when it asks before anybody else has heard of it."""
+    await supervised.start()
+    waits: list[asyncio.Task[Loaded]] = []
+
+    class Successor(Recorder):
+        def on_error(self, error: EngineError) -> None:
+            super().on_error(error)
+            waits.append(asyncio.create_task(supervised.wait_ready()))
+            assert supervised.status.state is EngineState.RESTARTING
+
+    sinks = [Successor(), Successor()]
+    for number, sink in enumerate(sinks):
+        await supervised.submit(make_request(str(number)), sink)
+    engines.failures = 1
+    engines.made[0].kill("out of memory")
+    assert all(isinstance(sink.error, EngineDead) for sink in sinks)
+    await engines.wake()
+    engines.start_seconds = 5
+    await engines.wake()
+    assert [await wait for wait in waits] == [engines.made[2].loaded] * 2
+    assert (supervised.status.num_restarts, supervised.status.start_seconds) == (1, 5)
+
+
+async def test_nobody_waits_for_an_engine_that_never_comes(engines: Engines, supervised: SupervisedEngine) -> None:
+    await supervised.start()
+    engines.made[0].kill("out of memory")
+    waits = [asyncio.create_task(supervised.wait_ready()) for _ in range(2)]
+    await engines.sleeps.get()
+    waits[0].cancel()
+    await supervised.shutdown()
+    with pytest.raises(EngineError, match="out of memory"):
+        await waits[1]
+    with pytest.raises(EngineError):
+        await supervised.wait_ready()
+    engines.failures = 1
+    failing = SupervisedEngine(engines)
+    wait = asyncio.create_task(failing.wait_ready())
+    with pytest.raises(EngineError):
+        await failing.start()
+    with pytest.raises(EngineError, match="no such model"):
+        await wait
 
 
 async def test_never_dead_for_its_caller(supervised: SupervisedEngine, engines: Engines) -> None:

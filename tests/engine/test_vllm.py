@@ -591,6 +591,11 @@ async def test_killed_engine_core_is_noticed_and_replaced(engines: Engines) -> N
         (VllmOptions(model="/nowhere/at/all"), "did not start"),
         (VllmOptions(extra={"block_size": 7}), "did not start"),
         (VllmOptions(extra={"structured_outputs_config": {"backend": "guidance"}}), "must be 'xgrammar'"),
+        (
+            VllmOptions(reasoning_parser="quen3"),
+            "reasoning_parser: .* no parser 'quen3', close to qwen3.*deepseek_r1",
+        ),
+        (VllmOptions(tool_parser="nonsense"), "tool_parser: vLLM has no parser 'nonsense'. It has: .*hermes"),
     ],
 )
 async def test_what_can_not_start_says_why(options: VllmOptions, message: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from realtime.engine.base import EngineRequest
+from realtime.engine.base import EngineRequest, FinishReason
+from realtime.engine.scripted import Finish, ScriptedTokenizer
+from tests.support.calls import TAGGED, called
 from tests.support.node import find_node
 from tests.support.server import Running, running
 
@@ -63,6 +66,97 @@ async def test_barge_in_on_an_answer_that_is_over() -> None:
     async with running(lambda request: ["word "] * 3, tick_seconds=0.001) as server:
         output = await run(sys.executable, "examples/barge_in.py", server.url)
     assert ", completed, kept: 'word word word '\n" in output
+
+
+async def test_chat(server: Running) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "examples/chat.py",
+        server.url,
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(b"one\ntwo\n\n"), 60)
+    assert process.returncode == 0
+    assert output.decode() == "word word word   [completed]\n" * 2
+
+
+async def test_chat_stopped() -> None:
+    async with running(lambda request: ["word "] * 5000, tick_seconds=0.001, max_model_len=10**5) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "examples/chat.py",
+            server.url,
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"one\n")
+        async with asyncio.timeout(60):
+            await process.stdout.readexactly(len("word word "))
+            process.send_signal(signal.SIGINT)
+            output, _ = await process.communicate(b"\n")
+    assert process.returncode == 0
+    assert output.endswith(b"word   [cancelled]\n")
+
+
+async def test_tools() -> None:
+    def script(request: EngineRequest) -> Sequence[str]:
+        prompt = ScriptedTokenizer().decode(request.prompt_token_ids)
+        if "Count the sheep" in prompt:
+            return called("count_sheep", {})
+        return ["Sunny."] if "celsius" in prompt else called("get_weather", {"city": "Paris"})
+
+    async with running(script, family=TAGGED) as server:
+        output = await run(sys.executable, "examples/tools.py", server.url)
+        assert server.engine.stats().num_running == 0
+    assert output == (
+        '[calls get_weather {"city": "Paris"}]\nSunny.\n--- completed\n'
+        "[calls count_sheep {}]\n--- out of time: all is stopped\n"
+    )
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_structured_output(cut: bool) -> None:
+    def script(request: EngineRequest) -> list[str | Finish]:
+        assert request.constraint is not None
+        text = ['{"name": "Ada ', 'Lovelace", "age": 36}']
+        return [text[0], Finish(FinishReason.LENGTH)] if cut else [*text]
+
+    async with running(script) as server:
+        output = await run(sys.executable, "examples/structured_output.py", server.url)
+    assert output == ('cut: {"name": "Ada \n' if cut else "Person(name='Ada Lovelace', age=36)\n")
+
+
+async def test_watch_along(server: Running) -> None:
+    first = await asyncio.create_subprocess_exec(
+        sys.executable, "examples/watch_along.py", server.url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert first.stdout is not None
+    said = (await asyncio.wait_for(first.stdout.readline(), 60)).decode().split()
+    watched = await run(sys.executable, "examples/watch_along.py", *said[-2:])
+    written, _ = await asyncio.wait_for(first.communicate(), 60)
+    assert first.returncode == 0
+    assert watched == written.decode()
+    assert watched.endswith("word \n--- incomplete, 2000 characters\n")
+
+
+async def test_resume_after_a_restart(server: Running, tmp_path: Path) -> None:
+    command = [sys.executable, "examples/resume_after_restart.py", server.url, str(tmp_path / "cursor.json")]
+    first = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    assert first.stdout is not None
+    async with asyncio.timeout(60):
+        shown = await first.stdout.readexactly(200)
+        first.kill()
+        shown += await first.stdout.read()
+        await first.wait()
+    rest = await run(*command)
+    # It was killed between the two lines: what was shown last may not be in the cursor yet.
+    assert len(shown.decode() + rest) - len("word " * 400) in (0, len("word "))
+    assert rest
 
 
 async def test_openai_sdk(server: Running) -> None:

@@ -23,7 +23,8 @@ class Engines:
         self.supervised = SupervisedEngine(self._make, Backoff(first_seconds=0.0))
 
     def _make(self) -> VllmEngine:
-        self.made.append(VllmEngine(VllmOptions(max_num_seqs=NUM_SEQS, served_name="starter")))
+        options = VllmOptions(max_num_seqs=NUM_SEQS, served_name="starter", reasoning_parser="qwen3")
+        self.made.append(VllmEngine(options))
         return self.made[-1]
 
     @property

@@ -238,7 +238,7 @@ export class RealtimeClient extends EventTarget {
       pump: () => this.#pump(),
       next: (what) => this.#next(what),
       handle: (other) => this.#handle(other),
-      retrieve: (id) => this.responses.retrieve(id),
+      fetch: (id) => this.responses.wait(id),
     });
     this.#dropped.register(response, track);
     return response;

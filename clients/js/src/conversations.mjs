@@ -121,12 +121,12 @@ export class Conversations {
    * Append up to 20 items.
    *
    * @param {string} id
-   * @param {wire.CreateItems} body
+   * @param {wire.CreateItems["items"]} items
    * @param {RequestOptions} [options]
    * @returns {Promise<wire.ConversationItems>}
    */
-  createItems(id, body, options) {
-    return this.#http.post(["conversations", id, "items"], body, options);
+  addItems(id, items, options) {
+    return this.#http.post(["conversations", id, "items"], { items }, options);
   }
 
   /**

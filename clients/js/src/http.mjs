@@ -151,7 +151,7 @@ function queryString(query) {
  * @param {number} milliseconds
  * @param {AbortSignal} [signal]
  */
-function sleep(milliseconds, signal) {
+export function sleep(milliseconds, signal) {
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const stop = () => {

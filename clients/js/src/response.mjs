@@ -14,7 +14,7 @@ import { CursorTooOld, ResponseFailed } from "./errors.mjs";
  * @property {() => void} pump The session has something to send.
  * @property {(what: Subject) => Promise<void>} next Resolves when there is news of it.
  * @property {(track: Track) => Response} handle
- * @property {(id: string) => Promise<FinalResponse>} retrieve Over HTTP.
+ * @property {(id: string) => Promise<FinalResponse>} fetch Over HTTP, when it is over.
  */
 /**
  * Where to cut: behind an event, or behind so many code points of a message, by default the one whose text was read last.
@@ -132,22 +132,20 @@ export class Response {
 
   /**
    * Read to the end and return the final response object. Throws ResponseFailed when it failed. Where the server has
-   * the rest of the events no more, but the finished response, that is fetched.
+   * the rest of the events no more, the response is fetched when it is over.
    */
   async result() {
     try {
       while (!(await this.next()).done);
     } catch (error) {
       if (!(error instanceof CursorTooOld)) throw error;
-      return this.#fetched(error);
+      return this.#fetched();
     }
     return this.#final();
   }
 
-  /** @param {CursorTooOld} error */
-  async #fetched(error) {
-    const final = await this.#shell.retrieve(this.id);
-    if (final.status === "in_progress" || final.status === "queued") throw error;
+  async #fetched() {
+    const final = await this.#shell.fetch(this.id);
     if (final.status === "failed") throw new ResponseFailed(final, final.error);
     return final;
   }

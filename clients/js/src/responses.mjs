@@ -1,9 +1,12 @@
-import { Http } from "./http.mjs";
+import { Http, sleep } from "./http.mjs";
 import { finalResponse } from "./track.mjs";
 
 /** @import { RequestOptions } from "./http.mjs" */
 /** @import { FinalResponse } from "./track.mjs" */
 /** @import * as wire from "./wire.d.mts" */
+
+const FIRST_PAUSE_MS = 250;
+const MAX_PAUSE_MS = 5000;
 
 /** @typedef {{ after?: string, limit?: number, order?: "asc" | "desc" }} PageQuery */
 /**
@@ -30,6 +33,21 @@ export class Responses {
    */
   async retrieve(id, { include, ...options } = {}) {
     return finalResponse(await this.#http.get(["responses", id], { include }, options));
+  }
+
+  /**
+   * As it is when it is over, which is asked for now and then.
+   *
+   * @param {string} id
+   * @param {RequestOptions} [options]
+   * @returns {Promise<FinalResponse>}
+   */
+  async wait(id, options) {
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
+      const response = await this.retrieve(id, options);
+      if (response.status !== "in_progress" && response.status !== "queued") return response;
+      await sleep(pause, options?.signal);
+    }
   }
 
   /**

@@ -1,6 +1,15 @@
-// The cases of clients/conformance, by this client's adapter.
+// The cases of clients/conformance, played by the runner there against this client's driver. The runner is Python.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 
-import { CASES, Player } from "../conformance.mjs";
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const PYTHON = process.env.PYTHON ?? "python3";
 
-for (const { name, steps, ...options } of CASES) test(name, () => new Player(options).play(steps));
+test("the conformance cases", () => {
+  const driver = [process.execPath, fileURLToPath(new URL("../conformance.mjs", import.meta.url))];
+  const runner = ["-m", "clients.conformance", "--", ...driver];
+  const { status, stdout, stderr } = spawnSync(PYTHON, runner, { cwd: ROOT, encoding: "utf8" });
+  assert.equal(status, 0, `${stdout}\n${stderr}`);
+});

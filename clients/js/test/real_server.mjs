@@ -129,7 +129,7 @@ assert.deepEqual(roles, ["user", "assistant"]);
 const fork = await rt.conversations.fork(conversation.id);
 assert.deepEqual((await rt.conversations.list({ metadata: { topic: "a" } })).data.map(({ id }) => id), [fork.id, conversation.id]);
 assert.equal((await rt.conversations.delete(fork.id)).deleted, true);
-await assert.rejects(rt.conversations.createItems("conv_none", { items: [] }), realtime.ServerError);
+await assert.rejects(rt.conversations.addItems("conv_none", []), realtime.ServerError);
 
 rt.close();
 other.close();

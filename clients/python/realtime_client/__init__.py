@@ -10,6 +10,7 @@ from .errors import (
     CursorTooOld,
     Detached,
     EpochMismatch,
+    EventNotReceived,
     IdempotencyConflict,
     ItemNotFound,
     MissingToolOutput,
@@ -20,18 +21,23 @@ from .errors import (
     ResponseNotFound,
     ServerError,
     SteerFailed,
+    ToolLoopTooLong,
     ToolOutputAlreadyAccepted,
 )
 from .inputs import Fate, Steer
+from .link import ConnectionState
 from .policy import Policy
 from .response import Response
-from .track import Cursor, Event, FinalResponse
+from .track import Cursor, FinalResponse
+from .wire import OutputItem
+from .wire import ResponseEvent as Event
 
 __all__ = [
     "AlreadyFollowed",
     "Client",
     "ClientClosed",
     "ConnectionLost",
+    "ConnectionState",
     "ConversationMovedOn",
     "Cursor",
     "CursorAhead",
@@ -39,11 +45,13 @@ __all__ = [
     "Detached",
     "EpochMismatch",
     "Event",
+    "EventNotReceived",
     "Fate",
     "FinalResponse",
     "IdempotencyConflict",
     "ItemNotFound",
     "MissingToolOutput",
+    "OutputItem",
     "Policy",
     "ProtocolError",
     "RealtimeError",
@@ -54,6 +62,7 @@ __all__ = [
     "ServerError",
     "Steer",
     "SteerFailed",
+    "ToolLoopTooLong",
     "ToolOutputAlreadyAccepted",
     "connect",
 ]

@@ -10,7 +10,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from getpass import getpass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,37 @@ HELP = """\
 commands:  /new  start over    /quit  leave (also Ctrl-D)    Ctrl-C  stop the answer
 """
 # The key is not a flag: everybody on the machine can read the command line of a process.
-KEY_HELP = "\nA key, if the server asks for one, is taken from the variable REALTIME_API_KEY.\n"
+KEY_HELP = "\nA key, if the server asks for one, is taken from the variable REALTIME_API_KEY, or asked for.\n"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Talk until the user leaves; the exit status is 1 if the server can't be reached."""
-    given = _parse(arguments)
+def main(arguments: Sequence[str], running_urls: Callable[[], list[str]] = list) -> int:
+    """Talk until the user leaves; the exit status is 1 if the server can't be reached.
+
+    `running_urls`: where servers run on this machine, for a user who does not say which is meant.
+    """
+    found = running_urls()
+    given = _parse(arguments, found)
+    if given.url is None and len(found) > 1:
+        print("realtime: several servers run here; say which with --url:\n  " + "\n  ".join(found), file=sys.stderr)
+        return 2
+    url = given.url or (found[0] if found else DEFAULT_URL)
+    api_key = os.environ.get("REALTIME_API_KEY")
     try:
-        return asyncio.run(_Chat(given).run())
+        try:
+            return asyncio.run(_Chat(url, api_key, given).run())
+        except ConnectionLost as error:
+            if error.status != 401 or api_key is not None or not sys.stdin.isatty():
+                raise
+        return asyncio.run(_Chat(url, getpass("The server asks for an API key: "), given).run())
     except ConnectionLost as error:
-        print(f"realtime: no conversation with {given.url}: {error}", file=sys.stderr)
+        print(f"realtime: no conversation with {url}: {error}", file=sys.stderr)
         if error.status == 401:
             print("The server asks for an API key: put it into the variable REALTIME_API_KEY.", file=sys.stderr)
             return 1
         print(f"Is the server running? Start one with `make serve` or `{_program()} serve`.", file=sys.stderr)
+        return 1
+    except (EOFError, KeyboardInterrupt):  # instead of a key
+        print()
         return 1
 
 
@@ -45,16 +63,18 @@ def _program() -> str:
     return "realtime" if Path(sys.argv[0]).name == "realtime" else "python -m realtime"
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+def _parse(arguments: Sequence[str], found: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"{_program()} chat",
         description="Talk to a running server in the terminal.",
         epilog=HELP + KEY_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    url = os.environ.get("REALTIME_URL") or DEFAULT_URL
+    where = found[0] if len(found) == 1 else DEFAULT_URL
     parser.add_argument(
-        "--url", default=url, help="where the server is [%(default)s]; also by the variable REALTIME_URL"
+        "--url",
+        default=os.environ.get("REALTIME_URL") or None,
+        help=f"where the server is [{where}]; also by the variable REALTIME_URL",
     )
     parser.add_argument("--instructions", help="what the model is told before each answer")
     parser.add_argument("--temperature", type=float, help="sampling temperature [the model's own]")
@@ -65,8 +85,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 class _Chat:
     """One conversation: where it stands, and the answer that is being written."""
 
-    def __init__(self, given: argparse.Namespace) -> None:
-        self._url: str = given.url
+    def __init__(self, url: str, api_key: str | None, given: argparse.Namespace) -> None:
+        self._url = url
+        self._api_key = api_key
         settings = {
             "instructions": given.instructions,
             "temperature": given.temperature,
@@ -80,7 +101,7 @@ class _Chat:
     async def run(self) -> int:
         """Read, answer, until the user leaves."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupted)
-        async with connect(self._url, api_key=os.environ.get("REALTIME_API_KEY")) as client:
+        async with connect(self._url, api_key=self._api_key) as client:
             print(HELP)
             while (line := await _read_line()) is not None:
                 match line.strip():

@@ -7,51 +7,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import secrets
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
-from websockets.typing import Subprotocol
+from websockets.exceptions import ConnectionClosed
 
 from .cuts import Cut
+from .dial import SUBPROTOCOL, ApiKey, Dialer, keep_alive
 from .errors import ConnectionLost, ProtocolError
+from .http import Http
 from .inputs import Steer
+from .link import ConnectionState
 from .liveness import Update
 from .policy import Policy
+from .resources import Conversations, Responses
 from .response import Response
 from .session import Session
-from .track import Track
+from .tools import Tool, run
+from .track import FinalResponse, Track
+from .wire import ResponseEvent as Event
 
-SUBPROTOCOL = Subprotocol("realtime.v1")
-_URL_HINT = "the URL of a server looks like ws://127.0.0.1:8000/v1/responses, or wss:// behind TLS"
-_RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_SOCKET_DEFAULTS: dict[str, Any] = {
-    "max_size": 64 * 2**20,  # a terminal event holds the whole answer
-    "compression": None,
-    "open_timeout": 10,
-    "ping_interval": 20,  # a dead path is noticed within 40 s, and then reconnected
-    "ping_timeout": 20,
-    "close_timeout": 5,
-}
+__all__ = ["SUBPROTOCOL", "Client", "connect"]
 
 
 def connect(
     url: str,
     *,
-    api_key: str | None = None,
+    api_key: ApiKey | None = None,
     ticket: str | None = None,
     policy: Policy | None = None,
     **socket_options: Any,
 ) -> Client:
-    """A client for `async with`. `ticket`: in place of a key, to follow one response. `socket_options` go to
-    `websockets.connect` (ssl, proxy, additional_headers, ...).
+    """A client for `async with`. `api_key`: or an async function that returns it, which is asked before each handshake.
+    `ticket`: in place of a key, to follow one response. `socket_options` go to `websockets.connect` (ssl, proxy,
+    additional_headers, ...).
     """
     credential = ticket if api_key is None else api_key
     return Client(url, api_key=credential, policy=policy or Policy(), socket_options=socket_options)
@@ -62,11 +56,10 @@ class Client:
     the socket is opened again whenever an open response or a new request needs one.
     """
 
-    def __init__(self, url: str, *, api_key: str | None, policy: Policy, socket_options: dict[str, Any]) -> None:
-        self._url = url
-        self._options = _SOCKET_DEFAULTS | socket_options
-        if api_key is not None:
-            self._use_key(api_key)
+    def __init__(self, url: str, *, api_key: ApiKey | None, policy: Policy, socket_options: dict[str, Any]) -> None:
+        self._dialer = Dialer(url, api_key, policy, socket_options)
+        self.responses = Responses(Http(self._dialer))
+        self.conversations = Conversations(Http(self._dialer))
         self._session = Session(policy, secrets.token_hex(8), random.Random())
         self._woken: weakref.WeakValueDictionary[Track | Steer | Update | Cut, asyncio.Event] = (
             weakref.WeakValueDictionary()
@@ -74,6 +67,9 @@ class Client:
         self._poked = asyncio.Event()  # the session has something for us
         self._socket: ClientConnection | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._told_state: ConnectionState = "connecting"
+        self._state_changed = asyncio.Event()
 
     async def __aenter__(self) -> Client:
         socket = await self._dial()
@@ -101,13 +97,41 @@ class Client:
         self._check_open()
         return await self._follow(self._session.resume(response_id, starting_after, epoch))
 
+    async def run(
+        self,
+        input: Any,
+        *,
+        tools: Sequence[Callable[..., Any] | Tool],
+        tool_timeout_seconds: float = 60.0,
+        max_turns: int = 16,
+        on_event: Callable[[Event], None] | None = None,
+        **body: Any,
+    ) -> FinalResponse:
+        """Let the model call these functions until it answers without a call; returns that response.
+
+        A function is a tool by its name, its docstring and its annotated parameters; one that is not async is called in
+        a thread. The calls of a turn run at once; the model is told of one that fails, takes longer than
+        `tool_timeout_seconds` or has wrong arguments. `on_event` gets each event of each response. Cancelling stops the
+        response that runs and the functions that are async. Raises ToolLoopTooLong after `max_turns` responses. A call
+        of a function that is not here ends the loop: the response that has it is returned.
+        """
+        return await run(
+            self,
+            input,
+            tools=tools,
+            tool_timeout_seconds=tool_timeout_seconds,
+            max_turns=max_turns,
+            on_event=on_event,
+            **body,
+        )
+
     async def update(self, *, api_key: str | None = None, heartbeat_seconds: float | None = None) -> Mapping[str, Any]:
         """Give the connection a new credential of the same tenant, or another time between heartbeats, and return how
         it stands now. Later connections use it too. Raises ServerError when it is refused; then nothing changes.
         """
         self._check_open()
         if api_key is not None and self._socket is None:
-            self._use_key(api_key)  # the old one may be what keeps us from connecting
+            self._dialer.api_key = api_key  # the old one may be what keeps us from connecting
         members = {"api_key": api_key, "heartbeat_seconds": heartbeat_seconds}
         update = self._session.update({name: value for name, value in members.items() if value is not None})
         self._poke()
@@ -115,7 +139,7 @@ class Client:
         if update.error is not None:
             raise update.error
         if api_key is not None:
-            self._use_key(api_key)
+            self._dialer.api_key = api_key
         return update.state or {}
 
     @property
@@ -123,14 +147,39 @@ class Client:
         """The newest heartbeat: `engine`, and how each response that is followed does. None before the first."""
         return self._session.heartbeat
 
+    @property
+    def state(self) -> ConnectionState:
+        """`connecting` (never was open), `open`, `reconnecting` (or will, when something needs it), or `closed`."""
+        return self._session.state
+
+    async def states(self) -> AsyncIterator[ConnectionState]:
+        """The state now, and each time that it is another one; ends behind `closed`. For a banner."""
+        state = self.state
+        yield state
+        while state != "closed":
+            changed = self._state_changed
+            if self.state == state:
+                await changed.wait()
+                continue
+            state = self.state
+            yield state
+
     async def close(self) -> None:
-        """Close the socket. Open responses end with ClientClosed here; at the server `on_disconnect` decides."""
+        """Close the socket. Open responses end with ClientClosed here; at the server `on_disconnect` decides.
+
+        A caller that is cancelled leaves at once, and the socket is closed behind it: in a scope that cancels each
+        `await` anew, as anyio's does, nothing could be waited for.
+        """
         runner, self._runner = self._runner, None
-        if runner is None:
-            return
-        frames = self._session.frames(_now())
-        self._session.close()
-        self._wake()
+        if runner is not None:
+            frames = self._session.frames(_now())
+            self._session.close()
+            self._wake()
+            self._closing = asyncio.create_task(self._close(runner, frames), name="realtime_client.close")
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _close(self, runner: asyncio.Task[None], frames: list[str]) -> None:
         try:
             if self._socket is not None:
                 await _send(self._socket, frames)
@@ -154,7 +203,7 @@ class Client:
             raise
         if not track.confirmed and track.error is not None:
             raise track.error
-        return Response(track, self._session, self._poke, self._until_changed)
+        return Response(track, self._session, self._poke, self._until_changed, self.responses.wait)
 
     async def _until_changed(self, what: Track | Steer | Update | Cut, done: Callable[[], bool]) -> None:
         """Wait until there is such news of it."""
@@ -162,10 +211,6 @@ class Client:
             woken = self._woken.setdefault(what, asyncio.Event())
             woken.clear()
             await woken.wait()
-
-    def _use_key(self, api_key: str) -> None:
-        headers = dict(self._options.get("additional_headers") or {})
-        self._options["additional_headers"] = headers | {"Authorization": f"Bearer {api_key}"}
 
     def _check_open(self) -> None:
         if self._runner is None or self._runner.done():
@@ -180,6 +225,14 @@ class Client:
             woken = self._woken.get(changed)
             if woken is not None:
                 woken.set()
+        self._tell_state()
+
+    def _tell_state(self) -> None:
+        """Wake who waits for another state: each change is an event of its own."""
+        if self.state != self._told_state:
+            self._told_state = self.state
+            changed, self._state_changed = self._state_changed, asyncio.Event()
+            changed.set()
 
     # -- the socket's life
 
@@ -197,8 +250,12 @@ class Client:
         """Read and write until the socket is gone."""
         self._socket = socket
         self._session.connected(_now())
+        self._tell_state()
         broken: ProtocolError | None = None
-        writer = asyncio.create_task(self._write(socket), name="realtime_client.write")
+        helpers = [
+            asyncio.create_task(self._write(socket), name="realtime_client.write"),
+            asyncio.create_task(keep_alive(socket, self._dialer.ping_seconds), name="realtime_client.keep_alive"),
+        ]
         try:
             await self._read(socket)
         except ProtocolError as error:
@@ -206,10 +263,12 @@ class Client:
             await socket.close(1002)
         finally:
             self._socket = None
-            writer.cancel()
-            await asyncio.wait([writer])
-        if not writer.cancelled() and (failure := writer.exception()) is not None:
-            raise failure
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.wait(helpers)
+        for helper in helpers:
+            if not helper.cancelled() and (failure := helper.exception()) is not None:
+                raise failure
         lost = ConnectionLost.closed(socket.close_code or 1006, socket.close_reason or "")
         self._session.disconnected(broken or lost, _now())
         self._wake()
@@ -259,41 +318,8 @@ class Client:
                 await self._poked.wait()
 
     async def _dial(self) -> ClientConnection:
-        try:
-            socket = await open_socket(self._url, subprotocols=[SUBPROTOCOL], **self._options)
-        except InvalidURI as error:
-            raise ConnectionLost(f"{self._url} is no URL of a WebSocket: {_URL_HINT}", retry=False) from error
-        except InvalidStatus as error:
-            status = error.response.status_code
-            wait = error.response.headers.get("Retry-After", "")
-            raise ConnectionLost(
-                _refusal(self._url, status, error.response.body),
-                retry=status in _RETRY_STATUS,
-                status=status,
-                retry_after=float(wait) if wait.isdigit() else None,
-            ) from error
-        except (OSError, EOFError) as error:  # TimeoutError is an OSError
-            reason = str(error) or type(error).__name__
-            raise ConnectionLost(f"no connection to {self._url}: {reason}", retry=True) from error
-        except InvalidHandshake as error:
-            cut = isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError)
-            raise ConnectionLost(f"the handshake failed: {error}", retry=cut) from error
-        if socket.subprotocol != SUBPROTOCOL:
-            await socket.close()
-            raise ConnectionLost(f"the server does not speak {SUBPROTOCOL}", retry=False)
-        return socket
-
-
-def _refusal(url: str, status: int, body: bytes | None) -> str:
-    """Why there is no socket, in the server's words where it has some."""
-    said = f"the server answered the handshake with HTTP {status}"
-    if status == 404:
-        return f"{said}: there is nothing at {url}; {_URL_HINT}"
-    try:
-        error = json.loads(body or b"")["error"]
-        return f"{said}: {error['code']}: {error['message']}"
-    except (ValueError, LookupError, TypeError):  # a proxy's, or another server's
-        return said
+        self._session.connecting(_now())
+        return await self._dialer.dial(self._session.dial_until)
 
 
 async def _send(socket: ClientConnection, frames: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,34 @@ class ConnectionLost(RealtimeError):
         text = f"the connection was closed with code {code}{f': {reason}' if reason else ''}"
         return cls(text, retry=code in RECONNECT_CODES, code=code)
 
+    @classmethod
+    def timed_out(cls, url: str) -> ConnectionLost:
+        """An attempt to open a socket took too long."""
+        return cls(f"no connection to {url}: the attempt took too long", retry=True)
+
+    @classmethod
+    def refused(cls, url: str, status: int, body: bytes | str | None, retry_after: float | None) -> ConnectionLost:
+        """The server answered the handshake with this HTTP status. The text has its words, where it has some."""
+        text = f"the server answered the handshake with HTTP {status}"
+        if status == 404:
+            text += f": there is nothing at {url}; {URL_HINT}"
+        else:
+            text += _words(body)
+        return cls(text, retry=status in _RETRY_STATUS, status=status, retry_after=retry_after)
+
+
+URL_HINT = "the URL of a server looks like ws://127.0.0.1:8000/v1/responses, or wss:// behind TLS"
+_RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def _words(body: bytes | str | None) -> str:
+    """The code and the message of an error's body; nothing for a proxy's, or another server's."""
+    try:
+        error = json.loads(body or b"")["error"]
+        return f": {error['code']}: {error['message']}"
+    except (ValueError, LookupError, TypeError):
+        return ""
+
 
 # RFC 6455 section 7.4: going away, no status, cut, internal error, restart, try again later, TLS. After any other code
 # the same thing would happen again: refused (1008), not understood (1002, 1003, 1007), too big (1009), over (1000), the
@@ -59,6 +88,14 @@ class Detached(RealtimeError):
 
 class AlreadyFollowed(RealtimeError):
     """This client follows that response already: use the handle that it has."""
+
+
+class EventNotReceived(RealtimeError, ValueError):
+    """An event was named by a number that has not come."""
+
+
+class ToolLoopTooLong(RealtimeError):
+    """The model goes on calling tools."""
 
 
 class RequestTooLarge(RealtimeError):

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """`max_retry_seconds`: how long to go on trying without any progress, both to connect and to have a request
-    taken that the server refused for now. `max_buffer_bytes`: how much one unread response may hold here before it is
-    detached at the server and fetched later. `num_lanes`: how many creates run at once; more wait here.
-    `heartbeat_seconds` (at least 1): have the server say so often that it lives; after `max_missed_heartbeats` of
-    silence the socket is given up, and what runs is resumed on another. None: the operator's setting, and pings alone.
+    taken that the server refused for now; at least twice what a server that is being restarted says that it needs.
+    `connect_timeout_seconds`: how long one attempt to open a socket may take. `max_buffer_bytes`: how much one unread
+    response may hold here before it is detached at the server and fetched later. `num_lanes`: how many creates run at
+    once; more wait here. `heartbeat_seconds` (at least 1): have the server say so often that it lives; after
+    `max_missed_heartbeats` of silence the socket is given up, and what runs is resumed on another. None: the operator's
+    setting, and pings alone.
     """
 
     initial_delay_seconds: float = 0.25
     max_delay_seconds: float = 10.0
     max_retry_seconds: float = 60.0
+    connect_timeout_seconds: float = 5.0
     max_buffer_bytes: int = 2**20
     num_lanes: int = 16
     heartbeat_seconds: float | None = None
@@ -26,6 +29,8 @@ class Policy:
     def __post_init__(self) -> None:
         if self.heartbeat_seconds is not None and 0 < self.heartbeat_seconds < 1:
             raise ValueError("heartbeat_seconds must be 0, which is never, or at least 1")
+        if not self.connect_timeout_seconds > 0:
+            raise ValueError("connect_timeout_seconds must be more than 0")
         if self.max_missed_heartbeats < 1:
             raise ValueError("max_missed_heartbeats must be at least 1")
 

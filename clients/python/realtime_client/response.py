@@ -5,13 +5,15 @@ from __future__ import annotations
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
-from .errors import ProtocolError, ResponseFailed
+from .errors import CursorTooOld, ProtocolError, ResponseFailed
 from .inputs import Kind, Steer
 from .session import Session
-from .track import Cursor, Event, FinalResponse, Phase, Track
+from .track import Cursor, FinalResponse, Phase, Track
+from .wire import ResponseEvent as Event
 
+Fetch = Callable[[str], Awaitable[FinalResponse]]
 Until = Callable[[Any, Callable[[], bool]], Awaitable[None]]
 
 
@@ -23,11 +25,12 @@ class Response:
     before its end. A handle that is simply dropped detaches.
     """
 
-    def __init__(self, track: Track, session: Session, poke: Callable[[], None], until: Until) -> None:
+    def __init__(self, track: Track, session: Session, poke: Callable[[], None], until: Until, fetch: Fetch) -> None:
         self._track = track
         self._session = session
         self._poke = poke  # tells the shell that the session has something to send
         self._until = until  # waits for news
+        self._fetch = fetch  # the finished response, over HTTP
         self._successor: Response | None = None
         weakref.finalize(self, session.dropped.append, track).atexit = False
 
@@ -57,7 +60,7 @@ class Response:
             if event is not None:
                 if track.phase is Phase.LOST:  # there is room again
                     self._poke()
-                return event
+                return cast(Event, event)  # what the server's document says of it
             if track.terminal is not None:
                 raise StopAsyncIteration
             if track.error is not None:
@@ -69,9 +72,18 @@ class Response:
         return _Text(self)
 
     async def result(self) -> FinalResponse:
-        """Read to the end and return the final response object. Raises ResponseFailed when it failed."""
-        async for _ in self:
-            pass
+        """Read to the end and return the final response object. Raises ResponseFailed when it failed.
+
+        Events that the server has no more (CursorTooOld) do not keep the end from coming: then it is fetched over HTTP.
+        """
+        try:
+            async for _ in self:
+                pass
+        except CursorTooOld:
+            final = await self._fetch(self.id)
+            if final.get("status") == "failed":
+                raise ResponseFailed(final, final.get("error") or {}) from None
+            return final
         return self._final()
 
     async def cancel(self, through: int | None = None) -> FinalResponse:
@@ -167,7 +179,7 @@ class Response:
                 raise track.error
             return None
         if self._successor is None:
-            self._successor = Response(successor, self._session, self._poke, self._until)
+            self._successor = Response(successor, self._session, self._poke, self._until, self._fetch)
         return self._successor
 
     def chain(self) -> AsyncIterator[Event]:
@@ -245,7 +257,6 @@ class _Text:
     async def __anext__(self) -> str:
         async for event in self._response:
             if event["type"] == "response.output_text.delta":
-                delta: str = event["delta"]
-                return delta
+                return event["delta"]
         self._response._final()
         raise StopAsyncIteration

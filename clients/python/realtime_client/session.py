@@ -1,9 +1,9 @@
 """What a client does, without any I/O: the state of all its responses, whatever happens to the socket. Pure.
 
-The shell reports (`connected`, `disconnected`, `receive`), passes on what the caller wants (`create`, `resume`,
-`cancel`, `give`, `detach`, `take`) and then drains: `frames` to send, what has `changed` to wake, `connect_at` or
-`due_at` for when to come back, `is_silent` for a socket that is dead. Frames are not queued but derived from where each
-track is, so nothing is ever lost with a socket: what was not confirmed is simply still to be done on the next one.
+The shell reports (`connecting`, `connected`, `disconnected`, `receive`), passes on what the caller wants (`create`,
+`resume`, `cancel`, `give`, `detach`, `take`) and then drains: `frames` to send, what has `changed` to wake, when to
+come back (`connect_at`, `dial_until`, `due_at`), `is_silent` for a socket that is dead. Frames are not queued but
+derived from where each track is, so nothing is ever lost with a socket: what was not confirmed is still to be done.
 `now` is any monotonic clock in seconds.
 """
 
@@ -13,28 +13,29 @@ import json
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from . import frames
 from .cuts import Cut, Cuts
 from .errors import (
     AlreadyFollowed,
     ClientClosed,
     ConnectionLost,
     Detached,
+    EventNotReceived,
     ProtocolError,
     RealtimeError,
-    RequestTooLarge,
-    ServerError,
 )
 from .inputs import Inputs, Kind, Steer
 from .lanes import Lanes, lane_of_request
+from .link import ConnectionState, Link
 from .liveness import Liveness, Update
 from .policy import Policy
-from .track import Event, Phase, Track, Verdict
-
-_MAX_GAPS = 3  # resumes in a row that brought nothing: the server's numbers are broken, not the network
-_GOING_DOWN = frozenset({"server_draining", "websocket_connection_limit_reached"})  # this socket starts nothing more
+from .receiving import Parts, Receiving
+from .sending import Sending
+from .track import Event, Phase, Track
+from .tracks import Tracks
 
 
 class Session:
@@ -49,47 +50,41 @@ class Session:
         self._inputs = Inputs()
         self._cuts = Cuts()
         self._liveness = Liveness(policy)
-        self._tracks: dict[int, Track] = {}  # the open ones, oldest first
-        self._by_id: dict[str, Track] = {}
-        self._changed: set[Track] = set()
-        self._outbox: list[str] = []
-        self._next_serial = 0
-        self._connected = False
+        self._link = Link(policy, rng)
+        self._tracks = Tracks(self._inputs)
+        self._outbox: list[str] = []  # what can't be derived from where the tracks are
+        self._parts = Parts(
+            policy, rng, self._lanes, self._inputs, self._cuts, self._liveness, self._link, self._tracks, self._outbox
+        )
+        self._sending = Sending(self._tracks, self._lanes, self._inputs, self._link)
+        self._receiving = Receiving(self._parts, self.detach, self.leave)
         self._closed: RealtimeError | None = None  # why nothing is sent any more
-        self._draining = False
-        self._max_message_bytes: float = math.inf
-        self._connect_at = 0.0
-        self._attempts = 0
-        self._troubled_since: float | None = None  # disconnected, and no progress since
-        self._due_at = 0.0
 
     # -- what the caller wants
 
     def create(self, body: Mapping[str, Any]) -> Track:
         """Start a response. It is sent when there is a connection and its lane is free."""
-        track = Track(self._next_serial, Phase.HELD)
+        track = self._tracks.new(Phase.HELD)
         track.named = body.get("request_id") is not None
         track.request_id = body["request_id"] if track.named else f"{self._name}-{track.serial}"
-        if any(other.request_id == track.request_id for other in self._tracks.values()):
+        if any(other.request_id == track.request_id for other in self._tracks):
             raise AlreadyFollowed(f"a response with request_id {track.request_id!r} is open on this client")
-        fixed = {"type": "response.create", "event_id": f"create.{track.serial}", "request_id": track.request_id}
         track.catch_up = body.get("catch_up") or track.catch_up
-        track.request = _encode({**body, **fixed, "catch_up": track.catch_up})
+        track.request = frames.create(track, body)
         track.lane = body.get("stream_id")
         if track.named and track.lane is None:  # the same body from every process: so no lane name of this client's
-            self._put_in_lane(track, lane_of_request(body["request_id"]))
+            track.put_in_lane(lane_of_request(body["request_id"]))
         track.previous_response_id = body.get("previous_response_id")
-        return self._open(track)
+        return self._tracks.open(track)
 
     def resume(self, response_id: str, starting_after: int, epoch: str | None) -> Track:
         """Follow a response from after this number (-1: from its first event)."""
-        if response_id in self._by_id:
+        if self._tracks.of_id(response_id) is not None:
             raise AlreadyFollowed(f"this client follows response {response_id!r} already")
-        track = Track(self._next_serial, Phase.LOST)
+        track = self._tracks.new(Phase.LOST)
         track.named = True  # others know it: a caller who stops waiting must not stop it
         track.response_id, track.epoch, track.next_number = response_id, epoch, starting_after + 1
-        self._by_id[response_id] = track
-        return self._open(track)
+        return self._tracks.open(track)
 
     def cancel(self, track: Track, through: int | None = None, *, stop: str = "cancel") -> None:
         """Stop the response. The wish outlives the socket: it is repeated until the terminal event is here.
@@ -104,13 +99,18 @@ class Session:
         track.cancel_wanted, track.cancel_refusal = True, None
         track.stop, track.through = stop, through
         if track.phase is Phase.PAUSED:  # its terminal is wanted now, and after a cancel what comes before it is little
-            self._move(track, Phase.LOST)
-        self._due_at = 0.0
+            self._tracks.move(track, Phase.LOST)
+        self._tracks.due_at = 0.0
 
     def leave(self, track: Track) -> None:
-        """The caller's block is over: stop the response, and what the server starts or started after it by itself."""
+        """The caller's block is over: stop the response, and what the server starts or started after it by itself.
+
+        Of an answer that was complete before it was read, what was heard stays, as of one that runs.
+        """
         while track.successor is not None:
             track = track.successor
+        if track.terminal is not None and track.events and track.acked is not None:
+            self.truncate(track, {"through": track.acked})
         track.abandoned = track.awaits_successor
         self.cancel(track)
 
@@ -119,7 +119,7 @@ class Session:
         _check_number(track, through)
         if track.acked is None or through > track.acked:
             track.acked, track.acked_sent = through, False
-            self._due_at = 0.0
+            self._tracks.due_at = 0.0
 
     def truncate(self, track: Track, members: Mapping[str, Any]) -> Cut:
         """Cut the answer of a response that runs or is over. `members`: where. Raises ValueError for an event that has
@@ -128,8 +128,8 @@ class Session:
         if members.get("through") is not None:
             _check_number(track, members["through"])
         if track.phase is Phase.PAUSED:  # the end that comes of it is wanted now
-            self._move(track, Phase.LOST)
-        self._due_at = 0.0
+            self._tracks.move(track, Phase.LOST)
+        self._tracks.due_at = 0.0
         cut = self._cuts.ask(track, dict(members))
         if self._closed is not None:
             self._cuts.close(self._closed)
@@ -139,7 +139,7 @@ class Session:
         """Steer a response, or inject outputs of its calls."""
         steer = self._inputs.give(kind, track, input)
         if track.phase is Phase.PAUSED:  # the server takes it only from who follows the response
-            self._move(track, Phase.LOST)
+            self._tracks.move(track, Phase.LOST)
         if self._closed is not None:
             self._inputs.close(self._closed)
         return steer
@@ -160,12 +160,12 @@ class Session:
             case Phase.OVER | Phase.LEAVING:
                 return
             case Phase.LIVE | Phase.RESUMING:
-                self._outbox += _parting(track)
+                self._outbox += frames.parting(track)
             case Phase.LOST:
                 track.discard()
                 track.error = Detached("the response was detached")
-                self._by_id.pop(track.response_id or "", None)
-                self._move(track, Phase.LEAVING)
+                self._tracks.forget_id(track)
+                self._tracks.move(track, Phase.LEAVING)
                 return
             case Phase.CREATING:
                 track.abandoned = True
@@ -173,7 +173,7 @@ class Session:
             case Phase.HELD | Phase.PAUSED:
                 pass
         track.discard()
-        self._fail(track, Detached("the response was detached"))
+        self._tracks.fail(track, Detached("the response was detached"))
 
     def abandon(self, track: Track) -> None:
         """Nobody waits for this create any more, so nobody will know its id: cancel it as soon as that is possible.
@@ -187,50 +187,47 @@ class Session:
         """The oldest unread event, if one is here. Makes room: a paused response is resumed when half is free."""
         event = track.take()
         if track.phase is Phase.PAUSED and track.num_bytes <= self._policy.max_buffer_bytes // 2:
-            self._move(track, Phase.LOST)
+            self._tracks.move(track, Phase.LOST)
         return event
 
     def close(self, error: RealtimeError | None = None) -> None:
         """Give up everything that is open, and what is asked of it from now on."""
         self._closed = error or ClientClosed("the client was closed")
-        for track in list(self._tracks.values()):
-            self._fail(track, self._closed)
+        for track in self._tracks:
+            self._tracks.fail(track, self._closed)
         self._inputs.close(self._closed)
         self._cuts.close(self._closed)
         self._liveness.close(self._closed)
 
     # -- what the socket says
 
+    def connecting(self, now: float) -> None:
+        """An attempt to open a socket begins. It is to be given up at `dial_until`."""
+        self._link.connecting(now)
+
     def connected(self, now: float) -> None:
         """A native-profile socket is open."""
-        self._connected, self._draining = True, False
+        self._link.opened()
         self._liveness.connected(now)
-        self._due_at = 0.0
+        self._tracks.due_at = 0.0
 
     def disconnected(self, lost: ConnectionLost | ProtocolError, now: float) -> None:
         """The socket is gone, or could not be opened. Decides whether and when to try again."""
-        self._connected = False
+        self._link.gone()
         self._outbox.clear()
         self._inputs.cut()
         self._cuts.disconnected()
         self._liveness.disconnected()
-        for track in list(self._tracks.values()):
-            self._cut(track)
+        for track in self._tracks:
+            self._tracks.cut(track)
+        worth_it = self._link.lost(lost, now)
         if not self._needs_socket():
-            self._settle()
-            return
-        if self._troubled_since is None:
-            self._troubled_since = now
-        retry_after = lost.retry_after if isinstance(lost, ConnectionLost) else None
-        delay = self._policy.delay_seconds(self._attempts, retry_after, self._rng)
-        self._attempts += 1
-        self._connect_at = now + delay
-        hopeless = isinstance(lost, ProtocolError) or not lost.retry
-        if hopeless or self._connect_at > self._troubled_since + self._policy.max_retry_seconds:
-            self._settle()
-            for track in list(self._tracks.values()):
+            self._link.settle()
+        elif not worth_it:
+            self._link.settle()
+            for track in self._tracks:
                 if track.phase is not Phase.PAUSED:  # it has something to read still, and can be resumed after that
-                    self._fail(track, lost)
+                    self._tracks.fail(track, lost)
             self._inputs.close(lost)
             self._cuts.close(lost)
             self._liveness.close(lost)
@@ -242,28 +239,34 @@ class Session:
             kind = event["type"]
         except (ValueError, KeyError, TypeError) as error:
             raise ProtocolError(f"not an event: {data[:80]!r}") from error
-        self._liveness.heard(now)
-        if "response_id" in event and not kind.startswith("response.inject."):  # the connection's, in spite of its id
-            self._response_event(event, len(data))
-        elif (handler := self._CONNECTION_EVENTS.get(kind)) is not None:
-            handler(self, event, now)  # any other is news of a later version: ignored
+        self._receiving.take(event, kind, len(data), now)
 
     # -- what is to be done about it
 
     @property
     def connect_at(self) -> float | None:
         """When to open a socket; None: there is one, or nothing needs one."""
-        return self._connect_at if not self._connected and self._needs_socket() else None
+        return self._link.connect_at if not self._link.connected and self._needs_socket() else None
+
+    @property
+    def dial_until(self) -> float:
+        """When to give up the attempt to open a socket that is under way."""
+        return self._link.dial_until
+
+    @property
+    def state(self) -> ConnectionState:
+        """How the connection stands."""
+        return self._link.state(self._closed is not None)
 
     @property
     def due_at(self) -> float | None:
         """When `frames` may have something to send though nothing else happens."""
-        due_at = min(self._due_at, self._liveness.dead_at)
-        return due_at if self._connected and due_at < math.inf else None
+        due_at = min(self._tracks.due_at, self._liveness.dead_at)
+        return due_at if self._link.connected and due_at < math.inf else None
 
     def is_silent(self, now: float) -> bool:
         """The socket is dead, though it looks open: the heartbeats that the server promised do not come."""
-        return self._connected and now >= self._liveness.dead_at
+        return self._link.connected and now >= self._liveness.dead_at
 
     @property
     def heartbeat(self) -> Mapping[str, Any] | None:
@@ -272,80 +275,30 @@ class Session:
 
     def pending(self, now: float) -> bool:
         """`frames` may have something to send."""
-        return bool(self._outbox or self.dropped) or now >= self._due_at
+        return bool(self._outbox or self.dropped) or now >= self._tracks.due_at
 
     def frames(self, now: float) -> list[str]:
         """Drain what is to be sent, in order."""
         while self.dropped:
             self._let_go(self.dropped.popleft())
-        if not self._connected:
+        if not self._link.connected:
             return []
-        out, self._outbox = self._outbox, []
+        out = self._outbox.copy()
+        self._outbox.clear()
         out += self._cuts.frames()  # before creates, which may continue what is to be cut
-        if now >= self._due_at:
-            self._due_at = math.inf
-            for track in list(self._tracks.values()):
-                out += self._due(track, now)
-        return out + self._cuts.frames() + self._liveness.frames() + self._inputs.frames(self._max_message_bytes)
+        out += self._sending.frames(now)
+        out += self._cuts.frames() + self._liveness.frames()
+        return out + self._inputs.frames(self._link.max_message_bytes)
 
     def changed(self) -> set[Track | Steer | Update | Cut]:
         """Drain what has news: an event, an answer, another state."""
-        changed = {*self._changed, *self._inputs.changed, *self._liveness.changed, *self._cuts.changed}
-        for drained in (self._changed, self._inputs.changed, self._liveness.changed, self._cuts.changed):
-            drained.clear()
+        changed: set[Track | Steer | Update | Cut] = set()
+        for part in (self._tracks.changed, self._inputs.changed, self._liveness.changed, self._cuts.changed):
+            changed |= part
+            part.clear()
         return changed
 
-    # -- events of a response
-
-    def _response_event(self, event: Event, num_bytes: int) -> None:
-        track = self._by_id.get(event["response_id"])
-        if event["type"] == "response.created" and (track is None or track.next_number > 0):
-            track = self._confirm(event) or track
-        if track is not None and track.phase is Phase.LIVE:  # else detached, or from before an expected `resumed`
-            self._deliver(track, event, num_bytes)
-
-    def _confirm(self, event: Event) -> Track | None:
-        """A response that we do not know: a successor, or what is being created in its lane."""
-        lane, response_id = event.get("stream_id"), event["response_id"]
-        if (parent := self._steered(event)) is not None:
-            return self._succeed(parent, event)
-        creating = (t for t in self._tracks.values() if t.phase is Phase.CREATING and t.lane == lane)
-        track = next(creating, None)
-        if track is None:
-            return None
-        if response_id in self._by_id:  # its request_id belongs to a response that we follow
-            self._fail(track, AlreadyFollowed(f"this client follows response {response_id!r} already"))
-            return None
-        track.response_id, track.epoch = response_id, event.get("epoch")
-        self._lanes.used(lane, response_id)
-        self._inputs.continued(lane, track.previous_response_id)
-        self._move(track, Phase.LIVE)
-        self._by_id[response_id] = track
-        track.confirmed = True
-        if track.abandoned:
-            self.detach(track)
-        return track
-
-    def _steered(self, event: Event) -> Track | None:
-        """The response that was steered, if this is the first event of its successor."""
-        parent_id = (event.get("response") or {}).get("previous_response_id")
-        return self._inputs.parent(parent_id, event.get("stream_id"))
-
-    def _succeed(self, parent: Track, event: Event) -> Track:
-        track = Track(self._next_serial, Phase.LIVE)
-        track.response_id, track.epoch, track.lane = event["response_id"], event.get("epoch"), parent.lane
-        track.previous_response_id = parent.response_id
-        track.confirmed = True
-        parent.successor = track
-        self._inputs.succeeded(parent, track)
-        self._lanes.used(track.lane, event["response_id"])
-        self._by_id[event["response_id"]] = track
-        self._open(track)
-        if parent.abandoned:
-            self.leave(track)
-        elif parent.dropped:
-            self.detach(track)
-        return track
+    # -- small parts
 
     def _let_go(self, track: Track) -> None:
         """Nobody holds it any more, so nobody will ask for its successor."""
@@ -354,243 +307,13 @@ class Session:
         if track.successor is not None and not track.successor_taken:
             self._let_go(track.successor)
 
-    def _deliver(self, track: Track, event: Event, num_bytes: int) -> None:
-        match track.accept(event, num_bytes):
-            case Verdict.DUPLICATE:
-                pass
-            case Verdict.GAP:
-                track.num_gaps += 1
-                if track.num_gaps > _MAX_GAPS:
-                    self._outbox.append(_detach(track))
-                    self._fail(track, ProtocolError(f"event {track.next_number} of {track.response_id} never comes"))
-                else:
-                    self._move(track, Phase.LOST)
-            case Verdict.NEXT:
-                self._settle()
-                self._changed.add(track)
-                if track.terminal is not None:
-                    self._end(track)
-                elif track.num_bytes > self._policy.max_buffer_bytes and not self._ends_soon(track):
-                    self._outbox.append(_detach(track))
-                    track.acked_sent = False
-                    self._move(track, Phase.PAUSED)
-
-    @staticmethod
-    def _ends_soon(track: Track) -> bool:
-        """What comes before the end is little; and to leave a response that was steered would undo that."""
-        return track.cancel_wanted or track.awaits_successor
-
-    # -- events of the connection
-
-    def _session_created(self, event: Event, now: float) -> None:
-        limits = (event.get("session") or {}).get("limits") or {}
-        self._max_message_bytes = limits.get("max_message_bytes", math.inf)
-
-    def _session_draining(self, event: Event, now: float) -> None:
-        """No creates from here on; what runs goes on. The server will close this socket, and the next one is good."""
-        self._draining = True
-
-    def _resumed(self, event: Event, now: float) -> None:
-        resumed = event["resumed"]
-        track = self._by_id.get(resumed["response_id"])
-        if track is not None and track.phase is Phase.RESUMING:
-            track.epoch = resumed["epoch"]
-            track.confirmed = True
-            self._settle()
-            self._move(track, Phase.LIVE)
-
-    def _refused(self, event: Event, now: float) -> None:
-        error = ServerError.of(event)
-        asked, _, serial = str(event.get("event_id", "")).partition(".")
-        track = self._tracks.get(int(serial)) if serial.isdigit() else None
-        if error.code in _GOING_DOWN:
-            self._draining = True
-        match asked, track:
-            case "create", Track(phase=Phase.CREATING):
-                self._refuse(track, Phase.HELD, error, now)
-            case "resume", Track(phase=Phase.RESUMING):
-                self._refuse(track, Phase.LOST, error, now)
-            case "cancel" | "interrupt", Track() if error.code != "response_already_completed":
-                track.cancel_wanted = track.cancel_sent = False
-                track.cancel_refusal = error
-                self._changed.add(track)
-            case "steer" | "inject", _:
-                self._inputs.refused(event["event_id"], error)
-            case "truncate", _:
-                self._cuts.refused(event["event_id"], error)
-            case "update", _:
-                self._liveness.refused(event["event_id"], error)
-            case "", _ if error.code == "slow_reader":  # the server let go of one of ours, and does not say which
-                for live in [t for t in self._tracks.values() if t.phase is Phase.LIVE]:
-                    self._move(live, Phase.LOST)
-            case _:
-                pass  # it answers something that nobody waits for any more
-
-    def _news_of_input(self, event: Event, now: float) -> None:
-        tell = {
-            "response.steer.accepted": self._inputs.accepted,
-            "response.steer.pending": self._inputs.pending,
-            "response.steer.failed": self._inputs.steer_failed,
-            "response.inject.created": self._inputs.injected,
-            "response.inject.failed": self._inputs.inject_failed,
-        }[event["type"]]
-        tell(event)
-        self._due_at = 0.0  # a lane may be free now
-
-    _CONNECTION_EVENTS: Mapping[str, Callable[[Session, Event, float], None]] = {
-        "response.steer.accepted": _news_of_input,
-        "response.steer.pending": _news_of_input,
-        "response.steer.failed": _news_of_input,
-        "response.inject.created": _news_of_input,
-        "response.inject.failed": _news_of_input,
-        "session.heartbeat": lambda self, event, now: self._liveness.beat(event),
-        "session.updated": lambda self, event, now: self._liveness.updated(event),
-        "session.created": _session_created,
-        "session.draining": _session_draining,
-        "response.resumed": _resumed,
-        "response.truncated": lambda self, event, now: self._cuts.answered(event),
-        "error": _refused,
-    }
-
-    def _refuse(self, track: Track, phase: Phase, error: ServerError, now: float) -> None:
-        """Try again later if that can help and somebody still waits; else it is the caller's."""
-        if track.troubled_since is None:
-            track.troubled_since = now
-        track.retry_at = now + self._policy.delay_seconds(track.attempts, error.retry_after, self._rng)
-        track.attempts += 1
-        too_late = track.retry_at > track.troubled_since + self._policy.max_retry_seconds
-        if not error.retry or too_late or track.abandoned:
-            self._fail(track, error)
-        else:
-            self._move(track, phase)
-
-    # -- frames
-
-    def _due(self, track: Track, now: float) -> list[str]:
-        out = []
-        waits = track.phase in (Phase.HELD, Phase.LOST) and track.retry_at > now
-        if waits:
-            self._due_at = min(self._due_at, track.retry_at)
-        elif track.phase is Phase.HELD and not self._draining:
-            out += self._send_create(track)
-        elif track.phase is Phase.LOST:
-            self._move(track, Phase.RESUMING)
-            out.append(_resume(track))
-        elif track.phase is Phase.LEAVING:  # a detach is only for what this very socket follows
-            out += [_resume(track), *_parting(track)]
-            self._end(track)
-        if track.cancel_wanted and not track.cancel_sent and track.phase in (Phase.LIVE, Phase.RESUMING):
-            track.cancel_sent = True
-            out.append(_stop(track))
-        elif track.acked is not None and not track.acked_sent and track.phase is Phase.LIVE:
-            track.acked_sent = True
-            out.append(_ask("ack", track, through=track.acked))
-        return out
-
-    def _send_create(self, track: Track) -> list[str]:
-        busy = {t.lane for t in self._tracks.values() if t.phase not in (Phase.HELD, Phase.PAUSED, Phase.LEAVING)}
-        busy |= self._inputs.blocked_lanes()
-        if track.lane is None:
-            held = self._inputs.held_lanes()
-            lane = self._lanes.choose(busy, track.previous_response_id, held)
-            if lane is None:
-                return []
-            self._put_in_lane(track, lane)
-        elif track.lane in busy:
-            return []
-        if len(track.request.encode()) > self._max_message_bytes:
-            self._fail(track, RequestTooLarge(f"the server takes at most {self._max_message_bytes} bytes"))
-            return []
-        self._move(track, Phase.CREATING)
-        return [track.request]
-
-    @staticmethod
-    def _put_in_lane(track: Track, lane: str) -> None:
-        """For good: an ambiguous retry must be the same bytes."""
-        track.lane = lane
-        track.request = f'{{"stream_id":"{lane}",{track.request[1:]}'
-
-    # -- small parts
-
-    def _open(self, track: Track) -> Track:
-        self._tracks[track.serial] = track
-        self._next_serial += 1
-        self._due_at = 0.0
-        return track
-
-    def _move(self, track: Track, phase: Phase) -> None:
-        track.move(phase)
-        self._changed.add(track)
-        self._due_at = 0.0
-
-    def _fail(self, track: Track, error: RealtimeError) -> None:
-        track.error = error
-        self._end(track)
-
-    def _end(self, track: Track) -> None:
-        self._move(track, Phase.OVER)
-        self._inputs.ended(track)
-        self._tracks.pop(track.serial, None)
-        if self._by_id.get(track.response_id or "") is track:
-            del self._by_id[track.response_id or ""]
-
-    def _cut(self, track: Track) -> None:
-        """What the end of a socket means for one track."""
-        track.cancel_sent = track.acked_sent = False
-        if track.phase is Phase.CREATING:
-            if track.abandoned:
-                self._end(track)
-            else:
-                self._move(track, Phase.HELD)
-        elif track.phase in (Phase.LIVE, Phase.RESUMING):
-            self._move(track, Phase.LOST)
-
-    def _settle(self) -> None:
-        """All is well, or nothing depends on it: the next trouble starts counting from zero."""
-        self._attempts = 0
-        self._troubled_since = None
-
     def _needs_socket(self) -> bool:
         waiting = self._inputs.is_waiting or self._liveness.is_waiting or self._cuts.is_waiting
-        return waiting or any(track.phase is not Phase.PAUSED for track in self._tracks.values())
-
-
-def _encode(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _ask(kind: str, track: Track, **members: Any) -> str:
-    """A client event about one response; its `event_id` tells the answer's `error` where it belongs."""
-    named = {"event_id": f"{kind}.{track.serial}", "response_id": track.response_id}
-    return _encode({"type": f"response.{kind}", **named, **members})
-
-
-def _stop(track: Track) -> str:
-    """An `ack` holds for the socket that it was sent on, so a cancel says for itself where the answer is cut."""
-    through = track.heard(track.through)
-    cut = {"through": through} if through is not None and track.stop == "cancel" else {}
-    return _ask(track.stop, track, **cut)
+        return waiting or any(track.phase is not Phase.PAUSED for track in self._tracks)
 
 
 def _check_number(track: Track, number: int) -> None:
     if not -1 <= number < track.next_number:
-        raise ValueError(
+        raise EventNotReceived(
             f"event {number} of response {track.response_id!r} has not come: the last is {track.next_number - 1}"
         )
-
-
-def _detach(track: Track) -> str:
-    return _ask("detach", track)
-
-
-def _parting(track: Track) -> list[str]:
-    """To leave a response that this socket follows: cancelled, if that is wanted and not asked for yet."""
-    cancel = [_stop(track)] if track.cancel_wanted and not track.cancel_sent else []
-    return [*cancel, _detach(track)]
-
-
-def _resume(track: Track) -> str:
-    members: dict[str, Any] = {"starting_after": track.next_number - 1, "catch_up": track.catch_up}
-    if track.epoch is not None:
-        members["epoch"] = track.epoch
-    return _ask("resume", track, **members)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .errors import ProtocolError, RealtimeError, ResponseFailed
+from .patience import Patience
 
 Event = dict[str, Any]
 
@@ -82,12 +83,12 @@ class Track:
     """See the module. `next_number` is the number of the event to be received next; `num_bytes` counts what waits."""
 
     __slots__ = (
-        "abandoned", "acked", "acked_sent", "attempts", "cancel_refusal", "cancel_sent", "cancel_wanted", "catch_up",
+        "abandoned", "acked", "acked_sent", "cancel_refusal", "cancel_sent", "cancel_wanted", "catch_up",
         "confirmed", "dropped", "epoch", "error", "events", "final", "lane", "named", "next_number", "num_bytes",
-        "num_gaps", "num_inputs", "phase", "previous_response_id", "request", "request_id", "response_id", "retry_at",
+        "num_gaps", "num_inputs", "patience", "phase", "previous_response_id", "request", "request_id", "response_id",
         "returned", "serial", "stop", "successor", "successor_taken", "terminal", "text_ends", "text_item",
         "text_numbers",
-        "through", "troubled_since",
+        "through",
     )  # fmt: skip
 
     def __init__(self, serial: int, phase: Phase) -> None:
@@ -125,9 +126,7 @@ class Track:
         self.text_numbers = array("q", [-1])  # ... and the number of its event; first that of the one before the text
         self.text_item: str | None = None  # the message that it was read of last
         self.abandoned = False  # nobody waits for this create any more: to be left as soon as it is confirmed
-        self.attempts = 0
-        self.retry_at = 0.0
-        self.troubled_since: float | None = None
+        self.patience = Patience()  # of its create or resume, when the server refuses it for now
 
     @property
     def over(self) -> bool:
@@ -156,6 +155,11 @@ class Track:
         if phase not in _LEGAL[self.phase]:
             raise AssertionError(f"a track can't go from {self.phase.value!r} to {phase.value!r}")
         self.phase = phase
+
+    def put_in_lane(self, lane: str) -> None:
+        """For good: an ambiguous retry must be the same bytes."""
+        self.lane = lane
+        self.request = f'{{"stream_id":"{lane}",{self.request[1:]}'
 
     def accept(self, event: Event, num_bytes: int) -> Verdict:
         """Keep the event if it is the next one. A duplicate or an event after a gap changes nothing."""
@@ -210,9 +214,8 @@ class Track:
         return self.next_number if not self.events else _first_number(self.events[0][0])
 
     def _made_progress(self) -> None:
-        self.num_gaps = self.attempts = 0
-        self.retry_at = 0.0
-        self.troubled_since = None
+        self.num_gaps = 0
+        self.patience.progress()
 
     def _end(self, event: Event) -> None:
         self.terminal = event

@@ -1,7 +1,8 @@
 """What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-Every change but one cures a fault by which a request could end the engine, hold it up, or look into others, or by which
-something stays behind when the engine has ended. The other one has the scheduler tell how far prompts are read.
+Every change but two cures a fault by which a request could end the engine, hold it up, or look into others, or by which
+something stays behind when the engine has ended. The others have the scheduler tell how far prompts are read, and let
+requests begin behind what an engine before this one generated (`core_continuation`).
 tests/engine/test_vllm.py pins what they rest on.
 """
 
@@ -10,7 +11,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-from . import core_grammars
+from . import core_continuation, core_grammars
+
+UTILITY = "why_generations_cannot_go_on"  # a method of EngineCore, for the front end
 
 
 def install(folder: str) -> None:
@@ -19,9 +22,37 @@ def install(folder: str) -> None:
 
     _meet_in(folder)
     core_grammars.install()
+    core_continuation.install()
+    _answer_whether_generations_go_on()
     if current_platform.is_cpu():
         _take_back_draws_on_cpus()
     _tell_of_prefills()
+
+
+def prepare_worker(worker: Any) -> str:
+    """Change a worker's process, and say why its generations could not go on; empty: they can. By `collective_rpc`."""
+    from vllm.platforms import current_platform
+
+    core_continuation.install()
+    try:
+        if current_platform.is_cpu():
+            _take_back_draws_on_cpus()
+        return core_continuation.trouble() or core_continuation.trouble_of(
+            getattr(worker, "worker", worker).model_runner
+        )
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _answer_whether_generations_go_on() -> None:
+    """Have EngineCore prepare its workers and answer by the method `UTILITY`."""
+    from vllm.v1.engine.core import EngineCore
+
+    def why_not(self: Any) -> str:
+        answers = self.model_executor.collective_rpc(prepare_worker)  # internal: see the test
+        return core_continuation.trouble() or next(filter(None, answers), "")
+
+    setattr(EngineCore, UTILITY, why_not)
 
 
 def _tell_of_prefills() -> None:
@@ -65,6 +96,8 @@ def _take_back_draws_on_cpus() -> None:
     from vllm.v1.worker.cpu_model_runner import CPUModelRunner
 
     sample, bookkeep = CPUModelRunner._sample, CPUModelRunner._bookkeeping_sync  # internal: see the test
+    if sample.__module__ == __name__:
+        return
 
     def sample_and_restore(self: Any, *args: Any, **kwargs: Any) -> Any:
         batch = self.input_batch

@@ -24,7 +24,6 @@ from realtime.engine.base import (
     EngineStats,
     FinishReason,
     Loaded,
-    ModelInfo,
     Sampling,
     Seen,
     Sink,
@@ -37,14 +36,16 @@ from realtime.engine.pictures import View
 from realtime.observability.engine_metrics import EngineMetrics
 from realtime.observability.progress import Progress
 
+from .continuation import prime_first, why_not
+from .core_continuation import KEY
 from .errors import translate
 from .grammar_compiler import GrammarCompiler, tokenizer_info
 from .launch import BACKEND, start_launch
+from .loaded import look_at_loaded
 from .output_task import start_output_task
 from .outputs import SlimOutputs
-from .parsers import VllmParsers, named
 from .scratch import Scratch
-from .sight import check_markers, look, sight_of
+from .sight import check_markers, look
 from .statistics import Statistics
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class VllmEngine:
         self._ended: asyncio.Future[None] | None = None  # it died or was shut down: EngineCore answers nothing more
         self._scratch: Scratch | None = None
         self._outputs: SlimOutputs | None = None
+        self._goes_on = False
 
     async def start(self) -> Loaded:
         """Import vLLM, load the model and wait until EngineCore serves, in a thread: this takes seconds to minutes.
@@ -98,11 +100,12 @@ class VllmEngine:
             raise llm
         self._llm = llm
         self._outputs = SlimOutputs(llm.output_processor)  # first: what else wants to see outputs stands before it
+        prime_first(llm)
         self._statistics.attach(llm)
         start_output_task(llm).add_done_callback(self._on_output_task_done)
         await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
-        loaded = _loaded(self._options, llm)
-        self._defaults = loaded.model.defaults
+        loaded = await look_at_loaded(self._options, llm, await self._answer(why_not(llm)))
+        self._defaults, self._goes_on = loaded.model.defaults, loaded.goes_on
         llm.input_processor.structured_outputs_config = None  # internal: else it would compile each on our event loop
         self._grammars.start(lambda: tokenizer_info(llm))
         return loaded
@@ -121,6 +124,8 @@ class VllmEngine:
 
         llm = self._require_alive()
         assert self._defaults is not None, "start() has not returned"
+        if request.generated and not self._goes_on:
+            raise EngineRefused("this engine can't go on behind what another one generated")
         if request.seen is not None:
             inputs = {**request.seen.inputs, **({"cache_salt": request.cache_salt} if request.cache_salt else {})}
         else:
@@ -273,7 +278,7 @@ class VllmEngine:
         await llm.abort([route.request_id for route in batch.routes])  # the final outputs are put synchronously
         await llm.is_paused()  # any call that EngineCore answers from its main loop
 
-    async def _answer(self, call: Coroutine[Any, Any, object]) -> None:
+    async def _answer(self, call: Coroutine[Any, Any, Any]) -> Any:
         """Await a call to EngineCore. vLLM never answers one that was under way when EngineCore ended."""
         assert self._ended is not None
         answer = asyncio.ensure_future(call)
@@ -282,7 +287,7 @@ class VllmEngine:
             if not answer.done():
                 raise EngineDead("EngineCore has ended")
             try:
-                answer.result()
+                return answer.result()
             except Exception as error:
                 raise translate(error) from error
         finally:
@@ -442,6 +447,7 @@ def _sampling_params(request: EngineRequest, defaults: Sampling, constraint: Con
             skip_special_tokens=sampling.skip_special_tokens,
             structured_outputs=_structured_outputs(constraint),
             output_kind=RequestOutputKind.DELTA,
+            extra_args={KEY: list(request.generated)} if request.generated else None,
         )
     except (ValueError, TypeError) as error:
         raise EngineRefused(str(error)) from error
@@ -457,35 +463,3 @@ def _structured_outputs(constraint: Constraint | None) -> StructuredOutputsParam
     params = StructuredOutputsParams(**{constraint.kind: constraint.value})
     params._backend = BACKEND  # internal: what vLLM's own validation would do
     return params
-
-
-def _loaded(options: VllmOptions, llm: AsyncLLM) -> Loaded:
-    """The tokenizer is vLLM's own, so that prompts are encoded as it would."""
-    tokenizer, config = llm.get_tokenizer(), llm.model_config
-    names = named(options)
-    parsers = VllmParsers(tokenizer, config, names) if any(names) else None
-    return Loaded(_model_info(options, llm), tokenizer, parsers)
-
-
-def _model_info(options: VllmOptions, llm: AsyncLLM) -> ModelInfo:
-    config = llm.model_config
-    sees, marker = sight_of(llm)
-    given: dict[str, Any] = config.get_diff_sampling_param()  # from the model's generation_config.json
-    return ModelInfo(
-        name=options.name,
-        path=options.model,
-        max_model_len=config.max_model_len,
-        model_type=config.hf_config.model_type,
-        sees=sees,
-        image_marker=marker,
-        defaults=Sampling(
-            max_tokens=given.get("max_tokens", config.max_model_len),
-            temperature=given.get("temperature", 1.0),
-            top_p=given.get("top_p", 1.0),
-            top_k=given.get("top_k", 0),
-            min_p=given.get("min_p", 0.0),
-            presence_penalty=given.get("presence_penalty", 0.0),
-            frequency_penalty=given.get("frequency_penalty", 0.0),
-            repetition_penalty=given.get("repetition_penalty", 1.0),
-        ),
-    )

@@ -31,7 +31,7 @@ from realtime.observability.progress import Progress
 
 from . import core_patches
 from .child import end_with_parent, leave_terminal
-from .parsers import named
+from .parsers import check_names, named
 from .scratch import Scratch, name_semaphores
 from .startup import hear_phases, tell_phases
 
@@ -51,7 +51,7 @@ SMALL_MODEL_BLOCK_SIZE = 32
 # What vLLM has under no name, or under another meaning.
 _NOT_VLLM = (
     "extra", "served_name", "reasoning_parser", "tool_parser", "family", "dialect", "harmony_vocabulary",
-    "grammar_compile_seconds",
+    "grammar_compile_seconds", "seed_every_request",
 )  # fmt: skip
 _TRACES = frozenset({"otlp_traces_endpoint", "collect_detailed_traces"})  # of vLLM's own
 BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags
@@ -120,6 +120,7 @@ def _launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> Async
             def __del__(self) -> None:
                 """Nothing: `shutdown` is ours to call, and AsyncLLM's own finalizer fails when the interpreter ends."""
 
+        check_names(options)
         progress.begin("reading the model's configuration")
         args = AsyncEngineArgs(**_engine_args(options, cpu))
         # internal: the first time ever, vLLM looks at the model's class in a new process, lest CUDA be initialized in

@@ -18,7 +18,7 @@ from realtime.engine.base import TokenChunk
 
 if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutput
-    from vllm.v1.engine.detokenizer import IncrementalDetokenizer
+    from vllm.v1.engine.detokenizer import BaseIncrementalDetokenizer
     from vllm.v1.engine.output_processor import OutputProcessor, OutputProcessorOutput, RequestState
 
 log = logging.getLogger("realtime.engine.vllm")
@@ -110,14 +110,21 @@ def _ignore(_: object) -> None:
     """Take anything; nobody is to have it."""
 
 
-def prime(detokenizer: IncrementalDetokenizer, token_ids: Sequence[int]) -> None:
+def prime(detokenizer: BaseIncrementalDetokenizer, token_ids: Sequence[int]) -> None:
     """Have a request's detokenizer take tokens that were generated before, and whose text the client has.
 
     What it says afterwards is what follows, also in the middle of a character and behind text that is held back for a
     stop string. Call it before the request's first output: the place for that is where the state is made, in
-    `OutputProcessor.add_request`, because a request is sent to EngineCore right after it.
+    `OutputProcessor.add_request`, because a request is sent to EngineCore right after it (see `continuation`).
+    Raises ValueError when the text has a stop string.
     """
-    detokenizer.update(list(token_ids), False)
+    parts: list[str] = []
+    for token_id in token_ids:  # internal: as `update` does, which puts the text together anew for each token
+        detokenizer.token_ids.append(token_id)
+        parts.append(detokenizer.decode_next(token_id))
+    detokenizer.output_text += "".join(parts)
+    if any(stop in detokenizer.output_text for stop in detokenizer.stop):
+        raise ValueError("the generated text has a stop string: the generation has ended")
     detokenizer.get_next_output_text(False, True)
 
 

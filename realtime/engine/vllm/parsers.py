@@ -7,6 +7,7 @@ stays in here.
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from realtime.engine.parsing import BadSpec, CallFragment, Holds, Parsed, ParseS
 log = logging.getLogger("realtime.engine.vllm.parsers")
 
 _NO_NAMES = ("auto", "none")
+_BY_TEMPLATE = "hf"  # vLLM's name for what the model's own response template describes; it is in no list
 
 
 class Named(NamedTuple):
@@ -30,6 +32,23 @@ class Named(NamedTuple):
 def named(options: VllmOptions) -> Named:
     """The parsers that were asked for."""
     return Named(*(None if name in _NO_NAMES else name for name in (options.reasoning_parser, options.tool_parser)))
+
+
+def check_names(options: VllmOptions) -> None:
+    """Raise EngineError for a parser that vLLM does not have, before a start that takes minutes."""
+    from vllm.reasoning import ReasoningParserManager
+    from vllm.tool_parsers import ToolParserManager
+
+    own_reasoning = "reasoning_parser_plugin" in options.extra  # registers names of its own when EngineCore starts
+    for kind, name, manager in (
+        ("reasoning_parser", None if own_reasoning else named(options).reasoning, ReasoningParserManager),
+        ("tool_parser", named(options).tool, ToolParserManager),
+    ):
+        known = sorted({*manager.list_registered(), _BY_TEMPLATE})
+        if name is not None and name not in known:
+            close = difflib.get_close_matches(name, known)
+            hint = f", close to {', '.join(close)}" if close else ""
+            raise EngineError(f"{kind}: vLLM has no parser {name!r}{hint}. It has: {', '.join(known)}")
 
 
 class VllmParsers:

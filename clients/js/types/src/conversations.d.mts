@@ -96,11 +96,11 @@ export declare class Conversations {
      * Append up to 20 items.
      *
      * @param {string} id
-     * @param {wire.CreateItems} body
+     * @param {wire.CreateItems["items"]} items
      * @param {RequestOptions} [options]
      * @returns {Promise<wire.ConversationItems>}
      */
-    createItems(id: string, body: wire.CreateItems, options?: RequestOptions): Promise<wire.ConversationItems>;
+    addItems(id: string, items: wire.CreateItems["items"], options?: RequestOptions): Promise<wire.ConversationItems>;
     /**
      * @param {string} id
      * @param {string} itemId

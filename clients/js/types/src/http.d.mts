@@ -60,3 +60,8 @@ export declare class Http {
         after?: string;
     }>(list: (query: Wanted) => Promise<Page<Item>>, query: Wanted): AsyncGenerator<Item, void, undefined>;
 }
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal} [signal]
+ */
+export declare function sleep(milliseconds: number, signal?: AbortSignal): Promise<any>;

@@ -14,9 +14,9 @@ export type Shell = {
     next: (what: Subject) => Promise<void>;
     handle: (track: Track) => Response;
     /**
-     * Over HTTP.
+     * Over HTTP, when it is over.
      */
-    retrieve: (id: string) => Promise<FinalResponse>;
+    fetch: (id: string) => Promise<FinalResponse>;
 };
 export type TruncateOptions = {
     through?: number | null;
@@ -37,7 +37,7 @@ export type TruncateOptions = {
  * @property {() => void} pump The session has something to send.
  * @property {(what: Subject) => Promise<void>} next Resolves when there is news of it.
  * @property {(track: Track) => Response} handle
- * @property {(id: string) => Promise<FinalResponse>} retrieve Over HTTP.
+ * @property {(id: string) => Promise<FinalResponse>} fetch Over HTTP, when it is over.
  */
 /**
  * Where to cut: behind an event, or behind so many code points of a message, by default the one whose text was read last.
@@ -95,7 +95,7 @@ export declare class Response {
     text(): AsyncIterableIterator<string, undefined>;
     /**
      * Read to the end and return the final response object. Throws ResponseFailed when it failed. Where the server has
-     * the rest of the events no more, but the finished response, that is fetched.
+     * the rest of the events no more, the response is fetched when it is over.
      */
     result(): Promise<FinalResponse>;
     /**

@@ -12,9 +12,6 @@ export type ResponsesQuery = PageQuery & {
     status?: wire.Response["status"];
     metadata?: Record<string, string>;
 };
-/** @import { RequestOptions } from "./http.mjs" */
-/** @import { FinalResponse } from "./track.mjs" */
-/** @import * as wire from "./wire.d.mts" */
 /** @typedef {{ after?: string, limit?: number, order?: "asc" | "desc" }} PageQuery */
 /**
  * Which responses a list has; all that are asked for must be so.
@@ -36,6 +33,14 @@ export declare class Responses {
     retrieve(id: string, { include, ...options }?: {
         include?: string[];
     } & RequestOptions): Promise<FinalResponse>;
+    /**
+     * As it is when it is over, which is asked for now and then.
+     *
+     * @param {string} id
+     * @param {RequestOptions} [options]
+     * @returns {Promise<FinalResponse>}
+     */
+    wait(id: string, options?: RequestOptions): Promise<FinalResponse>;
     /**
      * One that runs is cancelled.
      *

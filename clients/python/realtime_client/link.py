@@ -1,0 +1,78 @@
+"""The socket as the session knows it: open or not, when to open another, how long that may take. Pure."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Literal
+
+from .errors import ConnectionLost, ProtocolError
+from .patience import Patience
+from .policy import Policy
+
+ConnectionState = Literal["connecting", "open", "reconnecting", "closed"]
+_MAX_RESUME_AFTER_SECONDS = 3600.0  # a server that needs longer is not waited for
+
+
+class Link:
+    """See the module. `draining`: this socket takes no creates any more."""
+
+    def __init__(self, policy: Policy, rng: random.Random) -> None:
+        self.connected = False
+        self.draining = False
+        self.max_message_bytes: float = math.inf
+        self.dial_until = math.inf  # the attempt to open a socket is given up then
+        self._policy = policy
+        self._rng = rng
+        self._patience = Patience()
+        self._was_open = False
+        self._resume_after = 0.0  # the server that is going down needs so long to come back
+        self.patient_until = 0.0  # nothing is given up before: a server that was to be waited for may not be ready yet
+
+    @property
+    def connect_at(self) -> float:
+        """When to open a socket, if one is needed."""
+        return self._patience.retry_at
+
+    def state(self, closed: bool) -> ConnectionState:
+        """What a banner would say."""
+        if closed:
+            return "closed"
+        if self.connected:
+            return "open"
+        return "reconnecting" if self._was_open else "connecting"
+
+    def connecting(self, now: float) -> None:
+        """An attempt begins."""
+        self.dial_until = now + self._policy.connect_timeout_seconds
+
+    def opened(self) -> None:
+        """The attempt succeeded."""
+        self.connected = self._was_open = True
+        self.draining = False
+        self.dial_until = math.inf
+
+    def drains(self, resume_after_seconds: object = None) -> None:
+        """The server closes this socket soon, and may say how long it will be away then."""
+        self.draining = True
+        if isinstance(resume_after_seconds, int | float) and 0 < resume_after_seconds < math.inf:
+            self._resume_after = min(float(resume_after_seconds), _MAX_RESUME_AFTER_SECONDS)
+
+    def gone(self) -> None:
+        """The socket is no more, or could not be opened."""
+        self.connected = False
+        self.dial_until = math.inf
+
+    def lost(self, why: ConnectionLost | ProtocolError, now: float) -> bool:
+        """Set `connect_at`. Returns whether another attempt is worth it."""
+        if self._resume_after:
+            self.patient_until = now + 2 * self._resume_after
+            self._patience.last_until(self.patient_until)
+            self._resume_after = 0.0
+        retry_after = why.retry_after if isinstance(why, ConnectionLost) else None
+        in_time = self._patience.failed(now, retry_after, self._policy, self._rng)
+        return isinstance(why, ConnectionLost) and why.retry and in_time
+
+    def settle(self) -> None:
+        """All is well, or nothing depends on it: the next trouble starts counting from zero."""
+        self._patience.progress()

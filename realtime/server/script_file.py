@@ -1,0 +1,93 @@
+"""A script for `--engine scripted`: what responses say, and what goes wrong with connections. For tests of clients.
+
+`clients/conformance/README.md` has the form of the file and an example.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from realtime.engine.base import EngineRequest, FinishReason
+from realtime.engine.scripted import Die, Fail, Finish, Pause, Step
+
+_Seconds = Annotated[float, Meta(ge=0, le=3600)]
+_Messages = Annotated[int, Meta(ge=0)]
+
+
+class CannotPlay(Exception):
+    """The file is missing, or is no script."""
+
+
+class Act(msgspec.Struct, forbid_unknown_fields=True):
+    """A step that is no text: exactly one of these."""
+
+    pause: Annotated[int, Meta(ge=1)] | None = None  # ticks
+    fail: str | None = None
+    die: str | None = None
+    finish: Literal["stop", "length"] | None = None
+
+    def step(self) -> Step:
+        """As the engine has it."""
+        if self.pause is not None:
+            return Pause(self.pause)
+        if self.fail is not None:
+            return Fail(self.fail)
+        return Die(self.die) if self.die is not None else Finish(FinishReason[(self.finish or "stop").upper()])
+
+
+class Answer(msgspec.Struct, forbid_unknown_fields=True):
+    """What one response says: each text is one token."""
+
+    say: list[str | Act]
+    repeat: Annotated[int, Meta(ge=1)] = 1  # all of it, so often
+
+
+class Refusal(msgspec.Struct, forbid_unknown_fields=True):
+    """How a handshake is answered with something else than a socket."""
+
+    status: Annotated[int, Meta(ge=400, le=599)]
+    body: dict[str, Any] | str = ""
+    retry_after: Annotated[int, Meta(ge=0)] | None = None
+
+
+class ConnectionFaults(msgspec.Struct, forbid_unknown_fields=True):
+    """What goes wrong with one WebSocket. Messages are those of the server, `session.created` the first of them."""
+
+    refuse: Refusal | None = None
+    cut_after: _Messages | None = None  # so many messages
+    close_code: Annotated[int, Meta(ge=1000, le=4999)] | None = None  # the cut is a close frame, not a reset
+    hole_after: _Messages | None = None  # so many messages nothing passes any more, here and on every new socket
+    hole_seconds: _Seconds = 8.0  # for so long
+    delay_seconds: _Seconds = 0.0  # each message is late
+    lose: list[int] = []  # these messages, from 0, are not sent
+
+
+class ScriptFile(msgspec.Struct, forbid_unknown_fields=True):
+    """The n-th response and the n-th connection get the n-th entry. Behind the last: the last answer, and no faults."""
+
+    responses: Annotated[list[Answer], Meta(min_length=1)]
+    connections: list[ConnectionFaults] = []
+    tick_seconds: Annotated[float, Meta(gt=0, le=60)] = 0.005  # a token of each running response in each tick
+
+    _num_responses: int = 0
+
+    def script(self, _: EngineRequest) -> Iterator[Step]:
+        """The steps of the next response."""
+        answer = self.responses[min(self._num_responses, len(self.responses) - 1)]
+        self._num_responses += 1
+        steps = [step if isinstance(step, str) else step.step() for step in answer.say]
+        return (step for _ in range(answer.repeat) for step in steps)
+
+
+def read_script(path: Path) -> ScriptFile:
+    """Raises CannotPlay."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), ScriptFile)
+    except (OSError, ValueError, msgspec.ValidationError) as error:
+        raise CannotPlay(f"the script {path} can't be played: {error}") from error
