@@ -34,7 +34,7 @@ def test_its_types(tmp_path: Path) -> None:
     flags = dict.fromkeys(("allowJs", "checkJs", "strict", "noEmit", "skipLibCheck"), True)
     compiler = {"target": "es2024", "module": "nodenext", **options, **flags}
     (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": compiler, "files": ["site/main.mjs"]}))
-    tsc = [JS / "node_modules/.bin/tsc", "-p", tmp_path]
+    tsc = [str(JS / "node_modules/.bin/tsc"), "-p", str(tmp_path)]
     done = subprocess.run(tsc, capture_output=True, text=True, timeout=120)
     complaints = [line for line in done.stdout.splitlines() if "error" in line and "/vendor/" not in line]
     assert complaints == []
