@@ -53,6 +53,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="web origins whose pages may connect, `*` for any; else this host's own and loopback"),
     ] = ()
+    page: Annotated[bool, Meta(description="serve the chat page at `/`; it is for everybody, what it shows is not")] = (
+        True
+    )
     listing: Annotated[
         Literal["local", "open"],
         Meta(
