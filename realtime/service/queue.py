@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from realtime.engine.base import Capacity
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.audience import CallLater, Timer
 from realtime.runs.endings import WAITED_TOO_LONG
 from realtime.runs.job import Job
@@ -39,7 +40,7 @@ class Queue:
         settings: ResponseSettings,
         scheduling: SchedulingSettings,
         running: Mapping[str, Run],
-        capacity: Callable[[], Capacity],
+        engine: SupervisedEngine,
         tenant_share: TenantShare = everything,
         limits_of: LimitsOf = no_limits,
         call_later: CallLater = call_later,
@@ -58,7 +59,7 @@ class Queue:
             tenant_share=tenant_share,
             limits_of=limits_of,
             used=self._used,
-            capacity=capacity,
+            capacity=lambda: engine.loaded.capacity if engine.loaded is not None else Capacity(),
             prices=Prices(scheduling.input_token_price, scheduling.output_token_price),
         )
 

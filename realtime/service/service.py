@@ -19,7 +19,7 @@ from realtime.context.encrypted import Cipher
 from realtime.context.outputs import pending_calls
 from realtime.context.turns import ExpandedCompaction, Turn, history
 from realtime.dialects.base import Dialect, PromptTooLong, RenderError
-from realtime.engine.base import Capacity, Loaded
+from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.observability.observer import Observer
 from realtime.observability.origin import NOWHERE, Origin
@@ -45,7 +45,7 @@ from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import Place, ResponseCreate, StopKind, Through
-from realtime.wire.response import RateLimit, Response
+from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
@@ -78,12 +78,8 @@ class Service:
     """
 
     def __init__(
-        self,
-        engine: SupervisedEngine,
-        make_dialect: Callable[[Loaded], Dialect],
-        settings: ResponseSettings,
-        stores: Stores,
-        *,
+        self, engine: SupervisedEngine, make_dialect: Callable[[Loaded], Dialect], settings: ResponseSettings,
+        stores: Stores, *,
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
         salts: PrefixSalts | None = None,
@@ -95,7 +91,7 @@ class Service:
         image_settings: ImageSettings | None = None,
         limits: Limits = DEFAULT,
         observer: Observer | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
         the waiting places one may have. limits_of: what else one may take, and how much it weighs. after_commit:
         readers are given only what is committed.
@@ -113,29 +109,23 @@ class Service:
             self.observer,
             trouble,
             settings.engine_wait_seconds,
-            prompt_read=lambda: self._queue.look_soon(),
+            prompt_read=lambda: self.queue.look_soon(),
         )
         self._mcp = mcp or McpSettings()
         self._intake = Intake(
-            settings=settings,
-            images=self._image_settings,
-            mcp=self._mcp,
-            cipher=cipher,
-            salts=salts,
-            limits=limits,
+            settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts, limits=limits,
             tiers_of=lambda tenant: limits_of(tenant).tiers,
-        )
+        )  # fmt: skip
         self._engine = engine
         self._settings = settings
         self._trouble = trouble
-        self._clock = time.monotonic  # of what runs and waits; what is kept has unix time, which outlives the process
         self._stores = stores
         self._delivery = Delivery(stores.batches if after_commit else None)
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
-        self._queue = Queue(
-            settings, scheduling or SchedulingSettings(), self.registry.running, self._capacity, tenant_share, limits_of
+        self.queue = Queue(
+            settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )
         self.conversations = Conversations(
             stores.conversations,
@@ -167,7 +157,7 @@ class Service:
     @property
     def held(self) -> Held:
         """What it holds now."""
-        return Held(self._queue.scheduler.num_running, self._queue.scheduler.waiting_by_class, self._work, self._stores)
+        return Held(self.queue.scheduler.num_running, self.queue.scheduler.waiting_by_class, self._work, self._stores)
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
@@ -236,16 +226,16 @@ class Service:
         """
         if self._draining:
             raise draining()
-        admitted = self._queue.take(job)
+        admitted = self.queue.take(job)
         try:
             log = self._new_log(job)
             committed = self._delivery.log(log)
             run = Run(job, serving, log, self._stores.responses, self._run_over, committed=committed)
             self.registry.place(run, time.time_ns())
-            place, rate_limits = self._queue.place(job.response_id), self._queue.rate_limits(job.tenant)
+            place, rate_limits = self.queue.place(job.response_id), self.queue.rate_limits(job.tenant)
             task = run.start(admitted=admitted, place=place, rate_limits=rate_limits)
         except BaseException:
-            self._queue.give_back(job.response_id, Used())
+            self.queue.give_back(job.response_id, Used())
             self._stores.responses.delete(job.response_id)
             raise
         self._enter(run, task)
@@ -327,10 +317,6 @@ class Service:
             if error.code is not ErrorCode.RESPONSE_ALREADY_COMPLETED:
                 raise
         return await self.truncate(principal, response_id, Through(through))
-
-    def rate_limits(self, principal: Principal) -> list[RateLimit]:
-        """What is left of the minute of whoever asks; nothing of what is not limited."""
-        return self._queue.rate_limits(principal.tenant)
 
     async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
         """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
@@ -415,7 +401,7 @@ class Service:
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """Report the state of the engine and of those of these responses that are not over."""
         runs = (self.registry.running[one] for one in response_ids if one in self.registry.running)
-        found = pulses(runs, self._queue.scheduler, self._engine.stats().prefill, self._clock())
+        found = pulses(runs, self.queue.scheduler, self._engine.stats().prefill, time.monotonic())
         return events.Heartbeat(engine=self._trouble() or "ready", responses=list(found))
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
@@ -449,7 +435,7 @@ class Service:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._queue.stop()
+        self.queue.stop()
         self._sweeper.stop()
         self._work.close()
 
@@ -462,7 +448,7 @@ class Service:
             self._keep(run)
         except Exception:  # a store that can't write: it costs this response, and nobody else their turn
             logger.exception("response not kept response_id=%s", run.response_id)
-        self._queue.give_back(run.response_id, Used(*run.used))
+        self.queue.give_back(run.response_id, Used(*run.used))
 
     def _keep(self, run: Run) -> None:
         """Have the stores keep a response that is over; one that is not kept has no claim either."""
@@ -485,7 +471,7 @@ class Service:
 
     def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
         """Start a response that was accepted by an earlier process."""
-        admitted = self._queue.take(job, accepted=True)
+        admitted = self.queue.take(job, accepted=True)
         committed = self._delivery.log(past.log)
         run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
         self.registry.place_again(run, past.head.begun_at)
@@ -501,10 +487,6 @@ class Service:
         self.registry.enter(run)
         if job.conversation is not None:
             job.conversation.num_users += 1
-
-    def _capacity(self) -> Capacity:
-        loaded = self._engine.loaded
-        return loaded.capacity if loaded is not None else Capacity()
 
     def _new_log(self, job: Job) -> EventLog:
         return EventLog(

@@ -90,7 +90,7 @@ async def test_a_create_that_fails_while_others_wait_harms_none_of_them(monkeypa
             patch.setattr(Run, "start", broken)
             with pytest.raises(Bug):
                 await create(service)
-        assert (service.held.num_admitted, service._queue.scheduler.num_waiting) == (1, 1)
+        assert (service.held.num_admitted, service.queue.scheduler.num_waiting) == (1, 1)
         await service.drain()
         assert [one.response.status for one in held] == ["completed", "completed"]
 

@@ -94,7 +94,7 @@ async def create(call: Call) -> Response:
         answer = _answer(source)
     else:
         return Response(status_code=CLIENT_GONE)
-    answer.headers.update(limit_headers(service.rate_limits(call.principal)))
+    answer.headers.update(limit_headers(service.queue.rate_limits(call.principal.tenant)))
     if isinstance(source, Run) and (trace := source.watch.headers.get("traceparent")) is not None:
         answer.headers["traceresponse"] = trace  # W3C Trace Context, Level 2: by which a client finds it
     return answer
