@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from realtime.engine.options import VllmOptions
+from tests.support.long import effort
 from tests.support.real import hosting
 from tests.support.server import Client, changed, dial
 from tests.support.steps import make_keys
 
 pytestmark = pytest.mark.vllm
 
-FLOOD = 100
+FLOOD = effort(32, 100)
 PLACES = 8
 BEFORE_FIRST_TOKEN = {"response.created", "response.queued", "response.in_progress"}
 LONG = {"input": " ".join(map(str, range(300))), "max_output_tokens": 200, "ignore_eos": True}
