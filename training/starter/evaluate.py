@@ -41,6 +41,8 @@ ENVIRONMENT = {
 }
 #: a story and what is thought before it fit
 MAX_TOKENS = 900
+#: of the model's generation_config.json
+TOP_P = 0.9
 #: skills that are hard for so small a model must reach less than `--min-score`
 FLOORS = {"list": 0.45, "parallel": 0.45, "subtract": 0.55, "missing_tool": 0.6, "chain": 0.6}
 
@@ -100,13 +102,14 @@ def make_llm(model: Path | str) -> LLM:
     )
 
 
-def generate(llm: LLM, tasks: list[Task]) -> list[Answer]:
-    """Greedy answers to all tasks, in one batch."""
+def generate(llm: LLM, tasks: list[Task], temperature: float = 0.0) -> list[Answer]:
+    """Answers to all tasks, in one batch; greedy ones, unless a temperature is given."""
     from vllm import SamplingParams
 
     tokenizer = llm.get_tokenizer()
     prompts: Any = [{"prompt_token_ids": prompt_of(task, tokenizer)} for task in tasks]
-    made = llm.generate(prompts, SamplingParams(temperature=0, max_tokens=MAX_TOKENS), use_tqdm=False)
+    sampling = SamplingParams(temperature=temperature, top_p=TOP_P, max_tokens=MAX_TOKENS)
+    made = llm.generate(prompts, sampling, use_tqdm=False)
     outputs = [one.outputs[0] for one in made]
     return [
         read(task, tokenizer, output.text, output.token_ids, output.finish_reason == "stop")
