@@ -16,12 +16,13 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import uvloop
 
 from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.dialects.base import TextDelta
-from realtime.engine.base import ModelInfo, Sampling
+from realtime.engine.base import ModelInfo, Sampling, TokenChunk
 from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
 from realtime.settings.fields import ResponseSettings, StoreSettings
@@ -107,6 +108,7 @@ async def _append(store: ResponseStore, opened: Opened | None, streams: int, tic
         request, log, _ = _answer(number, ticks)
         store.open(Head(response_id=log.response_id, owner="t", epoch=log.epoch, stream_id=None, request=request))
         logs.append((log.response_id, log.read(0, 1 << 30)))
+    texts = [msgspec.json.decode(entry).get("delta", "") for entry in logs[0][1]]
     await asyncio.sleep(0.1)
     before = opened.writer.cpu_seconds if opened is not None else 0.0  # type: ignore[union-attr]
     waits: list[tuple[float, int]] = []
@@ -126,7 +128,7 @@ async def _append(store: ResponseStore, opened: Opened | None, streams: int, tic
         # a model's step: all streams of a few groups, as their engine steps fall
         for group in range(4):
             for response_id, entries in logs[group::4]:
-                store.append(response_id, tick, (entries[tick],), (tick,))
+                store.append(response_id, tick, (entries[tick],), TokenChunk(texts[tick], (tick,)))
             if not group:
                 waits.append((time.perf_counter(), tick))
             await asyncio.sleep(1 / PER_SECOND / 5)
@@ -178,13 +180,12 @@ _REOPEN = """
 import asyncio, sys, time
 from pathlib import Path
 from bench.store import _resident
-from realtime.service.recovery import end_unfinished
 from realtime.settings.fields import ResponseSettings, StoreSettings
 from realtime.store.sqlite.stores import bounds_of, open_stores
 async def main():
     before, began = _resident(), time.perf_counter()
     opened = open_stores(Path(sys.argv[1]), bounds_of(ResponseSettings()), StoreSettings())
-    await end_unfinished(opened.stores.responses, ResponseSettings(), "m", 0.0)
+    assert not [one async for one in opened.stores.responses.recover()]
     started = time.perf_counter() - began
     began = time.perf_counter()
     found = await opened.stores.responses.get(f"resp_{int(sys.argv[2]) // 2:032x}", 0.0)

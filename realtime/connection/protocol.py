@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from msgspec import UNSET
+
 from realtime.store.records import Source
 from realtime.wire import codec, events
 from realtime.wire.bodies import TicketRole
@@ -307,11 +309,19 @@ class Connection:
         if self._heartbeats.take(now):
             self._responses.commands.append(Beat(tuple(self._responses.readers.response_ids)))
 
-    def drain(self, grace_seconds: float) -> None:
-        """The server is going down: refuse creates from now on, close when what runs has been delivered."""
+    def drain(self, grace_seconds: float, resume_after_seconds: float | None = None) -> None:
+        """The server is going down: refuse creates from now on, close when what runs has been delivered.
+        `resume_after_seconds`: see SessionDraining.
+        """
         if self.profile.native:
-            self._control.put(events.SessionDraining(grace_seconds=grace_seconds))
+            after = round(resume_after_seconds or 0.0, 1) or UNSET  # less is no time
+            self._control.put(events.SessionDraining(grace_seconds=grace_seconds, resume_after_seconds=after))
         self._responses.end(draining)
+        self._close_if_done()
+
+    def leave_off(self) -> None:
+        """Leave what has no end: the next server goes on with it."""
+        self._responses.leave_off()
         self._close_if_done()
 
     def revoked(self) -> None:

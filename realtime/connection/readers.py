@@ -148,7 +148,7 @@ class Readers:
         if len(self._rotation) == 1:
             reader = self._rotation[0]
             log, position = reader.source.log, reader.position
-            if reader.catch_up is None and log.floor <= position and log.tip < position + _QUANTUM and not log.sealed:
+            if reader.catch_up is None and log.floor <= position <= log.tip < position + _QUANTUM and not log.sealed:
                 reader.position = log.tip  # a step of one response, as nearly always
                 return log.read(position, _QUANTUM), []
         out: list[bytes] = []

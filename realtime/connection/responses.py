@@ -181,6 +181,7 @@ class Responses:
             status="finished" if log.sealed else "in_progress",
             pending_calls=list(pending),
             truncated=source.response.truncated,
+            recovery=source.response.recovery,
         )
         self._control.put(events.ResponseResumed(resumed=resumed))
         reader = self.readers.get(source.response_id)
@@ -257,18 +258,27 @@ class Responses:
             self.commands.append(Leave(source.response_id, detached=False))
         return held
 
+    def leave_off(self) -> None:
+        """Leave what has no end yet."""
+        for reader in [reader for reader in self.readers if not reader.source.log.sealed]:
+            self.readers.remove(reader)
+            self._left(reader, detached=False)
+
     # -- what has been read
 
     def go_on(self, done: Iterable[Done]) -> None:
         """Go on in the lanes of readers that are done."""
         for reader, floor in done:
-            if floor is None:
-                self._finished(reader)
-            else:
-                stream_id = reader.lane.stream_id if reader.lane is not None else None
+            log, stream_id = reader.source.log, reader.lane.stream_id if reader.lane is not None else None
+            if floor is not None:
                 self.num_slow += 1
-                self._control.refuse(cursor.too_slow(reader.source.log, floor), stream_id, None)
+                self._control.refuse(cursor.too_slow(log, floor), stream_id, None)
                 self._left(reader, detached=False)
+            elif reader.position > log.tip:
+                self._control.refuse(cursor.overtaken(log), stream_id, None)
+                self._left(reader, detached=False)
+            else:
+                self._finished(reader)
 
     def _finished(self, reader: Reader) -> None:
         """The terminal event has been taken: the lane remembers the turn and goes on."""

@@ -194,6 +194,7 @@ class ScriptedEngine:
         model_type: str = "",
         sees: bool = False,
         parsers: Parsers | None = None,
+        seeds_are_free: bool = True,
     ) -> None:
         """`tick_seconds` None: ticks come from `step`. 0: one in each iteration of the event loop.
         `max_num_waiting`: further requests are refused as overload.
@@ -215,7 +216,7 @@ class ScriptedEngine:
             defaults=Sampling(max_tokens=max_model_len, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0),
         )
         self.loaded = Loaded(  # as `start` returns it
-            model, self.tokenizer, parsers, fingerprint=name, goes_on=True, seeds_are_free=True
+            model, self.tokenizer, parsers, fingerprint=name, goes_on=True, seeds_are_free=seeds_are_free
         )
         self._held: dict[str, _Generation] = {}  # running, waiting and still being aborted
         self._running: list[_Generation] = []

@@ -125,9 +125,14 @@ class SupervisedEngine:
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """See `Engine.submit`; EngineDead also while the engine restarts."""
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             raise EngineDead(f"the engine is {self._status.state.value}")
-        await self._engine.submit(request, _Watched(sink, self, self._engine))
+        try:
+            await engine.submit(request, _Watched(sink, self, engine))
+        except EngineDead as dead:
+            self._retire(engine, dead)  # who asks for the next one must not be given this one again
+            raise
 
     async def abort(self, request_id: str) -> None:
         """See `Engine.abort`."""

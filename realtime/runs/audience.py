@@ -80,6 +80,11 @@ class Audience:
             case _:
                 pass
 
+    def expect(self) -> None:
+        """Expect somebody from now on: of a response that goes on after its followers were cut off by its process."""
+        if self.policy.policy == "linger" and not self.watchers and self._cancel is not None:
+            self.lonely = self._call_later(self.policy.seconds or 0.0, self._give_up)
+
     def close(self) -> None:
         """Wait for nobody any more: the response is over."""
         self._cancel = None

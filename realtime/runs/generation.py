@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
+import msgspec
+
 from realtime.context.turns import Prompt
 from realtime.dialects.base import Parser, Piece
 from realtime.dialects.stop_strings import StopStrings
@@ -24,10 +26,12 @@ from realtime.engine.base import (
     EngineRequest,
     FinishReason,
     Sampling,
+    Seen,
     TokenChunk,
 )
 from realtime.observability.engine_metrics import Finished
 from realtime.observability.timeline import GenerationTimes
+from realtime.store.restored_log import Diverged
 from realtime.wire.requests import ResponseCreate
 
 from .endings import GIVEN_UP, UNREADABLE, Ended, Failed, failure
@@ -51,17 +55,17 @@ class Generation(Generic[T]):
     parser: None if what is generated is not wanted.
     count: written with every chunk; `num_input` is the caller's.
     stops: looks for the request's stop strings in what the parser says.
-    read: makes of the parser's pieces what is kept; `keep` keeps it, beside the chunk's token ids. Both are called with
-        every chunk.
+    read: makes of the parser's pieces what is kept; `keep` keeps it, beside the chunk, None: it is not from one. Both
+        are called with every chunk.
     at_safe_point: called after a chunk when a successor waits to take over, unless the chunk is the last one.
     """
 
     def __init__(
         self, serving: Serving, request: EngineRequest, parser: Parser | None, count: Count, stopping: StopSignal, *,
-        read: Callable[[Sequence[Piece]], Iterable[T]], keep: Callable[[Iterable[T], Sequence[int]], None],
+        read: Callable[[Sequence[Piece]], Iterable[T]], keep: Callable[[Iterable[T], TokenChunk | None], None],
         at_safe_point: Callable[[], None] = lambda: None, stops: StopStrings | None = None,
     ) -> None:  # fmt: skip
-        self.ended: FinishReason | Failed | None = None  # how, as far as the engine and we go
+        self.ended: FinishReason | Failed | EngineDead | None = None  # how, as far as the engine and we go
         self.abort_ms = 0.0  # how long the engine took to let go, if it was asked to
         self.times = GenerationTimes(time.monotonic())
         self._engine = serving.engine
@@ -74,6 +78,7 @@ class Generation(Generic[T]):
         self._read = read
         self._keep = keep
         self._at_safe_point = at_safe_point
+        self._goes_on = False  # another engine had begun it
 
     @property
     def num_reasoning(self) -> int:
@@ -101,18 +106,20 @@ class Generation(Generic[T]):
             self.times.first_at = time.monotonic()
             self._metrics.first_token(self.times.first_at - self.times.began_at)
         self._count.token_ids.extend(chunk.token_ids)
-        if chunk.num_cached_tokens:
+        if chunk.num_cached_tokens and not self._goes_on:
             self._count.num_cached = chunk.num_cached_tokens
         try:
             if self._parser is not None and self._stopping.stop is None and self.ended is None:
                 pieces = self._parser.feed(chunk)
                 if self._stops is not None:
                     pieces = self._stops.feed(pieces)
-                self._keep(self._read(pieces), chunk.token_ids)
+                self._keep(self._read(pieces), chunk)
                 if self._is_said:
                     self._end(FinishReason.STOP)
                 elif self._stopping.steering and chunk.finish is None:
                     self._at_safe_point()
+        except Diverged:
+            raise
         except Exception:  # a bug of ours: this response fails, the others go on
             logger.exception("assembling failed request_id=%s", self._request.request_id)
             self._end(UNREADABLE)
@@ -122,29 +129,53 @@ class Generation(Generic[T]):
 
     def on_error(self, error: EngineError) -> None:
         """See engine.base.Sink."""
-        self._end(engine_failure(error))
+        self._end(error if isinstance(error, EngineDead) else engine_failure(error))
+
+    def replay(self, chunks: Sequence[TokenChunk]) -> None:
+        """Take what an engine gave before this process began. Raises Diverged."""
+        self.times.first_at = self.times.began_at
+        for chunk in chunks:
+            self.on_chunk(chunk)
+        self._goes_on = True
+
+    def again(self, seen: Seen | None) -> None:
+        """Let the next engine go on, after the death of this one. `seen`: the prompt with its images, as it sees it."""
+        self._request = msgspec.structs.replace(self._request, seen=seen)
+        self.ended, self._goes_on = None, True
+
+    def fail(self, failed: Failed) -> None:
+        """Nothing more will come."""
+        self.ended = failed
+        self._report()
 
     async def submit(self) -> None:
-        """Have the engine begin, which may take a while: a constraint may have to wait to be compiled. Raises
-        EngineError, and then the engine holds nothing of it; neither does it when this is cancelled.
+        """Have the engine begin, or go on behind what there is already. It may take a while: a constraint may have to
+        wait to be compiled. Raises EngineError, and then the engine holds nothing of it; neither does it when this is
+        cancelled.
         """
+        if self.ended is not None:
+            return  # what was replayed has its end
+        request = self._request
+        if self._count.token_ids:
+            request = msgspec.structs.replace(request, generated=tuple(self._count.token_ids))
         try:
-            await self._engine.submit(self._request, self)
+            await self._engine.submit(request, self)
         except asyncio.CancelledError:
             await self._abort()
             raise
 
     async def result(self) -> FinishReason:
         """Wait for the end, or for a request to stop; return when the engine holds nothing of it any more. Raises
-        Ended when the response is to end.
+        Ended when the response is to end, and EngineDead when the engine has died.
         """
         try:
             await self._wait()
             self._stopping.check()
             return self._finish()
         finally:
-            self._report()
-            self._log_trouble()
+            if self._stopping.stopped or not isinstance(self.ended, EngineDead):
+                self._report()
+                self._log_trouble()
 
     async def _wait(self) -> None:
         try:
@@ -153,6 +184,7 @@ class Generation(Generic[T]):
         finally:
             # Also when the task is cancelled, and after a failure of ours: the engine must hold nothing of it.
             if self._is_said or not isinstance(self.ended, FinishReason):
+                self.ended = self.ended or FinishReason.ABORT  # what the engine says from now on is no part of it
                 await self._abort()
 
     @property
@@ -160,7 +192,7 @@ class Generation(Generic[T]):
         """A stop string has come: the answer is there, whatever the engine would add."""
         return self._stops is not None and self._stops.found is not None
 
-    def _end(self, ended: FinishReason | Failed) -> None:
+    def _end(self, ended: FinishReason | Failed | EngineDead) -> None:
         if self.ended is None:
             self.ended = ended
             self._stopping.wake()
@@ -175,13 +207,15 @@ class Generation(Generic[T]):
         """End as the engine has ended it."""
         ended = self.ended
         assert ended is not None
+        if isinstance(ended, EngineDead):
+            raise EngineDead(*ended.args)  # another one: what is raised holds on to who had it
         if isinstance(ended, Failed):
             raise Ended(ended)
         if ended is FinishReason.ABORT:  # not by us: then somebody has asked for it
             raise Ended(GIVEN_UP)
         if self._parser is not None:
             pieces = self._parser.close()
-            self._keep(self._read(self._stops.close(pieces) if self._stops is not None else pieces), ())
+            self._keep(self._read(self._stops.close(pieces) if self._stops is not None else pieces), None)
         return ended
 
     def _report(self) -> None:
@@ -190,7 +224,7 @@ class Generation(Generic[T]):
         self._metrics.finished(
             Finished(
                 times=self.times,
-                reason="error" if isinstance(self.ended, Failed) else _REASONS.get(self.ended, "abort"),
+                reason="error" if isinstance(self.ended, Failed | EngineDead) else _REASONS.get(self.ended, "abort"),
                 num_prompt=count.num_input,
                 num_cached=count.num_cached,
                 num_output=len(count.token_ids),

@@ -17,6 +17,7 @@ from realtime.context.tools import ToolSet
 from realtime.context.truncation import FewestLeftOut
 from realtime.context.turns import Prompt, Turn, exchanges, history, without_oldest
 from realtime.dialects.base import PromptTooLong, RenderError
+from realtime.engine.base import Seen
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import HARMONY_MESSAGES, TOKEN_IDS, ResponseCreate
 from realtime.wire.response import Response
@@ -88,6 +89,10 @@ class Prompts:
             prompt = await self._render(items)
         self.prompt = prompt
         return prompt
+
+    async def look_again(self, prompt: Prompt) -> Seen | None:
+        """Show the images of a prompt to the next engine. Raises EngineError, and WireError as the pool does."""
+        return (await self._renderer.look(prompt)).seen
 
     def include(self, response: Response, said: Sequence[OutputItem], token_ids: Sequence[int] | None) -> None:
         """Show the client what the model was given and generated, as far as it wants to see it. `token_ids`: of what

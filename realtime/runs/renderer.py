@@ -50,7 +50,7 @@ class Renderer:
             if (found := _PLACE.match(error.param or "")) is None:
                 raise
             raise _in_the_clients_words(error, found, request, items) from error
-        return await self._look(prompt) if prompt.pictures else prompt
+        return await self.look(prompt) if prompt.pictures else prompt
 
     async def do(self, size: int, work: Work[T]) -> T:
         """Do what takes as long as rendering `size` characters. Raises WireError, and what the work raises."""
@@ -58,8 +58,8 @@ class Renderer:
             return work(always)
         return await self.serving.work.run(self.tenant, work, heavy=size >= HEAVY)
 
-    async def _look(self, prompt: Prompt) -> Prompt:
-        """Show the images to the engine. Their pixels take memory, so they have a place of the pool together."""
+    async def look(self, prompt: Prompt) -> Prompt:
+        """Show the images of a prompt to the engine. Their pixels take memory: they have a place in the pool."""
         async with self.serving.work.place(self.tenant, heavy=True) as place:
             views = [
                 await place.run(lambda _, picture=picture: picture.view(self.cache_salt))  # type: ignore[misc]

@@ -7,10 +7,11 @@ between start and end). It appends and tells its audience; it never waits for a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import assert_never
 
 import msgspec
@@ -18,10 +19,12 @@ from msgspec import UNSET
 
 from realtime.context.turns import Turn
 from realtime.dialects.base import PromptTooLong, RenderError
-from realtime.engine.base import EngineError
+from realtime.engine.base import EngineError, FinishReason, TokenChunk
 from realtime.store.base import ResponseStore
-from realtime.store.event_log import EventLog
-from realtime.store.records import Head
+from realtime.store.committed_log import CommittedLog
+from realtime.store.event_log import EventLog, Log
+from realtime.store.records import GoesOn, Head, Note
+from realtime.store.restored_log import Diverged
 from realtime.wire import events
 from realtime.wire.errors import WireError
 from realtime.wire.items import InputItem, OutputItem
@@ -34,6 +37,7 @@ from .endings import BROKEN, BROKEN_END, SHUT_DOWN, Cancelled, Ended, Ending, Fa
 from .generation import engine_failure
 from .job import Job
 from .life import Life, State
+from .past import Past
 from .report import beginning, report
 from .serving import Serving
 from .stages import Stages
@@ -41,9 +45,13 @@ from .stop_signal import StopSignal
 
 logger = logging.getLogger("realtime.run")
 
+Ready = Callable[[], Awaitable[tuple[Job, Serving]]]
+
 
 class Run:
     """One response that is being made. Created by the service, which calls `start` exactly once.
+
+    One whose process ended while it ran is made again from its `past`, and goes on: see `Past`.
 
     turn: what a next response continues; None until this one is over, and when it failed.
     begun_at: its place among all responses, see Record.
@@ -51,13 +59,19 @@ class Run:
     """
 
     def __init__(
-        self, job: Job, serving: Serving, log: EventLog, journal: ResponseStore, on_over: Callable[[Run], None]
-    ) -> None:
+        self, job: Job, serving: Serving, log: EventLog, journal: ResponseStore, on_over: Callable[[Run], None],
+        past: Past | None = None, ready: Ready | None = None, committed: CommittedLog | None = None,
+    ) -> None:  # fmt: skip
         """journal: told of every event that is appended to the log.
         on_over: called once, when the terminal event is in the log.
+        past: what there is of it already; then `ready` returns, when an engine serves, the job and what serves it, of
+        which nothing can be known before.
+        committed: what readers see of the log; None: all of it.
         """
         self.job = job
-        self.log = log
+        self.whole_log = log
+        self.committed = committed
+        self.log: Log = log if committed is None else committed  # as its readers see it
         self._journal: ResponseStore | None = journal  # None: it has failed
         self.response = msgspec.structs.replace(job.response)
         self.turn: Turn | None = None
@@ -67,27 +81,49 @@ class Run:
         self.audience = Audience(job.on_disconnect, self.cancel, asyncio.get_running_loop().call_later)
         self.watch = serving.observer.response_began(beginning(job, time.time()))
         self._life = Life(self.watch.entered)
-        self._serving = serving
-        self.stages = Stages(job, serving, self.response, self._life, self.stopping, self._append, self.watch)
-        self._usage = self.stages.usage
+        self._past = past
+        self._ready = ready
+        self._left = False
+        self._serve(job, serving)
         self._on_over = on_over
+
+    def _serve(self, job: Job, serving: Serving) -> None:
+        """Take what it is made from."""
+        self.job = job
+        self._serving = serving
+        self.stages = Stages(
+            job, serving, self.response, self._life, self.stopping, self._append, self.watch, self.whole_log,
+            self._note, self._past,
+        )  # fmt: skip
+        self._usage = self.stages.usage
 
     @property
     def response_id(self) -> str:
         """The id of its response, the log's too."""
-        return self.log.response_id
+        return self.whole_log.response_id
 
     @property
     def output(self) -> list[OutputItem]:
         """See Source."""
+        if self._is_behind:
+            assert self._past is not None
+            return self._past.output
         return self.stages.assembler.output
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether not all that is in the log has been made again."""
+        return self._past is not None and not self._past.log.caught_up
 
     @property
     def snapshot(self) -> Response:
         """The response as it stands after the newest event: with what has been said so far, and where to follow it."""
         if self.over:
             return self.response
-        output, log = self.stages.assembler.so_far, self.log
+        output, log = self.stages.assembler.so_far, self.whole_log
+        if self._is_behind:
+            assert self._past is not None
+            output = self._past.so_far
         return msgspec.structs.replace(self.response, output=output, epoch=log.epoch, tip=log.tip)
 
     @property
@@ -114,18 +150,25 @@ class Run:
         """Append `created` (and `queued`) at once and start the task, which the caller keeps until it is done.
         `admitted`: it need not wait for `admit`.
         """
+        if self._past is not None:
+            self._life.enter(State.ADMITTED if admitted else State.QUEUED)
+            return asyncio.create_task(self._live(), name=self.response_id)
         background = self.job.request.background  # its clients expect to see it wait first, even if it need not
         if background:
             self.response.status = "queued"
         assert self._journal is not None
         self._journal.open(self._head())
-        warnings = list(self.job.warnings) or UNSET
-        self._write([events.ResponseCreated(response=self.response, epoch=self.log.epoch, warnings=warnings)])
-        if not admitted or background:
-            self.response.status = "queued"
-            self._write([events.ResponseQueued(response=self.response)])
+        self._announce(self.whole_log.epoch, queued=background or not admitted)
         self._life.enter(State.ADMITTED if admitted else State.QUEUED)
         return asyncio.create_task(self._live(), name=self.response_id)
+
+    def _announce(self, epoch: str, *, queued: bool) -> None:
+        """Append the first events."""
+        warnings = list(self.job.warnings) or UNSET
+        self._write([events.ResponseCreated(response=self.response, epoch=epoch, warnings=warnings)])
+        if queued:
+            self.response.status = "queued"
+            self._write([events.ResponseQueued(response=self.response)])
 
     def admit(self) -> None:
         """Run now: the scheduler's word."""
@@ -159,7 +202,14 @@ class Run:
     def written(self, place: Place) -> Written:
         """What is known now of this place in the answer. Raises WireError."""
         assembler = self.stages.assembler
-        return Written.of(self.log, place, assembler.output, assembler.open_index, assembler.open_message)
+        return Written.of(self.whole_log, place, assembler.output, assembler.open_index, assembler.open_message)
+
+    def commit(self, number: int) -> bool:
+        """Show readers what is committed up to this batch; return whether there will be no more."""
+        committed = self.committed
+        if committed is not None and committed.commit(number):
+            self.audience.notify()
+        return committed is None or committed.whole or committed.left
 
     @property
     def has_begun(self) -> bool:
@@ -173,45 +223,65 @@ class Run:
         return Head(
             response_id=job.response_id,
             owner=job.tenant,
-            epoch=self.log.epoch,
+            epoch=self.whole_log.epoch,
             stream_id=job.stream_id,
             request=job.request,
             stored=job.response.store,
             begun_at=self.begun_at,
+            on_disconnect=job.on_disconnect,
         )
 
-    def _append(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None:
-        """Append what was generated, of these tokens, and tell the audience."""
-        tip = self.log.tip
-        self._write(new, token_ids)
-        grown_to = self.log.tip
+    def _append(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
+        """Append what was generated, made of this, and tell the audience."""
+        tip = self.whole_log.tip
+        self._write(new, chunk)
+        grown_to = self.whole_log.tip
         if grown_to == tip:
+            if self._past is not None and self.stages.replaying:
+                self._usage.mark(self._past.log.replayed)
             return
         self.grown_at = time.monotonic()
         self._usage.mark(grown_to)
         self.audience.notify()
 
-    def _write(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None:
+    def _write(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
         """Append to the log, and tell the journal: also of what came before an event that could not be appended."""
-        first, entries = self.log.tip, []
+        first, entries = self.whole_log.tip, []
         try:
             for event in new:
-                entries.append(self.log.append(event))
+                entries.append(self.whole_log.append(event))
         finally:
-            if entries or token_ids:
-                self._record(first, entries, token_ids)
+            if self.committed is not None:
+                self.committed.grown()
+            if entries or chunk is not None:
+                self._record(first, entries, chunk)
 
-    def _record(self, first: int, entries: Sequence[bytes], token_ids: Sequence[int]) -> None:
+    def _record(self, first: int, entries: Sequence[bytes], chunk: TokenChunk | None) -> None:
         """Tell the journal. If it fails, so does the response, whose end it is not told of: that comes all the same."""
+        if self._past is not None:  # what was made again is there
+            entries = entries[len(entries) - (self.whole_log.tip - first) :]
+            chunk = None if self.stages.replaying else chunk
+            if not entries and chunk is None:
+                return
         journal, self._journal = self._journal, None
         if journal is not None:
-            journal.append(self.response_id, first, entries, token_ids)
+            journal.append(self.response_id, first, entries, chunk)
+            self._journal = journal
+
+    def _note(self, note: Note) -> None:
+        """Tell the journal what it takes to go on."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.note(self.response_id, self.whole_log.tip, note)
             self._journal = journal
 
     # -- the life
 
     async def _live(self) -> None:
         outcome = await self._outcome()
+        if self._left and outcome is SHUT_DOWN:
+            await self._end_here()
+            return
         self._life.enter(State.ENDING)
         try:
             self._end(Ending(outcome, self.job.generates))
@@ -227,7 +297,7 @@ class Run:
 
     def _report(self) -> None:
         try:
-            self.watch.over(report(self.watch, self.job, self.response, self.stages, self.log))
+            self.watch.over(report(self.watch, self.job, self.response, self.stages, self.whole_log))
         except Exception:  # a bug of ours: it costs a line in the log
             logger.exception("not reported response_id=%s", self.response_id)
 
@@ -235,11 +305,15 @@ class Run:
         """What the response comes to: everything before the terminal event. Raises nothing."""
         try:
             async with self.stopping.interrupts():
+                await self._restore()
                 await self._wait_for_admission()
                 self._begin()
                 return await self.stages.go_through()
         except Ended as ended:
             return ended.outcome
+        except Diverged as diverged:
+            logger.warning("not made again response_id=%s at=%d", self.response_id, diverged.number)
+            return self.stages.going_on.failed("diverged")
         except PromptTooLong as error:
             return too_long(error.more_than, self._serving.model.max_model_len, more=True)
         except RenderError as error:
@@ -253,6 +327,22 @@ class Run:
         except Exception:
             logger.exception("run failed response_id=%s", self.response_id)
             return BROKEN
+
+    async def _restore(self) -> None:
+        """Wait for the engine, and begin once more. Raises Ended and Diverged."""
+        past, ready = self._past, self._ready
+        if past is None or ready is None:
+            return
+        try:
+            self._serve(*await ready())
+        except WireError:
+            raise Ended(self.stages.going_on.failed("not_found")) from None
+        except EngineError:  # it never served: the next process may have one
+            self._left = True
+            raise Ended(SHUT_DOWN) from None
+        self._note(GoesOn(attempts=past.attempts, epoch=self.whole_log.epoch))
+        self._announce(past.head.epoch, queued=past.queued)
+        self.audience.expect()
 
     async def _wait_for_admission(self) -> None:
         while self._life.queued:
@@ -271,7 +361,14 @@ class Run:
         """Close what is open, append the one terminal event, and keep what may be continued."""
         stages, response = self.stages, self.response
         assembler, token_ids = stages.assembler, self._usage.latest.token_ids
-        self._write(ending.close(assembler))
+        if not self._is_behind or isinstance(ending.outcome, FinishReason):
+            with contextlib.suppress(Diverged):
+                self._write(ending.close(assembler))
+            if self._is_behind:
+                ending = Ending(stages.going_on.failed("diverged"), self.job.generates)
+        if self._is_behind:
+            self._end_behind(ending)
+            return
         response.output = ending.seen(assembler.output)
         response.completed_at = int(time.time())
         response.usage = self._usage.total(stages.compactor.tokens, stages.num_reasoning, generates=self.job.generates)
@@ -281,13 +378,57 @@ class Run:
         if ending.continuable and (self.job.conversation is None or self._life.knows_history):
             self.turn = stages.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))
 
+    def _end_behind(self, ending: Ending) -> None:
+        """End one of which not all was made again: what is known of it is what is in its log."""
+        past, response = self._past, self.response
+        assert past is not None
+        closing, output = past.close(ending.item_status)
+        response.output = ending.seen(output)
+        response.completed_at = int(time.time())
+        response.usage = past.usage
+        past.log.comes_again, past.log.restarted_at = False, past.log.stored_tip
+        self._write_behind(closing)
+        receipt = None
+        if isinstance(ending.outcome, Cancelled):
+            cutoff = ending.cutoff
+            receipt = past.receipt(cutoff.through if cutoff is not None else None)
+        self._write_behind([ending.terminal(response, receipt)])
+        if ending.continuable and past.generation(1) is not None:
+            self.turn = Turn(self.response_id, past.parent, tuple(self.job.request.items), tuple(response.output))
+
+    def _write_behind(self, new: Iterable[events.Event]) -> None:
+        """Append to a log whose grammar is not known any more, and tell the journal."""
+        for event in new:
+            self._write_last(event)
+
+    def _write_last(self, event: events.Event) -> None:
+        first, entry = self.whole_log.tip, self.whole_log.append_last(event)
+        if self.committed is not None:
+            self.committed.grown()
+        self._record(first, [entry], None)
+
+    def leave(self) -> None:
+        """Stop here when the task is cancelled, for the next process to go on, if it can: without an end in the log."""
+        job = self.job
+        self._left = (
+            job.response.store
+            and self._serving.continuity.goes_on
+            and job.on_disconnect.policy != "cancel"  # nobody will be there
+        )
+
+    async def _end_here(self) -> None:
+        """End without an end."""
+        self._note(GoesOn(attempts=self.stages.going_on.attempts, epoch=self.whole_log.epoch, left=True))
+        self.whole_log.left = True
+        self.audience.close()
+        self.audience.notify()
+        await self.stages.close()
+
     def _end_anyhow(self) -> None:
         """End after a bug of ours in the regular end: an item may never be closed, but the reader gets an end."""
         self.turn = None
-        if not self.log.sealed:
-            first = self.log.tip
-            entry = self.log.append_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))
-            self._record(first, [entry], ())
+        if not self.whole_log.sealed:
+            self._write_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))
 
     def _receipt(self, ending: Ending) -> CancelReceipt | None:
         if not isinstance(ending.outcome, Cancelled):

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import cast
+
 import msgspec
 
 from realtime.dialects.base import Dialect
-from realtime.engine.base import Engine, ModelInfo
+from realtime.engine.base import Engine, Loaded, ModelInfo, Sampling
 from realtime.observability.observer import UNOBSERVED, Observer
 
 from .image_loader import ImageLoader
 from .work_pool import WorkPool
+
+
+class Continuity(msgspec.Struct, frozen=True):
+    """Whether the next engine goes on with what this one had begun. fingerprint, goes_on, seeds_are_free: as Loaded has
+    them. wait_ready: wait for the next one, at most `wait_seconds`; None: there will be none.
+    """
+
+    fingerprint: str = ""
+    goes_on: bool = False
+    seeds_are_free: bool = False
+    wait_ready: Callable[[], Awaitable[Loaded]] | None = None
+    wait_seconds: float = 0.0
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -23,3 +38,10 @@ class Serving(msgspec.Struct, frozen=True):
     work: WorkPool
     images: ImageLoader | None = None
     observer: Observer = UNOBSERVED
+    continuity: Continuity = Continuity()
+
+
+def not_ready(engine: Engine, work: WorkPool, observer: Observer) -> Serving:
+    """What there is before the first engine serves: nothing can be rendered or read with it."""
+    model = ModelInfo(name="", path="", max_model_len=0, defaults=Sampling(max_tokens=0))
+    return Serving(engine, model, cast(Dialect, None), work, None, observer, Continuity(goes_on=True))

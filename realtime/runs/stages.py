@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -18,13 +18,16 @@ from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser, PromptTooLong
 from realtime.dialects.stop_strings import StopStrings
-from realtime.engine.base import EngineRefused, FinishReason
+from realtime.engine.base import EngineDead, EngineRefused, FinishReason, Sampling, TokenChunk
 from realtime.observability.observer import Watch
 from realtime.store.conversations import Conversation
+from realtime.store.event_log import EventLog
+from realtime.store.records import Begun, Note, PastGeneration, digest_of
+from realtime.store.restored_log import Diverged
 from realtime.wire import events
 from realtime.wire.calls import no_call_found
 from realtime.wire.errors import WireError
-from realtime.wire.ids import new_id
+from realtime.wire.ids import ids_of
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.response import Response, Usage
 
@@ -32,10 +35,12 @@ from .assembler import Assembler
 from .compactor import Compactor
 from .endings import Ended, Failed, Steered, conversation_deleted, too_long
 from .generation import Generation, engine_request
+from .going_on import GoingOn
 from .image_loader import ImageLoader
 from .job import Job
 from .life import Life, State
-from .mcp.stage import McpStage
+from .mcp.stage import McpStage, Unsure
+from .past import Past
 from .prompts import Prompts
 from .renderer import Renderer
 from .response_object import echoed_tools
@@ -50,9 +55,9 @@ _UNLIMITED = 1 << 62  # tokens
 
 
 class Append(Protocol):
-    """Takes events that were made, and the tokens that they were made of."""
+    """Takes events that were made, and what the engine gave that they were made of."""
 
-    def __call__(self, new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None: ...
+    def __call__(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None: ...
 
 
 class Stages:
@@ -65,10 +70,13 @@ class Stages:
 
     def __init__(
         self, job: Job, serving: Serving, response: Response, life: Life, stopping: StopSignal,
-        append: Append, watch: Watch,
+        append: Append, watch: Watch, log: EventLog, note: Callable[[Note], None], past: Past | None = None,
     ) -> None:  # fmt: skip
-        """`append`: takes the events that are made. `watch`: whoever is asked for something is told of its trace."""
-        self.assembler = Assembler(new_id, job.shown, job.mcp.max_calls if job.mcp is not None else 0)
+        """`append`: takes the events that are made. `watch`: whoever is asked for something is told of its trace.
+        `log`, `note`: see GoingOn. `past`: what was made before this process began.
+        """
+        shown = job.shown if past is None else past.shown(job.shown)
+        self.assembler = Assembler(ids_of(job.response_id), shown, job.mcp.max_calls if job.mcp is not None else 0)
         renderer = Renderer(serving, job.tenant, job.cache_salt)
         self.prompts = Prompts(renderer, job.request, job.tools, job.parent)
         self.usage = TokenUsage()
@@ -79,12 +87,23 @@ class Stages:
         self._life = life
         self._stopping = stopping
         self._append = append
+        self._note = note
+        self._past = past
+        self.replaying = False  # what comes now was made before
+        self.going_on = GoingOn(serving.continuity, response, log, note, past)
         self._times = watch.times
+        self._freed = False  # no more tools are held than have to be
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
         self._mcp: McpStage | None = None
         if job.mcp is not None:
             self._mcp = McpStage(
-                job.response_id, job.mcp, self.assembler, append, serving.observer.service.tool_seconds, watch.headers
+                job.response_id,
+                job.mcp,
+                self.assembler,
+                append,
+                serving.observer.service.tool_seconds,
+                watch.headers,
+                past.answered if past is not None else (),
             )
 
     @property
@@ -140,17 +159,18 @@ class Stages:
         )
 
     async def go_through(self) -> FinishReason:
-        """Make the response. Raises RenderError, EngineError and Ended."""
-        job = self._job
-        if job.conversation is not None:
-            self._enter(job.conversation)
-        if self._serving.images is not None:
-            await self._load_images(self._serving.images)
-        if job.compaction is not None and job.generates:
-            await self._compact(job.compaction)
-        # After the compaction, which stands for everything before it: what is listed and called now stays.
-        if self._mcp is not None:
-            await self._list_tools(self._mcp)
+        """Make the response. Raises RenderError, EngineError, Ended and Diverged."""
+        past = self._past
+        if past is not None:
+            self.going_on.check(past)
+            if past.has_begun:
+                self.going_on.tell(exact=not past.has_said or past.is_exact(self._response.temperature))
+        if past is None or past.generation(1) is None:
+            await self._prepare()
+        else:
+            self.prompts.parent = past.parent
+            if self._mcp is not None:
+                await self._list_tools(self._mcp)
         for number in itertools.count(1):
             finished = await self._generate(number)
             if self._mcp is None or finished is not FinishReason.STOP:
@@ -161,9 +181,24 @@ class Stages:
             self._go_on_with(tools)
         return finished
 
+    async def _prepare(self) -> None:
+        """See to what the first generation needs."""
+        job = self._job
+        if job.conversation is not None:
+            self._enter(job.conversation)
+        if self._serving.images is not None:
+            await self._load_images(self._serving.images)
+        if job.compaction is not None and job.generates:
+            await self._compact(job.compaction)
+        # After the compaction, which stands for everything before it: what is listed and called now stays.
+        if self._mcp is not None:
+            await self._list_tools(self._mcp)
+
     async def close(self) -> None:
         """Take leave of the MCP servers, and let go of the run, which is then freed without the garbage collector."""
         mcp, self._mcp, self._generation, self._append = self._mcp, None, None, _refuse
+        self._past, self._note = None, _note_nothing
+        self.going_on.close()
         if mcp is not None:
             await mcp.close()
 
@@ -207,9 +242,12 @@ class Stages:
     async def _list_tools(self, mcp: McpStage) -> None:
         """Have MCP servers list their tools, and make the calls that the user has allowed."""
         self._life.enter(State.LISTING_TOOLS)
+        mcp.unsure = self._past is not None and self._past.has_begun
         whole = history(self.prompts.parent, self._job.request.items)
         try:
             tools = await mcp.prepare(self.prompts.items, whole)
+        except Unsure:
+            raise Ended(self.going_on.failed("mcp")) from None
         except WireError as error:
             raise Ended(Failed("invalid_prompt", error.message)) from None
         self.prompts.tools = tools
@@ -219,10 +257,11 @@ class Stages:
         left = (self._job.request.max_output_tokens or _UNLIMITED) - self.usage.num_output
         if left <= 0:
             return FinishReason.LENGTH
+        past = self._past.generation(number) if self._past is not None else None
         self._life.enter(State.RENDERING)
         window = self._serving.model.max_model_len
         try:
-            prompt = await self.prompts.render(self._said())
+            prompt = await self._prompt(past)
             self.usage.latest.num_input = prompt.num_tokens
             if prompt.num_tokens >= window:
                 raise Ended(too_long(prompt.num_tokens, window))
@@ -232,22 +271,90 @@ class Stages:
             self.usage.latest.num_input = 0
             return FinishReason.LENGTH  # results of tools have filled it: what was said until now is the response
         room = min(window - prompt.num_tokens, left)
-        generation = self._new_generation(number, prompt, room)
+        if past is not None and past.begun.freed:
+            self._free_defaults()
         self._stopping.check()
         self._life.enter(State.GENERATING)
         try:
-            return await self._answer(generation)
+            return await self._answer(number, prompt, room, past)
         except EngineRefused:
-            if not self._free_defaults():
+            if past is not None or not self._free_defaults():
                 raise
-        return await self._answer(self._new_generation(number, prompt, room))
+        return await self._answer(number, prompt, room, None)
 
-    async def _answer(self, generation: Generation[events.Event]) -> FinishReason:
-        """Have the engine answer."""
+    async def _prompt(self, past: PastGeneration | None) -> Prompt:
+        """Render the next prompt, or take it as it was."""
+        if past is None:
+            return await self.prompts.render(self._said())
+        if past.begun.prompt is not None:
+            self.prompts.prompt = past.begun.prompt
+            return past.begun.prompt
+        if self._serving.images is not None:
+            await self._serving.images.load(self._job.tenant, self.prompts.items, self._job.request.own_items)
+        prompt = await self.prompts.render(self._said())
+        if digest_of(prompt) != past.begun.digest:
+            raise Ended(self.going_on.failed("prompt_not_stored"))
+        return prompt
+
+    async def _answer(self, number: int, prompt: Prompt, room: int, past: PastGeneration | None) -> FinishReason:
+        """Have the engine answer, or the next one go on with the answer."""
+        generation, wishes = self._new_generation(number, prompt, room, past)
         self._generation = generation
-        await generation.submit()
-        self._times.generations.append(generation.times)
-        return await generation.result()
+        begun = self._begin(number, prompt, wishes, past)
+        if past is not None:
+            self._replay(generation, past)
+        if self._mcp is not None:
+            self._mcp.unsure = generation.ended is not None
+        while True:
+            given = False
+            try:
+                await generation.submit()
+                given = True
+                if generation.times not in self._times.generations:
+                    self._times.generations.append(generation.times)
+                return await generation.result()
+            except EngineDead as dead:
+                await self._survive(dead, generation, begun, wishes, given=given)
+
+    def _begin(self, number: int, prompt: Prompt, wishes: Sampling, past: PastGeneration | None) -> Begun:
+        """Note what it takes to go on with a generation."""
+        if past is not None:
+            return past.begun
+        begun = Begun(
+            number=number,
+            prompt=prompt.kept(),
+            parent=self.prompts.parent,
+            seed=wishes.seed,
+            fingerprint=self._serving.continuity.fingerprint,
+            freed=self._freed,
+        )
+        self._note(begun)
+        return begun
+
+    def _replay(self, generation: Generation[events.Event], past: PastGeneration) -> None:
+        """Make again what was made of a generation, for the state that comes of it. Raises Diverged."""
+        assert self._past is not None
+        self.replaying = True
+        generation.replay(past.chunks)
+        self.replaying = False
+        if self._past.log.caught_up:
+            self._past.forget(past.begun.number)
+        elif generation.ended is None:
+            raise Diverged(self._past.log.replayed)
+
+    async def _survive(
+        self, dead: EngineDead, generation: Generation[events.Event], begun: Begun, wishes: Sampling, *, given: bool
+    ) -> None:
+        """Have the next engine go on; `given`: this one had it. Raises Ended, and what `Prompts.look_again` does."""
+        try:
+            await self.going_on.survive(dead, begun, wishes, given=given)
+        except Ended as ended:
+            if isinstance(ended.outcome, Failed):
+                generation.fail(ended.outcome)
+            raise
+        prompt = self.prompts.prompt
+        seen = await self.prompts.look_again(prompt) if prompt is not None and prompt.pictures else None
+        generation.again(seen)
 
     def _free_defaults(self) -> bool:
         """Hold no more tools than have to be, because what holds them does not compile; False if none is."""
@@ -256,22 +363,27 @@ class Stages:
             return False
         logger.info("tools not held response_id=%s", self._job.response_id)
         self.prompts.tools = freed
+        self._freed = True
         self._response.tools = echoed_tools(self._job.request, freed)
         return True
 
-    def _new_generation(self, number: int, prompt: Prompt, max_tokens: int) -> Generation[events.Event]:
+    def _new_generation(
+        self, number: int, prompt: Prompt, max_tokens: int, past: PastGeneration | None
+    ) -> tuple[Generation[events.Event], Sampling]:
         job, serving = self._job, self._serving
         parser: Parser | None = None
         if job.generates:
             parser = serving.dialect.parser(job.request, self.prompts.tools, prompt)
         request_id = job.response_id if number == 1 else f"{job.response_id}.{number}"
         wishes = sampling(job.request, self._response, max_tokens, parser)
+        wishes = self.going_on.seeded(wishes, past.begun if past is not None else None)
         request = engine_request(serving, request_id, job.request, prompt, parser, wishes, job.cache_salt, job.tenant)
-        return Generation(
+        generation = Generation(
             serving, request, parser, self.usage.latest, self._stopping,
             read=self.assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,
             stops=StopStrings.of(job.request.stop),
         )  # fmt: skip
+        return generation, wishes
 
     def _said(self) -> list[InputItem] | None:
         """The history with what MCP tools have brought to it until now; None: as it is."""
@@ -283,7 +395,10 @@ class Stages:
     async def _call_tools(self, mcp: McpStage) -> ToolSet | None:
         """Make the calls of the latest generation; return the tools of the next one, None if there is to be none."""
         self._life.enter(State.CALLING_TOOLS)
-        return await mcp.go_on(self.prompts.tools)
+        try:
+            return await mcp.go_on(self.prompts.tools)
+        except Unsure:
+            raise Ended(self.going_on.failed("mcp")) from None
 
     def _go_on_with(self, tools: ToolSet) -> None:
         """Make the latest generation a part of what the next one continues."""
@@ -292,6 +407,10 @@ class Stages:
         self._generation = None
 
 
-def _refuse(new: Iterable[events.Event], token_ids: Sequence[int] = ()) -> None:
+def _refuse(new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
     """In the place of the run's `append` once it is over."""
     raise AssertionError("an event after the end")
+
+
+def _note_nothing(note: Note) -> None:
+    """In the place of the run's `note` once it is over."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from .gateway import Gateway
+from .http.asyncapi import asyncapi_document
 from .http.info import metrics
 from .http.openapi import document
 from .http.operations import Call, Endpoint, Operation
@@ -23,12 +24,26 @@ def build_document() -> bytes:
     return msgspec.json.encode(document(OPERATIONS))
 
 
+@cache
+def build_socket_document() -> bytes:
+    """The AsyncAPI document as JSON."""
+    return msgspec.json.encode(asyncapi_document())
+
+
 async def openapi(call: Call) -> Response:
     """`GET /openapi.json`."""
     return Response(build_document(), media_type="application/json")
 
 
+async def asyncapi(call: Call) -> Response:
+    """`GET /asyncapi.json`."""
+    return Response(build_socket_document(), media_type="application/json")
+
+
 _DESCRIPTION = Operation(method="GET", path="/openapi.json", handler=openapi, summary="What is served", open=True)
+_SOCKET_DESCRIPTION = Operation(
+    method="GET", path="/asyncapi.json", handler=asyncapi, summary="What is said on a socket", open=True
+)
 
 _METRICS = Operation(method="GET", path="/metrics", handler=metrics, summary="Metrics for Prometheus", open=True)
 
@@ -36,7 +51,7 @@ _METRICS = Operation(method="GET", path="/metrics", handler=metrics, summary="Me
 def build_app(gateway: Gateway) -> Starlette:
     """The ASGI application. The engine is started and stopped by `process`, not by the application."""
     routes: list[BaseRoute] = [WebSocketRoute(path, gateway.websocket) for path in _paths("/v1/responses")]
-    for path, operations in _by_path((*OPERATIONS, _DESCRIPTION, _METRICS)).items():
+    for path, operations in _by_path((*OPERATIONS, _DESCRIPTION, _SOCKET_DESCRIPTION, _METRICS)).items():
         endpoint = Endpoint(gateway, operations)
         routes += [Route(name, endpoint) for name in _paths(path)]
     app = Starlette(routes=routes)

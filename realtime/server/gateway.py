@@ -76,6 +76,7 @@ class Gateway:
             trouble=self._trouble,
             cipher=Cipher(*sealing_keys),
             salts=_prefix_salts(settings.server),
+            after_commit=settings.store.deliver == "after_commit",
             tenant_share=self.admission.tenant_share,
             mcp=settings.mcp,
             image_settings=settings.images,
@@ -136,7 +137,7 @@ class Gateway:
         with self.admission.revocation.watching(shell):
             self._shells[shell] = spoken
             if self.admission.draining:  # it came between the beginning of the drain and here
-                shell.drain(self.settings.server.drain_seconds)
+                shell.drain(self.settings.server.drain_seconds, self.engine.status.start_seconds)
             try:
                 await shell.run(websocket.receive)
             finally:
@@ -184,10 +185,12 @@ class Gateway:
     # -- the end
 
     async def recover(self) -> None:
-        """Give an end to what ran when the last process died. Raises WireError when the store can't be read."""
-        number = await self.service.recover(self.model_name)
-        if number:
-            logger.warning("responses ended that ran when the server died: %d", number)
+        """Go on with what ran when the last process ended, or end it. Raises WireError when the store can't be read."""
+        recovered = await self.service.restart.recover(self.model_name)
+        if recovered.num_going_on:
+            logger.info("responses go on when the engine serves: %d", recovered.num_going_on)
+        if recovered.num_ended:
+            logger.warning("responses ended that ran when the server died: %d", recovered.num_ended)
 
     def close_stores(self) -> None:
         """Have everything committed. Blocks for as long as that takes; nothing may be called after it."""
@@ -199,22 +202,28 @@ class Gateway:
         self.admission.draining = True
         logger.info("draining %s (a second signal ends at once)", self._left())
         for shell in list(self._shells):
-            shell.drain(grace)
+            shell.drain(grace, self.engine.status.start_seconds)
         try:
             async with asyncio.timeout(grace):
                 await self.service.drain()
                 await self.admission.wait_empty()
         except TimeoutError:
             logger.warning("grace over %s", self._left())
-        await self.service.shutdown()
+        await self._leave_off()
 
     async def end(self) -> None:
         """End what runs now, and return when its last events are written and every connection is closed."""
         self.admission.draining = True
         for shell in list(self._shells):
-            shell.drain(0)
-        await self.service.shutdown()
+            shell.drain(0, self.engine.status.start_seconds)
+        await self._leave_off()
         await self.admission.wait_empty()
+
+    async def _leave_off(self) -> None:
+        """End what runs, or leave it to the next process."""
+        await self.service.shutdown(leave=True)
+        for shell in list(self._shells):
+            shell.leave_off()
 
     def _left(self) -> str:
         return f"responses={self.service.num_running} connections={self.admission.num_connections}"

@@ -57,7 +57,7 @@ class Momentary:
 
     def _bytes(self) -> dict[Labels, float]:
         stores = self._gateway.service.held.stores
-        found: dict[Labels, float] = {("running",): sum(run.log.num_bytes for run in self._running())}
+        found: dict[Labels, float] = {("running",): sum(run.whole_log.num_bytes for run in self._running())}
         for name, store in (("kept", stores.responses), ("conversations", stores.conversations)):
             if (num_bytes := getattr(store, "num_bytes", None)) is not None:  # a store elsewhere may not know
                 found[(name,)] = num_bytes

@@ -172,7 +172,7 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
         halt(0)  # a model that is being loaded can't be left otherwise
     starting.cancel()
     (failed,) = await asyncio.gather(starting, return_exceptions=True)
-    await gateway.service.shutdown()
+    await gateway.service.shutdown(leave=True)
     gateway.close_stores()
     await gateway.engine.shutdown()
     status = 1 if failed is False else 0

@@ -93,9 +93,14 @@ class WebSocketShell:
             if self._tasks:  # what was asked for is carried out, and then left like everything else
                 await asyncio.gather(*self._tasks)  # which cancels them when this is cancelled
 
-    def drain(self, grace_seconds: float) -> None:
+    def drain(self, grace_seconds: float, resume_after_seconds: float | None = None) -> None:
         """The server is going down."""
-        self._connection.drain(grace_seconds)
+        self._connection.drain(grace_seconds, resume_after_seconds)
+        self._step()
+
+    def leave_off(self) -> None:
+        """What runs is left to the next server."""
+        self._connection.leave_off()
         self._step()
 
     def revoke(self) -> None:

@@ -32,6 +32,7 @@ from realtime.runs.audience import disconnect_policy
 from realtime.runs.job import Job
 from realtime.runs.mcp.plan import McpPlan
 from realtime.runs.open_items import ReasoningShown
+from realtime.runs.past import Past
 from realtime.runs.response_object import new_response
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
 from realtime.store.conversations import Conversation
@@ -127,6 +128,39 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             warnings=warnings(request.unknown) if asked.native else [],
             origin=asked.origin,
         )
+
+    def unprepared(self, past: Past, conversation: Conversation | None) -> Job:
+        """What is known of a response that goes on before an engine serves. Raises ValueError."""
+        head = past.head
+        response, warned = past.created()
+        assert head.on_disconnect is not None
+        return Job(
+            response_id=head.response_id,
+            tenant=head.owner,
+            request=head.request,
+            digest=b"",
+            tools=ToolSet(),
+            shown=self._shown(head.owner, head.request),
+            response=response,
+            parent=past.parent,
+            conversation=conversation,
+            compaction=compaction.compaction_policy(head.request),
+            encrypt_compaction=partial(self.cipher.encrypt, COMPACTION, head.owner),
+            on_disconnect=head.on_disconnect,
+            cache_salt=self.cache_salt(head.owner, head.request.cache_salt),
+            warnings=warned,
+        )
+
+    def prepared(self, job: Job, parent: Turn | None, holds: Holds) -> Job:
+        """Decide the rest about a response that goes on. `parent`: the turn that it continues. Raises WireError."""
+        request = job.request
+        before, own = since_compaction(parent, request.own_items)
+        brought = brought_tools(before, own)
+        holds = msgspec.structs.replace(holds, limits=self.limits)
+        mcp = McpPlan.of(request, before, brought, self.mcp, holds)
+        choice = request.tool_choice if mcp is None else None
+        tools = tool_set(request.tools, choice, request.parallel_tool_calls, brought, holds=holds)
+        return msgspec.structs.replace(job, parent=parent, mcp=mcp, tools=tools)
 
     def prepare(self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds) -> PreparedRequest:
         """Work out what a request comes to after what it continues. `holds`: when the model's calls can be held to

@@ -8,12 +8,14 @@ from realtime.wire.errors import ErrorCode, WireError
 from .scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 
 
-def take_permit(scheduler: Scheduler, job: Job, now: float) -> bool:
-    """Ask for a place among the running ones: True if it is free, False if it will be. Raises WireError."""
+def take_permit(scheduler: Scheduler, job: Job, now: float, *, accepted: bool = False) -> bool:
+    """Ask for a place among the running ones: True if it is free, False if it will be. `accepted`: see
+    Scheduler.offer. Raises WireError.
+    """
     group = job.conversation.id if job.conversation is not None else None
     ticket = Ticket(response_id=job.response_id, tenant=job.tenant, group=group)
     try:
-        return scheduler.offer(ticket, now)
+        return scheduler.offer(ticket, now, accepted=accepted)
     except GroupFull as full:
         text = "Too many responses wait for this conversation: try again when some of them are over."
         error = WireError(ErrorCode.CONVERSATION_LOCKED, text, param="conversation", retry_after=full.retry_after)

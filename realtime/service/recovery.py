@@ -1,7 +1,8 @@
-"""After a start: give an end to the responses that ran when the last process died.
+"""What there is of the responses that ran when the last process ended: a past to go on from, or else an end.
 
-Each ends with `response.failed` (`server_restarted`) behind what is known to have been said. Its numbers go on from
-there; a reader that has had more than that is told so (`store.cursor`), because what it had is not in the log.
+What can't go on ends with `response.failed` (`server_restarted`) behind what is known to have been said. Its numbers
+go on from there; a reader that has had more than that is told so (`store.cursor`), because what it had is not in the
+log.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from collections.abc import Sequence
 import msgspec
 
 from realtime.runs.broken_off import BrokenOff, shown_in
+from realtime.runs.past import Past
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import ResponseStore
 from realtime.store.event_log import EventLog
 from realtime.store.records import Record, Unfinished
+from realtime.store.restored_log import RestoredLog
 from realtime.wire import codec, events
 from realtime.wire.errors import ErrorCode
 from realtime.wire.formats import PlainFormat
+from realtime.wire.ids import new_id
 from realtime.wire.items import OutputItem
 from realtime.wire.response import ReasoningConfig, Response, ResponseError, TextConfig
 
@@ -29,18 +33,41 @@ _MESSAGE = "The server was restarted while this response ran: send the request a
 _UNSTORED = "The server was restarted while this response ran, and nothing of it was stored: send the request again."
 
 
-async def end_unfinished(store: ResponseStore, settings: ResponseSettings, model_name: str, now: float) -> int:
-    """End everything that ran. Return how many responses that were. To be called once, before anything is created."""
-    unfinished = [one async for one in store.recover()]
-    for one in unfinished:
-        try:
-            record, log = _ended(one, settings, model_name, now)
-        except ValueError:  # nothing can be told of it, and nobody may wait for it
-            logger.exception("response not recovered response_id=%s", one.head.response_id)
-            store.delete(one.head.response_id)
-        else:
-            store.seal(record, msgspec.structs.replace(log.stored(), restarted_at=one.tip), now)
-    return len(unfinished)
+def past_of(unfinished: Unfinished, settings: ResponseSettings) -> Past | None:
+    """Return what a run goes on from; None: there is not enough. Raises ValueError for what can't be read.
+
+    Where what follows is not what was to follow, and may have been sent, the log has another epoch from here on.
+    """
+    head = unfinished.head
+    log = RestoredLog(
+        head.response_id,
+        unfinished.epoch,
+        unfinished.events,
+        stream_id=head.stream_id,
+        max_bytes=settings.max_log_bytes,
+        max_entries=settings.max_log_events,
+    )
+    past = Past(unfinished, log)
+    if not past.is_whole or head.on_disconnect is None:
+        return None
+    response, _ = past.created()
+    log.earlier = dict(unfinished.earlier)
+    log.comes_again = past.is_exact(response.temperature)
+    if not log.comes_again and not unfinished.left:  # what is left at a planned end was all committed
+        log.earlier = {**log.earlier, log.epoch: log.stored_tip}
+        log.epoch = new_id("epoch")
+    return past
+
+
+def end_one(one: Unfinished, store: ResponseStore, settings: ResponseSettings, model_name: str, now: float) -> None:
+    """End one response."""
+    try:
+        record, log = _ended(one, settings, model_name, now)
+    except ValueError:  # nothing can be told of it, and nobody may wait for it
+        logger.exception("response not recovered response_id=%s", one.head.response_id)
+        store.delete(one.head.response_id)
+    else:
+        store.seal(record, msgspec.structs.replace(log.stored(), restarted_at=one.tip), now)
 
 
 def _ended(unfinished: Unfinished, settings: ResponseSettings, model_name: str, now: float) -> tuple[Record, EventLog]:

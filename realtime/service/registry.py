@@ -38,6 +38,11 @@ class Registry:
         """Give a response that begins now, in unix nanoseconds, its place: none that has one already began later."""
         self._begun_at = run.begun_at = max(self._begun_at + 1, now_ns)
 
+    def place_again(self, run: Run, begun_at: int) -> None:
+        """Give a response the place that it had."""
+        run.begun_at = begun_at
+        self._begun_at = max(self._begun_at, begun_at)
+
     def enter(self, run: Run) -> None:
         """Enter a response that has its place."""
         self.running[run.response_id] = run
@@ -143,14 +148,14 @@ class Registry:
         record = Record(
             owner=run.job.tenant,
             response=run.response,
-            epoch=run.log.epoch,
+            epoch=run.whole_log.epoch,
             turn=run.turn,
             continuable=run.response.store,
             expires_at=now + keep_seconds,
             input=run.input,
             begun_at=run.begun_at,
         )
-        self.store.seal(record, run.log.stored(), now)
+        self.store.seal(record, run.whole_log.stored(), now)
         return True
 
     def _previous_not_found(self, response_id: str) -> WireError:

@@ -82,15 +82,15 @@ class Scheduler:
     def num_waiting(self) -> int:
         return len(self._waiting)
 
-    def offer(self, ticket: Ticket, now: float) -> bool:
-        """True: run now. False: queued, `finish` will name it. Raises Full."""
+    def offer(self, ticket: Ticket, now: float, *, accepted: bool = False) -> bool:
+        """True: run now. False: queued, `finish` will name it. `accepted`: it has had its place before. Raises Full."""
         num_before = self._sizes[ticket.group] if ticket.group is not None else 0
-        if num_before > self._max_waiting_in_group:
+        if num_before > self._max_waiting_in_group and not accepted:
             raise GroupFull(max(1.0, math.ceil(self._mean_seconds * num_before)))
         has_slot = self._has_slot(ticket.tenant)
         # In a group the ones before it come first. Who else waits waits for its group, or has its share.
         runs = len(self._running) < self._max_running and has_slot and not num_before
-        if not runs:
+        if not runs and not accepted:
             self._check_queue(ticket.tenant, has_slot=has_slot)
         if ticket.group is not None:
             self._group_of[ticket.response_id] = ticket.group

@@ -28,8 +28,9 @@ from realtime.runs.endings import too_long
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
+from realtime.runs.past import Past
 from realtime.runs.renderer import Renderer
-from realtime.runs.run import Run
+from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
@@ -48,6 +49,7 @@ from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
+from .delivery import Delivery
 from .held import Held
 from .intake import Asked, Intake
 from .lists import Lists
@@ -57,9 +59,10 @@ from .permits import take_permit
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .pulses import pulses
-from .recovery import end_unfinished
 from .registry import Registry, already_over
+from .restart import Restart
 from .scheduler import Scheduler
+from .servings import Servings
 from .sweeper import Sweeper
 from .tenant_share import TenantShare, everything
 from .truncations import CutResponse, Truncations
@@ -84,6 +87,7 @@ class Service:
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
         salts: PrefixSalts | None = None,
+        after_commit: bool = False,
         tenant_share: TenantShare = everything,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
@@ -91,25 +95,21 @@ class Service:
         observer: Observer | None = None,
     ) -> None:
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
-        the waiting places one may have.
+        the waiting places one may have. after_commit: readers are given only what is committed.
         """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
         self.observer = observer or Observer()
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
-        self._images = ImageLoader(self._image_settings, self._work)
+        images = ImageLoader(self._image_settings, self._work)
+        self._servings = Servings(
+            engine, make_dialect, self._work, images, self.observer, trouble, settings.engine_wait_seconds
+        )
         self._mcp = mcp or McpSettings()
         self._intake = Intake(
-            settings=settings,
-            images=self._image_settings,
-            mcp=self._mcp,
-            cipher=cipher,
-            salts=salts,
-            limits=limits,
+            settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts, limits=limits
         )
         self._engine = engine
-        self._make_dialect = make_dialect
-        self._dialect: Dialect | None = None
         self._settings = settings
         self._trouble = trouble
         self._clock = time.monotonic  # of what runs and waits; what is kept has unix time, which outlives the process
@@ -120,6 +120,7 @@ class Service:
             tenant_share=tenant_share,
         )
         self._stores = stores
+        self._delivery = Delivery(stores.batches if after_commit else None)
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
@@ -135,6 +136,7 @@ class Service:
         self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
+        self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -147,7 +149,7 @@ class Service:
     @property
     def unsafe_in(self) -> tuple[str, ...]:
         """See Dialect; nothing before an engine has served."""
-        return self._dialect.unsafe_in if self._dialect is not None else ()
+        return dialect.unsafe_in if (dialect := self._servings.dialect) is not None else ()
 
     @property
     def held(self) -> Held:
@@ -156,18 +158,12 @@ class Service:
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
-        if unsafe := self._serving().dialect.unsafe_in:
+        if unsafe := self._servings.now().dialect.unsafe_in:
             logger.warning("template letters=unsafe unsafe_in=%s (see docs/models.md)", ",".join(unsafe))
         else:
             logger.info("template letters=safe")
         if self._mcp.mcp_servers:
             load_mcp()
-
-    async def recover(self, model_name: str) -> int:
-        """Give an end to what ran when the last process died; return how many responses that were. To be called once,
-        before anything is created. Raises WireError when the store can't be read.
-        """
-        return await end_unfinished(self._stores.responses, self._settings, model_name, time.time())
 
     # -- what doors call
 
@@ -198,7 +194,7 @@ class Service:
         if self._draining:
             raise draining()
         self._stores.check_writable()
-        serving = self._serving()
+        serving = self._servings.now()
         check_request(request, serving.model, serving.dialect)
         check_background(request)
         check_history(request)
@@ -207,7 +203,7 @@ class Service:
             logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
         job = self._intake.job(asked, found, serving.model, serving.dialect.holds, new_id("resp"), int(time.time()))
         if request.request_id is None:
-            return self.start(job, self._serving())  # the engine may have died while we were looking
+            return self.start(job, self._servings.now())  # the engine may have died while we were looking
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
         try:
             if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
@@ -215,7 +211,7 @@ class Service:
                 if settled is not found:
                     at, holds = job.response.created_at, serving.dialect.holds
                     job = self._intake.job(asked, settled, serving.model, holds, job.response_id, at)
-                return self.start(job, self._serving())
+                return self.start(job, self._servings.now())
         except BaseException:
             requests.release(tenant, request.request_id, job.response_id)
             raise
@@ -229,7 +225,9 @@ class Service:
             raise draining()
         admitted = take_permit(self._scheduler, job, self._clock())
         try:
-            run = Run(job, serving, self._new_log(job), self._stores.responses, self._run_over)
+            log = self._new_log(job)
+            committed = self._delivery.log(log)
+            run = Run(job, serving, log, self._stores.responses, self._run_over, committed=committed)
             self.registry.place(run, time.time_ns())
             task = run.start(admitted=admitted)
         except BaseException:
@@ -364,7 +362,7 @@ class Service:
     async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
         """Count the tokens that the model would be given for this request. Raises WireError."""
         principal.check_owner()
-        serving = self._serving()
+        serving = self._servings.now()
         check_request(request, serving.model, serving.dialect)
         check_history(request)
         async with self._patience.bound():
@@ -419,9 +417,14 @@ class Service:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def shutdown(self) -> None:
-        """End what still runs, each with its terminal event, and what still looks something up."""
+    async def shutdown(self, *, leave: bool = False) -> None:
+        """End what still runs, each with its terminal event, and what still looks something up. `leave`: what the next
+        process can go on with is left to it without one.
+        """
         self._draining = True
+        if leave and self._stores.outlive:
+            for run in self.registry.running.values():
+                run.leave()
         self._patience.end()
         await asyncio.sleep(0)  # a task that is cancelled before its first step never gets to seal its log
         for task in self._tasks:
@@ -461,24 +464,20 @@ class Service:
 
     # -- parts of create
 
-    def _serving(self) -> Serving:
-        """What serves now. Raises WireError while no engine does."""
-        trouble = self._trouble()
-        if trouble is not None:
-            raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=5.0)
-        loaded = self._engine.loaded
-        assert loaded is not None, "an engine that serves has loaded its model"
-        if self._dialect is None:
-            self._dialect = self._make_dialect(loaded)
-        model = loaded.model
-        return Serving(
-            self._engine, model, self._dialect, self._work, self._images if model.sees else None, self.observer
-        )
+    def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
+        """Start a response that was accepted by an earlier process."""
+        admitted = take_permit(self._scheduler, job, self._clock(), accepted=True)
+        committed = self._delivery.log(past.log)
+        run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
+        self.registry.place_again(run, past.head.begun_at)
+        self._enter(run, run.start(admitted=admitted))
+        return run
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         """Enter a run wherever it is looked for. `task`: the one that lives its life."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._delivery.enter(run)
         job = run.job
         self.registry.enter(run)
         if job.conversation is not None:

@@ -140,6 +140,9 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
     look_up_seconds: Annotated[
         float, Meta(gt=0, description="time that the stores have to find what a request refers to")
     ] = 10
+    engine_wait_seconds: Annotated[
+        float, Meta(ge=0, description="time that an answer waits for the next engine when its own has died")
+    ] = 600
     linger_seconds: Annotated[
         float, Meta(ge=0, description="time that a native client's response goes on after its socket is lost")
     ] = 30
@@ -200,6 +203,13 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     store_flush_ms: Annotated[
         float, Meta(ge=0, le=1000, description="time in which what is said is collected for one write to the file")
     ] = 10
+    deliver: Annotated[
+        Literal["at_once", "after_commit"],
+        Meta(
+            description="when events are sent: as they come, or when they are written (a few milliseconds later), so "
+            "that nobody has had anything that a crash could lose"
+        ),
+    ] = "at_once"
 
 
 class ImageSettings(msgspec.Struct, frozen=True, kw_only=True):

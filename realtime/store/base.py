@@ -18,12 +18,13 @@ from typing import Protocol
 import msgspec
 
 from realtime.context.turns import Turn
+from realtime.engine.base import TokenChunk
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import InputItem, OutputItem
 
 from .conversations import Conversation
 from .event_log import StoredLog
-from .records import Filter, Head, Record, Unfinished
+from .records import Filter, Head, Note, Record, Unfinished
 from .shelves import Place, Span
 
 RETRY_SECONDS = 5.0  # that who was refused is to wait
@@ -35,9 +36,14 @@ class ResponseStore(Protocol):
     def open(self, head: Head) -> None:
         """Begin the journal of a response."""
 
-    def append(self, response_id: str, first: int, events: Sequence[bytes], token_ids: Sequence[int]) -> None:
-        """Add events, of which `first` is the number of the first one, and the tokens that they were made of; ignore an
-        id that is not open, because it was deleted.
+    def append(self, response_id: str, first: int, events: Sequence[bytes], chunk: TokenChunk | None = None) -> None:
+        """Add events, of which `first` is the number of the first one, and what the engine gave that they were made of;
+        ignore an id that is not open, because it was deleted.
+        """
+
+    def note(self, response_id: str, first: int, note: Note) -> None:
+        """Add what it takes to go on, between the events before number `first` and those from there on; ignore an id as
+        `append` does.
         """
 
     def durable(self, response_id: str) -> int:
@@ -151,11 +157,28 @@ def _nothing() -> None:
     return None
 
 
+class Batches(Protocol):
+    """The batches in which a store commits what is written in one step of the loop, by numbers that grow."""
+
+    @property
+    def collecting(self) -> int:
+        """The one that is being collected now."""
+
+    @property
+    def committed(self) -> int:
+        """The newest that is committed."""
+
+    @property
+    def on_commit(self) -> list[Callable[[], None]]:
+        """To be called on the loop after each commit."""
+
+
 class Stores(msgspec.Struct, frozen=True):
     """The three of one place, which commit together.
 
     `trouble` says why nothing can be written now, None: it can; what is written meanwhile waits in memory. `close`
-    commits what is left; it blocks, and nothing may be called after it.
+    commits what is left; it blocks, and nothing may be called after it. `outlive`: the process.
+    `batches`: what is committed together; None: everything is at once.
     """
 
     responses: ResponseStore
@@ -163,6 +186,8 @@ class Stores(msgspec.Struct, frozen=True):
     requests: RequestStore
     trouble: Callable[[], str | None] = _no_trouble
     close: Callable[[], None] = _nothing
+    outlive: bool = False
+    batches: Batches | None = None
 
     def check_writable(self) -> None:
         """Refuse new work while nothing can be written. Raises WireError."""

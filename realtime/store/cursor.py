@@ -15,17 +15,17 @@ def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = 
     it claims events that do not exist yet, CURSOR_TOO_OLD when what it needs is gone, SERVER_RESTARTED when it went
     with a process that died.
     """
-    if epoch is not None and epoch != log.epoch:
+    start = starting_after + 1
+    if not _holds(log, start, epoch):
         text = f"The response's log was restarted (epoch '{log.epoch}'): fetch the response, or start over."
         raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="epoch", response_id=log.response_id)
-    start = starting_after + 1
     if log.restarted_at is not None and start > log.restarted_at:
         text = (
             f"The server was restarted while this response ran: events from {log.restarted_at} on may not be those "
             "that you have had. Fetch the response."
         )
         raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="starting_after", response_id=log.response_id)
-    if start > log.tip:
+    if start > log.tip and not log.comes_again:
         text = f"`starting_after` is {starting_after}, but the newest event is {log.tip - 1}."
         raise WireError(ErrorCode.CURSOR_AHEAD, text, param="starting_after", response_id=log.response_id)
     if log.restarted_at is not None and start < log.restarted_at <= log.floor:
@@ -35,6 +35,24 @@ def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = 
         text = f"Events before {log.floor} are gone; the oldest `starting_after` that can be served is {log.floor - 1}."
         raise WireError(ErrorCode.CURSOR_TOO_OLD, text, param="starting_after", response_id=log.response_id)
     return start
+
+
+def _holds(log: Log, start: int, epoch: str | None) -> bool:
+    """Whether events before `start` that were read in this epoch (None: it is not known) are those of the log."""
+    if epoch == log.epoch:
+        return True
+    if epoch is None:
+        return start <= min(log.earlier.values(), default=start)
+    return start <= log.earlier.get(epoch, -1)
+
+
+def overtaken(log: Log) -> WireError:
+    """The end of a reader that waited for events that it has had, of a log that has ended before them."""
+    text = (
+        f"The server was restarted while response '{log.response_id}' ran, and events that you have had did not come "
+        "again. Fetch the response."
+    )
+    return WireError(ErrorCode.EPOCH_MISMATCH, text, param="starting_after", response_id=log.response_id)
 
 
 def too_slow(log: Log, floor: int) -> WireError:

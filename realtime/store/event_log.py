@@ -7,7 +7,7 @@ bytes) is told so when it reads. What is below it stays `abridged`, for readers 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import msgspec
@@ -59,6 +59,20 @@ class Log(Protocol):
     def restarted_at(self) -> int | None:
         """See StoredLog."""
 
+    @property
+    def earlier(self) -> Mapping[str, int]:
+        """See StoredLog."""
+
+    @property
+    def comes_again(self) -> bool:
+        """Whether events that were sent and not stored come again, with their numbers: a reader that has had them waits
+        until the tip has passed it.
+        """
+
+    @property
+    def left(self) -> bool:
+        """Whether its process leaves it to the next one: nothing more will come here."""
+
     def read(self, start: int, max_events: int) -> list[bytes]:
         """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
 
@@ -68,6 +82,7 @@ class StoredLog(msgspec.Struct, frozen=True):
 
     `restarted_at`: the number from which on it was written after its process had died; events with these numbers may
     have been sent before, and said something else. None: it never was.
+    `earlier`: epochs that it had before, each with the number from which on it was another one's.
     """
 
     response_id: str
@@ -77,6 +92,9 @@ class StoredLog(msgspec.Struct, frozen=True):
     abridged: Abridged | None = None
     sealed: bool = True
     restarted_at: int | None = None
+    earlier: Mapping[str, int] = {}
+    comes_again: ClassVar[bool] = False
+    left: ClassVar[bool] = False
 
     @property
     def tip(self) -> int:
@@ -111,8 +129,8 @@ class EventLog:
     """
 
     __slots__ = (
-        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged", "epoch", "floor",
-        "milestone", "response_id", "sealed", "stream_id", "tip",
+        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged", "comes_again",
+        "earlier", "epoch", "floor", "left", "milestone", "response_id", "restarted_at", "sealed", "stream_id", "tip",
     )  # fmt: skip
 
     def __init__(
@@ -131,8 +149,9 @@ class EventLog:
         self._max_bytes = max_bytes
         self._max_entries = max_entries
         self._grammar = Grammar()
-
-    restarted_at: ClassVar[int | None] = None
+        self.restarted_at: int | None = None
+        self.earlier: Mapping[str, int] = {}
+        self.comes_again = self.left = False
 
     @property
     def num_bytes(self) -> int:
@@ -143,7 +162,7 @@ class EventLog:
         """Stamp, encode, check and keep one event; returns it as bytes. Raises GrammarError, and then the log has not
         changed.
         """
-        entry = self._stamp(event)  # before the grammar moves on, because it may fail as well
+        entry = self._stamp(event, self.tip)  # before the grammar moves on, because it may fail as well
         self._grammar.accept(event)
         self._keep(entry, event)
         return entry
@@ -153,7 +172,7 @@ class EventLog:
         that is broken, because a log without an end is worse than an item without one. Also what comes before it in a
         log that was restored.
         """
-        entry = self._stamp(terminal)
+        entry = self._stamp(terminal, self.tip)
         self._grammar.abandon()
         self._keep(entry, terminal)
         return entry
@@ -172,10 +191,13 @@ class EventLog:
     def stored(self) -> StoredLog:
         """The log as values, once it is sealed."""
         assert self.sealed
-        return StoredLog(self.response_id, self.epoch, self.floor, tuple(self._entries), self.abridged)
+        return StoredLog(
+            self.response_id, self.epoch, self.floor, tuple(self._entries), self.abridged,
+            restarted_at=self.restarted_at, earlier=self.earlier,
+        )  # fmt: skip
 
-    def _stamp(self, event: Event) -> bytes:
-        event.sequence_number = self.tip
+    def _stamp(self, event: Event, number: int) -> bytes:
+        event.sequence_number = number
         event.response_id = self.response_id
         if self.stream_id is not None:
             event.stream_id = self.stream_id

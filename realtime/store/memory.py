@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 import msgspec
 
 from realtime.context.turns import Turn
+from realtime.engine.base import TokenChunk
 from realtime.settings.fields import GIB, ResponseSettings
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
@@ -16,7 +17,7 @@ from realtime.wire.items import InputItem, OutputItem
 from .base import Claim, Stores
 from .conversations import Conversation, check_conversation_room, conversation_not_found
 from .event_log import StoredLog
-from .records import Filter, Head, Record, Unfinished, conversation_of, item_ids
+from .records import Filter, Head, Note, Record, Unfinished, conversation_of, item_ids
 from .shelves import Place, Shelves, Span
 
 MAX_BYTES = GIB  # of all responses, where the settings do not say
@@ -68,10 +69,13 @@ class MemoryResponses:
         """See ResponseStore. Nothing is kept of a journal here: while a response runs, its log is all there is."""
         self._tips[head.response_id] = 0
 
-    def append(self, response_id: str, first: int, events: Sequence[bytes], token_ids: Sequence[int]) -> None:
+    def append(self, response_id: str, first: int, events: Sequence[bytes], chunk: TokenChunk | None = None) -> None:
         """See ResponseStore."""
         if response_id in self._tips:
             self._tips[response_id] = first + len(events)
+
+    def note(self, response_id: str, first: int, note: Note) -> None:
+        """See ResponseStore. What ends with the process can't be gone on with."""
 
     def durable(self, response_id: str) -> int:
         """See ResponseStore. Memory is as durable as this store gets."""

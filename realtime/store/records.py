@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
+from zlib import crc32
 
 import msgspec
 
-from realtime.context.turns import Turn
+from realtime.context.turns import Prompt, Turn
+from realtime.engine.base import TokenChunk
 from realtime.engine.pictures import image_parts
 from realtime.wire.items import InputItem, OutputItem, id_of
-from realtime.wire.requests import ResponseCreate
+from realtime.wire.requests import OnDisconnect, ResponseCreate
 from realtime.wire.response import Response
 
 from .event_log import Log
@@ -58,7 +59,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a response before its first event: enough to find it again, and to start it again.
 
     `stored`: false for `store: false`; then a store that outlives the process keeps nothing of what was said.
-    `begun_at`: as that of its record.
+    `begun_at`: as that of its record. `on_disconnect`: the policy that holds; None: a journal of an older server does
+    not say. `lacks_secrets`: its request had what authorizes calls of MCP servers, which is not stored.
     """
 
     response_id: str
@@ -68,6 +70,48 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     request: ResponseCreate  # as the model is to see it
     stored: bool = True
     begun_at: int = 0
+    on_disconnect: OnDisconnect | None = None
+    lacks_secrets: bool = False
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation that the engine is asked for: what it takes to go on with it when that engine is gone.
+
+    number: counts from 1. parent: the turn that the response continues. seed: the one that it has, whoever's it is.
+    fingerprint: of the engine, see Loaded. freed: no more tools are held than have to be.
+    prompt: from a journal None where it is not stored, as one with images; then it is made anew, and `digest` tells
+    whether it is the same.
+    """
+
+    number: int
+    prompt: Prompt | None
+    digest: int = 0
+    parent: Turn | None = None
+    seed: int | None = None
+    fingerprint: str = ""
+    freed: bool = False
+
+
+def digest_of(prompt: Prompt) -> int:
+    """Tell a prompt from others, by its tokens and the order of its images."""
+    digest = crc32(memoryview(prompt.token_ids))
+    for picture in prompt.pictures:
+        digest = crc32(picture.digest.encode(), digest)
+    return digest
+
+
+class GoesOn(msgspec.Struct, frozen=True, kw_only=True):
+    """A response goes on after its process or its engine has ended. attempts: how often it has been begun or gone on
+    with since, this time included, that did not come to a planned end. epoch: of the log from here on. left: it is
+    left to the next process, which is a planned end.
+    """
+
+    attempts: int
+    epoch: str
+    left: bool = False
+
+
+Note = Begun | GoesOn
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,15 +169,27 @@ def item_ids(record: Record) -> Iterator[tuple[int, str]]:
 
 
 class Unfinished(msgspec.Struct, frozen=True):
-    """A response that had no terminal event when its process ended: its head, events and token ids so far.
+    """A response that had no terminal event when its process ended: its head, events and generations so far.
 
-    `tip`: how many events there were; one that was not to be stored has none of them.
+    `tip`: how many events there were; one that was not to be stored has none of them. `attempts`: see GoesOn.
+    `epoch`: of the log; `earlier`: those before it, each with the number from which on it did not hold any more.
     """
 
     head: Head
     events: Sequence[bytes]
-    token_ids: array[int]
     tip: int
+    generations: Sequence[PastGeneration] = ()
+    attempts: int = 1
+    epoch: str = ""
+    earlier: Mapping[str, int] = {}
+    left: bool = False
+
+
+class PastGeneration(msgspec.Struct):
+    """A generation of which a journal tells: what was asked for, and what has come of it."""
+
+    begun: Begun
+    chunks: list[TokenChunk]
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from .errors import WireError
 from .items import AnyItem, OutputItem, OutputText, ReasoningText, Refusal, SummaryText
-from .response import Response, Truncated, Usage
+from .response import Recovery, Response, Truncated, Usage
 
 
 class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
@@ -355,9 +355,12 @@ class SessionCreated(Event, tag="session.created"):
 
 
 class SessionDraining(Event, tag="session.draining"):
-    """The server is going down: running answers may finish until `grace_seconds` from now; new ones are refused."""
+    """The server is going down: running answers may finish until `grace_seconds` from now; new ones are refused.
+    `resume_after_seconds`: how long its last start took, after which the next one should serve.
+    """
 
     grace_seconds: float
+    resume_after_seconds: float | UnsetType = UNSET
 
 
 class PrefillTokens(msgspec.Struct, kw_only=True):
@@ -419,6 +422,7 @@ class Resumed(msgspec.Struct, kw_only=True):
     status: str
     pending_calls: list[PendingCall]
     truncated: Truncated | UnsetType = UNSET
+    recovery: Recovery | UnsetType = UNSET
 
 
 class ResponseResumed(Event, tag="response.resumed"):

@@ -71,6 +71,18 @@ class Truncated(msgspec.Struct, kw_only=True):
     through: int
 
 
+class Recovery(msgspec.Struct, kw_only=True):
+    """How an answer went on after its server or its engine had ended in the middle of it.
+
+    kind: `exact`: as if nothing had happened; `prefix_exact`: what was said stands, and the rest is another sample of
+    the model; `failed`: it did not. attempts: how often it was begun or gone on with. reason: why it did not go on.
+    """
+
+    kind: Literal["exact", "prefix_exact", "failed"]
+    attempts: int
+    reason: str | UnsetType = UNSET
+
+
 class Response(msgspec.Struct, kw_only=True):
     """One response as clients see it. Nullable members are null, never absent."""
 
@@ -111,6 +123,7 @@ class Response(msgspec.Struct, kw_only=True):
     conversation: ConversationRef | UnsetType = UNSET  # absent rather than null where there is none
     cancel: CancelReceipt | UnsetType = UNSET  # ours: only on a cancelled response
     truncated: Truncated | UnsetType = UNSET  # ours: only where the answer was cut
+    recovery: Recovery | UnsetType = UNSET  # ours: only where its server or engine ended in the middle of it
     end_turn: bool | UnsetType = UNSET  # false on an interrupted response
     request_id: str | UnsetType = UNSET  # ours: the request's, if it gave one
     # ours: of one that runs, when it is asked for: where it can be followed from. `tip`: the number of its next event

@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from realtime.engine.scripted import say
 from realtime.service.principal import LOCAL
+from realtime.store.sqlite.stores import bounds_of, open_stores
 from realtime.wire.requests import ResponseCreate
 from tests.support.raw import RawSocket, handshake
 from tests.support.server import Client, Running, changed, dial, running
@@ -157,3 +159,52 @@ async def test_sigterm_ends_the_process_in_peace(answer_runs: bool, tmp_path: Pa
             await process.wait()
     assert "Traceback" not in said
     assert key not in said
+
+
+async def test_after_the_grace_what_runs_is_left_to_the_next_server_that_has_its_store(tmp_path: Path) -> None:
+    settings, script = changed(drain_seconds=0.05), say(*"abcdef")
+    opened = open_stores(tmp_path / "store.db", bounds_of(settings.responses), settings.store)
+    async with (
+        running(script, settings, tick_seconds=None, stores=opened.stores) as server,
+        server.client() as plain,
+        server.client(native=True) as native,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        await begin(plain)  # whose answers end when nobody is there
+        response_id = await begin(native)
+        await native.send("response.create", input="unstored", store=False, stream_id="u")
+        asked = {"input": "x", "on_disconnect": {"policy": "continue"}}
+        waits = asyncio.create_task(http.post(f"{server.http}/v1/responses", json=asked))
+        streams = asyncio.create_task(http.post(f"{server.http}/v1/responses", json={**asked, "stream": True}))
+        await until(lambda: engine_holds(server) == 5)
+        engine = server.gateway.engine
+        engine._status = msgspec.structs.replace(engine.status, start_seconds=12.34)
+        server.engine.step(2)
+        await drain(server)
+        assert (await plain.until_done())[-1]["response"]["error"]["code"] == "server_error"
+        seen = []
+        while (event := await native.receive())["type"] != "response.failed":
+            seen.append(event)
+        assert event["stream_id"] == "u"
+        [told] = [event for event in seen if event["type"] == "session.draining"]
+        assert told["resume_after_seconds"] == 12.3
+        assert await close_code(native) == await close_code(plain) == 1012
+        refused = await waits
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "server_draining")
+        assert '"code":"server_draining"' in (await streams).text
+        assert engine_holds(server) == 0
+    opened.stores.close()
+    seen = [event for event in seen if event.get("response_id") == response_id]
+    opened = open_stores(tmp_path / "store.db", bounds_of(settings.responses), settings.store)
+    async with (
+        running(script, settings, stores=opened.stores, recover=True) as server,
+        server.client(native=True) as native,
+    ):
+        await native.send("response.resume", response_id=response_id, starting_after=seen[-1]["sequence_number"])
+        resumed = await native.receive()
+        assert resumed["resumed"]["recovery"] == {"kind": "exact", "attempts": 1}
+        seen += await native.until_done(response_id)
+        assert [event["delta"] for event in seen if event["type"] == "response.output_text.delta"] == list("abcdef")
+        assert [event["sequence_number"] for event in seen] == list(range(seen[0]["sequence_number"], len(seen) + 2))
+        await until(lambda: not server.gateway.service.num_running)
+    opened.stores.close()

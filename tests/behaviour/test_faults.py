@@ -14,6 +14,7 @@ import pytest
 from realtime.dialects.markup.parser import MarkupParser
 from realtime.engine.base import EngineRequest, Loaded
 from realtime.engine.scripted import Die, Fail, Pause, RandomScript, ScriptedEngine, ScriptedTokenizer, say
+from realtime.runs.going_on import MAX_ATTEMPTS
 from tests.support.server import Running, running
 from tests.support.steps import begin, by_response, engine_holds, finish, take_all, until
 from tests.support.transcript import assert_error, check
@@ -47,18 +48,19 @@ async def test_an_engine_that_takes_no_schemas_is_not_ready(monkeypatch: pytest.
             assert (await client.create())[-1]["type"] == "response.completed", "text is served"
 
 
-async def test_an_engine_that_dies_fails_what_runs_and_serves_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_an_engine_that_dies_and_leaves_nothing_fails_what_runs_and_serves_again(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    restart, start = asyncio.Event(), ScriptedEngine.start
+
+    async def gated(engine: ScriptedEngine) -> Loaded:
+        await restart.wait()
+        return msgspec.structs.replace(await start(engine), goes_on=False)
+
+    monkeypatch.setattr(ScriptedEngine, "start", gated)
+    restart.set()
     async with running(say("a", Pause(1000)), tick_seconds=None) as server:
-        restart = asyncio.Event()
-        start = ScriptedEngine.start
-
-        async def gated(engine: ScriptedEngine) -> Loaded:
-            await restart.wait()
-            return await start(engine)
-
-        monkeypatch.setattr(ScriptedEngine, "start", gated)
+        restart.clear()
         async with server.client() as one, server.client(native=True) as two:
             for client, lane in ((one, "a"), (one, "b"), (two, "a"), (two, "b"), (two, "c")):
                 await begin(client, stream_id=lane)
@@ -83,15 +85,32 @@ async def test_an_engine_that_dies_fails_what_runs_and_serves_again(
             assert engine_holds(server) == 1
 
 
-async def test_a_create_in_the_moment_of_death_fails_and_is_not_lost() -> None:
+async def test_what_kills_one_engine_after_another_is_given_up() -> None:
     script = ByPrompt(good=("x",), deadly=(Die(),))
     async with running(script, tick_seconds=None) as server, server.client() as client:
         await begin(client, "deadly", stream_id="a")
         await client.send("response.create", input="good", stream_id="b")
-        await until(lambda: engine_holds(server) == 2)
-        server.engine.step()
+        for number in range(MAX_ATTEMPTS):
+            await until(lambda: engine_holds(server) == 2)
+            assert server.gateway.engine.status.num_restarts == number
+            server.engine.step()
         dones = [(await client.until_done())[-1], (await client.until_done())[-1]]
         assert {event["type"] for event in dones} == {"response.failed"}
+        recovery = {"kind": "failed", "attempts": MAX_ATTEMPTS, "reason": "attempts"}
+        assert [event["response"]["recovery"] for event in dones] == [recovery] * 2
+
+
+async def test_followers_of_an_answer_whose_engine_dies_see_a_pause() -> None:
+    async with running(say("a", "b", "", "c"), tick_seconds=None) as server, server.client(native=True) as client:
+        await begin(client, stop="never", seed=1)
+        server.engine.step(2)
+        server.engine.kill()
+        await until(lambda: server.gateway.engine.status.num_restarts == 1 and engine_holds(server) == 1)
+        server.engine.run_until_idle()
+        events = await client.until_done()
+        assert [event["delta"] for event in events if event["type"] == "response.output_text.delta"] == ["a", "b", "c"]
+        assert events[-1]["response"]["recovery"] == {"kind": "exact", "attempts": 2}
+        assert events[-1]["response"]["usage"]["output_tokens"] == 5
 
 
 async def test_a_generation_that_fails_harms_no_other() -> None:

@@ -36,7 +36,7 @@ async def test_keys(tmp_path: Path, header: str) -> None:
             wrong = await client.request(method, path, headers={header: value + "x"})
             assert key not in wrong.text
             assert_refused(wrong, "invalid_api_key", 401)
-        for path in ("/health", "/ready", "/openapi.json"):
+        for path in ("/health", "/ready", "/openapi.json", "/asyncapi.json"):
             assert (await client.get(path)).status_code == 200
 
 

@@ -44,7 +44,7 @@ async def seeing(fetcher: PublicFetcher | None = None, **settings: Any) -> Async
     async with running(say("ok"), changed(image_urls="public", **settings), sees=True) as server:
         if fetcher is not None:
             service = server.gateway.service
-            service._images = ImageLoader(service._image_settings, service._work, fetcher)
+            service._servings._images = ImageLoader(service._image_settings, service._work, fetcher)
         yield server
 
 
@@ -161,7 +161,7 @@ async def test_urls_are_not_fetched_unless_the_operator_says_so() -> None:
     pictures = Pictures(image())
     async with running(say("ok"), sees=True) as server:
         service = server.gateway.service
-        service._images = ImageLoader(service._image_settings, service._work, pictures)
+        service._servings._images = ImageLoader(service._image_settings, service._work, pictures)
         error = await answer(server, part(type="input_image", image_url=URL))
         assert error["code"] == "invalid_image_url"
         assert "image_urls" in error["message"]

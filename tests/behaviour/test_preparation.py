@@ -84,7 +84,7 @@ async def test_what_can_not_fit_is_refused_in_words(what: str) -> None:
     body = TOO_LONG[what]
     async with running(say("ok"), max_model_len=WINDOW) as server, server.client() as client, http(server) as rest:
         encoded: list[int] = []
-        dialect = server.gateway.service._serving().dialect
+        dialect = server.gateway.service._servings.now().dialect
         assert isinstance(dialect, ChatDialect)
         encode = dialect._encoder._encode
 

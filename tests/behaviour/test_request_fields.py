@@ -104,7 +104,7 @@ def rows(table: dict[str, list[Any]]) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize(("name", "value"), rows(ECHOED))
 async def test_it_is_echoed_from_the_first_event_to_the_last(name: str, value: Any) -> None:
-    async with running(Asked(), family=TAGGED) as server, server.client() as client:
+    async with running(Asked(), family=TAGGED, seeds_are_free=False) as server, server.client() as client:
         await client.send("response.create", input="x", **{name: value})
         events = await client.until_done()
         assert events[-1]["type"] == "response.completed"
@@ -114,7 +114,7 @@ async def test_it_is_echoed_from_the_first_event_to_the_last(name: str, value: A
 @pytest.mark.parametrize(("name", "value"), rows(ACCEPTED))
 async def test_it_is_accepted_and_changes_nothing(name: str, value: Any) -> None:
     script = Asked()
-    async with running(script) as server, server.client() as client:
+    async with running(script, seeds_are_free=False) as server, server.client() as client:
         plain = (await client.create("x"))[-1]["response"]
         response = (await client.create("x", **{name: value}))[-1]["response"]
         own = {"id", "created_at", "completed_at", "output"}
@@ -131,14 +131,14 @@ async def test_it_is_accepted_and_changes_nothing(name: str, value: Any) -> None
 @pytest.mark.parametrize("tier", TIERS)
 async def test_every_service_tier_is_the_default_one(tier: str) -> None:
     script = Asked()
-    async with running(script) as server, server.client() as client:
+    async with running(script, seeds_are_free=False) as server, server.client() as client:
         assert (await client.create("x", service_tier=tier))[-1]["response"]["service_tier"] == "default"
     assert script.requests[0].priority == 0
 
 
 @pytest.mark.parametrize(("name", "value"), rows({name: values for name, (values, _) in REFUSED.items()}))
 async def test_it_is_refused_by_name_and_the_socket_goes_on(name: str, value: Any) -> None:
-    async with running(Asked()) as server, server.client() as client:
+    async with running(Asked(), seeds_are_free=False) as server, server.client() as client:
         await client.send("response.create", input="x", **{name: value})
         assert_error(await client.receive(), REFUSED[name][1], param=name)
         assert (await client.create("x"))[-1]["type"] == "response.completed"
@@ -146,7 +146,7 @@ async def test_it_is_refused_by_name_and_the_socket_goes_on(name: str, value: An
 
 @pytest.mark.parametrize(("path", "members"), INSIDE.items())
 async def test_what_is_wrong_inside_of_it_is_named(path: str, members: dict[str, Any]) -> None:
-    async with running(Asked()) as server, server.client() as client:
+    async with running(Asked(), seeds_are_free=False) as server, server.client() as client:
         await client.send("response.create", input="x", **members)
         assert_error(await client.receive(), "invalid_request", 400, param=path)
 
@@ -172,20 +172,20 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("members", "sampling"), SAMPLED)
 async def test_the_engine_is_asked_for_it(members: dict[str, Any], sampling: dict[str, Any]) -> None:
     script = Asked()
-    async with running(script) as server, server.client() as client:
+    async with running(script, seeds_are_free=False) as server, server.client() as client:
         await client.create("x", **members)
     assert {name: getattr(script.sampling, name) for name in sampling} == sampling
 
 
 async def test_prewarming_generates_nothing() -> None:
-    async with running(Asked()) as server, server.client() as client:
+    async with running(Asked(), seeds_are_free=False) as server, server.client() as client:
         events = await client.create("x", prompt_cache_options={"prewarm": True})
         assert [event["type"] for event in events] == ["response.created", "response.completed"]
         assert events[-1]["response"]["output"] == []
 
 
 async def test_a_stop_token_ends_the_answer_and_is_no_part_of_it() -> None:
-    async with running(Asked()) as server, server.client() as client:
+    async with running(Asked(), seeds_are_free=False) as server, server.client() as client:
         events = await client.create("x", stop_token_ids=[ScriptedTokenizer().token_id("words")])
         (item,) = events[-1]["response"]["output"]
         assert events[-1]["response"]["usage"]["output_tokens"] == 2

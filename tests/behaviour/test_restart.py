@@ -123,14 +123,43 @@ async def test_what_was_over_is_as_it_was(path: Path, how: signal.Signals) -> No
         assert (await here.get(f"/conversations/{conversation}/items")) == more
 
 
-async def test_what_ran_ends_by_a_typed_failure_behind_what_was_said(path: Path) -> None:
+LONG = {"max_output_tokens": 400, "ignore_eos": True}
+
+
+async def test_an_answer_goes_on_for_whoever_resumes_it_where_he_was_when_the_server_was_killed(path: Path) -> None:
+    async with server(path) as here, here.client() as client:
+        whole = (await client.create("go on", **LONG, seed=1))[-1]["response"]
+        await client.send("response.create", input="go on", **LONG, seed=1, request_id="mine")
+        seen = [await client.receive() for _ in range(60)]
+        response_id, epoch = seen[0]["response"]["id"], seen[0]["epoch"]
+        await here.kill()  # without a pause: what was sent is ahead of what was stored
+    async with server(path) as here, here.client() as client:
+        await client.send("response.resume", response_id=response_id, starting_after=len(seen) - 1, epoch=epoch)
+        resumed = await client.receive()
+        assert resumed["resumed"]["epoch"] == epoch, resumed
+        events = [*seen, *await client.until_done(response_id)]
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert [event["done"] for event in events] == [False] * (len(events) - 1) + [True]
+        response = events[-1]["response"]
+        assert response["recovery"] == {"kind": "exact", "attempts": 2}
+        said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+        assert response["output"][-1]["content"][0]["text"] == said == whole["output"][-1]["content"][0]["text"]
+        assert response["usage"]["output_tokens"] == whole["usage"]["output_tokens"]
+        assert await here.get(f"/responses/{response_id}") == response
+        again = await here.create("go on", **LONG, seed=1, request_id="mine")
+        assert again["id"] == response_id
+        more = await here.create("more", previous_response_id=response_id)
+        assert more["usage"]["input_tokens"] > response["usage"]["output_tokens"]
+
+
+async def test_what_can_not_go_on_ends_by_a_typed_failure_behind_what_was_said(path: Path) -> None:
     async with server(path) as here, here.client() as client:
         await client.send("response.create", input="go on", max_output_tokens=3000, ignore_eos=True, request_id="mine")
         seen = [await client.receive() for _ in range(60)]
         response_id = seen[0]["response"]["id"]
         await asyncio.sleep(0.1)
         await here.kill()
-    async with server(path) as here:
+    async with server(path, "--served-name", "another") as here:  # the scripted engine takes it for another model
         events = await here.events(response_id)
         assert events[: len(seen)] == seen
         assert [event["sequence_number"] for event in events] == list(range(len(events)))
@@ -138,6 +167,7 @@ async def test_what_ran_ends_by_a_typed_failure_behind_what_was_said(path: Path)
         response = events[-1]["response"]
         assert (events[-1]["type"], response["status"]) == ("response.failed", "failed")
         assert response["error"]["code"] == "server_restarted"
+        assert response["recovery"] == {"kind": "failed", "attempts": 2, "reason": "model_changed"}
         said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
         assert response["output"][-1]["content"][0]["text"] == said
         assert response["output"][-1]["status"] == "incomplete"

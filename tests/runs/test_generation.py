@@ -18,6 +18,7 @@ from realtime.engine.base import (
     EngineRequest,
     FinishReason,
     Sampling,
+    TokenChunk,
 )
 from realtime.engine.parsing import Constraint
 from realtime.engine.scripted import Die, Fail, Finish, Script, ScriptedEngine, say
@@ -78,8 +79,8 @@ class Stage:
         )  # fmt: skip
         return stage
 
-    def keep(self, new: Iterable[Piece], token_ids: Sequence[int]) -> None:
-        self.kept_ids += token_ids
+    def keep(self, new: Iterable[Piece], chunk: TokenChunk | None) -> None:
+        self.kept_ids += chunk.token_ids if chunk is not None else ()
         self.kept += new
 
     @property
@@ -201,9 +202,8 @@ async def test_a_task_that_is_cancelled_leaves_nothing_in_the_engine() -> None:
     assert not stage.holds
 
 
-@pytest.mark.parametrize("step", [Fail("secret"), Die("secret")])
-async def test_an_error_of_the_engine_is_told_to_the_client_without_its_text(step: Any) -> None:
-    stage = await Stage.of(say("one", step))
+async def test_an_error_of_the_engine_is_told_to_the_client_without_its_text() -> None:
+    stage = await Stage.of(say("one", Fail("secret")))
     with pytest.raises(Ended) as ended:
         await stage.run(lambda: stage.engine.step(2))
     assert isinstance(ended.value.outcome, Failed)
@@ -212,10 +212,17 @@ async def test_an_error_of_the_engine_is_told_to_the_client_without_its_text(ste
     assert not stage.holds
 
 
+async def test_an_engine_that_dies_is_for_the_caller_to_go_on_without() -> None:
+    stage = await Stage.of(say("one", Die()))
+    with pytest.raises(EngineDead):
+        await stage.run(lambda: stage.engine.step(2))
+    assert not stage.holds
+
+
 async def test_an_engines_error_is_not_raised_again_by_each_of_its_generations() -> None:
     """One error may be told to many: raised, it would hold on to all of them by its traceback."""
     stage = await Stage.of(say("one"))
-    with pytest.raises(Ended):
+    with pytest.raises(EngineDead):
         await stage.run(lambda: stage.engine.kill("gone"))
     assert (await stage.engine.wait_dead()).__traceback__ is None
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.context.turns import Turn
+from realtime.engine.base import TokenChunk
 from realtime.store.base import Claim, ResponseStore
 from realtime.store.records import MAX_ITEM_ID, Filter, Head, Record
 from realtime.store.shelves import Place, Span
@@ -207,15 +208,15 @@ def test_a_running_response_is_durable_up_to_what_was_appended_and_committed(mak
     head = Head(response_id="resp_0", owner="t", epoch="e", stream_id=None, request=ResponseCreate())
     store.open(head)
     assert store.durable("resp_0") == 0
-    store.append("resp_0", 0, [b"a", b"b"], [])
-    store.append("resp_0", 2, [b"c"], array("I", [7]))
+    store.append("resp_0", 0, [b"a", b"b"])
+    store.append("resp_0", 2, [b"c"], TokenChunk("c", array("I", [7])))
     assert store.durable("resp_0") == (0 if make.kind == "late" else 3)
     made.flush()
     assert store.durable("resp_0") == 3
     put(store, record("resp_0"), 0.0)
     store.open(head)
     store.delete("resp_0")
-    store.append("resp_0", 0, [b"a"], [])  # by a run that does not know yet
+    store.append("resp_0", 0, [b"a"])  # by a run that does not know yet
     made.flush()
     assert store.durable("resp_0") == 0
     assert at_once(store.get("resp_0", 0.0)) is None

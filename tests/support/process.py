@@ -57,12 +57,17 @@ class ServerProcess:
             return await self._process.wait()
 
 
+def _inherited() -> dict[str, str]:
+    """Return what the server inherits: not the switches of the tests, which it would refuse as unknown settings."""
+    return {name: value for name, value in os.environ.items() if name not in ("REALTIME_LONG", "REALTIME_NO_NODE")}
+
+
 @contextlib.asynccontextmanager
 async def serve(*arguments: str, **environ: str) -> AsyncIterator[ServerProcess]:
     """Start `realtime serve` on a free port; killed at the end, if it still runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "realtime", "serve", "--port", "0", *arguments,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        cwd=ROOT, env=_inherited() | {"PYTHONPATH": str(ROOT), **environ},
         stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:

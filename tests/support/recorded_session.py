@@ -344,6 +344,7 @@ async def playing(
 
     if parsers is not None:
         engine_options["parsers"] = _TellingParsers(parsers, stage.give)
+    engine_options["seeds_are_free"] = False  # else each request has another one
     async with running(script, changed(**settings or {}), tick_seconds=None, **engine_options) as stage.server:
         yield stage
         stage.note_engine()

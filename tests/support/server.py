@@ -171,11 +171,12 @@ async def running(
     tick_seconds: float | None = 0,
     backoff: Backoff | None = None,
     stores: Stores | None = None,
+    recover: bool = False,
     family: str = "auto",
     **engine_options: Any,
 ) -> AsyncIterator[Running]:
-    """Start a server on a free port and stop it. `family`: of the scripted model. `engine_options` go to
-    ScriptedEngine.
+    """Start a server on a free port and stop it. `recover`: go on with what the stores have of it. `family`: of the
+    scripted model. `engine_options` go to ScriptedEngine.
     """
     settings = msgspec.structs.replace(settings or Settings(), engine="scripted")
     settings = msgspec.structs.replace(settings, vllm=msgspec.structs.replace(settings.vllm, family=family))
@@ -187,6 +188,8 @@ async def running(
 
     with _stores(settings, stores) as stores:
         gateway = Gateway(settings, SupervisedEngine(make, backoff or Backoff(first_seconds=0, jitter=0)), stores)
+        if recover:
+            await gateway.recover()
         async with listening(settings, gateway) as (server, port):
             yield Running(gateway, engines, server, port)
 

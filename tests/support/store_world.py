@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from realtime.context.turns import Prompt, Turn
-from realtime.service.recovery import end_unfinished
+from realtime.engine.base import TokenChunk
+from realtime.service.recovery import end_one
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import Claim
 from realtime.store.conversations import Conversation
@@ -123,7 +124,7 @@ class World:
     def _tell(self, live: _Live) -> None:
         entries = live.answer.written[live.told :]
         response_id = live.answer.response_id
-        self.stores.responses.append(response_id, live.told, entries, array("I", [live.told]))
+        self.stores.responses.append(response_id, live.told, entries, TokenChunk("", array("I", [live.told])))
         live.told += len(entries)
         if response_id in self.expected.running:
             self.expected.running[response_id][1].extend(entries)
@@ -279,7 +280,8 @@ class World:
         return expected
 
     async def _recover(self) -> None:
-        await end_unfinished(self.stores.responses, ResponseSettings(), "m", NOW)
+        for one in [one async for one in self.stores.responses.recover()]:
+            end_one(one, self.stores.responses, ResponseSettings(), "m", NOW)
 
     def settle(self) -> None:
         """Make what the last process left to this one its own: what had run is over now."""

@@ -519,6 +519,7 @@ class ListedResponse(TypedDict):
     conversation: NotRequired[ConversationRef]
     cancel: NotRequired[CancelReceipt]
     truncated: NotRequired[Truncated]
+    recovery: NotRequired[Recovery]
     end_turn: NotRequired[bool]
     request_id: NotRequired[str]
 
@@ -907,6 +908,17 @@ class ReasoningUpdate(TypedDict):
     effort: NotRequired[Literal["high", "low", "max", "medium", "minimal", "none", "xhigh"] | None]
 
 
+class Recovery(TypedDict):
+    """How an answer went on after its server or its engine had ended in the middle of it.      kind: `exact`: as if
+    nothing had happened; `prefix_exact`: what was said stands, and the rest is another sample of     the model;
+    `failed`: it did not. attempts: how often it was begun or gone on with. reason: why it did not go on.
+    """
+
+    kind: Literal["exact", "failed", "prefix_exact"]
+    attempts: int
+    reason: NotRequired[str]
+
+
 class Refusal(TypedDict):
     type: Literal["refusal"]
     refusal: str
@@ -959,6 +971,7 @@ class Response(TypedDict):
     conversation: NotRequired[ConversationRef]
     cancel: NotRequired[CancelReceipt]
     truncated: NotRequired[Truncated]
+    recovery: NotRequired[Recovery]
     end_turn: NotRequired[bool]
     request_id: NotRequired[str]
     epoch: NotRequired[str]

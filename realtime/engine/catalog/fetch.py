@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from .table import CatalogError, Package
@@ -44,8 +45,13 @@ def check(package: Package, wheel: Path) -> None:
 
 
 def _pip() -> list[str]:
-    """pip, or where an environment has none, uv's way to run one."""
-    if importlib.util.find_spec("pip") is not None:
+    """pip, or where an environment has none, uv's way to run one.
+
+    The installed packages are asked, not the import system: setuptools hooks into the look-up of a module named `pip`
+    and switches its own distutils off, without which vLLM can no longer be imported in this process.
+    """
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        metadata.distribution("pip")
         return [sys.executable, "-m", "pip"]
     beside = str(Path(sys.executable).parent)
     uv = shutil.which("uv", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -16,14 +18,24 @@ from realtime.context.tools import Mode, ToolSet
 from realtime.observability.instruments import Distribution
 from realtime.runs.assembler import Assembler
 from realtime.wire import events
-from realtime.wire.items import InputItem, McpCall, McpTool
+from realtime.wire.items import InputItem, McpCall, McpListTools, McpTool, OutputItem
 
+from .open_items import CallResult
 from .plan import McpPlan
 from .session import McpFailure, McpSession
 
+T = TypeVar("T", McpListTools, McpCall)
+
+
+class Unsure(Exception):
+    """A call may have been made by a process that ended before it could say so; it must not be made twice."""
+
 
 class McpStage:
-    """One response's MCP. `close` must be called at its end."""
+    """One response's MCP. `close` must be called at its end.
+
+    unsure: whether what was not answered in time may have been made before this process began.
+    """
 
     def __init__(
         self,
@@ -33,8 +45,13 @@ class McpStage:
         append: Callable[[Iterable[events.Event]], None],
         seconds: Distribution | None = None,
         headers: Mapping[str, str] = {},
+        answered: Iterable[OutputItem] = (),
     ) -> None:
-        """seconds: gets the time of each call. headers: sent to the servers beside their own."""
+        """seconds: gets the time of each call. headers: sent to the servers beside their own. answered: what they had
+        answered before this process began.
+        """
+        self.unsure = False
+        self._answered = deque(answered)
         self._plan = plan
         self._assembler = assembler
         self._append = append
@@ -54,7 +71,8 @@ class McpStage:
     async def prepare(self, items: Sequence[InputItem], whole: Sequence[InputItem]) -> ToolSet:
         """The response's tools, after its listings and the calls that the user has allowed. Raises WireError when the
         tools do not fit together. `items`: what the model is to see; `whole`: the whole history,
-        where a call may have been made since it was planned (a conversation goes on while this one waits).
+        where a call may have been made since it was planned (a conversation goes on while this one waits). Raises
+        Unsure, as `go_on` does.
         """
         made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
         listings: list[Sequence[McpTool]] = []
@@ -90,10 +108,13 @@ class McpStage:
         self._append(self._assembler.begin_listing(label))
         tools: list[McpTool] = []
         error: str | None = None
+        before = self._answer(McpListTools)
         try:
-            tools = await self._sessions[label].list_tools()
+            tools = before.tools if before is not None else await self._sessions[label].list_tools()
         except McpFailure as failure:
             error = str(failure)
+        if before is not None:
+            error = before.error or None
         self._append(self._assembler.end_listing(tools, error))
         return tools
 
@@ -101,7 +122,22 @@ class McpStage:
         """Make the calls that wait, in the order in which the model made them."""
         while (call := self._assembler.calling) is not None:
             began_at = time.monotonic()
-            result = await self._sessions[call.label].call(call.name, call.arguments)
+            result = await self._call(call.label, call.name, call.arguments)
             if self._seconds is not None:
                 self._seconds.observe(time.monotonic() - began_at, "failed" if result.error is not None else "done")
             self._append(self._assembler.finish_call(result))
+
+    async def _call(self, label: str, name: str, arguments: str) -> CallResult:
+        before = self._answer(McpCall)
+        if before is not None:
+            return CallResult(error=before.error) if before.error else CallResult(before.output or None)
+        if self.unsure:
+            raise Unsure
+        return await self._sessions[label].call(name, arguments)
+
+    def _answer(self, kind: type[T]) -> T | None:
+        """Return what came of this one before this process began, if it is known."""
+        if self._answered and isinstance(found := self._answered[0], kind):
+            self._answered.popleft()
+            return found
+        return None

@@ -38,7 +38,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "realtime", "version": _version(), "description": _INTRODUCTION},
+        "info": {"title": "realtime", "version": server_version(), "description": _INTRODUCTION},
         "paths": paths,
         "security": [{}, {"bearer": []}, {"apiKey": []}],
         "components": {
@@ -119,7 +119,8 @@ def _parameter(name: str, where: str, schema: dict[str, Any], description: str |
     return {"name": name, "in": where, "required": where == "path", "schema": schema, **told}
 
 
-def _version() -> str:
+def server_version() -> str:
+    """Return the version of the installed package."""
     try:
         return version("realtime-server")
     except PackageNotFoundError:  # run from a folder that is not installed

@@ -29,7 +29,7 @@ from realtime.wire.bodies import (
     Ticket,
     TicketCreate,
 )
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.items import CompactionTrigger
 from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate, Truncation, place_of
 from realtime.wire.response import ResponseStatus
@@ -271,8 +271,10 @@ def _refused(found: AnyResponse) -> WireError:
 
 
 async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
-    """Wait until a response is over; false if the client is gone before."""
-    if found.over:
+    """Wait until a response is over; false if the client is gone before. Raises WireError if it is left to the next
+    process.
+    """
+    if _is_told(found):
         return True
     service, peer = call.gateway.service, call.peer
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -282,8 +284,11 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
             over.set_result(None)
 
     def wake() -> None:
-        if found.over:
+        if _is_told(found) or is_left():
             end()
+
+    def is_left() -> bool:
+        return isinstance(found, Run) and found.log.left
 
     service.follow(call.principal, found, wake)
     peer.on_gone = end
@@ -293,4 +298,11 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
     finally:
         peer.on_gone = None
         service.leave(found.response_id, wake, detached=False)
-    return found.over
+    if is_left():
+        raise draining()
+    return _is_told(found)
+
+
+def _is_told(found: AnyResponse) -> bool:
+    """Whether it is over as its readers see it."""
+    return found.log.sealed if isinstance(found, Run) else found.over

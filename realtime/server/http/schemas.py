@@ -12,7 +12,7 @@ import msgspec
 from realtime.wire import events
 from realtime.wire.bodies import CompactRequest, ItemList, ItemOrigin
 from realtime.wire.items import AnyItem, Message
-from realtime.wire.requests import Metadata, ResponseCreate
+from realtime.wire.requests import AnyClientEvent, ClientEvent, Metadata, ResponseCreate
 
 REF = "#/components/schemas/{name}"
 
@@ -99,6 +99,29 @@ CompactResponse = msgspec.defstruct(
         "__doc__": "The history that is to be made shorter: `input`, after a previous response if one is named."
     },
 )
+
+
+def client_events() -> list[type[msgspec.Struct]]:
+    """List the events that a socket takes, with inputs as clients see them."""
+    return [_with_input(kind) for kind in AnyClientEvent.__args__]
+
+
+def _with_input(kind: type[ClientEvent]) -> type[msgspec.Struct]:
+    if not any(field.type is msgspec.Raw for field in msgspec.structs.fields(kind)) or kind is ResponseCreate:
+        return kind
+    return msgspec.defstruct(
+        kind.__name__,
+        [("input", str | list[AnyItem]), *_optional(kind, without=("input",))],
+        kw_only=True,
+        tag_field="type",
+        tag=kind.__struct_config__.tag,
+        namespace={"__doc__": kind.__doc__},
+    )
+
+
+def socket_events() -> list[type[events.Event]]:
+    """List the events that a socket may be sent."""
+    return [kind for kind in _leaves(events.Event) if kind is not events.StreamError]
 
 
 def stream_events() -> Any:

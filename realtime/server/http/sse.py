@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 from realtime.connection import refusals
 from realtime.service.principal import Principal
 from realtime.service.service import Service
-from realtime.store.cursor import too_slow
+from realtime.store.cursor import overtaken, too_slow
 from realtime.store.event_log import BelowFloor
 from realtime.store.records import Source
 from realtime.wire import codec
-from realtime.wire.errors import WireError
+from realtime.wire.errors import WireError, draining
 from realtime.wire.events import StreamError, error_body
 
 from ..flusher import Flusher, Pace
@@ -102,7 +102,13 @@ class SseResponse(Response):
             return
         out = [frame(number, entry) for number, entry in enumerate(entries, self._position)]
         self._position += len(entries)
+        if self._log.left:
+            self._fail(draining())
+            return
         last = self._log.sealed and self._position >= self._log.tip
+        if last and self._position > self._log.tip:
+            self._fail(overtaken(self._log))
+            return
         if last:
             out.append(_DONE)
         if out:

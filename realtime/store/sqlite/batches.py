@@ -7,11 +7,16 @@ from typing import Any
 
 import msgspec
 
+from realtime.engine.base import TokenChunk
+from realtime.store.records import Note
+
 Step = tuple[Callable[..., None], tuple[Any, ...]]
 """A change: a method of the rows, and its arguments."""
 
-Appended = tuple[int, int, Sequence[bytes], Sequence[int], int]
-"""What one `append` brings: the response's number, the first event's, events, tokens, events that are only counted."""
+Appended = tuple[int, int, Sequence[bytes], TokenChunk | Note | None, int]
+"""What one `append` or `note` brings: the response's number, the first event's, events, what the engine gave or is
+asked for, events that are only counted.
+"""
 
 
 class Batch:

@@ -7,6 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from realtime.engine.base import TokenChunk
+from realtime.store.records import Note
+
 from .batches import Batch, Done
 
 
@@ -29,7 +32,10 @@ class Commits:
         self._batch = Batch()
         self._under_way: Batch | None = None
         self._due = False  # a flush is coming
+        self.collecting = 1  # the number of the batch that is being collected
+        self.committed = 0  # the number of the newest batch that is committed
         self.on_done: list[Callable[[Done], None]] = []
+        self.on_commit: list[Callable[[], None]] = []
 
     @property
     def batch(self) -> Batch:
@@ -55,10 +61,10 @@ class Commits:
         self.put(call, *arguments, after=after)
 
     def append(
-        self, number: int, first: int, events: Sequence[bytes], token_ids: Sequence[int], num_hidden: int = 0
+        self, number: int, first: int, events: Sequence[bytes], what: TokenChunk | Note | None, num_hidden: int = 0
     ) -> None:
         """Have the journal take what was appended to a response."""
-        self._batch.appended.append((number, first, events, token_ids, num_hidden))
+        self._batch.appended.append((number, first, events, what, num_hidden))
         if not self._due:
             self._expect_flush()
 
@@ -70,6 +76,7 @@ class Commits:
         if not self._batch:
             return
         self._under_way, self._batch = self._batch, Batch()
+        self.collecting += 1
         self._executor.submit(self._under_way, self._done)
 
     def close(self) -> None:
@@ -87,9 +94,12 @@ class Commits:
     def _done(self, done: Done) -> None:
         batch, self._under_way = self._under_way, None
         assert batch is not None
+        self.committed = self.collecting - 1
         for told in self.on_done:
             told(done)
         for call in batch.after:
+            call()
+        for call in self.on_commit:
             call()
         if self._due:
             self._executor.later(self._flush_seconds, self.flush)

@@ -18,6 +18,8 @@ class Chunk(msgspec.Struct, array_like=True):
     number: of the response in the file. first: the number of the first event. events: see `Shorthand`. tokens: token
     ids, four bytes each.
     num_hidden: events that are counted and not kept, of a response that is not to be stored.
+    text: what the engine gave beside the tokens; None: this did not come from the engine. finish, rest, note: see
+    `steps`.
     """
 
     number: int
@@ -25,6 +27,10 @@ class Chunk(msgspec.Struct, array_like=True):
     events: Sequence[bytes]
     tokens: bytes = b""
     num_hidden: int = 0
+    text: str | None = None
+    finish: int = 0
+    rest: bytes = b""
+    note: bytes = b""
 
     @property
     def tip(self) -> int:

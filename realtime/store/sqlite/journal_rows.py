@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from .batches import Appended
-from .journal import Chunk, Shorthand, decode_chunks, encode_chunks, only, without
-from .packing import from_numbers
+from .journal import Shorthand, decode_chunks, encode_chunks, only, without
+from .steps import chunk_of
 
 _LONG = 20_000  # rows after which what is over is taken out from between what runs
 _AT_ONCE = 500  # of them in one transaction: they have to be read
@@ -47,8 +47,8 @@ class JournalRows:
         """Add what a flush has, as far as it runs. Return the new tips. Raises sqlite3.Error; then `reload` is due."""
         running = self._running
         chunks = [
-            Chunk(number, first, shorthand.shorten(events), from_numbers(tokens) if tokens else b"", num_hidden)
-            for number, first, events, tokens, num_hidden in appended
+            chunk_of(number, first, shorthand.shorten(events), what, num_hidden)
+            for number, first, events, what, num_hidden in appended
             if (shorthand := running.get(number)) is not None
         ]
         if not chunks:

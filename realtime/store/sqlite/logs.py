@@ -45,6 +45,7 @@ class _Log(msgspec.Struct, array_like=True):
     texts: list[bytes]
     entries: list[bytes | _Parts]
     abridged: list[_Block] | None
+    earlier: dict[str, int] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -57,7 +58,8 @@ def encode_log(log: StoredLog) -> bytes:
     texts = _Texts()
     entries = [entry if isinstance(entry, bytes) else texts.parts(entry) for entry in log.entries]
     abridged = [_block(block, texts) for block in log.abridged.blocks()] if log.abridged is not None else None
-    return pack(_encode(_Log(log.response_id, log.epoch, log.floor, log.restarted_at, texts.all, entries, abridged)))
+    members = (log.response_id, log.epoch, log.floor, log.restarted_at, texts.all, entries, abridged)
+    return pack(_encode(_Log(*members, dict(log.earlier))))
 
 
 def decode_log(blob: bytes) -> StoredLog:
@@ -65,7 +67,10 @@ def decode_log(blob: bytes) -> StoredLog:
     kept = _decode(unpack(blob))
     entries: list[Entry] = [one if isinstance(one, bytes) else _shared(one, kept.texts) for one in kept.entries]
     abridged = Abridged.of([_unblock(one, kept.texts) for one in kept.abridged]) if kept.abridged is not None else None
-    return StoredLog(kept.response_id, kept.epoch, kept.floor, tuple(entries), abridged, restarted_at=kept.restarted_at)
+    return StoredLog(
+        kept.response_id, kept.epoch, kept.floor, tuple(entries), abridged,
+        restarted_at=kept.restarted_at, earlier=kept.earlier,
+    )  # fmt: skip
 
 
 class _Texts:

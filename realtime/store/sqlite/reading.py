@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,15 +12,15 @@ from realtime.context.turns import Turn
 from realtime.store.base import Claim
 from realtime.store.conversations import Conversation
 from realtime.store.event_log import StoredLog
-from realtime.store.records import Filter, Head, Record
+from realtime.store.records import Begun, Filter, Head, PastGeneration, Record
 from realtime.store.shelves import MAX_LOOKED_AT, Place, Span
 from realtime.wire.items import InputItem
 
 from .conversation_rows import decode_entry, load
-from .journal import Shorthand, decode_chunks
+from .journal import Chunk, Shorthand, decode_chunks
 from .logs import decode_log
-from .packing import to_numbers
 from .records import decode_head, decode_record
+from .steps import given_in, note_in
 from .turns import Row, decode_own_items, decode_turns
 
 T = TypeVar("T")
@@ -42,15 +42,19 @@ class ReadRecord(msgspec.Struct, frozen=True):
 
 
 class ReadHead(msgspec.Struct, frozen=True):
-    """What ran when the last process ended. `tip`: of the events that are known of; of one that was not to be stored
-    none is there.
+    """What ran when the last process ended, see Unfinished. `tip`: of the events that are known of; of one that was not
+    to be stored none is there.
     """
 
     number: int
     head: Head
     events: Sequence[bytes]
-    tokens: Sequence[bytes]
     tip: int
+    generations: Sequence[PastGeneration]
+    attempts: int
+    epoch: str
+    earlier: Mapping[str, int]
+    left: bool
 
 
 class Reading:
@@ -169,23 +173,25 @@ class Reading:
         """Return what ran when the last process ended, oldest first."""
 
         def read() -> list[ReadHead]:
-            heads = {
-                number: decode_head(body)
-                for number, body in db.execute("SELECT no, body FROM response WHERE sealed IS NULL ORDER BY no")
+            journals = {
+                number: _Journal(number, decode_head(body), self._parent(db, turn))
+                for number, body, turn in db.execute(
+                    "SELECT no, body, turn FROM response WHERE sealed IS NULL ORDER BY no"
+                ).fetchall()
             }
-            events: dict[int, list[bytes]] = {number: [] for number in heads}
-            tokens: dict[int, list[bytes]] = {number: [] for number in heads}
-            tips = dict.fromkeys(heads, 0)
-            shorthand = {number: Shorthand() for number in heads}
-            for (blob,) in db.execute("SELECT chunks FROM journal ORDER BY id") if heads else ():
+            for (blob,) in db.execute("SELECT chunks FROM journal ORDER BY id") if journals else ():
                 for chunk in decode_chunks(blob):
-                    if chunk.number in heads:
-                        events[chunk.number] += shorthand[chunk.number].spell_out(chunk.events)
-                        tokens[chunk.number].append(chunk.tokens)
-                        tips[chunk.number] = chunk.tip
-            return [ReadHead(no, head, events[no], tokens[no], tips[no]) for no, head in heads.items()]
+                    if chunk.number in journals:
+                        journals[chunk.number].take(chunk)
+            return [journal.read() for journal in journals.values()]
 
         return _view(db, read)
+
+    def _parent(self, db: sqlite3.Connection, number: int | None) -> Turn | None:
+        try:
+            return self.turn(db, number)[0]
+        except (ValueError, IndexError):  # a file that was damaged
+            return None
 
     def turn(self, db: sqlite3.Connection, number: int | None) -> tuple[Turn | None, int]:
         """Return a turn with all that it continues, and about what that takes in memory."""
@@ -195,9 +201,44 @@ class Reading:
         return decode_turns(rows, self._file, self._vocabulary), 4 * sum(len(row.body) for row in rows)
 
 
-def token_ids(read: ReadHead) -> Any:
-    """Return the tokens of one that ran."""
-    return to_numbers(b"".join(read.tokens))
+class _Journal:
+    """What the journal has of one response, as it is read."""
+
+    def __init__(self, number: int, head: Head, parent: Turn | None) -> None:
+        self._number = number
+        self._head = head
+        self._parent = parent
+        self._events: list[bytes] = []
+        self._tip = 0
+        self._shorthand = Shorthand()
+        self._generations: list[PastGeneration] = []
+        self._attempts = 1
+        self._epoch = head.epoch
+        self._earlier: dict[str, int] = {}
+        self._left = False
+
+    def take(self, chunk: Chunk) -> None:
+        """Take the next chunk. Raises ValueError."""
+        self._events += self._shorthand.spell_out(chunk.events)
+        self._tip = chunk.tip
+        note, given = note_in(chunk, self._parent), given_in(chunk)
+        if isinstance(note, Begun):
+            if self._generations and self._generations[-1].begun.number == note.number:
+                self._generations.pop()  # it was refused before it began
+            self._generations.append(PastGeneration(note, []))
+        elif note is not None:
+            if note.epoch != self._epoch:
+                self._earlier[self._epoch] = chunk.first
+            self._attempts, self._epoch, self._left = note.attempts, note.epoch, note.left
+        if given is not None and self._generations:
+            self._generations[-1].chunks.append(given)
+
+    def read(self) -> ReadHead:
+        """Return it all."""
+        return ReadHead(
+            self._number, self._head, self._events, self._tip, self._generations, self._attempts, self._epoch,
+            self._earlier, self._left,
+        )  # fmt: skip
 
 
 def _view(db: sqlite3.Connection, read: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ import msgspec
 
 from realtime.context.turns import Turn
 from realtime.store.records import Head, Record
-from realtime.wire.requests import ResponseCreate
+from realtime.wire.requests import OnDisconnect, ResponseCreate
 from realtime.wire.response import Response
 
 from .items import PackedItems, pack_items, tools_without_secrets, unpack_items
@@ -23,6 +23,8 @@ class _Head(msgspec.Struct, array_like=True):
     request: bytes  # JSON, without its items
     items: PackedItems
     num_before: int = 0
+    on_disconnect: OnDisconnect | None = None
+    lacks_secrets: bool = False
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -55,7 +57,9 @@ def encode_head(head: Head) -> bytes:
     bare = msgspec.structs.replace(request, input=_NULL, items=[], tools=tools)
     items = pack_items(request.items)
     members = (head.response_id, head.owner, head.epoch, head.stream_id if head.stored else None)
-    kept = _Head(*members, head.stored, head.begun_at, _encode_json(bare), items, request.num_before)
+    lacks = tools != request.tools
+    bare_json = _encode_json(bare)
+    kept = _Head(*members, head.stored, head.begun_at, bare_json, items, request.num_before, head.on_disconnect, lacks)
     return pack(_encode(kept))
 
 
@@ -72,6 +76,8 @@ def decode_head(blob: bytes) -> Head:
         stored=kept.stored,
         begun_at=kept.begun_at,
         request=request,
+        on_disconnect=kept.on_disconnect,
+        lacks_secrets=kept.lacks_secrets,
     )
 
 

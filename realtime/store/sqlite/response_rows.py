@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from realtime.context.turns import Turn
 from realtime.store.base import Claim
 from realtime.store.event_log import StoredLog
 from realtime.store.records import Head, Record, conversation_of, item_ids
@@ -56,10 +57,18 @@ class ResponseRows:
         )
         self._journal.begin(number)
 
+    def continues(self, number: int, parent: Turn) -> None:
+        """Keep what a response continues for as long as it runs."""
+        found = self._db.execute("SELECT turn FROM response WHERE no = ? AND sealed IS NULL", (number,)).fetchone()
+        if found is not None:
+            turn = self._turns.keep(parent)
+            self._turns.release(found[0])
+            self._db.execute("UPDATE response SET turn = ? WHERE no = ?", (turn, number))
+
     def seal(self, number: int, record: Record, log: StoredLog, now: float) -> None:
         """Keep a response that is over, and drop others where there is no room."""
+        turn = self._turns.keep(record.turn)  # before what it continues may go
         self._remove(record.response_id)
-        turn = self._turns.keep(record.turn)
         body, entries = encode_record(record), encode_log(log)
         num_bytes = len(body) + len(entries)
         self._sealed += 1
@@ -150,8 +159,8 @@ class ResponseRows:
         if sealed is not None:
             self._db.execute("DELETE FROM log WHERE response = ?", (number,))
             self._unlist(number)
-            self._turns.release(turn)
             self.num_bytes -= num_bytes
+        self._turns.release(turn)
         self._journal.end(number)
 
     def _drop_old(self, response_id: str) -> None:

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
+from realtime.engine.base import TokenChunk
 from realtime.store.event_log import StoredLog
 from realtime.store.memory import MemoryResponses
-from realtime.store.records import Filter, Head, Record, Unfinished, item_ids
+from realtime.store.records import Begun, Filter, Head, Note, Record, Unfinished, item_ids
 from realtime.store.shelves import Place, Span
 from realtime.wire.items import InputItem
 
@@ -20,7 +21,7 @@ from .batches import Done
 from .cache import Cache
 from .commits import Commits
 from .readers import Look
-from .reading import Reading, token_ids
+from .reading import Reading
 from .transactions import Transactions
 
 
@@ -76,15 +77,24 @@ class SqliteResponses:
         self._deleted.pop(head.response_id, None)
         self._commits.put(self._rows.open, running.number, head)
 
-    def append(self, response_id: str, first: int, events: Sequence[bytes], token_ids: Sequence[int]) -> None:
+    def append(self, response_id: str, first: int, events: Sequence[bytes], chunk: TokenChunk | None = None) -> None:
         """See ResponseStore."""
         running = self._running.get(response_id)
         if running is None:
             return
         if running.stored:
-            self._commits.append(running.number, first, events, token_ids)
-        else:
-            self._commits.append(running.number, first, (), (), len(events))
+            self._commits.append(running.number, first, events, chunk)
+        elif events:
+            self._commits.append(running.number, first, (), None, len(events))
+
+    def note(self, response_id: str, first: int, note: Note) -> None:
+        """See ResponseStore."""
+        running = self._running.get(response_id)
+        if running is None or not running.stored:
+            return
+        if isinstance(note, Begun) and note.parent is not None:
+            self._commits.put(self._rows.continues, running.number, note.parent)
+        self._commits.append(running.number, first, (), note)
 
     def durable(self, response_id: str) -> int:
         """See ResponseStore."""
@@ -205,7 +215,9 @@ class SqliteResponses:
         for read in await self._look(self._reading.unfinished):
             running = _Running(read.number, read.head.stored, read.tip)
             self._running[read.head.response_id] = self._by_number[read.number] = running
-            yield Unfinished(read.head, read.events, token_ids(read), read.tip)
+            yield Unfinished(
+                read.head, read.events, read.tip, read.generations, read.attempts, read.epoch, read.earlier, read.left
+            )
 
     # -- parts
 

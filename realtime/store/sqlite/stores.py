@@ -32,6 +32,7 @@ from .writer import AtOnce, Writer
 MAX_BYTES = 10 * GIB  # of all responses, where the settings do not say
 _CACHE_BYTES = 64 << 20  # of records, and as much again of conversations
 _MAX_UNSTORED_BYTES = GIB
+_AFTER_COMMIT_MS = 2.0
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +85,14 @@ def open_stores(path: Path, bounds: Bounds, store: StoreSettings, lock: FileLock
         connection.close()
         lock.release()
 
-    flush_seconds = store.store_flush_ms / 1e3
+    flush_seconds = flush_ms(store) / 1e3
     opened = _put_together(transactions, writer, readers, bounds, close, flush_seconds=flush_seconds)
     return opened
+
+
+def flush_ms(store: StoreSettings) -> float:
+    """For how long is collected what is written together. Readers that wait for it wait no longer than a moment."""
+    return min(store.store_flush_ms, _AFTER_COMMIT_MS) if store.deliver == "after_commit" else store.store_flush_ms
 
 
 def open_at_once(path: Path, bounds: Bounds, *, waits: bool = False, new_id: Callable[[str], str] = new_id) -> Opened:
@@ -131,5 +137,7 @@ def _put_together(
         new_id=new_id,
         clock=time.time,
     )  # fmt: skip
-    stores = Stores(responses, conversations, requests, trouble=lambda: executor.trouble, close=close)
+    stores = Stores(
+        responses, conversations, requests, trouble=lambda: executor.trouble, close=close, outlive=True, batches=commits
+    )
     return Opened(stores, commits, executor, transactions)

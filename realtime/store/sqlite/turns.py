@@ -20,9 +20,9 @@ from .marks import mark
 from .packing import from_numbers, pack, to_numbers, unpack
 
 
-class _Prompt(msgspec.Struct, array_like=True):
-    """`num_same`: characters that begin the parent's prompt too; `num_same_tokens`: tokens that begin its prompt and
-    answer. `pictures`: their digests; they are those of the items. `letters`: see Prompt.
+class PackedPrompt(msgspec.Struct, array_like=True):
+    """A prompt. `num_same`: characters that begin the parent's prompt too; `num_same_tokens`: tokens that begin its
+    prompt and answer. `pictures`: their digests; they are those of the items. `letters`, `begun`: see Prompt.
     """
 
     num_same: int
@@ -31,6 +31,7 @@ class _Prompt(msgspec.Struct, array_like=True):
     tokens: bytes
     pictures: list[str] = []
     letters: tuple[int, ...] = ()
+    begun: str = ""
 
 
 class _Turn(msgspec.Struct, array_like=True):
@@ -38,7 +39,7 @@ class _Turn(msgspec.Struct, array_like=True):
     input: PackedItems
     output: PackedItems
     tokens: bytes
-    prompt: _Prompt | None = None
+    prompt: PackedPrompt | None = None
     vocabulary: str = ""  # whose tokens these are
 
 
@@ -55,7 +56,7 @@ _decode = msgspec.msgpack.Decoder(_Turn).decode
 
 def encode_turn(turn: Turn, vocabulary: str) -> bytes:
     """Return the body of a turn's row. `vocabulary`: names what its tokens mean something to."""
-    prompt = _pack_prompt(turn.prompt, turn.parent) if turn.prompt is not None else None
+    prompt = pack_prompt(turn.prompt, turn.parent) if turn.prompt is not None else None
     tokens = from_numbers(turn.token_ids)
     items = pack_items(turn.input), pack_items(turn.output)
     return pack(_encode(_Turn(turn.response_id, *items, tokens, prompt, vocabulary)))
@@ -114,7 +115,7 @@ class _Chain:
         self._parent = turn
         return turn
 
-    def _prompt(self, kept: _Prompt | None) -> Prompt | None:
+    def _prompt(self, kept: PackedPrompt | None) -> Prompt | None:
         if kept is None:
             return None
         text = self._text[: kept.num_same] + kept.text
@@ -128,17 +129,26 @@ def _as_output(items: Iterable[InputItem]) -> tuple[OutputItem, ...]:
     return tuple(items)  # type: ignore[arg-type]  # they were, when they were written
 
 
-def _pack_prompt(prompt: Prompt, parent: Turn | None) -> _Prompt:
+def pack_prompt(prompt: Prompt, parent: Turn | None) -> PackedPrompt:
+    """Return what a prompt has that its parent's has not."""
     before = parent.prompt if parent is not None else None
     digests = [picture.digest for picture in prompt.pictures]
     if parent is None or before is None:
-        return _Prompt(0, prompt.text, 0, from_numbers(prompt.token_ids), digests, prompt.letters)
+        return PackedPrompt(0, prompt.text, 0, from_numbers(prompt.token_ids), digests, prompt.letters, prompt.begun)
     same = _num_common(before.text, prompt.text)
     tokens = before.token_ids + parent.token_ids
     same_tokens = _num_common(tokens, prompt.token_ids)
-    return _Prompt(
-        same, prompt.text[same:], same_tokens, from_numbers(prompt.token_ids[same_tokens:]), digests, prompt.letters
-    )
+    rest = from_numbers(prompt.token_ids[same_tokens:])
+    return PackedPrompt(same, prompt.text[same:], same_tokens, rest, digests, prompt.letters, prompt.begun)
+
+
+def unpack_prompt(kept: PackedPrompt, parent: Turn | None) -> Prompt:
+    """Return a prompt without pictures, as far as what it continues has still what they have in common."""
+    text, tokens = "", array("I")
+    if parent is not None and parent.prompt is not None:
+        text, tokens = parent.prompt.text, parent.prompt.token_ids + parent.token_ids
+    token_ids = tokens[: kept.num_same_tokens] + to_numbers(kept.tokens)
+    return Prompt(text[: kept.num_same] + kept.text, token_ids, begun=kept.begun, letters=kept.letters)
 
 
 def _num_common(one: Sequence[object], other: Sequence[object]) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -87,6 +88,32 @@ def test_a_download_that_fails_says_so_and_leaves_nothing(
     assert "pip config list" in str(caught.value)
     assert "tiny-model==2.0" in capfd.readouterr().err, "pip's own words are shown"
     assert kept(home) == []
+
+
+def test_looking_for_pip_leaves_this_process_able_to_import_vllm() -> None:
+    """setuptools switches its distutils off when a module named `pip` is looked up, and asserts that it is on later."""
+    script = "from realtime.engine.catalog import fetch; print(fetch._pip()); import setuptools"
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_pip_uv_runs_one_and_without_both_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(fetch.metadata, "distribution", missing)
+    monkeypatch.setattr(fetch.shutil, "which", lambda name, path: f"/bin/{name}")
+    assert fetch._pip() == ["/bin/uv", "tool", "run", "pip"]
+    monkeypatch.setattr(fetch.shutil, "which", lambda name, path: None)
+    with pytest.raises(CatalogError, match="neither: `python -m ensurepip` adds pip"):
+        fetch._pip()
 
 
 def test_another_wheel_than_the_one_that_was_looked_at_is_refused(tmp_path: Path) -> None:

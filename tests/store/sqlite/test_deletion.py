@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from realtime.context.turns import Turn
+from realtime.engine.base import TokenChunk
 from realtime.settings.fields import ResponseSettings, StoreSettings
 from realtime.store.records import Head, Record
 from realtime.store.sqlite.maintenance import delete_tenant
@@ -31,7 +32,7 @@ def begin(opened: Opened, name: str, owner: str = "t") -> Answer:
     answer = Answer(f"resp_{name}", request=request).say(name)
     head = Head(response_id=answer.response_id, owner=owner, epoch="e", stream_id=None, request=request)
     opened.stores.responses.open(head)
-    opened.stores.responses.append(answer.response_id, 0, answer.written, [1])
+    opened.stores.responses.append(answer.response_id, 0, answer.written, TokenChunk("", [1]))
     return answer
 
 

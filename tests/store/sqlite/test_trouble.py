@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from realtime.engine.base import TokenChunk
 from realtime.engine.scripted import say
 from realtime.settings.fields import ResponseSettings, StoreSettings
 from realtime.store.sqlite import writer as writing
@@ -66,7 +67,7 @@ async def test_what_was_promised_waits_in_memory_and_is_written_when_that_can_be
         answer = begin(opened, f"{n}{LARGE}")
         end(opened, answer)
         told.append(answer)
-        opened.stores.responses.append("resp_running", len(running_answer.written) + n, [b"{}"], [n])
+        opened.stores.responses.append("resp_running", len(running_answer.written) + n, [b"{}"], TokenChunk("", [n]))
         conversation = opened.stores.conversations.create("t", {"n": str(n)}, 0)
         await asyncio.sleep(0)
     await until(lambda: opened.writer.trouble is not None, "it is in trouble")

@@ -598,6 +598,7 @@ export interface ListedResponse {
   conversation?: ConversationRef;
   cancel?: CancelReceipt;
   truncated?: Truncated;
+  recovery?: Recovery;
   end_turn?: boolean;
   request_id?: string;
 }
@@ -1017,6 +1018,13 @@ export interface ReasoningUpdate {
   effort?: "high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh" | null;
 }
 
+/** How an answer went on after its server or its engine had ended in the middle of it. kind: `exact`: as if nothing had happened; `prefix_exact`: what was said stands, and the rest is another sample of the model; `failed`: it did not. attempts: how often it was begun or gone on with. reason: why it did not go on. */
+export interface Recovery {
+  kind: "exact" | "failed" | "prefix_exact";
+  attempts: number;
+  reason?: string;
+}
+
 export interface Refusal {
   type: "refusal";
   refusal: string;
@@ -1067,6 +1075,7 @@ export interface Response {
   conversation?: ConversationRef;
   cancel?: CancelReceipt;
   truncated?: Truncated;
+  recovery?: Recovery;
   end_turn?: boolean;
   request_id?: string;
   epoch?: string;

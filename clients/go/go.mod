@@ -1,0 +1,3 @@
+module realtime
+
+go 1.23

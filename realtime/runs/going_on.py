@@ -1,0 +1,138 @@
+"""How a response goes on when the engine that generated it is gone, with its process or without: whether it can, how
+often, and what its client is told.
+
+What had been generated is given to the next engine, which returns what follows. Where the sampling has a seed, or needs
+none, that is what would have followed (`exact`); otherwise it is another sample (`prefix_exact`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+import msgspec
+
+from realtime.engine.base import EngineDead, EngineError, Loaded, Sampling
+from realtime.store.event_log import EventLog
+from realtime.store.records import Begun, GoesOn, Note
+from realtime.wire.errors import ErrorCode
+from realtime.wire.response import Recovery, Response
+
+from .endings import Ended, Failed, failure
+from .past import Past
+from .serving import Continuity
+
+logger = logging.getLogger("realtime.runs")
+
+MAX_ATTEMPTS = 3  # engines that one response may be given to
+_MAX_WAITS = 10  # for one that takes it
+_SEED_BITS = 62
+_RESTARTED = ErrorCode.SERVER_RESTARTED.value.code
+_REASONS = {
+    "engine": "the engine can't go on with an answer",
+    "model_changed": "it serves another model, or serves it in another way",
+    "prompt_not_stored": "what the model was given is not stored, and can't be made again",
+    "mcp": "what MCP servers need is not stored, or whether a call of theirs was made is not known",
+    "compaction": "what its history was replaced by is not stored",
+    "diverged": "what was said can't be made again",
+    "not_found": "what it continues is not there any more",
+    "attempts": f"it has ended in the middle of it {MAX_ATTEMPTS} times",
+}
+
+
+class GoingOn:
+    """One response's. `attempts`: engines that it has been given to, less those that came to a planned end."""
+
+    def __init__(
+        self, continuity: Continuity, response: Response, log: EventLog, note: Callable[[Note], None],
+        past: Past | None,
+    ) -> None:  # fmt: skip
+        self.attempts = past.attempts if past is not None else 1
+        self._continuity = continuity
+        self._response = response
+        self._log = log
+        self._note = note
+        self._num_waits = 0
+
+    def close(self) -> None:
+        """Let go of the run."""
+        self._note = _nothing
+
+    def seeded(self, wishes: Sampling, begun: Begun | None) -> Sampling:
+        """Give a generation a seed, where that costs nothing: with it the same tokens can be sampled again. `begun`:
+        how it was begun before.
+        """
+        if begun is not None:
+            return msgspec.structs.replace(wishes, seed=begun.seed)
+        if wishes.seed is not None or wishes.temperature == 0 or not self._continuity.seeds_are_free:
+            return wishes
+        return msgspec.structs.replace(wishes, seed=secrets.randbits(_SEED_BITS))
+
+    def check(self, past: Past) -> None:
+        """Refuse what can't be gone on with. Raises Ended."""
+        reason = self._obstacle(past)
+        if reason is not None:
+            raise Ended(self.failed(reason))
+
+    def _obstacle(self, past: Past) -> str | None:
+        generations = past.unfinished.generations
+        if self.attempts > MAX_ATTEMPTS:
+            return "attempts"
+        if past.head.lacks_secrets:
+            return "mcp"
+        if not generations:
+            return None  # it begins once more
+        if not self._continuity.goes_on:
+            return "engine"
+        if any(one.begun.fingerprint != self._continuity.fingerprint for one in generations):
+            return "model_changed"
+        if past.has_compaction:
+            return "compaction"
+        return None
+
+    def tell(self, *, exact: bool) -> None:
+        """Say in the Response that it has gone on."""
+        self._response.recovery = Recovery(kind="exact" if exact else "prefix_exact", attempts=self.attempts)
+
+    def failed(self, reason: str) -> Failed:
+        """Say in the Response that it does not go on; return the failure."""
+        self._response.recovery = Recovery(kind="failed", attempts=min(self.attempts, MAX_ATTEMPTS), reason=reason)
+        text = f"The server was restarted while this response ran, and {_REASONS[reason]}: send the request again."
+        return Failed(_RESTARTED, text)
+
+    async def survive(self, dead: EngineDead, begun: Begun, wishes: Sampling, *, given: bool) -> None:
+        """Wait for the next engine, that is like the one which has died. `given`: that one had the request, and may
+        have died of it. Raises Ended.
+        """
+        self.attempts += given
+        self._num_waits += 1
+        ready = self._continuity.wait_ready
+        if self._num_waits > _MAX_WAITS:
+            raise Ended(self._died(dead, "engine"))
+        if ready is None or not self._continuity.goes_on or self.attempts > MAX_ATTEMPTS:
+            raise Ended(self._died(dead, "engine" if self.attempts <= MAX_ATTEMPTS else "attempts"))
+        if given:
+            self._note(GoesOn(attempts=self.attempts, epoch=self._log.epoch))
+        try:
+            async with asyncio.timeout(self._continuity.wait_seconds):
+                loaded: Loaded = await ready()
+        except (EngineError, TimeoutError):
+            raise Ended(self._died(dead, "engine")) from None
+        if loaded.fingerprint != begun.fingerprint:
+            raise Ended(self._died(dead, "model_changed"))
+        if given:
+            self.tell(exact=wishes.seed is not None or wishes.temperature == 0)
+        logger.info("goes on response_id=%s attempt=%d", self._response.id, self.attempts)
+
+    def _died(self, dead: EngineDead, reason: str) -> Failed:
+        self._response.recovery = Recovery(kind="failed", attempts=min(self.attempts, MAX_ATTEMPTS), reason=reason)
+        if reason != "attempts":
+            return failure(dead)
+        text = f"The engine stopped {MAX_ATTEMPTS} times while it generated this response, which is given up."
+        return Failed("server_error", text)
+
+
+def _nothing(note: Note) -> None:
+    """In the place of the run's `note` once it is over."""

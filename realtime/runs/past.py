@@ -1,0 +1,166 @@
+"""What is known of a response whose process ended while it ran, for the run that goes on with it. Pure.
+
+The run makes the response again, by the code that made it, from what the engine gave then; only what follows is new.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import UNSET
+
+from realtime.context.turns import Turn
+from realtime.store.records import Head, PastGeneration, Unfinished
+from realtime.store.restored_log import RestoredLog
+from realtime.wire import codec, events
+from realtime.wire.items import ItemStatus, McpCall, McpListTools, OutputItem
+from realtime.wire.response import CancelReceipt, Response, Usage
+
+from .broken_off import BrokenOff, shown_in
+from .open_items import ReasoningShown
+from .usage import Tokens
+
+_TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in events.TERMINALS)
+_CREATED, _QUEUED = b"response.created", b"response.queued"
+_COMPACTING = b"response.compaction.compacting"
+
+
+class _Created(msgspec.Struct):
+    warnings: list[events.RequestWarning] = []
+
+
+class _Closed(msgspec.Struct):
+    encrypted_content: str | None = None
+
+
+class _ItemDone(msgspec.Struct):
+    item: _Closed
+
+
+_decode_created = msgspec.json.Decoder(_Created).decode
+_decode_done = msgspec.json.Decoder(_ItemDone).decode
+
+
+class Past:
+    """See the module. `log`: the one that it had. `attempts`: which one this is, see GoesOn."""
+
+    def __init__(self, unfinished: Unfinished, log: RestoredLog) -> None:
+        self.unfinished = unfinished
+        self.log = log
+        self._types = [codec.type_of(entry) for entry in unfinished.events]
+        self.attempts = unfinished.attempts + (self.has_begun and not unfinished.left)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was done for it but to wait."""
+        return b"response.in_progress" in self._types
+
+    @property
+    def answered(self) -> list[OutputItem]:
+        """What MCP servers had answered."""
+        return [item for item in self.output if isinstance(item, McpListTools | McpCall)]
+
+    def forget(self, number: int) -> None:
+        """Let go of what was made again, up to this generation."""
+        left = [one for one in self.unfinished.generations if one.begun.number > number]
+        self.unfinished = msgspec.structs.replace(self.unfinished, events=(), generations=left)
+        self._types = []
+
+    @property
+    def head(self) -> Head:
+        """The response's head."""
+        return self.unfinished.head
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is all that was said from the first event on, and more is to come."""
+        one, types = self.unfinished, self._types
+        return one.head.stored and len(types) == one.tip > 0 and types[0] == _CREATED and types[-1] not in _TERMINALS
+
+    @property
+    def queued(self) -> bool:
+        """Whether its client was told that it waits."""
+        return _QUEUED in self._types[1:2]
+
+    @property
+    def has_compaction(self) -> bool:
+        """Whether its history was being replaced by a compaction."""
+        return _COMPACTING in self._types
+
+    @property
+    def parent(self) -> Turn | None:
+        """What it continues, as far as it had found that."""
+        first = self.generation(1)
+        return first.begun.parent if first is not None else None
+
+    def created(self) -> tuple[Response, list[events.RequestWarning]]:
+        """Return the response as it was first shown, and what its client was told of the request. Raises ValueError."""
+        first = self.unfinished.events[0]
+        return shown_in(first), _decode_created(first).warnings
+
+    def generation(self, number: int) -> PastGeneration | None:
+        """Return the generation with this number, if it was begun."""
+        return next((one for one in self.unfinished.generations if one.begun.number == number), None)
+
+    def is_exact(self, temperature: float) -> bool:
+        """Whether what follows is what would have followed. `temperature`: the one that holds."""
+        generations = self.unfinished.generations
+        return temperature == 0 or (bool(generations) and generations[-1].begun.seed is not None)
+
+    @property
+    def has_said(self) -> bool:
+        """Whether anything had been generated."""
+        return any(one.chunks for one in self.unfinished.generations)
+
+    @property
+    def output(self) -> list[OutputItem]:
+        """The items that are finished in the log."""
+        return list(BrokenOff.of(self.unfinished.events).output)
+
+    @property
+    def so_far(self) -> list[OutputItem]:
+        """The same with the one that is being written."""
+        broken = BrokenOff.of(self.unfinished.events)
+        item = broken.open.so_far() if broken.open is not None else None
+        return [*broken.output, *([item] if item is not None else ())]
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens that were read and generated, as far as is known."""
+        prompts = [one.begun.prompt for one in self.unfinished.generations]
+        read = sum(prompt.num_tokens for prompt in prompts if prompt is not None)
+        return Tokens(num_input=read, num_output=self._num_generated).usage()
+
+    @property
+    def _num_generated(self) -> int:
+        return sum(len(chunk.token_ids) for one in self.unfinished.generations for chunk in one.chunks)
+
+    def receipt(self, through: int | None) -> CancelReceipt:
+        """What a canceller is told, who can't have been sent more than there is."""
+        number = self._num_generated
+        through_shown = UNSET if through is None else through
+        return CancelReceipt(tokens_generated=number, tokens_delivered=number, abort_ms=0.0, through=through_shown)
+
+    def shown(self, shown: ReasoningShown) -> ReasoningShown:
+        """What the client sees of reasoning. What is encrypted anew is other bytes each time, so what was encrypted
+        comes from the log.
+        """
+        if shown.encrypt is None:
+            return shown
+        return msgspec.structs.replace(shown, encrypt=self._again(shown.encrypt))
+
+    def _again(self, encrypt: Callable[[str], str]) -> Callable[[str], str]:
+        entries = zip(self._types, self.unfinished.events, strict=True)
+        done = (_decode_done(entry).item for kind, entry in entries if kind == b"response.output_item.done")
+        known = deque(item.encrypted_content for item in done if item.encrypted_content is not None)
+        return lambda text: known.popleft() if known else encrypt(text)
+
+    def close(self, status: ItemStatus) -> tuple[Sequence[events.Event], list[OutputItem]]:
+        """Close what was open when the log broke off: the events that do it, and all items. Raises ValueError."""
+        broken = BrokenOff.of(self.unfinished.events)
+        if broken.open is None:
+            return [], list(broken.output)
+        closing, item = broken.open.end(status)
+        return list(closing), [*broken.output, *([item] if item is not None else ())]

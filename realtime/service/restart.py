@@ -1,0 +1,102 @@
+"""After a start: enter the responses that ran when the last process ended as runs, which go on when an engine serves.
+
+They are there at once, so that they can be followed, stopped and found while the engine is still being loaded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from realtime.runs.audience import DISCONNECTED
+from realtime.runs.endings import Cancelled
+from realtime.runs.job import Job
+from realtime.runs.past import Past
+from realtime.runs.run import Ready, Run
+from realtime.runs.serving import Serving
+from realtime.settings.fields import ResponseSettings
+from realtime.store.base import Stores
+from realtime.store.conversations import Conversation
+from realtime.store.records import Unfinished
+from realtime.wire.errors import WireError
+
+from .intake import Intake
+from .lookups import Lookups
+from .recovery import end_one, past_of
+from .servings import Servings
+
+Begin = Callable[[Job, Serving, Past, Ready], Run]
+"""Enters a run that was accepted before, and starts it."""
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """How many responses go on, and how many were ended."""
+
+    num_going_on: int
+    num_ended: int
+
+
+class Restart:
+    """See the module."""
+
+    def __init__(
+        self, stores: Stores, settings: ResponseSettings, intake: Intake, lookups: Lookups, servings: Servings,
+        begin: Begin,
+    ) -> None:  # fmt: skip
+        self._stores = stores
+        self._settings = settings
+        self._intake = intake
+        self._lookups = lookups
+        self._servings = servings
+        self._begin = begin
+
+    async def recover(self, model_name: str) -> Recovered:
+        """Go on with what can, and end the rest. To be called once, before anything is created. Raises WireError when
+        the store can't be read.
+        """
+        store, now = self._stores.responses, time.time()
+        num_going_on = num_ended = 0
+        for one in [one async for one in store.recover()]:
+            if await self._go_on(one):
+                num_going_on += 1
+            else:
+                end_one(one, store, self._settings, model_name, now)
+                num_ended += 1
+        return Recovered(num_going_on, num_ended)
+
+    async def _go_on(self, unfinished: Unfinished) -> bool:
+        """Enter a response as one that runs. False: it can't be."""
+        try:
+            past = past_of(unfinished, self._settings)
+            if past is None:
+                return False
+            job = self._intake.unprepared(past, await self._conversation_of(past))
+        except (ValueError, WireError):
+            return False
+
+        async def ready() -> tuple[Job, Serving]:
+            return await self._ready(job, past)
+
+        run = self._begin(job, self._servings.none_yet(), past, ready)
+        if job.on_disconnect.policy == "cancel":
+            run.cancel(Cancelled(DISCONNECTED))
+        return True
+
+    async def _conversation_of(self, past: Past) -> Conversation | None:
+        head = past.head
+        if head.request.conversation_id is None:
+            return None
+        return await self._stores.conversations.get(head.owner, head.request.conversation_id)
+
+    async def _ready(self, job: Job, past: Past) -> tuple[Job, Serving]:
+        """Wait for the engine, and decide what is left to be decided about a response that goes on. Raises WireError
+        when what it continues is gone, and EngineError.
+        """
+        serving = await self._servings.next()
+        parent = past.parent
+        if past.generation(1) is None:
+            found = await self._lookups.find(job.tenant, job.request, None, time.time())
+            parent = found.continued
+        return self._intake.prepared(job, parent, serving.dialect.holds), serving
