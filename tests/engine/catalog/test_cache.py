@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -108,10 +109,10 @@ def test_without_pip_uv_runs_one_and_without_both_it_says_so(monkeypatch: pytest
     def missing(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(fetch.metadata, "distribution", missing)
-    monkeypatch.setattr(fetch.shutil, "which", lambda name, path: f"/bin/{name}")
+    monkeypatch.setattr(metadata, "distribution", missing)
+    monkeypatch.setattr(shutil, "which", lambda name, path: f"/bin/{name}")
     assert fetch._pip() == ["/bin/uv", "tool", "run", "pip"]
-    monkeypatch.setattr(fetch.shutil, "which", lambda name, path: None)
+    monkeypatch.setattr(shutil, "which", lambda name, path: None)
     with pytest.raises(CatalogError, match="neither: `python -m ensurepip` adds pip"):
         fetch._pip()
 
