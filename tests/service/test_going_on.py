@@ -352,6 +352,24 @@ async def test_readers_may_be_given_only_what_is_stored(tmp_path: Path) -> None:
         assert [*had, *rest] == entries_of(await here.find(run.response_id))
 
 
+async def test_what_is_shown_of_one_that_runs_is_stored_and_can_be_followed_from_there(tmp_path: Path) -> None:
+    settings = changed(deliver="after_commit")
+    async with house(tmp_path / "store.db", say(*WORDS), settings=settings, waits=True) as here:
+        run = await here.create(make_request())
+        await here.say(3)
+        showing = asyncio.create_task(here.service.show(LOCAL, run.response_id))
+        given_up = asyncio.create_task(here.service.show(LOCAL, run.response_id))
+        await here.settle()
+        assert not showing.done(), "a crash could lose it still"
+        given_up.cancel()
+        here.flush()
+        shown = await showing
+        assert isinstance(shown.tip, int)
+        _, start = await here.service.resume(LOCAL, run.response_id, shown.tip - 1, str(shown.epoch))
+        assert start == shown.tip == run.log.tip
+        assert (await here.service.show(LOCAL, run.response_id)).tip == shown.tip, "there is nothing to wait for"
+
+
 async def test_what_an_engine_was_not_given_is_for_the_next_one_and_is_no_attempt(tmp_path: Path) -> None:
     async with house(tmp_path / "store.db", say(*WORDS)) as here:
         run = await here.service.create(LOCAL, make_request(), None, native=True)
