@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import RandomScript, Script, Step, say
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import McpServer
+from realtime.store.sqlite.journal import decode_chunks, encode_chunks
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ConversationRef, OnDisconnect, ReasoningOptions, ResponseCreate
@@ -350,6 +353,34 @@ async def test_readers_may_be_given_only_what_is_stored(tmp_path: Path) -> None:
         rest, [(_, floor)] = readers.read(1 << 20)
         assert floor is None
         assert [*had, *rest] == entries_of(await here.find(run.response_id))
+
+
+@pytest.mark.parametrize("wrong", [{"note": b"\x00"}, {"tokens": b"abc"}, {"finish": 99}, {"rest": b"\x93" * 9}])
+async def test_a_response_whose_journal_is_damaged_ends_and_the_others_go_on(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    path = tmp_path / "store.db"
+    async with house(path, say(*WORDS)) as here:
+        damaged, whole = await here.create(make_request()), await here.create(make_request())
+        await here.say(3)
+        here.flush()
+        await here.die()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        rows = db.execute("SELECT id, chunks FROM journal ORDER BY id").fetchall()
+        for row, blob in rows:
+            chunks = decode_chunks(blob)
+            for chunk in chunks:
+                if chunk.number == 1 and (chunk.note if "note" in wrong else chunk.text is not None):
+                    for name, value in wrong.items():
+                        setattr(chunk, name, value)
+            db.execute("UPDATE journal SET chunks = ? WHERE id = ?", (encode_chunks(chunks), row))
+    async with house(path, say(*WORDS)) as here:
+        await here.finish()
+        assert texts_of(await here.find(whole.response_id)) == "".join(WORDS)
+        found = await here.find(damaged.response_id)
+        assert found.response.error is not None
+        assert found.response.error.code == "server_restarted"
+        texts_of(found)
 
 
 async def test_what_is_shown_of_one_that_runs_is_stored_and_can_be_followed_from_there(tmp_path: Path) -> None:
