@@ -355,9 +355,15 @@ async def test_readers_may_be_given_only_what_is_stored(tmp_path: Path) -> None:
         assert [*had, *rest] == entries_of(await here.find(run.response_id))
 
 
-@pytest.mark.parametrize("wrong", [{"note": b"\x00"}, {"tokens": b"abc"}, {"finish": 99}, {"rest": b"\x93" * 9}])
+DEEP = b'{"type":"response.in_progress","response":{"x":' + b"[" * 100_000
+DAMAGES: list[dict[str, Any]] = [
+    {"note": b"\x00"}, {"tokens": b"abc"}, {"finish": 99}, {"rest": b"\x93" * 9}, {"events": [DEEP]}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: next(iter(damage)))
 async def test_a_response_whose_journal_is_damaged_ends_and_the_others_go_on(
-    tmp_path: Path, wrong: dict[str, Any]
+    tmp_path: Path, damage: dict[str, Any]
 ) -> None:
     path = tmp_path / "store.db"
     async with house(path, say(*WORDS)) as here:
@@ -365,22 +371,25 @@ async def test_a_response_whose_journal_is_damaged_ends_and_the_others_go_on(
         await here.say(3)
         here.flush()
         await here.die()
+    [(name, value)] = damage.items()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-        rows = db.execute("SELECT id, chunks FROM journal ORDER BY id").fetchall()
-        for row, blob in rows:
+        for row, blob in db.execute("SELECT id, chunks FROM journal ORDER BY id").fetchall():
             chunks = decode_chunks(blob)
             for chunk in chunks:
-                if chunk.number == 1 and (chunk.note if "note" in wrong else chunk.text is not None):
-                    for name, value in wrong.items():
-                        setattr(chunk, name, value)
+                if chunk.number == 1 and (chunk.note if name == "note" else chunk.text is not None):
+                    setattr(chunk, name, value)
             db.execute("UPDATE journal SET chunks = ? WHERE id = ?", (encode_chunks(chunks), row))
     async with house(path, say(*WORDS)) as here:
         await here.finish()
         assert texts_of(await here.find(whole.response_id)) == "".join(WORDS)
-        found = await here.find(damaged.response_id)
-        assert found.response.error is not None
-        assert found.response.error.code == "server_restarted"
-        texts_of(found)
+        source = await here.service.registry.get(damaged.response_id, 0.0)
+        if value == [DEEP]:
+            assert source is None, "nothing can be told of it"
+        else:
+            assert source is not None
+            assert source.response.error is not None
+            assert source.response.error.code == "server_restarted"
+            texts_of(source)
 
 
 async def test_what_is_shown_of_one_that_runs_is_stored_and_can_be_followed_from_there(tmp_path: Path) -> None:
