@@ -9,6 +9,7 @@ from typing import Any
 from .errors import ProtocolError
 
 MAX_NUMBER = 2**53 - 1  # JSON's largest whole number that every reader agrees on
+_ABSENT = object()
 _Is = Callable[[Any], bool]
 
 
@@ -76,8 +77,6 @@ _OF_A_RESPONSE: Mapping[_Path, _Is] = {
     ("sequence_number",): _number,
     ("first_sequence_number",): lambda value: value is _ABSENT or _number(value),
 }
-_ABSENT = object()
-
 
 def read(data: str) -> dict[str, Any]:
     """Return the event that a message is. Raises ProtocolError for what no server of this protocol sends."""
