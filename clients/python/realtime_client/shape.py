@@ -78,6 +78,7 @@ _OF_A_RESPONSE: Mapping[_Path, _Is] = {
     ("first_sequence_number",): lambda value: value is _ABSENT or _number(value),
 }
 
+
 def read(data: str) -> dict[str, Any]:
     """Return the event that a message is. Raises ProtocolError for what no server of this protocol sends."""
     try:
