@@ -29,6 +29,25 @@ def drawn(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "scenarios" in figures:
         yield "sessions", _sessions(figures["scenarios"]["sessions_per_core"]["curve"])
         yield "cancels", _cancels(figures["scenarios"]["cancel_storm"]["cancel to terminal"])
+    if "fairness" in figures:
+        yield "floods", _floods(figures["fairness"]["floods"])
+        yield "day", _day(figures["fairness"]["day"]["queues"])
+
+
+def _floods(floods: Mapping[str, Any]) -> str:
+    alone = floods["alone"]
+    series = {
+        queue: [(0.0, alone), *((float(number), seconds) for number, seconds in floods[queue].items())]
+        for queue in ("fair shares", "first come")
+    }
+    limit = alone + 2 * floods["full_step"]
+    return plot.lines("First token of short requests, p99", "long requests of another tenant", "s", series, limit)
+
+
+def _day(queues: Mapping[str, Any]) -> str:
+    kinds = next(iter(queues.values()))["first_token_p99"]
+    groups = {kind: {queue: found["first_token_p99"][kind] for queue, found in queues.items()} for kind in kinds}
+    return plot.bars("A simulated day: first token, p99", "s", groups)
 
 
 def _front_end(streams: Mapping[str, Any]) -> str:

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 try:
+    import msgspec
     from msgspec import inspect
 
     from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
     from realtime.server.listening import program
     from realtime.server.notice import running_urls
     from realtime.settings.sources import Effective, Option, SettingsError, load, options
+    from realtime.settings.tenants import TenantLimits
     from realtime.settings.text import effective_table, shown, title
 except KeyboardInterrupt:  # already
     sys.exit(0 if sys.argv[1:2] == ["serve"] else 130)
@@ -157,9 +159,10 @@ def _serve(given: argparse.Namespace) -> int:
         check_model(effective.settings.vllm.model)
     from realtime.server import process
     from realtime.server.families import family_choice
+    from realtime.server.limit_book import config_file
 
     family_choice(effective.settings.vllm)  # what is wrong with it is said before anything is started
-    return process.serve(effective.settings)
+    return process.serve(effective.settings, config_file(effective.sources["tenants"], given.config))
 
 
 def check_vllm() -> None:
@@ -202,12 +205,15 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     for name, run, text in [
         ("add", _keys_add, "make a key and print it, this once"),
         ("list", _keys_list, "print the names of the keys"),
+        ("limit", _keys_limit, "set the weight and limits of a key; a running server follows at once"),
         ("remove", _keys_remove, "make a key invalid; a running server follows at once"),
     ]:
         action = actions.add_parser(name, help=text, description=text)
         action.set_defaults(run=run)
         if name != "list":
             action.add_argument("name", metavar="NAME", help="whose key it is; the owner of what it creates")
+        if name == "limit":
+            _add_limits(action)
         action.add_argument("--config", help=argparse.SUPPRESS)
         action.add_argument(
             "--api-keys-file",
@@ -235,6 +241,26 @@ def _keys_add(given: argparse.Namespace) -> int:
 def _keys_list(given: argparse.Namespace) -> int:
     for record in read_keys(_keys_path(given)).keys:
         print(f"{record.name}\t{record.created_at}")
+    return 0
+
+
+def _add_limits(action: argparse.ArgumentParser) -> None:
+    for name in TenantLimits.__struct_fields__:
+        word = "priority,flex" if name == "tiers" else "NUMBER"
+        action.add_argument(f"--{name.replace('_', '-')}", dest=f"limit_{name}", metavar=word, help="`none` for none")
+
+
+def _keys_limit(given: argparse.Namespace) -> int:
+    path, changes = _keys_path(given), dict[str, object]()
+    for name in TenantLimits.__struct_fields__:
+        text = getattr(given, f"limit_{name}")
+        if text is not None:
+            value = None if text == "none" else text
+            changes[name] = [one for one in (value or "").split(",") if one] if name == "tiers" else value
+    keys = read_keys(path).limit(given.name, changes)
+    write_keys(path, keys)
+    (record,) = (one for one in keys.keys if one.name == given.name)
+    print(msgspec.json.encode(record.limits).decode())
     return 0
 
 

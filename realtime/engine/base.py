@@ -106,6 +106,14 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     image_marker: str | None = None  # what stands for an image in a chat template's text; None: it takes parts
 
 
+class Capacity(msgspec.Struct, frozen=True):
+    """What an engine can hold at once. 0: not known, or no limit. `step_tokens`: read and made in one step."""
+
+    max_requests: int = 0
+    kv_tokens: int = 0
+    step_tokens: int = 0
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """What an engine has loaded, known once it can serve and the same until it dies."""
 
@@ -114,6 +122,7 @@ class Loaded(msgspec.Struct, frozen=True):
     parsers: Parsers | None = None  # the engine's own, if they were asked for
     fingerprint: str = ""  # of all that decides which token follows: a generation goes on only where it is the same
     goes_on: bool = False  # takes `EngineRequest.generated`
+    capacity: Capacity = Capacity()
     seeds_are_free: bool = False  # a seed costs no speed, so that a generation without one may be given ours
 
 

@@ -93,10 +93,10 @@ class Observer:
     def _count(self, report: Report) -> None:
         metrics, times = self.service, report.times
         metrics.responses.add(1, report.status, report.reason)
-        metrics.queue_seconds.observe(times.seconds_in("queued"))
+        metrics.queue_seconds.observe(times.seconds_in("queued"), report.beginning.service_class)
         metrics.render_seconds.observe(times.seconds_in("rendering"))
         if times.first_token_at is not None:
-            metrics.first_token_seconds.observe(times.first_token_at - times.began_at)
+            metrics.first_token_seconds.observe(times.first_token_at - times.began_at, report.beginning.service_class)
         if times.ended_at is None:
             return
         metrics.response_seconds.observe(times.ended_at - times.began_at, report.status)

@@ -12,7 +12,7 @@ from .timeline import Timeline
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a response when it begins. `previous_id`: the response that it continues, as far as that is
-    known. The sampling values are the request's own.
+    known. The sampling values are the request's own. `service_class`: its label, from a fixed list.
     """
 
     response_id: str
@@ -25,6 +25,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     top_p: float | None = None
     began_unix: float = 0.0
+    service_class: str = "default"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from .instruments import Distribution, Tally
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0)
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PROBES = frozenset({"/health", "/ready", "/metrics"})
+_CLASSES = [("interactive",), ("default",), ("batch",)]
 STATUSES = ("completed", "incomplete", "failed", "cancelled")
 
 
@@ -26,13 +27,17 @@ class ServiceMetrics:
             "realtime_response_duration_seconds", "From a response's creation to its end.", SECONDS, ("status",)
         )
         self.queue_seconds = Distribution(
-            "realtime_response_queue_seconds", "Time that a response waits for its turn.", SECONDS
+            "realtime_response_queue_seconds", "Time that a response waits for its turn.", SECONDS, ("class",), _CLASSES
         )
         self.render_seconds = Distribution(
             "realtime_response_render_seconds", "Time to render and tokenize the prompts of a response.", SHORT
         )
         self.first_token_seconds = Distribution(
-            "realtime_response_first_token_seconds", "From a response's creation to its first token.", SECONDS
+            "realtime_response_first_token_seconds",
+            "From a response's creation to its first token.",
+            SECONDS,
+            ("class",),
+            _CLASSES,
         )
         self.cancel_seconds = Distribution(
             "realtime_cancel_seconds", "From the wish that a response ends to its terminal event.", SHORT

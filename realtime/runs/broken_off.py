@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from realtime.dialects.base import CallBegin, ReasoningDelta, TextDelta
 from realtime.wire import codec
@@ -69,8 +70,12 @@ _decode_delta = msgspec.json.Decoder(_Delta).decode
 
 
 def shown_in(entry: bytes) -> Response:
-    """Return the Response that an event shows. Raises ValueError if it is not one that does."""
-    return _decode_shown(entry).response
+    """Return the Response that an event shows, but for its `rate_limits`, which only the first event has. Raises
+    ValueError if it is not one that does.
+    """
+    response = _decode_shown(entry).response
+    response.rate_limits = UNSET
+    return response
 
 
 class BrokenOff(msgspec.Struct, frozen=True):

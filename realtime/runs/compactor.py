@@ -42,13 +42,14 @@ class Compactor:
     go of the latest one, if it was asked to.
     """
 
-    def __init__(self, renderer: Renderer, response_id: str, stopping: StopSignal) -> None:
+    def __init__(self, renderer: Renderer, response_id: str, stopping: StopSignal, priority: int = 0) -> None:
         self.tokens = Tokens()
         self.abort_ms = 0.0
         self._renderer = renderer
         self._serving = renderer.serving
         self._response_id = response_id
         self._stopping = stopping
+        self._priority = priority
         self._num_generations = 0
 
     async def compact(self, policy: Policy, prompts: Prompts, begin: Callable[[], None]) -> Compacted | None:
@@ -150,7 +151,10 @@ class Compactor:
         parser = self._serving.dialect.parser(request, _NO_TOOLS, prompt)
         wishes = Sampling(max_tokens=max_tokens, skip_special_tokens=parser.skip_special_tokens)
         request_id = f"{self._response_id}.compaction{self._num_generations}"
-        asked = engine_request(self._serving, request_id, request, prompt, parser, wishes, self._renderer.cache_salt)
+        asked = engine_request(
+            self._serving, request_id, request, prompt, parser, wishes, self._renderer.cache_salt,
+            priority=self._priority,
+        )  # fmt: skip
         count, texts = Count(prompt.num_tokens), list[str]()
         generation = Generation(
             self._serving,

@@ -51,6 +51,10 @@ BROKEN = Failed("server_error", "The server failed while generating this respons
 BROKEN_END = Failed("server_error", "The server failed while ending this response.")
 UNREADABLE = Failed("server_error", "The server could not process the model's output.")
 GIVEN_UP = Failed("server_error", "The engine gave up this response: send the request again.")
+WAITED_TOO_LONG = Failed(
+    ErrorCode.RATE_LIMIT_EXCEEDED.value.code,
+    "This response has waited for its turn as long as it may: try again later, or allow more with `max_queue_seconds`.",
+)
 NOTHING_TO_COMPACT = Failed("invalid_prompt", "There is nothing to compact: the conversation is empty.")
 
 

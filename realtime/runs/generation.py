@@ -70,6 +70,7 @@ class Generation(Generic[T]):
         self.times = GenerationTimes(time.monotonic())
         self._engine = serving.engine
         self._metrics = serving.observer.engine
+        self._prompt_read = serving.prompt_read
         self._request = request
         self._parser = parser
         self._stops = stops
@@ -105,6 +106,7 @@ class Generation(Generic[T]):
         if self.times.first_at is None:
             self.times.first_at = time.monotonic()
             self._metrics.first_token(self.times.first_at - self.times.began_at)
+            self._prompt_read()
         self._count.token_ids.extend(chunk.token_ids)
         if chunk.num_cached_tokens and not self._goes_on:
             self._count.num_cached = chunk.num_cached_tokens
@@ -247,10 +249,10 @@ def engine_failure(error: EngineError) -> Failed:
 
 def engine_request(
     serving: Serving, request_id: str, request: ResponseCreate, prompt: Prompt, parser: Parser | None, wishes: Sampling,
-    cache_salt: str | None, tenant: str = "",
+    cache_salt: str | None, tenant: str = "", priority: int = 0,
 ) -> EngineRequest:  # fmt: skip
     """Build the engine's request for an answer to this prompt. `request_id`: its name there.
-    `cache_salt`, `tenant`: of the job.
+    `cache_salt`, `tenant`, `priority`: of the job.
     """
     return EngineRequest(
         request_id=request_id,
@@ -259,6 +261,7 @@ def engine_request(
         sampling=wishes,
         cache_salt=cache_salt,
         tenant=tenant,
+        priority=priority,
         constraint=parser.constraint if parser is not None else None,
         reasoning_ended=parser.reasoning_ended if parser is not None else None,
         template_kwargs=serving.dialect.template_kwargs(request),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,6 +20,19 @@ from .mcp.plan import McpPlan
 from .open_items import ReasoningShown
 
 
+class ServiceClass(enum.IntEnum):
+    """How urgent a response is; the value is the engine's priority, lower is sooner."""
+
+    INTERACTIVE = -1
+    DEFAULT = 0
+    BATCH = 1
+
+    @property
+    def label(self) -> str:
+        """Its name in metrics."""
+        return self.name.lower()
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One response to be made. Nothing in it is written to; a run works on a copy of `response`.
 
@@ -33,6 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     mcp: what is wanted of MCP servers; None: nothing.
     warnings: what its client is told of the request.
     origin: where it was asked for.
+    service_class: how urgent it is.
     """
 
     response_id: str
@@ -51,6 +66,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     mcp: McpPlan | None = None
     warnings: Sequence[RequestWarning] = ()
     origin: Origin = NOWHERE
+    service_class: ServiceClass = ServiceClass.DEFAULT
 
     @property
     def stream_id(self) -> str | None:

@@ -16,7 +16,7 @@ from realtime.store.records import Head, PastGeneration, Unfinished
 from realtime.store.restored_log import RestoredLog
 from realtime.wire import codec, events
 from realtime.wire.items import ItemStatus, McpCall, McpListTools, OutputItem
-from realtime.wire.response import CancelReceipt, Response, Usage
+from realtime.wire.response import CancelReceipt, RateLimit, Response, Usage
 
 from .broken_off import BrokenOff, shown_in
 from .open_items import ReasoningShown
@@ -27,8 +27,17 @@ _CREATED, _QUEUED = b"response.created", b"response.queued"
 _COMPACTING = b"response.compaction.compacting"
 
 
+class _Shown(msgspec.Struct):
+    rate_limits: list[RateLimit] = []
+
+
 class _Created(msgspec.Struct):
+    response: _Shown
     warnings: list[events.RequestWarning] = []
+
+
+class _Queued(msgspec.Struct):
+    queue: events.QueuePlace | None = None
 
 
 class _Closed(msgspec.Struct):
@@ -40,6 +49,7 @@ class _ItemDone(msgspec.Struct):
 
 
 _decode_created = msgspec.json.Decoder(_Created).decode
+_decode_queued = msgspec.json.Decoder(_Queued).decode
 _decode_done = msgspec.json.Decoder(_ItemDone).decode
 
 
@@ -89,6 +99,16 @@ class Past:
     def queued(self) -> bool:
         """Whether its client was told that it waits."""
         return _QUEUED in self._types[1:2]
+
+    @property
+    def place(self) -> events.QueuePlace | None:
+        """Where its client was told that it waits."""
+        return _decode_queued(self.unfinished.events[1]).queue if self.queued else None
+
+    @property
+    def rate_limits(self) -> list[RateLimit]:
+        """What its client was told that is left to its tenant."""
+        return _decode_created(self.unfinished.events[0]).response.rate_limits
 
     @property
     def has_compaction(self) -> bool:

@@ -29,6 +29,7 @@ def beginning(job: Job, unix: float) -> Beginning:
         temperature=request.temperature,
         top_p=request.top_p,
         began_unix=unix,
+        service_class=job.service_class.label,
     )
 
 

@@ -27,9 +27,10 @@ from realtime.store.records import GoesOn, Head, Note
 from realtime.store.restored_log import Diverged
 from realtime.wire import events
 from realtime.wire.errors import WireError
+from realtime.wire.events import QueuePlace
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import Place, StopKind
-from realtime.wire.response import CancelReceipt, Response
+from realtime.wire.response import CancelReceipt, RateLimit, Response
 
 from .audience import Audience
 from .cutoff import Cutoff, Written
@@ -132,6 +133,11 @@ class Run:
         return self.stages.num_generated
 
     @property
+    def used(self) -> tuple[int, int, int, int]:
+        """Tokens until now: of prompts, of those that were cached, that were made; of a prompt that is being read."""
+        return *self.stages.num_input, self.num_generated, self.stages.num_reading
+
+    @property
     def over(self) -> bool:
         """Whether the terminal event is in the log."""
         return self._life.over
@@ -146,9 +152,11 @@ class Run:
         """The turn that it continues; in a conversation it is known from the start on."""
         return self.stages.prompts.parent
 
-    def start(self, *, admitted: bool) -> asyncio.Task[None]:
+    def start(
+        self, *, admitted: bool, place: QueuePlace | None = None, rate_limits: Sequence[RateLimit] = ()
+    ) -> asyncio.Task[None]:
         """Append `created` (and `queued`) at once and start the task, which the caller keeps until it is done.
-        `admitted`: it need not wait for `admit`.
+        `admitted`: it need not wait for `admit`. `place`: where it waits. `rate_limits`: what is left to its tenant.
         """
         if self._past is not None:
             self._life.enter(State.ADMITTED if admitted else State.QUEUED)
@@ -158,22 +166,30 @@ class Run:
             self.response.status = "queued"
         assert self._journal is not None
         self._journal.open(self._head())
-        self._announce(self.whole_log.epoch, queued=background or not admitted)
+        self._announce(self.whole_log.epoch, queued=background or not admitted, place=place, rate_limits=rate_limits)
         self._life.enter(State.ADMITTED if admitted else State.QUEUED)
         return asyncio.create_task(self._live(), name=self.response_id)
 
-    def _announce(self, epoch: str, *, queued: bool) -> None:
+    def _announce(
+        self, epoch: str, *, queued: bool, place: QueuePlace | None, rate_limits: Sequence[RateLimit]
+    ) -> None:
         """Append the first events."""
         warnings = list(self.job.warnings) or UNSET
-        self._write([events.ResponseCreated(response=self.response, epoch=epoch, warnings=warnings)])
+        created = msgspec.structs.replace(self.response, rate_limits=list(rate_limits) or UNSET)
+        self._write([events.ResponseCreated(response=created, epoch=epoch, warnings=warnings)])
         if queued:
             self.response.status = "queued"
-            self._write([events.ResponseQueued(response=self.response)])
+            self._write([events.ResponseQueued(response=self.response, queue=place or UNSET)])
 
     def admit(self) -> None:
         """Run now: the scheduler's word."""
         self._life.enter(State.ADMITTED)
         self.stopping.wake()
+
+    def give_up(self, failed: Failed) -> None:
+        """End one that has waited too long for its turn."""
+        if self._life.queued:
+            self.stopping.ask(failed)
 
     def cancel(self, cancelled: Cancelled) -> None:
         """Request the end. The terminal event follows when the engine has let go. The first cancel counts; one that
@@ -341,7 +357,7 @@ class Run:
             self._left = True
             raise Ended(SHUT_DOWN) from None
         self._note(GoesOn(attempts=past.attempts, epoch=self.whole_log.epoch))
-        self._announce(past.head.epoch, queued=past.queued)
+        self._announce(past.head.epoch, queued=past.queued, place=past.place, rate_limits=past.rate_limits)
         self.audience.expect()
 
     async def _wait_for_admission(self) -> None:

@@ -80,7 +80,7 @@ class Stages:
         renderer = Renderer(serving, job.tenant, job.cache_salt)
         self.prompts = Prompts(renderer, job.request, job.tools, job.parent)
         self.usage = TokenUsage()
-        self.compactor = Compactor(renderer, job.response_id, stopping)
+        self.compactor = Compactor(renderer, job.response_id, stopping, job.service_class)
         self._job = job
         self._serving = serving
         self._response = response
@@ -134,6 +134,20 @@ class Stages:
     def num_generated(self) -> int:
         """Tokens that the engine has made until now, those of summaries included."""
         return self.usage.num_output + self.compactor.tokens.num_output
+
+    @property
+    def num_reading(self) -> int:
+        """Tokens of the prompt that the engine has been given and has not read yet."""
+        generation = self._generation
+        if generation is None or generation.times.first_at is not None or generation.ended is not None:
+            return 0
+        return generation.num_prompt
+
+    @property
+    def num_input(self) -> tuple[int, int]:
+        """Tokens of all prompts until now, and how many of them were cached."""
+        parts = (self.usage.earlier, self.usage.latest, self.compactor.tokens)
+        return sum(one.num_input for one in parts), sum(one.num_cached for one in parts)
 
     def end_if_safe(self) -> None:
         """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
@@ -377,7 +391,9 @@ class Stages:
         request_id = job.response_id if number == 1 else f"{job.response_id}.{number}"
         wishes = sampling(job.request, self._response, max_tokens, parser)
         wishes = self.going_on.seeded(wishes, past.begun if past is not None else None)
-        request = engine_request(serving, request_id, job.request, prompt, parser, wishes, job.cache_salt, job.tenant)
+        request = engine_request(
+            serving, request_id, job.request, prompt, parser, wishes, job.cache_salt, job.tenant, job.service_class
+        )
         generation = Generation(
             serving, request, parser, self.usage.latest, self._stopping,
             read=self.assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from .endings import Ended, Steered, Stop
+from .endings import Ended, Failed, Steered, Stop
 
 
 class StopSignal:
@@ -15,7 +15,7 @@ class StopSignal:
     """
 
     def __init__(self) -> None:
-        self.stop: Stop | None = None
+        self.stop: Stop | Failed | None = None
         self.steering = False
         self._woken = asyncio.Event()  # something that the task waits for has happened
         self._task: asyncio.Task[object] | None = None  # to be interrupted
@@ -26,7 +26,7 @@ class StopSignal:
         """Whether somebody wants the response to end."""
         return self.stop is not None
 
-    def ask(self, stop: Stop) -> None:
+    def ask(self, stop: Stop | Failed) -> None:
         """Request the end. The first request wins, but a cancel or interrupt overrides a steer."""
         if self.stop is None or isinstance(self.stop, Steered):
             self.stop = stop

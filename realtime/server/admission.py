@@ -22,6 +22,7 @@ from realtime.wire.errors import ErrorCode, WireError
 
 from .auth import authenticate
 from .keys import KeyRing
+from .limit_book import LimitBook
 from .origins import is_loopback, origin_allowed
 from .revocation import Revocation
 from .tickets import Tickets
@@ -40,16 +41,18 @@ _NO_METRICS = (
 
 
 class Admission:
-    """See the module. `revocation` ends what is open when its key is taken away.
+    """See the module. `revocation` ends what is open when its key is taken away; `limits` says what each tenant may
+    take.
 
     `draining`: sockets are refused; requests are not, the service refuses what is new in them."""
 
-    def __init__(self, settings: Settings, sealing_keys: Sequence[bytes] = ()) -> None:
-        """sealing_keys: what tickets are signed with is made of them. Raises KeysError: a server that was told to ask
-        for keys does not start without them.
+    def __init__(self, settings: Settings, sealing_keys: Sequence[bytes] = (), config: Path | None = None) -> None:
+        """sealing_keys: what tickets are signed with is made of them. config: the file of settings, whose limits are
+        followed. Raises KeysError: a server that was told to ask for keys does not start without them.
         """
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
+        self.limits = LimitBook(self._ring, settings.scheduling.tenants, config)
         self.tickets = Tickets(sealing_keys, self._ring)
         self.revocation = Revocation(self._ring)
         self._allowed_origins = settings.server.allowed_origins

@@ -16,6 +16,7 @@ from .http.info import metrics
 from .http.openapi import document
 from .http.operations import Call, Endpoint, Operation
 from .http.routes import OPERATIONS
+from .page.routes import ROUTES as PAGE
 
 
 @cache
@@ -51,7 +52,9 @@ _METRICS = Operation(method="GET", path="/metrics", handler=metrics, summary="Me
 def build_app(gateway: Gateway) -> Starlette:
     """The ASGI application. The engine is started and stopped by `process`, not by the application."""
     routes: list[BaseRoute] = [WebSocketRoute(path, gateway.websocket) for path in _paths("/v1/responses")]
-    for path, operations in _by_path((*OPERATIONS, _DESCRIPTION, _SOCKET_DESCRIPTION, _METRICS)).items():
+    page = PAGE if gateway.settings.server.page else ()
+    fixed = (_DESCRIPTION, _SOCKET_DESCRIPTION, _METRICS)
+    for path, operations in _by_path((*OPERATIONS, *fixed, *page)).items():
         endpoint = Endpoint(gateway, operations)
         routes += [Route(name, endpoint) for name in _paths(path)]
     app = Starlette(routes=routes)

@@ -11,6 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from starlette.websockets import WebSocket
 
@@ -57,9 +58,10 @@ class Gateway:
         engine: SupervisedEngine,
         stores: Stores | None = None,
         observer: Observer | None = None,
+        config: Path | None = None,
     ) -> None:
-        """stores: in memory if not given. observer: the one that the engine tells as well. Raises SettingsError for a
-        model's family that there is not.
+        """stores: in memory if not given. observer: the one that the engine tells as well. config: see Admission.
+        Raises SettingsError for a model's family that there is not.
         """
         self.settings = settings
         self.engine = engine
@@ -67,7 +69,7 @@ class Gateway:
         self.observer = observer or Observer(settings.vllm.name)
         self._stores = stores or memory_stores(settings.responses)
         sealing_keys = encryption_keys(settings.server)
-        self.admission = Admission(settings, sealing_keys)
+        self.admission = Admission(settings, sealing_keys, config)
         self.service = Service(
             engine,
             self._make_dialect,
@@ -78,6 +80,8 @@ class Gateway:
             salts=_prefix_salts(settings.server),
             after_commit=settings.store.deliver == "after_commit",
             tenant_share=self.admission.tenant_share,
+            limits_of=self.admission.limits.of,
+            scheduling=settings.scheduling,
             mcp=settings.mcp,
             image_settings=settings.images,
             limits=settings.limits,

@@ -15,13 +15,14 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from realtime.service.principal import LOCAL_TENANT, Principal
+from realtime.settings.tenants import UNLIMITED, TenantLimits
 
 log = logging.getLogger("realtime.keys")
 
@@ -33,13 +34,16 @@ class KeysError(ValueError):
     """The keys file, or what was asked of it, is not right. The text is for the person at the terminal."""
 
 
-class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is stored of one key. `name` becomes the tenant; salt and sha256 are hexadecimal."""
+class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is stored of one key. `name` becomes the tenant; salt and sha256 are hexadecimal. `limits`: what it may
+    take; None: what the settings say.
+    """
 
     name: str
     salt: str
     sha256: str
     created_at: str
+    limits: TenantLimits | None = None
 
     @property
     def principal(self) -> Principal:
@@ -76,12 +80,30 @@ class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         record = KeyRecord(name, salt, _digest(salt, key), created_at)
         return msgspec.structs.replace(self, keys=(*self.keys, record)), key
 
+    def limit(self, name: str, changes: Mapping[str, object]) -> KeyFile:
+        """A file in which a name's limits have these members; None: as if it were not given. Raises KeysError."""
+        if all(record.name != name for record in self.keys):
+            raise KeysError(f"there is no key named {name!r}")
+        return msgspec.structs.replace(
+            self, keys=tuple(_limited(record, changes) if record.name == name else record for record in self.keys)
+        )
+
     def remove(self, name: str) -> KeyFile:
         """A file without that name."""
         rest = tuple(record for record in self.keys if record.name != name)
         if len(rest) == len(self.keys):
             raise KeysError(f"there is no key named {name!r}")
         return msgspec.structs.replace(self, keys=rest)
+
+
+def _limited(record: KeyRecord, changes: Mapping[str, object]) -> KeyRecord:
+    before = msgspec.to_builtins(record.limits or UNLIMITED)
+    wanted = {name: value for name, value in {**before, **changes}.items() if value is not None}
+    try:
+        limits = msgspec.convert(wanted, TenantLimits, strict=False)
+    except msgspec.ValidationError as error:
+        raise KeysError(str(error)) from None
+    return msgspec.structs.replace(record, limits=limits)
 
 
 def _digest(salt: str, key: str) -> str:
@@ -127,7 +149,7 @@ class KeyRing:
     def __init__(self, path: Path) -> None:
         """Raises KeysError: a server that was told to ask for keys does not start without them."""
         self._path = path
-        self._stamp = _stamp(path)
+        self._stamp = stamp_of(path)
         self._version = 0  # grows with each change
         self._take(read_keys(path))
 
@@ -149,6 +171,10 @@ class KeyRing:
         self.follow()
         return self._principals
 
+    def limits_of(self, tenant: str) -> TenantLimits | None:
+        """What the file says of a tenant, as of the newest look at it; None: nothing."""
+        return self._limits.get(tenant)
+
     @property
     def num_keys(self) -> int:
         """How many keys there are, as of the newest look at the file."""
@@ -156,7 +182,7 @@ class KeyRing:
 
     def follow(self) -> int:
         """Look at the file. Return the version of the keys: it stays the same as long as they do."""
-        stamp = _stamp(self._path)
+        stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return self._version
         self._stamp = stamp
@@ -172,10 +198,11 @@ class KeyRing:
     def _take(self, keys: KeyFile) -> None:
         self._keys = keys
         self._principals = {record.principal for record in keys.keys}
+        self._limits = {record.name: record.limits for record in keys.keys}
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Changes whenever the file does; the inode too, as two replacements may share one tick of the clock."""
+def stamp_of(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when the file does; the inode too, as two replacements may share one tick of the clock."""
     try:
         status = path.stat()
     except OSError:

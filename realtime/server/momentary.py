@@ -44,8 +44,10 @@ class Momentary:
         requests = gateway.admission.num_requests
         yield gauge("realtime_http_requests_in_progress", "Requests over HTTP that are being answered.", requests)
         yield gauge("realtime_draining", "1 while the server ends.", gateway.admission.draining)
-        active: dict[Labels, float] = {("running",): held.num_admitted, ("waiting",): held.num_queued}
+        active: dict[Labels, float] = {("running",): held.num_admitted, ("waiting",): sum(held.queued.values())}
         yield gauge("realtime_responses_active", "Responses that are not over.", active, ("state",))
+        queued: dict[Labels, float] = {(one.label,): number for one, number in held.queued.items()}
+        yield gauge("realtime_responses_waiting", "Responses that wait for their turn, by class.", queued, ("class",))
         followers = sum(len(run.audience.watchers) for run in self._running())
         yield gauge("realtime_followers", "Readers of responses that are not over.", followers)
         yield gauge("realtime_log_bytes", "Memory of events, and of kept responses.", self._bytes(), ("of",))

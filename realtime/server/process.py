@@ -53,14 +53,16 @@ from .websocket_transport import FrameProtocol
 logger = logging.getLogger("realtime.server")
 
 
-def serve(settings: Settings) -> int:
-    """Run the server until a signal ends it. The exit status: 0, or 1 if there was no port or no engine."""
+def serve(settings: Settings, config: Path | None = None) -> int:
+    """Run the server until a signal ends it. `config`: see make_gateway. The exit status: 0, or 1 if there was no port
+    or no engine.
+    """
     _configure_logging(settings.server.log_level, settings.server.log_format)
     try:
         listening = listen(settings.server.host, settings.server.port)
         for_metrics = _listen_for_metrics(settings.server)
         script = read_script(Path(settings.script)) if settings.script is not None else None
-        gateway = make_gateway(settings, start_tracing(os.environ), script)
+        gateway = make_gateway(settings, start_tracing(os.environ), script, config)
     except (CannotListen, CannotPlay, TracingError, CannotOpen) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
@@ -70,15 +72,18 @@ def serve(settings: Settings) -> int:
         return runner.run(_serve(gateway, listening, for_metrics, script))
 
 
-def make_gateway(settings: Settings, tracing: Tracing | None = None, script: ScriptFile | None = None) -> Gateway:
-    """The service around the engine and the stores that the settings ask for; nothing is started yet. Raises
-    CannotOpen.
+def make_gateway(
+    settings: Settings, tracing: Tracing | None = None, script: ScriptFile | None = None, config: Path | None = None
+) -> Gateway:
+    """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
+    file of settings, whose limits of tenants are followed. Raises CannotOpen.
     """
     path, stores = store_path(settings), open_configured(settings)
     try:
         settings = msgspec.structs.replace(settings, server=with_key(settings.server, path))
         observer = Observer(settings.vllm.name, tracing)
-        return Gateway(settings, SupervisedEngine(_engine_factory(settings, observer, script)), stores, observer)
+        engine = SupervisedEngine(_engine_factory(settings, observer, script))
+        return Gateway(settings, engine, stores, observer, config)
     except BaseException:
         stores.close()
         raise

@@ -6,7 +6,7 @@ Nothing here asks anybody. `references` says what has to be looked up, and `Look
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -43,6 +43,7 @@ from realtime.wire.requests import ResponseCreate
 from realtime.wire.unknown_members import warnings
 
 from .prefix_salts import PrefixSalts
+from .scheduling.classes import class_of, granted_tier
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -94,7 +95,9 @@ def digest_of(request: ResponseCreate) -> bytes:
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's settings, as far as they decide about responses. `salts`: None: all share the prefix cache."""
+    """The operator's settings, as far as they decide about responses. `salts`: None: all share the prefix cache.
+    `tiers_of`: what `service_tier` a tenant may ask for.
+    """
 
     settings: ResponseSettings
     images: ImageSettings
@@ -102,6 +105,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     cipher: Cipher
     salts: PrefixSalts | None = None
     limits: Limits = DEFAULT
+    tiers_of: Callable[[str], Container[str]] = lambda tenant: ()
 
     def job(
         self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds, response_id: str, created_at: int
@@ -109,6 +113,9 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         """Decide about a response. `created_at`: unix seconds. Raises WireError."""
         prepared = self.prepare(asked, found, model, holds)
         request = prepared.request
+        tier = granted_tier(request.service_tier, self.tiers_of(asked.tenant))
+        response = new_response(request, model, prepared.tools, response_id, created_at)
+        response.service_tier = tier
         self._check_outputs(found, request, prepared.compaction)
         return Job(
             response_id=response_id,
@@ -117,7 +124,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             digest=digest_of(asked.request) if asked.request.request_id is not None else b"",
             tools=prepared.tools,
             shown=self._shown(asked.tenant, request),
-            response=new_response(request, model, prepared.tools, response_id, created_at),
+            response=response,
             parent=found.parent,
             conversation=found.conversation,
             compaction=prepared.compaction,
@@ -127,6 +134,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             mcp=prepared.mcp,
             warnings=warnings(request.unknown) if asked.native else [],
             origin=asked.origin,
+            service_class=class_of(tier, background=bool(request.background)),
         )
 
     def unprepared(self, past: Past, conversation: Conversation | None) -> Job:
@@ -149,6 +157,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             on_disconnect=head.on_disconnect,
             cache_salt=self.cache_salt(head.owner, head.request.cache_salt),
             warnings=warned,
+            service_class=class_of(response.service_tier, background=bool(head.request.background)),
         )
 
     def prepared(self, job: Job, parent: Turn | None, holds: Holds) -> Job:

@@ -9,17 +9,20 @@ from msgspec import UNSET, UnsetType
 from realtime.runs.run import Run
 from realtime.wire.events import PrefillTokens, Pulse
 
+from .permits import queue_place
 from .scheduler import Scheduler
 
 
 def pulses(runs: Iterable[Run], scheduler: Scheduler, prefill: Mapping[str, int], now: float) -> Iterator[Pulse]:
     """The pulse of each of these. `prefill`: as EngineStats has it."""
     for run in runs:
+        place = queue_place(scheduler, run.response_id, now)
         yield Pulse(
             response_id=run.response_id,
             status=run.response.status,
-            num_ahead=scheduler.position(run.response_id),
+            num_ahead=None if place is None else place.num_ahead,
             idle_seconds=round(now - run.grown_at, 3),
+            estimated_seconds=UNSET if place is None else place.estimated_seconds,
             prefill_tokens=_prefill_tokens(run, prefill),
             usage=run.stages.used or UNSET,
         )

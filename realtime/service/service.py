@@ -33,7 +33,7 @@ from realtime.runs.renderer import Renderer
 from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
 from realtime.runs.work_pool import WorkPool
-from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings
+from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings, SchedulingSettings
 from realtime.store import cursor
 from realtime.store.base import Claim, Stores
 from realtime.store.event_log import EventLog
@@ -55,13 +55,13 @@ from .intake import Asked, Intake
 from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
-from .permits import take_permit
 from .prefix_salts import PrefixSalts
 from .principal import Principal
 from .pulses import pulses
+from .queue import LimitsOf, Queue, no_limits
 from .registry import Registry, already_over
 from .restart import Restart
-from .scheduler import Scheduler
+from .scheduler import Used
 from .servings import Servings
 from .sweeper import Sweeper
 from .tenant_share import TenantShare, everything
@@ -78,24 +78,23 @@ class Service:
     """
 
     def __init__(
-        self,
-        engine: SupervisedEngine,
-        make_dialect: Callable[[Loaded], Dialect],
-        settings: ResponseSettings,
-        stores: Stores,
-        *,
+        self, engine: SupervisedEngine, make_dialect: Callable[[Loaded], Dialect], settings: ResponseSettings,
+        stores: Stores, *,
         trouble: Callable[[], str | None],
         cipher: Cipher | None = None,
         salts: PrefixSalts | None = None,
         after_commit: bool = False,
         tenant_share: TenantShare = everything,
+        limits_of: LimitsOf = no_limits,
+        scheduling: SchedulingSettings | None = None,
         mcp: McpSettings | None = None,
         image_settings: ImageSettings | None = None,
         limits: Limits = DEFAULT,
         observer: Observer | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
-        the waiting places one may have. after_commit: readers are given only what is committed.
+        the waiting places one may have. limits_of: what else one may take, and how much it weighs. after_commit:
+        readers are given only what is committed.
         """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
@@ -103,27 +102,31 @@ class Service:
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
         images = ImageLoader(self._image_settings, self._work)
         self._servings = Servings(
-            engine, make_dialect, self._work, images, self.observer, trouble, settings.engine_wait_seconds
+            engine,
+            make_dialect,
+            self._work,
+            images,
+            self.observer,
+            trouble,
+            settings.engine_wait_seconds,
+            prompt_read=lambda: self.queue.look_soon(),
         )
         self._mcp = mcp or McpSettings()
         self._intake = Intake(
-            settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts, limits=limits
-        )
+            settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts, limits=limits,
+            tiers_of=lambda tenant: limits_of(tenant).tiers,
+        )  # fmt: skip
         self._engine = engine
         self._settings = settings
         self._trouble = trouble
-        self._clock = time.monotonic  # of what runs and waits; what is kept has unix time, which outlives the process
-        self._scheduler = Scheduler(
-            max_running=settings.max_running_responses,
-            max_waiting=settings.max_waiting_responses,
-            max_waiting_in_group=settings.max_waiting_per_conversation,
-            tenant_share=tenant_share,
-        )
         self._stores = stores
         self._delivery = Delivery(stores.batches if after_commit else None)
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         self.registry = Registry(stores.responses, settings.retention_seconds)
+        self.queue = Queue(
+            settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
+        )
         self.conversations = Conversations(
             stores.conversations,
             cipher,
@@ -154,7 +157,7 @@ class Service:
     @property
     def held(self) -> Held:
         """What it holds now."""
-        return Held(self._scheduler.num_running, self._scheduler.num_waiting, self._work, self._stores)
+        return Held(self.queue.scheduler.num_running, self.queue.scheduler.waiting_by_class, self._work, self._stores)
 
     def prepare(self) -> None:
         """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
@@ -223,15 +226,16 @@ class Service:
         """
         if self._draining:
             raise draining()
-        admitted = take_permit(self._scheduler, job, self._clock())
+        admitted = self.queue.take(job)
         try:
             log = self._new_log(job)
             committed = self._delivery.log(log)
             run = Run(job, serving, log, self._stores.responses, self._run_over, committed=committed)
             self.registry.place(run, time.time_ns())
-            task = run.start(admitted=admitted)
+            place, rate_limits = self.queue.place(job.response_id), self.queue.rate_limits(job.tenant)
+            task = run.start(admitted=admitted, place=place, rate_limits=rate_limits)
         except BaseException:
-            self._give_back_permit(job.response_id)
+            self.queue.give_back(job.response_id, Used())
             self._stores.responses.delete(job.response_id)
             raise
         self._enter(run, task)
@@ -398,7 +402,7 @@ class Service:
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """Report the state of the engine and of those of these responses that are not over."""
         runs = (self.registry.running[one] for one in response_ids if one in self.registry.running)
-        found = pulses(runs, self._scheduler, self._engine.stats().prefill, self._clock())
+        found = pulses(runs, self.queue.scheduler, self._engine.stats().prefill, time.monotonic())
         return events.Heartbeat(engine=self._trouble() or "ready", responses=list(found))
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
@@ -432,6 +436,7 @@ class Service:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self.queue.stop()
         self._sweeper.stop()
         self._work.close()
 
@@ -444,7 +449,7 @@ class Service:
             self._keep(run)
         except Exception:  # a store that can't write: it costs this response, and nobody else their turn
             logger.exception("response not kept response_id=%s", run.response_id)
-        self._give_back_permit(run.response_id)
+        self.queue.give_back(run.response_id, Used(*run.used))
 
     def _keep(self, run: Run) -> None:
         """Have the stores keep a response that is over; one that is not kept has no claim either."""
@@ -467,7 +472,7 @@ class Service:
 
     def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
         """Start a response that was accepted by an earlier process."""
-        admitted = take_permit(self._scheduler, job, self._clock(), accepted=True)
+        admitted = self.queue.take(job, accepted=True)
         committed = self._delivery.log(past.log)
         run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
         self.registry.place_again(run, past.head.begun_at)
@@ -483,11 +488,6 @@ class Service:
         self.registry.enter(run)
         if job.conversation is not None:
             job.conversation.num_users += 1
-
-    def _give_back_permit(self, response_id: str) -> None:
-        """Let those run whose turn it is when this one does not any more."""
-        for admitted in self._scheduler.finish(response_id, self._clock()):
-            self.registry.running[admitted].admit()
 
     def _new_log(self, job: Job) -> EventLog:
         return EventLog(

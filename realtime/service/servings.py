@@ -27,8 +27,11 @@ class Servings:
     def __init__(
         self, engine: SupervisedEngine, make_dialect: Callable[[Loaded], Dialect], work: WorkPool, images: ImageLoader,
         observer: Observer, trouble: Callable[[], str | None], wait_seconds: float,
+        prompt_read: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """wait_seconds: how long an answer waits for the next engine when its own has died."""
+        """wait_seconds: how long an answer waits for the next engine when its own has died. prompt_read: see
+        Serving.
+        """
         self.dialect: Dialect | None = None
         self._engine = engine
         self._make_dialect = make_dialect
@@ -37,6 +40,7 @@ class Servings:
         self._observer = observer
         self._trouble = trouble
         self._wait_seconds = wait_seconds
+        self._prompt_read = prompt_read
         self._making = threading.Lock()
 
     def now(self) -> Serving:
@@ -54,7 +58,9 @@ class Servings:
             loaded.fingerprint, loaded.goes_on, loaded.seeds_are_free, wait_ready, self._wait_seconds
         )
         images = self._images if model.sees else None
-        return Serving(self._engine, model, self.dialect, self._work, images, self._observer, continuity)
+        return Serving(
+            self._engine, model, self.dialect, self._work, images, self._observer, continuity, self._prompt_read
+        )
 
     async def next(self) -> Serving:
         """Wait until something serves. Raises EngineError when nothing will."""

@@ -17,6 +17,8 @@ from msgspec import Meta
 from realtime.engine.options import VllmOptions
 from realtime.wire.limits import Limits
 
+from .tenants import TenantLimits
+
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
@@ -51,6 +53,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="web origins whose pages may connect, `*` for any; else this host's own and loopback"),
     ] = ()
+    page: Annotated[bool, Meta(description="serve the chat page at `/`; it is for everybody, what it shows is not")] = (
+        True
+    )
     listing: Annotated[
         Literal["local", "open"],
         Meta(
@@ -186,6 +191,27 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("max_log_bytes is greater than max_store_bytes")
 
 
+class SchedulingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Scheduling: who waits for whom, and for how long."""
+
+    tenants: Annotated[
+        dict[str, TenantLimits],
+        Meta(
+            description="name of an API key (`*`: all that are not named, `local`: who needs none) to its weight and "
+            "limits (see Fair shares); the keys file goes before it"
+        ),
+    ] = {}
+    max_queue_seconds: Annotated[
+        float, Meta(gt=0, description="longest that a response waits for its turn; a request may ask for less")
+    ] = 3600
+    input_token_price: Annotated[
+        float, Meta(ge=0, le=1000, description="what reading a token that is not cached counts in a fair share")
+    ] = 1
+    output_token_price: Annotated[
+        float, Meta(gt=0, le=1000, description="what generating a token counts in a fair share")
+    ] = 2
+
+
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Store: where responses and conversations are kept."""
 
@@ -282,6 +308,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     connections: ConnectionSettings = ConnectionSettings()
     responses: ResponseSettings = ResponseSettings()
+    scheduling: SchedulingSettings = SchedulingSettings()
     store: StoreSettings = StoreSettings()
     images: ImageSettings = ImageSettings()
     mcp: McpSettings = McpSettings()

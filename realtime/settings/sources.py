@@ -21,6 +21,7 @@ import msgspec
 from msgspec import inspect
 
 from .fields import GIB, KIB, MIB, Settings
+from .tenants import TenantLimits
 
 ENV_PREFIX = "REALTIME_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
@@ -94,6 +95,12 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], config: str | Non
         groups.setdefault(given.option.group, {})[given.option.name] = _convert(given)
         sources[given.option.name] = given.source
     return Effective(_build(groups), sources)
+
+
+def tenants_in(path: Path) -> dict[str, TenantLimits]:
+    """Read what a file says of tenants now. Raises SettingsError, as for the whole file."""
+    named = [given for given in _in_file(path) if given.option.toml == "scheduling.tenants"]
+    return dict(_convert(named[0])) if named else {}
 
 
 @cache

@@ -7,6 +7,7 @@ event or an HTTP body; nobody else invents codes, statuses or close codes.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -50,6 +51,7 @@ class ErrorCode(enum.Enum):
     STREAM_LIMIT = Spec("websocket_stream_limit_reached", 400, Fault.CLIENT)
     CONNECTION_LIMIT = Spec("websocket_connection_limit_reached", 400, Fault.CLIENT, retry=True)
     TOO_MANY_QUEUED = Spec("too_many_queued_requests", 429, Fault.CAPACITY, retry=True)
+    RATE_LIMIT_EXCEEDED = Spec("rate_limit_exceeded", 429, Fault.CAPACITY, retry=True)
     # creating
     MODEL_NOT_FOUND = Spec("model_not_found", 404, Fault.CLIENT)
     PREVIOUS_RESPONSE_NOT_FOUND = Spec("previous_response_not_found", 400, Fault.CLIENT)
@@ -136,6 +138,7 @@ class WireError(Exception):
         self.param = param
         self.retry_after = retry_after  # seconds; only with codes that may be retried
         self.response_id = response_id  # the response that the refused wish was about
+        self.rate_limits: Sequence[Any] = ()  # what is left of the minute of whoever was refused, see wire.response
         self.item = item  # of the conversation, where one stands in the way
 
     @property

@@ -42,8 +42,18 @@ class ResponseCreated(Event, tag="response.created"):
     warnings: list[RequestWarning] | UnsetType = UNSET
 
 
+class QueuePlace(msgspec.Struct, kw_only=True):
+    """A place in the queue. `num_ahead`: responses that are likely to run before it. `estimated_seconds`: until it
+    runs, a guess; None while there is nothing to guess from.
+    """
+
+    num_ahead: int
+    estimated_seconds: int | None
+
+
 class ResponseQueued(Event, tag="response.queued"):
     response: Response
+    queue: QueuePlace | UnsetType = UNSET  # of one that waits; not of one that runs at once in the background
 
 
 class ResponseInProgress(Event, tag="response.in_progress"):
@@ -371,7 +381,8 @@ class PrefillTokens(msgspec.Struct, kw_only=True):
 
 
 class Pulse(msgspec.Struct, kw_only=True):
-    """How one response is doing. `num_ahead`: responses that wait before it, None when it does not wait.
+    """How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other
+    absent, when it does not wait.
     `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first
     token on.
     """
@@ -380,6 +391,7 @@ class Pulse(msgspec.Struct, kw_only=True):
     status: str
     num_ahead: int | None
     idle_seconds: float  # since its newest event
+    estimated_seconds: int | UnsetType | None = UNSET
     prefill_tokens: PrefillTokens | UnsetType = UNSET
     usage: Usage | UnsetType = UNSET
 

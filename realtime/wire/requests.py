@@ -138,6 +138,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
     allow_missing_outputs: bool | None = None  # continue though calls of the newest turn are not answered
     request_id: OpaqueId | None = None
     on_disconnect: OnDisconnect | None = None
+    max_queue_seconds: Annotated[float, Meta(ge=0, le=1e9)] | None = None  # that it waits for its turn at most
     catch_up: CatchUp | None = None
     previous_input_messages: Annotated[list[HarmonyMessage], Meta(max_length=10_000)] | None = (
         None  # the history, held by the client

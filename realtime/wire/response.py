@@ -71,6 +71,15 @@ class Truncated(msgspec.Struct, kw_only=True):
     through: int
 
 
+class RateLimit(msgspec.Struct, kw_only=True):
+    """What is left of a minute's allowance. `reset_seconds`: until all of it is back."""
+
+    name: Literal["requests", "tokens"]
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
 class Recovery(msgspec.Struct, kw_only=True):
     """How an answer went on after its server or its engine had ended in the middle of it.
 
@@ -129,6 +138,8 @@ class Response(msgspec.Struct, kw_only=True):
     # ours: of one that runs, when it is asked for: where it can be followed from. `tip`: the number of its next event
     epoch: str | UnsetType = UNSET
     tip: int | UnsetType = UNSET
+    # ours: in `response.created`, of a tenant that has such limits
+    rate_limits: list[RateLimit] | UnsetType = UNSET
     # ours: on the terminal event, of a response that was asked to `include` them
     input_messages: list[HarmonyMessage] | UnsetType = UNSET
     output_messages: list[HarmonyMessage] | UnsetType = UNSET

@@ -126,7 +126,7 @@ async def test_cancel_of_a_queued_response_never_reaches_the_engine() -> None:
         assert (final["status"], final["output"]) == ("cancelled", [])
         assert final["cancel"]["tokens_generated"] == 0
         assert engine_holds(server) == 1
-        assert server.gateway.service._scheduler.num_waiting == 0
+        assert server.gateway.service.queue.scheduler.num_waiting == 0
 
 
 async def test_cancel_while_the_prompt_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,8 +257,8 @@ class Schedule:
         async with asyncio.timeout(30):
             while service.num_running or service._tasks:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)  # responses that go on alone come to their end
-        assert service._scheduler.num_running == service._scheduler.num_waiting == 0
-        assert not service._scheduler._group_of
+        assert service.queue.scheduler.num_running == service.queue.scheduler.num_waiting == 0
+        assert not service.queue.scheduler._group_of
         assert not self.server.engine._held
         store = service.conversations.store
         assert isinstance(store, MemoryConversations)

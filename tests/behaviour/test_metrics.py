@@ -63,6 +63,11 @@ async def test_what_runs_and_waits_and_is_cancelled() -> None:
         text = await scrape(server)
         assert value(text, "realtime_responses_active", state="running") == 1
         assert value(text, "realtime_responses_active", state="waiting") == 1
+        waiting = {
+            one: value(text, "realtime_responses_waiting", **{"class": one})
+            for one in ("interactive", "default", "batch")
+        }
+        assert waiting == {"interactive": 0, "default": 1, "batch": 0}
         assert value(text, "realtime_followers") == 2
         assert value(text, "realtime_log_bytes", of="running") > 0
         await client.send("response.cancel", response_id=response_id)
@@ -74,7 +79,7 @@ async def test_what_runs_and_waits_and_is_cancelled() -> None:
     assert value(text, "realtime_cancel_seconds_count") == 1
     assert value(text, "realtime_abort_seconds_count") == 1
     assert value(text, "vllm:request_success_total", finished_reason="abort") == 1
-    assert value(text, "realtime_response_queue_seconds_count") == 2
+    assert value(text, "realtime_response_queue_seconds_count", **{"class": "default"}) == 2
     assert value(text, "realtime_followers") == 0
 
 

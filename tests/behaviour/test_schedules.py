@@ -363,7 +363,7 @@ class Schedule:
                 assert not client.cursors, "a reader never got the terminal event"
         assert not stack.service.num_running
         assert not stack.service._tasks
-        assert stack.service._scheduler.num_running == stack.service._scheduler.num_waiting == 0
+        assert stack.service.queue.scheduler.num_running == stack.service.queue.scheduler.num_waiting == 0
         assert not stack.engine._held
         for run in stack.runs:
             assert run.over

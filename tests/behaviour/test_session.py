@@ -38,8 +38,8 @@ async def test_a_heartbeat_tells_how_everything_is_doing() -> None:
         assert all(pulse.pop("idle_seconds") >= 0 for pulse in found.values())
         assert found == {
             first: {"status": "in_progress", "num_ahead": None},
-            waiting[0]: {"status": "queued", "num_ahead": 0},
-            waiting[1]: {"status": "queued", "num_ahead": 1},
+            waiting[0]: {"status": "queued", "num_ahead": 0, "estimated_seconds": None},
+            waiting[1]: {"status": "queued", "num_ahead": 1, "estimated_seconds": None},
         }
 
 

@@ -19,13 +19,17 @@ FIGURES: dict[str, Any] = {
         "sessions_per_core": {"curve": {"100": {"delay": LATENCY}, "250": {"delay": LATENCY}}},
         "cancel_storm": {"cancel to terminal": {"text": LATENCY}},
     },
+    "fairness": {
+        "floods": {"alone": 0.1, "full_step": 0.2, "fair shares": {"100": 0.3}, "first come": {"100": 9.0}},
+        "day": {"queues": {"fair shares": {"first_token_p99": {"chat": 0.1}}}},
+    },
 }
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_every_figure_has_its_mark(tmp_path: Path) -> None:
     found = {path.stem: ElementTree.parse(path).getroot() for path in plots.write(FIGURES, tmp_path)}
-    assert list(found) == ["front-end", "stack", "sessions", "cancels"]
+    assert list(found) == ["front-end", "stack", "sessions", "cancels", "floods", "day"]
     assert len(found["front-end"].findall(f"{SVG}rect/{SVG}title")) == 2
     assert len(found["sessions"].findall(f"{SVG}circle")) == 4
 

@@ -21,6 +21,7 @@ from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import RandomScript, Script, Step, say
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import McpServer
+from realtime.settings.tenants import TenantLimits
 from realtime.store.sqlite.journal import decode_chunks, encode_chunks
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
@@ -262,6 +263,29 @@ async def test_it_can_be_seen_and_stopped_while_the_engine_is_loaded(tmp_path: P
         assert source.over
         assert (source.response.status, texts_of(source)) == ("cancelled", "one two ")
         assert source.response.cancel.tokens_generated == 2  # type: ignore[union-attr]
+
+
+async def test_what_was_told_of_the_queue_and_of_the_minute_is_told_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    limits = {"local": TenantLimits(requests_per_minute=9, tiers=("flex",))}
+    settings = changed(max_running_responses=1, tenants=limits)
+    async with house(path, say(*WORDS), settings=settings) as here:
+        running, waiting = [await here.create(make_request("hi", service_tier="flex")) for _ in "ab"]
+        told = [entry for run in (running, waiting) for entry in entries_of(run)]
+        await here.say(2)
+        here.flush()
+        await here.die()
+    async with house(path, say(*WORDS), settings=changed(max_running_responses=1)) as here:  # and may no longer
+        await here.finish()
+        ended = [await here.find(run.response_id) for run in (running, waiting)]
+    created, queued = (json.loads(entry) for entry in entries_of(ended[1])[:2])
+    assert [one["remaining"] for one in created["response"]["rate_limits"]] == [7]
+    assert queued["queue"] == {"num_ahead": 0, "estimated_seconds": None}
+    assert [entry for source in ended for entry in entries_of(source)[:2]] == [*told[:2], *told[2:]]
+    for source in ended:
+        assert (source.response.status, source.response.service_tier) == ("completed", "flex")
+        assert source.response.rate_limits is UNSET
+        assert texts_of(source) == "".join(WORDS)
 
 
 async def test_it_dies_again_and_again_until_it_is_given_up(tmp_path: Path) -> None:

@@ -293,4 +293,4 @@ def test_shares_and_groups_together(slots: int, share: float, steps: list[tuple[
         check()
     assert not waiting
     assert not scheduler._running_of
-    assert not scheduler._waiting_of
+    assert not scheduler._lines

@@ -76,7 +76,7 @@ async def test_a_create_that_fails_after_it_was_admitted_gives_its_place_back(
             patch.setattr(where, what, broken)
             with pytest.raises(Bug):
                 await create(service, **request)
-        assert (service.num_running, service._scheduler.num_running, num_claims(service)) == (0, 0, 0)
+        assert (service.num_running, service.held.num_admitted, num_claims(service)) == (0, 0, 0)
         assert conversation.num_users == 0
         held = await create(service, **request)
         await service.drain()
@@ -90,7 +90,7 @@ async def test_a_create_that_fails_while_others_wait_harms_none_of_them(monkeypa
             patch.setattr(Run, "start", broken)
             with pytest.raises(Bug):
                 await create(service)
-        assert (service._scheduler.num_running, service._scheduler.num_waiting) == (1, 1)
+        assert (service.held.num_admitted, service.queue.scheduler.num_waiting) == (1, 1)
         await service.drain()
         assert [one.response.status for one in held] == ["completed", "completed"]
 

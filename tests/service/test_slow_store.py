@@ -496,7 +496,7 @@ async def test_a_response_that_can_not_be_kept_is_lost_and_no_other(
         here.service.follow(LOCAL, lost, lambda: woken.append(lost.over))
         here.gate.broken = {name}
         await turns_until(lambda: lost.over)
-        await turns_until(lambda: not here.service._scheduler.num_waiting)
+        await turns_until(lambda: not here.service.queue.scheduler.num_waiting)
         here.gate.broken.clear()
         assert woken[-1], "its readers are told of the end"
         assert not len(here.gate.memory.requests)

@@ -231,7 +231,7 @@ def changed(settings: Settings | None = None, **members: Any) -> Settings:
     """Settings with some members changed, whatever their group."""
     settings = settings or Settings()
     for name, value in members.items():
-        for group in ("server", "connections", "responses", "store", "images", "mcp", "vllm"):
+        for group in ("server", "connections", "responses", "scheduling", "store", "images", "mcp", "vllm"):
             part = getattr(settings, group)
             if hasattr(part, name):
                 part = msgspec.structs.replace(part, **{name: value})

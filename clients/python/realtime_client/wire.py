@@ -522,6 +522,7 @@ class ListedResponse(TypedDict):
     recovery: NotRequired[Recovery]
     end_turn: NotRequired[bool]
     request_id: NotRequired[str]
+    rate_limits: NotRequired[list[RateLimit]]
 
 
 class LocalShellAction(TypedDict):
@@ -797,17 +798,36 @@ class PrefillTokens(TypedDict):
 
 
 class Pulse(TypedDict):
-    """How one response is doing. `num_ahead`: responses that wait before it, None when it does not wait.
-    `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its
-    first     token on.
+    """How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other
+    absent, when it does not wait.     `prefill_tokens`: while a prompt is read, in several steps. `usage`: what
+    it has used until now, from its first     token on.
     """
 
     response_id: str
     status: str
     num_ahead: int | None
     idle_seconds: float
+    estimated_seconds: NotRequired[int | None]
     prefill_tokens: NotRequired[PrefillTokens]
     usage: NotRequired[Usage]
+
+
+class QueuePlace(TypedDict):
+    """A place in the queue. `num_ahead`: responses that are likely to run before it. `estimated_seconds`: until it
+    runs, a guess; None while there is nothing to guess from.
+    """
+
+    num_ahead: int
+    estimated_seconds: int | None
+
+
+class RateLimit(TypedDict):
+    """What is left of a minute's allowance. `reset_seconds`: until all of it is back."""
+
+    name: Literal["requests", "tokens"]
+    limit: int
+    remaining: int
+    reset_seconds: float
 
 
 class Reasoning(TypedDict):
@@ -976,6 +996,7 @@ class Response(TypedDict):
     request_id: NotRequired[str]
     epoch: NotRequired[str]
     tip: NotRequired[int]
+    rate_limits: NotRequired[list[RateLimit]]
     input_messages: NotRequired[list[HarmonyMessage]]
     output_messages: NotRequired[list[HarmonyMessage]]
     input_token_ids: NotRequired[list[int]]
@@ -1076,6 +1097,7 @@ class ResponseList(TypedDict):
 class ResponseQueued(TypedDict):
     type: Literal["response.queued"]
     response: Response
+    queue: NotRequired[QueuePlace]
     sequence_number: int
     done: bool
     response_id: str

@@ -54,6 +54,7 @@ _NOT_VLLM = (
     "grammar_compile_seconds", "seed_every_request",
 )  # fmt: skip
 _TRACES = frozenset({"otlp_traces_endpoint", "collect_detailed_traces"})  # of vLLM's own
+_SCHEDULING = {"scheduling_policy": "priority"}  # by a request's class of service, then as it came
 BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags
 
 # What the fork server imports: how it is to behave, then what takes EngineCore long.
@@ -130,6 +131,7 @@ def _launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> Async
         if method is not None:  # the CPU platform overwrites even what the user has set
             os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
         _pin_backend(config)
+        _share_steps(config.scheduler_config, config.model_config.max_model_len)
         _tell_core_of_reasoning(options, config)
         progress.begin("starting the engine's process")
         get_context = utils.get_mp_context  # internal: where vLLM asks how to start EngineCore
@@ -149,6 +151,14 @@ def _pin_backend(config: Any) -> None:
             "structural tags, which no other one knows; leave it out of `extra`"
         )
     config.structured_outputs_config.backend = BACKEND
+
+
+def _share_steps(scheduler: Any, max_model_len: int) -> None:
+    """Let a long prompt leave half of each step to others, so that a short one behind it need not wait until it is
+    read; vLLM gives it the whole step while it is alone.
+    """
+    if not scheduler.long_prefill_token_threshold:
+        scheduler.long_prefill_token_threshold = min(max_model_len, max(1, scheduler.max_num_batched_tokens // 2))
 
 
 def _tell_core_of_reasoning(options: VllmOptions, config: Any) -> None:
@@ -251,7 +261,7 @@ def _engine_args(options: VllmOptions, cpu: bool) -> dict[str, Any]:
             raise EngineError(f"vLLM has no engine argument {name!r}{hint}")
     given = {name: getattr(options, name) for name in ours}
     args = {name: value for name, value in given.items() if value is not None} | options.extra
-    return (_cpu_defaults(options) if cpu else {}) | _quiet() | args
+    return (_cpu_defaults(options) if cpu else {}) | _SCHEDULING | _quiet() | args
 
 
 def _quiet() -> dict[str, Any]:

@@ -11,6 +11,7 @@ import msgspec
 from realtime.engine.base import Loaded, ModelInfo, Sampling
 from realtime.engine.options import VllmOptions
 
+from .capacity import capacity_of
 from .fingerprint import fingerprint
 from .parsers import VllmParsers, named
 from .sight import sight_of
@@ -35,7 +36,9 @@ async def look_at_loaded(options: VllmOptions, llm: AsyncLLM, why_not: str) -> L
     defaults = msgspec.to_builtins(model.defaults)
     digest = await asyncio.to_thread(fingerprint, options, llm.vllm_config, tokenizer, defaults)
     free = _seeds_are_free(llm) if options.seed_every_request is None else options.seed_every_request
-    return Loaded(model, tokenizer, parsers, digest, goes_on=not why_not, seeds_are_free=free)
+    return Loaded(
+        model, tokenizer, parsers, digest, goes_on=not why_not, capacity=capacity_of(llm), seeds_are_free=free
+    )
 
 
 def _seeds_are_free(llm: AsyncLLM) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-_EXPOSED = "x-request-id, retry-after, x-should-retry"
+_LIMITS = [f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")]
+_EXPOSED = ", ".join(["x-request-id", "retry-after", "x-should-retry", *_LIMITS])
 _PREFLIGHT_SECONDS = 600  # that a browser may remember the answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 from starlette.responses import Response
@@ -11,6 +12,7 @@ from realtime.wire import codec
 from realtime.wire.errors import WireError
 from realtime.wire.events import ErrorBody, error_body
 from realtime.wire.ids import new_id
+from realtime.wire.response import RateLimit
 
 
 class ErrorReply(msgspec.Struct):
@@ -34,7 +36,19 @@ def error_reply(error: WireError, headers: dict[str, str] | None = None) -> Resp
         own["retry-after"] = str(math.ceil(error.retry_after))
     if spec.status == 401:
         own["www-authenticate"] = "Bearer"  # RFC 9110, 15.5.2: a 401 names a scheme
-    return reply(ErrorReply(error_body(error)), spec.status, {**own, **(headers or {})})
+    return reply(
+        ErrorReply(error_body(error)), spec.status, {**own, **limit_headers(error.rate_limits), **(headers or {})}
+    )
+
+
+def limit_headers(rate_limits: Sequence[RateLimit]) -> dict[str, str]:
+    """What is left of a minute, in the headers that OpenAI's clients read."""
+    headers = {}
+    for one in rate_limits:
+        headers[f"x-ratelimit-limit-{one.name}"] = str(one.limit)
+        headers[f"x-ratelimit-remaining-{one.name}"] = str(one.remaining)
+        headers[f"x-ratelimit-reset-{one.name}"] = f"{one.reset_seconds:g}s"
+    return headers
 
 
 def handshake_refusal(error: WireError) -> Response:

@@ -36,7 +36,7 @@ from realtime.wire.response import ResponseStatus
 
 from .info import upgrade_required
 from .operations import CLIENT_GONE, Call, Header, Query, names_any
-from .replies import reply
+from .replies import limit_headers, reply
 from .sse import SseResponse
 
 Cursor = Annotated[int, Meta(ge=-1, le=2**53)]
@@ -94,6 +94,7 @@ async def create(call: Call) -> Response:
         answer = _answer(source)
     else:
         return Response(status_code=CLIENT_GONE)
+    answer.headers.update(limit_headers(service.queue.rate_limits(call.principal.tenant)))
     if isinstance(source, Run) and (trace := source.watch.headers.get("traceparent")) is not None:
         answer.headers["traceresponse"] = trace  # W3C Trace Context, Level 2: by which a client finds it
     return answer

@@ -72,6 +72,7 @@ OPERATIONS = (
             *_IMAGES,
             *_IN_CONVERSATION,
             E.CONVERSATION_LOCKED,
+            E.RATE_LIMIT_EXCEEDED,
             E.MISSING_TOOL_OUTPUT,
             E.TOOL_OUTPUT_ALREADY_ACCEPTED,
             E.IDEMPOTENCY_CONFLICT,
@@ -107,6 +108,7 @@ OPERATIONS = (
         body=CompactResponse,
         answer=CompactedResponse,
         errors=(
+            E.RATE_LIMIT_EXCEEDED,
             *_DECODING,
             *_IMAGES,
             E.CONTEXT_LENGTH_EXCEEDED,

@@ -1,0 +1,156 @@
+import { textOf } from "../core/answer.mjs";
+import { callsOf } from "../core/requests.mjs";
+import { el, icon } from "./dom.mjs";
+import { MarkdownView } from "./markdown.mjs";
+import { t } from "./strings.mjs";
+
+/** @import { Answer, Item } from "../core/answer.mjs" */
+
+/**
+ * @typedef {object} Acts What a card can ask for.
+ * @property {() => boolean} isLast Nothing goes on from this answer yet.
+ * @property {() => void} runTools
+ * @property {(request: any, approve: boolean) => void} approve
+ */
+
+/** The items of an answer: messages as Markdown, reasoning folded, calls as cards. */
+export class AnswerView {
+  #acts;
+  #views = /** @type {Map<string, { type: string, root: HTMLElement, update: (item: Item, isWhole: boolean) => string }>} */ (new Map());
+
+  /** @param {Acts} acts */
+  constructor(acts) {
+    this.#acts = acts;
+    this.root = el("div", { class: "answer-items" });
+  }
+
+  /**
+   * Show it as it is. Returns what became final, for those who listen.
+   *
+   * @param {Item[]} items
+   * @param {boolean} isOver
+   */
+  update(items, isOver) {
+    const ids = items.map(({ id }, at) => id || String(at));
+    for (const [id, { root }] of this.#views) {
+      if (ids.includes(id)) continue;
+      root.remove();
+      this.#views.delete(id);
+    }
+    const open = new Set(callsOf(items).map(({ raw }) => raw.call_id));
+    const said = items.map((item, at) => {
+      const asShown = /** @type {Item} */ ({ ...item, isOpen: open.has(item.raw.call_id) });
+      return this.#viewOf(ids[at], item).update(asShown, item.done || isOver);
+    });
+    return said.filter(Boolean).join(" ");
+  }
+
+  /** @param {string} id @param {Item} item */
+  #viewOf(id, item) {
+    let view = this.#views.get(id);
+    if (!view || view.type !== item.type) {
+      view?.root.remove();
+      const made = (MAKERS[item.type] ?? other)(this.#acts);
+      view = { type: item.type, ...made };
+      this.#views.set(id, view);
+      this.root.append(view.root);
+    }
+    return view;
+  }
+}
+
+/** @type {Record<string, (acts: Acts) => { root: HTMLElement, update: (item: any, isWhole: boolean) => string }>} */
+const MAKERS = {
+  message: () => {
+    const view = new MarkdownView(el("div", { class: "prose" }));
+    return { root: view.root, update: (item, isWhole) => view.update(textOf(item), isWhole) };
+  },
+  reasoning: () => {
+    const label = el("span", {});
+    const view = new MarkdownView(el("div", { class: "prose" }));
+    const root = el("details", { class: "reasoning" }, el("summary", {}, icon("right"), label), view.root);
+    const update = (/** @type {Item} */ item, /** @type {boolean} */ isWhole) => {
+      const text = textOf(item);
+      root.hidden = text === "" && isWhole;
+      label.textContent = isWhole ? t("thought") : t("thinking");
+      root.classList.toggle("is-running", !isWhole);
+      view.update(text, isWhole);
+      return "";
+    };
+    return { root, update };
+  },
+  function_call: (acts) =>
+    card(({ raw, ...item }, body) => {
+      body.append(code(textOf(item) || raw.arguments || ""));
+      if (item.isOpen && acts.isLast()) body.append(el("button", { type: "button", class: "small", onclick: acts.runTools }, t("run")));
+      return t("call", { name: raw.name ?? "" });
+    }),
+  function_call_output: () =>
+    card(({ raw }, body) => {
+      body.append(code(typeof raw.output === "string" ? raw.output : JSON.stringify(raw.output)));
+      return t("result", { name: "" }).trim();
+    }),
+  mcp_list_tools: () =>
+    card(({ raw }, body) => {
+      for (const { name, description } of raw.tools ?? []) body.append(el("p", {}, el("code", {}, name), ` ${description ?? ""}`));
+      if (raw.error) body.append(code(String(raw.error.message ?? raw.error)));
+      return raw.error ? t("mcp.list.failed", { server: raw.server_label }) : t("mcp.list", { server: raw.server_label, number: (raw.tools ?? []).length });
+    }),
+  mcp_call: () =>
+    card(({ raw, ...item }, body) => {
+      body.append(code(textOf(item) || raw.arguments || ""));
+      if (raw.output) body.append(code(raw.output));
+      if (raw.error) body.append(code(typeof raw.error === "string" ? raw.error : JSON.stringify(raw.error)));
+      return t("mcp.call", { server: raw.server_label, name: raw.name });
+    }),
+  mcp_approval_request: (acts) => {
+    const said = el("p", {});
+    const args = code("");
+    const buttons = el("div", { class: "row" });
+    const root = el("div", { class: "card approval" }, said, args, buttons);
+    const decide = (/** @type {any} */ raw, /** @type {boolean} */ yes) => {
+      buttons.replaceChildren();
+      acts.approve(raw, yes);
+    };
+    const update = (/** @type {Item} */ { raw }) => {
+      said.textContent = t("approve.ask", { server: raw.server_label, name: raw.name });
+      args.textContent = raw.arguments ?? "";
+      if (!acts.isLast()) buttons.replaceChildren();
+      else if (buttons.childElementCount === 0) {
+        buttons.append(
+          el("button", { type: "button", class: "small primary", onclick: () => decide(raw, true) }, t("approve")),
+          el("button", { type: "button", class: "small", onclick: () => decide(raw, false) }, t("deny")),
+        );
+      }
+      return "";
+    };
+    return { root, update };
+  },
+};
+
+const other = () => card(({ raw }, body) => (body.append(code(JSON.stringify(raw, null, 2))), raw.type));
+
+/** @param {string} text */
+function code(text) {
+  return el("code", { class: "args", dir: "ltr" }, text);
+}
+
+/**
+ * A folded card. `fill`: puts what is in it into its body and returns its title.
+ *
+ * @param {(item: any, body: HTMLElement) => string} fill
+ */
+function card(fill) {
+  const title = el("span", {});
+  const body = el("div", { class: "card-body" });
+  const root = el("details", { class: "card" }, el("summary", {}, icon("right"), title), body);
+  const update = (/** @type {Item} */ item, /** @type {boolean} */ isWhole) => {
+    body.replaceChildren();
+    title.textContent = fill(item, body);
+    root.classList.toggle("is-running", !isWhole);
+    if (/** @type {any} */ (item).isOpen && item.type === "function_call" && !root.dataset.shown) root.open = true;
+    root.dataset.shown = "";
+    return "";
+  };
+  return { root, update };
+}

@@ -1,0 +1,34 @@
+import { de } from "../lang/de.mjs";
+import { en } from "../lang/en.mjs";
+
+/** What the page says, in the language of its reader. */
+
+/** @type {Record<string, Record<string, string>>} */
+const LANGUAGES = { en, de };
+let strings = /** @type {Record<string, string>} */ (en);
+
+export const LANGUAGE_NAMES = Object.entries(LANGUAGES).map(([code, { name }]) => ({ code, name }));
+
+/** @param {string} wanted Empty: the browser's. */
+export function setLanguage(wanted) {
+  const codes = [wanted, ...navigator.languages].map((code) => code.split("-")[0]);
+  const code = codes.find((one) => Object.hasOwn(LANGUAGES, one)) ?? "en";
+  strings = { ...en, ...LANGUAGES[code] };
+  document.documentElement.lang = code;
+}
+
+/**
+ * A text; `{name}` in it is replaced.
+ *
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ */
+export function t(key, values = {}) {
+  return (strings[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+}
+
+/** A text that says a number: `key.one` or `key.other`. @param {string} key @param {number} number */
+export function counted(key, number) {
+  const form = new Intl.PluralRules(document.documentElement.lang).select(number);
+  return t(strings[`${key}.${form}`] ? `${key}.${form}` : `${key}.other`, { number: number.toLocaleString(document.documentElement.lang) });
+}

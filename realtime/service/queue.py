@@ -1,0 +1,125 @@
+"""The queue of a service: its scheduler, with a clock, a timer and the responses that are given their turns."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping
+
+from realtime.engine.base import Capacity
+from realtime.engine.supervisor import SupervisedEngine
+from realtime.runs.audience import CallLater, Timer
+from realtime.runs.endings import WAITED_TOO_LONG
+from realtime.runs.job import Job
+from realtime.runs.run import Run
+from realtime.settings.fields import ResponseSettings, SchedulingSettings
+from realtime.settings.tenants import UNLIMITED, TenantLimits
+from realtime.wire.errors import WireError
+from realtime.wire.events import QueuePlace
+from realtime.wire.response import RateLimit
+
+from .permits import queue_place, rate_limits, take_permit
+from .scheduler import LOOK_SECONDS, Prices, Scheduler, Used
+from .tenant_share import TenantShare, everything
+from .timers import call_later
+
+LimitsOf = Callable[[str], TenantLimits]
+
+
+def no_limits(tenant: str) -> TenantLimits:
+    """The limits where there are none."""
+    return UNLIMITED
+
+
+class Queue:
+    """See the module. `running`: all that are not over, by id, those that wait included."""
+
+    def __init__(
+        self,
+        settings: ResponseSettings,
+        scheduling: SchedulingSettings,
+        running: Mapping[str, Run],
+        engine: SupervisedEngine,
+        tenant_share: TenantShare = everything,
+        limits_of: LimitsOf = no_limits,
+        call_later: CallLater = call_later,
+    ) -> None:
+        self._running = running
+        self._max_seconds = scheduling.max_queue_seconds
+        self._clock = time.monotonic
+        self._call_later = call_later
+        self._timer: Timer | None = None
+        self._due_at = math.inf  # when the timer is
+        self._looks_soon = False
+        self.scheduler = Scheduler(
+            max_running=settings.max_running_responses,
+            max_waiting=settings.max_waiting_responses,
+            max_waiting_in_group=settings.max_waiting_per_conversation,
+            tenant_share=tenant_share,
+            limits_of=limits_of,
+            used=self._used,
+            capacity=lambda: engine.loaded.capacity if engine.loaded is not None else Capacity(),
+            prices=Prices(scheduling.input_token_price, scheduling.output_token_price),
+        )
+
+    def take(self, job: Job, *, accepted: bool = False) -> bool:
+        """Ask for a place: True if it may run now, else it will be told. See take_permit. Raises WireError."""
+        now = self._clock()
+        try:
+            admitted = take_permit(self.scheduler, job, now, accepted=accepted, max_queue_seconds=self._max_seconds)
+        except WireError as error:
+            error.rate_limits = self.rate_limits(job.tenant)
+            raise
+        if not admitted:
+            wanted = job.request.max_queue_seconds
+            self._look_at(now + min(LOOK_SECONDS, math.inf if wanted is None else wanted))
+        return admitted
+
+    def give_back(self, response_id: str, used: Used | None = None) -> None:
+        """Let those run whose turn it is when this one does not any more. `used`: by it, in all."""
+        self._admit(self.scheduler.finish(response_id, self._clock(), used))
+
+    def look_soon(self) -> None:
+        """Something has changed that may let somebody run: look in the next step of the loop."""
+        if self.scheduler.num_waiting and not self._looks_soon:
+            self._looks_soon = True
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def place(self, response_id: str) -> QueuePlace | None:
+        """Where it is in the queue; None when it does not wait."""
+        return queue_place(self.scheduler, response_id, self._clock())
+
+    def rate_limits(self, tenant: str) -> list[RateLimit]:
+        """What is left of a tenant's minute."""
+        return rate_limits(self.scheduler, tenant, self._clock())
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._due_at = None, math.inf
+
+    def _used(self, response_id: str) -> Used | None:
+        run = self._running.get(response_id)
+        return Used(*run.used) if run is not None else None
+
+    def _admit(self, response_ids: list[str]) -> None:
+        for response_id in response_ids:
+            self._running[response_id].admit()
+
+    def _look_at(self, due_at: float) -> None:
+        if due_at < self._due_at:
+            self.stop()
+            self._due_at = due_at
+            self._timer = self._call_later(max(0.0, due_at - self._clock()), self._look)
+
+    def _look(self) -> None:
+        self._looks_soon = False
+        self.stop()
+        due = self.scheduler.handle_deadline(now := self._clock())
+        self._admit(due.admitted)
+        for response_id in due.expired:
+            self._running[response_id].give_up(WAITED_TOO_LONG)
+        if (deadline := self.scheduler.next_deadline(now)) is not None:
+            self._look_at(deadline)

@@ -1,0 +1,88 @@
+"""Tokens and requests per minute, by tenant. Pure.
+
+A minute's allowance comes back evenly. Tokens are paid as they come, so the last response may take more than is left,
+and the next ones wait for it to come back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from realtime.settings.tenants import TenantLimits
+
+_MINUTE = 60.0
+
+
+class Allowance(NamedTuple):
+    """What is left of one limit, and when all of it will be back."""
+
+    name: Literal["requests", "tokens"]
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+class _Bucket(msgspec.Struct):
+    missing: float = 0.0
+    at: float = 0.0
+
+    def refill(self, limit: int, now: float) -> None:
+        self.missing = max(0.0, self.missing - max(0.0, now - self.at) * limit / _MINUTE)
+        self.at = now
+
+    def shown(self, name: Literal["requests", "tokens"], limit: int, now: float) -> Allowance:
+        self.refill(limit, now)
+        reset = self.missing * _MINUTE / limit
+        return Allowance(name, limit, max(0, math.floor(limit - self.missing)), round(reset, 3))
+
+    def wait(self, limit: int, wanted: float) -> float:
+        """Seconds until this much is there; all of it is enough for what is more than that."""
+        return max(0.0, self.missing - limit + min(wanted, limit)) * _MINUTE / limit
+
+
+class Allowances:
+    """All tenants'."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, _Bucket] = {}
+        self._tokens: dict[str, _Bucket] = {}
+
+    def wait(self, tenant: str, limits: TenantLimits, num_tokens: int, now: float) -> float:
+        """Seconds until one more request of about this size is allowed; 0: now."""
+        wait = 0.0
+        for buckets, limit, wanted in (
+            (self._requests, limits.requests_per_minute, 1),
+            (self._tokens, limits.tokens_per_minute, max(num_tokens, 1)),
+        ):
+            if limit is not None and (bucket := buckets.get(tenant)) is not None:
+                bucket.refill(limit, now)
+                wait = max(wait, bucket.wait(limit, wanted))
+        return wait
+
+    def take_request(self, tenant: str, limits: TenantLimits, now: float) -> None:
+        """Count a request that was accepted."""
+        self._take(self._requests, tenant, limits.requests_per_minute, 1, now)
+
+    def take_tokens(self, tenant: str, limits: TenantLimits, number: int, now: float) -> None:
+        """Count tokens; less than none gives back what was counted on an estimate."""
+        self._take(self._tokens, tenant, limits.tokens_per_minute, number, now)
+
+    def show(self, tenant: str, limits: TenantLimits, now: float) -> list[Allowance]:
+        """What is left of the limits that there are."""
+        found = []
+        if (limit := limits.requests_per_minute) is not None:
+            found.append(self._requests.get(tenant, _Bucket()).shown("requests", limit, now))
+        if (limit := limits.tokens_per_minute) is not None:
+            found.append(self._tokens.get(tenant, _Bucket()).shown("tokens", limit, now))
+        return found
+
+    def _take(self, buckets: dict[str, _Bucket], tenant: str, limit: int | None, number: float, now: float) -> None:
+        if limit is None:
+            buckets.pop(tenant, None)
+            return
+        bucket = buckets.setdefault(tenant, _Bucket(at=now))
+        bucket.refill(limit, now)
+        bucket.missing = max(0.0, bucket.missing + number)

@@ -1,0 +1,57 @@
+"""Virtual Token Counter: how much service each one has had, so that the one with the least is next. Pure.
+
+The algorithm is that of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024), with weights: what
+somebody is charged is divided by its weight. Between two that both wait all the time, what they have been served
+differs by at most 2 max(w_in L, w_out M), where L is the longest prompt and M are the tokens that a batch can hold.
+
+Who comes back after a pause is lifted to the least counter of those that wait: it has saved nothing up. Counting
+needs no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Counters(Generic[K]):
+    """Virtual counters, by name. `weight_of` is asked with each charge, so that a new weight counts from then on."""
+
+    def __init__(self, weight_of: Callable[[K], float]) -> None:
+        self._weight_of = weight_of
+        self._counters: dict[K, float] = {}
+        self._last: K | None = None  # who left the queue last
+        self._waiting: dict[K, None] = {}
+
+    def __getitem__(self, name: K) -> float:
+        """What it has been served, weighted."""
+        return self._counters.get(name, 0.0)
+
+    @property
+    def _level(self) -> float:
+        """Where somebody new begins."""
+        if self._waiting:
+            return min(map(self.__getitem__, self._waiting))
+        return self[self._last] if self._last is not None else 0.0
+
+    def join(self, name: K) -> None:
+        """Begin to wait. Lifts its counter, unless it waits already."""
+        if name not in self._waiting:
+            self._counters[name] = max(self[name], self._level)
+            self._waiting[name] = None
+
+    def leave(self, name: K) -> None:
+        """Wait for nothing more."""
+        if name in self._waiting:
+            del self._waiting[name]
+            self._last = name
+
+    def charge(self, name: K, service: float) -> None:
+        """Add service; less than nothing takes back what was charged on an estimate."""
+        self._counters[name] = self[name] + service / self._weight_of(name)
+
+    def share_of(self, name: K, service: float) -> float:
+        """What a charge would add."""
+        return service / self._weight_of(name)

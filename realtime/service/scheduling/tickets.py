@@ -1,0 +1,40 @@
+"""What the scheduler is told of a response that wants to run, and of what it has used since. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from realtime.runs.job import ServiceClass
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """One response that wants to run.
+
+    group: of those with the same one, one runs at a time, in order.
+    num_input: about how many tokens its prompt has, until they are known.
+    max_output: tokens that it may generate at most; None: no limit of its own.
+    prefixes: keys of what its prompt continues, any of which may be cached.
+    leaves: keys under which what it leaves in the cache is found.
+    expires_at: when it has waited long enough, on the clock of `now`.
+    """
+
+    response_id: str
+    tenant: str
+    service_class: ServiceClass = ServiceClass.DEFAULT
+    group: str | None = None
+    num_input: int = 0
+    max_output: int | None = None
+    prefixes: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
+    expires_at: float | None = None
+
+
+class Used(NamedTuple):
+    """Tokens that a response has used until now. `num_reading`: of its prompt, while the engine reads it."""
+
+    num_input: int = 0
+    num_cached: int = 0
+    num_output: int = 0
+    num_reading: int = 0

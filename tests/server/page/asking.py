@@ -1,0 +1,56 @@
+"""What the browser tests of the chat page share: a model that a script speaks for, and how one asks and reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+from playwright.async_api import Page, expect
+
+from realtime.engine.base import EngineRequest
+from realtime.engine.scripted import Step
+from tests.support.browser import PATIENCE_MS
+from tests.support.server import Running
+
+WORDS = [f"word{number} " + ("\n\n" if number % 7 == 6 else "") for number in range(60)]
+CALL = ["<tool_call>", '{"name": "calculate", "arguments": {"expression": "6*7"}}', "</tool_call>"]
+ROOM = 10**6  # tokens, more than any of these chats has
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def script(request: EngineRequest) -> Iterable[Step]:
+    """Words; a call of the calculator where that is offered."""
+    prompt = bytes(token for token in request.prompt_token_ids if token < 256).decode(errors="replace")
+    return CALL if "calculate" in prompt and "42" not in prompt else WORDS  # 42: its result
+
+
+async def ask(page: Page, text: str) -> None:
+    """Write it and press Enter."""
+    await page.locator("#composer[data-ready]").wait_for()
+    await page.get_by_role("textbox").last.fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def responses(server: Running) -> list[dict[str, Any]]:
+    """What the server keeps of the page's chats, the oldest first, with the output."""
+    async with httpx.AsyncClient(base_url=server.http) as client:
+        listed = (await client.get("/v1/responses?metadata.realtime_ui=chat&order=asc&limit=100")).json()["data"]
+        return [(await client.get(f"/v1/responses/{one['id']}")).json() for one in listed]
+
+
+def text_of(response: dict[str, Any]) -> str:
+    """Its words."""
+    parts = [part["text"] for item in response["output"] for part in item.get("content") or [] if "text" in part]
+    return " ".join("".join(parts).split())
+
+
+async def shown(page: Page, at: int = -1) -> str:
+    """The words of an answer on the page."""
+    answer = page.locator("#log .answer").nth(at).locator(".prose")
+    return " ".join(" ".join(await answer.all_inner_texts()).split())
+
+
+async def wait_shown(page: Page, words: str) -> None:
+    """Wait until the newest answer has this in it."""
+    await expect(page.locator("#log .answer").last).to_contain_text(words)
