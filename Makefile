@@ -1,5 +1,5 @@
 # Two commands for a start: `make serve` and `make test`. Both set everything up first if that is missing.
-# PORT=9000 MODEL=<folder or hub id> ARGS="<more flags>" for serve; PORT=9000 or URL=ws://... for chat; ARGS for all.
+# PORT=9000 MODEL=<smollm2, folder or hub id> ARGS="<more flags>" for serve; PORT=9000 or URL=ws://... for chat; ARGS for all.
 
 PYTHON_ENV := .venv/bin/python
 # Two workers even on one core: half of the time of the tests is waiting. ARGS='-n 0' for none. A worker that ends, as
@@ -16,7 +16,7 @@ help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n '2s/# /  /p' $(MAKEFILE_LIST)
 
-serve: install ## start the server on 127.0.0.1:8000 with the embedded starter model
+serve: install ## start the server on 127.0.0.1:8000 with the embedded starter model, or MODEL=smollm2: 94 MB to download, once
 	@exec $(PYTHON_ENV) -m realtime serve $(SERVE_FLAGS) $(ARGS)
 
 chat: install ## talk to the running server in the terminal

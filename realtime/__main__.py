@@ -1,4 +1,4 @@
-"""`python -m realtime serve|chat|keys|store|version`: the command line. Parses, then hands over; imports lazily.
+"""`python -m realtime serve|chat|models|keys|store|version`: the command line. Parses, then hands over; imports lazily.
 
 Flags are not listed here: they are the options of `realtime.settings.sources`, whose text it also interprets, so that
 a wrong value reads the same whether it comes from a flag, a variable or the file.
@@ -22,6 +22,7 @@ try:
     import msgspec
     from msgspec import inspect
 
+    from realtime.engine.catalog.table import CatalogError
     from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
     from realtime.server.listening import program
     from realtime.server.notice import running_urls
@@ -34,6 +35,7 @@ except KeyboardInterrupt:  # already
 SERVE_HELP = """\
 examples:
   PROGRAM serve
+  PROGRAM serve --model smollm2
   PROGRAM serve --model Qwen/Qwen3-8B --max-model-len 16384 --port 9000
   PROGRAM serve --host 0.0.0.0 --api-keys-file keys.json
 
@@ -66,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SettingsError, KeysError) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 2
+    except CatalogError as error:
+        print(f"realtime: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0 if given.run is _serve else 130  # a server is stopped so, also before it has signals in its own hands
 
@@ -105,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve, parser=serve)
     _add_settings(serve)
     commands.add_parser("chat", help="talk to a running server in the terminal")  # parses its own flags
+    models = commands.add_parser("models", help="list the models that have a short name, or get one")
+    models.add_argument("--get", metavar="NAME", help="download this one, if it is not here yet, and print its folder")
+    models.set_defaults(run=_models)
     _add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
     _add_store(commands.add_parser("store", help="look at, check, copy and shrink the file of the store"))
     commands.add_parser("version", help="print the versions of the server and the engine").set_defaults(run=_version)
@@ -154,15 +162,27 @@ def _serve(given: argparse.Namespace) -> int:
     if given.print_config:
         print(effective_table(effective))
         return 0
-    if effective.settings.engine == "vllm":
+    settings = effective.settings
+    if settings.engine == "vllm":
         check_vllm()
-        check_model(effective.settings.vllm.model)
+        check_model(settings.vllm.model)
     from realtime.server import process
     from realtime.server.families import family_choice
     from realtime.server.limit_book import config_file
 
-    family_choice(effective.settings.vllm)  # what is wrong with it is said before anything is started
-    return process.serve(effective.settings, config_file(effective.sources["tenants"], given.config))
+    family_choice(settings.vllm)  # what is wrong with it is said before anything is downloaded or started
+    if settings.engine == "vllm":
+        from realtime.engine.catalog.cache import resolve
+        from realtime.server.model_commands import tell
+
+        settings = msgspec.structs.replace(settings, vllm=resolve(settings.vllm, tell))
+    return process.serve(settings, config_file(effective.sources["tenants"], given.config))
+
+
+def _models(given: argparse.Namespace) -> int:
+    from realtime.server.model_commands import get_model, show_models
+
+    return show_models() if given.get is None else get_model(given.get)
 
 
 def check_vllm() -> None:

@@ -18,7 +18,10 @@ Share = Annotated[float, Meta(gt=0, le=1)]
 class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The model, and how vLLM runs it. Where nothing is set, vLLM's own default holds."""
 
-    model: Annotated[NonEmpty, Meta(description="model: a folder, or an id of the Hugging Face hub")] = STARTER_MODEL
+    model: Annotated[
+        NonEmpty,
+        Meta(description="model: a folder, an id of the Hugging Face hub, or a name that `realtime models` lists"),
+    ] = STARTER_MODEL
     served_name: Annotated[
         NonEmpty | None, Meta(description="name that clients use; else the last part of the model's")
     ] = None

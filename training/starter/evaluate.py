@@ -3,9 +3,9 @@
     python -m training.starter.evaluate realtime/models/starter --samples 50
 
 Everything is as in service: the model's own chat template writes the prompt, vLLM generates
-greedily, and vLLM's parsers ("qwen3" for reasoning, "hermes" for tool calls) read the answer. A
-dialogue counts only if every message in it that the model has to write is right: the text to the
-letter, calls to the value.
+(greedily, unless `--temperature` says otherwise), and vLLM's parsers ("qwen3" for reasoning,
+"hermes" for tool calls) read the answer. A dialogue counts only if every message in it that the
+model has to write is right: the text to the letter, calls to the value.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ ENVIRONMENT = {
 }
 #: a story and what is thought before it fit
 MAX_TOKENS = 900
+#: of the model's generation_config.json
+TOP_P = 0.9
 #: skills that are hard for so small a model must reach less than `--min-score`
 FLOORS = {"list": 0.45, "parallel": 0.45, "subtract": 0.55, "missing_tool": 0.6, "chain": 0.6}
 
@@ -100,13 +102,14 @@ def make_llm(model: Path | str) -> LLM:
     )
 
 
-def generate(llm: LLM, tasks: list[Task]) -> list[Answer]:
-    """Greedy answers to all tasks, in one batch."""
+def generate(llm: LLM, tasks: list[Task], temperature: float = 0.0) -> list[Answer]:
+    """Answers to all tasks, in one batch; greedy ones, unless a temperature is given."""
     from vllm import SamplingParams
 
     tokenizer = llm.get_tokenizer()
     prompts: Any = [{"prompt_token_ids": prompt_of(task, tokenizer)} for task in tasks]
-    made = llm.generate(prompts, SamplingParams(temperature=0, max_tokens=MAX_TOKENS), use_tqdm=False)
+    sampling = SamplingParams(temperature=temperature, top_p=TOP_P, max_tokens=MAX_TOKENS)
+    made = llm.generate(prompts, sampling, use_tqdm=False)
     outputs = [one.outputs[0] for one in made]
     return [
         read(task, tokenizer, output.text, output.token_ids, output.finish_reason == "stop")
@@ -205,6 +208,18 @@ def evaluate(
     return score(made, generate(llm or make_llm(model_dir), tasks_of(made)), misses)
 
 
+def slips(tasks: list[Task], answers: list[Answer]) -> str:
+    """How often it rambled, and how often it called a tool that was not offered."""
+    endless = sum(not answer.finished for answer in answers)
+    named = [
+        call["name"] in {schema["function"]["name"] for schema in task.dialogue.schemas() or []}
+        for task, answer in zip(tasks, answers, strict=True)
+        for call in answer.calls
+    ]
+    wrong = named.count(False)
+    return f"{endless} of {len(answers)} answers without an end, {wrong} of {len(named)} calls of a tool not offered"
+
+
 def tasks_of(made: dict[str, list[list[Task]]]) -> list[Task]:
     """All messages to be written, in the order in which `score` wants their answers."""
     return [task for groups in made.values() for group in groups for task in group]
@@ -236,7 +251,7 @@ def _describe(skill: str, task: Task, answer: Answer) -> str:
 
 
 def show(llm: LLM, temperature: float) -> None:
-    """A handful of answers for the eye, at the temperature of the service."""
+    """A handful of answers for the eye."""
     from vllm import SamplingParams
 
     weather = [toolbox.make_tool(random.Random(0), toolbox.WEATHER).schema()]
@@ -268,7 +283,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--min-score", type=float, help="exit with 1 if any skill scores less (hard ones have FLOORS)")
     parser.add_argument("--misses", type=int, default=0, help="print so many wrong answers per skill")
     parser.add_argument("--show", action="store_true", help="print answers to a handful of questions first")
-    parser.add_argument("--temperature", type=float, default=0.7, help="for --show (scores are greedy)")
+    parser.add_argument("--temperature", type=float, default=0.0, help="sample at this one (default 0: greedy)")
     return parser.parse_args()
 
 
@@ -278,11 +293,14 @@ def main() -> int:
     if args.show:
         show(llm, args.temperature)
     misses: list[str] = []
-    scores = evaluate(args.model, args.samples, args.seed, args.skills, llm, misses)
+    made = make_tasks(args.skills or data.EVALUATED, args.samples, args.seed)
+    answers = generate(llm, tasks_of(made), args.temperature)
+    scores = score(made, answers, misses)
     for skill in scores:
         for line in [m for m in misses if m.split(":")[0].split(" (")[0] == skill][: args.misses]:
             print(line)
     print_table(scores, args.samples)
+    print(slips(tasks_of(made), answers))
     print(json.dumps({"model": str(args.model), "samples": args.samples, "seed": args.seed, "scores": scores}))
     weak = [] if args.min_score is None else below(scores, args.min_score)
     if weak:

