@@ -270,8 +270,8 @@ func failed(s *protocol.Session, err error) {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &refusal):
-		after, _ := strconv.ParseFloat(refusal.Header.Get("Retry-After"), 64)
-		s.Refused(refusal.Status, refusal.Body, time.Duration(max(0, after)*float64(time.Second)))
+		after, _ := strconv.ParseUint(refusal.Header.Get("Retry-After"), 10, 32)
+		s.Refused(refusal.Status, refusal.Body, time.Duration(after)*time.Second)
 	case errors.Is(err, errUnusable), errors.Is(err, websocket.ErrHandshake), errors.As(err, &certificate):
 		s.Unusable(err)
 	default:

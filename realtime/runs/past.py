@@ -87,7 +87,13 @@ class Past:
     def is_whole(self) -> bool:
         """Whether there is all that was said from the first event on, and more is to come."""
         one, types = self.unfinished, self._types
-        return one.head.stored and len(types) == one.tip > 0 and types[0] == _CREATED and types[-1] not in _TERMINALS
+        return (
+            one.head.stored
+            and not one.damaged
+            and len(types) == one.tip > 0
+            and types[0] == _CREATED
+            and types[-1] not in _TERMINALS
+        )
 
     @property
     def queued(self) -> bool:

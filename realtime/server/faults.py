@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -82,7 +81,7 @@ class FaultyProtocol(FrameProtocol):
 
 
 def _refusal(refuse: Refusal) -> bytes:
-    body = (refuse.body if isinstance(refuse.body, str) else json.dumps(refuse.body)).encode()
+    body = refuse.content()
     lines = [f"HTTP/1.1 {refuse.status} {_phrase(refuse.status)}", f"content-length: {len(body)}", "connection: close"]
     if refuse.retry_after is not None:
         lines.append(f"retry-after: {refuse.retry_after}")

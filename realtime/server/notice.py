@@ -26,10 +26,12 @@ class Notice:
         running_urls()  # takes down those of the dead
         with contextlib.suppress(OSError):
             path = _folder() / f"{os.getpid()}.json"
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            begun = path.with_suffix(".new")  # nobody looks for it before it is locked and whole
+            self._descriptor = os.open(begun, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.truncate(self._descriptor, 0)
             os.write(self._descriptor, json.dumps({"url": url}).encode())
+            begun.rename(path)
             self._file = path
 
     def remove(self) -> None:
@@ -51,7 +53,7 @@ def running_urls() -> list[str]:
 
 def _read(path: Path) -> Iterator[str]:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe has no end
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:  # its server has it

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from realtime.engine.scripted import Die, Fail, Finish, Pause, Step
 
 _Seconds = Annotated[float, Meta(ge=0, le=3600)]
 _Messages = Annotated[int, Meta(ge=0)]
+_MOST = 10**9
+_NEVER_SENT = frozenset({1004, 1005, 1006, *range(1015, 3000)})  # RFC 6455, 7.4
 
 
 class CannotPlay(Exception):
@@ -27,10 +30,14 @@ class CannotPlay(Exception):
 class Act(msgspec.Struct, forbid_unknown_fields=True):
     """A step that is no text: exactly one of these."""
 
-    pause: Annotated[int, Meta(ge=1)] | None = None  # ticks
+    pause: Annotated[int, Meta(ge=1, le=_MOST)] | None = None  # ticks
     fail: str | None = None
     die: str | None = None
     finish: Literal["stop", "length"] | None = None
+
+    def __post_init__(self) -> None:
+        if sum(one is not None for one in (self.pause, self.fail, self.die, self.finish)) != 1:
+            raise ValueError("a step is a text, or exactly one of pause, fail, die and finish")
 
     def step(self) -> Step:
         """As the engine has it."""
@@ -38,14 +45,14 @@ class Act(msgspec.Struct, forbid_unknown_fields=True):
             return Pause(self.pause)
         if self.fail is not None:
             return Fail(self.fail)
-        return Die(self.die) if self.die is not None else Finish(FinishReason[(self.finish or "stop").upper()])
+        return Die(self.die) if self.die is not None else Finish(FinishReason[str(self.finish).upper()])
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
     """What one response says: each text is one token."""
 
-    say: list[str | Act]
-    repeat: Annotated[int, Meta(ge=1)] = 1  # all of it, so often
+    say: Annotated[list[str | Act], Meta(min_length=1)]
+    repeat: Annotated[int, Meta(ge=1, le=_MOST)] = 1  # all of it, so often
 
 
 class Refusal(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,6 +61,16 @@ class Refusal(msgspec.Struct, forbid_unknown_fields=True):
     status: Annotated[int, Meta(ge=400, le=599)]
     body: dict[str, Any] | str = ""
     retry_after: Annotated[int, Meta(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            self.content()
+        except TypeError as error:  # TOML has dates
+            raise ValueError(f"the body is no JSON: {error}") from None
+
+    def content(self) -> bytes:
+        """The body, as it is sent."""
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
 
 class ConnectionFaults(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,7 +82,11 @@ class ConnectionFaults(msgspec.Struct, forbid_unknown_fields=True):
     hole_after: _Messages | None = None  # so many messages nothing passes any more, here and on every new socket
     hole_seconds: _Seconds = 8.0  # for so long
     delay_seconds: _Seconds = 0.0  # each message is late
-    lose: list[int] = []  # these messages, from 0, are not sent
+    lose: list[_Messages] = []  # these messages, from 0, are not sent
+
+    def __post_init__(self) -> None:
+        if self.close_code in _NEVER_SENT:
+            raise ValueError(f"no close frame has the code {self.close_code}: leave it out for a cut without one")
 
 
 class ScriptFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -89,5 +110,5 @@ def read_script(path: Path) -> ScriptFile:
     """Raises CannotPlay."""
     try:
         return msgspec.convert(tomllib.loads(path.read_text("utf-8")), ScriptFile)
-    except (OSError, ValueError, msgspec.ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CannotPlay(f"the script {path} can't be played: {error}") from error

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from realtime.runs.run import Run
 from realtime.store.base import Batches
 from realtime.store.committed_log import CommittedLog
 from realtime.store.event_log import EventLog
+from realtime.store.records import Record
+from realtime.wire.response import Response
 
 
 class Delivery:
@@ -14,6 +18,7 @@ class Delivery:
     def __init__(self, batches: Batches | None) -> None:
         self._batches = batches
         self._runs: dict[str, Run] = {}  # of which not all is committed
+        self._waiting: list[tuple[CommittedLog, int, asyncio.Future[None]]] = []  # until so much of it is committed
         if batches is not None:
             batches.on_commit.append(self._committed)
 
@@ -27,8 +32,27 @@ class Delivery:
         if self._batches is not None:
             self._runs[run.response_id] = run
 
+    async def shown(self, found: Run | Record) -> Response:
+        """Return a response as it stands: of one that runs what it has said so far, once that is committed."""
+        if not isinstance(found, Run):
+            return found.response
+        snapshot, log, tip = found.snapshot, found.committed, found.whole_log.tip
+        if log is not None and log.tip < tip:
+            reached = asyncio.get_running_loop().create_future()
+            self._waiting.append((log, tip, reached))
+            await reached
+        return snapshot
+
     def _committed(self) -> None:
         assert self._batches is not None
         number = self._batches.committed
         for response_id in [one for one, run in self._runs.items() if run.commit(number)]:
             del self._runs[response_id]
+        waiting, self._waiting = self._waiting, []
+        for log, tip, reached in waiting:
+            if reached.done():  # cancelled
+                continue
+            if log.tip >= tip:
+                reached.set_result(None)
+            else:
+                self._waiting.append((log, tip, reached))

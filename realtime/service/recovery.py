@@ -63,7 +63,7 @@ def end_one(one: Unfinished, store: ResponseStore, settings: ResponseSettings, m
     """End one response."""
     try:
         record, log = _ended(one, settings, model_name, now)
-    except ValueError:  # nothing can be told of it, and nobody may wait for it
+    except Exception:  # nothing can be told of it, whatever is in the file, and nobody may wait for it
         logger.exception("response not recovered response_id=%s", one.head.response_id)
         store.delete(one.head.response_id)
     else:

@@ -5,6 +5,7 @@ They are there at once, so that they can be followed, stopped and found while th
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -26,6 +27,8 @@ from .intake import Intake
 from .lookups import Lookups
 from .recovery import end_one, past_of
 from .servings import Servings
+
+logger = logging.getLogger("realtime.service")
 
 NOT_STORED = "not_stored"  # outcome of what is not entered again
 Begin = Callable[[Job, Serving, Past, Ready], Run]
@@ -78,6 +81,9 @@ class Restart:
                 return False
             job = self._intake.unprepared(past, await self._conversation_of(past))
         except (ValueError, WireError):
+            return False
+        except Exception:  # whatever is in the file: the others, and the server, must start
+            logger.exception("response does not go on response_id=%s", unfinished.head.response_id)
             return False
 
         async def ready() -> tuple[Job, Serving]:

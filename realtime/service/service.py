@@ -333,7 +333,8 @@ class Service:
     async def show(self, principal: Principal, response_id: str) -> Response:
         """Return a response as it stands: of one that runs what it has said so far. Raises WireError."""
         found = await self.retrieve(principal, response_id)
-        return found.snapshot if isinstance(found, Run) else found.response
+        async with self._patience.bound():
+            return await self._delivery.shown(found)
 
     async def cancel(self, principal: Principal, response_id: str) -> Run | Record:
         """Cancel a response that can be retrieved. One that has been cancelled already is not an error. Raises

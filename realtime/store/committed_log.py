@@ -71,8 +71,8 @@ class CommittedLog:
 
     @property
     def abridged(self) -> Abridged | None:
-        """See Log."""
-        return self._log.abridged
+        """See Log. What is not committed, and below the floor already, is in it as well: then it is nobody's."""
+        return self._log.abridged if self._log.floor <= self.tip else None
 
     @property
     def restarted_at(self) -> int | None:

@@ -173,6 +173,7 @@ class Unfinished(msgspec.Struct, frozen=True):
 
     `tip`: how many events there were; one that was not to be stored has none of them. `attempts`: see GoesOn.
     `epoch`: of the log; `earlier`: those before it, each with the number from which on it did not hold any more.
+    `damaged`: there was more, which can't be read.
     """
 
     head: Head
@@ -183,6 +184,7 @@ class Unfinished(msgspec.Struct, frozen=True):
     epoch: str = ""
     earlier: Mapping[str, int] = {}
     left: bool = False
+    damaged: bool = False
 
 
 class PastGeneration(msgspec.Struct):

@@ -160,6 +160,20 @@ def test_what_a_killed_server_has_left_goes_when_the_next_one_starts(
     assert list(left.parent.iterdir()) == []
 
 
+def test_what_is_no_note_neither_holds_anybody_up_nor_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    notice = Notice()
+    notice.post("ws://127.0.0.1:1/v1/responses")
+    folder = tmp_path / f"realtime-servers-{os.geteuid()}"
+    os.mkfifo(folder / "1.json")
+    (folder / "2.json").symlink_to(folder / f"{os.getpid()}.json")
+    (folder / "3.json").mkdir()
+    assert running_urls() == ["ws://127.0.0.1:1/v1/responses"]
+    notice.remove()
+
+
 def test_a_folder_that_others_can_write_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / f"realtime-servers-{os.geteuid()}").mkdir(mode=0o777)

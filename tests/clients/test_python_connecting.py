@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,20 @@ async def test_nobody_listening_is_told_apart() -> None:
     error = await failure(url)
     assert (error.status, error.retry) == (None, True)
     assert "Connect call failed" in str(error)
+
+
+async def test_a_redirect_does_not_take_the_key_elsewhere() -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        port = elsewhere.sockets[0].getsockname()[1]
+        head = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: ws://127.0.0.1:{port}/v1/responses\r\n"
+        writer.write(f"{head}Content-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    elsewhere, server = [await asyncio.start_server(answer, "127.0.0.1", 0) for _ in range(2)]
+    async with elsewhere, server:
+        error = await failure(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/responses", "rt_secret")
+    assert (error.status, error.retry) == (307, False)
+    assert len(asked) == 1

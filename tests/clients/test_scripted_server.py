@@ -71,6 +71,13 @@ async def test_a_client_gets_through_all_of_it(tmp_path: Path) -> None:
         ("[[responses]]\nsay = ['x']\nrepeet = 3", "unknown field `repeet`"),
         ("[[responses]]\nsay = ['x']\n[[connections]]\ncut_after = -1", "connections"),
         ("say = [", "can't be played"),
+        ("x = " + "[" * 5000, "can't be played"),
+        ("[[responses]]\nsay = []\nrepeat = 1000000", "length >= 1"),
+        ("[[responses]]\nsay = [{}]", "exactly one of"),
+        ("[[responses]]\nsay = [{pause = 1, die = 'x'}]", "exactly one of"),
+        ("[[responses]]\nsay = ['x']\n[[connections]]\ncut_after = 1\nclose_code = 1006", "no close frame"),
+        ("[[responses]]\nsay = ['x']\n[[connections]]\nrefuse = {status = 503, body = {at = 2026-01-01}}", "no JSON"),
+        ("[[responses]]\nsay = ['x']\n[[connections]]\ncut_after = 1\nlose = [-1]", ">= 0"),
     ],
 )
 def test_what_is_no_script_is_told(tmp_path: Path, text: str, says: str) -> None:

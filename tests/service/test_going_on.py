@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from realtime.engine.scripted import RandomScript, Script, Step, say
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import McpServer
 from realtime.settings.tenants import TenantLimits
+from realtime.store.sqlite.journal import decode_chunks, encode_chunks
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ConversationRef, OnDisconnect, ReasoningOptions, ResponseCreate
@@ -374,6 +377,61 @@ async def test_readers_may_be_given_only_what_is_stored(tmp_path: Path) -> None:
         rest, [(_, floor)] = readers.read(1 << 20)
         assert floor is None
         assert [*had, *rest] == entries_of(await here.find(run.response_id))
+
+
+DEEP = b'{"type":"response.in_progress","response":{"x":' + b"[" * 100_000
+DAMAGES: list[dict[str, Any]] = [
+    {"note": b"\x00"}, {"tokens": b"abc"}, {"finish": 99}, {"rest": b"\x93" * 9}, {"events": [DEEP]}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: next(iter(damage)))
+async def test_a_response_whose_journal_is_damaged_ends_and_the_others_go_on(
+    tmp_path: Path, damage: dict[str, Any]
+) -> None:
+    path = tmp_path / "store.db"
+    async with house(path, say(*WORDS)) as here:
+        damaged, whole = await here.create(make_request()), await here.create(make_request())
+        await here.say(3)
+        here.flush()
+        await here.die()
+    [(name, value)] = damage.items()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for row, blob in db.execute("SELECT id, chunks FROM journal ORDER BY id").fetchall():
+            chunks = decode_chunks(blob)
+            for chunk in chunks:
+                if chunk.number == 1 and (chunk.note if name == "note" else chunk.text is not None):
+                    setattr(chunk, name, value)
+            db.execute("UPDATE journal SET chunks = ? WHERE id = ?", (encode_chunks(chunks), row))
+    async with house(path, say(*WORDS)) as here:
+        await here.finish()
+        assert texts_of(await here.find(whole.response_id)) == "".join(WORDS)
+        source = await here.service.registry.get(damaged.response_id, 0.0)
+        if value == [DEEP]:
+            assert source is None, "nothing can be told of it"
+        else:
+            assert source is not None
+            assert source.response.error is not None
+            assert source.response.error.code == "server_restarted"
+            texts_of(source)
+
+
+async def test_what_is_shown_of_one_that_runs_is_stored_and_can_be_followed_from_there(tmp_path: Path) -> None:
+    settings = changed(deliver="after_commit")
+    async with house(tmp_path / "store.db", say(*WORDS), settings=settings, waits=True) as here:
+        run = await here.create(make_request())
+        await here.say(3)
+        showing = asyncio.create_task(here.service.show(LOCAL, run.response_id))
+        given_up = asyncio.create_task(here.service.show(LOCAL, run.response_id))
+        await here.settle()
+        assert not showing.done(), "a crash could lose it still"
+        given_up.cancel()
+        here.flush()
+        shown = await showing
+        assert isinstance(shown.tip, int)
+        _, start = await here.service.resume(LOCAL, run.response_id, shown.tip - 1, str(shown.epoch))
+        assert start == shown.tip == run.log.tip
+        assert (await here.service.show(LOCAL, run.response_id)).tip == shown.tip, "there is nothing to wait for"
 
 
 async def test_what_an_engine_was_not_given_is_for_the_next_one_and_is_no_attempt(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ const (
 	open
 )
 
+const longestAway = time.Hour // a server that needs longer to restart is not waited for
+
 // connection is what is known of the socket, and of the attempts to get one.
 type connection struct {
 	phase    phase
@@ -177,7 +179,7 @@ func (s *Session) lost(err *ConnectionError, after time.Duration) {
 	s.cut()
 	c.gaveUp = false
 	c.failures++
-	c.nextDial = s.now + after + s.policy.backoff(c.failures)
+	c.nextDial = s.now + min(max(after, 0), longestWait) + s.policy.backoff(c.failures)
 	if !s.needsSocket() {
 		c.phase, c.isLost, c.patience = idle, false, 0
 		return
@@ -185,7 +187,7 @@ func (s *Session) lost(err *ConnectionError, after time.Duration) {
 	if !c.isLost {
 		c.isLost, c.lostAt = true, s.now
 	}
-	if c.phase = waiting; s.now-c.lostAt >= max(s.policy.MaxRetry, c.patience) {
+	if c.phase = waiting; c.nextDial-c.lostAt > max(s.policy.MaxRetry, c.patience) {
 		s.gone(err)
 	}
 }
@@ -253,7 +255,7 @@ func (s *Session) sessionEvent(m *message) {
 		s.conn.limit = part[struct{ Limits limits }](m.Session).Limits.MaxMessageBytes
 	case "session.draining":
 		s.conn.draining = true
-		s.conn.patience = max(s.conn.patience, 2*seconds(m.ResumeAfter))
+		s.conn.patience = max(s.conn.patience, 2*min(seconds(m.ResumeAfter), longestAway))
 	case "session.updated":
 		s.updated(m.Session)
 	}

@@ -94,7 +94,12 @@ func (m *message) serverError() *ServerError {
 	}
 }
 
-func seconds(number float64) time.Duration { return time.Duration(number * float64(time.Second)) }
+const longestWait = 365 * 24 * time.Hour // that a number of the server's can mean
+
+// seconds returns a number of seconds that the server has sent: none if it is negative, and not more than the longest.
+func seconds(number float64) time.Duration {
+	return time.Duration(min(max(number, 0), longestWait.Seconds()) * float64(time.Second))
+}
 
 // encode writes a client event as compact JSON, without escapes that only HTML needs.
 func encode(members map[string]any) ([]byte, error) {

@@ -40,6 +40,10 @@ func (s *Session) responseEvent(m *message, data []byte) {
 	if m.First != nil {
 		event.First = *m.First
 	}
+	if event.First < 0 || event.First > event.Number {
+		s.gone(&ConnectionError{Err: &ProtocolError{Message: m.Type + " ends before it begins"}})
+		return
+	}
 	run := s.byID[event.ResponseID]
 	if m.Type == "response.created" && (run == nil || run.stage == paused) {
 		known := run

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -104,11 +105,47 @@ func TestARefusalThatPassesTooLateIsTheCallers(t *testing.T) {
 	}
 }
 
+func TestAHandshakeThatPassesTooLateIsTheCallers(t *testing.T) {
+	for _, after := range []time.Duration{time.Minute, 1e9 * time.Second, math.MaxInt64} {
+		s := protocol.NewSession(protocol.Policy{MaxRetry: 10 * time.Second})
+		run := create(t, s, `{"input":"hi"}`)
+		s.Refused(503, nil, after)
+		var lost *protocol.ConnectionError
+		if !errors.As(run.Err(), &lost) || lost.Status != 503 {
+			t.Fatal(after, run.Err())
+		}
+	}
+}
+
+func TestNoNumberOfTheServersMakesTheClientHurry(t *testing.T) {
+	for _, number := range []string{"-1e9", "1e-300", "9.2e9", "1e19", "1e300", "1e308"} {
+		s := protocol.NewSession(protocol.Policy{Heartbeat: time.Second, MaxRetry: math.MaxInt64})
+		s.Opened()
+		s.Advance(time.Hour)
+		run := create(t, s, `{"input":"hi"}`)
+		event(s, `{"type":"session.updated","session":{"heartbeat_seconds":%s}}`, number)
+		event(s, `{"type":"error","status":429,"event_id":%q,"error":{"code":"busy","retry":true,"retry_after":%s}}`,
+			sent(t, s)[0]["event_id"], number)
+		event(s, `{"type":"session.draining","resume_after_seconds":%s}`, number)
+		if wake, ok := s.NextWake(); run.Err() != nil || s.GaveUp() || ok && wake <= time.Hour {
+			t.Fatal(number, run.Err(), s.GaveUp(), wake)
+		}
+		if frames := sent(t, s); len(frames) != 0 {
+			t.Fatal(number, frames)
+		}
+		s.Closed(1006)
+		if wake, _ := s.NextWake(); wake <= time.Hour {
+			t.Fatal(number, wake)
+		}
+	}
+}
+
 func TestWhatTheServerSendsDoesNotPanic(t *testing.T) {
 	for _, text := range []string{
 		`[]`, `{`, `null`, `{"type":1}`, `{"type":"error"}`, `{"type":"response.resumed"}`, `{"type":"session.created"}`,
 		`{"type":"response.steer.failed","steer":[]}`, `{"type":"response.inject.failed"}`, `{"type":"session.updated"}`,
 		`{"type":"response.created","response_id":"r2","sequence_number":0,"response":7}`,
+		`{"type":"response.created","response_id":"r2","sequence_number":5,"first_sequence_number":9}`,
 		`{"type":"error","error":"text","status":"400","event_id":"create.1"}`,
 	} {
 		s := protocol.NewSession(protocol.Policy{Heartbeat: time.Second})

@@ -118,7 +118,7 @@ export class ServerError extends RealtimeError {
     this.code = code;
     this.param = param;
     this.retry = retry;
-    this.retryAfter = retry_after ?? null;
+    this.retryAfter = typeof retry_after === "number" && retry_after >= 0 ? retry_after : null;
     /** Of the conversation, where one stands in the way. */
     this.item = event.error?.item ?? null;
   }

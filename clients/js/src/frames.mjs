@@ -65,5 +65,8 @@ export function parse(data) {
     // falls through: null is no event either
   }
   if (typeof event?.type !== "string") throw new ProtocolError(`not an event: ${String(data).slice(0, 80)}`);
+  if (event.type === "response.output_text.delta" && typeof event.delta !== "string") {
+    throw new ProtocolError("a delta that is no text");
+  }
   return event;
 }

@@ -1,9 +1,11 @@
 import { now } from "./clock.mjs";
-import { ConnectionLost, RETRY_STATUS, ServerError } from "./errors.mjs";
+import { ConnectionLost, ProtocolError, RETRY_STATUS, ServerError } from "./errors.mjs";
 import { Patience } from "./patience.mjs";
 
 /** @import { Credential } from "./credential.mjs" */
 /** @import { Policy } from "./policy.mjs" */
+
+const MAX_BYTES = 64 * 2 ** 20;
 
 /** @typedef {{ signal?: AbortSignal }} RequestOptions */
 /** @typedef {Record<string, string | number | boolean | string[] | Record<string, string> | null | undefined>} Query */
@@ -112,10 +114,11 @@ export class Http {
     try {
       const fetch = this.#fetch; // a page's own wants to be called without a `this`
       const response = await fetch(url, request);
-      const text = await response.text();
+      const text = await bounded(response);
       return response.ok ? { value: JSON.parse(text) } : { error: refusal(response, text, isSafe) };
     } catch (cause) {
       request.signal?.throwIfAborted();
+      if (cause instanceof ProtocolError) throw cause;
       return { error: new ConnectionLost(`no answer from ${url}: ${cause}`, { retry: isSafe, cause }) };
     }
   }
@@ -134,6 +137,26 @@ function refusal({ status, headers }, text, isSafe) {
   } catch {} // a proxy's
   const error = { message: `HTTP ${status}`, retry: isSafe && RETRY_STATUS.has(status), retry_after };
   return ServerError.of({ status, error });
+}
+
+/**
+ * The text of an answer, as far as there may be: what goes on is not read.
+ *
+ * @param {globalThis.Response} response
+ */
+async function bounded(response) {
+  const decoder = new TextDecoder();
+  const reader = response.body?.getReader();
+  let [text, length] = ["", 0];
+  for (let read = await reader?.read(); read?.value !== undefined; read = await reader?.read()) {
+    length += read.value.length;
+    if (length > MAX_BYTES) {
+      reader?.cancel().catch(() => {});
+      throw new ProtocolError(`an answer of more than ${MAX_BYTES} bytes`);
+    }
+    text += decoder.decode(read.value, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** @param {Query} query */

@@ -3,6 +3,7 @@ import { ConnectionLost } from "./errors.mjs";
 /** @import { Credential } from "./credential.mjs" */
 
 export const SUBPROTOCOL = "realtime.v1";
+const MAX_WORDS = 65536; // characters that are read of why a handshake was refused
 
 /**
  * The global WebSocket, or one that is made like it (that of package ws).
@@ -98,7 +99,10 @@ export class Link {
   async #refused(response) {
     let body = "";
     try {
-      for await (const chunk of response.setEncoding("utf8")) body += chunk;
+      for await (const chunk of response.setEncoding("utf8")) {
+        body += chunk;
+        if (body.length > MAX_WORDS) break; // which ends the answer
+      }
     } catch {} // cut short
     const { statusCode, headers } = response;
     this.#end(ConnectionLost.refused(this.#options.url, statusCode, body, headers["retry-after"]));

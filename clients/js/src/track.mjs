@@ -125,6 +125,7 @@ export class Track {
     if (!Number.isInteger(number) || !Number.isInteger(first)) {
       throw new ProtocolError(`${event.type} of a response without a sequence number`);
     }
+    if (first > number) throw new ProtocolError(`${event.type} ends before it begins`);
     if (first !== this.nextNumber) return number < this.nextNumber ? "duplicate" : "gap";
     this.nextNumber = number + 1;
     this.events.push([event, length]);

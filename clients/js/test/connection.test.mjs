@@ -165,3 +165,21 @@ test("a page that is left for good leaves the closing to the browser", async (t)
   page.window("pagehide", { persisted: false });
   assert.equal(rt.state, "open");
 });
+
+test("of a refusal without an end no more is read than says why", async (t) => {
+  let numWritten = 0;
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\n\r\n");
+      const chunk = `10000\r\n${"x".repeat(65536)}\r\n`;
+      const write = () => void (numWritten++ < 2000 && !socket.destroyed && socket.write(chunk, write));
+      write();
+    });
+  });
+  t.after(() => server.close());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `ws://127.0.0.1:${/** @type {any} */ (server.address()).port}/v1/responses`;
+  await assert.rejects(onNode.connect(url, { policy: QUICK }), { status: 401 });
+  assert.ok(numWritten < 500, `${numWritten}`);
+});

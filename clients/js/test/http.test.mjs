@@ -103,3 +103,17 @@ test("a stream of the Web takes what it is asked for", async (t) => {
   for await (const { sequence_number } of response.readable()) numbers.push(sequence_number);
   assert.deepEqual(numbers, [2, 3, 4, 5, 6, 7, 8, 9, 10]);
 });
+
+test("an answer without an end is not read to its end, nor asked for again", async (t) => {
+  let [numAsked, numRead] = [0, 0];
+  const chunk = new Uint8Array(2 ** 20);
+  const fetch = async () => {
+    numAsked += 1;
+    return new Response(new ReadableStream({ pull: (stream) => void (numRead++, stream.enqueue(chunk)) }), { status: 401 });
+  };
+  const rt = await realtime.connect(await new FakeServer().listen(t), { WebSocket, fetch });
+  t.after(() => rt.close());
+  await assert.rejects(rt.responses.retrieve("resp_1"), realtime.ProtocolError);
+  assert.equal(numAsked, 1);
+  assert.ok(numRead < 70, `${numRead}`);
+});

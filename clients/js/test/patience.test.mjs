@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ConnectionLost, Session } from "../realtime-client.mjs";
+import { ConnectionLost, ProtocolError, Session } from "../realtime-client.mjs";
 import { recorded } from "../conformance.mjs";
 
 const CUT = ConnectionLost.closed(1012);
@@ -59,4 +59,29 @@ test("what a server said of its return is forgotten once it is back", () => {
   session.disconnected(CUT, 1);
   while (!track.over) session.disconnected(CUT, session.connectAt);
   assert.ok(session.connectAt === null);
+});
+
+test("no number of the server's makes the client hurry", () => {
+  for (const retry_after of [-1e9, "1", [], {}, true, null]) {
+    const session = new Session({}, "test", () => 1);
+    session.connected(0);
+    const track = session.create({ input: "hi" });
+    const event_id = JSON.parse(session.frames(0)[0]).event_id;
+    session.receive(JSON.stringify({ type: "error", event_id, error: { code: "busy", retry: true, retry_after } }), 0);
+    assert.equal(track.phase, "held");
+    assert.deepEqual(session.frames(0.1), [], `${retry_after}`);
+    assert.ok(session.dueAt > 0.1, `${retry_after}`);
+  }
+});
+
+test("a delta that is no text, or that ends before it begins, is an error of the protocol", () => {
+  for (const wrong of [{ delta: 7 }, { delta: null }, { delta: "a", first_sequence_number: 1, sequence_number: -5 }]) {
+    const session = new Session({}, "test");
+    session.connected(0);
+    const track = session.create({ input: "hi" });
+    session.frames(0);
+    session.receive(recorded(0, "r1", track.lane), 0);
+    const event = { type: "response.output_text.delta", response_id: "r1", sequence_number: 1, item_id: "m", ...wrong };
+    assert.throws(() => session.receive(JSON.stringify(event), 0), ProtocolError);
+  }
 });

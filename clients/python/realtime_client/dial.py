@@ -7,8 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -32,6 +31,14 @@ _SOCKET_DEFAULTS: dict[str, Any] = {
     "ping_interval": None,  # `keep_alive` does it
 }
 _PING_SECONDS = 20.0  # a dead path is noticed within 40 s, and then reconnected
+
+
+class _Open(connect):
+    """Open a socket to this server and to no other: the library would take the key along to where a redirect leads."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Follow none."""
+        return exc
 
 
 class Dialer:
@@ -62,7 +69,7 @@ class Dialer:
     async def _open(self) -> ClientConnection:
         options = self.options | {"additional_headers": await self.headers()}
         try:
-            socket = await open_socket(self.url, subprotocols=[SUBPROTOCOL], **options)
+            socket = await _Open(self.url, subprotocols=[SUBPROTOCOL], **options)
         except InvalidURI as error:
             raise ConnectionLost(f"{self.url} is no URL of a WebSocket: {URL_HINT}", retry=False) from error
         except InvalidStatus as error:

@@ -64,7 +64,7 @@ def _words(body: bytes | str | None) -> str:
     try:
         error = json.loads(body or b"")["error"]
         return f": {error['code']}: {error['message']}"
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return ""
 
 
@@ -146,7 +146,7 @@ class ServerError(RealtimeError):
     def of(event: Mapping[str, Any]) -> ServerError:
         """The `error` event as the most exact class."""
         code = (event.get("error") or {}).get("code")
-        return _BY_CODE.get(code, ServerError)(event)
+        return (_BY_CODE.get(code, ServerError) if isinstance(code, str) else ServerError)(event)
 
 
 class ResponseNotFound(ServerError):

@@ -118,7 +118,7 @@ def _read(reply: IO[bytes]) -> bytes:
 def _parsed(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {data[:80]!r}") from error
 
 
@@ -128,6 +128,6 @@ def _refusal(status: int, data: bytes, url: str) -> ServerError:
         error = json.loads(data)["error"]
         if not isinstance(error, dict):
             raise TypeError
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         error = {"code": None, "message": f"HTTP {status} from {url}"}
     return ServerError.of({"status": status, "error": error})

@@ -136,7 +136,7 @@ class Receiving:
 
     def _session_created(self, event: Event, now: float) -> None:
         limits = (event.get("session") or {}).get("limits") or {}
-        self._link.max_message_bytes = limits.get("max_message_bytes", math.inf)
+        self._link.max_message_bytes = limits.get("max_message_bytes") or math.inf
 
     def _session_draining(self, event: Event, now: float) -> None:
         """No creates from here on; what runs goes on. The server will close this socket, and the next one is good."""

@@ -9,14 +9,13 @@ derived from where each track is, so nothing is ever lost with a socket: what wa
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from . import frames
+from . import frames, shape
 from .cuts import Cut, Cuts
 from .errors import (
     AlreadyFollowed,
@@ -234,12 +233,8 @@ class Session:
 
     def receive(self, data: str, now: float) -> None:
         """One message. Raises ProtocolError when it can't be what a server of this protocol sends."""
-        try:
-            event: Event = json.loads(data)
-            kind = event["type"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ProtocolError(f"not an event: {data[:80]!r}") from error
-        self._receiving.take(event, kind, len(data), now)
+        event = shape.read(data)
+        self._receiving.take(event, event["type"], len(data), now)
 
     # -- what is to be done about it
 

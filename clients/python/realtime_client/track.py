@@ -65,13 +65,15 @@ class FinalResponse(dict[str, Any]):
     @property
     def output_text(self) -> str:
         """All output text, joined."""
-        parts = (part for item in self.get("output", ()) for part in item.get("content") or ())
-        return "".join(part["text"] for part in parts if part.get("type") == "output_text")
+        contents = (item.get("content") for item in self.get("output") or ())
+        parts = (part for content in contents if isinstance(content, list) for part in content)
+        texts = (part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "output_text")
+        return "".join(text for text in texts if isinstance(text, str))
 
     def is_cut_at(self, through: int) -> bool:
         """What is kept of the answer ends there, or before."""
-        truncated = self.get("truncated")
-        return truncated is not None and truncated["through"] <= through
+        kept = (self.get("truncated") or {}).get("through")
+        return kept is not None and kept <= through
 
     @property
     def receipt(self) -> dict[str, Any] | None:

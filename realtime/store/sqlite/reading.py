@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from .logs import decode_log
 from .records import decode_head, decode_record
 from .steps import given_in, note_in
 from .turns import Row, decode_own_items, decode_turns
+
+logger = logging.getLogger("realtime.store")
 
 T = TypeVar("T")
 
@@ -55,6 +58,7 @@ class ReadHead(msgspec.Struct, frozen=True):
     epoch: str
     earlier: Mapping[str, int]
     left: bool
+    damaged: bool
 
 
 class Reading:
@@ -216,12 +220,20 @@ class _Journal:
         self._epoch = head.epoch
         self._earlier: dict[str, int] = {}
         self._left = False
+        self._is_damaged = False
 
     def take(self, chunk: Chunk) -> None:
-        """Take the next chunk. Raises ValueError."""
+        """Take the next chunk. What comes behind one that can't be read is not taken: others must not wait for it."""
+        if self._is_damaged:
+            return
+        try:
+            note, given = note_in(chunk, self._parent), given_in(chunk)
+        except (ValueError, IndexError) as error:
+            logger.error("journal damaged response_id=%s at=%d: %s", self._head.response_id, chunk.first, error)
+            self._is_damaged = True
+            return
         self._events += self._shorthand.spell_out(chunk.events)
         self._tip = chunk.tip
-        note, given = note_in(chunk, self._parent), given_in(chunk)
         if isinstance(note, Begun):
             if self._generations and self._generations[-1].begun.number == note.number:
                 self._generations.pop()  # it was refused before it began
@@ -237,7 +249,7 @@ class _Journal:
         """Return it all."""
         return ReadHead(
             self._number, self._head, self._events, self._tip, self._generations, self._attempts, self._epoch,
-            self._earlier, self._left,
+            self._earlier, self._left, self._is_damaged,
         )  # fmt: skip
 
 

@@ -216,7 +216,15 @@ class SqliteResponses:
             running = _Running(read.number, read.head.stored, read.tip)
             self._running[read.head.response_id] = self._by_number[read.number] = running
             yield Unfinished(
-                read.head, read.events, read.tip, read.generations, read.attempts, read.epoch, read.earlier, read.left
+                read.head,
+                read.events,
+                read.tip,
+                read.generations,
+                read.attempts,
+                read.epoch,
+                read.earlier,
+                read.left,
+                read.damaged,
             )
 
     # -- parts

@@ -9,8 +9,6 @@ export type Page<Item> = {
     last_id: string | null;
     has_more: boolean;
 };
-/** @import { Credential } from "./credential.mjs" */
-/** @import { Policy } from "./policy.mjs" */
 /** @typedef {{ signal?: AbortSignal }} RequestOptions */
 /** @typedef {Record<string, string | number | boolean | string[] | Record<string, string> | null | undefined>} Query */
 /**

@@ -281,6 +281,7 @@ export interface CreateResponse {
   allow_missing_outputs?: boolean | null;
   request_id?: string | null;
   on_disconnect?: OnDisconnect | null;
+  max_queue_seconds?: number | null;
   previous_input_messages?: HarmonyMessage[] | null;
 }
 
@@ -601,6 +602,7 @@ export interface ListedResponse {
   recovery?: Recovery;
   end_turn?: boolean;
   request_id?: string;
+  rate_limits?: RateLimit[];
 }
 
 /** One command, not for a shell: its words. */
@@ -886,14 +888,29 @@ export interface PromptCacheOptions {
   comparison_response_id?: string | null;
 }
 
-/** How one response is doing. `num_ahead`: responses that wait before it, None when it does not wait. `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first token on. */
+/** How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other absent, when it does not wait. `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first token on. */
 export interface Pulse {
   response_id: string;
   status: string;
   num_ahead: number | null;
   idle_seconds: number;
+  estimated_seconds?: number | null;
   prefill_tokens?: PrefillTokens;
   usage?: Usage;
+}
+
+/** A place in the queue. `num_ahead`: responses that are likely to run before it. `estimated_seconds`: until it runs, a guess; None while there is nothing to guess from. */
+export interface QueuePlace {
+  num_ahead: number;
+  estimated_seconds: number | null;
+}
+
+/** What is left of a minute's allowance. `reset_seconds`: until all of it is back. */
+export interface RateLimit {
+  name: "requests" | "tokens";
+  limit: number;
+  remaining: number;
+  reset_seconds: number;
 }
 
 /** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. */
@@ -1080,6 +1097,7 @@ export interface Response {
   request_id?: string;
   epoch?: string;
   tip?: number;
+  rate_limits?: RateLimit[];
   input_messages?: HarmonyMessage[];
   output_messages?: HarmonyMessage[];
   input_token_ids?: number[];
@@ -1177,6 +1195,7 @@ export interface ResponseList {
 export interface ResponseQueued {
   type: "response.queued";
   response: Response;
+  queue?: QueuePlace;
   sequence_number: number;
   done: boolean;
   response_id?: string;
