@@ -19,6 +19,7 @@ tests/engine/test_core_continuation.py. What is for GPUs was written from vLLM's
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -63,7 +64,7 @@ def _patch(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> 
     """Put `make(original)` in its place, once."""
     original = getattr(owner, name)
     if not hasattr(original, _MARK):
-        patched = make(original)
+        patched = functools.wraps(original)(make(original))
         setattr(patched, _MARK, True)
         setattr(owner, name, patched)
 
@@ -114,6 +115,7 @@ def _patch_requests() -> None:
     original = Request.__dict__["from_engine_core_request"]  # internal: see the test
     if not hasattr(original.__func__, _MARK):
         patched = make(original)
+        functools.update_wrapper(patched.__func__, original.__func__)
         setattr(patched.__func__, _MARK, True)
         Request.from_engine_core_request = patched
 
