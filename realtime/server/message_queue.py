@@ -36,6 +36,10 @@ class MessageQueue(Generic[T]):
                 self._taker = None
         return self._messages.pop(0)
 
+    def qsize(self) -> int:
+        """How many messages wait."""
+        return len(self._messages)
+
     def empty(self) -> bool:
         """Whether no message waits."""
         return not self._messages

@@ -25,7 +25,8 @@ def folder() -> Iterator[Path]:
 
 def left_in(folder: Path) -> list[str]:
     """What is in a folder for temporary files, and which semaphores bear the names of such folders."""
-    names = [path.name for path in folder.iterdir() if not path.name.startswith("torchinductor_")]  # a cache
+    stays = ("torchinductor_", "realtime-servers-")  # a cache, and the folder of notes of all servers of this user
+    names = [path.name for path in folder.iterdir() if not path.name.startswith(stays)]
     semaphores = [path.name for path in Path("/dev/shm").iterdir() if any(name in path.name for name in names)]
     return names + semaphores
 
