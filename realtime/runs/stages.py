@@ -146,8 +146,9 @@ class Stages:
     @property
     def num_input(self) -> tuple[int, int]:
         """Tokens of all prompts until now, and how many of them were cached."""
-        parts = (self.usage.earlier, self.usage.latest, self.compactor.tokens)
-        return sum(one.num_input for one in parts), sum(one.num_cached for one in parts)
+        earlier, latest, compaction = self.usage.earlier, self.usage.latest, self.compactor.tokens
+        num_input = earlier.num_input + latest.num_input + compaction.num_input
+        return num_input, earlier.num_cached + latest.num_cached + compaction.num_cached
 
     def end_if_safe(self) -> None:
         """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
