@@ -135,7 +135,7 @@ class Run:
     @property
     def used(self) -> tuple[int, int, int, int]:
         """Tokens until now: of prompts, of those that were cached, that were made; of a prompt that is being read."""
-        return *self.stages.num_input, self.num_generated, self.stages.num_reading
+        return self.stages.used_until_now
 
     @property
     def over(self) -> bool:

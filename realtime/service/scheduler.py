@@ -41,7 +41,8 @@ LOOK_SECONDS = 1.0  # between two looks at what the engine can hold and at the l
 _PLANNED_AT_ONCE = 64  # that wait, of which each new one is given a place in a plan of its own
 _SECONDS_PER_PLANNED = 2e-4  # with more, a plan is kept for this long for each
 _SETTLED_AT_ONCE = 16  # that run, of which each is charged what it has used before each decision
-_SECONDS_PER_SETTLED = 1e-4  # with more, what they have used is looked at this seldom for each: a bounded part of a core
+_SECONDS_PER_SETTLED = 2e-4  # with more, what they have used is looked at this seldom for each: a bounded part of a core
+_NOTHING = (0.0, 0)
 
 
 class Full(Exception):
@@ -296,33 +297,50 @@ class Scheduler:
         num_more = len(self._running) - _SETTLED_AT_ONCE
         if num_more > 0 and now - self._settled_at < num_more * _SECONDS_PER_SETTLED:
             return
-        self._settled_at, self._adds_up = now, False
+        self._settled_at, self._adds_up = now, num_more > 0 and self._adds_up
+        owed: dict[tuple[str, ServiceClass], tuple[float, int]] = {}
         for response_id, one in self._running.items():
             used = self._used(response_id)
-            if used is not None and used != one.used:
-                self._pay(one, used, now)
+            if used is None or used == one.used:
+                if one.num_reading and self._adds_up:
+                    self._occupancy.update(one, now)  # it may be busy elsewhere
+                continue
+            whose = one.ticket.tenant, one.ticket.service_class
+            service, num_tokens = owed.get(whose, _NOTHING)
+            more_service, more_tokens = self._take_in(one, used, now)
+            owed[whose] = service + more_service, num_tokens + more_tokens
+            if self._adds_up:
+                self._occupancy.update(one, now)
+        for (tenant, service_class), (service, num_tokens) in owed.items():
+            self._charge(tenant, service_class, service, num_tokens, now)
 
     def _update(self, response_id: str, now: float) -> None:
         """Charge what one has used since it was looked at, and count what it holds now."""
         one, used = self._running.get(response_id), self._used(response_id)
         if one is not None and used is not None and used != one.used:
             self._pay(one, used, now)
-            self._occupancy.remove(one)
-            self._occupancy.add(one, now)
+            self._occupancy.update(one, now)
 
     def _pay(self, one: Holding, used: Used, now: float) -> None:
-        """Charge what one has used until now; before its prompt is known, what that was estimated at."""
-        if used.num_output and not (one.used or Used()).num_output:
-            self._means.note_read(used.num_input - used.num_cached, now - one.at)
-        one.used = used
-        self._charge(one, self._prices.of(used), used.num_input + used.num_output, now)
+        """Charge what one has used until now."""
+        service, num_tokens = self._take_in(one, used, now)
+        self._charge(one.ticket.tenant, one.ticket.service_class, service, num_tokens, now)
 
-    def _charge(self, one: Holding, service: float, num_tokens: int, now: float) -> None:
-        ticket = one.ticket
-        self._tenants.charge(ticket.tenant, service - one.paid)
-        self._classes.charge(ticket.service_class, service - one.paid)
-        self._allowances.take_tokens(ticket.tenant, self._limits_of(ticket.tenant), num_tokens - one.counted, now)
-        one.paid, one.counted = service, num_tokens
+    def _take_in(self, one: Holding, used: Used, now: float) -> tuple[float, int]:
+        """Note what one has used until now, and return what of it has not been charged: service, and tokens."""
+        if used.num_output and (one.used is None or not one.used.num_output):
+            self._means.note_read(used.num_input - used.num_cached, now - one.at)
+        service, num_tokens = self._prices.of(used), used.num_input + used.num_output
+        owed = service - one.paid, num_tokens - one.counted
+        one.used, one.paid, one.counted = used, service, num_tokens
+        return owed
+
+    def _charge(
+        self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float
+    ) -> None:
+        self._tenants.charge(tenant, service)
+        self._classes.charge(service_class, service)
+        self._allowances.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)
 
     def _note(self, over: Holding, now: float) -> None:
         """Learn from one that is over."""
@@ -381,7 +399,8 @@ class Scheduler:
         self._running[ticket.response_id] = holding = Holding(ticket, now)
         self._occupancy.add(holding, now)
         self._running_of[ticket.tenant] += 1
-        self._charge(holding, self._prices.input * self._num_new(ticket), ticket.num_input, now)
+        holding.paid, holding.counted = self._prices.input * self._num_new(ticket), ticket.num_input
+        self._charge(ticket.tenant, ticket.service_class, holding.paid, holding.counted, now)
         if ticket.group is not None:
             self._busy.add(ticket.group)
 

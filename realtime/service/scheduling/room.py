@@ -65,6 +65,13 @@ class Occupancy:
         if not self._kept[tenant] and not self._reading[tenant]:  # names come and go
             del self._kept[tenant], self._reading[tenant]
 
+    def update(self, one: Holding, now: float) -> None:
+        """Count what one holds now."""
+        kept, reading = self._kept_by(one), self._reading_by(one, now)
+        if kept != one.num_kept or reading != one.num_reading:
+            self._count(one.ticket.tenant, kept - one.num_kept, reading - one.num_reading)
+            one.num_kept, one.num_reading = kept, reading
+
     def _count(self, tenant: str, num_kept: int, num_reading: int) -> None:
         self._kept[tenant] += num_kept
         self._reading[tenant] += num_reading
@@ -98,13 +105,16 @@ class Occupancy:
 
     def _kept_by(self, one: Holding) -> int:
         """Tokens that one will have in the cache, which nobody else has."""
-        used = one.used or Used()
-        read = used.num_input - used.num_cached if used.num_output else self._num_new(one.ticket)
-        return read + max(used.num_output, self._num_output(one.ticket))
+        used = one.used
+        if used is None or not used.num_output:
+            return self._need(one.ticket)
+        return used.num_input - used.num_cached + max(used.num_output, self._num_output(one.ticket))
 
     def _reading_by(self, one: Holding, now: float) -> int:
         """Tokens of its prompt that the engine has yet to read."""
-        used = one.used or Used()
-        if used.num_reading or used.num_output:
-            return int(used.num_reading * self._means.new_of(one.ticket.tenant)) if used.num_reading else 0
+        used = one.used
+        if used is not None and used.num_reading:
+            return int(used.num_reading * self._means.new_of(one.ticket.tenant))
+        if used is not None and used.num_output:
+            return 0
         return self._num_new(one.ticket) if now - one.at < _SETTLING_SECONDS else 0
