@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -62,12 +62,14 @@ class Left(msgspec.Struct):
 
 
 Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
+_NONE_DONE: Sequence[Done] = ()
 
 
 class Readers:
     """One connection's, by response; each has its turn, one after another."""
 
     def __init__(self) -> None:
+        self.at_tip = False  # after a `read`: it has seen that nothing is left
         self._by_id: dict[str, Reader] = {}
         self._rotation: list[Reader] = []  # a deque is 760 bytes for a socket that reads nothing
         self._left: OrderedDict[str, Left] = OrderedDict()
@@ -140,7 +142,7 @@ class Readers:
         self._rotation.clear()
         self._left.clear()
 
-    def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
+    def read(self, max_bytes: int) -> tuple[list[bytes], Sequence[Done]]:
         """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
 
         Returned beside them are the readers that are done, and have been removed.
@@ -150,7 +152,9 @@ class Readers:
             log, position = reader.source.log, reader.position
             if reader.catch_up is None and log.floor <= position <= log.tip < position + _QUANTUM and not log.sealed:
                 reader.position = log.tip  # a step of one response, as nearly always
-                return log.read(position, _QUANTUM), []
+                self.at_tip = True
+                return log.read(position, _QUANTUM), _NONE_DONE
+        self.at_tip = False
         out: list[bytes] = []
         done: list[Done] = []
         size = 0

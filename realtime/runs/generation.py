@@ -116,7 +116,7 @@ class Generation(Generic[T]):
                 if self._stops is not None:
                     pieces = self._stops.feed(pieces)
                 self._keep(self._read(pieces), chunk)
-                if self._is_said:
+                if self._stops is not None and self._is_said:
                     self._end(FinishReason.STOP)
                 elif self._stopping.steering and chunk.finish is None:
                     self._at_safe_point()
