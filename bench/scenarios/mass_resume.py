@@ -12,5 +12,6 @@ SCENARIO = Scenario(
         "full": {"count": 1000, "share": 1.0, "tokens": 200},
         "quick": {"count": 100, "share": 1.0, "tokens": 60},
         "tiny": {"count": 5, "share": 1.0, "tokens": 12},
+        "real": {"count": 40, "share": 1.0, "tokens": 64, "per_token": False},
     },
 )

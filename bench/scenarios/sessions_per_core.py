@@ -64,7 +64,7 @@ SCENARIO = Scenario(
     measure,
     {
         "full": {"levels": (100, 250, 500, 750, 1000, 1250, 1500, 2000, 2500, 3000), "seconds": 5.0},
-        "quick": {"levels": (50, 100, 200, 400), "seconds": 1.5},
+        "quick": {"levels": (50, 100, 200, 400), "seconds": 1.0},
         "tiny": {"levels": (2,), "seconds": 0.2},
     },
     tick=1 / RATE,

@@ -41,7 +41,7 @@ LOOK_SECONDS = 1.0  # between two looks at what the engine can hold and at the l
 _PLANNED_AT_ONCE = 64  # that wait, of which each new one is given a place in a plan of its own
 _SECONDS_PER_PLANNED = 2e-4  # with more, a plan is kept for this long for each
 _SETTLED_AT_ONCE = 16  # that run, of which each is charged what it has used before each decision
-_SECONDS_PER_SETTLED = 2e-4  # with more, what they have used is looked at this seldom for each: a bounded part of a core
+_SECONDS_PER_SETTLED = 2e-4  # with more, as long for each lies between two such looks: a bounded part of a core
 _NOTHING = (0.0, 0)
 
 
@@ -335,9 +335,7 @@ class Scheduler:
         one.used, one.paid, one.counted = used, service, num_tokens
         return owed
 
-    def _charge(
-        self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float
-    ) -> None:
+    def _charge(self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float) -> None:
         self._tenants.charge(tenant, service)
         self._classes.charge(service_class, service)
         self._allowances.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)

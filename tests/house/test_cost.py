@@ -1,4 +1,4 @@
-"""What a token costs on its way from the engine to the socket, and a create: no change may make them dearer unnoticed."""
+"""What a token costs on its way from the engine to the socket, and a create: no change makes them dearer unnoticed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ async def test_they_cost_what_was_recorded(name: str) -> None:
     for what, before in recorded[name].items():
         assert abs(found[what] / before - 1) <= ALLOWED, (
             f"a {name} takes {found[what]:.1f} {what}, and {before:.1f} were recorded. If that is meant (cheaper "
-            "counts too): `python -m tests.support.cost --record` with each Python of tests/support/cost.json, and say why in "
-            "the commit"
+            "counts too): `python -m tests.support.cost --record` with each Python of tests/support/cost.json, and say "
+            "why in the commit"
         )
 
 
