@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 
@@ -62,7 +62,6 @@ class Left(msgspec.Struct):
 
 
 Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
-_NONE_DONE: Sequence[Done] = ()
 
 
 class Readers:
@@ -142,7 +141,7 @@ class Readers:
         self._rotation.clear()
         self._left.clear()
 
-    def read(self, max_bytes: int) -> tuple[list[bytes], Sequence[Done]]:
+    def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
         """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
 
         Returned beside them are the readers that are done, and have been removed.
@@ -153,7 +152,7 @@ class Readers:
             if reader.catch_up is None and log.floor <= position <= log.tip < position + _QUANTUM and not log.sealed:
                 reader.position = log.tip  # a step of one response, as nearly always
                 self.at_tip = True
-                return log.read(position, _QUANTUM), _NONE_DONE
+                return log.read(position, _QUANTUM), []
         self.at_tip = False
         out: list[bytes] = []
         done: list[Done] = []

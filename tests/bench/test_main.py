@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,7 +43,7 @@ def test_it_writes_what_it_has(
         monkeypatch.setitem(sys.modules, f"bench.{name}", _target(then))
     monkeypatch.setattr(bench, "TARGETS", {"one": "the first", "two": "the second"})
     monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--json", str(tmp_path / "found.json")])
-    monkeypatch.setattr(bench.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     assert bench.main() == bool(broken)
     out = capsys.readouterr()
     line = json.loads(out.out.splitlines()[-1])

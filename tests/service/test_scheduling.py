@@ -146,7 +146,8 @@ def test_the_engines_own_places_are_the_most() -> None:
 def test_what_is_held_adds_up_to_the_same_by_itself_and_anew() -> None:
     means = Means()
     means.note("a", 1.0, used(7))
-    rng, held = random.Random(1), {}
+    rng = random.Random(1)
+    held: dict[int, Holding] = {}
     one_by_one, anew = (Occupancy(lambda: Capacity(0, 400, 200), means) for _ in range(2))
     for number in range(300):
         name = rng.randrange(12)
