@@ -185,7 +185,7 @@ async def test_what_the_server_keeps_over_http(tmp_path: Path) -> None:
 async def test_http_says_whose_fault_it_is() -> None:
     async with running(STORY) as server:
         rt = connect(server.url)
-        assert rt.state == "connecting"
+        assert rt.state == "idle"
         with pytest.raises(ServerError, match="invalid"):
             await rt.responses.count_input_tokens(input=7)
     with pytest.raises(ConnectionLost) as lost:

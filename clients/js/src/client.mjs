@@ -33,10 +33,11 @@ const MAX_TIMER_MS = 2 ** 31 - 1; // a longer one fires at once
  * @property {typeof globalThis.fetch} [fetch] For what goes over HTTP; default: the global one.
  */
 /**
- * How the connection stands. "closed": there is no socket and none is wanted, because the client was closed, gave up,
- * or has nothing open; a new request opens one, unless the client was closed.
+ * How the connection stands. "connecting": a socket is being opened, and there was none before. "reconnecting": another
+ * one is being opened, or waited for. "idle": there is none and nothing needs one, or the client gave up; a request opens
+ * one. "closed": by `close`, for good.
  *
- * @typedef {"connecting" | "open" | "reconnecting" | "closed"} ConnectionState
+ * @typedef {"idle" | "connecting" | "open" | "reconnecting" | "closed"} ConnectionState
  */
 /** @typedef {Track | Steer | Update | Cut} Subject What one can wait for news of. */
 
@@ -387,18 +388,9 @@ export class RealtimeClient extends EventTarget {
   }
 
   #tellState() {
-    const state = this.#stateNow();
-    if (state === this.#state) return;
-    this.#state = state;
+    if (this.#session.state === this.#state) return;
+    this.#state = this.#session.state;
     this.dispatchEvent(new Event("statechange"));
-  }
-
-  /** @returns {ConnectionState} */
-  #stateNow() {
-    if (this.#closed) return "closed";
-    if (this.#isOpen) return "open";
-    if (this.#opening !== null) return "connecting";
-    return this.#link !== null || this.#session.connectAt !== null ? "reconnecting" : "closed";
   }
 
   // the page's life

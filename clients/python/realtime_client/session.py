@@ -251,7 +251,7 @@ class Session:
     @property
     def state(self) -> ConnectionState:
         """How the connection stands."""
-        return self._link.state(self._closed is not None)
+        return "closed" if self._closed is not None else self._link.state(self._needs_socket())
 
     @property
     def due_at(self) -> float | None:
