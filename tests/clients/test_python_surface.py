@@ -184,7 +184,7 @@ async def test_what_the_server_keeps_over_http(tmp_path: Path) -> None:
 
 async def test_http_says_whose_fault_it_is() -> None:
     async with running(STORY) as server:
-        rt = connect(server.url)
+        rt = connect(server.url, policy=Policy(max_retry_seconds=0))
         assert rt.state == "idle"
         with pytest.raises(ServerError, match="invalid"):
             await rt.responses.count_input_tokens(input=7)

@@ -10,6 +10,7 @@ import { randomName } from "./random.mjs";
 import { Response } from "./response.mjs";
 import { Responses } from "./responses.mjs";
 import { Session } from "./session.mjs";
+import { run } from "./tools.mjs";
 import { checkUrl, httpBase } from "./url.mjs";
 
 /** @import { ApiKey } from "./credential.mjs" */
@@ -18,7 +19,8 @@ import { checkUrl, httpBase } from "./url.mjs";
 /** @import { WebSocketClass } from "./link.mjs" */
 /** @import { Update } from "./liveness.mjs" */
 /** @import { Policy } from "./policy.mjs" */
-/** @import { Cursor, Track } from "./track.mjs" */
+/** @import { RunOptions } from "./tools.mjs" */
+/** @import { Cursor, FinalResponse, Track } from "./track.mjs" */
 /** @import { CreateBody } from "./tracks.mjs" */
 /** @import { SessionState } from "./wire.d.mts" */
 
@@ -152,6 +154,20 @@ export class RealtimeClient extends EventTarget {
     signal?.throwIfAborted();
     this.#checkOpen();
     return this.#follow(this.#session.resume(cursor), signal);
+  }
+
+  /**
+   * Let the model call these functions until it answers without a call; resolves to that response. The calls of a turn run
+   * at once; the model is told of one that fails, takes longer than `toolTimeoutSeconds` or has wrong arguments. Aborting
+   * `signal` stops the response that runs, and tells the functions by theirs. Rejects with ToolLoopTooLong after
+   * `maxTurns` responses. A call of a function that is not here ends the loop: the response that has it is returned.
+   *
+   * @param {CreateBody["input"]} input
+   * @param {RunOptions} options Other members are those of `response.create`.
+   * @returns {Promise<FinalResponse>}
+   */
+  run(input, options) {
+    return run(this, input, options);
   }
 
   /**

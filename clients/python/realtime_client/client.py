@@ -58,8 +58,8 @@ class Client:
 
     def __init__(self, url: str, *, api_key: ApiKey | None, policy: Policy, socket_options: dict[str, Any]) -> None:
         self._dialer = Dialer(url, api_key, policy, socket_options)
-        self.responses = Responses(Http(self._dialer))
-        self.conversations = Conversations(Http(self._dialer))
+        http = Http(self._dialer, policy)
+        self.responses, self.conversations = Responses(http), Conversations(http)
         self._session = Session(policy, secrets.token_hex(8), random.Random())
         self._woken: weakref.WeakValueDictionary[Track | Steer | Update | Cut, asyncio.Event] = (
             weakref.WeakValueDictionary()
@@ -153,9 +153,9 @@ class Client:
 
     @property
     def state(self) -> ConnectionState:
-        """`connecting`: a socket is being opened, and there was none before; `open`; `reconnecting`: another one is being
-        opened, or waited for; `idle`: there is none and nothing needs one, or the client gave up: a request opens one;
-        `closed`, for good.
+        """`connecting`: a socket is being opened, and there was none before; `open`; `reconnecting`: another one is
+        being opened, or waited for; `idle`: there is none and nothing needs one, or the client gave up: a request opens
+        one; `closed`, for good.
         """
         return self._session.state
 
