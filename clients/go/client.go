@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -251,6 +252,9 @@ func (c *Client) header(ctx context.Context) (http.Header, error) {
 	if header == nil {
 		header = http.Header{}
 	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
+		return nil, errKey
+	}
 	if key != "" {
 		header.Set("Authorization", "Bearer "+key)
 	}
@@ -273,7 +277,10 @@ func (c *Client) open(ctx context.Context) (Conn, error) {
 	return conn, nil
 }
 
-var errUnusable = errors.New("realtime: not a server of this protocol")
+var (
+	errUnusable = errors.New("realtime: not a server of this protocol")
+	errKey      = errors.New("realtime: the key can't be sent in a header")
+)
 
 // failed tells the session why an attempt came to nothing.
 func failed(s *protocol.Session, err error) {
@@ -283,7 +290,7 @@ func failed(s *protocol.Session, err error) {
 	case errors.As(err, &refusal):
 		after, _ := strconv.ParseUint(refusal.Header.Get("Retry-After"), 10, 32)
 		s.Refused(refusal.Status, refusal.Body, time.Duration(after)*time.Second)
-	case errors.Is(err, errUnusable), errors.Is(err, websocket.ErrHandshake), errors.As(err, &certificate):
+	case errors.Is(err, errUnusable), errors.Is(err, errKey), errors.Is(err, websocket.ErrHandshake), errors.As(err, &certificate):
 		s.Unusable(err)
 	default:
 		s.Unreachable(err)

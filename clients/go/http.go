@@ -106,7 +106,7 @@ func (h half) once(ctx context.Context, method, address string, content []byte) 
 		return nil, false, err
 	}
 	if request.Header, err = h.client.header(ctx); err != nil {
-		return nil, true, err
+		return nil, !errors.Is(err, errKey), err
 	}
 	request.Header.Set("Accept", "application/json")
 	if content != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,18 @@ func TestARefusalSaysWhoseFaultItIs(t *testing.T) {
 	var refusal *realtime.ServerError
 	if _, err = client.Responses.Retrieve(context.Background(), "r1"); !errors.As(err, &refusal) || refusal.Status != 404 {
 		t.Error(err)
+	}
+}
+
+func TestAKeyThatIsNoHeaderIsNotSent(t *testing.T) {
+	client := realtime.New("ws://127.0.0.1:1/v1/responses", realtime.Config{APIKey: "se\r\ncret"})
+	defer client.Close()
+	_, asking := client.Responses.Retrieve(context.Background(), "r1")
+	_, creating := client.Create(context.Background(), map[string]any{"input": "hi"})
+	for _, err := range []error{asking, creating} {
+		if err == nil || !strings.Contains(err.Error(), "the key can't be sent") || strings.Contains(err.Error(), "cret") {
+			t.Error(err)
+		}
 	}
 }
 

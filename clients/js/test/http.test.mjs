@@ -68,6 +68,14 @@ test("a refusal is an error of the same class as on the socket", async (t) => {
   await assert.rejects(rt.responses.delete("resp_9"), { name: "ServerError", status: 403, code: null });
 });
 
+test("a key that can't be sent is in no error, and nothing is asked", async (t) => {
+  let key = "good";
+  const { rt, asked } = await answered(t, [], { apiKey: () => key });
+  key = "se\r\ncret";
+  await assert.rejects(rt.responses.retrieve("resp_1"), (error) => !error.message.includes("cret") && error.retry === false);
+  assert.deepEqual(asked, []);
+});
+
 test("an abort ends the waiting", async (t) => {
   const controller = new AbortController();
   const { rt } = await answered(t, Array(9).fill(busy()), { policy: { initialDelaySeconds: 60 } });

@@ -51,10 +51,12 @@ class Dialer:
         self.ping_seconds = _ping_seconds(policy)
 
     async def headers(self) -> dict[str, str]:
-        """Those that the caller gave, with the key of now."""
+        """Those that the caller gave, with the key of now. Raises ConnectionLost for a key that would be more than one."""
         headers = dict(self.options.get("additional_headers") or {})
         if self.api_key is not None:
             key = self.api_key if isinstance(self.api_key, str) else await self.api_key()
+            if not all("!" <= character <= "~" for character in key):
+                raise ConnectionLost(f"no connection to {self.url}: the key can't be sent in a header", retry=False)
             headers["Authorization"] = f"Bearer {key}"
         return headers
 
