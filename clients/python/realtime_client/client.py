@@ -261,7 +261,10 @@ class Client:
         broken: ProtocolError | None = None
         helpers = [
             asyncio.create_task(self._write(socket), name="realtime_client.write"),
-            asyncio.create_task(keep_alive(socket, self._dialer.ping_seconds), name="realtime_client.keep_alive"),
+            asyncio.create_task(
+                keep_alive(socket, self._dialer.ping_seconds, lambda: self._session.is_watched),
+                name="realtime_client.keep_alive",
+            ),
         ]
         try:
             await self._read(socket)

@@ -51,7 +51,7 @@ class Dialer:
         self.ping_seconds = _ping_seconds(policy)
 
     async def headers(self) -> dict[str, str]:
-        """Those that the caller gave, with the key of now. Raises ConnectionLost for a key that would be more than one."""
+        """Those that the caller gave, with the key of now. Raises ConnectionLost for a key that is no header."""
         headers = dict(self.options.get("additional_headers") or {})
         if self.api_key is not None:
             key = self.api_key if isinstance(self.api_key, str) else await self.api_key()
@@ -95,14 +95,16 @@ class Dialer:
         return socket
 
 
-async def keep_alive(socket: ClientConnection, seconds: float) -> None:
+async def keep_alive(socket: ClientConnection, seconds: float, is_watched: Callable[[], bool]) -> None:
     """Ping, and abort the socket when a pong does not come. The library's own would first wait for a close frame, too.
 
-    seconds: between a pong and the next ping, and for the pong at most.
+    seconds: between a pong and the next ping, and for the pong at most. is_watched: heartbeats tell, so it does not ask.
     """
     with contextlib.suppress(ConnectionClosed):
         while True:
             await asyncio.sleep(seconds)
+            if is_watched():
+                continue
             try:
                 async with asyncio.timeout(seconds):
                     await (await socket.ping())

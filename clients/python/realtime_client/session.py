@@ -264,6 +264,11 @@ class Session:
         return self._link.connected and now >= self._liveness.dead_at
 
     @property
+    def is_watched(self) -> bool:
+        """Silence means that the socket is dead: the server has promised heartbeats on it."""
+        return self._link.connected and self._liveness.dead_at < math.inf
+
+    @property
     def heartbeat(self) -> Mapping[str, Any] | None:
         """The newest `session.heartbeat`."""
         return self._liveness.heartbeat
