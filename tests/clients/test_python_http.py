@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from realtime_client import ConnectionLost, Policy, ProtocolError, ResponseNotFound, ServerError
 from realtime_client.client import Client
 from realtime_client.http import pages
+
+from tests.support.tls import contexts
 
 from .test_python_client import connect
 
@@ -109,6 +112,20 @@ async def test_what_can_not_be_asked_is_an_error_of_ours_which_does_not_show_the
         await connect(url, policy=Policy(max_retry_seconds=0), api_key="secret\r\nsecret").responses.retrieve("resp_x")
     assert "secret" not in str(lost.value)
     assert not lost.value.retry
+
+
+async def test_a_certificate_that_is_not_trusted_is_not_tried_again(tmp_path: Path) -> None:
+    own, trusting = contexts(tmp_path)
+    server = await asyncio.start_server(Answers((200, {"id": "resp_x"})).serve, "127.0.0.1", 0, ssl=own)
+    async with server:
+        url = f"wss://localhost:{server.sockets[0].getsockname()[1]}/v1/responses"
+        assert (await connect(url, ssl=trusting).responses.retrieve("resp_x"))["id"] == "resp_x"
+        with pytest.raises(ConnectionLost, match="self-signed") as asked:
+            await connect(url).responses.retrieve("resp_x")
+        with pytest.raises(ConnectionLost, match="self-signed") as dialled:
+            await connect(url).__aenter__()
+        assert not asked.value.retry
+        assert not dialled.value.retry
 
 
 def listing(*answers: Mapping[str, Any]) -> Any:

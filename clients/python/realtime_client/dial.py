@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -83,7 +84,8 @@ class Dialer:
             if isinstance(error, TimeoutError):
                 raise
             reason = str(error) or type(error).__name__
-            raise ConnectionLost(f"no connection to {self.url}: {reason}", retry=True) from error
+            passes = not isinstance(error, ssl.SSLCertVerificationError)
+            raise ConnectionLost(f"no connection to {self.url}: {reason}", retry=passes) from error
         except InvalidHandshake as error:
             cut = isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError)
             raise ConnectionLost(f"the handshake failed: {error}", retry=cut) from error
@@ -98,7 +100,7 @@ class Dialer:
 async def keep_alive(socket: ClientConnection, seconds: float, is_watched: Callable[[], bool]) -> None:
     """Ping, and abort the socket when a pong does not come. The library's own would first wait for a close frame, too.
 
-    seconds: between a pong and the next ping, and for the pong at most. is_watched: heartbeats tell, so it does not ask.
+    seconds: between a pong and the next ping, and for the pong at most. is_watched: heartbeats tell, so none is sent.
     """
     with contextlib.suppress(ConnectionClosed):
         while True:

@@ -111,7 +111,8 @@ def _lost(request: urllib.request.Request) -> Iterator[None]:
         text = f"no answer from {request.host}: it is no such host, or the key has characters that can't be sent"
         raise ConnectionLost(text, retry=False) from None
     except (OSError, http.client.HTTPException) as error:
-        raise ConnectionLost(f"no answer from {request.host}: {error}", retry=True) from error
+        passes = not isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError)
+        raise ConnectionLost(f"no answer from {request.host}: {error}", retry=passes) from error
 
 
 def _read(reply: IO[bytes]) -> bytes:
