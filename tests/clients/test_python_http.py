@@ -14,7 +14,6 @@ import pytest
 from realtime_client import ConnectionLost, Policy, ProtocolError, ResponseNotFound, ServerError
 from realtime_client.client import Client
 from realtime_client.http import pages
-
 from tests.support.tls import contexts
 
 from .test_python_client import connect
