@@ -1,5 +1,5 @@
-"""What a store costs that outlives the process, beside one in memory: the writer's and the loop's share of an event; and
-what is kept. A cluster's store is measured on the servers that are installed here, from one node, over a socket.
+"""What a store costs that outlives the process, beside one in memory: the writer's and the loop's share of an event;
+and what is kept. A cluster's store is measured on the servers that are installed here, from one node, over a socket.
 
 Streams append one event each, 50 times a second, as a model that speaks; nothing else runs in the process.
 """

@@ -79,8 +79,8 @@ class Membership(Protocol):
         """Commit what is left and give the lease back: others may adopt at once."""
 
     async def owner_of(self, name: str) -> Owner | None:
-        """Return the owner of a response that is not over, or of a conversation that somebody has had in memory; live or
-        not. Who sealed a response that is not to be stored is not told: its id may say where it is.
+        """Return the owner of a response that is not over, or of a conversation that somebody has had in memory, live
+        or not. Who sealed a response that is not to be stored is not told: its id may say where it is.
         """
 
     async def orphans(self, limit: int) -> Sequence[str]:
