@@ -22,11 +22,11 @@ class NotInstalled(Exception):
 
 
 def start(kind: str, folder: Path, *, durable: bool = False) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a `redis` or a `postgres`; return it and its URL. durable: with the disk's part, as in earnest. Raises
+    """Start a `redis` or a `postgres`; return it and its URL. durable: what is committed is on the disk. Raises
     NotInstalled.
     """
     if kind == "redis":
-        return _redis(folder, durable), f"unix://{folder}/redis.sock"
+        return _redis(folder), f"unix://{folder}/redis.sock"
     return _postgres(folder, durable), f"postgresql://postgres@/postgres?host={folder}"
 
 
@@ -48,12 +48,12 @@ async def ready(backend: Backend) -> None:
                 return await backend.close()
 
 
-def _redis(folder: Path, durable: bool) -> subprocess.Popen[bytes]:
+def _redis(folder: Path) -> subprocess.Popen[bytes]:
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         raise NotInstalled("redis-server is not installed")
-    socket, append = folder / "redis.sock", "yes" if durable else "no"
-    options = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", append, "--dir", str(folder))
+    socket = folder / "redis.sock"
+    options = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "yes", "--dir", str(folder))
     process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
     _wait_for(socket, process)
     return process
@@ -72,7 +72,8 @@ def _postgres(folder: Path, durable: bool) -> subprocess.Popen[bytes]:
         as_user = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
         os.chown(folder, user.pw_uid, user.pw_gid)
     init = [*as_user, initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-N", "--no-locale", "-E", "UTF8"]
-    subprocess.run(init, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    if not data.exists():
+        subprocess.run(init, check=True, stdout=subprocess.DEVNULL, cwd=folder)
     fsync = "on" if durable else "off"
     options = ("-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", f"fsync={fsync}")
     run = [*as_user, str(programs / "postgres"), "-D", str(data), *options]

@@ -38,7 +38,7 @@ class StoreServer:
         self._thread.start()
 
     def url(self) -> str:
-        """Return the URL of a new part."""
+        """Return the URL of a part of it that nobody has used since it was started."""
         return f"{self._url}{'&' if '?' in self._url else '?'}namespace=t{next(self._numbers)}"
 
     def backend(self) -> Backend:
@@ -73,18 +73,23 @@ class StoreServers:
 
 @contextmanager
 def store_server(kind: str) -> Iterator[StoreServer]:
-    """Start one; skip the test if it is not installed."""
+    """Start one in a folder of its own; skip the test if it is not installed."""
     with tempfile.TemporaryDirectory(prefix="realtime-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+        server = started(kind, Path(name))
         try:
-            process, url = start(kind, folder)
-        except NotInstalled as error:
-            if os.environ.get("TESTS_NEED_STORES") == "1":
-                raise
-            pytest.skip(f"{error}: the cluster's store on it was not tested")
-        server = StoreServer(kind, url, process)
-        try:
-            server.wait(ready(server.backend()))
             yield server
         finally:
             server.close()
+
+
+def started(kind: str, folder: Path) -> StoreServer:
+    """Start one, maybe again, in a folder, and wait until it answers; skip the test if it is not installed."""
+    try:
+        process, url = start(kind, folder)
+    except NotInstalled as error:
+        if os.environ.get("TESTS_NEED_STORES") == "1":
+            raise
+        pytest.skip(f"{error}: the cluster's store on it was not tested")
+    server = StoreServer(kind, url, process)
+    server.wait(ready(server.backend()))
+    return server

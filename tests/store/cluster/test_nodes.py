@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from array import array
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from realtime.context.turns import Prompt, Turn
 from realtime.engine.base import TokenChunk
 from realtime.settings.fields import StoreSettings
 from realtime.store.base import Claim
-from realtime.store.cluster import keys
+from realtime.store.cluster import journal_rows, keys
 from realtime.store.cluster.backend import Away, Backend
 from realtime.store.cluster.hosts import AtOnceHost
 from realtime.store.cluster.membership import CannotJoin, HeldElsewhere, Owner, Peer
@@ -27,7 +29,7 @@ from realtime.wire.requests import ResponseCreate
 from tests.support.at_once import at_once, no_sleep
 from tests.support.responses import Answer
 from tests.support.steps import until
-from tests.support.store_servers import StoreServers
+from tests.support.store_servers import StoreServers, started
 
 from .world import BOUNDS
 
@@ -270,6 +272,54 @@ async def test_while_the_store_is_away_what_is_written_waits(kind: str, store_se
     assert opened.stores.trouble() is None
     await member.leave()
     await asyncio.to_thread(opened.stores.close)
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_a_store_that_is_started_again_is_found_again(kind: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="realtime-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        server = await asyncio.to_thread(started, kind, folder)
+        times = LeaseTimes(live=3600)
+        opened = await asyncio.to_thread(
+            open_cluster,
+            make_backend(server.url()),
+            "a",
+            "ws://a",
+            BOUNDS,
+            StoreSettings(store_flush_ms=1),
+            times=times,
+        )
+        await opened.node.join()
+        begin(opened, events=1)
+        await until(lambda: opened.stores.responses.durable("resp_a_1") == 1, "the first event")
+        await asyncio.to_thread(server.close)
+        opened.stores.responses.append("resp_a_1", 1, [event(1)])
+        await until(lambda: opened.stores.trouble() is not None, "trouble")
+        server = await asyncio.to_thread(started, kind, folder)
+        await until(lambda: opened.stores.responses.durable("resp_a_1") == 2, "the second event")
+        assert opened.node.holds()
+        await opened.node.leave()
+        await asyncio.to_thread(opened.stores.close)
+        await asyncio.to_thread(server.close)
+
+
+def test_a_response_that_runs_for_hours_keeps_no_other_in_the_journal(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_rows, "_LONG", 10)
+    monkeypatch.setattr(journal_rows, "_AT_ONCE", 5)
+    a, b = cluster.node("a"), cluster.node("b")
+    begin(a, events=1)
+    for n in range(1, 60):
+        begin(a, "resp_a_2", events=2)
+        seal(a, "resp_a_2")
+        if n % 5 == 0:
+            a.stores.responses.append("resp_a_1", n // 5, [event(n // 5)])
+    rows = at_once(a.backend.range(*keys.under("journal"), 1000))
+    assert len(rows) < 50, "of more than 180"
+    cluster.later(10, b)
+    [found] = adopt(b)
+    assert found.events == [event(n) for n in range(12)]
 
 
 class Gate:
