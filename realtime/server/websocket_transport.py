@@ -55,7 +55,6 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     on_writable: Callable[[], None] | None = None
     on_too_big: Callable[[], bytes] | None = None
-    _full = False  # the transport's buffer is above its high-water mark
     _last_pong = b""  # owed to a peer that does not read
     _abort_timer: TimerHandle | None = None
     _unparsed = b""  # came in one read, and waits until the application has taken the message before it
@@ -222,7 +221,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     @property
     def can_write(self) -> bool:
         """See FrameSink."""
-        return not self._full and self.conn.state is State.OPEN and not self.transport.is_closing()
+        return self.writable.is_set() and self.conn.state is State.OPEN and not self.transport.is_closing()
 
     def write_text(self, payloads: Iterable[bytes]) -> None:
         """See FrameSink."""
@@ -247,13 +246,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._full = True
-
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._full = False
         if self._last_pong and not self.transport.is_closing():
             self.transport.write(self._last_pong)
         self._last_pong = b""
