@@ -163,15 +163,17 @@ def _serve(given: argparse.Namespace) -> int:
         print(effective_table(effective))
         return 0
     settings = effective.settings
-    if settings.engine == "vllm":
+    if settings.engine != "scripted":
         check_vllm()
         check_model(settings.vllm.model)
     from realtime.server import process
     from realtime.server.families import family_choice
     from realtime.server.limit_book import config_file
+    from realtime.server.remote_engines import check_remote
 
+    check_remote(settings)
     family_choice(settings.vllm)  # what is wrong with it is said before anything is downloaded or started
-    if settings.engine == "vllm":
+    if settings.engine != "scripted":
         from realtime.engine.catalog.cache import resolve
         from realtime.server.model_commands import tell
 

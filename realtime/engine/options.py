@@ -15,6 +15,35 @@ Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
 
+class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Engines elsewhere: where `vllm serve` processes are, and how long they may take (see docs/engines.md)."""
+
+    engine_url: Annotated[
+        tuple[str, ...], Meta(description="with `--engine remote`: http(s)://HOST:PORT of each engine")
+    ] = ()
+    engine_key: Annotated[
+        NonEmpty | None, Meta(description="their API key, the same for all; no flag", extra={"secret": True})
+    ] = None
+    engine_key_file: Annotated[NonEmpty | None, Meta(description="file with that key")] = None
+    engine_connect_seconds: Annotated[float, Meta(gt=0, description="time to connect to an engine")] = 5
+    engine_check_seconds: Annotated[
+        float, Meta(gt=0, description="time between two health checks of an engine, and for the answer to one")
+    ] = 5
+    engine_wait_seconds: Annotated[
+        float, Meta(gt=0, description="time to a response's first token, the engine's own queue included")
+    ] = 600
+    engine_silence_seconds: Annotated[
+        float, Meta(gt=0, description="time without a further token after which an engine counts as lost")
+    ] = 60
+    engine_abort_seconds: Annotated[
+        float, Meta(gt=0, description="time to prove that a response was aborted; then its connection is closed")
+    ] = 10
+
+    def __post_init__(self) -> None:
+        if self.engine_key and self.engine_key_file:
+            raise ValueError("engine_key and engine_key_file are both given: use one of them")
+
+
 class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The model, and how vLLM runs it. Where nothing is set, vLLM's own default holds."""
 

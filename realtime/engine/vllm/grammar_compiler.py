@@ -22,7 +22,7 @@ from realtime.engine.base import EngineDead, EngineOverloaded, EngineRefused
 from realtime.engine.fair_queue import FairQueue
 from realtime.engine.parsing import Constraint
 from realtime.engine.recent_texts import RecentTexts
-from realtime.engine.supervisor import Backoff
+from realtime.engine.backoff import Backoff
 
 from . import grammar_messages as messages
 from .grammar_messages import Cancel, Compile, Compiled, Refused, Serving, Setup
