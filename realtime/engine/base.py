@@ -2,7 +2,8 @@
 
 An engine turns prompt tokens into chunks of generated tokens. It knows no events, sockets, conversations or
 users. Three implementations exist: `engine.vllm` (the only folder that imports vllm), `engine.remote` (vLLM elsewhere)
-and `engine.scripted` (deterministic, for tests and benchmarks). All methods and all sink calls happen on one asyncio event loop.
+and `engine.scripted` (deterministic, for tests and benchmarks). All methods and all sink calls happen on one asyncio
+event loop.
 """
 
 from __future__ import annotations

@@ -45,9 +45,7 @@ class FleetMetrics:
         if not self.views:
             return
         names = [(str(number),) for number in range(len(self.views))]
-        up: dict[Labels, float] = {
-            name: view.state == "serving" for name, view in zip(names, self.views, strict=True)
-        }
+        up: dict[Labels, float] = {name: view.state == "serving" for name, view in zip(names, self.views, strict=True)}
         held: dict[Labels, float] = {name: view.requests for name, view in zip(names, self.views, strict=True)}
         yield gauge("realtime_remote_up", "1 while an engine is given requests.", up, ("engine",))
         yield gauge("realtime_remote_requests", "Generations that an engine has of this server.", held, ("engine",))

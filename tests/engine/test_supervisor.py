@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.base import EngineDead, EngineError, EngineStats, Loaded
 from realtime.engine.scripted import ScriptedEngine, say
-from realtime.engine.backoff import Backoff
 from realtime.engine.supervisor import EngineState, EngineStatus, SupervisedEngine
 
 from .recorder import Recorder, make_request

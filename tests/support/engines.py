@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.base import Loaded
 from realtime.engine.options import VllmOptions
-from realtime.engine.backoff import Backoff
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.engine.vllm.engine import VllmEngine
 

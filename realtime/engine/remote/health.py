@@ -60,8 +60,8 @@ class Health:
         self._failures = self._attempts = 0
 
     def failed(self, why: str, now: float, *, surely: bool = False) -> bool:
-        """It has failed a check or a request; tell whether that put it out. `surely`: it can't serve, by its own word or
-        because nobody is there; anything else may have been a moment's weakness.
+        """It has failed a check or a request; tell whether that put it out. `surely`: it can't serve, by its own word
+        or because nobody is there; anything else may have been a moment's weakness.
         """
         if not self.serves:
             return False

@@ -209,9 +209,13 @@ class Client:
         """The head of a request."""
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         return (
-            f"{method} {self._address.path}{path} HTTP/1.1\r\nhost: {host}:{self._address.port}\r\n"
-            f"content-type: application/json\r\ncontent-length: {num_body}\r\n"
-        ).encode("latin-1") + self._headers + b"\r\n"
+            (
+                f"{method} {self._address.path}{path} HTTP/1.1\r\nhost: {host}:{self._address.port}\r\n"
+                f"content-type: application/json\r\ncontent-length: {num_body}\r\n"
+            ).encode("latin-1")
+            + self._headers
+            + b"\r\n"
+        )
 
     async def ask(self, method: str, path: str, body: bytes, seconds: float) -> tuple[int, bytes]:
         """Send a request and read the answer as a whole, in this time. Raises Unreachable."""

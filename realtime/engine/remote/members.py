@@ -39,9 +39,7 @@ class Members:
         self, addresses: Sequence[Address], key: str | None, options: RemoteOptions, metrics: FleetMetrics,
         on_out: Callable[[Member, str], None],
     ) -> None:  # fmt: skip
-        self.all = [
-            Member(index, Endpoint(address, key, options), metrics) for index, address in enumerate(addresses)
-        ]
+        self.all = [Member(index, Endpoint(address, key, options), metrics) for index, address in enumerate(addresses)]
         self.measure: Introduction | None = None
         self._tokens: Sequence[int] = ()
         self._vocab_size = 0
@@ -144,9 +142,7 @@ class Members:
 
     def choose(self, keys: Sequence[bytes], tried: Collection[Member], *, alike: bool) -> Member | None:
         """Choose one that was not tried; `alike`: and that can go on with an answer. None: there is none."""
-        able = {
-            member.number: member for member in self.serving if member not in tried and (member.alike or not alike)
-        }
+        able = {member.number: member for member in self.serving if member not in tried and (member.alike or not alike)}
         held = self._table.held(keys, able)
         chosen = choose({number: len(member.held) for number, member in able.items()}, held)
         if chosen is None:

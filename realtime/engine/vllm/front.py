@@ -19,7 +19,6 @@ from realtime.engine.base import (
     EngineRequest,
     FinishReason,
     ModelInfo,
-    Sampling,
     TokenChunk,
     TokenLogprob,
 )
