@@ -67,6 +67,32 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     tensor_parallel_size: Annotated[Positive, Meta(description="devices that share each layer")] = 1
     pipeline_parallel_size: Annotated[Positive, Meta(description="groups of devices that share the layers")] = 1
+    distributed_executor_backend: Annotated[
+        Literal["mp", "ray", "uni"] | None,
+        Meta(description="what runs the workers of one engine: processes here (`mp`), Ray, or the engine itself"),
+    ] = None
+    data_parallel_size: Annotated[
+        Positive, Meta(description="copies of the engine behind this server, or in all, if it has one of them")
+    ] = 1
+    data_parallel_size_local: Annotated[
+        Positive | None, Meta(description="how many of them run on this machine; default: all")
+    ] = None
+    data_parallel_rank: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="which of them this server has, if each has a server of its own"),
+    ] = None
+    data_parallel_address: Annotated[
+        NonEmpty | None, Meta(description="host of the first of them, where they run on several machines")
+    ] = None
+    data_parallel_rpc_port: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="TCP port for that, on that host")
+    ] = None
+    data_parallel_backend: Annotated[
+        Literal["mp", "ray"] | None, Meta(description="what starts the copies: processes here, or Ray anywhere")
+    ] = None
+    enable_expert_parallel: Annotated[
+        bool, Meta(description="share the experts of a mixture among devices in place of each layer")
+    ] = False
     enforce_eager: Annotated[
         bool | None, Meta(description="run without torch.compile and CUDA graphs: starts sooner, runs slower")
     ] = None

@@ -67,7 +67,7 @@ class Endpoint:
                 return stream
             except Unreachable:
                 stream.close()
-                if not (connection.used and not stream.begun):  # else: it had just been closed for being idle
+                if not connection.stale:
                     raise
             except TimeoutError:
                 stream.close()
@@ -101,7 +101,6 @@ class Stream:
     """One generation's answer as it comes: see `http.Handler`. `taken`: done when the engine has taken the request."""
 
     def __init__(self, client: Client, connection: Connection, taker: Taker) -> None:
-        self.begun = False
         self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._client = client
         self._connection = connection
@@ -119,7 +118,7 @@ class Stream:
 
     def on_head(self, status: int) -> None:
         """See Handler."""
-        self.begun, self._status = True, status
+        self._status = status
         if status == _OK and not self.taken.done():
             self.taken.set_result(None)
 

@@ -59,7 +59,7 @@ class RemoteEngine:
 
     def __init__(
         self, options: VllmOptions, remote: RemoteOptions, key: str | None, front: Callable[[], Awaitable[Front]],
-        metrics: FleetMetrics | None = None,
+        metrics: FleetMetrics | None = None, grammars: GrammarCompiler | None = None,
     ) -> None:  # fmt: skip
         """Raises ValueError for a URL."""
         self._options, self._remote, self._load_front = options, remote, front
@@ -70,7 +70,7 @@ class RemoteEngine:
         self._front: Front | None = None
         self._max_model_len = 0
         self._held: dict[str, Generation] = {}
-        self._grammars = GrammarCompiler(options.grammar_compile_seconds)
+        self._grammars = grammars or GrammarCompiler(options.grammar_compile_seconds)
         self._dead: asyncio.Future[EngineDead] | None = None
         self._monitor: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,14 +104,14 @@ class RemoteEngine:
         """See `Engine.submit`. EngineLost: the engines that were asked did not take it, but there may be others."""
         front, _ = self._require_alive()
         front.check(request, self._max_model_len)
-        front.sampling(request, None)  # what is wrong with it is said before a constraint is compiled
+        params = front.sampling(request)  # what is wrong with it is said before a constraint is compiled
         constraint = request.constraint
         if constraint is not None:
             constraint = await self._grammars.compile(constraint, request.tenant, request.cache_salt)
             front, _ = self._require_alive()
         if request.request_id in self._held:
             raise EngineRefused(f"request id {request.request_id!r} is in use")
-        generation = self._new_generation(front, request, constraint, sink)
+        generation = self._new_generation(front, request, params, constraint, sink)
         self._held[request.request_id] = generation
         try:
             await self._place(generation)
@@ -121,11 +121,10 @@ class RemoteEngine:
             raise
 
     def _new_generation(
-        self, front: Front, request: EngineRequest, constraint: Constraint | None, sink: Sink
+        self, front: Front, request: EngineRequest, params: Any, constraint: Constraint | None, sink: Sink
     ) -> Generation:
-        params = front.sampling(request, constraint)
         generation = Generation(
-            request, constraint, sink, front.vocab_size, new_reader=lambda: front.reader(request, params),
+            request, params, constraint, sink, front.vocab_size, new_reader=lambda: front.reader(request, params),
             on_failed=self._on_failed, on_surplus=self._begin_abort, on_left=self._on_left,
         )  # fmt: skip
         generation.keys = keys_of(request.prompt_token_ids, request.cache_salt)
@@ -206,15 +205,13 @@ class RemoteEngine:
         raise overloaded or EngineLost("no engine takes it")
 
     async def _give(self, generation: Generation, front: Front, members: Members, member: Member) -> None:
-        from realtime.engine.vllm.front import as_json
-
         request, constraint = generation.request, generation.constraint
         remote_id = f"{request.request_id}-{secrets.token_hex(6)}"  # an abort by id must mean this very one
         known = member.introduction
         sent = body(
             remote_id,
             request.prompt_token_ids,
-            as_json(front.sampling(request, constraint), constraint, tells_stops=not request.generated),
+            front.sent(generation.params, constraint, tells_stops=not request.generated),
             salt=request.cache_salt,
             priority=request.priority if known is not None and known.takes_priority else 0,
             reasoning_ended=request.reasoning_ended if constraint is not None else None,

@@ -39,17 +39,19 @@ log = logging.getLogger("realtime.engine.remote")
 class Generation:
     """See the module; a Taker of its stream.
 
+    params: how to sample, in vLLM's form.
     on_failed: called when the engine has failed it, with the kind and the reason, while somebody still waits for it.
     on_surplus: called when it has ended by a stop string, of which the engine may not know.
     on_left: called when the engine holds nothing of it any more.
     """
 
     def __init__(
-        self, request: EngineRequest, constraint: Constraint | None, sink: Sink, vocab_size: int, *,
+        self, request: EngineRequest, params: Any, constraint: Constraint | None, sink: Sink, vocab_size: int, *,
         new_reader: Callable[[], Reader], on_failed: Callable[[Generation, str, str], None],
         on_surplus: Callable[[Generation], object], on_left: Callable[[Generation], None],
     ) -> None:  # fmt: skip
         self.request = request
+        self.params = params
         self.constraint = constraint
         self.member: Member | None = None  # which has it
         self.remote_id = ""  # its name there
@@ -165,7 +167,12 @@ class Generation:
     def close(self) -> None:
         """Have the engine end it by closing its connection, and the sink told so if it expects anything."""
         self._leave()
-        self._deliver(TokenChunk("", (), FinishReason.ABORT))
+        self._end_aborted()
+
+    def _end_aborted(self) -> None:
+        """End it with what was held back for a stop string."""
+        if self.live:
+            self._deliver(self._reader.read((), None, FinishReason.ABORT, None))
 
     def fail(self, error: EngineError) -> None:
         """Make `error` the sink's last call, if it still expects one."""
@@ -192,7 +199,7 @@ class Generation:
             self._on_failed(self, kind, why)
         else:
             self._note_left()
-            self._deliver(TokenChunk("", (), FinishReason.ABORT))
+            self._end_aborted()
 
     def lose(self, why: str) -> None:
         """Tell the sink that the engine is gone; who wants more of it has to ask again."""

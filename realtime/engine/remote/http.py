@@ -71,13 +71,15 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.idle_since = 0.0
-        self.used = False
+        self.stale = False  # it had been used, and was closed without a word: for being idle, most likely
+        self._used = False
         self._transport: asyncio.Transport | None = None
         self._handler: Handler | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._num_head = 0
         self._in_head = False
         self._whole = False
+        self._keeps = False  # the connection, behind this answer
         self._extra = False  # it said more than it was asked
 
     @property
@@ -89,7 +91,7 @@ class Connection(asyncio.Protocol):
         """Begin an exchange."""
         assert self._handler is None
         assert self._transport is not None
-        self.used = self.used or self._parser is not None
+        self._used = self._parser is not None
         self._handler, self._parser = handler, httptools.HttpResponseParser(self)
         self._num_head, self._in_head, self._whole = 0, True, False
         self._transport.write(head + body)
@@ -130,6 +132,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         self._transport = None
+        self.stale = self._used and self._handler is not None and self._in_head and not self._num_head
         self._lose("the connection broke")
 
     # -- httptools
@@ -150,12 +153,12 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The answer is whole."""
-        self._whole = True
+        assert self._parser is not None
+        self._whole, self._keeps = True, self._parser.should_keep_alive()
 
     def _finish(self) -> None:
         handler, self._handler = self._handler, None
-        keep = self._parser is not None and self._parser.should_keep_alive() and not self._extra
-        if not keep and self._transport is not None:
+        if not (self._keeps and not self._extra) and self._transport is not None:
             self._transport.abort()
         self.idle_since = time.monotonic()
         if handler is not None:
@@ -234,8 +237,8 @@ class Client:
                 answer = await whole.done
             except Unreachable:
                 connection.close()
-                if connection.used and not whole.begun:
-                    continue  # it had just been closed for being idle
+                if connection.stale:
+                    continue
                 raise
             except BaseException:
                 connection.close()
@@ -256,12 +259,11 @@ class _Whole:
 
     def __init__(self) -> None:
         self.done: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self.begun = False
         self._status = 0
         self._body = bytearray()
 
     def on_head(self, status: int) -> None:
-        self.begun, self._status = True, status
+        self._status = status
 
     def on_data(self, data: bytes) -> None:
         if len(self._body) + len(data) > MAX_BODY_BYTES:

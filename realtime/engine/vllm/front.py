@@ -81,14 +81,31 @@ class Front:
             raise EngineRefused("the generated tokens are as many as there may be: the generation has ended")
         check_markers(self._config, ids, 0)
 
-    def sampling(self, request: EngineRequest, constraint: Constraint | None) -> SamplingParams:
-        """How to sample, as vLLM would have it here. Raises EngineRefused."""
-        params = sampling_params(request, self.model.defaults, constraint)
+    def sampling(self, request: EngineRequest) -> SamplingParams:
+        """How to sample, without a constraint, as vLLM would have it here. Raises EngineRefused."""
+        params = sampling_params(request, self.model.defaults, None)
         try:
             params.verify(self._config, None, None, self.tokenizer)
         except Exception as error:
             raise translate(error) from error
         return params
+
+    def sent(self, params: SamplingParams, constraint: Constraint | None, *, tells_stops: bool) -> dict[str, Any]:
+        """How to sample, as an engine is told. tells_stops: its text begins where ours does, so that it
+        may look for stop strings as well, which ends an answer sooner.
+        """
+        sent = {name: value for name in _SENT if (value := getattr(params, name)) is not None}
+        if params.logit_bias:
+            sent["logit_bias"] = {str(token_id): bias for token_id, bias in params.logit_bias.items()}
+        if not tells_stops:
+            sent.pop("stop", None)
+        if params.logprobs is not None:
+            # An engine's answer has as many alternatives as were asked for, the taken token among them, even if it is
+            # none of the likeliest.
+            sent["logprobs"] = min(params.logprobs + 1, MAX_LOGPROBS) if params.logprobs else 0
+        if constraint is not None:
+            sent["structured_outputs"] = {constraint.kind: constraint.value}
+        return sent
 
     def reader(self, request: EngineRequest, params: SamplingParams) -> Reader:
         """What reads the tokens of an answer. Raises EngineRefused."""
@@ -136,24 +153,6 @@ def _unquantized(config: Any) -> Any:
     """Leave out how weights are stored: they are not read here, and this platform may not know the method."""
     config.__dict__.pop("quantization_config", None)
     return config
-
-
-def as_json(params: SamplingParams, constraint: Constraint | None, *, tells_stops: bool) -> dict[str, Any]:
-    """The members of SamplingParams that an engine is sent. tells_stops: its text begins where ours does, so that it
-    may look for stop strings as well, which ends an answer sooner.
-    """
-    sent = {name: value for name in _SENT if (value := getattr(params, name)) is not None}
-    if params.logit_bias:
-        sent["logit_bias"] = {str(token_id): bias for token_id, bias in params.logit_bias.items()}
-    if not tells_stops:
-        sent.pop("stop", None)
-    if params.logprobs is not None:
-        # An engine's answer has as many alternatives as were asked for, the taken token among them, even if it is none
-        # of the likeliest.
-        sent["logprobs"] = min(params.logprobs + 1, MAX_LOGPROBS) if params.logprobs else 0
-    if constraint is not None:
-        sent["structured_outputs"] = {constraint.kind: constraint.value}
-    return sent
 
 
 class Reader:

@@ -336,4 +336,5 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 def is_small(options: VllmOptions) -> bool:
     path = Path(options.model)
     weights = sum(file.stat().st_size for file in path.glob("*.safetensors")) if path.is_dir() else 0
-    return 0 < weights <= SMALL_MODEL_BYTES and options.tensor_parallel_size * options.pipeline_parallel_size == 1
+    devices = options.tensor_parallel_size * options.pipeline_parallel_size * options.data_parallel_size
+    return 0 < weights <= SMALL_MODEL_BYTES and devices == 1
