@@ -91,7 +91,8 @@ class TokenEngine:
         first, *lines = head.strip().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         data = await reader.readexactly(int(headers.get("content-length", 0)))
-        path, body = first.split()[1], json.loads(data) if data else None
+        path = first.split()[1]
+        body: Any = json.loads(data) if data else None
         match path:
             case "/health":
                 await self._reply(writer, self.health, {})

@@ -83,8 +83,8 @@ class Front:
 
     def sampling(self, request: EngineRequest) -> SamplingParams:
         """How to sample, without a constraint, as vLLM would have it here. Raises EngineRefused."""
-        params = sampling_params(request, self.model.defaults, None)
         try:
+            params = sampling_params(request, self.model.defaults, None)
             params.verify(self._config, None, None, self.tokenizer)
         except Exception as error:
             raise translate(error) from error
