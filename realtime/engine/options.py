@@ -29,7 +29,7 @@ class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
     engine_check_seconds: Annotated[
         float, Meta(gt=0, description="time between two health checks of an engine, and for the answer to one")
     ] = 5
-    engine_wait_seconds: Annotated[
+    engine_first_token_seconds: Annotated[
         float, Meta(gt=0, description="time to a response's first token, the engine's own queue included")
     ] = 600
     engine_silence_seconds: Annotated[

@@ -1,4 +1,3 @@
-"""Engines elsewhere: `vllm serve` processes that take tokens and return tokens over HTTP, several behind one node.
-
-What is decided (`choice`, `affinity`, `health`, `wire`) is pure; `http` and `endpoint` do the I/O; `fleet` joins them.
+"""Engines elsewhere: `vllm serve` processes that take tokens and return tokens over HTTP, several behind one server.
+Open `engine.py` first. What is decided (`choice`, `affinity`, `health`, `wire`) is pure; `http` and `endpoint` do the I/O.
 """

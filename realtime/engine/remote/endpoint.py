@@ -38,7 +38,7 @@ class Endpoint:
         headers = f"authorization: Bearer {key}\r\n".encode("latin-1") if key else b""
         self._client = Client(address, headers, options.engine_connect_seconds)
         self._check_seconds = options.engine_check_seconds
-        self._head_seconds = options.engine_wait_seconds
+        self._head_seconds = options.engine_first_token_seconds
         self._to_abort: list[str] = []
         self._aborting: set[asyncio.Task[None]] = set()
 

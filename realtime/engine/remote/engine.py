@@ -318,7 +318,7 @@ class RemoteEngine:
 
     def _find_silent(self, now: float) -> None:
         for generation in list(self._held.values()):
-            limit = self._remote.engine_silence_seconds if generation.delivered else self._remote.engine_wait_seconds
+            limit = self._remote.engine_silence_seconds if generation.delivered else self._remote.engine_first_token_seconds
             if generation.is_taken and now - generation.heard_at > limit:
                 generation.give_up_engine("silent", f"nothing came for {limit:g} seconds")
 

@@ -61,7 +61,7 @@ BEFORE_ANY = {
 
 @pytest.mark.parametrize("play", BEFORE_ANY.values(), ids=BEFORE_ANY)
 async def test_what_nobody_has_heard_goes_to_another(play: Any) -> None:
-    async with token_engines(2) as engines, fleet(engines, engine_wait_seconds=0.5) as both:
+    async with token_engines(2) as engines, fleet(engines, engine_first_token_seconds=0.5) as both:
         await all_serve(both)
         engines[0].play = [play]
         sink = await both.run(PROMPT)
