@@ -13,6 +13,7 @@ from .wire import ABORT, DONE, GENERATE, Event, Events, Untrue, abort_body, fail
 
 _MAX_REFUSAL_BYTES = 64 << 10
 _OK = 200
+_NOT_HERE = (401, 403, 404, 405)  # of no request's fault
 
 
 class Taker(Protocol):
@@ -138,7 +139,9 @@ class Stream:
 
     def on_end(self) -> None:
         """See Handler."""
-        if self._status != _OK:
+        if self._status in _NOT_HERE or 300 <= self._status < 400:
+            self._refuse(NotServing(f"{GENERATE} says {self._status}"))
+        elif self._status != _OK:
             self._refuse(failure_of(self._status, bytes(self._refusal)))
         elif not self._done:
             self._break("broken", "the stream ended before its end was said")

@@ -195,12 +195,11 @@ class RemoteEngine:
             except EngineRefused:
                 raise
             except (Unreachable, EngineError) as error:
-                kind = "unreachable" if isinstance(error, Unreachable) else "refused"
                 log.warning("engine did not take a request engine=%s error=%s", member.name, error)
+                kind = "unreachable" if isinstance(error, Unreachable) else "refused"
                 if member.failed(kind, str(error), surely=isinstance(error, NotServing)):
                     members.put_out(member)
-                elif kind == "unreachable":
-                    await members.suspect(member)
+                await members.suspect(member)
         self._require_alive()
         raise overloaded or EngineLost("no engine takes it")
 
@@ -235,7 +234,7 @@ class RemoteEngine:
         self._metrics.moved.add(1, member.name)
         if kind != "check":  # else the engine is out, and that was said
             log.warning("engine failed engine=%s kind=%s error=%s", member.name, kind, why)
-            out = kind != "refused" and member.failed(kind, why)  # what it says itself may be the request's fault
+            out = member.failed(kind, why)
             if out and self._members is not None:
                 self._members.put_out(member)
             elif self._members is not None:
@@ -318,7 +317,9 @@ class RemoteEngine:
 
     def _find_silent(self, now: float) -> None:
         for generation in list(self._held.values()):
-            limit = self._remote.engine_silence_seconds if generation.delivered else self._remote.engine_first_token_seconds
+            limit = (
+                self._remote.engine_silence_seconds if generation.delivered else self._remote.engine_first_token_seconds
+            )
             if generation.is_taken and now - generation.heard_at > limit:
                 generation.give_up_engine("silent", f"nothing came for {limit:g} seconds")
 

@@ -55,6 +55,8 @@ class Member:
     def failed(self, kind: str, why: str, *, surely: bool = False) -> bool:
         """It has failed; tell whether that put it out."""
         self._metrics.failures.add(1, self.name, kind)
+        if kind == "refused":
+            return False  # what it says of a request may be the request's fault
         out = self.health.failed(why, time.monotonic(), surely=surely)
         if out:
             self._metrics.ejections.add(1, self.name)

@@ -125,11 +125,33 @@ async def test_when_all_have_too_much_it_is_said() -> None:
             await both.run(PROMPT)
 
 
+async def test_a_request_that_engines_fail_of_puts_none_out() -> None:
+    async with token_engines(2) as engines, fleet(engines) as both:
+        await all_serve(both)
+        _, bystander = await both.submit([5] * 5, max_tokens=400)
+        for _ in range(4):
+            for engine in engines:
+                engine.play = [raw(b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n")]
+            with pytest.raises(EngineLost):
+                await both.run(PROMPT)
+        assert all_views(both) == {"serving"}
+        await asyncio.wait_for(bystander.ended.wait(), 20)
+        assert bystander.error is None
+
+
+async def test_an_engine_that_refuses_the_key_is_put_out() -> None:
+    async with token_engines(2) as engines, fleet(engines) as both:
+        await all_serve(both)
+        engines[0].play = [raw(b"HTTP/1.1 401 X\r\ncontent-length: 0\r\n\r\n")]
+        assert (await both.run(PROMPT)).token_ids == answer(PROMPT, 20)
+        assert both.counted("ejections", "0") == 1
+
+
 async def test_a_redirect_is_not_followed_and_the_key_stays() -> None:
     async with token_engines(2) as (engine, elsewhere), fleet([engine]) as one:
         place = b"HTTP/1.1 307 X\r\nlocation: %s/inference/v1/generate\r\ncontent-length: 0\r\n\r\n"
         engine.play = [raw(place % elsewhere.url.encode())]
-        with pytest.raises(EngineLost):
+        with pytest.raises(EngineDead):  # the only one is put out
             await one.run(PROMPT)
         assert elsewhere.asked == []
 
