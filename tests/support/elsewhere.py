@@ -30,7 +30,7 @@ from realtime.observability.progress import Progress
 from tests.support.engines import NUM_SEQS
 from tests.support.real import ROOT, START_SECONDS
 
-# A choice of tests/acceptance/ on engines elsewhere: TESTS_ENGINE=elsewhere pytest tests/acceptance
+# `TESTS_ENGINE=elsewhere pytest tests/acceptance`: the server of these tests has its engine elsewhere.
 ELSEWHERE = os.environ.get("TESTS_ENGINE") == "elsewhere"
 KEY = "sesame"
 RUNNING_AT = os.environ.get(
@@ -97,6 +97,18 @@ def _wait_well(server: VllmServe, process: subprocess.Popen[bytes], log: Path) -
         assert process.poll() is None, f"vLLM ended with {process.returncode}:\n{log.read_text()}"
         assert time.monotonic() < deadline, f"not well after {START_SECONDS} s:\n{log.read_text()}"
         time.sleep(0.2)  # between two looks at another process
+
+
+@contextlib.contextmanager
+def engine_flags() -> Iterator[list[str]]:
+    """What tells the server of the acceptance tests where its engine is."""
+    if not ELSEWHERE:
+        yield []
+        return
+    with vllm_serving() as server, tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        key = Path(folder) / "key"
+        key.write_text(KEY)
+        yield ["--engine", "remote", "--engine-url", server.url, "--engine-key-file", str(key)]
 
 
 class Elsewhere(msgspec.Struct, frozen=True):

@@ -316,10 +316,9 @@ class RemoteEngine:
                 self._find_silent(now)
 
     def _find_silent(self, now: float) -> None:
+        first, further = self._remote.engine_first_token_seconds, self._remote.engine_silence_seconds
         for generation in list(self._held.values()):
-            limit = (
-                self._remote.engine_silence_seconds if generation.delivered else self._remote.engine_first_token_seconds
-            )
+            limit = further if generation.delivered else first
             if generation.is_taken and now - generation.heard_at > limit:
                 generation.give_up_engine("silent", f"nothing came for {limit:g} seconds")
 

@@ -227,10 +227,10 @@ def body(
     request_id: str, token_ids: Sequence[int], sampling: Mapping[str, Any], *, salt: str | None = None,
     priority: int = 0, reasoning_ended: bool | None = None, template_kwargs: Mapping[str, Any] | None = None,
 ) -> bytes:  # fmt: skip
-    """Write the request. `sampling`: members of vLLM's SamplingParams."""
+    """Write the request. `sampling`: members of vLLM's SamplingParams. Raises EngineRefused."""
     members: dict[str, Any] = {
         "request_id": request_id,
-        "token_ids": token_ids,
+        "token_ids": list(token_ids),
         "sampling_params": sampling,
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -243,7 +243,10 @@ def body(
         members["reasoning_ended"] = reasoning_ended
     if template_kwargs is not None:
         members["reasoning_parser_kwargs"] = {"chat_template_kwargs": template_kwargs}
-    return msgspec.json.encode(members)
+    try:
+        return msgspec.json.encode(members)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EngineRefused(f"the request can't be sent to an engine: {error}") from None
 
 
 def abort_body(request_ids: Sequence[str]) -> bytes:

@@ -1,4 +1,4 @@
-"""Seeds on CPUs: a draw of a step that has not read all of a prompt is taken back. Installed in EngineCore and workers."""
+"""Seeds on CPUs: take back the draw of a step that has not read all of a prompt. For EngineCore and its workers."""
 
 from __future__ import annotations
 

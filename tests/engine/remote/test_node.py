@@ -8,11 +8,13 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from realtime.engine.options import RemoteOptions
 from realtime.settings.fields import Settings
+from tests.observability.scrapes import value
 from tests.support.elsewhere import KEY, OPTIONS, VllmServe
 from tests.support.real import RealServer, hosting
 from tests.support.server import Client, dial
@@ -23,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # importing vLLM and torch warns of their own affairs
 ]
 
-STORY = {"input": "Tell me a long story", "max_output_tokens": 300, "ignore_eos": True}
+STORY = {"input": "Tell me a long story", "max_output_tokens": 120, "ignore_eos": True}
 CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
 WEATHER = {"type": "function", "name": "get_weather", "description": "Weather", "parameters": CITY, "strict": True}
 
@@ -126,21 +128,32 @@ def text_of(response: dict[str, Any]) -> str:
 
 async def ask(node: RealServer, **members: Any) -> dict[str, Any]:
     async with dial(node.url) as client:
-        last = (await client.create(members.pop("input"), **members))[-1]
+        await client.send("response.create", **members)
+        last = (await client.until_done())[-1]
     response: dict[str, Any] = last["response"]
     return response
 
 
 async def test_reasoning_text_and_what_it_cost(node: RealServer) -> None:
     members = {"input": "count to 10", "temperature": 0, "include": ["message.output_text.logprobs"], "top_logprobs": 2}
-    first, again = [await ask(node, **members) for _ in range(2)]
+    first = await ask(node, **members)
     assert [item["type"] for item in first["output"]] == ["reasoning", "message"]
-    assert text_of(first) == text_of(again) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10."
-    assert again["usage"]["input_tokens_details"]["cached_tokens"] > 0, "it was sent to where it was before"
+    assert text_of(first) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10."
     assert first["usage"]["output_tokens_details"]["reasoning_tokens"] > 0
     (part,) = first["output"][1]["content"]
     assert "".join(one["token"] for one in part["logprobs"]) == part["text"]
     assert all(len(one["top_logprobs"]) == 2 for one in part["logprobs"])
+
+
+async def test_a_conversation_goes_to_where_it_was(node: RealServer) -> None:
+    long = "Tell me of " + ", ".join(map(str, range(200)))
+    for turn in range(3):
+        again = await ask(node, input=long + "." * turn, max_output_tokens=16)
+    assert again["usage"]["input_tokens_details"]["cached_tokens"] > 100
+    text = (await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{node.port}/metrics")).text
+    assert "realtime_remote_placed_total{engine=" in text
+    assert sum(value(text, "realtime_remote_up", engine=str(number)) for number in range(2)) == 2
+    assert value(text, "realtime_remote_prefix_tokens_total") > 100
 
 
 async def test_a_call_and_a_schema(node: RealServer) -> None:

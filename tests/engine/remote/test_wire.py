@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from array import array
 from typing import Any
 
 import msgspec
@@ -157,4 +158,6 @@ def test_the_request() -> None:
         "stream_options": {"include_usage": True}, "output_mode": "tokens", "priority": 2, "cache_salt": "s",
         "reasoning_ended": True, "reasoning_parser_kwargs": {"chat_template_kwargs": {}},
     }  # fmt: skip
-    assert "cache_salt" not in json.loads(body("a", (1,), {}))
+    assert "cache_salt" not in json.loads(body("a", array("i", [1]), {}))
+    with pytest.raises(EngineRefused):
+        body("a", (1,), {}, template_kwargs={"a": object()})
