@@ -184,7 +184,11 @@ async def test_a_cancel_has_its_receipt(node: RealServer) -> None:
 async def test_an_answer_whose_engine_is_cut_off_goes_on_with_the_same_tokens(
     node: RealServer, ways: list[Way]
 ) -> None:
-    kinds = [{"temperature": 0}, {"temperature": 1, "seed": 5}, {"temperature": 1, "seed": 6, "presence_penalty": 1.0}]
+    kinds: list[dict[str, Any]] = [
+        {"temperature": 0},
+        {"temperature": 1, "seed": 5},
+        {"temperature": 1, "seed": 6, "presence_penalty": 1.0},
+    ]
     uncut = [text_of(await ask(node, **STORY, **kind)) for kind in kinds]
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(dial(node.url)) for _ in kinds]
