@@ -239,10 +239,25 @@ class RemoteEngine:
                 self._members.put_out(member)
             elif self._members is not None:
                 self._spawn(self._members.suspect(member))
-        if generation.delivered or generation.num_placements >= _PLACEMENTS:
+        if kind == "refused" and generation.constraint is not None and not generation.delivered:
+            generation.placing = self._spawn(self._judge(generation, member))
+        elif generation.delivered or generation.num_placements >= _PLACEMENTS:
             generation.lose(f"the engine was lost: {why}")
         else:
             generation.placing = self._spawn(self._place_again(generation))
+
+    async def _judge(self, generation: Generation, member: Member) -> None:
+        """Find out whose fault it is that an engine failed a request with a constraint: vLLM doesn't say. An engine
+        that is well could not hold the model to it.
+        """
+        if self._members is not None:
+            await self._members.suspect(member)
+        if not member.serves:
+            await self._place_again(generation)
+            return
+        generation.placing = None
+        generation.fail(EngineRefused("the engine can't hold the model to the schema or grammar: simplify it"))
+        self._on_left(generation)
 
     async def _place_again(self, generation: Generation) -> None:
         try:

@@ -186,13 +186,9 @@ class Generation:
         self.fail(dead)
 
     def _fail_in_engine(self, error: EngineError) -> None:
-        """Translate an error in the stream. vLLM says nothing of why, but with a constraint there is one."""
+        """Take an error in the stream."""
         self._leave(note=False)
-        if self.constraint is not None and not self.delivered:
-            self._note_left()
-            self.fail(EngineRefused("the engine can't hold the model to the schema or grammar: simplify it"))
-        else:
-            self._fail_over("refused", str(error))
+        self._fail_over("refused", str(error))
 
     def _fail_over(self, kind: str, why: str) -> None:
         if self.live and self.abort is None:

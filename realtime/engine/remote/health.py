@@ -11,7 +11,7 @@ import enum
 
 from realtime.engine.backoff import Backoff
 
-FAILURES_TO_EJECT = 2
+FAILURES_TO_EJECT = 3
 
 
 class State(enum.Enum):

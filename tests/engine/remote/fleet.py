@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from realtime.engine.base import EngineRequest, Loaded, ModelInfo, Sampling, TokenChunk
 from realtime.engine.options import RemoteOptions, VllmOptions
+from realtime.engine.parsing import Constraint
 from realtime.engine.remote.engine import RemoteEngine
 from realtime.observability.fleet_metrics import FleetMetrics
 from tests.support.token_engine import KEY, VOCAB, TokenEngine
@@ -87,7 +88,10 @@ async def fleet(members: list[TokenEngine], **options: Any) -> AsyncIterator[Fle
     """Start one; at the end nothing may be left at the engines."""
     urls = tuple(one.url for one in members)
     remote = RemoteOptions(engine_url=urls, **{"engine_check_seconds": 0.2, "engine_abort_seconds": 5, **options})
-    metrics, grammars = FleetMetrics(), SimpleNamespace(start=lambda info: None, close=_nothing, trouble=None)
+    metrics, grammars = (
+        FleetMetrics(),
+        SimpleNamespace(start=lambda info: None, close=_nothing, compile=_as_it_is, trouble=None),
+    )
     grammars.num_running = grammars.num_waiting = 0
 
     async def front() -> Any:
@@ -103,3 +107,7 @@ async def fleet(members: list[TokenEngine], **options: Any) -> AsyncIterator[Fle
 
 async def _nothing() -> None:
     pass
+
+
+async def _as_it_is(constraint: Constraint, tenant: str, salt: str | None) -> Constraint:
+    return constraint

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from realtime.engine.base import EngineDead, EngineError, EngineLost, EngineOverloaded, EngineRefused, FinishReason
+from realtime.engine.parsing import Constraint
 from realtime.engine.remote.engine import RemoteEngine
 from tests.support.token_engine import TokenEngine, answer, chunk, drip, event, raw, token_engines, tokens_then
 
@@ -137,6 +138,24 @@ async def test_a_request_that_engines_fail_of_puts_none_out() -> None:
         assert all_views(both) == {"serving"}
         await asyncio.wait_for(bystander.ended.wait(), 20)
         assert bystander.error is None
+
+
+@pytest.mark.parametrize("health", [200, 503])
+async def test_whose_fault_it_is_that_an_engine_fails_of_a_grammar(health: int) -> None:
+    async def fail(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        engine.health = health
+        error = chunk(b'data: {"error": {"message": "x", "code": 500}}\n\n')
+        await tokens_then(0, error)(engine, body, writer)
+
+    async with token_engines(2) as engines, fleet(engines) as both:
+        await all_serve(both)
+        engines[0].play = [fail]
+        sink = await both.run(PROMPT, constraint=Constraint("regex", "a"))
+        if health == 200:
+            assert isinstance(sink.error, EngineRefused)
+            assert engines[1].generations == []
+        else:
+            assert sink.token_ids == answer(PROMPT, 20)
 
 
 async def test_an_engine_that_refuses_the_key_is_put_out() -> None:
