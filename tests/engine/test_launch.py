@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,3 +59,16 @@ def test_defaults_on_cpu_leave_memory_to_others(monkeypatch: pytest.MonkeyPatch)
     assert "block_size" not in large
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "4")
     assert "kv_cache_memory_bytes" not in launch._cpu_defaults(STARTER)
+
+
+@pytest.mark.vllm
+def test_parallel_settings_reach_vllm() -> None:
+    """Under vLLM's own names, which have to be there."""
+    given: dict[str, Any] = {
+        "tensor_parallel_size": 2, "pipeline_parallel_size": 2, "data_parallel_size": 4, "data_parallel_size_local": 1,
+        "data_parallel_rank": 3, "data_parallel_address": "10.0.0.1", "data_parallel_rpc_port": 9000,
+        "data_parallel_backend": "ray", "distributed_executor_backend": "ray", "enable_expert_parallel": True,
+    }  # fmt: skip
+    args = launch._engine_args(VllmOptions(**given), cpu=False)
+    assert {name: args[name] for name in given} == given
+    assert "data_parallel_rank" not in launch._engine_args(VllmOptions(), cpu=False)
