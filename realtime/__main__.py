@@ -164,7 +164,7 @@ def _add_option(section: argparse._ActionsContainer, option: Option) -> None:
 def _metavar(option: Option) -> str:
     for kind in option.kinds:
         if isinstance(kind, inspect.LiteralType):
-            return "{" + ",".join(map(str, kind.values)) + "}"
+            return "{" + ",".join(str(value) for value in kind.values if value not in option.unlisted) + "}"
     for kind_type, word in METAVARS.items():
         if option.is_a(kind_type):
             return word

@@ -300,8 +300,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: Annotated[
         Literal["vllm", "remote", "scripted"],
         Meta(
-            description="what generates: vLLM in this server, or vLLM elsewhere (`remote`, see docs/engines.md); "
-            "`scripted` is for tests and benchmarks only"
+            description="what generates: vLLM in this server, or vLLM elsewhere (`remote`, see docs/engines.md)",
+            extra={"unlisted": ("scripted",)},  # for tests and benchmarks only
         ),
     ] = "vllm"
     script: Annotated[
