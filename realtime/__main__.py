@@ -164,7 +164,7 @@ def _add_option(section: argparse._ActionsContainer, option: Option) -> None:
 def _metavar(option: Option) -> str:
     for kind in option.kinds:
         if isinstance(kind, inspect.LiteralType):
-            return "{" + ",".join(map(str, kind.values)) + "}"
+            return "{" + ",".join(str(value) for value in kind.values if value not in option.unlisted) + "}"
     for kind_type, word in METAVARS.items():
         if option.is_a(kind_type):
             return word
@@ -186,12 +186,14 @@ def _serve(given: argparse.Namespace) -> int:
     from realtime.server.doctor.model import check_model
     from realtime.server.families import family_choice
     from realtime.server.limit_book import config_file
+    from realtime.server.remote_engines import check_remote
 
-    if settings.engine == "vllm":
+    check_remote(settings)
+    if settings.engine != "scripted":
         check_vllm()
         check_model(settings.vllm.model)
     family_choice(settings.vllm)  # what is wrong with it is said before anything is downloaded or started
-    if settings.engine == "vllm":
+    if settings.engine != "scripted":
         from realtime.engine.catalog.cache import resolve
         from realtime.server.model_commands import tell
 

@@ -45,6 +45,7 @@ from .listening import CannotListen, announcement, listen, reachable
 from .loop_lag import LoopLag
 from .metrics_listener import MetricsListener
 from .notice import Notice
+from .remote_engines import remote_factory
 from .script_file import CannotPlay, ScriptFile, read_script
 from .scrubbing import scrub_handlers
 from .signals import Server, halt, halt_soon, handle_signals
@@ -119,10 +120,12 @@ def _engine_factory(settings: Settings, observer: Observer, script: ScriptFile |
         tick_seconds = 0.005 if script is None else script.tick_seconds
         slots, name = settings.vllm.max_num_seqs or 256, settings.vllm.name
         return lambda: ScriptedEngine(says, tick_seconds=tick_seconds, max_num_seqs=slots, name=name)
-    from realtime.engine.vllm.engine import VllmEngine
-
     options = for_engine(settings.vllm)
     progress = Progress(shows=settings.server.log_format == "text" and on_terminal())
+    if settings.engine == "remote":
+        return remote_factory(options, settings.remote, observer.fleet, progress)
+    from realtime.engine.vllm.engine import VllmEngine
+
     return lambda: VllmEngine(options, observer.engine, progress)
 
 

@@ -85,7 +85,7 @@ def _make_key(path: Path) -> None:
 def _vocabulary(settings: Settings) -> str:
     """Name the tokenizer. The scripted engine's makes its tokens up as they come, in each process others."""
     options = settings.vllm
-    return repr((options.model, options.revision, options.tokenizer)) if settings.engine == "vllm" else token_hex(8)
+    return repr((options.model, options.revision, options.tokenizer)) if settings.engine != "scripted" else token_hex(8)
 
 
 def _state_folder() -> Path:

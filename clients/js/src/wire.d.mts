@@ -913,7 +913,7 @@ export interface RateLimit {
   reset_seconds: number;
 }
 
-/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. */
+/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `engines`: only if they are elsewhere, in the order of the settings. */
 export interface Readiness {
   ready: boolean;
   engine: string;
@@ -927,6 +927,7 @@ export interface Readiness {
   connections: number;
   requests: number;
   template?: UnsafeTemplate;
+  engines?: RemoteEngineHealth[];
 }
 
 export interface Reasoning {
@@ -1045,6 +1046,16 @@ export interface Recovery {
 export interface Refusal {
   type: "refusal";
   refusal: string;
+}
+
+/** How an engine elsewhere does: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here). `alike`: an answer that another one began may go on there, if it `goes_on` with such at all. */
+export interface RemoteEngineHealth {
+  state: string;
+  since: number;
+  requests: number;
+  last_error: string | null;
+  alike: boolean;
+  goes_on: boolean;
 }
 
 /** Something in a request that was ignored, told to a native client. `param`: where it is. */
