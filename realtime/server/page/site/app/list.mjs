@@ -1,6 +1,4 @@
 import { chatsOf, UI } from "../core/chats.mjs";
-import { exported, imported, restoring } from "../core/transfer.mjs";
-import { Chat, randomId } from "./chat.mjs";
 
 /** @import { Chat as Listed } from "../core/chats.mjs" */
 
@@ -80,35 +78,6 @@ export class ChatList extends EventTarget {
     for (const one of ids) this.#entries.delete(one);
     this.#storage.setLeaf(id, null);
     this.dispatchEvent(new Event("change"));
-  }
-
-  /** An export of these chats as text. @param {Listed[]} chats */
-  async save(chats) {
-    const kept = [];
-    for (const { id, title } of chats) {
-      const chat = new Chat(this.#server, this.#storage, id);
-      await chat.load();
-      kept.push({ ...(await chat.everything()), title });
-      chat.close();
-    }
-    return exported(kept);
-  }
-
-  /** Put the chats of an export on the server, as new ones. Returns the id of the first. @param {string} text */
-  async load(text) {
-    let first = "";
-    for (const { title, responses } of imported(text)) {
-      const chatId = randomId();
-      first ||= chatId;
-      const ids = /** @type {Map<string | null, string | null>} */ (new Map([[null, null]]));
-      for (const kept of responses) {
-        const parentId = ids.get(kept.previous_response_id) ?? null;
-        const response = await this.#server.client.create(/** @type {any} */ (restoring(kept, { chatId, title, parentId })));
-        ids.set(kept.id, (await response.result()).id);
-      }
-    }
-    await this.refresh();
-    return first;
   }
 
   /** @param {string} [after] */

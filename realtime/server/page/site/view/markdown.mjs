@@ -60,8 +60,8 @@ export function build(node) {
   const { tag, attrs, children } = node;
   if (tag === "code-block") return codeBlock(attrs);
   if (tag === "math") return el(attrs.display === "block" ? "div" : "span", { class: `math math-${attrs.display}`, "data-tex": attrs.text }, attrs.text);
-  if (tag === "table") return el("div", { class: "table", tabindex: "0", role: "group" }, el("table", {}, children.map(build)));
-  const dir = /^(?:p|h\d|li|ul|ol|blockquote)$/.test(tag) ? { dir: "auto" } : {};
+  if (tag === "table") return el("div", { class: "table", tabindex: "0", role: "group" }, el("table", { dir: "auto" }, children.map(build)));
+  const dir = /^(?:p|h\d|li|ul|ol|blockquote|t[dh])$/.test(tag) ? { dir: "auto" } : {};
   return el(tag, { ...dir, ...attrs }, children.map(build));
 }
 
