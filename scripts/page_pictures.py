@@ -106,9 +106,8 @@ async def show(scene: str, page: Page, server: Running) -> None:
     if scene in ("empty", "settings"):
         await page.get_by_role("heading", name="mind").wait_for()
         if scene == "settings":
-            await page.keyboard.press("Control+k")
             await page.keyboard.press("Control+b")
-            await page.evaluate("document.querySelector('[aria-label=Settings]').click()")
+            await page.locator('.foot .quiet').evaluate("one => one.click()")
         return
     question = {"approval": "Weather in Paris", "cards": "Weather in Paris"}.get(
         scene, "Can a stream survive a tunnel?"

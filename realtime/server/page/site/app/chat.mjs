@@ -25,6 +25,7 @@ export class Chat extends EventTarget {
   #nodes = /** @type {Map<string, Node>} */ (new Map());
   #tree = new Tree();
   #isClosed = false;
+  #isReading = false;
   leaf = /** @type {string | null} */ (null);
   isLoading = false;
 
@@ -69,9 +70,10 @@ export class Chat extends EventTarget {
 
   /** See what other tabs and devices have done. What goes on behind the shown answer is shown. */
   async refresh() {
-    if (this.isLoading || this.#isClosed) return;
+    if (this.isLoading || this.#isClosed || this.#isReading) return; // while the server is away, wishes would pile up
     const before = this.leaf;
-    const isNew = await this.#list();
+    this.#isReading = true;
+    const isNew = await this.#list().finally(() => (this.#isReading = false));
     if (!isNew || this.leaf !== before) return;
     if (this.leaf !== null && this.#tree.get(this.leaf)) this.leaf = this.#tree.leafBelow(this.leaf);
     else this.leaf = this.#tree.newest?.id ?? null;

@@ -10,6 +10,8 @@ export class ChatList extends EventTarget {
   #storage;
   #entries = /** @type {Map<string, any>} */ (new Map());
   #names = /** @type {Map<string, { title: string, id: string }>} */ (new Map());
+  #reading = /** @type {Promise<void> | null} */ (null);
+  #isStale = false; // something was told while it was being read
   #last = /** @type {string | null} */ (null);
   hasMore = false;
   isForbidden = false; // without keys a server lists for its own machine alone
@@ -29,8 +31,19 @@ export class ChatList extends EventTarget {
     return chatsOf(newest, new Map([...this.#names].map(([id, { title }]) => [id, title])));
   }
 
-  /** Read the newest page again. */
+  /** Read the newest page again. One reading at a time: while the server is away, wishes would pile up. */
   async refresh() {
+    if (this.#reading !== null) {
+      this.#isStale = true;
+      return this.#reading;
+    }
+    this.#reading = this.#read().finally(() => (this.#reading = null));
+    await this.#reading;
+    if (this.#isStale) await this.refresh();
+  }
+
+  async #read() {
+    this.#isStale = false;
     try {
       const [page, names] = await Promise.all([this.#page(), this.#server.names()]);
       const isFirst = this.#last === null;
