@@ -108,11 +108,12 @@ export class Chat extends EventTarget {
     return this.nodes.findLast((node) => !failed(node))?.entry.id ?? null;
   }
 
-  /** Ask the same again, as another branch. @param {Node} node */
+  /** Ask the same again, as another branch: the question, so that what was allowed once is not done twice. @param {Node} node */
   regenerate(node) {
-    const { previous_response_id, metadata } = node.entry;
-    const questionId = metadata.chat_input ?? node.entry.id;
-    return this.#begin({ parentId: previous_response_id, input: node.inputs, questionId, step: metadata.chat_step });
+    const path = this.#tree.path(node.entry.id);
+    const asked = path.findLast(({ metadata }) => !metadata.chat_step) ?? node.entry;
+    const inputs = this.#nodes.get(asked.id)?.inputs ?? node.inputs;
+    return this.#begin({ parentId: asked.previous_response_id, input: inputs, questionId: asked.metadata.chat_input ?? asked.id });
   }
 
   /** Ask something else in its place, as another branch. @param {Node} node @param {any} message */

@@ -139,8 +139,12 @@ function code(text, kind = "") {
   return el("code", { class: `args ${kind}`, dir: "ltr" }, text);
 }
 
-/** @param {any} error */
-const messageOf = (error) => (typeof error === "string" ? error : (error.message ?? JSON.stringify(error)));
+/** What a tool or its server said of a failure. @param {any} error */
+function messageOf(error) {
+  if (typeof error === "string") return error;
+  const said = Array.isArray(error.content) ? error.content.map((/** @type {any} */ part) => part.text ?? "").join("\n") : "";
+  return said || (error.message ?? JSON.stringify(error));
+}
 
 /**
  * A folded card, made anew when something about it is. `fill`: puts what is in it into its body and returns its title.
