@@ -8,7 +8,7 @@ import { LANGUAGE_NAMES, t } from "./strings.mjs";
  * @param {any[]} content
  */
 function dialog(title, content) {
-  const root = /** @type {HTMLDialogElement} */ (el("dialog", { "aria-label": title, autofocus: true }));
+  const root = /** @type {HTMLDialogElement} */ (el("dialog", { "aria-label": title, tabindex: "-1", autofocus: true }));
   const close = () => root.close();
   root.append(el("form", { method: "dialog" }, el("header", {}, el("h2", {}, title), iconButton("close", t("cancel"), close)), content));
   root.addEventListener("click", ({ target }) => target === root && close());
