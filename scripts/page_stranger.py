@@ -222,7 +222,7 @@ async def servers(model: str, folder: Path) -> AsyncIterator[Any]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def start() -> ServerProcess:
-            arguments = ("--model", model, "--port", str(port), "--store", f"sqlite:{folder / 'store.db'}")
+            arguments = ("--model", model, "--port", str(port), "--store", f"sqlite:{folder}/store.db", "--drain-seconds", "1")
             process = await stack.enter_async_context(serve(*arguments))
             await process.ready()
             return process
