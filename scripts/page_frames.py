@@ -1,7 +1,7 @@
 """Measure what a frame of a long answer costs on the chat page, beside showing all of it anew.
 
-`.venv/bin/python -m scripts.page_frames [--bytes 100000]`: the page's own module shows a text that grows by 50 characters
-a frame, in Chromium, with layout.
+`.venv/bin/python -m scripts.page_frames [--bytes 100000]`: the page's own module shows a text that grows by 50
+characters a frame, in Chromium, with layout.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ async def measure(length: int) -> dict[str, Any]:
     module = f"/page/{read_page().version}/view/markdown.mjs"
     program = f"""(async () => {{ {as_script()}
       const {{ MarkdownView }} = await import({module!r});
-      return {{ mixed: compared(MarkdownView, mixed({length})), "one block of code": compared(MarkdownView, oneBlock({length})) }};
+      const texts = {{ mixed: mixed({length}), "one block of code": oneBlock({length}) }};
+      return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, compared(MarkdownView, text)]));
     }})()"""
     async with running(say("a")) as server, browsing(server.http) as browser:
         page = await browser.open()

@@ -49,11 +49,15 @@ class Look(NamedTuple):
     readme: str | None = None
 
 
+SCENES = (
+    "empty", "middle", "middle-table", "whole", "settings", "drawer", "list", "approval", "cards", "edit", "lost", "focus",
+)  # fmt: skip
 LOOKS = [
-    *(Look(f"{scene}-{where}-{scheme}", size, scheme, scene)
-      for scene in ("empty", "middle", "middle-table", "whole", "settings", "drawer", "list", "approval", "cards", "edit", "lost", "key-focus")
-      for where, size in (("desktop", DESKTOP), ("phone", PHONE)) for scheme in ("light", "dark")),
-]  # fmt: skip
+    Look(f"{scene}-{where}-{scheme}", size, scheme, scene)
+    for scene in SCENES
+    for where, size in (("desktop", DESKTOP), ("phone", PHONE))
+    for scheme in ("light", "dark")
+]
 FOR_README = [
     Look("desktop-light", DESKTOP, "light", "whole", "chat-desktop"),
     Look("desktop-dark", DESKTOP, "dark", "drawer", "chat-drawer"),
@@ -107,7 +111,7 @@ async def show(scene: str, page: Page, server: Running) -> None:
         await page.get_by_role("heading", name="mind").wait_for()
         if scene == "settings":
             await page.keyboard.press("Control+b")
-            await page.locator('.foot .quiet').evaluate("one => one.click()")
+            await page.locator(".foot .quiet").evaluate("one => one.click()")
         return
     question = {"approval": "Weather in Paris", "cards": "Weather in Paris"}.get(
         scene, "Can a stream survive a tunnel?"
@@ -160,7 +164,7 @@ async def show(scene: str, page: Page, server: Running) -> None:
     if scene == "edit":
         await page.locator(".scroller").evaluate("one => one.scrollTop = 0")
         await page.get_by_role("button", name="Edit", exact=True).click()
-    if scene == "key-focus":
+    if scene == "focus":
         await page.keyboard.press("Tab")
         await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("Shift+Tab")

@@ -62,7 +62,9 @@ class Stranger:
 
     async def shown(self) -> str:
         """The words of the newest answer on the page."""
-        return " ".join(" ".join(await self.page.locator("#log .answer").last.locator(".prose").all_inner_texts()).split())
+        return " ".join(
+            " ".join(await self.page.locator("#log .answer").last.locator(".prose").all_inner_texts()).split()
+        )
 
     async def over(self) -> None:
         """Wait for the end of the newest answer."""
@@ -222,7 +224,16 @@ async def servers(model: str, folder: Path) -> AsyncIterator[Any]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def start() -> ServerProcess:
-            arguments = ("--model", model, "--port", str(port), "--store", f"sqlite:{folder}/store.db", "--drain-seconds", "1")
+            arguments = (
+                "--model",
+                model,
+                "--port",
+                str(port),
+                "--store",
+                f"sqlite:{folder}/store.db",
+                "--drain-seconds",
+                "1",
+            )
             process = await stack.enter_async_context(serve(*arguments))
             await process.ready()
             return process

@@ -107,8 +107,18 @@ async def test_from_right_to_left() -> None:
         await expect(page.get_by_role("heading", name="Was beschäftigt dich?")).to_be_visible()
         await ask(page, "تكلم العربية")
         await expect(page.locator(".answer .regenerate")).to_be_visible()
-        for selector in (".asked", ".answer .prose > p", ".answer ul", ".answer li", ".answer table", ".top h1", ".chats a"):
-            assert await page.locator(selector).first.evaluate("one => getComputedStyle(one).direction") == "rtl", selector
+        for selector in (
+            ".asked",
+            ".answer .prose > p",
+            ".answer ul",
+            ".answer li",
+            ".answer table",
+            ".top h1",
+            ".chats a",
+        ):
+            assert await page.locator(selector).first.evaluate("one => getComputedStyle(one).direction") == "rtl", (
+                selector
+            )
         assert await page.locator(".answer code").first.evaluate("one => getComputedStyle(one).direction") == "ltr"
 
 
