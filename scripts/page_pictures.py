@@ -50,7 +50,8 @@ class Look(NamedTuple):
 
 
 SCENES = (
-    "empty", "middle", "middle-table", "whole", "settings", "drawer", "list", "approval", "cards", "edit", "lost", "focus",
+    "empty", "middle", "middle-table", "whole", "settings", "drawer", "list", "approval", "cards", "edit", "lost",
+    "focus",
 )  # fmt: skip
 LOOKS = [
     Look(f"{scene}-{where}-{scheme}", size, scheme, scene)

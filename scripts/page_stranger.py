@@ -1,7 +1,7 @@
 """Use the chat page as a stranger would, on a real small model: twenty turns, branches, reloads, restarts, an export.
 
-`.venv/bin/python -m scripts.page_stranger [--model smollm2]` takes some minutes and prints what it saw. At every step the
-text on the page has to be the server's.
+`.venv/bin/python -m scripts.page_stranger [--model smollm2]` takes some minutes and prints what it saw. At every step
+the text on the page has to be the server's.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from tests.support.browser import browsing
 from tests.support.server import running
 
 MANY_TABS = 60
-ARABIC = ["أهلا ", "بك ", "`code`\n\n", "- أولا\n", "- ثانيا\n\n", "| أ | ب |\n|--|--|\n| ", "١ ", "| ٢ |\n"]
+ARABIC = ["أهلا ", "بك ", "`code`\n\n", "- أولا\n", "- ثانيا\n\n", "| أ | ب |\n|--|--|\n| ج ", "| د |\n"]
 
 
 async def tab_to(page: Page, selector: str, *, backwards: bool = False) -> None:
@@ -17,8 +17,7 @@ async def tab_to(page: Page, selector: str, *, backwards: bool = False) -> None:
     for _ in range(MANY_TABS):
         await page.keyboard.press("Shift+Tab" if backwards else "Tab")
         if await page.evaluate(f"document.activeElement.matches({selector!r})"):
-            style = "(({ outlineStyle, outlineWidth }) => outlineStyle + outlineWidth)(getComputedStyle(document.activeElement))"
-            assert await page.evaluate(style) != "none0px"
+            assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
             return
     raise AssertionError(f"no way to {selector} by Tab")
 
