@@ -8,13 +8,14 @@ import { LANGUAGE_NAMES, t } from "./strings.mjs";
  * @param {any[]} content
  */
 function dialog(title, content) {
-  const root = /** @type {HTMLDialogElement} */ (el("dialog", { "aria-label": title, tabindex: "-1", autofocus: true }));
+  const root = /** @type {HTMLDialogElement} */ (el("dialog", { "aria-label": title, tabindex: "-1" }));
   const close = () => root.close();
   root.append(el("form", { method: "dialog" }, el("header", {}, el("h2", {}, title), iconButton("close", t("cancel"), close)), content));
   root.addEventListener("click", ({ target }) => target === root && close());
   root.addEventListener("close", () => root.remove());
   (document.getElementById("dialogs") ?? document.body).append(root);
   root.showModal();
+  root.focus(); // not its first button
   return root;
 }
 

@@ -125,9 +125,9 @@ export class Sidebar {
     const hit = this.#hits.get(chat.id);
     const onclick = () => hit && this.#acts.reveal(chat.id, hit.responseId);
     const link = el("a", { href: `#/c/${chat.id}`, dir: "auto", onclick, ...(isOpen ? { "aria-current": "page" } : {}) }, title,
-      chat.running && el("span", { class: "pulse", role: "img", "aria-label": t("running") }),
+      chat.running && el("span", { class: "unseen" }, ` ${t("running")}`),
       hit && el("small", { dir: "auto" }, hit.before, el("mark", {}, hit.match), hit.after)); // prettier-ignore
-    return el("li", { class: isOpen ? "is-open" : "" }, link,
+    return el("li", { class: `${isOpen ? "is-open" : ""} ${chat.running ? "is-running" : ""}` }, link,
       el("span", { class: "acts" },
         iconButton("edit", `${t("rename")}: ${title}`, () => this.#rename(chat.id)),
         iconButton("export", `${t("export")}: ${title}`, () => this.#acts.save(chat)),
