@@ -14,6 +14,7 @@ class Network:
         self._target_port = target_port
         self._open: set[asyncio.Task[None]] = set()
         self._swallowed: set[asyncio.Task[None]] = set()  # bytes of theirs are lost, so they are silent for good
+        self._sockets: set[asyncio.Task[None]] = set()  # WebSockets among them
         self._swallows = False
         self.delay_seconds = 0.0
         self.port = 0
@@ -29,8 +30,12 @@ class Network:
         self._swallowed |= self._open
 
     def recover(self) -> None:
-        """Let new connections through again. What was open in the hole stays silent."""
+        """Let new connections through again. A WebSocket that was open in the hole stays silent; requests are reset, as
+        a browser would wait for their answers for as long as TCP does.
+        """
         self._swallows = False
+        for task in self._swallowed - self._sockets:
+            task.cancel()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side ends it."""
@@ -49,6 +54,7 @@ class Network:
         finally:
             self._open.discard(task)
             self._swallowed.discard(task)
+            self._sockets.discard(task)
             for one in (writer, up_writer):
                 one.transport.abort()
 
@@ -56,6 +62,8 @@ class Network:
         self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(65536):
+            if b"\r\nupgrade: websocket\r\n" in data.lower():
+                self._sockets.add(task)
             if self.delay_seconds:
                 await asyncio.sleep(self.delay_seconds)
             if task not in self._swallowed:
