@@ -3,7 +3,6 @@ import { dialogs } from "../view/later.mjs";
 import { Sidebar } from "../view/sidebar.mjs";
 import { t } from "../view/strings.mjs";
 import { ChatList } from "./list.mjs";
-import { Texts } from "./texts.mjs";
 
 /** @import { Chat as Listed } from "../core/chats.mjs" */
 
@@ -24,7 +23,7 @@ export class Listing {
   #server;
   #acts;
   #list;
-  #texts;
+  #texts = /** @type {import("./texts.mjs").Texts | null} */ (null);
   #timer = 0;
   sidebar;
 
@@ -37,7 +36,6 @@ export class Listing {
     this.#server = server;
     this.#acts = acts;
     this.#list = new ChatList(server, storage);
-    this.#texts = new Texts(() => server.client.responses);
     this.sidebar = new Sidebar({
       create: () => acts.go(""),
       reveal: acts.reveal,
@@ -70,7 +68,14 @@ export class Listing {
   /** @param {string} words */
   #findSoon(words) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#texts.find(this.#list.chats, words, (found) => this.sidebar.showFound(words, found)), PAUSE_MS);
+    this.#timer = setTimeout(() => this.#find(words).catch(() => {}), PAUSE_MS); // without it there are still the titles
+  }
+
+  /** @param {string} words */
+  async #find(words) {
+    const { Texts } = await import("./texts.mjs");
+    this.#texts ??= new Texts(() => this.#server.client.responses);
+    await this.#texts.find(this.#list.chats, words, (found) => this.sidebar.showFound(words, found));
   }
 
   /** @param {Listed} chat */
