@@ -26,6 +26,7 @@ try:
     from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
     from realtime.server.listening import program
     from realtime.server.notice import running_urls
+    from realtime.settings.fields import Settings
     from realtime.settings.sources import Effective, Option, SettingsError, load, options
     from realtime.settings.tenants import TenantLimits
     from realtime.settings.text import effective_toml, shown, title
@@ -193,12 +194,16 @@ def _serve(given: argparse.Namespace) -> int:
         check_vllm()
         check_model(settings.vllm.model)
     family_choice(settings.vllm)  # what is wrong with it is said before anything is downloaded or started
-    if settings.engine != "scripted":
-        from realtime.engine.catalog.cache import resolve
-        from realtime.server.model_commands import tell
+    config = config_file(effective.sources["tenants"], given.config)
+    return process.serve(settings, config, with_model if settings.engine != "scripted" else lambda same: same)
 
-        settings = msgspec.structs.replace(settings, vllm=resolve(settings.vllm, tell))
-    return process.serve(settings, config_file(effective.sources["tenants"], given.config))
+
+def with_model(settings: Settings) -> Settings:
+    """Put a model that has a short name where it is downloaded to, once. Raises CatalogError."""
+    from realtime.engine.catalog.cache import resolve
+    from realtime.server.model_commands import tell
+
+    return msgspec.structs.replace(settings, vllm=resolve(settings.vllm, tell))
 
 
 def _doctor(given: argparse.Namespace) -> int:

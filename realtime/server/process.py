@@ -1,6 +1,7 @@
 """The server as a process: logging, the listening socket, the engine's start, the end.
 
-The socket listens before the model is loaded, so that a port in use is told at once and `/health` answers early;
+The socket listens and the store is locked before a model is downloaded or loaded, so that a port in use and a file that
+can't be written are told at once, and `/health` answers while the model loads;
 creates are refused with a retryable error until the engine serves.
 """
 
@@ -31,6 +32,7 @@ from realtime.observability.observer import Observer
 from realtime.observability.progress import Progress, StderrHandler, on_terminal
 from realtime.observability.tracing import Tracing, TracingError, start_tracing
 from realtime.settings.fields import ServerSettings, Settings
+from realtime.store.sqlite.lock import FileLock
 from realtime.store.sqlite.schema import CannotOpen
 from realtime.wire.errors import WireError
 
@@ -49,38 +51,50 @@ from .remote_engines import remote_factory
 from .script_file import CannotPlay, ScriptFile, read_script
 from .scrubbing import scrub_handlers
 from .signals import Server, halt, halt_soon, handle_signals
-from .store_file import open_configured, store_path, with_key
+from .store_file import hold_store, open_configured, store_path, with_key
 from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
 
 
-def serve(settings: Settings, config: Path | None = None) -> int:
-    """Run the server until a signal ends it. `config`: see make_gateway. The exit status: 0, or 1 if there was no port
-    or no engine.
+def serve(
+    settings: Settings, config: Path | None = None, prepare: Callable[[Settings], Settings] = lambda settings: settings
+) -> int:
+    """Run the server until a signal ends it. `config`: see make_gateway. `prepare`: what may take long, such as the
+    download of a model; it comes when the ports and the store are had. The exit status: 0, or 1 if there was no port or
+    no engine.
     """
     _configure_logging(settings.server.log_level, settings.server.log_format)
     try:
-        listening = listen(settings.server.host, settings.server.port)
-        for_metrics = _listen_for_metrics(settings.server)
-        script = read_script(Path(settings.script)) if settings.script is not None else None
-        gateway = make_gateway(settings, start_tracing(os.environ), script, config)
+        with contextlib.ExitStack() as undo:
+            listening = undo.enter_context(listen(settings.server.host, settings.server.port))
+            for_metrics = _listen_for_metrics(settings.server)
+            undo.enter_context(for_metrics or contextlib.nullcontext())
+            script = read_script(Path(settings.script)) if settings.script is not None else None
+            if (lock := hold_store(settings)) is not None:
+                undo.callback(lock.release)
+            gateway = make_gateway(prepare(settings), start_tracing(os.environ), script, config, lock)
+            undo.pop_all()
     except (CannotListen, CannotPlay, TracingError, CannotOpen) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
-    if warning := exposure_warning(settings):
+    if warning := exposure_warning(gateway.settings):
         logger.warning(warning)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(gateway, listening, for_metrics, script))
 
 
 def make_gateway(
-    settings: Settings, tracing: Tracing | None = None, script: ScriptFile | None = None, config: Path | None = None
+    settings: Settings,
+    tracing: Tracing | None = None,
+    script: ScriptFile | None = None,
+    config: Path | None = None,
+    lock: FileLock | None = None,
 ) -> Gateway:
     """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
-    file of settings, whose limits of tenants are followed. Raises CannotOpen.
+    file of settings, whose limits of tenants are followed. `lock`: the store's, if it is had. Raises CannotOpen.
     """
-    path, stores = store_path(settings), open_configured(settings)
+    path, stores = store_path(settings), open_configured(settings, lock)
     try:
         settings = msgspec.structs.replace(settings, server=with_key(settings.server, path))
         observer = Observer(settings.vllm.name, tracing)

@@ -19,7 +19,8 @@ from realtime.context.encrypted import KEY_BYTES
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
 from realtime.store.memory import memory_stores
-from realtime.store.sqlite.schema import CannotOpen
+from realtime.store.sqlite.lock import FileLock
+from realtime.store.sqlite.schema import CannotOpen, open_for_writing
 from realtime.store.sqlite.stores import bounds_of, open_stores
 
 from .encryption_keys import read_encryption_keys
@@ -40,12 +41,28 @@ def store_path(settings: Settings) -> Path | None:
     return _state_folder() / "realtime" / f"{host}-{settings.server.port}.db"
 
 
-def open_configured(settings: Settings) -> Stores:
-    """Open the stores that the settings ask for. Raises CannotOpen."""
+def hold_store(settings: Settings) -> FileLock | None:
+    """Take the lock of the file that the settings ask for, and see that it can be opened; None: there is no file.
+    Raises CannotOpen.
+    """
+    path = store_path(settings)
+    if path is None:
+        return None
+    lock = FileLock(path)
+    try:
+        open_for_writing(path, settings.store.store_synchronous).close()
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def open_configured(settings: Settings, lock: FileLock | None = None) -> Stores:
+    """Open the stores that the settings ask for. `lock`: the file's, if it is had already. Raises CannotOpen."""
     path = store_path(settings)
     if path is None:
         return memory_stores(settings.responses)
-    return open_stores(path, bounds_of(settings.responses, _vocabulary(settings)), settings.store).stores
+    return open_stores(path, bounds_of(settings.responses, _vocabulary(settings)), settings.store, lock).stores
 
 
 def with_key(settings: ServerSettings, path: Path | None) -> ServerSettings:
