@@ -134,7 +134,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[Header, ...] = ()
     path_parameters: dict[str, str] = {}  # name -> what it is
     errors: tuple[ErrorCode, ...] = ()  # beside those that every operation may answer
-    streams: bool = False  # the answer may be a stream of events
+    event: Any = None  # the type of the events of its stream, where they are not those of the Responses API
+    streams: str = ""  # what a stream of events holds, where the answer may be one
     open: bool = False  # for everybody, without a key
     tickets: tuple[TicketRole, ...] = ()  # the roles of tickets with which it may be asked for; no others may
     opened_by: Callable[[Request], bool] | None = None  # such requests are for everybody, the others are not
