@@ -328,7 +328,10 @@ class Stages:
                 given = True
                 if generation.times not in self._times.generations:
                     self._times.generations.append(generation.times)
-                return await generation.result()
+                finish = await generation.result()
+                if (said := generation.stop_string) is not None:
+                    self._response.stop_sequence = said
+                return finish
             except EngineDead as dead:
                 await self._survive(dead, generation, begun, wishes, given=given)
 

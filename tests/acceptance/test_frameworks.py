@@ -1,4 +1,4 @@
-"""Agent frameworks, unmodified, complete a tool loop over the door that they know: the examples, as a user runs them."""
+"""Agent frameworks, unmodified, complete a tool loop over the door that they know: the examples, as users run them."""
 
 from __future__ import annotations
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 from starlette.responses import Response
 
 from realtime.server.http import created
-from realtime.server.http.operations import CLIENT_GONE, Call, Header
+from realtime.server.http.operations import CLIENT_GONE, Call
 from realtime.server.http.replies import reply
 from realtime.wire import codec
 from realtime.wire.errors import WireError
-from realtime.wire.requests import OnDisconnect, ResponseCreate
+from realtime.wire.requests import ResponseCreate
 
 from .chunks import Chunks
 from .completions import Shown, is_stopped, to_completion
@@ -21,18 +20,12 @@ from .history import to_items
 from .requests import CreateChatCompletion
 from .translation import reword, to_create
 
-ON_DISCONNECT = Header(
-    "x-realtime-on-disconnect",
-    Literal["cancel", "linger", "continue"],
-    "What becomes of the response when the client is gone: `cancel` (the default), `linger`, `continue`.",
-)
-
 
 async def create(call: Call) -> Response:
     """See the module."""
     body = codec.decode_body(await call.body(), CreateChatCompletion, call.gateway.message_limits)
     placed = to_items(body.messages, call.gateway.message_limits.max_items)
-    request = with_headers(call, to_create(body, placed))
+    request = created.with_headers(call, to_create(body, placed))
     places = [one.place for one in placed]
     try:
         return await _answer(call, body, request, partial(reword, places=places))
@@ -61,12 +54,3 @@ async def _answer(
         return Response(status_code=CLIENT_GONE)
     created.add_headers(call, source, answer)
     return answer
-
-
-def with_headers(call: Call, request: ResponseCreate) -> ResponseCreate:
-    """The request with what its headers ask for. Raises WireError."""
-    request.request_id = created.request_id(call)
-    policy = call.header(ON_DISCONNECT.name, ON_DISCONNECT.kind)
-    if policy is not None:
-        request.on_disconnect = OnDisconnect(policy=policy)
-    return request

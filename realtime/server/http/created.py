@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 from starlette.responses import Response
 
@@ -16,7 +17,7 @@ from realtime.runs.run import Run
 from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError, draining
-from realtime.wire.requests import OpaqueId, ResponseCreate
+from realtime.wire.requests import OnDisconnect, OpaqueId, ResponseCreate
 from realtime.wire.response import ResponseError
 
 from .operations import Call, Header
@@ -25,6 +26,11 @@ from .sse import RESPONSE_EVENTS, SseResponse, Wording
 
 IDEMPOTENCY_KEY = Header(
     "Idempotency-Key", OpaqueId, "The same as `request_id` in the body: sent again, the request attaches and runs once."
+)
+ON_DISCONNECT = Header(
+    "x-realtime-on-disconnect",
+    Literal["cancel", "linger", "continue"],
+    "What becomes of the response when the client is gone: `cancel` (the default), `linger`, `continue`.",
 )
 
 _BEFORE_OUTPUT = (b"response.created", b"response.queued", b"response.in_progress")
@@ -44,6 +50,15 @@ def request_id(call: Call, in_body: str | None = None) -> str | None:
         text = "`request_id` and the header Idempotency-Key differ; send one of them."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="request_id")
     return in_header if in_body is None else in_body
+
+
+def with_headers(call: Call, request: ResponseCreate) -> ResponseCreate:
+    """The request of a door whose body has no place for them, with what its headers ask for. Raises WireError."""
+    request.request_id = request_id(call)
+    policy = call.header(ON_DISCONNECT.name, ON_DISCONNECT.kind)
+    if policy is not None:
+        request.on_disconnect = OnDisconnect(policy=policy)
+    return request
 
 
 def stream(call: Call, source: Source, start: int = 0, wording: Wording = RESPONSE_EVENTS) -> SseResponse:

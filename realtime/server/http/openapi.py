@@ -11,8 +11,7 @@ import msgspec
 from realtime.wire.errors import ErrorCode as E
 
 from .operations import Header, Operation, Query
-from .replies import ErrorReply
-from .schemas import REF, STREAM_EVENT, components, schema_of, stream_events
+from .schemas import STREAM_EVENT, components, schema_of, stream_events
 
 _EVERYWHERE = (E.ORIGIN_NOT_ALLOWED, E.SERVER_ERROR)
 _WITH_KEY = (E.MISSING_API_KEY, E.INVALID_API_KEY, E.NOT_PERMITTED, E.TOO_MANY_QUEUED, E.SERVER_IS_OVERLOADED)
@@ -27,8 +26,9 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """See the module."""
     bodies = [one.body for one in operations if one.body is not None]
     answers = [one.answer for one in operations if one.answer is not None]
+    answers += [one.error for one in operations]
     answers += [one.event for one in operations if one.event is not None]
-    schemas = components(bodies, [*answers, ErrorReply, stream_events()])
+    schemas = components(bodies, [*answers, stream_events()])
     schemas[STREAM_EVENT] = schema_of(stream_events())
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
@@ -37,12 +37,13 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "realtime", "version": server_version(), "description": _INTRODUCTION},
         "paths": paths,
-        "security": [{}, {"bearer": []}, {"apiKey": []}],
+        "security": [{}, {"bearer": []}, {"apiKey": []}, {"xApiKey": []}],
         "components": {
             "schemas": schemas,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
+                "xApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             },
         },
     }
@@ -86,7 +87,7 @@ def _answers(one: Operation) -> dict[str, Any]:
         answers[str(status)] = {
             "description": "`error.code`: " + ", ".join(f"`{name}`" for name in dict.fromkeys(names)),
             "headers": headers,
-            "content": {"application/json": {"schema": {"$ref": REF.format(name="ErrorReply")}}},
+            "content": {"application/json": {"schema": schema_of(one.error)}},
         }
     return answers
 

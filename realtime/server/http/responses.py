@@ -173,17 +173,24 @@ async def list_input_items(call: Call) -> Response:
 
 async def count_input_tokens(call: Call) -> Response:
     """`POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
-    request = await _request(call)
+    num_tokens = await count(call, await _request(call))
+    if num_tokens is None:
+        return Response(status_code=CLIENT_GONE)
+    return reply(InputTokens(input_tokens=num_tokens))
+
+
+async def count(call: Call, request: ResponseCreate) -> int | None:
+    """Count the tokens of a prompt; None if the client is gone before. Raises WireError."""
     counting = asyncio.create_task(call.gateway.service.count_input_tokens(call.principal, request))
     call.peer.on_gone = partial(_give_up, counting)
     try:
         if call.peer.gone:
             counting.cancel()
-        return reply(InputTokens(input_tokens=await counting))
+        return await counting
     except asyncio.CancelledError:
         if not call.peer.gone:
             raise
-        return Response(status_code=CLIENT_GONE)
+        return None
     finally:
         call.peer.on_gone = None
 

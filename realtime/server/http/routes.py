@@ -6,6 +6,10 @@ from realtime.server.chat import door as chat
 from realtime.server.chat.chunks import ChatCompletionChunk
 from realtime.server.chat.completions import ChatCompletion
 from realtime.server.chat.requests import CreateChatCompletion
+from realtime.server.messages import door as messages
+from realtime.server.messages import errors as anthropic
+from realtime.server.messages.answers import AnthropicMessage, MessageTokensCount
+from realtime.server.messages.requests import CountMessageTokens, CreateMessage
 from realtime.wire.bodies import (
     CompactedResponse,
     ConversationDeleted,
@@ -72,6 +76,11 @@ _EVENTS = (
 _CHUNKS = (
     "Server-sent events without a name: `data` (the JSON of a ChatCompletionChunk); at the end `data: [DONE]`. Lines "
     "that begin with a colon keep the connection alive."
+)
+_MESSAGE_EVENTS = (
+    "Server-sent events: `event` (its type) and `data` (its JSON), as Anthropic's API has them: `message_start`, "
+    "`ping`, for each block `content_block_start`, `content_block_delta` and `content_block_stop`, then "
+    "`message_delta` and `message_stop`; `error` where the message comes to nothing."
 )
 _IN_CONVERSATION = (E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL)
 
@@ -212,11 +221,35 @@ OPERATIONS = (
         handler=chat.create,
         summary="Create a response as a chat completion; with `stream` its chunks as they come",
         body=CreateChatCompletion,
-        headers=(created.IDEMPOTENCY_KEY, chat.ON_DISCONNECT),
+        headers=(created.IDEMPOTENCY_KEY, created.ON_DISCONNECT),
         answer=ChatCompletion,
         streams=_CHUNKS,
         event=ChatCompletionChunk,
         errors=(*_DECODING, *_IMAGES, *_FAILING),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages",
+        handler=messages.create,
+        summary="Create a response as a message of Anthropic's API; with `stream` its events as they come",
+        body=CreateMessage,
+        headers=(created.IDEMPOTENCY_KEY, created.ON_DISCONNECT),
+        answer=AnthropicMessage,
+        streams=_MESSAGE_EVENTS,
+        refusal=anthropic.refusal,
+        error=anthropic.AnthropicError,
+        errors=(*_DECODING, *_IMAGES, *_FAILING),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages/count_tokens",
+        handler=messages.count_tokens,
+        summary="Count the tokens that the model would be given for a message",
+        body=CountMessageTokens,
+        answer=MessageTokensCount,
+        refusal=anthropic.refusal,
+        error=anthropic.AnthropicError,
+        errors=(*_DECODING, *_IMAGES, E.CONTEXT_LENGTH_EXCEEDED, E.INVALID_PROMPT),
     ),
     Operation(
         method="POST",
