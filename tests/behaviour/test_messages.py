@@ -50,7 +50,9 @@ CASES: dict[str, tuple[list[Step], dict[str, Any], dict[str, Any], list[dict[str
     "a conversation with a call": (
         ["a"],
         {
-            "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "t"}],
+            "system": [
+                {"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "t"},
+            ],
             "messages": [
                 USER,
                 {"role": "assistant", "content": [
@@ -202,7 +204,8 @@ MALFORMED: dict[str, tuple[dict[str, Any], str, str | None]] = {
         with_blocks("user", {"type": "tool_result", "tool_use_id": "x", "content": "y"}), INVALID, "messages",
     ),
     "a call of the user": (
-        with_blocks("user", {"type": "tool_use", "id": "x", "name": "f", "input": {}}), INVALID, "messages[1].content[0]",
+        with_blocks("user", {"type": "tool_use", "id": "x", "name": "f", "input": {}}),
+        INVALID, "messages[1].content[0]",
     ),
     "a call without an object": (
         with_blocks("assistant", {"type": "tool_use", "id": "x", "name": "f", "input": "y"}),
@@ -222,7 +225,7 @@ MALFORMED: dict[str, tuple[dict[str, Any], str, str | None]] = {
     ),
     "MCP servers": ({"messages": [USER], "mcp_servers": [{"url": "x"}]}, UNSUPPORTED, "mcp_servers"),
     "a container": ({"messages": [USER], "container": "x"}, UNSUPPORTED, "container"),
-    "context management": ({"messages": [USER], "context_management": {"edits": []}}, UNSUPPORTED, "context_management"),
+    "context management": ({"messages": [USER], "context_management": {"a": 1}}, UNSUPPORTED, "context_management"),
     "temperature": ({"messages": [USER], "temperature": 3}, INVALID, "temperature"),
     "stop sequences": ({"messages": [USER], "stop_sequences": [""]}, INVALID, "stop_sequences[0]"),
 }  # fmt: skip
