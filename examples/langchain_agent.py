@@ -8,6 +8,7 @@ import sys
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 BASE_URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000/v1"
 
@@ -19,7 +20,8 @@ def get_weather(city: str) -> str:
     return "sunny, 21 degrees"
 
 
-model = ChatOpenAI(model="starter", base_url=BASE_URL, api_key="unused", temperature=0).bind_tools([get_weather])
+key = SecretStr("unused")
+model = ChatOpenAI(model="starter", base_url=BASE_URL, api_key=key, temperature=0).bind_tools([get_weather])
 messages: list[BaseMessage] = [HumanMessage("What is the weather in Paris?")]
 answer = model.invoke(messages)
 while isinstance(answer, AIMessage) and answer.tool_calls:

@@ -29,6 +29,7 @@ from realtime.wire.calls import no_call_found
 from realtime.wire.errors import WireError
 from realtime.wire.ids import ids_of
 from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.requests import STOP_SEQUENCE
 from realtime.wire.response import Response, Usage
 
 from .assembler import Assembler
@@ -329,7 +330,8 @@ class Stages:
                 if generation.times not in self._times.generations:
                     self._times.generations.append(generation.times)
                 finish = await generation.result()
-                if (said := generation.stop_string) is not None:
+                said = generation.stop_string
+                if said is not None and STOP_SEQUENCE in (self._job.request.include or ()):
                     self._response.stop_sequence = said
                 return finish
             except EngineDead as dead:

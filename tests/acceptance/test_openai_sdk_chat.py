@@ -84,7 +84,7 @@ def test_a_tool_and_its_answer(client: openai.OpenAI) -> None:
         message = stream.get_final_completion().choices[0].message
     assert message.tool_calls
     assert json.loads(message.tool_calls[0].function.arguments).keys() == {"city"}
-    outputs = [{"role": "tool", "tool_call_id": call.id, "content": "18 C"} for call in message.tool_calls]
+    outputs: Any = [{"role": "tool", "tool_call_id": call.id, "content": "18 C"} for call in message.tool_calls]
     said: Any = message.to_dict()
     for call in said["tool_calls"]:
         call["function"].pop("parsed_arguments", None)

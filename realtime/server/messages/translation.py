@@ -12,7 +12,7 @@ from typing import Any
 
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import JsonSchemaFormat, ReasoningEffort
-from realtime.wire.requests import ReasoningOptions, ResponseCreate, TextOptions
+from realtime.wire.requests import STOP_SEQUENCE, ReasoningOptions, ResponseCreate, TextOptions
 
 from .history import Placed
 from .requests import CountMessageTokens, CreateMessage, ThinkingParam, ToolChoiceParam, ToolParam
@@ -36,7 +36,7 @@ def to_create(body: CountMessageTokens, placed: Sequence[Placed]) -> ResponseCre
         model=body.model,
         instructions=_system(body),
         items=[one.item for one in placed],
-        include=_include(body.thinking) or None,
+        include=_include(body) or None,
         reasoning=ReasoningOptions(effort=effort) if effort is not None else None,
         text=_text(body),
         tools=[_tool(tool, f"tools[{index}]") for index, tool in enumerate(body.tools)] if body.tools else None,
@@ -62,9 +62,10 @@ def shows_text_of_thinking(thinking: ThinkingParam | None) -> bool:
     return shows_thinking(thinking) and thinking is not None and thinking.display != "omitted"
 
 
-def _include(thinking: ThinkingParam | None) -> list[str]:
-    encrypted = ["reasoning.encrypted_content"] * shows_thinking(thinking)
-    return encrypted + ["reasoning.content"] * shows_text_of_thinking(thinking)
+def _include(body: CountMessageTokens) -> list[str]:
+    included = ["reasoning.encrypted_content"] * shows_thinking(body.thinking)
+    included += ["reasoning.content"] * shows_text_of_thinking(body.thinking)
+    return included + [STOP_SEQUENCE] * (isinstance(body, CreateMessage) and bool(body.stop_sequences))
 
 
 def _system(body: CountMessageTokens) -> str | None:
