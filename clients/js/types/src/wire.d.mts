@@ -1405,6 +1405,11 @@ export interface Refusal {
   refusal: string;
 }
 
+export interface RefusalPart {
+  type: "refusal";
+  refusal: string;
+}
+
 /** How an engine elsewhere does: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here). `alike`: an answer that another one began may go on there, if it `goes_on` with such at all. */
 export interface RemoteEngineHealth {
   state: string;
