@@ -54,12 +54,16 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
     unit.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={sys.executable}", UNIT))
     done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
-    done = subprocess.run([analyze, "security", "--offline=true", "--threshold=30", str(unit)], capture_output=True)
-    assert done.returncode == 0, done.stdout.decode()
+    done = subprocess.run(
+        [analyze, "security", "--offline=true", "--threshold=30", str(unit)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_its_command_is_one_and_its_settings_are_understood() -> None:
-    assert re.search(r"(?m)^ExecStart=/opt/realtime/.venv/bin/realtime serve --config /etc/realtime/realtime.toml$", UNIT)
+    assert re.search(
+        r"(?m)^ExecStart=/opt/realtime/.venv/bin/realtime serve --config /etc/realtime/realtime.toml$", UNIT
+    )
     settings = load({}, {}, str(FOLDER / "realtime.toml")).settings
     assert settings.server.api_keys_file == "/var/lib/realtime/keys.json"
 
