@@ -146,6 +146,7 @@ async def _observed(gateway: Gateway, for_metrics: socket.socket | None) -> Asyn
     lag = LoopLag(gateway.observer.service.loop_lag_seconds)
     listener = MetricsListener(gateway.exposition, for_metrics) if for_metrics is not None else None
     lag.start()
+    gateway.admission.lag = lambda: lag.seconds
     if listener is not None and for_metrics is not None:
         listener.start()
         logger.info("metrics on http://%s:%d/metrics", *for_metrics.getsockname()[:2])
