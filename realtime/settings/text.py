@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from .fields import Settings
-from .sources import UNITS, Effective, Option, allowed_values, options
+from .sources import UNITS, Effective, Option, allowed_values, options, without_password
 
 PACKAGE = Path(__file__).parent.parent
 TABLE_BEGIN = "<!-- settings: written by `make docs` -->"
@@ -79,6 +79,7 @@ def effective_table(effective: Effective) -> str:
         owner = getattr(effective.settings, option.group) if option.group else effective.settings
         value = shown(option, getattr(owner, option.name))
         value = "***" if value and option.secret else value or "-"
+        value = without_password(value) if option.url else value
         rows.append((option.toml, value, effective.sources[option.name]))
     # A long value, as a table in JSON, must not push the sources of all others off the screen.
     widths = [max(len(row[column]) for row in rows if len(row[column]) <= _MAX_COLUMN) for column in (0, 1)]
