@@ -38,7 +38,7 @@ HOUSE = (
     Wing("runs"),
     Wing("connection", pure=True),
     Wing("dialects", pure=True, io=frozenset({"harmony.library"})),
-    Wing("store", pure=True, io=frozenset({"sqlite"})),
+    Wing("store", pure=True, io=frozenset({"cluster", "packed", "sqlite"})),
     Wing("context", pure=True),
     Wing("settings", pure=True, io=frozenset({"sources", "text"})),
     Wing("engine"),
