@@ -61,7 +61,7 @@ class Left(msgspec.Struct):
     processed: int | None
 
 
-Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
+Done = tuple[Reader, BelowFloor | None]  # a reader at the terminal event; one that its log has nothing for any more
 
 
 class Readers:
@@ -169,7 +169,7 @@ class Readers:
                         chunk, passed_on = reader.read_merged(catch_up, _QUANTUM)
                 except BelowFloor as below:
                     self.remove(reader)
-                    done.append((reader, below.floor))
+                    done.append((reader, below))
                     continue
                 if log.sealed and reader.position >= log.tip:
                     self.remove(reader)

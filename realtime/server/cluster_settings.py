@@ -104,4 +104,3 @@ def _name_of_host() -> str:
     if not name:
         raise SettingsError("this host's name makes no name of a node: give one with --node, as --node a1")
     return name
-

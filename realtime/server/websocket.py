@@ -18,6 +18,7 @@ from realtime.observability.observer import UNOBSERVED, Observer
 from realtime.observability.origin import Origin
 from realtime.runs.run import Run
 from realtime.service.principal import Principal
+from realtime.service.remote import Remote
 from realtime.service.service import Service
 from realtime.service.truncations import CutResponse
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
@@ -234,7 +235,7 @@ class WebSocketShell:
         if command.how != "steer":
             self._stopped(command, run)
 
-    def _stopped(self, command: Stop, run: Run) -> None:
+    def _stopped(self, command: Stop, run: Run | Remote) -> None:
         self._connection.stopped(command, run)
         if not command.followed:
             self._service.follow(self.principal, run, self._wake)

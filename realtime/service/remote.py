@@ -18,10 +18,10 @@ from realtime.wire import codec
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.response import Response
 
-Attendance = Literal["follows", "watches", "left", "detached"]
-"""What one node is to a response of another: it has a follower; only such as look on; none any more, of which the last
-was lost, or has said that the response is to go on.
-"""
+Attendance = Literal["follows", "watches", "left"]
+"""What one node is to a response of another: it has a follower, or only such as look on, or nobody any more."""
+Tell = Callable[[Attendance, bool], None]
+"""Told what a node is from now on, and whether somebody has said that the response is to go on without him."""
 
 _ITEM_DONE = b"response.output_item.done"
 _SHOWS = frozenset({b"response.created", b"response.queued", b"response.in_progress"})
@@ -42,7 +42,7 @@ _decode_shown = msgspec.json.Decoder(_Shown).decode
 class RemoteAudience:
     """The readers here of a response elsewhere; see Audience. `tell` is told what changes for the response."""
 
-    def __init__(self, tell: Callable[[Attendance], None]) -> None:
+    def __init__(self, tell: Tell) -> None:
         self.watchers: set[Wake] = set()
         self._viewers: set[Wake] = set()
         self._detached = False
@@ -53,9 +53,7 @@ class RemoteAudience:
         """What this node is to the response now."""
         if len(self.watchers) > len(self._viewers):
             return "follows"
-        if self.watchers:
-            return "watches"
-        return "detached" if self._detached else "left"
+        return "watches" if self.watchers else "left"
 
     def notify(self) -> None:
         """Tell the watchers that the log has grown."""
@@ -86,18 +84,18 @@ class RemoteAudience:
         self._viewers.discard(wake)
         self._detached = self._detached or (follows and detached)
         self._changed(before)
-        if not self.watchers and before in ("left", "detached"):
-            self._tell(self.attendance)  # it was never followed, and will not be
+        if before == "left":
+            self._tell(before, detached)  # it was never followed, and will not be
 
     def _changed(self, before: Attendance) -> None:
         if self.attendance != before:
-            self._tell(self.attendance)
+            self._tell(self.attendance, self._detached)
 
 
 class Remote:
     """See the module. A `Source`. `turn`: of one that was asked for here, once it is over and kept."""
 
-    def __init__(self, tenant: str, log: CopiedLog, shown: Response, tell: Callable[[Attendance], None]) -> None:
+    def __init__(self, tenant: str, log: CopiedLog, shown: Response, tell: Tell) -> None:
         """shown: the response as it was last shown before the copy began."""
         self.tenant = tenant
         self.log = log
@@ -121,6 +119,8 @@ class Remote:
     def response(self) -> Response:
         """See Source."""
         log = self.log
+        if log.failure is not None:
+            return self._shown
         at = log.tip - 1 if log.sealed else -1
         if at < 0:
             first = max(log.floor, self._shown_at + 1)
@@ -134,7 +134,7 @@ class Remote:
     @property
     def output(self) -> list[OutputItem]:
         """See Source."""
-        if self.log.sealed:
+        if self.log.sealed or self.log.failure is not None:
             return self.response.output
         entries = self.log.read(self.log.floor, self.log.tip)
         return [_decode_done(entry).item for entry in entries if codec.type_of(entry) == _ITEM_DONE]

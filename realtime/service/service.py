@@ -17,29 +17,27 @@ from weakref import WeakValueDictionary
 from realtime.context import compaction
 from realtime.context.encrypted import Cipher
 from realtime.context.outputs import pending_calls
-from realtime.context.turns import ExpandedCompaction, Turn, history
-from realtime.dialects.base import Dialect, PromptTooLong, RenderError
+from realtime.context.turns import ExpandedCompaction, Turn
+from realtime.dialects.base import Dialect
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.observability.observer import Observer
 from realtime.observability.origin import NOWHERE, Origin
 from realtime.runs.audience import Wake
-from realtime.runs.endings import too_long
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
 from realtime.runs.past import Past
-from realtime.runs.renderer import Renderer
 from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings, SchedulingSettings
 from realtime.store import cursor
 from realtime.store.base import Claim, Stores
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.event_log import EventLog
 from realtime.store.records import AnyResponse, Record, Source
 from realtime.wire import events
-from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.ids import new_id
 from realtime.wire.items import InputItem, OutputItem
@@ -49,7 +47,9 @@ from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
+from .counting import Counting
 from .delivery import Delivery
+from .directory import Directory
 from .held import Held
 from .intake import Asked, Intake
 from .lists import Lists
@@ -60,6 +60,7 @@ from .principal import Principal
 from .pulses import pulses
 from .queue import LimitsOf, Queue, no_limits
 from .registry import Registry, already_over
+from .remote import Remote
 from .restart import Restart
 from .scheduler import Used
 from .servings import Servings
@@ -138,8 +139,10 @@ class Service:
         )
         self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
-        self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
+        self.directory = Directory(self.registry, stores, self._patience.bound)
+        self._lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory.settle)
         self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
+        self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -172,22 +175,34 @@ class Service:
 
     async def create(
         self, principal: Principal, request: ResponseCreate, parent: Turn | None, *,
-        native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE,
+        native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE, here: bool = False,
     ) -> Source:  # fmt: skip
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
         up. `given`: what comes before the request's own input, and is no part of what makes it the same request.
-        `origin`: the door's name for it. The log that comes back has its first event. Raises WireError.
+        `origin`: the door's name for it. `here`: another node asks, so no other one is asked. The log that comes back
+        has its first event. Raises WireError, and HeldElsewhere if it is to be `here` and its conversation is not.
         """
         principal.check_owner()
         asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata))
         async with self._patience.bound():
-            if request.request_id is None:
-                return await self._create(asked, parent)
-            lock = self._tries.setdefault((asked.tenant, request.request_id), asyncio.Lock())
-            async with lock:  # between claim and start nobody may take the claim for one that came to nothing
-                return await self._create(asked, parent)
+            node = None if here else await self.directory.attempt_at(asked.tenant, request)
+            if node is None:
+                try:
+                    return await self._create_once(asked, parent)
+                except HeldElsewhere as held:
+                    if here:
+                        raise
+                    node = self.directory.holder(held)
+            return await self.directory.create(principal, asked, node)
+
+    async def _create_once(self, asked: Asked, parent: Turn | None) -> Source:
+        if asked.request.request_id is None:
+            return await self._create(asked, parent)
+        lock = self._tries.setdefault((asked.tenant, asked.request.request_id), asyncio.Lock())
+        async with lock:  # between claim and start nobody may take the claim for one that came to nothing
+            return await self._create(asked, parent)
 
     async def _create(self, asked: Asked, parent: Turn | None) -> Source:
         tenant, request = asked.tenant, asked.request
@@ -251,7 +266,9 @@ class Service:
         with self.observer.resuming(origin, response_id) as replays:
             principal.check_sees(response_id)
             async with self._patience.bound():
-                source = await self.registry.find_source(principal.tenant, response_id, time.time())
+                source: Source | None = await self.directory.find(principal, response_id)
+                if source is None:
+                    source = await self.registry.find_source(principal.tenant, response_id, time.time())
             start = cursor.resolve(source.log, starting_after, epoch, merged=merged)
             replays(source.log.tip - start)
         return source, start
@@ -277,7 +294,7 @@ class Service:
         *,
         delivered: int | None = None,
         through: int | None = None,
-    ) -> Run:
+    ) -> Run | Remote:
         """Ask a running response to end before its own end. When the engine has let go of it, the terminal event says
         so. A second stop changes nothing. Raises WireError.
 
@@ -287,6 +304,9 @@ class Service:
         principal.check_controls(response_id)
         cutoff = None
         async with self._patience.bound():
+            remote = await self.directory.stop(principal, response_id, how, delivered, through)
+            if remote is not None:
+                return remote
             run = await self.registry.find_running(principal.tenant, response_id, time.time())
             if through is not None:
                 cutoff = await self._truncations.find(principal.tenant, run, Through(through))
@@ -303,14 +323,19 @@ class Service:
         """
         principal.check_controls(response_id)
         self._stores.check_writable()
-        return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
+        cut = await self.directory.truncate(principal, response_id, place, delivered)
+        return cut or await self._truncations.truncate(principal.tenant, response_id, place, delivered)
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
-    ) -> Run | CutResponse:
+    ) -> Run | Remote | CutResponse:
         """Cancel a running response, and cut one that is over, after the last event that its user saw or heard. Raises
         WireError.
         """
+        principal.check_controls(response_id)
+        elsewhere = await self.directory.cancel_or_truncate(principal, response_id, through, delivered)
+        if elsewhere is not None:
+            return elsewhere
         try:
             return await self.stop(principal, response_id, "cancel", delivered=delivered, through=through)
         except WireError as error:
@@ -344,7 +369,9 @@ class Service:
         found = await self.retrieve(principal, response_id)
         if found.response.status == "cancelled":
             return found
-        return await self.stop(principal, response_id, "cancel")
+        stopped = await self.stop(principal, response_id, "cancel")
+        assert isinstance(stopped, Run)  # doors hand what runs elsewhere to the other node
+        return stopped
 
     async def delete(self, principal: Principal, response_id: str) -> Run | Record:
         """Forget a response at once. One that runs is cancelled, and its followers still get the end. Raises
@@ -364,39 +391,11 @@ class Service:
         assert isinstance(expanded, ExpandedCompaction)
         return [*compaction.user_messages(expanded, new_id), *response.output]
 
-    async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
-        """Count the tokens that the model would be given for this request. Raises WireError."""
-        principal.check_owner()
-        serving = self._servings.now()
-        check_request(request, serving.model, serving.dialect)
-        check_history(request)
-        async with self._patience.bound():
-            found = await self._lookups.find(principal.tenant, request, None, time.time())
-        asked = Asked(principal.tenant, request)
-        prepared = self._intake.prepare(asked, found, serving.model, serving.dialect.holds)
-        request, parent = prepared.request, found.continued
-        items = history(parent, request.items)
-        check_calls(items)
-        tools = prepared.tools
-        if prepared.mcp is not None:  # no server is asked for its tools
-            tools = prepared.mcp.known_tools(items) or tools
-        if serving.images is not None:
-            await serving.images.load(principal.tenant, items, request.own_items)
-        renderer = Renderer(serving, principal.tenant, self._intake.cache_salt(principal.tenant, request.cache_salt))
-        try:
-            prompt = await renderer.render(request, tools, items, parent)
-        except PromptTooLong as error:
-            failed = too_long(error.more_than, serving.model.max_model_len, more=True)
-            raise WireError(ErrorCode.CONTEXT_LENGTH_EXCEEDED, failed.message, param=error.param) from None
-        except RenderError as error:
-            raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
-        return prompt.num_tokens
-
     def follow(self, principal: Principal, source: AnyResponse, wake: Wake) -> None:
         """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness; who only
         watches does not count.
         """
-        if isinstance(source, Run):
+        if isinstance(source, Run | Remote):
             (source.audience.look_on if principal.only_watches else source.audience.follow)(wake)
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
@@ -410,8 +409,10 @@ class Service:
 
         `detached`: it left on purpose and wants the response to go on.
         """
-        run = self.registry.running.get(response_id)
-        if run is not None:
+        run, remote = self.registry.running.get(response_id), self.directory.copies.get(response_id)
+        if remote is not None and (run is None or wake in remote.audience.watchers):
+            remote.audience.leave(wake, detached=detached)
+        elif run is not None:
             run.audience.leave(wake, detached=detached)
 
     # -- the end

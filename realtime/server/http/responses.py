@@ -18,6 +18,7 @@ from starlette.responses import Response
 from realtime.context import listing
 from realtime.runs.run import Run
 from realtime.service.lists import Wanted
+from realtime.service.remote import Remote
 from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
 from realtime.wire.bodies import (
@@ -184,7 +185,7 @@ async def list_input_items(call: Call) -> Response:
 async def count_input_tokens(call: Call) -> Response:
     """`POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
     request = await _request(call)
-    counting = asyncio.create_task(call.gateway.service.count_input_tokens(call.principal, request))
+    counting = asyncio.create_task(call.gateway.service.counting.count(call.principal, request))
     call.peer.on_gone = partial(_give_up, counting)
     try:
         if call.peer.gone:
@@ -289,6 +290,8 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
             end()
 
     def is_left() -> bool:
+        if isinstance(found, Remote):
+            return found.log.failure is not None
         return isinstance(found, Run) and found.log.left
 
     service.follow(call.principal, found, wake)
@@ -299,6 +302,8 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
     finally:
         peer.on_gone = None
         service.leave(found.response_id, wake, detached=False)
+    if isinstance(found, Remote) and found.log.failure is not None:
+        raise found.log.failure
     if is_left():
         raise draining()
     return _is_told(found)
@@ -306,4 +311,4 @@ async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
 
 def _is_told(found: AnyResponse) -> bool:
     """Whether it is over as its readers see it."""
-    return found.log.sealed if isinstance(found, Run) else found.over
+    return found.log.sealed if isinstance(found, Run | Remote) else found.over

@@ -91,6 +91,7 @@ class Attend(_Message, frozen=True, tag=5):
 
     number: int
     how: Attendance
+    detached: bool = False
 
 
 class Settle(_Message, frozen=True, tag=6):
