@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from realtime.context.turns import Turn
 from realtime.store.base import Claim
 from realtime.store.event_log import StoredLog
+from realtime.store.packed.logs import encode_log
+from realtime.store.packed.records import encode_head, encode_record
 from realtime.store.records import Head, Record, conversation_of, item_ids
 
 from .journal_rows import JournalRows
-from .logs import encode_log
-from .records import encode_head, encode_record
 from .turn_rows import TurnRows
 
 _MAX_EXPIRED = 200  # that go in one transaction

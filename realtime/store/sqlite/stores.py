@@ -16,15 +16,16 @@ import msgspec
 
 from realtime.settings.fields import GIB, ResponseSettings, StoreSettings
 from realtime.store.base import Stores
+from realtime.store.packed.commits import Commits
+from realtime.store.packed.conversations import PackedConversations
+from realtime.store.packed.responses import PackedResponses
 from realtime.wire.ids import new_id
 
-from .commits import Commits
-from .conversations import SqliteConversations
 from .lock import FileLock
+from .reader import FileReader
 from .readers import ReadAtOnce, Readers
 from .reading import Reading
 from .requests import SqliteRequests
-from .responses import SqliteResponses
 from .schema import CannotOpen, connect, open_for_writing, trouble_with
 from .transactions import Transactions
 from .writer import AtOnce, Writer
@@ -123,19 +124,22 @@ def _put_together(
     close: Callable[[], None], *, flush_seconds: float = 0.0, new_id: Callable[[str], str] = new_id,
 ) -> Opened:  # fmt: skip
     commits, reading = Commits(executor, flush_seconds), Reading(transactions.file, bounds.vocabulary)
-    requests = SqliteRequests(transactions, commits, look, reading)
-    responses = SqliteResponses(
-        transactions, commits, look, reading,
+    reader, connection = FileReader(look, reading), transactions.connection
+    requests = SqliteRequests(transactions.responses, commits, reader)
+    responses = PackedResponses(
+        transactions.responses, commits, reader,
         cache_bytes=_CACHE_BYTES, max_unstored_bytes=_MAX_UNSTORED_BYTES, on_gone=requests.forget,
+        newest=reading.newest_number(connection), next_expiry=transactions.responses.next_expiry,
     )  # fmt: skip
-    conversations = SqliteConversations(
-        transactions, commits, look, reading,
+    conversations = PackedConversations(
+        transactions.conversations, commits, reader,
         max_bytes=bounds.max_conversations_bytes,
         max_conversation_bytes=bounds.max_conversation_bytes,
         max_items=bounds.max_items,
         cache_bytes=_CACHE_BYTES,
         new_id=new_id,
         clock=time.time,
+        num_bytes=reading.num_conversation_bytes(connection),
     )  # fmt: skip
     stores = Stores(
         responses, conversations, requests, trouble=lambda: executor.trouble, close=close, outlive=True, batches=commits

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from realtime.context.turns import Turn
 
+RowId = int | str
 
-def mark(turn: Turn, file: object, number: int) -> None:
+
+def mark(turn: Turn, file: object, number: RowId) -> None:
     """Note that a turn is the row `number` of a file."""
     turn.__dict__["row"] = (file, number)
     turn.__dict__.pop("same_as", None)
 
 
-def marked(turn: Turn, file: object) -> int | None:
+def marked(turn: Turn, file: object) -> RowId | None:
     """Return the row in which a turn of this file was; None: none is known."""
     of, number = turn.__dict__.get("row", (None, 0))
     return number if of is file else None

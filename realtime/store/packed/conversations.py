@@ -1,5 +1,5 @@
-"""A `ConversationStore` in the file. A conversation that is used is one object in memory, whoever asks for it; it is
-read when it is asked for, and forgotten when nobody holds it and others were used since.
+"""A `ConversationStore` that outlives the process. A conversation that is used is one object in memory, whoever asks
+for it; it is read when it is asked for, and forgotten when nobody holds it and others were used since.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from realtime.wire.items import InputItem, OutputItem, id_of
 
 from .batches import Done
 from .commits import Commits
-from .conversation_rows import Saved
+from .entries import Saved
 from .marks import liken
-from .readers import Look
-from .reading import Reading
-from .transactions import Transactions
+from .reader import ConversationSteps, Reader
 
 _USE_SECONDS = 60.0  # of which two uses are noted as one
 _MAX_TOLD = 1000  # that were used last, of which the writer is told the exact order
@@ -35,21 +33,20 @@ class _Recent(msgspec.Struct, frozen=True):
     num_bytes: int  # that were counted
 
 
-class SqliteConversations:
+class PackedConversations:
     """See the module. `max_bytes` bounds all of them; when there are more, the owner that holds most gives up the one
     that it has not used for longest. One that a response works on is never given up.
     """
 
     def __init__(
-        self, transactions: Transactions, commits: Commits, look: Look, reading: Reading, *, max_bytes: int,
+        self, steps: ConversationSteps, commits: Commits, reader: Reader, *, max_bytes: int,
         max_conversation_bytes: int, max_items: int, cache_bytes: int, new_id: Callable[[str], str],
-        clock: Callable[[], float],
+        clock: Callable[[], float], num_bytes: int = 0,
     ) -> None:  # fmt: skip
-        """`clock` gives unix seconds."""
-        self._rows = transactions.conversations
+        """`clock` gives unix seconds. num_bytes: of all that there are."""
+        self._steps = steps
         self._commits = commits
-        self._look = look
-        self._reading = reading
+        self._reader = reader
         self._max_bytes = max_bytes
         self._max_conversation_bytes = max_conversation_bytes
         self._max_items = max_items
@@ -63,7 +60,7 @@ class SqliteConversations:
         self._deleted: dict[str, object] = {}  # likewise
         self._loads: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._begun_at = 0
-        self.num_bytes = reading.num_conversation_bytes(transactions.connection)
+        self.num_bytes = num_bytes
         commits.on_done.append(self._committed)
 
     # -- look-ups
@@ -83,7 +80,7 @@ class SqliteConversations:
     ) -> tuple[Sequence[Conversation], Place | None]:
         """See ConversationStore."""
         unsaved, deleted = [one for one, _ in self._unsaved.values()], frozenset(self._deleted)
-        there, more = await self._look(self._reading.conversation_page, owner, metadata, span)
+        there, more = await self._reader.conversation_page(owner, metadata, span)
         hidden = deleted | {one.id for one in unsaved}
         found = {one.place: self._known.get(one.id, one) for one in there if one.id not in hidden}
         for one in unsaved:
@@ -177,7 +174,7 @@ class SqliteConversations:
         name = conversation.id
         self._forget(conversation)
         token = self._deleted[name] = object()
-        self._commits.put_delete(self._rows.delete, name, after=lambda: self._settle_deleted(name, token))
+        self._commits.put_delete(self._steps.delete, name, after=lambda: self._settle_deleted(name, token))
 
     # -- parts
 
@@ -198,12 +195,12 @@ class SqliteConversations:
         self._unsaved[name] = (conversation, token)
         self._hold(conversation, used_at)
         put = self._commits.put_delete if removed or replaced else self._commits.put
-        put(self._rows.save, saved, after=lambda: self._settle(name, token))
+        put(self._steps.save, saved, after=lambda: self._settle(name, token))
         self.num_bytes += conversation.num_bytes - before
         if self.num_bytes > self._max_bytes:
             in_use = frozenset(one.id for one in self._known.values() if one.num_users or one is conversation)
             newest = list(islice(reversed(self._recent), _MAX_TOLD))[::-1]
-            self._commits.put(self._rows.make_room, self._max_bytes, in_use, newest)
+            self._commits.put(self._steps.make_room, self._max_bytes, in_use, newest)
 
     def _liken(self, conversation: Conversation, turn: Turn) -> None:
         newest, _ = conversation.newest
@@ -215,7 +212,7 @@ class SqliteConversations:
         async with self._loads.setdefault(conversation_id, asyncio.Lock()):
             found = self._known.get(conversation_id)
             if found is None:
-                found = await self._look(self._reading.conversation, conversation_id)
+                found = await self._reader.conversation(conversation_id)
                 if found is None or conversation_id in self._deleted:
                     return None
                 self._known[conversation_id] = found
@@ -224,7 +221,7 @@ class SqliteConversations:
     def _use(self, conversation: Conversation) -> None:
         now, recent = self._clock(), self._recent.get(conversation.id)
         if recent is None or now - recent.used_at > _USE_SECONDS:
-            self._commits.put(self._rows.use, conversation.id, now)
+            self._commits.put(self._steps.use, conversation.id, now)
             self._hold(conversation, now)
         else:
             self._recent.move_to_end(conversation.id)

@@ -1,7 +1,8 @@
-"""A `ResponseStore` in the file. What is not committed yet is found in memory, so a look-up sees every earlier write.
+"""A `ResponseStore` that outlives the process. What is not committed yet is found in memory, so a look-up sees every
+earlier write.
 
-Responses that are not to be stored are kept by a store in memory; the file has their id and how far they came, so that
-their end can be told after a crash.
+Responses that are not to be stored are kept by a store in memory; what is written has their id and how far they came,
+so that their end can be told after a crash.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from realtime.wire.items import InputItem
 from .batches import Done
 from .cache import Cache
 from .commits import Commits
-from .readers import Look
-from .reading import Reading
-from .transactions import Transactions
+from .past import ReadHead
+from .reader import Reader, ResponseSteps
 
 
 class _Running(msgspec.Struct):
@@ -38,20 +38,22 @@ class _Pending(msgspec.Struct):
     log: StoredLog | None
 
 
-class SqliteResponses:
+class PackedResponses:
     """See the module."""
 
     def __init__(
-        self, transactions: Transactions, commits: Commits, look: Look, reading: Reading, *, cache_bytes: int,
-        max_unstored_bytes: int, on_gone: Callable[[str], None] = lambda response_id: None,
+        self, steps: ResponseSteps, commits: Commits, reader: Reader, *, cache_bytes: int, max_unstored_bytes: int,
+        newest: int = 0, next_expiry: float | None = None, on_gone: Callable[[str], None] = lambda response_id: None,
+        caches: Callable[[str], bool] = lambda response_id: True,
     ) -> None:  # fmt: skip
-        """on_gone: told the id of each response that is deleted, or kept no more in memory; not of those of which the
-        file drops the claim as well.
+        """newest: number of a response that was given so far. on_gone: told the id of each response that is deleted, or
+        kept no more in memory; not of those whose claim goes with what is written of them. caches: of which ids a
+        record may be held in memory, because it is changed nowhere else.
         """
-        self._rows = transactions.responses
+        self._steps = steps
         self._commits = commits
-        self._look = look
-        self._reading = reading
+        self._reader = reader
+        self._caches = caches
         self._on_gone = on_gone
         self._unstored = MemoryResponses(max_bytes=max_unstored_bytes, on_gone=on_gone)
         self._cache = Cache(cache_bytes)
@@ -61,9 +63,8 @@ class SqliteResponses:
         self._num_changes = 0  # of what the file has
         self._dropped: frozenset[str] = frozenset()  # by the newest commit
         self._deleted: dict[str, object] = {}  # not committed; each with what it was deleted as
-        query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'response'"
-        (self._newest,) = transactions.connection.execute(query).fetchone()
-        self._next_expiry = self._rows.next_expiry
+        self._newest = newest
+        self._next_expiry = next_expiry
         commits.on_done.append(self._committed)
 
     # -- writes
@@ -75,7 +76,7 @@ class SqliteResponses:
         self._end(head.response_id)
         self._running[head.response_id] = self._by_number[running.number] = running
         self._deleted.pop(head.response_id, None)
-        self._commits.put(self._rows.open, running.number, head)
+        self._commits.put(self._steps.open, running.number, head)
 
     def append(self, response_id: str, first: int, events: Sequence[bytes], chunk: TokenChunk | None = None) -> None:
         """See ResponseStore."""
@@ -93,7 +94,7 @@ class SqliteResponses:
         if running is None or not running.stored:
             return
         if isinstance(note, Begun) and note.parent is not None:
-            self._commits.put(self._rows.continues, running.number, note.parent)
+            self._commits.put(self._steps.continues, running.number, note.parent)
         self._commits.append(running.number, first, (), note)
 
     def durable(self, response_id: str) -> int:
@@ -110,14 +111,14 @@ class SqliteResponses:
         self._deleted.pop(response_id, None)
         if not record.continuable:
             self._unstored.seal(record, log, now)
-            self._commits.put(self._rows.drop, response_id)
+            self._commits.put(self._steps.drop, response_id)
             return
         if number is None:
             self._newest += 1
             number = self._newest
         pending = self._pending[response_id] = _Pending(record, log)
         self._note_expiry(record.expires_at)
-        self._commits.put(self._rows.seal, number, record, log, now, after=lambda: self._settle(pending))
+        self._commits.put(self._steps.seal, number, record, log, now, after=lambda: self._settle(pending))
 
     def replace(self, record: Record, now: float) -> None:
         """See ResponseStore."""
@@ -130,13 +131,13 @@ class SqliteResponses:
         log = earlier.log if earlier is not None else cached.log if cached is not None else None
         pending = self._pending[response_id] = _Pending(record, log)
         self._note_expiry(record.expires_at)
-        self._commits.put(self._rows.replace, record, now, after=lambda: self._settle(pending, cache=False))
+        self._commits.put(self._steps.replace, record, now, after=lambda: self._settle(pending, cache=False))
 
     def sweep(self, now: float) -> float | None:
         """See ResponseStore."""
         unstored = self._unstored.sweep(now)
         if self._next_expiry is not None and self._next_expiry <= now:
-            self._commits.put(self._rows.expire, now)
+            self._commits.put(self._steps.expire, now)
         return min((at for at in (unstored, self._next_expiry) if at is not None), default=None)
 
     def delete(self, response_id: str) -> None:
@@ -148,7 +149,9 @@ class SqliteResponses:
         self._cache.drop(response_id)
         token = self._deleted[response_id] = object()
         self._on_gone(response_id)
-        self._commits.put_delete(self._rows.delete, response_id, after=lambda: self._forget_deleted(response_id, token))
+        self._commits.put_delete(
+            self._steps.delete, response_id, after=lambda: self._forget_deleted(response_id, token)
+        )
 
     # -- look-ups
 
@@ -159,11 +162,11 @@ class SqliteResponses:
             found = await self._unstored.get(response_id, now)
         if not known and found is None:
             num_changes = self._num_changes
-            read = await self._look(self._reading.record, response_id)
+            read = await self._reader.record(response_id)
             known, found = self._known(response_id)  # it may have been cut or deleted meanwhile
             if not known and read is not None:
                 found = read.record
-                if num_changes == self._num_changes:
+                if num_changes == self._num_changes and self._caches(response_id):
                     self._cache.put(found, read.num_bytes)
         return found if found is not None and found.expires_at > now else None
 
@@ -178,7 +181,7 @@ class SqliteResponses:
         log = pending.log if pending is not None else None
         log = log if log is not None or cached is None else cached.log
         if log is None:
-            log = await self._look(self._reading.log, response_id)
+            log = await self._reader.log(response_id)
             if log is not None and response_id not in self._deleted:
                 self._cache.add_log(response_id, log)
         return log
@@ -192,12 +195,12 @@ class SqliteResponses:
                 places = [place for place, one in item_ids(record) if one == item_id]
                 if places:
                     return record.turn.own_items()[places[-1]]
-        return await self._look(self._reading.item, owner, item_id, now, hidden)
+        return await self._reader.item(owner, item_id, now, hidden)
 
     async def list(self, filter: Filter, span: Span, now: float) -> tuple[Sequence[Record], Place | None]:
         """See ResponseStore. The records of a list have no turns."""
         pending = [one.record for one in self._pending.values()]
-        records, more = await self._look(self._reading.page, filter, span, now, self._hidden())
+        records, more = await self._reader.page(filter, span, now, self._hidden())
         found = {record.place: record for record in records}
         found |= {
             one.place: one for one in pending if filter.matches(one) and span.holds(one.place) and one.expires_at > now
@@ -212,20 +215,15 @@ class SqliteResponses:
 
     async def recover(self) -> AsyncIterator[Unfinished]:
         """See ResponseStore."""
-        for read in await self._look(self._reading.unfinished):
-            running = _Running(read.number, read.head.stored, read.tip)
-            self._running[read.head.response_id] = self._by_number[read.number] = running
-            yield Unfinished(
-                read.head,
-                read.events,
-                read.tip,
-                read.generations,
-                read.attempts,
-                read.epoch,
-                read.earlier,
-                read.left,
-                read.damaged,
-            )
+        for read in await self._reader.unfinished():
+            yield self.enter(read)
+
+    def enter(self, read: ReadHead) -> Unfinished:
+        """Go on writing what an earlier process left."""
+        running = _Running(read.number, read.head.stored, read.tip)
+        self._running[read.head.response_id] = self._by_number[read.number] = running
+        self._newest = max(self._newest, read.number)
+        return read.unfinished()
 
     # -- parts
 
@@ -257,7 +255,7 @@ class SqliteResponses:
         record = pending.record
         if self._pending.get(record.response_id) is pending:
             del self._pending[record.response_id]
-            if cache and record.response_id not in self._dropped:
+            if cache and record.response_id not in self._dropped and self._caches(record.response_id):
                 self._cache.put(record, record.num_bytes, pending.log)
 
     def _forget_deleted(self, response_id: str, token: object) -> None:

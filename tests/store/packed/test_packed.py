@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn
 from realtime.engine.pictures import Picture, attach, picture_of
+from realtime.store.packed.items import pack_items, unpack_items
+from realtime.store.packed.journal import Chunk, Shorthand, decode_chunks, encode_chunks, without
+from realtime.store.packed.logs import decode_log, encode_log
+from realtime.store.packed.marks import marked
+from realtime.store.packed.packing import pack, unpack
+from realtime.store.packed.records import decode_head, decode_record, encode_head, encode_record
+from realtime.store.packed.turns import Row, decode_own_items, decode_turns, encode_turn
 from realtime.store.records import Head, Record
-from realtime.store.sqlite.items import pack_items, unpack_items
-from realtime.store.sqlite.journal import Chunk, Shorthand, decode_chunks, encode_chunks, without
-from realtime.store.sqlite.logs import decode_log, encode_log
-from realtime.store.sqlite.marks import marked
-from realtime.store.sqlite.packing import pack, unpack
-from realtime.store.sqlite.records import decode_head, decode_record, encode_head, encode_record
-from realtime.store.sqlite.turns import Row, decode_own_items, decode_turns, encode_turn
 from realtime.wire.harmony import HarmonyMessage
 from realtime.wire.items import (
     AdditionalTools,

@@ -16,7 +16,7 @@ from realtime.engine.pictures import Picture
 from realtime.wire.items import InputItem, OutputItem
 
 from .items import PackedItems, pack_items, pictures_in, unpack_items
-from .marks import mark
+from .marks import RowId, mark
 from .packing import from_numbers, pack, to_numbers, unpack
 
 
@@ -46,7 +46,7 @@ class _Turn(msgspec.Struct, array_like=True):
 class Row(msgspec.Struct, frozen=True):
     """A row of the table of turns."""
 
-    number: int
+    number: RowId
     body: bytes
 
 
