@@ -31,11 +31,13 @@ from realtime.observability.observer import Observer
 from realtime.observability.progress import Progress, StderrHandler, on_terminal
 from realtime.observability.tracing import Tracing, TracingError, start_tracing
 from realtime.settings.fields import ServerSettings, Settings
+from realtime.store.cluster.membership import CannotJoin
 from realtime.store.sqlite.schema import CannotOpen
 from realtime.wire.errors import WireError
 
 from .app import build_app
 from .auth import exposure_warning
+from .cluster_settings import Node, configured_node, with_shared_key
 from .families import for_engine
 from .faults import Faults
 from .gateway import Gateway
@@ -62,7 +64,8 @@ def serve(settings: Settings, config: Path | None = None) -> int:
         listening = listen(settings.server.host, settings.server.port)
         for_metrics = _listen_for_metrics(settings.server)
         script = read_script(Path(settings.script)) if settings.script is not None else None
-        gateway = make_gateway(settings, start_tracing(os.environ), script, config)
+        node = configured_node(settings.cluster, settings.server, listening.getsockname()[1])
+        gateway = make_gateway(settings, start_tracing(os.environ), script, config, node)
     except (CannotListen, CannotPlay, TracingError, CannotOpen) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
@@ -73,17 +76,22 @@ def serve(settings: Settings, config: Path | None = None) -> int:
 
 
 def make_gateway(
-    settings: Settings, tracing: Tracing | None = None, script: ScriptFile | None = None, config: Path | None = None
+    settings: Settings,
+    tracing: Tracing | None = None,
+    script: ScriptFile | None = None,
+    config: Path | None = None,
+    node: Node | None = None,
 ) -> Gateway:
     """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
-    file of settings, whose limits of tenants are followed. Raises CannotOpen.
+    file of settings, whose limits of tenants are followed. `node`: this one, in a cluster. Raises CannotOpen.
     """
-    path, stores = store_path(settings), open_configured(settings)
+    path, stores = store_path(settings), open_configured(settings, node)
     try:
-        settings = msgspec.structs.replace(settings, server=with_key(settings.server, path))
+        server = with_shared_key(settings.server, node) if node is not None else settings.server
+        settings = msgspec.structs.replace(settings, server=with_key(server, path))
         observer = Observer(settings.vllm.name, tracing)
         engine = SupervisedEngine(_engine_factory(settings, observer, script))
-        return Gateway(settings, engine, stores, observer, config)
+        return Gateway(settings, engine, stores, observer, config, node)
     except BaseException:
         stores.close()
         raise
@@ -163,9 +171,10 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
     handle_signals(server.signalled)
     try:
         await gateway.recover()
-    except WireError:
+    except (WireError, CannotJoin) as error:
         gateway.close_stores()
-        print("realtime: the store can't be read: see the log", file=sys.stderr)
+        why = error if isinstance(error, CannotJoin) else "the store can't be read: see the log"
+        print(f"realtime: {why}", file=sys.stderr)
         return 1
     host, port = listening.getsockname()[:2]
     notice = Notice()
@@ -177,7 +186,7 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
         halt(0)  # a model that is being loaded can't be left otherwise
     starting.cancel()
     (failed,) = await asyncio.gather(starting, return_exceptions=True)
-    await gateway.service.shutdown(leave=True)
+    await gateway.leave_off()
     gateway.close_stores()
     await gateway.engine.shutdown()
     status = 1 if failed is False else 0

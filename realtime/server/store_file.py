@@ -22,6 +22,7 @@ from realtime.store.memory import memory_stores
 from realtime.store.sqlite.schema import CannotOpen
 from realtime.store.sqlite.stores import bounds_of, open_stores
 
+from .cluster_settings import Node
 from .encryption_keys import read_encryption_keys
 from .keys import KeysError
 
@@ -30,8 +31,10 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 def store_path(settings: Settings) -> Path | None:
-    """Return the file that the settings ask for; None: everything is kept in memory."""
+    """Return the file that the settings ask for; None: everything is kept in memory, or where a cluster keeps it."""
     given = settings.store.store
+    if settings.cluster.cluster is not None:
+        return None
     if given == "memory" or (given is None and settings.server.port == 0):
         return None
     if given is not None and given.startswith(_PREFIX):
@@ -40,8 +43,8 @@ def store_path(settings: Settings) -> Path | None:
     return _state_folder() / "realtime" / f"{host}-{settings.server.port}.db"
 
 
-def open_configured(settings: Settings) -> Stores:
-    """Open the stores that the settings ask for. Raises CannotOpen."""
+def open_configured(settings: Settings, node: Node | None = None) -> Stores:
+    """Open the stores that the settings ask for; in a cluster those of this node. Raises CannotOpen."""
     path = store_path(settings)
     if path is None:
         return memory_stores(settings.responses)

@@ -255,7 +255,7 @@ class WebSocketShell:
             merged=command.merged,
             origin=self._origin,
         )
-        pending = await self._service.pending_calls(self.principal, source)
+        pending = await self._service.conversations.pending_calls(self.principal, source)
         self._connection.resumed(command, source, start, pending)
         self._service.follow(self.principal, source, self._wake)
 

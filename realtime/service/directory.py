@@ -61,7 +61,9 @@ class OtherNode(Protocol):
     ) -> RemoteCut | None:
         """See Service.cancel_or_truncate. None: it was cancelled."""
 
-    async def truncate(self, principal: Principal, response_id: str, place: Place, delivered: int | None) -> RemoteCut:
+    async def truncate(
+        self, principal: Principal, response_id: str, place: Place, delivered: int | None, *, here: bool
+    ) -> RemoteCut:
         """See Service.truncate."""
 
     async def settle(self, response_id: str) -> None:
@@ -92,7 +94,7 @@ class Directory:
     ) -> None:
         """bound: bounds the time of a look-up in it; see Patience."""
         self.nodes: Nodes | None = None
-        self._bound = bound
+        self.bound = bound
         self._registry = registry
         self._stores = stores
 
@@ -164,7 +166,14 @@ class Directory:
         node = await self._bounded_keeper_of(response_id)
         if node is None:
             return None
-        cut = await node.truncate(principal, response_id, place, delivered)
+        return await self.truncate_at(node, principal, response_id, place, delivered)
+
+    async def truncate_at(
+        self, node: OtherNode, principal: Principal, response_id: str, place: Place, delivered: int | None,
+        *, here: bool = False,
+    ) -> CutResponse:  # fmt: skip
+        """Have a node truncate a response; `here`: without asking others. Raises WireError."""
+        cut = await node.truncate(principal, response_id, place, delivered, here=here)
         return await self._shown(principal, response_id, node, cut)
 
     async def cancel_or_truncate(
@@ -180,7 +189,7 @@ class Directory:
         return await self._shown(principal, response_id, node, cut)
 
     async def _bounded_keeper_of(self, response_id: str) -> OtherNode | None:
-        async with self._bound():
+        async with self.bound():
             return await self.keeper_of(response_id)
 
     async def _shown(self, principal: Principal, response_id: str, node: OtherNode, cut: RemoteCut) -> CutResponse:

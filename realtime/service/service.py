@@ -14,10 +14,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakValueDictionary
 
-from realtime.context import compaction
 from realtime.context.encrypted import Cipher
-from realtime.context.outputs import pending_calls
-from realtime.context.turns import ExpandedCompaction, Turn
+from realtime.context.turns import Turn
 from realtime.dialects.base import Dialect
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
@@ -39,8 +37,8 @@ from realtime.store.event_log import EventLog
 from realtime.store.records import AnyResponse, Record, Source
 from realtime.wire import events
 from realtime.wire.errors import ErrorCode, WireError, draining
-from realtime.wire.ids import new_id
-from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.ids import ids_at, new_id
+from realtime.wire.items import InputItem
 from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import Place, ResponseCreate, StopKind, Through
 from realtime.wire.response import Response
@@ -52,6 +50,7 @@ from .delivery import Delivery
 from .directory import Directory
 from .held import Held
 from .intake import Asked, Intake
+from .leaving import lose, to_finish
 from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
@@ -129,14 +128,9 @@ class Service:
             settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )
         self.conversations = Conversations(
-            stores.conversations,
-            cipher,
-            time.time,
-            self._patience.bound,
-            self.registry.running_in,
-            self.registry.begun_in,
-            stores.check_writable,
-        )
+            stores.conversations, cipher, time.time, self._patience.bound,
+            self.registry.running_in, self.registry.begun_in, stores.check_writable,
+        )  # fmt: skip
         self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self.directory = Directory(self.registry, stores, self._patience.bound)
@@ -145,6 +139,7 @@ class Service:
         self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._new_id = ids_at(stores.membership.node) if stores.membership is not None else new_id
         self._draining = False
 
     @property
@@ -219,7 +214,8 @@ class Service:
         found = await self._lookups.find(tenant, request, parent, time.time())
         if request.unknown:
             logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
-        job = self._intake.job(asked, found, serving.model, serving.dialect.holds, new_id("resp"), int(time.time()))
+        response_id, at, holds = self._new_id("resp"), int(time.time()), serving.dialect.holds
+        job = self._intake.job(asked, found, serving.model, holds, response_id, at)
         if request.request_id is None:
             return self.start(job, self._servings.now())  # the engine may have died while we were looking
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
@@ -227,8 +223,7 @@ class Service:
             if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
                 settled = self._lookups.settle(request, found)
                 if settled is not found:
-                    at, holds = job.response.created_at, serving.dialect.holds
-                    job = self._intake.job(asked, settled, serving.model, holds, job.response_id, at)
+                    job = self._intake.job(asked, settled, serving.model, holds, response_id, at)
                 return self.start(job, self._servings.now())
         except BaseException:
             requests.release(tenant, request.request_id, job.response_id)
@@ -273,19 +268,6 @@ class Service:
             replays(source.log.tip - start)
         return source, start
 
-    async def pending_calls(self, principal: Principal, source: AnyResponse) -> list[events.PendingCall]:
-        """List the calls of a response that wait for the client; those that its conversation answers wait no more."""
-        pending = pending_calls(source.output)
-        ref = source.response.conversation
-        if not pending or not ref:
-            return pending
-        try:
-            async with self._patience.bound():
-                conversation = await self._stores.conversations.get(principal.tenant, ref.id)
-        except WireError:  # it is gone: nothing says that they were answered
-            return pending
-        return pending_calls(source.output, conversation.items())
-
     async def stop(
         self,
         principal: Principal,
@@ -316,15 +298,24 @@ class Service:
         return run
 
     async def truncate(
-        self, principal: Principal, response_id: str, place: Place, *, delivered: int | None = None
+        self, principal: Principal, response_id: str, place: Place, *, delivered: int | None = None, here: bool = False
     ) -> CutResponse:
         """Cut the answer of a response, for good: what continues it from now on holds it up to this place. One that
-        runs is cancelled first. `delivered`: as for `stop`. Raises WireError.
+        runs is cancelled first. `delivered`: as for `stop`. `here`: see `create`. Raises WireError.
         """
         principal.check_controls(response_id)
         self._stores.check_writable()
-        cut = await self.directory.truncate(principal, response_id, place, delivered)
-        return cut or await self._truncations.truncate(principal.tenant, response_id, place, delivered)
+        directory = self.directory
+        cut = None if here else await directory.truncate(principal, response_id, place, delivered)
+        if cut is not None:
+            return cut
+        try:
+            return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
+        except HeldElsewhere as held:
+            if here:
+                raise
+            node = directory.holder(held)
+            return await directory.truncate_at(node, principal, response_id, place, delivered, here=True)
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
@@ -385,12 +376,6 @@ class Service:
         self.registry.delete(response_id)
         return found
 
-    def compacted_output(self, response: AnyResponse) -> list[OutputItem]:
-        """The output of a standalone compaction: the user's messages, then the compaction item."""
-        expanded = response.turn.output[0] if response.turn is not None else None
-        assert isinstance(expanded, ExpandedCompaction)
-        return [*compaction.user_messages(expanded, new_id), *response.output]
-
     def follow(self, principal: Principal, source: AnyResponse, wake: Wake) -> None:
         """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness; who only
         watches does not count.
@@ -417,11 +402,17 @@ class Service:
 
     # -- the end
 
-    async def drain(self) -> None:
-        """Refuse new work; return when everything that runs is over."""
+    async def drain(self, *, to_others: bool = False) -> None:
+        """Refuse new work; return when all that runs is over, `to_others`: that others can't go on with."""
         self._draining = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while tasks := to_finish(self._tasks, self.registry.running, to_others=to_others):
+            await asyncio.wait(tasks)
+
+    async def lose(self) -> None:
+        """Stop all that runs, without an end, because nothing of it can be written any more: other nodes go on with it.
+        Work may be begun afterwards.
+        """
+        await lose(list(self.registry.running.values()), self._tasks, self._forget)
 
     async def shutdown(self, *, leave: bool = False) -> None:
         """End what still runs, each with its terminal event, and what still looks something up. `leave`: what the next
@@ -451,6 +442,13 @@ class Service:
         except Exception:  # a store that can't write: it costs this response, and nobody else their turn
             logger.exception("response not kept response_id=%s", run.response_id)
         self.queue.give_back(run.response_id, Used(*run.used))
+
+    def _forget(self, run: Run) -> None:
+        """Take a run out that goes on elsewhere."""
+        if self.registry.running.pop(run.response_id, None) is not None:
+            if run.job.conversation is not None:
+                run.job.conversation.num_users -= 1
+            self.queue.give_back(run.response_id, Used(*run.used))
 
     def _keep(self, run: Run) -> None:
         """Have the stores keep a response that is over; one that is not kept has no claim either."""

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from realtime.context import listing
+from realtime.context.compaction import compacted_output
 from realtime.runs.run import Run
 from realtime.service.lists import Wanted
 from realtime.service.remote import Remote
@@ -31,6 +32,7 @@ from realtime.wire.bodies import (
     TicketCreate,
 )
 from realtime.wire.errors import ErrorCode, WireError, draining
+from realtime.wire.ids import new_id
 from realtime.wire.items import CompactionTrigger
 from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate, Truncation, place_of
 from realtime.wire.response import ResponseStatus
@@ -229,7 +231,7 @@ async def compact(call: Call) -> Response:
         CompactedResponse(
             id=response.id,
             created_at=response.created_at,
-            output=service.compacted_output(source),
+            output=compacted_output(source.turn, source.output, new_id),
             usage=response.usage,
         )
     )

@@ -14,7 +14,7 @@ import time
 from typing import Protocol
 
 from realtime.runs.run import Run
-from realtime.service.directory import Directory, OtherNode, node_unavailable
+from realtime.service.directory import Directory, node_unavailable
 from realtime.service.principal import Principal
 from realtime.service.registry import Registry
 from realtime.service.remote import Attendance, Remote
@@ -176,14 +176,10 @@ class Copy:
                 self._fail(node_unavailable(self.response_id))
 
     async def _open(self, node: Following) -> None:
-        upstream, state, shown = await node.open(
-            self.principal, self.response_id, self, None, None, self._attendance
-        )
+        upstream, state, shown = await node.open(self.principal, self.response_id, self, None, None, self._attendance)
         self._upstream = upstream
         settings = self._copies.settings
-        log = CopiedLog(
-            self.response_id, state, max_bytes=settings.max_log_bytes, max_entries=settings.max_log_events
-        )
+        log = CopiedLog(self.response_id, state, max_bytes=settings.max_log_bytes, max_entries=settings.max_log_events)
         self.remote = Remote(self.principal.tenant, log, shown, self._attend)
         self._copies.enter(self.remote)
         self._unread = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self._look_for_readers)
@@ -219,7 +215,7 @@ class Copy:
                 if isinstance(error, NotTheSame) or not error.spec.retry or time.monotonic() > until:
                     self._fail(error if isinstance(error, WireError) else node_unavailable(self.response_id))
                     return None
-            await asyncio.wait((ended,), timeout=random.uniform(0.05, 0.2))  # noqa: S311 - not all at once
+            await asyncio.wait((ended,), timeout=random.uniform(0.05, 0.2))
         return None
 
     async def _reopen(self) -> Upstream:
@@ -246,7 +242,8 @@ class Copy:
     async def _show_end(self) -> None:
         """Show the terminal event, now that the turn can be had."""
         remote, entry = self.remote, self._end
-        assert remote is not None and entry is not None
+        assert remote is not None
+        assert entry is not None
         registry = self._copies.registry
         try:
             async with asyncio.timeout(_UNREAD_SECONDS):
@@ -340,5 +337,3 @@ def _look_at_it(opened: asyncio.Future[Remote]) -> None:
     """Nobody may be left who waits for it."""
     if not opened.cancelled():
         opened.exception()
-
-

@@ -227,7 +227,9 @@ class _Guest:
             found = await self._service.cancel_or_truncate(
                 asked.who, asked.response_id, asked.through, delivered=asked.delivered
             )
-            return _cut(asked.number, found) if isinstance(found, CutResponse) else Done(asked.number, asked.response_id)
+            return (
+                _cut(asked.number, found) if isinstance(found, CutResponse) else Done(asked.number, asked.response_id)
+            )
         await self._service.stop(
             asked.who, asked.response_id, asked.how, delivered=asked.delivered, through=asked.through
         )
@@ -235,7 +237,9 @@ class _Guest:
 
     async def _truncate(self, asked: messages.Truncate) -> Done:
         place = place_of(asked.place)
-        cut = await self._service.truncate(asked.who, asked.response_id, place, delivered=asked.delivered)
+        cut = await self._service.truncate(
+            asked.who, asked.response_id, place, delivered=asked.delivered, here=asked.here
+        )
         return _cut(asked.number, cut)
 
     async def _settle(self, asked: messages.Settle) -> Done:

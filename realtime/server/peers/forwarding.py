@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Router
 
 from realtime.service.directory import Directory
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.wire.errors import ErrorCode, WireError
 
 from ..http.transport import EXTENSION
@@ -33,17 +34,28 @@ async def other_node(directory: Directory, call: Call) -> PeerNode | None:
     if directory.nodes is None or response_id is None or call.request.query_params.get("stream") == "true":
         return None
     call.principal.check_sees(response_id)
-    find = directory.running_at if call.request.method in _READS else directory.keeper_of
-    node = await find(response_id)
+    async with directory.bound():
+        find = directory.running_at if call.request.method in _READS else directory.keeper_of
+        node = await find(response_id)
     assert node is None or isinstance(node, PeerNode)
     return node
 
 
-async def hand_on(node: PeerNode, call: Call) -> Response:
+def holder(directory: Directory, held: HeldElsewhere) -> PeerNode:
+    """Return the node that has a conversation in memory. Raises WireError."""
+    node = directory.holder(held)
+    assert isinstance(node, PeerNode)
+    return node
+
+
+async def hand_on(node: PeerNode, call: Call, *, takes_body: bool) -> Response:
     """Have a request answered by another node. Raises WireError."""
-    request, body = call.request, await call.body()
+    request = call.request
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    body = await call.body() if takes_body and has_body else b""
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    headers = tuple((name, value) for name, value in request.headers.raw if name in _KEPT or name == b"content-length")
+    kept = [(name, value) for name, value in request.headers.raw if name in _KEPT]
+    headers = (*kept, (b"content-length", b"%d" % len(body)))
     answer = await node.answer(Ask(0, call.principal, request.method, path, headers, body))
     response = Response(answer.body, answer.status)
     response.raw_headers = [(name, value) for name, value in answer.headers if name != b"x-request-id"]

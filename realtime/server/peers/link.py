@@ -52,7 +52,7 @@ _PING_SECONDS = 2.0
 _PONG_SECONDS = 4.0
 _AGAIN_SECONDS = 0.3  # after a connection that failed, before the next one is tried
 _MAX_CALLS = 4096
-_MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set, and one frame has several
+_MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set
 
 Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
@@ -185,7 +185,8 @@ class _Socket:
         if len(self._calls) >= _MAX_CALLS:
             raise node_unavailable()
         self._number += 1
-        number, answer = self._number, asyncio.get_running_loop().create_future()
+        number = self._number
+        answer: asyncio.Future[Done | Answer | Began] = asyncio.get_running_loop().create_future()
         data = encode([make(number)])
         if len(data) > max_bytes:
             text = "The request is too big to be handed to the node that has what it is about."

@@ -53,13 +53,14 @@ class Stop(_Message, frozen=True, tag=1):
 
 
 class Truncate(_Message, frozen=True, tag=2):
-    """See Service.truncate."""
+    """See Service.truncate. `here`: no other node is to be asked."""
 
     number: int
     who: Principal
     response_id: str
     place: Truncation
     delivered: int | None
+    here: bool = False
 
 
 class Create(_Message, frozen=True, tag=3):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from realtime.service.directory import RemoteCut
+from realtime.service.directory import OtherNode, RemoteCut
 from realtime.service.intake import Asked
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance, Remote
@@ -58,9 +58,10 @@ class PeerNodes:
         return node
 
     async def follow(
-        self, principal: Principal, response_id: str, node: PeerNode, *, created: bool = False
+        self, principal: Principal, response_id: str, node: OtherNode, *, created: bool = False
     ) -> Remote:
         """See Nodes."""
+        assert isinstance(node, PeerNode)
         return await self._copies.follow(principal, response_id, node, created=created)
 
     async def tell_all(self) -> None:
@@ -100,9 +101,7 @@ class PeerNode:
         self, principal: Principal, response_id: str, how: StopKind, delivered: int | None, through: int | None
     ) -> None:
         """See OtherNode."""
-        await self._link.call(
-            lambda number: messages.Stop(number, principal, response_id, how, delivered, through)
-        )
+        await self._link.call(lambda number: messages.Stop(number, principal, response_id, how, delivered, through))
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, delivered: int | None
@@ -116,12 +115,12 @@ class PeerNode:
         return _cut(answer) if answer.response else None
 
     async def truncate(
-        self, principal: Principal, response_id: str, place: Place, delivered: int | None
+        self, principal: Principal, response_id: str, place: Place, delivered: int | None, *, here: bool
     ) -> RemoteCut:
         """See OtherNode."""
         said = _said(place)
         answer = await self._link.call(
-            lambda number: messages.Truncate(number, principal, response_id, said, delivered)
+            lambda number: messages.Truncate(number, principal, response_id, said, delivered, here)
         )
         return _cut(_done(answer))
 
@@ -211,6 +210,4 @@ def _cut(answer: Done) -> RemoteCut:
 def _said(place: Place) -> Truncation:
     if isinstance(place, Through):
         return Truncation(through=place.number)
-    return Truncation(
-        item_id=place.item_id, content_index=place.content_index, num_characters=place.num_characters
-    )
+    return Truncation(item_id=place.item_id, content_index=place.content_index, num_characters=place.num_characters)
