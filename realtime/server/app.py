@@ -60,7 +60,7 @@ def build_app(gateway: Gateway) -> Starlette:
         endpoint = Endpoint(gateway, operations)
         routes += [Route(name, endpoint) for name in _paths(path)]
     if gateway.cluster is not None:
-        routes.append(WebSocketRoute(PEERS, gateway.cluster.door))
+        routes.append(WebSocketRoute(PEERS, gateway.cluster.door.serve))
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
     app.router.default = Endpoint(gateway, ())

@@ -86,6 +86,14 @@ class Nodes(Protocol):
         """
 
 
+class TriedElsewhere(Exception):
+    """The same request was sent before, to this node."""
+
+    def __init__(self, node: OtherNode) -> None:
+        super().__init__(f"node {node.name} has it")
+        self.node = node
+
+
 class Directory:
     """See the module. `nodes`: None as long as there is no cluster."""
 
@@ -131,12 +139,16 @@ class Directory:
             self._home(response_id) if response_id not in self._registry.running else None
         )
 
-    async def attempt_at(self, tenant: str, request: ResponseCreate) -> OtherNode | None:
-        """Return the other node where an earlier try of the same request runs, or is about to. Raises WireError."""
+    async def check_not_tried(self, tenant: str, request: ResponseCreate) -> None:
+        """Raises TriedElsewhere if an earlier try of the same request runs on another node, or is about to, and
+        WireError.
+        """
         if self.nodes is None or request.request_id is None:
-            return None
+            return
         claim = await self._stores.requests.find(tenant, request.request_id)
-        return await self.running_at(claim.response_id) if claim is not None else None
+        node = await self.running_at(claim.response_id) if claim is not None else None
+        if node is not None:
+            raise TriedElsewhere(node)
 
     async def settle(self, response_id: str) -> None:
         """See to it that the store has a response that is over elsewhere. Raises WireError for one that is not over."""
@@ -209,9 +221,11 @@ class Directory:
         """Have another node create a response, and return it as it is read here. Raises WireError."""
         return await self.follow(principal, await node.create(principal, asked), node, created=True)
 
-    def holder(self, held: HeldElsewhere) -> OtherNode:
-        """Return the node that has a conversation in memory. Raises WireError."""
-        node = self.nodes.get(held.owner.node) if self.nodes is not None else None
+    def node_of(self, elsewhere: HeldElsewhere | TriedElsewhere) -> OtherNode:
+        """Return the node that has to be asked. Raises WireError."""
+        if isinstance(elsewhere, TriedElsewhere):
+            return elsewhere.node
+        node = self.nodes.get(elsewhere.owner.node) if self.nodes is not None else None
         if node is None:
             raise node_unavailable()
         return node

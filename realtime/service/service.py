@@ -47,7 +47,7 @@ from .checks import check_background, check_history, check_request
 from .conversations import Conversations
 from .counting import Counting
 from .delivery import Delivery
-from .directory import Directory
+from .directory import Directory, TriedElsewhere
 from .held import Held
 from .intake import Asked, Intake
 from .leaving import lose, to_finish
@@ -180,16 +180,14 @@ class Service:
         has its first event. Raises WireError, and HeldElsewhere if it is to be `here` and its conversation is not.
         """
         principal.check_owner()
-        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata))
+        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here)
         async with self._patience.bound():
-            node = None if here else await self.directory.attempt_at(asked.tenant, request)
-            if node is None:
-                try:
-                    return await self._create_once(asked, parent)
-                except HeldElsewhere as held:
-                    if here:
-                        raise
-                    node = self.directory.holder(held)
+            try:
+                return await self._create_once(asked, parent)
+            except (HeldElsewhere, TriedElsewhere) as elsewhere:
+                if here:
+                    raise
+                node = self.directory.node_of(elsewhere)
             return await self.directory.create(principal, asked, node)
 
     async def _create_once(self, asked: Asked, parent: Turn | None) -> Source:
@@ -201,6 +199,7 @@ class Service:
 
     async def _create(self, asked: Asked, parent: Turn | None) -> Source:
         tenant, request = asked.tenant, asked.request
+        await self.directory.check_not_tried(tenant, request)
         earlier = await self._lookups.earlier_attempt(tenant, request, time.time())
         if earlier.source is not None:
             return earlier.source
@@ -314,7 +313,7 @@ class Service:
         except HeldElsewhere as held:
             if here:
                 raise
-            node = directory.holder(held)
+            node = directory.node_of(held)
             return await directory.truncate_at(node, principal, response_id, place, delivered, here=True)
 
     async def cancel_or_truncate(

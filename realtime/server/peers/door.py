@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.runs.run import Run
-from realtime.service.directory import node_unavailable
+from realtime.service.directory import TriedElsewhere, node_unavailable
 from realtime.service.service import Service
 from realtime.service.truncations import CutResponse
 from realtime.store import cursor
@@ -68,7 +68,7 @@ class Door:
         self._num_strangers = 0
         self._guests: set[_Guest] = set()
 
-    async def __call__(self, websocket: WebSocket) -> None:
+    async def serve(self, websocket: WebSocket) -> None:
         """One socket from the handshake to its end."""
         if messages.SUBPROTOCOL not in websocket.scope["subprotocols"] or self._num_strangers >= _MAX_STRANGERS:
             await websocket.close(CloseCode.POLICY)
@@ -207,8 +207,8 @@ class _Guest:
             self._say(await work)
         except WireError as error:
             self._say(messages.refused(number, error))
-        except (HeldElsewhere, Garbage):
-            self._say(messages.refused(number, WireError(ErrorCode.NODE_UNAVAILABLE, "Try again.", retry_after=1.0)))
+        except (HeldElsewhere, TriedElsewhere, Garbage):
+            self._say(messages.refused(number, node_unavailable()))
         except Exception:  # a bug of ours: it costs this call
             logger.exception("call failed node=%s", self._node)
             text = "The server failed at this request."

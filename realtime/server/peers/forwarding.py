@@ -43,7 +43,7 @@ async def other_node(directory: Directory, call: Call) -> PeerNode | None:
 
 def holder(directory: Directory, held: HeldElsewhere) -> PeerNode:
     """Return the node that has a conversation in memory. Raises WireError."""
-    node = directory.holder(held)
+    node = directory.node_of(held)
     assert isinstance(node, PeerNode)
     return node
 

@@ -57,9 +57,7 @@ class PeerNodes:
             node = self._nodes[name] = PeerNode(peer, link)
         return node
 
-    async def follow(
-        self, principal: Principal, response_id: str, node: OtherNode, *, created: bool = False
-    ) -> Remote:
+    async def follow(self, principal: Principal, response_id: str, node: OtherNode, *, created: bool = False) -> Remote:
         """See Nodes."""
         assert isinstance(node, PeerNode)
         return await self._copies.follow(principal, response_id, node, created=created)
