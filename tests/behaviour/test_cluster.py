@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any
 
 import httpx
-import pytest
 
 from realtime.engine.scripted import say
 from tests.support.cluster import Member, Nodes, nodes
-from tests.support.restarts import timeless
-from tests.support.server import Client
 from tests.support.steps import begin, resume, take, take_all, until
 from tests.support.transcript import check, text_of
 

@@ -141,9 +141,7 @@ async def member(
     node = Node(name, advertise or f"ws://127.0.0.1:{port}", secret, True)
     settings = msgspec.structs.replace(settings, server=with_shared_key(settings.server, node))
     opened = open_cluster(backend, name, node.url, bounds_of(settings.responses), settings.store, times=times)
-    gateway = Gateway(
-        settings, SupervisedEngine(make, Backoff(first_seconds=0, jitter=0)), opened.stores, node=node
-    )
+    gateway = Gateway(settings, SupervisedEngine(make, Backoff(first_seconds=0, jitter=0)), opened.stores, node=node)
     try:
         async with listening(settings, gateway, listener=listener) as (server, _):
             await gateway.recover()
@@ -167,7 +165,9 @@ async def nodes(
     """Start nodes that know each other."""
     backend = MemoryBackend()
     async with contextlib.AsyncExitStack() as stack:
-        members = [await stack.enter_async_context(member(backend, name, script, settings, **options)) for name in names]
+        members = [
+            await stack.enter_async_context(member(backend, name, script, settings, **options)) for name in names
+        ]
         found = Nodes(members)
         await found.know_each_other()
         yield found
