@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 import pytest_asyncio
@@ -16,6 +17,7 @@ from xdist.remote import Producer
 from tests.support.engines import Engines, started
 from tests.support.long import LONG
 from tests.support.real import RealServer, serving
+from tests.support.store_servers import StoreServers
 from tests.support.workers import SharedEngines
 
 # No test is about time: the machine may be busy.
@@ -28,6 +30,13 @@ async def engines() -> AsyncIterator[Engines]:
     """The real engine, in this process."""
     async with started() as engines:
         yield engines
+
+
+@pytest.fixture(scope="session")
+def store_servers() -> Iterator[StoreServers]:
+    """Redis and PostgreSQL, each from when a test wants it."""
+    with ExitStack() as leaving:
+        yield StoreServers(leaving)
 
 
 @pytest.fixture(scope="session")

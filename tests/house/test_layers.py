@@ -46,8 +46,8 @@ HOUSE = (
     Wing("wire", pure=True),
 )
 IMPURE = frozenset({
-    "asyncio", "concurrent", "datetime", "httpcore", "httptools", "httpx", "httpx2", "logging", "mcp",
-    "multiprocessing", "os", "sched", "select", "selectors", "signal", "socket", "sqlite3", "ssl", "starlette",
+    "asyncio", "asyncpg", "concurrent", "datetime", "httpcore", "httptools", "httpx", "httpx2", "logging", "mcp",
+    "multiprocessing", "os", "redis", "sched", "select", "selectors", "signal", "socket", "sqlite3", "ssl", "starlette",
     "subprocess", "threading", "time", "torch", "transformers", "uvicorn", "uvloop", "vllm", "websockets",
 })  # fmt: skip
 GPU = frozenset({"torch", "vllm"})

@@ -2,7 +2,7 @@
 
 Keys are bytes, in their order; values are bytes, or whole numbers that are added to. A commit is fenced: it takes
 effect only while the lease that it names is live, by the clock of the backend. A lease that has ended never becomes
-live again, so what a stopped process sends when it wakes up changes nothing.
+live again, so what a stopped process sends when it wakes up changes nothing. Pure.
 """
 
 from __future__ import annotations

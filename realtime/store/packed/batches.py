@@ -10,7 +10,7 @@ import msgspec
 from realtime.engine.base import TokenChunk
 from realtime.store.records import Note
 
-Step = tuple[Callable[..., None], tuple[Any, ...]]
+Step = tuple[Callable[..., Any], tuple[Any, ...]]
 """A change: a method of the rows, and its arguments."""
 
 Appended = tuple[int, int, Sequence[bytes], TokenChunk | Note | None, int]

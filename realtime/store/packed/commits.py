@@ -47,7 +47,7 @@ class Commits:
         """Whether everything is committed."""
         return not self._batch and self._under_way is None
 
-    def put(self, call: Callable[..., None], *arguments: Any, after: Callable[[], None] | None = None) -> None:
+    def put(self, call: Callable[..., Any], *arguments: Any, after: Callable[[], None] | None = None) -> None:
         """Have a step taken. `after`: to be called when it is committed."""
         self._batch.steps.append((call, arguments))
         if after is not None:
@@ -55,7 +55,7 @@ class Commits:
         if not self._due:
             self._expect_flush()
 
-    def put_delete(self, call: Callable[..., None], *arguments: Any, after: Callable[[], None] | None = None) -> None:
+    def put_delete(self, call: Callable[..., Any], *arguments: Any, after: Callable[[], None] | None = None) -> None:
         """Have a step taken after which nothing of something may be left, beside the file either."""
         self._batch.deletes = True
         self.put(call, *arguments, after=after)
@@ -75,9 +75,10 @@ class Commits:
         self._due = False
         if not self._batch:
             return
-        self._under_way, self._batch = self._batch, Batch()
+        batch = self._under_way = self._batch
+        self._batch = Batch()
         self.collecting += 1
-        self._executor.submit(self._under_way, self._done)
+        self._executor.submit(batch, lambda done: self._done(batch, done))
 
     def close(self) -> None:
         """Hand over what is left, behind what is under way. Nothing may be put after it."""
@@ -86,14 +87,19 @@ class Commits:
         if batch:
             self._executor.submit(batch, lambda done: None)
 
+    def abandon(self) -> None:
+        """Give up what is not committed: it never will be."""
+        self._batch, self._under_way = Batch(), None
+
     def _expect_flush(self) -> None:
         self._due = True
         if self._under_way is None:  # else `_done` sees to it
             self._executor.later(self._flush_seconds, self.flush)
 
-    def _done(self, done: Done) -> None:
-        batch, self._under_way = self._under_way, None
-        assert batch is not None
+    def _done(self, batch: Batch, done: Done) -> None:
+        if self._under_way is not batch:  # it was abandoned
+            return
+        self._under_way = None
         self.committed = self.collecting - 1
         for told in self.on_done:
             told(done)

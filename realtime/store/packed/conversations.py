@@ -176,6 +176,22 @@ class PackedConversations:
         token = self._deleted[name] = object()
         self._commits.put_delete(self._steps.delete, name, after=lambda: self._settle_deleted(name, token))
 
+    def reset(self, num_bytes: int) -> None:
+        """Hold nothing any more of what was written or is to be. num_bytes: of all that there are."""
+        for conversation in list(self._known.values()):
+            conversation.deleted = True  # for whoever works on it still
+        self._known.clear()
+        self._recent.clear()
+        self._unsaved.clear()
+        self._deleted.clear()
+        self._recent_bytes = 0
+        self.num_bytes = num_bytes
+
+    @property
+    def settled(self) -> bool:
+        """Whether all changes are committed."""
+        return not self._unsaved and not self._deleted
+
     # -- parts
 
     def _save(

@@ -55,6 +55,8 @@ class PackedResponses:
         self._reader = reader
         self._caches = caches
         self._on_gone = on_gone
+        self._max_unstored_bytes = max_unstored_bytes
+        self._cache_bytes = cache_bytes
         self._unstored = MemoryResponses(max_bytes=max_unstored_bytes, on_gone=on_gone)
         self._cache = Cache(cache_bytes)
         self._running: dict[str, _Running] = {}
@@ -94,7 +96,7 @@ class PackedResponses:
         if running is None or not running.stored:
             return
         if isinstance(note, Begun) and note.parent is not None:
-            self._commits.put(self._steps.continues, running.number, note.parent)
+            self._commits.put(self._steps.continues, response_id, note.parent)
         self._commits.append(running.number, first, (), note)
 
     def durable(self, response_id: str) -> int:
@@ -224,6 +226,16 @@ class PackedResponses:
         self._running[read.head.response_id] = self._by_number[read.number] = running
         self._newest = max(self._newest, read.number)
         return read.unfinished()
+
+    def reset(self, next_expiry: float | None = None) -> None:
+        """Hold nothing any more of what was written or is to be: it is another process's now."""
+        self._unstored = MemoryResponses(max_bytes=self._max_unstored_bytes, on_gone=self._on_gone)
+        self._cache = Cache(self._cache_bytes)
+        for known in (self._running, self._by_number, self._pending, self._deleted):
+            known.clear()
+        self._num_changes += 1
+        self._dropped = frozenset()
+        self._next_expiry = next_expiry
 
     # -- parts
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from realtime.settings.fields import GIB, ResponseSettings, StoreSettings
+from realtime.settings.fields import GIB, StoreSettings
 from realtime.store.base import Stores
+from realtime.store.packed.bounds import Bounds, bounds_of, flush_ms
 from realtime.store.packed.commits import Commits
 from realtime.store.packed.conversations import PackedConversations
 from realtime.store.packed.responses import PackedResponses
@@ -30,22 +31,10 @@ from .schema import CannotOpen, connect, open_for_writing, trouble_with
 from .transactions import Transactions
 from .writer import AtOnce, Writer
 
-MAX_BYTES = 10 * GIB  # of all responses, where the settings do not say
+__all__ = ["Bounds", "Opened", "bounds_of", "flush_ms", "open_at_once", "open_stores"]
+
 _CACHE_BYTES = 64 << 20  # of records, and as much again of conversations
 _MAX_UNSTORED_BYTES = GIB
-_AFTER_COMMIT_MS = 2.0
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file may hold. `max_bytes`: of all responses; `max_conversations_bytes`: of all conversations.
-    `vocabulary`: names the tokenizer; tokens that were written under another name are not used again.
-    """
-
-    max_bytes: int
-    max_conversations_bytes: int
-    max_conversation_bytes: int
-    max_items: int
-    vocabulary: str = ""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -55,17 +44,6 @@ class Opened(msgspec.Struct, frozen=True):
     commits: Commits
     writer: Writer | AtOnce
     transactions: Transactions
-
-
-def bounds_of(settings: ResponseSettings, vocabulary: str = "") -> Bounds:
-    """Return the bounds that the settings ask for."""
-    return Bounds(
-        max_bytes=MAX_BYTES if settings.max_store_bytes is None else settings.max_store_bytes,
-        max_conversations_bytes=settings.max_conversation_store_bytes,
-        max_conversation_bytes=settings.max_conversation_bytes,
-        max_items=settings.max_conversation_items,
-        vocabulary=vocabulary,
-    )
 
 
 def open_stores(path: Path, bounds: Bounds, store: StoreSettings, lock: FileLock | None = None) -> Opened:
@@ -89,11 +67,6 @@ def open_stores(path: Path, bounds: Bounds, store: StoreSettings, lock: FileLock
     flush_seconds = flush_ms(store) / 1e3
     opened = _put_together(transactions, writer, readers, bounds, close, flush_seconds=flush_seconds)
     return opened
-
-
-def flush_ms(store: StoreSettings) -> float:
-    """For how long is collected what is written together. Readers that wait for it wait no longer than a moment."""
-    return min(store.store_flush_ms, _AFTER_COMMIT_MS) if store.deliver == "after_commit" else store.store_flush_ms
 
 
 def open_at_once(path: Path, bounds: Bounds, *, waits: bool = False, new_id: Callable[[str], str] = new_id) -> Opened:
