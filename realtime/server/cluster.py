@@ -109,7 +109,7 @@ class Cluster:
             self._spawn(self._begin_again(), "lease lost")
 
     async def _begin_again(self) -> None:
-        logger.error("the lease of node=%s is lost: what ran here goes on elsewhere", self.me.name)
+        logger.warning("the lease of node=%s is lost: what ran here goes on elsewhere", self.me.name)
         await self._service.lose()
         await self._end_clients()
         self.door.close()

@@ -66,7 +66,7 @@ def serve(settings: Settings, config: Path | None = None) -> int:
         script = read_script(Path(settings.script)) if settings.script is not None else None
         node = configured_node(settings.cluster, settings.server, listening.getsockname()[1])
         gateway = make_gateway(settings, start_tracing(os.environ), script, config, node)
-    except (CannotListen, CannotPlay, TracingError, CannotOpen) as error:
+    except (CannotListen, CannotPlay, TracingError, CannotOpen, CannotJoin) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
     if warning := exposure_warning(settings):
@@ -83,7 +83,8 @@ def make_gateway(
     node: Node | None = None,
 ) -> Gateway:
     """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
-    file of settings, whose limits of tenants are followed. `node`: this one, in a cluster. Raises CannotOpen.
+    file of settings, whose limits of tenants are followed. `node`: this one, in a cluster. Raises CannotOpen, and
+    CannotJoin.
     """
     path, stores = store_path(settings), open_configured(settings, node)
     try:

@@ -18,6 +18,7 @@ import msgspec
 from realtime.context.encrypted import KEY_BYTES
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
+from realtime.store.cluster.stores import open_cluster_stores
 from realtime.store.memory import memory_stores
 from realtime.store.sqlite.schema import CannotOpen
 from realtime.store.sqlite.stores import bounds_of, open_stores
@@ -44,7 +45,12 @@ def store_path(settings: Settings) -> Path | None:
 
 
 def open_configured(settings: Settings, node: Node | None = None) -> Stores:
-    """Open the stores that the settings ask for; in a cluster those of this node. Raises CannotOpen."""
+    """Open the stores that the settings ask for; in a cluster those of this node. Raises CannotOpen, and
+    CannotJoin.
+    """
+    if settings.cluster.cluster is not None and node is not None:
+        bounds = bounds_of(settings.responses, _vocabulary(settings))
+        return open_cluster_stores(settings.cluster.cluster, node.name, node.url, bounds, settings.store)
     path = store_path(settings)
     if path is None:
         return memory_stores(settings.responses)

@@ -221,11 +221,19 @@ class Directory:
         """Have another node create a response, and return it as it is read here. Raises WireError."""
         return await self.follow(principal, await node.create(principal, asked), node, created=True)
 
-    def node_of(self, elsewhere: HeldElsewhere | TriedElsewhere) -> OtherNode:
-        """Return the node that has to be asked. Raises WireError."""
-        if isinstance(elsewhere, TriedElsewhere):
-            return elsewhere.node
-        node = self.nodes.get(elsewhere.owner.node) if self.nodes is not None else None
+    def node_for(
+        self, error: HeldElsewhere | TriedElsewhere | WireError, conversation_id: str | None
+    ) -> OtherNode | None:
+        """Return the node that has to be asked instead; None: this one's answer holds. What names a conversation that
+        the store does not know goes to its home: it may have been begun a moment ago. Raises WireError.
+        """
+        if isinstance(error, TriedElsewhere):
+            return error.node
+        if isinstance(error, WireError):
+            if error.code is not ErrorCode.CONVERSATION_NOT_FOUND or conversation_id is None:
+                return None
+            return self._home(conversation_id)
+        node = self.nodes.get(error.owner.node) if self.nodes is not None else None
         if node is None:
             raise node_unavailable()
         return node

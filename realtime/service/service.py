@@ -184,10 +184,10 @@ class Service:
         async with self._patience.bound():
             try:
                 return await self._create_once(asked, parent)
-            except (HeldElsewhere, TriedElsewhere) as elsewhere:
-                if here:
+            except (HeldElsewhere, TriedElsewhere, WireError) as error:
+                node = None if here else self.directory.node_for(error, request.conversation_id)
+                if node is None:
                     raise
-                node = self.directory.node_of(elsewhere)
             return await self.directory.create(principal, asked, node)
 
     async def _create_once(self, asked: Asked, parent: Turn | None) -> Source:
@@ -313,7 +313,8 @@ class Service:
         except HeldElsewhere as held:
             if here:
                 raise
-            node = directory.node_of(held)
+            node = directory.node_for(held, None)
+            assert node is not None
             return await directory.truncate_at(node, principal, response_id, place, delivered, here=True)
 
     async def cancel_or_truncate(

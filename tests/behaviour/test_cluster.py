@@ -132,7 +132,6 @@ async def test_a_conversation_is_one_wherever_it_is_spoken_in() -> None:
         conversation = (await on_a.post("/conversations", json={"metadata": {"k": "v"}})).json()["id"]
         assert conversation.startswith("conv_a_")
         events = await two.create("one", conversation=conversation)
-        print(events)
         first = check(events)
         assert first["id"].startswith("resp_a_")
         answer = await on_c.post("/responses", json={"input": "two", "conversation": conversation})
@@ -224,4 +223,4 @@ async def test_a_node_that_can_not_be_reached_is_said_to_be() -> None:
         answer = await on_b.post(f"/responses/{response_id}/cancel")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "node_unavailable")
         assert int(answer.headers["retry-after"]) > 0
-        await found.finish()
+        await found.while_stepping(one.until_done())

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ from realtime.store.packed.bounds import bounds_of
 
 from .server import QuietServer, Running, listening
 from .steps import until
+
+T = TypeVar("T")
 
 SECRET = b"the secret of the nodes in a test"
 TIMES = LeaseTimes(live=30, renew=0.05, margin=1)  # no lease ends because the machine is slow
@@ -89,12 +91,14 @@ class Nodes:
             if not member.dead and member.gateway.engine.loaded is not None:
                 member.engine.step(ticks)
 
-    async def finish(self) -> None:
-        """Tick until nothing runs anywhere."""
+    async def while_stepping(self, work: Coroutine[Any, Any, T]) -> T:
+        """Let all engines go on until something is done; return what comes of it."""
+        task = asyncio.create_task(work)
         async with asyncio.timeout(60):  # guards against hanging only
-            while any(member.running for member in self.members if not member.dead):
+            while not task.done():
                 self.step()
                 await asyncio.sleep(0.001)
+        return task.result()
 
     async def know_each_other(self) -> None:
         """Wait until each knows the others that live, and that they serve."""

@@ -216,8 +216,10 @@ class Endpoint:
             node = await forwarding.other_node(directory, call)
             if node is None:
                 return await operation.handler(call)
-        except HeldElsewhere as held:
-            node = forwarding.holder(directory, held)
+        except (HeldElsewhere, WireError) as error:
+            node = forwarding.instead(directory, call, error)
+            if node is None:
+                raise
         return await forwarding.hand_on(node, call, takes_body=operation.body is not None)
 
     async def answer_for(self, request: Request, principal: Principal) -> Response:

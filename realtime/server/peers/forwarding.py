@@ -41,10 +41,10 @@ async def other_node(directory: Directory, call: Call) -> PeerNode | None:
     return node
 
 
-def holder(directory: Directory, held: HeldElsewhere) -> PeerNode:
-    """Return the node that has a conversation in memory. Raises WireError."""
-    node = directory.node_of(held)
-    assert isinstance(node, PeerNode)
+def instead(directory: Directory, call: Call, error: HeldElsewhere | WireError) -> PeerNode | None:
+    """Return the node that is to answer a request about a conversation that is not here. Raises WireError."""
+    node = directory.node_for(error, call.request.path_params.get("conversation_id"))
+    assert node is None or isinstance(node, PeerNode)
     return node
 
 

@@ -28,6 +28,7 @@ from realtime.store.packed.reader import Reader, ReadRecord
 from realtime.store.packed.responses import PackedResponses
 from realtime.store.records import Filter, Record
 from realtime.store.shelves import Place, Span
+from realtime.wire.ids import home_of, ids_at
 from realtime.wire.items import InputItem
 
 from .adoption import Adoption
@@ -36,7 +37,6 @@ from .committer import Committer
 from .conversation_rows import ConversationRows
 from .hosts import Host, ThreadHost
 from .membership import CannotJoin
-from .names import home_of, ids_at
 from .node import ClusterNode, LeaseTimes, Reset
 from .reading import Reading
 from .requests import ClusterRequests
