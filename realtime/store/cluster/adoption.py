@@ -185,8 +185,8 @@ class Adoption:
         try:
             await self.commit({keys.owner(response_id): keys.pack_owner(old)}, sets, [keys.held(old, response_id)])
         except Conflict:
-            [owner] = await self._backend.get([keys.owner(response_id)])
-            if owner != keys.pack_owner(lease):
+            there = await self._backend.get([keys.owner(response_id), keys.head(response_id)])
+            if there != [keys.pack_owner(lease), encode(head)]:  # else the answer was lost
                 journal.end(number)
                 return None
         except BaseException:

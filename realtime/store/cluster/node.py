@@ -218,6 +218,8 @@ class ClusterNode(Membership):
 
     async def _acquire(self) -> Reset | None:
         """Begin a lease. None: not yet."""
+        if self._lease is not None:
+            self._lose(self._lease)
         sent = self._clock()
         try:
             lease = await self._backend.acquire(self._name, self._times.live, msgspec.msgpack.encode(self._told))
