@@ -13,7 +13,9 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
+from realtime.service.queue import LimitsOf, no_limits
 from realtime.service.service import Service
+from realtime.service.shared_limits import SharedLimits
 from realtime.settings.fields import ResponseSettings
 from realtime.store.cluster.membership import CannotJoin, Membership, State
 from realtime.wire.bodies import NodeStatus
@@ -42,8 +44,11 @@ class Cluster:
         self, me: Node, membership: Membership, service: Service, settings: ResponseSettings, limits: Limits, *,
         max_bytes: int, serves: Callable[[], bool], model_name: str,
         answer: Callable[[messages.Ask], Awaitable[messages.Answer]], lost: Callable[[], Awaitable[None]],
+        limits_of: LimitsOf = no_limits,
     ) -> None:  # fmt: skip
-        """max_bytes: of a message that a node reads. serves: whether the engine does. answer: to an HTTP request."""
+        """max_bytes: of a message that a node reads. serves: whether the engine does. answer: to an HTTP request.
+        limits_of: a tenant's.
+        """
         self.me = me
         self.membership = membership
         self._service = service
@@ -58,6 +63,7 @@ class Cluster:
         self._draining = self._left = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
+        self._limits = SharedLimits(membership, service.queue.scheduler.minutes, limits_of)
         membership.on_lost.append(self._on_lost)
 
     @property
@@ -145,6 +151,7 @@ class Cluster:
             if known - now or self._look_now.is_set() or number % _SWEEP_EVERY == 0:
                 self._look_now.clear()
                 await self._sweep()
+            await self._share_limits()
             known, number = now, number + 1
             with contextlib.suppress(TimeoutError):
                 seconds = LOOK_SECONDS * random.uniform(0.5, 1.5)
@@ -165,6 +172,11 @@ class Cluster:
             logger.warning("no look at what others left: the store does not answer")
         except Exception:  # a bug of ours, or something in the store: it is tried again
             logger.exception("what others left was not taken over")
+
+    async def _share_limits(self) -> None:
+        if self.membership.holds():
+            with contextlib.suppress(WireError):  # then the minutes of tenants are this node's own
+                await self._limits.exchange()
 
     # -- what others ask
 

@@ -109,6 +109,7 @@ class Gateway:
             node, membership, self.service, self.settings.responses, self.message_limits,
             max_bytes=self.settings.connections.max_message_bytes, serves=lambda: self._trouble() is None,
             model_name=self.model_name, answer=self._answer_for_others, lost=self._leave_clients,
+            limits_of=self.admission.limits.of,
         )  # fmt: skip
 
     async def _answer_for_others(self, ask: Ask) -> Answer:

@@ -124,7 +124,7 @@ class Scheduler:
         self._tenants: Counters[str] = Counters(lambda tenant: self._limits_of(tenant).weight)
         self._classes: Counters[ServiceClass] = Counters(SHARES.__getitem__)
         self._waiting_by: Counter[ServiceClass] = Counter()
-        self._allowances = Allowances()
+        self.minutes = Allowances()
         self._prefixes = Prefixes()
         self._means = Means()
         self._number = 0  # of the newest that came
@@ -161,7 +161,7 @@ class Scheduler:
         if num_before > self._max_waiting_in_group and not accepted:
             raise GroupFull(max(1.0, math.ceil(self._means.seconds * num_before)))
         limits = self._limits_of(ticket.tenant)
-        wait = self._allowances.wait(ticket.tenant, limits, ticket.num_input, now)
+        wait = self.minutes.wait(ticket.tenant, limits, ticket.num_input, now)
         if wait > 0 and not accepted:
             raise RateLimited(max(1.0, math.ceil(wait)))
         if ticket.group is not None:
@@ -180,7 +180,7 @@ class Scheduler:
                 self._leave_group(ticket.response_id, was_running=False)
                 raise
         if not accepted:
-            self._allowances.take_request(ticket.tenant, limits, now)
+            self.minutes.take_request(ticket.tenant, limits, now)
         return runs
 
     def finish(self, response_id: str, now: float, used: Used | None = None) -> list[str]:
@@ -228,7 +228,7 @@ class Scheduler:
 
     def allowances(self, tenant: str, now: float) -> list[Allowance]:
         """What is left of a tenant's minute."""
-        return self._allowances.show(tenant, self._limits_of(tenant), now)
+        return self.minutes.show(tenant, self._limits_of(tenant), now)
 
     # -- who is next
 
@@ -297,7 +297,7 @@ class Scheduler:
         ticket = one.ticket
         self._tenants.charge(ticket.tenant, service - one.paid)
         self._classes.charge(ticket.service_class, service - one.paid)
-        self._allowances.take_tokens(ticket.tenant, self._limits_of(ticket.tenant), num_tokens - one.counted, now)
+        self.minutes.take_tokens(ticket.tenant, self._limits_of(ticket.tenant), num_tokens - one.counted, now)
         one.paid, one.counted = service, num_tokens
 
     def _note(self, over: Holding, now: float) -> None:

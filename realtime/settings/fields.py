@@ -244,8 +244,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     cluster: Annotated[
         Annotated[str, Meta(pattern=r"^(redis|rediss|unix|postgresql)://.+$")] | None,
         Meta(
-            description="store that the nodes share, in place of `store`: `redis://...`, `rediss://...` (`unix://PATH`: "
-            "Redis on a socket) or `postgresql://...`; none: this server is alone",
+            description="store that the nodes share, in place of `store`: `redis://`, `rediss://` (`unix://PATH`: "
+            "Redis on a socket) or `postgresql://`; none: this server is alone",
             extra={"url": True},
         ),
     ] = None
