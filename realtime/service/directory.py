@@ -29,7 +29,7 @@ from .remote import Remote
 from .truncations import CutResponse
 
 RETRY_SECONDS = 2.0  # that who is told that a node is gone is to wait: about until another one has what it had
-_ADOPTION_SECONDS = 8.0  # for which a look-up waits for another node to take what a dead one had
+_ADOPTION_SECONDS = 9.0  # for which a look-up waits for another node to take what a dead one had
 _LOOK_SECONDS = 0.1  # between two looks at who has it now
 
 
@@ -178,13 +178,23 @@ class Directory:
         node = await self._bounded_keeper_of(response_id)
         if node is None:
             return None
-        return await self.truncate_at(node, principal, response_id, place, delivered)
+        return await self._truncate_at(node, principal, response_id, place, delivered, here=False)
 
     async def truncate_at(
-        self, node: OtherNode, principal: Principal, response_id: str, place: Place, delivered: int | None,
-        *, here: bool = False,
+        self, held: HeldElsewhere, principal: Principal, response_id: str, place: Place, delivered: int | None,
+        *, here: bool,
     ) -> CutResponse:  # fmt: skip
-        """Have a node truncate a response; `here`: without asking others. Raises WireError."""
+        """Have the node truncate a response that has its conversation; `here`: without asking others. Raises
+        WireError.
+        """
+        node = self.node_for(held, None)
+        assert node is not None
+        return await self._truncate_at(node, principal, response_id, place, delivered, here=here)
+
+    async def _truncate_at(
+        self, node: OtherNode, principal: Principal, response_id: str, place: Place, delivered: int | None,
+        *, here: bool,
+    ) -> CutResponse:  # fmt: skip
         cut = await node.truncate(principal, response_id, place, delivered, here=here)
         return await self._shown(principal, response_id, node, cut)
 

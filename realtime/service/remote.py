@@ -93,7 +93,9 @@ class RemoteAudience:
 
 
 class Remote:
-    """See the module. A `Source`. `turn`: of one that was asked for here, once it is over and kept."""
+    """See the module. A `Source`. `turn`: of one that was asked for here, once it is over and kept. `grown_at`: as a
+    run's.
+    """
 
     def __init__(self, tenant: str, log: CopiedLog, shown: Response, tell: Tell) -> None:
         """shown: the response as it was last shown before the copy began."""
@@ -101,6 +103,7 @@ class Remote:
         self.log = log
         self.audience = RemoteAudience(tell)
         self.turn: Turn | None = None
+        self.grown_at = 0.0
         self.input: tuple[InputItem, ...] = ()
         self._shown = shown
         self._shown_at = -1  # the number of the event that showed it

@@ -56,7 +56,7 @@ from .lookups import Lookups
 from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
-from .pulses import pulses
+from .pulses import pulses, remote_pulses
 from .queue import LimitsOf, Queue, no_limits
 from .registry import Registry, already_over
 from .remote import Remote
@@ -313,9 +313,7 @@ class Service:
         except HeldElsewhere as held:
             if here:
                 raise
-            node = directory.node_for(held, None)
-            assert node is not None
-            return await directory.truncate_at(node, principal, response_id, place, delivered, here=True)
+            return await directory.truncate_at(held, principal, response_id, place, delivered, here=True)
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
@@ -385,9 +383,12 @@ class Service:
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """Report the state of the engine and of those of these responses that are not over."""
-        runs = (self.registry.running[one] for one in response_ids if one in self.registry.running)
-        found = pulses(runs, self.queue.scheduler, self._engine.stats().prefill, time.monotonic())
-        return events.Heartbeat(engine=self._trouble() or "ready", responses=list(found))
+        ids, now = list(response_ids), time.monotonic()
+        running, copies = self.registry.running, self.directory.copies
+        here = (running[one] for one in ids if one in running)
+        found = pulses(here, self.queue.scheduler, self._engine.stats().prefill, now)
+        elsewhere = remote_pulses((copies[one] for one in ids if one in copies and one not in running), now)
+        return events.Heartbeat(engine=self._trouble() or "ready", responses=[*found, *elsewhere])
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
         """Note that a follower is gone. After the last one the response's disconnect policy takes over.

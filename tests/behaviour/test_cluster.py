@@ -65,6 +65,8 @@ async def test_a_response_is_read_and_stopped_from_any_node() -> None:
             copies = found.members[1].cluster.nodes.copies
             await until(lambda: len(copies[response_id].audience.watchers) == 3, "three readers of one copy")
             assert len(found.members[0].cluster.door._guests) <= 2
+            [pulse] = found.members[1].gateway.service.heartbeat([response_id]).responses
+            assert (pulse.response_id, pulse.status) == (response_id, "in_progress")
             await steps(found, 5)
             late = await resume(three, response_id, 3)
             assert late["resumed"]["starting_after"] == 3

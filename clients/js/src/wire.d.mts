@@ -461,8 +461,10 @@ export interface HarmonyTool {
   parameters?: Record<string, unknown> | null;
 }
 
+/** `lease`: whether this node has its lease; only in a cluster. */
 export interface Health {
   status: "ok";
+  lease?: boolean;
 }
 
 /** `engine`: `ready`, or why it can't serve. `responses`: those that the connection follows. */
@@ -799,6 +801,14 @@ export interface ModelList {
   data: Model[];
 }
 
+/** A node of a cluster. `epoch`: of its newest lease. `lease`: whether that holds; without it nothing is created here. `others`: how many other nodes there are. */
+export interface NodeStatus {
+  name: string;
+  epoch: number;
+  lease: boolean;
+  others: number;
+}
+
 /** What becomes of the response when nobody follows it any more. */
 export interface OnDisconnect {
   policy: "cancel" | "continue" | "linger";
@@ -913,7 +923,7 @@ export interface RateLimit {
   reset_seconds: number;
 }
 
-/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. */
+/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. */
 export interface Readiness {
   ready: boolean;
   engine: string;
@@ -927,6 +937,7 @@ export interface Readiness {
   connections: number;
   requests: number;
   template?: UnsafeTemplate;
+  node?: NodeStatus;
 }
 
 export interface Reasoning {

@@ -145,6 +145,7 @@ class Copy:
             logger.warning("what follows is not what was to follow response_id=%s", self.response_id)
             log.fail(node_unavailable(self.response_id))
             self._end = None
+        self.remote.grown_at = time.monotonic()
         self.remote.audience.notify()
         if log.sealed or self._end is not None or log.failure is not None:
             self._ended.set()
@@ -181,6 +182,7 @@ class Copy:
         settings = self._copies.settings
         log = CopiedLog(self.response_id, state, max_bytes=settings.max_log_bytes, max_entries=settings.max_log_events)
         self.remote = Remote(self.principal.tenant, log, shown, self._attend)
+        self.remote.grown_at = time.monotonic()
         self._copies.enter(self.remote)
         self._unread = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self._look_for_readers)
         self.opened.set_result(self.remote)
