@@ -21,7 +21,7 @@ TARGETS = {
     "stack": "the session stack on the scripted engine: events/s, the cost of each stage, memory (2 minutes)",
     "engine": "the service beside the bare engine and vLLM's own server, on the starter model (4 minutes)",
     "parsers": "what it costs to read an answer: vLLM's parsers, and the machine of every family (1 minute)",
-    "store": "what it costs to keep everything in a file, beside memory; 100,000 answers in it (4 minutes)",
+    "store": "what it costs to keep everything in a file, on Redis, on PostgreSQL; 100,000 answers (4 minutes)",
     "scenarios": "storms, bursts, slow readers, tool loops, idle and busy sessions, on the scripted engine (2 minutes)",
     "fairness": "who waits for whom: the scheduler beside first come, first served, on a simulated engine (1 minute)",
     "cancel": "cancel latency on the real engine in every phase, alone and beside 32 streams (1 minute)",

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -53,7 +54,6 @@ class ThreadHost:
     lives = True
 
     def __init__(self) -> None:
-        self.cpu_seconds = 0.0  # that the thread has taken, as of `measure`
         self._loop = uvloop.new_event_loop()
         self._server: asyncio.AbstractEventLoop | None = None  # its loop
         self._thread = threading.Thread(target=self._live, name="cluster-store", daemon=True)
@@ -65,7 +65,8 @@ class ThreadHost:
 
     def start(self, work: Work[None]) -> None:
         """See Host."""
-        self._server = asyncio.get_running_loop()
+        with contextlib.suppress(RuntimeError):  # the server's loop has ended
+            self._server = asyncio.get_running_loop()
         self._loop.call_soon_threadsafe(self._begin, work)
 
     async def ask(self, work: Work[T]) -> T:
@@ -87,8 +88,6 @@ class ThreadHost:
         """Return the seconds of CPU that the thread has taken."""
 
         async def read() -> float:
-            import time
-
             return time.thread_time()
 
         return await self.ask(read())

@@ -71,21 +71,23 @@ class Membership(Protocol):
         """Tell the others of this node, with the next renewal."""
 
     async def join(self) -> None:
-        """Wait for the lease. Raises CannotJoin."""
+        """Wait for the lease, as long as the store is away. One that does not hold any more is lost first. Raises
+        CannotJoin when another server is this node.
+        """
 
     async def leave(self) -> None:
         """Commit what is left and give the lease back: others may adopt at once."""
 
     async def owner_of(self, name: str) -> Owner | None:
-        """Return the owner of a response that is not over (or is over, was not to be stored and is in its owner's
-        memory still), or of a conversation that somebody has in memory; live or not.
+        """Return the owner of a response that is not over, or of a conversation that somebody has had in memory, live
+        or not. Who sealed a response that is not to be stored is not told: its id may say where it is.
         """
 
     async def orphans(self, limit: int) -> Sequence[str]:
         """Return open responses whose owner's lease is not live, this node's own earlier ones among them."""
 
     def adopt(self, response_ids: Sequence[str]) -> AsyncIterator[Unfinished]:
-        """Become the owner of orphans, and yield those that this node got."""
+        """Become the owner of orphans, and yield those that this node got; the others are somebody else's, or over."""
 
     async def take_once(self, key: str, seconds: float) -> bool:
         """Return True to exactly one caller in the cluster within so many seconds."""
