@@ -24,10 +24,13 @@ _TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in TERM
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):
-    """What a log says of itself beside its entries; see Log. `start`: the number of the first entry that comes."""
+    """What a log says of itself beside its entries; see Log. `start`: the number of the first entry that comes; `tip`:
+    behind the last that there is already.
+    """
 
     epoch: str
     start: int
+    tip: int = 0
     restarted_at: int | None = None
     earlier: dict[str, int] = {}
     comes_again: bool = False
@@ -35,7 +38,7 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def of(cls, log: Log, start: int) -> State:
         """What a log says now."""
-        return cls(log.epoch, start, log.restarted_at, dict(log.earlier), log.comes_again)
+        return cls(log.epoch, start, log.tip, log.restarted_at, dict(log.earlier), log.comes_again)
 
 
 class NotTheSame(Exception):

@@ -7,6 +7,7 @@ import contextlib
 import json
 
 import httpx
+import pytest
 
 from realtime.engine.scripted import say
 from tests.support.cluster import Member, Nodes, nodes
@@ -85,6 +86,29 @@ async def test_a_response_is_read_and_stopped_from_any_node() -> None:
         await found.settle()
         stored = (await on_b.get(f"/responses/{response_id}")).json()
         assert stored == (await on_a.get(f"/responses/{response_id}")).json() == last["response"]
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_reader_may_come_late_in_a_long_answer(over: bool) -> None:
+    """The copy has all that there is before anybody is answered from it; conversations have their answers elsewhere."""
+    async with (
+        nodes("a", "b", script=say(*WORDS * 20)) as found,
+        found.members[0].client(native=True) as one,
+        found.members[1].client(native=True) as two,
+    ):
+        response_id = await begin(one, on_disconnect={"policy": "continue"})
+        for _ in range(6):
+            found.step(100 if over else 60)
+            await asyncio.sleep(0.01)
+        if over:
+            await found.while_stepping(one.until_done(response_id))
+        resumed = await resume(two, response_id, 300)
+        assert resumed["type"] == "response.resumed", resumed
+        assert resumed["resumed"]["tip"] > 300
+        rest = await found.while_stepping(two.until_done(response_id))
+        assert rest[0]["sequence_number"] == 301
+        ahead = await resume(two, response_id, 10_000)
+        assert ahead["error"]["code"] == "cursor_ahead"
 
 
 async def test_what_is_over_is_had_from_any_node() -> None:

@@ -60,7 +60,7 @@ def test_only_what_follows_is_taken() -> None:
             copy.take(first, some)
     with pytest.raises(NotTheSame):
         copy.go_on(State("other", 1))
-    copy.go_on(State("other", 2, earlier={copy.epoch: 2}))
+    copy.go_on(State("other", 2, 2, earlier={copy.epoch: 2}))
     assert (copy.epoch, copy.earlier) == ("other", {"epoch of resp_1": 2})
     copy.take(2, entries[2:])
     with pytest.raises(NotTheSame):

@@ -119,6 +119,7 @@ class Copy:
         self._upstream: Upstream | None = None
         self._attendance: Attendance = "follows" if created else "watches"
         self._end: bytes | None = None  # the terminal event, until it is shown
+        self._known_tip = 0  # of the log when it was found: a reader may have had what is before it
         self._ended = asyncio.Event()  # nobody reads it, or its end is there
         self._unread: asyncio.TimerHandle | None = None
 
@@ -149,6 +150,8 @@ class Copy:
         self.remote.audience.notify()
         if log.sealed or self._end is not None or log.failure is not None:
             self._ended.set()
+        if not self.opened.done() and (log.tip >= self._known_tip or self._ended.is_set()):
+            self.opened.set_result(self.remote)
 
     # -- the task
 
@@ -175,6 +178,8 @@ class Copy:
             self._copies.remove(self)
             if self.remote is not None and not self.remote.over and self.remote.log.failure is None:
                 self._fail(node_unavailable(self.response_id))
+            if not self.opened.done():
+                self.opened.set_exception(node_unavailable(self.response_id))
 
     async def _open(self, node: Following) -> None:
         upstream, state, shown = await node.open(self.principal, self.response_id, self, None, None, self._attendance)
@@ -183,10 +188,11 @@ class Copy:
         log = CopiedLog(self.response_id, state, max_bytes=settings.max_log_bytes, max_entries=settings.max_log_events)
         self.remote = Remote(self.principal.tenant, log, shown, self._attend)
         self.remote.grown_at = time.monotonic()
+        self._known_tip = state.tip
         self._copies.enter(self.remote)
         self._unread = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self._look_for_readers)
-        self.opened.set_result(self.remote)
         upstream.begin()
+        self.entries(log.tip, [])  # there may be none
 
     async def _follow_on(self) -> None:
         """Take what comes until the end, from one node after another."""
