@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -15,7 +15,7 @@ from tests.support.long import LONG
 from tests.support.process import ServerProcess, serve
 from tests.support.server import Client, dial
 from tests.support.steps import begin, resume
-from tests.support.store_servers import StoreServer, store_server
+from tests.support.store_servers import StoreServer, StoreServers
 from tests.support.transcript import text_of
 
 KINDS = ("redis", pytest.param("postgres", marks=pytest.mark.skipif(not LONG, reason="Redis shows the same")))
@@ -49,10 +49,9 @@ class Node:
                 await asyncio.sleep(0.05)
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def server(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
-    with store_server(request.param) as found:
-        yield found
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest, store_servers: StoreServers) -> StoreServer:
+    return store_servers[request.param]
 
 
 @contextlib.asynccontextmanager
