@@ -59,8 +59,12 @@ class Away(Exception):
     """
 
 
+class Denied(Away):
+    """The backend does not let this server in, or not do what it has to: somebody has to change that."""
+
+
 class Refused(Exception):
-    """The backend will not have what was sent, however often: a bug of ours, or rights that it does not give us."""
+    """The backend will not have what was sent, however often, which is a bug of ours; or the URL is none."""
 
 
 class Backend(Protocol):

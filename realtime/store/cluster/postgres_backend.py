@@ -11,7 +11,8 @@ from zlib import crc32
 import asyncpg
 
 from . import postgres_schema as sql
-from .backend import Away, Backend, Changes, Conflict, Fenced, Key, Lease, LiveLease, Refused
+from .backend import Away, Backend, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .reasons import reason_of
 from .urls import BadUrl, split_namespace
 
 _SECONDS = 4.0  # that an answer may take
@@ -24,7 +25,7 @@ _AWAY = (
     asyncpg.OperatorInterventionError, asyncpg.ReadOnlySQLTransactionError, asyncpg.CannotConnectNowError,
     asyncpg.InternalServerError, OSError, TimeoutError,
 )  # fmt: skip
-_REFUSED = (
+_DENIED = (
     asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )  # fmt: skip
@@ -120,12 +121,11 @@ class PostgresBackend(Backend):
 
     async def open(self) -> None:
         """See Backend."""
-        async with asyncio.timeout(10 * _SECONDS):
-            async with (await self._pool()).acquire() as connection, connection.transaction():
-                await self._guarded(connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK}, -1)"))
-                await self._guarded(connection.execute(self._sql(sql.TABLES)))
-                await self._guarded(connection.execute(self._sql(sql.COMMIT)))
-                version = await self._guarded(connection.fetchval(f"SELECT version FROM {self._schema}.version"))
+        try:
+            async with asyncio.timeout(10 * _SECONDS):
+                version = await self._make_schema()
+        except TimeoutError:
+            raise Away("PostgreSQL can't be reached: it does not answer in time") from None
         if version != sql.VERSION:
             raise Refused(f"it was made by another version of this server ({version}, not {sql.VERSION})")
 
@@ -138,6 +138,15 @@ class PostgresBackend(Backend):
 
     def _sql(self, text: str) -> str:
         return text.format(schema=self._schema, version=sql.VERSION, lock=_LOCK)
+
+    async def _make_schema(self) -> int:
+        """Make what is not there yet, one node after the other. Return the version of what was there."""
+        async with (await self._pool()).acquire() as connection, connection.transaction():
+            await self._guarded(connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK}, -1)"))
+            await self._guarded(connection.execute(self._sql(sql.TABLES)))
+            await self._guarded(connection.execute(self._sql(sql.COMMIT)))
+            version: int = await self._guarded(connection.fetchval(f"SELECT version FROM {self._schema}.version"))
+            return version
 
     async def _pool(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._there is None:
@@ -157,10 +166,10 @@ class PostgresBackend(Backend):
     async def _guarded(self, work: Any) -> Any:
         try:
             return await work
-        except _REFUSED as error:
-            raise Refused(f"PostgreSQL refuses this server: {type(error).__name__}") from None
+        except _DENIED as error:
+            raise Denied(f"PostgreSQL does not let this server in: {type(error).__name__}") from None
         except _AWAY as error:
-            raise Away(f"PostgreSQL can't be reached: {type(error).__name__}") from None
+            raise Away(f"PostgreSQL can't be reached: {reason_of(error)}") from None
         except _IN_THE_WAY:
             raise
         except asyncpg.PostgresError as error:

@@ -15,8 +15,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from . import redis_scripts as scripts
-from .backend import Away, Backend, Changes, Conflict, Fenced, Key, Lease, LiveLease, Refused
+from .backend import Away, Backend, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
 from .keys import SPACES
+from .reasons import reason_of
 from .urls import BadUrl, split_namespace
 
 _SECONDS = 4.0  # that an answer may take
@@ -158,9 +159,11 @@ class RedisBackend(Backend):
         except exceptions.NoScriptError:
             raise
         except (exceptions.AuthenticationError, exceptions.AuthorizationError):
-            raise Refused("Redis refuses the user or the password") from None
+            raise Denied("Redis refuses the user or the password") from None
+        except exceptions.NoPermissionError:
+            raise Denied("Redis does not let this user do what it has to: see its ACL") from None
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-            raise Away(f"Redis can't be reached: {type(error).__name__}") from None
+            raise Away(f"Redis can't be reached: {reason_of(error)}") from None
         except exceptions.RedisError as error:
             text = str(error)
             if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_AWAY):

@@ -32,7 +32,7 @@ from realtime.wire.ids import home_of, ids_at
 from realtime.wire.items import InputItem
 
 from .adoption import Adoption
-from .backend import Away, Backend, Refused
+from .backend import Away, Backend, Denied, Refused
 from .committer import Committer
 from .conversation_rows import ConversationRows
 from .hosts import Host, ThreadHost
@@ -221,6 +221,8 @@ async def _opened(backend: Backend) -> None:
     for _ in range(_OPENINGS):
         try:
             return await backend.open()
+        except Denied:
+            raise
         except Away:
             await asyncio.sleep(_OPENING_SECONDS)
     return await backend.open()

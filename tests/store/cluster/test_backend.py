@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from realtime.store.cluster.backend import Away, Backend, Changes, Conflict, Fenced, Lease, Refused
+from realtime.store.cluster.backend import Away, Backend, Changes, Conflict, Denied, Fenced, Lease, Refused
 from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.stores import make_backend
 from realtime.store.cluster.urls import shown
@@ -173,6 +173,13 @@ async def test_commits_at_once_from_many_nodes_lose_no_addition(backend: Backend
 
     await asyncio.gather(*map(count, leases))
     assert list(await backend.get([b"record/n", b"sum/n"])) == [b"30", b"30"]
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_who_is_not_let_in_is_told_so(kind: str, store_servers: StoreServers) -> None:
+    url = store_servers[kind].url()
+    with pytest.raises(Denied, match="password" if kind == "redis" else "InvalidCatalogName"):
+        await opened_and_closed(url.replace("unix://", "unix://nobody:secret@").replace("/postgres?", "/nothing?"))
 
 
 async def opened_and_closed(url: str) -> None:
