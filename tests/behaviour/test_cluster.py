@@ -31,7 +31,7 @@ async def steps(found: Nodes, number: int) -> None:
 async def sse(client: httpx.AsyncClient, response_id: str, after: int = -1) -> list[str]:
     """All events over HTTP, as they came."""
     found = []
-    params = {"stream": "true", "starting_after": after}
+    params: dict[str, str | int] = {"stream": "true", "starting_after": after}
     async with client.stream("GET", f"/responses/{response_id}", params=params) as answer:
         assert answer.status_code == 200, await answer.aread()
         async for line in answer.aiter_lines():
@@ -72,7 +72,7 @@ async def test_a_response_is_read_and_stopped_from_any_node() -> None:
             late = await resume(three, response_id, 3)
             assert late["resumed"]["starting_after"] == 3
             await three.send("response.cancel", response_id=response_id)
-            await until(lambda: found.members[0].engine.stats().num_running == 0 or bool(found.step()), "the stop")
+            await until(lambda: found.members[0].engine.stats().num_running == 0 or found.step(), "the stop")
             frames = [await take_all(client, response_id) for client in (two, viewer, three)]
             whole = await streamed
         own = await take_all(one, response_id)
@@ -201,7 +201,7 @@ async def test_an_answer_is_cut_where_its_user_stopped_listening_from_another_no
         seen = [json.loads(event) for event in await take(two, 8)]
         await two.send("response.ack", response_id=response_id, through=6)
         await two.send("response.cancel", response_id=response_id)
-        await until(lambda: not found.members[0].running or bool(found.step()), "the stop")
+        await until(lambda: not found.members[0].running or found.step(), "the stop")
         rest = await two.until_done(response_id)
         heard = text_of(seen[:7])
         assert rest[-1]["response"]["output"][0]["content"][0]["text"] == heard
@@ -227,7 +227,7 @@ async def test_who_made_it_and_is_gone_is_missed_on_its_node() -> None:
         async with found.members[1].client() as two:
             response_id = await begin(two, conversation=conversation)
             assert found.members[0].running == [response_id]
-        await until(lambda: not found.members[0].running or bool(found.step()), "the stop")
+        await until(lambda: not found.members[0].running or found.step(), "the stop")
         await found.settle()
         response = (await on_b.get(f"/responses/{response_id}")).json()
         assert response["incomplete_details"]["reason"] == "client_disconnected"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,9 @@ def test_without_a_cluster_there_is_no_node() -> None:
 
 def test_the_name_is_the_hosts_if_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     for host, name in {"GPU-01.example.org": "gpu01", "realtime-server-12": "timeserver12", "a": "a"}.items():
-        monkeypatch.setattr(cluster_settings.socket, "gethostname", lambda host=host: host)
+        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
         assert node().name == name
-    monkeypatch.setattr(cluster_settings.socket, "gethostname", lambda: "---")
+    monkeypatch.setattr(socket, "gethostname", lambda: "---")
     with pytest.raises(SettingsError, match="--node"):
         node()
     assert node(node="a1").name == "a1"

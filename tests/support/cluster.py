@@ -85,11 +85,12 @@ class Nodes:
     def __iter__(self) -> Any:
         return iter(self.members)
 
-    def step(self, ticks: int = 1) -> None:
-        """Let all engines make a step."""
+    def step(self, ticks: int = 1) -> bool:
+        """Let all engines make a step. Return False, for conditions that wait for what comes of it."""
         for member in self.members:
             if not member.dead and member.gateway.engine.loaded is not None:
                 member.engine.step(ticks)
+        return False
 
     async def while_stepping(self, work: Coroutine[Any, Any, T]) -> T:
         """Let all engines go on until something is done; return what comes of it."""

@@ -72,7 +72,7 @@ async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -
         recorded = messages.encode([hello(challenge)])
         await socket.send(recorded)
         await socket.recv()
-        wrong = [
+        wrong: list[str | bytes] = [
             recorded,  # of another handshake
             messages.encode([msgspec.structs.replace(hello(challenge), proof=b"x")]),
             messages.encode([]),

@@ -37,7 +37,7 @@ async def prove(socket: ServerConnection) -> None:
 async def linked(behaviour: Behaviour) -> AsyncIterator[Link]:
     """A link to a node that behaves like this."""
     async with serve(behaviour, "127.0.0.1", 0, subprotocols=[messages.SUBPROTOCOL]) as server:  # type: ignore[list-item]
-        port = server.sockets[0].getsockname()[1]
+        port = next(iter(server.sockets)).getsockname()[1]
         made = Link(ME, lambda: 1, Peer("a", 1, f"ws://127.0.0.1:{port}", "serving", 0), 1 << 16)
         try:
             yield made
