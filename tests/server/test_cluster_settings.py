@@ -11,7 +11,7 @@ from realtime.server import cluster_settings
 from realtime.server.cluster_settings import configured_node, with_shared_key
 from realtime.settings.fields import ClusterSettings, ServerSettings
 from realtime.settings.sources import SettingsError, load
-from realtime.settings.text import effective_table
+from realtime.settings.text import effective_toml
 
 SECRET = "0123456789abcdef0123456789abcdef"
 LOCAL = "redis://127.0.0.1/0"
@@ -85,8 +85,9 @@ def test_all_nodes_seal_with_one_key() -> None:
 
 
 def test_a_password_in_the_url_is_never_shown() -> None:
-    table = effective_table(load({"cluster": "redis://u:hunter2@h/0?password=hunter2"}, {}))
-    assert "redis://***@h/0" in table
+    table = effective_toml(load({"cluster": "redis://u:hunter2@h/0?password=hunter2"}, {}))
+    assert '# cluster = "redis://***@h/0"' in table
+    assert 'cluster = "redis://h/0"  #' in effective_toml(load({"cluster": "redis://h/0"}, {}))
     assert "hunter2" not in table
     with pytest.raises(SettingsError) as caught:
         load({"cluster": "http://u:hunter2@h"}, {})

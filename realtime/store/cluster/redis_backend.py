@@ -21,6 +21,7 @@ from .reasons import reason_of
 from .urls import BadUrl, split_namespace
 
 _SECONDS = 4.0  # that an answer may take
+_DENIED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 _AWAY = ("OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
 
 
@@ -158,11 +159,11 @@ class RedisBackend(Backend):
             return await self._execute(*arguments)
         except exceptions.NoScriptError:
             raise
-        except (exceptions.AuthenticationError, exceptions.AuthorizationError):
-            raise Denied("Redis refuses the user or the password") from None
         except exceptions.NoPermissionError:
             raise Denied("Redis does not let this user do what it has to: see its ACL") from None
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
+            if any(isinstance(one, _DENIED) for one in (error, error.__cause__, error.__context__)):
+                raise Denied("Redis refuses the user or the password") from None
             raise Away(f"Redis can't be reached: {reason_of(error)}") from None
         except exceptions.RedisError as error:
             text = str(error)
