@@ -70,6 +70,7 @@ class Readers:
     """One connection's, by response; each has its turn, one after another."""
 
     def __init__(self) -> None:
+        self.at_tip = False  # after a `read`: it has seen that nothing is left
         self._by_id: dict[str, Reader] = {}
         self._rotation: list[Reader] = []  # a deque is 760 bytes for a socket that reads nothing
         self._left: OrderedDict[str, Left] = OrderedDict()
@@ -152,7 +153,9 @@ class Readers:
             log, position = reader.source.log, reader.position
             if reader.catch_up is None and log.floor <= position <= log.tip < position + _QUANTUM and not log.sealed:
                 reader.position = log.tip  # a step of one response, as nearly always
+                self.at_tip = True
                 return log.read(position, _QUANTUM), []
+        self.at_tip = False
         out: list[bytes] = []
         done: list[Done] = []
         size = 0

@@ -106,7 +106,7 @@ class Generation(Generic[T]):
         if self.times.first_at is None:
             self.times.first_at = time.monotonic()
             self._metrics.first_token(self.times.first_at - self.times.began_at)
-            self._prompt_read()
+            self._prompt_read(self._request.request_id.partition(".")[0])
         self._count.token_ids.extend(chunk.token_ids)
         if chunk.num_cached_tokens and not self._goes_on:
             self._count.num_cached = chunk.num_cached_tokens
@@ -116,7 +116,7 @@ class Generation(Generic[T]):
                 if self._stops is not None:
                     pieces = self._stops.feed(pieces)
                 self._keep(self._read(pieces), chunk)
-                if self._is_said:
+                if self._stops is not None and self._is_said:
                     self._end(FinishReason.STOP)
                 elif self._stopping.steering and chunk.finish is None:
                     self._at_safe_point()

@@ -109,7 +109,7 @@ class Service:
             self.observer,
             trouble,
             settings.engine_wait_seconds,
-            prompt_read=lambda: self.queue.look_soon(),
+            prompt_read=lambda response_id: self.queue.prompt_read(response_id),
         )
         self._mcp = mcp or McpSettings()
         self._intake = Intake(

@@ -166,9 +166,17 @@ class EventLog:
         """Stamp, encode, check and keep one event; returns it as bytes. Raises GrammarError, and then the log has not
         changed.
         """
-        entry = self._stamp(event, self.tip)  # before the grammar moves on, because it may fail as well
+        number = self.tip
+        entry = self._stamp(event, number)  # before the grammar moves on, because it may fail as well
         self._grammar.accept(event)
-        self._keep(entry, event)
+        if type(event) not in _DELTAS or len(entry) >= _LONG:
+            self._keep(entry, event)
+            return entry
+        self._entries.append(entry)  # as nearly always
+        self._num_bytes += len(entry)
+        self.tip = number + 1
+        if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
+            self._trim()
         return entry
 
     def append_last(self, terminal: Event) -> bytes:
