@@ -17,7 +17,7 @@ from .measure import median, progress, ratio, table
 from .worker import Worker
 
 BARE, FLOOR = "bare AsyncLLM", "raw uvloop writer"
-OURS, OURS_SSE = "realtime, WebSocket", "realtime, SSE"
+OURS, OURS_SSE, OURS_CHAT = "realtime, WebSocket", "realtime, SSE", "realtime, chat"
 VLLM, VLLM_CHAT, VLLM_RUST = "vLLM server, SSE", "vLLM server, chat", "vLLM Rust front end, chat"
 LEVELS = (1, 32, 128)
 TOKENS = {1: 256, 32: 256, 128: 256}  # of an answer, by level
@@ -66,6 +66,7 @@ def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target, serv
         BARE: lambda **level: bare.do("streams", pid=bare.pid, **level),
         OURS: paced.ours,
         OURS_SSE: over("sse", ours),
+        OURS_CHAT: over("our chat", ours),
         VLLM: over("vllm sse", vllm),
         VLLM_CHAT: over("chat", vllm),
         FLOOR: paced.floor,

@@ -90,6 +90,7 @@ PEERS: dict[str, type[Peer]] = {  # by protocol
     "sse": Peer,
     "vllm sse": Peer,
     "chat": ChatPeer,
+    "our chat": ChatPeer,
     "thinking": ThinkingPeer,
 }
 
@@ -149,7 +150,9 @@ def _handshake(port: int, native: bool) -> bytes:
 def request(protocol: str, model: str, text: str, tokens: int | None, lanes: int = 1, **members: Any) -> bytes:
     """A request for exactly `tokens` tokens, or for as many as the window holds. `members`: more of a create."""
     common = {"model": model, "temperature": 0, "seed": 0, "ignore_eos": True}
-    if protocol == "chat":
+    if protocol in ("chat", "our chat"):
+        if protocol == "our chat":  # as below
+            common |= {"reasoning_effort": "none", "store": False}
         chat = {"messages": [{"role": "user", "content": text}], "max_tokens": tokens, "stream": True}
         return post("/v1/chat/completions", common | chat | {"stream_options": {"include_usage": True}})
     body: dict[str, Any] = common | {"input": text, "store": False}

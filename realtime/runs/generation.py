@@ -87,6 +87,11 @@ class Generation(Generic[T]):
         return self._parser.num_reasoning_tokens if self._parser is not None else 0
 
     @property
+    def stop_string(self) -> str | None:
+        """The stop string that has ended what was said."""
+        return self._stops.found if self._stops is not None else None
+
+    @property
     def request_id(self) -> str:
         """Its name at the engine."""
         return self._request.request_id
@@ -192,7 +197,7 @@ class Generation(Generic[T]):
     @property
     def _is_said(self) -> bool:
         """A stop string has come: the answer is there, whatever the engine would add."""
-        return self._stops is not None and self._stops.found is not None
+        return self.stop_string is not None
 
     def _end(self, ended: FinishReason | Failed | EngineDead) -> None:
         if self.ended is None:

@@ -29,6 +29,7 @@ from realtime.wire.calls import no_call_found
 from realtime.wire.errors import WireError
 from realtime.wire.ids import ids_of
 from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.requests import STOP_SEQUENCE
 from realtime.wire.response import Response, Usage
 
 from .assembler import Assembler
@@ -327,7 +328,11 @@ class Stages:
                 given = True
                 if generation.times not in self._times.generations:
                     self._times.generations.append(generation.times)
-                return await generation.result()
+                finish = await generation.result()
+                said = generation.stop_string
+                if said is not None and STOP_SEQUENCE in (self._job.request.include or ()):
+                    self._response.stop_sequence = said
+                return finish
             except EngineDead as dead:
                 await self._survive(dead, generation, begun, wishes, given=given)
 

@@ -93,7 +93,9 @@ class Gateway:
             limits=settings.limits,
             observer=self.observer,
         )
-        self.exposition = Exposition([Momentary(self), self.observer.engine, self.observer.service], process_metrics())
+        self.exposition = Exposition(
+            [Momentary(self), self.observer.engine, self.observer.fleet, self.observer.service], process_metrics()
+        )
         self._limits = ConnectionLimits.of(settings.connections)
         self.message_limits = self._limits.message
         self.large_messages = LargeMessages()

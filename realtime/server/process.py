@@ -1,6 +1,7 @@
 """The server as a process: logging, the listening socket, the engine's start, the end.
 
-The socket listens before the model is loaded, so that a port in use is told at once and `/health` answers early;
+The socket listens and the store is locked before a model is downloaded or loaded, so that a port in use and a file that
+can't be written are told at once, and `/health` answers while the model loads;
 creates are refused with a retryable error until the engine serves.
 """
 
@@ -32,6 +33,7 @@ from realtime.observability.progress import Progress, StderrHandler, on_terminal
 from realtime.observability.tracing import Tracing, TracingError, start_tracing
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.cluster.membership import CannotJoin
+from realtime.store.sqlite.lock import FileLock
 from realtime.store.sqlite.schema import CannotOpen
 from realtime.wire.errors import WireError
 
@@ -47,30 +49,39 @@ from .listening import CannotListen, announcement, listen, reachable
 from .loop_lag import LoopLag
 from .metrics_listener import MetricsListener
 from .notice import Notice
+from .remote_engines import remote_factory
 from .script_file import CannotPlay, ScriptFile, read_script
 from .scrubbing import scrub_handlers
 from .signals import Server, halt, halt_soon, handle_signals
-from .store_file import open_configured, store_path, with_key
+from .store_file import hold_store, open_configured, store_path, with_key
 from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
 
 
-def serve(settings: Settings, config: Path | None = None) -> int:
-    """Run the server until a signal ends it. `config`: see make_gateway. The exit status: 0, or 1 if there was no port
-    or no engine.
+def serve(
+    settings: Settings, config: Path | None = None, prepare: Callable[[Settings], Settings] = lambda settings: settings
+) -> int:
+    """Run the server until a signal ends it. `config`: see make_gateway. `prepare`: what may take long, such as the
+    download of a model; it comes when the ports and the store are had. The exit status: 0, or 1 if there was no port or
+    no engine.
     """
     _configure_logging(settings.server.log_level, settings.server.log_format)
     try:
-        listening = listen(settings.server.host, settings.server.port)
-        for_metrics = _listen_for_metrics(settings.server)
-        script = read_script(Path(settings.script)) if settings.script is not None else None
-        node = configured_node(settings.cluster, settings.server, listening.getsockname()[1])
-        gateway = make_gateway(settings, start_tracing(os.environ), script, config, node)
+        with contextlib.ExitStack() as undo:
+            listening = undo.enter_context(listen(settings.server.host, settings.server.port))
+            for_metrics = _listen_for_metrics(settings.server)
+            undo.enter_context(for_metrics or contextlib.nullcontext())
+            script = read_script(Path(settings.script)) if settings.script is not None else None
+            if (lock := hold_store(settings)) is not None:
+                undo.callback(lock.release)
+            node = configured_node(settings.cluster, settings.server, listening.getsockname()[1])
+            gateway = make_gateway(prepare(settings), start_tracing(os.environ), script, config, lock, node)
+            undo.pop_all()
     except (CannotListen, CannotPlay, TracingError, CannotOpen, CannotJoin) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
-    if warning := exposure_warning(settings):
+    if warning := exposure_warning(gateway.settings):
         logger.warning(warning)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(gateway, listening, for_metrics, script))
@@ -81,13 +92,14 @@ def make_gateway(
     tracing: Tracing | None = None,
     script: ScriptFile | None = None,
     config: Path | None = None,
+    lock: FileLock | None = None,
     node: Node | None = None,
 ) -> Gateway:
     """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
-    file of settings, whose limits of tenants are followed. `node`: this one, in a cluster. Raises CannotOpen, and
-    CannotJoin.
+    file of settings, whose limits of tenants are followed. `lock`: the store's, if it is had. `node`: this one, in a
+    cluster. Raises CannotOpen, and CannotJoin.
     """
-    path, stores = store_path(settings), open_configured(settings, node)
+    path, stores = store_path(settings), open_configured(settings, lock, node)
     try:
         server = with_shared_key(settings.server, node) if node is not None else settings.server
         settings = msgspec.structs.replace(settings, server=with_key(server, path))
@@ -128,10 +140,12 @@ def _engine_factory(settings: Settings, observer: Observer, script: ScriptFile |
         tick_seconds = 0.005 if script is None else script.tick_seconds
         slots, name = settings.vllm.max_num_seqs or 256, settings.vllm.name
         return lambda: ScriptedEngine(says, tick_seconds=tick_seconds, max_num_seqs=slots, name=name)
-    from realtime.engine.vllm.engine import VllmEngine
-
     options = for_engine(settings.vllm)
     progress = Progress(shows=settings.server.log_format == "text" and on_terminal())
+    if settings.engine == "remote":
+        return remote_factory(options, settings.remote, observer.fleet, progress)
+    from realtime.engine.vllm.engine import VllmEngine
+
     return lambda: VllmEngine(options, observer.engine, progress)
 
 

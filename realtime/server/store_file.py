@@ -20,7 +20,8 @@ from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
 from realtime.store.cluster.stores import open_cluster_stores
 from realtime.store.memory import memory_stores
-from realtime.store.sqlite.schema import CannotOpen
+from realtime.store.sqlite.lock import FileLock
+from realtime.store.sqlite.schema import CannotOpen, open_for_writing
 from realtime.store.sqlite.stores import bounds_of, open_stores
 
 from .cluster_settings import Node
@@ -44,9 +45,25 @@ def store_path(settings: Settings) -> Path | None:
     return _state_folder() / "realtime" / f"{host}-{settings.server.port}.db"
 
 
-def open_configured(settings: Settings, node: Node | None = None) -> Stores:
-    """Open the stores that the settings ask for; in a cluster those of this node. Raises CannotOpen, and
-    CannotJoin.
+def hold_store(settings: Settings) -> FileLock | None:
+    """Take the lock of the file that the settings ask for, and see that it can be opened; None: there is no file.
+    Raises CannotOpen.
+    """
+    path = store_path(settings)
+    if path is None:
+        return None
+    lock = FileLock(path)
+    try:
+        open_for_writing(path, settings.store.store_synchronous).close()
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def open_configured(settings: Settings, lock: FileLock | None = None, node: Node | None = None) -> Stores:
+    """Open the stores that the settings ask for; in a cluster those of this node. `lock`: the file's, if it is had
+    already. Raises CannotOpen, and CannotJoin.
     """
     if settings.cluster.cluster is not None and node is not None:
         bounds = bounds_of(settings.responses, _vocabulary(settings))
@@ -54,7 +71,7 @@ def open_configured(settings: Settings, node: Node | None = None) -> Stores:
     path = store_path(settings)
     if path is None:
         return memory_stores(settings.responses)
-    return open_stores(path, bounds_of(settings.responses, _vocabulary(settings)), settings.store).stores
+    return open_stores(path, bounds_of(settings.responses, _vocabulary(settings)), settings.store, lock).stores
 
 
 def with_key(settings: ServerSettings, path: Path | None) -> ServerSettings:
@@ -94,7 +111,7 @@ def _make_key(path: Path) -> None:
 def _vocabulary(settings: Settings) -> str:
     """Name the tokenizer. The scripted engine's makes its tokens up as they come, in each process others."""
     options = settings.vllm
-    return repr((options.model, options.revision, options.tokenizer)) if settings.engine == "vllm" else token_hex(8)
+    return repr((options.model, options.revision, options.tokenizer)) if settings.engine != "scripted" else token_hex(8)
 
 
 def _state_folder() -> Path:

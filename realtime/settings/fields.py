@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from realtime.engine.options import VllmOptions
+from realtime.engine.options import RemoteOptions, VllmOptions
 from realtime.wire.limits import Limits
 
 from .tenants import TenantLimits
@@ -334,8 +334,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set. `Settings()` is what a newcomer starts."""
 
     engine: Annotated[
-        Literal["vllm", "scripted"],
-        Meta(description="what generates; `scripted` is for tests and benchmarks only", extra={"hidden": True}),
+        Literal["vllm", "remote", "scripted"],
+        Meta(
+            description="what generates: vLLM in this server, or vLLM elsewhere (`remote`, see docs/engines.md)",
+            extra={"unlisted": ("scripted",)},  # for tests and benchmarks only
+        ),
     ] = "vllm"
     script: Annotated[
         str | None,
@@ -351,3 +354,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mcp: McpSettings = McpSettings()
     limits: Limits = Limits()
     vllm: VllmOptions = VllmOptions()
+    remote: RemoteOptions = RemoteOptions()

@@ -43,6 +43,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     default: Any
     doc: str
     hidden: bool
+    unlisted: tuple[str, ...] = ()  # values that no help names
     secret: bool = False  # never shown, and no flag: command lines can be read by everybody
     url: bool = False  # may have a password in it, which is never shown
 
@@ -130,6 +131,7 @@ def _options_of(struct: type[msgspec.Struct], group: str) -> Iterator[Option]:
             default=field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory(),
             doc=(meta.extra_json_schema or {}).get("description", ""),
             hidden=bool((meta.extra or {}).get("hidden")),
+            unlisted=(meta.extra or {}).get("unlisted", ()),
             secret=bool((meta.extra or {}).get("secret")),
             url=bool((meta.extra or {}).get("url")),
         )

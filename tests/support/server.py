@@ -19,8 +19,9 @@ import msgspec
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.scripted import Script, ScriptedEngine
-from realtime.engine.supervisor import Backoff, SupervisedEngine
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
 from realtime.server.websocket import WebSocketShell

@@ -30,11 +30,14 @@ from realtime.wire.ids import new_id
 
 from ..peers import forwarding
 from . import cors
-from .replies import error_reply, handshake_refusal
+from .replies import ErrorReply, error_reply, handshake_refusal, refusal
 from .request_body import read_body
 from .transport import EXTENSION, Peer
 
 logger = logging.getLogger("realtime.http")
+
+Refuse = Callable[[WireError, Mapping[str, str], str], Response]
+"""How an operation says an error: with more headers, and the name of the request."""
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 _NO_ROUTE = "none"  # in the metrics: what strangers try must not make series
@@ -140,7 +143,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[Header, ...] = ()
     path_parameters: dict[str, str] = {}  # name -> what it is
     errors: tuple[ErrorCode, ...] = ()  # beside those that every operation may answer
-    streams: bool = False  # the answer may be a stream of events
+    event: Any = None  # the type of the events of its stream, where they are not those of the Responses API
+    streams: str = ""  # what a stream of events holds, where the answer may be one
+    refusal: Refuse = refusal  # how it says an error
+    error: Any = ErrorReply  # the type of the body of that
     open: bool = False  # for everybody, without a key
     tickets: tuple[TicketRole, ...] = ()  # the roles of tickets with which it may be asked for; no others may
     opened_by: Callable[[Request], bool] | None = None  # such requests are for everybody, the others are not
@@ -180,6 +186,7 @@ class Endpoint:
 
     async def _answer(self, request: Request, name: str, watched: ExitStack) -> Response:
         """watched: left when the answer has been sent; until then the client's key must hold."""
+        refuse: Refuse = refusal
         try:
             if not self._operations:
                 raise _nothing(request.url.path)
@@ -189,7 +196,7 @@ class Endpoint:
             if operation is None:
                 text = f"{request.method[:32]} is not available here; what is: {self._allow}."
                 return error_reply(WireError(ErrorCode.METHOD_NOT_ALLOWED, text), {"allow": self._allow})
-            admission = self._gateway.admission
+            refuse, admission = operation.refusal, self._gateway.admission
             if operation.open or (operation.opened_by is not None and operation.opened_by(request)):
                 return await operation.handler(Call(self._gateway, request, LOCAL, name))
             principal = admission.admit_request(request)
@@ -202,12 +209,12 @@ class Endpoint:
             return await self._obey(operation, call)
         except WireError as error:
             self._gateway.observer.refused("http", error.spec.code)
-            return error_reply(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else None)
+            return refuse(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else {}, name)
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
         except Exception:  # a bug of ours: it costs this request, and nothing else
             logger.exception("request failed request=%s method=%s path=%s", name, request.method, request.url.path)
-            return error_reply(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."))
+            return refuse(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."), {}, name)
 
     async def _obey(self, operation: Operation, call: Call) -> Response:
         """Answer here, or have it answered by the node that has what the request is about. Raises WireError."""
