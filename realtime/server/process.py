@@ -52,6 +52,7 @@ from .notice import Notice
 from .remote_engines import remote_factory
 from .script_file import CannotPlay, ScriptFile, read_script
 from .scrubbing import scrub_handlers
+from .service_manager import ServiceManager
 from .signals import Server, halt, halt_soon, handle_signals
 from .store_file import hold_store, open_configured, store_path, with_key
 from .websocket_transport import FrameProtocol
@@ -169,6 +170,7 @@ async def _observed(gateway: Gateway, for_metrics: socket.socket | None) -> Asyn
     lag = LoopLag(gateway.observer.service.loop_lag_seconds)
     listener = MetricsListener(gateway.exposition, for_metrics) if for_metrics is not None else None
     lag.start()
+    gateway.admission.lag = lambda: lag.seconds
     if listener is not None and for_metrics is not None:
         listener.start()
         logger.info("metrics on http://%s:%d/metrics", *for_metrics.getsockname()[:2])
@@ -183,8 +185,10 @@ async def _observed(gateway: Gateway, for_metrics: socket.socket | None) -> Asyn
 
 async def _serve_observed(gateway: Gateway, listening: socket.socket, script: ScriptFile | None) -> int:
     settings = gateway.settings
-    server = Server(uvicorn_config(settings, gateway, script), gateway)
+    manager = ServiceManager(os.environ)
+    server = Server(uvicorn_config(settings, gateway, script), gateway, manager)
     handle_signals(server.signalled)
+    manager.loading(gateway.model_name)
     try:
         await gateway.recover()
     except (WireError, CannotJoin) as error:
@@ -194,8 +198,9 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
         return 1
     host, port = listening.getsockname()[:2]
     notice = Notice()
-    starting = asyncio.create_task(_start_engine(gateway, server, host, port, notice), name="engine-start")
+    starting = asyncio.create_task(_start_engine(gateway, server, manager, host, port, notice), name="engine-start")
     await server.serve(sockets=[listening])
+    manager.gone()
     notice.remove()
     if server.at_once or gateway.engine.status.state in (EngineState.STARTING, EngineState.RESTARTING):
         gateway.close_stores()
@@ -210,7 +215,9 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
     return status
 
 
-async def _start_engine(gateway: Gateway, server: Server, host: str, port: int, notice: Notice) -> bool:
+async def _start_engine(
+    gateway: Gateway, server: Server, manager: ServiceManager, host: str, port: int, notice: Notice
+) -> bool:
     started_at = time.perf_counter()
     logger.info("loading model=%s", gateway.settings.vllm.model)
     # What is loaded stays, some 600,000 objects: no collection while they come, and none that looks at them later,
@@ -227,7 +234,9 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int, 
     finally:
         gc.freeze()
         gc.enable()
-    notice.post(f"ws://{reachable(host)}:{port}/v1/responses")
+    url = f"ws://{reachable(host)}:{port}/v1/responses"
+    notice.post(url)
+    manager.ready(gateway.model_name, url)
     _announce(gateway, host, port, time.perf_counter() - started_at)
     return True
 
