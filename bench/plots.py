@@ -53,7 +53,7 @@ def _day(queues: Mapping[str, Any]) -> str:
 
 
 def _return(storms: Mapping[str, Any]) -> str:
-    name = next(reversed(storms))
+    name = list(storms)[-1]
     series = {label: found["curve"] for label, found in storms[name].items()}
     return plot.lines(f"A third of the nodes is lost: {name}", "s", "share of clients that are back", series, None)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from realtime.store.event_log import BelowFloor
 from realtime.store.records import Source
+from realtime.wire.errors import WireError
 from realtime.wire.events import Event
 from realtime.wire.requests import ResponseAck, ResponseCancel, ResponseCreate, ResponseTruncate, place_of
 
@@ -61,7 +62,8 @@ class Left(msgspec.Struct):
     processed: int | None
 
 
-Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
+Done = tuple[Reader, int | WireError | None]
+"""A reader at the terminal event; below the floor of its log, which is given; of a log that has failed, and why."""
 
 
 class Readers:
@@ -172,7 +174,7 @@ class Readers:
                         chunk, passed_on = reader.read_merged(catch_up, _QUANTUM)
                 except BelowFloor as below:
                     self.remove(reader)
-                    done.append((reader, below.floor))
+                    done.append((reader, below.error or below.floor))
                     continue
                 if log.sealed and reader.position >= log.tip:
                     self.remove(reader)

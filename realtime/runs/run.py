@@ -427,12 +427,21 @@ class Run:
 
     def leave(self) -> None:
         """Stop here when the task is cancelled, for the next process to go on, if it can: without an end in the log."""
+        self._left = self.can_be_left
+
+    @property
+    def can_be_left(self) -> bool:
+        """Whether another process can go on with it."""
         job = self.job
-        self._left = (
+        return (
             job.response.store
             and self._serving.continuity.goes_on
             and job.on_disconnect.policy != "cancel"  # nobody will be there
         )
+
+    def lose(self) -> None:
+        """Stop here when the task is cancelled, without a word to the journal: it is not this process's any more."""
+        self._journal, self._left = None, True
 
     async def _end_here(self) -> None:
         """End without an end."""

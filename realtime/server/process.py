@@ -32,12 +32,14 @@ from realtime.observability.observer import Observer
 from realtime.observability.progress import Progress, StderrHandler, on_terminal
 from realtime.observability.tracing import Tracing, TracingError, start_tracing
 from realtime.settings.fields import ServerSettings, Settings
+from realtime.store.cluster.membership import CannotJoin
 from realtime.store.sqlite.lock import FileLock
 from realtime.store.sqlite.schema import CannotOpen
 from realtime.wire.errors import WireError
 
 from .app import build_app
 from .auth import exposure_warning
+from .cluster_settings import Node, configured_node, with_shared_key
 from .doctor.command import explain
 from .families import for_engine
 from .faults import Faults
@@ -74,9 +76,10 @@ def serve(
             script = read_script(Path(settings.script)) if settings.script is not None else None
             if (lock := hold_store(settings)) is not None:
                 undo.callback(lock.release)
-            gateway = make_gateway(prepare(settings), start_tracing(os.environ), script, config, lock)
+            node = configured_node(settings.cluster, settings.server, listening.getsockname()[1])
+            gateway = make_gateway(prepare(settings), start_tracing(os.environ), script, config, lock, node)
             undo.pop_all()
-    except (CannotListen, CannotPlay, TracingError, CannotOpen) as error:
+    except (CannotListen, CannotPlay, TracingError, CannotOpen, CannotJoin) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
     if warning := exposure_warning(gateway.settings):
@@ -91,16 +94,19 @@ def make_gateway(
     script: ScriptFile | None = None,
     config: Path | None = None,
     lock: FileLock | None = None,
+    node: Node | None = None,
 ) -> Gateway:
     """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
-    file of settings, whose limits of tenants are followed. `lock`: the store's, if it is had. Raises CannotOpen.
+    file of settings, whose limits of tenants are followed. `lock`: the store's, if it is had. `node`: this one, in a
+    cluster. Raises CannotOpen, and CannotJoin.
     """
-    path, stores = store_path(settings), open_configured(settings, lock)
+    path, stores = store_path(settings), open_configured(settings, lock, node)
     try:
-        settings = msgspec.structs.replace(settings, server=with_key(settings.server, path))
+        server = with_shared_key(settings.server, node) if node is not None else settings.server
+        settings = msgspec.structs.replace(settings, server=with_key(server, path))
         observer = Observer(settings.vllm.name, tracing)
         engine = SupervisedEngine(_engine_factory(settings, observer, script))
-        return Gateway(settings, engine, stores, observer, config)
+        return Gateway(settings, engine, stores, observer, config, node)
     except BaseException:
         stores.close()
         raise
@@ -185,9 +191,10 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
     manager.loading(gateway.model_name)
     try:
         await gateway.recover()
-    except WireError:
+    except (WireError, CannotJoin) as error:
         gateway.close_stores()
-        print("realtime: the store can't be read: see the log", file=sys.stderr)
+        why = error if isinstance(error, CannotJoin) else "the store can't be read: see the log"
+        print(f"realtime: {why}", file=sys.stderr)
         return 1
     host, port = listening.getsockname()[:2]
     notice = Notice()
@@ -200,7 +207,7 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
         halt(0)  # a model that is being loaded can't be left otherwise
     starting.cancel()
     (failed,) = await asyncio.gather(starting, return_exceptions=True)
-    await gateway.service.shutdown(leave=True)
+    await gateway.leave_off()
     gateway.close_stores()
     await gateway.engine.shutdown()
     status = 1 if failed is False else 0

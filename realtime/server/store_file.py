@@ -18,11 +18,13 @@ import msgspec
 from realtime.context.encrypted import KEY_BYTES
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
+from realtime.store.cluster.stores import open_cluster_stores
 from realtime.store.memory import memory_stores
 from realtime.store.sqlite.lock import FileLock
 from realtime.store.sqlite.schema import CannotOpen, open_for_writing
 from realtime.store.sqlite.stores import bounds_of, open_stores
 
+from .cluster_settings import Node
 from .encryption_keys import read_encryption_keys
 from .keys import KeysError
 
@@ -31,8 +33,10 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 def store_path(settings: Settings) -> Path | None:
-    """Return the file that the settings ask for; None: everything is kept in memory."""
+    """Return the file that the settings ask for; None: everything is kept in memory, or where a cluster keeps it."""
     given = settings.store.store
+    if settings.cluster.cluster is not None:
+        return None
     if given == "memory" or (given is None and settings.server.port == 0):
         return None
     if given is not None and given.startswith(_PREFIX):
@@ -57,8 +61,13 @@ def hold_store(settings: Settings) -> FileLock | None:
     return lock
 
 
-def open_configured(settings: Settings, lock: FileLock | None = None) -> Stores:
-    """Open the stores that the settings ask for. `lock`: the file's, if it is had already. Raises CannotOpen."""
+def open_configured(settings: Settings, lock: FileLock | None = None, node: Node | None = None) -> Stores:
+    """Open the stores that the settings ask for; in a cluster those of this node. `lock`: the file's, if it is had
+    already. Raises CannotOpen, and CannotJoin.
+    """
+    if settings.cluster.cluster is not None and node is not None:
+        bounds = bounds_of(settings.responses, _vocabulary(settings))
+        return open_cluster_stores(settings.cluster.cluster, node.name, node.url, bounds, settings.store)
     path = store_path(settings)
     if path is None:
         return memory_stores(settings.responses)

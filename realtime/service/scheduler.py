@@ -127,7 +127,7 @@ class Scheduler:
         self._tenants: Counters[str] = Counters(lambda tenant: self._limits_of(tenant).weight)
         self._classes: Counters[ServiceClass] = Counters(SHARES.__getitem__)
         self._waiting_by: Counter[ServiceClass] = Counter()
-        self._allowances = Allowances()
+        self.minutes = Allowances()
         self._prefixes = Prefixes()
         self._means = Means()
         self._occupancy = Occupancy(capacity, self._means)
@@ -167,7 +167,7 @@ class Scheduler:
         if num_before > self._max_waiting_in_group and not accepted:
             raise GroupFull(max(1.0, math.ceil(self._means.seconds * num_before)))
         limits = self._limits_of(ticket.tenant)
-        wait = self._allowances.wait(ticket.tenant, limits, ticket.num_input, now)
+        wait = self.minutes.wait(ticket.tenant, limits, ticket.num_input, now)
         if wait > 0 and not accepted:
             raise RateLimited(max(1.0, math.ceil(wait)))
         if ticket.group is not None:
@@ -186,7 +186,7 @@ class Scheduler:
                 self._leave_group(ticket.response_id, was_running=False)
                 raise
         if not accepted:
-            self._allowances.take_request(ticket.tenant, limits, now)
+            self.minutes.take_request(ticket.tenant, limits, now)
         return runs
 
     def finish(self, response_id: str, now: float, used: Used | None = None) -> list[str]:
@@ -239,7 +239,7 @@ class Scheduler:
 
     def allowances(self, tenant: str, now: float) -> list[Allowance]:
         """What is left of a tenant's minute."""
-        return self._allowances.show(tenant, self._limits_of(tenant), now)
+        return self.minutes.show(tenant, self._limits_of(tenant), now)
 
     # -- who is next
 
@@ -338,7 +338,7 @@ class Scheduler:
     def _charge(self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float) -> None:
         self._tenants.charge(tenant, service)
         self._classes.charge(service_class, service)
-        self._allowances.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)
+        self.minutes.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)
 
     def _note(self, over: Holding, now: float) -> None:
         """Learn from one that is over."""

@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from realtime.wire.codec import encode, encode_into, escape_line_ends
+from realtime.wire.errors import WireError
 from realtime.wire.events import DELTAS, TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
@@ -29,11 +30,14 @@ _buffer = (
 
 
 class BelowFloor(Exception):
-    """A read asked for entries that the log has dropped; `floor` is the oldest number that it still has."""
+    """A read asked for entries that the log has dropped; `floor` is the oldest number that it still has. `error`: why
+    there are none, if the reader was not too slow.
+    """
 
-    def __init__(self, floor: int) -> None:
+    def __init__(self, floor: int, error: WireError | None = None) -> None:
         super().__init__(f"the log starts at {floor}")
         self.floor = floor
+        self.error = error
 
 
 class Log(Protocol):

@@ -184,8 +184,22 @@ class ModelList(msgspec.Struct, kw_only=True):
     data: list[Model]
 
 
-class Health(msgspec.Struct):
+class Health(msgspec.Struct, kw_only=True):
+    """`lease`: whether this node has its lease; only in a cluster."""
+
     status: Literal["ok"] = "ok"
+    lease: bool | UnsetType = UNSET
+
+
+class NodeStatus(msgspec.Struct, kw_only=True):
+    """A node of a cluster. `epoch`: of its newest lease. `lease`: whether that holds; without it nothing is created
+    here. `others`: how many other nodes there are.
+    """
+
+    name: str
+    epoch: int
+    lease: bool
+    others: int
 
 
 class UnsafeTemplate(msgspec.Struct, kw_only=True):
@@ -212,8 +226,8 @@ class RemoteEngineHealth(msgspec.Struct, kw_only=True):
 
 class Readiness(msgspec.Struct, kw_only=True):
     """Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and
-    grammars can't be compiled. `template`: only if it is unsafe. `engines`: only if they are elsewhere, in the order of
-    the settings.
+    grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are
+    elsewhere, in the order of the settings.
     """
 
     ready: bool
@@ -228,4 +242,5 @@ class Readiness(msgspec.Struct, kw_only=True):
     connections: int
     requests: int
     template: UnsafeTemplate | UnsetType = UNSET
+    node: NodeStatus | UnsetType = UNSET
     engines: list[RemoteEngineHealth] | UnsetType = UNSET

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from realtime.observability.origin import NOWHERE
 from realtime.runs.run import Run
+from realtime.service.remote import Remote
 from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError, draining
@@ -102,14 +103,23 @@ async def wait_for_end(call: Call, found: AnyResponse) -> bool:
     """
     if not is_told(found):
         await _wait(call, found, lambda: is_told(found))
-        if isinstance(found, Run) and found.log.left:
+        if isinstance(found, Remote) and found.log.failure is not None:
+            raise found.log.failure
+        if is_left(found):
             raise draining()
     return is_told(found)
 
 
 def is_told(found: AnyResponse) -> bool:
     """Whether it is over as its readers see it."""
-    return found.log.sealed if isinstance(found, Run) else found.over
+    return found.log.sealed if isinstance(found, Run | Remote) else found.over
+
+
+def is_left(found: AnyResponse) -> bool:
+    """Whether nothing more of it comes here, though it is not over."""
+    if isinstance(found, Remote):
+        return found.log.failure is not None
+    return isinstance(found, Run) and found.log.left
 
 
 async def _wait(
@@ -128,7 +138,7 @@ async def _wait(
             over.set_result(None)
 
     def wake() -> None:
-        if is_met() or (isinstance(found, Run) and found.log.left):
+        if is_met() or is_left(found):
             end()
 
     service.follow(call.principal, found, wake)

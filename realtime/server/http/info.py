@@ -43,7 +43,8 @@ async def model(call: Call) -> Response:
 
 async def health(call: Call) -> Response:
     """`GET /health`: 200 as long as this process serves requests at all."""
-    return reply(Health())
+    cluster = call.gateway.cluster
+    return reply(Health(lease=cluster.membership.holds() if cluster is not None else UNSET))
 
 
 async def ready(call: Call) -> Response:
@@ -51,7 +52,9 @@ async def ready(call: Call) -> Response:
     gateway, admission = call.gateway, call.gateway.admission
     status, stats = gateway.engine.status, gateway.engine.stats()
     unsafe_in = gateway.service.unsafe_in
+    node = gateway.cluster.status if gateway.cluster is not None else UNSET
     ready = status.state is EngineState.READY and stats.takes_constraints and not admission.draining
+    ready = ready and (node is UNSET or node.lease)
     body = Readiness(
         ready=ready,
         engine=status.state.value,
@@ -65,6 +68,7 @@ async def ready(call: Call) -> Response:
         connections=admission.num_connections,
         requests=admission.num_requests,
         template=UnsafeTemplate(unsafe_in=unsafe_in) if unsafe_in else UNSET,
+        node=node,
         engines=_engines(gateway.observer.fleet.views) or UNSET,
     )
     return reply(body, 200 if ready else 503)

@@ -21,11 +21,14 @@ from starlette.websockets import WebSocket
 
 from realtime.observability.origin import Origin
 from realtime.server.gateway import Gateway
+from realtime.service.directory import node_unavailable
 from realtime.service.principal import LOCAL, Principal
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.wire.bodies import TicketRole
 from realtime.wire.errors import ErrorCode, WireError, not_permitted
 from realtime.wire.ids import new_id
 
+from ..peers import forwarding
 from . import cors
 from .replies import ErrorReply, error_reply, handshake_refusal, refusal
 from .request_body import read_body
@@ -95,8 +98,11 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
     async def body(self) -> bytes:
         """The whole body, to be decoded before the next `await`. Raises WireError."""
-        body = await read_body(self.request, self.gateway.settings.connections)
-        await self.gateway.large_messages.wait(len(body))
+        state = self.request.state
+        if not hasattr(state, "body"):  # it is asked for again when another node is to have it
+            state.body = await read_body(self.request, self.gateway.settings.connections)
+            await self.gateway.large_messages.wait(len(state.body))
+        body: bytes = state.body
         return body
 
 
@@ -200,7 +206,7 @@ class Endpoint:
             grant = call.principal.grant
             if grant is not None and grant.role not in operation.tickets:
                 raise not_permitted(f"A ticket of the role `{grant.role}` is not for this: it needs an API key.")
-            return await operation.handler(call)
+            return await self._obey(operation, call)
         except WireError as error:
             self._gateway.observer.refused("http", error.spec.code)
             return refuse(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else {}, name)
@@ -209,6 +215,34 @@ class Endpoint:
         except Exception:  # a bug of ours: it costs this request, and nothing else
             logger.exception("request failed request=%s method=%s path=%s", name, request.method, request.url.path)
             return refuse(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."), {}, name)
+
+    async def _obey(self, operation: Operation, call: Call) -> Response:
+        """Answer here, or have it answered by the node that has what the request is about. Raises WireError."""
+        directory = self._gateway.service.directory
+        try:
+            node = await forwarding.other_node(directory, call)
+            if node is None:
+                return await operation.handler(call)
+        except (HeldElsewhere, WireError) as error:
+            node = forwarding.instead(directory, call, error)
+            if node is None:
+                raise
+        return await forwarding.hand_on(node, call, takes_body=operation.body is not None)
+
+    async def answer_for(self, request: Request, principal: Principal) -> Response:
+        """Answer a request that another node was sent, which has admitted it."""
+        operation = self._operations.get(request.method)
+        try:
+            if operation is None:
+                raise _nothing(request.url.path)
+            return await operation.handler(Call(self._gateway, request, principal, new_id("req")))
+        except HeldElsewhere:
+            return error_reply(node_unavailable())
+        except WireError as error:
+            return error_reply(error)
+        except Exception:  # as above
+            logger.exception("request of another node failed method=%s", request.method)
+            return error_reply(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."))
 
     def _options(self, request: Request) -> Response:
         preflight = cors.preflight(request, self._allow) if self._gateway.admission.origin_allowed(request) else {}

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from realtime.context import listing
+from realtime.context.compaction import compacted_output
 from realtime.service.lists import Wanted
 from realtime.store.records import AnyResponse
 from realtime.wire import codec
@@ -28,6 +29,7 @@ from realtime.wire.bodies import (
     TicketCreate,
 )
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.ids import new_id
 from realtime.wire.items import CompactionTrigger
 from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate, Truncation, place_of
 from realtime.wire.response import ResponseStatus
@@ -181,7 +183,7 @@ async def count_input_tokens(call: Call) -> Response:
 
 async def count(call: Call, request: ResponseCreate) -> int | None:
     """Count the tokens of a prompt; None if the client is gone before. Raises WireError."""
-    counting = asyncio.create_task(call.gateway.service.count_input_tokens(call.principal, request))
+    counting = asyncio.create_task(call.gateway.service.counting.count(call.principal, request))
     call.peer.on_gone = partial(_give_up, counting)
     try:
         if call.peer.gone:
@@ -224,7 +226,7 @@ async def compact(call: Call) -> Response:
         CompactedResponse(
             id=response.id,
             created_at=response.created_at,
-            output=call.gateway.service.compacted_output(source),
+            output=compacted_output(source.turn, source.output, new_id),
             usage=response.usage,
         )
     )

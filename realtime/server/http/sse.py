@@ -135,8 +135,9 @@ class SseResponse(Response):
         try:
             entries = self._log.read(self._position, _QUANTUM)
         except BelowFloor as below:
-            self._service.observer.service.slow_readers.add(1, "http")
-            self._fail(too_slow(self._log, below.floor))
+            if below.error is None:
+                self._service.observer.service.slow_readers.add(1, "http")
+            self._fail(below.error or too_slow(self._log, below.floor))
             return
         word = self._wording.event
         out = [word(number, entry) for number, entry in enumerate(entries, self._position)]
