@@ -94,7 +94,7 @@ class Beat(msgspec.Struct, frozen=True):
 
 
 class Leave(msgspec.Struct, frozen=True):
-    """This connection no longer reads this response. `detached`: the client said that it is to go on."""
+    """The connection no longer reads this response. `detached`: the client said that it is to go on."""
 
     response_id: str
     detached: bool

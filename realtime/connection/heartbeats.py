@@ -20,7 +20,7 @@ class Heartbeats:
         self.due_at = now + self.seconds if self._wanted and self.seconds > 0 else None
 
     def take(self, now: float) -> bool:
-        """Whether one is due; then the next one is scheduled."""
+        """Return whether one is due; then the next one is scheduled."""
         if self.due_at is None or now < self.due_at:
             return False
         self.schedule(now)

@@ -113,7 +113,7 @@ class Lanes:
             yield lane, create
 
     def free(self, lane: Lane) -> None:
-        """What was given out of this lane is over; a successor goes before other lanes, in the place that it left."""
+        """Note that what ran in this lane is over; a successor goes before other lanes, in the place that it left."""
         lane.busy = False
         self.num_in_flight -= 1
         if lane.queue and lane.queue[0].automatic:
@@ -135,7 +135,7 @@ class Lanes:
         return create
 
     def remember(self, lane: Lane, turn: Turn) -> None:
-        """This turn is the lane's last one; whoever waits to continue it holds it from now on."""
+        """Make this turn the lane's last one; whoever waits to continue it holds it from now on."""
         lane.last = turn
         for other in self:
             for index, create in enumerate(other.queue):
@@ -164,5 +164,5 @@ class Lanes:
 
 
 def valid_stream_id(stream_id: Any) -> bool:
-    """It is a name that a lane may have."""
+    """Return whether it is a name that a lane may have."""
     return isinstance(stream_id, str) and _STREAM_ID.match(stream_id) is not None

@@ -263,7 +263,7 @@ class Connection:
 
     @property
     def pending(self) -> bool:
-        """There is something to send."""
+        """Note that there is something to send."""
         return bool(self._control.waiting) or self._responses.readers.behind
 
     @property
@@ -292,7 +292,7 @@ class Connection:
 
     @property
     def close(self) -> tuple[CloseCode, str] | None:
-        """How the socket is to be closed once `frames` is empty; None: not now."""
+        """Return how the socket is to be closed once `frames` is empty; None: not now."""
         return (CloseCode.POLICY, "too many unread errors") if self._control.overflowed else self._closing
 
     # -- the life of the connection
@@ -304,7 +304,7 @@ class Connection:
             self._heartbeats.schedule(now)
 
     def next_deadline(self) -> float | None:
-        """When to call `handle_deadline`, on the clock of `receive`; None: there is nothing to do in time."""
+        """Return when to call `handle_deadline`, on the clock of `receive`; None: there is nothing to do in time."""
         return self._heartbeats.due_at
 
     def handle_deadline(self, now: float) -> None:

@@ -299,7 +299,7 @@ class Responses:
         self._free(lane)
 
     def _left(self, reader: Reader, *, detached: bool) -> None:
-        """It is read no more. The command is first: freeing the lane may start a create that attaches to it again."""
+        """Read it no more. The command is first: freeing the lane may start a create that attaches to it again."""
         response_id = reader.source.response_id
         self._tell(reader.answers)
         self.commands.append(Leave(response_id, detached=detached))
@@ -327,7 +327,7 @@ class Responses:
             self.ask(command)
 
     def _free(self, lane: Lane | None) -> None:
-        """What ran in a lane, if it ran in one, is over for this connection."""
+        """Note that what ran in a lane, if it ran in one, is over for this connection."""
         if lane is not None:
             self.lanes.free(lane)
             self.start_next()
@@ -344,7 +344,7 @@ class Responses:
         self._tell(self._successors.not_created(create, error))
 
     def _refusal(self) -> WireError | None:
-        """Why no new work is taken, if so."""
+        """Return why no new work is taken, if so."""
         return self.ending() if self.ending is not None else None
 
     def _tell(self, told: Iterable[events.Event]) -> None:

@@ -53,7 +53,7 @@ class WaitingInput(msgspec.Struct, frozen=True):
 
 
 def refusal(status: str, response_id: str) -> SteerRefused:
-    """Why a response that ended with this status takes nothing."""
+    """Return why a response that ended with this status takes nothing."""
     if status == "completed":
         text = f"Response '{response_id}' is already completed: continue it with `previous_response_id`."
         return SteerRefused("response_already_completed", text)

@@ -58,11 +58,11 @@ class Successors:
         return response_id
 
     def has_created(self, response_id: str) -> bool:
-        """This connection created the response, and remembers it."""
+        """Note that this connection created the response, and remembers it."""
         return response_id in self._created
 
     def has_ended(self, response_id: str) -> bool:
-        """This connection created the response, and has seen its end."""
+        """Note that this connection created the response, and has seen its end."""
         created = self._created.get(response_id)
         return created is not None and created.status is not None
 
@@ -195,7 +195,7 @@ class Successors:
         return tuple(self._queued.pop(response_id, ()))
 
     def _not_followed(self, response_id: str) -> SteerRefused:
-        """Why a response that this connection does not follow takes nothing."""
+        """Return why a response that this connection does not follow takes nothing."""
         created = self._created.get(response_id)
         if created is None or created.status is None:
             text = f"Response '{response_id}' is not one of this connection's."

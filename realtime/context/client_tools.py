@@ -173,7 +173,7 @@ def said_call(item: ClientCall) -> tuple[str, Any]:
 
 
 def said_output(item: ClientCallOutput) -> str:
-    """What the model is told of a call's output."""
+    """Return what the model is told of a call's output."""
     match item:
         case LocalShellCallOutput():
             return item.output
@@ -188,7 +188,7 @@ def said_output(item: ClientCallOutput) -> str:
 
 
 def _name(tool: dict[str, Any]) -> str:
-    """What a tool is called, for the model to read."""
+    """Return what a tool is called, for the model to read."""
     inner = tool.get("function")
     name = tool.get("name") or (inner.get("name") if isinstance(inner, dict) else None) or tool.get("server_label")
     return name if isinstance(name, str) else str(tool.get("type", ""))

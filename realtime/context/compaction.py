@@ -179,7 +179,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worthwhile(self) -> bool:
-        """There is something that a summary can replace."""
+        """Return whether there is something that a summary can replace."""
         return bool(self.transcript)
 
     def with_summary(self, summary: str) -> Compacted:

@@ -26,7 +26,7 @@ def pending_calls(output: Iterable[OutputItem], later: Iterable[InputItem] = ())
 
 
 def needs_outputs(request: ResponseCreate, compaction: Policy | None) -> bool:
-    """Whether a request asks for an answer to which all outputs belong. A compaction keeps open calls open."""
+    """Return whether a request asks for an answer to which all outputs belong. A compaction keeps open calls open."""
     only_compacts = compaction is not None and compaction.now
     return request.generate is not False and not request.allow_missing_outputs and not only_compacts
 
@@ -76,8 +76,8 @@ def _enter(item: InputItem, names: dict[str, str], kept: dict[str, InputItem]) -
 
 
 def _newest_turn(parent: Turn | None) -> tuple[Sequence[InputItem], list[InputItem]]:
-    """What the newest response said, and what was posted to its conversation since. Where a conversation does not know
-    which response said what, it is everything since the user's newest message.
+    """Return what the newest response said, and what was posted to its conversation since. Where a conversation does
+    not know which response said what, it is everything since the user's newest message.
     """
     later: list[InputItem] = []
     turn = parent

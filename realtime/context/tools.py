@@ -92,7 +92,7 @@ class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
         return next((tool for tool in self.tools if tool.shown_as == shown_as), None)
 
     def holds(self, tool: Tool) -> bool:
-        """Whether sampling is held to the tool's parameters."""
+        """Return whether sampling is held to the tool's parameters."""
         return tool.held is Held.ALWAYS or (tool.held is Held.WHEN_FORCED and self.mode is Mode.REQUIRED)
 
     def without_defaults(self) -> ToolSet | None:

@@ -41,5 +41,5 @@ class FewestLeftOut:
         return (few + enough) // 2
 
     def _down_to(self, size: int) -> int:
-        """How many to leave out so that this size is left, or the least."""
+        """Return how many to leave out so that this size is left, or the least."""
         return min(bisect_left(self._sizes, -size, key=int.__neg__), len(self._sizes) - 1)

@@ -92,7 +92,7 @@ class Turn(msgspec.Struct, frozen=True, dict=True):
         return tokens + sum(_num_bytes(part) for _, part in image_parts(self.input))
 
     def own_items(self) -> tuple[InputItem, ...]:
-        """What this turn added."""
+        """Return what this turn added."""
         return (*self.input, *self.output)
 
     def items(self) -> list[InputItem]:
@@ -111,7 +111,7 @@ def _num_bytes(part: InputImage) -> int:
 
 
 def exchanges(items: list[InputItem]) -> list[int]:
-    """Where each exchange begins: the indexes of the user's messages."""
+    """Return where each exchange begins: the indexes of the user's messages."""
     return [
         index for index, item in enumerate(items) if isinstance(item, Message | HarmonyMessage) and item.role == "user"
     ]

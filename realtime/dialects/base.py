@@ -91,7 +91,7 @@ class Parser(Protocol):
 
     @property
     def constraint(self) -> Constraint | None:
-        """What sampling must keep to, so that what comes can be parsed as what was asked for."""
+        """Return what sampling must keep to, so that what comes can be parsed as what was asked for."""
 
     @property
     def reasoning_ended(self) -> bool | None:
@@ -99,7 +99,7 @@ class Parser(Protocol):
 
     @property
     def skip_special_tokens(self) -> bool:
-        """Whether it wants text without special tokens."""
+        """Return whether it wants text without special tokens."""
 
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
@@ -107,11 +107,11 @@ class Parser(Protocol):
 
     @property
     def num_reasoning_tokens(self) -> int:
-        """How many of the tokens so far were reasoning."""
+        """Return how many of the tokens so far were reasoning."""
 
     @property
     def trouble(self) -> Exception | None:
-        """What first went wrong in reading the output. Nothing is lost by it: text stays text, if need be raw."""
+        """Return what first went wrong in reading the output. Nothing is lost by it: text stays text, at worst raw."""
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """The pieces that this chunk completes; what is still ambiguous is held back."""
@@ -180,7 +180,7 @@ class Dialect(Protocol):
 
     @property
     def holds(self) -> Holds:
-        """When the model's calls can be held to schemas."""
+        """Return when the model's calls can be held to schemas."""
 
     @property
     def unsafe_in(self) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ class Dialect(Protocol):
 
     @property
     def speaks_harmony(self) -> bool:
-        """Whether a client may hold the history as Harmony messages."""
+        """Return whether a client may hold the history as Harmony messages."""
 
     def transcript(
         self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], output: Sequence[OutputItem]
@@ -196,7 +196,7 @@ class Dialect(Protocol):
         """The prompt of `items`, and the answer to it, as messages. Only for a dialect that speaks Harmony."""
 
     def template_kwargs(self, request: ResponseCreate) -> dict[str, Any]:
-        """What the request sets of how the model is prompted; the engine needs it to see where reasoning ends."""
+        """Return what the request sets of the model's prompt; the engine needs it to see where reasoning ends."""
 
     def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> Parser:
         """A fresh parser for one response to this prompt. Raises RenderError for a format that can't be served."""

@@ -143,7 +143,7 @@ class ChatDialect:
 
 
 def _ends_with(value: Any, mark: str) -> bool:
-    """Whether a text in this part of a message ends with a mark."""
+    """Return whether a text in this part of a message ends with a mark."""
     match value:
         case str():
             return value.rstrip().endswith(mark)
@@ -160,7 +160,7 @@ def _begins_with(text: str, prompt: Prompt) -> bool:
 
 
 def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
-    """What templates may want to know besides the messages."""
+    """Return what templates may want to know besides the messages."""
     effort = request.reasoning.effort if request.reasoning is not None else None
     asked = dict(request.chat_template_kwargs or {})
     if effort is None:

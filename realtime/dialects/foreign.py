@@ -85,7 +85,7 @@ class ForeignParser:
         return [*self._pieces("", (), None, finished=True), *self._end_call()]
 
     def _pieces(self, text: str, token_ids: Sequence[int], logprobs: Logprobs, *, finished: bool) -> Iterator[Piece]:
-        """What the parser says. One that raises loses nothing: from there on the raw text is the answer."""
+        """Yield what the parser says. One that raises loses nothing: from there on the raw text is the answer."""
         said: Sequence[Parsed] = [Parsed(text=text)]
         if self.trouble is None:
             try:

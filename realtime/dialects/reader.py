@@ -45,7 +45,7 @@ class Reader(Protocol):
 
     @property
     def holds(self) -> Holds:
-        """When calls can be held to schemas."""
+        """Return when calls can be held to schemas."""
 
     def as_wanted(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The messages as the model's template wants them."""

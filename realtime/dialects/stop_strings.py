@@ -28,7 +28,7 @@ class StopStrings:
 
     @classmethod
     def of(cls, stop: str | Sequence[str] | None) -> StopStrings | None:
-        """What a request's `stop` asks for; None: nothing."""
+        """Return what a request's `stop` asks for; None: nothing."""
         strings = (stop,) if isinstance(stop, str) else tuple(stop or ())
         return cls(strings) if any(strings) else None
 
@@ -84,7 +84,7 @@ class StopStrings:
             self._held.clear()
 
     def _release(self, end: int) -> Iterator[Piece]:
-        """What is held, as far as the first `end` characters of it; the rest stays."""
+        """Yield what is held, as far as the first `end` characters of it; the rest stays."""
         held, self._held = self._held, []
         for piece in held:
             if end <= 0:

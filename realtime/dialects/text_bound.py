@@ -30,7 +30,7 @@ class TextBound(msgspec.Struct, frozen=True):
     shrink: int = 1
 
     def least_tokens(self, text: str) -> int:
-        """How many tokens a text has at least."""
+        """Return how many tokens a text has at least."""
         if text.isascii():
             return -(-len(text) // self.bytes_per_token)
         return -(-len(text.encode("utf-8", "replace")) // (self.bytes_per_token * self.shrink))
@@ -98,7 +98,7 @@ def _steps(step: dict[str, Any] | None, members: str) -> Iterator[dict[str, Any]
 
 
 def _shrink(step: dict[str, Any]) -> int | None:
-    """How many times shorter a normalizer can make a text; None: any."""
+    """Return how many times shorter a normalizer can make a text; None: any."""
     if step.get("type") != "Replace":
         return _SHRINKS.get(str(step.get("type")))
     pattern = step.get("pattern", {}).get("String")  # a regular expression may match anything
@@ -107,12 +107,12 @@ def _shrink(step: dict[str, Any]) -> int | None:
 
 
 def _keeps_all(step: dict[str, Any]) -> bool:
-    """Whether a pre-tokenizer drops nothing."""
+    """Return whether a pre-tokenizer drops nothing."""
     return step.get("type") in _SPLITTERS and step.get("behavior") != "Removed"
 
 
 def _is_of_bytes(described: _Description) -> bool:
-    """Whether the text is bytes to the model, each written as a letter, and it knows all of them."""
+    """Return whether the text is bytes to the model, each written as a letter, and it knows all of them."""
     steps = (*_steps(described.pre_tokenizer, "pretokenizers"), *_steps(described.normalizer, "normalizers"))
     of_bytes = any(step.get("type") == "ByteLevel" for step in steps)
     return of_bytes and described.model.type == "BPE" and all(letter in described.model.vocab for letter in _LETTERS)

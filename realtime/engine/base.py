@@ -201,7 +201,7 @@ class Engine(Protocol):
         """
 
     def stats(self) -> EngineStats:
-        """What the engine holds now."""
+        """Return what the engine holds now."""
 
     async def wait_dead(self) -> EngineDead:
         """Return when the engine has died by itself; cancelled by the caller otherwise."""

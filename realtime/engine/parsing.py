@@ -77,7 +77,7 @@ class OutputParser(Protocol):
 
     @property
     def skip_special_tokens(self) -> bool:
-        """Whether it wants text without special tokens."""
+        """Return whether it wants text without special tokens."""
 
     def feed(self, text: str, token_ids: Sequence[int], *, finished: bool = False) -> list[Parsed]:
         """Take more of the output; what it turned out to be, in order. May raise anything: the caller keeps the raw
@@ -85,7 +85,7 @@ class OutputParser(Protocol):
         """
 
     def num_reasoning_tokens(self, token_ids: Sequence[int]) -> int:
-        """How many of a generation's tokens are reasoning."""
+        """Return how many of a generation's tokens are reasoning."""
 
 
 class Parsers(Protocol):
@@ -93,7 +93,7 @@ class Parsers(Protocol):
 
     @property
     def holds(self) -> Holds:
-        """When calls can be held to schemas."""
+        """Return when calls can be held to schemas."""
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> OutputParser:
         """A parser for one generation. Raises BadSpec."""

@@ -48,7 +48,7 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """This very token, of some other tokenizer; one that the request names as a stop token ends the generation."""
+    """One very token, of some other tokenizer; one that the request names as a stop token ends the generation."""
 
     token_id: int
     text: str = ""
@@ -417,7 +417,7 @@ class _Generation:
         self.ticks_to_go = 0
 
     def next_step(self) -> Step | None:
-        """What to do in this tick; None: nothing. A pause of n ticks is n ticks without a step."""
+        """Return what to do in this tick; None: nothing. A pause of n ticks is n ticks without a step."""
         if self.pause:
             self.pause -= 1
             return None

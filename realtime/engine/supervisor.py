@@ -69,12 +69,12 @@ class SupervisedEngine:
 
     @property
     def status(self) -> EngineStatus:
-        """What to tell health checks."""
+        """Return what to tell health checks."""
         return self._status
 
     @property
     def loaded(self) -> Loaded | None:
-        """What the engine that serves has loaded; None in every state but READY."""
+        """Return what the engine that serves has loaded; None in every state but READY."""
         return self._loaded
 
     async def start(self) -> Loaded:

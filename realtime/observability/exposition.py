@@ -26,7 +26,7 @@ class Collects(Protocol):
 
 
 def process_metrics() -> list[Collects]:
-    """What prometheus-client tells of the process and the interpreter, as vLLM's `/metrics` has it."""
+    """Return what prometheus-client tells of the process and the interpreter, as vLLM's `/metrics` has it."""
     return [
         ProcessCollector(registry=None),
         PlatformCollector(registry=None),

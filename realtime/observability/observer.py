@@ -134,7 +134,7 @@ class Watch:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What to send along to whoever is asked for something on the way: nothing, if it is not traced."""
+        """Return what to send along to whoever is asked for something on the way: nothing, if it is not traced."""
         return self._span.headers if self._span is not None else {}
 
     def entered(self, state: str) -> None:
@@ -147,7 +147,7 @@ class Watch:
             self.times.stop_asked_at = time.monotonic()
 
     def over(self, report: Report) -> None:
-        """It is over."""
+        """Note that it is over."""
         self.times.ended_at = time.monotonic()
         self._observer.response_over(report, self._span)
 

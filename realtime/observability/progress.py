@@ -84,5 +84,5 @@ class StderrHandler(logging.StreamHandler[Any]):
 
 
 def on_terminal() -> bool:
-    """Whether stderr is a terminal that lines can change on."""
+    """Return whether stderr is a terminal that lines can change on."""
     return sys.stderr.isatty()

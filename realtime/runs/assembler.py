@@ -188,7 +188,7 @@ class Assembler:
 
     @property
     def wants_more(self) -> bool:
-        """This generation called MCP tools, and nothing that the client has to answer: the model is to go on."""
+        """Return whether it called MCP tools, and nothing that the client has to answer: the model is to go on."""
         said = self.output[self._num_before :]
         if any(isinstance(item, AnswerableCall) for item in said):
             return False

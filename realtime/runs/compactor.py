@@ -131,7 +131,7 @@ class Compactor:
         return summary
 
     async def _text(self, plan: Plan, size: int) -> str:
-        """What is to be summarized, cut to as many pieces of this size as are read."""
+        """Return what is to be summarized, cut to as many pieces of this size as are read."""
         max_chars = _MAX_PIECES * size
         length = sum(map(len, plan.transcript))
         return await self._renderer.do(length, lambda _: compaction.fit(plan.transcript, max_chars))
@@ -146,7 +146,7 @@ class Compactor:
         )
 
     async def _generate(self, request: ResponseCreate, prompt: Prompt, max_tokens: int) -> str:
-        """What the model writes, without what it thinks."""
+        """Return what the model writes, without what it thinks."""
         self._num_generations += 1
         parser = self._serving.dialect.parser(request, _NO_TOOLS, prompt)
         wishes = Sampling(max_tokens=max_tokens, skip_special_tokens=parser.skip_special_tokens)

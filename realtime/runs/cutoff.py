@@ -262,5 +262,5 @@ def _too_old(response_id: str, what: str, floor: int, param: str | None = None) 
 
 
 def _are_same(output: Sequence[OutputItem], before: Sequence[OutputItem]) -> bool:
-    """Whether a cut has left everything: it drops from the end, and makes a new item of one that it cuts."""
+    """Return whether a cut has left everything: it drops from the end, and makes a new item of one that it cuts."""
     return len(output) == len(before) and (not output or output[-1] is before[-1])

@@ -109,17 +109,17 @@ class Ending(msgspec.Struct, frozen=True):
 
     @property
     def cutoff(self) -> Cutoff | None:
-        """Where the user has stopped listening."""
+        """Return where the user has stopped listening."""
         return self.outcome.cutoff if isinstance(self.outcome, Cancelled) else None
 
     @property
     def continuable(self) -> bool:
-        """Whether a next turn may go on from here."""
+        """Return whether a next turn may go on from here."""
         return not isinstance(self.outcome, Failed)
 
     @property
     def keeps_tokens(self) -> bool:
-        """Whether what is remembered is what was generated, token by token. After a cut that is not known."""
+        """Return whether what is remembered is what was generated, token by token. After a cut that is not known."""
         return self.cutoff is None and not isinstance(self.outcome, Interrupted)
 
     def close(self, assembler: Assembler) -> Iterator[events.Event]:

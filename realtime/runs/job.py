@@ -76,5 +76,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def generates(self) -> bool:
-        """Whether an answer is wanted; otherwise the prompt is only brought into the engine's cache."""
+        """Return whether an answer is wanted; otherwise the prompt is only brought into the engine's cache."""
         return self.request.generate is not False

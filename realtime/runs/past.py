@@ -64,12 +64,12 @@ class Past:
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything was done for it but to wait."""
+        """Return whether anything was done for it but to wait."""
         return b"response.in_progress" in self._types
 
     @property
     def answered(self) -> list[OutputItem]:
-        """What MCP servers had answered."""
+        """Return what MCP servers had answered."""
         return [item for item in self.output if isinstance(item, McpListTools | McpCall)]
 
     def forget(self, number: int) -> None:
@@ -85,7 +85,7 @@ class Past:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is all that was said from the first event on, and more is to come."""
+        """Return whether there is all that was said from the first event on, and more is to come."""
         one, types = self.unfinished, self._types
         return (
             one.head.stored
@@ -97,27 +97,27 @@ class Past:
 
     @property
     def queued(self) -> bool:
-        """Whether its client was told that it waits."""
+        """Return whether its client was told that it waits."""
         return _QUEUED in self._types[1:2]
 
     @property
     def place(self) -> events.QueuePlace | None:
-        """Where its client was told that it waits."""
+        """Return where its client was told that it waits."""
         return _decode_queued(self.unfinished.events[1]).queue if self.queued else None
 
     @property
     def rate_limits(self) -> list[RateLimit]:
-        """What its client was told that is left to its tenant."""
+        """Return what its client was told that is left to its tenant."""
         return _decode_created(self.unfinished.events[0]).response.rate_limits
 
     @property
     def has_compaction(self) -> bool:
-        """Whether its history was being replaced by a compaction."""
+        """Return whether its history was being replaced by a compaction."""
         return _COMPACTING in self._types
 
     @property
     def parent(self) -> Turn | None:
-        """What it continues, as far as it had found that."""
+        """Return what it continues, as far as it had found that."""
         first = self.generation(1)
         return first.begun.parent if first is not None else None
 
@@ -131,13 +131,13 @@ class Past:
         return next((one for one in self.unfinished.generations if one.begun.number == number), None)
 
     def is_exact(self, temperature: float) -> bool:
-        """Whether what follows is what would have followed. `temperature`: the one that holds."""
+        """Return whether what follows is what would have followed. `temperature`: the one that holds."""
         generations = self.unfinished.generations
         return temperature == 0 or (bool(generations) and generations[-1].begun.seed is not None)
 
     @property
     def has_said(self) -> bool:
-        """Whether anything had been generated."""
+        """Return whether anything had been generated."""
         return any(one.chunks for one in self.unfinished.generations)
 
     @property
@@ -164,7 +164,7 @@ class Past:
         return sum(len(chunk.token_ids) for one in self.unfinished.generations for chunk in one.chunks)
 
     def receipt(self, through: int | None) -> CancelReceipt:
-        """What a canceller is told, who can't have been sent more than there is."""
+        """Return what a canceller is told, who can't have been sent more than there is."""
         number = self._num_generated
         through_shown = UNSET if through is None else through
         return CancelReceipt(tokens_generated=number, tokens_delivered=number, abort_ms=0.0, through=through_shown)

@@ -137,7 +137,7 @@ class Prompts:
         return self._renderer.serving.model.max_model_len - self.room
 
     def _fits(self, prompt: Prompt | None) -> bool:
-        """Whether it leaves room for an answer."""
+        """Return whether it leaves room for an answer."""
         return prompt is not None and prompt.num_tokens <= self._limit
 
     async def _render(self, items: list[InputItem]) -> Prompt:
@@ -146,7 +146,7 @@ class Prompts:
 
 
 def _sizes_without_oldest(items: list[InputItem]) -> list[int]:
-    """What is left without the 0, 1, 2 ... oldest exchanges but the newest, as a cost."""
+    """Return what is left without the 0, 1, 2 ... oldest exchanges but the newest, as a cost."""
     starts = exchanges(items) or [0]
     costs = list(map(item_cost, items))
     left = sum(costs)

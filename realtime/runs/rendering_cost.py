@@ -45,7 +45,7 @@ def cost(request: ResponseCreate, tools: ToolSet, items: list[InputItem], enough
 
 
 def item_cost(item: InputItem) -> int:
-    """What one item adds to that."""
+    """Return what one item adds to that."""
     return sum(_costs_of(item))
 
 

@@ -16,7 +16,7 @@ from .stages import Stages
 
 
 def beginning(job: Job, unix: float) -> Beginning:
-    """What is known of a response that begins at this unix time."""
+    """Return what is known of a response that begins at this unix time."""
     request, conversation = job.request, job.conversation
     return Beginning(
         response_id=job.response_id,
@@ -34,7 +34,7 @@ def beginning(job: Job, unix: float) -> Beginning:
 
 
 def report(watch: Watch, job: Job, response: Response, stages: Stages, log: EventLog) -> Report:
-    """What is known of a response with its terminal event in the log."""
+    """Return what is known of a response with its terminal event in the log."""
     usage, abort_ms = response.usage, stages.abort_ms
     counts = {}
     if usage is not None:
@@ -60,7 +60,7 @@ def report(watch: Watch, job: Job, response: Response, stages: Stages, log: Even
 
 
 def _reason(response: Response) -> str:
-    """Why it ended as it did, in one word of ours; empty for a regular end."""
+    """Return why it ended as it did, in one word of ours; empty for a regular end."""
     if response.error is not None:
         return response.error.code
     return response.incomplete_details.reason if response.incomplete_details is not None else ""

@@ -23,7 +23,7 @@ class StopSignal:
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody wants the response to end."""
+        """Return whether somebody wants the response to end."""
         return self.stop is not None
 
     def ask(self, stop: Stop | Failed) -> None:

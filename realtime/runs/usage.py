@@ -93,7 +93,7 @@ class TokenUsage:
         return total.usage()
 
     def receipt(self, cancelled: Cancelled, abort_ms: float) -> CancelReceipt:
-        """What a canceller is told; `abort_ms`: how long the engine took to let go."""
+        """Return what a canceller is told; `abort_ms`: how long the engine took to let go."""
         index = bisect_right(self._tips, cancelled.delivered or 0)
         return CancelReceipt(
             tokens_generated=self.num_output,

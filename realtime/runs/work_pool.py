@@ -48,7 +48,7 @@ class WorkPool:
 
     @property
     def num_threads(self) -> int:
-        """How many places there are."""
+        """Return how many places there are."""
         return self._num_threads
 
     async def run(self, tenant: str, work: Work[T], *, heavy: bool = False) -> T:
@@ -161,7 +161,7 @@ class Place:
         self._pool = pool
 
     def is_wanted(self) -> bool:
-        """Whether somebody waits for the work. Called in threads."""
+        """Return whether somebody waits for the work. Called in threads."""
         return self.wanted
 
     async def run(self, work: Work[T]) -> T:
@@ -180,7 +180,7 @@ def _work(
     loop: asyncio.AbstractEventLoop,
     end: Callable[[_Begun, Any, BaseException | None], None],
 ) -> None:
-    """What a thread does. It holds on to nothing of what it has done."""
+    """Run one thread of the pool. It holds on to nothing of what it has done."""
     while (begun := queue.get()) is not None:
         result, failed = None, None
         try:

@@ -187,7 +187,7 @@ class Admission:
 
 
 def _is_local(connection: HTTPConnection) -> bool:
-    """Whether a client is on this machine, and does not speak for another."""
+    """Return whether a client is on this machine, and does not speak for another."""
     client = connection.client
     forwarded = any(name in connection.headers for name in _FORWARDED)
     return client is not None and is_loopback(client.host) and not forwarded

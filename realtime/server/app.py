@@ -78,6 +78,6 @@ def _by_path(operations: tuple[Operation, ...]) -> dict[str, list[Operation]]:
 
 
 def _paths(path: str) -> list[str]:
-    """Where an operation is found: also without /v1, as clients with such a base URL expect it."""
+    """Return where an operation is found: also without /v1, as clients with such a base URL expect it."""
     path = path.replace("{model}", "{model:path}")
     return [path, path.removeprefix("/v1")] if path.startswith("/v1/") else [path]

@@ -1,4 +1,4 @@
-"""This node in its cluster: it joins, takes over what nobody has any more, hands on what it can't finish, and begins
+"""The node in its cluster: it joins, takes over what nobody has any more, hands on what it can't finish, and begins
 again when it has lost its lease.
 
 Who may write is decided in the store; here it is only asked. Each node looks for orphans at times of its own, sooner
@@ -68,12 +68,12 @@ class Cluster:
 
     @property
     def others_serve(self) -> bool:
-        """Whether another node takes over what this one leaves."""
+        """Return whether another node takes over what this one leaves."""
         return any(peer.state == "serving" for peer in self.membership.peers().values())
 
     @property
     def status(self) -> NodeStatus:
-        """What is told of it."""
+        """Return what is told of it."""
         membership = self.membership
         others = len(membership.peers())
         return NodeStatus(name=self.me.name, epoch=membership.epoch, lease=membership.holds(), others=others)

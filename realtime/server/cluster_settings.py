@@ -30,7 +30,7 @@ _LOCAL = b"realtime: nodes on one machine"  # in place of a secret where nobody 
 
 
 class Node(msgspec.Struct, frozen=True):
-    """This node. `secret`: what all nodes share, as a key of HMAC. `shared`: somebody has set it."""
+    """The node that this server is. `secret`: what all nodes share, as a key of HMAC. `shared`: somebody has set it."""
 
     name: str
     url: str

@@ -19,7 +19,7 @@ _NO_NAMES = ("auto", "none")
 
 
 def family_choice(options: VllmOptions) -> FamilyChoice:
-    """What the settings say of the family. Raises SettingsError."""
+    """Return what the settings say of the family. Raises SettingsError."""
     chosen = FamilyChoice(row=_row(options.family))
     if _foreign(options):
         return BY_TEMPLATE  # nothing is read by it
@@ -38,7 +38,7 @@ def for_engine(options: VllmOptions) -> VllmOptions:
 
 
 def _foreign(options: VllmOptions) -> bool:
-    """Whether a parser was named that the table has no row for."""
+    """Return whether a parser was named that the table has no row for."""
     tool, reasoning = options.tool_parser, options.reasoning_parser
     return (tool not in _NO_NAMES and calls_named(tool) is None) or (
         reasoning not in _NO_NAMES and thinking_named(reasoning) is None

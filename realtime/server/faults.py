@@ -21,7 +21,7 @@ class Faults:
         self._next: Iterator[ConnectionFaults] = iter(connections)
 
     def protocol(self, **given: Any) -> FaultyProtocol:
-        """What uvicorn calls for each socket."""
+        """Return what uvicorn calls for each socket."""
         return FaultyProtocol(self, next(self._next, _NONE), **given)
 
 

@@ -47,7 +47,7 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     @property
     def principal(self) -> Principal:
-        """Who shows this key."""
+        """Return who shows this key."""
         return Principal(self.name, self.sha256)
 
     def matches(self, key: str) -> bool:
@@ -157,7 +157,7 @@ class KeyRing:
         return f"KeyRing({str(self._path)!r}, num_keys={len(self._keys.keys)})"
 
     def find(self, key: str) -> Principal | None:
-        """Whose key this is."""
+        """Return whose key this is."""
         self.follow()
         record = self._keys.find(key)
         return record.principal if record else None
@@ -172,12 +172,12 @@ class KeyRing:
         return self._principals
 
     def limits_of(self, tenant: str) -> TenantLimits | None:
-        """What the file says of a tenant, as of the newest look at it; None: nothing."""
+        """Return what the file says of a tenant, as of the newest look at it; None: nothing."""
         return self._limits.get(tenant)
 
     @property
     def num_keys(self) -> int:
-        """How many keys there are, as of the newest look at the file."""
+        """Return how many keys there are, as of the newest look at the file."""
         return len(self._keys.keys)
 
     def follow(self) -> int:

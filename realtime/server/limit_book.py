@@ -43,7 +43,7 @@ class LimitBook:
         self._looked_at = -math.inf
 
     def of(self, tenant: str) -> TenantLimits:
-        """What this one may take."""
+        """Return what this one may take."""
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now

@@ -17,11 +17,11 @@ _LISTENS = "0A"  # a state in /proc/net/tcp
 
 
 class CannotListen(Exception):
-    """There is no such socket to be had. The text is for the person at the terminal."""
+    """No such socket is to be had. The text is for the person at the terminal."""
 
 
 def program() -> str:
-    """How this program was called."""
+    """Return how this program was called."""
     return "realtime" if Path(sys.argv[0]).name == "realtime" else "python -m realtime"
 
 
@@ -56,7 +56,7 @@ def _reason(error: OSError, host: str, port: int, host_flag: str, port_flag: str
 
 
 def _holder(port: int) -> str | None:
-    """Who listens on a TCP port, as far as this user may know."""
+    """Return who listens on a TCP port, as far as this user may know."""
     with contextlib.suppress(OSError):
         wanted = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
         for process in filter(str.isdigit, os.listdir("/proc")):
@@ -83,7 +83,7 @@ def _open_files(folder: Path) -> Iterator[str]:
 
 
 def announcement(model: str, host: str, port: int, seconds: float, *, asks_for_keys: bool) -> str:
-    """What a person is told when the server is ready. host: as it listens."""
+    """Return what a person is told when the server is ready. host: as it listens."""
     address = f"{reachable(host)}:{port}"
     return (
         f"\nrealtime is ready: model {model}, loaded in {seconds:.1f} s\n"
@@ -108,7 +108,7 @@ def reachable(host: str) -> str:
 
 
 def _in_checkout() -> bool:
-    """Whether `make` would find our Makefile here."""
+    """Return whether `make` would find our Makefile here."""
     return Path.cwd() == _CHECKOUT and (_CHECKOUT / "Makefile").is_file()
 
 

@@ -37,9 +37,9 @@ class MessageQueue(Generic[T]):
         return self._messages.pop(0)
 
     def qsize(self) -> int:
-        """How many messages wait."""
+        """Return how many messages wait."""
         return len(self._messages)
 
     def empty(self) -> bool:
-        """Whether no message waits."""
+        """Return whether no message waits."""
         return not self._messages

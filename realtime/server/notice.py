@@ -45,7 +45,7 @@ class Notice:
 
 
 def running_urls() -> list[str]:
-    """Where servers of this user are, of all that still live."""
+    """Return where servers of this user are, of all that still live."""
     with contextlib.suppress(OSError):
         return sorted(url for path in _folder().glob("*.json") for url in _read(path))
     return []

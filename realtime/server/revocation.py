@@ -28,7 +28,7 @@ class Opened(Protocol):
 
     @property
     def principal(self) -> Principal:
-        """Who has opened it, with the key that counts now."""
+        """Return who has opened it, with the key that counts now."""
 
     def revoke(self) -> None:
         """The key is gone: end."""

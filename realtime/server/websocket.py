@@ -100,7 +100,7 @@ class WebSocketShell:
         self._step()
 
     def leave_off(self) -> None:
-        """What runs is left to the next server."""
+        """Leave what runs to the next server."""
         self._connection.leave_off()
         self._step()
 

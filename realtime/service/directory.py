@@ -75,7 +75,7 @@ class Nodes(Protocol):
 
     @property
     def copies(self) -> Mapping[str, Remote]:
-        """What is followed elsewhere for readers here, by response."""
+        """Return what is followed elsewhere for readers here, by response."""
 
     def get(self, name: str, epoch: int | None = None) -> OtherNode | None:
         """Return a live node; with an epoch: if it still is what it was in that."""
@@ -108,7 +108,7 @@ class Directory:
 
     @property
     def copies(self) -> Mapping[str, Remote]:
-        """What is followed elsewhere for readers here."""
+        """Return what is followed elsewhere for readers here."""
         return self.nodes.copies if self.nodes is not None else {}
 
     async def running_at(self, response_id: str) -> OtherNode | None:

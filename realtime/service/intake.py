@@ -139,7 +139,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def unprepared(self, past: Past, conversation: Conversation | None) -> Job:
-        """What is known of a response that goes on before an engine serves. Raises ValueError."""
+        """Return what is known of a response that goes on before an engine serves. Raises ValueError."""
         head = past.head
         response, warned = past.created()
         assert head.on_disconnect is not None

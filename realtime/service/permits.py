@@ -42,7 +42,7 @@ def take_permit(
 
 
 def ticket_of(job: Job, now: float, max_queue_seconds: float) -> Ticket:
-    """What the scheduler has to know of a response."""
+    """Return what the scheduler has to know of a response."""
     request, conversation = job.request, job.conversation
     before = conversation.turn if conversation is not None else job.parent
     own = None if request.prompt_cache_key is None else _name(job.tenant, request.prompt_cache_key)
@@ -70,7 +70,7 @@ def queue_place(scheduler: Scheduler, response_id: str, now: float) -> QueuePlac
 
 
 def rate_limits(scheduler: Scheduler, tenant: str, now: float) -> list[RateLimit]:
-    """What is left of a tenant's minute, as it is told."""
+    """Return what is left of a tenant's minute, as it is told."""
     return [
         RateLimit(name=one.name, limit=one.limit, remaining=one.remaining, reset_seconds=one.reset_seconds)
         for one in scheduler.allowances(tenant, now)

@@ -32,12 +32,12 @@ class Principal(msgspec.Struct, frozen=True):
 
     @property
     def issuer(self) -> Principal:
-        """Who has issued the ticket; who shows no ticket is that himself."""
+        """Return who has issued the ticket; who shows no ticket is that himself."""
         return Principal(self.tenant, self.key_id) if self.grant is not None else self
 
     @property
     def only_watches(self) -> bool:
-        """Whether nothing that it does may have an effect."""
+        """Return whether nothing that it does may have an effect."""
         return self.grant is not None and self.grant.role == "viewer"
 
     def check_owner(self) -> None:

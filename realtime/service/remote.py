@@ -50,7 +50,7 @@ class RemoteAudience:
 
     @property
     def attendance(self) -> Attendance:
-        """What this node is to the response now."""
+        """Return what this node is to the response now."""
         if len(self.watchers) > len(self._viewers):
             return "follows"
         return "watches" if self.watchers else "left"

@@ -244,7 +244,7 @@ def _build(groups: Mapping[str, Mapping[str, Any]]) -> Settings:
 
 
 def allowed_values(option: Option) -> str:
-    """What values an option takes, in words."""
+    """Return what values an option takes, in words."""
     words = " or ".join(_in_words(kind) for kind in option.kinds if not isinstance(kind, inspect.NoneType))
     if option.is_size:
         words += ", or with a unit: 64KiB, 16MiB, 1GiB"

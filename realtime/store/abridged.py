@@ -101,7 +101,7 @@ class Abridged:
         return made
 
     def _own_bytes(self, entry: Entry) -> int:
-        """What an entry holds that none here has held before."""
+        """Return what an entry holds that none here has held before."""
         new = [part for part in shared_parts(entry) if id(part) not in self._shared]
         self._shared.update(map(id, new))
         return own_bytes(entry) + sum(map(len, new))

@@ -41,7 +41,7 @@ class CommittedLog:
 
     @property
     def whole(self) -> bool:
-        """Whether all of it is committed, and its end is in it."""
+        """Return whether all of it is committed, and its end is in it."""
         return self._log.sealed and self.tip == self._log.tip
 
     @property

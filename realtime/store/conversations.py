@@ -64,7 +64,7 @@ class Conversation:
 
     @property
     def turn(self) -> Turn | None:
-        """What the next response continues; None when there are no items."""
+        """Return what the next response continues; None when there are no items."""
         return self._turn
 
     @property

@@ -37,7 +37,7 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, log: Log, start: int) -> State:
-        """What a log says now."""
+        """Return what a log says now."""
         return cls(log.epoch, start, log.tip, log.restarted_at, dict(log.earlier), log.comes_again)
 
 

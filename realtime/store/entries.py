@@ -32,7 +32,7 @@ def whole(entry: Entry) -> bytes:
 
 
 def own_bytes(entry: Entry) -> int:
-    """What an entry holds that no other does."""
+    """Return what an entry holds that no other does."""
     return len(entry) if isinstance(entry, bytes) else entry.own_bytes
 
 
@@ -42,7 +42,7 @@ def shared_parts(entry: Entry) -> tuple[bytes, ...]:
 
 
 def held_bytes(entries: Sequence[Entry]) -> int:
-    """What entries hold together."""
+    """Return what entries hold together."""
     shared = {id(part): len(part) for entry in entries for part in shared_parts(entry)}
     return sum(map(own_bytes, entries)) + sum(shared.values())
 
@@ -72,7 +72,7 @@ class SharedTexts:
 
 
 def _long_texts(response: Response) -> Iterator[bytes]:
-    """What a request sets and every event shows, as far as it is long: as it stands in entries."""
+    """Yield what a request sets and every event shows, as far as it is long: as it stands in entries."""
     for value in (response.instructions, response.tools, response.text):
         if value:
             text = encode(value)

@@ -75,7 +75,7 @@ class Log(Protocol):
 
     @property
     def left(self) -> bool:
-        """Whether its process leaves it to the next one: nothing more will come here."""
+        """Return whether its process leaves it to the next one: nothing more will come here."""
 
     def read(self, start: int, max_events: int) -> list[bytes]:
         """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""

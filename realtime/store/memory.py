@@ -186,7 +186,7 @@ class MemoryResponses:
             heapq.heapify(self._expiries)
 
     def _expires(self, response_id: str, at: float) -> bool:
-        """Whether there is a record with this expiry, or it is of one that is gone or was replaced."""
+        """Return whether there is a record with this expiry, or it is of one that is gone or was replaced."""
         kept = self._kept.get(response_id)
         return kept is not None and kept.record.expires_at == at
 

@@ -35,7 +35,7 @@ class DeltaEvent(msgspec.Struct, kw_only=True):
     first_sequence_number: int | UnsetType = UNSET
 
     def continues(self, other: DeltaEvent) -> bool:
-        """Whether it is more of the same part as the one before."""
+        """Return whether it is more of the same part as the one before."""
         return self._part == other._part
 
     @property

@@ -29,11 +29,11 @@ class AnyResponse(Protocol):
     def response_id(self) -> str: ...
     @property
     def over(self) -> bool:
-        """Whether its terminal event is in its log."""
+        """Return whether its terminal event is in its log."""
 
     @property
     def turn(self) -> Turn | None:
-        """What a next turn continues from; None until the response is over, and when it failed."""
+        """Return what a next turn continues from; None until the response is over, and when it failed."""
 
     @property
     def response(self) -> Response:
@@ -45,7 +45,7 @@ class AnyResponse(Protocol):
 
     @property
     def input(self) -> tuple[InputItem, ...]:
-        """What its request brought."""
+        """Return what its request brought."""
 
 
 class Source(AnyResponse, Protocol):
@@ -137,7 +137,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def place(self) -> Place:
-        """Where it stands in lists."""
+        """Return where it stands in lists."""
         return Place(self.begun_at, self.response.id)
 
     @property
@@ -203,11 +203,11 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     metadata: tuple[tuple[str, str], ...] = ()
 
     def matches(self, record: Record) -> bool:
-        """Whether a record belongs into the list."""
+        """Return whether a record belongs into the list."""
         return record.owner == self.owner and record.continuable and self.shows(record.response)
 
     def shows(self, response: Response) -> bool:
-        """Whether a response has all the values."""
+        """Return whether a response has all the values."""
         return (
             self.conversation in (None, conversation_of(response))
             and self.status in (None, response.status)

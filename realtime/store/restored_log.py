@@ -41,7 +41,7 @@ class RestoredLog(EventLog):
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that was stored has been made again."""
+        """Return whether all that was stored has been made again."""
         return self.replayed >= self.stored_tip
 
     def append(self, event: Event) -> bytes:

@@ -30,7 +30,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     newest_first: bool = True
 
     def holds(self, place: Place) -> bool:
-        """Whether a place is behind `after`."""
+        """Return whether a place is behind `after`."""
         return self.after is None or (place < self.after if self.newest_first else place > self.after)
 
 

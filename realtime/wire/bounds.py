@@ -290,7 +290,7 @@ class _Walk:
         self._ends |= seen
 
     def _target(self, name: str) -> Any:
-        """What a reference leads to; None where that is not in the schema."""
+        """Return what a reference leads to; None where that is not in the schema."""
         if name not in self.targets:
             self.targets[name] = self._look_up(name) if name == "#" or name.startswith("#/") else None
         return self.targets[name]

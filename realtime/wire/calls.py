@@ -154,7 +154,7 @@ def unanswered_calls(said: Iterable[InputItem], given: Iterable[InputItem]) -> l
 
 
 def _waits(item: InputItem) -> bool:
-    """Whether the client is to answer this item: a call that was made whole, and that the server does not run."""
+    """Return whether the client is to answer this item: a whole call that the server does not run."""
     hosted = isinstance(item, ToolSearchCall) and item.execution == "server"
     return isinstance(item, AnswerableCall) and item.status != "incomplete" and not hosted
 

@@ -20,12 +20,12 @@ class DataUrl(msgspec.Struct, frozen=True):
     start: int
 
     def num_bytes(self, url: str) -> int:
-        """How many bytes it holds, if it is base64 as it should be, and else at most; told by its length."""
+        """Return how many bytes it holds, if it is base64 as it should be, and else at most; told by its length."""
         size = len(url) - self.start
         return size * 3 // 4 - (url.endswith("=") + url.endswith("==")) if self.is_base64 else size
 
     def decode(self, url: str) -> bytes:
-        """What it holds. Raises ValueError for what is not base64."""
+        """Return what it holds. Raises ValueError for what is not base64."""
         body = url[self.start :]
         if not self.is_base64:
             return unquote_to_bytes(body)
@@ -36,7 +36,7 @@ class DataUrl(msgspec.Struct, frozen=True):
 
 
 def is_data_url(url: str) -> bool:
-    """Whether it means to be one."""
+    """Return whether it means to be one."""
     return url[:5].lower() == "data:"
 
 

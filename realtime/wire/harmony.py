@@ -87,7 +87,7 @@ class HarmonyMessage(msgspec.Struct, tag_field="type", tag="harmony_message", kw
 
     @property
     def is_call(self) -> bool:
-        """Whether the assistant calls a tool here."""
+        """Return whether the assistant calls a tool here."""
         return self.role == "assistant" and bool(self.recipient) and self.recipient not in ("assistant", "all")
 
     @property
@@ -99,11 +99,11 @@ class HarmonyMessage(msgspec.Struct, tag_field="type", tag="harmony_message", kw
 
     @property
     def instructions(self) -> str:
-        """What a developer message says in them."""
+        """Return what a developer message says in them."""
         return "".join(part.instructions or "" for part in self.content if isinstance(part, DeveloperContent))
 
     @property
     def num_tools(self) -> int:
-        """How many functions it brings."""
+        """Return how many functions it brings."""
         told = (part.tools or {} for part in self.content if isinstance(part, SystemContent | DeveloperContent))
         return sum(len(namespace.tools) for tools in told for namespace in tools.values())

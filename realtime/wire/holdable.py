@@ -256,7 +256,7 @@ def _strings(values: list[Any]) -> Iterator[str]:
 
 
 def _is_schema(value: Any) -> bool:
-    """Whether something can be fitted: `false` can't."""
+    """Return whether something can be fitted: `false` can't."""
     return isinstance(value, dict) or value is True
 
 
@@ -265,7 +265,7 @@ def _are_schemas(values: Any) -> bool:
 
 
 def _are_values(values: Any, schema: Schema) -> bool:
-    """Whether these are plain values of the types that the schema has."""
+    """Return whether these are plain values of the types that the schema has."""
     types = _types(schema) if "type" in schema else list(_OF_TYPE)
     return isinstance(values, list) and bool(values) and all(_has_type(value, types) for value in values)
 
@@ -286,7 +286,7 @@ def _has_type(value: Any, types: list[str]) -> bool:
 
 
 def _is_any_name(names: Any) -> bool:
-    """Whether a schema of names allows every name."""
+    """Return whether a schema of names allows every name."""
     return (
         isinstance(names, dict)
         and names.get("type", "string") == "string"

@@ -45,7 +45,7 @@ def part_text(part: ContentPart) -> str | None:
 
 
 def is_text_type(media_type: str) -> bool:
-    """Whether a file of this media type can be shown to a model as it is."""
+    """Return whether a file of this media type can be shown to a model as it is."""
     return media_type.startswith("text/") or media_type in _TEXT_TYPES
 
 

@@ -188,7 +188,7 @@ _AROUND = re.compile(r"[=!]|<[=!]")
 
 
 def _around(pattern: str, at: int) -> str | None:
-    """Whether the group that opens here looks ahead or behind."""
+    """Return whether the group that opens here looks ahead or behind."""
     return "a look-ahead or a look-behind" if pattern[at - 1] == "?" and _AROUND.match(pattern, at) else None
 
 

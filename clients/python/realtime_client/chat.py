@@ -59,7 +59,7 @@ def main(arguments: Sequence[str], running_urls: Callable[[], list[str]] = list)
 
 
 def _program() -> str:
-    """How this program was called."""
+    """Return how this program was called."""
     return "realtime" if Path(sys.argv[0]).name == "realtime" else "python -m realtime"
 
 

@@ -52,7 +52,7 @@ class Cuts:
         return bool(self._open)
 
     def frames(self) -> list[str]:
-        """What can be sent now."""
+        """Return what can be sent now."""
         out = []
         for cut in self._open:
             if not cut.is_sent and cut.track.phase in _SENDABLE:
@@ -79,7 +79,7 @@ class Cuts:
             cut.is_sent = False
 
     def close(self, error: RealtimeError | None = None) -> None:
-        """There will be no answer."""
+        """Give up: there will be no answer."""
         for cut in list(self._open):
             cut.error = error or ClientClosed("the client was closed")
             self._end(cut)

@@ -83,11 +83,11 @@ class ClientClosed(RealtimeError):
 
 
 class Detached(RealtimeError):
-    """This response was detached: it goes on at the server, but this handle no longer follows it."""
+    """The response was detached: it goes on at the server, but this handle no longer follows it."""
 
 
 class AlreadyFollowed(RealtimeError):
-    """This client follows that response already: use the handle that it has."""
+    """The client follows that response already: use the handle that it has."""
 
 
 class EventNotReceived(RealtimeError, ValueError):
@@ -166,7 +166,7 @@ class CursorAhead(ServerError):
 
 
 class IdempotencyConflict(ServerError):
-    """This `request_id` was used before with another body."""
+    """The `request_id` was used before with another body."""
 
 
 class ItemNotFound(ServerError):

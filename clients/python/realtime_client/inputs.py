@@ -92,7 +92,7 @@ class Inputs:
         return any(steer.fate is Fate.HELD for steer in self._open)
 
     def frames(self, max_bytes: float) -> list[str]:
-        """What can be sent now: to a response that this socket follows, or that is over, which the server then says."""
+        """Return what can be sent now: to a response that this socket follows, or that is over (the server says so)."""
         out = []
         for steer in [s for s in self._open if s.fate is Fate.HELD and (s._named.phase is Phase.LIVE or s._named.over)]:
             frame = _encode(steer)
@@ -119,7 +119,7 @@ class Inputs:
     # -- what the server says
 
     def accepted(self, event: Event) -> None:
-        """It holds the input. What it accepts after a response's end is for the successor of that."""
+        """Note that the server holds the input. What it accepts after a response's end is for the successor of that."""
         ref = event["steer"]
         steer = self._first("steer", ref["previous_response_id"], Fate.SENT)
         if steer is not None:

@@ -45,7 +45,7 @@ class Lanes:
         return next(at_home, free[0] if free else None)
 
     def used(self, lane: str | None, response_id: str) -> None:
-        """This response is now the last one of its lane."""
+        """Note that this response is now the last one of its lane."""
         if lane in self._last:
             del self._last[lane]
             self._last[lane] = response_id

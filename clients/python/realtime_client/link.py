@@ -31,11 +31,11 @@ class Link:
 
     @property
     def connect_at(self) -> float:
-        """When to open a socket, if one is needed."""
+        """Return when to open a socket, if one is needed."""
         return self._patience.retry_at
 
     def state(self, is_wanted: bool) -> ConnectionState:
-        """What a banner would say, of a client that is not closed. `is_wanted`: something needs a socket."""
+        """Return what a banner would say, of a client that is not closed. `is_wanted`: something needs a socket."""
         if self.connected:
             return "open"
         if not is_wanted and self.dial_until == math.inf:

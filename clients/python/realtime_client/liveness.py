@@ -23,7 +23,7 @@ class Update:
 
     @property
     def is_answered(self) -> bool:
-        """It holds now, or was refused."""
+        """Note that it holds now, or was refused."""
         return self.state is not None or self.error is not None
 
 
@@ -61,14 +61,14 @@ class Liveness:
             self._updates.insert(0, self._updates.pop())  # what a caller wants is newer
 
     def disconnected(self) -> None:
-        """What was asked without an answer is asked again; our own question belongs to the socket."""
+        """Ask again what was asked without an answer; our own question belongs to the socket."""
         self._seconds = 0.0
         for update in self._updates:
             update.is_sent = False
         self._updates = [update for update in self._updates if update is not self._own]
 
     def frames(self) -> list[str]:
-        """What is to be sent."""
+        """Return what is to be sent."""
         out = []
         for update in self._updates:
             if not update.is_sent:
@@ -101,14 +101,14 @@ class Liveness:
             self._end(update)
 
     def close(self, error: RealtimeError | None = None) -> None:
-        """There will be no answer."""
+        """Give up: there will be no answer."""
         for update in list(self._updates):
             update.error = error or ClientClosed("the client was closed")
             self._end(update)
 
     @property
     def dead_at(self) -> float:
-        """When the silence has become too long."""
+        """Return when the silence has become too long."""
         return self._heard_at + self._max_missed * self._seconds if self._seconds else math.inf
 
     def _end(self, update: Update) -> None:

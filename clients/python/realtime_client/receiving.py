@@ -129,7 +129,7 @@ class Receiving:
 
     @staticmethod
     def _ends_soon(track: Track) -> bool:
-        """What comes before the end is little; and to leave a response that was steered would undo that."""
+        """Return what comes before the end is little; and to leave a response that was steered would undo that."""
         return track.cancel_wanted or track.awaits_successor
 
     # -- events of the connection

@@ -58,7 +58,7 @@ class Responses:
         return cast(wire.ItemList, await self._http.get(["responses", response_id, "input_items"], query))
 
     async def count_input_tokens(self, **body: Any) -> int:
-        """How many tokens the model would be given."""
+        """Return how many tokens the model would be given."""
         counted: wire.InputTokens = await self._http.post(["responses", "input_tokens"], body)
         return counted["input_tokens"]
 
@@ -82,7 +82,7 @@ class Conversations:
         return cast(wire.ConversationObject, await self._http.post(["conversations"], body))
 
     async def retrieve(self, conversation_id: str) -> wire.ConversationObject:
-        """What it is, and what runs in it now."""
+        """Return what it is, and what runs in it now."""
         return cast(wire.ConversationObject, await self._http.get(["conversations", conversation_id]))
 
     async def update(self, conversation_id: str, *, metadata: dict[str, str]) -> wire.ConversationObject:

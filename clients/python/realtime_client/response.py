@@ -46,7 +46,7 @@ class Response:
 
     @property
     def cursor(self) -> Cursor:
-        """Where the reader is: keep it to resume from another process, with `client.resume(*cursor)`."""
+        """Return where the reader is: keep it to resume from another process, with `client.resume(*cursor)`."""
         return self._track.cursor
 
     def __aiter__(self) -> AsyncIterator[Event]:

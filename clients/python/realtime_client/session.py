@@ -240,22 +240,22 @@ class Session:
 
     @property
     def connect_at(self) -> float | None:
-        """When to open a socket; None: there is one, or nothing needs one."""
+        """Return when to open a socket; None: there is one, or nothing needs one."""
         return self._link.connect_at if not self._link.connected and self._needs_socket() else None
 
     @property
     def dial_until(self) -> float:
-        """When to give up the attempt to open a socket that is under way."""
+        """Return when to give up the attempt to open a socket that is under way."""
         return self._link.dial_until
 
     @property
     def state(self) -> ConnectionState:
-        """How the connection stands."""
+        """Return how the connection stands."""
         return "closed" if self._closed is not None else self._link.state(self._needs_socket())
 
     @property
     def due_at(self) -> float | None:
-        """When `frames` may have something to send though nothing else happens."""
+        """Return when `frames` may have something to send though nothing else happens."""
         due_at = min(self._tracks.due_at, self._liveness.dead_at)
         return due_at if self._link.connected and due_at < math.inf else None
 

@@ -71,13 +71,13 @@ class FinalResponse(dict[str, Any]):
         return "".join(text for text in texts if isinstance(text, str))
 
     def is_cut_at(self, through: int) -> bool:
-        """What is kept of the answer ends there, or before."""
+        """Return what is kept of the answer ends there, or before."""
         kept = (self.get("truncated") or {}).get("through")
         return kept is not None and kept <= through
 
     @property
     def receipt(self) -> dict[str, Any] | None:
-        """What the cancel did; None when the response was not cancelled."""
+        """Return what the cancel did; None when the response was not cancelled."""
         return self.get("cancel")
 
 
@@ -201,7 +201,7 @@ class Track:
         return self.text_numbers[bisect_right(self.text_ends, num_characters) - 1]
 
     def heard(self, through: int | None) -> int | None:
-        """What a cancel with this number says was seen or heard."""
+        """Return what a cancel with this number says was seen or heard."""
         return self.acked if through is None else through
 
     def discard(self) -> None:

@@ -73,7 +73,7 @@ class Tracks:
             del self._by_id[track.response_id or ""]
 
     def cut(self, track: Track) -> None:
-        """What the end of a socket means for one."""
+        """Take the end of a socket for one track."""
         track.cancel_sent = track.acked_sent = False
         if track.phase is Phase.CREATING:
             if track.abandoned:

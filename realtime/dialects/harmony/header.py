@@ -66,7 +66,7 @@ def read_header(segments: Sequence[Segment], *, first: bool, complete: bool) -> 
 
 
 def may_be_header(text: str) -> bool:
-    """Whether this is the beginning of something that stands in headers."""
+    """Return whether this is the beginning of something that stands in headers."""
     text = text.strip()
     return any(word.startswith(text) for word in ("to=", "assistant", "functions.", *_CONTENT_TYPES))
 

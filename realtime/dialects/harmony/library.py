@@ -184,7 +184,7 @@ def _check_words(value: Any) -> None:
 
 
 def _offers_functions(message: HarmonyMessage) -> bool:
-    """Whether the system message must say where functions are called."""
+    """Return whether the system message must say where functions are called."""
     return any(
         isinstance(part, DeveloperContent) and part.tools is not None and "functions" in part.tools
         for part in message.content

@@ -149,7 +149,7 @@ class _Head:
 
 
 def _response_format(request: ResponseCreate) -> str:
-    """How Harmony tells the model of an output format: at the end of the developer message."""
+    """Return how Harmony tells the model of an output format: at the end of the developer message."""
     form = request.text.format if request.text is not None else None
     if not isinstance(form, JsonSchemaFormat):
         return ""
@@ -240,7 +240,7 @@ def _message(item: Message, calls_next: bool, path: str) -> Iterator[HarmonyMess
 
 
 def _calls_next(places: Sequence[tuple[int, PlainItem]], place: int) -> bool:
-    """Whether the assistant goes on to a call: then its text was a preamble, for clients that drop the phase."""
+    """Return whether the assistant goes on to a call: then its text was a preamble, for clients that drop the phase."""
     following = place + 1
     while following < len(places) and isinstance(places[following][1], Reasoning):
         following += 1

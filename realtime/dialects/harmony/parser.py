@@ -189,7 +189,7 @@ class HarmonyParser:
             yield from self._open(complete=False)
 
     def _within_character(self) -> bool:
-        """Whether the last character of the header has more bytes to come."""
+        """Return whether the last character of the header has more bytes to come."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         decoder.decode(self._vocabulary.decode(self._header[-_MAX_CHARACTER:]))
         return bool(decoder.getstate()[0])

@@ -60,5 +60,5 @@ def _controls(token: Added, template: str) -> bool:
 
 
 def _is_mark(text: str) -> bool:
-    """Whether it is no word, and no punctuation mark of a language."""
+    """Return whether it is no word, and no punctuation mark of a language."""
     return len(text) > 2 and not text[0].isalnum() and not text[-1].isalnum() and any(map(str.isalnum, text))

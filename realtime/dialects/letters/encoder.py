@@ -31,7 +31,7 @@ _WAYS: tuple[dict[str, Any], ...] = (  # in which tokenizers of other kinds are 
 
 
 def encoder(tokenizer: Any, added: Sequence[Added], control: Sequence[Added]) -> Encode | None:
-    """What tokenizes such texts for a `transformers`-like tokenizer; None if it can't be made to."""
+    """Return what tokenizes such texts for a `transformers`-like tokenizer; None if it can't be made to."""
     for make in _makers(tokenizer, added, control):
         try:
             made = make()
@@ -52,7 +52,7 @@ def _makers(tokenizer: Any, added: Sequence[Added], control: Sequence[Added]) ->
 
 
 def _is_right(encode: Encode, tokenizer: Any, token: Added, control: Sequence[Added]) -> bool:
-    """Whether a control token is one where it is to be, and letters where it is not."""
+    """Return whether a control token is one where it is to be, and letters where it is not."""
     sample = f"x{token.text} y"
     tokens, letters = encode(LetteredText(sample, ())), encode(LetteredText(sample, (1,)))
     said: str = tokenizer.decode(letters, skip_special_tokens=False)
@@ -64,7 +64,7 @@ def _is_right(encode: Encode, tokenizer: Any, token: Added, control: Sequence[Ad
 
 
 def _changes_letters(backend: Any) -> bool:
-    """Whether other characters may become those of a token before it is looked for."""
+    """Return whether other characters may become those of a token before it is looked for."""
     normalizer = backend.normalizer
     steps = {} if normalizer is None else json.loads(normalizer.__getstate__())
     return any(kind not in _HARMLESS for kind in _KIND.findall(json.dumps(steps)))

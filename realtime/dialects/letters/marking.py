@@ -51,7 +51,7 @@ class Letters:
         self._in_json = [re.compile(pattern.encode()) for pattern in _by_beginning(_in_json(words))]
 
     def found_in(self, blob: bytes) -> bool:
-        """Whether there may be some in texts that are written as JSON. A miss is certain."""
+        """Return whether there may be some in texts that are written as JSON. A miss is certain."""
         return any(pattern.search(blob) for pattern in self._in_json)
 
 
@@ -138,7 +138,7 @@ def _place(word: str) -> int:
 
 
 def _ends(word: str) -> Iterable[str]:
-    """What a text may begin with to end this token. White space may be stripped, and words are too common."""
+    """Return what a text may begin with to end this token. White space may be stripped, and words are too common."""
     if word[-1].isalnum():
         return ()
     return (word[at:] for at in range(1, len(word)) if not word[at].isspace())
@@ -177,7 +177,7 @@ def _cover_of(found: str) -> str:
 
 
 def _in_json(words: Iterable[str]) -> Iterable[str]:
-    """What `Letters` looks for, as JSON has it, with any number in the place of one."""
+    """Return what `Letters` looks for, as JSON has it, with any number in the place of one."""
     for word in {_NUMBER.sub("0", word) for word in words}:
         yield _json(word)
         yield from (f'"{_json(end)}' for end in _ends(word))

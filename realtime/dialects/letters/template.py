@@ -41,12 +41,12 @@ class Template:
 
     @cached_property
     def encode_letters(self) -> Encode | None:
-        """What tokenizes a LetteredText; None: nothing can, and none is rendered."""
+        """Return what tokenizes a LetteredText; None: nothing can, and none is rendered."""
         return None if self._added is None else encoder(self._tokenizer, self._added, self._control)
 
     @cached_property
     def unsafe_in(self) -> tuple[str, ...]:
-        """Which of `probe.PLACES` are unsafe. Takes milliseconds to tell for the first time."""
+        """Return which of `probe.PLACES` are unsafe. Takes milliseconds to tell for the first time."""
         if self.encode_letters is None:
             return PLACES
         if not self._control:

@@ -44,7 +44,7 @@ class LetteredText(str):
 
 
 def letters_of(text: str) -> tuple[int, ...]:
-    """Where a text has letters of control tokens that are not these tokens."""
+    """Return where a text has letters of control tokens that are not these tokens."""
     return text.letters if isinstance(text, LetteredText) else ()
 
 

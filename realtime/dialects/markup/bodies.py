@@ -27,7 +27,7 @@ class Body(Protocol):
     broken: bool
 
     def opens(self, text: str, at: int) -> bool | None:
-        """Whether arguments begin here, or the call ends without any; None if more must be seen."""
+        """Return whether arguments begin here, or the call ends without any; None if more must be seen."""
 
     def read(self, text: str, at: int, out: list[str]) -> int:
         """Take what can be taken of the text from `at`, its JSON to `out`; return where the rest begins."""
@@ -36,7 +36,7 @@ class Body(Protocol):
         """The model has ended by itself, with this text left unread: it may make the arguments whole."""
 
     def close(self, text: str, out: list[str]) -> None:
-        """There is no more, but for this text: put out what was held back, unless it is part of a mark."""
+        """End, with this text: put out what was held back, unless it is part of a mark."""
 
 
 class JsonBody:
@@ -84,7 +84,7 @@ class JsonBody:
 
 
 def ends(calls: BoundCalls, text: str, at: int) -> bool | None:
-    """Whether the call ends here, by a mark."""
+    """Return whether the call ends here, by a mark."""
     if not (calls.close or calls.call[1]):
         return False
     found = calls.match_end(text, at)
@@ -225,7 +225,7 @@ class TagsBody:
         return None
 
     def _middle(self, text: str, at: int) -> tuple[int, bool | None] | None:
-        """Where what stands between key and value ends, and what it says; None if more must be seen."""
+        """Return where what stands between key and value ends, and what it says; None if more must be seen."""
         for mark, is_text_ in self._tags.middles:
             end = mark.match(text, at)
             if end is None:
@@ -247,7 +247,7 @@ class TagsBody:
         return at
 
     def _quote(self, text: str, at: int, out: list[str]) -> int | None:
-        """What may stand around a value that is a text."""
+        """Return what may stand around a value that is a text."""
         found = self._tags.quote.match(text, at)
         if found is None:
             return None

@@ -48,7 +48,7 @@ class Calling:
 
     @property
     def undecided(self) -> bool:
-        """What is held back may be a call or not."""
+        """Return what is held back may be a call or not."""
         return self._place is _Place.CANDIDATE
 
     @property
@@ -86,7 +86,7 @@ class Calling:
         self._place = _Place.OUTSIDE
 
     def _is_separator(self, form: BoundCalls) -> bool:
-        """Whether what is left only separates a call from another, which did not come."""
+        """Return whether what is left only separates a call from another, which did not come."""
         found = form.separator.match(self.text, 0) if form.separator else None
         return found is not None and found >= 0 and not self.text[found:].strip()
 
@@ -158,7 +158,7 @@ class Calling:
         return True
 
     def _read_broken(self) -> bool:
-        """What can't be read: as it stands, up to the end of the call."""
+        """Return what can't be read: as it stands, up to the end of the call."""
         form, call, text = self._form, self._call, self.text
         assert form is not None
         assert call is not None

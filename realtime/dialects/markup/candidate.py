@@ -38,7 +38,7 @@ class Candidate:
         return self.reader is not None and self.reader.named is not None and self._entry != "bare"
 
     def read(self, text: str, out: list[str]) -> int | None:
-        """How far it was read, if it is a call; -1 if it is none; None if more must be seen."""
+        """Return how far it was read, if it is a call; -1 if it is none; None if more must be seen."""
         while self._forms:
             found = self._read(text, out)
             if found is None or found >= 0:

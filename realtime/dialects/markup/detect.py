@@ -172,7 +172,7 @@ def openings(family: Family) -> tuple[str, ...]:
 
 
 def _shows(shown: str, mark: str) -> bool:
-    """Whether all of a mark is shown, maybe in parts. A suffix may come in by a variable."""
+    """Return whether all of a mark is shown, maybe in parts. A suffix may come in by a variable."""
     return all(part in shown for part in _PARTS.findall(re.sub(r":[\w\-]+>", "", mark)))
 
 

@@ -131,12 +131,12 @@ class ElementsBody:
 
 
 def _begun(text: str, at: int) -> bool:
-    """Whether a tag may still begin here."""
+    """Return whether a tag may still begin here."""
     return _TAG_BEGUN.match(text, at) is not None and len(text) - at < MAX_KEY
 
 
 def _empty(types: Types) -> str:
-    """What nothing stands for."""
+    """Return what nothing stands for."""
     if "array" in types:
         return "[]"
     return "{}" if "object" in types else "null" if "null" in types else '""'

@@ -80,12 +80,12 @@ class BoundCalls:
         self.end_search = searcher(form for end in ends for form in end.firsts)
 
     def triggers(self) -> Iterator[Mark]:
-        """Where this may begin: its section, or, by a model that forgets that, a call."""
+        """Yield where this may begin: its section, or, by a model that forgets that, a call."""
         yield from (mark for mark in {self.trigger, self.first} if mark)
 
     @property
     def opener(self) -> str:
-        """What a call without marks begins with, if that is a certain character."""
+        """Return what a call without marks begins with, if that is a certain character."""
         return "[" if self.row.bracket else "" if isinstance(self.row.head, Named) else "{"
 
     def match_end(self, text: str, at: int, *, stray: bool = False) -> int | None:
@@ -167,7 +167,7 @@ class _Form:
             yield bare[: end.start()]
 
     def beginnings(self, written: str) -> Iterator[str]:
-        """What a name must begin with if this is the beginning of what is written for it."""
+        """Yield what a name must begin with if this is the beginning of what is written for it."""
         yield written
         if self.begin.startswith(written):
             yield ""
@@ -193,11 +193,11 @@ class Grammar:
         self.bare = [calls for calls in self.calls if calls.row.bare]
 
     def _with_calls(self, end: Mark) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
-        """What to look for where this mark means something, without and with calls."""
+        """Return what to look for where this mark means something, without and with calls."""
         return searcher(end.firsts), searcher([*end.firsts, *self.call_forms])
 
     def reasoning_forms(self, thinking: int, *, calls: bool) -> tuple[str, ...]:
-        """What means something in reasoning."""
+        """Return what means something in reasoning."""
         return (*self.thinking[thinking].end.firsts, *(self.call_forms if calls else ()))
 
     def calls_at(self, text: str) -> list[BoundCalls] | None:

@@ -30,7 +30,7 @@ _MEMBERS = ("reasoning_content", "reasoning", "thinking", PARTS)
 
 
 def as_wanted(messages: Sequence[Message], family: Family) -> list[Message]:
-    """These messages, of `dialects.messages.to_messages`, as the family's template wants them: new ones where they
+    """Messages, of `dialects.messages.to_messages`, as the family's template wants them: new ones where they
     differ.
     """
     calls: dict[str, tuple[str, str]] = {}  # by the id that the client knows: the one to show, and the name
@@ -122,7 +122,7 @@ def _candidates(family: Family) -> Iterator[Family]:
 
 
 def _escaped(text: str) -> str:
-    """How arguments look that were encoded twice."""
+    """Return how arguments look that were encoded twice."""
     return f'\\"{text}'
 
 

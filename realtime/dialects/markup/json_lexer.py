@@ -38,7 +38,7 @@ class JsonLexer:
 
     @property
     def in_string(self) -> bool:
-        """What comes next is in a string."""
+        """Return what comes next is in a string."""
         return self._in_string
 
     def feed(self, text: str, at: int = 0) -> tuple[str, int]:
@@ -58,7 +58,7 @@ class JsonLexer:
         return "".join(out), at + shift
 
     def close(self) -> str:
-        """There is no more: what was held back."""
+        """End: return what was held back."""
         held, self._held = self._held, ""
         return held
 

@@ -86,7 +86,7 @@ class LiteralLexer:
         return at
 
     def rest(self, text: str) -> str:
-        """What can be passed on of a number that was cut."""
+        """Return what can be passed on of a number that was cut."""
         text = text.lstrip()
         return text if self._read == self._value and _CUT_NUMBER.fullmatch(text) else ""
 
@@ -264,7 +264,7 @@ class LiteralLexer:
         return None if len(text) - at < _MAX_WORD else self._break(at)
 
     def _special(self, text: str, at: int) -> int:
-        """Where something may stand in a string that is not text."""
+        """Return where something may stand in a string that is not text."""
         assert self._quote is not None
         stops = [text.find(form[0], at) for form in self._quote]
         if self._escapes:

@@ -70,12 +70,12 @@ class Machine:
 
     @property
     def in_reasoning(self) -> bool:
-        """What was read last was reasoning, or may turn out to have been."""
+        """Return what was read last was reasoning, or may turn out to have been."""
         return self._is_in(_Place.REASONING)
 
     @property
     def in_text(self) -> bool:
-        """What comes next is the answer's text, if it is not markup."""
+        """Return what comes next is the answer's text, if it is not markup."""
         return self._is_in(_Place.ANSWER)
 
     @property
@@ -323,7 +323,7 @@ class Machine:
     # -- the end
 
     def _close_text(self) -> None:
-        """What was held back is what it is: text, or reasoning, or layout."""
+        """Take what was held back for what it is: text, or reasoning, or layout."""
         text, self._text = self._text, ""
         if self._place is _Place.ANSWER and self._wrapped is not None and _is_answer_end(self._wrapped, text):
             text = ""

@@ -100,14 +100,14 @@ def _match_name(text: str, at: int) -> int | None:
 
 
 def skip_space(text: str, at: int) -> int:
-    """Where the white space that begins at `at` ends."""
+    """Return where the white space that begins at `at` ends."""
     found = _SPACE.match(text, at)
     assert found is not None
     return found.end()
 
 
 def match_forms(forms: Sequence[str], text: str, at: int) -> int | None:
-    """Where one of these forms ends that begins at `at`; -1 if none does, None if one still may."""
+    """Return where one of these forms ends that begins at `at`; -1 if none does, None if one still may."""
     left = len(text) - at
     open_ = False
     for form in forms:

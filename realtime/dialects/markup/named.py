@@ -48,7 +48,7 @@ NOTHING = Family(name="none")
 
 
 def calls_named(name: str) -> tuple[Calls, ...] | None:
-    """How calls are written that vLLM's tool parser of this name reads; None: the table does not have it."""
+    """Return how calls are written that vLLM's tool parser of this name reads; None: the table does not have it."""
     row = ALL_FAMILIES.get(_CALLS.get(name, name))
     return row.calls or None if row is not None else None
 

@@ -43,7 +43,7 @@ class Names:
         return self._tools.get(name)
 
     def may_begin(self, text: str) -> bool:
-        """Whether a name begins so."""
+        """Return whether a name begins so."""
         return any(name.startswith(text) for name in self._tools)
 
 
@@ -60,7 +60,7 @@ class CallReader(Protocol):
 
     @property
     def broken(self) -> bool:
-        """They can't become JSON; what follows is as it stands."""
+        """Note that they can't become JSON; what follows is as it stands."""
 
     def read(self, text: str, at: int, out: list[str]) -> int:
         """Take what can be taken of the text from `at`; return where the rest begins."""
@@ -69,7 +69,7 @@ class CallReader(Protocol):
         """The model has ended by itself, with this text left unread: it may make the arguments whole."""
 
     def close(self, text: str, out: list[str]) -> None:
-        """There is no more: put out what was held back of the arguments, and this text."""
+        """End: put out what was held back of the arguments, and this text."""
 
 
 class NamedReader:
@@ -118,7 +118,7 @@ class NamedReader:
             self._body.close(text, out)
 
     def _head(self, text: str, start: int) -> int:
-        """Where the arguments begin; -1 if this is no call, _MORE if that can't be said yet."""
+        """Return where the arguments begin; -1 if this is no call, _MORE if that can't be said yet."""
         at = self._calls.before.match(text, start)
         if at is None or at < 0:
             return _MORE if at is None else -1

@@ -83,7 +83,7 @@ class TypesOf:
         return allowed or said[0]
 
     def _constraints(self, schema: dict[str, Any], depth: int) -> list[Types | None]:
-        """What each keyword of a schema says of the types."""
+        """Return what each keyword of a schema says of the types."""
         found: list[Types | None] = [_named(schema.get("type"))]
         if isinstance(schema.get("$ref"), str):
             found.append(self(resolve(schema["$ref"], self._root), depth))
@@ -175,7 +175,7 @@ def _items(schema: Any, root: Any, seen: set[int]) -> Any:
 
 
 def _parts(schema: dict[str, Any], root: Any) -> list[Any]:
-    """What a schema refers to, and is made of."""
+    """Return what a schema refers to, and is made of."""
     parts = [resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
     for keyword in ("allOf", "anyOf", "oneOf"):
         parts += schema[keyword] if isinstance(schema.get(keyword), list) else []

@@ -66,7 +66,7 @@ class TagWriter:
         return structural_tags.tag(sequence(self._before(asked), _grammar(tool, in_json=False)))
 
     def misfit(self, parameters: dict[str, Any]) -> str | None:
-        """Why calls can't be held to these parameters; None: they can."""
+        """Return why calls can't be held to these parameters; None: they can."""
         tool = Tool(name="f", shown_as="f", parameters=parameters)
         try:
             for form in self._family.calls[:1]:
@@ -145,13 +145,13 @@ class TagWriter:
         return {"type": "dispatch", "rules": [[first["value"], rest]], "loop": among.parallel}
 
     def _first(self, form: Calls) -> Form | None:
-        """What a call begins with by which it can be told from text; None: nothing."""
+        """Return what a call begins with by which it can be told from text; None: nothing."""
         before = form.head.before if isinstance(form.head, Named) else ""
         begin = form.section[0] or form.call[0] or before
         return None if NAME in begin else next(self._marks(begin.strip()), None)
 
     def _bare(self, form: Calls, tools: Sequence[Tool], among: ToolSet) -> Iterator[tuple[str, Form]]:
-        """How a call without marks begins, up to the name, and what it is in whole."""
+        """Yield how a call without marks begins, up to the name, and what it is in whole."""
         for tool in tools:
             begin = "[" if form.bracket else ""
             if isinstance(form.head, Named):
@@ -258,7 +258,7 @@ class TagWriter:
 
 
 def _grammar(tool: Tool, *, in_json: bool) -> Form:
-    """What a custom tool's input must match."""
+    """Return what a custom tool's input must match."""
     assert tool.grammar is not None
     return structural_tags.by_grammar(tool.grammar.syntax, tool.grammar.definition, tool.path, in_json=in_json)
 

@@ -62,7 +62,7 @@ class Markup:
             yield Run(text, len(token_ids) - begun)
 
     def _find(self, letters: str, text: str, token_ids: Sequence[int], index: int) -> int:
-        """Where the token at `index` is in the text of these tokens; -1 if it is not there."""
+        """Return where the token at `index` is in the text of these tokens; -1 if it is not there."""
         num_left = sum(self._tokens.get(token_id, ("",))[0] == letters for token_id in token_ids)
         if self._decode is None or text.count(letters) <= num_left:
             return text.find(letters)

@@ -29,7 +29,7 @@ Mark = Callable[[str], Form]
 
 
 def text(value: str) -> Form:
-    """This text."""
+    """Return what stands for this text."""
     return {"type": "const_string", "value": value}
 
 
@@ -53,7 +53,7 @@ def choice(forms: Sequence[Form]) -> Form:
 
 
 def optional(form: Form) -> Form:
-    """This, or nothing."""
+    """Return what stands for this, or nothing."""
     return {"type": "optional", "content": form}
 
 
@@ -234,8 +234,8 @@ class Values:
         return sequence(text("{"), self.listed(pairs, text(how.between)), text("}"))
 
     def listed(self, each: Iterable[tuple[Form, bool]], between: Form) -> Form:
-        """These in order, with something between them; only the required ones must be there. Raises BadSpec if what is
-        written again for each that may come first is too much.
+        """Return these in order, with something between them; only the required ones must be there. Raises BadSpec if
+        what is written again for each that may come first is too much.
         """
         pairs = list(self._counted(each))
         rests = [sequence()]
@@ -274,7 +274,7 @@ class Values:
 
 
 def _refers(schema: Any) -> bool:
-    """Whether there is a reference in it."""
+    """Return whether there is a reference in it."""
     left = [schema]
     while left:
         one = left.pop()

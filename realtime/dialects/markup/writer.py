@@ -13,7 +13,7 @@ Written = tuple[str, dict[str, Any]]
 
 
 def write_calls(calls: Calls, written: Sequence[Written]) -> str:
-    """These calls, as a model that writes so would."""
+    """Write these calls, as a model that writes so would."""
     each = [_call(calls, index, name, arguments) for index, (name, arguments) in enumerate(written)]
     inner = calls.separator.join(each)
     opened, closed = calls.brackets if calls.bracket else ("", "")

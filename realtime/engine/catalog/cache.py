@@ -57,7 +57,7 @@ def get(model: NamedModel, tell: Tell) -> Path:
 
 
 def folder_of(model: NamedModel) -> Path:
-    """Where a model is, or will be. Another version, or another form of the folder, has another name."""
+    """Return where a model is, or will be. Another version, or another form of the folder, has another name."""
     if model.package is None:
         assert model.folder is not None
         return Path(model.folder)

@@ -25,7 +25,7 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def requirement(self) -> str:
-        """What an installer is asked for."""
+        """Return what an installer is asked for."""
         return f"{self.name}=={self.version}"
 
 

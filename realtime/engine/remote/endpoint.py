@@ -20,7 +20,7 @@ class Taker(Protocol):
     """Takes what an engine says of one generation. The last call is `on_done` or `on_broken`."""
 
     def on_begun(self, stream: Stream) -> None:
-        """It is being sent on this stream; the engine has not taken it yet."""
+        """Note that it is being sent on this stream; the engine has not taken it yet."""
 
     def on_event(self, event: Event) -> None:
         """An event. What it raises of `wire`'s errors breaks the stream."""

@@ -79,7 +79,7 @@ class Generation:
         self._by_us = False  # a stop string has ended it
 
     def placed(self, member: Member, remote_id: str) -> None:
-        """It is being given to an engine, of which nothing has come yet."""
+        """Note that it is being given to an engine, of which nothing has come yet."""
         if self.num_placements:
             self._begin()
         self.num_placements += 1
@@ -95,7 +95,7 @@ class Generation:
 
     @property
     def is_taken(self) -> bool:
-        """Whether an engine has it."""
+        """Return whether an engine has it."""
         return self._stream is not None and self._stream.taken.done()
 
     def on_event(self, event: Event) -> None:
@@ -181,7 +181,7 @@ class Generation:
             self._call(self._sink.on_error, error)
 
     def drop(self, dead: EngineDead) -> None:
-        """There is no engine any more."""
+        """Note that there is no engine any more."""
         self._leave()
         self.fail(dead)
 

@@ -36,31 +36,31 @@ class Health:
 
     @property
     def serves(self) -> bool:
-        """Whether it is given requests."""
+        """Return whether it is given requests."""
         return self.state is State.SERVING
 
     def due(self, now: float) -> bool:
-        """Whether it should be asked to introduce itself."""
+        """Return whether it should be asked to introduce itself."""
         return not self.serves and now >= self._next_at
 
     def admitted(self, now: float) -> None:
-        """It has introduced itself, and can serve."""
+        """Note that it has introduced itself, and can serve."""
         self._set(State.SERVING, now)
         self._failures = 0
 
     def refused(self, why: str, now: float, *, unfit: bool, jitter: float = 0.0) -> None:
-        """It has not come in. `jitter`: a share of the wait that is added to it."""
+        """Note that it has not come in. `jitter`: a share of the wait that is added to it."""
         self.why = why
         self._set(State.UNFIT if unfit else State.OUT, now)
         self._next_at = now + self._backoff.seconds(self._attempts) * (1 + jitter)
         self._attempts += 1
 
     def succeeded(self) -> None:
-        """It has passed a check, or delivered something."""
+        """Note that it has passed a check, or delivered something."""
         self._failures = self._attempts = 0
 
     def failed(self, why: str, now: float, *, surely: bool = False) -> bool:
-        """It has failed a check or a request; tell whether that put it out. `surely`: it can't serve, by its own word
+        """Note a failed check or request; tell whether that put it out. `surely`: it can't serve, by its own word
         or because nobody is there; anything else may have been a moment's weakness.
         """
         if not self.serves:

@@ -63,7 +63,7 @@ class Handler(Protocol):
         """The answer is whole."""
 
     def on_lost(self, why: str) -> None:
-        """There will be no more of it."""
+        """End the body: there will be no more of it."""
 
 
 class Connection(asyncio.Protocol):
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether a request can be sent on it."""
+        """Return whether a request can be sent on it."""
         return self._transport is not None and not self._transport.is_closing()
 
     def send(self, head: bytes, body: bytes, handler: Handler) -> None:

@@ -39,7 +39,7 @@ class Member:
         return str(self.index)
 
     def view(self) -> EngineView:
-        """How it does, for `/ready`."""
+        """Return how it does, for `/ready`."""
         if self._state is not self.health.state:
             self._state, self._since = self.health.state, time.time()
         known = self.introduction
@@ -49,11 +49,11 @@ class Member:
         )  # fmt: skip
 
     def refused(self, why: str, *, unfit: bool) -> None:
-        """It has not come in."""
+        """Note that it has not come in."""
         self.health.refused(why, time.monotonic(), unfit=unfit, jitter=random.random() * Backoff().jitter)
 
     def failed(self, kind: str, why: str, *, surely: bool = False) -> bool:
-        """It has failed; tell whether that put it out."""
+        """Note that it has failed; tell whether that put it out."""
         self._metrics.failures.add(1, self.name, kind)
         if kind == "refused":
             return False  # what it says of a request may be the request's fault
@@ -76,5 +76,5 @@ class Member:
 
     @property
     def serves(self) -> bool:
-        """Whether it is given requests."""
+        """Return whether it is given requests."""
         return self.health.state is State.SERVING

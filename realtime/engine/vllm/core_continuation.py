@@ -38,7 +38,7 @@ _trouble = "not installed"  # why this process can't; empty: it can
 
 
 def generated_in(params: Any) -> list[int]:
-    """What an engine before this one generated, of a request with these SamplingParams."""
+    """Return what an engine before this one generated, of a request with these SamplingParams."""
     found: list[int] = (getattr(params, "extra_args", None) or {}).get(KEY) or []
     return found
 

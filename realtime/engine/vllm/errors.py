@@ -6,7 +6,7 @@ from realtime.engine.base import EngineDead, EngineError, EngineOverloaded, Engi
 
 
 def translate(error: Exception) -> EngineError:
-    """Which of the protocol's errors an exception of vLLM is."""
+    """Return which of the protocol's errors an exception of vLLM is."""
     from vllm.exceptions import GracefulHTTPError, VLLMClientError
     from vllm.v1.engine.exceptions import EngineDeadError
 

@@ -82,7 +82,7 @@ class Front:
         check_markers(self._config, ids, 0)
 
     def sampling(self, request: EngineRequest) -> SamplingParams:
-        """How to sample, without a constraint, as vLLM would have it here. Raises EngineRefused."""
+        """Return how to sample, without a constraint, as vLLM would have it here. Raises EngineRefused."""
         try:
             params = sampling_params(request, self.model.defaults, None)
             params.verify(self._config, None, None, self.tokenizer)
@@ -91,7 +91,7 @@ class Front:
         return params
 
     def sent(self, params: SamplingParams, constraint: Constraint | None, *, tells_stops: bool) -> dict[str, Any]:
-        """How to sample, as an engine is told. tells_stops: its text begins where ours does, so that it
+        """Return how to sample, as an engine is told. tells_stops: its text begins where ours does, so that it
         may look for stop strings as well, which ends an answer sooner.
         """
         sent = {name: value for name in _SENT if (value := getattr(params, name)) is not None}
@@ -108,7 +108,7 @@ class Front:
         return sent
 
     def reader(self, request: EngineRequest, params: SamplingParams) -> Reader:
-        """What reads the tokens of an answer. Raises EngineRefused."""
+        """Return what reads the tokens of an answer. Raises EngineRefused."""
         return Reader(self.tokenizer, request, params)
 
     def tokenizer_info(self) -> str:

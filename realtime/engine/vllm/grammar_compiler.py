@@ -91,7 +91,7 @@ class GrammarCompiler:
 
     @property
     def trouble(self) -> str | None:
-        """Why it can't compile anything now; None if it can, or soon will."""
+        """Return why it can't compile anything now; None if it can, or soon will."""
         return self._trouble
 
     @property
@@ -274,7 +274,7 @@ class GrammarCompiler:
 
 
 def _environment() -> dict[str, str]:
-    """What a process needs that handles what strangers write; no secrets."""
+    """Return what a process needs that handles what strangers write; no secrets."""
     kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
     found = {name: os.environ[name] for name in kept if name in os.environ}
     return {**found, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}

@@ -53,7 +53,7 @@ class _Bad(Exception):
 
 
 def library(core: Any, tokenizer_info: str) -> Library:
-    """What is needed of xgrammar. Its compilers keep nothing: there is one process for each constraint."""
+    """Return what is needed of xgrammar. Its compilers keep nothing: there is one process for each constraint."""
     info = core.TokenizerInfo.deserialize_json(tokenizer_info)
     alphabet = [bytes([byte]) for byte in range(_STOP)] + [b"</s>"]
     metadata = {"vocab_type": 0, "vocab_size": _STOP + 1, "add_prefix_space": False, "stop_token_ids": [_STOP]}
@@ -68,12 +68,12 @@ class Place:
         self._file = os.memfd_create("place")
 
     def at(self, param: str | None) -> None:
-        """It goes on here."""
+        """Go on here."""
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, json.dumps(param).encode(), 0)
 
     def last(self) -> str | None:
-        """Where it was last. The file is closed."""
+        """Return where it was last. The file is closed."""
         found = os.pread(self._file, 1 << 16, 0)
         os.close(self._file)
         param: str | None = json.loads(found or b"null")
@@ -266,5 +266,5 @@ def _short(text: str) -> str:
 
 
 def is_lark(grammar: str) -> bool:
-    """Which notation a grammar is in, by vLLM's rule: EBNF has `::=` in a line that is no comment."""
+    """Return which notation a grammar is in, by vLLM's rule: EBNF has `::=` in a line that is no comment."""
     return not any("::=" in re.sub(r"(#|//).*$", "", line) for line in grammar.split("\n"))

@@ -47,7 +47,7 @@ class Scratch:
 
     @property
     def exists(self) -> bool:
-        """Whether anything of it is there."""
+        """Return whether anything of it is there."""
         return self.folder.exists() or any(_semaphores(self.semaphores))
 
 
@@ -92,13 +92,13 @@ def name_semaphores(beginning: str) -> None:
 
 
 def _configuration(process: Any) -> dict[str, Any]:
-    """What Python's multiprocessing hands down to child processes; see the test that pins it."""
+    """Return what Python's multiprocessing hands down to child processes; see the test that pins it."""
     configuration: dict[str, Any] = process._config
     return configuration
 
 
 def _parent() -> Path:
-    """Where temporary folders go: to the user's own folder of a running session, where there is one.
+    """Return where temporary folders go: to the user's own folder of a running session, where there is one.
 
     Not to a folder with a long name: what is below it would be too long for the path of a socket.
     """

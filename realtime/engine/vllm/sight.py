@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def sight_of(llm: AsyncLLM) -> tuple[bool, str | None]:
-    """Whether the model takes images, and the marker if its template takes text only."""
+    """Return whether the model takes images, and the marker if its template takes text only."""
     if not _takes_images(llm):
         return False, None
     from vllm.model_executor.model_loader import get_model_cls

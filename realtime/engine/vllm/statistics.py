@@ -71,7 +71,7 @@ class Statistics:
         self._now, self._num_first, self._num_read = timestamp, 0, 0
 
     def end_step(self, num_outputs: int) -> None:
-        """They have been processed: one for each request that had tokens. All of them that are not at their first
+        """Take what has been processed: one for each request that had tokens. All of them that are not at their first
         token had their last one when the step before ended; with a pipeline, as many before as it is long.
         """
         if num_outputs:

@@ -250,7 +250,7 @@ def _texts(found: Any) -> Iterator[str]:
 
 
 def _headers(use: ServerUse) -> dict[str, str]:
-    """What is sent with each request. A request's own token goes before the operator's."""
+    """Return what is sent with each request. A request's own token goes before the operator's."""
     token = use.authorization if use.authorization is not None else _operators_token(use)
     headers = {**use.server.headers, **use.headers}
     if token is None:

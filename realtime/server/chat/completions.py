@@ -134,7 +134,7 @@ def finish_reason(status: str, *, called: bool) -> FinishReason:
 
 
 def is_stopped(details: wire.IncompleteDetails | None) -> bool:
-    """Whether a client stopped the response, for which completions have no finish reason."""
+    """Return whether a client stopped the response, for which completions have no finish reason."""
     return details is not None and details.reason != "max_output_tokens"
 
 

@@ -22,7 +22,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     @property
     def is_bad(self) -> bool:
-        """Whether something is to be done."""
+        """Return whether something is to be done."""
         return self.level in ("warning", "error")
 
     def line(self, width: int) -> str:

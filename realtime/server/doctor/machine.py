@@ -91,7 +91,7 @@ def shared_memory(folder: Path, processes: int) -> Finding:
 
 
 def _cache_folder() -> Path:
-    """Where models of the hub are kept: see huggingface_hub's own documentation."""
+    """Return where models of the hub are kept: see huggingface_hub's own documentation."""
     environ = os.environ
     if given := environ.get("HF_HUB_CACHE"):
         return Path(given)

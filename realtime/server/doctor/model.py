@@ -63,7 +63,7 @@ def look_at_model(options: VllmOptions, gpus: Sequence[Gpu]) -> Iterator[Finding
 
 
 def _folder(model: str) -> Path | None:
-    """Where it is; None: not on this machine, as far as is known."""
+    """Return where it is; None: not on this machine, as far as is known."""
     named = find(model)
     if named is not None and named.package is not None:
         folder = folder_of(named)

@@ -13,7 +13,7 @@ _PREFLIGHT_SECONDS = 600  # that a browser may remember the answer
 
 
 def may_read(request: Request, allowed: bool) -> bool:
-    """Whether the answer is for a page that may see it."""
+    """Return whether the answer is for a page that may see it."""
     return allowed and "origin" in request.headers
 
 

@@ -111,12 +111,12 @@ async def wait_for_end(call: Call, found: AnyResponse) -> bool:
 
 
 def is_told(found: AnyResponse) -> bool:
-    """Whether it is over as its readers see it."""
+    """Return whether it is over as its readers see it."""
     return found.log.sealed if isinstance(found, Run | Remote) else found.over
 
 
 def is_left(found: AnyResponse) -> bool:
-    """Whether nothing more of it comes here, though it is not over."""
+    """Return whether nothing more of it comes here, though it is not over."""
     if isinstance(found, Remote):
         return found.log.failure is not None
     return isinstance(found, Run) and found.log.left

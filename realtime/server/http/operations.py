@@ -59,7 +59,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def origin(self) -> Origin:
-        """Where it comes from, for what it asks for."""
+        """Return where it comes from, for what it asks for."""
         return Origin.of(self.name, self.request.headers)
 
     @property
@@ -107,7 +107,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
 
 def names_any(kind: type[Query], given: Mapping[str, str]) -> bool:
-    """Whether a request has any of these query parameters."""
+    """Return whether a request has any of these query parameters."""
     names = [field.encode_name for field in msgspec.structs.fields(kind)]
     return any(re.split(r"[.\[]", key, maxsplit=1)[0] in names for key in given)
 

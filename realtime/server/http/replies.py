@@ -51,7 +51,7 @@ def error_headers(error: WireError) -> dict[str, str]:
 
 
 def limit_headers(rate_limits: Sequence[RateLimit]) -> dict[str, str]:
-    """What is left of a minute, in the headers that OpenAI's clients read."""
+    """Return what is left of a minute, in the headers that OpenAI's clients read."""
     headers = {}
     for one in rate_limits:
         headers[f"x-ratelimit-limit-{one.name}"] = str(one.limit)

@@ -93,7 +93,7 @@ async def create(call: Call) -> Response:
 
 
 def wants_socket(request: Request) -> bool:
-    """Whether a GET of the socket's path asks for a socket, or for nothing in particular."""
+    """Return whether a GET of the socket's path asks for a socket, or for nothing in particular."""
     headers = request.headers
     upgrades = "upgrade" in headers or any(name.startswith("sec-websocket-") for name in headers)
     return upgrades or not names_any(ListQuery, request.query_params)

@@ -152,7 +152,7 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
 
 def _always_there(schema: dict[str, Any], kind: type[msgspec.Struct]) -> None:
-    """What an answer has it always has, defaults too, unless it may be unset."""
+    """Require every member that an answer always has, defaults too, unless it may be unset."""
     optional = {field.encode_name for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
     schema["required"] = [name for name in schema["properties"] if name not in optional]
     for member in schema["properties"].values():

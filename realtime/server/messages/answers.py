@@ -146,7 +146,7 @@ def _blocks(item: OutputItem, thinking: Thinking) -> Iterator[SaidBlock]:
 
 
 def _input(arguments: str) -> dict[str, Any]:
-    """What a call is given; nothing where it was cut before that was whole."""
+    """Return what a call is given; nothing where it was cut before that was whole."""
     try:
         value = loads(arguments) if arguments else {}
     except ValueError:

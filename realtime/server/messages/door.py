@@ -82,7 +82,7 @@ async def _answer(call: Call, body: CreateMessage, request: ResponseCreate, rewo
 
 
 def _used(source: Source) -> Usage | None:
-    """What a response has used until now."""
+    """Return what a response has used until now."""
     if isinstance(source, Run) and not source.over:
         return source.stages.used
     return source.response.usage

@@ -193,7 +193,7 @@ class MessageEvents:
 
 
 def is_stopped(details: IncompleteDetails | None) -> bool:
-    """Whether a client stopped the response, for which messages have no stop reason."""
+    """Return whether a client stopped the response, for which messages have no stop reason."""
     return details is not None and details.reason != "max_output_tokens"
 
 

@@ -53,12 +53,12 @@ def to_create(body: CountMessageTokens, placed: Sequence[Placed]) -> ResponseCre
 
 
 def shows_thinking(thinking: ThinkingParam | None) -> bool:
-    """Whether the answer is to have blocks of thinking."""
+    """Return whether the answer is to have blocks of thinking."""
     return thinking is not None and thinking.type != "disabled"
 
 
 def shows_text_of_thinking(thinking: ThinkingParam | None) -> bool:
-    """Whether these have the text."""
+    """Return whether these have the text."""
     return shows_thinking(thinking) and thinking is not None and thinking.display != "omitted"
 
 
@@ -119,7 +119,7 @@ _WORDS = (
 
 
 def places_of(placed: Sequence[Placed]) -> list[tuple[str, int]]:
-    """Where each item comes from, for `reword`."""
+    """Return where each item comes from, for `reword`."""
     return [(one.place, one.first) for one in placed]
 
 

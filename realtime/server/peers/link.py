@@ -287,7 +287,7 @@ async def _receive(connection: ClientConnection) -> Answered:
 
 
 def _reason(error: BaseException) -> str:
-    """Why there is no connection, with nothing that was said on it."""
+    """Return why there is no connection, with nothing that was said on it."""
     if isinstance(error, handshake.NotProved):
         return str(error)
     return "it says what no node says" if isinstance(error, Garbage) else type(error).__name__

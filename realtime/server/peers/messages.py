@@ -88,7 +88,7 @@ class Follow(_Message, frozen=True, tag=4):
 
 
 class Attend(_Message, frozen=True, tag=5):
-    """There are other readers of what is followed than before, or none any more: then the follow is over."""
+    """Other readers of what is followed than before, or none any more: then the follow is over."""
 
     number: int
     how: Attendance
@@ -131,7 +131,7 @@ class Challenge(_Message, frozen=True, tag=0):
 
 
 class Welcome(_Message, frozen=True, tag=1):
-    """That it has the secret, too."""
+    """The proof that it has the secret, too."""
 
     proof: bytes
 

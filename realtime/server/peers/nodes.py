@@ -149,7 +149,7 @@ class PeerNode:
             await self._link.tell(messages.Look())
 
     def retire(self) -> None:
-        """It is another node by now."""
+        """Note that it is another node by now."""
         self._retiring = asyncio.create_task(self.close())
 
     async def close(self) -> None:

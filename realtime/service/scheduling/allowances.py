@@ -86,7 +86,7 @@ class Allowances:
         self._take(self._tokens, tenant, limits.tokens_per_minute, number, now)
 
     def show(self, tenant: str, limits: TenantLimits, now: float) -> list[Allowance]:
-        """What is left of the limits that there are."""
+        """Return what is left of the limits that there are."""
         found = []
         if (limit := limits.requests_per_minute) is not None:
             found.append(self._requests.get(tenant, _Bucket()).shown("requests", limit, now))

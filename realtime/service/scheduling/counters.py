@@ -26,12 +26,12 @@ class Counters(Generic[K]):
         self._waiting: dict[K, None] = {}
 
     def __getitem__(self, name: K) -> float:
-        """What it has been served, weighted."""
+        """Return what it has been served, weighted."""
         return self._counters.get(name, 0.0)
 
     @property
     def _level(self) -> float:
-        """Where somebody new begins."""
+        """Return where somebody new begins."""
         if self._waiting:
             return min(map(self.__getitem__, self._waiting))
         return self[self._last] if self._last is not None else 0.0
@@ -53,5 +53,5 @@ class Counters(Generic[K]):
         self._counters[name] = self[name] + service / self._weight_of(name)
 
     def share_of(self, name: K, service: float) -> float:
-        """What a charge would add."""
+        """Return what a charge would add."""
         return service / self._weight_of(name)

@@ -30,5 +30,5 @@ class Prefixes:
             self._total -= num_tokens
 
     def any_of(self, keys: Iterable[str]) -> bool:
-        """Whether one of these is likely to be cached."""
+        """Return whether one of these is likely to be cached."""
         return any(key in self._sizes for key in keys)

@@ -42,7 +42,7 @@ class Host(Protocol):
 
     @property
     def lives(self) -> bool:
-        """Whether work may go on for ever."""
+        """Return whether work may go on for ever."""
 
     def finish(self, work: Work[None], seconds: float) -> None:
         """Do some last work, for at most so many seconds, and end. Blocks."""

@@ -82,7 +82,7 @@ class JournalRows:
 
     @property
     def is_long(self) -> bool:
-        """Whether `compact` is due."""
+        """Return whether `compact` is due."""
         return self._newest - max(self._first, self._compacted) > _LONG
 
     async def compact(self, tx: Transaction) -> None:

@@ -55,7 +55,7 @@ class Membership(Protocol):
 
     @property
     def epoch(self) -> int:
-        """That of the own lease; 0: there has been none."""
+        """The number of the own lease; 0: there has been none."""
 
     @property
     def on_lost(self) -> list[Callable[[], None]]:

@@ -109,7 +109,7 @@ class ClusterNode(Membership):
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be written now; None: it can."""
+        """Return why nothing can be written now; None: it can."""
         if self._committer.trouble is not None:
             return self._committer.trouble
         return None if self.holds() else f"node {self._name} has no lease"

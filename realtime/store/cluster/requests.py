@@ -81,13 +81,13 @@ class _Settled:
         self._waiting: asyncio.Future[None] | None = None
 
     def settle(self) -> None:
-        """It is there."""
+        """Note that it is there."""
         self._is_there = True
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
     def fail(self) -> None:
-        """It never will be."""
+        """Note that it never will be."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(store_unavailable())
 

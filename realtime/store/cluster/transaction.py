@@ -63,12 +63,12 @@ class Transaction:
 
     @property
     def all(self) -> _Layer:
-        """What the steps that were taken come to."""
+        """Return what the steps that were taken come to."""
         return self._all
 
     @property
     def now(self) -> _Layer:
-        """What the step that is being taken comes to."""
+        """Return what the step that is being taken comes to."""
         return self._step
 
     async def take(self, call: Callable[..., Awaitable[None]], arguments: Sequence[Any]) -> None:

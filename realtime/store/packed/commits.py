@@ -39,12 +39,12 @@ class Commits:
 
     @property
     def batch(self) -> Batch:
-        """What is collected now: whatever is put before the next flush commits together."""
+        """Return what is collected now: whatever is put before the next flush commits together."""
         return self._batch
 
     @property
     def settled(self) -> bool:
-        """Whether everything is committed."""
+        """Return whether everything is committed."""
         return not self._batch and self._under_way is None
 
     def put(self, call: Callable[..., Any], *arguments: Any, after: Callable[[], None] | None = None) -> None:

@@ -189,7 +189,7 @@ class PackedConversations:
 
     @property
     def settled(self) -> bool:
-        """Whether all changes are committed."""
+        """Return whether all changes are committed."""
         return not self._unsaved and not self._deleted
 
     # -- parts

@@ -152,7 +152,7 @@ def unpack_prompt(kept: PackedPrompt, parent: Turn | None) -> Prompt:
 
 
 def _num_common(one: Sequence[object], other: Sequence[object]) -> int:
-    """How much both begin with: by halves, because slices compare as fast as memory."""
+    """Return how much both begin with: by halves, because slices compare as fast as memory."""
     low, high = 0, min(len(one), len(other))
     if one[:high] == other[:high]:
         return high

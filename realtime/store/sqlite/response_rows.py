@@ -41,7 +41,7 @@ class ResponseRows:
 
     @property
     def next_expiry(self) -> float | None:
-        """When the next record expires."""
+        """Return when the next record expires."""
         query = "SELECT min(expires_at) FROM response WHERE sealed IS NOT NULL"
         found: float | None = self._db.execute(query).fetchone()[0]
         return found

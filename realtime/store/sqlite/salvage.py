@@ -134,7 +134,7 @@ def _count_references(new: sqlite3.Connection) -> None:
 
 
 def _is_whole(turns: dict[int, Any], number: int | None) -> bool:
-    """Whether a turn and all that it continues is there."""
+    """Return whether a turn and all that it continues is there."""
     while number is not None:
         row = turns.get(number)
         if row is None:

@@ -90,7 +90,7 @@ class Writer:
                 self._checkpoint()
 
     def _patience(self) -> float | None:
-        """How long to wait for work, until something else is due."""
+        """Return how long to wait for work, until something else is due."""
         return None if self._checkpoint_at is None else max(self._checkpoint_at - time.monotonic(), 0.0)
 
     def _checkpoint(self) -> None:

@@ -1,0 +1,130 @@
+"""Prose, as far as it can be tested: openings of docstrings, lines of docs, units of settings, texts of refusals."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from realtime.settings.sources import options
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 120
+
+# A docstring opens with an imperative verb or the noun that it defines; a pronoun has neither before it.
+PRONOUNS = {"it", "this", "that", "these", "those", "there", "they", "he", "she", "we", "you"}
+# Of a function they are a question; what it returns is "Return whether", "Return how many".
+QUESTIONS = {"what", "whether", "how", "where", "when", "which", "why", "who", "whose"}
+
+# Modules that still have such docstrings. Mend one and take it out.
+QUESTIONS_LEFT = frozenset((Path(__file__).parent / "prose_left.txt").read_text().split())
+
+# Pages whose prose is wrapped; tables, code and generated parts are as wide as they are.
+WRAPPED = ["README.md", "docs/protocol.md"]
+
+GENERATED = {"clients/python/realtime_client/wire.py"}
+
+
+def modules() -> Iterator[Path]:
+    for folder in ("realtime", "clients/python"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if ".venv" not in path.parts and str(path.relative_to(ROOT)) not in GENERATED:
+                yield path
+
+
+Nodes = list[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Call]
+
+
+@cache
+def nodes(path: Path) -> Nodes:
+    """Return what may have a docstring, and the calls."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Call)
+    return [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, kinds)]
+
+
+def openings(path: Path, words: set[str], kinds: tuple[type, ...]) -> list[str]:
+    """Return the docstrings of these kinds of things that open with one of the words."""
+    found = []
+    for node in nodes(path):
+        if not isinstance(node, ast.Call) and isinstance(node, kinds):
+            docstring = ast.get_docstring(node) or ""
+            if re.split(r"\W", docstring.lstrip("`\"'"))[0].lower() in words:
+                found.append(f"{path.relative_to(ROOT)}:{node.body[0].lineno}: {docstring.splitlines()[0]}")
+    return found
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+ANYTHING = (ast.Module, ast.ClassDef, *FUNCTIONS)
+
+
+def test_no_docstring_opens_with_a_pronoun() -> None:
+    paths = [path for path in modules() if str(path.relative_to(ROOT)) not in QUESTIONS_LEFT]
+    assert [line for path in paths for line in openings(path, PRONOUNS, ANYTHING)] == []
+
+
+def test_no_docstring_of_a_function_opens_with_a_question() -> None:
+    paths = [path for path in modules() if str(path.relative_to(ROOT)) not in QUESTIONS_LEFT]
+    assert [line for path in paths for line in openings(path, QUESTIONS, FUNCTIONS)] == []
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a page that are prose, each with its number: no tables, code, pictures or link definitions."""
+    in_code = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("```"):
+            in_code = not in_code
+        if not (in_code or line.startswith(("|", "    ", "<", "![", "#"))):
+            yield number, line
+
+
+@pytest.mark.parametrize("page", WRAPPED)
+def test_the_lines_of_a_page_are_wrapped(page: str) -> None:
+    lines = prose((ROOT / page).read_text("utf-8"))
+    assert [f"{page}:{number}" for number, line in lines if len(line) > WIDTH] == []
+
+
+NAMES_A_UNIT = re.compile(r"_(seconds|ms|bytes)$")
+WITH_UNIT = re.compile(r"\b(seconds?|milliseconds?|minutes?|bytes?|[KMG]iB|percent|share)\b")
+
+
+def test_a_setting_that_is_a_time_or_a_size_says_its_unit() -> None:
+    """In its name or in its description."""
+    numbers = [option for option in options() if isinstance(option.default, int | float) and option.default is not True]
+    without = [
+        option.name
+        for option in numbers
+        if re.match(r"(time|size|age|longest|shortest)\b", option.doc)
+        and not NAMES_A_UNIT.search(option.name)
+        and not WITH_UNIT.search(option.doc)
+    ]
+    assert without == []
+
+
+def text_of(node: ast.Constant | ast.JoinedStr) -> str:
+    """Return a text as it stands in the source, with `X` for what is put into it."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+
+
+def error_texts() -> Iterator[tuple[str, str]]:
+    """Yield the texts of refusals that stand where they are raised, each with its place."""
+    for path in modules():
+        for node in nodes(path):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "WireError":
+                for argument in node.args[1:2]:
+                    if isinstance(argument, ast.Constant | ast.JoinedStr):
+                        yield f"{path.relative_to(ROOT)}:{node.lineno}", text_of(argument)
+
+
+def test_the_text_of_a_refusal_is_a_sentence() -> None:
+    """It may end with what another one says, after a colon."""
+    texts = list(error_texts())
+    assert len(texts) > 20
+    assert [
+        f"{place}: {text}" for place, text in texts if not re.match(r"[A-Z`'\"].*([.!]|: X)$", text, re.DOTALL)
+    ] == []
