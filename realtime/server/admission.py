@@ -169,7 +169,7 @@ class Admission:
             text = "This API key has as many connections as one key may have: close some, or try again later."
             raise WireError(ErrorCode.TOO_MANY_QUEUED, text, retry_after=_RETRY_SECONDS)
         if num_inside > self._max_inside:
-            text = "The server has as many connections as it takes."
+            text = "The server has reached its limit of connections: try again later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)
 
     def _check_pace(self) -> None:

@@ -205,7 +205,7 @@ class WebSocketShell:
             self._connection.refused(command, error)
         except Exception:  # a bug of ours: it must not cost the other commands, nor hold the lane
             logger.exception("command failed session=%s", self._name)
-            text = "The server failed at this request."
+            text = "The server failed at this request: try again."
             self._connection.refused(command, WireError(ErrorCode.SERVER_ERROR, text))
         self._step()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from realtime.settings.sources import options
+from realtime.wire.errors import ErrorCode
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 120
@@ -36,21 +37,22 @@ def modules() -> Iterator[Path]:
                 yield path
 
 
-Nodes = list[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Call]
+Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @cache
-def nodes(path: Path) -> Nodes:
-    """Return what may have a docstring, and the calls."""
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Call)
-    return [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, kinds)]
+def nodes(path: Path) -> list[Definition | ast.Assign | ast.Call]:
+    """Return what may have a docstring, and calls and assignments, in the order of the source."""
+    tree = ast.parse(path.read_text("utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, Definition | ast.Assign | ast.Call)]
+    return sorted(found, key=lambda node: getattr(node, "lineno", 0))
 
 
 def openings(path: Path, words: set[str], kinds: tuple[type, ...]) -> list[str]:
     """Return the docstrings of these kinds of things that open with one of the words."""
     found = []
     for node in nodes(path):
-        if not isinstance(node, ast.Call) and isinstance(node, kinds):
+        if isinstance(node, Definition) and isinstance(node, kinds):
             docstring = ast.get_docstring(node) or ""
             if re.split(r"\W", docstring.lstrip("`\"'"))[0].lower() in words:
                 found.append(f"{path.relative_to(ROOT)}:{node.body[0].lineno}: {docstring.splitlines()[0]}")
@@ -104,27 +106,42 @@ def test_a_setting_that_is_a_time_or_a_size_says_its_unit() -> None:
     assert without == []
 
 
-def text_of(node: ast.Constant | ast.JoinedStr) -> str:
-    """Return a text as it stands in the source, with `X` for what is put into it."""
+def text_of(node: ast.AST) -> str:
+    """Return a text as it stands in the source, with `X` for what is put into it; "" for anything else."""
     if isinstance(node, ast.Constant):
         return str(node.value)
-    return "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+    parts = node.values if isinstance(node, ast.JoinedStr) else []
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts)
 
 
-def error_texts() -> Iterator[tuple[str, str]]:
-    """Yield the texts of refusals that stand where they are raised, each with its place."""
+def refusals() -> Iterator[tuple[str, ErrorCode | None, str]]:
+    """Yield each text that is given to a WireError where it is made, or just before: its place, code and words."""
     for path in modules():
-        for node in nodes(path):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "WireError":
-                for argument in node.args[1:2]:
-                    if isinstance(argument, ast.Constant | ast.JoinedStr):
-                        yield f"{path.relative_to(ROOT)}:{node.lineno}", text_of(argument)
+        texts: dict[str, str] = {}
+        for node in nodes(path):  # in the order of the source, as far as a module's own functions go
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                texts[node.targets[0].id] = text_of(node.value)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "WireError" and len(node.args) > 1:
+                code, given = node.args[:2]
+                text = texts.get(given.id, "") if isinstance(given, ast.Name) else text_of(given)
+                if text:
+                    name = ast.unparse(code).removeprefix("ErrorCode.")
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", ErrorCode.__members__.get(name), text
 
 
 def test_the_text_of_a_refusal_is_a_sentence() -> None:
     """It may end with what another one says, after a colon."""
-    texts = list(error_texts())
-    assert len(texts) > 20
-    assert [
-        f"{place}: {text}" for place, text in texts if not re.match(r"[A-Z`'\"].*([.!]|: X)$", text, re.DOTALL)
-    ] == []
+    texts = list(refusals())
+    assert len(texts) > 50
+    unfinished = [line for line in texts if not re.match(r"[A-Z`'\"].*([.!)]|: X)$", line[2], re.DOTALL)]
+    assert unfinished == []
+
+
+ADVICE = re.compile(r"\b(try|wait|send|connect|detach|close|fetch|create|start|repeat|scale)\b", re.IGNORECASE)
+IN_A_RECORDING = {"The server is restarting."}  # by `draining.jsonl`; a client is told to retry, and when
+
+
+def test_a_refusal_that_may_be_retried_says_what_to_do() -> None:
+    texts = [(place, text) for place, code, text in refusals() if code is not None and code.value.retry]
+    assert len(texts) > 10
+    assert [line for line in texts if not ADVICE.search(line[1]) and line[1] not in IN_A_RECORDING] == []

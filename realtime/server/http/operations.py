@@ -214,7 +214,7 @@ class Endpoint:
             return Response(status_code=CLIENT_GONE)
         except Exception:  # a bug of ours: it costs this request, and nothing else
             logger.exception("request failed request=%s method=%s path=%s", name, request.method, request.url.path)
-            return refuse(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."), {}, name)
+            return refuse(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request: try again."), {}, name)
 
     async def _obey(self, operation: Operation, call: Call) -> Response:
         """Answer here, or have it answered by the node that has what the request is about. Raises WireError."""
@@ -242,7 +242,7 @@ class Endpoint:
             return error_reply(error)
         except Exception:  # as above
             logger.exception("request of another node failed method=%s", request.method)
-            return error_reply(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."))
+            return error_reply(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request: try again."))
 
     def _options(self, request: Request) -> Response:
         preflight = cors.preflight(request, self._allow) if self._gateway.admission.origin_allowed(request) else {}

@@ -29,7 +29,7 @@ async def read_body(request: Request, limits: ConnectionSettings) -> bytes:
                 if len(body) > longest:
                     raise _too_large(longest)
     except TimeoutError:
-        text = f"The body did not arrive within {limits.request_body_seconds:g} seconds."
+        text = f"The body did not arrive within {limits.request_body_seconds:g} seconds: send it again."
         raise WireError(ErrorCode.REQUEST_TIMEOUT, text) from None
     if not body:
         raise WireError(ErrorCode.INVALID_JSON, "The request has no body: send one JSON object.")

@@ -179,7 +179,7 @@ class _Guest:
             case messages.Hello():
                 raise Garbage
             case _ if len(self._calls) >= _MAX_CALLS:
-                text = "The node has as many calls as it takes."
+                text = f"The node answers {_MAX_CALLS} calls at once already: try again later."
                 self._say(messages.refused(asked.number, WireError(ErrorCode.SERVER_IS_OVERLOADED, text)))
             case _:
                 call = asyncio.create_task(self._answer(asked.number, self._work(asked)))
@@ -211,7 +211,7 @@ class _Guest:
             self._say(messages.refused(number, node_unavailable()))
         except Exception:  # a bug of ours: it costs this call
             logger.exception("call failed node=%s", self._node)
-            text = "The server failed at this request."
+            text = "The server failed at this request: try again."
             self._say(messages.refused(number, WireError(ErrorCode.SERVER_ERROR, text)))
 
     async def _create(self, asked: Create) -> Done:
