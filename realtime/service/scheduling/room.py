@@ -20,14 +20,29 @@ from .tickets import Ticket, Used
 _SETTLING_SECONDS = 1.0  # after which a prompt that has not come to the engine is busy elsewhere
 
 
-class Holding(msgspec.Struct):
-    """What one running response holds, as far as that is known."""
+class Holding(msgspec.Struct, eq=False):
+    """What one running response holds, as far as that is known.
+
+    at: since when it runs, or runs again. number: of its place when it waited. ran: seconds before it was put aside.
+    leaves: it is about to be put aside. num_aside: how often it was. aside_at: when, the last time. had: tokens that
+    it had made when it was let in again.
+    """
 
     ticket: Ticket
     at: float
     used: Used | None = None
     paid: float = 0.0  # service that its tenant was charged for it ...
     counted: int = 0  # ... and tokens that count into its minute
+    number: int = 0
+    ran: float = 0.0
+    leaves: bool = False
+    num_aside: int = 0
+    aside_at: float = 0.0
+    had: int = 0
+
+    def seconds(self, now: float) -> float:
+        """How long it has run, without what it was put aside."""
+        return self.ran + now - self.at
 
 
 class Occupancy:
@@ -38,11 +53,17 @@ class Occupancy:
         self._means = means
         self._kept: Counter[str] = Counter()
         self._reading: Counter[str] = Counter()
+        self._numbers: Counter[str] = Counter()
         for one in holdings:
+            self._numbers[one.ticket.tenant] += 1
             self._kept[one.ticket.tenant] += self._num_kept(one)
             self._reading[one.ticket.tenant] += self._num_reading(one, now)
         self._num_kept_by_all = self._kept.total()
         self._num_reading_by_all = self._reading.total()
+
+    def num_of(self, tenant: str) -> int:
+        """How many of a tenant run."""
+        return self._numbers[tenant]
 
     def tenant_may(self, ticket: Ticket, share: float) -> bool:
         """Whether its own tenant leaves room for it. `share`: what one tenant may take."""

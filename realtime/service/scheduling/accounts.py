@@ -1,0 +1,96 @@
+"""Who pays for what: the service that tenants and classes have had, and what is learned from it. Pure.
+
+Tokens are paid as they come. What is not known yet is charged as an estimate, and put right later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from realtime.runs.job import ServiceClass
+from realtime.settings.tenants import TenantLimits
+
+from .allowances import Allowances
+from .classes import SHARES
+from .counters import Counters
+from .forecast import Means
+from .prefixes import Prefixes
+from .room import Holding
+from .tickets import Ticket, Used
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """What a token costs its tenant: one of a prompt that is read, and one that is generated."""
+
+    input: float = 1.0
+    output: float = 2.0
+
+    def of(self, used: Used) -> float:
+        """The service that this is. What the cache had was not read."""
+        return self.input * (used.num_input - used.num_cached) + self.output * used.num_output
+
+
+class Accounts:
+    """All of them: virtual counters by tenant and by class, the minutes of tenants, means, what was cached."""
+
+    def __init__(self, prices: Prices, limits_of: Callable[[str], TenantLimits]) -> None:
+        self.tenants: Counters[str] = Counters(lambda tenant: limits_of(tenant).weight)
+        self.classes: Counters[ServiceClass] = Counters(SHARES.__getitem__)
+        self.allowances = Allowances()
+        self.means = Means()
+        self._prefixes = Prefixes()
+        self._prices = prices
+        self._limits_of = limits_of
+
+    def is_warm(self, ticket: Ticket) -> bool:
+        """Whether what it continues is likely to be cached."""
+        return self._prefixes.any_of(ticket.prefixes)
+
+    def num_new(self, ticket: Ticket) -> float:
+        """Tokens of its prompt that are likely to be read, and not to come from the cache."""
+        return ticket.num_input * self.means.new_of(ticket.tenant)
+
+    def cost_of(self, ticket: Ticket) -> float:
+        """What a response is likely to cost."""
+        output = self.means.output_of(ticket.tenant)
+        if ticket.max_output is not None:
+            output = min(output, ticket.max_output)
+        return self._prices.input * self.num_new(ticket) + self._prices.output * output
+
+    def open(self, one: Holding, now: float) -> None:
+        """Charge one that is let in with what its prompt is estimated at."""
+        self._charge(one, self._prices.input * self.num_new(one.ticket), one.ticket.num_input, now)
+
+    def settle(self, holdings: Iterable[Holding], used_by: Callable[[str], Used | None], now: float) -> None:
+        """Charge what has been used since the last decision."""
+        for one in holdings:
+            used = used_by(one.ticket.response_id)
+            if used is not None and used != one.used:
+                self.pay(one, used, now)
+
+    def pay(self, one: Holding, used: Used, now: float) -> None:
+        """Charge what one has used until now; before its prompt is known, what that was estimated at."""
+        if used.num_output and not (one.used or Used()).num_output:
+            self.means.note_read(used.num_input - used.num_cached, now - one.at)
+        one.used = used
+        self._charge(one, self._prices.of(used), used.num_input + used.num_output, now)
+
+    def close(self, one: Holding, seconds: float, kv_tokens: int) -> None:
+        """Learn from one that is over. `seconds`: that it ran. `kv_tokens`: that the engine's cache holds."""
+        self.means.note(one.ticket.tenant, seconds, one.used or Used())
+        self.leave_cached(one, one.ticket.leaves, kv_tokens)
+
+    def leave_cached(self, one: Holding, keys: Iterable[str], kv_tokens: int) -> None:
+        """Note under which keys the engine's cache is likely to have what one was given and made."""
+        used = one.used or Used()
+        if used.num_output:
+            self._prefixes.note(keys, used.num_input + used.num_output, kv_tokens)
+
+    def _charge(self, one: Holding, service: float, num_tokens: int, now: float) -> None:
+        ticket = one.ticket
+        self.tenants.charge(ticket.tenant, service - one.paid)
+        self.classes.charge(ticket.service_class, service - one.paid)
+        self.allowances.take_tokens(ticket.tenant, self._limits_of(ticket.tenant), num_tokens - one.counted, now)
+        one.paid, one.counted = service, num_tokens
