@@ -18,7 +18,7 @@ from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser, PromptTooLong
 from realtime.dialects.stop_strings import StopStrings
-from realtime.engine.base import EngineDead, EngineRefused, FinishReason, Sampling, TokenChunk
+from realtime.engine.base import EngineDead, EngineOverloaded, EngineRefused, FinishReason, Sampling, TokenChunk
 from realtime.observability.observer import Watch
 from realtime.store.conversations import Conversation
 from realtime.store.event_log import EventLog
@@ -34,13 +34,14 @@ from realtime.wire.response import Response, Usage
 from .assembler import Assembler
 from .compactor import Compactor
 from .endings import Ended, Failed, Steered, conversation_deleted, too_long
-from .generation import Generation, engine_request
+from .generation import Generation, PutAside, engine_request
 from .going_on import GoingOn
 from .image_loader import ImageLoader
 from .job import Job
 from .life import Life, State
 from .mcp.stage import McpStage, Unsure
 from .past import Past
+from .pause import Pause
 from .prompts import Prompts
 from .renderer import Renderer
 from .response_object import echoed_tools
@@ -91,6 +92,8 @@ class Stages:
         self._past = past
         self.replaying = False  # what comes now was made before
         self.going_on = GoingOn(serving.continuity, serving.observer, response, log, note, past)
+        self._pause = Pause(job, life, stopping, self.going_on, serving.observer, serving.was_put_aside)
+        self._pauses = False  # the latest generation can be put aside
         self._times = watch.times
         self._freed = False  # no more tools are held than have to be
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
@@ -138,10 +141,7 @@ class Stages:
     @property
     def num_reading(self) -> int:
         """Tokens of the prompt that the engine has been given and has not read yet."""
-        generation = self._generation
-        if generation is None or generation.times.first_at is not None or generation.ended is not None:
-            return 0
-        return generation.num_prompt
+        return self._generation.num_reading if self._generation is not None else 0
 
     @property
     def num_input(self) -> tuple[int, int]:
@@ -157,6 +157,18 @@ class Stages:
         ended = self._generation is not None and self._generation.ended is not None
         if not self._stopping.stopped and self._life.may_be_steered and not ended and not self.assembler.has_call:
             self._stopping.ask(Steered())
+
+    @property
+    def may_be_put_aside(self) -> bool:
+        """Whether the answer that is being generated can be put aside now, and go on exactly."""
+        generation = self._generation
+        is_new = self._past is None or self._past.log.caught_up
+        return self._pauses and is_new and generation is not None and generation.may_be_put_aside
+
+    def put_aside(self) -> None:
+        """Have the engine let go of the answer, until its turn comes again."""
+        assert self._generation is not None
+        self._generation.put_aside()
 
     def turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
         """What has been said so far, as something to continue. `token_ids`: of the latest generation, where they are
@@ -292,7 +304,8 @@ class Stages:
         try:
             return await self._answer(number, prompt, room, past)
         except EngineRefused:
-            if past is not None or not self._free_defaults():
+            has_begun = past is not None or self.usage.latest.token_ids
+            if has_begun or not self._free_defaults():
                 raise
         return await self._answer(number, prompt, room, None)
 
@@ -313,7 +326,7 @@ class Stages:
     async def _answer(self, number: int, prompt: Prompt, room: int, past: PastGeneration | None) -> FinishReason:
         """Have the engine answer, or the next one go on with the answer."""
         generation, wishes = self._new_generation(number, prompt, room, past)
-        self._generation = generation
+        self._generation, self._pauses = generation, self._pause.allows(wishes, has_pictures=bool(prompt.pictures))
         begun = self._begin(number, prompt, wishes, past)
         if past is not None:
             self._replay(generation, past)
@@ -329,6 +342,10 @@ class Stages:
                 if generation.times not in self._times.generations:
                     self._times.generations.append(generation.times)
                 return await generation.result()
+            except PutAside:
+                await self._pause.wait(generation, begun)
+            except EngineOverloaded as overloaded:
+                await self._pause.try_later(overloaded)
             except EngineDead as dead:
                 await self._survive(dead, generation, begun, wishes, given=given)
 

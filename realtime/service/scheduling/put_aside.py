@@ -71,7 +71,7 @@ class PutAside:
     def most_willing(self, running: Iterable[Holding], served: Callable[[str], float]) -> list[Holding]:
         """Those that may be put aside now: of the tenant that has been served most, and what has come last, first."""
         found = [one for one in running if self._may_be(one)]
-        return sorted(found, key=lambda one: (-served(one.ticket.tenant), -one.at))
+        return sorted(found, key=lambda one: (-served(one.ticket.tenant), -one.at, -one.number))
 
     def _may_be(self, one: Holding) -> bool:
         if one.ticket.service_class is not ServiceClass.BATCH or one.leaves or one.num_aside >= self._rules.max_times:
