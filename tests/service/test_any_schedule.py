@@ -33,7 +33,7 @@ STEPS = (
 )  # fmt: skip
 
 SETTINGS = changed(
-    max_running_responses=2, tenants={"local": TenantLimits(tiers=("priority", "flex"))}, max_times_put_aside=9
+    max_running_responses=1, tenants={"local": TenantLimits(tiers=("priority", "flex"))}, max_times_put_aside=9
 )
 
 
@@ -100,7 +100,7 @@ class World:
         await getattr(self, f"_{step}")()
 
     async def _create(self, **members: Any) -> None:
-        seed, tier = self.rng.choice([None, 1]), self.rng.choice([None, "flex", "flex", "priority"])
+        seed, tier = self.rng.choice([None, 1]), self.rng.choice([None, "flex", "flex", "priority", "priority"])
         request = make_request(f"{self.rng.random()}", seed=seed, service_tier=tier, **members)
         run = await self.house.create(request)
         self.answers[run.response_id] = Answer(run.response_id)
