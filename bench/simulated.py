@@ -51,6 +51,7 @@ class Request(msgspec.Struct):
     service_class: ServiceClass = ServiceClass.DEFAULT
     kind: str = ""
     then: tuple[float, Request] | None = None
+    max_output: int | None = None
     # what becomes of it
     num_cached: int = 0
     num_read: int = 0
@@ -96,6 +97,7 @@ class Request(msgspec.Struct):
         session = () if self.session is None else (self.session,)
         return Ticket(
             response_id=self.name, tenant=self.tenant, service_class=self.service_class, num_input=self.num_prompt,
+            max_output=self.max_output,
             prefixes=session if self.shared else (), leaves=session,
         )  # fmt: skip
 

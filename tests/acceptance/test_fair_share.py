@@ -69,7 +69,7 @@ PAIR = {  # a reads little and says much, b the other way round
     "a": {"input": "Tell me a story.", "max_output_tokens": 40, "ignore_eos": True},
     "b": {"input": " ".join(map(str, range(30))), "max_output_tokens": 12, "ignore_eos": True},
 }
-NUMBERS = {"a": effort(24, 60), "b": effort(60, 150)}
+NUMBERS = {"a": effort(24, 60), "b": effort(40, 150)}
 PLACES_OF_PAIR = 2
 
 

@@ -165,3 +165,34 @@ def test_who_cannot_wait_does_not_wait_for_batch_jobs_and_that_costs_little() ->
         waits[most, "busy"] = here.busy_seconds  # type: ignore[index]
     assert waits[3] < waits[0] / 2
     assert waits[3, "busy"] < 1.1 * waits[0, "busy"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("spread", "cap"), [(0.0, None), (1.0, 1024)])
+def test_of_a_first_burst_the_first_steps_show_how_long_it_will_take(spread: float, cap: int | None) -> None:
+    """Hardly anything has ended when it is told. How long answers are is not known then: these are of an ordinary
+    length, which is what is guessed.
+    """
+    here, rng = World(Model(), lambda requests: Fair(Model(), requests)), random.Random(0)
+    burst = [
+        request("new", spread * rng.random(), rng.randint(200, 3000), min(1000, int(rng.lognormvariate(5.2, 0.7)) + 1))
+        for _ in range(150)
+    ]
+    for one in burst:
+        one.max_output = cap
+    told: list[tuple[Request, float, float]] = []
+    looked = [0.0]
+
+    def look(here: World) -> None:
+        if here.now - looked[0] < 0.5 or sum(one.ended_at is not None for one in here.requests.values()) >= 32:
+            return
+        looked[0] = here.now
+        for one in here.requests.values():
+            if one.admitted_at is None and (guess := here.queue.estimate(one.name, here.now)) is not None:
+                told.append((one, here.now, guess))
+
+    here.watch = look
+    here.run(burst)
+    left = [(guess, (one.admitted_at or 0) - at) for one, at, guess in told]
+    good = [wait / 2 <= guess <= wait * 2 for guess, wait in left if wait >= 1]
+    assert len(good) > 200
+    assert sum(good) >= 0.8 * len(good)

@@ -41,6 +41,7 @@ class Accounts:
         self.allowances = Allowances()
         self.means = Means()
         self._prefixes = Prefixes()
+        self._reads_since: float | None = None  # when the engine began with what it reads now
         self._prices = prices
         self._limits_of = limits_of
 
@@ -62,11 +63,17 @@ class Accounts:
     def open(self, one: Holding, now: float) -> None:
         """Charge one that is let in with what its prompt is estimated at."""
         self._charge(one, self._prices.input * self.num_new(one.ticket), one.ticket.num_input, now)
+        if self._reads_since is None:
+            self._reads_since = now
 
     def settle(self, holdings: Iterable[Holding], used_by: Callable[[str], Used | None], now: float) -> None:
         """Charge what has been used since the last decision."""
-        for one in holdings:
-            used = used_by(one.ticket.response_id)
+        found = [(one, used_by(one.ticket.response_id)) for one in holdings]
+        reads = any(used is not None and used.num_reading for _, used in found)
+        reads = self._note_read(found, now, reads=reads) or reads
+        for one, used in found:
+            if used is not None:
+                self._note_steps(one, used, now, pure=not reads)
             if used is not None and used != one.used:
                 self.pay(one, used, now)
 
@@ -87,6 +94,27 @@ class Accounts:
         used = one.used or Used()
         if used.num_output:
             self._prefixes.note(keys, used.num_input + used.num_output, kv_tokens)
+
+    def _note_read(self, found: Iterable[tuple[Holding, Used | None]], now: float, *, reads: bool) -> bool:
+        """Learn how fast prompts are read, from those that have been since the last look. Return whether any has."""
+        num_tokens = sum(
+            used.num_input - used.num_cached
+            for one, used in found
+            if used is not None and used.num_output and not (one.used or Used()).num_output
+        )
+        if num_tokens:
+            if self._reads_since is not None:
+                self.means.note_reading(num_tokens, now - self._reads_since)
+            self._reads_since = now if reads else None
+        return num_tokens > 0
+
+    def _note_steps(self, one: Holding, used: Used, now: float, *, pure: bool) -> None:
+        """Learn how fast tokens come, from those that have come since the last look."""
+        num_new = used.num_output - (one.used or Used()).num_output
+        if one.stepped_at is not None and num_new and now > one.stepped_at:
+            self.means.note_steps(now - one.stepped_at, num_new, pure=pure)
+        if num_new or one.stepped_at is None:
+            one.stepped_at = now
 
     def _charge(self, one: Holding, service: float, num_tokens: int, now: float) -> None:
         ticket = one.ticket

@@ -59,9 +59,14 @@ class Places:
         order = plan(lines, accounts.tenants, accounts.classes, accounts.cost_of)
         seconds: Sequence[float | None] = [None] * len(order)
         if accounts.means.known:
-            runs = [Runs(one.ticket.tenant, now - one.at) for one in running]
-            following = [Waits(ticket.tenant, accounts.num_new(ticket)) for ticket in order]
+            runs = [_runs(one, now) for one in running]
+            following = [Waits(ticket.tenant, accounts.num_new(ticket), ticket.max_output) for ticket in order]
             most = {tenant: self._limits.most_of(tenant) for tenant in lines}
             seconds = waits(following, runs, self._limits.places, most, accounts.means)
         places = map(Place, range(len(order)), seconds)
         return dict(zip((ticket.response_id for ticket in order), places, strict=True))
+
+
+def _runs(one: Holding, now: float) -> Runs:
+    num_output = one.used.num_output if one.used is not None else 0
+    return Runs(one.ticket.tenant, one.seconds(now), num_output, one.ticket.max_output)

@@ -59,7 +59,8 @@ class PutAside:
         """Let one go on that was put aside; None: it was not."""
         one = self._held.pop(response_id, None)
         if one is not None:
-            one.at, one.had = now, (one.used or Used()).num_output
+            one.at, one.stepped_at = now, None
+            one.had = (one.used or Used()).num_output
         return one
 
     def overdue(self, now: float) -> Iterator[str]:

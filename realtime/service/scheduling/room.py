@@ -25,7 +25,7 @@ class Holding(msgspec.Struct, eq=False):
 
     at: since when it runs, or runs again. number: of its place when it waited. ran: seconds before it was put aside.
     leaves: it is about to be put aside. num_aside: how often it was. aside_at: when, the last time. had: tokens that
-    it had made when it was let in again.
+    it had made when it was let in again. stepped_at: when its newest token was seen, since it was let in.
     """
 
     ticket: Ticket
@@ -39,6 +39,7 @@ class Holding(msgspec.Struct, eq=False):
     num_aside: int = 0
     aside_at: float = 0.0
     had: int = 0
+    stepped_at: float | None = None
 
     def seconds(self, now: float) -> float:
         """How long it has run, without what it was put aside."""
