@@ -1,6 +1,6 @@
 // The same client in TypeScript: `type` says which event it is, and with it which members it has.
 // Node 24 and newer: `node examples/typed.ts [URL]`, with the package installed (`npm install ./clients/js ws`).
-import { connect, type FunctionCall, type ResponseEvent } from "realtime-client/node";
+import { connect, tool, type ResponseEvent } from "realtime-client/node";
 
 /** What a terminal shows of an event. */
 function shown(event: ResponseEvent): string {
@@ -23,17 +23,13 @@ const rt = await connect(process.argv[2] ?? "ws://127.0.0.1:8000/v1/responses", 
 });
 rt.addEventListener("statechange", () => console.error(`(${rt.state})`));
 
-const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
-const tools = [{ type: "function", name: "get_weather", parameters }];
-const response = await rt.create({ input: "What is the weather in Paris?", tools });
-for await (const event of response) process.stdout.write(shown(event));
-
-const final = await response.result();
-const calls = final.output.filter((item): item is FunctionCall => item.type === "function_call");
-if (calls.length > 0) {
-  const output = JSON.stringify({ sky: "clear", degrees: 21 });
-  const outputs = calls.map(({ call_id }) => ({ type: "function_call_output" as const, call_id, output }));
-  const answer = await rt.create({ previous_response_id: final.id, input: outputs, tools });
-  for await (const text of answer.text()) process.stdout.write(text);
-}
+/** A function that the model may call: what `parse` gives is what `run` is given. */
+const getWeather = tool({
+  name: "get_weather",
+  parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false },
+  parse: (given) => ({ city: String(Object(given).city) }),
+  run: async ({ city }, { signal }) => ({ city, sky: signal.aborted ? "unknown" : "clear", degrees: 21 }),
+});
+const onEvent = (event: ResponseEvent) => process.stdout.write(shown(event));
+await rt.run("What is the weather in Paris?", { tools: [getWeather], toolTimeoutSeconds: 10, onEvent });
 rt.close();

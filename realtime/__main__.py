@@ -1,4 +1,4 @@
-"""`python -m realtime serve|chat|models|keys|store|version`: the command line. Parses, then hands over; imports lazily.
+"""`python -m realtime serve|chat|doctor|models|keys|store|version`: the command line. It parses and hands over.
 
 Flags are not listed here: they are the options of `realtime.settings.sources`, whose text it also interprets, so that
 a wrong value reads the same whether it comes from a flag, a variable or the file.
@@ -28,7 +28,7 @@ try:
     from realtime.server.notice import running_urls
     from realtime.settings.sources import Effective, Option, SettingsError, load, options
     from realtime.settings.tenants import TenantLimits
-    from realtime.settings.text import effective_table, shown, title
+    from realtime.settings.text import effective_toml, shown, title
 except KeyboardInterrupt:  # already
     sys.exit(0 if sys.argv[1:2] == ["serve"] else 130)
 
@@ -115,13 +115,32 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
     _add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
     _add_store(commands.add_parser("store", help="look at, check, copy and shrink the file of the store"))
+    _add_doctor(commands.add_parser("doctor", help="say what is wrong with the machine and the set-up, and what to do"))
     commands.add_parser("version", help="print the versions of the server and the engine").set_defaults(run=_version)
     return parser
 
 
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Look at what a server with these settings needs, and say what is wrong and what to do. Nothing is started or "
+        "changed. The exit status is 1 if a server would not run."
+    )
+    parser.set_defaults(run=_doctor, parser=parser)
+    parser.add_argument("--url", help="visit the running server by this public URL as well, through the proxies there")
+    parser.add_argument(
+        "--idle-seconds", type=float, default=30.0, metavar="X", help="how long a socket is left alone then [30]"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_settings(parser)
+
+
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (variable REALTIME_CONFIG)")
-    parser.add_argument("--print-config", action="store_true", help="print the settings that hold, and end")
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print the settings that hold as a TOML file, each with where it comes from, and end",
+    )
     for group, members in groupby(options(), key=lambda option: option.group):
         section = parser.add_argument_group(title(group)) if group else parser
         for option in members:
@@ -160,16 +179,17 @@ def _effective(given: argparse.Namespace) -> Effective:
 def _serve(given: argparse.Namespace) -> int:
     effective = _effective(given)
     if given.print_config:
-        print(effective_table(effective))
+        print(effective_toml(effective))
         return 0
     settings = effective.settings
-    if settings.engine == "vllm":
-        check_vllm()
-        check_model(settings.vllm.model)
     from realtime.server import process
+    from realtime.server.doctor.model import check_model
     from realtime.server.families import family_choice
     from realtime.server.limit_book import config_file
 
+    if settings.engine == "vllm":
+        check_vllm()
+        check_model(settings.vllm.model)
     family_choice(settings.vllm)  # what is wrong with it is said before anything is downloaded or started
     if settings.engine == "vllm":
         from realtime.engine.catalog.cache import resolve
@@ -177,6 +197,13 @@ def _serve(given: argparse.Namespace) -> int:
 
         settings = msgspec.structs.replace(settings, vllm=resolve(settings.vllm, tell))
     return process.serve(settings, config_file(effective.sources["tenants"], given.config))
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from realtime.server.doctor.command import doctor
+
+    settings = _effective(given).settings
+    return doctor(settings, url=given.url, idle_seconds=given.idle_seconds, as_json=given.json)
 
 
 def _models(given: argparse.Namespace) -> int:
@@ -190,22 +217,6 @@ def check_vllm() -> None:
     if importlib.util.find_spec("vllm") is None:
         extra = "gpu" if shutil.which("nvidia-smi") else "cpu"
         raise SettingsError(NO_VLLM.format(prefix=sys.prefix, extra=extra))
-
-
-def check_model(model: str) -> None:
-    """Refuse a model that can only be a folder and is none. Raises SettingsError.
-
-    `name` and `owner/name` may be ids of the hub, so those are left to vLLM; what starts with `/`, `.` or `~` or has
-    more parts can't be.
-    """
-    path = Path(model).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise SettingsError(f"--model: the folder {model} holds no model: there is no config.json in it")
-    elif path.exists():
-        raise SettingsError(f"--model: {model} is a file; a model is a folder with a config.json, or a hub id")
-    elif model[:1] in "/.~" or model.count("/") > 1:
-        raise SettingsError(f"--model: there is no folder {model} (a hub id looks like owner/name)")
 
 
 def _chat(arguments: Sequence[str]) -> int:

@@ -22,8 +22,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 _UNION = "ResponseStreamEvent"
 _OF_CONNECTIONS = ("Session", "ResponseSteer", "ResponseInject", "ResponseTruncated")  # events that are no response's
 _ROOTS = (
-    _UNION, "ConversationDeleted", "ConversationItems", "ConversationList", "ConversationObject", "InputTokens",
-    "ItemList", "Response", "ResponseDeleted", "ResponseList", "SessionHeartbeat", "SessionUpdated",
+    _UNION, "CompactedResponse", "ConversationDeleted", "ConversationItems", "ConversationList", "ConversationObject",
+    "InputTokens", "ItemList", "Response", "ResponseDeleted", "ResponseList", "SessionHeartbeat", "SessionUpdated",
+    "Ticket",
 )  # fmt: skip
 _PRIMITIVES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _NEXT_LINE = "\n    | "

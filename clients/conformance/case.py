@@ -178,6 +178,9 @@ class Player:
     def _characters(self, number: int, step: dict[str, Any]) -> None:
         _same("through", self._do("characters", of=step["of"], number=number), step["are"])
 
+    def _is_in_state(self, expected: str, _: dict[str, Any]) -> None:
+        _same("the state of the connection", self._state.get("state"), expected)
+
     def _flag(self, member: str) -> Callable[[bool], None]:
         return lambda expected: _same(member, bool(self._state.get(member)), expected)
 
@@ -219,6 +222,7 @@ _CHECKS: Mapping[str, _Step] = {
     "truncated": Player._truncated,
     "updated": Player._updated,
     "characters": Player._characters,
+    "state": Player._is_in_state,
     "connecting": lambda player, expected, _: player._flag("wants_socket")(expected),
     "dials": lambda player, expected, _: player._flag("dials")(expected),
     "silent": lambda player, expected, _: player._flag("gave_up")(expected),

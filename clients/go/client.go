@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,21 +17,13 @@ import (
 	"realtime/websocket"
 )
 
-// A State is how the connection stands.
-type State string
-
-// The states of a connection.
-const (
-	Idle       State = "idle"       // nothing is open, and nothing needs a socket
-	Connecting State = "connecting" // for the first time, or again
-	Open       State = "open"
-	Draining   State = "draining" // open, but the server goes down: new work waits for the next socket
-	Closed     State = "closed"   // by Close
-)
-
 // A Client holds one connection to a server. It connects when there is something to do, and again after a cut. Its
 // methods, and those of what it returns, may be called by any goroutine.
 type Client struct {
+	// Responses and Conversations are what the server keeps, over HTTP.
+	Responses     Responses
+	Conversations Conversations
+
 	url    string
 	config Config
 	began  time.Time
@@ -52,10 +46,13 @@ type Client struct {
 func New(url string, config Config) *Client {
 	config = config.withDefaults()
 	ctx, stop := context.WithCancel(context.Background())
-	return &Client{
+	client := &Client{
 		url: url, config: config, key: config.APIKey, began: time.Now(), ctx: ctx, stop: stop,
 		session: protocol.NewSession(config.Policy), changed: make(chan struct{}),
 	}
+	half := newHalf(client)
+	client.Responses, client.Conversations = Responses{half}, Conversations{half}
+	return client
 }
 
 // Close ends the connection and waits until it is gone. Responses that run are left to the server, which ends them when
@@ -67,6 +64,9 @@ func (c *Client) Close() error {
 	})
 	c.stop()
 	c.work.Wait()
+	if c.config.HTTPClient == nil {
+		c.Responses.http.CloseIdleConnections()
+	}
 	return nil
 }
 
@@ -74,17 +74,20 @@ func (c *Client) Close() error {
 func (c *Client) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.closed:
-		return Closed
-	case c.session.Draining():
-		return Draining
-	case c.session.IsOpen():
-		return Open
-	case c.session.WantsSocket():
-		return Connecting
+	return c.session.State()
+}
+
+// States returns the state now, and each time that it is another one. They end behind Closed, and with ctx.
+func (c *Client) States(ctx context.Context) iter.Seq[State] {
+	return func(yield func(State) bool) {
+		state := c.State()
+		for yield(state) && state != Closed {
+			if c.wait(ctx, func() bool { return c.session.State() != state }) != nil {
+				return
+			}
+			state = c.State()
+		}
 	}
-	return Idle
 }
 
 // Create starts a response and waits until the server has it. body is anything that marshals to a JSON object with the
@@ -234,7 +237,8 @@ func (c *Client) dial(ctx context.Context, attempt int) {
 	})
 }
 
-func (c *Client) open(ctx context.Context) (Conn, error) {
+// header is what each handshake and each request carries, with the key of now.
+func (c *Client) header(ctx context.Context) (http.Header, error) {
 	c.mu.Lock()
 	key := c.key
 	c.mu.Unlock()
@@ -248,8 +252,19 @@ func (c *Client) open(ctx context.Context) (Conn, error) {
 	if header == nil {
 		header = http.Header{}
 	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
+		return nil, errKey
+	}
 	if key != "" {
 		header.Set("Authorization", "Bearer "+key)
+	}
+	return header, nil
+}
+
+func (c *Client) open(ctx context.Context) (Conn, error) {
+	header, err := c.header(ctx)
+	if err != nil {
+		return nil, err
 	}
 	conn, err := c.config.Dialer.Dial(ctx, c.url, header, []string{subprotocol})
 	if err != nil {
@@ -262,7 +277,10 @@ func (c *Client) open(ctx context.Context) (Conn, error) {
 	return conn, nil
 }
 
-var errUnusable = errors.New("realtime: not a server of this protocol")
+var (
+	errUnusable = errors.New("realtime: not a server of this protocol")
+	errKey      = errors.New("realtime: the key can't be sent in a header")
+)
 
 // failed tells the session why an attempt came to nothing.
 func failed(s *protocol.Session, err error) {
@@ -272,7 +290,7 @@ func failed(s *protocol.Session, err error) {
 	case errors.As(err, &refusal):
 		after, _ := strconv.ParseUint(refusal.Header.Get("Retry-After"), 10, 32)
 		s.Refused(refusal.Status, refusal.Body, time.Duration(after)*time.Second)
-	case errors.Is(err, errUnusable), errors.Is(err, websocket.ErrHandshake), errors.As(err, &certificate):
+	case errors.Is(err, errUnusable), errors.Is(err, errKey), errors.Is(err, websocket.ErrHandshake), errors.As(err, &certificate):
 		s.Unusable(err)
 	default:
 		s.Unreachable(err)

@@ -14,16 +14,18 @@ import (
 type Config struct {
 	// APIKey is the key, or a ticket for one response.
 	APIKey string
-	// APIKeyFunc, if it is set, is asked for the key before each handshake.
+	// APIKeyFunc, if it is set, is asked for the key before each handshake and each request over HTTP.
 	APIKeyFunc func(ctx context.Context) (string, error)
 	// Policy bounds waiting and memory. Its Heartbeat is 5 s by default here; a negative one asks for none.
 	Policy Policy
 	// TLS is for wss addresses; nil: the defaults of crypto/tls. A Dialer of your own does not see it.
 	TLS *tls.Config
-	// Header is sent with each handshake.
+	// Header is sent with each handshake and each request over HTTP.
 	Header http.Header
 	// Dialer opens sockets; nil: package realtime/websocket.
 	Dialer Dialer
+	// HTTPClient is for what goes over HTTP; nil: one with TLS, which follows no redirect.
+	HTTPClient *http.Client
 }
 
 // A Dialer opens a WebSocket. A handshake that was answered with another status than 101 is a *HandshakeError.
@@ -59,9 +61,7 @@ func (c Config) withDefaults() Config {
 	if c.Policy.Heartbeat == 0 {
 		c.Policy.Heartbeat = defaultHeartbeat
 	}
-	if c.Policy.MaxMissedHeartbeats <= 0 {
-		c.Policy.MaxMissedHeartbeats = 3
-	}
+	c.Policy = c.Policy.WithDefaults()
 	if c.Dialer == nil {
 		c.Dialer = standardDialer{c.TLS}
 	}
@@ -84,6 +84,8 @@ type (
 	Policy = protocol.Policy
 	// An Event is one event of a response.
 	Event = protocol.Event
+	// A State is how the connection stands.
+	State = protocol.State
 	// A Cursor is all that is needed to go on with a response later, anywhere.
 	Cursor = protocol.Cursor
 	// A Fate is how an Input stands.
@@ -113,6 +115,15 @@ const (
 	InvalidAPIKey            = protocol.InvalidAPIKey
 	NotPermitted             = protocol.NotPermitted
 	ServerRestarted          = protocol.ServerRestarted
+)
+
+// States of the connection.
+const (
+	Idle         = protocol.Idle
+	Connecting   = protocol.Connecting
+	Open         = protocol.Open
+	Reconnecting = protocol.Reconnecting
+	Closed       = protocol.Closed
 )
 
 // Fates of an Input.

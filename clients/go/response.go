@@ -83,9 +83,13 @@ func (r *Response) Text(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Wait reads to the end and returns the final response object.
+// Wait reads to the end and returns the final response object. Where the server has the rest of the events no more, it
+// is fetched over HTTP when the response is over.
 func (r *Response) Wait(ctx context.Context) (json.RawMessage, error) {
 	for _, err := range r.Events(ctx) {
+		if errors.Is(err, CursorTooOld) {
+			return r.client.Responses.Wait(ctx, r.ID())
+		}
 		if err != nil {
 			return nil, err
 		}

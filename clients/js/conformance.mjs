@@ -60,6 +60,7 @@ class Driver {
     this.#dial();
     answer.wants_socket = this.#session.connectAt !== null;
     answer.dials = this.#dials;
+    answer.state = this.#session.state;
     answer.gave_up = this.#session.silent(this.#now);
     return answer;
   }

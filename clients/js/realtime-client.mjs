@@ -26,6 +26,7 @@ export {
   ResponseNotFound,
   ServerError,
   SteerFailed,
+  ToolLoopTooLong,
   ToolOutputAlreadyAccepted,
 } from "./src/errors.mjs";
 export { SUBPROTOCOL } from "./src/link.mjs";
@@ -33,11 +34,17 @@ export { Steer } from "./src/inputs.mjs";
 export { DEFAULT_POLICY } from "./src/policy.mjs";
 export { Response } from "./src/response.mjs";
 export { Session } from "./src/session.mjs";
+export { tool } from "./src/tools.mjs";
 
 /** @typedef {import("./src/client.mjs").ConnectOptions} ConnectOptions */
 /** @typedef {import("./src/client.mjs").ConnectionState} ConnectionState */
 /** @typedef {import("./src/credential.mjs").ApiKey} ApiKey */
 /** @typedef {import("./src/policy.mjs").Policy} Policy */
+/** @typedef {import("./src/tools.mjs").RunOptions} RunOptions */
+/**
+ * @template [Arguments=any]
+ * @typedef {import("./src/tools.mjs").Tool<Arguments>} Tool
+ */
 /** @typedef {import("./src/track.mjs").Cursor} Cursor */
 /** @typedef {import("./src/track.mjs").FinalResponse} FinalResponse */
 /** @typedef {import("./src/tracks.mjs").CreateBody} CreateBody */

@@ -42,6 +42,7 @@ class Driver:
         self._rest()
         answer["sent"], self._sent = self._sent, []
         answer["wants_socket"], answer["dials"] = self._session.connect_at is not None, self._dials
+        answer["state"] = self._session.state
         answer["gave_up"] = self._session.is_silent(self._now)
         return answer
 

@@ -36,6 +36,7 @@ from realtime.wire.errors import WireError
 
 from .app import build_app
 from .auth import exposure_warning
+from .doctor.command import explain
 from .families import for_engine
 from .faults import Faults
 from .gateway import Gateway
@@ -196,6 +197,7 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int, 
         await asyncio.to_thread(gateway.service.prepare)
     except EngineError as error:
         logger.error("the engine did not start: %s", error)
+        await asyncio.to_thread(explain, gateway.settings)
         server.stop()
         return False
     finally:

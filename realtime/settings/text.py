@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from .sources import UNITS, Effective, Option, allowed_values, options
 PACKAGE = Path(__file__).parent.parent
 TABLE_BEGIN = "<!-- settings: written by `make docs` -->"
 TABLE_END = "<!-- end of settings -->"
-_MAX_COLUMN = 60  # characters
 
 
 def title(group: str) -> str:
@@ -72,14 +72,44 @@ def with_table(document: str) -> str:
     return f"{before}{begin}\n\n{settings_table()}\n\n{end}{after}"
 
 
-def effective_table(effective: Effective) -> str:
-    """Every setting that holds, as lines `group.name = value   (source)`."""
-    rows = []
-    for option in options():
-        owner = getattr(effective.settings, option.group) if option.group else effective.settings
-        value = shown(option, getattr(owner, option.name))
-        value = "***" if value and option.secret else value or "-"
-        rows.append((option.toml, value, effective.sources[option.name]))
-    # A long value, as a table in JSON, must not push the sources of all others off the screen.
-    widths = [max(len(row[column]) for row in rows if len(row[column]) <= _MAX_COLUMN) for column in (0, 1)]
-    return "\n".join(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}" for name, value, source in rows)
+def effective_toml(effective: Effective) -> str:
+    """Every setting that holds, as a TOML file that says the same, each with where it comes from."""
+    parts = []
+    for group, members in groupby(options(), key=lambda option: option.group):
+        owner = getattr(effective.settings, group) if group else effective.settings
+        lines = [f"[{group}]"] if group else []
+        for option in members:
+            line = _toml_line(option, getattr(owner, option.name))
+            lines.append(f"{line}  # {effective.sources[option.name]}")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _toml_line(option: Option, value: Any) -> str:
+    """A setting as a line of a file; as a comment if it is not set, or is not to be shown."""
+    if option.secret and value:
+        return f"# {option.name} = ***"
+    if value is None or (option.hidden and value == option.default):
+        return f"# {option.name} ="
+    return f"{option.name} = {_size_text(value) if option.is_size else _toml(value)}"
+
+
+def _size_text(num_bytes: int) -> str:
+    text = _size(num_bytes)
+    return text if text.isdigit() else f'"{text}"'
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # its escapes are TOML's
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.to_builtins(value)
+    if isinstance(value, dict):
+        members = [f"{_toml(name)} = {_toml(one)}" for name, one in value.items() if one is not None]
+        return f"{{ {', '.join(members)} }}" if members else "{}"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,4 +1,4 @@
-"""AI SDK's `useChat` on its transport, the hooks, and the page of the examples: against the real server."""
+"""AI SDK's `useChat` on its transport, the hooks, the tool loop, and the page of the examples: on the real server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _script(request: EngineRequest) -> Iterable[Step]:
     return LONG if b"long" in asked or b"clear" in prompt else STORY
 
 
-@pytest.mark.parametrize("program", ["ai_sdk.mjs", "react.mjs", "browser_example.mjs"])
+@pytest.mark.parametrize("program", ["ai_sdk.mjs", "react.mjs", "browser_example.mjs", "tools.mjs"])
 async def test_with_the_real_server(program: str) -> None:
     async with running(_script, family=TAGGED, tick_seconds=0.002, max_model_len=10**6) as server:
         command = [find_node(), f"test/{program}", server.url, "".join(STORY), "".join(LONG)]

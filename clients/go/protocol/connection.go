@@ -66,8 +66,32 @@ func (s *Session) GaveUp() bool { return s.conn.gaveUp }
 // IsWatched reports whether silence of the open socket means a dead path: the server has promised heartbeats.
 func (s *Session) IsWatched() bool { return s.conn.phase == open && s.conn.promised > 0 }
 
-// Draining reports whether the server goes down: what runs is delivered, new work waits for the next socket.
-func (s *Session) Draining() bool { return s.conn.phase == open && s.conn.draining }
+// A State is how the connection stands.
+type State string
+
+// The states of a connection.
+const (
+	Idle         State = "idle"         // there is no socket and nothing needs one, or the client gave up: a request opens one
+	Connecting   State = "connecting"   // a socket is being opened, and there was none before
+	Open         State = "open"         // there is a socket
+	Reconnecting State = "reconnecting" // another socket is being opened, or waited for
+	Closed       State = "closed"       // by Close, for good
+)
+
+// State returns how the connection stands.
+func (s *Session) State() State {
+	switch {
+	case s.closed:
+		return Closed
+	case s.conn.phase == open:
+		return Open
+	case s.conn.phase == idle:
+		return Idle
+	case s.wasOpen:
+		return Reconnecting
+	}
+	return Connecting
+}
 
 func (s *Session) tick() {
 	due, ok := s.conn.due(s.policy)
@@ -116,6 +140,7 @@ func (s *Session) needsSocket() bool {
 // Opened tells that a socket is open and that the server chose realtime.v1 on it.
 func (s *Session) Opened() {
 	c := &s.conn
+	s.wasOpen = true
 	c.phase, c.began, c.heard = open, s.now, s.now
 	c.draining, c.gaveUp, c.promised, c.last = false, false, 0, nil
 	if s.policy.Heartbeat > 0 {
@@ -179,7 +204,7 @@ func (s *Session) lost(err *ConnectionError, after time.Duration) {
 	s.cut()
 	c.gaveUp = false
 	c.failures++
-	c.nextDial = s.now + min(max(after, 0), longestWait) + s.policy.backoff(c.failures)
+	c.nextDial = s.now + min(max(after, 0), longestWait) + s.policy.Backoff(c.failures)
 	if !s.needsSocket() {
 		c.phase, c.isLost, c.patience = idle, false, 0
 		return

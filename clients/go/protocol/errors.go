@@ -50,7 +50,12 @@ type ServerError struct {
 	RetryAfter     time.Duration // no earlier than that
 }
 
-func (e *ServerError) Error() string { return fmt.Sprintf("realtime: %s: %s", e.Code, e.Message) }
+func (e *ServerError) Error() string {
+	if e.Code == "" {
+		return "realtime: " + e.Message // a proxy's
+	}
+	return fmt.Sprintf("realtime: %s: %s", e.Code, e.Message)
+}
 
 // Is reports whether target is this error's Code.
 func (e *ServerError) Is(target error) bool { return target == e.Code }

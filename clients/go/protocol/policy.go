@@ -20,6 +20,8 @@ type Policy struct {
 	MaxRetry time.Duration
 	// ConnectTimeout bounds one attempt to open a socket, handshake included. Default: 5 s.
 	ConnectTimeout time.Duration
+	// RequestTimeout bounds one attempt of a request over HTTP, its answer included. Default: 120 s.
+	RequestTimeout time.Duration
 	// Heartbeat is how often the server is asked to say something. 0: not at all.
 	Heartbeat time.Duration
 	// MaxMissedHeartbeats is how many intervals of silence mean a dead path. Default: 3.
@@ -31,19 +33,21 @@ type Policy struct {
 	Lanes int
 }
 
-func (p Policy) withDefaults() Policy {
+// WithDefaults returns the policy with the defaults in place.
+func (p Policy) WithDefaults() Policy {
 	setDuration(&p.FirstBackoff, 250*time.Millisecond)
 	setDuration(&p.MaxBackoff, 10*time.Second)
 	setDuration(&p.MaxRetry, 60*time.Second)
 	setDuration(&p.ConnectTimeout, 5*time.Second)
+	setDuration(&p.RequestTimeout, 120*time.Second)
 	setInt(&p.MaxMissedHeartbeats, 3)
 	setInt(&p.MaxBufferBytes, 1<<20)
 	setInt(&p.Lanes, 16)
 	return p
 }
 
-// backoff returns the delay after so many failures in a row.
-func (p Policy) backoff(failures int) time.Duration {
+// Backoff returns the delay after so many failures in a row.
+func (p Policy) Backoff(failures int) time.Duration {
 	longest := p.FirstBackoff
 	for range failures - 1 {
 		longest *= 2

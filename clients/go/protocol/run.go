@@ -296,7 +296,7 @@ func (r *Run) refused(err *ServerError) {
 		r.retrySince = r.s.now
 	}
 	r.retries++
-	at := r.s.now + max(err.RetryAfter, r.s.policy.backoff(r.retries))
+	at := r.s.now + max(err.RetryAfter, r.s.policy.Backoff(r.retries))
 	if final || at-r.retrySince > max(r.s.policy.MaxRetry, r.s.conn.patience) {
 		r.end(err)
 		return

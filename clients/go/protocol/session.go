@@ -25,13 +25,14 @@ type Session struct {
 	inputs  []*Input
 	cuts    []*Truncation
 	updates []*Update
+	wasOpen bool
 	closed  bool
 }
 
 // NewSession returns a Session that has no socket yet.
 func NewSession(policy Policy) *Session {
 	return &Session{
-		policy: policy.withDefaults(),
+		policy: policy.WithDefaults(),
 		prefix: randomHex(4),
 		byID:   map[string]*Run{},
 		lanes:  map[string]*Run{},

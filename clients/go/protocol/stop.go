@@ -85,7 +85,7 @@ func (r *Run) stopRefused(err *ServerError) {
 	switch {
 	case err.Code == ResponseAlreadyCompleted: // it ended by itself: its terminal event is on its way
 	case err.Retry:
-		r.stop.sent, r.stop.notBefore = false, r.s.now+max(err.RetryAfter, r.s.policy.backoff(1))
+		r.stop.sent, r.stop.notBefore = false, r.s.now+max(err.RetryAfter, r.s.policy.Backoff(1))
 	default:
 		r.stop.err = err
 	}
@@ -248,7 +248,7 @@ func (c *Truncation) send() {
 
 func (c *Truncation) refused(err *ServerError) {
 	if err.Retry {
-		c.sent, c.notBefore = false, c.run.s.now+max(err.RetryAfter, c.run.s.policy.backoff(1))
+		c.sent, c.notBefore = false, c.run.s.now+max(err.RetryAfter, c.run.s.policy.Backoff(1))
 		return
 	}
 	c.done(nil, err)

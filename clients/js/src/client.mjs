@@ -10,6 +10,7 @@ import { randomName } from "./random.mjs";
 import { Response } from "./response.mjs";
 import { Responses } from "./responses.mjs";
 import { Session } from "./session.mjs";
+import { run } from "./tools.mjs";
 import { checkUrl, httpBase } from "./url.mjs";
 
 /** @import { ApiKey } from "./credential.mjs" */
@@ -18,7 +19,8 @@ import { checkUrl, httpBase } from "./url.mjs";
 /** @import { WebSocketClass } from "./link.mjs" */
 /** @import { Update } from "./liveness.mjs" */
 /** @import { Policy } from "./policy.mjs" */
-/** @import { Cursor, Track } from "./track.mjs" */
+/** @import { RunOptions } from "./tools.mjs" */
+/** @import { Cursor, FinalResponse, Track } from "./track.mjs" */
 /** @import { CreateBody } from "./tracks.mjs" */
 /** @import { SessionState } from "./wire.d.mts" */
 
@@ -33,10 +35,11 @@ const MAX_TIMER_MS = 2 ** 31 - 1; // a longer one fires at once
  * @property {typeof globalThis.fetch} [fetch] For what goes over HTTP; default: the global one.
  */
 /**
- * How the connection stands. "closed": there is no socket and none is wanted, because the client was closed, gave up,
- * or has nothing open; a new request opens one, unless the client was closed.
+ * How the connection stands. "connecting": a socket is being opened, and there was none before. "reconnecting": another
+ * one is being opened, or waited for. "idle": there is none and nothing needs one, or the client gave up; a request opens
+ * one. "closed": by `close`, for good.
  *
- * @typedef {"connecting" | "open" | "reconnecting" | "closed"} ConnectionState
+ * @typedef {"idle" | "connecting" | "open" | "reconnecting" | "closed"} ConnectionState
  */
 /** @typedef {Track | Steer | Update | Cut} Subject What one can wait for news of. */
 
@@ -151,6 +154,20 @@ export class RealtimeClient extends EventTarget {
     signal?.throwIfAborted();
     this.#checkOpen();
     return this.#follow(this.#session.resume(cursor), signal);
+  }
+
+  /**
+   * Let the model call these functions until it answers without a call; resolves to that response. The calls of a turn run
+   * at once; the model is told of one that fails, takes longer than `toolTimeoutSeconds` or has wrong arguments. Aborting
+   * `signal` stops the response that runs, and tells the functions by theirs. Rejects with ToolLoopTooLong after
+   * `maxTurns` responses. A call of a function that is not here ends the loop: the response that has it is returned.
+   *
+   * @param {CreateBody["input"]} input
+   * @param {RunOptions} options Other members are those of `response.create`.
+   * @returns {Promise<FinalResponse>}
+   */
+  run(input, options) {
+    return run(this, input, options);
   }
 
   /**
@@ -387,18 +404,9 @@ export class RealtimeClient extends EventTarget {
   }
 
   #tellState() {
-    const state = this.#stateNow();
-    if (state === this.#state) return;
-    this.#state = state;
+    if (this.#session.state === this.#state) return;
+    this.#state = this.#session.state;
     this.dispatchEvent(new Event("statechange"));
-  }
-
-  /** @returns {ConnectionState} */
-  #stateNow() {
-    if (this.#closed) return "closed";
-    if (this.#isOpen) return "open";
-    if (this.#opening !== null) return "connecting";
-    return this.#link !== null || this.#session.connectAt !== null ? "reconnecting" : "closed";
   }
 
   // the page's life

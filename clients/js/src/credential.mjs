@@ -1,3 +1,5 @@
+import { ConnectionLost } from "./errors.mjs";
+
 /**
  * A key, or what gives one: asked at every handshake, and for every request over HTTP, so that it may be short-lived.
  *
@@ -38,6 +40,9 @@ export class Credential {
   /** As headers. */
   async headers() {
     const bearer = (await this.#key()) ?? this.#ticket;
+    if (bearer !== null && !/^[!-~]*$/.test(bearer)) {
+      throw new ConnectionLost("the key has characters that can't be sent", { retry: false }); // `fetch` would show it
+    }
     return /** @type {Record<string, string>} */ (bearer === null ? {} : { authorization: `Bearer ${bearer}` });
   }
 

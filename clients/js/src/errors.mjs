@@ -93,6 +93,9 @@ export class AlreadyFollowed extends RealtimeError {}
 /** The request is larger than the server takes. */
 export class RequestTooLarge extends RealtimeError {}
 
+/** The model goes on calling tools. */
+export class ToolLoopTooLong extends RealtimeError {}
+
 /** The response ended as `failed`. */
 export class ResponseFailed extends RealtimeError {
   /**

@@ -1,4 +1,5 @@
 import { now } from "./clock.mjs";
+import { deadline } from "./deadline.mjs";
 import { ConnectionLost, ProtocolError, RETRY_STATUS, ServerError } from "./errors.mjs";
 import { Patience } from "./patience.mjs";
 
@@ -64,7 +65,7 @@ export class Http {
   }
 
   /**
-   * Everything that a list has, page after page.
+   * Everything that a list has, page after page. One that does not get on is a ProtocolError.
    *
    * @template Item
    * @template {{ after?: string }} Wanted
@@ -73,10 +74,13 @@ export class Http {
    * @returns {AsyncGenerator<Item, void, undefined>}
    */
   static async *pages(list, query) {
+    const seen = new Set([query.after ?? null]);
     for (;;) {
       const { data, last_id, has_more } = await list(query);
       yield* data;
-      if (!has_more || last_id === null) return;
+      if (!has_more || data.length === 0) return;
+      if (typeof last_id !== "string" || seen.has(last_id)) throw new ProtocolError(`the list comes to ${last_id} again`);
+      seen.add(last_id);
       query = { ...query, after: last_id };
     }
   }
@@ -103,23 +107,26 @@ export class Http {
   }
 
   /**
-   * The answer, or why there is none.
+   * The answer, or why there is none. As a whole it is bounded in time: a peer that drips must not hold the caller.
    *
    * @param {string} url
    * @param {RequestInit & { method: string }} request
    * @returns {Promise<{ value: any } | { error: ConnectionLost | ServerError }>}
    */
   async #send(url, request) {
+    const { signal, end } = deadline(this.#policy.requestTimeoutSeconds, request.signal);
     const isSafe = request.method !== "POST";
     try {
       const fetch = this.#fetch; // a page's own wants to be called without a `this`
-      const response = await fetch(url, request);
-      const text = await bounded(response);
+      const response = await fetch(url, { ...request, signal });
+      const text = await bounded(response, signal);
       return response.ok ? { value: JSON.parse(text) } : { error: refusal(response, text, isSafe) };
     } catch (cause) {
       request.signal?.throwIfAborted();
       if (cause instanceof ProtocolError) throw cause;
       return { error: new ConnectionLost(`no answer from ${url}: ${cause}`, { retry: isSafe, cause }) };
+    } finally {
+      end();
     }
   }
 }
@@ -143,10 +150,12 @@ function refusal({ status, headers }, text, isSafe) {
  * The text of an answer, as far as there may be: what goes on is not read.
  *
  * @param {globalThis.Response} response
+ * @param {AbortSignal} signal
  */
-async function bounded(response) {
+async function bounded(response, signal) {
   const decoder = new TextDecoder();
   const reader = response.body?.getReader();
+  signal.addEventListener("abort", () => reader?.cancel(signal.reason).catch(() => {}), { once: true });
   let [text, length] = ["", 0];
   for (let read = await reader?.read(); read?.value !== undefined; read = await reader?.read()) {
     length += read.value.length;
@@ -156,6 +165,7 @@ async function bounded(response) {
     }
     text += decoder.decode(read.value, { stream: true });
   }
+  signal.throwIfAborted(); // cut short
   return text + decoder.decode();
 }
 

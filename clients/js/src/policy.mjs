@@ -7,6 +7,7 @@
  * @property {number} maxRetrySeconds How long to go on without any progress: to connect, and to have a request taken
  *   that was refused for now. At least twice what a server that is being restarted says that it needs.
  * @property {number} connectTimeoutSeconds How long one attempt to open a socket may take, the key's function included.
+ * @property {number} requestTimeoutSeconds How long one attempt of a request over HTTP may take, its answer included.
  * @property {number} maxBufferLength Characters of unread events of one response; with more it is detached at the
  *   server and the rest is fetched later.
  * @property {number} numLanes Creates that run at once; more wait here.
@@ -23,6 +24,7 @@ export const DEFAULT_POLICY = Object.freeze({
   maxDelaySeconds: 10,
   maxRetrySeconds: 60,
   connectTimeoutSeconds: 5,
+  requestTimeoutSeconds: 120,
   maxBufferLength: 2 ** 20,
   numLanes: 16,
   idleSeconds: 20,
@@ -39,11 +41,12 @@ export const DEFAULT_POLICY = Object.freeze({
  */
 export function policyOf(given) {
   const policy = { ...DEFAULT_POLICY, ...given };
-  const { heartbeatSeconds, maxMissedHeartbeats, connectTimeoutSeconds } = policy;
+  const { heartbeatSeconds, maxMissedHeartbeats, connectTimeoutSeconds, requestTimeoutSeconds } = policy;
   if (heartbeatSeconds !== null && heartbeatSeconds > 0 && heartbeatSeconds < 1) {
     throw new RangeError("heartbeatSeconds must be 0, which is never, or at least 1");
   }
   if (maxMissedHeartbeats < 1) throw new RangeError("maxMissedHeartbeats must be at least 1");
   if (!(connectTimeoutSeconds > 0)) throw new RangeError("connectTimeoutSeconds must be more than 0");
+  if (!(requestTimeoutSeconds > 0)) throw new RangeError("requestTimeoutSeconds must be more than 0");
   return policy;
 }

@@ -8,6 +8,7 @@ import { policyOf } from "./policy.mjs";
 import { Tracks } from "./tracks.mjs";
 
 /** @import { Cut, CutMembers } from "./cuts.mjs" */
+/** @import { ConnectionState } from "./client.mjs" */
 /** @import { ConnectionLost, ErrorEvent, RealtimeError } from "./errors.mjs" */
 /** @import { Input, Steer } from "./inputs.mjs" */
 /** @import { Update, UpdateMembers } from "./liveness.mjs" */
@@ -33,6 +34,7 @@ export class Session {
   #liveness;
   #patience; // with the connection
   #connected = false;
+  #wasOpen = false;
   #closed = /** @type {RealtimeError | null} */ (null); // why nothing is sent any more
   #draining = false;
   #awaySeconds = 0; // how long the server, which goes down, says that it takes to come back
@@ -205,7 +207,7 @@ export class Session {
 
   /** @param {number} now */
   connected(now) {
-    this.#connected = true;
+    this.#connected = this.#wasOpen = true;
     this.#draining = false;
     this.#awaySeconds = 0;
     this.#dialUntil = Infinity;
@@ -265,6 +267,14 @@ export class Session {
   }
 
   // what is to be done about it
+
+  /** @returns {ConnectionState} */
+  get state() {
+    if (this.#closed !== null) return "closed";
+    if (this.#connected) return "open";
+    if (this.connectAt === null && this.#dialUntil === Infinity) return "idle";
+    return this.#wasOpen ? "reconnecting" : "connecting";
+  }
 
   get connectAt() {
     return !this.#connected && this.#needsSocket() ? this.#connectAt : null;

@@ -35,7 +35,7 @@ test("without anything open a lost socket is not mourned, and a request opens an
   for (const socket of server.server.clients) socket.terminate();
   await once(rt, "statechange");
   await (await rt.create({ input: "hi" })).result();
-  assert.deepEqual(states, ["open", "closed", "reconnecting", "open"]);
+  assert.deepEqual(states, ["open", "idle", "reconnecting", "open"]);
 });
 
 test("a client that gave up says so", async (t) => {
@@ -43,7 +43,7 @@ test("a client that gave up says so", async (t) => {
   const response = await rt.create({ input: "hi" });
   server.server.close();
   await assert.rejects(response.result(), realtime.ConnectionLost);
-  assert.equal(rt.state, "closed");
+  assert.equal(rt.state, "idle");
 });
 
 /** Listens, takes connections, and says nothing: as a path that swallows everything. */

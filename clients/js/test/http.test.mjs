@@ -68,6 +68,14 @@ test("a refusal is an error of the same class as on the socket", async (t) => {
   await assert.rejects(rt.responses.delete("resp_9"), { name: "ServerError", status: 403, code: null });
 });
 
+test("a key that can't be sent is in no error, and nothing is asked", async (t) => {
+  let key = "good";
+  const { rt, asked } = await answered(t, [], { apiKey: () => key });
+  key = "se\r\ncret";
+  await assert.rejects(rt.responses.retrieve("resp_1"), (error) => !error.message.includes("cret") && error.retry === false);
+  assert.deepEqual(asked, []);
+});
+
 test("an abort ends the waiting", async (t) => {
   const controller = new AbortController();
   const { rt } = await answered(t, Array(9).fill(busy()), { policy: { initialDelaySeconds: 60 } });
@@ -116,4 +124,32 @@ test("an answer without an end is not read to its end, nor asked for again", asy
   await assert.rejects(rt.responses.retrieve("resp_1"), realtime.ProtocolError);
   assert.equal(numAsked, 1);
   assert.ok(numRead < 70, `${numRead}`);
+});
+
+test("a server that drips does not hold the caller", async (t) => {
+  const drips = (stream, timer = setInterval(() => stream.enqueue(new Uint8Array([32])), 5)) => timer;
+  let timer;
+  const fetch = async (_, { signal }) => {
+    const body = new ReadableStream({ start: (stream) => void (timer = drips(stream)), cancel: () => clearInterval(timer) });
+    assert.equal(signal.aborted, false);
+    return new Response(body);
+  };
+  const policy = { requestTimeoutSeconds: 0.05, maxRetrySeconds: 0 };
+  const rt = await realtime.connect(await new FakeServer().listen(t), { WebSocket, fetch, policy });
+  t.after(() => rt.close());
+  await assert.rejects(rt.responses.retrieve("resp_1"), { name: "ConnectionLost", retry: true });
+});
+
+test("a list that does not get on is an error", async (t) => {
+  const more = (...ids) => [200, { data: ids, last_id: ids.at(-1) ?? "x", has_more: true }];
+  for (const pages of [[more("a"), more("a")], [more("a"), more("b"), more("a")]]) {
+    const { rt } = await answered(t, pages);
+    await assert.rejects(async () => {
+      for await (const _ of rt.conversations.all());
+    }, { name: "ProtocolError", message: /again/ });
+  }
+  const { rt } = await answered(t, [more("a"), more()]);
+  const read = [];
+  for await (const id of rt.responses.all()) read.push(id);
+  assert.deepEqual(read, ["a"]);
 });

@@ -6,16 +6,19 @@
  * what callers hold.
  */
 export { connect, RealtimeClient } from "./src/client.mjs";
-export { AlreadyFollowed, ClientClosed, ConnectionLost, ConversationMovedOn, CursorAhead, CursorTooOld, Detached, EpochMismatch, IdempotencyConflict, ItemNotFound, MissingToolOutput, ProtocolError, RealtimeError, RequestTooLarge, ResponseFailed, ResponseNotFound, ServerError, SteerFailed, ToolOutputAlreadyAccepted, } from "./src/errors.mjs";
+export { AlreadyFollowed, ClientClosed, ConnectionLost, ConversationMovedOn, CursorAhead, CursorTooOld, Detached, EpochMismatch, IdempotencyConflict, ItemNotFound, MissingToolOutput, ProtocolError, RealtimeError, RequestTooLarge, ResponseFailed, ResponseNotFound, ServerError, SteerFailed, ToolLoopTooLong, ToolOutputAlreadyAccepted, } from "./src/errors.mjs";
 export { SUBPROTOCOL } from "./src/link.mjs";
 export { Steer } from "./src/inputs.mjs";
 export { DEFAULT_POLICY } from "./src/policy.mjs";
 export { Response } from "./src/response.mjs";
 export { Session } from "./src/session.mjs";
+export { tool } from "./src/tools.mjs";
 export type ConnectOptions = import("./src/client.mjs").ConnectOptions;
 export type ConnectionState = import("./src/client.mjs").ConnectionState;
 export type ApiKey = import("./src/credential.mjs").ApiKey;
 export type Policy = import("./src/policy.mjs").Policy;
+export type RunOptions = import("./src/tools.mjs").RunOptions;
+export type Tool<Arguments = any> = import("./src/tools.mjs").Tool<Arguments>;
 export type Cursor = import("./src/track.mjs").Cursor;
 export type FinalResponse = import("./src/track.mjs").FinalResponse;
 export type CreateBody = import("./src/tracks.mjs").CreateBody;
@@ -28,6 +31,11 @@ export type Input = import("./src/inputs.mjs").Input;
 /** @typedef {import("./src/client.mjs").ConnectionState} ConnectionState */
 /** @typedef {import("./src/credential.mjs").ApiKey} ApiKey */
 /** @typedef {import("./src/policy.mjs").Policy} Policy */
+/** @typedef {import("./src/tools.mjs").RunOptions} RunOptions */
+/**
+ * @template [Arguments=any]
+ * @typedef {import("./src/tools.mjs").Tool<Arguments>} Tool
+ */
 /** @typedef {import("./src/track.mjs").Cursor} Cursor */
 /** @typedef {import("./src/track.mjs").FinalResponse} FinalResponse */
 /** @typedef {import("./src/tracks.mjs").CreateBody} CreateBody */

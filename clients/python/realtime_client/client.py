@@ -58,8 +58,8 @@ class Client:
 
     def __init__(self, url: str, *, api_key: ApiKey | None, policy: Policy, socket_options: dict[str, Any]) -> None:
         self._dialer = Dialer(url, api_key, policy, socket_options)
-        self.responses = Responses(Http(self._dialer))
-        self.conversations = Conversations(Http(self._dialer))
+        http = Http(self._dialer, policy)
+        self.responses, self.conversations = Responses(http), Conversations(http)
         self._session = Session(policy, secrets.token_hex(8), random.Random())
         self._woken: weakref.WeakValueDictionary[Track | Steer | Update | Cut, asyncio.Event] = (
             weakref.WeakValueDictionary()
@@ -68,11 +68,15 @@ class Client:
         self._socket: ClientConnection | None = None
         self._runner: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._told_state: ConnectionState = "connecting"
+        self._told_state: ConnectionState = "idle"
         self._state_changed = asyncio.Event()
 
     async def __aenter__(self) -> Client:
-        socket = await self._dial()
+        try:
+            socket = await self._dial()
+        except ConnectionLost as lost:
+            self._session.disconnected(lost, _now())
+            raise
         self._runner = asyncio.create_task(self._run(socket), name="realtime_client")
         return self
 
@@ -149,7 +153,10 @@ class Client:
 
     @property
     def state(self) -> ConnectionState:
-        """`connecting` (never was open), `open`, `reconnecting` (or will, when something needs it), or `closed`."""
+        """`connecting`: a socket is being opened, and there was none before; `open`; `reconnecting`: another one is
+        being opened, or waited for; `idle`: there is none and nothing needs one, or the client gave up: a request opens
+        one; `closed`, for good.
+        """
         return self._session.state
 
     async def states(self) -> AsyncIterator[ConnectionState]:
@@ -254,7 +261,10 @@ class Client:
         broken: ProtocolError | None = None
         helpers = [
             asyncio.create_task(self._write(socket), name="realtime_client.write"),
-            asyncio.create_task(keep_alive(socket, self._dialer.ping_seconds), name="realtime_client.keep_alive"),
+            asyncio.create_task(
+                keep_alive(socket, self._dialer.ping_seconds, lambda: self._session.is_watched),
+                name="realtime_client.keep_alive",
+            ),
         ]
         try:
             await self._read(socket)

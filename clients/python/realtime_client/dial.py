@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -51,10 +52,12 @@ class Dialer:
         self.ping_seconds = _ping_seconds(policy)
 
     async def headers(self) -> dict[str, str]:
-        """Those that the caller gave, with the key of now."""
+        """Those that the caller gave, with the key of now. Raises ConnectionLost for a key that is no header."""
         headers = dict(self.options.get("additional_headers") or {})
         if self.api_key is not None:
             key = self.api_key if isinstance(self.api_key, str) else await self.api_key()
+            if not all("!" <= character <= "~" for character in key):
+                raise ConnectionLost(f"no connection to {self.url}: the key can't be sent in a header", retry=False)
             headers["Authorization"] = f"Bearer {key}"
         return headers
 
@@ -81,7 +84,8 @@ class Dialer:
             if isinstance(error, TimeoutError):
                 raise
             reason = str(error) or type(error).__name__
-            raise ConnectionLost(f"no connection to {self.url}: {reason}", retry=True) from error
+            passes = not isinstance(error, ssl.SSLCertVerificationError)
+            raise ConnectionLost(f"no connection to {self.url}: {reason}", retry=passes) from error
         except InvalidHandshake as error:
             cut = isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError)
             raise ConnectionLost(f"the handshake failed: {error}", retry=cut) from error
@@ -93,14 +97,16 @@ class Dialer:
         return socket
 
 
-async def keep_alive(socket: ClientConnection, seconds: float) -> None:
+async def keep_alive(socket: ClientConnection, seconds: float, is_watched: Callable[[], bool]) -> None:
     """Ping, and abort the socket when a pong does not come. The library's own would first wait for a close frame, too.
 
-    seconds: between a pong and the next ping, and for the pong at most.
+    seconds: between a pong and the next ping, and for the pong at most. is_watched: heartbeats tell, so none is sent.
     """
     with contextlib.suppress(ConnectionClosed):
         while True:
             await asyncio.sleep(seconds)
+            if is_watched():
+                continue
             try:
                 async with asyncio.timeout(seconds):
                     await (await socket.ping())

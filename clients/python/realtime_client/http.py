@@ -1,31 +1,37 @@
-"""HTTP beside the socket: the same server, the same key. The standard library does it, in a thread."""
+"""HTTP beside the socket: the same server, the same key, the same patience."""
 
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
-import urllib.error
+import random
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import IO, Any
+from email.message import Message
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from .dial import Dialer
 from .errors import URL_HINT, ConnectionLost, ProtocolError, ServerError
+from .exchange import Exchange
+from .patience import Patience
+from .policy import Policy
 
-_MAX_BYTES = 64 * 2**20
 _SCHEMES = {"ws": "http", "wss": "https"}
+_RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})  # of a proxy
 Json = dict[str, Any]
 Page = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
 class Http:
-    """Requests below the base of the socket's URL."""
+    """Requests below the base of the socket's URL. What is refused for now is sent again, as often as on the socket;
+    what may have been done already is not, unless doing it twice is doing it once.
+    """
 
-    def __init__(self, dialer: Dialer, timeout_seconds: float = 60.0) -> None:
+    def __init__(self, dialer: Dialer, policy: Policy) -> None:
         self._dialer = dialer
-        self._timeout_seconds = timeout_seconds
+        self._policy = policy
+        self._rng = random.Random()
 
     async def get(self, parts: Sequence[str], query: Mapping[str, Any] | None = None) -> Any:
         """The answer's JSON. Raises ServerError when it is an error, ConnectionLost when there is none."""
@@ -45,55 +51,62 @@ class Http:
         url = f"{self._base()}/{'/'.join(quote(part, safe='') for part in parts)}"
         if members := _members(query or {}):
             url += f"?{urlencode(members)}"
-        headers = {**await self._dialer.headers(), "Accept": "application/json"}
-        data = None
-        if body is not None:
-            data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
-        request = urllib.request.Request(url, data, headers, method=method)
-        return await asyncio.to_thread(self._exchange, request)
+        data = None if body is None else json.dumps(body).encode()
+        patience = Patience()
+        while True:
+            try:
+                return await self._attempt(method, url, data)
+            except (ConnectionLost, ServerError) as error:
+                now = asyncio.get_running_loop().time()
+                goes_on = patience.failed(now, error.retry_after, self._policy, self._rng)
+                if not (error.retry and goes_on):
+                    raise
+                await asyncio.sleep(patience.retry_at - now)
+
+    async def _attempt(self, method: str, url: str, data: bytes | None) -> Any:
+        """Ask once, in `request_timeout_seconds` as a whole: a peer that drips must not hold the caller."""
+        is_safe, seconds = method != "POST", self._policy.request_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                headers = {**await self._dialer.headers(), "Accept": "application/json"}
+                if data is not None:
+                    headers["Content-Type"] = "application/json"
+                request = urllib.request.Request(url, data, headers, method=method)
+                status, said, answer = await Exchange(request, self._dialer.options, seconds).run()
+        except TimeoutError as error:
+            raise ConnectionLost(f"no answer from {url} within {seconds:g} s", retry=is_safe) from error
+        except ConnectionLost as error:
+            error.retry = error.retry and is_safe
+            raise
+        if status >= 300:
+            raise _refusal(status, said, answer, url, is_safe)
+        return _parsed(answer)
 
     def _base(self) -> str:
-        split = urlsplit(self._dialer.url)
+        try:
+            split = urlsplit(self._dialer.url)
+        except ValueError:
+            split = urlsplit("")
         if split.scheme not in _SCHEMES or not split.netloc:
             raise ConnectionLost(f"{self._dialer.url} is no URL of a WebSocket: {URL_HINT}", retry=False)
         path = split.path.rstrip("/").removesuffix("/responses")
         return f"{_SCHEMES[split.scheme]}://{split.netloc}{path}"
 
-    def _exchange(self, request: urllib.request.Request) -> Any:
-        try:
-            with self._opener().open(request, timeout=self._timeout_seconds) as reply:
-                return _parsed(_read(reply))
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _refusal(error.code, _read(error), request.full_url) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise ConnectionLost(f"no answer from {request.host}: {error}", retry=True) from error
-
-    def _opener(self) -> urllib.request.OpenerDirector:
-        """Follows no redirect: the key is for this server."""
-        options = self._dialer.options
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if options.get("ssl") is not None:
-            handlers.append(urllib.request.HTTPSHandler(context=options["ssl"]))
-        if (proxy := options.get("proxy", True)) is not True:
-            handlers.append(urllib.request.ProxyHandler({} if proxy is None else {"http": proxy, "https": proxy}))
-        return urllib.request.build_opener(*handlers)
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
 
 async def pages(fetch: Page, query: Mapping[str, Any]) -> AsyncIterator[Any]:
-    """All entries of a list, fetched as they are read."""
+    """All entries of a list, fetched as they are read. Raises ProtocolError for a list that does not get on."""
+    seen = {query.get("after")}
     while True:
         page = await fetch(query)
         for entry in page["data"]:
             yield entry
         if not page.get("has_more") or not page["data"]:
             return
-        query = {**query, "after": page["last_id"]}
+        last = page.get("last_id")
+        if not isinstance(last, str) or last in seen:
+            raise ProtocolError(f"the list comes to {last!r} again")
+        seen.add(last)
+        query = {**query, "after": last}
 
 
 def _members(query: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -108,13 +121,6 @@ def _members(query: Mapping[str, Any]) -> list[tuple[str, str]]:
     return out
 
 
-def _read(reply: IO[bytes]) -> bytes:
-    data = reply.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise ProtocolError(f"an answer of more than {_MAX_BYTES} bytes")
-    return data
-
-
 def _parsed(data: bytes) -> Any:
     try:
         return json.loads(data)
@@ -122,12 +128,17 @@ def _parsed(data: bytes) -> Any:
         raise ProtocolError(f"not JSON: {data[:80]!r}") from error
 
 
-def _refusal(status: int, data: bytes, url: str) -> ServerError:
+def _refusal(status: int, headers: Message, data: bytes, url: str, is_safe: bool) -> ServerError:
     """The server's error, or a proxy's answer."""
+    said = headers.get("Retry-After") or ""
+    wait = float(said) if said.isdecimal() and len(said) < 10 else None
     try:
-        error = json.loads(data)["error"]
-        if not isinstance(error, dict):
+        error = {"retry_after": wait, **json.loads(data)["error"]}
+        if not isinstance(error["code"], str):
             raise TypeError
     except (ValueError, LookupError, TypeError, RecursionError):
-        error = {"code": None, "message": f"HTTP {status} from {url}"}
+        retry = is_safe and status in _RETRY_STATUS
+        error = {"code": None, "message": f"HTTP {status} from {url}", "retry": retry, "retry_after": wait}
+    if not isinstance(error["retry_after"], int | float) or not error["retry_after"] >= 0:
+        error["retry_after"] = None
     return ServerError.of({"status": status, "error": error})

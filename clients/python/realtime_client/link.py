@@ -10,7 +10,7 @@ from .errors import ConnectionLost, ProtocolError
 from .patience import Patience
 from .policy import Policy
 
-ConnectionState = Literal["connecting", "open", "reconnecting", "closed"]
+ConnectionState = Literal["idle", "connecting", "open", "reconnecting", "closed"]
 _MAX_RESUME_AFTER_SECONDS = 3600.0  # a server that needs longer is not waited for
 
 
@@ -34,12 +34,12 @@ class Link:
         """When to open a socket, if one is needed."""
         return self._patience.retry_at
 
-    def state(self, closed: bool) -> ConnectionState:
-        """What a banner would say."""
-        if closed:
-            return "closed"
+    def state(self, is_wanted: bool) -> ConnectionState:
+        """What a banner would say, of a client that is not closed. `is_wanted`: something needs a socket."""
         if self.connected:
             return "open"
+        if not is_wanted and self.dial_until == math.inf:
+            return "idle"
         return "reconnecting" if self._was_open else "connecting"
 
     def connecting(self, now: float) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Policy:
     """`max_retry_seconds`: how long to go on trying without any progress, both to connect and to have a request
     taken that the server refused for now; at least twice what a server that is being restarted says that it needs.
-    `connect_timeout_seconds`: how long one attempt to open a socket may take. `max_buffer_bytes`: how much one unread
+    `connect_timeout_seconds`: how long one attempt to open a socket may take. `request_timeout_seconds`: how long one
+    attempt of a request over HTTP, its answer included. `max_buffer_bytes`: how much one unread
     response may hold here before it is detached at the server and fetched later. `num_lanes`: how many creates run at
     once; more wait here. `heartbeat_seconds` (at least 1): have the server say so often that it lives; after
     `max_missed_heartbeats` of silence the socket is given up, and what runs is resumed on another. None: the operator's
@@ -21,6 +22,7 @@ class Policy:
     max_delay_seconds: float = 10.0
     max_retry_seconds: float = 60.0
     connect_timeout_seconds: float = 5.0
+    request_timeout_seconds: float = 120.0
     max_buffer_bytes: int = 2**20
     num_lanes: int = 16
     heartbeat_seconds: float | None = None
@@ -31,6 +33,8 @@ class Policy:
             raise ValueError("heartbeat_seconds must be 0, which is never, or at least 1")
         if not self.connect_timeout_seconds > 0:
             raise ValueError("connect_timeout_seconds must be more than 0")
+        if not self.request_timeout_seconds > 0:
+            raise ValueError("request_timeout_seconds must be more than 0")
         if self.max_missed_heartbeats < 1:
             raise ValueError("max_missed_heartbeats must be at least 1")
 

@@ -62,6 +62,14 @@ class Responses:
         counted: wire.InputTokens = await self._http.post(["responses", "input_tokens"], body)
         return counted["input_tokens"]
 
+    async def compact(self, **body: Any) -> wire.CompactedResponse:
+        """Make a history shorter: the output is the input of a new chain."""
+        return cast(wire.CompactedResponse, await self._http.post(["responses", "compact"], body))
+
+    async def create_ticket(self, response_id: str, **body: Any) -> wire.Ticket:
+        """A ticket, with which somebody can follow this response without a key."""
+        return cast(wire.Ticket, await self._http.post(["responses", response_id, "tickets"], body))
+
 
 class Conversations:
     """The conversations of this key."""
@@ -101,6 +109,10 @@ class Conversations:
     async def items(self, conversation_id: str, **query: Any) -> wire.ConversationItems:
         """A page of its items."""
         return cast(wire.ConversationItems, await self._http.get(["conversations", conversation_id, "items"], query))
+
+    def all_items(self, conversation_id: str, **query: Any) -> AsyncIterator[Any]:
+        """All of its items, fetched as they are read."""
+        return pages(lambda page: self.items(conversation_id, **page), query)
 
     async def add_items(self, conversation_id: str, items: Sequence[dict[str, Any]]) -> wire.ConversationItems:
         """Append items that no response wrote."""

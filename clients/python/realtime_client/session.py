@@ -251,7 +251,7 @@ class Session:
     @property
     def state(self) -> ConnectionState:
         """How the connection stands."""
-        return self._link.state(self._closed is not None)
+        return "closed" if self._closed is not None else self._link.state(self._needs_socket())
 
     @property
     def due_at(self) -> float | None:
@@ -262,6 +262,11 @@ class Session:
     def is_silent(self, now: float) -> bool:
         """The socket is dead, though it looks open: the heartbeats that the server promised do not come."""
         return self._link.connected and now >= self._liveness.dead_at
+
+    @property
+    def is_watched(self) -> bool:
+        """Silence means that the socket is dead: the server has promised heartbeats on it."""
+        return self._link.connected and self._liveness.dead_at < math.inf
 
     @property
     def heartbeat(self) -> Mapping[str, Any] | None:

@@ -203,7 +203,7 @@ class Response:
 
 
 class Blocking:
-    """The methods of a resource, each blocking until it is done; `all` is an iterator."""
+    """The methods of a resource, each blocking until it is done; `all` and `all_items` are iterators."""
 
     def __init__(self, resource: Any, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self._resource = resource
@@ -211,8 +211,8 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._resource, name)
-        if name == "all":
-            return lambda **query: self._all(method(**query))
+        if name in ("all", "all_items"):
+            return lambda *given, **query: self._all(method(*given, **query))
         return lambda *given, **named: self._call(method(*given, **named))
 
     def _all(self, entries: AsyncIterator[Any]) -> Iterator[Any]:

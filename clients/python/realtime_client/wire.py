@@ -68,6 +68,16 @@ class CodeInterpreterCall(TypedDict):
     recovered: NotRequired[bool | None]
 
 
+class CompactedResponse(TypedDict):
+    """The answer of `POST /v1/responses/compact`: `output` is the `input` of a new chain."""
+
+    id: str
+    object: Literal["response.compaction"]
+    created_at: int
+    output: list[Message | Reasoning | FunctionCall | CustomToolCall | LocalShellCall | ShellCall | ApplyPatchCall | ToolSearchCall | McpListTools | McpCall | McpApprovalRequest | Compaction]
+    usage: Usage
+
+
 class Compaction(TypedDict):
     """What is left of a conversation that was made shorter."""
 
@@ -1314,6 +1324,16 @@ class TextConfig(TypedDict):
 
 class TextUpdate(TypedDict):
     format: PlainFormat | JsonObjectFormat | JsonSchemaFormat
+
+
+class Ticket(TypedDict):
+    """What a page is given to follow one response. `sub_protocol`: to be offered beside `realtime.v1`."""
+
+    object: Literal["response.ticket"]
+    ticket: str
+    role: Literal["full", "viewer"]
+    expires_at: int
+    sub_protocol: str
 
 
 class ToolSearchCall(TypedDict):

@@ -7,7 +7,8 @@ import type { Steer } from "./inputs.mjs";
 import type { WebSocketClass } from "./link.mjs";
 import type { Update } from "./liveness.mjs";
 import type { Policy } from "./policy.mjs";
-import type { Cursor, Track } from "./track.mjs";
+import type { RunOptions } from "./tools.mjs";
+import type { Cursor, FinalResponse, Track } from "./track.mjs";
 import type { CreateBody } from "./tracks.mjs";
 import type { SessionState } from "./wire.d.mts";
 export type ConnectOptions = {
@@ -29,7 +30,7 @@ export type ConnectOptions = {
      */
     fetch?: typeof globalThis.fetch;
 };
-export type ConnectionState = "connecting" | "open" | "reconnecting" | "closed";
+export type ConnectionState = "idle" | "connecting" | "open" | "reconnecting" | "closed";
 export type Subject = Track | Steer | Update | Cut;
 /**
  * @typedef {object} ConnectOptions
@@ -40,10 +41,11 @@ export type Subject = Track | Steer | Update | Cut;
  * @property {typeof globalThis.fetch} [fetch] For what goes over HTTP; default: the global one.
  */
 /**
- * How the connection stands. "closed": there is no socket and none is wanted, because the client was closed, gave up,
- * or has nothing open; a new request opens one, unless the client was closed.
+ * How the connection stands. "connecting": a socket is being opened, and there was none before. "reconnecting": another
+ * one is being opened, or waited for. "idle": there is none and nothing needs one, or the client gave up; a request opens
+ * one. "closed": by `close`, for good.
  *
- * @typedef {"connecting" | "open" | "reconnecting" | "closed"} ConnectionState
+ * @typedef {"idle" | "connecting" | "open" | "reconnecting" | "closed"} ConnectionState
  */
 /** @typedef {Track | Steer | Update | Cut} Subject What one can wait for news of. */
 /**
@@ -101,6 +103,17 @@ export declare class RealtimeClient extends EventTarget {
     resume(cursor: Pick<Cursor, "response_id"> & Partial<Cursor>, { signal }?: {
         signal?: AbortSignal;
     }): Promise<Response>;
+    /**
+     * Let the model call these functions until it answers without a call; resolves to that response. The calls of a turn run
+     * at once; the model is told of one that fails, takes longer than `toolTimeoutSeconds` or has wrong arguments. Aborting
+     * `signal` stops the response that runs, and tells the functions by theirs. Rejects with ToolLoopTooLong after
+     * `maxTurns` responses. A call of a function that is not here ends the loop: the response that has it is returned.
+     *
+     * @param {CreateBody["input"]} input
+     * @param {RunOptions} options Other members are those of `response.create`.
+     * @returns {Promise<FinalResponse>}
+     */
+    run(input: CreateBody["input"], options: RunOptions): Promise<FinalResponse>;
     /**
      * Give the connection a new credential of the same tenant, or another time between heartbeats; resolves to how it
      * stands. Later connections use it too. Rejects with ServerError when it is refused; then nothing changes.

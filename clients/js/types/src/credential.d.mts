@@ -1,9 +1,9 @@
+export type ApiKey = string | null | (() => string | null | Promise<string | null>);
 /**
  * A key, or what gives one: asked at every handshake, and for every request over HTTP, so that it may be short-lived.
  *
  * @typedef {string | null | (() => string | null | Promise<string | null>)} ApiKey
  */
-export type ApiKey = string | null | (() => string | null | Promise<string | null>);
 /** Who this client is to the server: a key, which may be renewed, or a ticket for one response. */
 export declare class Credential {
     #private;

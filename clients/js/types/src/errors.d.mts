@@ -70,6 +70,9 @@ export declare class AlreadyFollowed extends RealtimeError {
 /** The request is larger than the server takes. */
 export declare class RequestTooLarge extends RealtimeError {
 }
+/** The model goes on calling tools. */
+export declare class ToolLoopTooLong extends RealtimeError {
+}
 /** The response ended as `failed`. */
 export declare class ResponseFailed extends RealtimeError {
     response: FinalResponse;

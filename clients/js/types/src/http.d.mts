@@ -46,7 +46,7 @@ export declare class Http {
      */
     delete(path: string[], options?: RequestOptions): Promise<any>;
     /**
-     * Everything that a list has, page after page.
+     * Everything that a list has, page after page. One that does not get on is a ProtocolError.
      *
      * @template Item
      * @template {{ after?: string }} Wanted

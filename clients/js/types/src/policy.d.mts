@@ -7,6 +7,7 @@
  * @property {number} maxRetrySeconds How long to go on without any progress: to connect, and to have a request taken
  *   that was refused for now. At least twice what a server that is being restarted says that it needs.
  * @property {number} connectTimeoutSeconds How long one attempt to open a socket may take, the key's function included.
+ * @property {number} requestTimeoutSeconds How long one attempt of a request over HTTP may take, its answer included.
  * @property {number} maxBufferLength Characters of unread events of one response; with more it is detached at the
  *   server and the rest is fetched later.
  * @property {number} numLanes Creates that run at once; more wait here.
@@ -34,6 +35,10 @@ export type Policy = {
      * How long one attempt to open a socket may take, the key's function included.
      */
     connectTimeoutSeconds: number;
+    /**
+     * How long one attempt of a request over HTTP may take, its answer included.
+     */
+    requestTimeoutSeconds: number;
     /**
      * Characters of unread events of one response; with more it is detached at the
      * server and the rest is fetched later.

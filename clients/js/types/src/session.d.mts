@@ -1,5 +1,6 @@
 import { ProtocolError } from "./errors.mjs";
 import type { Cut, CutMembers } from "./cuts.mjs";
+import type { ConnectionState } from "./client.mjs";
 import type { ConnectionLost, RealtimeError } from "./errors.mjs";
 import type { Input, Steer } from "./inputs.mjs";
 import type { Update, UpdateMembers } from "./liveness.mjs";
@@ -115,6 +116,8 @@ export declare class Session {
      * @param {number} now
      */
     receive(data: string, now: number): void;
+    /** @returns {ConnectionState} */
+    get state(): ConnectionState;
     get connectAt(): number | null;
     get dueAt(): number | null;
     /**

@@ -10,10 +10,10 @@ export class StateView {
   #isLasting = false;
   root = el("div", { id: "state", role: "status", hidden: true }, el("span", { class: "dot" }), this.#text);
 
-  /** @param {"connecting" | "open" | "reconnecting" | "closed" | "swallowed"} state */
+  /** @param {"idle" | "connecting" | "open" | "reconnecting" | "closed" | "swallowed"} state */
   showConnection(state) {
     this.root.dataset.state = state;
-    this.#isLasting = state !== "open" && state !== "closed"; // closed: nothing is wanted of a socket
+    this.#isLasting = !["open", "idle", "closed"].includes(state); // idle: nothing is wanted of a socket
     if (this.#isLasting) this.#show(`${t(`state.${state}`)} …`);
     else if (!this.#timer) this.root.hidden = true;
   }

@@ -1,0 +1,62 @@
+"""`python -m realtime doctor`: look at everything, say what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+
+import msgspec
+
+from realtime.settings.fields import Settings
+
+from .access import look_at_access
+from .finding import Finding, in_lines
+from .machine import find_gpus, look_at_machine
+from .model import look_at_model
+from .packages import look_at_packages
+from .proxy import visit
+
+KEY_VARIABLE = "REALTIME_API_KEY"
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at what a start needs. Nothing is started or left changed."""
+    return [*examine_engine(settings), *look_at_access(settings)]
+
+
+def examine_engine(settings: Settings) -> Iterator[Finding]:
+    """Look at what the engine needs."""
+    yield from look_at_machine(settings)
+    if settings.engine == "vllm":
+        gpus = find_gpus()
+        yield from look_at_packages(gpus)
+        yield from look_at_model(settings.vllm, gpus)
+
+
+def doctor(settings: Settings, *, url: str | None, idle_seconds: float, as_json: bool) -> int:
+    """Print what was found. url: by which clients reach the server. The exit status is 1 if there is an error."""
+    found = examine(settings)
+    if url is not None:
+        found += asyncio.run(_visited(url, settings, idle_seconds))
+    if as_json:
+        report = {"ok": not any(one.level == "error" for one in found), "findings": found}
+        print(msgspec.json.format(msgspec.json.encode(report)).decode())
+    else:
+        print(in_lines(found))
+    return int(any(one.level == "error" for one in found))
+
+
+def explain(settings: Settings) -> None:
+    """Say on stderr what may be the reason why the engine did not start."""
+    bad = [one for one in examine_engine(settings) if one.is_bad]
+    if bad:
+        width = max(len(one.name) for one in bad)
+        lines = "\n".join(one.line(width) for one in bad)
+        print(f"realtime: this may be why:\n{lines}\n`realtime doctor` looks at all of it.", file=sys.stderr)
+
+
+async def _visited(url: str, settings: Settings, idle_seconds: float) -> list[Finding]:
+    key = os.environ.get(KEY_VARIABLE)
+    return [one async for one in visit(url, key, settings.connections, idle_seconds)]

@@ -1,0 +1,45 @@
+"""What a look at one thing has come to. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Level = Literal["ok", "note", "warning", "error"]
+_MARKS: dict[str, str] = {"ok": "ok", "note": "--", "warning": "!!", "error": "XX"}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """name: of what was looked at. level: `note` is worth knowing, a server may run badly with a `warning` and does not
+    run with an `error`. text: what is there. advice: what to do; empty if there is nothing.
+    """
+
+    name: str
+    level: Level
+    text: str
+    advice: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is to be done."""
+        return self.level in ("warning", "error")
+
+    def line(self, width: int) -> str:
+        """Return it for a terminal. width: of the names."""
+        advice = f"\n   {'':{width}}  -> {self.advice}" if self.advice else ""
+        return f"{_MARKS[self.level]} {self.name:{width}}  {self.text}{advice}"
+
+
+def in_lines(findings: list[Finding]) -> str:
+    """Return them all, and last how many are bad."""
+    width = max(len(one.name) for one in findings)
+    errors, warnings = (sum(one.level == level for one in findings) for level in ("error", "warning"))
+    last = (
+        "nothing is wrong" if not errors + warnings else f"{_number(errors, 'error')}, {_number(warnings, 'warning')}"
+    )
+    return "\n".join([*(one.line(width) for one in findings), "", last])
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
