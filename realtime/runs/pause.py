@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 from realtime.engine.base import EngineDead, EngineOverloaded, Sampling
 from realtime.observability.observer import Observer
@@ -44,7 +45,7 @@ class Pause:
         """
         return self._job.generates and self._going_on.can_go_on and is_exact(wishes) and not has_pictures
 
-    async def wait(self, generation: Generation[object], begun: Begun) -> None:
+    async def wait(self, generation: Generation[Any], begun: Begun) -> None:
         """Wait for its turn, and for an engine like the one that has begun it. Raises Ended."""
         self._life.enter(State.PUT_ASIDE)
         began_at, resumed = time.monotonic(), False
