@@ -57,7 +57,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
     @property
     def num_tokens(self) -> int:
-        """Those of the images included."""
+        """The number of tokens, those of the images included."""
         return len(self.given)
 
     @property
@@ -136,8 +136,8 @@ def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
 
 
 def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[InputItem], list[InputItem]]:
-    """What holds before `items`, and those that hold of them, each at its index: the ones that a compaction among them
-    stands for are that compaction.
+    """Return what holds before `items`, and those that hold of them, each at its index: the ones that a compaction
+    among them stands for are that compaction.
     """
     at = _last_compaction(items)
     if at is None:

@@ -119,7 +119,7 @@ def _is_of_bytes(described: _Description) -> bool:
 
 
 def _has_fallback(model: _Model) -> bool:
-    """Whether what the model does not know becomes bytes, so that nothing is lost and nothing one unknown token."""
+    """Return whether what the model does not know becomes bytes: nothing is lost, and nothing is an unknown token."""
     return model.byte_fallback and model.vocab.keys() >= _OF_ONE_BYTE
 
 

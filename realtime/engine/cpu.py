@@ -19,7 +19,7 @@ def is_cpu_build() -> bool:
 
 
 def has_fast_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether bfloat16 is worth it: without AVX-512 a CPU spends longer on converting than it saves on memory."""
+    """Return whether bfloat16 pays: without AVX-512 a CPU spends longer on converting than it saves on memory."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:

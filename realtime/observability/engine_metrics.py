@@ -186,7 +186,7 @@ class EngineMetrics:
         self._cached_by_source.add(hits, *self._own, "device")
 
     def looked_up_elsewhere(self, queries: int, hits: int) -> None:
-        """They were looked up in a cache outside of the engine."""
+        """Prompt tokens were looked up in a cache outside of the engine."""
         self.external_queries.add(queries, *self._own)
         self.external_hits.add(hits, *self._own)
 

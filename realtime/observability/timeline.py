@@ -29,7 +29,7 @@ class Stage(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Return how long it took."""
         return self.ended_at - self.began_at
 
 
@@ -56,7 +56,7 @@ class Timeline:
 
     @property
     def first_token_at(self) -> float | None:
-        """When the client could have had the first of the answer."""
+        """Return when the client could have had the first of the answer."""
         return next((one.first_at for one in self.generations if one.first_at is not None), None)
 
     def stages(self) -> Iterator[Stage]:

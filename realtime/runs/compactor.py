@@ -187,8 +187,8 @@ async def _measure(prompts: Prompts) -> Prompt | None:
 
 
 def _plan(items: Sequence[InputItem], prompt: Prompt | None, limit: int, *, only_open: bool) -> Plan:
-    """What is kept of a history with this prompt, so that with instructions and tools it is well below `limit`. Where
-    the prompt is not known, tokens are taken to be of usual length, and nothing to be around.
+    """Return what is kept of a history with this prompt, so that with instructions and tools it is well below `limit`.
+    Where the prompt is not known, tokens are taken to be of usual length, and nothing to be around.
     """
     size = size_of(items)
     per_token, around = _USUAL_TOKEN, 0.0

@@ -90,7 +90,7 @@ class Generation(Generic[T]):
 
     @property
     def num_reasoning(self) -> int:
-        """How many of its tokens are reasoning."""
+        """Return how many of its tokens are reasoning."""
         return self._parser.num_reasoning_tokens if self._parser is not None else 0
 
     @property
@@ -110,12 +110,12 @@ class Generation(Generic[T]):
 
     @property
     def tokens(self) -> Tokens:
-        """What it has used."""
+        """Return what it has used."""
         return self._count.tokens(self.num_reasoning)
 
     @property
     def may_be_put_aside(self) -> bool:
-        """Whether the engine has it and is to have it until its end."""
+        """Return whether the engine has it and is to have it until its end."""
         stopping = self._stopping
         return self._given and not self._aside and self.ended is None and not stopping.stopped and not stopping.steering
 

@@ -64,7 +64,7 @@ class GoingOn:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether an engine takes what there is of an answer, and there will be one."""
+        """Return whether an engine takes what there is of an answer, and there will be one."""
         return self._continuity.goes_on and self._continuity.wait_ready is not None
 
     def seeded(self, wishes: Sampling, begun: Begun | None) -> Sampling:
@@ -159,7 +159,7 @@ class GoingOn:
 
 
 def is_exact(wishes: Sampling) -> bool:
-    """Whether what follows is what would have followed, if the engine is asked again."""
+    """Return whether what follows is what would have followed, if the engine is asked again."""
     return wishes.seed is not None or wishes.temperature == 0
 
 

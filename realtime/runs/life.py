@@ -100,22 +100,22 @@ class Life:
 
     @property
     def queued(self) -> bool:
-        """Whether it waits for the scheduler."""
+        """Return whether it waits for the scheduler."""
         return self.state is State.QUEUED
 
     @property
     def put_aside(self) -> bool:
-        """Whether it waits for the scheduler to let it go on."""
+        """Return whether it waits for the scheduler to let it go on."""
         return self.state is State.PUT_ASIDE
 
     @property
     def over(self) -> bool:
-        """Whether the terminal event is in the log."""
+        """Return whether the terminal event is in the log."""
         return self.state is State.OVER
 
     @property
     def may_be_steered(self) -> bool:
-        """Whether a successor may take over from here, as far as the state tells."""
+        """Return whether a successor may take over from here, as far as the state tells."""
         return self.state not in _UNSAFE
 
     def enter(self, state: State) -> None:

@@ -170,8 +170,8 @@ class Past:
         return CancelReceipt(tokens_generated=number, tokens_delivered=number, abort_ms=0.0, through=through_shown)
 
     def shown(self, shown: ReasoningShown) -> ReasoningShown:
-        """What the client sees of reasoning. What is encrypted anew is other bytes each time, so what was encrypted
-        comes from the log.
+        """Return what the client sees of reasoning. What is encrypted anew is other bytes each time, so what was
+        encrypted comes from the log.
         """
         if shown.encrypt is None:
             return shown

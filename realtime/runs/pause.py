@@ -40,8 +40,8 @@ class Pause:
         self._num_tries = _MAX_TRIES  # there is nothing to be tried again before a pause
 
     def allows(self, wishes: Sampling, *, has_pictures: bool) -> bool:
-        """Whether an answer that is sampled like this can go on as if it had never been put aside. An engine would
-        have to be shown pictures again.
+        """Return whether an answer that is sampled like this can go on as if it had never been put aside. An engine
+        would have to be shown pictures again.
         """
         return self._job.generates and self._going_on.can_go_on and is_exact(wishes) and not has_pictures
 

@@ -113,7 +113,7 @@ class Run:
 
     @property
     def _is_behind(self) -> bool:
-        """Whether not all that is in the log has been made again."""
+        """Return whether not all that is in the log has been made again."""
         return self._past is not None and not self._past.log.caught_up
 
     @property
@@ -139,12 +139,12 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether the terminal event is in the log."""
+        """Return whether the terminal event is in the log."""
         return self._life.over
 
     @property
     def input(self) -> tuple[InputItem, ...]:
-        """What its request brought."""
+        """Return what its request brought."""
         return tuple(self.job.request.items)
 
     @property
@@ -188,7 +188,7 @@ class Run:
 
     @property
     def may_be_put_aside(self) -> bool:
-        """Whether it can be put aside for another one, and go on as if it had not been."""
+        """Return whether it can be put aside for another one, and go on as if it had not been."""
         return self.stages.may_be_put_aside
 
     def put_aside(self) -> None:
@@ -225,7 +225,7 @@ class Run:
                 assert_never(how)
 
     def written(self, place: Place) -> Written:
-        """What is known now of this place in the answer. Raises WireError."""
+        """Return what is known now of this place in the answer. Raises WireError."""
         assembler = self.stages.assembler
         return Written.of(self.whole_log, place, assembler.output, assembler.open_index, assembler.open_message)
 
@@ -238,7 +238,7 @@ class Run:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it knows its history, so that nothing that happens to that changes what it says."""
+        """Return whether it knows its history, so that nothing that happens to that changes what it says."""
         return self._life.knows_history
 
     # -- the log
@@ -329,7 +329,7 @@ class Run:
             logger.exception("not reported response_id=%s", self.response_id)
 
     async def _outcome(self) -> Outcome:
-        """What the response comes to: everything before the terminal event. Raises nothing."""
+        """Return what the response comes to: everything before the terminal event. Raises nothing."""
         try:
             async with self.stopping.interrupts():
                 await self._restore()
@@ -440,7 +440,7 @@ class Run:
 
     @property
     def can_be_left(self) -> bool:
-        """Whether another process can go on with it."""
+        """Return whether another process can go on with it."""
         job = self.job
         return (
             job.response.store

@@ -46,6 +46,6 @@ class Serving(msgspec.Struct, frozen=True):
 
 
 def not_ready(engine: Engine, work: WorkPool, observer: Observer) -> Serving:
-    """What there is before the first engine serves: nothing can be rendered or read with it."""
+    """Return what there is before the first engine serves: nothing can be rendered or read with it."""
     model = ModelInfo(name="", path="", max_model_len=0, defaults=Sampling(max_tokens=0))
     return Serving(engine, model, cast(Dialect, None), work, None, observer, Continuity(goes_on=True))

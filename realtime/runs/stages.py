@@ -117,7 +117,7 @@ class Stages:
 
     @property
     def abort_ms(self) -> float:
-        """How long the engine took to let go of the latest generation, if it was asked to."""
+        """Return how long the engine took to let go of the latest generation, if it was asked to."""
         return self._generation.abort_ms if self._generation is not None else self.compactor.abort_ms
 
     @property
@@ -128,7 +128,7 @@ class Stages:
         return self.usage.total(self.compactor.tokens, self.num_reasoning, generates=True)
 
     def prefilled(self, read: Mapping[str, int]) -> tuple[int, int] | None:
-        """How much of the prompt is read, and of how much, while it is. `read`: as EngineStats has it."""
+        """Return how much of the prompt is read, and of how much, while it is. `read`: as EngineStats has it."""
         generation = self._generation
         if generation is None or generation.times.first_at is not None or generation.request_id not in read:
             return None
@@ -162,7 +162,7 @@ class Stages:
 
     @property
     def may_be_put_aside(self) -> bool:
-        """Whether the answer that is being generated can be put aside now, and go on exactly."""
+        """Return whether the answer that is being generated can be put aside now, and go on exactly."""
         generation = self._generation
         is_new = self._past is None or self._past.log.caught_up
         return self._pauses and is_new and generation is not None and generation.may_be_put_aside
@@ -173,8 +173,8 @@ class Stages:
         self._generation.put_aside()
 
     def turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
-        """What has been said so far, as something to continue. `token_ids`: of the latest generation, where they are
-        what it said.
+        """Return what has been said so far, as something to continue. `token_ids`: of the latest generation, where they
+        are what it said.
         """
         prompt = self.prompts.prompt
         return Turn(

@@ -14,7 +14,7 @@ _NONE = ConnectionFaults()
 
 
 class Faults:
-    """Those of all connections to one server."""
+    """The faults of all connections to one server."""
 
     def __init__(self, connections: Sequence[ConnectionFaults]) -> None:
         self.hole_until = 0.0  # of the event loop's clock: until then nothing passes

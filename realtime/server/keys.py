@@ -163,7 +163,9 @@ class KeyRing:
         return record.principal if record else None
 
     def holds(self, principal: Principal) -> bool:
-        """Whether the key that was shown, or issued the ticket, is still there, as of the newest look at the file."""
+        """Return whether the key that was shown, or issued the ticket, is still there, as of the newest look at the
+        file.
+        """
         return principal.issuer in self._principals
 
     def principals(self) -> Iterable[Principal]:

@@ -92,8 +92,8 @@ class Lookups:
 
 
 def _came_to_nothing(response: Response) -> bool:
-    """Whether it failed, or was stopped because its client was gone: then the same request, sent again, means a new
-    try.
+    """Return whether it failed, or was stopped because its client was gone: then the same request, sent again, means a
+    new try.
     """
     details = response.incomplete_details
     return response.status == "failed" or (details is not None and details.reason == DISCONNECTED)

@@ -97,11 +97,11 @@ class Queue:
             self._read.append(response_id)
 
     def place(self, response_id: str) -> QueuePlace | None:
-        """Where it is in the queue; None when it does not wait."""
+        """Return where it is in the queue; None when it does not wait."""
         return queue_place(self.scheduler, response_id, self._clock())
 
     def rate_limits(self, tenant: str) -> list[RateLimit]:
-        """What is left of a tenant's minute."""
+        """Return what is left of a tenant's minute."""
         return rate_limits(self.scheduler, tenant, self._clock())
 
     def stop(self) -> None:

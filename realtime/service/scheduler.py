@@ -90,7 +90,7 @@ class Scheduler:
 
     @property
     def waiting_by_class(self) -> dict[ServiceClass, int]:
-        """How many wait of each, those that are put aside included."""
+        """Return how many wait of each, those that are put aside included."""
         return {one: self._waiting.num_by[one] for one in ServiceClass}
 
     def served(self, tenant: str) -> float:
@@ -160,7 +160,7 @@ class Scheduler:
         return self._fill(now)
 
     def next_deadline(self, now: float) -> float | None:
-        """When `handle_deadline` is to be called; None: not before something happens."""
+        """Return when `handle_deadline` is to be called; None: not before something happens."""
         if not self._waiting:
             return None
         expiries = (one.expires_at for one in self._waiting.tickets.values() if one.expires_at is not None)
@@ -180,7 +180,7 @@ class Scheduler:
     # -- what is asked
 
     def position(self, response_id: str) -> int | None:
-        """How many are likely to run before it; None when it does not wait."""
+        """Return how many are likely to run before it; None when it does not wait."""
         place = self.place(response_id, self._now)
         return None if place is None else place.num_ahead
 
@@ -190,16 +190,16 @@ class Scheduler:
         return Place(0, 0.0) if place is not None and response_id in self._making_room.promised else place
 
     def is_put_aside(self, response_id: str) -> bool:
-        """Whether it has been put aside, and not gone on yet."""
+        """Return whether it has been put aside, and not gone on yet."""
         return response_id in self._aside
 
     @property
     def minutes(self) -> Allowances:
-        """What all tenants have taken in a minute."""
+        """Return what all tenants have taken in a minute."""
         return self._accounts.allowances
 
     def allowances(self, tenant: str, now: float) -> list[Allowance]:
-        """What is left of a tenant's minute."""
+        """Return what is left of a tenant's minute."""
         return self._accounts.allowances.show(tenant, self._limits.of(tenant), now)
 
     # -- how
@@ -236,7 +236,7 @@ class Scheduler:
         )
 
     def _retry_after(self, num_slots: int) -> float:
-        """When a place in the queue should be free: the queue moves one place each mean/slots seconds."""
+        """Return when a place in the queue should be free: the queue moves one place each mean/slots seconds."""
         return max(1.0, math.ceil(self._accounts.means.seconds / num_slots))
 
 

@@ -155,7 +155,7 @@ class Service:
 
     @property
     def held(self) -> Held:
-        """What it holds now."""
+        """Return what it holds now."""
         return Held(self.queue.scheduler.num_running, self.queue.scheduler.waiting_by_class, self._work, self._stores)
 
     def prepare(self) -> None:

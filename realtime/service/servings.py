@@ -46,7 +46,7 @@ class Servings:
         self._making = threading.Lock()
 
     def now(self) -> Serving:
-        """What serves now. Raises WireError while no engine does."""
+        """Return what serves now. Raises WireError while no engine does."""
         trouble = self._trouble()
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=_RETRY_SECONDS)
@@ -73,5 +73,5 @@ class Servings:
                 return await asyncio.to_thread(self.now)  # the dialect of the first engine takes a while
 
     def none_yet(self) -> Serving:
-        """What there is before the first engine serves."""
+        """Return what there is before the first engine serves."""
         return not_ready(self._engine, self._work, self.observer)

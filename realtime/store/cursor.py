@@ -38,7 +38,7 @@ def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = 
 
 
 def _holds(log: Log, start: int, epoch: str | None) -> bool:
-    """Whether events before `start` that were read in this epoch (None: it is not known) are those of the log."""
+    """Return whether events before `start`, read in this epoch (None: it is not known), are those of the log."""
     if epoch == log.epoch:
         return True
     if epoch is None:

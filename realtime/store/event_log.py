@@ -69,8 +69,8 @@ class Log(Protocol):
 
     @property
     def comes_again(self) -> bool:
-        """Whether events that were sent and not stored come again, with their numbers: a reader that has had them waits
-        until the tip has passed it.
+        """Return whether events that were sent and not stored come again, with their numbers: a reader that has had
+        them waits until the tip has passed it.
         """
 
     @property

@@ -198,11 +198,11 @@ class McpListToolsInProgress(InItem, tag="response.mcp_list_tools.in_progress"):
 
 
 class McpListToolsCompleted(InItem, tag="response.mcp_list_tools.completed"):
-    """It has answered."""
+    """The server has answered."""
 
 
 class McpListToolsFailed(InItem, tag="response.mcp_list_tools.failed"):
-    """It has not; the item says why."""
+    """The server has not answered; the item says why."""
 
 
 class McpCallInProgress(InItem, tag="response.mcp_call.in_progress"):

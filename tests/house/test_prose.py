@@ -22,7 +22,16 @@ PRONOUNS = {"it", "this", "that", "these", "those", "there", "they", "he", "she"
 QUESTIONS = {"what", "whether", "how", "where", "when", "which", "why", "who", "whose"}
 
 # Modules that still have such docstrings. Mend one and take it out.
-QUESTIONS_LEFT = frozenset((Path(__file__).parent / "prose_left.txt").read_text().split())
+LEFT = {
+    "clients/python/realtime_client/adapters/connection.py",
+    "clients/python/realtime_client/adapters/livekit.py",
+    "clients/python/realtime_client/adapters/openai_transport.py",
+    "clients/python/realtime_client/adapters/turns.py",
+    "clients/python/realtime_client/tools.py",
+    "realtime/observability/tracing.py",
+    "realtime/runs/public_fetch.py",
+    "realtime/server/process.py",
+}
 
 # Pages whose prose is wrapped; tables, code and generated parts are as wide as they are.
 WRAPPED = ["README.md", "docs/protocol.md"]
@@ -64,12 +73,12 @@ ANYTHING = (ast.Module, ast.ClassDef, *FUNCTIONS)
 
 
 def test_no_docstring_opens_with_a_pronoun() -> None:
-    paths = [path for path in modules() if str(path.relative_to(ROOT)) not in QUESTIONS_LEFT]
+    paths = [path for path in modules() if str(path.relative_to(ROOT)) not in LEFT]
     assert [line for path in paths for line in openings(path, PRONOUNS, ANYTHING)] == []
 
 
 def test_no_docstring_of_a_function_opens_with_a_question() -> None:
-    paths = [path for path in modules() if str(path.relative_to(ROOT)) not in QUESTIONS_LEFT]
+    paths = [path for path in modules() if str(path.relative_to(ROOT)) not in LEFT]
     assert [line for path in paths for line in openings(path, QUESTIONS, FUNCTIONS)] == []
 
 

@@ -32,7 +32,7 @@ class Cut:
 
 
 class Cuts:
-    """Those of one client."""
+    """The cuts of one client."""
 
     def __init__(self) -> None:
         self.changed: set[Cut] = set()

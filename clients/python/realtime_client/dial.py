@@ -52,7 +52,7 @@ class Dialer:
         self.ping_seconds = _ping_seconds(policy)
 
     async def headers(self) -> dict[str, str]:
-        """Those that the caller gave, with the key of now. Raises ConnectionLost for a key that is no header."""
+        """Return the caller's headers, with the key of now. Raises ConnectionLost for a key that is no header."""
         headers = dict(self.options.get("additional_headers") or {})
         if self.api_key is not None:
             key = self.api_key if isinstance(self.api_key, str) else await self.api_key()

@@ -676,7 +676,7 @@ class McpListTools(TypedDict):
 
 
 class McpListToolsCompleted(TypedDict):
-    """It has answered."""
+    """The server has answered."""
 
     type: Literal["response.mcp_list_tools.completed"]
     item_id: str
@@ -688,7 +688,7 @@ class McpListToolsCompleted(TypedDict):
 
 
 class McpListToolsFailed(TypedDict):
-    """It has not; the item says why."""
+    """The server has not answered; the item says why."""
 
     type: Literal["response.mcp_list_tools.failed"]
     item_id: str

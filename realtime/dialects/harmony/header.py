@@ -78,7 +78,9 @@ def _first_word(text: str) -> tuple[str | None, str]:
 
 
 def _role(text: str, recipient: str | None) -> tuple[str, str]:
-    """Who speaks. A model that leaves out the role, and the whole header, goes on with what it says: then "" does."""
+    """Return who speaks. A model that leaves out the role, and the whole header, goes on with what it says: then ""
+    does.
+    """
     if text.startswith("assistant"):
         return "assistant", text.removeprefix("assistant")
     word = text.strip()

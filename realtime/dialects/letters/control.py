@@ -48,7 +48,7 @@ def chat_template(tokenizer: Any) -> str:
 
 
 def control_tokens(added: list[Added], template: str) -> list[Added]:
-    """Those that control the model: special ones, and others that look it or that the template writes."""
+    """Return those that control the model: special ones, and others that look it or that the template writes."""
     return [token for token in added if _controls(token, template)]
 
 

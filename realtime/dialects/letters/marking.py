@@ -74,8 +74,8 @@ class Marker:
         return text
 
     def mark_answer(self, text: str) -> str:
-        """What an assistant said. Reasoning at its beginning, in the template's own marks, is left for the template,
-        which often takes it out: clients that know nothing of reasoning send it back like this.
+        """Return what an assistant said. Reasoning at its beginning, in the template's own marks, is left for the
+        template, which often takes it out: clients that know nothing of reasoning send it back like this.
         """
         for begin, end in self._letters.pairs:
             before, found, rest = text.partition(begin)

@@ -18,8 +18,8 @@ _BEFORE, _AFTER = "zqa", "zqb"  # letters only, which every template leaves alon
 
 
 def unsafe_places(marked: Render, plain: Render, token: str) -> tuple[str, ...]:
-    """Where a template does not pass a text through that has the letters of this token. `marked` renders with marks in
-    all places, `plain` with none.
+    """Return where a template does not pass a text through that has the letters of this token. `marked` renders with
+    marks in all places, `plain` with none.
 
     A place that the template does not show, or does not take, is not among them.
     """
@@ -38,8 +38,8 @@ def _is_safe(marked: Render, plain: Render, place: str, token: str) -> bool:
 
 
 def _passes(rendered: str, otherwise: str, token: str) -> bool:
-    """Whether the letters are known for what they are, and the text is as the template has it without marks, or as it
-    was written: some templates look for tokens in texts.
+    """Return whether the letters are known for what they are, and the text is as the template has it without marks, or
+    as it was written: some templates look for tokens in texts.
     """
     if not (letters := letters_of(rendered)):
         return False

@@ -49,6 +49,6 @@ def letters_of(text: str) -> tuple[int, ...]:
 
 
 def letters_before(text: str, end: int) -> tuple[int, ...]:
-    """Those before a place of the text."""
+    """Return the letters before a place of the text."""
     letters = letters_of(text)
     return letters[: bisect_left(letters, end)]

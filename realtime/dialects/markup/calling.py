@@ -206,8 +206,8 @@ class Calling:
         return self._next(form) if self._may_go_on(form) else self._leave()
 
     def _may_go_on(self, form: BoundCalls) -> bool:
-        """Whether another call follows without a mark, for what is known: the section has no end yet, or there are no
-        marks at all.
+        """Return whether another call follows without a mark, for what is known: the section has no end yet, or there
+        are no marks at all.
         """
         if form.row.bare and form.opener == self.text[0] == "{":
             return True

@@ -59,7 +59,9 @@ class Candidate:
         return self._at if self.reader.tool is not None else None
 
     def _open(self, text: str) -> int | None:
-        """Where the head begins, behind the marks before it: -1 if they are not there, None if more must be seen."""
+        """Return where the head begins, behind the marks before it: -1 if they are not there, None if more must be
+        seen.
+        """
         form, at = self.form, 0
         if self._entry == "next":
             at = self._separator(text)

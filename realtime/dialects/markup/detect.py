@@ -180,8 +180,8 @@ _PARTS = re.compile(r"<\|[^<>]*\|>|[^<\s]+|<[^<\s]*")
 
 
 def started(family: Family, added: str) -> tuple[Start, int]:
-    """What a template has begun, by what it put behind the last message: text of its own, never a user's. With the
-    index of the way to reason.
+    """Return what a template has begun, by what it put behind the last message: text of its own, never a user's. With
+    the index of the way to reason.
     """
     text = added.rstrip()
     for index, thinking in enumerate(family.thinking):

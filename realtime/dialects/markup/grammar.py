@@ -89,8 +89,9 @@ class BoundCalls:
         return "[" if self.row.bracket else "" if isinstance(self.row.head, Named) else "{"
 
     def match_end(self, text: str, at: int, *, stray: bool = False) -> int | None:
-        """Where the marks end that end a call: -1 if they are not there, None if more must be seen. The end of the
-        section and the beginning of another call do it too; they are not taken. `stray`: brackets too many are nothing.
+        """Return where the marks end that end a call: -1 if they are not there, None if more must be seen. The end of
+        the section and the beginning of another call do it too; they are not taken. `stray`: brackets too many are
+        nothing.
         """
         found = self._match_end(text, at)
         if found == -1 and stray and self.call[1]:

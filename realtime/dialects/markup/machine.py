@@ -205,8 +205,8 @@ class Machine:
         return self._grammar.text_search if self._calls_on else None
 
     def _begun(self) -> bool | None:
-        """What may only stand where an answer begins: reasoning, a mark around the answer, a call without marks. None
-        if it is none of these; else whether to go on.
+        """Return what may only stand where an answer begins: reasoning, a mark around the answer, a call without marks.
+        None if it is none of these; else whether to go on.
         """
         at = skip_space(self._text, 0)
         if at == len(self._text):
@@ -264,7 +264,7 @@ class Machine:
         return self._begin_calls(forms, "bare")
 
     def _end_of_answer(self, thinking: BoundThinking) -> bool | None:
-        """Whether this is the mark that ends the answer: nothing but a call may follow it. None if it is not it."""
+        """Return whether this mark ends the answer: nothing but a call may follow it. None if it is not it."""
         assert thinking.answer is not None
         found = thinking.answer[1].match(self._text, 0)
         if found == -1:

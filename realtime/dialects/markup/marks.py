@@ -75,8 +75,8 @@ class Mark:
         return self._parts[0] if self._parts else ()
 
     def match(self, text: str, at: int) -> int | None:
-        """Where the mark ends that begins at `at`, white space before it skipped: -1 if there is none, None if more of
-        the text must be seen. An empty mark ends where it begins.
+        """Return where the mark ends that begins at `at`, white space before it skipped: -1 if there is none, None if
+        more of the text must be seen. An empty mark ends where it begins.
         """
         for forms in self._parts:
             at = skip_space(text, at)

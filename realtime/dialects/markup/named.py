@@ -54,6 +54,6 @@ def calls_named(name: str) -> tuple[Calls, ...] | None:
 
 
 def thinking_named(name: str) -> tuple[Thinking, ...] | None:
-    """How the reasoning looks that vLLM's reasoning parser of this name reads; None: the table does not have it."""
+    """Return how the reasoning looks that vLLM's reasoning parser of this name reads; None: not in the table."""
     row = ALL_FAMILIES.get(_REASONING.get(name, name))
     return row.thinking or None if row is not None else None

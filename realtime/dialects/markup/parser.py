@@ -120,7 +120,7 @@ class MarkupParser:
 
 
 def _of_text(logprobs: list[Any], text: str) -> list[Any]:
-    """Those of the tokens that this text is, without the layout that preceded it."""
+    """The log probabilities of this text's tokens, without the layout that preceded it."""
     excess = sum(len(one["token"]) for one in logprobs) - len(text)
     num_layout = 0
     for one in logprobs:

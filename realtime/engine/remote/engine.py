@@ -139,7 +139,9 @@ class RemoteEngine:
             await asyncio.shield(generation.abort or self._begin_abort(generation))
 
     def stats(self) -> EngineStats:
-        """What this server has at all engines. Running is what tokens have come of; their KV caches are not known."""
+        """Return what this server has at all engines. Running is what tokens have come of; their KV caches are not
+        known.
+        """
         held = self._held.values()
         running = sum(generation.delivered for generation in held)
         grammars = self._grammars

@@ -53,7 +53,7 @@ class Members:
 
     @property
     def serving(self) -> list[Member]:
-        """Those that are given requests."""
+        """The members that are given requests."""
         return [member for member in self.all if member.serves]
 
     @property

@@ -190,7 +190,7 @@ def _patch_states() -> None:
 
 
 def _cure_draws() -> None:
-    """Where a plugin is all that an engine has of ours, cure this as well, without which a seed can end it on a CPU."""
+    """Cure this as well where a plugin is all that an engine has of ours, without which a seed can end it on a CPU."""
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu():

@@ -172,8 +172,8 @@ class VllmEngine:
             await asyncio.shield(route.abort or self._begin_abort(route))
 
     def stats(self) -> EngineStats:
-        """What the engine holds. The total is our own count and exact: a request counts from `submit` until its last
-        chunk or the confirmation of its abort. How many of them wait, and the use of the KV cache, is what the
+        """Return what the engine holds. The total is our own count and exact: a request counts from `submit` until its
+        last chunk or the confirmation of its abort. How many of them wait, and the use of the KV cache, is what the
         scheduler last reported; it reports with every engine step that has outputs, so both lag by one step.
         """
         held = len(self._routes)
@@ -363,8 +363,8 @@ class _Route:
             self._call(self.sink.on_error, translate(error))
 
     def _error(self, finish_reason: str) -> EngineError:
-        """What a generation came to that EngineCore has failed. It says no reason, but with a constraint there is one:
-        the grammar did not compile, or it led to where no token may follow.
+        """Return what a generation came to that EngineCore has failed. It says no reason, but with a constraint there
+        is one: the grammar did not compile, or it led to where no token may follow.
         """
         if finish_reason == "error" and self._constrained:
             return EngineRefused("the engine can't hold the model to the schema or grammar: simplify it")

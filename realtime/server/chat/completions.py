@@ -125,8 +125,8 @@ def to_completion(response: wire.Response, shown: Shown) -> ChatCompletion:
 
 
 def finish_reason(status: str, *, called: bool) -> FinishReason:
-    """Why the model stopped. `status`: of a response that is neither failed nor was it stopped. `called`: it has made
-    a call that is whole: others are not to be made.
+    """Return why the model stopped. `status`: of a response that is neither failed nor was it stopped. `called`: it has
+    made a call that is whole: others are not to be made.
     """
     if status == "incomplete":
         return "length"

@@ -105,8 +105,8 @@ def to_message(response: wire.Response, thinking: Thinking) -> AnthropicMessage:
 def stop_reason(
     status: str, usage: wire.Usage | None, max_tokens: int | None, *, called: bool, stopped_by: str | None
 ) -> StopReason:
-    """Why the model stopped. `status`: of a response that is neither failed nor was it stopped by a client. `called`:
-    it has made a call that is whole: others are not to be made. `stopped_by`: a stop sequence.
+    """Return why the model stopped. `status`: of a response that is neither failed nor was it stopped by a client.
+    `called`: it has made a call that is whole: others are not to be made. `stopped_by`: a stop sequence.
     """
     if status == "incomplete":
         fits = usage is None or max_tokens is None or usage.output_tokens >= max_tokens

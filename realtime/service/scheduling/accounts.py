@@ -48,7 +48,7 @@ class Accounts:
         self._limits_of = limits_of
 
     def is_warm(self, ticket: Ticket) -> bool:
-        """Whether what it continues is likely to be cached."""
+        """Return whether what it continues is likely to be cached."""
         return self._prefixes.any_of(ticket.prefixes)
 
     def num_new(self, ticket: Ticket) -> float:
@@ -56,7 +56,7 @@ class Accounts:
         return ticket.num_input * self.means.new_of(ticket.tenant)
 
     def cost_of(self, ticket: Ticket) -> float:
-        """What a response is likely to cost."""
+        """Return what a response is likely to cost."""
         output = self.means.output_of(ticket.tenant)
         if ticket.max_output is not None:
             output = min(output, ticket.max_output)

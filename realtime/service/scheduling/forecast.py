@@ -101,31 +101,31 @@ class Means:
 
     @property
     def known(self) -> bool:
-        """Whether there is anything to go by: something has ended, or tokens come while nothing is read."""
+        """Return whether there is anything to go by: something has ended, or tokens come while nothing is read."""
         return self._seconds.number > 0 or self._pure_steps.number > 0
 
     @property
     def seconds(self) -> float:
-        """How long a response is likely to run."""
+        """Return how long a response is likely to run."""
         return self._seconds.value
 
     @property
     def read_seconds(self) -> float:
-        """How long a token of a prompt takes."""
+        """Return how long a token of a prompt takes."""
         return self._read_pace.value if self.is_new else self._read.value
 
     def seconds_of(self, tenant: str) -> float:
-        """How long a response of this tenant is likely to run."""
+        """Return how long a response of this tenant is likely to run."""
         return self._seconds_of.get(tenant, self._seconds).value
 
     @property
     def is_new(self) -> bool:
-        """Whether it goes by tokens: they come, and hardly anything has ended."""
+        """Return whether it goes by tokens: they come, and hardly anything has ended."""
         return self.step_seconds > 0 and self._seconds.number < _FEW
 
     def first_length(self, tenant: str, seen: float, max_output: int | None) -> float:
-        """How many tokens an answer is likely to have while hardly anything has ended. `seen`: that those of its tenant
-        which run have made, on average.
+        """Return how many tokens an answer is likely to have while hardly anything has ended. `seen`: that those of its
+        tenant which run have made, on average.
         """
         own = self._output_of.get(tenant, _NONE)
         weight = own.number / (own.number + _DOUBTS)
@@ -134,15 +134,15 @@ class Means:
 
     @property
     def step_seconds(self) -> float:
-        """How long a token takes that is made."""
+        """Return how long a token takes that is made."""
         return self._steps.value if self._seconds.number else self._pure_steps.value
 
     def output_of(self, tenant: str) -> float:
-        """How many tokens it is likely to be."""
+        """Return how many tokens it is likely to be."""
         return self._output_of.get(tenant, self._output).value
 
     def new_of(self, tenant: str) -> float:
-        """What part of its prompts is likely not to be cached."""
+        """Return what part of its prompts is likely not to be cached."""
         mean = self._cached_of.get(tenant)
         return 1.0 if mean is None else 1.0 - mean.value
 

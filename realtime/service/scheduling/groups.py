@@ -16,7 +16,7 @@ class Groups:
         self._sizes: Counter[str] = Counter()  # group -> how many run or wait
 
     def size(self, group: str | None) -> int:
-        """How many of a group run or wait."""
+        """Return how many of a group run or wait."""
         return self._sizes[group] if group is not None else 0
 
     def join(self, ticket: Ticket) -> None:

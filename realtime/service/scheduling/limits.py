@@ -32,22 +32,22 @@ class Limits:
 
     @property
     def capacity(self) -> Capacity:
-        """What the engine can hold now."""
+        """Return what the engine can hold now."""
         return self._capacity()
 
     @property
     def share(self) -> float:
-        """What one tenant may have now."""
+        """Return what one tenant may have now."""
         return self._tenant_share()
 
     @property
     def places(self) -> int:
-        """How many may run at once."""
+        """Return how many may run at once."""
         most = self._capacity().max_requests
         return min(self._max_running, most) if most else self._max_running
 
     def most_of(self, tenant: str) -> int:
-        """How many of a tenant may run at once."""
+        """Return how many of a tenant may run at once."""
         own = self.of(tenant).max_running
         share = places_of(self._tenant_share(), self.places)
         return share if own is None else min(share, own)

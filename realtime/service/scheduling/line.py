@@ -29,7 +29,7 @@ class Line:
         return sum(map(len, self._places.values()))
 
     def classes(self) -> Iterator[ServiceClass]:
-        """Those of which something waits."""
+        """Yield the classes of which something waits."""
         return iter(self._places)
 
     def add(self, number: int, ticket: Ticket) -> None:

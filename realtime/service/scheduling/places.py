@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
 
 class Places:
-    """Those of all that wait; of a moment ago if it takes long to work them out."""
+    """The places of all that wait; of a moment ago if it takes long to work them out."""
 
     def __init__(self, waiting: Waiting, accounts: Accounts, limits: Limits) -> None:
         self._waiting = waiting

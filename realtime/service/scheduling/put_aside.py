@@ -25,7 +25,7 @@ class AsideRules(msgspec.Struct, frozen=True):
 
 
 class PutAside:
-    """Those that are put aside. may: whether a running response can be put aside now, and go on exactly."""
+    """The responses that are put aside. may: whether a running response can be put aside now, and go on exactly."""
 
     def __init__(self, rules: AsideRules, may: Callable[[str], bool]) -> None:
         self._rules = rules
@@ -52,7 +52,7 @@ class PutAside:
         )  # fmt: skip
 
     def num_of(self, tenant: str) -> int:
-        """How many of a tenant are put aside."""
+        """Return how many of a tenant are put aside."""
         return sum(one.ticket.tenant == tenant for one in self._held.values())
 
     def take(self, response_id: str, now: float) -> Holding | None:
@@ -64,13 +64,13 @@ class PutAside:
         return one
 
     def overdue(self, now: float) -> Iterator[str]:
-        """Those that have been put aside for long enough, the oldest first."""
+        """Yield the ids of those that have been put aside for long enough, the oldest first."""
         for response_id, one in self._held.items():
             if now - one.aside_at >= self._rules.max_seconds:
                 yield response_id
 
     def most_willing(self, running: Iterable[Holding], served: Callable[[str], float]) -> list[Holding]:
-        """Those that may be put aside now: of the tenant that has been served most, and what has come last, first."""
+        """Return those that may be put aside now: first of the tenant that was served most, and what came last."""
         found = [one for one in running if self._may_be(one)]
         return sorted(found, key=lambda one: (-served(one.ticket.tenant), -one.at, -one.number))
 

@@ -45,7 +45,7 @@ class Holding(msgspec.Struct, eq=False):
     num_reading: int = 0
 
     def seconds(self, now: float) -> float:
-        """How long it has run, without what it was put aside."""
+        """Return how long it has run, without what it was put aside."""
         return self.ran + now - self.at
 
 
@@ -111,11 +111,11 @@ class Occupancy:
         self._num_reading_by_all += num_reading
 
     def num_of(self, tenant: str) -> int:
-        """How many of a tenant run."""
+        """Return how many of a tenant run."""
         return self._numbers[tenant]
 
     def tenant_may(self, ticket: Ticket, share: float) -> bool:
-        """Whether its own tenant leaves room for it. `share`: what one tenant may take."""
+        """Return whether its own tenant leaves room for it. `share`: what one tenant may take."""
         tenant, capacity = ticket.tenant, self._capacity()
         reading = self._num_reading_by_all + self._num_new(ticket)
         if capacity.step_tokens and self._reading[tenant] and reading > capacity.step_tokens:
@@ -124,7 +124,7 @@ class Occupancy:
         return not (capacity.kv_tokens and held and held + self._need(ticket) > capacity.kv_tokens * share)
 
     def fits(self, ticket: Ticket) -> bool:
-        """Whether the cache holds it beside the others; alone it always does."""
+        """Return whether the cache holds it beside the others; alone it always does."""
         held, most = self._num_kept_by_all, self._capacity().kv_tokens
         return not (most and held and held + self._need(ticket) > most)
 

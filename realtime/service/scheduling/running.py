@@ -44,7 +44,7 @@ class Running:
         return self._occupancy
 
     def num_of(self, tenant: str) -> int:
-        """How many of a tenant run."""
+        """Return how many of a tenant run."""
         return self._occupancy.num_of(tenant)
 
     def add(self, one: Holding, now: float) -> None:

@@ -62,6 +62,6 @@ class Turns:
                     yield place
 
     def _may(self, ticket: Ticket, occupancy: Occupancy) -> bool:
-        """Whether its own tenant may have it run."""
+        """Return whether its own tenant may have it run."""
         has_slot = occupancy.num_of(ticket.tenant) < self._limits.most_of(ticket.tenant)
         return has_slot and occupancy.tenant_may(ticket, self._limits.share)

@@ -27,7 +27,7 @@ class Waiting:
         return len(self.tickets)
 
     def num_of(self, tenant: str) -> int:
-        """How many of a tenant wait."""
+        """Return how many of a tenant wait."""
         line = self.lines.get(tenant)
         return 0 if line is None else len(line)
 

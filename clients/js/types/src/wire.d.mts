@@ -1055,7 +1055,7 @@ export interface McpListTools {
   recovered?: boolean | null;
 }
 
-/** It has answered. */
+/** The server has answered. */
 export interface McpListToolsCompleted {
   type: "response.mcp_list_tools.completed";
   item_id: string;
@@ -1066,7 +1066,7 @@ export interface McpListToolsCompleted {
   stream_id?: string;
 }
 
-/** It has not; the item says why. */
+/** The server has not answered; the item says why. */
 export interface McpListToolsFailed {
   type: "response.mcp_list_tools.failed";
   item_id: string;
