@@ -34,7 +34,8 @@ LEFT = {
 }
 
 # Pages whose prose is wrapped; tables, code and generated parts are as wide as they are.
-WRAPPED = ["README.md", "docs/protocol.md"]
+WRAPPED_DOCS = ["bench", "chat", "chat-completions", "chat-pages", "cluster", "messages", "protocol", "scaling"]
+WRAPPED = ["README.md", *(f"docs/{name}.md" for name in WRAPPED_DOCS)]
 
 GENERATED = {"clients/python/realtime_client/wire.py"}
 
