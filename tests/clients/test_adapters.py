@@ -203,7 +203,7 @@ async def test_a_refusal_is_the_error_of_the_sdk() -> None:
         transport = AsyncTransport(server.url, **PATIENT)
         client = httpx2.AsyncClient(transport=transport)
         async with openai.AsyncOpenAI(base_url=transport.base_url, api_key="unused", http_client=client) as sdk:
-            with pytest.raises(openai.NotFoundError) as refused:
+            with pytest.raises(openai.BadRequestError) as refused:
                 await sdk.responses.create(model="starter", input="hi", previous_response_id="resp_none")
             assert (refused.value.code, refused.value.param) == ("previous_response_not_found", "previous_response_id")
             whole = await sdk.responses.create(model="starter", input="hi")

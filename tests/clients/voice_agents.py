@@ -1,4 +1,4 @@
-"""Voice agents of two frameworks, without sound: what they have to say is spoken word by word, and can be interrupted."""
+"""Voice agents of two frameworks, without sound: what they say is spoken word by word, and can be interrupted."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ async def livekit(llm: Any) -> AsyncIterator[Agent]:
     """LiveKit Agents, with an output that takes the time that speech takes."""
     from livekit.agents import Agent as LiveKitAgent
     from livekit.agents import AgentSession
+    from livekit.agents.utils import http_context
     from livekit.agents.voice.io import TextOutput
 
     class Speaker(TextOutput):
@@ -54,12 +55,13 @@ async def livekit(llm: Any) -> AsyncIterator[Agent]:
 
     session: AgentSession[None] = AgentSession(llm=llm)
     session.output.transcription = Speaker(label="speaker", next_in_chain=None)
-    await session.start(LiveKitAgent(instructions=INSTRUCTIONS))
-    try:
-        yield Talking()
-    finally:
-        await session.aclose()
-        await llm.aclose()
+    async with http_context.open():  # a worker of LiveKit's has one
+        await session.start(LiveKitAgent(instructions=INSTRUCTIONS))
+        try:
+            yield Talking()
+        finally:
+            await session.aclose()
+            await llm.aclose()
 
 
 @asynccontextmanager
@@ -99,13 +101,14 @@ async def pipecat(llm: Any) -> AsyncIterator[Agent]:
 
     class Talking(Agent):
         async def turn(self, text: str, speak_until: float | None = None) -> None:
-            interrupted.clear()
-            stopped.clear()
+            for event in (interrupted, started, stopped):
+                event.clear()
             message: Any = {"role": "user", "content": text}
             await worker.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
             if speak_until is None:
                 await stopped.wait()
                 return
+            await started.wait()  # an interruption overtakes what it is not about
             await asyncio.sleep(speak_until)  # the user
             await worker.queue_frame(InterruptionFrame())
             await interrupted.wait()
@@ -115,9 +118,10 @@ async def pipecat(llm: Any) -> AsyncIterator[Agent]:
             messages: list[Any] = context.get_messages()
             return [(one["role"], one["content"]) for one in messages if one["content"]]
 
-    interrupted, stopped = asyncio.Event(), asyncio.Event()
+    interrupted, started, stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
     context = LLMContext()
     sides = LLMContextAggregatorPair(context)
+    sides.assistant().add_event_handler("on_assistant_turn_started", lambda *_: started.set())
     sides.assistant().add_event_handler("on_assistant_turn_stopped", lambda *_: stopped.set())
     worker = PipelineWorker(Pipeline([sides.user(), llm, Speaker(), sides.assistant(), End()]))
     runner = WorkerRunner(handle_sigint=False)

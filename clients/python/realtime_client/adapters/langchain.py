@@ -1,9 +1,9 @@
 """LangChain: a chat model whose answers survive a cut connection, and are cancelled at the server when they are left.
 
-    model = ChatRealtime("starter", "ws://127.0.0.1:8000/v1/responses")
-    async for chunk in model.astream("Hello"):
-        print(chunk.text, end="")
-    await model.aclose()
+model = ChatRealtime("starter", "ws://127.0.0.1:8000/v1/responses")
+async for chunk in model.astream("Hello"):
+    print(chunk.text, end="")
+await model.aclose()
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ class ChatRealtime(ChatOpenAI):
             "http_async_client": httpx2.AsyncClient(transport=transport),
             "http_client": httpx2.Client(transport=blocking),
             "use_responses_api": True,
+            # The transport bounds the silence. LangChain's own bound is `asyncio.wait_for`, which before Python 3.12
+            # can lose a cancellation.
+            "stream_chunk_timeout": None,
             "use_previous_response_id": True,
         }
         super().__init__(**(members | options))

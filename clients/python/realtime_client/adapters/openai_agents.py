@@ -1,8 +1,8 @@
 """OpenAI's agents SDK: models whose answers survive a cut connection and are cancelled at the server with their run.
 
-    provider = RealtimeProvider("ws://127.0.0.1:8000/v1/responses")
-    result = await Runner.run(agent, "Hello", run_config=RunConfig(model_provider=provider, tracing_disabled=True))
-    await provider.aclose()
+provider = RealtimeProvider("ws://127.0.0.1:8000/v1/responses")
+result = await Runner.run(agent, "Hello", run_config=RunConfig(model_provider=provider, tracing_disabled=True))
+await provider.aclose()
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class _AsyncEvents(httpx2.AsyncByteStream):
             raise httpx2.ReadError(str(error)) from error
 
     async def aclose(self) -> None:
-        """The stop is on its way when this returns; it waits for nothing, so that a cancelled scope can't hold it up."""
+        """Stop it. That is on its way when this returns: nothing is awaited, which a cancelled scope could hold up."""
         await self._response.__aexit__(None, None, None)
 
 

@@ -1,7 +1,7 @@
 """Pydantic AI: a model whose answers survive a cut connection, and which cancels at the server what it abandons.
 
-    async with RealtimeModel("starter", "ws://127.0.0.1:8000/v1/responses") as model:
-        result = await Agent(model).run("What is the weather in Paris?")
+async with RealtimeModel("starter", "ws://127.0.0.1:8000/v1/responses") as model:
+    result = await Agent(model).run("What is the weather in Paris?")
 """
 
 from __future__ import annotations

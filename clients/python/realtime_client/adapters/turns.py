@@ -60,7 +60,7 @@ class Answer:
         return "".join(piece for _, _, piece in self._texts)
 
     async def cut(self, num_characters: int) -> None:
-        """Keep so many characters of what was read, and nothing behind them. Raises ServerError when that is refused."""
+        """Keep so many characters of what was read, and nothing behind. Raises ServerError when that is refused."""
         if num_characters == 0:
             await self.response.truncate(-1)
         else:
