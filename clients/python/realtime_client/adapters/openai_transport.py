@@ -9,7 +9,9 @@ Every framework that takes a client of the SDK, or its `http_client`, gains that
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -58,8 +60,9 @@ class Transport(httpx2.BaseTransport):
     """The same for `httpx2.Client`, for callers without asyncio."""
 
     def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
-        self._connect = lambda: sync.connect(url, api_key=api_key, **options)
+        self._make = functools.partial(sync.connect, url, api_key=api_key, **options)
         self._client: sync.Client | None = None
+        self._opening = threading.Lock()
         self._http = httpx2.HTTPTransport()
         self.base_url = Connection(url).base_url
 
@@ -70,8 +73,9 @@ class Transport(httpx2.BaseTransport):
         body = json.loads(request.read())
         streams = body.pop("stream", False)
         try:
-            if self._client is None:
-                self._client = self._connect().__enter__()
+            with self._opening:
+                if self._client is None:
+                    self._client = self._make().__enter__()
             response = self._client.create(**body)
             if streams:
                 return httpx2.Response(200, headers=_STREAM, stream=_Events(response))
