@@ -1,10 +1,10 @@
-"""Turns of a voice agent against a real server, whatever its framework: what continues a chain, what cuts an answer, and
-when the whole context is sent.
-"""
+"""Turns of a voice agent, whatever its framework: what continues a chain, what cuts an answer, and when all is sent."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import pytest
 
 import realtime_client
 from realtime.engine.scripted import ScriptedTokenizer
@@ -32,7 +32,7 @@ def assistant(text: str) -> Item:
 
 def prompt(*items: Item) -> str:
     """What a model is given of these."""
-    return ScriptedTokenizer().apply_chat_template(list(items))
+    return str(ScriptedTokenizer().apply_chat_template(list(items)))
 
 
 async def read(answer: Answer) -> Answer:
@@ -55,7 +55,8 @@ async def test_what_was_heard_is_kept_and_only_what_is_new_is_sent() -> None:
         assert recorder.prompts[-1] == prompt(*kept)
 
 
-async def test_an_answer_that_is_left_ends_where_it_was_heard_to() -> None:
+@pytest.mark.parametrize(("heard", "kept"), [("", ""), ("on on", "on on"), ("on on on", "on on on ")])
+async def test_an_answer_that_is_left_ends_where_it_was_heard_to(heard: str, kept: str) -> None:
     recorder = Recorder(("on ",) * 100_000, WORDS)
     async with running(recorder, tick_seconds=0.001, max_model_len=10**6) as server, connect(server) as rt:
         turns = Turns()
@@ -64,10 +65,11 @@ async def test_an_answer_that_is_left_ends_where_it_was_heard_to() -> None:
             if answer.text == "on on on ":
                 break
         await answer.leave()
-        said = [user("1"), assistant("on on"), user("2")]
-        after = await read(await turns.ask(rt, said))
+        spoken = [assistant(heard)] if heard else []
+        after = await read(await turns.ask(rt, [user("1"), *spoken, user("2")]))
         assert (after.text, after.is_continued) == (TEXT, True)
-        assert recorder.prompts[-1] == prompt(*said)
+        stored = [assistant(kept)] if kept else []
+        assert recorder.prompts[-1] == prompt(user("1"), *stored, user("2"))
 
 
 async def test_a_turn_may_be_asked_ahead_of_time_and_again() -> None:
@@ -96,10 +98,10 @@ async def test_calls_are_continued_by_their_outputs_and_cut_with_the_words_befor
         said += [assistant(TEXT), user("2")]
         answer = await read(await turns.ask(rt, said, tools=TOOLS))
         assert (answer.text.strip(), len(answer.calls)) == ("I look.", 1)
-        said += [assistant("I look"), user("no")]  # the call was never made
+        said += [assistant("I look."), user("no")]  # the call was never made
         answer = await read(await turns.ask(rt, said, tools=TOOLS))
         assert (answer.text, answer.is_continued) == (TEXT, True)
-        assert recorder.prompts[-1].endswith(prompt(assistant("I look"), user("no")))
+        assert recorder.prompts[-1].endswith(prompt(assistant("I look. "), user("no")))
 
 
 async def test_the_whole_context_is_sent_when_it_is_another_one() -> None:

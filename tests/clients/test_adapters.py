@@ -18,7 +18,7 @@ from tests.support.proxy import proxied
 from tests.support.server import Running, running
 from tests.support.steps import until
 
-PATIENT = {"proxy": None, "policy": Policy(initial_delay_seconds=0)}
+PATIENT: dict[str, Any] = {"proxy": None, "policy": Policy(initial_delay_seconds=0)}
 WORDS = tuple(f"word{number} " for number in range(60))
 TEXT = "".join(WORDS)
 Texts = AsyncIterator[str]
@@ -210,6 +210,23 @@ async def test_a_refusal_is_the_error_of_the_sdk() -> None:
             assert (await sdk.responses.retrieve(whole.id)).output_text == whole.output_text == TEXT
 
 
+async def test_an_answer_that_is_not_streamed_is_cancelled_with_its_caller() -> None:
+    import httpx2
+
+    from realtime_client.adapters.openai_transport import AsyncTransport
+
+    async with running(lambda _: ("on " for _ in range(10**6)), tick_seconds=0.001, max_model_len=10**7) as server:
+        transport = AsyncTransport(server.url, **PATIENT)
+        client = httpx2.AsyncClient(transport=transport)
+        async with openai.AsyncOpenAI(base_url=transport.base_url, api_key="unused", http_client=client) as sdk:
+            asking = asyncio.create_task(sdk.responses.create(model="starter", input="hi"))
+            await until(lambda: server.gateway.service.num_running == 1, "the answer to begin")
+            asking.cancel()
+            await asyncio.wait([asking], timeout=20)  # guards against hanging
+            await until(lambda: server.gateway.service.num_running == 0, "the engine to be free")
+            assert (await newest(server))["status"] == "cancelled"
+
+
 def test_langchain_without_asyncio_leaves_and_goes_on() -> None:
     pytest.importorskip("langchain_openai", reason="LangChain is not installed: pip install langchain-openai")
     from realtime_client.adapters.langchain import ChatRealtime
@@ -218,7 +235,7 @@ def test_langchain_without_asyncio_leaves_and_goes_on() -> None:
         model = ChatRealtime("starter", url, connect_options=PATIENT)
         pieces = model.stream("hi")
         assert next(piece.text for piece in pieces if piece.text)
-        pieces.close()  # type: ignore[attr-defined]
+        pieces.close()
         try:
             return str(model.invoke("hi").text)
         finally:

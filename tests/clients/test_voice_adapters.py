@@ -17,10 +17,12 @@ from realtime_client import Policy
 from realtime_client.adapters.turns import position
 from tests.clients import voice_agents
 from tests.clients.voice_agents import SECONDS_PER_WORD, Agent
+from tests.support.calls import TAGGED, called
 from tests.support.http import http
 from tests.support.long import effort
 from tests.support.proxy import proxied
-from tests.support.server import running
+from tests.support.server import Running, running
+from tests.support.steps import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the frameworks' own, of what they import
 
@@ -32,7 +34,7 @@ SPOKEN = ROUND_TRIP + NUM_WORDS * SECONDS_PER_WORD
 GENERATED = ROUND_TRIP + NUM_WORDS * TICK_SECONDS
 # Before it is created, while it is generated, in its last 200 ms and after its end while it is spoken, and after that.
 PHASES = ((0.0, ROUND_TRIP), (ROUND_TRIP, GENERATED), (GENERATED, SPOKEN), (SPOKEN - 0.2, SPOKEN), (SPOKEN, SPOKEN + 1))
-OPTIONS = {"proxy": None, "policy": Policy(initial_delay_seconds=0)}
+OPTIONS: dict[str, Any] = {"proxy": None, "policy": Policy(initial_delay_seconds=0)}
 
 
 class Model:
@@ -113,23 +115,40 @@ async def test_the_turn_after_an_interruption_is_whole(
                 check_history(agent, model)
         if make in ADAPTERS:
             assert server.open_connections == 1, "the socket was kept"
-            await check_increments(server)
+            await check_increments(server, num_free=2)
+
+
+@pytest.mark.parametrize("make", ADAPTERS)
+async def test_an_agent_calls_its_tool_and_speaks_of_the_result(
+    make: Callable[[str], AbstractAsyncContextManager[Agent]],
+) -> None:
+    def script(request: EngineRequest) -> Any:
+        prompts.append(ScriptedTokenizer().decode(request.prompt_token_ids))
+        return called("weather", {"city": "Paris"}) if len(prompts) == 1 else ("It ", "is ", "sunny.")
+
+    prompts: list[str] = []
+    async with running(script, family=TAGGED) as server, make(server.url) as agent:
+        await agent.turn("How is it in Paris?")
+        await until(lambda: agent.said[-1] == ("assistant", "It is sunny."), "the answer")
+        await check_increments(server, num_free=1)
+    assert "sunny in Paris" in prompts[1]
 
 
 def check_history(agent: Agent, model: Model) -> None:
     """The model was given what the framework says was said, up to the newest answer."""
     turns = [{"role": role, "content": text} for role, text in agent.said[:-1]]
-    wanted = ScriptedTokenizer().apply_chat_template(turns)
+    wanted = str(ScriptedTokenizer().apply_chat_template(turns))
     assert squeezed(model.prompts[-1]) == squeezed(wanted)
 
 
-async def check_increments(server: Any) -> None:
-    """Each response continues another one, but the first, and those that were left before there was one."""
+async def check_increments(server: Running, num_free: int) -> None:
+    """Each response continues another one, but the first, and a second if the first was left before there was any."""
     async with http(server) as door:
         listed = (await door.get("/v1/responses", params={"limit": 100, "order": "asc"})).json()["data"]
         kept = [(await door.get(f"/v1/responses/{one['id']}")).json() for one in listed]
     continued = [one["previous_response_id"] is not None for one in kept]
-    assert all(continued[2:]), continued
+    assert len(continued) > num_free
+    assert all(continued[num_free:]), continued
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,16 @@ class Agent:
         raise NotImplementedError
 
 
+async def weather(city: str) -> str:
+    """What a tool of the agents returns."""
+    return f"sunny in {city}"
+
+
 @asynccontextmanager
 async def livekit(llm: Any) -> AsyncIterator[Agent]:
     """LiveKit Agents, with an output that takes the time that speech takes."""
     from livekit.agents import Agent as LiveKitAgent
-    from livekit.agents import AgentSession
+    from livekit.agents import AgentSession, function_tool
     from livekit.agents.utils import http_context
     from livekit.agents.voice.io import TextOutput
 
@@ -56,7 +61,7 @@ async def livekit(llm: Any) -> AsyncIterator[Agent]:
     session: AgentSession[None] = AgentSession(llm=llm)
     session.output.transcription = Speaker(label="speaker", next_in_chain=None)
     async with http_context.open():  # a worker of LiveKit's has one
-        await session.start(LiveKitAgent(instructions=INSTRUCTIONS))
+        await session.start(LiveKitAgent(instructions=INSTRUCTIONS, tools=[function_tool(weather, name="weather")]))
         try:
             yield Talking()
         finally:
@@ -67,6 +72,8 @@ async def livekit(llm: Any) -> AsyncIterator[Agent]:
 @asynccontextmanager
 async def pipecat(llm: Any) -> AsyncIterator[Agent]:
     """Pipecat, with a processor in the place of text to speech."""
+    from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+    from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
     from pipecat.frames.frames import (
         EndFrame,
         Frame,
@@ -80,6 +87,7 @@ async def pipecat(llm: Any) -> AsyncIterator[Agent]:
     from pipecat.processors.aggregators.llm_context import LLMContext
     from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
     from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+    from pipecat.services.llm_service import FunctionCallParams
     from pipecat.workers.runner import WorkerRunner
 
     class Speaker(FrameProcessor):
@@ -116,10 +124,16 @@ async def pipecat(llm: Any) -> AsyncIterator[Agent]:
         @property
         def said(self) -> list[tuple[str, str]]:
             messages: list[Any] = context.get_messages()
-            return [(one["role"], one["content"]) for one in messages if one["content"]]
+            spoken = [one for one in messages if one["role"] in ("user", "assistant")]
+            return [(one["role"], one["content"]) for one in spoken if one.get("content")]
+
+    async def call(params: FunctionCallParams) -> None:
+        await params.result_callback(await weather(**params.arguments))
 
     interrupted, started, stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    context = LLMContext()
+    schema = FunctionSchema("weather", "Weather in a city", {"city": {"type": "string"}}, ["city"])
+    context = LLMContext(tools=ToolsSchema([schema]))
+    llm.register_function("weather", call)
     sides = LLMContextAggregatorPair(context)
     sides.assistant().add_event_handler("on_assistant_turn_started", lambda *_: started.set())
     sides.assistant().add_event_handler("on_assistant_turn_stopped", lambda *_: stopped.set())

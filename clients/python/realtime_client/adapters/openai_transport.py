@@ -9,6 +9,7 @@ Every framework that takes a client of the SDK, or its `http_client`, gains that
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import threading
@@ -132,7 +133,8 @@ class _Events(httpx2.SyncByteStream):
 
     def close(self) -> None:
         """Stop an answer that is not over."""
-        self._response.__exit__(None, None, None)
+        with contextlib.suppress(RuntimeError):  # the transport was closed before, and the answer with it
+            self._response.__exit__(None, None, None)
 
 
 # The client has tried again already, for as long as its policy says.

@@ -8,12 +8,14 @@ has written into the context, word by word as it was spoken, is what the history
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from openai.types import responses as sdk
-from pipecat.frames.frames import CancelFrame, EndFrame
+from pipecat.frames.frames import CancelFrame, EndFrame, StartFrame
 from pipecat.services.openai.responses.llm import OpenAIResponsesHttpLLMService
 
+from ..errors import RealtimeError
 from .connection import Connection
 from .turns import Answer, Turns
 
@@ -52,6 +54,12 @@ class RealtimeLLMService(OpenAIResponsesHttpLLMService):
         if model is not None:
             self._settings.model = model
         self._turns = Turns()
+
+    async def start(self, frame: StartFrame) -> None:
+        """Open the socket, so that the first turn finds it. A server that is not there yet is looked for again then."""
+        await super().start(frame)
+        with contextlib.suppress(RealtimeError):
+            await self._connection.client()
 
     async def stop(self, frame: EndFrame) -> None:
         """Close the socket."""

@@ -7,7 +7,7 @@ async with RealtimeModel("starter", "ws://127.0.0.1:8000/v1/responses") as model
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx2
 from openai import AsyncOpenAI
@@ -39,14 +39,12 @@ class RealtimeModel(OpenAIResponsesModel):
         )
         super().__init__(model_name, provider=OpenAIProvider(openai_client=client), **model_options)
 
-    async def __aenter__(self) -> Self:
-        return await super().__aenter__()
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         """Close the socket."""
         try:
-            return await super().__aexit__(kind, error, trace)
+            handled: bool | None = await super().__aexit__(kind, error, trace)
+            return handled
         finally:
             await self.client.close()
