@@ -7,6 +7,7 @@ brought together - the context was edited or summarized, the server has forgotte
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,7 @@ class Answer:
         self.is_over = False
         self.num_kept: int | None = None  # characters, once it was cut
         self._texts: list[tuple[str, int, str]] = []  # item, content index, piece
+        self._cutting: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> Answer:
         return self
@@ -59,14 +61,23 @@ class Answer:
         """All output text that was read."""
         return "".join(piece for _, _, piece in self._texts)
 
-    async def cut(self, num_characters: int) -> None:
-        """Keep so many characters of what was read, and nothing behind. Raises ServerError when that is refused."""
+    def cut(self, num_characters: int) -> None:
+        """Keep so many characters of what was read, and nothing behind; `settle` waits for that."""
+        self.num_kept, self.is_over, self.calls = num_characters, True, set()
+        self._cutting = asyncio.create_task(self._cut(num_characters))
+        self._cutting.add_done_callback(lambda task: task.cancelled() or task.exception())  # `settle` tells it
+
+    async def settle(self) -> None:
+        """Wait until it is cut, if it is to be. Raises ServerError when that was refused."""
+        if self._cutting is not None:
+            await asyncio.shield(self._cutting)
+
+    async def _cut(self, num_characters: int) -> None:
         if num_characters == 0:
             await self.response.truncate(-1)
         else:
             item_id, content_index, inside = self._place(num_characters)
             await self.response.truncate(num_characters=inside, item_id=item_id, content_index=content_index)
-        self.num_kept, self.is_over, self.calls = num_characters, True, set()
 
     def _place(self, num_characters: int) -> tuple[str, int, int]:
         """The message that so many characters end in, and how many of its own they are."""
@@ -100,14 +111,30 @@ class Turns:
             if (step := _step(last, context)) is None:
                 continue
             num_heard, new = step
+            if num_heard is not None:
+                last.cut(num_heard)
             try:
-                if num_heard is not None:
-                    await last.cut(num_heard)
-                response = await client.create(previous_response_id=last.response.id, input=new, **body)
-                return Answer(response, context, True)
+                response = await _follow(client, last, new, body)
             except (EventNotReceived, ServerError):
-                return None  # forgotten, or gone on otherwise
+                self._answers.remove(last)  # forgotten, or gone on otherwise
+                return None
+            return Answer(response, context, True)
         return None
+
+
+async def _follow(client: Client, last: Answer, new: list[Item], body: dict[str, Any]) -> Response:
+    """Continue an answer. The cut and the create go out together, in this order: that saves a round trip."""
+    wanted = {"previous_response_id": last.response.id, "input": new, **body}
+    cut, made = await asyncio.gather(last.settle(), client.create(**wanted), return_exceptions=True)
+    if isinstance(cut, BaseException):
+        if isinstance(made, Response):
+            await made.__aexit__(None, None, None)
+        raise cut
+    if isinstance(made, ServerError) and made.code == "previous_response_in_progress":  # it is over by now
+        return await client.create(**wanted)
+    if isinstance(made, BaseException):
+        raise made
+    return made
 
 
 def _step(last: Answer, context: Sequence[Item]) -> tuple[int | None, list[Item]] | None:
