@@ -1,4 +1,5 @@
-"""What the file costs: the writer's and the loop's share of an event, beside a store in memory; and what is kept.
+"""What a store costs that outlives the process, beside one in memory: the writer's and the loop's share of an event;
+and what is kept. A cluster's store is measured on the servers that are installed here, from one node, over a socket.
 
 Streams append one event each, 50 times a second, as a model that speaks; nothing else runs in the process.
 """
@@ -13,6 +14,8 @@ import sys
 import tempfile
 import time
 from array import array
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +30,20 @@ from realtime.runs.assembler import Assembler
 from realtime.runs.response_object import new_response
 from realtime.settings.fields import ResponseSettings, StoreSettings
 from realtime.store.base import ResponseStore
+from realtime.store.cluster.hosts import ThreadHost
+from realtime.store.cluster.stores import make_backend, open_cluster
 from realtime.store.event_log import EventLog
 from realtime.store.memory import memory_stores
+from realtime.store.packed.bounds import bounds_of
+from realtime.store.packed.commits import Commits
 from realtime.store.records import Head, Record
-from realtime.store.sqlite.stores import Opened, bounds_of, open_stores
+from realtime.store.sqlite.stores import open_stores
 from realtime.wire import events as e
 from realtime.wire.ids import new_id
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 
+from .databases import NotInstalled, ready, start, stop
 from .measure import p50_p99
 
 PER_SECOND = 50
@@ -44,29 +52,52 @@ WAYS = {
     "sqlite": StoreSettings(),
     "sqlite, after_commit": StoreSettings(deliver="after_commit"),
 }
+DATABASES = ("redis", "postgres")
 NUM_TOKENS = 128  # of a finished answer
 MODEL = ModelInfo(name="m", path="m", max_model_len=4096, defaults=Sampling(max_tokens=1024))
 
 
-def run(quick: bool) -> dict[str, Any]:
-    """Measure, print, return the figures."""
-    seconds, number = (2.0, 2_000) if quick else (10.0, 100_000)
-    figures: dict[str, Any] = {}
+def run(quick: bool, figures: dict[str, Any]) -> None:
+    """Measure, print, fill in the figures."""
+    seconds, number = (0.6, 2_000) if quick else (10.0, 100_000)
     print(
         f"{'store':28} {'streams':>8} {'writer us/event':>16} {'loop us/event':>14} {'kept p50 ms':>12} {'p99 ms':>8}"
     )
-    for streams in (32, 128):
-        for name, settings in WAYS.items():
-            found = uvloop.run(_stream(streams, seconds, settings))
-            figures[f"{name}, {streams}"] = found
-            writer, loop, p50, p99 = (found[key] for key in ("writer_us", "loop_us", "p50_ms", "p99_ms"))
-            print(f"{name:28} {streams:8} {writer:16.2f} {loop:14.2f} {p50:12.2f} {p99:8.2f}", flush=True)
+    with ExitStack() as leaving:
+        ways = {**WAYS, **dict(_databases(leaving))}
+        for streams in (32, 128):
+            for name, way in ways.items():
+                found = uvloop.run(_stream(streams, seconds, way))
+                figures[f"{name}, {streams}"] = found
+                writer, loop, p50, p99 = (found[key] for key in ("writer_us", "loop_us", "p50_ms", "p99_ms"))
+                print(f"{name:28} {streams:8} {writer:16.2f} {loop:14.2f} {p50:12.2f} {p99:8.2f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         figures["kept"] = kept = uvloop.run(_fill(path, number)) | _reopened(path, number)
     for key, value in kept.items():
         print(f"{key:40} {value:12.3f}")
-    return figures
+
+
+def _databases(leaving: ExitStack) -> Iterator[tuple[str, str]]:
+    """Start the servers that are installed; return their URLs."""
+    for kind in DATABASES:
+        folder = Path(leaving.enter_context(tempfile.TemporaryDirectory()))
+        try:
+            process, url = start(kind, folder, durable=True)
+        except NotInstalled as error:
+            print(f"{kind:28} {error}")
+            continue
+        leaving.callback(stop, process)
+        asyncio.run(ready(make_backend(url)))
+        yield kind, url
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A store that outlives the process. cpu_seconds: that its thread has taken."""
+
+    responses: ResponseStore
+    commits: Commits
+    cpu_seconds: Callable[[], Awaitable[float]]
 
 
 def _answer(number: int, num_tokens: int) -> tuple[ResponseCreate, EventLog, Any]:
@@ -94,23 +125,40 @@ WORDS = [
 ]
 
 
-async def _stream(streams: int, seconds: float, settings: StoreSettings | None) -> dict[str, float]:
-    """Append for so long; with no settings in memory."""
+async def _stream(streams: int, seconds: float, way: StoreSettings | str | None) -> dict[str, float]:
+    """Append for so long: in a file, at a URL, or in memory."""
+    ticks = int(seconds * PER_SECOND)
+    if way is None:
+        return await _append(memory_stores(ResponseSettings()).responses, None, streams, ticks)
+    if isinstance(way, str):
+        return await _stream_to_cluster(way, streams, ticks)
     with tempfile.TemporaryDirectory() as folder:
-        opened: Opened | None = None
-        if settings is None:
-            store: ResponseStore = memory_stores(ResponseSettings()).responses
-        else:
-            opened = open_stores(Path(folder) / "store.db", bounds_of(ResponseSettings()), settings)
-            store = opened.stores.responses
+        opened = open_stores(Path(folder) / "store.db", bounds_of(ResponseSettings()), way)
+
+        async def cpu_seconds() -> float:
+            return opened.writer.cpu_seconds  # type: ignore[union-attr]
+
         try:
-            return await _append(store, opened, streams, int(seconds * PER_SECOND))
+            responses = opened.stores.responses
+            return await _append(responses, _Kept(responses, opened.commits, cpu_seconds), streams, ticks)
         finally:
-            if opened is not None:
-                opened.stores.close()
+            opened.stores.close()
 
 
-async def _append(store: ResponseStore, opened: Opened | None, streams: int, ticks: int) -> dict[str, float]:
+async def _stream_to_cluster(url: str, streams: int, ticks: int) -> dict[str, float]:
+    opened = open_cluster(make_backend(url), "a", "ws://a", bounds_of(ResponseSettings()), StoreSettings())
+    host = opened.host
+    assert isinstance(host, ThreadHost)
+    await opened.node.join()
+    try:
+        responses = opened.stores.responses
+        return await _append(responses, _Kept(responses, opened.commits, host.measure), streams, ticks)
+    finally:
+        await opened.node.leave()
+        opened.stores.close()
+
+
+async def _append(store: ResponseStore, kept_at: _Kept | None, streams: int, ticks: int) -> dict[str, float]:
     logs = []
     for number in range(streams):
         request, log, _ = _answer(number, ticks)
@@ -118,18 +166,18 @@ async def _append(store: ResponseStore, opened: Opened | None, streams: int, tic
         logs.append((log.response_id, log.read(0, 1 << 30)))
     texts = [msgspec.json.decode(entry).get("delta", "") for entry in logs[0][1]]
     await asyncio.sleep(0.1)
-    before = opened.writer.cpu_seconds if opened is not None else 0.0  # type: ignore[union-attr]
+    before = await kept_at.cpu_seconds() if kept_at is not None else 0.0
     waits: list[tuple[float, int]] = []
     kept: list[float] = []  # seconds until it is committed, which is when `after_commit` sends it
     first = logs[0][0]
-    if opened is not None:
+    if kept_at is not None:
 
         def note() -> None:
             there, now = store.durable(first), time.perf_counter()
             while waits and waits[0][1] < there:
                 kept.append(now - waits.pop(0)[0])
 
-        opened.commits.on_commit.append(note)
+        kept_at.commits.on_commit.append(note)
     began = time.thread_time()
     for tick in range(ticks):
         next_at = time.perf_counter() + 1 / PER_SECOND
@@ -144,7 +192,7 @@ async def _append(store: ResponseStore, opened: Opened | None, streams: int, tic
     loop = time.thread_time() - began
     await asyncio.sleep(0.1)
     number = streams * ticks
-    writer = (opened.writer.cpu_seconds - before) if opened is not None else 0.0  # type: ignore[union-attr]
+    writer = await kept_at.cpu_seconds() - before if kept_at is not None else 0.0
     return {"writer_us": writer / number * 1e6, "loop_us": loop / number * 1e6, **p50_p99(kept)}
 
 

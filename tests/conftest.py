@@ -7,15 +7,18 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 import pytest_asyncio
 from hypothesis import settings
 from xdist.remote import Producer
 
+from tests.support.elsewhere import engine_flags
 from tests.support.engines import Engines, started
 from tests.support.long import LONG
 from tests.support.real import RealServer, serving
+from tests.support.store_servers import StoreServers
 from tests.support.workers import SharedEngines
 
 # No test is about time: the machine may be busy.
@@ -31,6 +34,13 @@ async def engines() -> AsyncIterator[Engines]:
 
 
 @pytest.fixture(scope="session")
+def store_servers() -> Iterator[StoreServers]:
+    """Redis and PostgreSQL, each from when a test wants it."""
+    with ExitStack() as leaving:
+        yield StoreServers(leaving)
+
+
+@pytest.fixture(scope="session")
 def mcp_socket() -> Iterator[socket.socket]:
     """The address of the MCP server `weather`, which `real` may use. Nobody listens on it until a test does."""
     with socket.socket() as bound:
@@ -43,7 +53,7 @@ def real(mcp_socket: socket.socket) -> Iterator[RealServer]:
     """`python -m realtime serve` with the starter model: one for all tests, because starting vLLM takes seconds."""
     url = f"http://127.0.0.1:{mcp_socket.getsockname()[1]}/mcp"
     servers = {"weather": {"url": url, "require_approval": "never"}}
-    with serving("--mcp-servers", json.dumps(servers)) as server:
+    with engine_flags() as flags, serving("--mcp-servers", json.dumps(servers), *flags) as server:
         yield server
 
 

@@ -73,7 +73,7 @@ class Prompt(msgspec.Struct, frozen=True):
 class Turn(msgspec.Struct, frozen=True, dict=True):
     """One finished exchange: what the client sent and what the model answered, after everything in `parent`.
 
-    A store may note beside the members where it keeps a turn (`store.sqlite.marks`); nobody else sees that.
+    A store may note beside the members where it keeps a turn (`store.packed.marks`); nobody else sees that.
     """
 
     response_id: str

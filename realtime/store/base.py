@@ -6,8 +6,8 @@ to take care of. One that takes too long is cancelled: a claim that was given up
 being after that. What is written in one step of the loop, to any of the three, is committed together: a record, the
 conversation that it was appended to and its `request_id` are there after a crash, or none is.
 
-`memory` is the store that loses everything with its process, `sqlite` the one that does not. Times, `now` among them,
-are unix seconds. The service does not call `durable` yet.
+`memory` is the store that loses everything with its process, `sqlite` the one that does not, `cluster` the one that
+several servers share. Times, `now` among them, are unix seconds. The service does not call `durable` yet.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from realtime.engine.base import TokenChunk
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import InputItem, OutputItem
 
+from .cluster.membership import Membership
 from .conversations import Conversation
 from .event_log import StoredLog
 from .records import Filter, Head, Note, Record, Unfinished
@@ -179,6 +180,7 @@ class Stores(msgspec.Struct, frozen=True):
     `trouble` says why nothing can be written now, None: it can; what is written meanwhile waits in memory. `close`
     commits what is left; it blocks, and nothing may be called after it. `outlive`: the process.
     `batches`: what is committed together; None: everything is at once.
+    `membership`: this node's in the cluster whose stores these are; None: there is no other node.
     """
 
     responses: ResponseStore
@@ -188,6 +190,7 @@ class Stores(msgspec.Struct, frozen=True):
     close: Callable[[], None] = _nothing
     outlive: bool = False
     batches: Batches | None = None
+    membership: Membership | None = None
 
     def check_writable(self) -> None:
         """Refuse new work while nothing can be written. Raises WireError."""

@@ -19,7 +19,7 @@ from realtime.engine.scripted import ScriptedEngine, say
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.gateway import Gateway
 from realtime.settings.fields import ResponseSettings, Settings, StoreSettings
-from realtime.store.sqlite.packing import unpack
+from realtime.store.packed.packing import unpack
 from realtime.store.sqlite.stores import bounds_of, open_stores
 from tests.support.process import ServerProcess, serve
 from tests.support.server import Client, dial, listening, running

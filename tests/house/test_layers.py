@@ -38,7 +38,7 @@ HOUSE = (
     Wing("runs"),
     Wing("connection", pure=True),
     Wing("dialects", pure=True, io=frozenset({"harmony.library"})),
-    Wing("store", pure=True, io=frozenset({"sqlite"})),
+    Wing("store", pure=True, io=frozenset({"cluster", "packed", "sqlite"})),
     Wing("context", pure=True),
     Wing("settings", pure=True, io=frozenset({"sources", "text"})),
     Wing("engine"),
@@ -46,8 +46,8 @@ HOUSE = (
     Wing("wire", pure=True),
 )
 IMPURE = frozenset({
-    "asyncio", "concurrent", "datetime", "httpcore", "httptools", "httpx", "httpx2", "logging", "mcp",
-    "multiprocessing", "os", "sched", "select", "selectors", "signal", "socket", "sqlite3", "ssl", "starlette",
+    "asyncio", "asyncpg", "concurrent", "datetime", "httpcore", "httptools", "httpx", "httpx2", "logging", "mcp",
+    "multiprocessing", "os", "redis", "sched", "select", "selectors", "signal", "socket", "sqlite3", "ssl", "starlette",
     "subprocess", "threading", "time", "torch", "transformers", "uvicorn", "uvloop", "vllm", "websockets",
 })  # fmt: skip
 GPU = frozenset({"torch", "vllm"})

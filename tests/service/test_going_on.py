@@ -22,7 +22,7 @@ from realtime.engine.scripted import RandomScript, Script, Step, say
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import McpServer
 from realtime.settings.tenants import TenantLimits
-from realtime.store.sqlite.journal import decode_chunks, encode_chunks
+from realtime.store.packed.journal import decode_chunks, encode_chunks
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ConversationRef, OnDisconnect, ReasoningOptions, ResponseCreate

@@ -17,15 +17,16 @@ from typing import Any
 
 import msgspec
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.scripted import Script, ScriptedEngine
-from realtime.engine.supervisor import Backoff, SupervisedEngine
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.run import Run
 from realtime.server.gateway import Gateway
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import Settings
+from realtime.store.packed.batches import Batch
+from realtime.store.packed.journal import decode_chunks
 from realtime.store.records import Source
-from realtime.store.sqlite.batches import Batch
-from realtime.store.sqlite.journal import decode_chunks
 from realtime.store.sqlite.stores import Opened, bounds_of, open_at_once
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate

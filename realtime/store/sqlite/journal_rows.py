@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from .batches import Appended
-from .journal import Shorthand, decode_chunks, encode_chunks, only, without
-from .steps import chunk_of
+from realtime.store.packed.batches import Appended
+from realtime.store.packed.journal import Shorthand, decode_chunks, encode_chunks, only, without
+from realtime.store.packed.steps import chunk_of
 
 _LONG = 20_000  # rows after which what is over is taken out from between what runs
 _AT_ONCE = 500  # of them in one transaction: they have to be read

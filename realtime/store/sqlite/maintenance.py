@@ -14,14 +14,14 @@ from pathlib import Path
 import msgspec
 
 from realtime.context.turns import Turn
+from realtime.store.packed.batches import Batch
+from realtime.store.packed.entries import decode_entry
+from realtime.store.packed.journal import decode_chunks
+from realtime.store.packed.logs import decode_log
+from realtime.store.packed.records import decode_head, decode_record
 
-from .batches import Batch
-from .conversation_rows import decode_entry
-from .journal import decode_chunks
 from .lock import FileLock
-from .logs import decode_log
 from .reading import Reading
-from .records import decode_head, decode_record
 from .schema import CannotOpen, check_version, connect, open_for_writing, trouble_with
 from .transactions import Transactions
 

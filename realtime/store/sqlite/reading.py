@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,16 +13,16 @@ from realtime.context.turns import Turn
 from realtime.store.base import Claim
 from realtime.store.conversations import Conversation
 from realtime.store.event_log import StoredLog
-from realtime.store.records import Begun, Filter, Head, PastGeneration, Record
+from realtime.store.packed.entries import decode_entry, load
+from realtime.store.packed.journal import decode_chunks
+from realtime.store.packed.logs import decode_log
+from realtime.store.packed.past import PastJournal, ReadHead
+from realtime.store.packed.reader import ReadRecord
+from realtime.store.packed.records import decode_head, decode_record
+from realtime.store.packed.turns import Row, decode_own_items, decode_turns
+from realtime.store.records import Filter, Record
 from realtime.store.shelves import MAX_LOOKED_AT, Place, Span
 from realtime.wire.items import InputItem
-
-from .conversation_rows import decode_entry, load
-from .journal import Chunk, Shorthand, decode_chunks
-from .logs import decode_log
-from .records import decode_head, decode_record
-from .steps import given_in, note_in
-from .turns import Row, decode_own_items, decode_turns
 
 logger = logging.getLogger("realtime.store")
 
@@ -35,30 +35,6 @@ WITH RECURSIVE chain(no, parent, depth) AS (
 )
 SELECT turn.no, turn.body FROM chain JOIN turn USING (no) ORDER BY depth DESC
 """
-
-
-class ReadRecord(msgspec.Struct, frozen=True):
-    """A record, and about what it takes in memory with all that it continues."""
-
-    record: Record
-    num_bytes: int
-
-
-class ReadHead(msgspec.Struct, frozen=True):
-    """What ran when the last process ended, see Unfinished. `tip`: of the events that are known of; of one that was not
-    to be stored none is there.
-    """
-
-    number: int
-    head: Head
-    events: Sequence[bytes]
-    tip: int
-    generations: Sequence[PastGeneration]
-    attempts: int
-    epoch: str
-    earlier: Mapping[str, int]
-    left: bool
-    damaged: bool
 
 
 class Reading:
@@ -173,12 +149,18 @@ class Reading:
         num_bytes: int = db.execute("SELECT coalesce(sum(num_bytes), 0) FROM conversation").fetchone()[0]
         return num_bytes
 
+    def newest_number(self, db: sqlite3.Connection) -> int:
+        """Return the greatest number that a response was given."""
+        query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'response'"
+        number: int = db.execute(query).fetchone()[0]
+        return number
+
     def unfinished(self, db: sqlite3.Connection) -> list[ReadHead]:
         """Return what ran when the last process ended, oldest first."""
 
         def read() -> list[ReadHead]:
             journals = {
-                number: _Journal(number, decode_head(body), self._parent(db, turn))
+                number: PastJournal(number, decode_head(body), self._parent(db, turn))
                 for number, body, turn in db.execute(
                     "SELECT no, body, turn FROM response WHERE sealed IS NULL ORDER BY no"
                 ).fetchall()
@@ -203,54 +185,6 @@ class Reading:
             return None, 0
         rows = [Row(*row) for row in db.execute(_CHAIN, (number,))]
         return decode_turns(rows, self._file, self._vocabulary), 4 * sum(len(row.body) for row in rows)
-
-
-class _Journal:
-    """What the journal has of one response, as it is read."""
-
-    def __init__(self, number: int, head: Head, parent: Turn | None) -> None:
-        self._number = number
-        self._head = head
-        self._parent = parent
-        self._events: list[bytes] = []
-        self._tip = 0
-        self._shorthand = Shorthand()
-        self._generations: list[PastGeneration] = []
-        self._attempts = 1
-        self._epoch = head.epoch
-        self._earlier: dict[str, int] = {}
-        self._left = False
-        self._is_damaged = False
-
-    def take(self, chunk: Chunk) -> None:
-        """Take the next chunk. What comes behind one that can't be read is not taken: others must not wait for it."""
-        if self._is_damaged:
-            return
-        try:
-            note, given = note_in(chunk, self._parent), given_in(chunk)
-        except (ValueError, IndexError) as error:
-            logger.error("journal damaged response_id=%s at=%d: %s", self._head.response_id, chunk.first, error)
-            self._is_damaged = True
-            return
-        self._events += self._shorthand.spell_out(chunk.events)
-        self._tip = chunk.tip
-        if isinstance(note, Begun):
-            if self._generations and self._generations[-1].begun.number == note.number:
-                self._generations.pop()  # it was refused before it began
-            self._generations.append(PastGeneration(note, []))
-        elif note is not None:
-            if note.epoch != self._epoch:
-                self._earlier[self._epoch] = chunk.first
-            self._attempts, self._epoch, self._left = note.attempts, note.epoch, note.left
-        if given is not None and self._generations:
-            self._generations[-1].chunks.append(given)
-
-    def read(self) -> ReadHead:
-        """Return it all."""
-        return ReadHead(
-            self._number, self._head, self._events, self._tip, self._generations, self._attempts, self._epoch,
-            self._earlier, self._left, self._is_damaged,
-        )  # fmt: skip
 
 
 def _view(db: sqlite3.Connection, read: Callable[[], T]) -> T:

@@ -6,11 +6,10 @@ import asyncio
 from weakref import WeakValueDictionary
 
 from realtime.store.base import Claim
+from realtime.store.packed.commits import Commits
+from realtime.store.packed.reader import Reader
 
-from .commits import Commits
-from .readers import Look
-from .reading import Reading
-from .transactions import Transactions
+from .response_rows import ResponseRows
 
 _Key = tuple[str, str]  # tenant, request id
 
@@ -18,11 +17,10 @@ _Key = tuple[str, str]  # tenant, request id
 class SqliteRequests:
     """See the module."""
 
-    def __init__(self, transactions: Transactions, commits: Commits, look: Look, reading: Reading) -> None:
-        self._rows = transactions.responses
+    def __init__(self, rows: ResponseRows, commits: Commits, reader: Reader) -> None:
+        self._rows = rows
         self._commits = commits
-        self._look = look
-        self._reading = reading
+        self._reader = reader
         self._pending: dict[_Key, Claim] = {}  # not committed
         self._forgotten: dict[str, object] = {}  # responses whose claims are no more, not committed
         self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
@@ -32,7 +30,7 @@ class SqliteRequests:
         pending = self._pending.get((tenant, request_id))
         if pending is not None:
             return pending
-        found = await self._look(self._reading.claim, tenant, request_id)
+        found = await self._reader.claim(tenant, request_id)
         if (pending := self._pending.get((tenant, request_id))) is not None:
             return pending
         return found if found is not None and found.response_id not in self._forgotten else None

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from realtime.context.turns import Turn
 from realtime.store.base import Claim
 from realtime.store.event_log import StoredLog
+from realtime.store.packed.logs import encode_log
+from realtime.store.packed.records import encode_head, encode_record
 from realtime.store.records import Head, Record, conversation_of, item_ids
 
 from .journal_rows import JournalRows
-from .logs import encode_log
-from .records import encode_head, encode_record
 from .turn_rows import TurnRows
 
 _MAX_EXPIRED = 200  # that go in one transaction
@@ -57,13 +57,14 @@ class ResponseRows:
         )
         self._journal.begin(number)
 
-    def continues(self, number: int, parent: Turn) -> None:
+    def continues(self, response_id: str, parent: Turn) -> None:
         """Keep what a response continues for as long as it runs."""
-        found = self._db.execute("SELECT turn FROM response WHERE no = ? AND sealed IS NULL", (number,)).fetchone()
+        query = "SELECT no, turn FROM response WHERE id = ? AND sealed IS NULL"
+        found = self._db.execute(query, (response_id,)).fetchone()
         if found is not None:
             turn = self._turns.keep(parent)
-            self._turns.release(found[0])
-            self._db.execute("UPDATE response SET turn = ? WHERE no = ?", (turn, number))
+            self._turns.release(found[1])
+            self._db.execute("UPDATE response SET turn = ? WHERE no = ?", (turn, found[0]))
 
     def seal(self, number: int, record: Record, log: StoredLog, now: float) -> None:
         """Keep a response that is over, and drop others where there is no room."""

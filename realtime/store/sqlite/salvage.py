@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
-from .conversation_rows import decode_entry
-from .logs import decode_log
+from realtime.store.packed.entries import decode_entry
+from realtime.store.packed.logs import decode_log
+from realtime.store.packed.records import decode_record
+from realtime.store.packed.turns import decode_own_items
+
 from .reading import Reading
-from .records import decode_record
 from .response_rows import list_record
 from .schema import CannotOpen, open_for_writing
-from .turns import decode_own_items
 
 _FAR = 10_000  # numbers without a row, or with one that can't be read, after which there is nothing more
 _COLUMNS = {

@@ -14,37 +14,27 @@ from pathlib import Path
 
 import msgspec
 
-from realtime.settings.fields import GIB, ResponseSettings, StoreSettings
+from realtime.settings.fields import GIB, StoreSettings
 from realtime.store.base import Stores
+from realtime.store.packed.bounds import Bounds, bounds_of, flush_ms
+from realtime.store.packed.commits import Commits
+from realtime.store.packed.conversations import PackedConversations
+from realtime.store.packed.responses import PackedResponses
 from realtime.wire.ids import new_id
 
-from .commits import Commits
-from .conversations import SqliteConversations
 from .lock import FileLock
+from .reader import FileReader
 from .readers import ReadAtOnce, Readers
 from .reading import Reading
 from .requests import SqliteRequests
-from .responses import SqliteResponses
 from .schema import CannotOpen, connect, open_for_writing, trouble_with
 from .transactions import Transactions
 from .writer import AtOnce, Writer
 
-MAX_BYTES = 10 * GIB  # of all responses, where the settings do not say
+__all__ = ["Bounds", "Opened", "bounds_of", "flush_ms", "open_at_once", "open_stores"]
+
 _CACHE_BYTES = 64 << 20  # of records, and as much again of conversations
 _MAX_UNSTORED_BYTES = GIB
-_AFTER_COMMIT_MS = 2.0
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file may hold. `max_bytes`: of all responses; `max_conversations_bytes`: of all conversations.
-    `vocabulary`: names the tokenizer; tokens that were written under another name are not used again.
-    """
-
-    max_bytes: int
-    max_conversations_bytes: int
-    max_conversation_bytes: int
-    max_items: int
-    vocabulary: str = ""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -54,17 +44,6 @@ class Opened(msgspec.Struct, frozen=True):
     commits: Commits
     writer: Writer | AtOnce
     transactions: Transactions
-
-
-def bounds_of(settings: ResponseSettings, vocabulary: str = "") -> Bounds:
-    """Return the bounds that the settings ask for."""
-    return Bounds(
-        max_bytes=MAX_BYTES if settings.max_store_bytes is None else settings.max_store_bytes,
-        max_conversations_bytes=settings.max_conversation_store_bytes,
-        max_conversation_bytes=settings.max_conversation_bytes,
-        max_items=settings.max_conversation_items,
-        vocabulary=vocabulary,
-    )
 
 
 def open_stores(path: Path, bounds: Bounds, store: StoreSettings, lock: FileLock | None = None) -> Opened:
@@ -88,11 +67,6 @@ def open_stores(path: Path, bounds: Bounds, store: StoreSettings, lock: FileLock
     flush_seconds = flush_ms(store) / 1e3
     opened = _put_together(transactions, writer, readers, bounds, close, flush_seconds=flush_seconds)
     return opened
-
-
-def flush_ms(store: StoreSettings) -> float:
-    """For how long is collected what is written together. Readers that wait for it wait no longer than a moment."""
-    return min(store.store_flush_ms, _AFTER_COMMIT_MS) if store.deliver == "after_commit" else store.store_flush_ms
 
 
 def open_at_once(path: Path, bounds: Bounds, *, waits: bool = False, new_id: Callable[[str], str] = new_id) -> Opened:
@@ -123,19 +97,22 @@ def _put_together(
     close: Callable[[], None], *, flush_seconds: float = 0.0, new_id: Callable[[str], str] = new_id,
 ) -> Opened:  # fmt: skip
     commits, reading = Commits(executor, flush_seconds), Reading(transactions.file, bounds.vocabulary)
-    requests = SqliteRequests(transactions, commits, look, reading)
-    responses = SqliteResponses(
-        transactions, commits, look, reading,
+    reader, connection = FileReader(look, reading), transactions.connection
+    requests = SqliteRequests(transactions.responses, commits, reader)
+    responses = PackedResponses(
+        transactions.responses, commits, reader,
         cache_bytes=_CACHE_BYTES, max_unstored_bytes=_MAX_UNSTORED_BYTES, on_gone=requests.forget,
+        newest=reading.newest_number(connection), next_expiry=transactions.responses.next_expiry,
     )  # fmt: skip
-    conversations = SqliteConversations(
-        transactions, commits, look, reading,
+    conversations = PackedConversations(
+        transactions.conversations, commits, reader,
         max_bytes=bounds.max_conversations_bytes,
         max_conversation_bytes=bounds.max_conversation_bytes,
         max_items=bounds.max_items,
         cache_bytes=_CACHE_BYTES,
         new_id=new_id,
         clock=time.time,
+        num_bytes=reading.num_conversation_bytes(connection),
     )  # fmt: skip
     stores = Stores(
         responses, conversations, requests, trouble=lambda: executor.trouble, close=close, outlive=True, batches=commits

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 
-from .batches import Batch, Done, Step
+from realtime.store.packed.batches import Batch, Done, Step
+
 from .conversation_rows import ConversationRows
 from .journal_rows import JournalRows
 from .response_rows import ResponseRows

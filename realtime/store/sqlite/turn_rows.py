@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from realtime.context.turns import Turn
-
-from .marks import likeness, mark, marked
-from .turns import encode_turn
+from realtime.store.packed.marks import likeness, mark, marked
+from realtime.store.packed.turns import encode_turn
 
 
 class TurnRows:
@@ -71,7 +70,7 @@ class TurnRows:
         number = marked(turn, self._file)
         if number is None and (other := likeness(turn)) is not turn:
             number = marked(other, self._file)
-        if number is None:
+        if not isinstance(number, int):
             return None
         if not self._db.execute("UPDATE turn SET num_refs = num_refs + 1 WHERE no = ?", (number,)).rowcount:
             return None

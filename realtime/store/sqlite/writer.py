@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .batches import Batch, Done
+from realtime.store.packed.batches import Batch, Done
+
 from .schema import is_the_disks, trouble_with
 from .transactions import Transactions
 

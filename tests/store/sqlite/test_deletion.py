@@ -14,9 +14,9 @@ import pytest
 from realtime.context.turns import Turn
 from realtime.engine.base import TokenChunk
 from realtime.settings.fields import ResponseSettings, StoreSettings
+from realtime.store.packed.packing import unpack
 from realtime.store.records import Head, Record
 from realtime.store.sqlite.maintenance import delete_tenant
-from realtime.store.sqlite.packing import unpack
 from realtime.store.sqlite.stores import Opened, bounds_of, open_stores
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate

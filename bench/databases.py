@@ -1,0 +1,94 @@
+"""Redis and PostgreSQL as they are installed here, each started on a socket in a folder, for measurements and tests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from realtime.store.cluster.backend import Away, Backend
+
+_PATIENCE = 60.0  # seconds for a server to start
+_POSTGRES_FOLDERS = "/usr/lib/postgresql"
+
+
+class NotInstalled(Exception):
+    """There is no such server here. The text names it."""
+
+
+def start(kind: str, folder: Path, *, durable: bool = False) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a `redis` or a `postgres`; return it and its URL. durable: what is committed is on the disk. Raises
+    NotInstalled.
+    """
+    if kind == "redis":
+        return _redis(folder), f"unix://{folder}/redis.sock"
+    return _postgres(folder, durable), f"postgresql://postgres@/postgres?host={folder}"
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End one at once."""
+    process.send_signal(signal.SIGQUIT if "postgres" in str(process.args) else signal.SIGTERM)
+    process.wait()
+
+
+async def ready(backend: Backend) -> None:
+    """Wait until a server that was started answers."""
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            try:
+                await backend.open()
+            except Away:
+                await asyncio.sleep(0.02)  # it listens before it answers
+            else:
+                return await backend.close()
+
+
+def _redis(folder: Path) -> subprocess.Popen[bytes]:
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        raise NotInstalled("redis-server is not installed")
+    socket = folder / "redis.sock"
+    options = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "yes", "--dir", str(folder))
+    process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+    _wait_for(socket, process)
+    return process
+
+
+def _postgres(folder: Path, durable: bool) -> subprocess.Popen[bytes]:
+    """Start PostgreSQL, which refuses to run as root."""
+    found = sorted(Path(_POSTGRES_FOLDERS).glob("*/bin/initdb"))
+    initdb = str(found[-1]) if found else shutil.which("initdb")
+    if initdb is None:
+        raise NotInstalled("PostgreSQL is not installed")
+    programs, data = Path(initdb).parent, folder / "data"
+    as_user: tuple[str, ...] = ()
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres" if _is_user("postgres") else "nobody")
+        as_user = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    init = [*as_user, initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-N", "--no-locale", "-E", "UTF8"]
+    if not data.exists():
+        subprocess.run(init, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    fsync = "on" if durable else "off"
+    options = ("-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", f"fsync={fsync}")
+    run = [*as_user, str(programs / "postgres"), "-D", str(data), *options]
+    process = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
+    _wait_for(folder / ".s.PGSQL.5432", process)
+    return process
+
+
+def _wait_for(socket: Path, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _PATIENCE
+    while not socket.exists():
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"{process.args!r} does not start")
+        time.sleep(0.02)  # it says nothing when it is ready
+
+
+def _is_user(name: str) -> bool:
+    return any(user.pw_name == name for user in pwd.getpwall())

@@ -1,0 +1,213 @@
+"""Who writes what: open responses whose owner has gone, and how another node becomes their owner, in one commit each.
+
+An owner that is not live never comes back under the same epoch, so its journal does not grow while it is read. What was
+adopted is in the journal of the new owner from then on, from its first event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from realtime.context.turns import Turn
+from realtime.store.conversations import Conversation
+from realtime.store.packed.journal import Chunk, decode_chunks
+from realtime.store.packed.past import PastJournal, ReadHead
+from realtime.store.packed.records import decode_head
+
+from . import keys
+from .backend import Away, Backend, Changes, Conflict, Expected, Fenced, Key, Lease
+from .conversation_rows import read_conversation
+from .journal_rows import JournalRows
+from .membership import HeldElsewhere, Owner
+from .response_rows import HeadRow, decode_head_row, encode
+from .turn_rows import Torn, read_turn
+
+logger = logging.getLogger("realtime.store")
+
+_PAGE = 200  # rows of a journal that are read at once
+_MAX_EPOCHS = 10_000
+_MAX_TRIES = 5
+_RETRY_SECONDS = 0.1
+Sleep = Callable[[float], Awaitable[None]]
+_Found = tuple[str, HeadRow, Lease]
+
+
+class Adoption:
+    """See the module. Its commits are beside the batches, so each may be sent twice and has no number."""
+
+    def __init__(self, backend: Backend, store: object, vocabulary: str, sleep: Sleep) -> None:
+        self._backend = backend
+        self._store = store
+        self._vocabulary = vocabulary
+        self._sleep = sleep
+        self._lease: Lease | None = None
+        self._journal: JournalRows | None = None
+        self._adopted = 0
+
+    def begin(self, lease: Lease, journal: JournalRows) -> None:
+        """Own things under this lease from now on."""
+        self._lease, self._journal = lease, journal
+
+    def end(self) -> None:
+        """Own nothing more."""
+        self._lease = None
+
+    async def owner_of(self, name: str) -> Owner | None:
+        """Return the owner of a response that is not over, or of a conversation."""
+        [value] = await self._backend.get([keys.owner(name)])
+        if value is None:
+            return None
+        lease = keys.lease(value)
+        return Owner(lease.node, lease.epoch)
+
+    async def orphans(self, limit: int, node: str | None = None) -> Sequence[str]:
+        """Return open responses whose owner's lease is not live; `node`: of that one only. What is left of leases that
+        own nothing any more is deleted by the way.
+        """
+        live = {Lease(one.node, one.epoch) for one in await self._backend.leases()}
+        begin, end = keys.under("epoch") if node is None else keys.under("epoch", node)
+        found: list[str] = []
+        for key, _ in await self._backend.range(begin, end, _MAX_EPOCHS):
+            lease = keys.lease_of(key)
+            if lease in live or not await self._backend.bury(lease):
+                continue
+            held = await self._backend.range(*keys.under("held", lease.node, keys.number(lease.epoch)), limit)
+            found += [keys.last_part(one) for one, _ in held]
+            if not held:
+                await self._clear(lease)
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    async def adopt(self, response_ids: Sequence[str]) -> list[ReadHead]:
+        """Become the owner of orphans; return those that this node got, in the order of the ids. Raises Fenced."""
+        by_lease: dict[Lease, list[_Found]] = {}
+        for found in await self._open(response_ids):
+            by_lease.setdefault(found[2], []).append(found)
+        got: dict[str, ReadHead] = {}
+        for lease, orphans in by_lease.items():
+            if lease == self._lease or not await self._backend.bury(lease):
+                continue
+            chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
+            for orphan in orphans:
+                read = await self._take(orphan, chunks.get(orphan[1].number, []))
+                if read is not None:
+                    got[orphan[0]] = read
+        return [got[one] for one in dict.fromkeys(response_ids) if one in got]
+
+    async def conversation(self, conversation_id: str) -> Conversation | None:
+        """Return a conversation with all its items, to be written by this node from now on. Raises HeldElsewhere, and
+        Fenced.
+        """
+        for _ in range(_MAX_TRIES):
+            name, owner = keys.conversation(conversation_id), keys.owner(conversation_id)
+            there, value = await self._backend.get([name, owner])
+            if there is None:
+                return None
+            if value is None or keys.lease(value) != self._lease:
+                if value is not None and not await self._backend.bury(keys.lease(value)):
+                    held = keys.lease(value)
+                    raise HeldElsewhere(Owner(held.node, held.epoch))
+                try:
+                    await self.commit({owner: value, name: True}, {owner: keys.pack_owner(self.lease)})
+                except Conflict:
+                    continue
+            try:
+                return await read_conversation(self._backend, conversation_id, self._store, self._vocabulary)
+            except Torn:
+                continue
+        return None
+
+    @property
+    def lease(self) -> Lease:
+        """The own lease. Raises Fenced."""
+        if self._lease is None:
+            raise Fenced
+        return self._lease
+
+    async def commit(self, checks: dict[Key, Expected], sets: dict[Key, bytes], deletes: Iterable[Key] = ()) -> None:
+        """Make changes at once, beside what is collected, however long that takes. Raises Conflict, also when they were
+        made and the answer was lost, and Fenced.
+        """
+        changes = Changes(fence=self.lease, checks=checks, sets=sets, deletes=list(deletes))
+        while True:
+            try:
+                return await self._backend.commit(changes)
+            except Away:
+                await self._sleep(_RETRY_SECONDS)
+                if self._lease != changes.fence:
+                    raise Fenced from None
+
+    # -- parts
+
+    async def _open(self, response_ids: Sequence[str]) -> list[_Found]:
+        wanted = list(dict.fromkeys(response_ids))
+        values = await self._backend.get([key(one) for one in wanted for key in (keys.head, keys.owner)])
+        return [
+            (one, decode_head_row(head), keys.lease(owner))
+            for one, head, owner in zip(wanted, values[::2], values[1::2], strict=True)
+            if head is not None and owner is not None
+        ]
+
+    async def _chunks(self, lease: Lease, numbers: set[int]) -> dict[int, list[Chunk]]:
+        """Return what a lease's journal has of these responses."""
+        begin, end = keys.under("journal", lease.node, keys.number(lease.epoch))
+        found: dict[int, list[Chunk]] = {}
+        while rows := await self._backend.range(begin, end, _PAGE):
+            begin = rows[-1][0] + b"\0"
+            for _, blob in rows:
+                try:
+                    chunks = decode_chunks(blob)
+                except ValueError as error:
+                    logger.error("journal damaged node=%s epoch=%d: %s", lease.node, lease.epoch, error)
+                    continue
+                for chunk in chunks:
+                    if chunk.number in numbers:
+                        found.setdefault(chunk.number, []).append(chunk)
+        return found
+
+    async def _take(self, orphan: _Found, chunks: list[Chunk]) -> ReadHead | None:
+        """Become the owner of one. None: somebody else did, or it is gone."""
+        response_id, row, old = orphan
+        lease, journal = self.lease, self._journal
+        assert journal is not None
+        self._adopted += 1
+        number = -self._adopted  # those that begin here are above 0
+        head = HeadRow(number, row.turn, row.body)
+        rows = journal.copy(number, chunks)
+        sets = {
+            keys.head(response_id): encode(head),
+            keys.owner(response_id): keys.pack_owner(lease),
+            keys.held(lease, response_id): b"",
+            **rows,
+        }
+        try:
+            await self.commit({keys.owner(response_id): keys.pack_owner(old)}, sets, [keys.held(old, response_id)])
+        except Conflict:
+            there = await self._backend.get([keys.owner(response_id), keys.head(response_id)])
+            if there != [keys.pack_owner(lease), encode(head)]:  # else the answer was lost
+                journal.end(number)
+                return None
+        except BaseException:
+            journal.end(number)
+            raise
+        past = PastJournal(number, decode_head(row.body), await self._parent(row.turn))
+        for chunk in chunks:
+            past.take(chunk)
+        return past.read()
+
+    async def _parent(self, turn_id: str | None) -> Turn | None:
+        try:
+            turn, _ = await read_turn(self._backend, turn_id, self._store, self._vocabulary)
+        except (Torn, ValueError, IndexError):  # what was damaged
+            return None
+        return turn
+
+    async def _clear(self, lease: Lease) -> None:
+        """Delete what is left of a lease that owns nothing."""
+        begin, end = keys.under("journal", lease.node, keys.number(lease.epoch))
+        while rows := await self._backend.range(begin, end, _PAGE):
+            await self.commit({}, {}, [key for key, _ in rows])
+        erasures = await self._backend.range(*keys.under("erase", lease.node, keys.number(lease.epoch)), _PAGE)
+        await self.commit({}, {}, [*(key for key, _ in erasures), keys.epoch(lease)])

@@ -1,0 +1,38 @@
+"""What a store that outlives the process may hold, and how long it collects. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from realtime.settings.fields import GIB, ResponseSettings, StoreSettings
+
+MAX_BYTES = 10 * GIB  # of all responses, where the settings do not say
+_AFTER_COMMIT_MS = 2.0
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store may hold. `max_bytes`: of all responses; `max_conversations_bytes`: of all conversations.
+    `vocabulary`: names the tokenizer; tokens that were written under another name are not used again.
+    """
+
+    max_bytes: int
+    max_conversations_bytes: int
+    max_conversation_bytes: int
+    max_items: int
+    vocabulary: str = ""
+
+
+def bounds_of(settings: ResponseSettings, vocabulary: str = "") -> Bounds:
+    """Return the bounds that the settings ask for."""
+    return Bounds(
+        max_bytes=MAX_BYTES if settings.max_store_bytes is None else settings.max_store_bytes,
+        max_conversations_bytes=settings.max_conversation_store_bytes,
+        max_conversation_bytes=settings.max_conversation_bytes,
+        max_items=settings.max_conversation_items,
+        vocabulary=vocabulary,
+    )
+
+
+def flush_ms(store: StoreSettings) -> float:
+    """For how long is collected what is written together. Readers that wait for it wait no longer than a moment."""
+    return min(store.store_flush_ms, _AFTER_COMMIT_MS) if store.deliver == "after_commit" else store.store_flush_ms
