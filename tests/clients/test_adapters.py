@@ -66,7 +66,6 @@ async def openai_agents(url: str) -> AsyncIterator[Callable[[], Texts]]:
 @asynccontextmanager
 async def langchain(url: str) -> AsyncIterator[Callable[[], Texts]]:
     """The same."""
-    pytest.importorskip("langchain_openai", reason="LangChain is not installed: pip install langchain-openai")
     from realtime_client.adapters.langchain import ChatRealtime
 
     model = ChatRealtime("starter", url, connect_options=PATIENT)
@@ -162,7 +161,6 @@ async def openai_agents_tool(url: str) -> str:
 
 async def langchain_tool(url: str) -> str:
     """The same."""
-    pytest.importorskip("langchain_openai", reason="LangChain is not installed: pip install langchain-openai")
     from langchain_core.messages import HumanMessage, ToolMessage
 
     from realtime_client.adapters.langchain import ChatRealtime
@@ -228,7 +226,6 @@ async def test_an_answer_that_is_not_streamed_is_cancelled_with_its_caller() -> 
 
 
 def test_langchain_without_asyncio_leaves_and_goes_on() -> None:
-    pytest.importorskip("langchain_openai", reason="LangChain is not installed: pip install langchain-openai")
     from realtime_client.adapters.langchain import ChatRealtime
 
     def talk(url: str) -> str:
