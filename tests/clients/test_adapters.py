@@ -71,7 +71,8 @@ async def langchain(url: str) -> AsyncIterator[Callable[[], Texts]]:
     model = ChatRealtime("starter", url, connect_options=PATIENT)
 
     async def texts() -> Texts:
-        async with aclosing(model.astream("hi")) as chunks:
+        generated: Any = model.astream("hi")
+        async with aclosing(generated) as chunks:
             async for chunk in chunks:
                 yield chunk.text
 
@@ -230,7 +231,7 @@ def test_langchain_without_asyncio_leaves_and_goes_on() -> None:
 
     def talk(url: str) -> str:
         model = ChatRealtime("starter", url, connect_options=PATIENT)
-        pieces = model.stream("hi")
+        pieces: Any = model.stream("hi")
         assert next(piece.text for piece in pieces if piece.text)
         pieces.close()
         try:
