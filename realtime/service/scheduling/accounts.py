@@ -5,7 +5,7 @@ Tokens are paid as they come. What is not known yet is charged as an estimate, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -74,15 +74,12 @@ class Accounts:
     ) -> list[Holding]:  # fmt: skip
         """Charge what has been used since the last look; return those that have used something."""
         found = [(one, used_by(one.ticket.response_id)) for one in holdings]
-        reads = any(used is not None and used.num_reading for _, used in found)
-        reads = self._note_read(found, now, reads=reads) or reads
+        if self.means.asks_for_pace:
+            self._note_pace(found, now)
         changed: list[Holding] = []
         owed: dict[tuple[str, ServiceClass], tuple[float, int]] = {}  # charged together: many belong to few
         for one, used in found:
-            if used is None:
-                continue
-            self._note_steps(one, used, now, pure=not reads)
-            if used != one.used:
+            if used is not None and used != one.used:
                 changed.append(one)
                 whose = one.ticket.tenant, one.ticket.service_class
                 service, num_tokens = owed.get(whose, _NOTHING)
@@ -108,18 +105,21 @@ class Accounts:
         if used.num_output:
             self._prefixes.note(keys, used.num_input + used.num_output, kv_tokens)
 
-    def _note_read(self, found: Iterable[tuple[Holding, Used | None]], now: float, *, reads: bool) -> bool:
-        """Learn how fast prompts are read, from those that have been since the last look. Return whether any has."""
-        num_tokens = sum(
+    def _note_pace(self, found: Sequence[tuple[Holding, Used | None]], now: float) -> None:
+        """Learn how fast tokens are read and made, from what has come since the last look and is not taken in yet."""
+        num_read = sum(
             used.num_input - used.num_cached
             for one, used in found
             if used is not None and used.num_output and not (one.used or Used()).num_output
         )
-        if num_tokens:
+        reads = any(used is not None and used.num_reading for _, used in found)
+        if num_read:
             if self._reads_since is not None:
-                self.means.note_reading(num_tokens, now - self._reads_since)
+                self.means.note_reading(num_read, now - self._reads_since)
             self._reads_since = now if reads else None
-        return num_tokens > 0
+        for one, used in found:
+            if used is not None:
+                self._note_steps(one, used, now, pure=not reads and not num_read)
 
     def _note_steps(self, one: Holding, used: Used, now: float, *, pure: bool) -> None:
         """Learn how fast tokens come, from those that have come since the last look."""

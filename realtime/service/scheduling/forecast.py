@@ -119,9 +119,14 @@ class Means:
         return self._seconds_of.get(tenant, self._seconds).value
 
     @property
+    def asks_for_pace(self) -> bool:
+        """Whether so little has ended that the pace of tokens is needed."""
+        return self._seconds.number < _FEW
+
+    @property
     def is_new(self) -> bool:
         """Whether it goes by tokens: they come, and hardly anything has ended."""
-        return self.step_seconds > 0 and self._seconds.number < _FEW
+        return self.step_seconds > 0 and self.asks_for_pace
 
     def first_length(self, tenant: str, seen: float, max_output: int | None) -> float:
         """How many tokens an answer is likely to have while hardly anything has ended. `seen`: that those of its tenant
