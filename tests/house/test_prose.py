@@ -23,10 +23,6 @@ QUESTIONS = {"what", "whether", "how", "where", "when", "which", "why", "who", "
 
 # Modules that still have such docstrings. Mend one and take it out.
 LEFT = {
-    "clients/python/realtime_client/adapters/connection.py",
-    "clients/python/realtime_client/adapters/livekit.py",
-    "clients/python/realtime_client/adapters/openai_transport.py",
-    "clients/python/realtime_client/adapters/turns.py",
     "clients/python/realtime_client/tools.py",
     "realtime/observability/tracing.py",
     "realtime/runs/public_fetch.py",
