@@ -44,9 +44,11 @@ attack: install ## attack a server in every way that a client could, and print a
 bench: install ## measure the service beside the bare engine
 	@$(PYTHON_ENV) -m bench $(ARGS)
 
-docs: install ## write anew what is generated: parts of docs/, types of the Python client
+docs: install ## write anew what is generated: parts of docs/, types of the Python client, versions, bill of materials
 	@$(PYTHON_ENV) scripts/update_docs.py
 	@$(PYTHON_ENV) scripts/python_types.py
+	@$(PYTHON_ENV) -m scripts.versions
+	@$(PYTHON_ENV) -m scripts.sbom
 
 types: install ## write the types of the JavaScript client anew
 	@$(PYTHON_ENV) scripts/js_types.py
