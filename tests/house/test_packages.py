@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from scripts import sbom
+from scripts.moved import moved
 from scripts.versions import REPEATED, version, with_version
 from tests.support.node import JS, find_node
 from tests.support.process import serve
@@ -45,7 +46,7 @@ for (const input of ["one", "two"]) {
 }
 rt.close();
 """
-SCRIPT = 'tick_seconds = 0.001\n[[responses]]\nsay = ["a ", "b ", "c"]\nrepeat = 4\n'
+SCRIPT = 'tick_seconds = 0.001\n[[responses]]\nsay = ["a ", "b ", "c"]\n'
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
@@ -102,6 +103,11 @@ def test_the_bill_of_materials_has_what_the_lock_pins(built: Path) -> None:
     references = {one["bom-ref"] for one in [bill["metadata"]["component"], *bill["components"]]}
     assert {one["ref"] for one in bill["dependencies"]} == references
     assert {ref for one in bill["dependencies"] for ref in one["dependsOn"]} <= references
+
+
+def test_what_moved_is_told() -> None:
+    lock, newest = sbom.pins("a==1\nb==1 ; x\ntorch==2.0\n"), sbom.pins("a==1\nB==2\nc==3\ntorch==2.0+cpu\n")
+    assert list(moved(lock, newest)) == ["  b 1 -> 2", "  c 3, which the lock lacks"]
 
 
 @pytest.mark.parametrize("name", ["realtime_llm", "realtime_llm_client"])
