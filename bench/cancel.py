@@ -10,27 +10,28 @@ from typing import Any
 
 from . import servers
 from .cancels import PHASES
-from .measure import median, table
+from .measure import median, progress, table
 from .worker import Worker
 
 OTHERS = (0, 32)
 ALL_PLACES = max(OTHERS) + 1  # with that many others a response has to wait
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(quick: bool, figures: dict[str, Any]) -> None:
     """Figures by the number of other streams that run, then by phase."""
-    repeats, count = (1, 5) if quick else (3, 50)
-    figures: dict[str, Any] = {}
+    repeats, count = (1, 2) if quick else (3, 50)
+    figures |= {"config": {"repeats": repeats, "count": count}, "others": {}}
+    by_others = figures["others"]
     with servers.ours("--max-running-responses", str(ALL_PLACES)) as server, Worker("bench.cancels") as client:
         job = {"port": server.port, "model": servers.MODEL_NAME}
         client.do("cancels", others=0, count=1, phases=list(PHASES), **job)  # to warm up
         for others in OTHERS:
+            progress(f"beside {others} streams")
             asked = {"others": others, "count": count, "phases": list(PHASES)}
-            figures[str(others)] = median([client.do("cancels", **asked, **job) for _ in range(repeats)])
+            by_others[str(others)] = median([client.do("cancels", **asked, **job) for _ in range(repeats)])
         asked = {"others": ALL_PLACES, "count": count, "phases": ["waiting"]}
-        figures["all places"] = median([client.do("cancels", **asked, **job) for _ in range(repeats)])
-    _show(figures, f"{repeats} x {count} cancels of each")
-    return {"config": {"repeats": repeats, "count": count}, "others": figures}
+        by_others["all places"] = median([client.do("cancels", **asked, **job) for _ in range(repeats)])
+    _show(by_others, f"{repeats} x {count} cancels of each")
 
 
 def _show(figures: dict[str, Any], how_many: str) -> None:

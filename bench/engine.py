@@ -9,52 +9,53 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import servers
-from .measure import median, ratio, table
+from . import scenarios, servers
+from .measure import median, progress, ratio, table
 from .worker import Worker
 
 BARE, FLOOR = "bare AsyncLLM", "raw uvloop writer"
-OURS, OURS_SSE = "realtime, WebSocket", "realtime, SSE"
+OURS, OURS_SSE, OURS_CHAT = "realtime, WebSocket", "realtime, SSE", "realtime, chat"
 VLLM, VLLM_CHAT, VLLM_RUST = "vLLM server, SSE", "vLLM server, chat", "vLLM Rust front end, chat"
 LEVELS = (1, 32, 128)
-TOKENS, QUICK_TOKENS = 256, 64  # of an answer
+TOKENS = {1: 256, 32: 256, 128: 256}  # of an answer, by level
+QUICK_TOKENS = {1: 64, 32: 64, 128: 32}
 Target = Callable[..., dict[str, Any]]
 
 
-def run(quick: bool) -> dict[str, Any]:
-    """Figures by level, then by target; and of a run in which the model thinks, by level."""
+def run(quick: bool, figures: dict[str, Any]) -> None:
+    """Figures by level, then by target; of a run in which the model thinks, by level; of scenarios on our server."""
     repeats, tokens = (1, QUICK_TOKENS) if quick else (3, TOKENS)
     rounds = {1: 1 if quick else 4, 32: 1 if quick else 2, 128: 1}
+    figures["config"] = {"tokens": tokens, "repeats": repeats, "rounds": rounds, **_engine()}
+    figures["streams"] = {}
     with contextlib.ExitStack() as stack:
-        targets, thinking = _start(stack)
+        targets, thinking, ours = _start(stack)
         for target in (*targets.values(), thinking):
             target(num_streams=4, rounds=1, tokens=16)  # the first requests pay for what is made once
-        figures = {str(level): _level(targets, level, rounds[level], repeats, tokens) for level in LEVELS}
-        reasoning = {"32": median([thinking(num_streams=32, rounds=1, tokens=tokens) for _ in range(repeats)])}
-    for level, by_target in figures.items():
-        _show(level, by_target)
-    _show_reasoning(reasoning["32"], figures["32"][OURS])
-    return {
-        "config": {"tokens": tokens, "repeats": repeats, "rounds": rounds, **_engine()},
-        "streams": figures,
-        "reasoning": reasoning,
-    }
+        for level in LEVELS:
+            figures["streams"][str(level)] = by_target = _level(targets, level, rounds[level], repeats, tokens[level])
+            _show(str(level), by_target)
+        progress("the model thinks")
+        thought = median([thinking(num_streams=32, rounds=1, tokens=tokens[32]) for _ in range(repeats)])
+        figures["reasoning"] = {"32": thought}
+        _show_reasoning(thought, figures["streams"]["32"][OURS])
+        figures["scenarios"] = {}
+        scenarios.run_real(ours, figures["scenarios"])
 
 
-def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target]:
-    """Each target as a function that runs streams, and one for streams of reasoning."""
-    _progress("starting the bare engine, our server and vLLM's")
+def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target, servers.Server]:
+    """Each target as a function that runs streams, one for streams of reasoning, and our server."""
+    progress("starting the bare engine, our server and vLLM's")
     client = Worker("bench.load")
     bare = Worker("bench.bare", json.dumps(servers.ENGINE_ARGS), env=servers.engine_environment())
     rust = [servers.vllms(rust=True)] if servers.has_rust_front_end() else []
     if not rust:
-        _progress("vLLM's Rust front end: not in this build")
+        progress("vLLM's Rust front end: not in this build")
     _, _, ours, vllm, *rusts = servers.enter_all(stack, client, bare, servers.ours(), servers.vllms(), *rust)
-    floor = stack.enter_context(servers.floor(ours, TOKENS))
+    floor = stack.enter_context(servers.floor(ours, max(TOKENS.values())))
 
     def over(protocol: str, server: servers.Server) -> Target:
         arguments = {"protocol": protocol, "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
@@ -65,13 +66,14 @@ def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target]:
         BARE: lambda **level: bare.do("streams", pid=bare.pid, **level),
         OURS: paced.ours,
         OURS_SSE: over("sse", ours),
+        OURS_CHAT: over("our chat", ours),
         VLLM: over("vllm sse", vllm),
         VLLM_CHAT: over("chat", vllm),
         FLOOR: paced.floor,
     }
     if rusts:
         targets[VLLM_RUST] = over("chat", rusts[0])
-    return targets, over("thinking", ours)
+    return targets, over("thinking", ours), ours
 
 
 class _Paced:
@@ -94,7 +96,7 @@ def _level(targets: dict[str, Target], level: int, rounds: int, repeats: int, to
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
     for repeat in range(repeats):
         for name, target in targets.items():
-            _progress(f"{level} streams, {repeat + 1} of {repeats}: {name}")
+            progress(f"{level} streams, {repeat + 1} of {repeats}: {name}")
             runs[name].append(target(num_streams=level, rounds=rounds, tokens=tokens))
     medians = {name: median(results) for name, results in runs.items()}
     base = medians[BARE]
@@ -143,10 +145,6 @@ def _show_reasoning(reasoning: dict[str, Any], text: dict[str, Any]) -> None:
     ]
     header = ("32 streams", "tokens/s", "TTFT p50 ms", "ITL p50 ms", "front end us/token")
     table("The model thinks, over WebSocket", header, rows)
-
-
-def _progress(text: str) -> None:
-    print(f"   {text}", file=sys.stderr, flush=True)
 
 
 def _engine() -> dict[str, Any]:

@@ -19,13 +19,12 @@ QUEUES = ("fair shares", "first come")
 FLOODS = (100, 1000)
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Play all of it, print tables, return the figures."""
-    figures: dict[str, Any] = {"floods": _floods(), "loops": _loops(), "bound": _bound()}
+def run(quick: bool, figures: dict[str, Any]) -> None:
+    """Play all of it, print tables, fill in the figures."""
+    figures |= {"floods": _floods(), "loops": _loops(), "bound": _bound()}
     hours = 3.0 if quick else 24.0
     figures["day"] = {"hours": hours, "queues": {queue: _day(queue, hours) for queue in QUEUES}}
     _print(figures)
-    return figures
 
 
 def world(queue: str) -> World:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,11 @@ def cpu_seconds(pid: int) -> float:
 def rss_bytes(pid: int) -> int:
     """Memory that the process holds."""
     return int(psutil.Process(pid).memory_info().rss)
+
+
+def progress(text: str) -> None:
+    """Say what is being measured, beside the tables."""
+    print(f"   {text}", file=sys.stderr, flush=True)
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -43,11 +43,10 @@ class _Parser(Protocol):
         """See dialects.base.Parser."""
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(quick: bool, figures: dict[str, Any]) -> None:
     """Microseconds of CPU time per token, the least of some runs."""
     logging.getLogger("realtime").setLevel(logging.WARNING)
     repeats = 2 if quick else 7
-    figures: dict[str, dict[str, float]] = {}
     for name, names, added in FAMILIES:
         for kind, found in _family(name, names, added, repeats).items():
             figures[f"{name} {kind}"] = found
@@ -57,7 +56,6 @@ def run(quick: bool) -> dict[str, Any]:
         ("family and kind", "vLLM's parsers", "the machine"),
         rows,
     )
-    return figures
 
 
 def _family(name: str, names: tuple[str, str], added: Sequence[str], repeats: int) -> dict[str, dict[str, float]]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 END = b'"total_tokens":'  # once in the terminal event, near its end: nothing else has a usage
 _TAIL = len(END) - 1  # equally long, so that this much of the last read never holds a whole marker
-STALL_SECONDS = 120
+STALL_SECONDS = 60  # without a byte
 _HOST = "127.0.0.1"
 _PATH = "/v1/responses"
 
@@ -90,6 +90,7 @@ PEERS: dict[str, type[Peer]] = {  # by protocol
     "sse": Peer,
     "vllm sse": Peer,
     "chat": ChatPeer,
+    "our chat": ChatPeer,
     "thinking": ThinkingPeer,
 }
 
@@ -115,14 +116,20 @@ async def connect(
 
 
 async def all_ended(peers: Sequence[Peer], ends: int) -> None:
-    """Wait until each has had so many ends. Raises TimeoutError with what the first straggler has had."""
-    try:
-        async with asyncio.timeout(STALL_SECONDS):
-            await asyncio.gather(*(peer.until(ends=ends) for peer in peers))
-    except TimeoutError:
+    """Wait until each has had so many ends, as long as something comes. Raises TimeoutError with what the first
+    straggler has had.
+    """
+    waiting, before = asyncio.gather(*(peer.until(ends=ends) for peer in peers)), -1
+    while not (await asyncio.wait([waiting], timeout=STALL_SECONDS))[0]:
+        num_bytes = sum(peer.num_bytes for peer in peers)
+        if num_bytes > before:
+            before = num_bytes
+            continue
+        waiting.cancel()
         late = [peer for peer in peers if peer.num_ended < ends]
         text = f"{len(late)} of {len(peers)} do not end; the first has {len(late[0].stamps)} deltas"
-        raise TimeoutError(f"{text}, last {late[0].window[-800:]!r}") from None
+        raise TimeoutError(f"{text}, last {late[0].window[-800:]!r}")
+    await waiting
 
 
 async def disconnect(peers: Sequence[Peer]) -> None:
@@ -143,7 +150,9 @@ def _handshake(port: int, native: bool) -> bytes:
 def request(protocol: str, model: str, text: str, tokens: int | None, lanes: int = 1, **members: Any) -> bytes:
     """A request for exactly `tokens` tokens, or for as many as the window holds. `members`: more of a create."""
     common = {"model": model, "temperature": 0, "seed": 0, "ignore_eos": True}
-    if protocol == "chat":
+    if protocol in ("chat", "our chat"):
+        if protocol == "our chat":  # as below
+            common |= {"reasoning_effort": "none", "store": False}
         chat = {"messages": [{"role": "user", "content": text}], "max_tokens": tokens, "stream": True}
         return post("/v1/chat/completions", common | chat | {"stream_options": {"include_usage": True}})
     body: dict[str, Any] = common | {"input": text, "store": False}

@@ -32,6 +32,8 @@ def drawn(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "fairness" in figures:
         yield "floods", _floods(figures["fairness"]["floods"])
         yield "day", _day(figures["fairness"]["day"]["queues"])
+    if "scale" in figures:
+        yield "return", _return(figures["scale"]["storms"])
 
 
 def _floods(floods: Mapping[str, Any]) -> str:
@@ -48,6 +50,12 @@ def _day(queues: Mapping[str, Any]) -> str:
     kinds = next(iter(queues.values()))["first_token_p99"]
     groups = {kind: {queue: found["first_token_p99"][kind] for queue, found in queues.items()} for kind in kinds}
     return plot.bars("A simulated day: first token, p99", "s", groups)
+
+
+def _return(storms: Mapping[str, Any]) -> str:
+    name = list(storms)[-1]
+    series = {label: found["curve"] for label, found in storms[name].items()}
+    return plot.lines(f"A third of the nodes is lost: {name}", "s", "share of clients that are back", series, None)
 
 
 def _front_end(streams: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ ENGINE_ARGS: dict[str, Any] = {
 }
 # Our client does not answer pings, and what is measured leaves nothing in anybody's folder: `store` measures that.
 _ALONE = ("--ping-interval-seconds", "3600", "--store", "memory")
+
+_given_up = threading.Event()  # nobody waits for servers to start any more
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -114,8 +117,13 @@ def set_pace(floor: Server, seconds: float) -> None:
 
 def enter_all(stack: contextlib.ExitStack, *starting: contextlib.AbstractContextManager[Any]) -> list[Any]:
     """Start several at once: most of a start is waiting for imports and for each other process."""
+    _given_up.clear()
     with ThreadPoolExecutor(len(starting)) as pool:
-        return list(pool.map(stack.enter_context, starting))
+        try:
+            return list(pool.map(stack.enter_context, starting))
+        except BaseException:
+            _given_up.set()
+            raise
 
 
 def _flags(arguments: Mapping[str, Any]) -> list[str]:
@@ -152,7 +160,7 @@ def _serving(module: list[str], ready_path: str, env: Mapping[str, str] | None =
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, path: str, log: IO[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
+    while process.poll() is None and time.monotonic() < deadline and not _given_up.is_set():
         with contextlib.suppress(OSError):
             if _status(port, path) == 200:
                 return

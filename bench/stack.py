@@ -9,28 +9,29 @@ from __future__ import annotations
 from typing import Any
 
 from . import path, servers
-from .measure import median, ratio, rss_bytes, table
+from .measure import median, progress, ratio, rss_bytes, table
 from .worker import Worker
 
 LEVELS = ((1, 1), (16, 1), (256, 1), (1000, 1), (1, 16))  # connections, and responses on each
-TOKENS = 256
+QUICK_LEVELS = ((1, 1), (16, 1), (256, 1), (1, 16))
+TOKENS = 256  # of an answer
 
 
-def run(quick: bool) -> dict[str, Any]:
+def run(quick: bool, figures: dict[str, Any]) -> None:
     """All three parts."""
     repeats = 1 if quick else 3
-    return {
-        "config": {"repeats": repeats, "tokens": TOKENS},
-        "sockets": _sockets(repeats, 4 if quick else 16, hold=False),
-        "pressure": _sockets(repeats, 8 if quick else 16, hold=True),  # which is seen after some tenths of a second
-        "path": _path(repeats if quick else 7, 2_000 if quick else 20_000),
-        "memory": _memory(repeats, 300 if quick else 2_000),
-    }
+    figures["config"] = {"repeats": repeats, "tokens": TOKENS}
+    for name, hold in (("sockets", False), ("pressure", True)):
+        figures[name] = {}
+        _sockets(figures[name], quick, hold=hold)
+    figures["path"] = _path(repeats if quick else 7, 2_000 if quick else 20_000)
+    figures["memory"] = _memory(repeats, 300 if quick else 2_000, idle=not quick)
 
 
-def _sockets(repeats: int, tokens_k: int, *, hold: bool) -> dict[str, Any]:
+def _sockets(figures: dict[str, Any], quick: bool, *, hold: bool) -> None:
     """Ours and a raw writer of the same frames at the same pace, in turns."""
-    figures = {}
+    levels, repeats = (QUICK_LEVELS, 1) if quick else (LEVELS, 3)
+    total = (8 if hold else 2) * 1024 if quick else 16 * 1024  # pressure is seen after some tenths of a second
     with servers.scripted(hold=hold) as server, servers.floor(server, TOKENS) as floor, Worker("bench.load") as client:
         ours, raw = (
             {"protocol": "websocket", "port": one.port, "pid": one.pid, "model": servers.MODEL_NAME}
@@ -38,11 +39,12 @@ def _sockets(repeats: int, tokens_k: int, *, hold: bool) -> dict[str, Any]:
         )
         for target in (ours, raw):
             client.do("streams", num_streams=16, rounds=2, tokens=TOKENS, **target)  # to warm up
-        for connections, lanes in LEVELS:
-            rounds = max(1, tokens_k * 1024 // (connections * lanes * TOKENS))
+        for connections, lanes in levels:
+            rounds = max(1, total // (connections * lanes * TOKENS))
             level = {"num_streams": connections, "lanes": lanes, "rounds": rounds, "tokens": TOKENS}
             runs = []
-            for _ in range(repeats):
+            for repeat in range(repeats):
+                progress(f"{connections} x {lanes}, {repeat + 1} of {repeats}{', under pressure' if hold else ''}")
                 run = client.do("streams", **ours, **level)
                 servers.set_pace(floor, connections * lanes / run["tokens_per_second"])
                 runs.append((run, client.do("streams", **raw, **level)))
@@ -65,7 +67,6 @@ def _sockets(repeats: int, tokens_k: int, *, hold: bool) -> dict[str, Any]:
     ]  # fmt: skip
     how = "written less often, as under pressure" if hold else "a write for every step"
     table(f"Session stack on the scripted engine, loopback sockets, {how}", header, rows)
-    return figures
 
 
 def _path(repeats: int, num_tokens: int) -> dict[str, Any]:
@@ -74,17 +75,20 @@ def _path(repeats: int, num_tokens: int) -> dict[str, Any]:
     return figures
 
 
-def _memory(repeats: int, count: int) -> dict[str, float]:
-    """KiB per idle session of each profile, and per finished response that is kept. A fresh server for each."""
+def _memory(repeats: int, count: int, *, idle: bool) -> dict[str, float]:
+    """KiB per finished response that is kept, and, with `idle`, per idle session of each profile. A fresh server for
+    each.
+    """
+    progress("memory")
     with Worker("bench.load") as client:
-        figures: dict[str, float] = median([_memory_once(client, count) for _ in range(repeats)])
+        figures: dict[str, float] = median([_memory_once(client, count, idle=idle) for _ in range(repeats)])
     table("Memory of the server process", ("of one", "KiB"), figures.items())
     return figures
 
 
-def _memory_once(client: Worker, count: int) -> dict[str, float]:
+def _memory_once(client: Worker, count: int, *, idle: bool) -> dict[str, float]:
     figures = {}
-    for name, native in (("plain", False), ("native", True)):
+    for name, native in (("plain", False), ("native", True)) if idle else ():
         with servers.scripted() as server:
             job = {"port": server.port, "pid": server.pid, "native": native}
             client.do("idle", count=50, seconds=0.2, **job)  # to warm up

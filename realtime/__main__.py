@@ -26,6 +26,7 @@ try:
     from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
     from realtime.server.listening import program
     from realtime.server.notice import running_urls
+    from realtime.settings.fields import Settings
     from realtime.settings.sources import Effective, Option, SettingsError, load, options
     from realtime.settings.tenants import TenantLimits
     from realtime.settings.text import effective_toml, shown, title
@@ -164,7 +165,7 @@ def _add_option(section: argparse._ActionsContainer, option: Option) -> None:
 def _metavar(option: Option) -> str:
     for kind in option.kinds:
         if isinstance(kind, inspect.LiteralType):
-            return "{" + ",".join(map(str, kind.values)) + "}"
+            return "{" + ",".join(str(value) for value in kind.values if value not in option.unlisted) + "}"
     for kind_type, word in METAVARS.items():
         if option.is_a(kind_type):
             return word
@@ -186,17 +187,23 @@ def _serve(given: argparse.Namespace) -> int:
     from realtime.server.doctor.model import check_model
     from realtime.server.families import family_choice
     from realtime.server.limit_book import config_file
+    from realtime.server.remote_engines import check_remote
 
-    if settings.engine == "vllm":
+    check_remote(settings)
+    if settings.engine != "scripted":
         check_vllm()
         check_model(settings.vllm.model)
     family_choice(settings.vllm)  # what is wrong with it is said before anything is downloaded or started
-    if settings.engine == "vllm":
-        from realtime.engine.catalog.cache import resolve
-        from realtime.server.model_commands import tell
+    config = config_file(effective.sources["tenants"], given.config)
+    return process.serve(settings, config, with_model if settings.engine != "scripted" else lambda same: same)
 
-        settings = msgspec.structs.replace(settings, vllm=resolve(settings.vllm, tell))
-    return process.serve(settings, config_file(effective.sources["tenants"], given.config))
+
+def with_model(settings: Settings) -> Settings:
+    """Put a model that has a short name where it is downloaded to, once. Raises CatalogError."""
+    from realtime.engine.catalog.cache import resolve
+    from realtime.server.model_commands import tell
+
+    return msgspec.structs.replace(settings, vllm=resolve(settings.vllm, tell))
 
 
 def _doctor(given: argparse.Namespace) -> int:

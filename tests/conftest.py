@@ -14,6 +14,7 @@ import pytest_asyncio
 from hypothesis import settings
 from xdist.remote import Producer
 
+from tests.support.elsewhere import engine_flags
 from tests.support.engines import Engines, started
 from tests.support.long import LONG
 from tests.support.real import RealServer, serving
@@ -52,7 +53,7 @@ def real(mcp_socket: socket.socket) -> Iterator[RealServer]:
     """`python -m realtime serve` with the starter model: one for all tests, because starting vLLM takes seconds."""
     url = f"http://127.0.0.1:{mcp_socket.getsockname()[1]}/mcp"
     servers = {"weather": {"url": url, "require_approval": "never"}}
-    with serving("--mcp-servers", json.dumps(servers)) as server:
+    with engine_flags() as flags, serving("--mcp-servers", json.dumps(servers), *flags) as server:
         yield server
 
 

@@ -6,11 +6,13 @@ Nothing is asserted here; the tests run all of them in their smallest size.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import sys
 from typing import Any
 
-from .scenario import Scenario
+from .. import servers
+from ..measure import progress
+from .scenario import Kind, Scenario, serve
 
 NAMES = (
     "burst",
@@ -32,12 +34,28 @@ def scenario(name: str) -> Scenario:
     return found
 
 
-def run(quick: bool) -> dict[str, Any]:
-    """The figures of all, by name."""
-    figures = {}
+def run(quick: bool, figures: dict[str, Any]) -> None:
+    """The figures of all, by name. quick: those that weigh no memory share a server with others of their kind."""
+    with contextlib.ExitStack() as stack:
+        shared = _shared(stack) if quick else {}
+        for name in NAMES:
+            chosen = scenario(name)
+            progress(f"{name}: {chosen.text}")
+            server = None if chosen.weighs else shared.get(chosen.kind)
+            figures[name] = found = chosen.run("quick" if quick else "full", server)
+            chosen.show(found)
+
+
+def _shared(stack: contextlib.ExitStack) -> dict[Kind, servers.Server]:
+    kinds = sorted({chosen.kind for chosen in map(scenario, NAMES) if not chosen.weighs})
+    return dict(zip(kinds, servers.enter_all(stack, *(serve(*kind) for kind in kinds)), strict=True))
+
+
+def run_real(server: servers.Server, figures: dict[str, Any]) -> None:
+    """The figures of those that make sense with any engine, in a small size, on a server with a real one."""
     for name in NAMES:
         chosen = scenario(name)
-        print(f"   {name}: {chosen.text}", file=sys.stderr, flush=True)
-        figures[name] = chosen.run(quick)
-        chosen.show(figures[name])
-    return figures
+        if "real" in chosen.sizes:
+            progress(f"{name} on the real engine: {chosen.text}")
+            figures[name] = found = chosen.run("real", server)
+            chosen.show(found, "on the real engine")

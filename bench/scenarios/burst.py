@@ -38,5 +38,6 @@ SCENARIO = Scenario(
         "full": {"count": 1000, "tokens": 32},
         "quick": {"count": 200, "tokens": 8},
         "tiny": {"count": 8, "tokens": 4},
+        "real": {"count": 64, "tokens": 16},
     },
 )

@@ -12,7 +12,7 @@ from .client import Reader, body, readers
 from .scenario import Scenario
 
 PHASES = {"accepted": 0, "first token": 1, "text": 4}  # by the deltas that were read before
-ENDLESS = 4096
+ENDLESS = 2048
 RECEIPT = {"tokens_generated", "tokens_delivered", "abort_ms"}
 
 
@@ -56,7 +56,8 @@ SCENARIO = Scenario(
     measure,
     {
         "full": {"sockets": 250, "cancels": 10_000},
-        "quick": {"sockets": 50, "cancels": 500},
+        "quick": {"sockets": 50, "cancels": 200},
         "tiny": {"sockets": 3, "cancels": 9},
+        "real": {"sockets": 20, "cancels": 60},
     },
 )

@@ -64,7 +64,7 @@ class Reader:
         """Dial."""
         self._socket = await connect(
             self._url, subprotocols=[websockets.Subprotocol("realtime.v1")], compression=None, max_size=None,
-            ping_interval=None, open_timeout=60,
+            ping_interval=None, open_timeout=600,
         )  # fmt: skip
 
     async def send(self, event_type: str, **members: Any) -> None:

@@ -32,4 +32,5 @@ SCENARIO = Scenario(
         "quick": {"count": 300, "seconds": 1.0},
         "tiny": {"count": 10, "seconds": 0.05},
     },
+    weighs=True,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Literal
 
@@ -11,30 +12,41 @@ import uvloop
 from .. import servers
 from ..measure import table
 
-Size = Literal["full", "quick", "tiny"]
+Size = Literal["full", "quick", "tiny", "real"]
+Kind = tuple[float, str]  # of a server: seconds between two steps of the engine, and what that says
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """`measure` is given the server and the members of a size. tick: seconds between two steps of the engine."""
+    """`measure` is given the server and the members of a size; the size `real` is for a server with a real engine.
+    tick: seconds between two steps of the scripted one. weighs: it weighs the server's memory, so nothing else may have
+    run on it.
+    """
 
     text: str
     measure: Callable[..., Coroutine[Any, Any, dict[str, Any]]]
     sizes: Mapping[Size, Mapping[str, Any]]
     tick: float = 0.02
     script: str = "clock"
+    weighs: bool = False
 
-    def run(self, quick: bool) -> dict[str, Any]:
-        """Its figures, with a server of its own."""
-        return self.run_in_size("quick" if quick else "full")
+    @property
+    def kind(self) -> Kind:
+        """Of the server that it asks for."""
+        return self.tick, self.script
 
-    def run_in_size(self, size: Size) -> dict[str, Any]:
-        """As `run`; tests ask for `tiny`."""
-        with servers.scripted(hold=True, tick=self.tick, script=self.script) as server:
-            return uvloop.run(self.measure(server, **self.sizes[size]))
+    def run(self, size: Size, server: servers.Server | None = None) -> dict[str, Any]:
+        """Its figures. server: None for one of its own."""
+        with contextlib.nullcontext(server) if server is not None else serve(*self.kind) as used:
+            return uvloop.run(self.measure(used, **self.sizes[size]))
 
-    def show(self, figures: Mapping[str, Any]) -> None:
+    def show(self, figures: Mapping[str, Any], where: str = "") -> None:
         """Print them."""
-        table(self.text, ("figure", "value"), _rows(figures))
+        table(f"{self.text}{where and f' ({where})'}", ("figure", "value"), _rows(figures))
+
+
+def serve(tick: float, script: str) -> contextlib.AbstractContextManager[servers.Server]:
+    """A server of this kind."""
+    return servers.scripted(hold=True, tick=tick, script=script)
 
 
 def _rows(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -72,7 +72,7 @@ SCENARIO = Scenario(
     measure,
     {
         "full": {"sessions": 100, "tokens": 400, "repeats": 3},
-        "quick": {"sessions": 50, "tokens": 100, "repeats": 1},
+        "quick": {"sessions": 50, "tokens": 60, "repeats": 1},
         "tiny": {"sessions": 2, "tokens": 10, "repeats": 1},
     },
 )

@@ -19,19 +19,24 @@ from .scenario import Scenario
 RATE = 50  # tokens/s of a session
 MAX_DELAY_MS = 20.0  # at p99
 MIN_RATE = 0.98  # of RATE: less, and it does not keep up
+MAX_MISSED = 2  # levels, before it is enough
 ENDLESS = 1 << 19  # tokens
 WARM_SECONDS = 0.5
 
 
 async def measure(server: Server, levels: Sequence[int], seconds: float) -> dict[str, Any]:
-    """The curve, level by level, until one does not meet the objective; `sessions` is the last one that did."""
+    """The curve, level by level, until two do not meet the objective, so that it shows how it is missed; `sessions` is
+    the last level that did before any that did not.
+    """
     curve: dict[str, Any] = {}
-    best = 0
+    best, num_missed = 0, 0
     for level in levels:
         found = curve[str(level)] = await _level(server, level, seconds)
-        if not found["met"]:
+        num_missed += not found["met"]
+        if num_missed == MAX_MISSED:
             break
-        best = level
+        if not num_missed:
+            best = level
     return {"sessions": best, "curve": curve}
 
 
@@ -64,7 +69,7 @@ SCENARIO = Scenario(
     measure,
     {
         "full": {"levels": (100, 250, 500, 750, 1000, 1250, 1500, 2000, 2500, 3000), "seconds": 5.0},
-        "quick": {"levels": (50, 100, 200, 400), "seconds": 1.5},
+        "quick": {"levels": (50, 100, 200, 400), "seconds": 1.0},
         "tiny": {"levels": (2,), "seconds": 0.2},
     },
     tick=1 / RATE,

@@ -48,4 +48,5 @@ SCENARIO = Scenario(
         "quick": {"slow": 20, "ordinary": 20, "tokens": 60},
         "tiny": {"slow": 2, "ordinary": 2, "tokens": 10},
     },
+    weighs=True,
 )

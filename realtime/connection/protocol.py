@@ -245,13 +245,14 @@ class Connection:
 
     def frames(self, max_bytes: int) -> list[bytes]:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
-        out, done = self._responses.readers.read(max_bytes)
-        if self._control.waiting:
-            out = self._control.take() + out
+        responses, control = self._responses, self._control
+        out, done = responses.readers.read(max_bytes)
+        if control.waiting:
+            out = control.take() + out
         if done:
-            self._responses.go_on(done)
-            out += self._control.take()  # what that has brought up
-        if self._responses.ending is not None:
+            responses.go_on(done)
+            out += control.take()  # what that has brought up
+        if responses.ending is not None:
             self._close_if_done()
         return out
 
@@ -267,10 +268,12 @@ class Connection:
 
     @property
     def settled(self) -> bool:
-        """Nothing is to be sent, done or closed now."""
-        if self._control.waiting or self._responses.commands or self._closing is not None or self._control.overflowed:
+        """Nothing is to be sent, done or closed now. To be asked after `frames`, before anything else happens."""
+        responses, control = self._responses, self._control
+        if responses.commands or control.waiting or self._closing is not None or control.overflowed:
             return False
-        return not self._responses.readers.behind
+        readers = responses.readers
+        return readers.at_tip or not readers.behind
 
     @property
     def may_wait(self) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from realtime.store.event_log import BelowFloor
 from realtime.store.records import Source
+from realtime.wire.errors import WireError
 from realtime.wire.events import Event
 from realtime.wire.requests import ResponseAck, ResponseCancel, ResponseCreate, ResponseTruncate, place_of
 
@@ -61,13 +62,15 @@ class Left(msgspec.Struct):
     processed: int | None
 
 
-Done = tuple[Reader, int | None]  # a reader at the terminal event; below the floor of its log, which is given
+Done = tuple[Reader, int | WireError | None]
+"""A reader at the terminal event; below the floor of its log, which is given; of a log that has failed, and why."""
 
 
 class Readers:
     """One connection's, by response; each has its turn, one after another."""
 
     def __init__(self) -> None:
+        self.at_tip = False  # after a `read`: it has seen that nothing is left
         self._by_id: dict[str, Reader] = {}
         self._rotation: list[Reader] = []  # a deque is 760 bytes for a socket that reads nothing
         self._left: OrderedDict[str, Left] = OrderedDict()
@@ -150,7 +153,9 @@ class Readers:
             log, position = reader.source.log, reader.position
             if reader.catch_up is None and log.floor <= position <= log.tip < position + _QUANTUM and not log.sealed:
                 reader.position = log.tip  # a step of one response, as nearly always
+                self.at_tip = True
                 return log.read(position, _QUANTUM), []
+        self.at_tip = False
         out: list[bytes] = []
         done: list[Done] = []
         size = 0
@@ -169,7 +174,7 @@ class Readers:
                         chunk, passed_on = reader.read_merged(catch_up, _QUANTUM)
                 except BelowFloor as below:
                     self.remove(reader)
-                    done.append((reader, below.floor))
+                    done.append((reader, below.error or below.floor))
                     continue
                 if log.sealed and reader.position >= log.tip:
                     self.remove(reader)

@@ -268,11 +268,11 @@ class Responses:
 
     def go_on(self, done: Iterable[Done]) -> None:
         """Go on in the lanes of readers that are done."""
-        for reader, floor in done:
+        for reader, why in done:
             log, stream_id = reader.source.log, reader.lane.stream_id if reader.lane is not None else None
-            if floor is not None:
-                self.num_slow += 1
-                self._control.refuse(cursor.too_slow(log, floor), stream_id, None)
+            if why is not None:
+                self.num_slow += isinstance(why, int)
+                self._control.refuse(cursor.too_slow(log, why) if isinstance(why, int) else why, stream_id, None)
                 self._left(reader, detached=False)
             elif reader.position > log.tip:
                 self._control.refuse(cursor.overtaken(log), stream_id, None)

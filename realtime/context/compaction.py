@@ -38,7 +38,7 @@ from realtime.wire.items import (
 from realtime.wire.requests import ResponseCreate
 
 from .mcp_calls import McpCalls
-from .turns import ExpandedCompaction
+from .turns import ExpandedCompaction, Turn
 
 INSTRUCTIONS = (
     "You write the memory of an assistant whose conversation has become too long to be kept. You are given what was "
@@ -130,6 +130,13 @@ def expand(item: Compaction, text: str) -> ExpandedCompaction:
     if compacted.version != 1:
         raise ValueError(f"compaction of version {compacted.version}")
     return ExpandedCompaction.of(item, compacted.items())
+
+
+def compacted_output(turn: Turn | None, output: Sequence[OutputItem], new_id: Callable[[str], str]) -> list[OutputItem]:
+    """Return the output of a standalone compaction: the user's messages, then the compaction item. `turn`: its own."""
+    expanded = turn.output[0] if turn is not None else None
+    assert isinstance(expanded, ExpandedCompaction)
+    return [*user_messages(expanded, new_id), *output]
 
 
 def user_messages(item: ExpandedCompaction, new_id: Callable[[str], str]) -> list[OutputItem]:

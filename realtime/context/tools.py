@@ -162,6 +162,8 @@ def tool_set(
     the later one holds. `mcp`: what the request's MCP servers listed. `holds`: when the model's calls can be held to
     schemas. Raises WireError with the path of what is wrong.
     """
+    if not (tools or more or mcp or choice):
+        return ToolSet(parallel=parallel is not False)
     most = holds.limits.max_tools
     found = _bounded(_read_all(tools or [], "tools", None, _searches(tools or [])), "tools", most)
     twice = [name for name, count in Counter(tool.shown_as for tool in found).items() if count > 1]

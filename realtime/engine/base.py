@@ -1,8 +1,9 @@
 """The boundary to the GPU: what the rest of the server may ask of an engine, and nothing more. Pure.
 
 An engine turns prompt tokens into chunks of generated tokens. It knows no events, sockets, conversations or
-users. Two implementations exist: `engine.vllm` (the only folder that imports vllm) and `engine.scripted`
-(deterministic, for tests and benchmarks). All methods and all sink calls happen on one asyncio event loop.
+users. Three implementations exist: `engine.vllm` (the only folder that imports vllm), `engine.remote` (vLLM elsewhere)
+and `engine.scripted` (deterministic, for tests and benchmarks). All methods and all sink calls happen on one asyncio
+event loop.
 """
 
 from __future__ import annotations
@@ -159,6 +160,10 @@ class EngineOverloaded(EngineError):
 
 class EngineDead(EngineError):
     """The engine has stopped and holds nothing any more; it can serve again only after a restart."""
+
+
+class EngineLost(EngineDead):
+    """One of several engines behind this one has died with a generation, or will not have it; the others serve on."""
 
 
 class Sink(Protocol):

@@ -15,6 +15,35 @@ Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
 
+class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Engines elsewhere: where `vllm serve` processes are, and how long they may take (see docs/engines.md)."""
+
+    engine_url: Annotated[
+        tuple[str, ...], Meta(description="with `--engine remote`: http(s)://HOST:PORT of each engine")
+    ] = ()
+    engine_key: Annotated[
+        NonEmpty | None, Meta(description="their API key, the same for all; no flag", extra={"secret": True})
+    ] = None
+    engine_key_file: Annotated[NonEmpty | None, Meta(description="file with that key")] = None
+    engine_connect_seconds: Annotated[float, Meta(gt=0, description="time to connect to an engine")] = 5
+    engine_check_seconds: Annotated[
+        float, Meta(gt=0, description="time between two health checks of an engine, and for the answer to one")
+    ] = 5
+    engine_first_token_seconds: Annotated[
+        float, Meta(gt=0, description="time to a response's first token, the engine's own queue included")
+    ] = 600
+    engine_silence_seconds: Annotated[
+        float, Meta(gt=0, description="time without a further token after which an engine counts as lost")
+    ] = 60
+    engine_abort_seconds: Annotated[
+        float, Meta(gt=0, description="time to prove that a response was aborted; then its connection is closed")
+    ] = 10
+
+    def __post_init__(self) -> None:
+        if self.engine_key and self.engine_key_file:
+            raise ValueError("engine_key and engine_key_file are both given: use one of them")
+
+
 class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The model, and how vLLM runs it. Where nothing is set, vLLM's own default holds."""
 
@@ -38,6 +67,32 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     tensor_parallel_size: Annotated[Positive, Meta(description="devices that share each layer")] = 1
     pipeline_parallel_size: Annotated[Positive, Meta(description="groups of devices that share the layers")] = 1
+    distributed_executor_backend: Annotated[
+        Literal["mp", "ray", "uni"] | None,
+        Meta(description="what runs the workers of one engine: processes here (`mp`), Ray, or the engine itself"),
+    ] = None
+    data_parallel_size: Annotated[
+        Positive, Meta(description="copies of the engine behind this server, or in all, if it has one of them")
+    ] = 1
+    data_parallel_size_local: Annotated[
+        Positive | None, Meta(description="how many of them run on this machine; default: all")
+    ] = None
+    data_parallel_rank: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="which of them this server has, if each has a server of its own"),
+    ] = None
+    data_parallel_address: Annotated[
+        NonEmpty | None, Meta(description="host of the first of them, where they run on several machines")
+    ] = None
+    data_parallel_rpc_port: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | None, Meta(description="TCP port for that, on that host")
+    ] = None
+    data_parallel_backend: Annotated[
+        Literal["mp", "ray"] | None, Meta(description="what starts the copies: processes here, or Ray anywhere")
+    ] = None
+    enable_expert_parallel: Annotated[
+        bool, Meta(description="share the experts of a mixture among devices in place of each layer")
+    ] = False
     enforce_eager: Annotated[
         bool | None, Meta(description="run without torch.compile and CUDA graphs: starts sooner, runs slower")
     ] = None

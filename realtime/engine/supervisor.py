@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from .base import Engine, EngineDead, EngineError, EngineRequest, EngineStats, Loaded, Seen, Sink
+from .backoff import Backoff
+from .base import Engine, EngineDead, EngineError, EngineLost, EngineRequest, EngineStats, Loaded, Seen, Sink
 from .pictures import View
 
 log = logging.getLogger("realtime.engine.supervisor")
@@ -38,20 +39,6 @@ class EngineStatus(msgspec.Struct, frozen=True):
     last_error: str | None = None  # of the last death or failed start, also when it serves again
     num_restarts: int = 0
     start_seconds: float | None = None  # how long the last start took that succeeded
-
-
-class Backoff(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to wait before the n-th start in a row that follows a death or a failure."""
-
-    first_seconds: float = 0.5
-    factor: float = 2.0
-    max_seconds: float = 30.0
-    jitter: float = 0.2  # up to this share more, so that many servers don't start in step
-    healthy_seconds: float = 60.0  # an engine that served this long begins a new row
-
-    def seconds(self, attempt: int) -> float:
-        """The wait before attempt 0, 1, 2 ..., without jitter."""
-        return min(self.max_seconds, self.first_seconds * self.factor ** min(attempt, 64))
 
 
 class SupervisedEngine:
@@ -130,6 +117,8 @@ class SupervisedEngine:
             raise EngineDead(f"the engine is {self._status.state.value}")
         try:
             await engine.submit(request, _Watched(sink, self, engine))
+        except EngineLost:
+            raise
         except EngineDead as dead:
             self._retire(engine, dead)  # who asks for the next one must not be given this one again
             raise
@@ -234,6 +223,6 @@ class _Watched:
 
     def on_error(self, error: EngineError) -> None:
         """See `Sink`."""
-        if isinstance(error, EngineDead):
+        if isinstance(error, EngineDead) and not isinstance(error, EngineLost):
             self._supervisor._retire(self._engine, error)
         self._sink.on_error(error)

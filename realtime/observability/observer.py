@@ -15,6 +15,7 @@ from realtime.wire.errors import CloseCode, WireError
 
 from . import lines
 from .engine_metrics import EngineMetrics
+from .fleet_metrics import FleetMetrics
 from .origin import Origin
 from .report import After, Beginning, Report
 from .service_metrics import ServiceMetrics
@@ -27,10 +28,11 @@ _CLOSE_CODES = frozenset({*range(1000, 1016), *CloseCode})  # a client may send 
 
 
 class Observer:
-    """See the module. `engine` is fed by the engine, `service` by the doors."""
+    """See the module. `engine` is fed by the engine, `fleet` by engines elsewhere, `service` by the doors."""
 
     def __init__(self, model_name: str = "", tracing: Tracing | None = None) -> None:
         self.engine = EngineMetrics(model_name)
+        self.fleet = FleetMetrics()
         self.service = ServiceMetrics()
         self.tracing = tracing or NoTracing()
 

@@ -104,10 +104,15 @@ class Assembler:
 
     # -- what the model says
 
-    def feed(self, pieces: Iterable[Piece]) -> Iterator[e.Event]:
+    def feed(self, pieces: Sequence[Piece]) -> Iterable[e.Event]:
         """Make the events of more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
+        if len(pieces) == 1 and isinstance(pieces[0], TextDelta) and isinstance(self._open, OpenMessage):
+            return (self._open.delta(pieces[0]),)  # nearly every token
+        return self._feed(pieces)
+
+    def _feed(self, pieces: Sequence[Piece]) -> Iterator[e.Event]:
         for piece in pieces:
-            if isinstance(piece, TextDelta) and isinstance(self._open, OpenMessage):  # nearly every token
+            if isinstance(piece, TextDelta) and isinstance(self._open, OpenMessage):
                 yield self._open.delta(piece)
             elif isinstance(piece, ReasoningDelta) and isinstance(self._open, OpenReasoning):
                 self._space.clear()

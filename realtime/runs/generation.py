@@ -87,6 +87,11 @@ class Generation(Generic[T]):
         return self._parser.num_reasoning_tokens if self._parser is not None else 0
 
     @property
+    def stop_string(self) -> str | None:
+        """The stop string that has ended what was said."""
+        return self._stops.found if self._stops is not None else None
+
+    @property
     def request_id(self) -> str:
         """Its name at the engine."""
         return self._request.request_id
@@ -106,7 +111,7 @@ class Generation(Generic[T]):
         if self.times.first_at is None:
             self.times.first_at = time.monotonic()
             self._metrics.first_token(self.times.first_at - self.times.began_at)
-            self._prompt_read()
+            self._prompt_read(self._request.request_id.partition(".")[0])
         self._count.token_ids.extend(chunk.token_ids)
         if chunk.num_cached_tokens and not self._goes_on:
             self._count.num_cached = chunk.num_cached_tokens
@@ -116,7 +121,7 @@ class Generation(Generic[T]):
                 if self._stops is not None:
                     pieces = self._stops.feed(pieces)
                 self._keep(self._read(pieces), chunk)
-                if self._is_said:
+                if self._stops is not None and self._is_said:
                     self._end(FinishReason.STOP)
                 elif self._stopping.steering and chunk.finish is None:
                     self._at_safe_point()
@@ -192,7 +197,7 @@ class Generation(Generic[T]):
     @property
     def _is_said(self) -> bool:
         """A stop string has come: the answer is there, whatever the engine would add."""
-        return self._stops is not None and self._stops.found is not None
+        return self.stop_string is not None
 
     def _end(self, ended: FinishReason | Failed | EngineDead) -> None:
         if self.ended is None:

@@ -135,7 +135,7 @@ class Run:
     @property
     def used(self) -> tuple[int, int, int, int]:
         """Tokens until now: of prompts, of those that were cached, that were made; of a prompt that is being read."""
-        return *self.stages.num_input, self.num_generated, self.stages.num_reading
+        return self.stages.used_until_now
 
     @property
     def over(self) -> bool:
@@ -249,9 +249,10 @@ class Run:
 
     def _append(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
         """Append what was generated, made of this, and tell the audience."""
-        tip = self.whole_log.tip
+        log = self.whole_log
+        tip = log.tip
         self._write(new, chunk)
-        grown_to = self.whole_log.tip
+        grown_to = log.tip
         if grown_to == tip:
             if self._past is not None and self.stages.replaying:
                 self._usage.mark(self._past.log.replayed)
@@ -262,10 +263,11 @@ class Run:
 
     def _write(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
         """Append to the log, and tell the journal: also of what came before an event that could not be appended."""
-        first, entries = self.whole_log.tip, []
+        log = self.whole_log
+        first, entries = log.tip, []
         try:
             for event in new:
-                entries.append(self.whole_log.append(event))
+                entries.append(log.append(event))
         finally:
             if self.committed is not None:
                 self.committed.grown()
@@ -281,7 +283,7 @@ class Run:
                 return
         journal, self._journal = self._journal, None
         if journal is not None:
-            journal.append(self.response_id, first, entries, chunk)
+            journal.append(self.whole_log.response_id, first, entries, chunk)
             self._journal = journal
 
     def _note(self, note: Note) -> None:
@@ -425,12 +427,21 @@ class Run:
 
     def leave(self) -> None:
         """Stop here when the task is cancelled, for the next process to go on, if it can: without an end in the log."""
+        self._left = self.can_be_left
+
+    @property
+    def can_be_left(self) -> bool:
+        """Whether another process can go on with it."""
         job = self.job
-        self._left = (
+        return (
             job.response.store
             and self._serving.continuity.goes_on
             and job.on_disconnect.policy != "cancel"  # nobody will be there
         )
+
+    def lose(self) -> None:
+        """Stop here when the task is cancelled, without a word to the journal: it is not this process's any more."""
+        self._journal, self._left = None, True
 
     async def _end_here(self) -> None:
         """End without an end."""

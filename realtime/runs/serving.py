@@ -29,8 +29,8 @@ class Continuity(msgspec.Struct, frozen=True):
 
 class Serving(msgspec.Struct, frozen=True):
     """All that a run needs besides its job. `work`: where it does what takes long. `images`: None if the model takes no
-    images. `observer`: told of what it does. `prompt_read`: called when the engine has read a prompt, so that it has
-    room for another.
+    images. `observer`: told of what it does. `prompt_read`: called when the engine has read a prompt of this response,
+    so that it has room for another.
     """
 
     engine: Engine
@@ -40,7 +40,7 @@ class Serving(msgspec.Struct, frozen=True):
     images: ImageLoader | None = None
     observer: Observer = UNOBSERVED
     continuity: Continuity = Continuity()
-    prompt_read: Callable[[], None] = lambda: None
+    prompt_read: Callable[[str], None] = lambda response_id: None
 
 
 def not_ready(engine: Engine, work: WorkPool, observer: Observer) -> Serving:

@@ -29,6 +29,7 @@ from realtime.wire.calls import no_call_found
 from realtime.wire.errors import WireError
 from realtime.wire.ids import ids_of
 from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.requests import STOP_SEQUENCE
 from realtime.wire.response import Response, Usage
 
 from .assembler import Assembler
@@ -136,18 +137,17 @@ class Stages:
         return self.usage.num_output + self.compactor.tokens.num_output
 
     @property
-    def num_reading(self) -> int:
-        """Tokens of the prompt that the engine has been given and has not read yet."""
-        generation = self._generation
-        if generation is None or generation.times.first_at is not None or generation.ended is not None:
-            return 0
-        return generation.num_prompt
-
-    @property
-    def num_input(self) -> tuple[int, int]:
-        """Tokens of all prompts until now, and how many of them were cached."""
-        parts = (self.usage.earlier, self.usage.latest, self.compactor.tokens)
-        return sum(one.num_input for one in parts), sum(one.num_cached for one in parts)
+    def used_until_now(self) -> tuple[int, int, int, int]:
+        """See Run.used. Of each that runs this is asked often."""
+        usage, compaction, generation = self.usage, self.compactor.tokens, self._generation
+        earlier, latest = usage.earlier, usage.latest
+        reads = generation is not None and generation.times.first_at is None and generation.ended is None
+        return (
+            earlier.num_input + latest.num_input + compaction.num_input,
+            earlier.num_cached + latest.num_cached + compaction.num_cached,
+            earlier.num_output + len(latest.token_ids) + compaction.num_output,
+            latest.num_input if reads else 0,
+        )
 
     def end_if_safe(self) -> None:
         """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
@@ -328,7 +328,11 @@ class Stages:
                 given = True
                 if generation.times not in self._times.generations:
                     self._times.generations.append(generation.times)
-                return await generation.result()
+                finish = await generation.result()
+                said = generation.stop_string
+                if said is not None and STOP_SEQUENCE in (self._job.request.include or ()):
+                    self._response.stop_sequence = said
+                return finish
             except EngineDead as dead:
                 await self._survive(dead, generation, begun, wishes, given=given)
 

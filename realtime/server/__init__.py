@@ -1,4 +1,5 @@
-"""Server: the process, who may come in, and the two doors, WebSocket here and HTTP in `http/`.
+"""Server: the process, who may come in, and the doors: WebSocket here, HTTP in `http/`, other APIs in `chat/` and
+`messages/`.
 
 `__main__` calls it, uvicorn calls its ASGI application. It owns sockets, timers, signals and keys, and it translates:
 from bytes to calls on `service`, from refusals to answers. It never decides anything about a response or a

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from starlette.requests import HTTPConnection
@@ -28,6 +28,7 @@ from .revocation import Revocation
 from .tickets import Tickets
 
 _RETRY_SECONDS = 5.0
+_MAX_LAG_SECONDS = 2.0  # clients give a handshake five: one that waited longer than that was for nothing
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-real-ip")  # a proxy says that it is not the client
 _NO_LISTING = (
     "Without API keys, lists are for clients on the server's own machine: give the server keys, or set `listing` to "
@@ -44,7 +45,9 @@ class Admission:
     """See the module. `revocation` ends what is open when its key is taken away; `limits` says what each tenant may
     take.
 
-    `draining`: sockets are refused; requests are not, the service refuses what is new in them."""
+    `draining`: sockets are refused; requests are not, the service refuses what is new in them. `lag`: by how many
+    seconds the event loop is late.
+    """
 
     def __init__(self, settings: Settings, sealing_keys: Sequence[bytes] = (), config: Path | None = None) -> None:
         """sealing_keys: what tickets are signed with is made of them. config: the file of settings, whose limits are
@@ -61,6 +64,7 @@ class Admission:
         self._max_tenant_share = settings.responses.max_tenant_share
         self._inside_of: Counter[str] = Counter()  # tenant -> how many of these are its
         self.draining = False
+        self.lag: Callable[[], float] = lambda: 0.0
         self.num_connections = 0  # open sockets
         self.num_requests = 0  # over HTTP, being answered
         self._empty = asyncio.Event()
@@ -72,6 +76,7 @@ class Admission:
         if self.draining:
             raise WireError(ErrorCode.SERVER_DRAINING, "The server is restarting.", retry_after=_RETRY_SECONDS)
         self._check_room(self._num_inside + 1, principal)
+        self._check_pace()
         return principal
 
     def admit_request(self, request: HTTPConnection) -> Principal:
@@ -165,6 +170,12 @@ class Admission:
             raise WireError(ErrorCode.TOO_MANY_QUEUED, text, retry_after=_RETRY_SECONDS)
         if num_inside > self._max_inside:
             text = "The server has as many connections as it takes."
+            raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)
+
+    def _check_pace(self) -> None:
+        """Refuse a socket while those before it take all the time: they come by thousands when another node is lost."""
+        if self.lag() > _MAX_LAG_SECONDS:
+            text = "The server is behind with its work: connect again a little later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)
 
     def _identify(self, connection: HTTPConnection) -> Principal:

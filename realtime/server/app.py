@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 
 import msgspec
@@ -17,6 +17,8 @@ from .http.openapi import document
 from .http.operations import Call, Endpoint, Operation
 from .http.routes import OPERATIONS
 from .page.routes import ROUTES as PAGE
+from .peers.forwarding import answer
+from .peers.messages import PATH as PEERS
 
 
 @cache
@@ -57,10 +59,13 @@ def build_app(gateway: Gateway) -> Starlette:
     for path, operations in _by_path((*OPERATIONS, *fixed, *page)).items():
         endpoint = Endpoint(gateway, operations)
         routes += [Route(name, endpoint) for name in _paths(path)]
+    if gateway.cluster is not None:
+        routes.append(WebSocketRoute(PEERS, gateway.cluster.door.serve))
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
     app.router.default = Endpoint(gateway, ())
     app.state.gateway = gateway
+    gateway.answer_for_others = partial(answer, app.router)
     return app
 
 

@@ -59,8 +59,9 @@ def _credentials(headers: Mapping[str, str], subprotocols: Iterable[str]) -> Ite
     scheme, _, token = headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() == "bearer":
         yield token.strip()
-    if key := headers.get("api-key"):
-        yield key.strip()
+    for name in ("api-key", "x-api-key"):  # Azure's clients of OpenAI's API, Anthropic's of theirs
+        if key := headers.get(name):
+            yield key.strip()
     for offer in subprotocols:
         if offer.startswith(KEY_SUBPROTOCOL):
             yield offer[len(KEY_SUBPROTOCOL) :]

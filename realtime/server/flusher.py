@@ -30,25 +30,25 @@ class Pace:
         self.pressure = Pressure()
         self._max_hold = max_hold
         self._loop = loop  # None: the one that runs at the first call
-        self._woken: list[Flusher] = []
+        self.woken: list[Flusher] = []  # that write in the next pass
         self._began = 0.0  # when the first of these was woken
         self._held: dict[Flusher, float] = {}  # since when; the longest first
         self._waiting = False  # a timer will look at what is held
 
     def add(self, flusher: Flusher) -> None:
         """Let a door write in the next pass, which comes when the loop has done what it is doing."""
-        if not self._woken:
+        if not self.woken:
             loop = self._loop
             if loop is None:
                 loop = self._loop = asyncio.get_running_loop()
             self._began = loop.time()
             loop.call_soon(self._pass)
-        self._woken.append(flusher)
+        self.woken.append(flusher)
 
     def _pass(self) -> None:
         """Write for all that were woken; those that a write wakes have their turn in the next tick."""
         assert self._loop is not None
-        woken, self._woken = self._woken, []
+        woken, self.woken = self.woken, []
         holding = self.pressure.high and self._max_hold > 0
         if holding or self._held:
             for flusher in woken:
@@ -57,8 +57,9 @@ class Pace:
                     flusher.run(self._loop)
             self._wait()
         else:
+            loop = self._loop
             for flusher in woken:
-                flusher.run(self._loop)
+                flusher.run(loop)
         self.pressure.observe(self._began, self._loop.time())
 
     def _hold(self, flusher: Flusher) -> bool:
@@ -112,7 +113,10 @@ class Flusher:
         """Note that there may be something to write."""
         if not self._scheduled and self._flush is not None:
             self._scheduled = True
-            self._pace.add(self)
+            if woken := self._pace.woken:  # there will be a pass
+                woken.append(self)
+            else:
+                self._pace.add(self)
 
     def wake_now(self) -> None:
         """Note that there may be something to write that must not be held."""

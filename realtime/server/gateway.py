@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from starlette.websockets import WebSocket
@@ -31,18 +31,22 @@ from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
+from realtime.store.cluster.membership import Membership
 from realtime.store.memory import memory_stores
 from realtime.wire import events
 from realtime.wire.errors import WireError
 from realtime.wire.ids import new_id
 
 from .admission import Admission
+from .cluster import Cluster
+from .cluster_settings import Node
 from .encryption_keys import encryption_keys
 from .families import family_choice
 from .flusher import Pace
 from .http.replies import handshake_refusal
 from .large_messages import LargeMessages
 from .momentary import Momentary
+from .peers.messages import Answer, Ask
 from .websocket import WebSocketShell
 from .websocket_transport import EXTENSION
 
@@ -59,9 +63,11 @@ class Gateway:
         stores: Stores | None = None,
         observer: Observer | None = None,
         config: Path | None = None,
+        node: Node | None = None,
     ) -> None:
         """stores: in memory if not given. observer: the one that the engine tells as well. config: see Admission.
-        Raises SettingsError for a model's family that there is not.
+        node: this one, in the cluster whose stores these are. Raises SettingsError for a model's family that there is
+        not.
         """
         self.settings = settings
         self.engine = engine
@@ -87,12 +93,30 @@ class Gateway:
             limits=settings.limits,
             observer=self.observer,
         )
-        self.exposition = Exposition([Momentary(self), self.observer.engine, self.observer.service], process_metrics())
+        self.exposition = Exposition(
+            [Momentary(self), self.observer.engine, self.observer.fleet, self.observer.service], process_metrics()
+        )
         self._limits = ConnectionLimits.of(settings.connections)
         self.message_limits = self._limits.message
         self.large_messages = LargeMessages()
         self.pace = Pace()
         self._shells: dict[WebSocketShell, str] = {}  # with the names of their profiles
+        self.cluster = self._cluster(node, self._stores.membership)
+        self.answer_for_others: Callable[[Ask], Awaitable[Answer]] | None = None  # set by the application
+
+    def _cluster(self, node: Node | None, membership: Membership | None) -> Cluster | None:
+        if node is None or membership is None:
+            return None
+        return Cluster(
+            node, membership, self.service, self.settings.responses, self.message_limits,
+            max_bytes=self.settings.connections.max_message_bytes, serves=lambda: self._trouble() is None,
+            model_name=self.model_name, answer=self._answer_for_others, lost=self._leave_clients,
+            limits_of=self.admission.limits.of,
+        )  # fmt: skip
+
+    async def _answer_for_others(self, ask: Ask) -> Answer:
+        assert self.answer_for_others is not None
+        return await self.answer_for_others(ask)
 
     def open_profiles(self) -> Iterable[str]:
         """The profiles of all open sockets."""
@@ -189,7 +213,12 @@ class Gateway:
     # -- the end
 
     async def recover(self) -> None:
-        """Go on with what ran when the last process ended, or end it. Raises WireError when the store can't be read."""
+        """Go on with what ran when the last process ended, or end it; in a cluster, take part in it. Raises WireError
+        when the store can't be read, and CannotJoin.
+        """
+        if self.cluster is not None:
+            await self.cluster.start()
+            return
         recovered = await self.service.restart.recover(self.model_name)
         if recovered.num_going_on:
             logger.info("responses go on when the engine serves: %d", recovered.num_going_on)
@@ -204,29 +233,42 @@ class Gateway:
         """Refuse new work, let what runs finish and be delivered, each connection closed when it is done."""
         grace = self.settings.server.drain_seconds
         self.admission.draining = True
+        hands_on = self.cluster is not None and self.cluster.others_serve
+        if self.cluster is not None:
+            self.cluster.drain()
         logger.info("draining %s (a second signal ends at once)", self._left())
         for shell in list(self._shells):
-            shell.drain(grace, self.engine.status.start_seconds)
+            shell.drain(grace, None if hands_on else self.engine.status.start_seconds)
         try:
             async with asyncio.timeout(grace):
-                await self.service.drain()
+                await self.service.drain(to_others=hands_on)
+                if hands_on:
+                    await self.leave_off()
                 await self.admission.wait_empty()
         except TimeoutError:
             logger.warning("grace over %s", self._left())
-        await self._leave_off()
+        await self.leave_off()
 
     async def end(self) -> None:
         """End what runs now, and return when its last events are written and every connection is closed."""
         self.admission.draining = True
         for shell in list(self._shells):
             shell.drain(0, self.engine.status.start_seconds)
-        await self._leave_off()
+        await self.leave_off()
         await self.admission.wait_empty()
 
-    async def _leave_off(self) -> None:
-        """End what runs, or leave it to the next process."""
+    async def leave_off(self) -> None:
+        """End what runs, or leave it to the next process, or to other nodes."""
         await self.service.shutdown(leave=True)
         for shell in list(self._shells):
+            shell.leave_off()
+        if self.cluster is not None:
+            await self.cluster.leave()
+
+    async def _leave_clients(self) -> None:
+        """Close what clients have open, for them to come back, here or elsewhere."""
+        for shell in list(self._shells):
+            shell.drain(0)
             shell.leave_off()
 
     def _left(self) -> str:

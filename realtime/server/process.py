@@ -1,6 +1,7 @@
 """The server as a process: logging, the listening socket, the engine's start, the end.
 
-The socket listens before the model is loaded, so that a port in use is told at once and `/health` answers early;
+The socket listens and the store is locked before a model is downloaded or loaded, so that a port in use and a file that
+can't be written are told at once, and `/health` answers while the model loads;
 creates are refused with a retryable error until the engine serves.
 """
 
@@ -31,11 +32,14 @@ from realtime.observability.observer import Observer
 from realtime.observability.progress import Progress, StderrHandler, on_terminal
 from realtime.observability.tracing import Tracing, TracingError, start_tracing
 from realtime.settings.fields import ServerSettings, Settings
+from realtime.store.cluster.membership import CannotJoin
+from realtime.store.sqlite.lock import FileLock
 from realtime.store.sqlite.schema import CannotOpen
 from realtime.wire.errors import WireError
 
 from .app import build_app
 from .auth import exposure_warning
+from .cluster_settings import Node, configured_node, with_shared_key
 from .doctor.command import explain
 from .families import for_engine
 from .faults import Faults
@@ -45,46 +49,64 @@ from .listening import CannotListen, announcement, listen, reachable
 from .loop_lag import LoopLag
 from .metrics_listener import MetricsListener
 from .notice import Notice
+from .remote_engines import remote_factory
 from .script_file import CannotPlay, ScriptFile, read_script
 from .scrubbing import scrub_handlers
+from .service_manager import ServiceManager
 from .signals import Server, halt, halt_soon, handle_signals
-from .store_file import open_configured, store_path, with_key
+from .store_file import hold_store, open_configured, store_path, with_key
 from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
 
 
-def serve(settings: Settings, config: Path | None = None) -> int:
-    """Run the server until a signal ends it. `config`: see make_gateway. The exit status: 0, or 1 if there was no port
-    or no engine.
+def serve(
+    settings: Settings, config: Path | None = None, prepare: Callable[[Settings], Settings] = lambda settings: settings
+) -> int:
+    """Run the server until a signal ends it. `config`: see make_gateway. `prepare`: what may take long, such as the
+    download of a model; it comes when the ports and the store are had. The exit status: 0, or 1 if there was no port or
+    no engine.
     """
     _configure_logging(settings.server.log_level, settings.server.log_format)
     try:
-        listening = listen(settings.server.host, settings.server.port)
-        for_metrics = _listen_for_metrics(settings.server)
-        script = read_script(Path(settings.script)) if settings.script is not None else None
-        gateway = make_gateway(settings, start_tracing(os.environ), script, config)
-    except (CannotListen, CannotPlay, TracingError, CannotOpen) as error:
+        with contextlib.ExitStack() as undo:
+            listening = undo.enter_context(listen(settings.server.host, settings.server.port))
+            for_metrics = _listen_for_metrics(settings.server)
+            undo.enter_context(for_metrics or contextlib.nullcontext())
+            script = read_script(Path(settings.script)) if settings.script is not None else None
+            if (lock := hold_store(settings)) is not None:
+                undo.callback(lock.release)
+            node = configured_node(settings.cluster, settings.server, listening.getsockname()[1])
+            gateway = make_gateway(prepare(settings), start_tracing(os.environ), script, config, lock, node)
+            undo.pop_all()
+    except (CannotListen, CannotPlay, TracingError, CannotOpen, CannotJoin) as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
-    if warning := exposure_warning(settings):
+    if warning := exposure_warning(gateway.settings):
         logger.warning(warning)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(gateway, listening, for_metrics, script))
 
 
 def make_gateway(
-    settings: Settings, tracing: Tracing | None = None, script: ScriptFile | None = None, config: Path | None = None
+    settings: Settings,
+    tracing: Tracing | None = None,
+    script: ScriptFile | None = None,
+    config: Path | None = None,
+    lock: FileLock | None = None,
+    node: Node | None = None,
 ) -> Gateway:
     """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
-    file of settings, whose limits of tenants are followed. Raises CannotOpen.
+    file of settings, whose limits of tenants are followed. `lock`: the store's, if it is had. `node`: this one, in a
+    cluster. Raises CannotOpen, and CannotJoin.
     """
-    path, stores = store_path(settings), open_configured(settings)
+    path, stores = store_path(settings), open_configured(settings, lock, node)
     try:
-        settings = msgspec.structs.replace(settings, server=with_key(settings.server, path))
+        server = with_shared_key(settings.server, node) if node is not None else settings.server
+        settings = msgspec.structs.replace(settings, server=with_key(server, path))
         observer = Observer(settings.vllm.name, tracing)
         engine = SupervisedEngine(_engine_factory(settings, observer, script))
-        return Gateway(settings, engine, stores, observer, config)
+        return Gateway(settings, engine, stores, observer, config, node)
     except BaseException:
         stores.close()
         raise
@@ -119,10 +141,12 @@ def _engine_factory(settings: Settings, observer: Observer, script: ScriptFile |
         tick_seconds = 0.005 if script is None else script.tick_seconds
         slots, name = settings.vllm.max_num_seqs or 256, settings.vllm.name
         return lambda: ScriptedEngine(says, tick_seconds=tick_seconds, max_num_seqs=slots, name=name)
-    from realtime.engine.vllm.engine import VllmEngine
-
     options = for_engine(settings.vllm)
     progress = Progress(shows=settings.server.log_format == "text" and on_terminal())
+    if settings.engine == "remote":
+        return remote_factory(options, settings.remote, observer.fleet, progress)
+    from realtime.engine.vllm.engine import VllmEngine
+
     return lambda: VllmEngine(options, observer.engine, progress)
 
 
@@ -146,6 +170,7 @@ async def _observed(gateway: Gateway, for_metrics: socket.socket | None) -> Asyn
     lag = LoopLag(gateway.observer.service.loop_lag_seconds)
     listener = MetricsListener(gateway.exposition, for_metrics) if for_metrics is not None else None
     lag.start()
+    gateway.admission.lag = lambda: lag.seconds
     if listener is not None and for_metrics is not None:
         listener.start()
         logger.info("metrics on http://%s:%d/metrics", *for_metrics.getsockname()[:2])
@@ -160,25 +185,29 @@ async def _observed(gateway: Gateway, for_metrics: socket.socket | None) -> Asyn
 
 async def _serve_observed(gateway: Gateway, listening: socket.socket, script: ScriptFile | None) -> int:
     settings = gateway.settings
-    server = Server(uvicorn_config(settings, gateway, script), gateway)
+    manager = ServiceManager(os.environ)
+    server = Server(uvicorn_config(settings, gateway, script), gateway, manager)
     handle_signals(server.signalled)
+    manager.loading(gateway.model_name)
     try:
         await gateway.recover()
-    except WireError:
+    except (WireError, CannotJoin) as error:
         gateway.close_stores()
-        print("realtime: the store can't be read: see the log", file=sys.stderr)
+        why = error if isinstance(error, CannotJoin) else "the store can't be read: see the log"
+        print(f"realtime: {why}", file=sys.stderr)
         return 1
     host, port = listening.getsockname()[:2]
     notice = Notice()
-    starting = asyncio.create_task(_start_engine(gateway, server, host, port, notice), name="engine-start")
+    starting = asyncio.create_task(_start_engine(gateway, server, manager, host, port, notice), name="engine-start")
     await server.serve(sockets=[listening])
+    manager.gone()
     notice.remove()
     if server.at_once or gateway.engine.status.state in (EngineState.STARTING, EngineState.RESTARTING):
         gateway.close_stores()
         halt(0)  # a model that is being loaded can't be left otherwise
     starting.cancel()
     (failed,) = await asyncio.gather(starting, return_exceptions=True)
-    await gateway.service.shutdown(leave=True)
+    await gateway.leave_off()
     gateway.close_stores()
     await gateway.engine.shutdown()
     status = 1 if failed is False else 0
@@ -186,7 +215,9 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
     return status
 
 
-async def _start_engine(gateway: Gateway, server: Server, host: str, port: int, notice: Notice) -> bool:
+async def _start_engine(
+    gateway: Gateway, server: Server, manager: ServiceManager, host: str, port: int, notice: Notice
+) -> bool:
     started_at = time.perf_counter()
     logger.info("loading model=%s", gateway.settings.vllm.model)
     # What is loaded stays, some 600,000 objects: no collection while they come, and none that looks at them later,
@@ -203,7 +234,9 @@ async def _start_engine(gateway: Gateway, server: Server, host: str, port: int, 
     finally:
         gc.freeze()
         gc.enable()
-    notice.post(f"ws://{reachable(host)}:{port}/v1/responses")
+    url = f"ws://{reachable(host)}:{port}/v1/responses"
+    notice.post(url)
+    manager.ready(gateway.model_name, url)
     _announce(gateway, host, port, time.perf_counter() - started_at)
     return True
 

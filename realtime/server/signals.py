@@ -26,6 +26,7 @@ from realtime.engine.vllm.scratch import remove_all
 
 from .gateway import Gateway
 from .http.transport import StreamProtocol
+from .service_manager import ServiceManager
 
 logger = logging.getLogger("realtime.server")
 
@@ -39,10 +40,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Server(uvicorn.Server):
     """uvicorn's server, which ends by our rules. `at_once`: by a second signal, or before the model was loaded."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, manager: ServiceManager) -> None:
         super().__init__(config)
         self.at_once = False
         self._gateway = gateway
+        self._manager = manager
         self._drain: asyncio.Task[None] | None = None
         self._goodbye: asyncio.Task[None] | None = None
 
@@ -53,6 +55,7 @@ class Server(uvicorn.Server):
 
     def signalled(self) -> None:
         """A signal came."""
+        self._manager.stopping()
         if self._drain is None and self._gateway.engine.status.state not in (EngineState.STARTING, EngineState.STOPPED):
             self._drain = asyncio.create_task(self._drain_first(), name="drain")
         elif self._goodbye is None:

@@ -18,10 +18,13 @@ import msgspec
 from realtime.context.encrypted import KEY_BYTES
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
+from realtime.store.cluster.stores import open_cluster_stores
 from realtime.store.memory import memory_stores
-from realtime.store.sqlite.schema import CannotOpen
+from realtime.store.sqlite.lock import FileLock
+from realtime.store.sqlite.schema import CannotOpen, open_for_writing
 from realtime.store.sqlite.stores import bounds_of, open_stores
 
+from .cluster_settings import Node
 from .encryption_keys import read_encryption_keys
 from .keys import KeysError
 
@@ -30,8 +33,10 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 def store_path(settings: Settings) -> Path | None:
-    """Return the file that the settings ask for; None: everything is kept in memory."""
+    """Return the file that the settings ask for; None: everything is kept in memory, or where a cluster keeps it."""
     given = settings.store.store
+    if settings.cluster.cluster is not None:
+        return None
     if given == "memory" or (given is None and settings.server.port == 0):
         return None
     if given is not None and given.startswith(_PREFIX):
@@ -40,12 +45,33 @@ def store_path(settings: Settings) -> Path | None:
     return _state_folder() / "realtime" / f"{host}-{settings.server.port}.db"
 
 
-def open_configured(settings: Settings) -> Stores:
-    """Open the stores that the settings ask for. Raises CannotOpen."""
+def hold_store(settings: Settings) -> FileLock | None:
+    """Take the lock of the file that the settings ask for, and see that it can be opened; None: there is no file.
+    Raises CannotOpen.
+    """
+    path = store_path(settings)
+    if path is None:
+        return None
+    lock = FileLock(path)
+    try:
+        open_for_writing(path, settings.store.store_synchronous).close()
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def open_configured(settings: Settings, lock: FileLock | None = None, node: Node | None = None) -> Stores:
+    """Open the stores that the settings ask for; in a cluster those of this node. `lock`: the file's, if it is had
+    already. Raises CannotOpen, and CannotJoin.
+    """
+    if settings.cluster.cluster is not None and node is not None:
+        bounds = bounds_of(settings.responses, _vocabulary(settings))
+        return open_cluster_stores(settings.cluster.cluster, node.name, node.url, bounds, settings.store)
     path = store_path(settings)
     if path is None:
         return memory_stores(settings.responses)
-    return open_stores(path, bounds_of(settings.responses, _vocabulary(settings)), settings.store).stores
+    return open_stores(path, bounds_of(settings.responses, _vocabulary(settings)), settings.store, lock).stores
 
 
 def with_key(settings: ServerSettings, path: Path | None) -> ServerSettings:
@@ -85,7 +111,7 @@ def _make_key(path: Path) -> None:
 def _vocabulary(settings: Settings) -> str:
     """Name the tokenizer. The scripted engine's makes its tokens up as they come, in each process others."""
     options = settings.vllm
-    return repr((options.model, options.revision, options.tokenizer)) if settings.engine == "vllm" else token_hex(8)
+    return repr((options.model, options.revision, options.tokenizer)) if settings.engine != "scripted" else token_hex(8)
 
 
 def _state_folder() -> Path:

@@ -18,6 +18,7 @@ from realtime.observability.observer import UNOBSERVED, Observer
 from realtime.observability.origin import Origin
 from realtime.runs.run import Run
 from realtime.service.principal import Principal
+from realtime.service.remote import Remote
 from realtime.service.service import Service
 from realtime.service.truncations import CutResponse
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
@@ -234,7 +235,7 @@ class WebSocketShell:
         if command.how != "steer":
             self._stopped(command, run)
 
-    def _stopped(self, command: Stop, run: Run) -> None:
+    def _stopped(self, command: Stop, run: Run | Remote) -> None:
         self._connection.stopped(command, run)
         if not command.followed:
             self._service.follow(self.principal, run, self._wake)
@@ -254,7 +255,7 @@ class WebSocketShell:
             merged=command.merged,
             origin=self._origin,
         )
-        pending = await self._service.pending_calls(self.principal, source)
+        pending = await self._service.conversations.pending_calls(self.principal, source)
         self._connection.resumed(command, source, start, pending)
         self._service.follow(self.principal, source, self._wake)
 

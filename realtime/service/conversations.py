@@ -14,12 +14,14 @@ import msgspec
 
 from realtime.context import listing
 from realtime.context.encrypted import Cipher, decrypt_items, encrypt_reasoning
-from realtime.context.outputs import check_no_second_output
+from realtime.context.outputs import check_no_second_output, pending_calls
 from realtime.store.base import ConversationStore
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.conversations import Conversation, Entry
 from realtime.store.records import AnyResponse
 from realtime.wire.bodies import ConversationDeleted, ConversationObject, ItemList, ItemOrigin
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.events import PendingCall
 from realtime.wire.items import AnyItem, CompactionTrigger, InputItem, ItemReference, kind_of
 
 from .principal import Principal
@@ -145,6 +147,19 @@ class Conversations:
         conversation = await self._find(principal, conversation_id)
         self.store.remove(conversation, item_id)
         return self._object(conversation)
+
+    async def pending_calls(self, principal: Principal, source: AnyResponse) -> list[PendingCall]:
+        """List the calls of a response that wait for the client; those that its conversation answers wait no more."""
+        pending = pending_calls(source.output)
+        ref = source.response.conversation
+        if not pending or not ref:
+            return pending
+        try:
+            async with self._bound():
+                conversation = await self.store.get(principal.tenant, ref.id)
+        except (WireError, HeldElsewhere):  # it is gone, or out of reach: nothing says that they were answered
+            return pending
+        return pending_calls(source.output, conversation.items())
 
     # -- parts
 

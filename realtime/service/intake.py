@@ -48,7 +48,7 @@ from .scheduling.classes import class_of, granted_tier
 
 class Asked(msgspec.Struct, frozen=True):
     """A request as it came. `native`: from a client of our own profile. `given`: items that go before its own, and are
-    no part of what makes it the same request.
+    no part of what makes it the same request. `here`: another node asks, so no other one is to be asked.
     """
 
     tenant: str
@@ -56,6 +56,7 @@ class Asked(msgspec.Struct, frozen=True):
     native: bool = False
     given: Sequence[InputItem] = ()
     origin: Origin = NOWHERE
+    here: bool = False
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):

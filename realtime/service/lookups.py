@@ -5,6 +5,8 @@ All look-ups of a create stand here. `Intake` decides with what they bring, and 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from realtime.context.turns import Turn
@@ -26,10 +28,19 @@ class Attempt(msgspec.Struct, frozen=True):
     source: Source | None = None
 
 
+async def _settled(response_id: str) -> None:
+    """All that is over is in the store."""
+
+
 class Lookups:
     """The places where something may be known of a request. `now` is as the registry's."""
 
-    def __init__(self, registry: Registry, conversations: ConversationStore, requests: RequestStore) -> None:
+    def __init__(
+        self, registry: Registry, conversations: ConversationStore, requests: RequestStore,
+        settle: Callable[[str], Awaitable[None]] = _settled,
+    ) -> None:  # fmt: skip
+        """settle: see Directory."""
+        self._settle = settle
         self._registry = registry
         self._conversations = conversations
         self._requests = requests
@@ -59,6 +70,7 @@ class Lookups:
         if request.conversation_id is not None:
             conversation = await self._conversations.get(tenant, request.conversation_id)
         if parent is None and request.previous_response_id is not None:
+            await self._settle(request.previous_response_id)
             parent = await self._registry.find_turn(tenant, request.previous_response_id, now)
         items = {}
         for item_id in references(request):

@@ -10,6 +10,7 @@ from realtime.runs.run import Run
 from realtime.wire.events import PrefillTokens, Pulse
 
 from .permits import queue_place
+from .remote import Remote
 from .scheduler import Scheduler
 
 
@@ -26,6 +27,13 @@ def pulses(runs: Iterable[Run], scheduler: Scheduler, prefill: Mapping[str, int]
             prefill_tokens=_prefill_tokens(run, prefill),
             usage=run.stages.used or UNSET,
         )
+
+
+def remote_pulses(remotes: Iterable[Remote], now: float) -> Iterator[Pulse]:
+    """The pulse of each of these, as far as it is known here."""
+    for remote in remotes:
+        idle = round(now - remote.grown_at, 3)
+        yield Pulse(response_id=remote.response_id, status=remote.response.status, num_ahead=None, idle_seconds=idle)
 
 
 def _prefill_tokens(run: Run, read: Mapping[str, int]) -> PrefillTokens | UnsetType:

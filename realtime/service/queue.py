@@ -51,7 +51,7 @@ class Queue:
         self._call_later = call_later
         self._timer: Timer | None = None
         self._due_at = math.inf  # when the timer is
-        self._looks_soon = False
+        self._read: list[str] = []  # responses of which a prompt was read, which are to be looked at in the next step
         self.scheduler = Scheduler(
             max_running=settings.max_running_responses,
             max_waiting=settings.max_waiting_responses,
@@ -80,11 +80,12 @@ class Queue:
         """Let those run whose turn it is when this one does not any more. `used`: by it, in all."""
         self._admit(self.scheduler.finish(response_id, self._clock(), used))
 
-    def look_soon(self) -> None:
-        """Something has changed that may let somebody run: look in the next step of the loop."""
-        if self.scheduler.num_waiting and not self._looks_soon:
-            self._looks_soon = True
-            asyncio.get_running_loop().call_soon(self._look)
+    def prompt_read(self, response_id: str) -> None:
+        """A prompt was read, which may let somebody run: look in the next step of the loop."""
+        if self.scheduler.num_waiting:
+            if not self._read:
+                asyncio.get_running_loop().call_soon(self._look)
+            self._read.append(response_id)
 
     def place(self, response_id: str) -> QueuePlace | None:
         """Where it is in the queue; None when it does not wait."""
@@ -115,9 +116,9 @@ class Queue:
             self._timer = self._call_later(max(0.0, due_at - self._clock()), self._look)
 
     def _look(self) -> None:
-        self._looks_soon = False
         self.stop()
-        due = self.scheduler.handle_deadline(now := self._clock())
+        read, self._read = self._read, []
+        due = self.scheduler.handle_deadline(now := self._clock(), read)
         self._admit(due.admitted)
         for response_id in due.expired:
             self._running[response_id].give_up(WAITED_TOO_LONG)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -60,9 +60,13 @@ class Restart:
         """Go on with what can, and end the rest. To be called once, before anything is created. Raises WireError when
         the store can't be read.
         """
+        return await self.take_over([one async for one in self._stores.responses.recover()], model_name)
+
+    async def take_over(self, unfinished: Iterable[Unfinished], model_name: str) -> Recovered:
+        """Go on with what can, and end the rest."""
         store, now = self._stores.responses, time.time()
         num_going_on = num_ended = 0
-        for one in [one async for one in store.recover()]:
+        for one in unfinished:
             if await self._go_on(one):
                 num_going_on += 1
             else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -40,6 +40,9 @@ K = TypeVar("K")
 LOOK_SECONDS = 1.0  # between two looks at what the engine can hold and at the limits, while something waits
 _PLANNED_AT_ONCE = 64  # that wait, of which each new one is given a place in a plan of its own
 _SECONDS_PER_PLANNED = 2e-4  # with more, a plan is kept for this long for each
+_SETTLED_AT_ONCE = 16  # that run, of which each is charged what it has used before each decision
+_SECONDS_PER_SETTLED = 2e-4  # with more, as long for each lies between two such looks: a bounded part of a core
+_NOTHING = (0.0, 0)
 
 
 class Full(Exception):
@@ -124,9 +127,12 @@ class Scheduler:
         self._tenants: Counters[str] = Counters(lambda tenant: self._limits_of(tenant).weight)
         self._classes: Counters[ServiceClass] = Counters(SHARES.__getitem__)
         self._waiting_by: Counter[ServiceClass] = Counter()
-        self._allowances = Allowances()
+        self.minutes = Allowances()
         self._prefixes = Prefixes()
         self._means = Means()
+        self._occupancy = Occupancy(capacity, self._means)
+        self._adds_up = True  # nothing has changed what the occupancy is made of
+        self._settled_at = -math.inf
         self._number = 0  # of the newest that came
         self._now = -math.inf  # of the newest call
         self._places_of: dict[str, Place] = {}  # response id -> its place, as it was worked out last
@@ -161,7 +167,7 @@ class Scheduler:
         if num_before > self._max_waiting_in_group and not accepted:
             raise GroupFull(max(1.0, math.ceil(self._means.seconds * num_before)))
         limits = self._limits_of(ticket.tenant)
-        wait = self._allowances.wait(ticket.tenant, limits, ticket.num_input, now)
+        wait = self.minutes.wait(ticket.tenant, limits, ticket.num_input, now)
         if wait > 0 and not accepted:
             raise RateLimited(max(1.0, math.ceil(wait)))
         if ticket.group is not None:
@@ -180,7 +186,7 @@ class Scheduler:
                 self._leave_group(ticket.response_id, was_running=False)
                 raise
         if not accepted:
-            self._allowances.take_request(ticket.tenant, limits, now)
+            self.minutes.take_request(ticket.tenant, limits, now)
         return runs
 
     def finish(self, response_id: str, now: float, used: Used | None = None) -> list[str]:
@@ -189,6 +195,7 @@ class Scheduler:
         self._stop_waiting(response_id)
         over = self._running.pop(response_id, None)
         if over is not None:
+            self._occupancy.remove(over)
             _less(self._running_of, over.ticket.tenant)
             self._pay(over, used or over.used or Used(), now)
             self._note(over, now)
@@ -202,9 +209,13 @@ class Scheduler:
         expiries = (one.expires_at for one in self._waiting.values() if one.expires_at is not None)
         return min((now + LOOK_SECONDS, *expiries))
 
-    def handle_deadline(self, now: float) -> Due:
-        """Look who may run, and who has waited long enough: the latter wait on until `finish` is called for them."""
+    def handle_deadline(self, now: float, read: Iterable[str] = ()) -> Due:
+        """Look who may run, and who has waited long enough: the latter wait on until `finish` is called for them.
+        `read`: responses of which the engine has read a prompt since the last call.
+        """
         self._settle(now)
+        for response_id in read:
+            self._update(response_id, now)
         expired = [one.response_id for one in self._waiting.values() if _has_expired(one, now)]
         return Due(self._fill(now), [name for name in expired if name in self._waiting])
 
@@ -228,7 +239,7 @@ class Scheduler:
 
     def allowances(self, tenant: str, now: float) -> list[Allowance]:
         """What is left of a tenant's minute."""
-        return self._allowances.show(tenant, self._limits_of(tenant), now)
+        return self.minutes.show(tenant, self._limits_of(tenant), now)
 
     # -- who is next
 
@@ -236,15 +247,17 @@ class Scheduler:
         """The one whose turn it is; None if nobody may run now."""
         if len(self._running) >= self._places or not self._waiting:
             return None
-        occupancy = Occupancy(self._capacity(), self._running.values(), self._means, now)
+        if not self._adds_up:
+            self._occupancy.add_up(self._running.values(), now)
+            self._adds_up = True
         heads = [(self._classes[one.service_class], one.service_class, self._tenants[one.tenant], number, one)
-                 for number, one in self._heads(occupancy)]  # fmt: skip
+                 for number, one in self._heads()]  # fmt: skip
         if not heads:
             return None
         ticket = min(heads)[-1]
-        return ticket if occupancy.fits(ticket) else None
+        return ticket if self._occupancy.fits(ticket) else None
 
-    def _heads(self, occupancy: Occupancy) -> Iterator[tuple[int, Ticket]]:
+    def _heads(self) -> Iterator[tuple[int, Ticket]]:
         """The next ones of each tenant that may have one more run."""
         share = self._tenant_share()
         for tenant, line in self._lines.items():
@@ -252,7 +265,7 @@ class Scheduler:
                 continue
             for service_class in line.classes():
                 place = line.first(service_class, self._busy)
-                if place is not None and occupancy.tenant_may(place.ticket, share):
+                if place is not None and self._occupancy.tenant_may(place.ticket, share):
                     yield place
 
     def _fill(self, now: float) -> list[str]:
@@ -279,31 +292,60 @@ class Scheduler:
     # -- who pays
 
     def _settle(self, now: float) -> None:
-        """Charge what has been used since the last decision."""
+        """Charge what has been used since the last decision; of many that run since a moment ago."""
         self._now = now
+        num_more = len(self._running) - _SETTLED_AT_ONCE
+        if num_more > 0 and now - self._settled_at < num_more * _SECONDS_PER_SETTLED:
+            return
+        self._settled_at, self._adds_up = now, num_more > 0 and self._adds_up
+        owed: dict[tuple[str, ServiceClass], tuple[float, int]] = {}
         for response_id, one in self._running.items():
             used = self._used(response_id)
-            if used is not None and used != one.used:
-                self._pay(one, used, now)
+            if used is None or used == one.used:
+                if one.num_reading and self._adds_up:
+                    self._occupancy.update(one, now)  # it may be busy elsewhere
+                continue
+            whose = one.ticket.tenant, one.ticket.service_class
+            service, num_tokens = owed.get(whose, _NOTHING)
+            more_service, more_tokens = self._take_in(one, used, now)
+            owed[whose] = service + more_service, num_tokens + more_tokens
+            if self._adds_up:
+                self._occupancy.update(one, now)
+        for (tenant, service_class), (service, num_tokens) in owed.items():
+            self._charge(tenant, service_class, service, num_tokens, now)
+
+    def _update(self, response_id: str, now: float) -> None:
+        """Charge what one has used since it was looked at, and count what it holds now."""
+        one, used = self._running.get(response_id), self._used(response_id)
+        if one is not None and used is not None and used != one.used:
+            self._pay(one, used, now)
+            self._occupancy.update(one, now)
 
     def _pay(self, one: Holding, used: Used, now: float) -> None:
-        """Charge what one has used until now; before its prompt is known, what that was estimated at."""
-        if used.num_output and not (one.used or Used()).num_output:
-            self._means.note_read(used.num_input - used.num_cached, now - one.at)
-        one.used = used
-        self._charge(one, self._prices.of(used), used.num_input + used.num_output, now)
+        """Charge what one has used until now."""
+        service, num_tokens = self._take_in(one, used, now)
+        self._charge(one.ticket.tenant, one.ticket.service_class, service, num_tokens, now)
 
-    def _charge(self, one: Holding, service: float, num_tokens: int, now: float) -> None:
-        ticket = one.ticket
-        self._tenants.charge(ticket.tenant, service - one.paid)
-        self._classes.charge(ticket.service_class, service - one.paid)
-        self._allowances.take_tokens(ticket.tenant, self._limits_of(ticket.tenant), num_tokens - one.counted, now)
-        one.paid, one.counted = service, num_tokens
+    def _take_in(self, one: Holding, used: Used, now: float) -> tuple[float, int]:
+        """Note what one has used until now, and return what of it has not been charged: service, and tokens."""
+        if used.num_output and (one.used is None or not one.used.num_output):
+            self._means.note_read(used.num_input - used.num_cached, now - one.at)
+        service, num_tokens = self._prices.of(used), used.num_input + used.num_output
+        owed = service - one.paid, num_tokens - one.counted
+        one.used, one.paid, one.counted = used, service, num_tokens
+        return owed
+
+    def _charge(self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float) -> None:
+        self._tenants.charge(tenant, service)
+        self._classes.charge(service_class, service)
+        self.minutes.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)
 
     def _note(self, over: Holding, now: float) -> None:
         """Learn from one that is over."""
         used = over.used or Used()
         self._means.note(over.ticket.tenant, now - over.at, used)
+        if len(self._running) <= _SETTLED_AT_ONCE:
+            self._adds_up = False
         if used.num_output:
             self._prefixes.note(over.ticket.leaves, used.num_input + used.num_output, self._capacity().kv_tokens)
 
@@ -353,8 +395,10 @@ class Scheduler:
         self._lines[ticket.tenant].take(ticket, self._busy)
         self._left(ticket)
         self._running[ticket.response_id] = holding = Holding(ticket, now)
+        self._occupancy.add(holding, now)
         self._running_of[ticket.tenant] += 1
-        self._charge(holding, self._prices.input * self._num_new(ticket), ticket.num_input, now)
+        holding.paid, holding.counted = self._prices.input * self._num_new(ticket), ticket.num_input
+        self._charge(ticket.tenant, ticket.service_class, holding.paid, holding.counted, now)
         if ticket.group is not None:
             self._busy.add(ticket.group)
 

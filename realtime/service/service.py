@@ -14,52 +14,52 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakValueDictionary
 
-from realtime.context import compaction
 from realtime.context.encrypted import Cipher
-from realtime.context.outputs import pending_calls
-from realtime.context.turns import ExpandedCompaction, Turn, history
-from realtime.dialects.base import Dialect, PromptTooLong, RenderError
+from realtime.context.turns import Turn
+from realtime.dialects.base import Dialect
 from realtime.engine.base import Loaded
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.observability.observer import Observer
 from realtime.observability.origin import NOWHERE, Origin
 from realtime.runs.audience import Wake
-from realtime.runs.endings import too_long
 from realtime.runs.image_loader import ImageLoader
 from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
 from realtime.runs.past import Past
-from realtime.runs.renderer import Renderer
 from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings, SchedulingSettings
 from realtime.store import cursor
 from realtime.store.base import Claim, Stores
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.event_log import EventLog
 from realtime.store.records import AnyResponse, Record, Source
 from realtime.wire import events
-from realtime.wire.calls import check_calls
 from realtime.wire.errors import ErrorCode, WireError, draining
-from realtime.wire.ids import new_id
-from realtime.wire.items import InputItem, OutputItem
+from realtime.wire.ids import ids_at, new_id
+from realtime.wire.items import InputItem
 from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import Place, ResponseCreate, StopKind, Through
 from realtime.wire.response import Response
 
 from .checks import check_background, check_history, check_request
 from .conversations import Conversations
+from .counting import Counting
 from .delivery import Delivery
+from .directory import Directory, TriedElsewhere
 from .held import Held
 from .intake import Asked, Intake
+from .leaving import lose, to_finish
 from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
 from .prefix_salts import PrefixSalts
 from .principal import Principal
-from .pulses import pulses
+from .pulses import pulses, remote_pulses
 from .queue import LimitsOf, Queue, no_limits
 from .registry import Registry, already_over
+from .remote import Remote
 from .restart import Restart
 from .scheduler import Used
 from .servings import Servings
@@ -109,7 +109,7 @@ class Service:
             self.observer,
             trouble,
             settings.engine_wait_seconds,
-            prompt_read=lambda: self.queue.look_soon(),
+            prompt_read=lambda response_id: self.queue.prompt_read(response_id),
         )
         self._mcp = mcp or McpSettings()
         self._intake = Intake(
@@ -128,20 +128,18 @@ class Service:
             settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )
         self.conversations = Conversations(
-            stores.conversations,
-            cipher,
-            time.time,
-            self._patience.bound,
-            self.registry.running_in,
-            self.registry.begun_in,
-            stores.check_writable,
-        )
+            stores.conversations, cipher, time.time, self._patience.bound,
+            self.registry.running_in, self.registry.begun_in, stores.check_writable,
+        )  # fmt: skip
         self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
-        self._lookups = Lookups(self.registry, stores.conversations, stores.requests)
+        self.directory = Directory(self.registry, stores, self._patience.bound)
+        self._lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory.settle)
         self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
+        self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._new_id = ids_at(stores.membership.node) if stores.membership is not None else new_id
         self._draining = False
 
     @property
@@ -172,25 +170,36 @@ class Service:
 
     async def create(
         self, principal: Principal, request: ResponseCreate, parent: Turn | None, *,
-        native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE,
+        native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE, here: bool = False,
     ) -> Source:  # fmt: skip
         """Start a response, or find the one that an earlier try of the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
         up. `given`: what comes before the request's own input, and is no part of what makes it the same request.
-        `origin`: the door's name for it. The log that comes back has its first event. Raises WireError.
+        `origin`: the door's name for it. `here`: another node asks, so no other one is asked. The log that comes back
+        has its first event. Raises WireError, and HeldElsewhere if it is to be `here` and its conversation is not.
         """
         principal.check_owner()
-        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata))
+        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here)
         async with self._patience.bound():
-            if request.request_id is None:
-                return await self._create(asked, parent)
-            lock = self._tries.setdefault((asked.tenant, request.request_id), asyncio.Lock())
-            async with lock:  # between claim and start nobody may take the claim for one that came to nothing
-                return await self._create(asked, parent)
+            try:
+                return await self._create_once(asked, parent)
+            except (HeldElsewhere, TriedElsewhere, WireError) as error:
+                node = None if here else self.directory.node_for(error, request.conversation_id)
+                if node is None:
+                    raise
+            return await self.directory.create(principal, asked, node)
+
+    async def _create_once(self, asked: Asked, parent: Turn | None) -> Source:
+        if asked.request.request_id is None:
+            return await self._create(asked, parent)
+        lock = self._tries.setdefault((asked.tenant, asked.request.request_id), asyncio.Lock())
+        async with lock:  # between claim and start nobody may take the claim for one that came to nothing
+            return await self._create(asked, parent)
 
     async def _create(self, asked: Asked, parent: Turn | None) -> Source:
         tenant, request = asked.tenant, asked.request
+        await self.directory.check_not_tried(tenant, request)
         earlier = await self._lookups.earlier_attempt(tenant, request, time.time())
         if earlier.source is not None:
             return earlier.source
@@ -204,7 +213,8 @@ class Service:
         found = await self._lookups.find(tenant, request, parent, time.time())
         if request.unknown:
             logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
-        job = self._intake.job(asked, found, serving.model, serving.dialect.holds, new_id("resp"), int(time.time()))
+        response_id, at, holds = self._new_id("resp"), int(time.time()), serving.dialect.holds
+        job = self._intake.job(asked, found, serving.model, holds, response_id, at)
         if request.request_id is None:
             return self.start(job, self._servings.now())  # the engine may have died while we were looking
         requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
@@ -212,8 +222,7 @@ class Service:
             if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
                 settled = self._lookups.settle(request, found)
                 if settled is not found:
-                    at, holds = job.response.created_at, serving.dialect.holds
-                    job = self._intake.job(asked, settled, serving.model, holds, job.response_id, at)
+                    job = self._intake.job(asked, settled, serving.model, holds, response_id, at)
                 return self.start(job, self._servings.now())
         except BaseException:
             requests.release(tenant, request.request_id, job.response_id)
@@ -251,23 +260,12 @@ class Service:
         with self.observer.resuming(origin, response_id) as replays:
             principal.check_sees(response_id)
             async with self._patience.bound():
-                source = await self.registry.find_source(principal.tenant, response_id, time.time())
+                source: Source | None = await self.directory.find(principal, response_id)
+                if source is None:
+                    source = await self.registry.find_source(principal.tenant, response_id, time.time())
             start = cursor.resolve(source.log, starting_after, epoch, merged=merged)
             replays(source.log.tip - start)
         return source, start
-
-    async def pending_calls(self, principal: Principal, source: AnyResponse) -> list[events.PendingCall]:
-        """List the calls of a response that wait for the client; those that its conversation answers wait no more."""
-        pending = pending_calls(source.output)
-        ref = source.response.conversation
-        if not pending or not ref:
-            return pending
-        try:
-            async with self._patience.bound():
-                conversation = await self._stores.conversations.get(principal.tenant, ref.id)
-        except WireError:  # it is gone: nothing says that they were answered
-            return pending
-        return pending_calls(source.output, conversation.items())
 
     async def stop(
         self,
@@ -277,7 +275,7 @@ class Service:
         *,
         delivered: int | None = None,
         through: int | None = None,
-    ) -> Run:
+    ) -> Run | Remote:
         """Ask a running response to end before its own end. When the engine has let go of it, the terminal event says
         so. A second stop changes nothing. Raises WireError.
 
@@ -287,6 +285,9 @@ class Service:
         principal.check_controls(response_id)
         cutoff = None
         async with self._patience.bound():
+            remote = await self.directory.stop(principal, response_id, how, delivered, through)
+            if remote is not None:
+                return remote
             run = await self.registry.find_running(principal.tenant, response_id, time.time())
             if through is not None:
                 cutoff = await self._truncations.find(principal.tenant, run, Through(through))
@@ -296,21 +297,34 @@ class Service:
         return run
 
     async def truncate(
-        self, principal: Principal, response_id: str, place: Place, *, delivered: int | None = None
+        self, principal: Principal, response_id: str, place: Place, *, delivered: int | None = None, here: bool = False
     ) -> CutResponse:
         """Cut the answer of a response, for good: what continues it from now on holds it up to this place. One that
-        runs is cancelled first. `delivered`: as for `stop`. Raises WireError.
+        runs is cancelled first. `delivered`: as for `stop`. `here`: see `create`. Raises WireError.
         """
         principal.check_controls(response_id)
         self._stores.check_writable()
-        return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
+        directory = self.directory
+        cut = None if here else await directory.truncate(principal, response_id, place, delivered)
+        if cut is not None:
+            return cut
+        try:
+            return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
+        except HeldElsewhere as held:
+            if here:
+                raise
+            return await directory.truncate_at(held, principal, response_id, place, delivered, here=True)
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
-    ) -> Run | CutResponse:
+    ) -> Run | Remote | CutResponse:
         """Cancel a running response, and cut one that is over, after the last event that its user saw or heard. Raises
         WireError.
         """
+        principal.check_controls(response_id)
+        elsewhere = await self.directory.cancel_or_truncate(principal, response_id, through, delivered)
+        if elsewhere is not None:
+            return elsewhere
         try:
             return await self.stop(principal, response_id, "cancel", delivered=delivered, through=through)
         except WireError as error:
@@ -344,7 +358,9 @@ class Service:
         found = await self.retrieve(principal, response_id)
         if found.response.status == "cancelled":
             return found
-        return await self.stop(principal, response_id, "cancel")
+        stopped = await self.stop(principal, response_id, "cancel")
+        assert isinstance(stopped, Run)  # doors hand what runs elsewhere to the other node
+        return stopped
 
     async def delete(self, principal: Principal, response_id: str) -> Run | Record:
         """Forget a response at once. One that runs is cancelled, and its followers still get the end. Raises
@@ -358,69 +374,46 @@ class Service:
         self.registry.delete(response_id)
         return found
 
-    def compacted_output(self, response: AnyResponse) -> list[OutputItem]:
-        """The output of a standalone compaction: the user's messages, then the compaction item."""
-        expanded = response.turn.output[0] if response.turn is not None else None
-        assert isinstance(expanded, ExpandedCompaction)
-        return [*compaction.user_messages(expanded, new_id), *response.output]
-
-    async def count_input_tokens(self, principal: Principal, request: ResponseCreate) -> int:
-        """Count the tokens that the model would be given for this request. Raises WireError."""
-        principal.check_owner()
-        serving = self._servings.now()
-        check_request(request, serving.model, serving.dialect)
-        check_history(request)
-        async with self._patience.bound():
-            found = await self._lookups.find(principal.tenant, request, None, time.time())
-        asked = Asked(principal.tenant, request)
-        prepared = self._intake.prepare(asked, found, serving.model, serving.dialect.holds)
-        request, parent = prepared.request, found.continued
-        items = history(parent, request.items)
-        check_calls(items)
-        tools = prepared.tools
-        if prepared.mcp is not None:  # no server is asked for its tools
-            tools = prepared.mcp.known_tools(items) or tools
-        if serving.images is not None:
-            await serving.images.load(principal.tenant, items, request.own_items)
-        renderer = Renderer(serving, principal.tenant, self._intake.cache_salt(principal.tenant, request.cache_salt))
-        try:
-            prompt = await renderer.render(request, tools, items, parent)
-        except PromptTooLong as error:
-            failed = too_long(error.more_than, serving.model.max_model_len, more=True)
-            raise WireError(ErrorCode.CONTEXT_LENGTH_EXCEEDED, failed.message, param=error.param) from None
-        except RenderError as error:
-            raise WireError(ErrorCode.INVALID_REQUEST, str(error), param=error.param) from None
-        return prompt.num_tokens
-
     def follow(self, principal: Principal, source: AnyResponse, wake: Wake) -> None:
         """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness; who only
         watches does not count.
         """
-        if isinstance(source, Run):
+        if isinstance(source, Run | Remote):
             (source.audience.look_on if principal.only_watches else source.audience.follow)(wake)
 
     def heartbeat(self, response_ids: Iterable[str]) -> events.Heartbeat:
         """Report the state of the engine and of those of these responses that are not over."""
-        runs = (self.registry.running[one] for one in response_ids if one in self.registry.running)
-        found = pulses(runs, self.queue.scheduler, self._engine.stats().prefill, time.monotonic())
-        return events.Heartbeat(engine=self._trouble() or "ready", responses=list(found))
+        ids, now = list(response_ids), time.monotonic()
+        running, copies = self.registry.running, self.directory.copies
+        here = (running[one] for one in ids if one in running)
+        found = pulses(here, self.queue.scheduler, self._engine.stats().prefill, now)
+        elsewhere = remote_pulses((copies[one] for one in ids if one in copies and one not in running), now)
+        return events.Heartbeat(engine=self._trouble() or "ready", responses=[*found, *elsewhere])
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
         """Note that a follower is gone. After the last one the response's disconnect policy takes over.
 
         `detached`: it left on purpose and wants the response to go on.
         """
-        run = self.registry.running.get(response_id)
-        if run is not None:
+        run, remote = self.registry.running.get(response_id), self.directory.copies.get(response_id)
+        if remote is not None and (run is None or wake in remote.audience.watchers):
+            remote.audience.leave(wake, detached=detached)
+        elif run is not None:
             run.audience.leave(wake, detached=detached)
 
     # -- the end
 
-    async def drain(self) -> None:
-        """Refuse new work; return when everything that runs is over."""
+    async def drain(self, *, to_others: bool = False) -> None:
+        """Refuse new work; return when all that runs is over, `to_others`: that others can't go on with."""
         self._draining = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while tasks := to_finish(self._tasks, self.registry.running, to_others=to_others):
+            await asyncio.wait(tasks)
+
+    async def lose(self) -> None:
+        """Stop all that runs, without an end, because nothing of it can be written any more: other nodes go on with it.
+        Work may be begun afterwards.
+        """
+        await lose(list(self.registry.running.values()), self._tasks, self._forget)
 
     async def shutdown(self, *, leave: bool = False) -> None:
         """End what still runs, each with its terminal event, and what still looks something up. `leave`: what the next
@@ -450,6 +443,13 @@ class Service:
         except Exception:  # a store that can't write: it costs this response, and nobody else their turn
             logger.exception("response not kept response_id=%s", run.response_id)
         self.queue.give_back(run.response_id, Used(*run.used))
+
+    def _forget(self, run: Run) -> None:
+        """Take a run out that goes on elsewhere."""
+        if self.registry.running.pop(run.response_id, None) is not None:
+            if run.job.conversation is not None:
+                run.job.conversation.num_users -= 1
+            self.queue.give_back(run.response_id, Used(*run.used))
 
     def _keep(self, run: Run) -> None:
         """Have the stores keep a response that is over; one that is not kept has no claim either."""

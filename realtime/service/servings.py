@@ -27,7 +27,7 @@ class Servings:
     def __init__(
         self, engine: SupervisedEngine, make_dialect: Callable[[Loaded], Dialect], work: WorkPool, images: ImageLoader,
         observer: Observer, trouble: Callable[[], str | None], wait_seconds: float,
-        prompt_read: Callable[[], None] = lambda: None,
+        prompt_read: Callable[[str], None] = lambda response_id: None,
     ) -> None:  # fmt: skip
         """wait_seconds: how long an answer waits for the next engine when its own has died. prompt_read: see
         Serving.

@@ -25,16 +25,17 @@ from realtime.wire.requests import Place
 from realtime.wire.response import Response
 
 from .registry import Registry
+from .remote import Remote
 
 _LONG = 2000  # entries of a log from which its search is work for the pool; less costs less than the hop
 _HEAVY = 50_000  # ... and from which others are not to wait for it
 
 
 class CutResponse(msgspec.Struct, frozen=True):
-    """A truncation: the response as it is retrieved from now on, and the run that was ended for it, if one was."""
+    """A truncation: the response as it is retrieved from now on, and the one that was ended for it, if one was."""
 
     response: Response
-    ended: Run | None = None
+    ended: Run | Remote | None = None
 
 
 class Truncations:

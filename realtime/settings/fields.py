@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from realtime.engine.options import VllmOptions
+from realtime.engine.options import RemoteOptions, VllmOptions
 from realtime.wire.limits import Limits
 
 from .tenants import TenantLimits
@@ -238,6 +238,42 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "at_once"
 
 
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Cluster: several servers as nodes of one, on a store that they share."""
+
+    cluster: Annotated[
+        Annotated[str, Meta(pattern=r"^(redis|rediss|unix|postgresql)://.+$")] | None,
+        Meta(
+            description="store that the nodes share, in place of `store`: `redis://`, `rediss://` (`unix://PATH`: "
+            "Redis on a socket) or `postgresql://`; none: this server is alone",
+            extra={"url": True},
+        ),
+    ] = None
+    node: Annotated[
+        Annotated[str, Meta(pattern=r"^[a-z0-9]{1,12}$")] | None,
+        Meta(description="name of this node, 1 to 12 of `a-z0-9`, which no other has; none: from the host's name"),
+    ] = None
+    advertise: Annotated[
+        Annotated[str, Meta(pattern=r"^wss?://[^/?#@\s]+$")] | None,
+        Meta(description="`ws://HOST:PORT` at which the other nodes reach this one; none: where it listens"),
+    ] = None
+    cluster_secret: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="secret that the nodes share, 32 characters or more; no flag; needed unless all are on one "
+            "machine",
+            extra={"secret": True},
+        ),
+    ] = None
+    cluster_secret_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None, Meta(description="file with that secret on its only line")
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.cluster_secret and self.cluster_secret_file:
+            raise ValueError("cluster_secret and cluster_secret_file are both given: use one of them")
+
+
 class ImageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Images and files: what a request may bring along, and from where."""
 
@@ -298,8 +334,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set. `Settings()` is what a newcomer starts."""
 
     engine: Annotated[
-        Literal["vllm", "scripted"],
-        Meta(description="what generates; `scripted` is for tests and benchmarks only", extra={"hidden": True}),
+        Literal["vllm", "remote", "scripted"],
+        Meta(
+            description="what generates: vLLM in this server, or vLLM elsewhere (`remote`, see docs/engines.md)",
+            extra={"unlisted": ("scripted",)},  # for tests and benchmarks only
+        ),
     ] = "vllm"
     script: Annotated[
         str | None,
@@ -310,7 +349,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     responses: ResponseSettings = ResponseSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
     store: StoreSettings = StoreSettings()
+    cluster: ClusterSettings = ClusterSettings()
     images: ImageSettings = ImageSettings()
     mcp: McpSettings = McpSettings()
     limits: Limits = Limits()
     vllm: VllmOptions = VllmOptions()
+    remote: RemoteOptions = RemoteOptions()

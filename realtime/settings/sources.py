@@ -43,7 +43,9 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     default: Any
     doc: str
     hidden: bool
+    unlisted: tuple[str, ...] = ()  # values that no help names
     secret: bool = False  # never shown, and no flag: command lines can be read by everybody
+    url: bool = False  # may have a password in it, which is never shown
 
     @property
     def flag(self) -> str:
@@ -129,7 +131,9 @@ def _options_of(struct: type[msgspec.Struct], group: str) -> Iterator[Option]:
             default=field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory(),
             doc=(meta.extra_json_schema or {}).get("description", ""),
             hidden=bool((meta.extra or {}).get("hidden")),
+            unlisted=(meta.extra or {}).get("unlisted", ()),
             secret=bool((meta.extra or {}).get("secret")),
+            url=bool((meta.extra or {}).get("url")),
         )
 
 
@@ -197,7 +201,7 @@ def _convert(given: Given) -> Any:
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError
     except ValueError as error:
-        what = "the value" if option.secret else repr(given.raw)
+        what = "the value" if option.secret or option.url else repr(given.raw)
         why = f" ({error})" if option.is_a(inspect.DictType) else ""  # much may be wrong in a table
         raise SettingsError(f"{given.source}: {what} can't be used; it must be {allowed_values(option)}{why}") from None
     return value
@@ -217,6 +221,13 @@ def _parse(option: Option, text: str) -> Any:
 def _parse_size(text: str) -> int | str:
     match = re.fullmatch(r"(\d+) ?(KiB|MiB|GiB)", text)
     return int(match[1]) * UNITS[match[2]] if match else text
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown."""
+    scheme, there, rest = url.partition("://")
+    place = rest.rpartition("@")[2] if "@" in rest else rest
+    return f"{scheme}{there}{'***@' if place != rest else ''}{place.partition('?')[0]}"
 
 
 def _build(groups: Mapping[str, Mapping[str, Any]]) -> Settings:

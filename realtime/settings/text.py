@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from .fields import Settings
-from .sources import UNITS, Effective, Option, allowed_values, options
+from .sources import UNITS, Effective, Option, allowed_values, options, without_password
 
 PACKAGE = Path(__file__).parent.parent
 TABLE_BEGIN = "<!-- settings: written by `make docs` -->"
@@ -89,6 +89,8 @@ def _toml_line(option: Option, value: Any) -> str:
     """A setting as a line of a file; as a comment if it is not set, or is not to be shown."""
     if option.secret and value:
         return f"# {option.name} = ***"
+    if option.url and value and (bare := without_password(value)) != value:
+        return f"# {option.name} = {_toml(bare)}"
     if value is None or (option.hidden and value == option.default):
         return f"# {option.name} ="
     return f"{option.name} = {_size_text(value) if option.is_size else _toml(value)}"

@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from realtime.wire.codec import encode, encode_into, escape_line_ends
+from realtime.wire.errors import WireError
 from realtime.wire.events import DELTAS, TERMINALS, Event
 from realtime.wire.grammar import Grammar
 
@@ -29,11 +30,14 @@ _buffer = (
 
 
 class BelowFloor(Exception):
-    """A read asked for entries that the log has dropped; `floor` is the oldest number that it still has."""
+    """A read asked for entries that the log has dropped; `floor` is the oldest number that it still has. `error`: why
+    there are none, if the reader was not too slow.
+    """
 
-    def __init__(self, floor: int) -> None:
+    def __init__(self, floor: int, error: WireError | None = None) -> None:
         super().__init__(f"the log starts at {floor}")
         self.floor = floor
+        self.error = error
 
 
 class Log(Protocol):
@@ -162,9 +166,17 @@ class EventLog:
         """Stamp, encode, check and keep one event; returns it as bytes. Raises GrammarError, and then the log has not
         changed.
         """
-        entry = self._stamp(event, self.tip)  # before the grammar moves on, because it may fail as well
+        number = self.tip
+        entry = self._stamp(event, number)  # before the grammar moves on, because it may fail as well
         self._grammar.accept(event)
-        self._keep(entry, event)
+        if type(event) not in _DELTAS or len(entry) >= _LONG:
+            self._keep(entry, event)
+            return entry
+        self._entries.append(entry)  # as nearly always
+        self._num_bytes += len(entry)
+        self.tip = number + 1
+        if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
+            self._trim()
         return entry
 
     def append_last(self, terminal: Event) -> bytes:

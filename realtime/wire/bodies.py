@@ -184,8 +184,22 @@ class ModelList(msgspec.Struct, kw_only=True):
     data: list[Model]
 
 
-class Health(msgspec.Struct):
+class Health(msgspec.Struct, kw_only=True):
+    """`lease`: whether this node has its lease; only in a cluster."""
+
     status: Literal["ok"] = "ok"
+    lease: bool | UnsetType = UNSET
+
+
+class NodeStatus(msgspec.Struct, kw_only=True):
+    """A node of a cluster. `epoch`: of its newest lease. `lease`: whether that holds; without it nothing is created
+    here. `others`: how many other nodes there are.
+    """
+
+    name: str
+    epoch: int
+    lease: bool
+    others: int
 
 
 class UnsafeTemplate(msgspec.Struct, kw_only=True):
@@ -197,9 +211,23 @@ class UnsafeTemplate(msgspec.Struct, kw_only=True):
     unsafe_in: tuple[str, ...]
 
 
+class RemoteEngineHealth(msgspec.Struct, kw_only=True):
+    """How an engine elsewhere does: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here).
+    `alike`: an answer that another one began may go on there, if it `goes_on` with such at all.
+    """
+
+    state: str
+    since: float
+    requests: int
+    last_error: str | None
+    alike: bool
+    goes_on: bool
+
+
 class Readiness(msgspec.Struct, kw_only=True):
     """Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and
-    grammars can't be compiled. `template`: only if it is unsafe.
+    grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are
+    elsewhere, in the order of the settings.
     """
 
     ready: bool
@@ -214,3 +242,5 @@ class Readiness(msgspec.Struct, kw_only=True):
     connections: int
     requests: int
     template: UnsafeTemplate | UnsetType = UNSET
+    node: NodeStatus | UnsetType = UNSET
+    engines: list[RemoteEngineHealth] | UnsetType = UNSET

@@ -100,6 +100,7 @@ class ErrorCode(enum.Enum):
     SERVER_DRAINING = Spec("server_draining", 503, Fault.SERVER, retry=True)
     ENGINE_UNAVAILABLE = Spec("engine_unavailable", 503, Fault.SERVER, retry=True)
     STORE_UNAVAILABLE = Spec("store_unavailable", 503, Fault.SERVER, retry=True)
+    NODE_UNAVAILABLE = Spec("node_unavailable", 503, Fault.SERVER, retry=True)
     SERVER_RESTARTED = Spec("server_restarted", 503, Fault.SERVER, retry=True)
     SERVER_ERROR = Spec("server_error", 500, Fault.SERVER, retry=True)
 

@@ -33,6 +33,7 @@ Metadata = Annotated[dict[Key, Annotated[str, Meta(max_length=512)]], Meta(max_l
 # ours, in `include`
 HARMONY_MESSAGES = "harmony.messages"  # the prompt and the answer as Harmony messages
 TOKEN_IDS = "token_ids"  # the same as tokens
+STOP_SEQUENCE = "stop_sequence"  # which string of `stop` has ended the answer
 
 
 class ClientEvent(msgspec.Struct, tag_field="type", kw_only=True):

@@ -134,6 +134,8 @@ class Response(msgspec.Struct, kw_only=True):
     truncated: Truncated | UnsetType = UNSET  # ours: only where the answer was cut
     recovery: Recovery | UnsetType = UNSET  # ours: only where its server or engine ended in the middle of it
     end_turn: bool | UnsetType = UNSET  # false on an interrupted response
+    # ours: the string of `stop` that has ended it, of a response that was asked to `include` it
+    stop_sequence: str | UnsetType = UNSET
     request_id: str | UnsetType = UNSET  # ours: the request's, if it gave one
     # ours: of one that runs, when it is asked for: where it can be followed from. `tip`: the number of its next event
     epoch: str | UnsetType = UNSET

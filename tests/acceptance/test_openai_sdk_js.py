@@ -1,4 +1,4 @@
-"""OpenAI's SDK for JavaScript, unmodified, over both doors of the server as a newcomer starts it."""
+"""OpenAI's SDK for JavaScript, and the AI SDK, unmodified, over the doors of the server as a newcomer starts it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from tests.support.node import find_node
 from tests.support.real import RealServer
 
 JS = Path(__file__).parent / "js"
-PARTS = 12  # of the program, which says `ok` for each; here so that none gets lost
+PARTS = {"openai_sdk.mjs": 12, "chat_completions.mjs": 7}  # each says `ok`; here so that none gets lost
 
 
 @pytest.mark.vllm
-def test_every_part_of_the_program_is_ok(real: RealServer) -> None:
-    command = [find_node(JS), "openai_sdk.mjs", real.base_url]
+@pytest.mark.parametrize("program", PARTS)
+def test_every_part_of_the_program_is_ok(real: RealServer, program: str) -> None:
+    command = [find_node(JS), program, real.base_url]
     ran = subprocess.run(command, cwd=JS, capture_output=True, text=True, timeout=240, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert len(ran.stdout.splitlines()) == PARTS
+    assert len(ran.stdout.splitlines()) == PARTS[program]
 
 
 def test_the_lock_names_no_registry() -> None:

@@ -120,7 +120,7 @@ async def test_json_twice_is_one_answer_and_a_failure_is_none() -> None:
 
 async def test_unknown_paths_and_methods() -> None:
     async with running(say("a")) as server, http(server) as client:
-        for path in ("/v1", "/v2/responses", "/v1/responses/", "/v1/responses/a/b", "/v1/chat/completions"):
+        for path in ("/v1", "/v2/responses", "/v1/responses/", "/v1/responses/a/b", "/v1/completions"):
             assert_refused(await client.post(path, json={}), "not_found", 404)
         answer = await client.put(PATH, json={})
         assert_refused(answer, "method_not_allowed", 405)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.scripted import say
-from realtime.engine.supervisor import Backoff
 from realtime.settings.fields import ResponseSettings, Settings
 from realtime.store.base import Stores
 from tests.behaviour.test_schedules import REFUSALS, Schedule

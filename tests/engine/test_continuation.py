@@ -20,12 +20,14 @@ from realtime.engine.parsing import Constraint
 from realtime.engine.pictures import read
 from realtime.engine.vllm.engine import VllmEngine
 from tests.support import gpt_oss, vision_model
+from tests.support.elsewhere import Elsewhere
 from tests.support.engines import Engines
 from tests.support.long import effort
 from tests.support.pictures import image
 
+from .asking import EMPTY
 from .recorder import Recorder
-from .test_vllm import EMPTY, core_pid
+from .test_vllm import core_pid
 
 pytestmark = [
     pytest.mark.vllm,
@@ -133,6 +135,12 @@ def engine(engines: Engines) -> VllmEngine:
 
 
 @pytest.fixture
+def either(contender: Engines | Elsewhere) -> Client:
+    assert contender.newest.stats() == EMPTY, "the test before has left something"
+    return Client(contender.newest, contender.loaded)
+
+
+@pytest.fixture
 def client(engine: VllmEngine, engines: Engines) -> Client:
     assert engine.stats() == EMPTY, "the test before has left something"
     return Client(engine, engines.loaded)
@@ -157,8 +165,9 @@ def cuts_of(sink: Recorder, rng: random.Random) -> set[int]:
     return {places[-1], *rng.sample(places, min(NUM_CUTS, len(places)))}
 
 
-async def test_the_rest_is_the_same_wherever_it_was_cut(client: Client, engine: VllmEngine) -> None:
+async def test_the_rest_is_the_same_wherever_it_was_cut(either: Client) -> None:
     """All kinds in one batch, which differs from the one of the uncut runs."""
+    client = either
     rng = random.Random(14)
     kinds = [(name, number) for name in KINDS for number in range(NUM_SEEDS)]
     uncut = await asyncio.gather(*(client.run(KINDS[name], more_seed=number) for name, number in kinds))
@@ -175,7 +184,7 @@ async def test_the_rest_is_the_same_wherever_it_was_cut(client: Client, engine: 
             print(name, number, cut, rest_of(sink, cut), rest_of(rest, 0), sep="\n  ")
     print({name: f"{good}/{all_}" for name, (good, all_) in recovered.items()})
     assert all(good == all_ > 0 for good, all_ in recovered.values())
-    assert engine.stats() == EMPTY
+    assert client.engine.stats() == EMPTY
     plain = dict(zip(KINDS, uncut[::NUM_SEEDS], strict=True))
     for name in ("presence penalty", "frequency penalty", "repetition penalty"):
         assert plain[name].text != plain["seed, hot"].text, "a kind that shows nothing"
@@ -185,15 +194,17 @@ async def test_the_rest_is_the_same_wherever_it_was_cut(client: Client, engine: 
     assert {(FinishReason.STOP, None), (FinishReason.LENGTH, None), (FinishReason.STOP, " 7, 8")} <= finishes
 
 
-async def test_a_prompt_that_takes_several_steps_and_what_was_generated(client: Client) -> None:
+async def test_a_prompt_that_takes_several_steps_and_what_was_generated(either: Client) -> None:
     """The steps before the last one draw nothing that counts. Another salt, so that nothing is in the prefix cache."""
+    client = either
     kind = Kind({**SEEDED, "ignore_eos": True, "max_tokens": 12}, question="what is 2 + 3? " * 300)
     uncut = await client.run(kind, cache_salt="one")
     rest = await client.run(kind, cache_salt="two", generated=uncut.token_ids[:8])
     assert rest_of(rest, 0) == rest_of(uncut, 8)
 
 
-async def test_an_abort_gives_what_was_held_back(client: Client) -> None:
+async def test_an_abort_gives_what_was_held_back(either: Client) -> None:
+    client = either
     kind = Kind({**GREEDY, "stop": ("1, 2, 3, 4, 5, 6, 7, 8, 9, 11",)}, question="count to 10")
     uncut = await client.run(kind)
     sink = Recorder()

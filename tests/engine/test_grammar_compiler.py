@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from realtime.engine import structural_tags
+from realtime.engine.backoff import Backoff
 from realtime.engine.base import EngineDead, EngineOverloaded, EngineRefused
 from realtime.engine.parsing import Constraint
-from realtime.engine.supervisor import Backoff
 from realtime.engine.vllm.grammar_compiler import _COMMAND, GrammarCompiler
 
 Schema = dict[str, Any]

@@ -28,16 +28,16 @@ def llm(images: bool = True, **config: int) -> Any:
 def test_a_marker_without_an_image_is_refused(name: str) -> None:
     config: dict[str, Any] = {name: MARKER}
     model = llm(**config)
-    check_markers(model, [1, 2], 0)
-    check_markers(model, [1, MARKER, 2], 1)
+    check_markers(model.model_config, [1, 2], 0)
+    check_markers(model.model_config, [1, MARKER, 2], 1)
     with pytest.raises(EngineRefused, match="marker"):
-        check_markers(model, [1, MARKER, 2], 0)
+        check_markers(model.model_config, [1, MARKER, 2], 0)
     with pytest.raises(EngineRefused, match="marker"):
-        check_markers(model, [MARKER, MARKER], 1)
+        check_markers(model.model_config, [MARKER, MARKER], 1)
 
 
 def test_a_model_without_images_has_no_marker() -> None:
-    check_markers(llm(), [MARKER], 0)
+    check_markers(llm().model_config, [MARKER], 0)
 
 
 def test_a_model_that_takes_other_media_only_does_not_see() -> None:

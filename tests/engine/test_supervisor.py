@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.base import EngineDead, EngineError, EngineStats, Loaded
 from realtime.engine.scripted import ScriptedEngine, say
-from realtime.engine.supervisor import Backoff, EngineState, EngineStatus, SupervisedEngine
+from realtime.engine.supervisor import EngineState, EngineStatus, SupervisedEngine
 
 from .recorder import Recorder, make_request
 

@@ -7,29 +7,24 @@ import gc
 import inspect
 import json
 import os
-import random
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from realtime.engine import structural_tags
 from realtime.engine.base import (
     EngineDead,
     EngineError,
     EngineOverloaded,
     EngineRefused,
     EngineRequest,
-    EngineStats,
     FinishReason,
     Loaded,
     Sampling,
-    TokenChunk,
 )
 from realtime.engine.options import STARTER_MODEL, VllmOptions
 from realtime.engine.parsing import Constraint
@@ -39,6 +34,7 @@ from realtime.observability.exposition import texts
 from tests.observability.scrapes import value
 from tests.support.engines import NUM_SEQS, Engines, left_behind
 
+from .asking import EMPTY, ONE, QUESTIONS, Client, by_schema, constrained
 from .recorder import Recorder
 
 pytestmark = [
@@ -46,16 +42,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.filterwarnings("ignore"),  # importing vLLM and torch warns of their own affairs
 ]
-
-EMPTY = EngineStats(0, 0, 0.0)
-QUESTIONS = (
-    "count to 10",
-    "add 3 and 4",
-    "hello",
-    "what is the capital of France?",
-    "say the alphabet",
-    "who are you?",
-)
 
 
 @pytest.fixture
@@ -68,47 +54,6 @@ def loaded(engines: Engines) -> Loaded:
     return engines.loaded
 
 
-class Client:
-    """Makes requests with ids of their own."""
-
-    count = 0
-
-    def __init__(self, engine: Any, loaded: Loaded) -> None:
-        self.engine = engine
-        self.tokenizer = loaded.tokenizer
-        self.max_model_len = loaded.model.max_model_len
-
-    def prompt(self, question: str) -> tuple[int, ...]:
-        tokenizer = self.tokenizer
-        text = tokenizer.apply_chat_template(
-            [{"role": "user", "content": question}], add_generation_prompt=True, tokenize=False
-        )
-        return tuple(tokenizer.encode(text))
-
-    async def submit(
-        self, question: str = "hello", sink: Recorder | None = None, max_tokens: int = 100, **sampling: Any
-    ) -> tuple[str, Recorder]:
-        Client.count += 1
-        sink = sink or Recorder()
-        request = EngineRequest(
-            request_id=f"r{Client.count}",
-            prompt_token_ids=self.prompt(question),
-            sampling=Sampling(max_tokens=max_tokens, **sampling),
-        )
-        await self.engine.submit(request, sink)
-        return request.request_id, sink
-
-    async def run(self, question: str, **sampling: Any) -> Recorder:
-        _, sink = await self.submit(question, **sampling)
-        await asyncio.wait_for(sink.ended.wait(), 30)
-        return sink
-
-    async def endless(self) -> tuple[str, Recorder]:
-        """A generation that is certainly still running in the next seconds."""
-        room = self.max_model_len - len(self.prompt("hello"))
-        return await self.submit(max_tokens=room, ignore_eos=True)
-
-
 @pytest.fixture
 def client(engine: VllmEngine, loaded: Loaded) -> Client:
     assert engine.stats() == EMPTY, "the test before has left something"
@@ -119,10 +64,6 @@ def core_pid(engine: VllmEngine) -> int:
     assert engine._llm is not None
     pid: int = engine._llm.engine_core.resources.engine_manager.processes[0].pid
     return pid
-
-
-def model_file(name: str) -> Any:
-    return json.loads(Path(STARTER_MODEL, name).read_text())
 
 
 @contextmanager
@@ -247,125 +188,10 @@ async def test_tracing_of_vllms_own_is_refused_by_name() -> None:
             await VllmEngine(options).start()
 
 
-async def test_a_seeded_prompt_that_is_read_in_several_steps_ends_nobody(client: Client) -> None:
-    """Draws of a step that has not read all of a prompt are taken back, which vLLM can't on a CPU."""
-    longer_than_a_step = "what is 2 + 3? " * 420
-    wanted = {"seed": 1, "temperature": 0.7, "max_tokens": 20, "ignore_eos": True}
-    alone = await client.run(longer_than_a_step, **wanted)
-    assert alone.finish is FinishReason.LENGTH
-    together = await asyncio.gather(*(client.run(longer_than_a_step, **wanted) for _ in range(8)))
-    assert {sink.text for sink in together} == {alone.text}, "a draw that was taken back was not"
-
-
 async def test_importing_our_module_imports_no_vllm() -> None:
     code = "import sys, realtime.engine.vllm.engine; sys.exit(bool(sys.modules.keys() & {'vllm', 'torch'}))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
-
-
-async def test_model_info(loaded: Loaded) -> None:
-    config, generation = model_file("config.json"), model_file("generation_config.json")
-    assert (loaded.model.name, loaded.model.path) == ("starter", STARTER_MODEL)
-    assert loaded.model.max_model_len == config["max_position_embeddings"]
-    assert loaded.model.defaults.temperature == generation.get("temperature", 1.0)
-    assert loaded.model.defaults.top_p == generation.get("top_p", 1.0)
-    assert loaded.model.defaults.repetition_penalty == 1.0
-
-
-async def test_streams_the_greedy_decoding_of_the_model(client: Client) -> None:
-    """Against transformers: each token is the likeliest one, but for the noise of bfloat16; the text is the tokens'."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    sink = await client.run("count to 10", temperature=0.0, max_tokens=1000)
-    assert sink.finish is FinishReason.STOP, sink.text
-    assert len(sink.chunks) > 10
-    assert sink.text == client.tokenizer.decode(sink.token_ids, skip_special_tokens=True)
-    assert "<|im_end|>" not in sink.text
-    prompt = client.prompt("count to 10")
-    model = AutoModelForCausalLM.from_pretrained(STARTER_MODEL, dtype=torch.float32)
-    with torch.no_grad():
-        logits = model(torch.tensor([[*prompt, *sink.token_ids]])).logits[0, len(prompt) - 1 : -1]
-    chosen = logits.gather(1, torch.tensor(sink.token_ids)[:, None])[:, 0]
-    assert (logits.max(1).values - chosen).max() < 0.25
-
-
-async def test_special_tokens_on_demand(client: Client) -> None:
-    sink = await client.run("hello", temperature=0.0, skip_special_tokens=False)
-    assert sink.text in client.tokenizer.decode(sink.token_ids)
-    assert sink.chunks[-1].token_ids[-1] == client.tokenizer.eos_token_id
-
-
-async def test_many_at_once_give_the_same_texts_as_one_by_one(client: Client) -> None:
-    alone = {question: (await client.run(question, temperature=0.0)).text for question in QUESTIONS}
-    sinks = [(question, (await client.submit(question, temperature=0.0))[1]) for question in QUESTIONS * 11]
-    assert len(sinks) >= 64
-    for question, sink in sinks:
-        await asyncio.wait_for(sink.ended.wait(), 30)
-        assert sink.text == alone[question]
-
-
-async def test_sampling_options_reach_the_engine(client: Client) -> None:
-    options = {"temperature": 2.0, "top_p": 1.0, "top_k": 0, "ignore_eos": True, "max_tokens": 30}
-    one, same, other = [await client.run("hello", seed=seed, **options) for seed in (1, 1, 2)]
-    assert one.token_ids == same.token_ids != other.token_ids
-    assert (len(one.token_ids), one.finish) == (30, FinishReason.LENGTH)
-    greedy = await client.run("hello", temperature=0.0, max_tokens=5)
-    first_k = await client.run("hello", temperature=2.0, top_k=1, max_tokens=5)
-    assert greedy.token_ids == first_k.token_ids
-
-
-async def test_length_at_the_end_of_the_context(client: Client) -> None:
-    prompt = client.prompt("hello")
-    request = EngineRequest(
-        request_id="context",
-        prompt_token_ids=prompt * ((client.max_model_len - 5) // len(prompt)),
-        sampling=Sampling(max_tokens=10_000, ignore_eos=True),
-    )
-    sink = Recorder()
-    await client.engine.submit(request, sink)
-    await asyncio.wait_for(sink.ended.wait(), 30)
-    assert sink.finish is FinishReason.LENGTH
-    assert len(request.prompt_token_ids) + len(sink.token_ids) == client.max_model_len
-
-
-async def test_stop_string_never_leaks(client: Client) -> None:
-    whole = (await client.run("count to 10", temperature=0.0)).text
-    stop = whole[len(whole) // 2 :][:5]
-    sink = await client.run("count to 10", temperature=0.0, stop=(stop, "no such text at all"))
-    assert sink.text == whole[: whole.index(stop)]
-    assert (sink.finish, sink.chunks[-1].stop_reason) == (FinishReason.STOP, stop)
-
-
-async def test_logprobs(client: Client) -> None:
-    sink = await client.run("hello", temperature=0.0, num_logprobs=3, max_tokens=4)
-    positions = [position for chunk in sink.chunks for position in chunk.logprobs or ()]
-    assert [position[0].token_id for position in positions] == sink.token_ids
-    for position in positions:
-        assert len(position) == 3  # greedy: the sampled token is the first of the top ones
-        assert sorted((entry.logprob for entry in position), reverse=True) == [entry.logprob for entry in position]
-
-
-async def test_refusals(client: Client) -> None:
-    engine = client.engine
-    too_long = (5,) * (client.max_model_len + 1)
-    for prompt, sampling in (
-        (too_long, Sampling(max_tokens=1)),
-        ((), Sampling(max_tokens=1)),
-        ((10**6,), Sampling(max_tokens=1)),
-        ((5,), Sampling(max_tokens=0)),
-        ((5,), Sampling(max_tokens=1, temperature=-1.0)),
-        ((5,), Sampling(max_tokens=1, num_logprobs=10**6)),
-    ):
-        with pytest.raises(EngineRefused):
-            await engine.submit(EngineRequest(request_id="bad", prompt_token_ids=prompt, sampling=sampling), Recorder())
-    request_id, sink = await client.endless()
-    with pytest.raises(EngineRefused, match="in use"):
-        await engine.submit(
-            EngineRequest(request_id=request_id, prompt_token_ids=(5,), sampling=Sampling(max_tokens=1)), Recorder()
-        )
-    await engine.abort(request_id)
-    assert sink.finish is FinishReason.ABORT
 
 
 async def test_overload(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,27 +200,6 @@ async def test_overload(client: Client, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(EngineOverloaded):
         await client.submit()
     await client.engine.abort(request_id)
-
-
-async def test_prefix_cache_hits_are_reported_and_salted(client: Client) -> None:
-    prompt = client.prompt("tell me a story about a fox " * 20)
-
-    async def num_cached(salt: str) -> int:
-        Client.count += 1
-        request = EngineRequest(
-            request_id=f"r{Client.count}",
-            prompt_token_ids=prompt,
-            sampling=Sampling(max_tokens=1),
-            cache_salt=salt,
-        )
-        sink = Recorder()
-        await client.engine.submit(request, sink)
-        await asyncio.wait_for(sink.ended.wait(), 30)
-        return sink.chunks[0].num_cached_tokens
-
-    assert await num_cached("a") == 0
-    assert await num_cached("a") >= 128  # a block
-    assert await num_cached("b") == 0
 
 
 async def test_abort_waits_for_engine_core(client: Client) -> None:
@@ -413,73 +218,15 @@ async def test_abort_waits_for_engine_core(client: Client) -> None:
     assert client.engine.stats() == EMPTY
 
 
-async def test_abort_frees_the_slot(client: Client) -> None:
-    running = [await client.endless() for _ in range(NUM_SEQS)]
-    _, waiting = await client.submit(max_tokens=3)
-    for _, sink in running:
-        await asyncio.wait_for(sink.first.wait(), 30)
-    while client.engine.stats().num_waiting != 1:  # noqa: ASYNC110 - the scheduler reports with its next step
-        await asyncio.sleep(0.01)
-    assert client.engine.stats().num_running == NUM_SEQS
-    assert client.engine.stats().kv_cache_usage > 0
-    assert not waiting.chunks
-    await client.engine.abort(running[0][0])
-    await asyncio.wait_for(waiting.ended.wait(), 30)
-    assert not running[1][1].ended.is_set(), "no other slot became free"
-    await asyncio.gather(*(client.engine.abort(request_id) for request_id, _ in running))
-    assert client.engine.stats() == EMPTY
-
-
-async def test_abort_of_unknown_and_finished_requests(client: Client) -> None:
-    await client.engine.abort("nobody")
-    request_id, sink = await client.submit(max_tokens=1)
-    await asyncio.wait_for(sink.ended.wait(), 30)
-    await client.engine.abort(request_id)
-    assert sink.finish is FinishReason.LENGTH
-
-
-async def test_200_aborts_at_random_moments_leave_nothing(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = random.Random(11)
-    sinks: list[Recorder] = []
-
-    async def one(number: int) -> None:
-        await asyncio.sleep(rng.random())  # spreads the requests; nothing depends on it
-        request_id, sink = await client.submit(max_tokens=rng.randint(1, 60), ignore_eos=True)
-        sinks.append(sink)
-        if number % 20 == 0:
-            await asyncio.wait_for(sink.ended.wait(), 60)
-        for _ in range(rng.choice((0, 0, 1, 5, 20, 50))):
-            if not sink.ended.is_set():
-                await asyncio.sleep(0.002)  # a random moment
-        await client.engine.abort(request_id)
-        assert sink.ended.is_set()
-
-    await asyncio.gather(*(one(number) for number in range(200)))
-    assert client.engine.stats() == EMPTY
-    assert all(sink.error is None for sink in sinks)
-    assert len({sink.finish for sink in sinks}) == 2, "some finished, some were aborted"
+async def test_engine_core_holds_nothing_of_what_was_aborted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its scheduler says, as it holds nothing but what is asked for now."""
+    runs = [await client.endless() for _ in range(NUM_SEQS)]
+    await asyncio.gather(*(client.engine.abort(request_id) for request_id, _ in runs))
     reports: list[Any] = []
     monkeypatch.setattr(client.engine._llm.output_processor, "update_scheduler_stats", reports.append)
     await client.run("hello", max_tokens=3)
     counts = [(report.num_running_reqs, report.num_waiting_reqs) for report in reports if report is not None]
     assert max(counts) <= (1, 0), "EngineCore itself holds nothing else"
-
-
-@pytest.mark.parametrize("at", [1, 4], ids=("first_output", "ordinary_step"))
-async def test_a_sink_that_raises_harms_no_other(at: int, client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(Recorder):
-        def on_chunk(self, chunk: TokenChunk) -> None:
-            super().on_chunk(chunk)
-            if len(self.chunks) == at:
-                raise ZeroDivisionError
-
-    expected = (await client.run("count to 10", temperature=0.0)).text
-    _, broken = await client.submit("count to 10", Broken(), temperature=0.0)
-    sound = await client.run("count to 10", temperature=0.0)
-    assert sound.text == expected
-    assert len(broken.chunks) == at
-    assert "sink failed" in caplog.text
-    assert client.engine.stats() == EMPTY
 
 
 async def test_tokens_that_can_not_be_read_fail_their_request_only(
@@ -627,48 +374,6 @@ async def test_a_request_that_can_not_be_sent_to_the_core_leaves_nothing(engine:
     assert not engine._llm.output_processor.request_states
     assert engine.stats() == EMPTY
     assert (await client.run("hello")).text
-
-
-def by_schema(schema: Any) -> Constraint:
-    return Constraint("structural_tag", structural_tags.of_json(schema, "text.format.schema"))
-
-
-async def constrained(client: Client, constraint: Constraint, **members: Any) -> Recorder:
-    Client.count += 1
-    request = EngineRequest(
-        request_id=f"r{Client.count}",
-        prompt_token_ids=client.prompt("hello"),
-        sampling=Sampling(max_tokens=200, temperature=0.0),
-        constraint=constraint,
-        reasoning_ended=True,
-        **members,
-    )
-    sink = Recorder()
-    await client.engine.submit(request, sink)
-    await asyncio.wait_for(sink.ended.wait(), 30)
-    return sink
-
-
-ONE = {"type": "object", "properties": {"a": {"enum": [7]}}, "required": ["a"], "additionalProperties": False}
-
-
-async def test_a_constraint_holds_and_what_does_not_compile_is_refused_with_its_place(client: Client) -> None:
-    for _ in range(2):
-        with pytest.raises(EngineRefused, match="no text matches it") as refused:
-            await constrained(client, by_schema({"anyOf": []}))
-        assert refused.value.param == "text.format.schema"
-        sink = await constrained(client, by_schema(ONE))
-        assert json.loads(sink.text) == {"a": 7}
-    assert client.engine.stats().takes_constraints
-
-
-async def test_a_tenants_first_use_compiles_again(engine: VllmEngine, client: Client) -> None:
-    compiled = engine._grammars.num_compiled
-    counts = []
-    for salt in ("ada", "ada", "eve", "eve"):
-        await constrained(client, by_schema({**ONE, "title": "first use"}), tenant=salt, cache_salt=salt)
-        counts.append(engine._grammars.num_compiled - compiled)
-    assert counts == [1, 1, 2, 2]
 
 
 async def test_what_fails_in_the_core_all_the_same_is_refused_and_harms_nobody(

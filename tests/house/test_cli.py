@@ -82,6 +82,23 @@ def test_a_busy_port_is_one_line_before_anything_is_loaded(tmp_path: Path) -> No
     assert line.startswith(f"realtime: port {port} of 127.0.0.1 is in use by ")
 
 
+def test_a_busy_port_and_an_unwritable_store_are_told_before_a_model_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("realtime.engine.catalog.cache.resolve", lambda *_: pytest.fail("a download began"))
+    (tmp_path / "file").write_text("a file is no folder")
+    (tmp_path / "foreign.db").write_text("no store, but somebody's text")
+    serve = ["serve", "--model", "smollm2"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main([*serve, "--port", str(port)]) == 1
+    assert f"port {port} of 127.0.0.1 is in use" in capsys.readouterr().err
+    for store, said in (("file/store.db", "can't be locked"), ("foreign.db", "foreign.db")):
+        assert main([*serve, "--port", "0", "--store", f"sqlite:{tmp_path / store}"]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+
+
 def test_without_vllm_serve_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

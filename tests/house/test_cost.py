@@ -1,4 +1,4 @@
-"""What a token costs on its way from the engine to the socket: no change may make it dearer unnoticed."""
+"""What a token costs on its way from the engine to the socket, and a create: no change makes them dearer unnoticed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ ALLOWED = 0.03
 PER_STEP = {"calls": 20, "bytecodes": 600}  # of an engine step, however many tokens it has
 
 
-async def test_a_token_costs_what_was_recorded() -> None:
+@pytest.mark.parametrize("name", ["token", "create"])
+async def test_they_cost_what_was_recorded(name: str) -> None:
     recorded = cost.recorded().get(cost.PYTHON)
     if recorded is None:
         pytest.skip(f"no cost was recorded for Python {cost.PYTHON}: python -m tests.support.cost --record")
-    found = await cost.cost_of_a_token()
-    for what, before in recorded.items():
+    found = (await cost.costs())[name]
+    for what, before in recorded[name].items():
         assert abs(found[what] / before - 1) <= ALLOWED, (
-            f"a token takes {found[what]:.1f} {what}, and {before:.1f} were recorded. If that is meant (cheaper counts "
-            "too): `python -m tests.support.cost --record` with each Python of tests/support/cost.json, and say why in "
-            "the commit"
+            f"a {name} takes {found[what]:.1f} {what}, and {before:.1f} were recorded. If that is meant (cheaper "
+            "counts too): `python -m tests.support.cost --record` with each Python of tests/support/cost.json, and say "
+            "why in the commit"
         )
 
 
@@ -28,6 +29,12 @@ async def test_a_token_costs_the_same_beside_any_number_of_streams(num_sockets: 
     few, found = await cost.cost_of_a_token(), await cost.cost_of_a_token(num_sockets, num_steps=4)
     assert found["calls"] <= few["calls"] + PER_STEP["calls"] / num_sockets
     assert found["bytecodes"] <= few["bytecodes"] + PER_STEP["bytecodes"] / num_sockets
+
+
+async def test_a_create_costs_the_same_beside_any_number_of_streams() -> None:
+    few, many = await cost.cost_of_a_create(), await cost.cost_of_a_create(500, number=500)
+    assert many["calls"] <= few["calls"] * 1.1
+    assert many["bytecodes"] <= few["bytecodes"] * 1.1
 
 
 async def test_the_hundred_thousandth_event_costs_what_the_first_did() -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from realtime.engine.scripted import ScriptedEngine, say
 from realtime.engine.supervisor import SupervisedEngine
+from realtime.observability.fleet_metrics import EngineView, FleetMetrics
+from realtime.observability.instruments import Tally
 from realtime.observability.origin import NOWHERE
 from realtime.server.gateway import Gateway
 from realtime.settings.fields import Settings
@@ -76,6 +78,9 @@ def test_the_page_says_what_to_do_about_every_alert() -> None:
 
 async def test_the_page_names_every_metric_of_ours_and_no_other(series: Values) -> None:
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name, _ in series if name.startswith("realtime_")}
+    fleet = FleetMetrics()  # which the scraped server has not
+    fleet.views = (EngineView(state="serving", since=0.0),)
+    families |= {f"{one.name}_total" if isinstance(one, Tally) else one.name for one in fleet.collect()}
     named = set(re.findall(r"`(realtime_\w+)`", PAGE))
     assert families == named
 

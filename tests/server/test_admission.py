@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
 
+from realtime.observability.instruments import Distribution
 from realtime.server.admission import Admission
 from realtime.server.keys import KeysError, read_keys, write_keys
+from realtime.server.loop_lag import LoopLag
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import Settings
 from realtime.wire.errors import ErrorCode, WireError
@@ -174,3 +177,23 @@ def test_nothing_is_kept_of_a_tenant_that_has_left(guarded: Settings, keys: dict
     with admission.connection(admission.admit_socket(as_key(keys["bob"]))):
         assert admission._inside_of
     assert not admission._inside_of
+
+
+def test_a_server_that_is_behind_takes_no_new_socket_and_goes_on_with_requests() -> None:
+    admission = Admission(Settings())
+    admission.lag = lambda: 2.1
+    refused = refusal(admission, knock())
+    assert (refused.code, refused.retry_after) == (ErrorCode.SERVER_IS_OVERLOADED, 5.0)
+    assert admission.admit_request(knock()) == LOCAL
+    admission.lag = lambda: 1.9
+    assert admission.admit_socket(knock()) == LOCAL
+
+
+async def test_the_lag_of_a_loop_is_known_while_it_is_late_and_afterwards() -> None:
+    lag = LoopLag(Distribution("lag_seconds", "Late.", (0.1, 1.0)))
+    lag.start()
+    time.sleep(0.3)  # noqa: ASYNC251
+    assert lag.seconds >= 0.19, "its timer is overdue"
+    await asyncio.sleep(0)
+    assert lag.seconds >= 0.19, "it was late when it was looked at"
+    lag.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from realtime.engine.base import Capacity
@@ -12,6 +14,7 @@ from realtime.service.scheduling.classes import class_of, granted_tier
 from realtime.service.scheduling.forecast import Means, Runs, Waits, waits
 from realtime.service.scheduling.line import MAX_PASSED
 from realtime.service.scheduling.prefixes import Prefixes
+from realtime.service.scheduling.room import Holding, Occupancy
 from realtime.settings.tenants import TenantLimits
 
 
@@ -138,6 +141,58 @@ def test_what_the_cache_does_not_hold_waits_but_alone_it_always_runs() -> None:
 def test_the_engines_own_places_are_the_most() -> None:
     scheduler = Scheduler(max_running=9, max_waiting=9, capacity=lambda: Capacity(max_requests=1))
     assert [scheduler.offer(ticket(name), 0.0) for name in "ab"] == [True, False]
+
+
+def test_what_is_held_adds_up_to_the_same_by_itself_and_anew() -> None:
+    means = Means()
+    means.note("a", 1.0, used(7))
+    rng = random.Random(1)
+    held: dict[int, Holding] = {}
+    one_by_one, anew = (Occupancy(lambda: Capacity(0, 400, 200), means) for _ in range(2))
+    for number in range(300):
+        name = rng.randrange(12)
+        if name in held:
+            one_by_one.remove(held.pop(name))
+        else:
+            held[name] = Holding(ticket(str(number), rng.choice("ab"), num_input=rng.randrange(60)), 0.0)
+            held[name].used = rng.choice([None, used(rng.randrange(60)), Used(50, 0, 0, 50)])
+            one_by_one.add(held[name], 0.5)
+        anew.add_up(held.values(), 0.5)
+        for asked in (ticket("x", tenant, num_input=size) for tenant in "abc" for size in (0, 40, 160)):
+            assert one_by_one.tenant_may(asked, 0.5) is anew.tenant_may(asked, 0.5)
+            assert one_by_one.fits(asked) is anew.fits(asked)
+
+
+# -- many at once
+
+
+def test_a_decision_among_many_does_not_look_at_all_of_them() -> None:
+    looks = 0
+
+    def look(name: str) -> Used:
+        nonlocal looks
+        looks += 1
+        return used(looks)
+
+    scheduler = Scheduler(max_running=2000, max_waiting=0, used=look)
+    for number in range(2000):
+        assert scheduler.offer(ticket(str(number)), number / 1000)
+    assert looks < 2000 * 16
+
+
+def test_a_prompt_that_was_read_lets_the_next_one_in_among_many() -> None:
+    running = {f"r{number}": Used(1, 0, 1) for number in range(100)}
+    capacity = Capacity(step_tokens=100)
+    scheduler = Scheduler(
+        max_running=999, max_waiting=9, used=lambda name: running.get(name), capacity=lambda: capacity
+    )
+    for name in running:
+        scheduler.offer(ticket(name), 0.0)
+    assert scheduler.offer(ticket("long", num_input=90), 0.0)
+    assert not scheduler.offer(ticket("next", num_input=90), 0.0)
+    running["long"] = Used(90, 0, 1)
+    assert scheduler.handle_deadline(0.001).admitted == []
+    assert scheduler.handle_deadline(0.001, ["long"]).admitted == ["next"]
 
 
 # -- classes

@@ -148,15 +148,15 @@ async def test_counting_looks_up_and_decides_as_creating_does() -> None:
     async with serving() as service:
         held = await create(service)
         await service.drain()
-        alone = await service.count_input_tokens(LOCAL, make_request())
+        alone = await service.counting.count(LOCAL, make_request())
         assert alone == held.response.usage.input_tokens
         more = make_request(previous_response_id=held.response_id)
-        assert await service.count_input_tokens(LOCAL, more) > alone
+        assert await service.counting.count(LOCAL, more) > alone
         for members, code in (
             (BOTH, ErrorCode.INVALID_REQUEST),
             ({"conversation": "c"}, ErrorCode.CONVERSATION_NOT_FOUND),
             ({"tools": ODD}, ErrorCode.INVALID_REQUEST),
         ):
             with pytest.raises(WireError) as error:
-                await service.count_input_tokens(LOCAL, make_request(**members))
+                await service.counting.count(LOCAL, make_request(**members))
             assert error.value.code is code

@@ -246,7 +246,7 @@ OPERATIONS: dict[str, Call] = {
     "list": lambda here: here.service.conversations.list_items(LOCAL, here.conversation),
     "item": lambda here: here.service.conversations.retrieve_item(LOCAL, here.conversation, here.item),
     "remove": lambda here: here.service.conversations.delete_item(LOCAL, here.conversation, here.item),
-    "count": lambda here: here.service.count_input_tokens(LOCAL, make_request(conversation=here.conversation)),
+    "count": lambda here: here.service.counting.count(LOCAL, make_request(conversation=here.conversation)),
 }
 
 

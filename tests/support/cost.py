@@ -1,11 +1,11 @@
-"""What a token costs in Python calls and bytecodes, which no other work on the machine changes.
+"""What a token and a create cost in Python calls and bytecodes, which no other work on the machine changes.
 
     python -m tests.support.cost            # print what it is
     python -m tests.support.cost --record   # and put it into cost.json, for the Python that runs this
 
 Counted is the code of `realtime/` on the whole way of a delta: an engine's chunk, the parser, the assembler, the log,
-the journal, the wake-up, the connection that pulls, the frame. Not counted are the engine, msgspec, the event loop and
-the write.
+the journal, the wake-up, the connection that pulls, the frame; and from the bytes of a create to its first events and
+its prompt at the engine. Not counted are the engine, msgspec, templates, the event loop and the write.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
@@ -38,7 +38,8 @@ from .memory import MemorySocket
 
 RECORD = Path(__file__).with_name("cost.json")
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-NUM_SOCKETS, WARM_UP, NUM_STEPS = 4, 20, 100
+NUM_SOCKETS, WARM_UP, NUM_STEPS, NUM_CREATES = 4, 20, 100, 20
+_CLOCK_SECONDS = 1e-4
 _AT_ONCE = 500  # tokens that are made without a look at the sockets, where nothing is counted
 _COUNTED = str(Path(__file__).parents[2] / "realtime") + "/"
 _ENGINE = _COUNTED + "engine/"  # a scripted one: what real ones cost is another matter
@@ -121,6 +122,19 @@ def _is_counted(code: CodeType) -> bool:
     return code.co_filename.startswith(_COUNTED) and not code.co_filename.startswith(_ENGINE)
 
 
+class _Loop:
+    """The running event loop, in a time that goes on by a bit with each look: under load nothing else is counted."""
+
+    def __init__(self) -> None:
+        self._looks = itertools.count()
+
+    def time(self) -> float:
+        return next(self._looks) * _CLOCK_SECONDS
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio.get_running_loop(), name)
+
+
 class _Socket(MemorySocket):
     """Makes the frames that a socket would send."""
 
@@ -128,10 +142,37 @@ class _Socket(MemorySocket):
     transport = SimpleNamespace(write=lambda data: None)
 
     num_written = 0
+    last = b""
 
     def write_text(self, payloads: Any) -> None:
         self.num_written += len(payloads)
+        self.last = payloads[-1]
         FrameProtocol.write_text(self, payloads)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def _served(num_sockets: int) -> AsyncIterator[tuple[ScriptedEngine, list[_Socket]]]:
+    """Sockets on an engine that ticks by `step`, in a time that goes on by a bit with each look at the clock."""
+    engine = ScriptedEngine(
+        lambda request: itertools.cycle(_WORDS), name="starter", max_num_seqs=num_sockets, max_model_len=1 << 20
+    )
+    supervised = SupervisedEngine(lambda: engine)
+    await supervised.start()
+    settings = msgspec.structs.replace(ResponseSettings(), max_running_responses=num_sockets)
+    service = Service(supervised, _dialect, settings, memory_stores(settings), trouble=lambda: None)
+    service.queue._clock = _Loop().time
+    loop: Any = _Loop()
+    pace = Pace(max_hold=0, loop=loop)
+    stack: Any = SimpleNamespace(service=service)
+    sockets = [_Socket(stack, pace=pace) for _ in range(num_sockets)]
+    try:
+        yield engine, sockets
+    finally:
+        for socket in sockets:
+            socket.cut()
+        await asyncio.gather(*(socket.task for socket in sockets))
+        await service.shutdown()
+        await supervised.shutdown()
 
 
 async def cost_of_a_token(
@@ -140,36 +181,43 @@ async def cost_of_a_token(
     """Stream to some sockets, a token in each step of the engine, and a write for each. `after`: tokens of each that
     are not counted.
     """
-    engine = ScriptedEngine(
-        lambda request: itertools.cycle(_WORDS), name="starter", max_num_seqs=num_sockets, max_model_len=1 << 20
-    )
-    supervised = SupervisedEngine(lambda: engine)
-    await supervised.start()
-    settings = msgspec.structs.replace(ResponseSettings(), max_running_responses=num_sockets)
-    service = Service(supervised, _dialect, settings, memory_stores(settings), trouble=lambda: None)
-    pace = Pace(max_hold=0)
-    stack: Any = SimpleNamespace(service=service)
-    sockets = [_Socket(stack, pace=pace) for _ in range(num_sockets)]
+    async with _served(num_sockets) as (engine, sockets):
+        await _create(engine, sockets)
+        await _steps(engine, after % _AT_ONCE)
+        for _ in range(after // _AT_ONCE):
+            engine.step(_AT_ONCE)
+            await _settle()
+        before = [socket.num_written for socket in sockets]
+        with counting() as count:
+            await _steps(engine, num_steps)
+        written = [socket.num_written - earlier for socket, earlier in zip(sockets, before, strict=True)]
+    assert written == [num_steps] * num_sockets
+    return _each(count, num_steps * num_sockets)
+
+
+async def cost_of_a_create(num_running: int = NUM_SOCKETS, *, number: int = NUM_CREATES) -> dict[str, float]:
+    """Create in one moment on so many sockets, beside `num_running` others, up to the first events of each."""
+    async with _served(num_running + WARM_UP + number) as (engine, sockets):
+        await _create(engine, sockets[: num_running + WARM_UP])
+        await _steps(engine, WARM_UP)
+        new = sockets[num_running + WARM_UP :]
+        with counting() as count:
+            await _create(engine, new)
+            await _settle()
+    assert all(b'"response.in_progress"' in socket.last for socket in new)
+    return _each(count, number)
+
+
+def _each(count: Count, number: int) -> dict[str, float]:
+    return {"calls": count.calls / number, "bytecodes": count.bytecodes / number}
+
+
+async def _create(engine: ScriptedEngine, sockets: list[_Socket]) -> None:
+    before = engine.stats()
     for socket in sockets:
         socket.send("response.create", input="hi")
-    while engine.stats().num_waiting < num_sockets:  # noqa: ASYNC110 - turns of the loop, not time
+    while engine.stats().num_waiting < before.num_waiting + len(sockets):  # noqa: ASYNC110 - turns of the loop, not time
         await asyncio.sleep(0)
-    await _steps(engine, after % _AT_ONCE)
-    for _ in range(after // _AT_ONCE):
-        engine.step(_AT_ONCE)
-        await _settle()
-    before = [socket.num_written for socket in sockets]
-    with counting() as count:
-        await _steps(engine, num_steps)
-    for socket in sockets:
-        socket.cut()
-    await asyncio.gather(*(socket.task for socket in sockets))
-    await service.shutdown()
-    await supervised.shutdown()
-    tokens = num_steps * num_sockets
-    written = [socket.num_written - earlier for socket, earlier in zip(sockets, before, strict=True)]
-    assert written == [num_steps] * num_sockets
-    return {"calls": count.calls / tokens, "bytecodes": count.bytecodes / tokens}
 
 
 def _dialect(loaded: Loaded) -> ChatDialect:
@@ -187,17 +235,22 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def recorded() -> dict[str, dict[str, float]]:
+def recorded() -> dict[str, dict[str, dict[str, float]]]:
     """What has been recorded, by the version of Python."""
-    figures: dict[str, dict[str, float]] = json.loads(RECORD.read_text())
+    figures: dict[str, dict[str, dict[str, float]]] = json.loads(RECORD.read_text())
     return figures
 
 
+async def costs() -> dict[str, dict[str, float]]:
+    """All that is recorded, by what it is the cost of."""
+    return {"token": await cost_of_a_token(), "create": await cost_of_a_create()}
+
+
 if __name__ == "__main__":
-    found = asyncio.run(cost_of_a_token())
-    print(f"Python {PYTHON}: {found['calls']:.2f} calls and {found['bytecodes']:.1f} bytecodes a token")
+    found = asyncio.run(costs())
+    for name, cost in found.items():
+        print(f"Python {PYTHON}: {cost['calls']:.2f} calls and {cost['bytecodes']:.1f} bytecodes a {name}")
     if "--record" in sys.argv[1:]:
-        figures = (recorded() if RECORD.exists() else {}) | {
-            PYTHON: {name: round(value, 2) for name, value in found.items()}
-        }
+        rounded = {name: {what: round(value, 2) for what, value in cost.items()} for name, cost in found.items()}
+        figures = (recorded() if RECORD.exists() else {}) | {PYTHON: rounded}
         RECORD.write_text(json.dumps(dict(sorted(figures.items())), indent=2) + "\n")

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.base import Loaded
 from realtime.engine.options import VllmOptions
-from realtime.engine.supervisor import Backoff, SupervisedEngine
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.engine.vllm.engine import VllmEngine
 
 NUM_SEQS = 32

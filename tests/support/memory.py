@@ -12,9 +12,10 @@ from realtime.connection.protocol import Connection
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.named import NOTHING
 from realtime.dialects.markup.reader import MarkupReader
+from realtime.engine.backoff import Backoff
 from realtime.engine.base import Loaded
 from realtime.engine.scripted import Script, ScriptedEngine
-from realtime.engine.supervisor import Backoff, EngineState, SupervisedEngine
+from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.runs.job import Job
 from realtime.runs.run import Run
 from realtime.server.flusher import Pace

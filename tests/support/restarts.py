@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.scripted import Script, ScriptedEngine
-from realtime.engine.supervisor import Backoff, SupervisedEngine
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.run import Run
 from realtime.server.gateway import Gateway
 from realtime.service.principal import LOCAL

@@ -19,8 +19,9 @@ import msgspec
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.scripted import Script, ScriptedEngine
-from realtime.engine.supervisor import Backoff, SupervisedEngine
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.gateway import Gateway
 from realtime.server.process import uvicorn_config
 from realtime.server.websocket import WebSocketShell
@@ -210,13 +211,15 @@ def _stores(settings: Settings, given: Stores | None) -> Iterator[Stores]:
 
 @contextlib.asynccontextmanager
 async def listening(
-    settings: Settings, gateway: Gateway, *, start: bool = True
+    settings: Settings, gateway: Gateway, *, start: bool = True, listener: socket.socket | None = None
 ) -> AsyncIterator[tuple[QuietServer, int]]:
-    """Start the engine and serve on a free port, which is given; stop both at the end. `start`: else the test does."""
+    """Start the engine and serve on a free port, which is given, or on `listener`; stop both at the end. `start`: else
+    the test does.
+    """
     if start:
         await gateway.engine.start()
     server = QuietServer(uvicorn_config(settings, gateway))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listener or socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield server, listener.getsockname()[1]
@@ -231,7 +234,7 @@ def changed(settings: Settings | None = None, **members: Any) -> Settings:
     """Settings with some members changed, whatever their group."""
     settings = settings or Settings()
     for name, value in members.items():
-        for group in ("server", "connections", "responses", "scheduling", "store", "images", "mcp", "vllm"):
+        for group in ("server", "connections", "responses", "scheduling", "store", "cluster", "images", "mcp", "vllm"):
             part = getattr(settings, group)
             if hasattr(part, name):
                 part = msgspec.structs.replace(part, **{name: value})

@@ -531,6 +531,7 @@ class ListedResponse(TypedDict):
     truncated: NotRequired[Truncated]
     recovery: NotRequired[Recovery]
     end_turn: NotRequired[bool]
+    stop_sequence: NotRequired[str]
     request_id: NotRequired[str]
     rate_limits: NotRequired[list[RateLimit]]
 
@@ -1003,6 +1004,7 @@ class Response(TypedDict):
     truncated: NotRequired[Truncated]
     recovery: NotRequired[Recovery]
     end_turn: NotRequired[bool]
+    stop_sequence: NotRequired[str]
     request_id: NotRequired[str]
     epoch: NotRequired[str]
     tip: NotRequired[int]

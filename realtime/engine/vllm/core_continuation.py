@@ -25,6 +25,8 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from .core_draws import take_back_draws_on_cpus
+
 KEY = "realtime_generated"  # in SamplingParams.extra_args
 
 log = logging.getLogger("realtime.engine.vllm.continuation")
@@ -179,11 +181,20 @@ def _patch_states() -> None:
             global _vocab_size
             init(self, *args, **kwargs)
             _vocab_size = self.vocab_size
+            _cure_draws()
 
         return init_and_note
 
     _patch(CachedRequestState, "__post_init__", make_begin)  # internal: see the test
     _patch(InputBatch, "__init__", make_init)
+
+
+def _cure_draws() -> None:
+    """Where a plugin is all that an engine has of ours, cure this as well, without which a seed can end it on a CPU."""
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu():
+        take_back_draws_on_cpus()
 
 
 def skip_draws(generator: Any, count: int, vocab_size: int) -> None:

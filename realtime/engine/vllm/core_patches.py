@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from . import core_continuation, core_grammars
+from .core_draws import take_back_draws_on_cpus
 
 UTILITY = "why_generations_cannot_go_on"  # a method of EngineCore, for the front end
 
@@ -25,7 +26,7 @@ def install(folder: str) -> None:
     core_continuation.install()
     _answer_whether_generations_go_on()
     if current_platform.is_cpu():
-        _take_back_draws_on_cpus()
+        take_back_draws_on_cpus()
     _tell_of_prefills()
 
 
@@ -36,7 +37,7 @@ def prepare_worker(worker: Any) -> str:
     core_continuation.install()
     try:
         if current_platform.is_cpu():
-            _take_back_draws_on_cpus()
+            take_back_draws_on_cpus()
         return core_continuation.trouble() or core_continuation.trouble_of(
             getattr(worker, "worker", worker).model_runner
         )
@@ -83,39 +84,3 @@ def _meet_in(folder: str) -> None:
 
     for module in (multiproc_executor, uniproc_executor):  # internal: see the test
         module.get_file_store_init_method = lambda: f"file://{folder}/workers-{uuid4().hex}"
-
-
-def _take_back_draws_on_cpus() -> None:
-    """Let requests with a seed have prompts that are read in several steps.
-
-    In a step that has not read all of a prompt vLLM samples all the same, and takes the draw back by the generator's
-    offset. A CPU's generator has no offset, and the error ends EngineCore with everything that runs. Instead, the
-    generator's state is kept before such a draw and restored after it.
-    """
-    import numpy
-    from vllm.v1.worker.cpu_model_runner import CPUModelRunner
-
-    sample, bookkeep = CPUModelRunner._sample, CPUModelRunner._bookkeeping_sync  # internal: see the test
-    if sample.__module__ == __name__:
-        return
-
-    def sample_and_restore(self: Any, *args: Any, **kwargs: Any) -> Any:
-        batch = self.input_batch
-        discarded = numpy.nonzero(self.discard_request_mask.np[: batch.num_reqs])[0].tolist()
-        kept = [(batch.generators[index], batch.generators[index].get_state())
-                for index in discarded if index in batch.generators]  # fmt: skip
-        output = sample(self, *args, **kwargs)
-        for generator, state in kept:
-            generator.set_state(state)
-        return output
-
-    def bookkeep_without_generators(self: Any, *args: Any, **kwargs: Any) -> Any:
-        batch = self.input_batch
-        generators, batch.generators = batch.generators, {}
-        try:
-            return bookkeep(self, *args, **kwargs)
-        finally:
-            batch.generators = generators
-
-    CPUModelRunner._sample = sample_and_restore
-    CPUModelRunner._bookkeeping_sync = bookkeep_without_generators

@@ -31,26 +31,24 @@ from realtime.engine.base import (
     TokenLogprob,
 )
 from realtime.engine.options import VllmOptions
-from realtime.engine.parsing import Constraint
 from realtime.engine.pictures import View
 from realtime.observability.engine_metrics import EngineMetrics
 from realtime.observability.progress import Progress
 
 from .continuation import prime_first, why_not
-from .core_continuation import KEY
 from .errors import translate
 from .grammar_compiler import GrammarCompiler, tokenizer_info
-from .launch import BACKEND, start_launch
+from .launch import start_launch
 from .loaded import look_at_loaded
 from .output_task import start_output_task
 from .outputs import SlimOutputs
+from .sampling import sampling_params
 from .scratch import Scratch
 from .sight import check_markers, look
 from .statistics import Statistics
 
 if TYPE_CHECKING:
     from vllm.outputs import CompletionOutput, RequestOutput
-    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
     from vllm.v1.engine.async_llm import AsyncLLM
 
 log = logging.getLogger("realtime.engine.vllm")
@@ -129,7 +127,7 @@ class VllmEngine:
         if request.seen is not None:
             inputs = {**request.seen.inputs, **({"cache_salt": request.cache_salt} if request.cache_salt else {})}
         else:
-            check_markers(llm, request.prompt_token_ids, 0)
+            check_markers(llm.model_config, request.prompt_token_ids, 0)
             inputs = tokens_input(list(request.prompt_token_ids), cache_salt=request.cache_salt)
         if (constraint := request.constraint) is not None:
             constraint = await self._grammars.compile(constraint, request.tenant, request.cache_salt)
@@ -142,7 +140,7 @@ class VllmEngine:
             collector = await llm.add_request(
                 request.request_id,
                 inputs,
-                _sampling_params(request, self._defaults, constraint),
+                sampling_params(request, self._defaults, constraint),
                 priority=request.priority,
                 reasoning_ended=request.reasoning_ended if request.constraint is not None else None,
                 reasoning_parser_kwargs={"chat_template_kwargs": request.template_kwargs},
@@ -416,50 +414,3 @@ def _logprobs(positions: Any) -> list[list[TokenLogprob]]:
         [TokenLogprob(token_id, entry.decoded_token or "", entry.logprob) for token_id, entry in position.items()]
         for position in positions
     ]
-
-
-def _sampling_params(request: EngineRequest, defaults: Sampling, constraint: Constraint | None) -> SamplingParams:
-    """vLLM's form of how to sample; where it says None, the model's default."""
-    from vllm.sampling_params import RequestOutputKind, SamplingParams
-
-    sampling = request.sampling
-
-    def choose(name: str) -> Any:
-        value = getattr(sampling, name)
-        return getattr(defaults, name) if value is None else value
-
-    try:
-        params = SamplingParams(
-            max_tokens=sampling.max_tokens,
-            temperature=choose("temperature"),
-            top_p=choose("top_p"),
-            top_k=choose("top_k"),
-            min_p=choose("min_p"),
-            presence_penalty=sampling.presence_penalty,
-            frequency_penalty=sampling.frequency_penalty,
-            repetition_penalty=choose("repetition_penalty"),
-            seed=sampling.seed,
-            stop=list(sampling.stop),
-            stop_token_ids=list(sampling.stop_token_ids),
-            logit_bias=sampling.logit_bias,
-            ignore_eos=sampling.ignore_eos,
-            logprobs=sampling.num_logprobs,
-            skip_special_tokens=sampling.skip_special_tokens,
-            structured_outputs=_structured_outputs(constraint),
-            output_kind=RequestOutputKind.DELTA,
-            extra_args={KEY: list(request.generated)} if request.generated else None,
-        )
-    except (ValueError, TypeError) as error:
-        raise EngineRefused(str(error)) from error
-    params.skip_clone = True  # made for this one request: saves vLLM a deep copy
-    return params
-
-
-def _structured_outputs(constraint: Constraint | None) -> StructuredOutputsParams | None:
-    from vllm.sampling_params import StructuredOutputsParams
-
-    if constraint is None:
-        return None
-    params = StructuredOutputsParams(**{constraint.kind: constraint.value})
-    params._backend = BACKEND  # internal: what vLLM's own validation would do
-    return params

@@ -18,11 +18,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.base import EngineDead, EngineOverloaded, EngineRefused
 from realtime.engine.fair_queue import FairQueue
 from realtime.engine.parsing import Constraint
 from realtime.engine.recent_texts import RecentTexts
-from realtime.engine.supervisor import Backoff
 
 from . import grammar_messages as messages
 from .grammar_messages import Cancel, Compile, Compiled, Refused, Serving, Setup

@@ -32,6 +32,7 @@ from realtime.observability.progress import Progress
 from . import core_patches
 from .child import end_with_parent, leave_terminal
 from .parsers import check_names, named
+from .sampling import BACKEND
 from .scratch import Scratch, name_semaphores
 from .startup import hear_phases, tell_phases
 
@@ -55,7 +56,6 @@ _NOT_VLLM = (
 )  # fmt: skip
 _TRACES = frozenset({"otlp_traces_endpoint", "collect_detailed_traces"})  # of vLLM's own
 _SCHEDULING = {"scheduling_policy": "priority"}  # by a request's class of service, then as it came
-BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this one knows structural tags
 
 # What the fork server imports: how it is to behave, then what takes EngineCore long.
 _PRELOADED = [
@@ -107,8 +107,8 @@ def _launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> Async
     """Build the engine; blocks until it serves."""
     progress.begin("importing vLLM")
     cpu = is_cpu_build()
-    small = cpu and _is_small(options)
-    with _environment(_variables(options, small, str(scratch.folder))):
+    small = cpu and is_small(options)
+    with environment(variables(options, small, str(scratch.folder))):
         log.info("starting model=%s device=%s", options.model, "cpu" if cpu else "accelerator")
         method = os.environ.get("VLLM_WORKER_MULTIPROC_METHOD")
         fork_server = _start_fork_server() if small and method is None else None
@@ -275,7 +275,7 @@ def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
     vLLM would take 92 % of all memory for the KV cache, and compile for 20 s to decode a small model twice as fast.
     """
     defaults: dict[str, Any] = {"enforce_eager": True}
-    if _is_small(options):
+    if is_small(options):
         kv_bytes = SMALL_MODEL_KV_BYTES
         defaults["block_size"] = SMALL_MODEL_BLOCK_SIZE
     else:
@@ -286,7 +286,7 @@ def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
     return defaults
 
 
-def _variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]:
+def variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]:
     """The environment that vLLM starts in; a variable that the user has set wins."""
     loud = log.isEnabledFor(logging.DEBUG)
     variables = {
@@ -320,7 +320,7 @@ def _variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]
 
 
 @contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def environment(variables: dict[str, str]) -> Iterator[None]:
     """Set what is unset; at the end put the environment back, also what vLLM changed in it (LD_PRELOAD, for one)."""
     before = dict(os.environ)
     for name, value in variables.items():
@@ -333,7 +333,8 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _is_small(options: VllmOptions) -> bool:
+def is_small(options: VllmOptions) -> bool:
     path = Path(options.model)
     weights = sum(file.stat().st_size for file in path.glob("*.safetensors")) if path.is_dir() else 0
-    return 0 < weights <= SMALL_MODEL_BYTES and options.tensor_parallel_size * options.pipeline_parallel_size == 1
+    devices = options.tensor_parallel_size * options.pipeline_parallel_size * options.data_parallel_size
+    return 0 < weights <= SMALL_MODEL_BYTES and devices == 1

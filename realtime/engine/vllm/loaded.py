@@ -32,7 +32,7 @@ async def look_at_loaded(options: VllmOptions, llm: AsyncLLM, why_not: str) -> L
     tokenizer, config = llm.get_tokenizer(), llm.model_config
     names = named(options)
     parsers = VllmParsers(tokenizer, config, names) if any(names) else None
-    model = _model_info(options, llm)
+    model = model_info(options, config, *sight_of(llm))
     defaults = msgspec.to_builtins(model.defaults)
     digest = await asyncio.to_thread(fingerprint, options, llm.vllm_config, tokenizer, defaults)
     free = _seeds_are_free(llm) if options.seed_every_request is None else options.seed_every_request
@@ -52,9 +52,8 @@ def _seeds_are_free(llm: AsyncLLM) -> bool:
     return current_platform.is_cpu() or bool(llm.vllm_config.use_v2_model_runner)
 
 
-def _model_info(options: VllmOptions, llm: AsyncLLM) -> ModelInfo:
-    config = llm.model_config
-    sees, marker = sight_of(llm)
+def model_info(options: VllmOptions, config: Any, sees: bool = False, marker: str | None = None) -> ModelInfo:
+    """Describe a model. `config`: vLLM's ModelConfig."""
     given: dict[str, Any] = config.get_diff_sampling_param()  # from the model's generation_config.json
     return ModelInfo(
         name=options.name,

@@ -34,7 +34,7 @@ def sight_of(llm: AsyncLLM) -> tuple[bool, str | None]:
 
 async def look(llm: AsyncLLM, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
     """See `Engine.look`. Raises what vLLM raises, and EngineRefused."""
-    check_markers(llm, prompt_token_ids, len(views))
+    check_markers(llm.model_config, prompt_token_ids, len(views))
     prompt = {
         "prompt_token_ids": list(prompt_token_ids),
         "multi_modal_data": {"image": [view.pixels for view in views]},
@@ -46,11 +46,11 @@ async def look(llm: AsyncLLM, prompt_token_ids: Sequence[int], views: Sequence[V
     return Seen(inputs["prompt_token_ids"], inputs)
 
 
-def check_markers(llm: AsyncLLM, prompt_token_ids: Sequence[int], num_pictures: int) -> None:
+def check_markers(model_config: Any, prompt_token_ids: Sequence[int], num_pictures: int) -> None:
     """Refuse text in which somebody wrote the marker of an image: in its place the model would look for one that is
     not there, which can end EngineCore.
     """
-    config = llm.model_config.hf_config
+    config = model_config.hf_config
     marker = getattr(config, "image_token_id", None) or getattr(config, "image_token_index", None)
     if marker is not None and list(prompt_token_ids).count(marker) > num_pictures:
         raise EngineRefused("the text holds the model's marker of an image, which only an image may bring")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from msgspec import UNSET
 from starlette.responses import Response
 
 from realtime.engine.supervisor import EngineState
 from realtime.observability.exposition import CONTENT_TYPE
-from realtime.wire.bodies import Health, Model, ModelList, Readiness, UnsafeTemplate
+from realtime.observability.fleet_metrics import EngineView
+from realtime.wire.bodies import Health, Model, ModelList, Readiness, RemoteEngineHealth, UnsafeTemplate
 from realtime.wire.errors import ErrorCode, WireError
 
 from .operations import Call
@@ -41,7 +43,8 @@ async def model(call: Call) -> Response:
 
 async def health(call: Call) -> Response:
     """`GET /health`: 200 as long as this process serves requests at all."""
-    return reply(Health())
+    cluster = call.gateway.cluster
+    return reply(Health(lease=cluster.membership.holds() if cluster is not None else UNSET))
 
 
 async def ready(call: Call) -> Response:
@@ -49,7 +52,9 @@ async def ready(call: Call) -> Response:
     gateway, admission = call.gateway, call.gateway.admission
     status, stats = gateway.engine.status, gateway.engine.stats()
     unsafe_in = gateway.service.unsafe_in
+    node = gateway.cluster.status if gateway.cluster is not None else UNSET
     ready = status.state is EngineState.READY and stats.takes_constraints and not admission.draining
+    ready = ready and (node is UNSET or node.lease)
     body = Readiness(
         ready=ready,
         engine=status.state.value,
@@ -63,6 +68,8 @@ async def ready(call: Call) -> Response:
         connections=admission.num_connections,
         requests=admission.num_requests,
         template=UnsafeTemplate(unsafe_in=unsafe_in) if unsafe_in else UNSET,
+        node=node,
+        engines=_engines(gateway.observer.fleet.views) or UNSET,
     )
     return reply(body, 200 if ready else 503)
 
@@ -71,6 +78,10 @@ async def metrics(call: Call) -> Response:
     """`GET /metrics`: as Prometheus reads it; without a key from this machine only."""
     call.gateway.admission.check_scrape(call.request)
     return Response(await call.gateway.exposition.text(), media_type=CONTENT_TYPE)
+
+
+def _engines(views: Sequence[EngineView]) -> list[RemoteEngineHealth]:
+    return [RemoteEngineHealth(**{name: getattr(view, name) for name in view.__struct_fields__}) for view in views]
 
 
 def _model(name: str) -> Model:

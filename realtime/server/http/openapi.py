@@ -11,18 +11,13 @@ import msgspec
 from realtime.wire.errors import ErrorCode as E
 
 from .operations import Header, Operation, Query
-from .replies import ErrorReply
-from .schemas import REF, components, schema_of, stream_events
+from .schemas import STREAM_EVENT, components, schema_of, stream_events
 
 _EVERYWHERE = (E.ORIGIN_NOT_ALLOWED, E.SERVER_ERROR)
 _WITH_KEY = (E.MISSING_API_KEY, E.INVALID_API_KEY, E.NOT_PERMITTED, E.TOO_MANY_QUEUED, E.SERVER_IS_OVERLOADED)
-_EVENT = "ResponseStreamEvent"
-_STREAM = (
-    "Server-sent events: `id` (the event's number), `event` (its type) and `data` (the JSON of a "
-    f"{_EVENT}); at the end `data: [DONE]`. Lines that begin with a colon keep the connection alive."
-)
 _INTRODUCTION = (
-    "OpenAI's Responses API on a server of your own. The same responses can be created, followed and cancelled over "
+    "OpenAI's Responses API on a server of your own, and doors for Chat Completions and for Anthropic's Messages. The "
+    "same responses can be created, followed and cancelled over "
     "the WebSocket at the same path. Every path below /v1 is also served without it."
 )
 
@@ -31,8 +26,10 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """See the module."""
     bodies = [one.body for one in operations if one.body is not None]
     answers = [one.answer for one in operations if one.answer is not None]
-    schemas = components(bodies, [*answers, ErrorReply, stream_events()])
-    schemas[_EVENT] = schema_of(stream_events())
+    answers += [one.error for one in operations]
+    answers += [one.event for one in operations if one.event is not None]
+    schemas = components(bodies, [*answers, stream_events()])
+    schemas[STREAM_EVENT] = schema_of(stream_events())
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
@@ -40,12 +37,13 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "realtime", "version": server_version(), "description": _INTRODUCTION},
         "paths": paths,
-        "security": [{}, {"bearer": []}, {"apiKey": []}],
+        "security": [{}, {"bearer": []}, {"apiKey": []}, {"xApiKey": []}],
         "components": {
             "schemas": schemas,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
+                "xApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             },
         },
     }
@@ -75,7 +73,7 @@ def _answers(one: Operation) -> dict[str, Any]:
     if one.answer is not None:
         content: dict[str, Any] = {"application/json": {"schema": schema_of(one.answer)}}
         if one.streams:
-            content["text/event-stream"] = {"schema": {"type": "string", "description": _STREAM}}
+            content["text/event-stream"] = {"schema": {"type": "string", "description": one.streams}}
         answers["200"] = {"description": one.summary, "headers": _HEADERS, "content": content}
     codes: dict[int, list[str]] = {}
     for error in (*one.errors, *_EVERYWHERE, *(() if one.open else _WITH_KEY)):
@@ -89,7 +87,7 @@ def _answers(one: Operation) -> dict[str, Any]:
         answers[str(status)] = {
             "description": "`error.code`: " + ", ".join(f"`{name}`" for name in dict.fromkeys(names)),
             "headers": headers,
-            "content": {"application/json": {"schema": {"$ref": REF.format(name="ErrorReply")}}},
+            "content": {"application/json": {"schema": schema_of(one.error)}},
         }
     return answers
 

@@ -21,17 +21,23 @@ from starlette.websockets import WebSocket
 
 from realtime.observability.origin import Origin
 from realtime.server.gateway import Gateway
+from realtime.service.directory import node_unavailable
 from realtime.service.principal import LOCAL, Principal
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.wire.bodies import TicketRole
 from realtime.wire.errors import ErrorCode, WireError, not_permitted
 from realtime.wire.ids import new_id
 
+from ..peers import forwarding
 from . import cors
-from .replies import error_reply, handshake_refusal
+from .replies import ErrorReply, error_reply, handshake_refusal, refusal
 from .request_body import read_body
 from .transport import EXTENSION, Peer
 
 logger = logging.getLogger("realtime.http")
+
+Refuse = Callable[[WireError, Mapping[str, str], str], Response]
+"""How an operation says an error: with more headers, and the name of the request."""
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 _NO_ROUTE = "none"  # in the metrics: what strangers try must not make series
@@ -92,8 +98,11 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
     async def body(self) -> bytes:
         """The whole body, to be decoded before the next `await`. Raises WireError."""
-        body = await read_body(self.request, self.gateway.settings.connections)
-        await self.gateway.large_messages.wait(len(body))
+        state = self.request.state
+        if not hasattr(state, "body"):  # it is asked for again when another node is to have it
+            state.body = await read_body(self.request, self.gateway.settings.connections)
+            await self.gateway.large_messages.wait(len(state.body))
+        body: bytes = state.body
         return body
 
 
@@ -134,7 +143,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[Header, ...] = ()
     path_parameters: dict[str, str] = {}  # name -> what it is
     errors: tuple[ErrorCode, ...] = ()  # beside those that every operation may answer
-    streams: bool = False  # the answer may be a stream of events
+    event: Any = None  # the type of the events of its stream, where they are not those of the Responses API
+    streams: str = ""  # what a stream of events holds, where the answer may be one
+    refusal: Refuse = refusal  # how it says an error
+    error: Any = ErrorReply  # the type of the body of that
     open: bool = False  # for everybody, without a key
     tickets: tuple[TicketRole, ...] = ()  # the roles of tickets with which it may be asked for; no others may
     opened_by: Callable[[Request], bool] | None = None  # such requests are for everybody, the others are not
@@ -174,6 +186,7 @@ class Endpoint:
 
     async def _answer(self, request: Request, name: str, watched: ExitStack) -> Response:
         """watched: left when the answer has been sent; until then the client's key must hold."""
+        refuse: Refuse = refusal
         try:
             if not self._operations:
                 raise _nothing(request.url.path)
@@ -183,7 +196,7 @@ class Endpoint:
             if operation is None:
                 text = f"{request.method[:32]} is not available here; what is: {self._allow}."
                 return error_reply(WireError(ErrorCode.METHOD_NOT_ALLOWED, text), {"allow": self._allow})
-            admission = self._gateway.admission
+            refuse, admission = operation.refusal, self._gateway.admission
             if operation.open or (operation.opened_by is not None and operation.opened_by(request)):
                 return await operation.handler(Call(self._gateway, request, LOCAL, name))
             principal = admission.admit_request(request)
@@ -193,14 +206,42 @@ class Endpoint:
             grant = call.principal.grant
             if grant is not None and grant.role not in operation.tickets:
                 raise not_permitted(f"A ticket of the role `{grant.role}` is not for this: it needs an API key.")
-            return await operation.handler(call)
+            return await self._obey(operation, call)
         except WireError as error:
             self._gateway.observer.refused("http", error.spec.code)
-            return error_reply(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else None)
+            return refuse(error, {"connection": "close"} if error.code is ErrorCode.REQUEST_TIMEOUT else {}, name)
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
         except Exception:  # a bug of ours: it costs this request, and nothing else
             logger.exception("request failed request=%s method=%s path=%s", name, request.method, request.url.path)
+            return refuse(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."), {}, name)
+
+    async def _obey(self, operation: Operation, call: Call) -> Response:
+        """Answer here, or have it answered by the node that has what the request is about. Raises WireError."""
+        directory = self._gateway.service.directory
+        try:
+            node = await forwarding.other_node(directory, call)
+            if node is None:
+                return await operation.handler(call)
+        except (HeldElsewhere, WireError) as error:
+            node = forwarding.instead(directory, call, error)
+            if node is None:
+                raise
+        return await forwarding.hand_on(node, call, takes_body=operation.body is not None)
+
+    async def answer_for(self, request: Request, principal: Principal) -> Response:
+        """Answer a request that another node was sent, which has admitted it."""
+        operation = self._operations.get(request.method)
+        try:
+            if operation is None:
+                raise _nothing(request.url.path)
+            return await operation.handler(Call(self._gateway, request, principal, new_id("req")))
+        except HeldElsewhere:
+            return error_reply(node_unavailable())
+        except WireError as error:
+            return error_reply(error)
+        except Exception:  # as above
+            logger.exception("request of another node failed method=%s", request.method)
             return error_reply(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request."))
 
     def _options(self, request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from starlette.responses import Response
@@ -26,9 +26,20 @@ def reply(body: object, status: int = 200, headers: dict[str, str] | None = None
     return Response(codec.encode_line(body), status, headers, "application/json")
 
 
-def error_reply(error: WireError, headers: dict[str, str] | None = None) -> Response:
-    """A refusal, with `retry-after` where the error says when, and how to come in where a key is missing or wrong;
-    `x-should-retry` is for OpenAI's SDKs, which would otherwise send again whatever has status 408, 409, 429 or 5xx.
+def error_reply(error: WireError, headers: Mapping[str, str] | None = None) -> Response:
+    """A refusal in OpenAI's form."""
+    return reply(ErrorReply(error_body(error)), error.spec.status, {**error_headers(error), **(headers or {})})
+
+
+def refusal(error: WireError, headers: Mapping[str, str], request_name: str) -> Response:
+    """The same for an operation, whose request has a name."""
+    return error_reply(error, headers)
+
+
+def error_headers(error: WireError) -> dict[str, str]:
+    """The headers of a refusal: `retry-after` where the error says when, and how to come in where a key is missing or
+    wrong; `x-should-retry` is for OpenAI's and Anthropic's SDKs, which would otherwise send again whatever has status
+    408, 409, 429 or 5xx.
     """
     spec = error.spec
     own = {"x-should-retry": "true" if spec.retry else "false"}
@@ -36,9 +47,7 @@ def error_reply(error: WireError, headers: dict[str, str] | None = None) -> Resp
         own["retry-after"] = str(math.ceil(error.retry_after))
     if spec.status == 401:
         own["www-authenticate"] = "Bearer"  # RFC 9110, 15.5.2: a 401 names a scheme
-    return reply(
-        ErrorReply(error_body(error)), spec.status, {**own, **limit_headers(error.rate_limits), **(headers or {})}
-    )
+    return {**own, **limit_headers(error.rate_limits)}
 
 
 def limit_headers(rate_limits: Sequence[RateLimit]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The Responses API over HTTP: create, retrieve, delete, cancel, input items, input tokens, compact.
 
-As thin as the socket. A response that is created here and not in the background is followed by its request, as a JSON
-answer or as a stream; when the client is gone, the response's disconnect policy takes over.
+As thin as the socket. A response that is created here and not in the background is followed by its request (`created`).
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from realtime.context import listing
-from realtime.runs.run import Run
+from realtime.context.compaction import compacted_output
 from realtime.service.lists import Wanted
-from realtime.store.records import AnyResponse, Source
+from realtime.store.records import AnyResponse
 from realtime.wire import codec
 from realtime.wire.bodies import (
     TICKET_SUBPROTOCOL,
@@ -29,29 +28,25 @@ from realtime.wire.bodies import (
     Ticket,
     TicketCreate,
 )
-from realtime.wire.errors import ErrorCode, WireError, draining
+from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.ids import new_id
 from realtime.wire.items import CompactionTrigger
 from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate, Truncation, place_of
 from realtime.wire.response import ResponseStatus
 
+from . import created
 from .info import upgrade_required
 from .operations import CLIENT_GONE, Call, Header, Query, names_any
-from .replies import limit_headers, reply
-from .sse import SseResponse
+from .replies import reply
 
 Cursor = Annotated[int, Meta(ge=-1, le=2**53)]
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Order = Literal["asc", "desc"]
 Includes = Annotated[list[str], Meta(max_length=64)]
 
-IDEMPOTENCY_KEY = Header(
-    "Idempotency-Key", OpaqueId, "The same as `request_id` in the body: sent again, the request attaches and runs once."
-)
 LAST_EVENT_ID = Header(
     "Last-Event-ID", Cursor, "The same as `starting_after`, and stronger: browsers send it when they connect again."
 )
-
-_FAILURES = {code.value.code: code for code in ErrorCode}
 
 
 class RetrieveQuery(Query):
@@ -85,18 +80,15 @@ async def create(call: Call) -> Response:
     stream = request.stream
     if stream is not None and not isinstance(stream, bool):
         raise WireError(ErrorCode.INVALID_REQUEST, "`stream` must be true or false.", param="stream")
-    request.request_id = _request_id(request.request_id, call.header(IDEMPOTENCY_KEY.name, IDEMPOTENCY_KEY.kind))
-    service = call.gateway.service
-    source = await service.create(call.principal, request, None, native=False, origin=call.origin)
+    request.request_id = created.request_id(call, request.request_id)
+    source = await created.start(call, request)
     if stream:
-        answer: Response = _stream(call, source, 0)
-    elif request.background or await _wait_for_end(call, source):
+        answer: Response = created.stream(call, source)
+    elif request.background or await created.wait_for_end(call, source):
         answer = _answer(source)
     else:
         return Response(status_code=CLIENT_GONE)
-    answer.headers.update(limit_headers(service.queue.rate_limits(call.principal.tenant)))
-    if isinstance(source, Run) and (trace := source.watch.headers.get("traceparent")) is not None:
-        answer.headers["traceresponse"] = trace  # W3C Trace Context, Level 2: by which a client finds it
+    created.add_headers(call, source, answer)
     return answer
 
 
@@ -133,7 +125,7 @@ async def retrieve(call: Call) -> Response:
     if query.stream and call.request.method != "HEAD":
         after = query.starting_after if last is None else last
         source, start = await service.resume(call.principal, response_id, after, None, origin=call.origin)
-        return _stream(call, source, start)
+        return created.stream(call, source, start)
     return reply(await service.show(call.principal, response_id))
 
 
@@ -141,7 +133,7 @@ async def delete(call: Call) -> Response:
     """`DELETE /v1/responses/{id}`; answered when the engine holds nothing of it any more."""
     service = call.gateway.service
     found = await service.delete(call.principal, call.path("response_id"))
-    await _wait_for_end(call, found)
+    await created.wait_for_end(call, found)
     return reply(ResponseDeleted(id=found.response_id))
 
 
@@ -149,7 +141,7 @@ async def cancel(call: Call) -> Response:
     """`POST /v1/responses/{id}/cancel`: the final response, when the engine has let go of it."""
     service = call.gateway.service
     found = await service.cancel(call.principal, call.path("response_id"))
-    await _wait_for_end(call, found)
+    await created.wait_for_end(call, found)
     return reply(found.response)
 
 
@@ -183,17 +175,24 @@ async def list_input_items(call: Call) -> Response:
 
 async def count_input_tokens(call: Call) -> Response:
     """`POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
-    request = await _request(call)
-    counting = asyncio.create_task(call.gateway.service.count_input_tokens(call.principal, request))
+    num_tokens = await count(call, await _request(call))
+    if num_tokens is None:
+        return Response(status_code=CLIENT_GONE)
+    return reply(InputTokens(input_tokens=num_tokens))
+
+
+async def count(call: Call, request: ResponseCreate) -> int | None:
+    """Count the tokens of a prompt; None if the client is gone before. Raises WireError."""
+    counting = asyncio.create_task(call.gateway.service.counting.count(call.principal, request))
     call.peer.on_gone = partial(_give_up, counting)
     try:
         if call.peer.gone:
             counting.cancel()
-        return reply(InputTokens(input_tokens=await counting))
+        return await counting
     except asyncio.CancelledError:
         if not call.peer.gone:
             raise
-        return Response(status_code=CLIENT_GONE)
+        return None
     finally:
         call.peer.on_gone = None
 
@@ -217,18 +216,17 @@ async def compact(call: Call) -> Response:
         prompt_cache_key=body.prompt_cache_key,
         store=False,
     )
-    service = call.gateway.service
-    source = await service.create(call.principal, request, None, native=False)
-    if not await _wait_for_end(call, source):
+    source = await created.start(call, request, traced=False)
+    if not await created.wait_for_end(call, source):
         return Response(status_code=CLIENT_GONE)
     response = source.response
     if response.error is not None or response.usage is None:
-        raise _refused(source)
+        raise created.failure(source.response.error, source.response_id)
     return reply(
         CompactedResponse(
             id=response.id,
             created_at=response.created_at,
-            output=service.compacted_output(source),
+            output=compacted_output(source.turn, source.output, new_id),
             usage=response.usage,
         )
     )
@@ -240,18 +238,6 @@ async def _request(call: Call) -> ResponseCreate:
     return request
 
 
-def _request_id(in_body: str | None, in_header: str | None) -> str | None:
-    if in_body is not None and in_header is not None and in_body != in_header:
-        text = "`request_id` and the header Idempotency-Key differ; send one of them."
-        raise WireError(ErrorCode.INVALID_REQUEST, text, param="request_id")
-    return in_header if in_body is None else in_body
-
-
-def _stream(call: Call, source: Source, start: int) -> SseResponse:
-    interval = call.gateway.settings.connections.sse_keepalive_seconds
-    return SseResponse(call.gateway.service, source, start, call.peer, call.principal, interval, call.gateway.pace)
-
-
 def _answer(found: AnyResponse) -> Response:
     """The response as JSON. One that failed before it said anything is an HTTP error: clients, and the retries of
     their libraries, look at the status.
@@ -259,51 +245,4 @@ def _answer(found: AnyResponse) -> Response:
     response = found.response
     if response.error is None or response.output:
         return reply(response)
-    raise _refused(found)
-
-
-def _refused(found: AnyResponse) -> WireError:
-    """A response that came to nothing, as an error."""
-    error = found.response.error
-    if error is None:
-        return WireError(ErrorCode.REQUEST_CANCELLED, "The response was cancelled.", response_id=found.response_id)
-    code = _FAILURES.get(error.code, ErrorCode.SERVER_ERROR)
-    return WireError(code, error.message, param=error.param or None, response_id=found.response_id)
-
-
-async def _wait_for_end(call: Call, found: AnyResponse) -> bool:
-    """Wait until a response is over; false if the client is gone before. Raises WireError if it is left to the next
-    process.
-    """
-    if _is_told(found):
-        return True
-    service, peer = call.gateway.service, call.peer
-    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def end() -> None:
-        if not over.done():
-            over.set_result(None)
-
-    def wake() -> None:
-        if _is_told(found) or is_left():
-            end()
-
-    def is_left() -> bool:
-        return isinstance(found, Run) and found.log.left
-
-    service.follow(call.principal, found, wake)
-    peer.on_gone = end
-    try:
-        if not peer.gone:
-            await over
-    finally:
-        peer.on_gone = None
-        service.leave(found.response_id, wake, detached=False)
-    if is_left():
-        raise draining()
-    return _is_told(found)
-
-
-def _is_told(found: AnyResponse) -> bool:
-    """Whether it is over as its readers see it."""
-    return found.log.sealed if isinstance(found, Run) else found.over
+    raise created.failure(response.error, found.response_id)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from realtime.server.chat import door as chat
+from realtime.server.chat.chunks import ChatCompletionChunk
+from realtime.server.chat.completions import ChatCompletion
+from realtime.server.chat.requests import CreateChatCompletion
+from realtime.server.messages import door as messages
+from realtime.server.messages import errors as anthropic
+from realtime.server.messages.answers import AnthropicMessage, MessageTokensCount
+from realtime.server.messages.requests import CountMessageTokens, CreateMessage
 from realtime.wire.bodies import (
     CompactedResponse,
     ConversationDeleted,
@@ -25,10 +33,12 @@ from realtime.wire.requests import Truncation
 from realtime.wire.response import Response
 
 from . import conversations as conversations_http
+from . import created
 from . import info as http
 from . import responses as responses_http
 from .operations import Operation
 from .schemas import (
+    STREAM_EVENT,
     CompactResponse,
     ConversationItem,
     ConversationItems,
@@ -55,6 +65,23 @@ _IMAGES = (
     E.INVALID_IMAGE_URL, E.INVALID_BASE64_IMAGE, E.UNSUPPORTED_IMAGE_MEDIA_TYPE, E.EMPTY_IMAGE_FILE,
     E.IMAGE_FILE_TOO_LARGE, E.IMAGE_FILE_NOT_FOUND, E.IMAGE_TOO_LARGE, E.IMAGE_PARSE_ERROR, E.FAILED_TO_DOWNLOAD_IMAGE,
 )  # fmt: skip
+_FAILING = (
+    E.RATE_LIMIT_EXCEEDED, E.IDEMPOTENCY_CONFLICT, E.CONTEXT_LENGTH_EXCEEDED, E.INVALID_PROMPT, E.SERVER_DRAINING,
+    E.REQUEST_CANCELLED,
+)  # fmt: skip
+_EVENTS = (
+    "Server-sent events: `id` (the event's number), `event` (its type) and `data` (the JSON of a "
+    f"{STREAM_EVENT}); at the end `data: [DONE]`. Lines that begin with a colon keep the connection alive."
+)
+_CHUNKS = (
+    "Server-sent events without a name: `data` (the JSON of a ChatCompletionChunk); at the end `data: [DONE]`. Lines "
+    "that begin with a colon keep the connection alive."
+)
+_MESSAGE_EVENTS = (
+    "Server-sent events: `event` (its type) and `data` (its JSON), as Anthropic's API has them: `message_start`, "
+    "`ping`, for each block `content_block_start`, `content_block_delta` and `content_block_stop`, then "
+    "`message_delta` and `message_stop`; `error` where the message comes to nothing."
+)
 _IN_CONVERSATION = (E.CONVERSATION_NOT_FOUND, E.CONVERSATION_FULL)
 
 OPERATIONS = (
@@ -64,9 +91,9 @@ OPERATIONS = (
         handler=responses_http.create,
         summary="Create a response; with `stream` its events as they come, with `background` answered at once",
         body=CreateResponse,
-        headers=(responses_http.IDEMPOTENCY_KEY,),
+        headers=(created.IDEMPOTENCY_KEY,),
         answer=Response,
-        streams=True,
+        streams=_EVENTS,
         errors=(
             *_DECODING,
             *_IMAGES,
@@ -126,7 +153,7 @@ OPERATIONS = (
         query=responses_http.RetrieveQuery,
         headers=(responses_http.LAST_EVENT_ID,),
         answer=Response,
-        streams=True,
+        streams=_EVENTS,
         tickets=("viewer", "full"),
         errors=(E.INVALID_REQUEST, E.RESPONSE_NOT_FOUND, E.CURSOR_AHEAD, E.CURSOR_TOO_OLD),
     ),
@@ -187,6 +214,42 @@ OPERATIONS = (
         answer=ItemList,
         tickets=("viewer", "full"),
         errors=(E.INVALID_REQUEST, E.RESPONSE_NOT_FOUND),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/chat/completions",
+        handler=chat.create,
+        summary="Create a response as a chat completion; with `stream` its chunks as they come",
+        body=CreateChatCompletion,
+        headers=(created.IDEMPOTENCY_KEY, created.ON_DISCONNECT),
+        answer=ChatCompletion,
+        streams=_CHUNKS,
+        event=ChatCompletionChunk,
+        errors=(*_DECODING, *_IMAGES, *_FAILING),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages",
+        handler=messages.create,
+        summary="Create a response as a message of Anthropic's API; with `stream` its events as they come",
+        body=CreateMessage,
+        headers=(created.IDEMPOTENCY_KEY, created.ON_DISCONNECT),
+        answer=AnthropicMessage,
+        streams=_MESSAGE_EVENTS,
+        refusal=anthropic.refusal,
+        error=anthropic.AnthropicError,
+        errors=(*_DECODING, *_IMAGES, *_FAILING),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/messages/count_tokens",
+        handler=messages.count_tokens,
+        summary="Count the tokens that the model would be given for a message",
+        body=CountMessageTokens,
+        answer=MessageTokensCount,
+        refusal=anthropic.refusal,
+        error=anthropic.AnthropicError,
+        errors=(*_DECODING, *_IMAGES, E.CONTEXT_LENGTH_EXCEEDED, E.INVALID_PROMPT),
     ),
     Operation(
         method="POST",

@@ -15,6 +15,7 @@ from realtime.wire.items import AnyItem, Message
 from realtime.wire.requests import AnyClientEvent, ClientEvent, Metadata, ResponseCreate
 
 REF = "#/components/schemas/{name}"
+STREAM_EVENT = "ResponseStreamEvent"  # the name of the union of `stream_events`
 
 _NOT_OF_THE_BODY = {
     "input",

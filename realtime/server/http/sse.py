@@ -1,12 +1,14 @@
 """A response's events over HTTP: the twin of the socket's shell. Reads the log at its own cursor; decides nothing.
 
-The log's bytes go out as they are, each event whole in one write, many events in one write when many are ready.
-While the client does not read, nothing is done.
+A `Wording` says what the client is sent of each event; by that of the Responses API the log's bytes go out as they are.
+An event is whole in one write, many events are in one write when many are ready. While the client does not read,
+nothing is done.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -25,15 +27,45 @@ from ..flusher import Flusher, Pace
 from .transport import Peer
 
 _QUANTUM = 64  # events in one write
-_KEEP_ALIVE = b": keep-alive\n"  # no empty line: of that OpenAI's SDK makes an event without data
-_DONE = b"data: [DONE]\n\n"
+COMMENT = b": keep-alive\n"  # no empty line: of that OpenAI's SDK makes an event without data
+DONE = b"data: [DONE]\n\n"
 _MAX_STALLED = 4  # keep-alives in a row that did not fit into the connection: then nobody reads there any more
 _HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 
 
-def frame(number: int, entry: bytes) -> bytes:
-    """An entry of the log as one event of the stream."""
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, codec.type_of(entry), entry)
+class Wording(Protocol):
+    """The form of one stream. It is given every event once, in order."""
+
+    keep_alive: bytes
+    end: bytes  # what is sent after the last event
+
+    def event(self, number: int, entry: bytes) -> bytes:
+        """Return what is sent for an entry of the log; it may be nothing."""
+
+    def failure(self, error: WireError, number: int) -> bytes:
+        """Return what is sent in place of event `number` when the stream ends early."""
+
+
+class ResponseEvents:
+    """The events of the Responses API, as they are in the log."""
+
+    keep_alive = COMMENT
+    end = DONE
+
+    def event(self, number: int, entry: bytes) -> bytes:
+        """See Wording."""
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, codec.type_of(entry), entry)
+
+    def failure(self, error: WireError, number: int) -> bytes:
+        """See Wording. The event is none of the log's: it has no number there, and so no `id`."""
+        body = error_body(error)
+        event = StreamError(
+            sequence_number=number, done=True, code=body.code, message=body.message, param=None, error=body
+        )
+        return b"event: error\ndata: %b\n\n" % codec.encode_line(event)
+
+
+RESPONSE_EVENTS = ResponseEvents()
 
 
 class SseResponse(Response):
@@ -50,6 +82,7 @@ class SseResponse(Response):
         principal: Principal,
         keep_alive_seconds: float,
         pace: Pace | None = None,
+        wording: Wording = RESPONSE_EVENTS,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -61,6 +94,7 @@ class SseResponse(Response):
         self._peer = peer
         self._principal = principal
         self._keep_alive_seconds = keep_alive_seconds
+        self._wording = wording
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._flusher = Flusher(self._flush, pace, self._may_wait)
@@ -71,7 +105,7 @@ class SseResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI's."""
-        self._service.follow(self._principal, self._source, self._wake)
+        self.follow()
         self._peer.on_gone, self._peer.on_revoked = self._end, self._revoke
         self._peer.begin_stream()
         try:
@@ -87,6 +121,10 @@ class SseResponse(Response):
             self._service.leave(self._source.response_id, self._wake, detached=False)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def follow(self) -> None:
+        """Begin to follow the response. What is there is sent once the answer has begun."""
+        self._service.follow(self._principal, self._source, self._wake)
+
     def _may_wait(self) -> bool:
         """Tell whether what there is are deltas of which the client has the one before."""
         return self._position > self._log.milestone + 1
@@ -97,10 +135,12 @@ class SseResponse(Response):
         try:
             entries = self._log.read(self._position, _QUANTUM)
         except BelowFloor as below:
-            self._service.observer.service.slow_readers.add(1, "http")
-            self._fail(too_slow(self._log, below.floor))
+            if below.error is None:
+                self._service.observer.service.slow_readers.add(1, "http")
+            self._fail(below.error or too_slow(self._log, below.floor))
             return
-        out = [frame(number, entry) for number, entry in enumerate(entries, self._position)]
+        word = self._wording.event
+        out = [word(number, entry) for number, entry in enumerate(entries, self._position)]
         self._position += len(entries)
         if self._log.left:
             self._fail(draining())
@@ -110,10 +150,10 @@ class SseResponse(Response):
             self._fail(overtaken(self._log))
             return
         if last:
-            out.append(_DONE)
-        if out:
+            out.append(self._wording.end)
+        if data := b"".join(out):
             self._quiet = False
-            self._peer.write(b"".join(out))
+            self._peer.write(data)
         if last:
             self._end()
         elif self._position < self._log.tip:
@@ -129,7 +169,7 @@ class SseResponse(Response):
         if self._peer.can_write:
             self._num_stalled = 0
             if self._quiet:
-                self._peer.write(_KEEP_ALIVE)
+                self._peer.write(self._wording.keep_alive)
             self._quiet = True
         else:
             self._num_stalled += 1
@@ -148,10 +188,6 @@ class SseResponse(Response):
             self._fail(refusals.credential_gone(by_ticket=self._principal.grant is not None))
 
     def _fail(self, error: WireError) -> None:
-        """End the stream early. Its last event is none of the log's: it has no number there, and so no `id`."""
-        body = error_body(error)
-        event = StreamError(
-            sequence_number=self._position, done=True, code=body.code, message=body.message, param=None, error=body
-        )
-        self._peer.write(b"event: error\ndata: %b\n\n" % codec.encode_line(event) + _DONE)
+        """End the stream early."""
+        self._peer.write(self._wording.failure(error, self._position) + self._wording.end)
         self._end()

@@ -43,12 +43,25 @@ class _Bucket(msgspec.Struct):
         return max(0.0, self.missing - limit + min(wanted, limit)) * _MINUTE / limit
 
 
+Kind = Literal["requests", "tokens"]
+
+
 class Allowances:
-    """All tenants'."""
+    """All tenants'. `taken`: what was taken here of limits that there are, for who tells other nodes of it and empties
+    it.
+    """
 
     def __init__(self) -> None:
         self._requests: dict[str, _Bucket] = {}
         self._tokens: dict[str, _Bucket] = {}
+        self.taken: dict[tuple[Kind, str], int] = {}
+
+    def take_elsewhere(self, kind: Kind, tenant: str, limits: TenantLimits, number: int, now: float) -> None:
+        """Count what was taken on other nodes."""
+        if kind == "requests":
+            self._take(self._requests, tenant, limits.requests_per_minute, number, now)
+        else:
+            self._take(self._tokens, tenant, limits.tokens_per_minute, number, now)
 
     def wait(self, tenant: str, limits: TenantLimits, num_tokens: int, now: float) -> float:
         """Seconds until one more request of about this size is allowed; 0: now."""
@@ -64,10 +77,12 @@ class Allowances:
 
     def take_request(self, tenant: str, limits: TenantLimits, now: float) -> None:
         """Count a request that was accepted."""
+        self._note("requests", tenant, limits.requests_per_minute, 1)
         self._take(self._requests, tenant, limits.requests_per_minute, 1, now)
 
     def take_tokens(self, tenant: str, limits: TenantLimits, number: int, now: float) -> None:
         """Count tokens; less than none gives back what was counted on an estimate."""
+        self._note("tokens", tenant, limits.tokens_per_minute, number)
         self._take(self._tokens, tenant, limits.tokens_per_minute, number, now)
 
     def show(self, tenant: str, limits: TenantLimits, now: float) -> list[Allowance]:
@@ -78,6 +93,10 @@ class Allowances:
         if (limit := limits.tokens_per_minute) is not None:
             found.append(self._tokens.get(tenant, _Bucket()).shown("tokens", limit, now))
         return found
+
+    def _note(self, kind: Kind, tenant: str, limit: int | None, number: int) -> None:
+        if limit is not None:
+            self.taken[kind, tenant] = self.taken.get((kind, tenant), 0) + number
 
     def _take(self, buckets: dict[str, _Bucket], tenant: str, limit: int | None, number: float, now: float) -> None:
         if limit is None:

@@ -8,7 +8,7 @@ stuck on its way delays its own tenant only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -21,32 +21,66 @@ _SETTLING_SECONDS = 1.0  # after which a prompt that has not come to the engine 
 
 
 class Holding(msgspec.Struct):
-    """What one running response holds, as far as that is known."""
+    """What one running response holds, as far as that is known. `num_kept`, `num_reading`: as it was added up last."""
 
     ticket: Ticket
     at: float
     used: Used | None = None
     paid: float = 0.0  # service that its tenant was charged for it ...
     counted: int = 0  # ... and tokens that count into its minute
+    num_kept: int = 0
+    num_reading: int = 0
 
 
 class Occupancy:
-    """What all running ones hold, added up at one moment."""
+    """What all running ones hold. Each is added and removed by itself; what it has been added as holds until it is
+    updated, or until everything is added up anew.
+    """
 
-    def __init__(self, capacity: Capacity, holdings: Iterable[Holding], means: Means, now: float) -> None:
+    def __init__(self, capacity: Callable[[], Capacity], means: Means) -> None:
         self._capacity = capacity
         self._means = means
         self._kept: Counter[str] = Counter()
         self._reading: Counter[str] = Counter()
+        self._num_kept_by_all = 0
+        self._num_reading_by_all = 0
+
+    def add_up(self, holdings: Iterable[Holding], now: float) -> None:
+        """Begin anew, with these."""
+        self._kept.clear()
+        self._reading.clear()
+        self._num_kept_by_all = self._num_reading_by_all = 0
         for one in holdings:
-            self._kept[one.ticket.tenant] += self._num_kept(one)
-            self._reading[one.ticket.tenant] += self._num_reading(one, now)
-        self._num_kept_by_all = self._kept.total()
-        self._num_reading_by_all = self._reading.total()
+            self.add(one, now)
+
+    def add(self, one: Holding, now: float) -> None:
+        """Count one more."""
+        one.num_kept, one.num_reading = self._kept_by(one), self._reading_by(one, now)
+        self._count(one.ticket.tenant, one.num_kept, one.num_reading)
+
+    def remove(self, one: Holding) -> None:
+        """Count one less."""
+        tenant = one.ticket.tenant
+        self._count(tenant, -one.num_kept, -one.num_reading)
+        if not self._kept[tenant] and not self._reading[tenant]:  # names come and go
+            del self._kept[tenant], self._reading[tenant]
+
+    def update(self, one: Holding, now: float) -> None:
+        """Count what one holds now."""
+        kept, reading = self._kept_by(one), self._reading_by(one, now)
+        if kept != one.num_kept or reading != one.num_reading:
+            self._count(one.ticket.tenant, kept - one.num_kept, reading - one.num_reading)
+            one.num_kept, one.num_reading = kept, reading
+
+    def _count(self, tenant: str, num_kept: int, num_reading: int) -> None:
+        self._kept[tenant] += num_kept
+        self._reading[tenant] += num_reading
+        self._num_kept_by_all += num_kept
+        self._num_reading_by_all += num_reading
 
     def tenant_may(self, ticket: Ticket, share: float) -> bool:
         """Whether its own tenant leaves room for it. `share`: what one tenant may take."""
-        tenant, capacity = ticket.tenant, self._capacity
+        tenant, capacity = ticket.tenant, self._capacity()
         reading = self._num_reading_by_all + self._num_new(ticket)
         if capacity.step_tokens and self._reading[tenant] and reading > capacity.step_tokens:
             return False
@@ -55,7 +89,7 @@ class Occupancy:
 
     def fits(self, ticket: Ticket) -> bool:
         """Whether the cache holds it beside the others; alone it always does."""
-        held, most = self._num_kept_by_all, self._capacity.kv_tokens
+        held, most = self._num_kept_by_all, self._capacity().kv_tokens
         return not (most and held and held + self._need(ticket) > most)
 
     def _need(self, ticket: Ticket) -> int:
@@ -69,15 +103,18 @@ class Occupancy:
         expected = self._means.output_of(ticket.tenant)
         return int(expected if ticket.max_output is None else min(expected, ticket.max_output))
 
-    def _num_kept(self, one: Holding) -> int:
+    def _kept_by(self, one: Holding) -> int:
         """Tokens that one will have in the cache, which nobody else has."""
-        used = one.used or Used()
-        read = used.num_input - used.num_cached if used.num_output else self._num_new(one.ticket)
-        return read + max(used.num_output, self._num_output(one.ticket))
+        used = one.used
+        if used is None or not used.num_output:
+            return self._need(one.ticket)
+        return used.num_input - used.num_cached + max(used.num_output, self._num_output(one.ticket))
 
-    def _num_reading(self, one: Holding, now: float) -> int:
+    def _reading_by(self, one: Holding, now: float) -> int:
         """Tokens of its prompt that the engine has yet to read."""
-        used = one.used or Used()
-        if used.num_reading or used.num_output:
-            return int(used.num_reading * self._means.new_of(one.ticket.tenant)) if used.num_reading else 0
+        used = one.used
+        if used is not None and used.num_reading:
+            return int(used.num_reading * self._means.new_of(one.ticket.tenant))
+        if used is not None and used.num_output:
+            return 0
         return self._num_new(one.ticket) if now - one.at < _SETTLING_SECONDS else 0

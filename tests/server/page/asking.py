@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from playwright.async_api import Page, expect
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Step
 from tests.support.browser import PATIENCE_MS
+from tests.support.node import JS, find_node
 from tests.support.server import Running
 
 WORDS = [f"word{number} " + ("\n\n" if number % 7 == 6 else "") for number in range(60)]
@@ -54,3 +56,16 @@ async def shown(page: Page, at: int = -1) -> str:
 async def wait_shown(page: Page, words: str) -> None:
     """Wait until the newest answer has this in it."""
     await expect(page.locator("#log .answer").last).to_contain_text(words)
+
+
+def axe_of() -> str:
+    """The script of axe, which stands for who can't see."""
+    find_node()
+    return (JS / "node_modules/axe-core/axe.min.js").read_text()
+
+
+async def violations(page: Page, axe: str) -> list[str]:
+    """What axe finds on the page as it is. The order of headings is the model's own."""
+    options = json.dumps({"rules": {"heading-order": {"enabled": False}}})
+    found = await page.evaluate(f"{axe}; axe.run({options}).then(({{ violations }}) => violations)")
+    return [f"{one['impact']} {one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { answerOf, apply, newAnswer, textOf } from "../../../realtime/server/page/site/core/answer.mjs";
 import { BlockStream } from "../../../realtime/server/page/site/core/blocks.mjs";
-import { chatsOf, search, titleOf } from "../../../realtime/server/page/site/core/chats.mjs";
+import { chatsOf, titleOf } from "../../../realtime/server/page/site/core/chats.mjs";
 import { misleads, safeLink } from "../../../realtime/server/page/site/core/links.mjs";
 import { lex, nodesOf } from "../../../realtime/server/page/site/core/markdown.mjs";
 import { Numbers } from "../../../realtime/server/page/site/core/numbers.mjs";
 import { repaired } from "../../../realtime/server/page/site/core/repair.mjs";
-import { callsOf, createBody, userMessage } from "../../../realtime/server/page/site/core/requests.mjs";
+import { callsOf, createBody, decisionOn, userMessage } from "../../../realtime/server/page/site/core/requests.mjs";
+import { excerpt, search, wordsOf } from "../../../realtime/server/page/site/core/search.mjs";
 import { exported, imported, restoring } from "../../../realtime/server/page/site/core/transfer.mjs";
 import { Tree } from "../../../realtime/server/page/site/core/tree.mjs";
 import { calculate, run } from "../../../realtime/server/page/site/app/tools.mjs";
@@ -150,6 +151,7 @@ test("chats are listed by their newest response, under the name that they were g
   const chats = chatsOf([response("3", "b", "Bees", "in_progress"), response("2", "a", "Ants"), response("1", "b", "Bees")], new Map([["a", "Anteaters"]]));
   assert.deepEqual(chats.map(({ id, title, running }) => [id, title, running]), [["b", "Bees", true], ["a", "Anteaters", false]]);
   assert.deepEqual(search(chats, "ANT eat").map(({ id }) => id), ["a"]);
+  assert.deepEqual(search(chats, "nowhere", new Map([["b", {}]])).map(({ id }) => id), ["b"]);
   assert.equal([...titleOf("😀".repeat(200))].length, 80);
 });
 
@@ -165,11 +167,27 @@ test("an export comes back as the same branches", () => {
   assert.throws(() => imported("{}"));
 });
 
+test("a hit shows what is around it, and all words have to be in the turn", () => {
+  const said = `${"Long ago and far away, ".repeat(5)}the Fox\njumps over`;
+  const found = excerpt(said, wordsOf("fox OVER"));
+  assert.deepEqual([found.match, found.after], ["Fox", " jumps over"]);
+  assert.match(found.before, /^… .{10,36} the $/);
+  assert.deepEqual(excerpt("a fox", ["a"]), { before: "", match: "a", after: " fox" });
+  assert.equal(excerpt("a fox", wordsOf("fox dog")), null);
+  assert.equal(excerpt("a fox", []), null);
+});
+
+test("what was said to a request for approval", () => {
+  const turns = [{ inputs: [{ type: "message" }] }, { inputs: [{ type: "mcp_approval_response", approval_request_id: "r", approve: false }] }];
+  assert.deepEqual([decisionOn("r", turns), decisionOn("other", turns)], [false, null]);
+});
+
 test("a request says only what was set", () => {
   const turn = { chatId: "c", questionId: "q", parentId: null, input: [], title: "T", requestId: "r" };
-  const plain = createBody(turn, { instructions: " ", temperature: "", effort: "", tools: false, mcp: "" }, [{ name: "x" }]);
-  assert.ok(!("temperature" in plain || "tools" in plain || "instructions" in plain || "reasoning" in plain));
-  const full = createBody({ ...turn, step: "tool" }, { instructions: "Be kind", temperature: "0.5", effort: "low", tools: true, mcp: "weather, " }, [{ name: "x" }]);
+  const plain = createBody(turn, { instructions: " ", temperature: "", effort: "", length: "", tools: false, mcp: "" }, [{ name: "x" }]);
+  assert.ok(!("temperature" in plain || "max_output_tokens" in plain || "tools" in plain || "instructions" in plain || "reasoning" in plain));
+  const full = createBody({ ...turn, step: "tool" }, { instructions: "Be kind", temperature: "0.5", effort: "low", length: "40", tools: true, mcp: "weather, " }, [{ name: "x" }]);
+  assert.equal(full.max_output_tokens, 40);
   assert.deepEqual([full.temperature, full.reasoning, full.tools.length, full.metadata.chat_step], [0.5, { effort: "low" }, 2, "tool"]);
 });
 

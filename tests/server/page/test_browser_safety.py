@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
-from tests.server.page.asking import ROOM, ask, responses
+from tests.server.page.asking import ROOM, ask, axe_of, responses, violations
 from tests.support.browser import browsing
-from tests.support.node import JS, find_node
+from tests.support.node import find_node
 from tests.support.server import running
 
 HERE = Path(__file__).parent
@@ -52,8 +52,7 @@ async def test_attacks_stay_text(attacks: str) -> None:
 
 
 async def test_axe_finds_nothing() -> None:
-    find_node()
-    axe = (JS / "node_modules/axe-core/axe.min.js").read_text()
+    axe = axe_of()
     text = (HERE / "sample.md").read_text()
     pieces = re.findall(r"\S+\s*", text)
     async with (
@@ -71,10 +70,3 @@ async def test_axe_finds_nothing() -> None:
         await page.get_by_role("button", name="Settings").click()
         await page.set_viewport_size({"width": 390, "height": 844})
         assert await violations(page, axe) == []
-
-
-async def violations(page: Page, axe: str) -> list[str]:
-    """What axe finds on the page as it is. The order of headings is the model's own."""
-    options = json.dumps({"rules": {"heading-order": {"enabled": False}}})
-    found = await page.evaluate(f"{axe}; axe.run({options}).then(({{ violations }}) => violations)")
-    return [f"{one['impact']} {one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]

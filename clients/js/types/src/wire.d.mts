@@ -10,6 +10,34 @@ export interface AdditionalTools {
   recovered?: boolean | null;
 }
 
+/** The body of every refusal, and the event of a stream that fails. */
+export interface AnthropicError {
+  type: "error";
+  error: AnthropicErrorBody;
+  request_id?: string;
+}
+
+/** `code`, `param` and `retry` are ours, and those of the other doors. */
+export interface AnthropicErrorBody {
+  type: string;
+  message: string;
+  code: string;
+  param: string | null;
+  retry: boolean;
+}
+
+/** A response as a message; `id` is the response's. */
+export interface AnthropicMessage {
+  id: string;
+  type: "message";
+  role: "assistant";
+  model: string;
+  content: (SaidText | SaidToolUse | SaidThinking)[];
+  stop_reason: "end_turn" | "max_tokens" | "model_context_window_exceeded" | "stop_sequence" | "tool_use" | null;
+  stop_sequence: string | null;
+  usage: MessageUsage;
+}
+
 export interface ApplyPatchCall {
   type: "apply_patch_call";
   call_id: string;
@@ -29,9 +57,47 @@ export interface ApplyPatchCallOutput {
   recovered?: boolean | null;
 }
 
+/** `reasoning_content`, or `reasoning`: what an earlier answer had under this name. */
+export interface AssistantMessage {
+  role: "assistant";
+  content?: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[] | null;
+  refusal?: string | null;
+  tool_calls?: MessageToolCall[] | null;
+  reasoning_content?: string | null;
+  reasoning?: string | null;
+  function_call?: unknown;
+  audio?: unknown;
+}
+
+export interface AssistantParam {
+  role: "assistant";
+  content: string | (TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | RedactedThinkingBlock)[];
+}
+
+/** Refused by name. */
+export interface AudioPart {
+  type: "input_audio";
+}
+
 export interface Author {
   role: "assistant" | "developer" | "system" | "tool" | "user";
   name?: string | null;
+}
+
+export interface Base64Source {
+  type: "base64";
+  media_type: string;
+  data: string;
+}
+
+export interface CalledCustomTool {
+  name: string;
+  input: string;
+}
+
+export interface CalledFunction {
+  name: string;
+  arguments: string;
 }
 
 /** What a cancel did: how much had been made and sent, and how long the engine took to let go. */
@@ -46,6 +112,63 @@ export interface CancelReceipt {
 export interface ChannelConfig {
   valid_channels: string[];
   channel_required?: boolean;
+}
+
+/** A response as a chat completion; `id` is the response's. */
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  created: number;
+  model: string;
+  choices: CompletionChoice[];
+  usage: CompletionUsage | null;
+  service_tier: string;
+}
+
+/** One event of a stream. `usage`: of the last one, if the request asked for it; null before. */
+export interface ChatCompletionChunk {
+  id: string;
+  object: "chat.completion.chunk";
+  created: number;
+  model: string;
+  service_tier: string;
+  choices: ChunkChoice[];
+  usage?: CompletionUsage | null;
+}
+
+/** One JSON object. */
+export interface ChatJsonObject {
+  type: "json_object";
+}
+
+export interface ChatJsonSchema {
+  type: "json_schema";
+  json_schema: JsonSchemaFormat;
+}
+
+/** Whatever the model writes. */
+export interface ChatText {
+  type: "text";
+}
+
+export interface ChoiceLogprobs {
+  content: unknown[];
+  refusal: null;
+}
+
+export interface ChunkChoice {
+  index: number;
+  delta: ChunkDelta;
+  logprobs: ChoiceLogprobs | null;
+  finish_reason: "content_filter" | "length" | "stop" | "tool_calls" | null;
+}
+
+/** More of the message. */
+export interface ChunkDelta {
+  role?: "assistant";
+  content?: string;
+  reasoning_content?: string;
+  tool_calls?: ToolCallDelta[];
 }
 
 export interface CodeInterpreterCall {
@@ -105,6 +228,35 @@ export interface CompactionTrigger {
   recovered?: boolean | null;
 }
 
+export interface CompletionChoice {
+  index: number;
+  message: CompletionMessage;
+  logprobs: ChoiceLogprobs | null;
+  finish_reason: "content_filter" | "length" | "stop" | "tool_calls";
+}
+
+/** What the model said. `reasoning_content`: as far as the reasoning policy shows it; absent where there is none. */
+export interface CompletionMessage {
+  role: "assistant";
+  content: string | null;
+  refusal: null;
+  reasoning_content?: string;
+  tool_calls?: (FunctionToolCall | CustomToolCallSaid)[];
+}
+
+export interface CompletionTokensDetails {
+  reasoning_tokens: number;
+}
+
+/** Tokens of one completion; `completion_tokens` includes reasoning. */
+export interface CompletionUsage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details: PromptTokensDetails;
+  completion_tokens_details: CompletionTokensDetails;
+}
+
 export interface ComputerCall {
   type: "computer_call";
   call_id?: unknown;
@@ -158,6 +310,11 @@ export interface ContentPartDone {
   done: boolean;
   response_id?: string;
   stream_id?: string;
+}
+
+export interface ContentSource {
+  type: "content";
+  content: string | TextBlock[];
 }
 
 /** What is done when the context grows; `compact_threshold` is in tokens, absent: near the end of the window. */
@@ -215,6 +372,69 @@ export interface ConversationUpdate {
   metadata: Record<string, string> | null;
 }
 
+/** What a prompt is made of; further members are ignored. */
+export interface CountMessageTokens {
+  model: string;
+  messages: (UserParam | AssistantParam | SystemParam)[];
+  system?: string | TextBlock[] | null;
+  tools?: ToolParam[] | null;
+  tool_choice?: ToolChoiceParam | null;
+  thinking?: ThinkingParam | null;
+  output_config?: OutputConfig | null;
+  mcp_servers?: unknown;
+  container?: unknown;
+  context_management?: unknown;
+}
+
+/** What a request for a chat completion may say; further members are ignored. */
+export interface CreateChatCompletion {
+  messages: (SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage)[];
+  model?: string | null;
+  frequency_penalty?: number | null;
+  logit_bias?: Record<string, number> | null;
+  logprobs?: boolean | null;
+  top_logprobs?: number | null;
+  max_completion_tokens?: number | null;
+  max_tokens?: number | null;
+  metadata?: Record<string, string> | null;
+  n?: number | null;
+  parallel_tool_calls?: boolean | null;
+  presence_penalty?: number | null;
+  prompt_cache_key?: string | null;
+  prompt_cache_retention?: string | null;
+  reasoning_effort?: "high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh" | null;
+  response_format?: ChatText | ChatJsonObject | ChatJsonSchema | null;
+  safety_identifier?: string | null;
+  seed?: number | null;
+  service_tier?: string | null;
+  stop?: string | string[] | null;
+  store?: boolean | null;
+  stream?: boolean | null;
+  stream_options?: StreamOptions | null;
+  temperature?: number | null;
+  tool_choice?: string | Record<string, unknown> | null;
+  tools?: Record<string, unknown>[] | null;
+  top_p?: number | null;
+  user?: string | null;
+  verbosity?: "high" | "low" | "medium" | null;
+  functions?: unknown;
+  function_call?: unknown;
+  audio?: unknown;
+  modalities?: string[] | null;
+  web_search_options?: unknown;
+  moderation?: unknown;
+  chat_template_kwargs?: Record<string, boolean | number | string | null> | null;
+  cache_salt?: string | null;
+  ignore_eos?: boolean | null;
+  include_reasoning?: boolean | null;
+  min_p?: number | null;
+  repetition_penalty?: number | null;
+  stop_token_ids?: number[] | null;
+  top_k?: number | null;
+  continue_final_message?: boolean | null;
+  structured_outputs?: unknown;
+}
+
 /** What a new conversation begins with: up to 20 items. */
 export interface CreateConversation {
   items?: (Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput | LocalShellCall | ShellCall | ApplyPatchCall | ToolSearchCall | LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput | ToolSearchOutput | McpListTools | McpCall | McpApprovalRequest | McpApprovalResponse | Compaction | CompactionTrigger | ItemReference | AdditionalTools | ConfigurationUpdate | WebSearchCall | FileSearchCall | CodeInterpreterCall | ImageGenerationCall | ComputerCall | ComputerCallOutput)[] | null;
@@ -230,6 +450,28 @@ export interface CreateFile {
 /** Up to 20 items to append to a conversation. */
 export interface CreateItems {
   items: (Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput | LocalShellCall | ShellCall | ApplyPatchCall | ToolSearchCall | LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput | ToolSearchOutput | McpListTools | McpCall | McpApprovalRequest | McpApprovalResponse | Compaction | CompactionTrigger | ItemReference | AdditionalTools | ConfigurationUpdate | WebSearchCall | FileSearchCall | CodeInterpreterCall | ImageGenerationCall | ComputerCall | ComputerCallOutput)[];
+}
+
+/** What a request for a message may say; further members are ignored. */
+export interface CreateMessage {
+  model: string;
+  messages: (UserParam | AssistantParam | SystemParam)[];
+  system?: string | TextBlock[] | null;
+  tools?: ToolParam[] | null;
+  tool_choice?: ToolChoiceParam | null;
+  thinking?: ThinkingParam | null;
+  output_config?: OutputConfig | null;
+  mcp_servers?: unknown;
+  container?: unknown;
+  context_management?: unknown;
+  max_tokens: number;
+  metadata?: MessageMetadata | null;
+  service_tier?: "auto" | "standard_only" | null;
+  stop_sequences?: string[] | null;
+  stream?: boolean | null;
+  temperature?: number | null;
+  top_k?: number | null;
+  top_p?: number | null;
 }
 
 /** What a create may say; further members are ignored. */
@@ -329,6 +571,17 @@ export interface CustomToolCallOutput {
   recovered?: boolean | null;
 }
 
+export interface CustomToolCallSaid {
+  type: "custom";
+  id: string;
+  custom: SaidCustomTool;
+}
+
+export interface CustomToolDelta {
+  name?: string;
+  input: string;
+}
+
 export interface DeleteFile {
   type: "delete_file";
   path: string;
@@ -339,6 +592,17 @@ export interface DeveloperContent {
   type: "developer_content";
   instructions?: string | null;
   tools?: Record<string, HarmonyNamespace> | null;
+}
+
+export interface DeveloperMessage {
+  role: "developer";
+  content: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[];
+}
+
+export interface DocumentBlock {
+  type: "document";
+  source: Base64Source | UrlSource | FileSource | TextSource | ContentSource;
+  title?: string | null;
 }
 
 /** A message without a type. */
@@ -375,6 +639,17 @@ export interface FailedSteer {
   previous_response_id: string;
 }
 
+export interface FileData {
+  file_data?: string | null;
+  file_id?: string | null;
+  filename?: string | null;
+}
+
+export interface FilePart {
+  type: "file";
+  file: FileData;
+}
+
 export interface FileSearchCall {
   type: "file_search_call";
   queries?: unknown;
@@ -382,6 +657,11 @@ export interface FileSearchCall {
   id?: string | null;
   status?: string | null;
   recovered?: boolean | null;
+}
+
+export interface FileSource {
+  type: "file";
+  file_id: string;
 }
 
 export interface FunctionCall {
@@ -429,6 +709,22 @@ export interface FunctionCallOutput {
   recovered?: boolean | null;
 }
 
+export interface FunctionDelta {
+  name?: string;
+  arguments: string;
+}
+
+/** Refused by name. */
+export interface FunctionMessage {
+  role: "function";
+}
+
+export interface FunctionToolCall {
+  type: "function";
+  id: string;
+  function: SaidFunction;
+}
+
 /** One message. It has a place in the history like an item, but only a Harmony model can be shown it. */
 export interface HarmonyMessage {
   type: "harmony_message";
@@ -471,6 +767,11 @@ export interface Heartbeat {
   responses: Pulse[];
 }
 
+export interface ImageBlock {
+  type: "image";
+  source: Base64Source | UrlSource | FileSource;
+}
+
 export interface ImageGenerationCall {
   type: "image_generation_call";
   result?: unknown;
@@ -484,6 +785,16 @@ export interface ImageGenerationCall {
   id?: string | null;
   status?: string | null;
   recovered?: boolean | null;
+}
+
+export interface ImagePart {
+  type: "image_url";
+  image_url: string | ImageUrl;
+}
+
+export interface ImageUrl {
+  url: string;
+  detail?: string | null;
 }
 
 export interface IncompleteDetails {
@@ -549,6 +860,11 @@ export interface ItemReference {
   recovered?: boolean | null;
 }
 
+export interface JsonFormat {
+  type: "json_schema";
+  schema: Record<string, unknown>;
+}
+
 /** One JSON object, whatever is in it. */
 export interface JsonObjectFormat {
   type: "json_object";
@@ -601,6 +917,7 @@ export interface ListedResponse {
   truncated?: Truncated;
   recovery?: Recovery;
   end_turn?: boolean;
+  stop_sequence?: string;
   request_id?: string;
   rate_limits?: RateLimit[];
 }
@@ -787,6 +1104,32 @@ export interface Message {
   recovered?: boolean | null;
 }
 
+export interface MessageMetadata {
+  user_id?: string | null;
+}
+
+/** The size of a prompt. */
+export interface MessageTokensCount {
+  input_tokens: number;
+}
+
+/** A call that the assistant made, of one kind or the other. */
+export interface MessageToolCall {
+  id: string;
+  type?: "custom" | "function";
+  function?: CalledFunction | null;
+  custom?: CalledCustomTool | null;
+}
+
+/** Tokens of one message. `input_tokens` are those that did not come from the cache; all of the prompt's are the sum of the three. */
+export interface MessageUsage {
+  input_tokens: number;
+  cache_creation_input_tokens: number;
+  cache_read_input_tokens: number;
+  output_tokens: number;
+  output_tokens_details: ThinkingTokens;
+}
+
 export interface Model {
   id: string;
   object: "model";
@@ -803,6 +1146,11 @@ export interface ModelList {
 export interface OnDisconnect {
   policy: "cancel" | "continue" | "linger";
   seconds?: number | null;
+}
+
+export interface OutputConfig {
+  effort?: "high" | "low" | "max" | "medium" | "xhigh" | null;
+  format?: JsonFormat | null;
 }
 
 export interface OutputItemAdded {
@@ -888,6 +1236,10 @@ export interface PromptCacheOptions {
   comparison_response_id?: string | null;
 }
 
+export interface PromptTokensDetails {
+  cached_tokens: number;
+}
+
 /** How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other absent, when it does not wait. `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first token on. */
 export interface Pulse {
   response_id: string;
@@ -913,7 +1265,7 @@ export interface RateLimit {
   reset_seconds: number;
 }
 
-/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. */
+/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `engines`: only if they are elsewhere, in the order of the settings. */
 export interface Readiness {
   ready: boolean;
   engine: string;
@@ -927,6 +1279,7 @@ export interface Readiness {
   connections: number;
   requests: number;
   template?: UnsafeTemplate;
+  engines?: RemoteEngineHealth[];
 }
 
 export interface Reasoning {
@@ -1042,9 +1395,29 @@ export interface Recovery {
   reason?: string;
 }
 
+export interface RedactedThinkingBlock {
+  type: "redacted_thinking";
+  data: string;
+}
+
 export interface Refusal {
   type: "refusal";
   refusal: string;
+}
+
+export interface RefusalPart {
+  type: "refusal";
+  refusal: string;
+}
+
+/** How an engine elsewhere does: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here). `alike`: an answer that another one began may go on there, if it `goes_on` with such at all. */
+export interface RemoteEngineHealth {
+  state: string;
+  since: number;
+  requests: number;
+  last_error: string | null;
+  alike: boolean;
+  goes_on: boolean;
 }
 
 /** Something in a request that was ignored, told to a native client. `param`: where it is. */
@@ -1094,6 +1467,7 @@ export interface Response {
   truncated?: Truncated;
   recovery?: Recovery;
   end_turn?: boolean;
+  stop_sequence?: string;
   request_id?: string;
   epoch?: string;
   tip?: number;
@@ -1247,6 +1621,36 @@ export interface ResponseTruncated {
   stream_id?: string;
 }
 
+export interface SaidCustomTool {
+  name: string;
+  input: string;
+}
+
+export interface SaidFunction {
+  name: string;
+  arguments: string;
+}
+
+export interface SaidText {
+  type: "text";
+  text: string;
+  citations: null;
+}
+
+/** `signature`: the thinking itself, encrypted, for the next request. */
+export interface SaidThinking {
+  type: "thinking";
+  thinking: string;
+  signature: string;
+}
+
+export interface SaidToolUse {
+  type: "tool_use";
+  id: string;
+  name: string;
+  input: Record<string, unknown>;
+}
+
 export interface SessionHeartbeat {
   type: "session.heartbeat";
   heartbeat: Heartbeat;
@@ -1378,6 +1782,11 @@ export interface StreamError {
   stream_id?: string;
 }
 
+/** Of `include_obfuscation`: chunks are never padded here. */
+export interface StreamOptions {
+  include_usage?: boolean | null;
+}
+
 export interface SummaryText {
   type: "summary_text";
   text: string;
@@ -1394,6 +1803,21 @@ export interface SystemContent {
   tools?: Record<string, HarmonyNamespace> | null;
 }
 
+export interface SystemMessage {
+  role: "system";
+  content: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[];
+}
+
+export interface SystemParam {
+  role: "system";
+  content: string | TextBlock[];
+}
+
+export interface TextBlock {
+  type: "text";
+  text: string;
+}
+
 export interface TextConfig {
   format: PlainFormat | JsonObjectFormat | JsonSchemaFormat;
   verbosity?: string;
@@ -1404,8 +1828,37 @@ export interface TextOptions {
   verbosity?: "high" | "low" | "medium" | null;
 }
 
+export interface TextPart {
+  type: "text";
+  text: string;
+}
+
+export interface TextSource {
+  type: "text";
+  data: string;
+  media_type?: "text/plain";
+}
+
 export interface TextUpdate {
   format: PlainFormat | JsonObjectFormat | JsonSchemaFormat;
+}
+
+/** `signature` has the thinking, encrypted; without one the text counts. */
+export interface ThinkingBlock {
+  type: "thinking";
+  thinking: string;
+  signature?: string;
+}
+
+/** `budget_tokens` is a hint that models here can't be given: the effort is, by `output_config`. */
+export interface ThinkingParam {
+  type: "adaptive" | "disabled" | "enabled";
+  budget_tokens?: number | null;
+  display?: "omitted" | "summarized" | null;
+}
+
+export interface ThinkingTokens {
+  thinking_tokens: number;
 }
 
 /** What a page is given to follow one response. `sub_protocol`: to be offered beside `realtime.v1`. */
@@ -1421,6 +1874,44 @@ export interface Ticket {
 export interface TicketCreate {
   role: "full" | "viewer";
   seconds?: number;
+}
+
+/** The beginning of a call, which has its `id`, `type` and name, or more of what it is given. */
+export interface ToolCallDelta {
+  index: number;
+  id?: string;
+  type?: "custom" | "function";
+  function?: FunctionDelta;
+  custom?: CustomToolDelta;
+}
+
+export interface ToolChoiceParam {
+  type: "any" | "auto" | "none" | "tool";
+  name?: string | null;
+  disable_parallel_tool_use?: boolean | null;
+}
+
+export interface ToolMessage {
+  role: "tool";
+  tool_call_id: string;
+  content: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[];
+}
+
+/** A tool that the client runs. Of another `type` than `custom` it is one of Anthropic's own, which are refused. */
+export interface ToolParam {
+  name: string;
+  type?: string | null;
+  description?: string | null;
+  input_schema?: Record<string, unknown> | null;
+  strict?: boolean | null;
+}
+
+/** `is_error` is for the reader of a log: a model is told by the text. */
+export interface ToolResultBlock {
+  type: "tool_result";
+  tool_use_id: string;
+  content?: string | (TextBlock | ImageBlock | DocumentBlock)[] | null;
+  is_error?: boolean | null;
 }
 
 export interface ToolSearchCall {
@@ -1442,6 +1933,13 @@ export interface ToolSearchOutput {
   id?: string | null;
   status?: string | null;
   recovered?: boolean | null;
+}
+
+export interface ToolUseBlock {
+  type: "tool_use";
+  id: string;
+  name: string;
+  input: Record<string, unknown>;
 }
 
 /** Where an answer was cut: `through` is the last event of which anything is kept. */
@@ -1469,6 +1967,11 @@ export interface UpdateFile {
   diff: string;
 }
 
+export interface UrlSource {
+  type: "url";
+  url: string;
+}
+
 /** Tokens of one response; `output_tokens` includes reasoning. */
 export interface Usage {
   input_tokens: number;
@@ -1476,6 +1979,16 @@ export interface Usage {
   output_tokens: number;
   output_tokens_details: OutputTokensDetails;
   total_tokens: number;
+}
+
+export interface UserMessage {
+  role: "user";
+  content: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[];
+}
+
+export interface UserParam {
+  role: "user";
+  content: string | (TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | RedactedThinkingBlock)[];
 }
 
 export interface WebSearchCall {

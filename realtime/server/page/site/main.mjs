@@ -6,5 +6,5 @@ import { setLanguage } from "./view/strings.mjs";
 /** The beginning: settings, then the page, then the server. */
 
 const storage = new Storage();
-setLanguage(storage.settings.language);
+await setLanguage(storage.settings.language);
 new Page(storage, new Server(storage)).start();

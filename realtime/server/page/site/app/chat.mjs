@@ -1,8 +1,10 @@
-import { answerOf, newAnswer } from "../core/answer.mjs";
+import { newAnswer } from "../core/answer.mjs";
 import { titleOf, UI } from "../core/chats.mjs";
-import { callsOf, createBody, userMessage } from "../core/requests.mjs";
+import { callsOf, createBody, decisionOn, userMessage } from "../core/requests.mjs";
 import { Tree } from "../core/tree.mjs";
+import { fetchTurn } from "./fetched.mjs";
 import { Live } from "./live.mjs";
+import { randomId } from "./random.mjs";
 import { run, TOOLS } from "./tools.mjs";
 
 /** @import { Entry } from "../core/tree.mjs" */
@@ -14,7 +16,7 @@ import { run, TOOLS } from "./tools.mjs";
  * @typedef {{ key: string, entry: Entry, inputs: any[], answer: import("../core/answer.mjs").Answer, live: Live | null }} Node
  */
 
-const PAGE = 100; // of a list
+const PAGE = 100; // responses of a page of the list
 
 /** The open chat. Dispatches `change` when other turns are to be shown, `live` when a running answer has grown. */
 export class Chat extends EventTarget {
@@ -23,6 +25,7 @@ export class Chat extends EventTarget {
   #nodes = /** @type {Map<string, Node>} */ (new Map());
   #tree = new Tree();
   #isClosed = false;
+  #isReading = false;
   leaf = /** @type {string | null} */ (null);
   isLoading = false;
 
@@ -67,9 +70,10 @@ export class Chat extends EventTarget {
 
   /** See what other tabs and devices have done. What goes on behind the shown answer is shown. */
   async refresh() {
-    if (this.isLoading || this.#isClosed) return;
+    if (this.isLoading || this.#isClosed || this.#isReading) return; // while the server is away, wishes would pile up
     const before = this.leaf;
-    const isNew = await this.#list();
+    this.#isReading = true;
+    const isNew = await this.#list().finally(() => (this.#isReading = false));
     if (!isNew || this.leaf !== before) return;
     if (this.leaf !== null && this.#tree.get(this.leaf)) this.leaf = this.#tree.leafBelow(this.leaf);
     else this.leaf = this.#tree.newest?.id ?? null;
@@ -104,11 +108,12 @@ export class Chat extends EventTarget {
     return this.nodes.findLast((node) => !failed(node))?.entry.id ?? null;
   }
 
-  /** Ask the same again, as another branch. @param {Node} node */
+  /** Ask the same again, as another branch: the question, so that what was allowed once is not done twice. @param {Node} node */
   regenerate(node) {
-    const { previous_response_id, metadata } = node.entry;
-    const questionId = metadata.chat_input ?? node.entry.id;
-    return this.#begin({ parentId: previous_response_id, input: node.inputs, questionId, step: metadata.chat_step });
+    const path = this.#tree.path(node.entry.id);
+    const asked = path.findLast(({ metadata }) => !metadata.chat_step) ?? node.entry;
+    const inputs = this.#nodes.get(asked.id)?.inputs ?? node.inputs;
+    return this.#begin({ parentId: asked.previous_response_id, input: inputs, questionId: asked.metadata.chat_input ?? asked.id });
   }
 
   /** Ask something else in its place, as another branch. @param {Node} node @param {any} message */
@@ -124,6 +129,11 @@ export class Chat extends EventTarget {
     this.#changed();
   }
 
+  /** What was said to a request for approval on the shown branch. @param {any} request */
+  decisionOn({ id }) {
+    return decisionOn(id, this.nodes);
+  }
+
   /** @param {Node} node @param {any} request @param {boolean} approve */
   approve(node, request, approve) {
     const input = [{ type: "mcp_approval_response", approval_request_id: request.id, approve }];
@@ -135,16 +145,6 @@ export class Chat extends EventTarget {
     const calls = callsOf(node.answer.items);
     const input = calls.map(({ raw }) => ({ type: "function_call_output", call_id: raw.call_id, output: run(/** @type {any} */ (raw)) }));
     return input.length > 0 ? this.#goOn(node, input, "tool") : null;
-  }
-
-  /** Every response with all that was said, for an export. */
-  async everything() {
-    const responses = [];
-    for (const { id, previous_response_id, metadata } of this.#tree.entries) {
-      const { inputs, answer } = this.#nodes.get(id) ?? (await this.#fetchNode(/** @type {Entry} */ (this.#tree.get(id))));
-      responses.push({ id, previous_response_id, metadata, items: [...inputs, ...answer.items.map(({ raw }) => raw)] });
-    }
-    return { id: this.id, title: this.title, responses };
   }
 
   // responses
@@ -264,10 +264,7 @@ export class Chat extends EventTarget {
 
   /** @param {Entry} entry @returns {Promise<Node>} */
   async #fetchNode(entry) {
-    const { responses } = this.#server.client;
-    const inputs = [];
-    for await (const item of pages(responses, entry.id)) inputs.push(item);
-    const answer = answerOf(await responses.retrieve(entry.id));
+    const { inputs, answer } = await fetchTurn(this.#server.client.responses, entry.id);
     const node = /** @type {Node} */ ({ key: entry.id, entry, inputs, answer, live: null });
     if (this.#nodes.has(entry.id)) return /** @type {Node} */ (this.#nodes.get(entry.id));
     this.#nodes.set(entry.id, node);
@@ -287,18 +284,4 @@ export class Chat extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
-}
-
-/** @param {any} responses @param {string} id */
-async function* pages(responses, id) {
-  for (let after; ; ) {
-    const page = /** @type {any} */ (await responses.inputItems(id, { order: "asc", limit: PAGE, ...(after ? { after } : {}) }));
-    yield* page.data;
-    if (!page.has_more) return;
-    after = page.last_id;
-  }
-}
-
-export function randomId() {
-  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

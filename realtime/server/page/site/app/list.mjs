@@ -1,6 +1,4 @@
 import { chatsOf, UI } from "../core/chats.mjs";
-import { exported, imported, restoring } from "../core/transfer.mjs";
-import { Chat, randomId } from "./chat.mjs";
 
 /** @import { Chat as Listed } from "../core/chats.mjs" */
 
@@ -12,6 +10,8 @@ export class ChatList extends EventTarget {
   #storage;
   #entries = /** @type {Map<string, any>} */ (new Map());
   #names = /** @type {Map<string, { title: string, id: string }>} */ (new Map());
+  #reading = /** @type {Promise<void> | null} */ (null);
+  #isStale = false; // something was told while it was being read
   #last = /** @type {string | null} */ (null);
   hasMore = false;
   isForbidden = false; // without keys a server lists for its own machine alone
@@ -31,8 +31,19 @@ export class ChatList extends EventTarget {
     return chatsOf(newest, new Map([...this.#names].map(([id, { title }]) => [id, title])));
   }
 
-  /** Read the newest page again. */
+  /** Read the newest page again. One reading at a time: while the server is away, wishes would pile up. */
   async refresh() {
+    if (this.#reading !== null) {
+      this.#isStale = true;
+      return this.#reading;
+    }
+    this.#reading = this.#read().finally(() => (this.#reading = null));
+    await this.#reading;
+    if (this.#isStale) await this.refresh();
+  }
+
+  async #read() {
+    this.#isStale = false;
     try {
       const [page, names] = await Promise.all([this.#page(), this.#server.names()]);
       const isFirst = this.#last === null;
@@ -80,35 +91,6 @@ export class ChatList extends EventTarget {
     for (const one of ids) this.#entries.delete(one);
     this.#storage.setLeaf(id, null);
     this.dispatchEvent(new Event("change"));
-  }
-
-  /** An export of these chats as text. @param {Listed[]} chats */
-  async save(chats) {
-    const kept = [];
-    for (const { id, title } of chats) {
-      const chat = new Chat(this.#server, this.#storage, id);
-      await chat.load();
-      kept.push({ ...(await chat.everything()), title });
-      chat.close();
-    }
-    return exported(kept);
-  }
-
-  /** Put the chats of an export on the server, as new ones. Returns the id of the first. @param {string} text */
-  async load(text) {
-    let first = "";
-    for (const { title, responses } of imported(text)) {
-      const chatId = randomId();
-      first ||= chatId;
-      const ids = /** @type {Map<string | null, string | null>} */ (new Map([[null, null]]));
-      for (const kept of responses) {
-        const parentId = ids.get(kept.previous_response_id) ?? null;
-        const response = await this.#server.client.create(/** @type {any} */ (restoring(kept, { chatId, title, parentId })));
-        ids.set(kept.id, (await response.result()).id);
-      }
-    }
-    await this.refresh();
-    return first;
   }
 
   /** @param {string} [after] */

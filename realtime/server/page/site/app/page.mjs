@@ -1,21 +1,21 @@
 import { Composer } from "../view/composer.mjs";
-import { askKey, askSettings, askSure } from "../view/dialogs.mjs";
-import { el, iconButton } from "../view/dom.mjs";
+import { el, icon, iconButton } from "../view/dom.mjs";
 import { Drawer } from "../view/drawer.mjs";
+import { dialogs } from "../view/later.mjs";
 import { LogView } from "../view/log.mjs";
 import { watchKeys } from "../view/shortcuts.mjs";
-import { Sidebar } from "../view/sidebar.mjs";
 import { StateView } from "../view/state.mjs";
-import { setLanguage, t } from "../view/strings.mjs";
-import { Chat, randomId } from "./chat.mjs";
-import { ChatList } from "./list.mjs";
+import { t } from "../view/strings.mjs";
+import { Chat } from "./chat.mjs";
+import { Listing } from "./listing.mjs";
+import { randomId } from "./random.mjs";
 import { watchOthers } from "./sync.mjs";
 
 /** The page: which chat is open, and who is told what. */
 export class Page {
   #storage;
   #server;
-  #list;
+  #listing;
   #others = watchOthers((id) => this.#news(id));
   #chat = /** @type {Chat} */ (/** @type {unknown} */ (null));
   #state = new StateView();
@@ -23,10 +23,12 @@ export class Page {
   #log = new LogView(this.#scroller, { announce: (text) => this.#announce(text), painted: () => this.#painted() });
   #title = el("h1", { dir: "auto" });
   #greeting = el("section", { class: "greeting" });
+  #model = el("p", { class: "model" });
+  #toEnd = iconButton("down", t("to.end"), () => this.#log.scrollToEnd(true), { class: "to-end", hidden: true });
   #announcer = el("div", { class: "unseen", "aria-live": "polite" });
-  #sidebar;
   #composer;
   #drawer;
+  #revealed = ""; // the turn that a search has found and that is to be shown
 
   /**
    * @param {import("./storage.mjs").Storage} storage
@@ -35,17 +37,13 @@ export class Page {
   constructor(storage, server) {
     this.#storage = storage;
     this.#server = server;
-    this.#list = new ChatList(server, storage);
-    this.#sidebar = new Sidebar({
-      create: () => this.#go(""),
-      open: (id) => this.#go(id),
-      rename: (chat, title) => this.#list.rename(chat, title),
-      remove: (chat) => this.#remove(chat),
-      save: (chat) => this.#save([chat]),
-      more: () => this.#list.more(),
+    this.#listing = new Listing(server, storage, {
+      go: (id) => this.#go(id),
+      reveal: (id, responseId) => this.#reveal(id, responseId),
+      removed: (id) => (this.#others.tell(id), id === this.#chat.id && this.#go("")),
       settings: () => this.#settings(),
-      saveAll: () => this.#save(this.#list.chats),
-      load: (file) => this.#load(file),
+      say: (text) => this.#state.say(text),
+      changed: () => this.#named(),
     });
     this.#composer = new Composer({
       send: (text, files) => this.#send(text, files),
@@ -71,30 +69,35 @@ export class Page {
       this.#state.showCaughtUp(tip - starting_after - 1);
     });
     told();
-    this.#list.addEventListener("change", () => this.#showList());
-    addEventListener("hashchange", () => this.#open());
+    addEventListener("hashchange", () => this.#opened());
     addEventListener("pagehide", () => this.#chat.keep());
+    this.#model.textContent = t("greeting.model", { model: this.#server.model });
     this.#open();
     this.#composer.open();
-    this.#list.refresh();
+    this.#listing.refresh();
   }
 
   #layOut() {
     const menu = iconButton("menu", t("menu"), () => this.#toggleSidebar());
+    const create = iconButton("pen", t("new"), () => this.#go(""), { class: "icon-button new-chat" });
     const tools = iconButton("pulse", t("drawer"), () => this.#toggleDrawer(), { id: "open-drawer", class: "icon-button", "aria-pressed": "false" });
-    this.#greeting.append(el("h2", {}, t("greeting")), el("p", {}, t("greeting.more")), el("div", { class: "examples" },
-      [1, 2, 3].map((at) => el("button", { type: "button", onclick: () => this.#send(t(`example.${at}`), []) }, t(`example.${at}`))))); // prettier-ignore
+    this.#greeting.append(icon("pulse"), el("h2", {}, t("greeting")), el("p", {}, t("greeting.more")), this.#model);
+    const examples = [1, 2, 3].map((at) => t(`example.${at}`));
+    const shelf = el("div", { class: "examples" }, examples.map((text) => el("button", { type: "button", onclick: () => this.#chat && this.#send(text, []) }, text)));
     this.#scroller.append(this.#greeting, this.#log.root);
     const hint = el("div", { class: "drop-hint", "aria-hidden": "true" }, t("drop"));
     const veil = el("div", { class: "veil", onclick: () => this.#toggleSidebar() });
-    const main = el("main", {}, el("header", { class: "top" }, menu, this.#title, tools), this.#scroller, el("div", { class: "dock" }, this.#state.root, this.#composer.root));
-    document.body.replaceChildren(el("div", { id: "dialogs" }), this.#sidebar.root, veil, this.#drawer.root, main, this.#announcer, hint);
+    const skip = el("a", { class: "skip", href: "#composer-field", onclick: (/** @type {Event} */ event) => (event.preventDefault(), this.#composer.field.focus()) }, t("skip"));
+    const dock = el("div", { class: "dock" }, this.#toEnd, this.#state.root, this.#composer.root, shelf);
+    const main = el("main", {}, el("header", { class: "top" }, menu, create, this.#title, tools), this.#scroller, dock);
+    this.#scroller.addEventListener("scroll", () => (this.#toEnd.hidden = this.#log.isNearEnd), { passive: true });
+    document.body.replaceChildren(skip, el("div", { id: "dialogs" }), this.#listing.sidebar.root, veil, this.#drawer.root, main, this.#announcer, hint);
     watchKeys({
       create: () => this.#go(""),
       search: () => this.#search(),
       sidebar: () => this.#toggleSidebar(),
       drawer: () => this.#toggleDrawer(),
-      stop: () => this.#chat?.live?.stop(),
+      stop: () => this.#escaped(),
     });
     this.#applySettings();
   }
@@ -109,6 +112,7 @@ export class Page {
         await new Promise((resolve) => setTimeout(resolve, 2000));
         continue;
       }
+      const { askKey } = await dialogs();
       const { key, remember } = await askKey(wasWrong && this.#storage.key !== null);
       if (key) this.#storage.setKey(key, remember);
     }
@@ -122,9 +126,15 @@ export class Page {
 
   /** @param {string} id Empty: a new chat. */
   #go(id) {
-    if (matchMedia("(max-width: 50rem)").matches) document.body.classList.remove("has-sidebar");
+    this.#closeOverlay();
     const hash = id ? `#/c/${id}` : "#/";
     if (location.hash !== hash) history.pushState(null, "", hash); // an event would come after the next key
+    this.#open();
+  }
+
+  /** Another chat by a link, or by the browser's own buttons. */
+  #opened() {
+    this.#closeOverlay();
     this.#open();
   }
 
@@ -135,14 +145,27 @@ export class Page {
     this.#chat?.close();
     this.#chat = new Chat(this.#server, this.#storage, id);
     const { tell } = this.#others;
-    this.#chat.addEventListener("began", () => (tell(id), this.#list.refresh()));
-    this.#chat.addEventListener("over", () => (tell(id), this.#list.refresh(), this.#announce(t("finished"))));
+    this.#chat.addEventListener("began", () => (tell(id), this.#listing.refresh()));
+    this.#chat.addEventListener("over", () => (tell(id), this.#listing.refresh(), this.#announce(t("finished"))));
     this.#chat.addEventListener("refused", (event) => this.#refused(/** @type {CustomEvent} */ (event).detail));
     this.#log.show(this.#chat);
     this.#composer.fill(this.#storage.draft(this.#isNew ? "" : id));
-    this.#sidebar.mark(id);
-    if (!this.#isNew) this.#chat.load().then(() => requestAnimationFrame(() => this.#log.scrollToEnd()), (error) => this.#state.say(error.message));
+    this.#listing.sidebar.mark(id);
+    if (!this.#isNew) this.#chat.load().then(() => requestAnimationFrame(() => this.#scroll()), (error) => this.#state.say(error.message));
     if (matchMedia("(pointer: fine)").matches) this.#composer.field.focus();
+  }
+
+  /** Show a turn that a search has found, on its branch. @param {string} id @param {string} responseId */
+  #reveal(id, responseId) {
+    this.#revealed = responseId;
+    if (this.#chat.id !== id) return this.#storage.setLeaf(id, responseId); // which opening it reads
+    this.#closeOverlay();
+    this.#chat.select(responseId).then(() => requestAnimationFrame(() => this.#scroll()));
+  }
+
+  #scroll() {
+    if (!this.#log.reveal(this.#revealed)) this.#log.scrollToEnd();
+    this.#revealed = "";
   }
 
   /** @param {string} text @param {any[]} files */
@@ -151,7 +174,7 @@ export class Page {
     this.#chat.send(text, files);
     this.#storage.setDraft("", "");
     if (this.#isNew) history.pushState(null, "", `#/c/${id}`);
-    this.#sidebar.mark(id);
+    this.#listing.sidebar.mark(id);
     requestAnimationFrame(() => this.#log.scrollToEnd());
   }
 
@@ -168,7 +191,10 @@ export class Page {
     const { nodes, live, title } = this.#chat;
     this.#title.textContent = title || t("new");
     document.title = title ? `${title} · realtime` : "realtime";
-    this.#greeting.hidden = nodes.length > 0 || this.#chat.isLoading || !this.#isNew;
+    const isEmpty = nodes.length === 0 && !this.#chat.isLoading && this.#isNew;
+    this.#greeting.hidden = !isEmpty;
+    document.body.classList.toggle("is-empty", isEmpty);
+    this.#toEnd.hidden = this.#log.isNearEnd;
     this.#composer.showRunning(live !== null);
     this.#drawer.follow(nodes.findLast((node) => node.live)?.live ?? null);
   }
@@ -183,46 +209,22 @@ export class Page {
   /** @param {string | null} id */
   #news(id) {
     if (!this.#chat) return;
-    this.#list.refresh();
+    this.#listing.refresh();
     if (!this.#isNew && (id === null || id === this.#chat.id)) this.#chat.refresh().catch(() => {});
   }
 
-  #showList() {
-    this.#sidebar.show(this.#list.chats, { hasMore: this.#list.hasMore, note: this.#list.isForbidden ? t("local") : "" });
-    const name = this.#list.chats.find(({ id }) => id === this.#chat.id)?.title;
-    if (name && this.#chat.title !== name) {
-      this.#chat.title = name;
-      this.#painted();
-    }
-  }
-
-  /** @param {any} chat */
-  async #remove(chat) {
-    if (!(await askSure(t("delete.sure"), t("delete")))) return;
-    await this.#list.remove(chat.id);
-    this.#others.tell(chat.id);
-    if (chat.id === this.#chat.id) this.#go("");
-  }
-
-  /** @param {any[]} chats */
-  async #save(chats) {
-    const url = URL.createObjectURL(new Blob([await this.#list.save(chats)], { type: "application/json" }));
-    el("a", { href: url, download: "chats.json" }).click();
-    URL.revokeObjectURL(url);
-  }
-
-  /** @param {File} file */
-  async #load(file) {
-    try {
-      this.#go(await this.#list.load(await file.text()));
-    } catch (error) {
-      this.#state.say(t("import.failed", { why: /** @type {Error} */ (error).message }));
-    }
+  /** The list may know the open chat by another name. */
+  #named() {
+    const name = this.#chat && this.#listing.titleOf(this.#chat.id);
+    if (!name || this.#chat.title === name) return;
+    this.#chat.title = name;
+    this.#painted();
   }
 
   // the frame
 
-  #settings() {
+  async #settings() {
+    const { askSettings } = await dialogs();
     askSettings(this.#storage, this.#server.model, {
       changed: (isLanguage) => (isLanguage ? location.reload() : this.#applySettings()),
       forgetKey: () => {
@@ -233,20 +235,30 @@ export class Page {
   }
 
   #applySettings() {
-    const { theme, sidebar, language } = this.#storage.settings;
-    setLanguage(language);
+    const { theme, sidebar } = this.#storage.settings;
     document.documentElement.dataset.theme = theme;
-    document.body.classList.toggle("has-sidebar", sidebar && !matchMedia("(max-width: 50rem)").matches);
+    document.body.classList.toggle("has-sidebar", sidebar && !isNarrow());
   }
 
   #toggleSidebar() {
     const isShown = document.body.classList.toggle("has-sidebar");
-    if (!matchMedia("(max-width: 50rem)").matches) this.#storage.change({ sidebar: isShown });
+    if (!isNarrow()) this.#storage.change({ sidebar: isShown });
+  }
+
+  /** The list lies over the chat where there is no room beside it. */
+  #closeOverlay() {
+    if (isNarrow()) document.body.classList.remove("has-sidebar");
+  }
+
+  #escaped() {
+    if (isNarrow() && document.body.classList.contains("has-sidebar")) return this.#toggleSidebar();
+    if (isNarrow() && this.#drawer.isOpen) return this.#toggleDrawer();
+    this.#chat?.live?.stop();
   }
 
   #search() {
     document.body.classList.add("has-sidebar");
-    this.#sidebar.search.focus();
+    this.#listing.sidebar.search.focus();
   }
 
   #toggleDrawer() {
@@ -255,3 +267,5 @@ export class Page {
     document.getElementById("open-drawer")?.setAttribute("aria-pressed", String(this.#drawer.isOpen));
   }
 }
+
+const isNarrow = () => matchMedia("(max-width: 50rem)").matches;

@@ -3,6 +3,7 @@ import { UI } from "../core/chats.mjs";
 import { Tap } from "./socket.mjs";
 
 const POLICY = { maxRetrySeconds: 86_400, maxDelaySeconds: 4, heartbeatSeconds: 4, maxMissedHeartbeats: 2 };
+const ANSWER_MS = 30_000; // for a request over HTTP: in a network that swallows, it would wait for ever
 const PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 
 /** The server as the page knows it: one client, and the few things that it has no method for. */
@@ -26,6 +27,7 @@ export class Server {
       apiKey: () => this.#storage.key,
       policy: POLICY,
       WebSocket: this.tap.WebSocket,
+      fetch: timely,
     });
     return this.client;
   }
@@ -60,6 +62,12 @@ export class Server {
   /** @param {string} path */
   #fetch(path) {
     const key = this.#storage.key;
-    return fetch(path, { headers: key ? { authorization: `Bearer ${key}` } : {}, cache: "no-store" });
+    return timely(path, { headers: key ? { authorization: `Bearer ${key}` } : {}, cache: "no-store" });
   }
+}
+
+/** @type {typeof fetch} */
+function timely(address, options = {}) {
+  const signals = [AbortSignal.timeout(ANSWER_MS), ...(options.signal ? [options.signal] : [])];
+  return fetch(address, { ...options, signal: AbortSignal.any(signals) });
 }

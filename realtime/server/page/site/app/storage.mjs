@@ -12,12 +12,12 @@ const DRAFT = "realtime.draft.";
 const MAX_LEAVES = 200;
 
 export const DEFAULTS = Object.freeze({
-  instructions: "", temperature: "", effort: "", tools: false, mcp: "", theme: "auto", language: "", sidebar: true,
+  instructions: "", temperature: "", effort: "", length: "", tools: false, mcp: "", theme: "auto", language: "", sidebar: true,
 }); // prettier-ignore
 
 /**
- * @typedef {{ instructions: string, temperature: string, effort: string, tools: boolean, mcp: string, theme: string,
- *   language: string, sidebar: boolean }} Settings
+ * @typedef {{ instructions: string, temperature: string, effort: string, length: string, tools: boolean, mcp: string,
+ *   theme: string, language: string, sidebar: boolean }} Settings
  */
 
 export class Storage {

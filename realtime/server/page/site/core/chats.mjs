@@ -26,15 +26,6 @@ export function chatsOf(responses, names) {
   return [...chats.values()];
 }
 
-/**
- * @param {Chat[]} chats
- * @param {string} words
- */
-export function search(chats, words) {
-  const wanted = words.toLocaleLowerCase().split(/\s+/).filter(Boolean);
-  return chats.filter(({ title }) => wanted.every((word) => title.toLocaleLowerCase().includes(word)));
-}
-
 /** @param {string} text */
 export function titleOf(text) {
   const line = text.replace(/\s+/g, " ").trim();

@@ -7,6 +7,7 @@ import { UI } from "./chats.mjs";
  * @property {string} instructions
  * @property {string} temperature Empty: the model's own.
  * @property {string} effort Empty: the model's own.
+ * @property {string} length The most tokens of an answer. Empty: as many as there is room for.
  * @property {boolean} tools
  * @property {string} mcp Names of servers, with commas between them.
  */
@@ -33,6 +34,7 @@ export function createBody(turn, settings, tools) {
   const servers = settings.mcp.split(",").map((name) => name.trim()).filter(Boolean);
   const offered = [...(settings.tools ? tools : []), ...servers.map((server_label) => ({ type: "mcp", server_label }))];
   const temperature = Number.parseFloat(settings.temperature);
+  const length = Number.parseInt(settings.length, 10);
   return {
     input: turn.input,
     previous_response_id: turn.parentId,
@@ -44,6 +46,7 @@ export function createBody(turn, settings, tools) {
     truncation: "auto",
     ...(settings.instructions.trim() ? { instructions: settings.instructions } : {}),
     ...(Number.isFinite(temperature) ? { temperature } : {}),
+    ...(length > 0 ? { max_output_tokens: length } : {}),
     ...(settings.effort ? { reasoning: { effort: settings.effort } } : {}),
     ...(offered.length > 0 ? { tools: offered } : {}),
   };
@@ -83,4 +86,16 @@ export function attachmentsOf(item) {
 export function callsOf(items) {
   const answered = new Set(items.filter(({ type }) => type === "function_call_output").map(({ raw }) => raw.call_id));
   return items.filter(({ type, raw }) => type === "function_call" && raw.status === "completed" && !answered.has(raw.call_id));
+}
+
+/**
+ * Whether a request for approval was allowed, by what later turns brought; null: nobody has said.
+ *
+ * @param {string} requestId
+ * @param {{ inputs: any[] }[]} turns
+ * @returns {boolean | null}
+ */
+export function decisionOn(requestId, turns) {
+  const inputs = turns.flatMap((turn) => turn.inputs);
+  return inputs.find(({ type, approval_request_id }) => type === "mcp_approval_response" && approval_request_id === requestId)?.approve ?? null;
 }

@@ -10,6 +10,7 @@ import { t } from "./strings.mjs";
  * @typedef {object} Acts What a card can ask for.
  * @property {() => boolean} isLast Nothing goes on from this answer yet.
  * @property {() => void} runTools
+ * @property {(request: any) => boolean | null} decisionOn
  * @property {(request: any, approve: boolean) => void} approve
  */
 
@@ -80,28 +81,28 @@ const MAKERS = {
     return { root, update };
   },
   function_call: (acts) =>
-    card(({ raw, ...item }, body) => {
+    card(acts, ({ raw, ...item }, body) => {
       body.append(code(textOf(item) || raw.arguments || ""));
       if (item.isOpen && acts.isLast()) body.append(el("button", { type: "button", class: "small", onclick: acts.runTools }, t("run")));
       return t("call", { name: raw.name ?? "" });
     }),
-  function_call_output: () =>
-    card(({ raw }, body) => {
+  function_call_output: (acts) =>
+    card(acts, ({ raw }, body) => {
       body.append(code(typeof raw.output === "string" ? raw.output : JSON.stringify(raw.output)));
       return t("result", { name: "" }).trim();
     }),
-  mcp_list_tools: () =>
-    card(({ raw }, body) => {
+  mcp_list_tools: (acts) =>
+    card(acts, ({ raw }, body) => {
       for (const { name, description } of raw.tools ?? []) body.append(el("p", {}, el("code", {}, name), ` ${description ?? ""}`));
-      if (raw.error) body.append(code(String(raw.error.message ?? raw.error)));
+      if (raw.error) body.append(code(messageOf(raw.error), "wrong"));
       return raw.error ? t("mcp.list.failed", { server: raw.server_label }) : t("mcp.list", { server: raw.server_label, number: (raw.tools ?? []).length });
     }),
-  mcp_call: () =>
-    card(({ raw, ...item }, body) => {
+  mcp_call: (acts) =>
+    card(acts, ({ raw, ...item }, body) => {
       body.append(code(textOf(item) || raw.arguments || ""));
-      if (raw.output) body.append(code(raw.output));
-      if (raw.error) body.append(code(typeof raw.error === "string" ? raw.error : JSON.stringify(raw.error)));
-      return t("mcp.call", { server: raw.server_label, name: raw.name });
+      if (raw.output) body.append(code(raw.output, "result"));
+      if (raw.error) body.append(code(messageOf(raw.error), "wrong"));
+      return t(raw.error ? "mcp.call.failed" : "mcp.call", { server: raw.server_label, name: raw.name });
     }),
   mcp_approval_request: (acts) => {
     const said = el("p", {});
@@ -113,9 +114,12 @@ const MAKERS = {
       acts.approve(raw, yes);
     };
     const update = (/** @type {Item} */ { raw }) => {
+      const decision = acts.decisionOn(raw);
       said.textContent = t("approve.ask", { server: raw.server_label, name: raw.name });
       args.textContent = raw.arguments ?? "";
-      if (!acts.isLast()) buttons.replaceChildren();
+      root.classList.toggle("is-decided", decision !== null);
+      if (decision !== null) buttons.replaceChildren(icon(decision ? "check" : "close"), el("span", {}, t(decision ? "approved" : "denied")));
+      else if (!acts.isLast()) buttons.replaceChildren();
       else if (buttons.childElementCount === 0) {
         buttons.append(
           el("button", { type: "button", class: "small primary", onclick: () => decide(raw, true) }, t("approve")),
@@ -128,23 +132,35 @@ const MAKERS = {
   },
 };
 
-const other = () => card(({ raw }, body) => (body.append(code(JSON.stringify(raw, null, 2))), raw.type));
+const other = (/** @type {Acts} */ acts) => card(acts, ({ raw }, body) => (body.append(code(JSON.stringify(raw, null, 2))), raw.type));
 
-/** @param {string} text */
-function code(text) {
-  return el("code", { class: "args", dir: "ltr" }, text);
+/** @param {string} text @param {string} [kind] */
+function code(text, kind = "") {
+  return el("code", { class: `args ${kind}`, dir: "ltr" }, text);
+}
+
+/** What a tool or its server said of a failure. @param {any} error */
+function messageOf(error) {
+  if (typeof error === "string") return error;
+  const said = Array.isArray(error.content) ? error.content.map((/** @type {any} */ part) => part.text ?? "").join("\n") : "";
+  return said || (error.message ?? JSON.stringify(error));
 }
 
 /**
- * A folded card. `fill`: puts what is in it into its body and returns its title.
+ * A folded card, made anew when something about it is. `fill`: puts what is in it into its body and returns its title.
  *
+ * @param {Acts} acts
  * @param {(item: any, body: HTMLElement) => string} fill
  */
-function card(fill) {
+function card(acts, fill) {
   const title = el("span", {});
   const body = el("div", { class: "card-body" });
-  const root = el("details", { class: "card" }, el("summary", {}, icon("right"), title), body);
+  const root = el("details", { class: "card" }, el("summary", {}, icon("tool"), title, icon("right")), body);
+  let shown = /** @type {any[]} */ ([]);
   const update = (/** @type {Item} */ item, /** @type {boolean} */ isWhole) => {
+    const state = [item.raw, textOf(item).length, isWhole, /** @type {any} */ (item).isOpen, acts.isLast()];
+    if (state.every((part, at) => part === shown[at])) return "";
+    shown = state;
     body.replaceChildren();
     title.textContent = fill(item, body);
     root.classList.toggle("is-running", !isWhole);

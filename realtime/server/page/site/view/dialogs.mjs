@@ -8,13 +8,14 @@ import { LANGUAGE_NAMES, t } from "./strings.mjs";
  * @param {any[]} content
  */
 function dialog(title, content) {
-  const root = /** @type {HTMLDialogElement} */ (el("dialog", { "aria-label": title }));
+  const root = /** @type {HTMLDialogElement} */ (el("dialog", { "aria-label": title, tabindex: "-1" }));
   const close = () => root.close();
   root.append(el("form", { method: "dialog" }, el("header", {}, el("h2", {}, title), iconButton("close", t("cancel"), close)), content));
   root.addEventListener("click", ({ target }) => target === root && close());
   root.addEventListener("close", () => root.remove());
   (document.getElementById("dialogs") ?? document.body).append(root);
   root.showModal();
+  root.focus(); // not its first button
   return root;
 }
 
@@ -50,9 +51,10 @@ export function askSettings(storage, model, told) {
     instructions: text,
     temperature: el("input", { type: "number", min: 0, max: 2, step: 0.1, placeholder: t("own"), value: settings.temperature }),
     effort: choice({ "": t("own"), none: "none", minimal: "minimal", low: "low", medium: "medium", high: "high" }, settings.effort),
+    length: el("input", { type: "number", min: 1, step: 1, placeholder: t("length.none"), value: settings.length }),
     mcp: el("input", { type: "text", value: settings.mcp, placeholder: "weather, search" }),
     theme: choice({ auto: t("theme.auto"), light: t("theme.light"), dark: t("theme.dark") }, settings.theme),
-    language: choice({ "": "–", ...Object.fromEntries(LANGUAGE_NAMES.map(({ code, name }) => [code, name])) }, settings.language),
+    language: choice({ "": t("language.auto"), ...Object.fromEntries(LANGUAGE_NAMES.map(({ code, name }) => [code, name])) }, settings.language),
   };
   const tools = el("input", { type: "checkbox", checked: settings.tools });
   const save = () => {
@@ -67,7 +69,7 @@ export function askSettings(storage, model, told) {
     labelled(t("instructions"), fields.instructions, t("instructions.hint")),
     el("div", { class: "pair" }, labelled(t("temperature"), fields.temperature), labelled(t("effort"), fields.effort)),
     el("label", { class: "check" }, tools, el("span", {}, t("tools"))),
-    labelled(t("mcp"), fields.mcp),
+    el("div", { class: "pair" }, labelled(t("length"), fields.length), labelled(t("mcp"), fields.mcp, t("mcp.hint"))),
     el("div", { class: "pair" }, labelled(t("theme"), fields.theme), labelled(t("language"), fields.language)),
     el("details", { class: "shortcuts" }, el("summary", {}, t("shortcuts")),
       el("dl", {}, SHORTCUTS.map(([keys, what]) => el("div", {}, el("dt", {}, keys.split(" ").map((key) => el("kbd", {}, key))), el("dd", {}, t(what)))))),

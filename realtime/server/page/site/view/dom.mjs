@@ -30,6 +30,7 @@ const ICONS = {
   check: "M5 12.5l4.5 4.5L19 7.5",
   close: "M6 6l12 12M18 6L6 18",
   copy: "M9 9h10v10H9zM5 15V5h10",
+  down: "M12 5v14M6 13l6 6 6-6",
   edit: "M4 20h4L19 9l-4-4L4 16zM13.5 6.5l4 4",
   export: "M12 15V4M7.5 8.5L12 4l4.5 4.5M5 15v5h14v-5",
   import: "M12 4v11M7.5 10.5L12 15l4.5-4.5M5 15v5h14v-5",
@@ -41,6 +42,7 @@ const ICONS = {
   right: "M9.5 6l6 6-6 6",
   settings: "M4 8h9M17 8h3M4 16h3M11 16h9M15 6v4M9 14v4",
   stop: "M7 7h10v10H7z",
+  tool: "M14.5 6.5a4 4 0 0 1 5-1l-2.6 2.6 1.5 1.5L21 7a4 4 0 0 1-5.3 4.7L8 19.4A2 2 0 0 1 5 16.5l7.7-7.7a4 4 0 0 1 1.8-2.3z",
   trash: "M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7M10.5 11v5M13.5 11v5",
 }; // prettier-ignore
 

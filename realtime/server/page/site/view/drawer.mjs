@@ -1,5 +1,4 @@
 import { el, iconButton } from "./dom.mjs";
-import { drawPlot } from "./plot.mjs";
 import { t } from "./strings.mjs";
 
 /** @import { Live } from "../app/live.mjs" */
@@ -79,7 +78,7 @@ export class Drawer {
     this.#rows.scrollTop = this.#rows.scrollHeight;
     this.#shown = events.length;
     this.#plot.setAttribute("aria-label", t("plot", { from: milliseconds(numbers.gapAt(0)), to: milliseconds(numbers.gapAt(1)) }));
-    drawPlot(this.#plot, numbers);
+    import("./plot.mjs").then(({ drawPlot }) => drawPlot(this.#plot, numbers)).catch(() => {});
     this.#drawReceipt(answer);
   }
 

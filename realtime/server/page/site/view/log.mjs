@@ -46,13 +46,28 @@ export class LogView {
     });
   }
 
-  scrollToEnd() {
-    this.scroller.scrollTop = this.scroller.scrollHeight;
+  /** @param {boolean} [isSlow] For somebody to see the way. */
+  scrollToEnd(isSlow = false) {
+    const behavior = isSlow && !matchMedia("(prefers-reduced-motion: reduce)").matches ? "smooth" : "instant";
+    this.scroller.scrollTo({ top: this.scroller.scrollHeight, behavior });
+  }
+
+  /** Bring a shown turn to the top; false where there is none. @param {string} id */
+  reveal(id) {
+    const node = this.#chat?.nodes.find(({ entry }) => entry.id === id);
+    const view = node && this.#views.get(node.key);
+    view?.root.scrollIntoView({ block: "start" });
+    return view !== undefined;
+  }
+
+  get isNearEnd() {
+    const { scrollTop, clientHeight, scrollHeight } = this.scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END;
   }
 
   #paint() {
     const nodes = this.#chat?.nodes ?? [];
-    const isNear = this.#isNearEnd();
+    const isNear = this.isNearEnd;
     const keys = new Set(nodes.map(({ key }) => key));
     for (const [key, { root }] of this.#views) {
       if (keys.has(key)) continue;
@@ -76,10 +91,5 @@ export class LogView {
     if (!node.live) return;
     node.live.painted = node.answer.tip;
     if (said) this.#announce(said);
-  }
-
-  #isNearEnd() {
-    const { scrollTop, clientHeight, scrollHeight } = this.scroller;
-    return scrollHeight - scrollTop - clientHeight < NEAR_END;
   }
 }

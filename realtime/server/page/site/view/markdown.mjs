@@ -30,7 +30,7 @@ export class MarkdownView {
     if (settled.length > 0) for (const { dom } of this.#tail.splice(0)) dom.remove();
     let said = "";
     for (const nodes of settled) {
-      const block = nodes.map((node) => finished(build(node)));
+      const block = nodes.map((node) => directed(finished(build(node))));
       this.#blocks.push(block);
       this.root.append(...block);
       said += block.map((dom) => dom.textContent).join(" ") + " ";
@@ -46,6 +46,7 @@ export class MarkdownView {
       const old = this.#tail[at];
       const dom = old ? patched(old.dom, old.node, node) : build(node);
       if (!old) this.root.append(dom);
+      directed(dom);
       this.#tail[at] = { node, dom };
     });
   }
@@ -61,8 +62,18 @@ export function build(node) {
   if (tag === "code-block") return codeBlock(attrs);
   if (tag === "math") return el(attrs.display === "block" ? "div" : "span", { class: `math math-${attrs.display}`, "data-tex": attrs.text }, attrs.text);
   if (tag === "table") return el("div", { class: "table", tabindex: "0", role: "group" }, el("table", {}, children.map(build)));
-  const dir = /^(?:p|h\d|li|ul|ol|blockquote)$/.test(tag) ? { dir: "auto" } : {};
-  return el(tag, { ...dir, ...attrs }, children.map(build));
+  return el(tag, attrs, children.map(build));
+}
+
+/**
+ * Have a top-level block's direction be that of its text. What is in it follows: a list whose items had directions of
+ * their own would have none.
+ *
+ * @param {any} dom
+ */
+function directed(dom) {
+  if (dom.nodeType === Node.ELEMENT_NODE && !dom.matches("figure, .math")) (dom.matches(".table") ? dom.firstChild : dom).dir ||= "auto";
+  return dom;
 }
 
 /** @param {Record<string, string>} attrs */

@@ -1,3 +1,5 @@
+import { t } from "./strings.mjs";
+
 /** Times between tokens, drawn: one bar each, the newest at the end; the time to the first token as a line of its own. */
 
 const MAX_BARS = 160;
@@ -22,9 +24,9 @@ export function drawPlot(canvas, { gaps, firstTokenMs }) {
   });
   pen.fillStyle = style.caretColor; // of a canvas, nobody sees it otherwise
   pen.font = "18px system-ui, sans-serif";
-  pen.fillText(`max ${Math.round(greatest)} ms`, 2, 18);
+  pen.fillText(t("plot.max", { time: `${Math.round(greatest)} ms` }), 2, 18);
   if (firstTokenMs !== null) {
-    const text = `TTFT ${Math.round(firstTokenMs)} ms`;
+    const text = `${t("first")} ${Math.round(firstTokenMs)} ms`;
     pen.fillText(text, width - pen.measureText(text).width - 2, 18);
   }
 }

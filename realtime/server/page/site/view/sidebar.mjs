@@ -1,13 +1,15 @@
-import { search } from "../core/chats.mjs";
+import { search } from "../core/search.mjs";
 import { el, icon, iconButton } from "./dom.mjs";
 import { t } from "./strings.mjs";
 
 /** @import { Chat } from "../core/chats.mjs" */
+/** @import { Hit } from "../core/search.mjs" */
 
 /**
  * @typedef {object} SidebarActs
  * @property {() => void} create
- * @property {(id: string) => void} open
+ * @property {(id: string, responseId: string) => void} reveal
+ * @property {(words: string) => void} find In what was said; the answer comes by `showFound`.
  * @property {(chat: Chat, title: string) => void} rename
  * @property {(chat: Chat) => void} remove
  * @property {(chat: Chat) => void} save
@@ -24,8 +26,11 @@ export class Sidebar {
   #shown = "";
   #open = "";
   #renaming = "";
+  #hits = /** @type {Map<string, Hit>} */ (new Map());
+  #searched = "";
   #list = el("ul", { class: "chats" });
   #note = el("p", { class: "note" });
+  #reach = el("p", { class: "note", role: "status", hidden: true });
   #more;
   search = el("input", { type: "search", placeholder: t("search"), "aria-label": t("search"), class: "search" });
   root = el("aside", { id: "sidebar", "aria-label": t("chats") });
@@ -39,14 +44,15 @@ export class Sidebar {
       if (picker.files?.[0]) acts.load(picker.files[0]);
       picker.value = "";
     });
-    this.search.addEventListener("input", () => this.#draw());
+    this.search.addEventListener("input", () => this.#searching());
+    this.search.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#keyInSearch(event));
     this.root.append(
       el("div", { class: "brand" }, icon("pulse"), el("span", {}, t("title"))),
       el("button", { type: "button", class: "new", onclick: acts.create }, icon("pen"), t("new")),
       this.search,
-      el("nav", { "aria-label": t("chats") }, this.#list, this.#note, this.#more),
+      el("nav", { "aria-label": t("chats") }, this.#list, this.#note, this.#more, this.#reach),
       el("div", { class: "row foot" },
-        iconButton("settings", t("settings"), acts.settings),
+        el("button", { type: "button", class: "quiet", onclick: acts.settings }, icon("settings"), t("settings")),
         iconButton("import", t("import"), () => picker.click()), picker,
         iconButton("export", t("export.all"), acts.saveAll)),
     ); // prettier-ignore
@@ -69,11 +75,40 @@ export class Sidebar {
     this.#draw();
   }
 
+  /**
+   * What a search in texts has found up to now.
+   *
+   * @param {string} words
+   * @param {{ hits: Map<string, Hit>, looked: number, total: number, isOver: boolean }} found
+   */
+  showFound(words, { hits, looked, total, isOver }) {
+    if (words !== this.search.value) return;
+    this.#hits = hits;
+    this.#searched = isOver && looked === total ? "" : t(isOver ? "searched" : "searching", { number: looked, total });
+    this.#draw();
+  }
+
+  #searching() {
+    this.#hits = new Map();
+    this.#searched = "";
+    this.#acts.find(this.search.value);
+    this.#draw();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyInSearch(event) {
+    const links = [...this.#list.querySelectorAll("a")];
+    if (event.key === "ArrowDown" && links.length > 0) event.preventDefault(), links[0].focus();
+    if (event.key === "Enter" && !event.isComposing) links[0]?.click();
+  }
+
   #draw() {
-    const found = search(this.#chats, this.search.value);
+    const found = search(this.#chats, this.search.value, this.#hits);
+    this.#reach.textContent = this.#searched;
+    this.#reach.hidden = this.#searched === "";
     const empty = this.search.value ? t("none.found") : t("none");
     this.#note.textContent = found.length > 0 ? "" : this.#note.dataset.note || empty;
-    const state = JSON.stringify([found.map(({ id, title, running }) => [id, title, running]), this.#open, this.#renaming]);
+    const state = JSON.stringify([found.map(({ id, title, running }) => [id, title, running, this.#hits.get(id)]), this.#open, this.#renaming]);
     const focused = this.#list.contains(document.activeElement) ? document.activeElement : null;
     if (state === this.#shown || (this.#renaming && focused?.matches("input"))) return;
     this.#shown = state;
@@ -87,9 +122,12 @@ export class Sidebar {
     if (chat.id === this.#renaming) return el("li", {}, this.#renameField(chat));
     const isOpen = chat.id === this.#open;
     const title = chat.title || t("untitled");
-    const link = el("a", { href: `#/c/${chat.id}`, dir: "auto", ...(isOpen ? { "aria-current": "page" } : {}) }, title,
-      chat.running && el("span", { class: "pulse", role: "img", "aria-label": t("running") })); // prettier-ignore
-    return el("li", { class: isOpen ? "is-open" : "" }, link,
+    const hit = this.#hits.get(chat.id);
+    const onclick = () => hit && this.#acts.reveal(chat.id, hit.responseId);
+    const link = el("a", { href: `#/c/${chat.id}`, dir: "auto", onclick, ...(isOpen ? { "aria-current": "page" } : {}) }, title,
+      chat.running && el("span", { class: "unseen" }, ` ${t("running")}`),
+      hit && el("small", { dir: "auto" }, hit.before, el("mark", {}, hit.match), hit.after)); // prettier-ignore
+    return el("li", { class: `${isOpen ? "is-open" : ""} ${chat.running ? "is-running" : ""}` }, link,
       el("span", { class: "acts" },
         iconButton("edit", `${t("rename")}: ${title}`, () => this.#rename(chat.id)),
         iconButton("export", `${t("export")}: ${title}`, () => this.#acts.save(chat)),

@@ -1,19 +1,21 @@
-import { de } from "../lang/de.mjs";
 import { en } from "../lang/en.mjs";
 
 /** What the page says, in the language of its reader. */
 
-/** @type {Record<string, Record<string, string>>} */
-const LANGUAGES = { en, de };
+/** Of those that are not English the strings are loaded when they are wanted. */
+const LANGUAGES = {
+  en: { name: en.name, load: async () => en },
+  de: { name: "Deutsch", load: async () => (await import("../lang/de.mjs")).de },
+};
 let strings = /** @type {Record<string, string>} */ (en);
 
 export const LANGUAGE_NAMES = Object.entries(LANGUAGES).map(([code, { name }]) => ({ code, name }));
 
 /** @param {string} wanted Empty: the browser's. */
-export function setLanguage(wanted) {
+export async function setLanguage(wanted) {
   const codes = [wanted, ...navigator.languages].map((code) => code.split("-")[0]);
-  const code = codes.find((one) => Object.hasOwn(LANGUAGES, one)) ?? "en";
-  strings = { ...en, ...LANGUAGES[code] };
+  const code = /** @type {keyof typeof LANGUAGES} */ (codes.find((one) => Object.hasOwn(LANGUAGES, one)) ?? "en");
+  strings = { ...en, ...(await LANGUAGES[code].load()) };
   document.documentElement.lang = code;
 }
 

@@ -16,7 +16,7 @@ export class TurnView {
   #items;
   #note = el("p", { class: "note", hidden: true });
   #below = el("div", { class: "below" });
-  #shownQuestion = "";
+  #shownQuestion = /** @type {any[]} */ ([]);
   #shownBelow = "";
   root = el("section", { class: "turn" }, this.#question, this.#answer);
 
@@ -26,6 +26,7 @@ export class TurnView {
     this.#items = new AnswerView({
       isLast: () => chat.leaf === this.#node.entry.id,
       runTools: () => chat.runTools(this.#node),
+      decisionOn: (request) => chat.decisionOn(request),
       approve: (request, yes) => chat.approve(this.#node, request, yes),
     });
     this.#answer.append(this.#items.root, this.#note, this.#below);
@@ -51,10 +52,11 @@ export class TurnView {
   /** @param {any} message */
   #showQuestion(message) {
     this.#question.hidden = !message;
+    this.root.classList.toggle("goes-on", !message);
     if (!message) return;
     const { questions } = this.#chat.tree.variants(this.#node.entry.id);
-    const state = JSON.stringify([message.content, questions, this.#node.entry.id, this.#node.answer.over]);
-    if (state === this.#shownQuestion) return;
+    const state = [message, questions.join(), this.#node.entry.id, this.#node.answer.over];
+    if (state.every((part, at) => part === this.#shownQuestion[at])) return;
     this.#shownQuestion = state;
     const text = textOf(itemOf(message, true));
     const edit = this.#node.answer.over && iconButton("edit", t("edit"), () => this.#edit(message, text));
@@ -71,7 +73,7 @@ export class TurnView {
     const field = el("textarea", { dir: "auto", "aria-label": t("edit"), rows: Math.min(12, text.split("\n").length + 1) });
     field.value = text;
     const close = () => {
-      this.#shownQuestion = "";
+      this.#shownQuestion = [];
       this.#showQuestion(message);
     };
     const ask = () => {

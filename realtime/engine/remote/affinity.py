@@ -1,0 +1,62 @@
+"""Which engines have read which beginning of a prompt: a table from blocks of tokens to engines. Pure.
+
+An engine's prefix cache is not visible from here, so this remembers where prompts were sent. It is a guess that costs
+no more than a slower first token when it is wrong. A block is named by a digest of its tokens and of all before them,
+which begins with the salt: prompts of different salts have nothing in common, as in the engines' own caches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+BLOCK_TOKENS = 64
+MAX_BLOCKS = 512  # of one prompt: two that are alike for longer than this count as alike
+MAX_ENTRIES = 65_536  # of a table; about 200 bytes each
+
+Key = bytes
+
+
+def keys_of(token_ids: Sequence[int], salt: str | None) -> list[Key]:
+    """Name the whole blocks that a prompt begins with, at most MAX_BLOCKS."""
+    ids = array("Q", token_ids[: BLOCK_TOKENS * MAX_BLOCKS])
+    data, size = ids.tobytes(), BLOCK_TOKENS * ids.itemsize
+    key, keys = hashlib.blake2b((salt or "").encode(), digest_size=16).digest(), list[Key]()
+    for start in range(0, len(data) - size + 1, size):
+        key = hashlib.blake2b(key + data[start : start + size], digest_size=16).digest()
+        keys.append(key)
+    return keys
+
+
+class PrefixTable:
+    """See the module. Engines are numbers, of which one that comes back with an empty cache gets a new one."""
+
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._max_entries = max_entries
+        self._engines: OrderedDict[Key, frozenset[int]] = OrderedDict()  # least recently used first
+
+    def __len__(self) -> int:
+        return len(self._engines)
+
+    def add(self, keys: Iterable[Key], engine: int, live: frozenset[int]) -> None:
+        """Note that an engine reads these blocks. `live`: the numbers that still mean an engine; others are dropped."""
+        own = frozenset((engine,))
+        for key in keys:
+            self._engines[key] = (self._engines.get(key, own) & live) | own
+            self._engines.move_to_end(key)
+        while len(self._engines) > self._max_entries:
+            self._engines.popitem(last=False)
+
+    def held(self, keys: Iterable[Key], engines: Iterable[int]) -> dict[int, int]:
+        """Count the tokens at the beginning of a prompt that each of these engines has read."""
+        tokens = dict.fromkeys(engines, 0)
+        left = frozenset(tokens)
+        for key in keys:
+            left &= self._engines.get(key, frozenset())
+            if not left:
+                break
+            for engine in left:
+                tokens[engine] += BLOCK_TOKENS
+        return tokens

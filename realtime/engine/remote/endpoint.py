@@ -1,0 +1,180 @@
+"""One engine's HTTP endpoints: is it well, begin a generation, end some. See `wire` for what is said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+from realtime.engine.options import RemoteOptions
+
+from .http import Address, Client, Connection, NotServing, Unreachable
+from .wire import ABORT, DONE, GENERATE, Event, Events, Untrue, abort_body, failure_of
+
+_MAX_REFUSAL_BYTES = 64 << 10
+_OK = 200
+_NOT_HERE = (401, 403, 404, 405)  # of no request's fault
+
+
+class Taker(Protocol):
+    """Takes what an engine says of one generation. The last call is `on_done` or `on_broken`."""
+
+    def on_begun(self, stream: Stream) -> None:
+        """It is being sent on this stream; the engine has not taken it yet."""
+
+    def on_event(self, event: Event) -> None:
+        """An event. What it raises of `wire`'s errors breaks the stream."""
+
+    def on_done(self) -> None:
+        """The engine has said that there is no more."""
+
+    def on_broken(self, kind: str, why: str) -> None:
+        """The stream ended without that. `kind`: see FleetMetrics."""
+
+
+class Endpoint:
+    """See the module. One engine, by its address."""
+
+    def __init__(self, address: Address, key: str | None, options: RemoteOptions) -> None:
+        headers = f"authorization: Bearer {key}\r\n".encode("latin-1") if key else b""
+        self._client = Client(address, headers, options.engine_connect_seconds)
+        self._check_seconds = options.engine_check_seconds
+        self._head_seconds = options.engine_first_token_seconds
+        self._to_abort: list[str] = []
+        self._aborting: set[asyncio.Task[None]] = set()
+
+    async def ask(self, method: str, path: str, body: bytes = b"", seconds: float | None = None) -> tuple[int, bytes]:
+        """Ask for something small. Raises Unreachable."""
+        return await self._client.ask(method, path, body, seconds or max(self._check_seconds, 1.0))
+
+    async def check(self) -> None:
+        """Return if it is well. Raises NotServing, or Unreachable if it is only not sure."""
+        status, _ = await self.ask("GET", "/health")
+        if status != _OK:
+            raise NotServing(f"its health check says {status}")
+
+    async def begin(self, body: bytes, taker: Taker) -> Stream:
+        """Begin a generation; return when the engine has taken it. Raises Unreachable, or what the engine refused it
+        with; then, or when this is cancelled, the taker is not called.
+        """
+        while True:
+            connection = await self._client.open()
+            stream = Stream(self._client, connection, taker)
+            taker.on_begun(stream)
+            try:
+                connection.send(self._client.head("POST", GENERATE, len(body)), body, stream)
+                async with asyncio.timeout(self._head_seconds):
+                    await stream.taken
+                return stream
+            except Unreachable:
+                stream.close()
+                if not connection.stale:
+                    raise
+            except TimeoutError:
+                stream.close()
+                raise Unreachable("no answer within the time for it") from None
+            except BaseException:
+                stream.close()
+                raise
+
+    def abort(self, request_id: str) -> None:
+        """Ask it to end a generation. Those of one loop iteration share a request. The proof is in their streams."""
+        if not self._to_abort:
+            task = asyncio.create_task(self._abort(), name="remote-abort")
+            self._aborting.add(task)
+            task.add_done_callback(self._aborting.discard)
+        self._to_abort.append(request_id)
+
+    async def _abort(self) -> None:
+        request_ids, self._to_abort = self._to_abort, []
+        with contextlib.suppress(Unreachable):  # then no stream ends by it, and they are closed, which ends them too
+            await self.ask("POST", ABORT, abort_body(request_ids))
+
+    async def close(self) -> None:
+        """Close what is open and idle; streams are their owners' to close."""
+        for task in list(self._aborting):
+            task.cancel()
+        await asyncio.gather(*self._aborting, return_exceptions=True)
+        self._client.close()
+
+
+class Stream:
+    """One generation's answer as it comes: see `http.Handler`. `taken`: done when the engine has taken the request."""
+
+    def __init__(self, client: Client, connection: Connection, taker: Taker) -> None:
+        self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._client = client
+        self._connection = connection
+        self._taker: Taker | None = taker
+        self._events = Events()
+        self._status = 0
+        self._refusal = bytearray()
+        self._done = False
+
+    def close(self) -> None:
+        """Hear no more of it. The engine ends a generation whose connection is closed."""
+        self._taker = None
+        self._connection.close()
+        self._refuse(Unreachable("it was given up"))
+
+    def on_head(self, status: int) -> None:
+        """See Handler."""
+        self._status = status
+        if status == _OK and not self.taken.done():
+            self.taken.set_result(None)
+
+    def on_data(self, data: bytes) -> None:
+        """See Handler."""
+        if self._status != _OK:
+            if len(self._refusal) + len(data) > _MAX_REFUSAL_BYTES:
+                self._refuse(Unreachable("its refusal is too large"))
+            else:
+                self._refusal += data
+            return
+        try:
+            for event in self._events.feed(data):
+                self._take(event)
+        except Untrue as error:
+            self._break("untrue", str(error))
+
+    def on_end(self) -> None:
+        """See Handler."""
+        if self._status in _NOT_HERE or 300 <= self._status < 400:
+            self._refuse(NotServing(f"{GENERATE} says {self._status}"))
+        elif self._status != _OK:
+            self._refuse(failure_of(self._status, bytes(self._refusal)))
+        elif not self._done:
+            self._break("broken", "the stream ended before its end was said")
+        else:
+            self._client.keep(self._connection)
+
+    def on_lost(self, why: str) -> None:
+        """See Handler."""
+        if not self.taken.done():
+            self._refuse(Unreachable(why))
+        else:
+            self._break("broken", why)
+
+    def _take(self, event: Event | str) -> None:
+        taker = self._taker
+        if taker is None:
+            return
+        if event == DONE:
+            self._done, self._taker = True, None
+            taker.on_done()
+        elif self._done:
+            raise Untrue("something behind the end")
+        else:
+            assert isinstance(event, Event)
+            taker.on_event(event)
+
+    def _refuse(self, error: Exception) -> None:
+        if not self.taken.done():
+            self.taken.set_exception(error)
+            self.taken.exception()  # nobody may wait for it any more
+
+    def _break(self, kind: str, why: str) -> None:
+        taker, self._taker = self._taker, None
+        self._connection.close()
+        if taker is not None:
+            taker.on_broken(kind, why)

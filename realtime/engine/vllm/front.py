@@ -1,0 +1,217 @@
+"""What a node needs of vLLM when its engines are elsewhere: the tokenizer, the parsers, what the model's files say, and
+vLLM's own way from tokens to text. No weights are read and no device is used.
+
+Places that rely on vLLM's internals are marked `# internal:`, as in `engine`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from realtime.engine.base import (
+    EngineError,
+    EngineRefused,
+    EngineRequest,
+    FinishReason,
+    ModelInfo,
+    TokenChunk,
+    TokenLogprob,
+)
+from realtime.engine.options import VllmOptions
+from realtime.engine.parsing import Constraint, Parsers
+from realtime.observability.progress import Progress
+
+from .errors import translate
+from .fingerprint import files_of
+from .launch import environment, variables
+from .loaded import model_info
+from .outputs import prime
+from .parsers import VllmParsers, check_names, named
+from .sampling import sampling_params
+from .sight import check_markers
+
+if TYPE_CHECKING:
+    from vllm.config import ModelConfig
+    from vllm.sampling_params import SamplingParams
+
+MAX_LOGPROBS = 20  # vLLM's default, for which no flag is needed
+# Of vLLM's SamplingParams, what is sent to an engine.
+_SENT = (
+    "max_tokens", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
+    "repetition_penalty", "seed", "stop", "stop_token_ids", "ignore_eos", "skip_special_tokens", "extra_args",
+)  # fmt: skip
+_NUM_CONTEXT = 4  # internal: as many tokens as vLLM looks back to write one of several bytes
+
+
+class Front:
+    """One model's. Made in a thread by `load_front`, which takes seconds; used on the event loop."""
+
+    def __init__(self, options: VllmOptions, config: ModelConfig, tokenizer: Any) -> None:
+        """Raises EngineError."""
+        self.tokenizer = tokenizer
+        self.vocab_size: int = config.get_vocab_size()
+        self.model: ModelInfo = model_info(options, config)
+        self.parsers: Parsers | None = None
+        if any(names := named(options)):
+            self.parsers = VllmParsers(tokenizer, config, names)
+        self.facts = {
+            "files": files_of(options.tokenizer or options.model, options.revision),
+            "template": str(getattr(tokenizer, "chat_template", None)),
+            "sampling": msgspec.to_builtins(self.model.defaults),
+        }
+        self._config = config
+
+    def check(self, request: EngineRequest, max_model_len: int) -> None:
+        """Refuse what no engine would take, before one is asked. Raises EngineRefused."""
+        ids = request.prompt_token_ids
+        if request.seen is not None:
+            raise EngineRefused("engines elsewhere take no images")
+        if not ids:
+            raise EngineRefused("the prompt is empty")
+        if len(ids) + len(request.generated) >= max_model_len:
+            raise EngineRefused(f"the prompt is longer than the model's context of {max_model_len} tokens")
+        if not all(0 <= one < self.vocab_size for one in (min(ids), max(ids), *request.generated)):
+            raise EngineRefused("the prompt has a token that the model does not have")
+        if len(request.generated) >= request.sampling.max_tokens > 0:
+            raise EngineRefused("the generated tokens are as many as there may be: the generation has ended")
+        check_markers(self._config, ids, 0)
+
+    def sampling(self, request: EngineRequest) -> SamplingParams:
+        """How to sample, without a constraint, as vLLM would have it here. Raises EngineRefused."""
+        try:
+            params = sampling_params(request, self.model.defaults, None)
+            params.verify(self._config, None, None, self.tokenizer)
+        except Exception as error:
+            raise translate(error) from error
+        return params
+
+    def sent(self, params: SamplingParams, constraint: Constraint | None, *, tells_stops: bool) -> dict[str, Any]:
+        """How to sample, as an engine is told. tells_stops: its text begins where ours does, so that it
+        may look for stop strings as well, which ends an answer sooner.
+        """
+        sent = {name: value for name in _SENT if (value := getattr(params, name)) is not None}
+        if params.logit_bias:
+            sent["logit_bias"] = {str(token_id): bias for token_id, bias in params.logit_bias.items()}
+        if not tells_stops:
+            sent.pop("stop", None)
+        if params.logprobs is not None:
+            # An engine's answer has as many alternatives as were asked for, the taken token among them, even if it is
+            # none of the likeliest.
+            sent["logprobs"] = min(params.logprobs + 1, MAX_LOGPROBS) if params.logprobs else 0
+        if constraint is not None:
+            sent["structured_outputs"] = {constraint.kind: constraint.value}
+        return sent
+
+    def reader(self, request: EngineRequest, params: SamplingParams) -> Reader:
+        """What reads the tokens of an answer. Raises EngineRefused."""
+        return Reader(self.tokenizer, request, params)
+
+    def tokenizer_info(self) -> str:
+        """xgrammar's description of the tokenizer, as an engine has it; vLLM makes it. Takes a while, for a thread."""
+        from vllm.v1.structured_output.backend_xgrammar import XgrammarBackend
+
+        config: Any = SimpleNamespace(  # internal: what the backend reads of vLLM's configuration
+            structured_outputs_config=SimpleNamespace(disable_any_whitespace=False),
+            model_config=self._config,
+            speculative_config=None,
+        )
+        backend = XgrammarBackend(config, tokenizer=self.tokenizer, vocab_size=self.vocab_size)
+        info: str = backend.compiler.compile_regex("a").tokenizer_info.serialize_json()
+        return info
+
+
+def load_front(options: VllmOptions, progress: Progress) -> Front:
+    """Import vLLM and read what the model's folder says; blocks for seconds. Raises EngineError."""
+    progress.begin("importing vLLM")
+    with environment(variables(options, small=True, folder=tempfile.gettempdir())):
+        try:
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.tokenizers.registry import cached_tokenizer_from_config
+
+            check_names(options)
+            progress.begin("reading the model's configuration")
+            args = {name: getattr(options, name) for name in ("tokenizer", "revision", "trust_remote_code", "dtype")}
+            config = AsyncEngineArgs(
+                model=options.model, hf_overrides=_unquantized, max_logprobs=MAX_LOGPROBS, **args
+            ).create_model_config()
+            tokenizer: Any = cached_tokenizer_from_config(config)
+            return Front(options, config, tokenizer)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(f"the model's files can't be read: {error}") from error
+        finally:
+            progress.end()
+
+
+def _unquantized(config: Any) -> Any:
+    """Leave out how weights are stored: they are not read here, and this platform may not know the method."""
+    config.__dict__.pop("quantization_config", None)
+    return config
+
+
+class Reader:
+    """Makes text and log probabilities of one answer's tokens, by vLLM's code for it."""
+
+    def __init__(self, tokenizer: Any, request: EngineRequest, params: SamplingParams) -> None:
+        """Raises EngineRefused."""
+        from vllm.v1.engine.detokenizer import IncrementalDetokenizer
+        from vllm.v1.engine.logprobs import LogprobsProcessor
+
+        asked: Any = SimpleNamespace(  # internal: what both read of an EngineCoreRequest
+            request_id=request.request_id, prompt_token_ids=list(request.prompt_token_ids), prompt_embeds=None,
+            sampling_params=params,
+        )  # fmt: skip
+        self._detokenizer: Any = IncrementalDetokenizer.from_new_request(tokenizer, asked)
+        self._logprobs = LogprobsProcessor.from_new_request(tokenizer, asked)
+        self._num_logprobs: int = params.logprobs or 0
+        if request.generated:
+            try:
+                prime(self._detokenizer, request.generated)
+            except ValueError as error:
+                raise EngineRefused(str(error)) from error
+            if self._logprobs.logprobs is not None:
+                context = request.generated[-_NUM_CONTEXT:]
+                self._logprobs.logprobs.extend({token_id: None} for token_id in context)  # internal: as context only
+
+    def read(
+        self, token_ids: Sequence[int], positions: Sequence[Any] | None, finish: FinishReason | None,
+        stop_reason: int | str | None,
+    ) -> TokenChunk:  # fmt: skip
+        """Read what came. The chunk has an end also if a stop string has come that the engine has not seen."""
+        by_token = finish is FinishReason.STOP and not isinstance(stop_reason, str)
+        detokenizer = self._detokenizer
+        if detokenizer.stop:
+            found = detokenizer.update(list(token_ids), by_token)
+            if found is not None:
+                finish, stop_reason = FinishReason.STOP, found
+            text = detokenizer.get_next_output_text(finish is not None, True)
+        else:  # as `update` does, which puts the text together anew for each token
+            shown = len(token_ids) - (by_token and len(token_ids) > 0)
+            text = ""
+            for number, token_id in enumerate(token_ids):
+                detokenizer.token_ids.append(token_id)
+                if number < shown:
+                    text += detokenizer.decode_next(token_id)
+        logprobs = None if positions is None else [self._read_position(position) for position in positions]
+        return TokenChunk(text, token_ids, finish, stop_reason if finish is FinishReason.STOP else None, 0, logprobs)
+
+    def _read_position(self, position: Any) -> list[TokenLogprob]:
+        import numpy
+        from vllm.v1.outputs import LogprobsLists
+
+        wanted = self._num_logprobs
+        likeliest = [top for top in position.top_logprobs if top.rank is not None and top.rank <= wanted]
+        ids = [position.token_id, *(top.token_id for top in likeliest)]
+        values = [position.logprob, *(top.logprob for top in likeliest)]
+        processor: Any = self._logprobs
+        rows = LogprobsLists(numpy.array([ids]), numpy.array([values]), numpy.array([position.rank or 0]))
+        processor._update_sample_logprobs(rows)  # internal: writes bytes of one character over several tokens
+        made = processor.logprobs[-1]
+        del processor.logprobs[:-_NUM_CONTEXT]
+        return [TokenLogprob(token_id, entry.decoded_token or "", entry.logprob) for token_id, entry in made.items()]

@@ -1,0 +1,52 @@
+"""What is seen of engines elsewhere: each by its number in the settings, never by its address.
+
+A server has one, also when the engines behind it come and go: `EngineView` is what `/ready` says of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from prometheus_client import Metric
+
+from .instruments import Labels, Tally, gauge
+
+BY = ("prefix", "load")  # why an engine was chosen
+FAILURES = ("unreachable", "broken", "silent", "untrue", "refused", "check")
+PROOFS = ("event", "closed")  # that an abort has ended a generation: its final event, or we closed the connection
+
+
+class EngineView(msgspec.Struct, frozen=True, kw_only=True):
+    """How one engine does: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here)."""
+
+    state: str
+    since: float
+    requests: int = 0
+    last_error: str | None = None
+    alike: bool = True  # with the first one: an answer that another began may go on there
+    goes_on: bool = False
+
+
+class FleetMetrics:
+    """See the module. `views` is set by whoever knows the engines."""
+
+    def __init__(self) -> None:
+        self.views: Sequence[EngineView] = ()
+        self.placed = Tally("realtime_remote_placed", "Generations given to an engine.", ("engine", "by"))
+        self.moved = Tally("realtime_remote_moved", "Generations taken from an engine that failed.", ("engine",))
+        self.failures = Tally("realtime_remote_failures", "Failures of an engine, by kind.", ("engine", "kind"))
+        self.ejections = Tally("realtime_remote_ejections", "Times that an engine was put out.", ("engine",))
+        self.aborts = Tally("realtime_remote_aborts", "Aborted generations, by proof.", ("engine", "proof"))
+        self.prefix_tokens = Tally("realtime_remote_prefix_tokens", "Prompt tokens sent to where they were before.")
+
+    def collect(self) -> Iterator[Tally | Metric]:
+        """All families; none without engines elsewhere."""
+        if not self.views:
+            return
+        names = [(str(number),) for number in range(len(self.views))]
+        up: dict[Labels, float] = {name: view.state == "serving" for name, view in zip(names, self.views, strict=True)}
+        held: dict[Labels, float] = {name: view.requests for name, view in zip(names, self.views, strict=True)}
+        yield gauge("realtime_remote_up", "1 while an engine is given requests.", up, ("engine",))
+        yield gauge("realtime_remote_requests", "Generations that an engine has of this server.", held, ("engine",))
+        yield from (self.placed, self.moved, self.failures, self.ejections, self.aborts, self.prefix_tokens)

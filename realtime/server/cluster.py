@@ -1,0 +1,205 @@
+"""This node in its cluster: it joins, takes over what nobody has any more, hands on what it can't finish, and begins
+again when it has lost its lease.
+
+Who may write is decided in the store; here it is only asked. Each node looks for orphans at times of its own, sooner
+when another node is gone or says that it has left something, and the store gives each to one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from realtime.service.queue import LimitsOf, no_limits
+from realtime.service.service import Service
+from realtime.service.shared_limits import SharedLimits
+from realtime.settings.fields import ResponseSettings
+from realtime.store.cluster.membership import CannotJoin, Membership, State
+from realtime.wire.bodies import NodeStatus
+from realtime.wire.codec import Limits
+from realtime.wire.errors import ErrorCode, WireError
+
+from .cluster_settings import Node
+from .peers import messages
+from .peers.copies import Copies
+from .peers.door import Door
+from .peers.nodes import PeerNodes
+
+logger = logging.getLogger("realtime.cluster")
+
+LOOK_SECONDS = 1.0  # between two looks at the others, about
+_SWEEP_EVERY = 3  # looks: also when nobody seems to be gone
+_MAX_AT_ONCE = 64  # orphans that one node takes, before others have their turn
+_AGAIN_SECONDS = 1.0  # after a lease that could not be had
+_SETTLE_SECONDS = 0.01  # between two looks whether something is in the store
+
+
+class Cluster:
+    """See the module. `door`: where the other nodes come in. `lost`: ends what clients have open, see Gateway."""
+
+    def __init__(
+        self, me: Node, membership: Membership, service: Service, settings: ResponseSettings, limits: Limits, *,
+        max_bytes: int, serves: Callable[[], bool], model_name: str,
+        answer: Callable[[messages.Ask], Awaitable[messages.Answer]], lost: Callable[[], Awaitable[None]],
+        limits_of: LimitsOf = no_limits,
+    ) -> None:  # fmt: skip
+        """max_bytes: of a message that a node reads. serves: whether the engine does. answer: to an HTTP request.
+        limits_of: a tenant's.
+        """
+        self.me = me
+        self.membership = membership
+        self._service = service
+        self._serves = serves
+        self._model_name = model_name
+        self._answer = answer
+        self._end_clients = lost
+        copies = Copies(service.directory, service.registry, settings)
+        self.nodes = PeerNodes(me, membership, copies, max_bytes)
+        self.door = Door(me, service, self, limits)
+        service.directory.nodes = self.nodes
+        self._draining = self._left = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._look_now = asyncio.Event()
+        self._limits = SharedLimits(membership, service.queue.scheduler.minutes, limits_of)
+        membership.on_lost.append(self._on_lost)
+
+    @property
+    def others_serve(self) -> bool:
+        """Whether another node takes over what this one leaves."""
+        return any(peer.state == "serving" for peer in self.membership.peers().values())
+
+    @property
+    def status(self) -> NodeStatus:
+        """What is told of it."""
+        membership = self.membership
+        others = len(membership.peers())
+        return NodeStatus(name=self.me.name, epoch=membership.epoch, lease=membership.holds(), others=others)
+
+    # -- the life
+
+    async def start(self) -> None:
+        """Join, and take part until `leave`. Raises CannotJoin, and WireError when the store can't be reached."""
+        await self.membership.join()
+        logger.info("joined node=%s epoch=%d", self.me.name, self.membership.epoch)
+        self._announce()
+        self._spawn(self._look_around(), "cluster")
+
+    def drain(self) -> None:
+        """Take over nothing more."""
+        self._draining = True
+        self._announce()
+
+    async def leave(self) -> None:
+        """Give back the lease, and let the others know that there may be something for them; once."""
+        if self._left:
+            return
+        self._draining = self._left = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            held = self.membership.holds()
+            await self.membership.leave()
+            if held:
+                await self.nodes.tell_all()
+        except (WireError, OSError):
+            logger.warning("the lease was not given back: the others wait until it is over")
+        await self.nodes.close()
+        self.door.close()
+
+    def _on_lost(self) -> None:
+        if not self._draining:
+            self._spawn(self._begin_again(), "lease lost")
+
+    async def _begin_again(self) -> None:
+        logger.warning("the lease of node=%s is lost: what ran here goes on elsewhere", self.me.name)
+        await self._service.lose()
+        await self._end_clients()
+        self.door.close()
+        await self.nodes.close()
+        while True:
+            try:
+                await self.membership.join()
+            except (CannotJoin, WireError) as error:
+                logger.warning("no new lease yet: %s", error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                break
+        logger.info("joined again node=%s epoch=%d", self.me.name, self.membership.epoch)
+        self._announce()
+
+    def _announce(self) -> None:
+        state: State = "draining" if self._draining else "serving" if self._serves() else "starting"
+        self.membership.announce(state, self._service.num_running)
+
+    # -- what others left
+
+    def look(self) -> None:
+        """See Desk."""
+        self._look_now.set()
+
+    async def _look_around(self) -> None:
+        """Look at the others from time to time, and for what they have left."""
+        known: frozenset[tuple[str, int]] = frozenset()
+        number = 0
+        while True:
+            self._announce()
+            now = frozenset((peer.node, peer.epoch) for peer in self.membership.peers().values())
+            if known - now or self._look_now.is_set() or number % _SWEEP_EVERY == 0:
+                self._look_now.clear()
+                await self._sweep()
+            await self._share_limits()
+            known, number = now, number + 1
+            with contextlib.suppress(TimeoutError):
+                seconds = LOOK_SECONDS * random.uniform(0.5, 1.5)
+                await asyncio.wait_for(self._look_now.wait(), seconds)
+
+    async def _sweep(self) -> None:
+        """Take over what nobody has; who can't serve it leaves it to those who can."""
+        if self._draining or not self.membership.holds() or (self.others_serve and not self._serves()):
+            return
+        try:
+            while orphans := await self.membership.orphans(_MAX_AT_ONCE):
+                adopted = [one async for one in self.membership.adopt(orphans)]
+                taken = await self._service.restart.take_over(adopted, self._model_name)
+                logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
+                if not adopted:
+                    return  # others were faster
+        except WireError:
+            logger.warning("no look at what others left: the store does not answer")
+        except Exception:  # a bug of ours, or something in the store: it is tried again
+            logger.exception("what others left was not taken over")
+
+    async def _share_limits(self) -> None:
+        if self.membership.holds():
+            with contextlib.suppress(WireError):  # then the minutes of tenants are this node's own
+                await self._limits.exchange()
+
+    # -- what others ask
+
+    async def answer(self, ask: messages.Ask) -> messages.Answer:
+        """See Desk."""
+        return await self._answer(ask)
+
+    async def settled(self, response_id: str) -> None:
+        """See Desk."""
+        running = self._service.registry.running
+        while await self.membership.owner_of(response_id) is not None:
+            if response_id in running:
+                text = f"Previous response '{response_id}' is still being generated: wait until it is over."
+                raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
+            if not await self._is_to_be_stored(response_id):
+                return
+            await asyncio.sleep(_SETTLE_SECONDS)
+
+    async def _is_to_be_stored(self, response_id: str) -> bool:
+        record = await self._service.registry.store.get(response_id, 0.0)
+        return record is not None and record.continuable
+
+    def _spawn(self, work: Awaitable[None], name: str) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,163 @@
+"""A response that was created over HTTP, until its request is answered: in common to all doors that create one.
+
+Such a response is followed by its request, as a JSON answer or as a stream. When the client is gone, the response's
+disconnect policy takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+from starlette.responses import Response
+
+from realtime.observability.origin import NOWHERE
+from realtime.runs.run import Run
+from realtime.service.remote import Remote
+from realtime.store.records import AnyResponse, Source
+from realtime.wire import codec
+from realtime.wire.errors import ErrorCode, WireError, draining
+from realtime.wire.requests import OnDisconnect, OpaqueId, ResponseCreate
+from realtime.wire.response import ResponseError
+
+from .operations import Call, Header
+from .replies import limit_headers
+from .sse import RESPONSE_EVENTS, SseResponse, Wording
+
+IDEMPOTENCY_KEY = Header(
+    "Idempotency-Key", OpaqueId, "The same as `request_id` in the body: sent again, the request attaches and runs once."
+)
+ON_DISCONNECT = Header(
+    "x-realtime-on-disconnect",
+    Literal["cancel", "linger", "continue"],
+    "What becomes of the response when the client is gone: `cancel` (the default), `linger`, `continue`.",
+)
+
+_BEFORE_OUTPUT = (b"response.created", b"response.queued", b"response.in_progress")
+_FAILURES = {code.value.code: code for code in ErrorCode}
+
+
+async def start(call: Call, request: ResponseCreate, *, traced: bool = True) -> Source:
+    """Create a response, or attach to the one that an earlier try created. Raises WireError."""
+    origin = call.origin if traced else NOWHERE
+    return await call.gateway.service.create(call.principal, request, None, native=False, origin=origin)
+
+
+def request_id(call: Call, in_body: str | None = None) -> str | None:
+    """The name by which the request is known when it is sent again. Raises WireError."""
+    in_header: str | None = call.header(IDEMPOTENCY_KEY.name, IDEMPOTENCY_KEY.kind)
+    if in_body is not None and in_header is not None and in_body != in_header:
+        text = "`request_id` and the header Idempotency-Key differ; send one of them."
+        raise WireError(ErrorCode.INVALID_REQUEST, text, param="request_id")
+    return in_header if in_body is None else in_body
+
+
+def with_headers(call: Call, request: ResponseCreate) -> ResponseCreate:
+    """The request of a door whose body has no place for them, with what its headers ask for. Raises WireError."""
+    request.request_id = request_id(call)
+    policy = call.header(ON_DISCONNECT.name, ON_DISCONNECT.kind)
+    if policy is not None:
+        request.on_disconnect = OnDisconnect(policy=policy)
+    return request
+
+
+def stream(call: Call, source: Source, start: int = 0, wording: Wording = RESPONSE_EVENTS) -> SseResponse:
+    """A stream of the events from the number `start` on."""
+    interval = call.gateway.settings.connections.sse_keepalive_seconds
+    gateway = call.gateway
+    return SseResponse(gateway.service, source, start, call.peer, call.principal, interval, gateway.pace, wording)
+
+
+async def stream_from_output(call: Call, source: Source, wording: Wording) -> SseResponse:
+    """A stream that begins when the response has said something, or is over, or a keep-alive would be due: what fails
+    before is an HTTP error, on which clients decide whether to try again. Raises WireError.
+    """
+    answer = stream(call, source, 0, wording)
+    patience = call.gateway.settings.connections.sse_keepalive_seconds
+    await _wait(call, source, lambda: _has_said(source), seconds=patience, hand_over=answer.follow)
+    response = source.response
+    if is_told(source) and response.status in ("failed", "cancelled") and not response.output:
+        raise failure(response.error, source.response_id)
+    return answer
+
+
+def add_headers(call: Call, source: Source, answer: Response) -> None:
+    """Tell what is left of the client's minute, and the trace."""
+    answer.headers.update(limit_headers(call.gateway.service.queue.rate_limits(call.principal.tenant)))
+    if isinstance(source, Run) and (trace := source.watch.headers.get("traceparent")) is not None:
+        answer.headers["traceresponse"] = trace  # W3C Trace Context, Level 2: by which a client finds it
+
+
+def failure(error: ResponseError | None, response_id: str) -> WireError:
+    """The error of a response that came to nothing; None: it was stopped."""
+    if error is None:
+        return WireError(ErrorCode.REQUEST_CANCELLED, "The response was cancelled.", response_id=response_id)
+    code = _FAILURES.get(error.code, ErrorCode.SERVER_ERROR)
+    return WireError(code, error.message, param=error.param or None, response_id=response_id)
+
+
+async def wait_for_end(call: Call, found: AnyResponse) -> bool:
+    """Wait until a response is over; false if the client is gone before. Raises WireError if it is left to the next
+    process.
+    """
+    if not is_told(found):
+        await _wait(call, found, lambda: is_told(found))
+        if isinstance(found, Remote) and found.log.failure is not None:
+            raise found.log.failure
+        if is_left(found):
+            raise draining()
+    return is_told(found)
+
+
+def is_told(found: AnyResponse) -> bool:
+    """Whether it is over as its readers see it."""
+    return found.log.sealed if isinstance(found, Run | Remote) else found.over
+
+
+def is_left(found: AnyResponse) -> bool:
+    """Whether nothing more of it comes here, though it is not over."""
+    if isinstance(found, Remote):
+        return found.log.failure is not None
+    return isinstance(found, Run) and found.log.left
+
+
+async def _wait(
+    call: Call, found: AnyResponse, is_met: Callable[[], bool], *,
+    seconds: float | None = None, hand_over: Callable[[], None] = lambda: None,
+) -> None:  # fmt: skip
+    """Follow a response until something is met, the client is gone, the response is left to the next process, or the
+    time is over. `hand_over`: called before it is followed no more.
+    """
+    service, peer = call.gateway.service, call.peer
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+
+    def end() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    def wake() -> None:
+        if is_met() or is_left(found):
+            end()
+
+    service.follow(call.principal, found, wake)
+    peer.on_gone = end
+    timer = loop.call_later(seconds, end) if seconds is not None else None
+    try:
+        wake()
+        if not peer.gone:
+            await over
+        hand_over()
+    finally:
+        if timer is not None:
+            timer.cancel()
+        peer.on_gone = None
+        service.leave(found.response_id, wake, detached=False)
+
+
+def _has_said(source: Source) -> bool:
+    log = source.log
+    if log.sealed or log.floor or log.tip == 0:
+        return log.tip > 0
+    return codec.type_of(log.read(log.tip - 1, 1)[0]) not in _BEFORE_OUTPUT

@@ -1,0 +1,347 @@
+"""Copies of logs that are written on other nodes: one for each response that is read here, however many read it.
+
+A copy follows its response wherever that goes: when its node dies or hands it on, the next one is asked, which sends
+what comes behind the copy's end, and readers see a pause. What is over meanwhile is read from the store. Where the
+response can't be found again, or does not go on where the copy ends, readers are told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import Protocol
+
+from realtime.runs.run import Run
+from realtime.service.directory import Directory, node_unavailable
+from realtime.service.principal import Principal
+from realtime.service.registry import Registry
+from realtime.service.remote import Attendance, Remote
+from realtime.settings.fields import ResponseSettings
+from realtime.store import cursor
+from realtime.store.copied_log import CopiedLog, NotTheSame, State
+from realtime.store.event_log import BelowFloor
+from realtime.store.records import Source
+from realtime.wire.codec import type_of
+from realtime.wire.errors import WireError
+from realtime.wire.events import TERMINALS
+from realtime.wire.response import Response
+
+from .link import Over
+
+logger = logging.getLogger("realtime.cluster")
+
+LOST_SECONDS = 60.0  # for which a response is looked for whose node is gone
+_UNREAD_SECONDS = 10.0  # for which a copy waits for its first reader
+_QUANTUM = 64  # events that are taken over from a log of this node at once
+_TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in TERMINALS)
+
+
+class Upstream(Protocol):
+    """Where the events of a copy come from now. `over`: why there are no more."""
+
+    @property
+    def over(self) -> asyncio.Future[Over]: ...
+    def begin(self) -> None:
+        """Give the copy what comes, and has come; until then it waits."""
+
+    def attend(self, how: Attendance, detached: bool) -> None:
+        """Say what this node is to the response from now on."""
+
+    def close(self) -> None:
+        """Take nothing more."""
+
+
+class Following(Protocol):
+    """Another node, as copies ask it."""
+
+    async def open(
+        self, principal: Principal, response_id: str, copy: Copy, start: int | None, epoch: str | None, how: Attendance
+    ) -> tuple[Upstream, State, Response]:
+        """Begin to follow. Raises WireError."""
+
+
+class Copies:
+    """All copies of this node. `remotes`: those that are open, by response."""
+
+    def __init__(self, directory: Directory, registry: Registry, settings: ResponseSettings) -> None:
+        self.directory = directory
+        self.registry = registry
+        self.settings = settings
+        self.remotes: dict[str, Remote] = {}
+        self._copies: dict[tuple[str, str], Copy] = {}
+
+    async def follow(self, principal: Principal, response_id: str, node: Following, *, created: bool) -> Remote:
+        """See Nodes.follow."""
+        key = (principal.tenant, response_id)
+        copy = self._copies.get(key)
+        if copy is None:
+            copy = self._copies[key] = Copy(self, Principal(principal.tenant), response_id, created=created)
+            copy.start(node)
+        return await asyncio.shield(copy.opened)
+
+    def enter(self, remote: Remote) -> None:
+        """A copy is open."""
+        self.remotes[remote.response_id] = remote
+
+    def remove(self, copy: Copy) -> None:
+        """A copy is over, or nobody reads it."""
+        key = (copy.principal.tenant, copy.response_id)
+        if self._copies.get(key) is copy:
+            del self._copies[key]
+        if copy.remote is not None and self.remotes.get(copy.response_id) is copy.remote:
+            del self.remotes[copy.response_id]
+
+    async def close(self) -> None:
+        """End all copies."""
+        copies = list(self._copies.values())
+        for copy in copies:
+            copy.cancel()
+        await asyncio.gather(*(copy.task for copy in copies if copy.task is not None), return_exceptions=True)
+
+
+class Copy:
+    """One copy: the task that keeps it, and where its events come from."""
+
+    def __init__(self, copies: Copies, principal: Principal, response_id: str, *, created: bool) -> None:
+        """created: it was asked for here; then its end is not shown before its turn is known, so that what comes next
+        on a socket can continue it.
+        """
+        self.principal = principal
+        self.response_id = response_id
+        self.remote: Remote | None = None
+        self.opened: asyncio.Future[Remote] = asyncio.get_running_loop().create_future()
+        self.opened.add_done_callback(_look_at_it)
+        self.task: asyncio.Task[None] | None = None
+        self._copies = copies
+        self._created = created
+        self._upstream: Upstream | None = None
+        self._attendance: Attendance = "follows" if created else "watches"
+        self._end: bytes | None = None  # the terminal event, until it is shown
+        self._known_tip = 0  # of the log when it was found: a reader may have had what is before it
+        self._ended = asyncio.Event()  # nobody reads it, or its end is there
+        self._unread: asyncio.TimerHandle | None = None
+
+    def start(self, node: Following) -> None:
+        """Begin with what this node has."""
+        self.task = asyncio.create_task(self._keep(node), name=f"copy of {self.response_id}")
+
+    def cancel(self) -> None:
+        """End it now."""
+        if self.task is not None:
+            self.task.cancel()
+
+    # -- what comes
+
+    def entries(self, first: int, entries: list[bytes]) -> None:
+        """See Feed."""
+        assert self.remote is not None
+        log = self.remote.log
+        if self._created and entries and type_of(entries[-1]) in _TERMINALS:
+            self._end = entries.pop()
+        try:
+            log.take(first, entries)
+        except NotTheSame:
+            logger.warning("what follows is not what was to follow response_id=%s", self.response_id)
+            log.fail(node_unavailable(self.response_id))
+            self._end = None
+        self.remote.grown_at = time.monotonic()
+        self.remote.audience.notify()
+        if log.sealed or self._end is not None or log.failure is not None:
+            self._ended.set()
+        if not self.opened.done() and (log.tip >= self._known_tip or self._ended.is_set()):
+            self.opened.set_result(self.remote)
+
+    # -- the task
+
+    async def _keep(self, node: Following) -> None:
+        try:
+            await self._open(node)
+        except BaseException as error:
+            self._copies.remove(self)
+            if not self.opened.done():
+                self.opened.set_exception(error if isinstance(error, WireError) else node_unavailable())
+            if isinstance(error, WireError):
+                return
+            raise
+        try:
+            await self._follow_on()
+        except Exception:  # a bug of ours: readers must not wait for ever
+            logger.exception("copy not kept response_id=%s", self.response_id)
+            self._fail(node_unavailable(self.response_id))
+        finally:
+            if self._unread is not None:
+                self._unread.cancel()
+            if self._upstream is not None:
+                self._upstream.close()
+            self._copies.remove(self)
+            if self.remote is not None and not self.remote.over and self.remote.log.failure is None:
+                self._fail(node_unavailable(self.response_id))
+            if not self.opened.done():
+                self.opened.set_exception(node_unavailable(self.response_id))
+
+    async def _open(self, node: Following) -> None:
+        upstream, state, shown = await node.open(self.principal, self.response_id, self, None, None, self._attendance)
+        self._upstream = upstream
+        settings = self._copies.settings
+        log = CopiedLog(self.response_id, state, max_bytes=settings.max_log_bytes, max_entries=settings.max_log_events)
+        self.remote = Remote(self.principal.tenant, log, shown, self._attend)
+        self.remote.grown_at = time.monotonic()
+        self._known_tip = state.tip
+        self._copies.enter(self.remote)
+        self._unread = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self._look_for_readers)
+        upstream.begin()
+        self.entries(log.tip, [])  # there may be none
+
+    async def _follow_on(self) -> None:
+        """Take what comes until the end, from one node after another."""
+        ended = asyncio.create_task(self._ended.wait())
+        try:
+            while self._upstream is not None:
+                over = self._upstream.over
+                await asyncio.wait((ended, over), return_when=asyncio.FIRST_COMPLETED)
+                if ended.done():
+                    break
+                self._upstream = await self._again(over.result(), ended)
+        finally:
+            ended.cancel()
+        if self._end is not None:
+            await self._show_end()
+
+    async def _again(self, why: Over, ended: asyncio.Task[bool]) -> Upstream | None:
+        """Find the response where it is now. None: it is not to be found, and its readers know, or there are none."""
+        assert self.remote is not None
+        if why == "slow":
+            self._fail(cursor.too_slow(self.remote.log, self.remote.log.tip))
+            return None
+        until = time.monotonic() + LOST_SECONDS
+        while not ended.done():
+            try:
+                return await self._reopen()
+            except (WireError, NotTheSame) as error:
+                if isinstance(error, NotTheSame) or not error.spec.retry or time.monotonic() > until:
+                    self._fail(error if isinstance(error, WireError) else node_unavailable(self.response_id))
+                    return None
+            await asyncio.wait((ended,), timeout=random.uniform(0.05, 0.2))
+        return None
+
+    async def _reopen(self) -> Upstream:
+        assert self.remote is not None
+        copies, log = self._copies, self.remote.log
+        node = await copies.directory.running_at(self.response_id)
+        if node is not None:
+            following: Following = node  # type: ignore[assignment] # all that there are can be followed
+            upstream, state, _ = await following.open(
+                self.principal, self.response_id, self, log.tip, log.epoch, self._attendance
+            )
+            self._upstream = upstream
+            log.go_on(state)
+            upstream.begin()
+            return upstream
+        source = await copies.registry.find_source(self.principal.tenant, self.response_id, time.time())
+        cursor.resolve(source.log, log.tip - 1, log.epoch)
+        log.go_on(State.of(source.log, log.tip))
+        here = _Here(source, self, log.tip)
+        here.attend(self._attendance, False)
+        here.begin()
+        return here
+
+    async def _show_end(self) -> None:
+        """Show the terminal event, now that the turn can be had."""
+        remote, entry = self.remote, self._end
+        assert remote is not None
+        assert entry is not None
+        registry = self._copies.registry
+        try:
+            async with asyncio.timeout(_UNREAD_SECONDS):
+                await self._copies.directory.settle(self.response_id)
+                record = await registry.store.get(self.response_id, time.time())
+                remote.turn = record.turn if record is not None else None
+        except (WireError, TimeoutError):
+            logger.warning("the turn of a response is not known here response_id=%s", self.response_id)
+        remote.log.take(remote.log.tip, [entry])
+        remote.audience.notify()
+
+    # -- readers
+
+    def _attend(self, how: Attendance, detached: bool) -> None:
+        self._attendance = how
+        if self._upstream is not None:
+            self._upstream.attend(how, detached)
+        if how == "left":
+            self._ended.set()
+            self._copies.remove(self)
+
+    def _look_for_readers(self) -> None:
+        if self.remote is not None and not self.remote.audience.watchers:
+            self._attend("left", False)
+
+    def _fail(self, error: WireError) -> None:
+        assert self.remote is not None
+        self.remote.log.fail(error)
+        self.remote.audience.notify()
+
+
+class _Here:
+    """A log of this node that a copy goes on with: the response has come here, or is over. An `Upstream`."""
+
+    def __init__(self, source: Source, copy: Copy, position: int) -> None:
+        self.over: asyncio.Future[Over] = asyncio.get_running_loop().create_future()
+        self._source = source
+        self._copy = copy
+        self._position = position
+        self._loop = asyncio.get_running_loop()
+        self._due = False
+
+    def begin(self) -> None:
+        """See Upstream."""
+        self._wake()
+
+    def attend(self, how: Attendance, detached: bool) -> None:
+        """See Upstream."""
+        if not isinstance(self._source, Run):
+            return
+        audience = self._source.audience
+        if how != "follows" and self._wake in audience.watchers:
+            audience.leave(self._wake, detached=detached)
+        if how != "left":
+            (audience.follow if how == "follows" else audience.look_on)(self._wake)
+
+    def close(self) -> None:
+        """See Upstream."""
+        self.attend("left", True)
+        self._end("left")
+
+    def _wake(self) -> None:
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._read)
+
+    def _read(self) -> None:
+        self._due = False
+        if self.over.done():
+            return
+        log = self._source.log
+        try:
+            entries = log.read(self._position, _QUANTUM)
+        except BelowFloor:
+            self._end("slow")
+            return
+        first, self._position = self._position, self._position + len(entries)
+        if entries:
+            self._copy.entries(first, entries)
+        if log.left:
+            self._end("left")
+        elif self._position < log.tip:
+            self._wake()
+
+    def _end(self, why: Over) -> None:
+        if not self.over.done():
+            self.over.set_result(why)
+
+
+def _look_at_it(opened: asyncio.Future[Remote]) -> None:
+    """Nobody may be left who waits for it."""
+    if not opened.cancelled():
+        opened.exception()

@@ -1,0 +1,351 @@
+"""Where the other nodes come in: one socket for each, on which they ask and are answered.
+
+Nobody is asked for anything before it has proved that it has the cluster's secret, and then it is believed whom it asks
+for. What is followed is read from its log at a cursor of its own, as for a client: while the other node does not read,
+nothing is done for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from realtime.runs.run import Run
+from realtime.service.directory import TriedElsewhere, node_unavailable
+from realtime.service.service import Service
+from realtime.service.truncations import CutResponse
+from realtime.store import cursor
+from realtime.store.cluster.membership import HeldElsewhere
+from realtime.store.copied_log import State
+from realtime.store.event_log import BelowFloor
+from realtime.store.records import Source
+from realtime.wire import codec
+from realtime.wire.codec import Limits
+from realtime.wire.errors import CloseCode, ErrorCode, WireError
+from realtime.wire.requests import place_of
+
+from ..cluster_settings import Node
+from . import handshake, messages
+from .messages import Answered, Ask, Asked, Attend, Began, Challenge, Create, Done, Ended, Entries, Follow, Garbage
+
+logger = logging.getLogger("realtime.cluster")
+
+HANDSHAKE_SECONDS = 5.0
+_MAX_STRANGERS = 64  # sockets at once that have not proved anything yet
+_MAX_CALLS = 4096  # of one node at once
+_QUANTUM = 64  # events of one follow, before the next one has its turn
+_ROUND_BYTES = 256 * 1024  # of events in one frame, about
+
+
+class Desk(Protocol):
+    """What the door hands on."""
+
+    async def answer(self, ask: Ask) -> messages.Answer:
+        """Answer an HTTP request that another node was sent."""
+
+    def look(self) -> None:
+        """Another node says that it has left something."""
+
+    async def settled(self, response_id: str) -> None:
+        """Return when what is over is in the store. Raises WireError while it runs."""
+
+
+class Door:
+    """See the module."""
+
+    def __init__(self, me: Node, service: Service, desk: Desk, limits: Limits) -> None:
+        self._me = me
+        self._service = service
+        self._desk = desk
+        self._limits = limits
+        self._num_strangers = 0
+        self._guests: set[_Guest] = set()
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """One socket from the handshake to its end."""
+        if messages.SUBPROTOCOL not in websocket.scope["subprotocols"] or self._num_strangers >= _MAX_STRANGERS:
+            await websocket.close(CloseCode.POLICY)
+            return
+        self._num_strangers += 1
+        try:
+            await websocket.accept(messages.SUBPROTOCOL)
+            node = await self._identify(websocket)
+        finally:
+            self._num_strangers -= 1
+        if node is None:
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await websocket.close(CloseCode.POLICY)
+            return
+        guest = _Guest(websocket, node, self._service, self._desk, self._limits)
+        self._guests.add(guest)
+        try:
+            await guest.serve()
+        finally:
+            self._guests.discard(guest)
+
+    def close(self) -> None:
+        """Hang up on all."""
+        for guest in self._guests:
+            guest.close()
+
+    async def _identify(self, websocket: WebSocket) -> str | None:
+        """Return which node it is; None: none of ours."""
+        challenge = Challenge(self._me.name, secrets.token_bytes(messages.NONCE_BYTES))
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await websocket.send_bytes(messages.encode([challenge]))
+                said = messages.decode_asked(await _frame(websocket))
+                if len(said) != 1 or not isinstance(said[0], messages.Hello):
+                    raise Garbage
+                hello = said[0]
+                handshake.check_hello(self._me.secret, challenge, hello)
+                await websocket.send_bytes(messages.encode([handshake.welcome(self._me.secret, challenge, hello)]))
+        except handshake.NotProved as error:
+            logger.warning("refused at the nodes' door: %s", error)
+            return None
+        except (Garbage, TimeoutError, WebSocketDisconnect):
+            logger.warning("refused at the nodes' door: it did not say who it is")
+            return None
+        return hello.node
+
+
+class _Followed:
+    """What a guest follows: its position in the log."""
+
+    def __init__(self, number: int, source: Source, position: int) -> None:
+        self.number = number
+        self.source = source
+        self.position = position
+
+
+class _Guest:
+    """Another node, after it has proved that it is one."""
+
+    def __init__(self, websocket: WebSocket, node: str, service: Service, desk: Desk, limits: Limits) -> None:
+        self._websocket = websocket
+        self._node = node
+        self._service = service
+        self._desk = desk
+        self._limits = limits
+        self._out: list[Answered] = []
+        self._followed: dict[int, _Followed] = {}
+        self._ready: dict[int, None] = {}  # of these, those that may have more, in their order
+        self._wakes: dict[int, Any] = {}
+        self._more = asyncio.Event()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._pump: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        """Take what is asked until the socket is gone."""
+        self._pump = asyncio.create_task(self._write(), name=f"to node {self._node}")
+        try:
+            while True:
+                for asked in messages.decode_asked(await _frame(self._websocket)):
+                    self._take(asked)
+        except Garbage:
+            logger.warning("node=%s asks for what is none of our messages", self._node)
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await self._websocket.close(CloseCode.POLICY)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self.close()
+            for number in list(self._followed):
+                self._leave(number, detached=False)
+            await asyncio.gather(self._pump, *self._calls, return_exceptions=True)
+
+    def close(self) -> None:
+        """Say nothing more."""
+        if self._pump is not None:
+            self._pump.cancel()
+        for call in self._calls:
+            call.cancel()
+
+    # -- what is asked
+
+    def _take(self, asked: Asked) -> None:
+        match asked:
+            case Attend():
+                self._attend(asked)
+            case messages.Look():
+                self._desk.look()
+            case messages.Hello():
+                raise Garbage
+            case _ if len(self._calls) >= _MAX_CALLS:
+                text = "The node has as many calls as it takes."
+                self._say(messages.refused(asked.number, WireError(ErrorCode.SERVER_IS_OVERLOADED, text)))
+            case _:
+                call = asyncio.create_task(self._answer(asked.number, self._work(asked)))
+                self._calls.add(call)
+                call.add_done_callback(self._calls.discard)
+
+    def _work(self, asked: Asked) -> Coroutine[Any, Any, Answered]:
+        match asked:
+            case messages.Stop():
+                return self._stop(asked)
+            case messages.Truncate():
+                return self._truncate(asked)
+            case Create():
+                return self._create(asked)
+            case Follow():
+                return self._follow(asked)
+            case messages.Settle():
+                return self._settle(asked)
+            case Ask():
+                return self._desk.answer(asked)
+        raise AssertionError(asked)
+
+    async def _answer(self, number: int, work: Coroutine[Any, Any, Answered]) -> None:
+        try:
+            self._say(await work)
+        except WireError as error:
+            self._say(messages.refused(number, error))
+        except (HeldElsewhere, TriedElsewhere, Garbage):
+            self._say(messages.refused(number, node_unavailable()))
+        except Exception:  # a bug of ours: it costs this call
+            logger.exception("call failed node=%s", self._node)
+            text = "The server failed at this request."
+            self._say(messages.refused(number, WireError(ErrorCode.SERVER_ERROR, text)))
+
+    async def _create(self, asked: Create) -> Done:
+        request = messages.decode_request(asked.request)
+        given = codec.decode_items(asked.given, "input", self._limits.max_items)
+        source = await self._service.create(
+            asked.who, request, None, native=asked.native, given=given, origin=asked.origin, here=True
+        )
+        return Done(asked.number, source.response_id)
+
+    async def _stop(self, asked: messages.Stop) -> Done:
+        if asked.cuts_late and asked.through is not None:
+            found = await self._service.cancel_or_truncate(
+                asked.who, asked.response_id, asked.through, delivered=asked.delivered
+            )
+            return (
+                _cut(asked.number, found) if isinstance(found, CutResponse) else Done(asked.number, asked.response_id)
+            )
+        await self._service.stop(
+            asked.who, asked.response_id, asked.how, delivered=asked.delivered, through=asked.through
+        )
+        return Done(asked.number, asked.response_id)
+
+    async def _truncate(self, asked: messages.Truncate) -> Done:
+        place = place_of(asked.place)
+        cut = await self._service.truncate(
+            asked.who, asked.response_id, place, delivered=asked.delivered, here=asked.here
+        )
+        return _cut(asked.number, cut)
+
+    async def _settle(self, asked: messages.Settle) -> Done:
+        await self._desk.settled(asked.response_id)
+        return Done(asked.number, asked.response_id)
+
+    # -- what is followed
+
+    async def _follow(self, asked: Follow) -> Began:
+        response_id = asked.response_id
+        if await self._service.directory.running_at(response_id) is not None:
+            raise node_unavailable(response_id)  # it has moved: whoever asks is to look again
+        source = await self._service.registry.find_source(asked.who.tenant, response_id, time.time())
+        log = source.log
+        start = log.floor if asked.start is None else cursor.resolve(log, asked.start - 1, asked.epoch)
+        number = asked.number
+        followed = self._followed[number] = _Followed(number, source, start)
+
+        def wake() -> None:
+            self._ready[number] = None
+            self._more.set()
+
+        self._wakes[number] = wake
+        self._heed(followed, asked.how)
+        wake()
+        return Began(number, State.of(log, start), codec.encode(source.response))
+
+    def _heed(self, followed: _Followed, how: str) -> None:
+        if isinstance(followed.source, Run):
+            audience, wake = followed.source.audience, self._wakes[followed.number]
+            (audience.follow if how == "follows" else audience.look_on)(wake)
+
+    def _attend(self, asked: Attend) -> None:
+        followed = self._followed.get(asked.number)
+        if followed is None:
+            return  # it is over
+        if asked.how != "follows":
+            self._leave(asked.number, detached=asked.detached, gone=asked.how == "left")
+        if asked.how != "left":
+            self._heed(followed, asked.how)
+
+    def _leave(self, number: int, *, detached: bool, gone: bool = True) -> None:
+        """Leave a response, as the reader that this guest is."""
+        followed, wake = self._followed[number], self._wakes[number]
+        if isinstance(followed.source, Run):
+            followed.source.audience.leave(wake, detached=detached)
+        if gone:
+            del self._followed[number], self._wakes[number]
+            self._ready.pop(number, None)
+
+    # -- what is said
+
+    def _say(self, answer: Answered) -> None:
+        self._out.append(answer)
+        self._more.set()
+
+    async def _write(self) -> None:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            while True:
+                await self._more.wait()
+                self._more.clear()
+                while out := self._round():
+                    await self._websocket.send_bytes(messages.encode(out))  # waits while the other does not read
+
+    def _round(self) -> list[Answered]:
+        """The answers that there are, and some events of each that has more."""
+        out, self._out = self._out, []
+        size = 0
+        while self._ready and size < _ROUND_BYTES:
+            number = next(iter(self._ready))
+            del self._ready[number]
+            size += self._read(self._followed[number], out)
+        return out
+
+    def _read(self, followed: _Followed, out: list[Answered]) -> int:
+        """Put the next events of what is followed into a round. Return how many bytes they are."""
+        number, log = followed.number, followed.source.log
+        try:
+            entries = log.read(followed.position, _QUANTUM)
+        except BelowFloor:
+            out.append(Ended(number, too_slow=True))
+            self._leave(number, detached=False)
+            return 0
+        if entries:
+            out.append(Entries(number, followed.position, entries))
+            followed.position += len(entries)
+        if log.sealed and followed.position >= log.tip:
+            self._leave(number, detached=True)
+        elif log.left:
+            out.append(Ended(number))
+            self._leave(number, detached=True)
+        elif followed.position < log.tip:
+            self._ready[number] = None
+        return sum(map(len, entries))
+
+
+def _cut(number: int, cut: CutResponse) -> Done:
+    return Done(number, cut.response.id, codec.encode(cut.response), cut.ended is not None)
+
+
+async def _frame(websocket: WebSocket) -> bytes:
+    """Return the next frame. Raises Garbage if it is text, and WebSocketDisconnect."""
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1006))
+    data = message.get("bytes")
+    if data is None:
+        raise Garbage
+    return bytes(data)

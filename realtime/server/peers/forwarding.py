@@ -1,0 +1,112 @@
+"""HTTP requests about what another node has: handed to it as they are, and answered as it answers them.
+
+Only what is answered at once goes this way: a stream of events is read from a copy of its log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Router
+
+from realtime.service.directory import Directory
+from realtime.store.cluster.membership import HeldElsewhere
+from realtime.wire.errors import ErrorCode, WireError
+
+from ..http.transport import EXTENSION
+from .messages import Answer, Ask
+from .nodes import PeerNode
+
+if TYPE_CHECKING:
+    from ..http.operations import Call, Endpoint
+
+_KEPT = frozenset({b"content-type", b"accept", b"last-event-id", b"idempotency-key", b"traceparent", b"tracestate"})
+_READS = frozenset({"GET", "HEAD"})
+
+
+async def other_node(directory: Directory, call: Call) -> PeerNode | None:
+    """Return the node to which a request is to be handed; None: it is answered here. Raises WireError."""
+    response_id = call.request.path_params.get("response_id")
+    if directory.nodes is None or response_id is None or call.request.query_params.get("stream") == "true":
+        return None
+    call.principal.check_sees(response_id)
+    async with directory.bound():
+        find = directory.running_at if call.request.method in _READS else directory.keeper_of
+        node = await find(response_id)
+    assert node is None or isinstance(node, PeerNode)
+    return node
+
+
+def instead(directory: Directory, call: Call, error: HeldElsewhere | WireError) -> PeerNode | None:
+    """Return the node that is to answer a request about a conversation that is not here. Raises WireError."""
+    node = directory.node_for(error, call.request.path_params.get("conversation_id"))
+    assert node is None or isinstance(node, PeerNode)
+    return node
+
+
+async def hand_on(node: PeerNode, call: Call, *, takes_body: bool) -> Response:
+    """Have a request answered by another node. Raises WireError."""
+    request = call.request
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    body = await call.body() if takes_body and has_body else b""
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    kept = [(name, value) for name, value in request.headers.raw if name in _KEPT]
+    headers = (*kept, (b"content-length", b"%d" % len(body)))
+    answer = await node.answer(Ask(0, call.principal, request.method, path, headers, body))
+    response = Response(answer.body, answer.status)
+    response.raw_headers = [(name, value) for name, value in answer.headers if name != b"x-request-id"]
+    return response
+
+
+async def answer(router: Router, ask: Ask) -> Answer:
+    """Answer a request that another node was sent. Raises WireError."""
+    path, _, query = ask.path.partition("?")
+    scope: dict[str, Any] = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": ask.method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": list(ask.headers),
+        "client": None,
+        "server": None,
+        "extensions": {EXTENSION: {"peer": _Nobody()}},
+    }
+    for route in router.routes:
+        match, child = route.matches(scope)
+        if match is Match.FULL:
+            scope.update(child)
+            endpoint: Endpoint = scope["endpoint"]
+            request = Request(scope, _receive(ask.body))
+            response = await endpoint.answer_for(request, ask.who)
+            return Answer(ask.number, response.status_code, tuple(response.raw_headers), bytes(response.body))
+    raise WireError(ErrorCode.NOT_FOUND, "The node has no such path.")
+
+
+class _Nobody:
+    """In place of the client's connection: he is at the other node, and waits there."""
+
+    gone = False
+    can_write = False
+    on_gone: Callable[[], None] | None = None
+    on_revoked: Callable[[], None] | None = None
+    on_writable: Callable[[], None] | None = None
+
+
+def _receive(body: bytes) -> Callable[[], Any]:
+    messages: list[Mapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Mapping[str, Any]:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()  # he does not go, as far as is known here
+        raise AssertionError
+
+    return receive

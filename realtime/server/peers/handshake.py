@@ -1,0 +1,49 @@
+"""How two nodes prove to each other that they have the cluster's secret. Pure.
+
+Each gives a nonce and signs both, with both names, by HMAC-SHA256 (RFC 2104). So nothing that was said in one
+handshake is of use in another, and neither side tells the other anything from which the secret could be told. The two
+sign different words, so that nobody can have a node sign its own challenge.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from .messages import NONCE_BYTES, Challenge, Hello, Welcome
+
+_ASKS, _ANSWERS = b"realtime peer asks\0", b"realtime peer answers\0"
+
+
+class NotProved(Exception):
+    """The other side does not have the secret, or is not the node that it was taken for."""
+
+
+def hello(secret: bytes, challenge: Challenge, to: str, node: str, epoch: int, nonce: bytes) -> Hello:
+    """Answer the challenge of the node `to`. Raises NotProved if it is another one."""
+    if challenge.node != to or len(challenge.nonce) != NONCE_BYTES:
+        raise NotProved(f"it says that it is the node {challenge.node[:16]!r}")
+    return Hello(node, epoch, nonce, _sign(secret, _ASKS, challenge, node, epoch, nonce))
+
+
+def check_hello(secret: bytes, challenge: Challenge, hello: Hello) -> None:
+    """Check the answer to a challenge. Raises NotProved."""
+    signed = _sign(secret, _ASKS, challenge, hello.node, hello.epoch, hello.nonce)
+    if len(hello.nonce) != NONCE_BYTES or not hmac.compare_digest(signed, hello.proof):
+        raise NotProved("it does not have the cluster's secret")
+
+
+def welcome(secret: bytes, challenge: Challenge, hello: Hello) -> Welcome:
+    """Prove it in turn."""
+    return Welcome(_sign(secret, _ANSWERS, challenge, hello.node, hello.epoch, hello.nonce))
+
+
+def check_welcome(secret: bytes, challenge: Challenge, hello: Hello, welcome: Welcome) -> None:
+    """Check the proof of who was connected to. Raises NotProved."""
+    signed = _sign(secret, _ANSWERS, challenge, hello.node, hello.epoch, hello.nonce)
+    if not hmac.compare_digest(signed, welcome.proof):
+        raise NotProved("it does not have the cluster's secret")
+
+
+def _sign(secret: bytes, role: bytes, challenge: Challenge, node: str, epoch: int, nonce: bytes) -> bytes:
+    names = b"\0".join(part.encode() for part in (challenge.node, node, str(epoch)))
+    return hmac.digest(secret, role + challenge.nonce + nonce + names, "sha256")

@@ -1,0 +1,293 @@
+"""The connection to one other node, by which this one asks it: made when it is first needed, and again when it is lost.
+
+One socket for all calls and all follows. Whatever goes wrong with it is a `WireError` that may be retried; a node that
+does not answer is found out by pings, and no call waits longer than `CALL_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+from websockets.typing import Subprotocol
+
+from realtime.service.directory import node_unavailable
+from realtime.store.cluster.membership import Peer
+from realtime.wire.errors import ErrorCode, WireError
+
+from ..cluster_settings import Node
+from . import handshake
+from .messages import (
+    NONCE_BYTES,
+    PATH,
+    SUBPROTOCOL,
+    Answer,
+    Answered,
+    Asked,
+    Began,
+    Challenge,
+    Done,
+    Ended,
+    Entries,
+    Garbage,
+    Refused,
+    Welcome,
+    decode_answered,
+    encode,
+    error_of,
+)
+
+logger = logging.getLogger("realtime.cluster")
+
+CONNECT_SECONDS = 3.0
+CALL_SECONDS = 30.0
+_PING_SECONDS = 2.0
+_PONG_SECONDS = 4.0
+_AGAIN_SECONDS = 0.3  # after a connection that failed, before the next one is tried
+_MAX_CALLS = 4096
+_MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set
+
+Over = Literal["left", "slow", "lost"]
+"""Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
+
+
+class Feed(Protocol):
+    """Takes what comes of a follow."""
+
+    def entries(self, first: int, entries: list[bytes]) -> None:
+        """Take events."""
+
+    def end(self, why: Over) -> None:
+        """No more come."""
+
+
+class Link:
+    """See the module. `max_bytes`: of a message that the other node reads."""
+
+    def __init__(self, me: Node, epoch: Callable[[], int], peer: Peer, max_bytes: int) -> None:
+        self.peer = peer
+        self._me = me
+        self._epoch = epoch
+        self._max_bytes = max_bytes
+        self._socket: _Socket | None = None
+        self._connecting = asyncio.Lock()
+        self._not_before = 0.0
+        self._closed = False
+
+    async def call(self, make: Callable[[int], Asked]) -> Done | Answer | Began:
+        """Ask, and return what is answered. `make` is given the number. Raises WireError."""
+        return await self._ask(make, None)
+
+    async def follow(self, make: Callable[[int], Asked], feed: Feed) -> tuple[int, Began]:
+        """Begin to follow; return the number of it, and what is answered. Raises WireError."""
+        answer = await self._ask(make, feed)
+        if not isinstance(answer, Began):
+            raise node_unavailable()
+        return answer.number, answer
+
+    def send(self, message: Asked) -> None:
+        """Say something that nobody answers, if there is a connection."""
+        if self._socket is not None:
+            self._socket.send(message)
+
+    def drop(self, number: int) -> None:
+        """Take nothing more of a follow."""
+        if self._socket is not None:
+            self._socket.feeds.pop(number, None)
+
+    async def tell(self, message: Asked) -> None:
+        """Say something that nobody answers, and have it on its way. Raises WireError."""
+        socket = await self._connected()
+        await socket.connection.send(encode([message]))
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._closed = True
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Done | Answer | Began:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                socket = await self._connected()
+                return await socket.ask(make, feed, self._max_bytes)
+        except TimeoutError:
+            raise node_unavailable() from None
+
+    async def _connected(self) -> _Socket:
+        async with self._connecting:
+            if self._socket is None or self._socket.gone:
+                if self._closed or time.monotonic() < self._not_before:
+                    raise node_unavailable()
+                try:
+                    self._socket = await self._connect()
+                except (OSError, TimeoutError, WebSocketException, handshake.NotProved, Garbage) as error:
+                    self._not_before = time.monotonic() + _AGAIN_SECONDS
+                    logger.warning("node=%s not reached: %s", self.peer.node, _reason(error))
+                    raise node_unavailable() from None
+        return self._socket
+
+    async def _connect(self) -> _Socket:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            connection = await connect(
+                self.peer.url.rstrip("/") + PATH,
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                compression=None,
+                proxy=None,
+                max_size=_MAX_FRAME_BYTES,
+                open_timeout=None,
+                close_timeout=1,
+                ping_interval=_PING_SECONDS,
+                ping_timeout=_PONG_SECONDS,
+            )
+            try:
+                await self._prove(connection)
+            except BaseException:
+                connection.transport.abort()
+                raise
+        return _Socket(connection, self.peer.node)
+
+    async def _prove(self, connection: ClientConnection) -> None:
+        challenge = await _receive(connection)
+        if not isinstance(challenge, Challenge):
+            raise Garbage
+        secret, nonce = self._me.secret, secrets.token_bytes(NONCE_BYTES)
+        hello = handshake.hello(secret, challenge, self.peer.node, self._me.name, self._epoch(), nonce)
+        await connection.send(encode([hello]))
+        welcome = await _receive(connection)
+        if not isinstance(welcome, Welcome):
+            raise Garbage
+        handshake.check_welcome(secret, challenge, hello, welcome)
+
+
+class _Socket:
+    """One connection that is proved. `gone`: it is lost, or closed."""
+
+    def __init__(self, connection: ClientConnection, node: str) -> None:
+        self.connection = connection
+        self.feeds: dict[int, Feed] = {}
+        self.gone = False
+        self._node = node
+        self._calls: dict[int, asyncio.Future[Done | Answer | Began]] = {}
+        self._number = 0
+        self._out: list[bytes] = []
+        self._more = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+
+    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Done | Answer | Began:
+        if len(self._calls) >= _MAX_CALLS:
+            raise node_unavailable()
+        self._number += 1
+        number = self._number
+        answer: asyncio.Future[Done | Answer | Began] = asyncio.get_running_loop().create_future()
+        data = encode([make(number)])
+        if len(data) > max_bytes:
+            text = "The request is too big to be handed to the node that has what it is about."
+            raise WireError(ErrorCode.REQUEST_TOO_LARGE, text)
+        self._calls[number] = answer
+        if feed is not None:
+            self.feeds[number] = feed
+        self._put(data)
+        try:
+            return await answer
+        except BaseException:
+            self.feeds.pop(number, None)
+            raise
+        finally:
+            self._calls.pop(number, None)
+
+    def send(self, message: Asked) -> None:
+        self._put(encode([message]))
+
+    def _put(self, data: bytes) -> None:
+        if not self.gone:
+            self._out.append(data)
+            self._more.set()
+
+    async def close(self) -> None:
+        self._lose()
+        with contextlib.suppress(Exception):
+            await self.connection.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _write(self) -> None:
+        with contextlib.suppress(WebSocketException, OSError):
+            while True:
+                await self._more.wait()
+                self._more.clear()
+                out, self._out = self._out, []
+                for data in out:
+                    await self.connection.send(data)
+
+    async def _read(self) -> None:
+        try:
+            async for frame in self.connection:
+                if not isinstance(frame, bytes):
+                    raise Garbage
+                for message in decode_answered(frame):
+                    self._take(message)
+        except Garbage:
+            logger.warning("node=%s sends what is none of our messages", self._node)
+            self.connection.transport.abort()
+        except (WebSocketException, OSError):
+            pass
+        except Exception:  # a bug of ours: who waits must not wait forever
+            logger.exception("node=%s what it sent was not taken", self._node)
+            self.connection.transport.abort()
+        finally:
+            self._lose()
+
+    def _take(self, message: Answered) -> None:
+        match message:
+            case Entries(number, first, entries):
+                if (feed := self.feeds.get(number)) is not None:
+                    feed.entries(first, list(entries))
+            case Ended(number, too_slow):
+                if (feed := self.feeds.pop(number, None)) is not None:
+                    feed.end("slow" if too_slow else "left")
+            case Done() | Answer() | Began():
+                if (answer := self._calls.get(message.number)) is not None and not answer.done():
+                    answer.set_result(message)
+            case Refused():
+                if (answer := self._calls.get(message.number)) is not None and not answer.done():
+                    answer.set_exception(error_of(message))
+            case _:
+                raise Garbage
+
+    def _lose(self) -> None:
+        """The connection is gone, and all that waits for it is told."""
+        if self.gone:
+            return
+        self.gone = True
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        for answer in self._calls.values():
+            if not answer.done():
+                answer.set_exception(node_unavailable())
+        feeds, self.feeds = list(self.feeds.values()), {}
+        for feed in feeds:
+            feed.end("lost")
+
+
+async def _receive(connection: ClientConnection) -> Answered:
+    """Return the one message of a frame. Raises Garbage."""
+    frame = await connection.recv()
+    messages = decode_answered(frame) if isinstance(frame, bytes) else []
+    if len(messages) != 1:
+        raise Garbage
+    return messages[0]
+
+
+def _reason(error: BaseException) -> str:
+    """Why there is no connection, with nothing that was said on it."""
+    if isinstance(error, handshake.NotProved):
+        return str(error)
+    return "it says what no node says" if isinstance(error, Garbage) else type(error).__name__

@@ -1,0 +1,271 @@
+"""Where a response is: here, on another node of the cluster, or in the store only.
+
+The service asks here before it looks anything up, and hands what is about a response elsewhere to its node. Without a
+cluster everything is here. Who has what is running is in the store (`Membership.owner_of`); the home in an id is asked
+where the store does not know a response yet, and where it is kept by a node that may have more of it in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from realtime.store.base import Stores
+from realtime.store.cluster.membership import HeldElsewhere, Membership, Owner
+from realtime.wire.errors import ErrorCode, WireError, response_not_found
+from realtime.wire.ids import home_of
+from realtime.wire.requests import Place, ResponseCreate, StopKind
+from realtime.wire.response import Response
+
+from .intake import Asked
+from .principal import Principal
+from .registry import Registry
+from .remote import Remote
+from .truncations import CutResponse
+
+RETRY_SECONDS = 2.0  # that who is told that a node is gone is to wait: about until another one has what it had
+_ADOPTION_SECONDS = 9.0  # for which a look-up waits for another node to take what a dead one had
+_LOOK_SECONDS = 0.1  # between two looks at who has it now
+
+
+class RemoteCut(msgspec.Struct, frozen=True):
+    """A truncation elsewhere; see CutResponse. `ended`: whether the response was ended for it."""
+
+    response: Response
+    ended: bool
+
+
+class OtherNode(Protocol):
+    """Another node, as far as the service asks anything of it. Every method raises WireError, as it was raised there,
+    or because the node can't be reached.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def create(self, principal: Principal, asked: Asked) -> str:
+        """See Service.create. Return the id."""
+
+    async def stop(
+        self, principal: Principal, response_id: str, how: StopKind, delivered: int | None, through: int | None
+    ) -> None:
+        """See Service.stop."""
+
+    async def cancel_or_truncate(
+        self, principal: Principal, response_id: str, through: int, delivered: int | None
+    ) -> RemoteCut | None:
+        """See Service.cancel_or_truncate. None: it was cancelled."""
+
+    async def truncate(
+        self, principal: Principal, response_id: str, place: Place, delivered: int | None, *, here: bool
+    ) -> RemoteCut:
+        """See Service.truncate."""
+
+    async def settle(self, response_id: str) -> None:
+        """Return when a response that is over is in the store. Refused while it runs."""
+
+
+class Nodes(Protocol):
+    """The other nodes."""
+
+    @property
+    def copies(self) -> Mapping[str, Remote]:
+        """What is followed elsewhere for readers here, by response."""
+
+    def get(self, name: str, epoch: int | None = None) -> OtherNode | None:
+        """Return a live node; with an epoch: if it still is what it was in that."""
+
+    def follow(self, principal: Principal, response_id: str, node: OtherNode, *, created: bool) -> Awaitable[Remote]:
+        """Return the response as it is read here. `created`: it was asked for here, so its turn is wanted. Raises
+        WireError.
+        """
+
+
+class TriedElsewhere(Exception):
+    """The same request was sent before, to this node."""
+
+    def __init__(self, node: OtherNode) -> None:
+        super().__init__(f"node {node.name} has it")
+        self.node = node
+
+
+class Directory:
+    """See the module. `nodes`: None as long as there is no cluster."""
+
+    def __init__(
+        self, registry: Registry, stores: Stores, bound: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
+        """bound: bounds the time of a look-up in it; see Patience."""
+        self.nodes: Nodes | None = None
+        self.bound = bound
+        self._registry = registry
+        self._stores = stores
+
+    @property
+    def copies(self) -> Mapping[str, Remote]:
+        """What is followed elsewhere for readers here."""
+        return self.nodes.copies if self.nodes is not None else {}
+
+    async def running_at(self, response_id: str) -> OtherNode | None:
+        """Return the other node where a response runs. Waits for one to take it that ran on a node that is gone. Raises
+        WireError.
+        """
+        nodes, membership = self.nodes, self._stores.membership
+        if nodes is None or membership is None or response_id in self._registry.running:
+            return None
+        until = time.monotonic() + _ADOPTION_SECONDS
+        while (owner := await membership.owner_of(response_id)) is not None:
+            if self._is_here(owner, membership):
+                return None
+            if owner.node != membership.node and (node := nodes.get(owner.node, owner.epoch)) is not None:
+                return node
+            if response_id in self._registry.running:
+                return None
+            if time.monotonic() >= until:
+                raise node_unavailable(response_id)
+            await asyncio.sleep(_LOOK_SECONDS)
+        return await self._home_of_unknown(response_id, nodes)
+
+    async def keeper_of(self, response_id: str) -> OtherNode | None:
+        """Return the other node that changes of a response are to be made at: where it runs, else where it was made,
+        whose sockets may hold its turn. Raises WireError.
+        """
+        return await self.running_at(response_id) or (
+            self._home(response_id) if response_id not in self._registry.running else None
+        )
+
+    async def check_not_tried(self, tenant: str, request: ResponseCreate) -> None:
+        """Raises TriedElsewhere if an earlier try of the same request runs on another node, or is about to, and
+        WireError.
+        """
+        if self.nodes is None or request.request_id is None:
+            return
+        claim = await self._stores.requests.find(tenant, request.request_id)
+        node = await self.running_at(claim.response_id) if claim is not None else None
+        if node is not None:
+            raise TriedElsewhere(node)
+
+    async def settle(self, response_id: str) -> None:
+        """See to it that the store has a response that is over elsewhere. Raises WireError for one that is not over."""
+        node = await self.running_at(response_id)
+        if node is not None:
+            await node.settle(response_id)
+
+    async def find(self, principal: Principal, response_id: str) -> Remote | None:
+        """Return a response that runs elsewhere, as it is read here. Raises WireError."""
+        node = await self.running_at(response_id)
+        return await self.follow(principal, response_id, node) if node is not None else None
+
+    async def stop(
+        self, principal: Principal, response_id: str, how: StopKind, delivered: int | None, through: int | None
+    ) -> Remote | None:
+        """See Service.stop. None: it does not run elsewhere."""
+        node = await self.running_at(response_id)
+        if node is None:
+            return None
+        await node.stop(principal, response_id, how, delivered, through)
+        return await self.follow(principal, response_id, node)
+
+    async def truncate(
+        self, principal: Principal, response_id: str, place: Place, delivered: int | None
+    ) -> CutResponse | None:
+        """See Service.truncate. None: no other node keeps it."""
+        node = await self._bounded_keeper_of(response_id)
+        if node is None:
+            return None
+        return await self._truncate_at(node, principal, response_id, place, delivered, here=False)
+
+    async def truncate_at(
+        self, held: HeldElsewhere, principal: Principal, response_id: str, place: Place, delivered: int | None,
+        *, here: bool,
+    ) -> CutResponse:  # fmt: skip
+        """Have the node truncate a response that has its conversation; `here`: without asking others. Raises
+        WireError.
+        """
+        node = self.node_for(held, None)
+        assert node is not None
+        return await self._truncate_at(node, principal, response_id, place, delivered, here=here)
+
+    async def _truncate_at(
+        self, node: OtherNode, principal: Principal, response_id: str, place: Place, delivered: int | None,
+        *, here: bool,
+    ) -> CutResponse:  # fmt: skip
+        cut = await node.truncate(principal, response_id, place, delivered, here=here)
+        return await self._shown(principal, response_id, node, cut)
+
+    async def cancel_or_truncate(
+        self, principal: Principal, response_id: str, through: int, delivered: int | None
+    ) -> Remote | CutResponse | None:
+        """See Service.cancel_or_truncate. None: no other node keeps it."""
+        node = await self._bounded_keeper_of(response_id)
+        if node is None:
+            return None
+        cut = await node.cancel_or_truncate(principal, response_id, through, delivered)
+        if cut is None:
+            return await self.follow(principal, response_id, node)
+        return await self._shown(principal, response_id, node, cut)
+
+    async def _bounded_keeper_of(self, response_id: str) -> OtherNode | None:
+        async with self.bound():
+            return await self.keeper_of(response_id)
+
+    async def _shown(self, principal: Principal, response_id: str, node: OtherNode, cut: RemoteCut) -> CutResponse:
+        """A truncation elsewhere, as its asker is to see it."""
+        ended = await self.follow(principal, response_id, node) if cut.ended else None
+        return CutResponse(cut.response, ended)
+
+    async def follow(self, principal: Principal, response_id: str, node: OtherNode, *, created: bool = False) -> Remote:
+        """See Nodes."""
+        assert self.nodes is not None
+        remote = await self.nodes.follow(principal, response_id, node, created=created)
+        if remote.tenant != principal.tenant:
+            raise response_not_found(response_id)
+        return remote
+
+    async def create(self, principal: Principal, asked: Asked, node: OtherNode) -> Remote:
+        """Have another node create a response, and return it as it is read here. Raises WireError."""
+        return await self.follow(principal, await node.create(principal, asked), node, created=True)
+
+    def node_for(
+        self, error: HeldElsewhere | TriedElsewhere | WireError, conversation_id: str | None
+    ) -> OtherNode | None:
+        """Return the node that has to be asked instead; None: this one's answer holds. What names a conversation that
+        the store does not know goes to its home: it may have been begun a moment ago. Raises WireError.
+        """
+        if isinstance(error, TriedElsewhere):
+            return error.node
+        if isinstance(error, WireError):
+            if error.code is not ErrorCode.CONVERSATION_NOT_FOUND or conversation_id is None:
+                return None
+            return self._home(conversation_id)
+        node = self.nodes.get(error.owner.node) if self.nodes is not None else None
+        if node is None:
+            raise node_unavailable()
+        return node
+
+    async def _home_of_unknown(self, response_id: str, nodes: Nodes) -> OtherNode | None:
+        """Return the home of a response that the store does not know: it may have been begun a moment ago."""
+        home = self._home(response_id)
+        if home is None or await self._registry.store.get(response_id, time.time()) is not None:
+            return None
+        return home
+
+    def _home(self, response_id: str) -> OtherNode | None:
+        name, membership = home_of(response_id), self._stores.membership
+        if self.nodes is None or membership is None or name is None or name == membership.node:
+            return None
+        return self.nodes.get(name)
+
+    def _is_here(self, owner: Owner, membership: Membership) -> bool:
+        return owner == Owner(membership.node, membership.epoch)
+
+
+def node_unavailable(response_id: str | None = None) -> WireError:
+    """The refusal of what a node has that can't be reached now."""
+    text = "The node that has this can't be reached: another one takes it over, so try again in a moment."
+    return WireError(ErrorCode.NODE_UNAVAILABLE, text, retry_after=RETRY_SECONDS, response_id=response_id)

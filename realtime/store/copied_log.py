@@ -1,0 +1,109 @@
+"""The copy of a log that is written on another node: its readers here read it like any other. Pure.
+
+Entries come as bytes, in their order, and stay those bytes. The copy has the bounds of the log, and goes on when the
+log goes on elsewhere: what says who may go on reading at which number is the original's, each time it is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from realtime.wire.codec import type_of
+from realtime.wire.errors import WireError
+from realtime.wire.events import DELTAS, TERMINALS, Event
+from realtime.wire.response import Response
+
+from .entries import Entry, own_bytes
+from .event_log import BelowFloor, EventLog, Log
+
+_LONG = 64 * 1024  # bytes, see EventLog
+_DELTAS = frozenset(str(kind.__struct_config__.tag).encode() for kind in DELTAS)
+_TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in TERMINALS)
+
+
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """What a log says of itself beside its entries; see Log. `start`: the number of the first entry that comes; `tip`:
+    behind the last that there is already.
+    """
+
+    epoch: str
+    start: int
+    tip: int = 0
+    restarted_at: int | None = None
+    earlier: dict[str, int] = {}
+    comes_again: bool = False
+
+    @classmethod
+    def of(cls, log: Log, start: int) -> State:
+        """What a log says now."""
+        return cls(log.epoch, start, log.tip, log.restarted_at, dict(log.earlier), log.comes_again)
+
+
+class NotTheSame(Exception):
+    """What comes does not go on where the copy ends."""
+
+
+class _Shown(msgspec.Struct):
+    response: Response
+
+
+_decode_shown = msgspec.json.Decoder(_Shown).decode
+
+
+class CopiedLog(EventLog):
+    """See the module."""
+
+    __slots__ = ("failure",)
+
+    def __init__(self, response_id: str, state: State, *, max_bytes: int, max_entries: int) -> None:
+        super().__init__(response_id, state.epoch, stream_id=None, max_bytes=max_bytes, max_entries=max_entries)
+        self.failure: WireError | None = None
+        self.floor = self.tip = state.start
+        self.milestone = state.start - 1
+        self.go_on(state)
+
+    def append(self, event: Event) -> bytes:
+        """Nothing is made here."""
+        raise NotImplementedError
+
+    def go_on(self, state: State) -> None:
+        """Take what the log says now. Raises NotTheSame if it does not go on where the copy ends."""
+        if state.start != self.tip:
+            raise NotTheSame(f"{state.start} does not follow {self.tip - 1}")
+        self.epoch, self.restarted_at = state.epoch, state.restarted_at
+        earlier: Mapping[str, int] = state.earlier
+        self.earlier, self.comes_again = earlier, state.comes_again
+
+    def fail(self, error: WireError) -> None:
+        """End the copy before its end: there will be no more, and readers are told why."""
+        self.failure = error
+        self.floor, self.abridged = self.tip + 1, None
+
+    def read(self, start: int, max_events: int) -> list[bytes]:
+        """See EventLog."""
+        if self.failure is not None:
+            raise BelowFloor(self.floor, self.failure)
+        return super().read(start, max_events)
+
+    def take(self, first: int, entries: Sequence[bytes]) -> None:
+        """Take the next entries. Raises NotTheSame, and ValueError for what is no event."""
+        if first != self.tip or (self.sealed and entries):
+            raise NotTheSame(f"{first} does not follow {self.tip - 1}")
+        for entry in entries:
+            self._take(entry)
+
+    def _take(self, entry: bytes) -> None:
+        kind = type_of(entry)
+        kept: Entry = entry
+        if kind not in _DELTAS:
+            self.milestone = self.tip
+            self.sealed = kind in _TERMINALS
+            if len(entry) >= _LONG and b'"response":' in entry[:256]:
+                kept = self._shared.share(entry, _decode_shown(entry).response)
+        self._entries.append(kept)
+        self._num_bytes += own_bytes(kept)
+        self.tip += 1
+        if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
+            self._trim()

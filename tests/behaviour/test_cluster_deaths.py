@@ -1,0 +1,144 @@
+"""Nodes that die, are stopped, lose their lease or go down: what ran on them goes on elsewhere, and its readers see a
+pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from realtime.engine.scripted import say
+from tests.support.cluster import Member, Nodes, nodes
+from tests.support.restarts import timeless
+from tests.support.steps import begin, resume, take, take_all, until
+from tests.support.transcript import check
+
+WORDS = [f"w{n} " for n in range(40)]
+SCRIPT = say(*WORDS)
+ASKED: dict[str, Any] = {"seed": 1, "on_disconnect": {"policy": "linger", "seconds": 600}}
+
+
+def readable(frames: list[str]) -> list[Any]:
+    """What two runs of the same answer have in common."""
+    found = []
+    for frame in frames:
+        event = timeless(frame.encode())
+        text = json.dumps(event)
+        for number, name in enumerate(_ids(event)):
+            text = text.replace(name, f"id {number}")
+        found.append(json.loads(text))
+    return found
+
+
+def _ids(value: Any) -> list[str]:
+    """Ids that are other ones in each run, in their order."""
+    if isinstance(value, dict):
+        own = [one for name, one in value.items() if isinstance(one, str) and (name == "id" or name.endswith("_id"))]
+        own += [value["epoch"]] if "epoch" in value else []
+        return own + [one for inner in value.values() for one in _ids(inner)]
+    return [one for inner in value for one in _ids(inner)] if isinstance(value, list) else []
+
+
+async def uncut(found: Nodes) -> list[str]:
+    """The same answer, whole."""
+    async with found.members[-1].client(native=True) as client:
+        await client.send("response.create", input="hi", **ASKED)
+        return await found.while_stepping(take_all(client))
+
+
+async def kill(member: Member) -> None:
+    await member.kill()
+
+
+async def lose(member: Member) -> None:
+    await member.lose_lease()
+
+
+async def drain(member: Member) -> None:
+    member.draining = asyncio.create_task(member.gateway.drain())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("ends", [kill, lose, drain])
+async def test_a_reader_on_another_node_sees_a_pause(ends: Any) -> None:
+    """It is read on b and c; whichever of them goes on with it, both have the answer that it would have been."""
+    async with nodes("a", "b", "c", script=SCRIPT) as found:
+        a, b, c = found.members
+        whole = await uncut(found)
+        async with (
+            a.client(native=True) as one, b.client(native=True) as two, c.client(native=True) as three,
+            httpx.AsyncClient(base_url=f"{b.http}/v1", timeout=30, trust_env=False) as on_b,
+        ):  # fmt: skip
+            response_id = await begin(one, **ASKED)
+            for client in (two, three):
+                assert (await resume(client, response_id))["type"] == "response.resumed"
+            for _ in range(6):
+                a.engine.step()
+                await asyncio.sleep(0.001)
+            frames = [await take(client, 6) for client in (two, three)]
+            await ends(a)
+            await one.connection.wait_closed()
+            assert one.connection.close_code == (1006 if ends is kill else 1012)
+            rests = [await found.while_stepping(take_all(client, response_id)) for client in (two, three)]
+            texts = [frame + rest for frame, rest in zip(frames, rests, strict=True)]
+            assert texts[0] == texts[1]
+            assert [json.loads(event)["sequence_number"] for event in texts[0]] == list(range(len(texts[0])))
+            final = check([json.loads(event) for event in texts[0]])
+            assert final["output"][0]["content"][0]["text"] == "".join(WORDS)
+            assert [event.get("delta") for event in readable(texts[0])] == [
+                event.get("delta") for event in readable(whole)
+            ]
+            assert [event["type"] for event in readable(texts[0])] == [event["type"] for event in readable(whole)]
+            kept = (await on_b.get(f"/responses/{response_id}")).json()
+            assert kept["status"] == "completed"
+            if ends is drain:
+                await a.draining  # type: ignore[attr-defined]
+
+
+async def test_a_node_that_lost_its_lease_begins_again() -> None:
+    async with nodes("a", "b", script=SCRIPT) as found:
+        a = found.members[0]
+        async with httpx.AsyncClient(base_url=a.http, trust_env=False) as http:
+            ready = (await http.get("/ready")).json()["node"]
+            assert (ready["name"], ready["lease"], ready["others"]) == ("a", True, 1)
+            assert (await http.get("/health")).json() == {"status": "ok", "lease": True}
+            async with a.client(native=True) as client:
+                response_id = await begin(client, **ASKED)
+                await found.settle()  # what was not committed is lost
+                await a.lose_lease()
+                await client.connection.wait_closed()
+                assert client.connection.close_code == 1012
+            await until(a.cluster.membership.holds, "a new lease")
+            again = (await http.get("/ready")).json()["node"]
+            assert again["epoch"] > ready["epoch"]
+            await found.know_each_other()
+            await found.owner(response_id)
+            async with a.client(native=True) as client:  # the answer may be on any node now
+                assert (await resume(client, response_id))["type"] == "response.resumed"
+                events = await found.while_stepping(client.until_done(response_id))
+                assert check(events)["status"] == "completed"
+                new = await found.while_stepping(client.create("new"))
+                assert check(new)["id"].startswith("resp_a_")
+
+
+async def test_a_conversation_goes_on_where_its_answer_does() -> None:
+    async with nodes("a", "b", script=SCRIPT) as found:
+        a, b = found.members
+        async with (
+            httpx.AsyncClient(base_url=f"{a.http}/v1", timeout=30, trust_env=False) as on_a,
+            httpx.AsyncClient(base_url=f"{b.http}/v1", timeout=30, trust_env=False) as on_b,
+            b.client(native=True) as two,
+        ):
+            conversation = (await on_a.post("/conversations", json={})).json()["id"]
+            response_id = await begin(two, conversation=conversation, **ASKED)
+            assert a.running == [response_id]
+            await found.settle()
+            await a.kill()
+            await found.owner(response_id)
+            events = await found.while_stepping(two.until_done(response_id))
+            assert events[-1]["type"] == "response.completed"
+            items = (await on_b.get(f"/conversations/{conversation}/items")).json()["data"]
+            assert [item["role"] for item in items] == ["assistant", "user"]

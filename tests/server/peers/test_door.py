@@ -1,0 +1,130 @@
+"""The door of the other nodes: who does not prove to be one is sent away, and costs nothing; who is one and talks
+nonsense, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from realtime.engine.scripted import say
+from realtime.server.peers import door, handshake, messages
+from realtime.server.peers.messages import Challenge, Hello, Look, Welcome
+from realtime.store.cluster.memory_backend import MemoryBackend
+from tests.support.cluster import SECRET, Member, member
+from tests.support.server import running
+from tests.support.steps import begin, resume
+
+SCRIPT = say("a", "b")
+
+
+@contextlib.asynccontextmanager
+async def knocking(to: Member) -> AsyncIterator[tuple[ClientConnection, Challenge]]:
+    """A socket at the door, and what it is asked."""
+    url = f"ws://127.0.0.1:{to.port}{messages.PATH}"
+    protocols = [messages.SUBPROTOCOL]
+    async with connect(url, subprotocols=protocols, proxy=None, compression=None) as socket:  # type: ignore[arg-type]
+        frame = await socket.recv()
+        assert isinstance(frame, bytes)
+        (challenge,) = messages.decode_answered(frame)
+        assert isinstance(challenge, Challenge)
+        yield socket, challenge
+
+
+def hello(challenge: Challenge, secret: bytes = SECRET) -> Hello:
+    return handshake.hello(secret, challenge, challenge.node, "z", 1, secrets.token_bytes(messages.NONCE_BYTES))
+
+
+async def closed(socket: ClientConnection) -> int | None:
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await socket.recv()
+    return socket.close_code
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Member]:
+    async with member(MemoryBackend(), "a", SCRIPT) as here:
+        yield here
+
+
+async def test_who_has_the_secret_comes_in(node: Member) -> None:
+    async with knocking(node) as (socket, challenge):
+        said = hello(challenge)
+        await socket.send(messages.encode([said]))
+        frame = await socket.recv()
+        assert isinstance(frame, bytes)
+        (welcome,) = messages.decode_answered(frame)
+        assert isinstance(welcome, Welcome)
+        handshake.check_welcome(SECRET, challenge, said, welcome)
+
+
+async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with knocking(node) as (socket, challenge):
+        recorded = messages.encode([hello(challenge)])
+        await socket.send(recorded)
+        await socket.recv()
+        wrong: list[str | bytes] = [
+            recorded,  # of another handshake
+            messages.encode([msgspec.structs.replace(hello(challenge), proof=b"x")]),
+            messages.encode([]),
+            messages.encode([Look()]),
+            messages.encode([1, 2]),
+            b"",
+            b"\xff" * 1000,
+            "text",
+        ]
+        for frame in wrong:
+            async with knocking(node) as (stranger, _):
+                await stranger.send(frame)
+                assert await closed(stranger) == 1008
+        async with knocking(node) as (stranger, other):
+            await stranger.send(messages.encode([hello(other, b"another secret")]))
+            assert await closed(stranger) == 1008
+        monkeypatch.setattr(door, "HANDSHAKE_SECONDS", 0.05)
+        async with knocking(node) as (silent, _):
+            assert await closed(silent) == 1008
+        monkeypatch.setattr(door, "_MAX_STRANGERS", 0)
+        with pytest.raises(InvalidStatus):
+            async with knocking(node):
+                pass
+
+
+async def test_a_node_that_talks_nonsense_is_sent_away(node: Member) -> None:
+    for frame in (b"\xff", "text", messages.encode([hello(Challenge("a", b"n" * messages.NONCE_BYTES))])):
+        async with knocking(node) as (socket, challenge):
+            await socket.send(messages.encode([hello(challenge)]))
+            await socket.recv()
+            await socket.send(frame)
+            assert await closed(socket) == 1008
+
+
+async def test_without_a_cluster_there_is_no_door() -> None:
+    async with running(SCRIPT) as server:
+        with pytest.raises(InvalidStatus):
+            await connect(f"ws://127.0.0.1:{server.port}{messages.PATH}", proxy=None)
+
+
+async def test_who_was_connected_to_has_to_prove_it_too() -> None:
+    """An address in the store may be anybody's by now: nothing is asked of who does not have the secret."""
+    backend = MemoryBackend()
+    async with (
+        member(backend, "a", SCRIPT) as a,
+        member(backend, "b", SCRIPT, secret=b"of another cluster") as b,
+        a.client(native=True) as one,
+        b.client(native=True) as two,
+    ):
+        response_id = await begin(one, on_disconnect={"policy": "continue"})
+        while "a" not in b.cluster.membership.peers():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert (await resume(two, response_id))["error"]["code"] == "node_unavailable"
+        assert not a.cluster.door._guests
+        a.engine.step(10)

@@ -1,0 +1,114 @@
+"""A node that says nothing, or nonsense, or goes away costs who asks it a typed error, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from realtime.server.cluster_settings import Node
+from realtime.server.peers import handshake, link, messages
+from realtime.server.peers.link import Link
+from realtime.server.peers.messages import Challenge, Done, Ended, Entries, Hello, Settle
+from realtime.store.cluster.membership import Peer
+from realtime.wire.errors import ErrorCode, WireError
+
+SECRET = b"s" * 32
+ME = Node("b", "ws://127.0.0.1:1", SECRET, True)
+Behaviour = Callable[[ServerConnection], Awaitable[None]]
+
+
+async def prove(socket: ServerConnection) -> None:
+    """Do as a node does until it is believed."""
+    challenge = Challenge("a", b"n" * messages.NONCE_BYTES)
+    await socket.send(messages.encode([challenge]))
+    frame = await socket.recv()
+    assert isinstance(frame, bytes)
+    (hello,) = messages.decode_asked(frame)
+    assert isinstance(hello, Hello)
+    handshake.check_hello(SECRET, challenge, hello)
+    await socket.send(messages.encode([handshake.welcome(SECRET, challenge, hello)]))
+
+
+@contextlib.asynccontextmanager
+async def linked(behaviour: Behaviour) -> AsyncIterator[Link]:
+    """A link to a node that behaves like this."""
+    async with serve(behaviour, "127.0.0.1", 0, subprotocols=[messages.SUBPROTOCOL]) as server:  # type: ignore[list-item]
+        port = next(iter(server.sockets)).getsockname()[1]
+        made = Link(ME, lambda: 1, Peer("a", 1, f"ws://127.0.0.1:{port}", "serving", 0), 1 << 16)
+        try:
+            yield made
+        finally:
+            await made.close()
+
+
+async def silent(socket: ServerConnection) -> None:
+    await socket.wait_closed()
+
+
+async def nonsense(socket: ServerConnection) -> None:
+    await socket.send(b"\xff\xff")
+    await socket.wait_closed()
+
+
+async def text(socket: ServerConnection) -> None:
+    await socket.send("hello")
+    await socket.wait_closed()
+
+
+async def another(socket: ServerConnection) -> None:
+    await socket.send(messages.encode([Challenge("c", b"n" * messages.NONCE_BYTES)]))
+    await socket.wait_closed()
+
+
+async def silent_when_asked(socket: ServerConnection) -> None:
+    await prove(socket)
+    await socket.wait_closed()
+
+
+async def nonsense_when_asked(socket: ServerConnection) -> None:
+    await prove(socket)
+    await socket.recv()
+    await socket.send(messages.encode([["what", 1]]))
+    await socket.wait_closed()
+
+
+async def gone_when_asked(socket: ServerConnection) -> None:
+    await prove(socket)
+    await socket.recv()
+    socket.transport.abort()
+
+
+async def answers_others(socket: ServerConnection) -> None:
+    """Of what nobody has asked, or asks any more."""
+    await prove(socket)
+    await socket.recv()
+    await socket.send(messages.encode([Done(77, "r"), Entries(5, 0, [b"x"]), Ended(5)]))
+    await socket.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [silent, nonsense, text, another, silent_when_asked, nonsense_when_asked, gone_when_asked, answers_others],
+)
+async def test_who_asks_is_told_that_it_can_not_be_reached(
+    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(link, "CALL_SECONDS", 2.0)
+    async with linked(behaviour) as made, asyncio.timeout(30):
+        for _ in range(2):  # the second at once: it is not tried again yet, or it is as before
+            with pytest.raises(WireError) as caught:
+                await made.call(lambda number: Settle(number, "resp_a"))
+            assert caught.value.code is ErrorCode.NODE_UNAVAILABLE
+            assert caught.value.retry_after
+
+
+async def test_what_is_too_big_for_the_other_node_is_not_sent() -> None:
+    async with linked(silent_when_asked) as made, asyncio.timeout(30):
+        with pytest.raises(WireError) as caught:
+            await made.call(lambda number: Settle(number, "x" * (1 << 17)))
+        assert caught.value.code is ErrorCode.REQUEST_TOO_LARGE
