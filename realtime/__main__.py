@@ -48,7 +48,7 @@ NO_VLLM = (
     "vLLM is not installed in {prefix}: install realtime-llm with its extra `{extra}`, as docs/operations.md says "
     'under "With pip"; in a checkout `make install` does it'
 )
-NO_CLIENT = "realtime-llm-client is not installed in {prefix}: in a checkout of the server, `pip install clients/python`"
+NO_CLIENT = "realtime-llm-client is not installed in {prefix}: in a checkout, `pip install clients/python`"
 METAVARS: dict[type[inspect.Type], str] = {
     inspect.IntType: "N",
     inspect.FloatType: "X",
