@@ -17,7 +17,7 @@ import msgspec
 
 from realtime.engine.base import Capacity
 from realtime.runs.job import ServiceClass
-from realtime.service.scheduler import Full, Scheduler, Ticket, Used
+from realtime.service.scheduler import AsideRules, Full, Scheduler, Ticket, Used
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 
 
@@ -51,6 +51,7 @@ class Request(msgspec.Struct):
     service_class: ServiceClass = ServiceClass.DEFAULT
     kind: str = ""
     then: tuple[float, Request] | None = None
+    max_output: int | None = None
     # what becomes of it
     num_cached: int = 0
     num_read: int = 0
@@ -62,11 +63,27 @@ class Request(msgspec.Struct):
     came_step: int = 0
     ended_at: float | None = None
     refused: bool = False
+    num_again: int = 0  # tokens that were read or made before it was put aside, and have to be read once more
+    num_aside: int = 0
+    aside_at: float = 0.0
+    longest_pause: float = 0.0
 
     @property
     def left_to_read(self) -> int:
-        """Tokens of its prompt that are neither cached nor read."""
-        return self.num_prompt - self.num_cached - self.num_read
+        """Tokens of its prompt that are neither cached nor read, and those to be read once more."""
+        return self.num_prompt - self.num_cached - self.num_read + self.num_again
+
+    def read(self, number: int) -> None:
+        """The engine reads so many."""
+        again = min(number, self.num_again)
+        self.num_again -= again
+        self.num_read += number - again
+
+    def put_aside(self, now: float) -> None:
+        """The engine lets go of it; nothing of it stays in the cache."""
+        self.num_again = self.num_cached + self.num_read + self.num_generated
+        self.num_aside += 1
+        self.aside_at = now
 
     @property
     def used(self) -> Used:
@@ -80,6 +97,7 @@ class Request(msgspec.Struct):
         session = () if self.session is None else (self.session,)
         return Ticket(
             response_id=self.name, tenant=self.tenant, service_class=self.service_class, num_input=self.num_prompt,
+            max_output=self.max_output,
             prefixes=session if self.shared else (), leaves=session,
         )  # fmt: skip
 
@@ -92,6 +110,10 @@ class Queue(Protocol):
     def finish(self, response_id: str, now: float, used: Used) -> list[str]: ...
 
     def progressed(self, now: float) -> list[str]: ...
+
+    def to_put_aside(self, now: float) -> list[str]: ...
+
+    def was_put_aside(self, response_id: str, now: float) -> list[str]: ...
 
     def estimate(self, response_id: str, now: float) -> float | None: ...
 
@@ -119,6 +141,12 @@ class FirstCome:
     def progressed(self, now: float) -> list[str]:
         return []
 
+    def to_put_aside(self, now: float) -> list[str]:
+        return []
+
+    def was_put_aside(self, response_id: str, now: float) -> list[str]:
+        raise AssertionError("none was to be put aside")
+
     def estimate(self, response_id: str, now: float) -> float | None:
         return None
 
@@ -128,12 +156,13 @@ class Fair:
 
     def __init__(
         self, model: Model, requests: dict[str, Request], *, max_waiting: int = 100_000, share: float = 0.5,
-        limits_of: Callable[[str], TenantLimits] = lambda tenant: UNLIMITED,
+        limits_of: Callable[[str], TenantLimits] = lambda tenant: UNLIMITED, aside_rules: AsideRules | None = None,
     ) -> None:  # fmt: skip
         capacity = Capacity(model.max_requests, model.kv_tokens, model.step_tokens)
         self.scheduler = Scheduler(
             max_running=model.max_requests, max_waiting=max_waiting, tenant_share=lambda: share, limits_of=limits_of,
-            used=lambda name: requests[name].used, capacity=lambda: capacity,
+            used=lambda name: requests[name].used, capacity=lambda: capacity, aside_rules=aside_rules,
+            may_put_aside=lambda name: True,
         )  # fmt: skip
 
     def offer(self, ticket: Ticket, now: float) -> bool:
@@ -144,6 +173,12 @@ class Fair:
 
     def progressed(self, now: float) -> list[str]:
         return self.scheduler.handle_deadline(now).admitted
+
+    def to_put_aside(self, now: float) -> list[str]:
+        return self.scheduler.to_put_aside(now)
+
+    def was_put_aside(self, response_id: str, now: float) -> list[str]:
+        return self.scheduler.was_put_aside(response_id, now)
 
     def estimate(self, response_id: str, now: float) -> float | None:
         place = self.scheduler.place(response_id, now)
@@ -195,9 +230,22 @@ class World:
                 if self.queue.offer(request.ticket, self.now):
                     self._admit([request.name])
                 else:
+                    self._make_room()
                     self._tell(request)
             except Full:
                 request.refused = True
+
+    def _make_room(self) -> None:
+        """Put aside those whose places others are to have: the engine lets go of them between two steps."""
+        for name in self.queue.to_put_aside(self.now):
+            request = self.requests[name]
+            if request in self._inside:
+                self._inside.remove(request)
+            else:
+                self._running.remove(request)
+                self._held -= request.num_prompt + request.num_output
+            request.put_aside(self.now)
+            self._admit(self.queue.was_put_aside(name, self.now))
 
     def _tell(self, request: Request) -> None:
         if (seconds := self.queue.estimate(request.name, self.now)) is not None:
@@ -206,7 +254,10 @@ class World:
     def _admit(self, names: Iterable[str]) -> None:
         for name in names:
             request = self.requests[name]
-            request.admitted_at = self.now
+            if request.admitted_at is None:
+                request.admitted_at = self.now
+            else:
+                request.longest_pause = max(request.longest_pause, self.now - request.aside_at)
             self._inside.append(request)
 
     def _enter_batch(self) -> None:
@@ -219,7 +270,7 @@ class World:
             self._inside.remove(request)
             self._running.append(request)
             self._held += need
-            if request.session is not None and request.shared:
+            if request.session is not None and request.shared and not request.num_aside:
                 request.num_cached = min(request.shared, self._cache.get(request.session, 0), request.num_prompt - 1)
             self._evict()
 
@@ -235,17 +286,18 @@ class World:
                 one.num_generated += 1
                 continue
             chunk = min(one.left_to_read, budget, self.model.step_tokens // 2)
-            one.num_read += chunk
+            one.read(chunk)
             budget -= chunk
             num_read += chunk
             if one.left_to_read <= 0:
                 one.num_generated += 1
         self._pass(1, num_decoding, num_read)
         for one in reading:
-            if one.left_to_read <= 0:
+            if one.left_to_read <= 0 and one.first_at is None:
                 one.first_at, one.first_step = self.now, self.num_steps
         self._end_those_over()
         self._admit(self.queue.progressed(self.now))
+        self._make_room()
 
     def _decode(self) -> None:
         """Take the steps until something ends or comes."""
@@ -279,6 +331,7 @@ class World:
                 following.at = self.now + pause
                 self._expect(following)
             self._admit(self.queue.finish(one.name, self.now, one.used))
+        self._make_room()
 
     def _evict(self) -> None:
         """Forget the prefixes that were not used for longest, for those that run."""

@@ -137,7 +137,8 @@ class EngineMetrics:
         if times.first_at is None or times.ended_at is None:
             return  # aborted before it had anything
         self._e2e.observe(times.ended_at - times.began_at, *own)
-        between = (times.ended_at - times.first_at) / (done.num_output - 1) if done.num_output > 1 else 0.0
+        seconds = times.ended_at - times.first_at - times.aside_seconds
+        between = seconds / (done.num_output - 1) if done.num_output > 1 else 0.0
         self._per_token.observe(between, *own)
         self._prompt_sizes.observe(done.num_prompt, *own)
         self._output_sizes.observe(done.num_output, *own)

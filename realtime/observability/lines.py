@@ -31,6 +31,7 @@ def response_over(report: Report, trace: str | None = None) -> None:
         "output_tokens": report.num_output,
         "reasoning_tokens": report.num_reasoning or None,
         "queue_ms": _ms(times.seconds_in("queued")),
+        "aside_ms": _ms(times.seconds_in("put aside")) or None,
         "ttft_ms": None if times.first_token_at is None else _ms(times.first_token_at - times.began_at),
         "abort_ms": round(report.abort_ms, 1) or None,
         "seconds": None if times.ended_at is None else round(times.ended_at - times.began_at, 3),

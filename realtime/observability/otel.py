@@ -36,6 +36,7 @@ STAGES = {
     "listing tools": "list tools",
     "rendering": "render",
     "calling tools": "tools",
+    "put aside": "put aside",
 }
 
 
@@ -144,9 +145,13 @@ def _parent(origin: Origin) -> Any:
 def _stages(report: Report) -> Iterator[tuple[str, float, float]]:
     """The spans of a response's stages: name, begin, end."""
     generations = iter(report.times.generations)
+    before = ""
     for stage in report.times.stages():
+        went_on, before = before == "put aside", stage.name
         if stage.name in STAGES:
             yield STAGES[stage.name], stage.began_at, stage.ended_at
+        elif went_on:
+            yield "decode", stage.began_at, stage.ended_at
         elif stage.name == "generating":
             generation = next(generations, None)
             first_at = generation.first_at if generation is not None else None

@@ -29,6 +29,13 @@ class ServiceMetrics:
         self.queue_seconds = Distribution(
             "realtime_response_queue_seconds", "Time that a response waits for its turn.", SECONDS, ("class",), _CLASSES
         )
+        self.aside_seconds = Distribution(
+            "realtime_response_put_aside_seconds",
+            "Time that an answer was put aside for others, each time.",
+            SECONDS,
+            ("class",),
+            _CLASSES,
+        )
         self.render_seconds = Distribution(
             "realtime_response_render_seconds", "Time to render and tokenize the prompts of a response.", SHORT
         )

@@ -12,11 +12,12 @@ import msgspec
 
 
 class GenerationTimes(msgspec.Struct):
-    """One generation on the engine. `first_at`: when its first tokens came."""
+    """One generation on the engine. `first_at`: when its first tokens came. `aside_seconds`: that it was put aside."""
 
     began_at: float
     first_at: float | None = None
     ended_at: float | None = None
+    aside_seconds: float = 0.0
 
 
 class Stage(NamedTuple):

@@ -49,6 +49,10 @@ _REASONS: dict[FinishReason | None, str] = {
 }  # as vLLM calls them; the others are aborts
 
 
+class PutAside(Exception):
+    """Raised by `Generation.result`: the engine has let go of it, and it goes on later, behind what there is."""
+
+
 class Generation(Generic[T]):
     """One generation, and the sink of its chunks. `result` must be called once `submit` has returned.
 
@@ -79,7 +83,10 @@ class Generation(Generic[T]):
         self._read = read
         self._keep = keep
         self._at_safe_point = at_safe_point
-        self._goes_on = False  # another engine had begun it
+        self._goes_on = False  # it has been submitted before, and had an answer
+        self._given = False  # the engine has it
+        self._aside = False  # it is being put aside: what the engine says from now on comes again
+        self._reads_again = False  # what there is has been submitted, and nothing has followed yet
 
     @property
     def num_reasoning(self) -> int:
@@ -106,8 +113,24 @@ class Generation(Generic[T]):
         """What it has used."""
         return self._count.tokens(self.num_reasoning)
 
+    @property
+    def may_be_put_aside(self) -> bool:
+        """Whether the engine has it and is to have it until its end."""
+        stopping = self._stopping
+        return self._given and not self._aside and self.ended is None and not stopping.stopped and not stopping.steering
+
+    @property
+    def num_reading(self) -> int:
+        """Tokens that the engine has been given and has not read yet."""
+        if self.ended is not None or self._aside or (self.times.first_at is not None and not self._reads_again):
+            return 0
+        return self.num_prompt + len(self._count.token_ids)
+
     def on_chunk(self, chunk: TokenChunk) -> None:
         """See engine.base.Sink."""
+        if self._aside:
+            return
+        self._reads_again = False
         if self.times.first_at is None:
             self.times.first_at = time.monotonic()
             self._metrics.first_token(self.times.first_at - self.times.began_at)
@@ -136,7 +159,8 @@ class Generation(Generic[T]):
 
     def on_error(self, error: EngineError) -> None:
         """See engine.base.Sink."""
-        self._end(error if isinstance(error, EngineDead) else engine_failure(error))
+        if not self._aside:
+            self._end(error if isinstance(error, EngineDead) else engine_failure(error))
 
     def replay(self, chunks: Sequence[TokenChunk]) -> None:
         """Take what an engine gave before this process began. Raises Diverged."""
@@ -148,7 +172,27 @@ class Generation(Generic[T]):
     def again(self, seen: Seen | None) -> None:
         """Let the next engine go on, after the death of this one. `seen`: the prompt with its images, as it sees it."""
         self._request = msgspec.structs.replace(self._request, seen=seen)
-        self.ended, self._goes_on = None, True
+        self._go_on()
+
+    def put_aside(self) -> None:
+        """Have the engine let go of it: `result` raises PutAside then, unless somebody wants it to end."""
+        self._aside = True
+        self._stopping.wake()
+
+    def resume(self, aside_seconds: float) -> None:
+        """Go on after it was put aside, for so long."""
+        self.times.aside_seconds += aside_seconds
+        self.abort_ms = 0.0
+        self._go_on()
+
+    def end_aside(self) -> None:
+        """End while it is put aside."""
+        self.ended, self.abort_ms = FinishReason.ABORT, 0.0
+        self._report()
+
+    def _go_on(self) -> None:
+        self.ended, self._aside, self._given = None, False, False
+        self._goes_on = self._reads_again = bool(self._count.token_ids)
 
     def fail(self, failed: Failed) -> None:
         """Nothing more will come."""
@@ -167,31 +211,35 @@ class Generation(Generic[T]):
             request = msgspec.structs.replace(request, generated=tuple(self._count.token_ids))
         try:
             await self._engine.submit(request, self)
+            self._given = True
         except asyncio.CancelledError:
             await self._abort()
             raise
 
     async def result(self) -> FinishReason:
         """Wait for the end, or for a request to stop; return when the engine holds nothing of it any more. Raises
-        Ended when the response is to end, and EngineDead when the engine has died.
+        Ended when the response is to end, EngineDead when the engine has died, and PutAside.
         """
         try:
             await self._wait()
             self._stopping.check()
+            if self._aside:
+                raise PutAside
             return self._finish()
         finally:
-            if self._stopping.stopped or not isinstance(self.ended, EngineDead):
+            if self._stopping.stopped or not (self._aside or isinstance(self.ended, EngineDead)):
                 self._report()
                 self._log_trouble()
 
     async def _wait(self) -> None:
         try:
-            while self.ended is None and self._stopping.stop is None:
+            while self.ended is None and self._stopping.stop is None and not self._aside:
                 await self._stopping.wait()
         finally:
             # Also when the task is cancelled, and after a failure of ours: the engine must hold nothing of it.
             if self._is_said or not isinstance(self.ended, FinishReason):
-                self.ended = self.ended or FinishReason.ABORT  # what the engine says from now on is no part of it
+                if not self._aside:
+                    self.ended = self.ended or FinishReason.ABORT  # what the engine says from now on is no part of it
                 await self._abort()
 
     @property

@@ -62,6 +62,11 @@ class GoingOn:
         """Let go of the run."""
         self._note = _nothing
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether an engine takes what there is of an answer, and there will be one."""
+        return self._continuity.goes_on and self._continuity.wait_ready is not None
+
     def seeded(self, wishes: Sampling, begun: Begun | None) -> Sampling:
         """Give a generation a seed, where that costs nothing: with it the same tokens can be sampled again. `begun`:
         how it was begun before.
@@ -118,13 +123,20 @@ class GoingOn:
         self.attempts += given
         self._after = "engine"
         self._num_waits += 1
-        ready = self._continuity.wait_ready
         if self._num_waits > _MAX_WAITS:
             raise Ended(self._died(dead, "engine"))
-        if ready is None or not self._continuity.goes_on or self.attempts > MAX_ATTEMPTS:
+        if not self.can_go_on or self.attempts > MAX_ATTEMPTS:
             raise Ended(self._died(dead, "engine" if self.attempts <= MAX_ATTEMPTS else "attempts"))
         if given:
             self._note(GoesOn(attempts=self.attempts, epoch=self._log.epoch))
+        await self.find_engine(dead, begun)
+        if given:
+            self.tell(exact=is_exact(wishes))
+
+    async def find_engine(self, dead: EngineDead, begun: Begun) -> None:
+        """Wait for an engine that is like the one which has begun this, if it serves no more. Raises Ended."""
+        ready = self._continuity.wait_ready
+        assert ready is not None
         try:
             async with asyncio.timeout(self._continuity.wait_seconds):
                 loaded: Loaded = await ready()
@@ -132,8 +144,6 @@ class GoingOn:
             raise Ended(self._died(dead, "engine")) from None
         if loaded.fingerprint != begun.fingerprint:
             raise Ended(self._died(dead, "model_changed"))
-        if given:
-            self.tell(exact=wishes.seed is not None or wishes.temperature == 0)
 
     def _fail(self, reason: str) -> None:
         attempts, self._untold = min(self.attempts, MAX_ATTEMPTS), None
@@ -146,6 +156,11 @@ class GoingOn:
             return failure(dead)
         text = f"The engine stopped {MAX_ATTEMPTS} times while it generated this response, which is given up."
         return Failed("server_error", text)
+
+
+def is_exact(wishes: Sampling) -> bool:
+    """Whether what follows is what would have followed, if the engine is asked again."""
+    return wishes.seed is not None or wishes.temperature == 0
 
 
 def _nothing(note: Note) -> None:

@@ -4,13 +4,13 @@ Theory of operation
 ===================
 
 A run is in exactly one state, and `TRANSITIONS` is everything that may happen to it. Its own task moves it, with two
-exceptions, both at the beginning: `Run.start` decides whether it waits, and the scheduler ends the wait.
+exceptions: `Run.start` decides whether it waits, and the scheduler ends each wait.
 
     created ──► queued ──► admitted ──► started ──► loading images ──► compacting ──► listing tools
        └───────────────────────▲           └──── each of these is skipped where there is nothing to do ────┐
                                                                                                            ▼
-                                                     calling tools ◄── generating ◄── rendering ◄──────────┘
-                                                           └──────────────────────────────▲
+                                  put aside ◄──► generating ◄── rendering ◄────────────────────────────────┘
+                                                     └──► calling tools ──▲
     any of them but created ──► ending ──► over
 
 Before `started` the run holds nothing but its place in the queue, and of a conversation it does not know yet what is in
@@ -21,6 +21,9 @@ The states that wait for somebody else are `loading images` (the network and the
 engine), `listing tools` and `calling tools` (MCP servers), `rendering` (the pool) and `generating` (the engine). Only
 in `generating`, and in `compacting` while a summary is written, does the engine hold anything of the run; the state is
 left when the engine has let go, and not before.
+
+In `put aside` it holds nothing but its place in the queue again, and what there is of the answer: the scheduler, which
+has had it put aside for another one, lets it go on (`Run.admit`).
 
 Rendering, generating and calling tools go round as long as the model calls tools that the server runs.
 
@@ -50,6 +53,7 @@ class State(enum.Enum):
     LISTING_TOOLS = "listing tools"  # and makes the calls that the user has allowed since
     RENDERING = "rendering"
     GENERATING = "generating"
+    PUT_ASIDE = "put aside"  # waits for the scheduler, in the middle of an answer
     CALLING_TOOLS = "calling tools"
     ENDING = "ending"
     OVER = "over"
@@ -76,7 +80,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.COMPACTING: _ways(State.LISTING_TOOLS, State.RENDERING),
     State.LISTING_TOOLS: _ways(State.RENDERING),
     State.RENDERING: _ways(State.GENERATING),
-    State.GENERATING: _ways(State.CALLING_TOOLS),
+    State.GENERATING: _ways(State.CALLING_TOOLS, State.PUT_ASIDE),
+    State.PUT_ASIDE: _ways(State.GENERATING),
     State.CALLING_TOOLS: _ways(State.RENDERING),
     State.ENDING: frozenset({State.OVER}),
     State.OVER: frozenset(),
@@ -97,6 +102,11 @@ class Life:
     def queued(self) -> bool:
         """Whether it waits for the scheduler."""
         return self.state is State.QUEUED
+
+    @property
+    def put_aside(self) -> bool:
+        """Whether it waits for the scheduler to let it go on."""
+        return self.state is State.PUT_ASIDE
 
     @property
     def over(self) -> bool:

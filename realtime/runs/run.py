@@ -182,9 +182,18 @@ class Run:
             self._write([events.ResponseQueued(response=self.response, queue=place or UNSET)])
 
     def admit(self) -> None:
-        """Run now: the scheduler's word."""
-        self._life.enter(State.ADMITTED)
+        """Run now, or go on: the scheduler's word."""
+        self._life.enter(State.GENERATING if self._life.put_aside else State.ADMITTED)
         self.stopping.wake()
+
+    @property
+    def may_be_put_aside(self) -> bool:
+        """Whether it can be put aside for another one, and go on as if it had not been."""
+        return self.stages.may_be_put_aside
+
+    def put_aside(self) -> None:
+        """Have the engine let go of it, which the scheduler is told when it is done: its next `admit` has it go on."""
+        self.stages.put_aside()
 
     def give_up(self, failed: Failed) -> None:
         """End one that has waited too long for its turn."""

@@ -30,7 +30,8 @@ class Continuity(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True):
     """All that a run needs besides its job. `work`: where it does what takes long. `images`: None if the model takes no
     images. `observer`: told of what it does. `prompt_read`: called when the engine has read a prompt of this response,
-    so that it has room for another.
+    so that it has room for another. `was_put_aside`: called when the engine has let go of a response that the scheduler
+    had put aside.
     """
 
     engine: Engine
@@ -41,6 +42,7 @@ class Serving(msgspec.Struct, frozen=True):
     observer: Observer = UNOBSERVED
     continuity: Continuity = Continuity()
     prompt_read: Callable[[str], None] = lambda response_id: None
+    was_put_aside: Callable[[str], None] = lambda response_id: None
 
 
 def not_ready(engine: Engine, work: WorkPool, observer: Observer) -> Serving:

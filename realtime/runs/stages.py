@@ -18,7 +18,7 @@ from realtime.context.tools import ToolSet
 from realtime.context.turns import ExpandedCompaction, Prompt, Turn, history
 from realtime.dialects.base import Parser, PromptTooLong
 from realtime.dialects.stop_strings import StopStrings
-from realtime.engine.base import EngineDead, EngineRefused, FinishReason, Sampling, TokenChunk
+from realtime.engine.base import EngineDead, EngineOverloaded, EngineRefused, FinishReason, Sampling, TokenChunk
 from realtime.observability.observer import Watch
 from realtime.store.conversations import Conversation
 from realtime.store.event_log import EventLog
@@ -35,13 +35,14 @@ from realtime.wire.response import Response, Usage
 from .assembler import Assembler
 from .compactor import Compactor
 from .endings import Ended, Failed, Steered, conversation_deleted, too_long
-from .generation import Generation, engine_request
+from .generation import Generation, PutAside, engine_request
 from .going_on import GoingOn
 from .image_loader import ImageLoader
 from .job import Job
 from .life import Life, State
 from .mcp.stage import McpStage, Unsure
 from .past import Past
+from .pause import Pause
 from .prompts import Prompts
 from .renderer import Renderer
 from .response_object import echoed_tools
@@ -92,6 +93,8 @@ class Stages:
         self._past = past
         self.replaying = False  # what comes now was made before
         self.going_on = GoingOn(serving.continuity, serving.observer, response, log, note, past)
+        self._pause = Pause(job, life, stopping, self.going_on, serving.observer, serving.was_put_aside)
+        self._pauses = False  # the latest generation can be put aside
         self._times = watch.times
         self._freed = False  # no more tools are held than have to be
         self._generation: Generation[events.Event] | None = None  # the latest, until the next one is prepared
@@ -141,12 +144,11 @@ class Stages:
         """See Run.used. Of each that runs this is asked often."""
         usage, compaction, generation = self.usage, self.compactor.tokens, self._generation
         earlier, latest = usage.earlier, usage.latest
-        reads = generation is not None and generation.times.first_at is None and generation.ended is None
         return (
             earlier.num_input + latest.num_input + compaction.num_input,
             earlier.num_cached + latest.num_cached + compaction.num_cached,
             earlier.num_output + len(latest.token_ids) + compaction.num_output,
-            latest.num_input if reads else 0,
+            generation.num_reading if generation is not None else 0,
         )
 
     def end_if_safe(self) -> None:
@@ -157,6 +159,18 @@ class Stages:
         ended = self._generation is not None and self._generation.ended is not None
         if not self._stopping.stopped and self._life.may_be_steered and not ended and not self.assembler.has_call:
             self._stopping.ask(Steered())
+
+    @property
+    def may_be_put_aside(self) -> bool:
+        """Whether the answer that is being generated can be put aside now, and go on exactly."""
+        generation = self._generation
+        is_new = self._past is None or self._past.log.caught_up
+        return self._pauses and is_new and generation is not None and generation.may_be_put_aside
+
+    def put_aside(self) -> None:
+        """Have the engine let go of the answer, until its turn comes again."""
+        assert self._generation is not None
+        self._generation.put_aside()
 
     def turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
         """What has been said so far, as something to continue. `token_ids`: of the latest generation, where they are
@@ -292,7 +306,8 @@ class Stages:
         try:
             return await self._answer(number, prompt, room, past)
         except EngineRefused:
-            if past is not None or not self._free_defaults():
+            has_begun = past is not None or self.usage.latest.token_ids
+            if has_begun or not self._free_defaults():
                 raise
         return await self._answer(number, prompt, room, None)
 
@@ -313,7 +328,7 @@ class Stages:
     async def _answer(self, number: int, prompt: Prompt, room: int, past: PastGeneration | None) -> FinishReason:
         """Have the engine answer, or the next one go on with the answer."""
         generation, wishes = self._new_generation(number, prompt, room, past)
-        self._generation = generation
+        self._generation, self._pauses = generation, self._pause.allows(wishes, has_pictures=bool(prompt.pictures))
         begun = self._begin(number, prompt, wishes, past)
         if past is not None:
             self._replay(generation, past)
@@ -333,6 +348,10 @@ class Stages:
                 if said is not None and STOP_SEQUENCE in (self._job.request.include or ()):
                     self._response.stop_sequence = said
                 return finish
+            except PutAside:
+                await self._pause.wait(generation, begun)
+            except EngineOverloaded as overloaded:
+                await self._pause.try_later(overloaded)
             except EngineDead as dead:
                 await self._survive(dead, generation, begun, wishes, given=given)
 

@@ -24,6 +24,7 @@ def pulses(runs: Iterable[Run], scheduler: Scheduler, prefill: Mapping[str, int]
             num_ahead=None if place is None else place.num_ahead,
             idle_seconds=round(now - run.grown_at, 3),
             estimated_seconds=UNSET if place is None else place.estimated_seconds,
+            put_aside=scheduler.is_put_aside(run.response_id) or UNSET,
             prefill_tokens=_prefill_tokens(run, prefill),
             usage=run.stages.used or UNSET,
         )

@@ -20,7 +20,7 @@ from realtime.wire.events import QueuePlace
 from realtime.wire.response import RateLimit
 
 from .permits import queue_place, rate_limits, take_permit
-from .scheduler import LOOK_SECONDS, Prices, Scheduler, Used
+from .scheduler import LOOK_SECONDS, AsideRules, Prices, Scheduler, Used
 from .tenant_share import TenantShare, everything
 from .timers import call_later
 
@@ -61,6 +61,8 @@ class Queue:
             used=self._used,
             capacity=lambda: engine.loaded.capacity if engine.loaded is not None else Capacity(),
             prices=Prices(scheduling.input_token_price, scheduling.output_token_price),
+            aside_rules=AsideRules(scheduling.max_times_put_aside, scheduling.put_aside_seconds),
+            may_put_aside=self._may_put_aside,
         )
 
     def take(self, job: Job, *, accepted: bool = False) -> bool:
@@ -74,11 +76,18 @@ class Queue:
         if not admitted:
             wanted = job.request.max_queue_seconds
             self._look_at(now + min(LOOK_SECONDS, math.inf if wanted is None else wanted))
+            self._make_room()
         return admitted
 
     def give_back(self, response_id: str, used: Used | None = None) -> None:
         """Let those run whose turn it is when this one does not any more. `used`: by it, in all."""
         self._admit(self.scheduler.finish(response_id, self._clock(), used))
+
+    def was_put_aside(self, response_id: str) -> None:
+        """The engine has let go of a response that was to be put aside: it waits, and others run."""
+        now = self._clock()
+        self._look_at(now + LOOK_SECONDS)
+        self._admit(self.scheduler.was_put_aside(response_id, now))
 
     def prompt_read(self, response_id: str) -> None:
         """A prompt was read, which may let somebody run: look in the next step of the loop."""
@@ -105,9 +114,19 @@ class Queue:
         run = self._running.get(response_id)
         return Used(*run.used) if run is not None else None
 
+    def _may_put_aside(self, response_id: str) -> bool:
+        run = self._running.get(response_id)
+        return run is not None and run.may_be_put_aside
+
     def _admit(self, response_ids: list[str]) -> None:
         for response_id in response_ids:
             self._running[response_id].admit()
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Put aside those whose places others are to have."""
+        for response_id in self.scheduler.to_put_aside(self._clock()):
+            self._running[response_id].put_aside()
 
     def _look_at(self, due_at: float) -> None:
         if due_at < self._due_at:

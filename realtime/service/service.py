@@ -110,6 +110,7 @@ class Service:
             trouble,
             settings.engine_wait_seconds,
             prompt_read=lambda response_id: self.queue.prompt_read(response_id),
+            was_put_aside=lambda response_id: self.queue.was_put_aside(response_id),
         )
         self._mcp = mcp or McpSettings()
         self._intake = Intake(

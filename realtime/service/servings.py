@@ -28,9 +28,10 @@ class Servings:
         self, engine: SupervisedEngine, make_dialect: Callable[[Loaded], Dialect], work: WorkPool, images: ImageLoader,
         observer: Observer, trouble: Callable[[], str | None], wait_seconds: float,
         prompt_read: Callable[[str], None] = lambda response_id: None,
+        was_put_aside: Callable[[str], None] = lambda response_id: None,
     ) -> None:  # fmt: skip
-        """wait_seconds: how long an answer waits for the next engine when its own has died. prompt_read: see
-        Serving.
+        """wait_seconds: how long an answer waits for the next engine when its own has died. prompt_read,
+        was_put_aside: see Serving.
         """
         self.dialect: Dialect | None = None
         self._engine = engine
@@ -41,6 +42,7 @@ class Servings:
         self._trouble = trouble
         self._wait_seconds = wait_seconds
         self._prompt_read = prompt_read
+        self._was_put_aside = was_put_aside
         self._making = threading.Lock()
 
     def now(self) -> Serving:
@@ -59,8 +61,9 @@ class Servings:
         )
         images = self._images if model.sees else None
         return Serving(
-            self._engine, model, self.dialect, self._work, images, self.observer, continuity, self._prompt_read
-        )
+            self._engine, model, self.dialect, self._work, images, self.observer, continuity, self._prompt_read,
+            self._was_put_aside,
+        )  # fmt: skip
 
     async def next(self) -> Serving:
         """Wait until something serves. Raises EngineError when nothing will."""

@@ -210,6 +210,12 @@ class SchedulingSettings(msgspec.Struct, frozen=True, kw_only=True):
     output_token_price: Annotated[
         float, Meta(gt=0, le=1000, description="what generating a token counts in a fair share")
     ] = 2
+    max_times_put_aside: Annotated[
+        int, Meta(ge=0, description="how often a batch answer may be put aside for an interactive one that waits")
+    ] = 3
+    put_aside_seconds: Annotated[
+        float, Meta(gt=0, description="after which an answer that was put aside goes before all that wait")
+    ] = 60
 
 
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -382,7 +382,7 @@ class PrefillTokens(msgspec.Struct, kw_only=True):
 
 class Pulse(msgspec.Struct, kw_only=True):
     """How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other
-    absent, when it does not wait.
+    absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not.
     `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first
     token on.
     """
@@ -392,6 +392,7 @@ class Pulse(msgspec.Struct, kw_only=True):
     num_ahead: int | None
     idle_seconds: float  # since its newest event
     estimated_seconds: int | UnsetType | None = UNSET
+    put_aside: bool | UnsetType = UNSET
     prefill_tokens: PrefillTokens | UnsetType = UNSET
     usage: Usage | UnsetType = UNSET
 

@@ -1,4 +1,6 @@
-"""One tenant's flood on the real engine: another's first token waits for what runs at most, and not for what waits."""
+"""Tenants on the real engine: what one floods it with is not waited for by another, and two that wait all the time are
+served alike. Counted are tokens, never times.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from realtime.engine.options import VllmOptions
+from realtime.service.scheduler import Prices, Used
 from tests.support.long import effort
 from tests.support.real import hosting
 from tests.support.server import Client, changed, dial
@@ -59,3 +63,74 @@ async def _flooded(url: str, keys: dict[str, str]) -> None:
         reading.cancel()
         with suppress(asyncio.CancelledError):
             await reading
+
+
+PAIR = {  # a reads little and says much, b the other way round
+    "a": {"input": "Tell me a story.", "max_output_tokens": 40, "ignore_eos": True},
+    "b": {"input": " ".join(map(str, range(30))), "max_output_tokens": 12, "ignore_eos": True},
+}
+NUMBERS = {"a": effort(24, 60), "b": effort(40, 150)}
+PLACES_OF_PAIR = 2
+
+
+class Side(msgspec.Struct):
+    """What one tenant has been served, as its client sees it: a response counts when it is over."""
+
+    service: float = 0.0
+    num_begun: int = 0
+    waiting: set[str] = set()
+    longest: int = 0  # tokens of its longest prompt
+
+
+def test_two_that_wait_all_the_time_are_served_alike(tmp_path: Path) -> None:
+    """Theorem 4.4 of the algorithm's paper (see service.scheduling.counters), by the tokens that came."""
+    keys = make_keys(tmp_path / "keys.json", *PAIR)
+    settings = changed(
+        api_keys_file=str(tmp_path / "keys.json"), max_running_responses=PLACES_OF_PAIR, max_tenant_share=1.0,
+        max_streams_per_connection=999, max_in_flight_per_connection=999, max_queued_per_connection=999,
+    )  # fmt: skip
+    with hosting(VllmOptions(), settings) as server:
+        sides, differences = asyncio.run(_backlogged(server.url, keys))
+    prices, output = Prices(), max(int(one["max_output_tokens"]) for one in PAIR.values())  # type: ignore[call-overload]
+    longest = max(side.longest for side in sides.values())
+    bound = 2 * max(prices.input * longest, prices.output * PLACES_OF_PAIR * (longest + output))
+    unseen = PLACES_OF_PAIR * (prices.input * longest + prices.output * output)  # of what runs
+    difference = max(differences) - min(differences)
+    print(f"difference {difference:.0f}, bound {bound:.0f}, unseen {unseen:.0f}, served {sides}")
+    assert min(side.service for side in sides.values()) > bound + 2 * unseen, "first come, first served is beyond it"
+    assert difference <= bound + 2 * unseen
+
+
+async def _backlogged(url: str, keys: dict[str, str]) -> tuple[dict[str, Side], list[float]]:
+    sides = {name: Side() for name in PAIR}
+    differences: list[float] = []
+
+    async def ask(client: Client, name: str) -> None:
+        for lane in range(NUMBERS[name]):
+            await client.send(
+                "response.create", stream_id=str(lane), **{**PAIR[name], "input": f"{lane} {PAIR[name]['input']}"}
+            )
+
+    async def read(client: Client, name: str) -> None:
+        side = sides[name]
+        for _ in iter(lambda: side.num_begun == NUMBERS[name] and not side.waiting, True):
+            event = await client.receive()
+            kind = event["type"]
+            if kind == "response.queued":
+                side.waiting.add(event["response"]["id"])
+            elif kind == "response.in_progress":
+                side.waiting.discard(event["response"]["id"])
+                side.num_begun += 1
+            if kind in ("response.completed", "response.incomplete"):
+                usage = event["response"]["usage"]
+                cached = usage["input_tokens_details"]["cached_tokens"]
+                side.service += Prices().of(Used(usage["input_tokens"], cached, usage["output_tokens"]))
+                side.longest = max(side.longest, usage["input_tokens"])
+            if all(one.waiting for one in sides.values()):
+                differences.append(sides["a"].service - sides["b"].service)
+
+    async with dial(url, key=keys["a"]) as a, dial(url, key=keys["b"]) as b:
+        await ask(a, "a")
+        await ask(b, "b")
+        await asyncio.gather(read(a, "a"), read(b, "b"))
+    return sides, differences

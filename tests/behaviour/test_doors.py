@@ -258,7 +258,7 @@ class Schedule:
             while service.num_running or service._tasks:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)  # responses that go on alone come to their end
         assert service.queue.scheduler.num_running == service.queue.scheduler.num_waiting == 0
-        assert not service.queue.scheduler._group_of
+        assert not service.queue.scheduler._groups._of
         assert not self.server.engine._held
         store = service.conversations.store
         assert isinstance(store, MemoryConversations)

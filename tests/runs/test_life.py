@@ -34,17 +34,19 @@ def test_whatever_runs_may_end_at_any_time_and_only_once() -> None:
 
 def test_only_generations_go_round() -> None:
     again = {state for state in State if state in {far for near in TRANSITIONS[state] for far in reachable(near)}}
-    assert again == {State.RENDERING, State.GENERATING, State.CALLING_TOOLS}
+    assert again == {State.RENDERING, State.GENERATING, State.PUT_ASIDE, State.CALLING_TOOLS}
 
 
 def test_a_life_with_everything_in_it() -> None:
     life = Life()
     way = [state for state in State if state is not State.CREATED]
     way[-2:-2] = [State.RENDERING, State.GENERATING]
+    way.insert(way.index(State.PUT_ASIDE) + 1, State.GENERATING)
     for state in way:
         life.enter(state)
         assert life.state is state
         assert life.queued == (state is State.QUEUED)
+        assert life.put_aside == (state is State.PUT_ASIDE)
         assert life.over == (state is State.OVER)
 
 
@@ -70,7 +72,7 @@ def test_what_is_not_in_the_table_is_refused_and_changes_nothing(here: State, th
 
 def test_the_refusal_says_where_it_is_where_it_was_to_go_and_where_it_can_go() -> None:
     assert str(IllegalTransition(State.GENERATING, State.QUEUED)) == (
-        "a run that is generating can't become queued; from here it becomes calling tools, ending"
+        "a run that is generating can't become queued; from here it becomes put aside, calling tools, ending"
     )
     assert str(IllegalTransition(State.OVER, State.ENDING)).endswith("from here it becomes nothing")
 

@@ -36,7 +36,7 @@ from realtime.wire.items import InputImage, McpListTools, McpTool, Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 from tests.support.calls import TAGGED, called
 from tests.support.event_loop import nothing_left
-from tests.support.jobs import make_job, make_request, make_run, make_serving, turns_until, user
+from tests.support.jobs import continuity, make_job, make_request, make_run, make_serving, turns_until, user
 
 __all__ = ["nothing_left"]
 
@@ -52,6 +52,7 @@ class Stage:
         self.serving, self.engine = serving, engine
         self.job = job
         self.admitted = True
+        self.run: Run
         self.there: Callable[[], object] = lambda: True
         self.let_go = threading.Event()
 
@@ -225,6 +226,65 @@ async def generating() -> Stage:
     return at
 
 
+async def _aside(abort_ticks: int) -> Stage:
+    """Generating, until it is put aside, as soon as it says something."""
+    at = await stage(make_request(temperature=0.0), script=say(*["word "] * 1000))
+    at.engine._abort_ticks = abort_ticks
+    at.serving = msgspec.structs.replace(at.serving, continuity=continuity(at.engine))
+    start = at.start
+
+    def start_and_remember() -> tuple[Run, asyncio.Task[None]]:
+        at.run, task = start()
+        return at.run, task
+
+    at.start = start_and_remember  # type: ignore[method-assign]
+    return at
+
+
+async def letting_go() -> Stage:
+    """The engine has been told to let go, and has not yet."""
+    at = await _aside(abort_ticks=3)
+
+    def there() -> bool:
+        if not at.run.may_be_put_aside or at.run.num_generated < 3:
+            at.engine.step()
+            return False
+        at.run.put_aside()
+        return True
+
+    at.there = there
+    return at
+
+
+async def put_aside() -> Stage:
+    at = await _aside(abort_ticks=0)
+
+    def there() -> bool:
+        if at.run.may_be_put_aside and at.run.num_generated > 2:
+            at.run.put_aside()
+        at.engine.step()
+        return at.run._life.put_aside
+
+    at.there = there
+    return at
+
+
+async def resumed() -> Stage:
+    """Put aside, and submitted once more; the engine has not begun with it."""
+    at = await put_aside()
+    was_there = at.there
+
+    def there() -> bool:
+        if not at.run._life.put_aside and not was_there():
+            return False
+        at.run.admit()
+        at.there = at.engine.stats
+        return False
+
+    at.there = there
+    return at
+
+
 PHASES = {
     "queued": (State.QUEUED, queued),
     "admitted": (State.ADMITTED, admitted),
@@ -237,8 +297,12 @@ PHASES = {
     "submitting": (State.GENERATING, submitting),
     "prefilling": (State.GENERATING, prefilling),
     "generating": (State.GENERATING, generating),
+    "letting go": (State.GENERATING, letting_go),
+    "put aside": (State.PUT_ASIDE, put_aside),
+    "resumed": (State.GENERATING, resumed),
     "calling tools": (State.CALLING_TOOLS, calling_tools),
 }
+ABORTS = ("summarizing", "submitting", "prefilling", "generating", "letting go", "resumed")  # there the engine has it
 UNWAITING = {State.CREATED, State.STARTED, State.ENDING, State.OVER}  # nothing is awaited there
 
 
@@ -306,7 +370,7 @@ async def test_a_stop_ends_it_at_once(phase: str, way: Callable[[Run], tuple[str
         if status == "cancelled":
             receipt = run.response.cancel
             assert not isinstance(receipt, msgspec.UnsetType)
-            assert (receipt.abort_ms > 0) == (phase in ("summarizing", "submitting", "prefilling", "generating"))
+            assert (receipt.abort_ms > 0) == (phase in ABORTS)
         stats = at.engine.stats()
         assert (stats.num_running, stats.num_waiting) == (0, 0)
         assert at.serving.work.num_waiting == 0

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bench.simulated import Fair, Model, Request, World
 from realtime.runs.job import ServiceClass
-from realtime.service.scheduler import Prices
+from realtime.service.scheduler import AsideRules, Prices
+from realtime.service.scheduling.classes import SHARES
 from realtime.settings.tenants import TenantLimits
 from tests.support.fuzz import examples
 
@@ -121,3 +122,77 @@ def test_a_flood_of_interactive_ones_leaves_batch_its_little() -> None:
     share = service(here, "a") / (service(here, "a") + service(here, "b"))
     assert waits(here, "b")
     assert 0.2 / 65 < share < 4 / 65
+
+
+PAUSE = 1.0
+
+
+def mixed(seed: int, rules: AsideRules) -> World:
+    """Batch jobs of two tenants that fill the engine, and bursts of interactive ones."""
+    here = World(SMALL, lambda requests: Fair(SMALL, requests, share=1.0, aside_rules=rules))
+    rng = random.Random(seed)
+    batch = [*jobs("a", 40, ServiceClass.BATCH), *jobs("b", 40, ServiceClass.BATCH, at=0.3)]
+    hurried = [
+        request("c", at, rng.randint(1, 60), rng.randint(1, 30), service_class=ServiceClass.INTERACTIVE)
+        for at in (rng.uniform(0.5, 6.0) for _ in range(rng.randint(1, 60)))
+    ]
+    here.run([*batch, *hurried])
+    return here
+
+
+@examples(15)
+@given(st.integers(0, 10**6), st.integers(0, 3))
+def test_what_is_put_aside_is_never_lost_and_costs_its_tenant_nothing(seed: int, most: int) -> None:
+    here = mixed(seed, AsideRules(max_times=most, max_seconds=PAUSE))
+    longest = max(one.ended_at - one.admitted_at for one in here.requests.values() if one.ended_at and one.admitted_at)
+    for one in here.requests.values():
+        assert one.num_generated == one.num_output
+        assert one.num_aside <= (most if one.service_class is ServiceClass.BATCH else 0)
+        assert one.longest_pause <= PAUSE + longest, "then it goes before all, and waits for a place at most"
+    scheduler = here.queue.scheduler  # type: ignore[attr-defined]
+    assert (scheduler.num_running, scheduler.num_waiting) == (0, 0)
+    charged = sum(PRICES.of(one.used) for one in here.requests.values() if one.tenant in "ab")
+    batch = scheduler._accounts.classes[ServiceClass.BATCH] * SHARES[ServiceClass.BATCH]
+    assert batch == pytest.approx(charged), "each token once"
+
+
+def test_who_cannot_wait_does_not_wait_for_batch_jobs_and_that_costs_little() -> None:
+    waits = {}
+    for most in (0, 3):
+        here = mixed(1, AsideRules(max_times=most))
+        hurried = [one for one in here.requests.values() if one.service_class is ServiceClass.INTERACTIVE]
+        waits[most] = sorted((one.admitted_at or 0) - one.at for one in hurried)[len(hurried) * 9 // 10]
+        waits[most, "busy"] = here.busy_seconds  # type: ignore[index]
+    assert waits[3] < waits[0] / 2
+    assert waits[3, "busy"] < 1.1 * waits[0, "busy"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("spread", "cap"), [(0.0, None), (1.0, 1024)])
+def test_of_a_first_burst_the_first_steps_show_how_long_it_will_take(spread: float, cap: int | None) -> None:
+    """Hardly anything has ended when it is told. How long answers are is not known then: these are of an ordinary
+    length, which is what is guessed.
+    """
+    here, rng = World(Model(), lambda requests: Fair(Model(), requests)), random.Random(0)
+    burst = [
+        request("new", spread * rng.random(), rng.randint(200, 3000), min(1000, int(rng.lognormvariate(5.2, 0.7)) + 1))
+        for _ in range(150)
+    ]
+    for one in burst:
+        one.max_output = cap
+    told: list[tuple[Request, float, float]] = []
+    looked = [0.0]
+
+    def look(here: World) -> None:
+        if here.now - looked[0] < 0.5 or sum(one.ended_at is not None for one in here.requests.values()) >= 32:
+            return
+        looked[0] = here.now
+        for one in here.requests.values():
+            if one.admitted_at is None and (guess := here.queue.estimate(one.name, here.now)) is not None:
+                told.append((one, here.now, guess))
+
+    here.watch = look
+    here.run(burst)
+    left = [(guess, (one.admitted_at or 0) - at) for one, at, guess in told]
+    good = [wait / 2 <= guess <= wait * 2 for guess, wait in left if wait >= 1]
+    assert len(good) > 200
+    assert sum(good) >= 0.8 * len(good)

@@ -159,7 +159,8 @@ def test_who_gives_up_in_a_group_frees_nothing_and_a_full_group_harms_nobody_els
     assert scheduler.finish("a1", 1.0) == ["a3"]
     assert scheduler.finish("a3", 1.0) == ["a5"]
     assert scheduler.finish("a5", 1.0) == scheduler.finish("b1", 1.0) == []
-    assert (len(scheduler._sizes), len(scheduler._busy), len(scheduler._group_of)) == (0, 0, 0), "nothing is left of it"
+    groups = scheduler._groups
+    assert (len(groups._sizes), len(groups.busy), len(groups._of)) == (0, 0, 0), "nothing is left of it"
 
 
 @examples(60)
@@ -292,5 +293,5 @@ def test_shares_and_groups_together(slots: int, share: float, steps: list[tuple[
         admitted(scheduler.finish(name, 0.0))
         check()
     assert not waiting
-    assert not scheduler._running_of
-    assert not scheduler._lines
+    assert not scheduler._running
+    assert not scheduler._waiting.lines

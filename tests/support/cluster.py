@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from realtime.engine.backoff import Backoff
 from realtime.engine.scripted import Script, ScriptedEngine
-from realtime.engine.supervisor import Backoff, SupervisedEngine
+from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.cluster_settings import Node, with_shared_key
 from realtime.server.gateway import Gateway
 from realtime.settings.fields import Settings

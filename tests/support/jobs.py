@@ -12,13 +12,14 @@ from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.family import Family, read_family
 from realtime.dialects.markup.named import NOTHING
 from realtime.dialects.markup.reader import MarkupReader
+from realtime.engine.base import Loaded
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.runs.job import Job
 from realtime.runs.open_items import ReasoningShown
 from realtime.runs.renderer import Renderer
 from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
-from realtime.runs.serving import Serving
+from realtime.runs.serving import Continuity, Serving
 from realtime.runs.work_pool import WorkPool
 from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
@@ -63,6 +64,15 @@ async def make_serving(script: Script, *, family: str | None = None, **options: 
     row = NOTHING if family is None else _row(family)
     dialect = ChatDialect(loaded.tokenizer, MarkupReader(row, loaded.tokenizer), window=loaded.model.max_model_len)
     return Serving(engine, loaded.model, dialect, WorkPool(2, 60)), engine
+
+
+def continuity(engine: ScriptedEngine) -> Continuity:
+    """Of an engine that takes what it has begun, and serves at once."""
+
+    async def ready() -> Loaded:
+        return engine.loaded
+
+    return Continuity(engine.loaded.fingerprint, goes_on=True, seeds_are_free=True, wait_ready=ready, wait_seconds=60)
 
 
 def make_renderer(serving: Serving, cache_salt: str | None = None) -> Renderer:

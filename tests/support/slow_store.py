@@ -157,7 +157,7 @@ def assert_nothing_left(service: Any, gate: Gate) -> None:
     assert not any(lock.locked() for lock in service._tries.values())
     assert not service._patience._waits
     assert service.queue.scheduler.num_running == service.queue.scheduler.num_waiting == 0
-    assert not service.queue.scheduler._sizes
+    assert not service.queue.scheduler._groups._sizes
     assert not gate.waiting
     assert not responses._tips
     assert {claim.response_id for claim in requests._claims.values()} <= set(responses._kept)

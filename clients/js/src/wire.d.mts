@@ -1250,13 +1250,14 @@ export interface PromptTokensDetails {
   cached_tokens: number;
 }
 
-/** How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other absent, when it does not wait. `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first token on. */
+/** How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not. `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first token on. */
 export interface Pulse {
   response_id: string;
   status: string;
   num_ahead: number | null;
   idle_seconds: number;
   estimated_seconds?: number | null;
+  put_aside?: boolean;
   prefill_tokens?: PrefillTokens;
   usage?: Usage;
 }

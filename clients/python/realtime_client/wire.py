@@ -810,8 +810,9 @@ class PrefillTokens(TypedDict):
 
 class Pulse(TypedDict):
     """How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other
-    absent, when it does not wait.     `prefill_tokens`: while a prompt is read, in several steps. `usage`: what
-    it has used until now, from its first     token on.
+    absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not.
+    `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its
+    first     token on.
     """
 
     response_id: str
@@ -819,6 +820,7 @@ class Pulse(TypedDict):
     num_ahead: int | None
     idle_seconds: float
     estimated_seconds: NotRequired[int | None]
+    put_aside: NotRequired[bool]
     prefill_tokens: NotRequired[PrefillTokens]
     usage: NotRequired[Usage]
 

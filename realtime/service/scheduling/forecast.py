@@ -2,12 +2,19 @@
 
 A guess, and told as one. It knows how long responses of each tenant have run lately, how long those that run have been
 at it, how fast prompts are read, and in which order the others are likely to follow.
+
+Of a server's first burst little has ended, and what has ended first is the shortest. There it goes by tokens: how fast
+they are read and made shows in the first steps, and how many there will be is guessed from those that run, which have
+some already and will have more, and from what the request allows.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 from typing import NamedTuple
 
 from .tickets import Used
@@ -15,6 +22,12 @@ from .tickets import Used
 _SMOOTHING = 0.05  # weight of the newest one in a running mean of many
 _LEAST_LEFT = 0.5  # of its mean duration, that one which has run for longer than that is expected to go on
 _FIRST_SECONDS = 1.0  # a guess, before anything has ended
+_FIRST_TOKENS = 256.0  # the same
+_REMEMBERED = 16_384  # tokens
+_SPREAD = 0.7  # of the logarithms of their lengths
+_DOUBTS = 4  # answers that the guess counts for
+_MORE = 1.3  # times what one has made already, that it is expected to make at least
+_FEW = 32  # responses that are over, before it is known how long they take
 
 
 class _Mean:
@@ -31,6 +44,23 @@ class _Mean:
         self.value += max(_SMOOTHING, 1 / self.number) * (newest - self.value)
 
 
+class _Pace:
+    """Seconds for each of many, of which the latest thousands count."""
+
+    __slots__ = ("number", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = self.number = 0.0
+
+    def add(self, seconds: float, number: int) -> None:
+        kept = _REMEMBERED / (_REMEMBERED + number)
+        self.seconds, self.number = self.seconds * kept + seconds, self.number * kept + number
+
+    @property
+    def value(self) -> float:
+        return self.seconds / self.number if self.number else 0.0
+
+
 class Means:
     """What responses have taken lately: those of each tenant, and all."""
 
@@ -38,9 +68,18 @@ class Means:
         self._seconds = _Mean(_FIRST_SECONDS)
         self._output = _Mean()
         self._read = _Mean()  # seconds for a token of a prompt, from when it is let in
+        self._read_pace = _Pace()  # the same, of all that are read at once
         self._seconds_of: dict[str, _Mean] = {}
         self._output_of: dict[str, _Mean] = {}
         self._cached_of: dict[str, _Mean] = {}
+        self._steps = _Pace()  # seconds for a token that is made, behind the first one ...
+        self._pure_steps = _Pace()  # ... while nothing was read
+
+    def note_steps(self, seconds: float, number: int, *, pure: bool) -> None:
+        """One response has made so many tokens in this time. `pure`: no prompt was read meanwhile."""
+        self._steps.add(seconds, number)
+        if pure:
+            self._pure_steps.add(seconds, number)
 
     def note(self, tenant: str, seconds: float, used: Used) -> None:
         """A response is over."""
@@ -56,10 +95,14 @@ class Means:
         if num_tokens > 0:
             self._read.add(seconds / num_tokens)
 
+    def note_reading(self, num_tokens: int, seconds: float) -> None:
+        """Prompts of so many tokens were read, in this time all together."""
+        self._read_pace.add(seconds, num_tokens)
+
     @property
     def known(self) -> bool:
-        """Whether something has ended yet."""
-        return self._seconds.number > 0
+        """Whether there is anything to go by: something has ended, or tokens come while nothing is read."""
+        return self._seconds.number > 0 or self._pure_steps.number > 0
 
     @property
     def seconds(self) -> float:
@@ -69,11 +112,35 @@ class Means:
     @property
     def read_seconds(self) -> float:
         """How long a token of a prompt takes."""
-        return self._read.value
+        return self._read_pace.value if self.is_new else self._read.value
 
     def seconds_of(self, tenant: str) -> float:
         """How long a response of this tenant is likely to run."""
         return self._seconds_of.get(tenant, self._seconds).value
+
+    @property
+    def asks_for_pace(self) -> bool:
+        """Whether so little has ended that the pace of tokens is needed."""
+        return self._seconds.number < _FEW
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it goes by tokens: they come, and hardly anything has ended."""
+        return self.step_seconds > 0 and self.asks_for_pace
+
+    def first_length(self, tenant: str, seen: float, max_output: int | None) -> float:
+        """How many tokens an answer is likely to have while hardly anything has ended. `seen`: that those of its tenant
+        which run have made, on average.
+        """
+        own = self._output_of.get(tenant, _NONE)
+        weight = own.number / (own.number + _DOUBTS)
+        guess = max(weight * own.value + (1 - weight) * _FIRST_TOKENS, _MORE * seen)
+        return guess if max_output is None else min(guess, max_output)
+
+    @property
+    def step_seconds(self) -> float:
+        """How long a token takes that is made."""
+        return self._steps.value if self._seconds.number else self._pure_steps.value
 
     def output_of(self, tenant: str) -> float:
         """How many tokens it is likely to be."""
@@ -85,11 +152,16 @@ class Means:
         return 1.0 if mean is None else 1.0 - mean.value
 
 
+_NONE = _Mean()
+
+
 class Runs(NamedTuple):
-    """One that runs."""
+    """One that runs. `num_output`: tokens that it has made."""
 
     tenant: str
     elapsed: float
+    num_output: int = 0
+    max_output: int | None = None
 
 
 class Waits(NamedTuple):
@@ -97,6 +169,7 @@ class Waits(NamedTuple):
 
     tenant: str
     num_new: float
+    max_output: int | None = None
 
 
 def waits(
@@ -105,11 +178,12 @@ def waits(
     """Return after how many seconds each of those that wait will run, in the order of their turns. `most_of`: how many
     of a tenant may run at once.
     """
+    running = list(running)
+    seen, ranks = _seen(running), _Ranks(running)
     free: list[float] = []  # when a place is free
     free_of: dict[str, list[float]] = {}  # ... and when a tenant may use it
     for one in running:
-        mean = means.seconds_of(one.tenant)
-        left = max(mean - one.elapsed, _LEAST_LEFT * mean)
+        left = _left(one, seen[one.tenant], ranks.next(one.tenant), means)
         free.append(left)
         free_of.setdefault(one.tenant, []).append(left)
     free += [0.0] * max(0, places - len(free))
@@ -123,7 +197,49 @@ def waits(
             at = max(at, heapq.heappop(own))
         found.append(at)
         reading = max(reading, at) + waiting.num_new * means.read_seconds
-        end = at + means.seconds_of(waiting.tenant)
+        end = at + _duration(waiting, seen.get(waiting.tenant, 0.0), means)
         heapq.heappush(own, end)
         heapq.heapreplace(free, end)
     return found
+
+
+def _seen(running: Iterable[Runs]) -> dict[str, float]:
+    """Tokens that those which run have made, on average of each tenant."""
+    made: dict[str, _Mean] = {}
+    for one in running:
+        mean = made.setdefault(one.tenant, _Mean())
+        mean.number += 1
+        mean.value += (one.num_output - mean.value) / mean.number
+    return {tenant: mean.value for tenant, mean in made.items()}
+
+
+class _Ranks:
+    """Which part of its tenant's answers is likely to be over before each: answers differ, and one is first."""
+
+    def __init__(self, running: Iterable[Runs]) -> None:
+        self._numbers = Counter(one.tenant for one in running)
+        self._next: Counter[str] = Counter()
+
+    def next(self, tenant: str) -> float:
+        """The rank of one more of them, between 0 and 1."""
+        self._next[tenant] += 1
+        return (self._next[tenant] - 0.5) / self._numbers[tenant]
+
+
+def _left(one: Runs, seen: float, rank: float, means: Means) -> float:
+    if means.is_new:
+        mean = max(means.first_length(one.tenant, seen, one.max_output), 1.0)
+        lengths = NormalDist(math.log(mean) - _SPREAD**2 / 2, _SPREAD)
+        past = lengths.cdf(math.log(one.num_output)) if one.num_output else 0.0
+        part = min(past + (1 - past) * rank, 0.999)
+        length = math.exp(lengths.inv_cdf(part))
+        length = length if one.max_output is None else min(length, one.max_output)
+        return max(0.0, length - one.num_output) * means.step_seconds
+    mean = means.seconds_of(one.tenant)
+    return max(mean - one.elapsed, _LEAST_LEFT * mean)
+
+
+def _duration(waiting: Waits, seen: float, means: Means) -> float:
+    if means.is_new:
+        return means.first_length(waiting.tenant, seen, waiting.max_output) * means.step_seconds
+    return means.seconds_of(waiting.tenant)

@@ -33,8 +33,12 @@ class Line:
         return iter(self._places)
 
     def add(self, number: int, ticket: Ticket) -> None:
-        """Wait, behind the others of its class."""
-        self._places.setdefault(ticket.service_class, {})[ticket.response_id] = _Place(number, ticket)
+        """Wait, behind those of its class with a smaller number."""
+        places = self._places.setdefault(ticket.service_class, {})
+        is_last = not places or next(reversed(places.values())).number < number
+        places[ticket.response_id] = _Place(number, ticket)
+        if not is_last:  # it has waited before
+            self._places[ticket.service_class] = dict(sorted(places.items(), key=lambda one: one[1].number))
 
     def remove(self, ticket: Ticket) -> None:
         """Wait no longer."""
@@ -44,11 +48,13 @@ class Line:
         if not places:
             del self._places[ticket.service_class]
 
-    def first(self, service_class: ServiceClass, busy: Container[str]) -> _Place | None:
-        """The next one of a class. `busy`: groups of which one runs."""
+    def first(
+        self, service_class: ServiceClass, busy: Container[str], but: Container[str] = frozenset()
+    ) -> _Place | None:
+        """The next one of a class. `busy`: groups of which one runs. `but`: responses that are not looked at."""
         oldest: _Place | None = None
         for place in self._places.get(service_class, {}).values():
-            if place.ticket.group is not None and place.ticket.group in busy:
+            if place.ticket.response_id in but or (place.ticket.group is not None and place.ticket.group in busy):
                 continue
             if oldest is None:
                 oldest = place
@@ -58,14 +64,16 @@ class Line:
                 return place
         return oldest
 
-    def take(self, ticket: Ticket, busy: Container[str]) -> None:
-        """Let it run: it has passed those that came before it and could have run."""
+    def take(self, ticket: Ticket, busy: Container[str]) -> int:
+        """Let it run: it has passed those that came before it and could have run. Return its number."""
+        number = self._places[ticket.service_class][ticket.response_id].number
         for place in self._places[ticket.service_class].values():
             if place.ticket is ticket:
                 break
             if place.ticket.group is None or place.ticket.group not in busy:
                 self._passed[place.ticket.response_id] = self._passed.get(place.ticket.response_id, 0) + 1
         self.remove(ticket)
+        return number
 
     def planned(self, service_class: ServiceClass) -> list[_Place]:
         """All of a class, in the order in which they are likely to run."""

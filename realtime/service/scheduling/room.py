@@ -20,50 +20,78 @@ from .tickets import Ticket, Used
 _SETTLING_SECONDS = 1.0  # after which a prompt that has not come to the engine is busy elsewhere
 
 
-class Holding(msgspec.Struct):
-    """What one running response holds, as far as that is known. `num_kept`, `num_reading`: as it was added up last."""
+class Holding(msgspec.Struct, eq=False):
+    """What one running response holds, as far as that is known.
+
+    at: since when it runs, or runs again. number: of its place when it waited. ran: seconds before it was put aside.
+    leaves: it is about to be put aside. num_aside: how often it was. aside_at: when, the last time. had: tokens that
+    it had made when it was let in again. stepped_at: when its newest token was seen, since it was let in. num_kept,
+    num_reading: as they were counted last in the occupancy of those that run.
+    """
 
     ticket: Ticket
     at: float
     used: Used | None = None
     paid: float = 0.0  # service that its tenant was charged for it ...
     counted: int = 0  # ... and tokens that count into its minute
+    number: int = 0
+    ran: float = 0.0
+    leaves: bool = False
+    num_aside: int = 0
+    aside_at: float = 0.0
+    had: int = 0
+    stepped_at: float | None = None
     num_kept: int = 0
     num_reading: int = 0
 
+    def seconds(self, now: float) -> float:
+        """How long it has run, without what it was put aside."""
+        return self.ran + now - self.at
+
 
 class Occupancy:
-    """What all running ones hold. Each is added and removed by itself; what it has been added as holds until it is
-    updated, or until everything is added up anew.
-    """
+    """What a number of responses hold."""
 
     def __init__(self, capacity: Callable[[], Capacity], means: Means) -> None:
+        self.num = 0
         self._capacity = capacity
         self._means = means
+        self._numbers: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
         self._reading: Counter[str] = Counter()
         self._num_kept_by_all = 0
         self._num_reading_by_all = 0
 
+    def imagine(self, holdings: Iterable[Holding], now: float) -> Occupancy:
+        """Return what these would hold if they were all."""
+        imagined = Occupancy(self._capacity, self._means)
+        for one in holdings:
+            tenant = one.ticket.tenant
+            imagined._join(tenant, 1)
+            imagined._count(tenant, self._kept_by(one), self._reading_by(one, now))
+        return imagined
+
     def add_up(self, holdings: Iterable[Holding], now: float) -> None:
         """Begin anew, with these."""
-        self._kept.clear()
-        self._reading.clear()
-        self._num_kept_by_all = self._num_reading_by_all = 0
+        for counts in (self._numbers, self._kept, self._reading):
+            counts.clear()
+        self.num = self._num_kept_by_all = self._num_reading_by_all = 0
         for one in holdings:
             self.add(one, now)
 
     def add(self, one: Holding, now: float) -> None:
         """Count one more."""
         one.num_kept, one.num_reading = self._kept_by(one), self._reading_by(one, now)
+        self._join(one.ticket.tenant, 1)
         self._count(one.ticket.tenant, one.num_kept, one.num_reading)
 
     def remove(self, one: Holding) -> None:
         """Count one less."""
         tenant = one.ticket.tenant
+        self._join(tenant, -1)
         self._count(tenant, -one.num_kept, -one.num_reading)
-        if not self._kept[tenant] and not self._reading[tenant]:  # names come and go
-            del self._kept[tenant], self._reading[tenant]
+        if not self._numbers[tenant]:  # names come and go
+            del self._numbers[tenant], self._kept[tenant], self._reading[tenant]
 
     def update(self, one: Holding, now: float) -> None:
         """Count what one holds now."""
@@ -72,11 +100,19 @@ class Occupancy:
             self._count(one.ticket.tenant, kept - one.num_kept, reading - one.num_reading)
             one.num_kept, one.num_reading = kept, reading
 
+    def _join(self, tenant: str, number: int) -> None:
+        self.num += number
+        self._numbers[tenant] += number
+
     def _count(self, tenant: str, num_kept: int, num_reading: int) -> None:
         self._kept[tenant] += num_kept
         self._reading[tenant] += num_reading
         self._num_kept_by_all += num_kept
         self._num_reading_by_all += num_reading
+
+    def num_of(self, tenant: str) -> int:
+        """How many of a tenant run."""
+        return self._numbers[tenant]
 
     def tenant_may(self, ticket: Ticket, share: float) -> bool:
         """Whether its own tenant leaves room for it. `share`: what one tenant may take."""
@@ -105,16 +141,13 @@ class Occupancy:
 
     def _kept_by(self, one: Holding) -> int:
         """Tokens that one will have in the cache, which nobody else has."""
-        used = one.used
-        if used is None or not used.num_output:
-            return self._need(one.ticket)
-        return used.num_input - used.num_cached + max(used.num_output, self._num_output(one.ticket))
+        used = one.used or Used()
+        read = used.num_input - used.num_cached if used.num_output else self._num_new(one.ticket)
+        return read + max(used.num_output, self._num_output(one.ticket))
 
     def _reading_by(self, one: Holding, now: float) -> int:
         """Tokens of its prompt that the engine has yet to read."""
-        used = one.used
-        if used is not None and used.num_reading:
-            return int(used.num_reading * self._means.new_of(one.ticket.tenant))
-        if used is not None and used.num_output:
-            return 0
+        used = one.used or Used()
+        if used.num_reading or used.num_output:
+            return int(used.num_reading * self._means.new_of(one.ticket.tenant)) if used.num_reading else 0
         return self._num_new(one.ticket) if now - one.at < _SETTLING_SECONDS else 0

@@ -757,8 +757,10 @@ export interface HarmonyTool {
   parameters?: Record<string, unknown> | null;
 }
 
+/** `lease`: whether this node has its lease; only in a cluster. */
 export interface Health {
   status: "ok";
+  lease?: boolean;
 }
 
 /** `engine`: `ready`, or why it can't serve. `responses`: those that the connection follows. */
@@ -1142,6 +1144,14 @@ export interface ModelList {
   data: Model[];
 }
 
+/** A node of a cluster. `epoch`: of its newest lease. `lease`: whether that holds; without it nothing is created here. `others`: how many other nodes there are. */
+export interface NodeStatus {
+  name: string;
+  epoch: number;
+  lease: boolean;
+  others: number;
+}
+
 /** What becomes of the response when nobody follows it any more. */
 export interface OnDisconnect {
   policy: "cancel" | "continue" | "linger";
@@ -1240,13 +1250,14 @@ export interface PromptTokensDetails {
   cached_tokens: number;
 }
 
-/** How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other absent, when it does not wait. `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first token on. */
+/** How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not. `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first token on. */
 export interface Pulse {
   response_id: string;
   status: string;
   num_ahead: number | null;
   idle_seconds: number;
   estimated_seconds?: number | null;
+  put_aside?: boolean;
   prefill_tokens?: PrefillTokens;
   usage?: Usage;
 }
@@ -1265,7 +1276,7 @@ export interface RateLimit {
   reset_seconds: number;
 }
 
-/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `engines`: only if they are elsewhere, in the order of the settings. */
+/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are elsewhere, in the order of the settings. */
 export interface Readiness {
   ready: boolean;
   engine: string;
@@ -1279,6 +1290,7 @@ export interface Readiness {
   connections: number;
   requests: number;
   template?: UnsafeTemplate;
+  node?: NodeStatus;
   engines?: RemoteEngineHealth[];
 }
 

@@ -1,0 +1,71 @@
+"""How many may run and wait: in all, of one tenant, of one group. Pure.
+
+All of it is asked for with each decision, so that a change counts from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from realtime.engine.base import Capacity
+from realtime.settings.tenants import TenantLimits
+
+from ..tenant_share import TenantShare, places_of
+from .refusals import Full, TenantFull
+
+
+class Limits:
+    """See the module. tenant_share: what of the places one tenant may have. limits_of: what else one may take.
+    capacity: what the engine can hold.
+    """
+
+    def __init__(
+        self, max_running: int, max_waiting: int, max_waiting_in_group: int,
+        tenant_share: TenantShare, limits_of: Callable[[str], TenantLimits], capacity: Callable[[], Capacity],
+    ) -> None:  # fmt: skip
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self.max_waiting_in_group = max_waiting_in_group
+        self._tenant_share = tenant_share
+        self.of = limits_of
+        self._capacity = capacity
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the engine can hold now."""
+        return self._capacity()
+
+    @property
+    def share(self) -> float:
+        """What one tenant may have now."""
+        return self._tenant_share()
+
+    @property
+    def places(self) -> int:
+        """How many may run at once."""
+        most = self._capacity().max_requests
+        return min(self._max_running, most) if most else self._max_running
+
+    def most_of(self, tenant: str) -> int:
+        """How many of a tenant may run at once."""
+        own = self.of(tenant).max_running
+        share = places_of(self._tenant_share(), self.places)
+        return share if own is None else min(share, own)
+
+    def check_queue(
+        self, tenant: str, *, num_waiting: int, num_waiting_of: int, num_running_of: int,
+        retry_after: Callable[[int], float],
+    ) -> None:  # fmt: skip
+        """Refuse one more that waits if there is no place for it; it has been counted. `retry_after`: when a place in
+        the queue should be free, if so many run at once. Raises Full.
+        """
+        is_full = num_waiting > self._max_waiting
+        share, own, most = self._tenant_share(), self.of(tenant).max_waiting, self.most_of(tenant)
+        has_slot = num_running_of < most
+        has_place = num_waiting_of <= places_of(share, self._max_waiting)
+        if own is not None and num_waiting_of > own:
+            raise TenantFull(retry_after(most))
+        if share < 1 and (not has_place or (is_full and not has_slot)):
+            raise TenantFull(retry_after(most))
+        if is_full:
+            raise Full(retry_after(self.places))

@@ -1,0 +1,81 @@
+"""Answers that are put aside: a batch one makes room for an interactive one that waits, and goes on later. Pure.
+
+What is put aside waits in its tenant's line, where it stood, and gets its place back by the rules for all. It has paid
+for what it has had, and is not charged for it again. It ages: so often and no more it is put aside, and after so long
+it goes before everybody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from realtime.runs.job import ServiceClass
+
+from .room import Holding
+from .tickets import Ticket, Used
+
+
+class AsideRules(msgspec.Struct, frozen=True):
+    """How often one answer may be put aside, 0: never; and after how many seconds it goes before all others."""
+
+    max_times: int = 3
+    max_seconds: float = 60.0
+
+
+class PutAside:
+    """Those that are put aside. may: whether a running response can be put aside now, and go on exactly."""
+
+    def __init__(self, rules: AsideRules, may: Callable[[str], bool]) -> None:
+        self._rules = rules
+        self._may = may
+        self._held: dict[str, Holding] = {}
+
+    def __contains__(self, response_id: str) -> bool:
+        return response_id in self._held
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, one: Holding, now: float) -> Ticket:
+        """Put one aside; return the ticket with which it waits."""
+        used, ticket = one.used or Used(), one.ticket
+        one.ran += now - one.at
+        one.aside_at, one.leaves = now, False
+        one.num_aside += 1
+        self._held[ticket.response_id] = one
+        max_output = None if ticket.max_output is None else max(0, ticket.max_output - used.num_output)
+        return msgspec.structs.replace(
+            ticket, group=None, num_input=(used.num_input or ticket.num_input) + used.num_output,
+            max_output=max_output, prefixes=(ticket.response_id, *ticket.prefixes), expires_at=None,
+        )  # fmt: skip
+
+    def num_of(self, tenant: str) -> int:
+        """How many of a tenant are put aside."""
+        return sum(one.ticket.tenant == tenant for one in self._held.values())
+
+    def take(self, response_id: str, now: float) -> Holding | None:
+        """Let one go on that was put aside; None: it was not."""
+        one = self._held.pop(response_id, None)
+        if one is not None:
+            one.at, one.stepped_at = now, None
+            one.had = (one.used or Used()).num_output
+        return one
+
+    def overdue(self, now: float) -> Iterator[str]:
+        """Those that have been put aside for long enough, the oldest first."""
+        for response_id, one in self._held.items():
+            if now - one.aside_at >= self._rules.max_seconds:
+                yield response_id
+
+    def most_willing(self, running: Iterable[Holding], served: Callable[[str], float]) -> list[Holding]:
+        """Those that may be put aside now: of the tenant that has been served most, and what has come last, first."""
+        found = [one for one in running if self._may_be(one)]
+        return sorted(found, key=lambda one: (-served(one.ticket.tenant), -one.at, -one.number))
+
+    def _may_be(self, one: Holding) -> bool:
+        if one.ticket.service_class is not ServiceClass.BATCH or one.leaves or one.num_aside >= self._rules.max_times:
+            return False
+        has_gone_on = not one.num_aside or (one.used or Used()).num_output > one.had
+        return has_gone_on and self._may(one.ticket.response_id)

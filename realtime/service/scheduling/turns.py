@@ -1,0 +1,67 @@
+"""Whose turn it is. Pure.
+
+Which tenant is next is the word of its virtual token counter, and which class that of another one; within a tenant it
+is first come, first served, but for what the prefix cache has. What was put aside for long enough goes before all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from .accounts import Accounts
+from .groups import Groups
+from .limits import Limits
+from .put_aside import PutAside
+from .room import Occupancy
+from .tickets import Ticket
+from .waiting import Waiting
+
+
+class Turns:
+    """See the module. It asks for everything, and changes nothing."""
+
+    def __init__(
+        self, waiting: Waiting, aside: PutAside, groups: Groups, accounts: Accounts, limits: Limits
+    ) -> None:  # fmt: skip
+        self._waiting = waiting
+        self._aside = aside
+        self._groups = groups
+        self._accounts = accounts
+        self._limits = limits
+
+    def next(self, occupancy: Occupancy, now: float, promised: Mapping[str, Ticket] | None = None) -> Ticket | None:
+        """Return the one whose turn it is beside what runs; None if nobody may run now. `promised`: those that have got
+        their turn already, and are counted in what runs.
+        """
+        promised = promised or {}
+        if occupancy.num >= self._limits.places or len(self._waiting) <= len(promised):
+            return None
+        for response_id in self._aside.overdue(now):
+            ticket = self._waiting.tickets[response_id]
+            if response_id not in promised and self._may(ticket, occupancy):
+                return ticket if occupancy.fits(ticket) else None
+        tenants, classes = self._accounts.tenants, self._accounts.classes
+        heads = [(classes[one.service_class], one.service_class, tenants[one.tenant], number, one)
+                 for number, one in self._heads(occupancy, promised)]  # fmt: skip
+        if not heads:
+            return None
+        ticket = min(heads)[-1]
+        return ticket if occupancy.fits(ticket) else None
+
+    def _heads(self, occupancy: Occupancy, promised: Mapping[str, Ticket]) -> Iterator[tuple[int, Ticket]]:
+        """The next ones of each tenant that may have one more run."""
+        busy: Collection[str] = self._groups.busy
+        if promised:
+            busy = {*busy, *(one.group for one in promised.values() if one.group is not None)}
+        for tenant, line in self._waiting.lines.items():
+            if occupancy.num_of(tenant) >= self._limits.most_of(tenant):
+                continue
+            for service_class in line.classes():
+                place = line.first(service_class, busy, promised)
+                if place is not None and occupancy.tenant_may(place.ticket, self._limits.share):
+                    yield place
+
+    def _may(self, ticket: Ticket, occupancy: Occupancy) -> bool:
+        """Whether its own tenant may have it run."""
+        has_slot = occupancy.num_of(ticket.tenant) < self._limits.most_of(ticket.tenant)
+        return has_slot and occupancy.tenant_may(ticket, self._limits.share)

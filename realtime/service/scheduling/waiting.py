@@ -1,0 +1,69 @@
+"""All that waits: of each tenant a line, and how many of each class. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+from realtime.runs.job import ServiceClass
+
+from .accounts import Accounts
+from .line import Line
+from .tickets import Ticket
+
+
+class Waiting:
+    """See the module. `tickets`: by response id. `lines`: by tenant; none is empty."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.tickets: dict[str, Ticket] = {}
+        self.lines: dict[str, Line] = {}
+        self.num_by: Counter[ServiceClass] = Counter()
+        self.changes = 0  # how often something has come or gone
+        self._accounts = accounts
+        self._number = 0  # of the newest that came
+
+    def __len__(self) -> int:
+        return len(self.tickets)
+
+    def num_of(self, tenant: str) -> int:
+        """How many of a tenant wait."""
+        line = self.lines.get(tenant)
+        return 0 if line is None else len(line)
+
+    def add(self, ticket: Ticket, number: int | None = None) -> None:
+        """Wait, behind the others. `number`: that it had when it came before; then it waits where it waited."""
+        if number is None:
+            self._number += 1
+            number = self._number
+        self.changes += 1
+        self.tickets[ticket.response_id] = ticket
+        self._accounts.tenants.join(ticket.tenant)
+        self._accounts.classes.join(ticket.service_class)
+        self.num_by[ticket.service_class] += 1
+        self.lines.setdefault(ticket.tenant, Line(self._accounts.is_warm)).add(number, ticket)
+
+    def take(self, ticket: Ticket, busy: Collection[str]) -> int:
+        """Let it run; return its number. `busy`: groups of which one runs."""
+        number = self.lines[ticket.tenant].take(ticket, busy)
+        self._left(ticket)
+        return number
+
+    def remove(self, response_id: str) -> None:
+        """Wait no longer, if it does."""
+        ticket = self.tickets.get(response_id)
+        if ticket is not None:
+            self.lines[ticket.tenant].remove(ticket)
+            self._left(ticket)
+
+    def _left(self, ticket: Ticket) -> None:
+        """A ticket has left its line."""
+        self.changes += 1
+        del self.tickets[ticket.response_id]
+        if not self.lines[ticket.tenant]:
+            del self.lines[ticket.tenant]
+            self._accounts.tenants.leave(ticket.tenant)
+        self.num_by[ticket.service_class] -= 1
+        if not self.num_by[ticket.service_class]:
+            del self.num_by[ticket.service_class]
+            self._accounts.classes.leave(ticket.service_class)
