@@ -10,7 +10,7 @@ CHAT_FLAGS := $(if $(CHAT_URL),--url $(CHAT_URL))
 SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve chat install test lint check check-long attack bench docs types lock packages next clean
+.PHONY: help serve chat install test lint check check-long frameworks attack bench docs types lock packages next clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ check: lint test ## all that CI checks: lint, then the tests (layers among them)
 
 check-long: install ## run all tests in their long form: more seeds, samples and cuts
 	@REALTIME_LONG=1 $(PYTHON_ENV) -m pytest $(WORKERS) $(ARGS)
+
+frameworks: install ## run Pipecat and LiveKit against the server, in an environment of their own; LONG=1: at many more moments
+	@.venv/bin/uv venv --quiet --allow-existing --python $(PYTHON_ENV) .cache/frameworks
+	@.venv/bin/uv pip install --quiet --python .cache/frameworks -r requirements/frameworks.txt -e . -e clients/python
+	@$(if $(LONG),REALTIME_LONG=1) .cache/frameworks/bin/python -m pytest -n 0 tests/clients/test_voice_adapters.py $(ARGS)
 
 attack: install ## attack a server in every way that a client could, and print a table; ARGS=--help
 	@$(PYTHON_ENV) -m tests.attacks $(ARGS)
