@@ -10,7 +10,7 @@ CHAT_FLAGS := $(if $(CHAT_URL),--url $(CHAT_URL))
 SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve chat install test lint check check-long frameworks attack bench docs types lock clean
+.PHONY: help serve chat install test lint check check-long frameworks attack bench docs types lock packages next clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,9 +49,11 @@ attack: install ## attack a server in every way that a client could, and print a
 bench: install ## measure the service beside the bare engine
 	@$(PYTHON_ENV) -m bench $(ARGS)
 
-docs: install ## write anew what is generated: parts of docs/, types of the Python client
+docs: install ## write anew what is generated: parts of docs/, types of the Python client, versions, bill of materials
 	@$(PYTHON_ENV) scripts/update_docs.py
 	@$(PYTHON_ENV) scripts/python_types.py
+	@$(PYTHON_ENV) -m scripts.versions
+	@$(PYTHON_ENV) -m scripts.sbom
 
 types: install ## write the types of the JavaScript client anew
 	@$(PYTHON_ENV) scripts/js_types.py
@@ -60,6 +62,12 @@ types: install ## write the types of the JavaScript client anew
 lock: install ## pin the dependencies of pyproject.toml anew
 	@./scripts/lock.sh
 
+packages: install ## build the Python packages and the npm tarball into dist/, and check them
+	@./scripts/packages.sh
+
+next: install ## try the newest vLLM that can be installed, in .venv-next, and say what moved
+	@./scripts/next.sh
+
 clean: ## remove .venv and everything else that can be made again
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-next .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

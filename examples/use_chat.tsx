@@ -1,7 +1,7 @@
 // AI SDK's `useChat` without a server of your own: `npm install ai @ai-sdk/react react ./clients/js`.
 import { useChat } from "@ai-sdk/react";
-import { RealtimeChatTransport } from "realtime-client/ai-sdk";
-import { useConnectionState } from "realtime-client/react";
+import { RealtimeChatTransport } from "realtime-llm-client/ai-sdk";
+import { useConnectionState } from "realtime-llm-client/react";
 import { useEffect, useState } from "react";
 
 const transport = new RealtimeChatTransport({

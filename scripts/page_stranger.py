@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from playwright.async_api import Page, expect
 
 from tests.server.page.asking import ask, text_of
@@ -55,7 +55,7 @@ class Stranger:
 
     async def kept(self) -> list[dict[str, Any]]:
         """All responses of all chats at the server, oldest first."""
-        async with httpx.AsyncClient(base_url=self.http, timeout=60) as client:
+        async with httpx2.AsyncClient(base_url=self.http, timeout=60) as client:
             query = "metadata.realtime_ui=chat&order=asc&limit=100"
             listed = (await client.get(f"/v1/responses?{query}")).json()["data"]
             return [(await client.get(f"/v1/responses/{one['id']}")).json() for one in listed]

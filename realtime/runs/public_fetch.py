@@ -14,8 +14,8 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urljoin
 
-import httpcore
-import httpx
+import httpcore2
+import httpx2
 import msgspec
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -82,18 +82,18 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-class PublicBackend(httpcore.AsyncNetworkBackend):
+class PublicBackend(httpcore2.AsyncNetworkBackend):
     """Connects to public addresses only; the layers above it go on to use the name, for `Host` and for TLS."""
 
-    def __init__(self, resolve: Resolve, inner: httpcore.AsyncNetworkBackend) -> None:
+    def __init__(self, resolve: Resolve, inner: httpcore2.AsyncNetworkBackend) -> None:
         self._resolve = resolve
         self._inner = inner
 
     async def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
         socket_options: _SOCKET_OPTIONS | None = None,
-    ) -> httpcore.AsyncNetworkStream:  # fmt: skip
-        """See httpcore. One address that is not public condemns the name: it is a trick or a split horizon."""
+    ) -> httpcore2.AsyncNetworkStream:  # fmt: skip
+        """See httpcore2. One address that is not public condemns the name: it is a trick or a split horizon."""
         try:
             addresses = await self._resolve(host, port)
         except (OSError, UnicodeError):
@@ -104,18 +104,18 @@ class PublicBackend(httpcore.AsyncNetworkBackend):
         for address in addresses[:4]:
             try:
                 return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 trouble = error
         raise trouble
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: _SOCKET_OPTIONS | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        """See httpcore."""
+    ) -> httpcore2.AsyncNetworkStream:
+        """See httpcore2."""
         raise BadUrl("it names no host")
 
     async def sleep(self, seconds: float) -> None:
-        """See httpcore."""
+        """See httpcore2."""
         await asyncio.sleep(seconds)
 
 
@@ -123,31 +123,31 @@ class PublicFetcher:
     """GETs files. `resolve` and `network` are for tests."""
 
     def __init__(
-        self, limits: FetchLimits, resolve: Resolve = resolve, network: httpcore.AsyncNetworkBackend | None = None
+        self, limits: FetchLimits, resolve: Resolve = resolve, network: httpcore2.AsyncNetworkBackend | None = None
     ) -> None:
         self._limits = limits
-        self._backend = PublicBackend(resolve, network or httpcore.AnyIOBackend())
+        self._backend = PublicBackend(resolve, network or httpcore2.AnyIOBackend())
 
     async def fetch(self, url: str) -> bytes:
         """The body. Raises FetchError."""
         try:
             async with asyncio.timeout(self._limits.total_seconds):
                 # A pool per fetch: nothing is kept open, and nobody learns from a warm connection what others fetched.
-                async with httpcore.AsyncConnectionPool(network_backend=self._backend) as pool:
+                async with httpcore2.AsyncConnectionPool(network_backend=self._backend) as pool:
                     return await self._follow(pool, url)
         except TimeoutError:
             raise FetchError("it took too long") from None
-        except httpcore.TimeoutException:
+        except httpcore2.TimeoutException:
             raise FetchError("its host is too slow") from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError):
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError, OSError):
             raise FetchError("its host can't be reached, or does not speak HTTP") from None
 
-    async def _follow(self, pool: httpcore.AsyncConnectionPool, url: str) -> bytes:
+    async def _follow(self, pool: httpcore2.AsyncConnectionPool, url: str) -> bytes:
         for _ in range(self._limits.max_redirects + 1):
             target = _checked(url)
             timeout = {"connect": self._limits.connect_seconds}
             headers = [(b"Host", target.netloc), (b"Accept", b"image/*"), (b"User-Agent", b"realtime")]
-            request_url = httpcore.URL(
+            request_url = httpcore2.URL(
                 scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
             )
             async with pool.stream("GET", request_url, headers=headers, extensions={"timeout": timeout}) as reply:
@@ -157,7 +157,7 @@ class PublicFetcher:
             url = urljoin(str(target), where.decode("latin-1"))
         raise FetchError(f"it is redirected more than {self._limits.max_redirects} times")
 
-    async def _body(self, reply: httpcore.Response) -> bytes:
+    async def _body(self, reply: httpcore2.Response) -> bytes:
         if reply.status != 200:
             raise FetchError(f"its host answers with status {reply.status}")
         body = bytearray()
@@ -168,11 +168,11 @@ class PublicFetcher:
         return bytes(body)
 
 
-def _checked(url: str) -> httpx.URL:
+def _checked(url: str) -> httpx2.URL:
     """The URL of a hop. Raises BadUrl."""
     try:
-        target = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError, TypeError):
+        target = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError, TypeError):
         raise BadUrl("it is no URL") from None
     if target.scheme not in ("http", "https") or not target.host:
         raise BadUrl("it does not lead to http:// or https://")

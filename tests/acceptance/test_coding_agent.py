@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.real import RealServer
@@ -137,5 +137,5 @@ async def test_an_interrupted_turn_is_continued_on_the_same_socket(real: RealSer
 
 
 async def test_a_get_without_an_upgrade_sends_the_agent_to_http(real: RealServer) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx2.AsyncClient() as http:
         assert (await http.get(f"{real.base_url}/responses")).status_code == 426

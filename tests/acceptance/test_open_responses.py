@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -48,10 +48,10 @@ def said(role: str, content: Any, **members: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def http(real: RealServer) -> AsyncIterator[httpx.AsyncClient]:
+async def http(real: RealServer) -> AsyncIterator[httpx2.AsyncClient]:
     """A client with a key that this server does not ask for, as the suite has one."""
     headers = {"authorization": "Bearer unused"}
-    async with httpx.AsyncClient(base_url=real.base_url, headers=headers, timeout=60, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=real.base_url, headers=headers, timeout=60, trust_env=False) as client:
         yield client
 
 
@@ -87,7 +87,7 @@ async def refused(socket: Client, **members: Any) -> str:
     return str(events[0]["error"]["code"])
 
 
-async def posted(http: httpx.AsyncClient, **members: Any) -> dict[str, Any]:
+async def posted(http: httpx2.AsyncClient, **members: Any) -> dict[str, Any]:
     """A response over HTTP without a stream, which must be completed."""
     answer = await http.post("/responses", json={"model": MODEL, **members})
     assert answer.status_code == 200, answer.text
@@ -102,13 +102,13 @@ def text_of(response: dict[str, Any]) -> str:
     return "".join(part["text"] for part in parts)
 
 
-async def test_basic_response(http: httpx.AsyncClient) -> None:
+async def test_basic_response(http: httpx2.AsyncClient) -> None:
     response = await posted(http, input=[said("user", "Say hello.")])
     assert text_of(response)
     assert response["usage"]["output_tokens"] > 0
 
 
-async def test_assistant_phase(http: httpx.AsyncClient) -> None:
+async def test_assistant_phase(http: httpx2.AsyncClient) -> None:
     history = [
         said("assistant", "Let me recall the number.", phase="commentary"),
         said("assistant", "It is four.", phase="final_answer"),
@@ -195,7 +195,7 @@ async def test_websocket_failed_continuation_evicts_cache(socket: Client) -> Non
     assert again == "previous_response_not_found"
 
 
-async def test_websocket_compact_new_chain(http: httpx.AsyncClient, socket: Client) -> None:
+async def test_websocket_compact_new_chain(http: httpx2.AsyncClient, socket: Client) -> None:
     history = [
         said("user", [{"type": "input_text", "text": "My name is Ada."}]),
         said("assistant", [{"type": "output_text", "text": "Hello Ada."}]),
@@ -207,11 +207,11 @@ async def test_websocket_compact_new_chain(http: httpx.AsyncClient, socket: Clie
     assert response["previous_response_id"] is None
 
 
-async def test_system_prompt(http: httpx.AsyncClient) -> None:
+async def test_system_prompt(http: httpx2.AsyncClient) -> None:
     await posted(http, input=[said("system", "You are a sailor."), said("user", "Say hello.")])
 
 
-async def test_tool_calling(http: httpx.AsyncClient) -> None:
+async def test_tool_calling(http: httpx2.AsyncClient) -> None:
     """The model has to want the call by itself: the choice is `auto`."""
     asked = [said("user", "What's the weather like in Paris?")]
     response = await posted(http, input=asked, tools=[WEATHER], temperature=0)
@@ -221,7 +221,7 @@ async def test_tool_calling(http: httpx.AsyncClient) -> None:
     assert response["tools"] == [{**WEATHER, "strict": True}]
 
 
-async def test_image_input(http: httpx.AsyncClient) -> None:
+async def test_image_input(http: httpx2.AsyncClient) -> None:
     """The one that the starter model cannot pass: it reads text only and says so, instead of guessing.
 
     What else there is to do about it: tests/behaviour/test_open_responses.py and tests/acceptance/test_images.py.
@@ -235,13 +235,13 @@ async def test_image_input(http: httpx.AsyncClient) -> None:
     assert "text only" in error["message"]
 
 
-async def test_multi_turn(http: httpx.AsyncClient) -> None:
+async def test_multi_turn(http: httpx2.AsyncClient) -> None:
     history = [said("user", "My name is Ada."), said("assistant", "Nice to meet you, Ada.")]
     response = await posted(http, input=[*history, said("user", "What is my name?")], temperature=0)
     assert "Ada" in text_of(response)
 
 
-async def test_compact_response(http: httpx.AsyncClient) -> None:
+async def test_compact_response(http: httpx2.AsyncClient) -> None:
     history = [said("user", "We start on Monday."), said("assistant", "Good. On Monday then.")]
     body = {"model": MODEL, "prompt_cache_key": "a key", "input": history}
     answer = await http.post("/responses/compact", json=body)
@@ -249,7 +249,7 @@ async def test_compact_response(http: httpx.AsyncClient) -> None:
     assert "compaction" in [item["type"] for item in check_compacted(answer.json())["output"]]
 
 
-async def test_compact_missing_model(http: httpx.AsyncClient) -> None:
+async def test_compact_missing_model(http: httpx2.AsyncClient) -> None:
     answer = await http.post("/responses/compact", json={"input": [said("user", "Make it shorter.")]})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "model"

@@ -8,7 +8,7 @@ import random
 import re
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.options import VllmOptions
@@ -69,5 +69,5 @@ async def _answers(server: RealServer, moments: list[int]) -> Answers:
 
 
 def _num_put_aside(server: RealServer) -> float:
-    found: Any = COUNT.search(httpx.get(f"http://127.0.0.1:{server.port}/metrics", timeout=60).text)
+    found: Any = COUNT.search(httpx2.get(f"http://127.0.0.1:{server.port}/metrics", timeout=60).text)
     return float(found[1])

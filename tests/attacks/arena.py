@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.support.server import Client, dial
 
@@ -76,12 +76,12 @@ class Arena:
         return dial(self.url, native=native, key=self.key, **options)
 
     @contextlib.asynccontextmanager
-    async def http(self, key: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def http(self, key: str | None = None) -> AsyncIterator[httpx2.AsyncClient]:
         """A client for HTTP."""
         key = key or self.key
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(
+        limits = httpx2.Limits(max_connections=None)
+        async with httpx2.AsyncClient(
             base_url=self.http_url, headers=headers, timeout=ANSWER_SECONDS, limits=limits, verify=False
         ) as client:
             yield client

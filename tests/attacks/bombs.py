@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 from websockets.exceptions import ConnectionClosed
 
@@ -200,7 +200,7 @@ async def throw(arena: Arena, bomb: Bomb, door: str, data: bytes | None = None) 
         told = await (_over_http if door == "http" else _over_a_socket)(arena, data)
     except ConnectionClosed as closed:
         told = f"close {closed.rcvd.code if closed.rcvd is not None else 1006}"
-    except (httpx.TimeoutException, TimeoutError):
+    except (httpx2.TimeoutException, TimeoutError):
         told = f"nothing in {ANSWER_SECONDS} s"
     arena.tally.add("bombs")
     arena.tally.refused(bomb.name, told)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 
-import httpx
+import httpx2
 
 from tests.support.raw import CLOSE, PING, PONG, RawSocket, frame
 
@@ -76,7 +76,7 @@ async def _small(arena: Arena) -> float:
     async with arena.http(arena.others_key) as client:
         try:
             answer = await client.post("/v1/responses", content=SMALL)
-        except httpx.TimeoutException:
+        except httpx2.TimeoutException:
             arena.tally.wrong.append(f"a small prompt was not answered in {ANSWER_SECONDS} s")
             return float(ANSWER_SECONDS)
     if answer.status_code != 200:

@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.behaviour.test_tenants import MORE, SOCKET, TABLE, filled, plain
 from tests.support.raw import RawSocket, text
@@ -40,7 +40,7 @@ def _without_words(answer: dict[str, Any]) -> Any:
     return shape({name: value for name, value in answer.items() if name not in said})
 
 
-async def _what_the_answers_tell(arena: Arena, victim: httpx.AsyncClient, eve: httpx.AsyncClient) -> None:
+async def _what_the_answers_tell(arena: Arena, victim: httpx2.AsyncClient, eve: httpx2.AsyncClient) -> None:
     """Answers to what the victim has sent, and to what nobody has: the same in all but their words."""
     form = {"text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}}}
     for members in ({}, form):
@@ -67,7 +67,7 @@ def shape(answer: Any) -> Any:
     return type(answer).__name__
 
 
-async def _ids(arena: Arena, victim: httpx.AsyncClient, eve: httpx.AsyncClient) -> None:
+async def _ids(arena: Arena, victim: httpx2.AsyncClient, eve: httpx2.AsyncClient) -> None:
     """Ids of what runs, of what is over and of what is deleted."""
     conversation = (await victim.post("/v1/conversations", json={"items": [{"role": "user", "content": "x"}]})).json()
     page = (await victim.get(f"/v1/conversations/{conversation['id']}/items")).json()
@@ -90,7 +90,7 @@ async def _ids(arena: Arena, victim: httpx.AsyncClient, eve: httpx.AsyncClient) 
         arena.tally.wrong.append("another tenant has changed a conversation")
 
 
-async def _try_all(arena: Arena, eve: httpx.AsyncClient, foreign: dict[str, str]) -> None:
+async def _try_all(arena: Arena, eve: httpx2.AsyncClient, foreign: dict[str, str]) -> None:
     unknown = {name: f"{value[:6]}{'0' * 32}" for name, value in foreign.items()}
     for method, path, body in [*TABLE, *MORE]:
         told = []

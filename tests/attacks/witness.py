@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import psutil
 
@@ -94,12 +94,12 @@ class Witness:
 
     async def health(self) -> None:
         """Ask for `/health` again and again, on one connection."""
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx2.AsyncClient(timeout=30) as client:
             while True:
                 asked = time.perf_counter()
                 try:
                     ok = (await client.get(f"http://127.0.0.1:{self._port}/health")).status_code == 200
-                except httpx.HTTPError:
+                except httpx2.HTTPError:
                     ok = False
                 self.phase.health.append(time.perf_counter() - asked)
                 self.phase.health_failed += not ok

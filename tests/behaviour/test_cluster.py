@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.scripted import say
@@ -18,8 +18,8 @@ WORDS = [f"w{n} " for n in range(30)]
 SCRIPT = say(*WORDS)
 
 
-def http(member: Member) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"{member.http}/v1", timeout=30, trust_env=False)
+def http(member: Member) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=30, trust_env=False)
 
 
 async def steps(found: Nodes, number: int) -> None:
@@ -28,7 +28,7 @@ async def steps(found: Nodes, number: int) -> None:
         await asyncio.sleep(0.001)
 
 
-async def sse(client: httpx.AsyncClient, response_id: str, after: int = -1) -> list[str]:
+async def sse(client: httpx2.AsyncClient, response_id: str, after: int = -1) -> list[str]:
     """All events over HTTP, as they came."""
     found = []
     params: dict[str, str | int] = {"stream": "true", "starting_after": after}

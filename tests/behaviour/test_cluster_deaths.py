@@ -8,7 +8,7 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.scripted import say
@@ -70,7 +70,7 @@ async def test_a_reader_on_another_node_sees_a_pause(ends: Any) -> None:
         whole = await uncut(found)
         async with (
             a.client(native=True) as one, b.client(native=True) as two, c.client(native=True) as three,
-            httpx.AsyncClient(base_url=f"{b.http}/v1", timeout=30, trust_env=False) as on_b,
+            httpx2.AsyncClient(base_url=f"{b.http}/v1", timeout=30, trust_env=False) as on_b,
         ):  # fmt: skip
             response_id = await begin(one, **ASKED)
             for client in (two, three):
@@ -101,7 +101,7 @@ async def test_a_reader_on_another_node_sees_a_pause(ends: Any) -> None:
 async def test_a_node_that_lost_its_lease_begins_again() -> None:
     async with nodes("a", "b", script=SCRIPT) as found:
         a = found.members[0]
-        async with httpx.AsyncClient(base_url=a.http, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=a.http, trust_env=False) as http:
             ready = (await http.get("/ready")).json()["node"]
             assert (ready["name"], ready["lease"], ready["others"]) == ("a", True, 1)
             assert (await http.get("/health")).json() == {"status": "ok", "lease": True}
@@ -128,8 +128,8 @@ async def test_a_conversation_goes_on_where_its_answer_does() -> None:
     async with nodes("a", "b", script=SCRIPT) as found:
         a, b = found.members
         async with (
-            httpx.AsyncClient(base_url=f"{a.http}/v1", timeout=30, trust_env=False) as on_a,
-            httpx.AsyncClient(base_url=f"{b.http}/v1", timeout=30, trust_env=False) as on_b,
+            httpx2.AsyncClient(base_url=f"{a.http}/v1", timeout=30, trust_env=False) as on_a,
+            httpx2.AsyncClient(base_url=f"{b.http}/v1", timeout=30, trust_env=False) as on_b,
             b.client(native=True) as two,
         ):
             conversation = (await on_a.post("/conversations", json={})).json()["id"]

@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.long import LONG
@@ -36,7 +36,7 @@ class Node:
             yield client
 
     async def get(self, path: str) -> Any:
-        async with httpx.AsyncClient(base_url=self.http, timeout=30, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=self.http, timeout=30, trust_env=False) as http:
             return (await http.get(path)).json()
 
     async def until(self, lease: bool, others: int) -> dict[str, Any]:

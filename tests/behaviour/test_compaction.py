@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 from openai.types.responses import CompactedResponse
@@ -163,7 +163,7 @@ async def test_a_compacted_history_begins_a_new_chain_over_either_door() -> None
         assert [item.type for item in by_id.output][-1] == "compaction"
         text = await client.responses.compact(model="starter", input="just this")
         assert [item.type for item in text.output] == ["message", "compaction"]
-        async with httpx.AsyncClient(base_url=server.http) as http:
+        async with httpx2.AsyncClient(base_url=server.http) as http:
             for path in ("/v1/responses/compact", "/responses/compact"):
                 answer = await http.post(path, json={"input": "x"})
                 assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 from openai.types.conversations import Conversation, ConversationDeletedResource, ConversationItemList
@@ -34,7 +34,7 @@ def text_of(item: Any) -> str:
 async def everything(server: Running, conversation_id: str, **headers: str) -> list[dict[str, Any]]:
     """All items in order, by pages as a client reads them."""
     items: list[dict[str, Any]] = []
-    async with httpx.AsyncClient(base_url=server.http, headers=headers) as http:
+    async with httpx2.AsyncClient(base_url=server.http, headers=headers) as http:
         while True:
             query = {"order": "asc", "limit": "100", **({"after": items[-1]["id"]} if items else {})}
             answer = await http.get(f"/v1/conversations/{conversation_id}/items", params=query)
@@ -269,7 +269,7 @@ REFUSED: dict[str, tuple[str, str, Any, int, str, str | None]] = {
 async def test_what_is_refused(method: str, path: str, body: Any, status: int, code: str, param: str | None) -> None:
     async with running(say("ok"), changed(max_message_bytes=65_536)) as server, sdk(server) as client:
         made = await client.conversations.create()
-        async with httpx.AsyncClient(base_url=server.http) as http:
+        async with httpx2.AsyncClient(base_url=server.http) as http:
             content: Any = {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
             for prefix in ("/v1", ""):
                 url = f"{prefix}/conversations{path.format(id=made.id)}"

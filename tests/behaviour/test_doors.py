@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.base import EngineRequest
@@ -85,7 +85,7 @@ async def _moody(server: Rogue, method: str, params: dict[str, Any]) -> Any:
 class Schedule:
     """One random schedule on one server."""
 
-    def __init__(self, seed: int, server: Running, api: httpx.AsyncClient) -> None:
+    def __init__(self, seed: int, server: Running, api: httpx2.AsyncClient) -> None:
         self.rng = random.Random(seed)
         self.server = server
         self.api = api
@@ -207,7 +207,7 @@ class Schedule:
             assert response.status_code != 500 or "model" in response.text or "engine" in response.text, response.text
             await self.pause()
 
-    async def request(self) -> httpx.Response:
+    async def request(self) -> httpx2.Response:
         rng, api, run = self.rng, self.api, self.some()
         name = run.response_id if run is not None else "resp_x"
         conversation = rng.choice(self.conversations) if self.conversations else "conv_x"
@@ -347,7 +347,7 @@ async def run_schedule(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         script = Model(seed)
         async with (
             running(script, settings, family=TAGGED, max_model_len=8192, abort_ticks=rng.choice([0, 2])) as server,
-            httpx.AsyncClient(base_url=server.http, timeout=60, trust_env=False) as api,
+            httpx2.AsyncClient(base_url=server.http, timeout=60, trust_env=False) as api,
         ):
             schedule = Schedule(seed, server, api)
             schedule.runs = runs

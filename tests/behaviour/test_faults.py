@@ -7,7 +7,7 @@ import json
 from typing import Any
 from unittest.mock import ANY
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -32,7 +32,7 @@ class ByPrompt:
 
 
 async def ready(server: Running) -> tuple[int, dict[str, Any]]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False) as http:
         answer = await http.get(f"{server.http}/ready")
     return answer.status_code, json.loads(answer.content)
 
@@ -165,7 +165,7 @@ async def test_before_the_first_start_creates_are_refused_and_health_answers(mon
             assert_error((await client.create())[0], "engine_unavailable", 503)
         status, body = await ready(server)
         assert (status, body["engine"]) == (503, "stopped")
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False) as http:
             assert (await http.get(f"{server.http}/health")).status_code == 200
 
 

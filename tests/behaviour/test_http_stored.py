@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.scripted import Fail, say
@@ -19,7 +19,7 @@ PATH = "/v1/responses"
 FOREVER = say(*["word "] * 100_000)
 
 
-async def create(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+async def create(client: httpx2.AsyncClient, **body: Any) -> dict[str, Any]:
     """A response, as JSON."""
     answer = await client.post(PATH, json={"input": "hi", **body})
     assert answer.status_code == 200, answer.text
@@ -27,7 +27,7 @@ async def create(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     return response
 
 
-async def in_background(server: Running, client: httpx.AsyncClient, **body: Any) -> str:
+async def in_background(server: Running, client: httpx2.AsyncClient, **body: Any) -> str:
     """A background response that the engine holds."""
     response = await create(client, background=True, **body)
     assert (response["status"], response["background"]) == ("queued", True)

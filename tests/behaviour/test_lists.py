@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.scripted import say
@@ -20,7 +20,7 @@ KEEP: dict[str, Any] = {"on_disconnect": {"policy": "continue"}}
 WORDS = [f"word{n} " for n in range(8)]
 
 
-async def ids(client: httpx.AsyncClient, path: str = "/v1/responses", **query: Any) -> list[str]:
+async def ids(client: httpx2.AsyncClient, path: str = "/v1/responses", **query: Any) -> list[str]:
     """The ids on one page."""
     answer = await client.get(path, params=query)
     assert answer.status_code == 200, answer.text
@@ -30,7 +30,7 @@ async def ids(client: httpx.AsyncClient, path: str = "/v1/responses", **query: A
     return found
 
 
-async def pages(client: httpx.AsyncClient, path: str = "/v1/responses", **query: Any) -> list[str]:
+async def pages(client: httpx2.AsyncClient, path: str = "/v1/responses", **query: Any) -> list[str]:
     """The ids on all pages, as the SDKs turn them."""
     found: list[str] = []
     while True:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.base import EngineRequest
@@ -32,7 +32,7 @@ def events_of(text: str) -> list[dict[str, Any]]:
     return [json.loads(block.split("\ndata: ")[1]) for block in blocks]
 
 
-def assert_refused(answer: httpx.Response, kind: str, status: int, param: str | None = None) -> dict[str, Any]:
+def assert_refused(answer: httpx2.Response, kind: str, status: int, param: str | None = None) -> dict[str, Any]:
     """A refusal in Anthropic's form."""
     body: dict[str, Any] = answer.json()
     assert (answer.status_code, body["type"], body["error"]["type"]) == (status, "error", kind), body

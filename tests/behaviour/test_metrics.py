@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from realtime.engine.scripted import say
 from realtime.server.listening import listen
@@ -19,9 +19,9 @@ from tests.support.steps import begin, finish, make_keys, take
 ELSEWHERE = {"x-forwarded-for": "192.0.2.7"}  # a client that a proxy speaks for
 
 
-def unchecked(server: Running) -> httpx.AsyncClient:
+def unchecked(server: Running) -> httpx2.AsyncClient:
     """A client of what is not in the document of the API."""
-    return httpx.AsyncClient(base_url=server.http, trust_env=False)
+    return httpx2.AsyncClient(base_url=server.http, trust_env=False)
 
 
 async def scrape(server: Running, **options: object) -> str:
@@ -196,7 +196,7 @@ async def test_the_listener_of_its_own_serves_nothing_else() -> None:
         listener.start()
         base = f"http://127.0.0.1:{sock.getsockname()[1]}"
         try:
-            async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+            async with httpx2.AsyncClient(base_url=base, trust_env=False) as client:
                 found = await client.get("/metrics", headers=ELSEWHERE)
                 head = await client.head("/metrics")
                 nothing = await client.get("/v1/models")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.scripted import say
@@ -113,7 +113,7 @@ async def test_a_request_that_waits_is_cut_off(path: Path) -> None:
         waiting = asyncio.create_task(client.post(PATH, json={"input": "x"}))
         await until(lambda: engine_holds(server) == 1, "the request to come")
         remove(server, path, "anna")
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError):
             await waiting
         await until(lambda: server.gateway.service.num_running == 0, "the response to be cancelled")
 

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.scripted import say
@@ -33,7 +33,7 @@ def settings(tmp_path: Path, keys: dict[str, str]) -> Settings:
     return changed(api_keys_file=str(tmp_path / "keys.json"))
 
 
-async def issue(client: httpx.AsyncClient, response_id: str, role: str, **members: Any) -> dict[str, Any]:
+async def issue(client: httpx2.AsyncClient, response_id: str, role: str, **members: Any) -> dict[str, Any]:
     answer = await client.post(f"/v1/responses/{response_id}/tickets", json={"role": role, **members})
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"

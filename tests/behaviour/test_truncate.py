@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.scripted import Fail, ScriptedTokenizer, say
@@ -82,13 +82,13 @@ async def check_next(client: Client, recorder: Recorder, left: str, **members: A
     assert recorder.prompts[number] == rendered("hi", left, "NEXT")
 
 
-async def new_conversation(door: httpx.AsyncClient) -> str:
+async def new_conversation(door: httpx2.AsyncClient) -> str:
     return str((await door.post("/v1/conversations", json={})).json()["id"])
 
 
-def quick(server: Running) -> httpx.AsyncClient:
+def quick(server: Running) -> httpx2.AsyncClient:
     """A door whose answers are not checked, for tests that use it hundreds of times."""
-    return httpx.AsyncClient(base_url=server.http, trust_env=False)
+    return httpx2.AsyncClient(base_url=server.http, trust_env=False)
 
 
 # -- every place, in every way

@@ -82,7 +82,7 @@ def bundled(folder: Path, url: str) -> None:
     modules.mkdir()
     for name in ("@ai-sdk", "ai", "react", "react-dom"):
         (modules / name).symlink_to(JS / "node_modules" / name)
-    (modules / "realtime-client").symlink_to(JS)
+    (modules / "realtime-llm-client").symlink_to(JS)
     example = (ROOT / "examples" / "use_chat.tsx").read_text()
     assert URL_OF_EXAMPLE in example
     (folder / "use_chat.tsx").write_text(example.replace(URL_OF_EXAMPLE, json.dumps(url)))

@@ -87,7 +87,7 @@ def _compile(node: str, example: Path, folder: Path, options: Mapping[str, Any])
     modules.mkdir()
     for name in ("@ai-sdk", "@types", "ai", "react"):
         (modules / name).symlink_to(JS / "node_modules" / name)
-    (modules / "realtime-client").symlink_to(JS)
+    (modules / "realtime-llm-client").symlink_to(JS)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options}))
     shutil.copy(example, folder)

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import websockets.exceptions
 
@@ -25,9 +25,9 @@ def through(found: Proxy, **options: Any) -> Any:
     return dial(found.url, ssl=found.tls, **options)
 
 
-def web(found: Proxy) -> httpx.AsyncClient:
+def web(found: Proxy) -> httpx2.AsyncClient:
     """An HTTP client that goes through the proxy."""
-    return httpx.AsyncClient(base_url=found.http, verify=found.tls, trust_env=False, timeout=60)
+    return httpx2.AsyncClient(base_url=found.http, verify=found.tls, trust_env=False, timeout=60)
 
 
 @each_proxy

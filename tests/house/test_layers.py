@@ -46,7 +46,7 @@ HOUSE = (
     Wing("wire", pure=True),
 )
 IMPURE = frozenset({
-    "asyncio", "asyncpg", "concurrent", "datetime", "httpcore", "httptools", "httpx", "httpx2", "logging", "mcp",
+    "asyncio", "asyncpg", "concurrent", "datetime", "httpcore2", "httptools", "httpx2", "logging", "mcp",
     "multiprocessing", "os", "redis", "sched", "select", "selectors", "signal", "socket", "sqlite3", "ssl", "starlette",
     "subprocess", "threading", "time", "torch", "transformers", "uvicorn", "uvloop", "vllm", "websockets",
 })  # fmt: skip

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
+
+import pytest
 
 SCRIPT = (Path(__file__).parents[2] / "scripts" / "setup.sh").read_text()
 SAID = """\
 Using Python 3.11.7 environment at: .venv
 Resolved 187 packages in 640ms
-   Building realtime-server @ file:///x
+   Building realtime-llm @ file:///x
 Downloading torch (203.1MiB)
 Downloading numpy (16.3MiB)
 Downloading vllm (1.2GiB)
@@ -40,3 +45,18 @@ def test_a_few_lines_are_said_and_all_are_in_the_log(tmp_path: Path) -> None:
         "setup: compiled 31013 files in 40.20s",
     ]
     assert (tmp_path / "setup.log").read_text() == SAID
+
+
+@pytest.mark.parametrize(("version", "said"), [("0.32.0+cpu", "vllm==0.32.0+cpu\n"), ("0.31.0+cpu", "")])
+def test_vllms_own_build_for_cpus_is_taken_where_there_is_one(version: str, said: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / f"vllm-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"vllm-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}\n")
+        wheel.writestr(f"vllm-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    (tmp_path / "cpu.txt").write_text("uvloop==0.23.0\nvllm-cpu==0.32.0 ; sys_platform == 'linux'\n")
+    function = "".join(re.findall(r"^official_cpu_vllm\(\) \{.*?^\}$\n", SCRIPT, re.MULTILINE | re.DOTALL))
+    run = subprocess.run(
+        ["sh", "-eu", "-c", f"VENV={sys.prefix}\n{function}\nofficial_cpu_vllm cpu.txt || true"],
+        cwd=tmp_path, env={**os.environ, "UV_FIND_LINKS": str(tmp_path), "UV_NO_INDEX": "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout == said

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpcore
+import httpcore2
 import pytest
 
 from realtime.runs.public_fetch import BadUrl, FetchError, FetchLimits, PublicFetcher, TooLarge, is_public, resolve
@@ -35,13 +35,13 @@ def test_what_is(address: str) -> None:
     assert is_public(address)
 
 
-class Internet(httpcore.AsyncNetworkBackend):
+class Internet(httpcore2.AsyncNetworkBackend):
     """A network whose names are ours and whose public addresses all lead to one server here."""
 
     def __init__(self, port: int, names: dict[str, list[str]]) -> None:
         self._port = port
         self._names = names
-        self._real = httpcore.AnyIOBackend()
+        self._real = httpcore2.AnyIOBackend()
         self.connected: list[str] = []
 
     async def resolve(self, host: str, port: int) -> list[str]:
@@ -49,10 +49,10 @@ class Internet(httpcore.AsyncNetworkBackend):
             raise OSError("no such host")
         return self._names[host]
 
-    async def connect_tcp(self, host: str, port: int, *rest: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+    async def connect_tcp(self, host: str, port: int, *rest: Any, **options: Any) -> httpcore2.AsyncNetworkStream:
         self.connected.append(host)
         if host == "1.0.0.1":
-            raise httpcore.ConnectError("refused")
+            raise httpcore2.ConnectError("refused")
         return await self._real.connect_tcp("127.0.0.1", self._port, *rest, **options)
 
 
@@ -116,8 +116,8 @@ async def test_odd_spellings_of_loopback_reach_the_same_check(host: str) -> None
     """With the system's own resolver. Nothing listens for the fetch to reach."""
     connected: list[str] = []
 
-    class Nowhere(httpcore.AsyncNetworkBackend):
-        async def connect_tcp(self, host: str, *rest: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+    class Nowhere(httpcore2.AsyncNetworkBackend):
+        async def connect_tcp(self, host: str, *rest: Any, **options: Any) -> httpcore2.AsyncNetworkStream:
             connected.append(host)
             raise AssertionError("connected")
 

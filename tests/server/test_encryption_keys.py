@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 
@@ -70,7 +70,7 @@ async def test_the_keys_are_nowhere_to_be_read(tmp_path: Path, caplog: pytest.Lo
     async with running(say("ok"), effective.settings) as server:
         item = await compacted(server)
         assert await accepts(server, item)
-        async with httpx.AsyncClient(base_url=server.http) as http:
+        async with httpx2.AsyncClient(base_url=server.http) as http:
             told = (await http.get("/ready")).text + (await http.get("/openapi.json")).text
     for text in (table, told, caplog.text, settings_table(), str(item)):
         assert NEW not in text

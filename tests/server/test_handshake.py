@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from realtime.engine.scripted import say
@@ -28,8 +28,8 @@ async def knock(server: Running, *lines: str, path: str = "/v1/responses") -> tu
     return status, headers, json.loads(body) if body else None
 
 
-async def get(server: Running, path: str, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as http:
+async def get(server: Running, path: str, **headers: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(trust_env=False) as http:
         return await http.get(server.http + path, headers={name.replace("_", "-"): v for name, v in headers.items()})
 
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psutil
 from websockets.exceptions import ConnectionClosed
 
@@ -122,7 +122,7 @@ class House:
 
     async def until_restarted(self) -> None:
         """Wait until another EngineCore serves."""
-        async with asyncio.timeout(SECONDS), httpx.AsyncClient(trust_env=False, timeout=SECONDS) as http:
+        async with asyncio.timeout(SECONDS), httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http:
             while not ((answer := await http.get(self._ready)).is_success and answer.json()["num_restarts"]):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)  # between two questions to another process
 

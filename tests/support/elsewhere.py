@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -91,8 +91,8 @@ def vllm_serving() -> Iterator[VllmServe]:
 def _wait_well(server: VllmServe, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{server.url}/health", timeout=5).status_code == 200:
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(f"{server.url}/health", timeout=5).status_code == 200:
                 return
         assert process.poll() is None, f"vLLM ended with {process.returncode}:\n{log.read_text()}"
         assert time.monotonic() < deadline, f"not well after {START_SECONDS} s:\n{log.read_text()}"

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
 
-import httpx
+import httpx2
 import jsonschema
 import msgspec
 from jsonschema.protocols import Validator
@@ -41,11 +41,11 @@ DESCRIPTIONS = ("/openapi.json", "/asyncapi.json")
 
 
 @contextlib.asynccontextmanager
-async def http(server: Running, key: str | None = None, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def http(server: Running, key: str | None = None, **options: Any) -> AsyncIterator[httpx2.AsyncClient]:
     """A client whose every JSON answer is checked."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
 
-    async def checked(response: httpx.Response) -> None:
+    async def checked(response: httpx2.Response) -> None:
         path = response.request.url.path
         if response.headers.get("content-type") == "application/json" and path not in DESCRIPTIONS:
             await response.aread()
@@ -54,7 +54,7 @@ async def http(server: Running, key: str | None = None, **options: Any) -> Async
 
     hooks = {"response": [checked]}
     options = {"timeout": 20, "trust_env": False, "headers": headers, **options}
-    async with httpx.AsyncClient(base_url=server.http, event_hooks=hooks, **options) as client:
+    async with httpx2.AsyncClient(base_url=server.http, event_hooks=hooks, **options) as client:
         yield client
 
 
@@ -120,7 +120,7 @@ def events_of(text: str, *, start: int = 0) -> list[dict[str, Any]]:
 class Reader:
     """A stream that is read event by event, over a connection that can be cut."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx2.Response) -> None:
         self.response = response
         self._chunks = response.aiter_text()
         self._text = ""
@@ -156,7 +156,7 @@ class Reader:
 
 @contextlib.asynccontextmanager
 async def streaming(
-    client: httpx.AsyncClient, method: str = "POST", path: str = "/v1/responses", **options: Any
+    client: httpx2.AsyncClient, method: str = "POST", path: str = "/v1/responses", **options: Any
 ) -> AsyncIterator[Reader]:
     """A stream; leaving early drops the connection."""
     if method == "POST" and "json" in options:
@@ -176,7 +176,7 @@ async def raw_request(server: Running, request: bytes) -> tuple[int, dict[str, s
         sock.close()
 
 
-def assert_refused(response: httpx.Response, code: str, status: int, param: str | None = None) -> dict[str, Any]:
+def assert_refused(response: httpx2.Response, code: str, status: int, param: str | None = None) -> dict[str, Any]:
     """A refusal in OpenAI's form."""
     assert (response.status_code, response.headers["content-type"]) == (status, "application/json"), response.text
     error: dict[str, Any] = response.json()["error"]

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -63,10 +63,12 @@ def _inherited() -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def serve(*arguments: str, **environ: str) -> AsyncIterator[ServerProcess]:
+async def serve(
+    *arguments: str, program: Sequence[str] = (sys.executable, "-m", "realtime"), **environ: str
+) -> AsyncIterator[ServerProcess]:
     """Start `realtime serve` on a free port; killed at the end, if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "realtime", "serve", "--port", "0", *arguments,
+        *program, "serve", "--port", "0", *arguments,
         cwd=ROOT, env=_inherited() | {"PYTHONPATH": str(ROOT), **environ},
         stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip

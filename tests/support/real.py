@@ -20,7 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import uvloop
 
@@ -50,7 +50,7 @@ class RealServer(msgspec.Struct, frozen=True):
 
     def ready(self) -> dict[str, Any]:
         """What `/ready` says."""
-        state: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.port}/ready", timeout=10).json()
+        state: dict[str, Any] = httpx2.get(f"http://127.0.0.1:{self.port}/ready", timeout=10).json()
         return state
 
     def wait_until(self, **wanted: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
@@ -123,7 +123,7 @@ class Socket:
 class Http:
     """The HTTP door; each answer is held against the server's own document as well."""
 
-    def __init__(self, stage: Stage, client: httpx.AsyncClient, name: str = "http") -> None:
+    def __init__(self, stage: Stage, client: httpx2.AsyncClient, name: str = "http") -> None:
         self._stage = stage
         self._client = client
         self._name = name
@@ -166,7 +166,7 @@ class Http:
         shown = {"request": f"{method} {path}", "headers": headers, "body": body}
         self._stage.note(f"{self._name} >", {name: value for name, value in shown.items() if value is not None})
 
-    def _head(self, answer: httpx.Response) -> None:
+    def _head(self, answer: httpx2.Response) -> None:
         self._stage.note(f"{self._name} <", _head(answer))
 
     def _event(self, event: SseEvent) -> Event:
@@ -361,7 +361,7 @@ def _told(what: Any, *hidden: str) -> dict[str, Any]:
     return told
 
 
-def _head(answer: httpx.Response) -> dict[str, Any]:
+def _head(answer: httpx2.Response) -> dict[str, Any]:
     shown = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
     return {"status": answer.status_code, "headers": shown}
 

@@ -13,6 +13,7 @@ GROUPS = {
     "tests/dialects/": "vllm",
     "tests/engine/": "vllm",
     "tests/training/": "vllm",
+    "tests/house/test_packages.py": "packages",  # builds them once
     # the server that a user would start
     "tests/acceptance/": "starter",
     "tests/attacks/test_bad_networks.py": "starter",  # shares the packages for Node, which the first one installs

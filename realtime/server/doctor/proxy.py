@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from urllib.parse import SplitResult, urlsplit
 
-import httpx
+import httpx2
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
@@ -41,16 +41,16 @@ async def visit(
 
 async def _ready(base: str) -> Finding:
     try:
-        async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
+        async with httpx2.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
             answer = await client.get(f"{base}/ready")
-    except httpx.ConnectError as error:
+    except httpx2.ConnectError as error:
         if isinstance(error.__cause__, ssl.SSLError) or "CERTIFICATE" in str(error):
             text = f"{base}: its certificate is not trusted ({_first_line(error)})"
             return Finding("public url", "error", text, "clients refuse it too: get one for this name, with its chain")
         return Finding(
             "public url", "error", f"{base} can't be reached ({_first_line(error)})", "is the proxy running?"
         )
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         return Finding(
             "public url", "error", f"{base} does not answer ({type(error).__name__})", "is the proxy running?"
         )

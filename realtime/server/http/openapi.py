@@ -120,6 +120,6 @@ def _parameter(name: str, where: str, schema: dict[str, Any], description: str |
 def server_version() -> str:
     """Return the version of the installed package."""
     try:
-        return version("realtime-server")
+        return version("realtime-llm")
     except PackageNotFoundError:  # run from a folder that is not installed
         return "0"

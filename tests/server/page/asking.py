@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import httpx
+import httpx2
 from playwright.async_api import Page, expect
 
 from realtime.engine.base import EngineRequest
@@ -36,7 +36,7 @@ async def ask(page: Page, text: str) -> None:
 
 async def responses(server: Running) -> list[dict[str, Any]]:
     """What the server keeps of the page's chats, the oldest first, with the output."""
-    async with httpx.AsyncClient(base_url=server.http) as client:
+    async with httpx2.AsyncClient(base_url=server.http) as client:
         listed = (await client.get("/v1/responses?metadata.realtime_ui=chat&order=asc&limit=100")).json()["data"]
         return [(await client.get(f"/v1/responses/{one['id']}")).json() for one in listed]
 

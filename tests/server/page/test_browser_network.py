@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 
-import httpx
+import httpx2
 from playwright.async_api import Page, expect
 
 from tests.server.page.asking import ROOM, WORDS, ask, responses, script, shown, text_of, wait_shown
@@ -102,7 +102,7 @@ async def test_stop_from_the_other_tab_while_the_first_hears_nothing() -> None:
         (response,) = await responses(server)
         assert response["status"] == "cancelled"
         assert await shown(page) == await shown(other) == text_of(response) != ""
-        async with httpx.AsyncClient(base_url=server.http) as client:
+        async with httpx2.AsyncClient(base_url=server.http) as client:
             listed = (await client.get("/v1/responses?metadata.realtime_ui=chat")).json()["data"]
         assert len(listed) == 1
         browser.problems.clear()
