@@ -79,7 +79,8 @@ class Dialer:
             response = error.response
             wait = response.headers.get("Retry-After", "")
             seconds = float(wait) if wait.isdecimal() else None
-            raise ConnectionLost.refused(self.url, response.status_code, response.body, seconds) from error
+            body = bytes(response.body) if response.body is not None else None
+            raise ConnectionLost.refused(self.url, response.status_code, body, seconds) from error
         except (OSError, EOFError) as error:
             if isinstance(error, TimeoutError):
                 raise
