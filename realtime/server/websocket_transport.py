@@ -55,6 +55,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     on_writable: Callable[[], None] | None = None
     on_too_big: Callable[[], bytes] | None = None
+    num_bytes_left: int | None = None  # that may come before the connection is cut; None: as many as there are
     _last_pong = b""  # owed to a peer that does not read
     _abort_timer: TimerHandle | None = None
     _unparsed = b""  # came in one read, and waits until the application has taken the message before it
@@ -123,6 +124,11 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """Parse what has come, in slices: a read may hold 40,000 frames. It stops where reading does, at a message that
         the application has not taken yet, and when the connection is over.
         """
+        if self.num_bytes_left is not None:
+            self.num_bytes_left -= len(data)
+            if self.num_bytes_left < 0:
+                self.transport.abort()
+                return
         if self._unparsed:
             self._unparsed += data
             return

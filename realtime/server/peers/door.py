@@ -12,7 +12,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -32,6 +32,7 @@ from realtime.wire.errors import CloseCode, ErrorCode, WireError
 from realtime.wire.requests import place_of
 
 from ..cluster_settings import Node
+from ..websocket_transport import EXTENSION, FrameProtocol
 from . import handshake, messages
 from .messages import Answered, Ask, Asked, Attend, Began, Challenge, Create, Done, Ended, Entries, Follow, Garbage
 
@@ -39,6 +40,7 @@ logger = logging.getLogger("realtime.cluster")
 
 HANDSHAKE_SECONDS = 5.0
 _MAX_STRANGERS = 64  # sockets at once that have not proved anything yet
+_MAX_HELLO_BYTES = 4096  # that a stranger may send
 _MAX_CALLS = 4096  # of one node at once
 _QUANTUM = 64  # events of one follow, before the next one has its turn
 _ROUND_BYTES = 256 * 1024  # of events in one frame, about
@@ -65,20 +67,18 @@ class Door:
         self._service = service
         self._desk = desk
         self._limits = limits
-        self._num_strangers = 0
+        self._strangers: dict[asyncio.Timeout, None] = {}  # the time that each has left, the oldest first
         self._guests: set[_Guest] = set()
 
     async def serve(self, websocket: WebSocket) -> None:
         """One socket from the handshake to its end."""
-        if messages.SUBPROTOCOL not in websocket.scope["subprotocols"] or self._num_strangers >= _MAX_STRANGERS:
+        if messages.SUBPROTOCOL not in websocket.scope["subprotocols"] or not self._has_room():
             await websocket.close(CloseCode.POLICY)
             return
-        self._num_strangers += 1
-        try:
-            await websocket.accept(messages.SUBPROTOCOL)
-            node = await self._identify(websocket)
-        finally:
-            self._num_strangers -= 1
+        sink: FrameProtocol = websocket.scope["extensions"][EXTENSION]["sink"]
+        sink.num_bytes_left = _MAX_HELLO_BYTES
+        node = await self._identify(websocket)
+        sink.num_bytes_left = None
         if node is None:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await websocket.close(CloseCode.POLICY)
@@ -95,11 +95,29 @@ class Door:
         for guest in self._guests:
             guest.close()
 
+    def _has_room(self) -> bool:
+        """Return whether one more stranger may come. The oldest goes for it: those that say nothing keep no node out."""
+        if len(self._strangers) >= _MAX_STRANGERS and self._strangers:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.reschedule(0)
+        return len(self._strangers) < _MAX_STRANGERS
+
+    @contextlib.asynccontextmanager
+    async def _for_a_while(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(HANDSHAKE_SECONDS) as left:
+            self._strangers[left] = None
+            try:
+                yield
+            finally:
+                self._strangers.pop(left, None)
+
     async def _identify(self, websocket: WebSocket) -> str | None:
         """Return which node it is; None: none of ours."""
         challenge = Challenge(self._me.name, secrets.token_bytes(messages.NONCE_BYTES))
         try:
-            async with asyncio.timeout(HANDSHAKE_SECONDS):
+            async with self._for_a_while():
+                await websocket.accept(messages.SUBPROTOCOL)
                 await websocket.send_bytes(messages.encode([challenge]))
                 said = messages.decode_asked(await _frame(websocket))
                 if len(said) != 1 or not isinstance(said[0], messages.Hello):

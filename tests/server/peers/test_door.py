@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.protocol import State
 
 from realtime.engine.scripted import say
 from realtime.server.peers import door, handshake, messages
@@ -96,6 +97,31 @@ async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(InvalidStatus):
             async with knocking(node):
                 pass
+
+
+async def test_strangers_that_say_nothing_keep_no_node_out(node: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "_MAX_STRANGERS", 2)
+    async with knocking(node) as (first, _), knocking(node) as (second, _), knocking(node) as (socket, challenge):
+        assert await closed(first) == 1008
+        await socket.send(messages.encode([hello(challenge)]))
+        assert isinstance(await socket.recv(), bytes)
+        async with knocking(node) as (_, _):
+            assert second.state is State.OPEN, "who came in is no stranger any more"
+
+
+async def test_a_stranger_is_not_listened_to_for_long(node: Member) -> None:
+    async with knocking(node) as (socket, challenge):
+        long = msgspec.structs.replace(hello(challenge), node="z" * 100_000)
+        with contextlib.suppress(ConnectionClosed):
+            await socket.send(messages.encode([long]))
+        assert await closed(socket) in (None, 1006)
+    async with knocking(node) as (socket, challenge):
+        await socket.send(messages.encode([hello(challenge)]))
+        await socket.recv()
+        await socket.send(messages.encode([messages.Settle(1, "x" * 100_000)]))
+        frame = await socket.recv()
+        assert isinstance(frame, bytes)
+        assert isinstance(messages.decode_answered(frame)[0], messages.Done), "a node says more"
 
 
 async def test_a_node_that_talks_nonsense_is_sent_away(node: Member) -> None:
