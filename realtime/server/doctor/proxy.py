@@ -27,9 +27,9 @@ async def visit(
     url: str, key: str | None, connections: ConnectionSettings, idle_seconds: float
 ) -> AsyncIterator[Finding]:
     """Ask for `/ready`, open a socket, and leave it idle. key: an API key. idle_seconds: for how long."""
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES or not parts.hostname:
-        yield Finding("public url", "error", f"{url!r} is none", "give it as https://chat.example.com")
+    parts = _parts(url)
+    if parts is None:  # it may hold a password, so it is not shown
+        yield Finding("public url", "error", "what was given is none", "give it as https://chat.example.com")
         return
     base = f"{_SCHEMES[parts.scheme]}://{parts.netloc.rpartition('@')[2]}"
     answered = await _ready(base)
@@ -39,10 +39,25 @@ async def visit(
             yield finding
 
 
-async def _ready(base: str) -> Finding:
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of a URL; None: it is none that leads to a server."""
     try:
-        async with httpx2.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
-            answer = await client.get(f"{base}/ready")
+        parts = urlsplit(url)
+        good = parts.scheme in _SCHEMES and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if good else None
+
+
+async def _ready(base: str) -> Finding:
+    """Look at the head of the answer only: nobody knows who gives it, and how long it is."""
+    try:
+        async with (
+            asyncio.timeout(_SECONDS),
+            httpx2.AsyncClient(timeout=_SECONDS, trust_env=False) as client,
+            client.stream("GET", f"{base}/ready") as answer,
+        ):
+            pass
     except httpx2.ConnectError as error:
         if isinstance(error.__cause__, ssl.SSLError) or "CERTIFICATE" in str(error):
             text = f"{base}: its certificate is not trusted ({_first_line(error)})"
@@ -50,12 +65,12 @@ async def _ready(base: str) -> Finding:
         return Finding(
             "public url", "error", f"{base} can't be reached ({_first_line(error)})", "is the proxy running?"
         )
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         return Finding(
             "public url", "error", f"{base} does not answer ({type(error).__name__})", "is the proxy running?"
         )
     if answer.is_redirect:
-        text = f"{base} redirects to {answer.headers.get('location', '?')[:200]}"
+        text = f"{base} redirects to {_printable(answer.headers.get('location', '?'))}"
         return Finding(
             "public url", "error", text, "clients do not follow, as they bring a key: give the URL it leads to"
         )
@@ -118,4 +133,9 @@ def _refused(status: int) -> Finding:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return _printable((str(error).splitlines() or [type(error).__name__])[0])
+
+
+def _printable(text: str) -> str:
+    """What a stranger says, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:200])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from realtime.engine.scripted import say
+from realtime.server.doctor import proxy
 from realtime.server.doctor.finding import Finding
 from realtime.server.doctor.proxy import visit
 from realtime.settings.fields import ConnectionSettings
@@ -99,6 +100,7 @@ async def test_through_proxies_that_do_not() -> None:
         ("200 OK\r\nContent-Type: text/html", "welcome to nginx", "not as this server does"),
         ("502 Bad Gateway", "", "answers 502"),
         ("nonsense", "", "does not answer"),
+        ("302 Found\r\nLocation: https://x/\x1b]0;mine\x07", "", "redirects to https://x/?]0;mine?"),
     ],
 )
 async def test_where_there_is_something_else(head: str, body: str, word: str) -> None:
@@ -113,5 +115,26 @@ async def test_where_there_is_nothing() -> None:
     async with listening(answer("200 OK")) as url:
         pass
     assert "can't be reached" in (await visited(url))["public url"].text
-    for wrong in ("chat.example.com", "ftp://chat.example.com", ""):
-        assert "is none" in (await visited(wrong))["public url"].text
+    for wrong in ("chat.example.com", "ftp://me:hush@chat.example.com", "", "http://[", "http://x:hush", "http://x:0"):
+        found = (await visited(wrong))["public url"]
+        assert "is none" in found.text
+        assert "hush" not in found.text
+    assert (await visited("http://a b"))["public url"].level == "error"
+
+
+async def test_an_answer_without_end_is_not_read() -> None:
+    over = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not writer.is_closing():
+                writer.write(b"1\r\n \r\n")
+                await asyncio.sleep(0.01)
+        writer.close()
+        over.set()
+
+    async with asyncio.timeout(60), listening(drip) as url:
+        assert "leads to a server" in (await proxy._ready(url)).text
+        await over.wait()
