@@ -20,6 +20,7 @@ from .machine import Gpu
 
 _BESIDE = 1.2  # memory for weights and what goes with them, in sizes of the weights
 _MAX_JSON_BYTES = 64 << 20
+_MAX_HEADER_BYTES = 100_000_000  # of a file of weights: the format's own limit
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 _INDEX = "model.safetensors.index.json"
 
@@ -79,11 +80,14 @@ def missing_in(folder: Path) -> str | None:
         if file.is_file():
             try:
                 _read(file)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 return f"{name} can't be read ({error})"
     index = folder / _INDEX
     if index.is_file():
-        shards = sorted(set(_read(index).get("weight_map", {}).values()))
+        named = _read(index).get("weight_map", {})
+        if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+            return f"{_INDEX} does not say which files of weights there are"
+        shards = sorted(set(named.values()))
         gone = [name for name in shards if not (folder / name).is_file()]
         if gone:
             return f"{len(gone)} of its {len(shards)} files of weights are missing, the first is {gone[0]}"
@@ -105,13 +109,13 @@ def _cut_short(file: Path) -> str | None:
     size = file.stat().st_size
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
-        if size < 8 or length > size - 8:
+        if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
             return f"{file.name} is cut short, or is no file of weights (a pointer of Git LFS?)"
         try:
             header = json.loads(opened.read(length))
-        except ValueError:
+            ends = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             return f"{file.name} is no file of weights"
-    ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
     if 8 + length + max(ends, default=0) > size:
         return f"{file.name} is cut short: it has {size} bytes of {8 + length + max(ends)}"
     return None

@@ -93,6 +93,11 @@ def truncate(file: Path) -> None:
         opened.truncate(file.stat().st_size - 1)
 
 
+def lie(folder: Path, header: bytes) -> None:
+    file = next(folder.glob("*.safetensors"))
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
 def index(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(
         '{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}'
@@ -113,6 +118,10 @@ def lose_template(folder: Path) -> None:
         ("model", "config.json can't be read", lambda here: (here / "config.json").write_text("{")),
         ("model", "cut short", lambda here: truncate(next(here.glob("*.safetensors")))),
         ("model", "Git LFS", lambda here: next(here.glob("*.safetensors")).write_text("version https://git-lfs")),
+        ("model", "no file of weights", lambda here: lie(here, b"[]")),
+        ("model", "no file of weights", lambda here: lie(here, b'{"a": {"data_offsets": 3}}')),
+        ("model", "no file of weights", lambda here: lie(here, b"[" * 100_000)),
+        ("model", "does not say", lambda here: (here / "model.safetensors.index.json").write_text('{"weight_map": [1]}')),
         ("model", "no weights", lambda here: next(here.glob("*.safetensors")).unlink()),
         ("model", "2 of its 2 files of weights are missing", index),
         ("model", "no tokenizer", lambda here: [file.unlink() for file in here.glob("tokenizer*")]),
