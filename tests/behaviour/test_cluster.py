@@ -88,6 +88,23 @@ async def test_a_response_is_read_and_stopped_from_any_node() -> None:
         assert stored == (await on_a.get(f"/responses/{response_id}")).json() == last["response"]
 
 
+async def test_however_events_are_asked_for_they_come_from_any_node() -> None:
+    """As booleans are read in a query; and the word means nothing for what is no stream."""
+    async with (
+        nodes("a", "b", script=SCRIPT) as found,
+        found.members[0].client(native=True) as one,
+        http(found.members[1]) as on_b,
+    ):
+        path = f"/responses/{await begin(one)}"
+        for stream in ("stream=1", "stream=True", "stream[]=true"):
+            async with on_b.stream("GET", f"{path}?{stream}") as answer:
+                assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert (await on_b.get(f"{path}?stream=x")).status_code == 400
+        assert (await on_b.head(f"{path}?stream=true")).status_code == 200
+        assert (await on_b.get(f"{path}/input_items?stream=true")).json()["data"]
+        found.members[0].engine.step(50)
+
+
 @pytest.mark.parametrize("over", [False, True])
 async def test_a_reader_may_come_late_in_a_long_answer(over: bool) -> None:
     """The copy has all that there is before anybody is answered from it; conversations have their answers elsewhere."""

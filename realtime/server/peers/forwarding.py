@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Router
@@ -31,7 +32,7 @@ _READS = frozenset({"GET", "HEAD"})
 async def other_node(directory: Directory, call: Call) -> PeerNode | None:
     """Return the node to which a request is to be handed; None: it is answered here. Raises WireError."""
     response_id = call.request.path_params.get("response_id")
-    if directory.nodes is None or response_id is None or call.request.query_params.get("stream") == "true":
+    if directory.nodes is None or response_id is None or _is_for_a_stream(call, response_id):
         return None
     call.principal.check_sees(response_id)
     async with directory.bound():
@@ -39,6 +40,16 @@ async def other_node(directory: Directory, call: Call) -> PeerNode | None:
         node = await find(response_id)
     assert node is None or isinstance(node, PeerNode)
     return node
+
+
+class _Query(msgspec.Struct):
+    stream: bool = False
+
+
+def _is_for_a_stream(call: Call, response_id: str) -> bool:
+    """Return whether events are asked for; in each form in which the operation takes it. Raises WireError."""
+    request = call.request
+    return request.method == "GET" and request.url.path.endswith(f"/{response_id}") and call.query(_Query).stream
 
 
 def instead(directory: Directory, call: Call, error: HeldElsewhere | WireError) -> PeerNode | None:
