@@ -100,11 +100,12 @@ class Generation:
 
     def on_event(self, event: Event) -> None:
         """See Taker."""
-        self.heard_at = time.monotonic()
         try:
             choice = self._answer.take(event)
             if choice is None:
                 return
+            if choice.token_ids or choice.finish_reason is not None:  # events that say nothing are silence too
+                self.heard_at = time.monotonic()
             positions = choice.logprobs.content if choice.logprobs is not None and choice.token_ids else None
             chunk = self._reader.read(choice.token_ids or [], positions, self._answer.finish, self._answer.stop_reason)
         except Untrue:

@@ -41,13 +41,17 @@ class Address(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, url: str) -> Address:
         """Read a URL. Raises ValueError; its text has nothing of the URL, which may hold a secret."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # its text has some of the URL
+            raise ValueError("the URL of an engine is http(s)://HOST:PORT") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("the URL of an engine is http(s)://HOST:PORT")
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise ValueError("the URL of an engine has no user, password, query or fragment: its key is a setting")
         tls = parts.scheme == "https"
-        return cls(parts.hostname, parts.port or (443 if tls else 80), parts.path.rstrip("/"), tls)
+        return cls(parts.hostname, port or (443 if tls else 80), parts.path.rstrip("/"), tls)
 
 
 class Handler(Protocol):

@@ -14,6 +14,7 @@ import msgspec
 from realtime.engine.base import EngineError, EngineOverloaded, EngineRefused, FinishReason
 
 MAX_LINE_BYTES = 4 << 20  # of one event: all tokens of an answer, if they come at once, with their alternatives
+_MAX_TOPS = 64  # tokens told beside one: three times what may be asked for
 MAX_MESSAGE_CHARS = 500  # of an error text that is passed on
 GENERATE, ABORT = "/inference/v1/generate", "/inference/v1/abort_requests"
 ABORT_PREFIX = "generate-tokens-"  # that vLLM puts before the ids of such requests; without it an abort is ignored
@@ -199,6 +200,8 @@ class Answer:
             if choice.logprobs is None or [one.token_id for one in choice.logprobs.content] != list(ids):
                 raise Untrue("log probabilities that don't belong to the tokens")
             for position in choice.logprobs.content:
+                if len(position.top_logprobs) > _MAX_TOPS:
+                    raise Untrue("more tokens beside one than were asked for")
                 if not all(0 <= top.token_id < self._vocab_size for top in position.top_logprobs):
                     raise Untrue("a token that the model does not have")
 

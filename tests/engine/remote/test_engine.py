@@ -10,6 +10,7 @@ import pytest
 from realtime.engine.base import EngineDead, EngineError, EngineLost, EngineOverloaded, EngineRefused, FinishReason
 from realtime.engine.parsing import Constraint
 from realtime.engine.remote.engine import RemoteEngine
+from realtime.engine.remote.http import Address
 from tests.support.token_engine import TokenEngine, answer, chunk, drip, event, raw, token_engines, tokens_then
 
 from .fleet import Fleet, fleet
@@ -57,6 +58,7 @@ BEFORE_ANY = {
     "silence": tokens_then(0, hang=True),
     "comments only": drip(b": still there\n\n"),
     "half an event": drip(b"data"),
+    "events that say nothing": drip(b"data: {}\n\n" + event([])),
 }
 
 
@@ -303,6 +305,9 @@ def test_a_url_with_a_secret_is_refused() -> None:
     options = RemoteOptions(engine_url=("http://me:secret@host",))
     with pytest.raises(ValueError, match="no user") as refused:
         RemoteEngine(VllmOptions(), options, None, None)  # type: ignore[arg-type]
+    assert "secret" not in str(refused.value)
+    with pytest.raises(ValueError, match="HOST:PORT") as refused:
+        Address.of("http://host:secret")
     assert "secret" not in str(refused.value)
 
 

@@ -109,7 +109,10 @@ def test_lies(events: list[dict[str, Any]], what: str) -> None:
         told(*events)
 
 
-@pytest.mark.parametrize("given", [None, positions(2), positions(1, 1), positions(1, top=10)])
+MANY = {"content": [{"token_id": 1, "logprob": -1.0, "top_logprobs": [{"token_id": 1, "logprob": -1.0}] * 100}]}
+
+
+@pytest.mark.parametrize("given", [None, positions(2), positions(1, 1), positions(1, top=10), MANY])
 def test_lies_about_probabilities(given: Any) -> None:
     with pytest.raises(Untrue):
         told(choice([1], logprobs=given), logprobs=True)
