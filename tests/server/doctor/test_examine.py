@@ -121,7 +121,11 @@ def lose_template(folder: Path) -> None:
         ("model", "no file of weights", lambda here: lie(here, b"[]")),
         ("model", "no file of weights", lambda here: lie(here, b'{"a": {"data_offsets": 3}}')),
         ("model", "no file of weights", lambda here: lie(here, b"[" * 100_000)),
-        ("model", "does not say", lambda here: (here / "model.safetensors.index.json").write_text('{"weight_map": [1]}')),
+        (
+            "model",
+            "does not say",
+            lambda here: (here / "model.safetensors.index.json").write_text('{"weight_map": [1]}'),
+        ),
         ("model", "no weights", lambda here: next(here.glob("*.safetensors")).unlink()),
         ("model", "2 of its 2 files of weights are missing", index),
         ("model", "no tokenizer", lambda here: [file.unlink() for file in here.glob("tokenizer*")]),
