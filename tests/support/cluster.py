@@ -131,7 +131,7 @@ class Nodes:
 @contextlib.asynccontextmanager
 async def member(
     backend: MemoryBackend, name: str, script: Script | None = None, settings: Settings | None = None, *,
-    secret: bytes = SECRET, advertise: str | None = None, tick_seconds: float | None = None,
+    secret: bytes = SECRET, shared: bool = True, advertise: str | None = None, tick_seconds: float | None = None,
     times: LeaseTimes = TIMES, **engine_options: Any,
 ) -> AsyncIterator[Member]:  # fmt: skip
     """Start a node, and end it if it was not killed."""
@@ -144,7 +144,7 @@ async def member(
 
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    node = Node(name, advertise or f"ws://127.0.0.1:{port}", secret, True)
+    node = Node(name, advertise or f"ws://127.0.0.1:{port}", secret, shared)
     settings = msgspec.structs.replace(settings, server=with_shared_key(settings.server, node))
     opened = open_cluster(backend, name, node.url, bounds_of(settings.responses), settings.store, times=times)
     gateway = Gateway(settings, SupervisedEngine(make, Backoff(first_seconds=0, jitter=0)), opened.stores, node=node)

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -32,6 +32,7 @@ from realtime.wire.errors import CloseCode, ErrorCode, WireError
 from realtime.wire.requests import place_of
 
 from ..cluster_settings import Node
+from ..origins import is_loopback
 from ..websocket_transport import EXTENSION, FrameProtocol
 from . import handshake, messages
 from .messages import Answered, Ask, Asked, Attend, Began, Challenge, Create, Done, Ended, Entries, Follow, Garbage
@@ -41,6 +42,7 @@ logger = logging.getLogger("realtime.cluster")
 HANDSHAKE_SECONDS = 5.0
 _MAX_STRANGERS = 64  # sockets at once that have not proved anything yet
 _MAX_HELLO_BYTES = 4096  # that a stranger may send
+_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 _MAX_CALLS = 4096  # of one node at once
 _QUANTUM = 64  # events of one follow, before the next one has its turn
 _ROUND_BYTES = 256 * 1024  # of events in one frame, about
@@ -72,7 +74,8 @@ class Door:
 
     async def serve(self, websocket: WebSocket) -> None:
         """One socket from the handshake to its end."""
-        if messages.SUBPROTOCOL not in websocket.scope["subprotocols"] or not self._has_room():
+        known = messages.SUBPROTOCOL in websocket.scope["subprotocols"] and self._may_be_node(websocket.headers)
+        if not known or not self._has_room():
             await websocket.close(CloseCode.POLICY)
             return
         sink: FrameProtocol = websocket.scope["extensions"][EXTENSION]["sink"]
@@ -95,8 +98,20 @@ class Door:
         for guest in self._guests:
             guest.close()
 
+    def _may_be_node(self, headers: Mapping[str, str]) -> bool:
+        """Return whether this can be a node's handshake. No page is a node; and where nobody has set a secret, whoever a
+        proxy on this machine lets through is none.
+        """
+        if "origin" in headers:
+            return False
+        if self._me.shared:
+            return True
+        host = headers.get("host", "").lower()
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        return is_loopback(name) and not any(name in headers for name in _OF_PROXIES)
+
     def _has_room(self) -> bool:
-        """Return whether one more stranger may come. The oldest goes for it: those that say nothing keep no node out."""
+        """Return whether one more stranger may come. The oldest goes for it: who says nothing keeps no node out."""
         if len(self._strangers) >= _MAX_STRANGERS and self._strangers:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]

@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.protocol import State
+from websockets.typing import Subprotocol
 
 from realtime.engine.scripted import say
 from realtime.server.peers import door, handshake, messages
@@ -27,11 +28,14 @@ SCRIPT = say("a", "b")
 
 
 @contextlib.asynccontextmanager
-async def knocking(to: Member) -> AsyncIterator[tuple[ClientConnection, Challenge]]:
+async def knocking(
+    to: Member, headers: dict[str, str] | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[tuple[ClientConnection, Challenge]]:
     """A socket at the door, and what it is asked."""
-    url = f"ws://127.0.0.1:{to.port}{messages.PATH}"
-    protocols = [messages.SUBPROTOCOL]
-    async with connect(url, subprotocols=protocols, proxy=None, compression=None) as socket:  # type: ignore[arg-type]
+    async with connect(
+        f"ws://{host}:{to.port}{messages.PATH}", subprotocols=[Subprotocol(messages.SUBPROTOCOL)], proxy=None,
+        compression=None, additional_headers=headers, host="127.0.0.1",
+    ) as socket:  # fmt: skip
         frame = await socket.recv()
         assert isinstance(frame, bytes)
         (challenge,) = messages.decode_answered(frame)
@@ -96,6 +100,21 @@ async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(door, "_MAX_STRANGERS", 0)
         with pytest.raises(InvalidStatus):
             async with knocking(node):
+                pass
+
+
+async def test_no_page_is_a_node_nor_is_whom_a_proxy_lets_through_where_there_is_no_secret(node: Member) -> None:
+    """On one machine nodes do without a secret; then what they prove with is known to everybody."""
+    page, proxied = {"Origin": "http://127.0.0.1"}, {"X-Forwarded-For": "203.0.113.9"}
+    async with member(MemoryBackend(), "b", SCRIPT, shared=False) as bare:
+        refused = [(node, page, "127.0.0.1"), (bare, page, "127.0.0.1"), (bare, proxied, "127.0.0.1")]
+        refused += [(bare, {}, "chat.example.com")]
+        for to, headers, host in refused:
+            with pytest.raises(InvalidStatus):
+                async with knocking(to, headers, host):
+                    pass
+        for to, headers, host in [(node, proxied, "chat.example.com"), (bare, {}, "localhost"), (bare, {}, "[::1]")]:
+            async with knocking(to, headers, host):
                 pass
 
 
