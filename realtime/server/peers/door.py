@@ -99,8 +99,8 @@ class Door:
             guest.close()
 
     def _may_be_node(self, headers: Mapping[str, str]) -> bool:
-        """Return whether this can be a node's handshake. No page is a node; and where nobody has set a secret, whoever a
-        proxy on this machine lets through is none.
+        """Return whether this can be a node's handshake. No page is a node; and where nobody has set a secret, neither
+        is whoever a proxy on this machine lets through.
         """
         if "origin" in headers:
             return False

@@ -58,6 +58,14 @@ Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
 
 
+class _Straight(connect):
+    """A connection to this address and no other: who is there may not send us on, before it has proved anything."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """See the library."""
+        return exc
+
+
 class Feed(Protocol):
     """Takes what comes of a follow."""
 
@@ -136,7 +144,7 @@ class Link:
 
     async def _connect(self) -> _Socket:
         async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await connect(
+            connection = await _Straight(
                 self.peer.url.rstrip("/") + PATH,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 compression=None,

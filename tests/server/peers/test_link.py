@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 
 from realtime.server.cluster_settings import Node
 from realtime.server.peers import handshake, link, messages
@@ -112,3 +114,24 @@ async def test_what_is_too_big_for_the_other_node_is_not_sent() -> None:
         with pytest.raises(WireError) as caught:
             await made.call(lambda number: Settle(number, "x" * (1 << 17)))
         assert caught.value.code is ErrorCode.REQUEST_TOO_LARGE
+
+
+async def test_nobody_sends_us_on() -> None:
+    asked = asyncio.Event()
+
+    async def elsewhere(socket: ServerConnection) -> None:
+        asked.set()
+
+    async with serve(elsewhere, "127.0.0.1", 0) as other:
+        port = next(iter(other.sockets)).getsockname()[1]
+
+        def send_on(connection: ServerConnection, request: Request) -> Response:
+            return Response(302, "Found", Headers(Location=f"ws://127.0.0.1:{port}/"))
+
+        async with serve(silent, "127.0.0.1", 0, process_request=send_on) as server:
+            url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+            made = Link(ME, lambda: 1, Peer("a", 1, url, "serving", 0), 1 << 16)
+            with pytest.raises(WireError):
+                await made.call(lambda number: Settle(number, "x"))
+            await made.close()
+    assert not asked.is_set()
