@@ -36,12 +36,12 @@ lint: install ## format, lint and types, without the tests
 check: lint test ## all that CI checks: lint, then the tests (layers among them)
 
 check-long: install ## run all tests in their long form: more seeds, samples and cuts
-	@REALTIME_LONG=1 $(PYTHON_ENV) -m pytest $(WORKERS) $(ARGS)
+	@TESTS_LONG=1 $(PYTHON_ENV) -m pytest $(WORKERS) $(ARGS)
 
 frameworks: install ## run Pipecat and LiveKit against the server, in an environment of their own; LONG=1: at many more moments
 	@.venv/bin/uv venv --quiet --allow-existing --python $(PYTHON_ENV) .cache/frameworks
 	@.venv/bin/uv pip install --quiet --python .cache/frameworks -r requirements/frameworks.txt -e . -e clients/python
-	@$(if $(LONG),REALTIME_LONG=1) .cache/frameworks/bin/python -m pytest -n 0 tests/clients/test_voice_adapters.py $(ARGS)
+	@$(if $(LONG),TESTS_LONG=1) .cache/frameworks/bin/python -m pytest -n 0 tests/clients/test_voice_adapters.py $(ARGS)
 
 attack: install ## attack a server in every way that a client could, and print a table; ARGS=--help
 	@$(PYTHON_ENV) -m tests.attacks $(ARGS)

@@ -337,7 +337,10 @@ def _store(given: argparse.Namespace) -> int:
     from realtime.server.store_file import store_path
     from realtime.store.sqlite.schema import CannotOpen
 
-    path = store_path(_effective(given).settings)
+    settings = _effective(given).settings
+    path = store_path(settings)
+    if settings.cluster.cluster is not None and path is None:
+        raise SettingsError("--cluster: these commands are for a file: a store that nodes share has tools of its own")
     if path is None:
         raise SettingsError("--store: the settings keep everything in memory: name a file with --store sqlite:PATH")
     try:

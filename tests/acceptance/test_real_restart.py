@@ -146,7 +146,7 @@ def spread(pauses: list[float]) -> str:
     return f"{min(pauses):.1f} to {max(pauses):.1f}, median {statistics.median(pauses):.1f} s" if pauses else "-"
 
 
-@pytest.mark.skipif(not LONG, reason="REALTIME_LONG=1 only: it takes minutes")
+@pytest.mark.skipif(not LONG, reason="TESTS_LONG=1 only: it takes minutes")
 @pytest.mark.parametrize("model", ["starter", "gpt-oss"])
 async def test_whenever_it_is_killed_the_rest_is_what_it_would_have_been(model: str, tmp_path: Path) -> None:
     asked, arguments, kills = ALL, list[str](), ["core", "server", "core", "server", "core"]

@@ -1,6 +1,6 @@
 """All doors and all commands at once, at random: sockets, HTTP, conversations, compaction, MCP, steering, deletions.
 
-`REALTIME_SEED=<n>` runs one schedule again. A failure names its seed.
+`TESTS_SEED=<n>` runs one schedule again. A failure names its seed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from tests.support.http import check_event
 from tests.support.memory import ObservedLog
 from tests.support.server import Running, changed, running
 
-NUM_SCHEDULES = int(os.environ.get("REALTIME_DOORS", "24"))
-SEED = os.environ.get("REALTIME_SEED")
+NUM_SCHEDULES = int(os.environ.get("TESTS_DOORS", "24"))
+SEED = os.environ.get("TESTS_SEED")
 MINE = {"type": "function", "name": "mine", "parameters": {"type": "object", "properties": {}}}
 SHELL = {"type": "shell"}
 TERMINALS = {"response.completed", "response.incomplete", "response.failed"}

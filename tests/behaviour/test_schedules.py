@@ -1,6 +1,6 @@
 """Random schedules against an oracle: whatever clients, engine and network do, every reader gets exact bytes.
 
-`REALTIME_SEED=<n>` runs one schedule again, `REALTIME_SCHEDULES=<n>` that many. A failure names its seed.
+`TESTS_SEED=<n>` runs one schedule again, `TESTS_SCHEDULES=<n>` that many. A failure names its seed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from tests.support.server import Client, running
 from tests.support.steps import cut, resume, take, until
 from tests.support.transcript import check
 
-NUM_SCHEDULES = int(os.environ.get("REALTIME_SCHEDULES", effort(960, 24_000)))
-SEED = os.environ.get("REALTIME_SEED")
+NUM_SCHEDULES = int(os.environ.get("TESTS_SCHEDULES", effort(960, 24_000)))
+SEED = os.environ.get("TESTS_SEED")
 PARTS = 8
 REFUSALS = {
     "response_not_found", "response_already_completed", "previous_response_not_found", "previous_response_in_progress",
@@ -405,7 +405,7 @@ async def run_schedule(seed: int) -> None:
     try:
         await Schedule(seed).run()
     except BaseException as error:
-        error.add_note(f"REALTIME_SEED={seed}")
+        error.add_note(f"TESTS_SEED={seed}")
         raise
 
 

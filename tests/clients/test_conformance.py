@@ -29,9 +29,9 @@ def python_driver() -> Iterator[Driver]:
 @pytest.fixture(scope="module")
 def javascript_driver() -> Iterator[Driver]:
     node = shutil.which("node")
-    if os.environ.get("REALTIME_NO_NODE") == "1":
-        pytest.skip("REALTIME_NO_NODE=1: what needs Node is not tested")
-    assert node is not None, "the client in JavaScript needs node; REALTIME_NO_NODE=1 leaves its tests out"
+    if os.environ.get("TESTS_NO_NODE") == "1":
+        pytest.skip("TESTS_NO_NODE=1: what needs Node is not tested")
+    assert node is not None, "the client in JavaScript needs node; TESTS_NO_NODE=1 leaves its tests out"
     with Driver([node, str(ROOT / "clients/js/conformance.mjs")]) as driver:
         yield driver
 

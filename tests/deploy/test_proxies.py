@@ -60,9 +60,11 @@ async def test_a_stream_over_http_comes_event_by_event_and_metrics_do_not_come(n
         proxy(name, tmp_path, [server.port]) as found,
         web(found) as client,
     ):
-        assert (await client.get("/metrics")).status_code == 404
-        async with client.stream("POST", "/v1/responses", json={"input": "hi", "stream": True}) as answer:
-            lines = answer.aiter_lines()
+        for path in ("/metrics", "/cluster/node"):
+            answer = await client.get(path)
+            assert (answer.status_code, "json" in answer.headers.get("content-type", "")) == (404, False), "the proxy's"
+        async with client.stream("POST", "/v1/responses", json={"input": "hi", "stream": True}) as stream:
+            lines = stream.aiter_lines()
             await until(lambda: engine_holds(server) == 1)
             for letter in "abc":
                 server.engine.step()

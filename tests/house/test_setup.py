@@ -60,3 +60,14 @@ def test_vllms_own_build_for_cpus_is_taken_where_there_is_one(version: str, said
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert run.stdout == said
+
+
+def test_no_switch_of_the_tests_looks_like_a_setting() -> None:
+    """A server that a test starts inherits them, and refuses a setting that it does not know."""
+    tests = Path(__file__).parents[1]
+    found = [
+        f"{path.relative_to(tests)}: {name}"
+        for path in tests.rglob("*.py")
+        for name in re.findall(r"environ\.get\(\s*\"(REALTIME_[A-Z_]+)", path.read_text())
+    ]
+    assert found == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-LONG = os.environ.get("REALTIME_LONG") == "1"
+LONG = os.environ.get("TESTS_LONG") == "1"
 
 
 def effort(normal: int, long: int) -> int:

@@ -17,11 +17,11 @@ JS = Path(__file__).parents[2] / "clients" / "js"
 
 def find_node(folder: Path = JS) -> str:
     """Node, with the development dependencies of this folder in place. What is missing fails, unless declared away."""
-    if os.environ.get("REALTIME_NO_NODE") == "1":
-        pytest.skip("REALTIME_NO_NODE=1: what needs Node is not tested")
+    if os.environ.get("TESTS_NO_NODE") == "1":
+        pytest.skip("TESTS_NO_NODE=1: what needs Node is not tested")
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        pytest.fail("what is in JavaScript needs node 20 or newer and npm; REALTIME_NO_NODE=1 leaves its tests out")
+        pytest.fail("what is in JavaScript needs node 20 or newer and npm; TESTS_NO_NODE=1 leaves its tests out")
     with _alone(folder):
         installed = folder / "node_modules" / ".package-lock.json"  # npm writes it last
         if not installed.is_file() or installed.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:

@@ -57,11 +57,6 @@ class ServerProcess:
             return await self._process.wait()
 
 
-def _inherited() -> dict[str, str]:
-    """Return what the server inherits: not the switches of the tests, which it would refuse as unknown settings."""
-    return {name: value for name, value in os.environ.items() if name not in ("REALTIME_LONG", "REALTIME_NO_NODE")}
-
-
 @contextlib.asynccontextmanager
 async def serve(
     *arguments: str, program: Sequence[str] = (sys.executable, "-m", "realtime"), **environ: str
@@ -69,7 +64,7 @@ async def serve(
     """Start `realtime serve` on a free port; killed at the end, if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *program, "serve", "--port", "0", *arguments,
-        cwd=ROOT, env=_inherited() | {"PYTHONPATH": str(ROOT), **environ},
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
         stderr=asyncio.subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:

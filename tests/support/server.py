@@ -197,8 +197,8 @@ async def running(
 
 @contextlib.contextmanager
 def _stores(settings: Settings, given: Stores | None) -> Iterator[Stores]:
-    """The given stores, else those that `REALTIME_TEST_STORE` names: `sqlite`, or `memory`."""
-    if given is not None or os.environ.get("REALTIME_TEST_STORE") != "sqlite":
+    """The given stores, else those that `TESTS_STORE` names: `sqlite`, or `memory`."""
+    if given is not None or os.environ.get("TESTS_STORE") != "sqlite":
         yield given or memory_stores(settings.responses)
         return
     with tempfile.TemporaryDirectory() as folder:
