@@ -137,5 +137,5 @@ def _first_line(error: BaseException) -> str:
 
 
 def _printable(text: str) -> str:
-    """What a stranger says, without what a terminal would obey."""
+    """Take out of what a stranger says what a terminal would obey."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:200])
