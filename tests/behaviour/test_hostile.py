@@ -19,6 +19,7 @@ import pytest
 from realtime.engine.scripted import RandomScript, say
 from realtime.server import process
 from realtime.server import websocket_transport as transport
+from tests.support.logs import logging_restored
 from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawSocket, frame, handshake, text
 from tests.support.server import Running, changed, running, sink_of
 from tests.support.steps import engine_holds, make_keys, until
@@ -242,22 +243,15 @@ class Witness:
 @pytest.fixture
 def output() -> Iterator[io.StringIO]:
     """What the server's own logging set-up writes, at its most talkative."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    names = ("uvicorn.error", "uvicorn.asgi", "websockets")
-    levels = [logging.getLogger(name).level for name in names]
-    stream = io.StringIO()
-    process._configure_logging("debug")
-    for handler in root.handlers:
-        assert isinstance(handler, logging.StreamHandler)
-        handler.setStream(stream)
-    for handler in before[0]:
-        root.addHandler(handler)
-    yield stream
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    for name, level in zip(names, levels, strict=True):
-        logging.getLogger(name).setLevel(level)
+    root, stream = logging.getLogger(), io.StringIO()
+    with logging_restored() as handlers:
+        process._configure_logging("debug")
+        for handler in root.handlers:
+            assert isinstance(handler, logging.StreamHandler)
+            handler.setStream(stream)
+        for other in handlers:
+            root.addHandler(other)
+        yield stream
 
 
 SCRIPT = RandomScript(seed=6, min_tokens=200, max_tokens=200)

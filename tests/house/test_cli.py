@@ -16,6 +16,7 @@ from realtime.__main__ import NO_CLIENT, main
 from realtime.settings.fields import Settings
 from realtime.settings.sources import load, options
 from realtime.settings.text import effective_toml
+from tests.support.logs import logging_restored
 
 
 def realtime(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -89,12 +90,13 @@ def test_a_busy_port_and_an_unwritable_store_are_told_before_a_model_is_download
     (tmp_path / "file").write_text("a file is no folder")
     (tmp_path / "foreign.db").write_text("no store, but somebody's text")
     serve = ["serve", "--model", "smollm2"]
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.1", 0)) as other, logging_restored():
         port = other.getsockname()[1]
         assert main([*serve, "--port", str(port)]) == 1
     assert f"port {port} of 127.0.0.1 is in use" in capsys.readouterr().err
     for store, said in (("file/store.db", "can't be locked"), ("foreign.db", "foreign.db")):
-        assert main([*serve, "--port", "0", "--store", f"sqlite:{tmp_path / store}"]) == 1
+        with logging_restored():
+            assert main([*serve, "--port", "0", "--store", f"sqlite:{tmp_path / store}"]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
 
