@@ -15,11 +15,11 @@ from typing import Protocol
 
 import msgspec
 
-from realtime.store.base import Stores
+from realtime.store.base import Claim, Stores
 from realtime.store.cluster.membership import HeldElsewhere, Membership, Owner
 from realtime.wire.errors import ErrorCode, WireError, response_not_found
 from realtime.wire.ids import home_of
-from realtime.wire.requests import Place, ResponseCreate, StopKind
+from realtime.wire.requests import Place, StopKind
 from realtime.wire.response import Response
 
 from .intake import Asked
@@ -139,13 +139,10 @@ class Directory:
             self._home(response_id) if response_id not in self._registry.running else None
         )
 
-    async def check_not_tried(self, tenant: str, request: ResponseCreate) -> None:
-        """Raises TriedElsewhere if an earlier try of the same request runs on another node, or is about to, and
-        WireError.
+    async def check_not_tried(self, claim: Claim | None) -> None:
+        """Raises TriedElsewhere if the earlier try of the same request that made this claim runs on another node, or is
+        about to, and WireError.
         """
-        if self.nodes is None or request.request_id is None:
-            return
-        claim = await self._stores.requests.find(tenant, request.request_id)
         node = await self.running_at(claim.response_id) if claim is not None else None
         if node is not None:
             raise TriedElsewhere(node)

@@ -5,7 +5,7 @@ All look-ups of a create stand here. `Intake` decides with what they bring, and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 
@@ -28,30 +28,34 @@ class Attempt(msgspec.Struct, frozen=True):
     source: Source | None = None
 
 
-async def _settled(response_id: str) -> None:
-    """All that is over is in the store."""
+class Elsewhere(Protocol):
+    """What other nodes may have of a request; see Directory."""
+
+    async def check_not_tried(self, claim: Claim | None) -> None: ...
+    async def settle(self, response_id: str) -> None: ...
 
 
 class Lookups:
     """The places where something may be known of a request. `now` is as the registry's."""
 
     def __init__(
-        self, registry: Registry, conversations: ConversationStore, requests: RequestStore,
-        settle: Callable[[str], Awaitable[None]] = _settled,
-    ) -> None:  # fmt: skip
-        """settle: see Directory."""
-        self._settle = settle
+        self, registry: Registry, conversations: ConversationStore, requests: RequestStore, elsewhere: Elsewhere
+    ) -> None:
+        self._elsewhere = elsewhere
         self._registry = registry
         self._conversations = conversations
         self._requests = requests
 
     async def earlier_attempt(self, tenant: str, request: ResponseCreate, now: float) -> Attempt:
         """Find the response of the same request sent before: an ambiguous retry attaches, it never runs twice. Raises
-        WireError if its id was used for another request.
+        TriedElsewhere if another node has it, and WireError if its id was used for another request.
+
+        The claim is looked up once: a second look may find that of another node, whose response has not begun yet.
         """
         if request.request_id is None:
             return Attempt()
         claim = await self._requests.find(tenant, request.request_id)
+        await self._elsewhere.check_not_tried(claim)
         if claim is None or claim.response_id in self._registry.deleted:
             return Attempt(claim)
         source = await self._registry.get(claim.response_id, now)
@@ -70,7 +74,7 @@ class Lookups:
         if request.conversation_id is not None:
             conversation = await self._conversations.get(tenant, request.conversation_id)
         if parent is None and request.previous_response_id is not None:
-            await self._settle(request.previous_response_id)
+            await self._elsewhere.settle(request.previous_response_id)
             parent = await self._registry.find_turn(tenant, request.previous_response_id, now)
         items = {}
         for item_id in references(request):

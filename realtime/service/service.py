@@ -135,7 +135,7 @@ class Service:
         self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self.directory = Directory(self.registry, stores, self._patience.bound)
-        self._lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory.settle)
+        self._lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory)
         self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
         self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -200,7 +200,6 @@ class Service:
 
     async def _create(self, asked: Asked, parent: Turn | None) -> Source:
         tenant, request = asked.tenant, asked.request
-        await self.directory.check_not_tried(tenant, request)
         earlier = await self._lookups.earlier_attempt(tenant, request, time.time())
         if earlier.source is not None:
             return earlier.source
