@@ -414,6 +414,7 @@ class Service:
         Work may be begun afterwards.
         """
         await lose(list(self.registry.running.values()), self._tasks, self._forget)
+        self._delivery.lose()
 
     async def shutdown(self, *, leave: bool = False) -> None:
         """End what still runs, each with its terminal event, and what still looks something up. `leave`: what the next
