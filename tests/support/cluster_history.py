@@ -1,0 +1,294 @@
+"""What the clients of a cluster were told, and the judge of it. Pure.
+
+A `Reading` is what one reader had of one response, from wherever it began over all nodes that it was resumed at: as
+long as nobody tells it that its numbers mean nothing any more, all of it must be the response's log. What was
+acknowledged may be lost only where the documentation says so: with `deliver: at_once`, what was told shortly before
+something went wrong. `judge` says everything that is not as promised.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+UNKNOWN = float("-inf")  # when something was done of which nobody knows whether it was
+TERMINALS = ("response.completed", "response.incomplete", "response.failed")
+_UNSTORED_SECONDS = 8.0  # for which a node goes on without its store, and a little
+_MOMENT = 1.0  # between what is told and the end of its node
+
+
+class Reading(msgspec.Struct):
+    """See the module. `first`: number of the first of its `events`. `at`: when each came. `told`: why it ended before
+    the end. `over`: it has the last event.
+    """
+
+    reader: str
+    response_id: str
+    first: int
+    epoch: str | None = None
+    events: list[bytes] = []
+    at: list[float] = []
+    told: str | None = None
+    over: bool = False
+    confirmed: int = 0  # of its events, that a resume has confirmed as those of the log
+
+    @property
+    def next(self) -> int:
+        """Return the number of the event that comes next."""
+        return self.first + len(self.events)
+
+
+class Answer(msgspec.Struct):
+    """A response that somebody was told of, who asked for it with this text."""
+
+    text: str
+    response_id: str
+    at: float
+    node: str
+    request_id: str | None = None
+
+
+class Receipt(msgspec.Struct):
+    """A response as it was told to be from then on. `kind`: terminal, truncated."""
+
+    kind: str
+    response: dict[str, Any]
+    at: float
+
+
+class Final(msgspec.Struct):
+    """A response as a node has it when all is well again. `status`: of HTTP. `events`: its whole log, if there is
+    one.
+    """
+
+    status: int
+    body: dict[str, Any]
+    events: list[bytes] | None
+
+
+class History(msgspec.Struct):
+    """Everything. `strict`: nothing is told that is not stored. `deleted`: and when, if somebody knows that they are.
+    `troubles`: when something was wrong. `finals`: by response and node. `conversed`: when each conversation was begun;
+    `conversations`: its items at each node. `maybe_cut`: nobody knows. `said`: what the model said, by the text that it
+    answered, where it had a seed. `prompts`: what it was given.
+    """
+
+    strict: bool = False
+    answers: list[Answer] = []
+    readings: list[Reading] = []
+    receipts: list[Receipt] = []
+    deleted: list[tuple[str, float]] = []
+    troubles: list[tuple[float, str]] = []
+    finals: dict[str, dict[str, Final]] = {}
+    conversed: dict[str, float] = {}
+    conversations: dict[str, dict[str, list[dict[str, Any]] | None]] = {}
+    unstored: set[str] = set()
+    maybe_cut: set[str] = set()
+    said: dict[str, set[str]] = {}
+    prompts: list[list[str]] = []
+    unfinished: list[str] = []
+    errors: list[str] = []
+
+
+def judge(history: History) -> list[str]:
+    """Return what is not as promised."""
+    return [
+        *history.errors,
+        *(f"it never ended: {what}" for what in history.unfinished),
+        *_numbers(history),
+        *_same_everywhere(history),
+        *_readings(history),
+        *_terminals(history),
+        *_lost(history),
+        *_once(history),
+        *_receipts(history),
+        *_said(history),
+        *_conversations(history),
+    ]
+
+
+def excused(history: History, at: float, *, change: bool = False) -> bool:
+    """Return whether what was told at this time may be lost. `change`: it is none of an answer's events, of which
+    `deliver: after_commit` speaks, but a change that was asked for.
+    """
+    return (change or not history.strict) and any(
+        began - _MOMENT <= at <= began + _UNSTORED_SECONDS or began - _UNSTORED_SECONDS <= at <= began
+        for began, _ in history.troubles
+    )
+
+
+def _log(history: History, response_id: str) -> list[bytes] | None:
+    for final in history.finals.get(response_id, {}).values():
+        if final.events is not None:
+            return final.events
+    return None
+
+
+def _numbers(history: History) -> Iterator[str]:
+    """No number twice, none missing, and one terminal, at the end: of each log as it is in the end."""
+    for response_id, nodes in history.finals.items():
+        for node, final in nodes.items():
+            events = [json.loads(event) for event in final.events or ()]
+            if [event["sequence_number"] for event in events] != list(range(len(events))):
+                yield f"{response_id} at {node}: its numbers are {[event['sequence_number'] for event in events]}"
+            ends = [index for index, event in enumerate(events) if event["type"] in TERMINALS]
+            if final.events is not None and ends != [len(events) - 1]:
+                yield f"{response_id} at {node}: terminals at {ends} of {len(events)}"
+
+
+def _same_everywhere(history: History) -> Iterator[str]:
+    """All nodes answer alike."""
+    for response_id, nodes in history.finals.items():
+        names = list(nodes)
+        for other in names[1:]:
+            one, two = nodes[names[0]], nodes[other]
+            if response_id in history.unstored and (one.status, two.status) != (200, 200):
+                continue
+            if (one.status, one.body) != (two.status, two.body):
+                yield f"{response_id}: {names[0]} says {one.status} {one.body}, {other} says {two.status} {two.body}"
+            elif one.events != two.events:
+                yield f"{response_id}: {names[0]} and {other} have other events"
+
+
+def _readings(history: History) -> Iterator[str]:
+    """What readers had, and nobody took back, is the log."""
+    for reading in history.readings:
+        log = _log(history, reading.response_id)
+        where = f"{reading.response_id}: {reading.reader}"
+        if log is None:
+            continue
+        for index, event in enumerate(reading.events):
+            number = reading.first + index
+            if number < len(log) and log[number] == event:
+                continue
+            if index >= reading.confirmed and not reading.over and reading.told is None:
+                break  # its node was gone, and nobody was asked again
+            if index >= reading.confirmed and excused(history, reading.at[index]):
+                break
+            there = log[number] if number < len(log) else None
+            yield f"{where} had {event!r} as number {number}, where the log has {there!r}"
+            break
+
+
+def _terminals(history: History) -> Iterator[str]:
+    """Nobody was told of two ends."""
+    ends: dict[str, dict[bytes, float]] = {}
+    for reading in history.readings:
+        if reading.over:
+            ends.setdefault(reading.response_id, {})[reading.events[-1]] = reading.at[-1]
+    for response_id, told in ends.items():
+        firm = [event for event, at in told.items() if not excused(history, at)]
+        if len(firm) > 1:
+            yield f"{response_id} ended {len(firm)} times: {firm}"
+
+
+def _lost(history: History) -> Iterator[str]:
+    """What was acknowledged is there."""
+    deleted = {response_id for response_id, _ in history.deleted}
+    for answer in history.answers:
+        if answer.response_id in deleted | history.unstored or excused(history, answer.at):
+            continue
+        for node, final in history.finals.get(answer.response_id, {}).items():
+            if final.status != 200:
+                yield f"{answer.response_id} was acknowledged by {answer.node} at {answer.at:.3f}, lost at {node}"
+    for response_id, at in history.deleted:
+        if at == UNKNOWN or excused(history, at, change=True):
+            continue
+        for node, final in history.finals.get(response_id, {}).items():
+            if final.status != 404:
+                yield f"{response_id} was deleted at {at:.3f}, and {node} has it: {final.status}"
+
+
+def _once(history: History) -> Iterator[str]:
+    """A request that has a name of its own has one answer, unless the earlier one came to nothing."""
+    by_request: dict[str, dict[str, float]] = {}
+    for answer in history.answers:
+        if answer.request_id is not None:
+            by_request.setdefault(answer.request_id, {}).setdefault(answer.response_id, answer.at)
+    deleted = {response_id for response_id, _ in history.deleted}
+    for request_id, responses in by_request.items():
+        firm = [
+            one
+            for one, at in responses.items()
+            if one not in deleted and not excused(history, at) and not _came_to_nothing(history, one)
+        ]
+        there = [one for one in responses if any(f.status == 200 for f in history.finals.get(one, {}).values())]
+        there = [one for one in there if not _came_to_nothing(history, one)]
+        if len(firm) > 1 or len(there) > 1:
+            yield f"request {request_id} was answered by {responses}"
+
+
+def _came_to_nothing(history: History, response_id: str) -> bool:
+    """Return whether it failed in a way that leaves its request to be tried again."""
+    for final in history.finals.get(response_id, {}).values():
+        if final.status == 200 and (final.body.get("error") or {}).get("code") == "server_restarted":
+            return True
+    return False
+
+
+def _receipts(history: History) -> Iterator[str]:
+    """What was told to be kept is what is kept. A truncation that came later changes what a terminal has told."""
+    gone = {response_id for response_id, _ in history.deleted} | history.unstored | history.maybe_cut
+    cuts: dict[str, list[Receipt]] = {}
+    for receipt in history.receipts:
+        if receipt.kind == "truncated":
+            cuts.setdefault(receipt.response["id"], []).append(receipt)
+    for receipt in history.receipts:
+        response_id = receipt.response["id"]
+        told = cuts.get(response_id) or [receipt]
+        if (
+            response_id in gone
+            or excused(history, receipt.at)
+            or any(excused(history, one.at, change=one.kind == "truncated") for one in told)
+        ):
+            continue
+        for node, final in history.finals.get(response_id, {}).items():
+            output = final.body.get("output")
+            if final.status == 200 and all(output != one.response["output"] for one in told):
+                yield f"{response_id}: told {receipt.response['output']}, {node} has {output}"
+
+
+def _said(history: History) -> Iterator[str]:
+    """A whole answer is what the model says to what it was asked, from its beginning to its end, and each turn is in a
+    prompt once.
+    """
+    for text, said in history.said.items():
+        if len(said) > 1:
+            yield f"the model was given {len(said)} prompts for {text}"
+    for prompt in history.prompts:
+        if len(set(prompt)) != len(prompt):
+            yield f"a prompt has a turn twice: {prompt}"
+    cut = {receipt.response["id"] for receipt in history.receipts if receipt.kind == "truncated"} | history.maybe_cut
+    texts = {answer.response_id: answer.text for answer in history.answers}
+    for response_id, text in texts.items():
+        for final in history.finals.get(response_id, {}).values():
+            if final.status == 200 and final.body["status"] == "completed" and response_id not in cut:
+                got = "".join(part["text"] for item in final.body["output"] for part in item.get("content", ()))
+                if text in history.said and got not in history.said[text]:
+                    yield f"{response_id} says {got!r}, the model {history.said.get(text)}"
+
+
+def _conversations(history: History) -> Iterator[str]:
+    """Each turn is in its conversation once, at all nodes alike."""
+    for conversation_id, nodes in history.conversations.items():
+        lists = list(nodes.values())
+        if any(one != lists[0] for one in lists[1:]):
+            yield f"{conversation_id} has other items at another node: {nodes}"
+        items = lists[0]
+        if items is None:
+            if not excused(history, history.conversed[conversation_id], change=True):
+                yield f"{conversation_id} was acknowledged and is lost"
+            continue
+        ids = [item["id"] for item in items]
+        texts = [part["text"] for item in items if item.get("role") == "user" for part in item["content"]]
+        if len(set(ids)) != len(ids) or len(set(texts)) != len(texts):
+            yield f"{conversation_id} has a turn twice: {texts}"
+        there = {item.get("response_id") for item in items}
+        for response_id, finals in history.finals.items():
+            final = next(iter(finals.values()))
+            of = (final.body.get("conversation") or {}).get("id") if final.status == 200 else None
+            if of == conversation_id and final.body["status"] in ("completed",) and response_id not in there:
+                yield f"{conversation_id} has nothing of {response_id}, which is completed"

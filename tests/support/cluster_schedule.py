@@ -1,0 +1,295 @@
+"""Random schedules of whole nodes: what clients do and what befalls the nodes, the network and the store follows from a
+seed, and so does when. `failures(seed)` plays one and says what is not as promised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from realtime.engine.base import EngineRequest
+from realtime.engine.scripted import RandomScript, ScriptedTokenizer, Step
+from realtime.settings.fields import Settings
+
+from .at_once import at_once
+from .cluster_history import Final, History, judge
+from .server import changed
+from .simulation import http
+from .simulation.clients import Clients
+from .simulation.faults import Faults
+from .simulation.node import SimulatedNode
+from .simulation.world import World
+
+_PORT = 9000
+_NAMES = ("a", "b", "c", "d", "e")
+_END_SECONDS = 240.0  # for everything to be over when all is well again
+ASKED = (
+    *("create",) * 8, *("same",) * 3, *("follow",) * 4, *("stop",) * 3, "cancel", "steer", "truncate", "delete",
+    "converse",
+)  # fmt: skip
+_TURN = re.compile(r"\bq\d+\b")
+
+
+class _Model:
+    """A script that says much or little, as the prompt has it, and notes what it was asked. Without a seed each
+    generation is another sample.
+    """
+
+    def __init__(self, seed: int, history: History, rng: random.Random) -> None:
+        self._longest = rng.choice([10, 60, 150])
+        self._seed = seed
+        self._history = history
+        self._rng = random.Random(f"{seed} samples")
+        self._tokenizer = ScriptedTokenizer()
+
+    def __call__(self, request: EngineRequest) -> Iterator[Step]:
+        turns = _TURN.findall(self._tokenizer.decode(request.prompt_token_ids))
+        seeded = request.sampling.seed is not None
+        script = RandomScript(self._seed if seeded else self._rng.randrange(1 << 30), 1, self._longest)
+        steps = list(script(request))
+        self._history.prompts.append(turns)
+        if seeded:
+            text = "".join(step for step in steps if isinstance(step, str))
+            self._history.said.setdefault(turns[-1], set()).add(text)
+        return iter(steps)
+
+
+class Schedule:
+    """One schedule."""
+
+    def __init__(self, seed: int) -> None:
+        self.world = world = World(seed)
+        self.rng = rng = world.random
+        self.history = History(strict=rng.random() < 0.6)
+        self.settings = changed(
+            Settings(), deliver="after_commit" if self.history.strict else "at_once", retention_seconds=36_000.0,
+            drain_seconds=rng.choice([1.0, 10.0]),
+        )  # fmt: skip
+        self.model = _Model(seed, self.history, rng)
+        self.engine_options: dict[str, Any] = {"seeds_are_free": rng.random() < 0.7, "max_num_seqs": rng.choice([2, 8])}
+        self.nodes: dict[str, SimulatedNode] = {}
+        self.clients = Clients(world.loop, rng, self.history, lambda: list(self.nodes.values()))
+        self.faults = Faults(self)
+        self.conversations: list[str] = []
+        self.log: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._num_texts = 0
+
+    def note(self, what: str) -> None:
+        """Write down what happens."""
+        self.log.append(f"{self.world.loop.now:9.3f} {what}")
+
+    def start(self, name: str) -> SimulatedNode:
+        """Start a node."""
+        self.note(f"start {name}")
+        port = _PORT + _NAMES.index(name)
+        node = SimulatedNode(self.world, name, port, self.settings, self.model, self.engine_options)
+        self.nodes[name] = node
+        return node
+
+    async def play(self) -> None:
+        """Do everything, and hear what is there in the end."""
+        rng = self.rng
+        for name in _NAMES[: rng.randint(2, 4)]:
+            self.start(name)
+        await self._until(self._know_each_other, 30, "nodes that know each other")
+        await self._begin()
+        for _ in range(rng.randint(8, 20)):
+            if rng.random() < 0.3:
+                self._spawn(self.faults.one())
+            else:
+                self._spawn(self._ask())
+            await asyncio.sleep(rng.choice([0.0, 0.001, 0.01, 0.1, 0.5, 1.0, 3.0]) * rng.random())
+        await self._end()
+
+    # -- what clients do
+
+    async def _begin(self) -> None:
+        """A conversation, and something that is asked, so that there is something."""
+        await self._converse(self.clients.node())
+        self._spawn(self._create())
+
+    async def _ask(self) -> None:
+        rng, clients = self.rng, self.clients
+        known = list(clients.known)
+        some = rng.choice(known[-5:]) if known else None
+        node = clients.node()
+        what = rng.choice(ASKED)
+        self.note(f"{what} {some} at {node.name}")
+        if what == "create" or some is None:
+            await self._create()
+        elif what == "same":
+            await self._create_at_many()
+        elif what == "follow":
+            await clients.follow(clients.begin_at(node, some, rng.choice([0, 0, 1, 2, 5])))
+        elif what == "stop":
+            await clients.stop(node, some, rng.choice(["cancel", "interrupt"]), rng.choice([None, None, 3, 10]))
+        elif what == "converse":
+            await self._converse(node)
+        elif what == "steer":
+            await clients.steer(node, some, self._text())
+        elif what == "truncate":
+            await clients.truncate(node, some)
+        elif what == "delete":
+            await clients.delete(node, some)
+        elif what == "cancel":
+            await clients.cancel(node, some)
+
+    async def _converse(self, node: SimulatedNode) -> None:
+        if (conversation := await self.clients.converse(node)) is not None:
+            self.conversations.append(conversation)
+            self.history.conversed[conversation] = self.world.loop.time()
+
+    async def _create(self) -> None:
+        text, members = self._text(), self._members()
+        await self._send(text, members, self.rng.random() < 0.7)
+
+    async def _create_at_many(self) -> None:
+        """The same request at several nodes at once."""
+        text, members = self._text(), self._members()
+        members["request_id"] = f"r-{text}"
+        on_socket = self.rng.random() < 0.6
+        await asyncio.gather(*(self._send(text, members, on_socket) for _ in range(self.rng.randint(2, 3))))
+
+    async def _send(self, text: str, members: dict[str, Any], on_socket: bool) -> None:
+        node = self.clients.node()
+        self.note(f"{text} at {node.name} {members} {'on a socket' if on_socket else ''}")
+        if on_socket:
+            members = {name: value for name, value in members.items() if name != "background"}
+            await self.clients.create(node, text, members)
+        else:
+            await self.clients.post(node, text, members)
+
+    def _text(self) -> str:
+        self._num_texts += 1
+        return f"q{self._num_texts}"
+
+    def _members(self) -> dict[str, Any]:
+        rng, members = self.rng, dict[str, Any]()
+        members["on_disconnect"] = rng.choice(
+            [{"policy": "continue"}, {"policy": "linger", "seconds": 600}, {"policy": "linger", "seconds": 600}]
+        )
+        chance = rng.random()
+        known = list(self.clients.known)
+        if chance < 0.25 and known:
+            members["previous_response_id"] = rng.choice(known[-4:])
+        elif chance < 0.55 and self.conversations:
+            members["conversation"] = rng.choice(self.conversations)
+        elif chance < 0.62:
+            members["store"] = False
+        if "store" not in members and rng.random() < 0.2:
+            members["background"] = True
+        if rng.random() < 0.3:
+            members["request_id"] = f"r{self._num_texts}"
+        if rng.random() < 0.3:
+            members["seed"] = 7
+        return members
+
+    # -- the end
+
+    async def _end(self) -> None:
+        """Let all be well, wait until nothing goes on, and look."""
+        history = self.history
+        await asyncio.sleep(self.rng.choice([0.0, 2.0, 10.0, 20.0]) * self.rng.random())
+        await self.faults.mend()
+        self.note("all is well")
+        await asyncio.wait(self._tasks, timeout=_END_SECONDS)
+        history.unfinished += [f"{task.get_coro()}" for task in self._tasks if not task.done()]
+        for task in self._tasks:
+            if task.done() and (error := task.exception()) is not None:
+                history.errors.append(f"a client failed: {error!r}")
+        await self._until(self._know_each_other, 60, "nodes that know each other again")
+        await self._until(self._nothing_runs, 60, "no running responses")
+        await self._until(lambda: all(node.opened.commits.settled for node in self.nodes.values()), 30, "commits")
+        for response_id in self.clients.known:
+            history.finals[response_id] = {name: await self._final(node, response_id) for name, node in self._live()}
+        for conversation_id in self.conversations:
+            history.conversations[conversation_id] = {
+                name: await self._items(node, conversation_id) for name, node in self._live()
+            }
+        history.errors += [*self.world.loop.failures]
+
+    def _live(self) -> list[tuple[str, SimulatedNode]]:
+        return [(name, node) for name, node in self.nodes.items() if node.up]
+
+    async def _final(self, node: SimulatedNode, response_id: str) -> Final:
+        shown = await http.request(node.port, "GET", f"/v1/responses/{response_id}")
+        if shown.status != 200:
+            return Final(shown.status, {"code": shown.code}, None)
+        path = f"/v1/responses/{response_id}?stream=true&starting_after=-1"
+        try:
+            async with asyncio.timeout(30):
+                status, events = await http.stream(node.port, path)
+                return Final(200, shown.json, [event async for event in events] if status == 200 else None)
+        except TimeoutError:
+            self.history.unfinished.append(f"{response_id} as {node.name} streams it")
+            return Final(200, shown.json, None)
+
+    async def _items(self, node: SimulatedNode, conversation_id: str) -> list[dict[str, Any]] | None:
+        reply = await http.request(node.port, "GET", f"/v1/conversations/{conversation_id}/items?order=asc&limit=100")
+        if reply.status == 404:
+            return None
+        items: list[dict[str, Any]] = reply.json["data"]
+        return items
+
+    # -- parts
+
+    def _know_each_other(self) -> bool:
+        return all(node.serves and node.num_others == len(self.nodes) - 1 for node in self.nodes.values())
+
+    def _nothing_runs(self) -> bool:
+        """Return whether nothing is running, nor held by a node that was."""
+        held = at_once(self.world.backend.range(b"held/", b"held0", 1))
+        return not held and not any(node.num_running for node in self.nodes.values())
+
+    async def _until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        until = self.world.loop.time() + seconds
+        while not condition():
+            if self.world.loop.time() > until:
+                self.history.unfinished.append(what)
+                return
+            await asyncio.sleep(0.1)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+
+class _Bugs(logging.Handler):
+    """What our own code takes for a bug of ours."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(logging.ERROR)
+        self._history = history
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self._history.errors.append(f"logged: {record.getMessage()}: {record.exc_info[1]!r}")
+
+
+def played(seed: int) -> Schedule:
+    """Play a schedule."""
+    schedule = Schedule(seed)
+    bugs, logger = _Bugs(schedule.history), logging.getLogger("realtime")
+    world = schedule.world
+    logger.addHandler(bugs)
+    try:
+        with world.entered():
+            try:
+                world.loop.run_until_complete(world.process("clients").run(schedule.play()))
+            except Exception as error:
+                schedule.history.errors.append(f"the schedule failed: {error!r}")
+            finally:
+                logger.removeHandler(bugs)
+                world.loop.finish()
+    finally:
+        logger.removeHandler(bugs)
+    return schedule
+
+
+def failures(seed: int) -> list[str]:
+    """Play a schedule. Return what is wrong after it."""
+    return [f"seed {seed}: {what}" for what in judge(played(seed).history)]

@@ -1,0 +1,117 @@
+"""What goes wrong: one thing at a time or several, each for a while, each of them noted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from .store import STORE
+
+KINDS = (
+    *("kill",) * 4, *("stop",) * 3, "hang", *("between nodes",) * 4, *("from the store",) * 4, "store away",
+    "lost answer", "clock", *("restart",) * 3, "rolling", "join",
+)  # fmt: skip
+
+
+class Faults:
+    """See the module. `schedule`: that they befall."""
+
+    def __init__(self, schedule: Any) -> None:
+        self._schedule = schedule
+        self._rng = schedule.rng
+        self._well = False
+
+    async def one(self) -> None:
+        """Have something go wrong."""
+        schedule, rng = self._schedule, self._rng
+        kind = rng.choice(KINDS)
+        node = rng.choice(list(schedule.nodes.values()))
+        schedule.note(f"{kind} {node.name}")
+        seconds = rng.choice([0.3, 2.0, 5.0, 9.0, 14.0]) * rng.uniform(0.5, 1.0)
+        match kind:
+            case "kill":
+                node.kill()
+                await self._last(kind, seconds)
+                self._start_again(node)
+            case "stop" | "hang":
+                node.stop(all_of_it=kind == "stop")
+                await self._last(kind, seconds)
+                node.go_on()
+            case "between nodes":
+                await self._cut(node.name, rng.choice(list(schedule.nodes)), seconds)
+            case "from the store":
+                await self._cut(node.name, STORE, seconds)
+            case "store away":
+                schedule.world.backend.away = True
+                await self._last(kind, seconds)
+                schedule.world.backend.away = False
+            case "lost answer":
+                node.way.loses = True
+                await self._last(kind, 0.5)
+            case "clock":
+                node.shift_clock(rng.choice([-8.0, -2.0, 2.0, 8.0]))
+                await self._last(kind, 1.0)
+            case "restart":
+                await self._restart(node)
+            case "rolling":
+                for name in list(schedule.nodes):
+                    await self._restart(schedule.nodes[name])
+            case "join":
+                free = [name for name in ("d", "e") if name not in schedule.nodes]
+                if free:
+                    schedule.start(free[0])
+        schedule.note(f"over: {kind} {node.name}")
+
+    async def mend(self) -> None:
+        """Let all be well: everything is there again, or comes back."""
+        schedule = self._schedule
+        self._well = True
+        schedule.world.backend.away = False
+        schedule.world.network.heal()
+        for node in list(schedule.nodes.values()):
+            if node.process.stopped:
+                node.go_on()
+            self._start_again(node)
+            node.way.loses = False
+
+    async def _last(self, kind: str, seconds: float) -> None:
+        """Note that something is wrong, as long as it is."""
+        loop, troubles = self._schedule.world.loop, self._schedule.history.troubles
+        until = loop.time() + seconds
+        troubles.append((loop.time(), kind))
+        while loop.time() < until and not self._well:
+            await asyncio.sleep(min(0.5, max(until - loop.time(), 0.001)))
+            troubles.append((loop.time(), kind))
+
+    async def _cut(self, one: str, other: str, seconds: float) -> None:
+        network, rng = self._schedule.world.network, self._rng
+        if one == other:
+            return
+        how = rng.choice(["sever", "silence", "one way"])
+        self._schedule.note(f"{how} {one} {other}")
+        if how == "sever":
+            network.sever(one, other)
+        else:
+            network.silence(one, other)
+            if how == "silence":
+                network.silence(other, one)
+        await self._last(how, seconds)
+        network.heal_way(one, other)
+
+    async def _restart(self, node: Any) -> None:
+        """Upgrade a node, as it is done."""
+        if not node.up or self._well:
+            return
+        node.drain()
+        await self._last("drain", 0.1)
+        await asyncio.wait({node.life}, timeout=60)
+        self._start_again(node)
+        for _ in range(100):
+            if self._schedule.nodes[node.name].serves or self._well:
+                return
+            await asyncio.sleep(0.2)
+
+    def _start_again(self, node: Any) -> None:
+        """Start a node that has ended, unless somebody has."""
+        if node.process.dead and self._schedule.nodes[node.name] is node:
+            self._schedule.start(node.name)
