@@ -251,6 +251,7 @@ class Clients:
 
     async def steer(self, node: SimulatedNode, response_id: str, text: str) -> None:
         """Have a response end, and another one go on from it with this."""
+        reading = None
         with contextlib.suppress(*GONE):
             async with self._dial(node) as client:
                 await client.send("response.steer", previous_response_id=response_id, input=text)
@@ -261,11 +262,9 @@ class Clients:
                         return
                     if event["type"] == "response.created" and event["response_id"] != response_id:
                         break
-                event["raw"] = raw.encode()
-                reading = self._begun(node, event, text, {})
-                with contextlib.suppress(*GONE):
-                    await self._take(client, reading)
-        with contextlib.suppress(UnboundLocalError):
+                reading = self._begun(node, {**event, "raw": raw.encode()}, text, {})
+                await self._take(client, reading)
+        if reading is not None:
             await self.follow(reading)
 
     async def change(self, node: SimulatedNode, method: str, path: str, body: Any = None) -> Any:

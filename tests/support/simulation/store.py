@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from realtime.store.cluster.backend import Away, Backend, Changes, Key, Lease, LiveLease
@@ -128,11 +128,8 @@ class ProcessHost(Host):
         """See Host."""
         self._begin(work)
 
-    def ask(self, work: Work[T]) -> Awaitable[T]:
+    async def ask(self, work: Work[T]) -> T:
         """See Host."""
-        return self._ask(work)
-
-    async def _ask(self, work: Work[T]) -> T:
         task = self._begin(checked(work))
         try:
             return await asyncio.shield(task)
