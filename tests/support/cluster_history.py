@@ -22,7 +22,7 @@ _MOMENT = 1.0  # between what is told and the end of its node
 
 class Reading(msgspec.Struct):
     """See the module. `first`: number of the first of its `events`. `at`: when each came. `told`: why it ended before
-    the end. `over`: it has the last event.
+    the end. `refused`: with its epoch, at the last resume. `over`: it has the last event.
     """
 
     reader: str
@@ -32,6 +32,7 @@ class Reading(msgspec.Struct):
     events: list[bytes] = []
     at: list[float] = []
     told: str | None = None
+    refused: str | None = None
     over: bool = False
     confirmed: int = 0  # of its events, that a resume has confirmed as those of the log
 
@@ -158,6 +159,8 @@ def _readings(history: History) -> Iterator[str]:
     for reading in history.readings:
         log = _log(history, reading.response_id)
         where = f"{reading.response_id}: {reading.reader}"
+        if history.strict and reading.events and reading.refused in ("epoch_mismatch", "cursor_ahead"):
+            yield f"{where} had {reading.next} events, all of them stored, and is told {reading.refused}"
         if log is None:
             continue
         for index, event in enumerate(reading.events):

@@ -132,7 +132,7 @@ class Clients:
                 if self._rng.random() < 0.3:
                     code = await self._stream(node, reading)
                 else:
-                    code = await self._resume(node, reading)
+                    code = reading.refused = await self._resume(node, reading)
             if code in _TAKEN_BACK:
                 reading.told = code
                 self.codes.add(str(code))

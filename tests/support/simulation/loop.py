@@ -39,7 +39,8 @@ class Process:
         """Begin some work in it."""
         context = contextvars.copy_context()
         context.run(_PROCESS.set, self)
-        return self._loop.create_task(work, name=name, context=context)
+        task: asyncio.Task[T] = self._loop.create_task(work, name=name, context=context)
+        return task
 
     def soon(self, call: Callable[..., object], *arguments: object) -> None:
         """Call something in it."""
@@ -71,6 +72,7 @@ _PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
 
 class _Handle(asyncio.Handle):
     __slots__ = ("process",)
+    process: Process | None
 
     def _run(self) -> None:
         _run_in(self, super()._run)
@@ -78,6 +80,7 @@ class _Handle(asyncio.Handle):
 
 class _TimerHandle(asyncio.TimerHandle):
     __slots__ = ("process",)
+    process: Process | None
 
     def _run(self) -> None:
         _run_in(self, super()._run)
@@ -140,7 +143,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             context.run(_PROCESS.set, self.process)
         return super().create_task(coro, name=name, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """See the base."""
