@@ -1,8 +1,8 @@
-"""What the engine does, under the names, labels and buckets of vLLM's own metrics.
+"""Metrics of the engine, under the names, labels and buckets of vLLM's own metrics.
 
 Dashboards, routers and autoscalers that were made for vLLM find here what they look for. vLLM's own recording stays
-off: it costs time for each token. This one is fed once for each generation and each engine step; the tests hold names
-and buckets to the installed vLLM's.
+off, because it costs time for each token. These metrics are fed once per generation and once per engine step; the tests
+hold names and buckets to the installed vLLM's.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CoreTimes(msgspec.Struct):
-    """What EngineCore says of one request: seconds on its own clock."""
+    """Times that EngineCore reports for one request, in seconds on its own clock."""
 
     queued_at: float = 0.0
     scheduled_at: float = 0.0
@@ -63,7 +63,7 @@ class CoreTimes(msgspec.Struct):
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What the engine holds now."""
+    """The engine's load at this moment."""
 
     num_running: int = 0
     num_waiting: int = 0
@@ -72,7 +72,8 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class EngineMetrics:
-    """See the module. `load`: asked at each scrape, as is `running_tokens` for the tokens of what runs."""
+    """The engine's metrics. `load` and `running_tokens` (the tokens of running generations) are called at each scrape.
+    """
 
     def __init__(self, model_name: str) -> None:
         self.load: Callable[[], Load] = Load

@@ -1,7 +1,7 @@
-"""The observer: who is told of what ends, and sees to metrics, traces and the log.
+"""The observer: takes reports of responses and generations, and feeds metrics, traces and the log.
 
-A server has one. `response_began` gives a `Watch`, which the response keeps until it is over. Nothing in here raises:
-what can't be observed happens all the same.
+A server has one observer. `response_began` returns a `Watch`, which the response keeps until it is over. Nothing in
+this module raises: a response goes on even when it can't be observed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CLOSE_CODES = frozenset({*range(1000, 1016), *CloseCode})  # a client may send 
 
 
 class Observer:
-    """See the module. `engine` is fed by the engine, `fleet` by engines elsewhere, `service` by the doors."""
+    """The server's observer. The engine feeds `engine`, remote engines feed `fleet`, and the doors feed `service`."""
 
     def __init__(self, model_name: str = "", tracing: Tracing | None = None) -> None:
         self.engine = EngineMetrics(model_name)

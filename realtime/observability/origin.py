@@ -12,8 +12,8 @@ _MAX_STATE = 512  # characters of `tracestate`, which is passed on and not read:
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a response was asked for. `request_id`: the `x-request-id` that the client was given; empty: by nobody.
-    `traceparent`, `tracestate`: the W3C headers, empty if there were none.
+    """The HTTP request or socket that asked for a response. `request_id`: the `x-request-id` that the client was given;
+    empty if no client asked. `traceparent`, `tracestate`: the W3C headers, empty if there were none.
     """
 
     request_id: str = ""

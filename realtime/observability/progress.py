@@ -1,7 +1,7 @@
-"""How far the start is: what is done at the moment, and how long each phase took.
+"""Progress of the start: the current phase, and how long each phase took.
 
-On a terminal that is a line that changes, by rich, which vLLM brings; elsewhere, and where rich is not, a line of the
-log for each phase. May be told from any thread.
+On a terminal the progress is a line that changes, drawn by rich, which vLLM brings. Elsewhere, and where rich is not
+installed, each phase is a line of the log. Any thread may report a phase.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class StderrHandler(logging.StreamHandler[Any]):
 
     @property
     def stream(self) -> Any:
-        """See the class."""
+        """Return the stream that was set, else the current `sys.stderr`."""
         return sys.stderr if self._set is None else self._set
 
     @stream.setter

@@ -25,7 +25,7 @@ class Span(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What to send along to whoever is asked for something in it."""
+        """Return the headers to send to a server that is called for this response."""
 
     def end(self, report: Report) -> None:
         """The response is over."""

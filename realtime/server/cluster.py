@@ -1,8 +1,8 @@
-"""The node in its cluster: it joins, takes over what nobody has any more, hands on what it can't finish, and begins
-again when it has lost its lease.
+"""The node in its cluster: it joins, takes over orphaned responses, hands on what it can't finish, and begins again
+when it has lost its lease.
 
-Who may write is decided in the store; here it is only asked. Each node looks for orphans at times of its own, sooner
-when another node is gone or says that it has left something, and the store gives each to one.
+The store decides who may write; this module only asks it. Each node looks for orphans at its own times, and sooner when
+another node is gone or says that it has left something. The store gives each orphan to one node.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _SETTLE_SECONDS = 0.01  # between two looks whether something is in the store
 
 
 class Cluster:
-    """See the module. `door`: where the other nodes come in. `lost`: ends what clients have open, see Gateway."""
+    """This node's part in the cluster. `door`: the entrance for other nodes. `lost`: ends the clients' connections; see
+    Gateway.
+    """
 
     def __init__(
         self, me: Node, membership: Membership, service: Service, settings: ResponseSettings, limits: Limits, *,

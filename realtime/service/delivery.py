@@ -1,4 +1,4 @@
-"""What readers are given of what runs: all of it at once, or only what is committed."""
+"""Delivery to the readers of running responses: all events at once, or only those that are committed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from realtime.wire.response import Response
 
 
 class Delivery:
-    """See the module. `batches`: of the store whose commits are waited for; None: nothing is waited for."""
+    """Delivery to readers. `batches`: of the store whose commits readers wait for; None: they wait for nothing."""
 
     def __init__(self, batches: Batches | None) -> None:
         self._batches = batches

@@ -1,8 +1,9 @@
-"""Where a response is: here, on another node of the cluster, or in the store only.
+"""The directory: whether a response is here, on another node of the cluster, or in the store only.
 
-The service asks here before it looks anything up, and hands what is about a response elsewhere to its node. Without a
-cluster everything is here. Who has what is running is in the store (`Membership.owner_of`); the home in an id is asked
-where the store does not know a response yet, and where it is kept by a node that may have more of it in memory.
+The service asks the directory before it looks anything up, and forwards calls about a response elsewhere to its node.
+Without a cluster everything is here. The store knows the owner of each running response (`Membership.owner_of`). The
+home node in the id is asked when the store does not know the response yet, and when a finished response may be more
+complete in that node's memory.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class TriedElsewhere(Exception):
 
 
 class Directory:
-    """See the module. `nodes`: None as long as there is no cluster."""
+    """The directory of responses. `nodes`: None outside a cluster."""
 
     def __init__(
         self, registry: Registry, stores: Stores, bound: Callable[[], AbstractAsyncContextManager[None]]

@@ -1,8 +1,8 @@
-"""What there is: the tenant's responses, those that run and those that are kept, and its conversations, in pages.
+"""Lists of a tenant's responses (running and stored) and of its conversations, in pages.
 
-Both are in the order in which they began, which nothing changes, so what begins or ends while somebody turns pages is
-neither shown twice nor hides what was there. A page costs a bounded amount of work: one for which too much had to be
-looked at says where to go on, and holds less than was asked for, or nothing.
+Both lists are in the order of creation, which never changes. An entry that begins or ends between two pages is
+therefore neither shown twice nor does it hide another. The work for a page is bounded: when too many entries would have
+to be examined, the page says where to go on, and holds fewer entries than were asked for, or none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_PAGE_BYTES = 1 << 20  # of JSON, about: what is listed has schemas of client
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page is to hold: at most `limit` entries with these values, behind the one with the id `after`."""
+    """The query of a page: at most `limit` entries with these values, behind the one with the id `after`."""
 
     conversation: str | None = None
     status: str | None = None
@@ -40,7 +40,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lists:
-    """See the module. Methods raise WireError."""
+    """The lists of responses and conversations. Methods raise WireError."""
 
     def __init__(
         self, registry: Registry, stores: Stores, bound: Callable[[], AbstractAsyncContextManager[None]]

@@ -22,14 +22,14 @@ from .registry import Registry
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """What is known of earlier tries of a request: the newest claim of its id, and the response to attach to."""
+    """An earlier attempt at a request: the newest claim of its id, and the response to attach to, if known."""
 
     claim: Claim | None = None
     source: Source | None = None
 
 
 class Elsewhere(Protocol):
-    """What other nodes may have of a request; see Directory."""
+    """The other nodes, as far as they may know of a request; see Directory."""
 
     async def check_not_tried(self, claim: Claim | None) -> None: ...
     async def settle(self, response_id: str) -> None: ...

@@ -1,4 +1,4 @@
-"""How long the look-ups of one call may take: a store that does not answer must not hold its callers forever."""
+"""A bound on how long one call's look-ups may take: a store that does not answer must not hold its callers forever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How responses are doing, as `session.heartbeat` tells it."""
+"""Pulses: the progress of responses, as `session.heartbeat` reports it."""
 
 from __future__ import annotations
 

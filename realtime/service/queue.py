@@ -1,4 +1,4 @@
-"""The queue of a service: its scheduler, with a clock, a timer and the responses that are given their turns."""
+"""The queue of a service: its scheduler, with a clock, a timer and the responses that wait for their turns."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def no_limits(tenant: str) -> TenantLimits:
 
 
 class Queue:
-    """See the module. `running`: all that are not over, by id, those that wait included."""
+    """The queue of a service. `running`: all responses that are not over, by id, including those that wait."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""What there is of the responses that ran when the last process ended: a past to go on from, or else an end.
+"""Recovery of a response that ran when the last process ended: either a past to continue from, or an end.
 
-What can't go on ends with `response.failed` (`server_restarted`) behind what is known to have been said. Its numbers
-go on from there; a reader that has had more than that is told so (`store.cursor`), because what it had is not in the
-log.
+A response that can't continue ends with `response.failed` (`server_restarted`), appended to what is known of its
+output. Event numbers continue from there. A reader that had received more than that is told so (`store.cursor`),
+because the log does not have what it received.
 """
 
 from __future__ import annotations

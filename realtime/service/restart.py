@@ -1,6 +1,6 @@
-"""After a start: enter the responses that ran when the last process ended as runs, which go on when an engine serves.
+"""Restart: enter the responses that ran when the last process ended as runs, which continue once an engine serves.
 
-They are there at once, so that they can be followed, stopped and found while the engine is still being loaded.
+They exist at once, so that clients can follow, stop and find them while the engine is still loading.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Begin = Callable[[Job, Serving, Past, Ready], Run]
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """How many responses go on, and how many were ended."""
+    """The number of responses that continue, and of those that were ended."""
 
     num_going_on: int
     num_ended: int
 
 
 class Restart:
-    """See the module."""
+    """The entry of recovered responses after a start."""
 
     def __init__(
         self, stores: Stores, settings: ResponseSettings, intake: Intake, lookups: Lookups, servings: Servings,

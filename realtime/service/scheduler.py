@@ -1,12 +1,13 @@
-"""Who may run next: fair shares of tokens between tenants, by class, within what the engine can hold. Pure.
+"""The scheduler: which response may run next. Tenants get fair shares of tokens, by class, within the engine's room.
+Pure.
 
-The service offers every response here before it reaches the engine and reports when one is over. The parts are in
-`scheduling`: this is where they are told what happens. Tickets of one group (the responses of one conversation) run
-one after another, in the order in which they came. Limits and weights are asked for with each decision, so that a
-change counts from then on.
+The service offers every response to the scheduler before it reaches the engine, and reports when a response is over.
+The parts of the scheduler are in `scheduling`; this module tells them what happens. Tickets of one group (the responses
+of one conversation) run one after another, in order of arrival. Limits and weights are read for each decision, so that
+a change takes effect at the next one.
 
-Whoever calls asks `next_deadline` afterwards, and calls `handle_deadline` when it has come; and `to_put_aside`, for
-those that are to make room for others.
+After each call the caller asks `next_deadline`, calls `handle_deadline` at that time, and asks `to_put_aside` for the
+responses that are to make room for others.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ __all__ = [
 
 
 class Due(NamedTuple):
-    """What has come of a deadline: those that may run from now on, and those that have waited long enough."""
+    """The result of a deadline: the tickets that may run from now on, and those that have waited too long."""
 
     admitted: list[str]
     expired: list[str]
 
 
 class Scheduler:
-    """See the module. `now` is any monotonic clock in seconds.
+    """The scheduler of one server. `now` is any monotonic clock in seconds.
 
-    tenant_share: what of the places one tenant may have. limits_of: what else one may take. used: what a running
-    response has used until now; None: nothing is known of it. capacity: what the engine can hold. may_put_aside:
+    tenant_share: the part of the places that one tenant may have. limits_of: a tenant's other limits. used: what a
+    running response has used so far; None: nothing is known of it. capacity: what the engine can hold. may_put_aside:
     whether a running response can be put aside now.
     """
 

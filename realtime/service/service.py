@@ -1,9 +1,9 @@
-"""The service that every door calls: create, resume, stop, follow, leave. Owns all runs and their tasks.
+"""The service that every door calls: create, resume, stop, follow, leave. It owns all runs and their tasks.
 
-A create looks up, decides and starts: `lookups` asks for what is known of the request, `intake` makes a job of it
-without asking anybody, and `start` gives the job a place and a run. Only look-ups are awaited: after the last one
-everything happens in one step of the event loop, and what takes time happens in the run's task. Whoever calls says who
-is asking (`Principal`): a response of another tenant does not exist. Refusals are `WireError`s.
+A create looks up, decides and starts. `lookups` finds what is known of the request; `intake` makes a job of it, without
+input or output; `start` gives the job a place and a run. Only look-ups are awaited: all that follows the last one
+happens in one step of the event loop, and what takes time happens in the run's task. The caller says who is asking
+(`Principal`): another tenant's responses do not exist for it. Refusals are `WireError`s.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ logger = logging.getLogger("realtime.service")
 
 
 class Service:
-    """See the module.
+    """The service that every door calls.
 
-    It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is
-    made for the first engine that serves.
+    It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is made
+    for the first engine that serves.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Service:
 
     @property
     def unsafe_in(self) -> tuple[str, ...]:
-        """See Dialect; nothing before an engine has served."""
+        """Return the dialect's `unsafe_in`; empty before an engine has served."""
         return dialect.unsafe_in if (dialect := self._servings.dialect) is not None else ()
 
     @property

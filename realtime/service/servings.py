@@ -1,4 +1,4 @@
-"""What serves responses: the engine of now with the dialect of its model, or the one that is being waited for."""
+"""Servings: the current engine with the dialect of its model, or the engine that the service waits for."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _RETRY_SECONDS = 5.0  # that who is refused is to wait
 
 
 class Servings:
-    """See the module. `trouble` says why nothing serves now, or None when something does. `dialect`: made for the first
-    engine that serves; None: none has yet.
+    """The current engine and its dialect. `trouble` says why nothing serves now, or None when an engine does.
+    `dialect`: made for the first engine that serves; None until then.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
-"""Limits per minute over all nodes of a cluster: each tells the others from time to time what was taken at it.
+"""Limits per minute that hold over all nodes of a cluster: each node tells the others from time to time what it
+admitted.
 
-Close, not exact: what is taken elsewhere counts here a moment later, so a tenant that asks all nodes at once may take
-its minute once at each. What was taken before a node saw a tenant for the first time counts as far as it is recent.
+They are close, not exact. Usage on another node counts here a moment later, so a tenant that asks all nodes at once may
+use its minute once on each. Usage from before a node first saw a tenant counts as far as it is recent.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _Limit = tuple[Kind, str]  # of a tenant
 
 
 class SharedLimits:
-    """See the module."""
+    """Limits per minute that the nodes share."""
 
     def __init__(
         self, membership: Membership, minutes: Allowances, limits_of: Callable[[str], TenantLimits],

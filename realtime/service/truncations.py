@@ -1,7 +1,7 @@
-"""Truncate answers: cut what is kept of a response at the place that its user has heard (docs/protocol.md, 3.17).
+"""Truncations: cut a stored answer at the place that its user has heard (docs/protocol.md, 3.17).
 
-One that runs is cancelled first, and ends where it is cut. A finished one need not be in memory: its record is looked
-up, and replaced in one step of the event loop, in its conversation too. Its log stays as it was.
+A running response is cancelled first, and ends where it is cut. A finished one need not be in memory: its record is
+looked up and replaced in one step of the event loop, in its conversation too. Its log does not change.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CutResponse(msgspec.Struct, frozen=True):
 
 
 class Truncations:
-    """See the module."""
+    """Truncations of running and stored answers."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Who can reach the server, and what it may write: port, keys, origins, sealing keys, store."""
+"""Checks of access: port, API keys, origins, encryption keys, and the store that the server writes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a look at one thing has come to. Pure."""
+"""A finding: the result of checking one thing. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is between the clients and the server: a visit by a public URL, through every proxy on the way."""
+"""A check of the path between clients and the server: a visit to a public URL, through every proxy on the way."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in TERM
 
 
 class Upstream(Protocol):
-    """Where the events of a copy come from now. `over`: why there are no more."""
+    """The source of a copy's events. `over`: resolves to the reason why no more come."""
 
     @property
     def over(self) -> asyncio.Future[Over]: ...

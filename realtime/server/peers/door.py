@@ -1,8 +1,8 @@
-"""Where the other nodes come in: one socket for each, on which they ask and are answered.
+"""The door for other nodes: one socket for each node, on which it asks and is answered.
 
-Nobody is asked for anything before it has proved that it has the cluster's secret, and then it is believed whom it asks
-for. What is followed is read from its log at a cursor of its own, as for a client: while the other node does not read,
-nothing is done for it.
+The door answers nobody who has not proved to have the cluster's secret. After that it trusts the node to name the
+principal on whose behalf it asks. A followed response is read from its log at a cursor of its own, as for a client:
+while the other node does not read, no work is done for it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ROUND_BYTES = 256 * 1024  # of events in one frame, about
 
 
 class Desk(Protocol):
-    """What the door hands on."""
+    """Handlers of what the door does not answer by itself."""
 
     async def answer(self, ask: Ask) -> messages.Answer:
         """Answer an HTTP request that another node was sent."""
@@ -62,7 +62,7 @@ class Desk(Protocol):
 
 
 class Door:
-    """See the module."""
+    """The server's door for other nodes."""
 
     def __init__(self, me: Node, service: Service, desk: Desk, limits: Limits) -> None:
         self._me = me
@@ -150,7 +150,7 @@ class Door:
 
 
 class _Followed:
-    """What a guest follows: its position in the log."""
+    """A response that a guest follows, with the guest's position in its log."""
 
     def __init__(self, number: int, source: Source, position: int) -> None:
         self.number = number

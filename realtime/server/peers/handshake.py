@@ -1,8 +1,8 @@
-"""How two nodes prove to each other that they have the cluster's secret. Pure.
+"""The handshake in which two nodes prove to each other that they have the cluster's secret. Pure.
 
-Each gives a nonce and signs both, with both names, by HMAC-SHA256 (RFC 2104). So nothing that was said in one
-handshake is of use in another, and neither side tells the other anything from which the secret could be told. The two
-sign different words, so that nobody can have a node sign its own challenge.
+Each node sends a nonce, and signs both nonces and both names by HMAC-SHA256 (RFC 2104). A proof is therefore useless in
+any other handshake, and reveals nothing from which the secret could be derived. The two nodes sign different prefixes,
+so that nobody can make a node sign its own challenge.
 """
 
 from __future__ import annotations

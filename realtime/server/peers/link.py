@@ -1,7 +1,7 @@
-"""The connection to one other node, by which this one asks it: made when it is first needed, and again when it is lost.
+"""The link to one other node, over which this node asks it. Opened when first needed, and again after it is lost.
 
-One socket for all calls and all follows. Whatever goes wrong with it is a `WireError` that may be retried; a node that
-does not answer is found out by pings, and no call waits longer than `CALL_SECONDS`.
+One socket carries all calls and follows. Every failure is a `WireError` that may be retried. Pings find a node that
+does not answer, and no call waits longer than `CALL_SECONDS`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Straight(connect):
     """A connection to this address and no other: who is there may not send us on, before it has proved anything."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """See the library."""
+        """Return the error, so that no redirect is followed. Overrides the library's method."""
         return exc
 
 
@@ -77,7 +77,7 @@ class Feed(Protocol):
 
 
 class Link:
-    """See the module. `max_bytes`: of a message that the other node reads."""
+    """The link to one other node. `max_bytes`: the largest message that the other node reads."""
 
     def __init__(self, me: Node, epoch: Callable[[], int], peer: Peer, max_bytes: int) -> None:
         self.peer = peer

@@ -1,7 +1,7 @@
-"""What two nodes say to each other: MessagePack, several messages in one frame. Pure.
+"""Messages between two nodes: MessagePack, several messages in one frame. Pure.
 
-Whoever connects asks (`Asked`), the other answers (`Answered`). A call has a number of its asker's, which its answer
-repeats; a follow has one too, and events under it until it is over.
+The node that connects asks (`Asked`), the other answers (`Answered`). The asker numbers its calls, and an answer
+repeats the call's number. A follow has a number too, and its events carry that number until it is over.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Message(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Hello(_Message, frozen=True, tag=0):
-    """Who connects, and that it has the secret; in answer to the challenge."""
+    """The connecting node's name and its proof that it has the secret, in answer to the challenge."""
 
     node: str
     epoch: int
@@ -41,7 +41,7 @@ class Hello(_Message, frozen=True, tag=0):
 
 
 class Stop(_Message, frozen=True, tag=1):
-    """See Service.stop; with `cuts_late` Service.cancel_or_truncate."""
+    """A call of Service.stop; with `cuts_late`, of Service.cancel_or_truncate."""
 
     number: int
     who: Principal
@@ -53,7 +53,7 @@ class Stop(_Message, frozen=True, tag=1):
 
 
 class Truncate(_Message, frozen=True, tag=2):
-    """See Service.truncate. `here`: no other node is to be asked."""
+    """A call of Service.truncate. `here`: the node must not ask another one."""
 
     number: int
     who: Principal
@@ -64,7 +64,7 @@ class Truncate(_Message, frozen=True, tag=2):
 
 
 class Create(_Message, frozen=True, tag=3):
-    """See Service.create. request: as `encode_request` makes it; given: JSON, a list of items."""
+    """A call of Service.create. request: encoded by `encode_request`. given: a list of items as JSON."""
 
     number: int
     who: Principal
@@ -201,7 +201,7 @@ _CODES = {code.value.code: code for code in ErrorCode}
 
 
 class Garbage(Exception):
-    """What came is none of these messages."""
+    """An error: the bytes received are none of these messages."""
 
 
 def decode_asked(frame: bytes) -> list[Asked]:

@@ -1,4 +1,4 @@
-"""The other nodes, as the service asks them: who lives, by the membership, and a link to each that was asked."""
+"""The other nodes, as the service asks them. The membership says which are live; each has a link once it was asked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _decode_response = msgspec.json.Decoder(Response).decode
 
 
 class PeerNodes:
-    """See the module. A `Nodes` of the directory."""
+    """The other nodes. Implements the directory's `Nodes`."""
 
     def __init__(self, me: Node, membership: Membership, copies: Copies, max_bytes: int) -> None:
         """max_bytes: see Link."""

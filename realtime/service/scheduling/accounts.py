@@ -1,6 +1,6 @@
-"""Who pays for what: the service that tenants and classes have had, and what is learned from it. Pure.
+"""Accounts: the service that tenants and classes have had, and the estimates learned from it. Pure.
 
-Tokens are paid as they come. What is not known yet is charged as an estimate, and put right later.
+Tokens are charged as they come. What is not known yet is charged as an estimate, and corrected later.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOTHING = (0.0, 0)
 
 
 class Prices(msgspec.Struct, frozen=True):
-    """What a token costs its tenant: one of a prompt that is read, and one that is generated."""
+    """The price of a token for its tenant: of one read in a prompt, and of one generated."""
 
     input: float = 1.0
     output: float = 2.0

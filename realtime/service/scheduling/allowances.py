@@ -17,7 +17,7 @@ _MINUTE = 60.0
 
 
 class Allowance(NamedTuple):
-    """What is left of one limit, and when all of it will be back."""
+    """The remainder of one limit, and the seconds until all of it is back."""
 
     name: Literal["requests", "tokens"]
     limit: int

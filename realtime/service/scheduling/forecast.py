@@ -1,11 +1,11 @@
-"""How long those that wait will wait: a look ahead at who runs when, from what responses have taken until now. Pure.
+"""A forecast of waiting times: who will run when, simulated from how long recent responses have taken. Pure.
 
-A guess, and told as one. It knows how long responses of each tenant have run lately, how long those that run have been
-at it, how fast prompts are read, and in which order the others are likely to follow.
+The forecast is a guess, and reported as one. It knows how long each tenant's recent responses ran, how long the running
+ones have run so far, how fast prompts are read, and in which order the waiting ones are likely to follow.
 
-Of a server's first burst little has ended, and what has ended first is the shortest. There it goes by tokens: how fast
-they are read and made shows in the first steps, and how many there will be is guessed from those that run, which have
-some already and will have more, and from what the request allows.
+In a server's first burst few responses have ended, and those were the shortest. Until more have ended the forecast
+counts tokens: the first steps show how fast tokens are read and generated; the length of an answer is guessed from the
+running ones, which have some tokens already and will have more, and from what the request allows.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Pace:
 
 
 class Means:
-    """What responses have taken lately: those of each tenant, and all."""
+    """Running means of how long recent responses took: for each tenant, and for all."""
 
     def __init__(self) -> None:
         self._seconds = _Mean(_FIRST_SECONDS)
@@ -214,7 +214,9 @@ def _seen(running: Iterable[Runs]) -> dict[str, float]:
 
 
 class _Ranks:
-    """Which part of its tenant's answers is likely to be over before each: answers differ, and one is first."""
+    """Ranks of the running answers of a tenant: the share of them that is likely to end before this one. Answers differ
+    in length, so one ends first.
+    """
 
     def __init__(self, running: Iterable[Runs]) -> None:
         self._numbers = Counter(one.tenant for one in running)

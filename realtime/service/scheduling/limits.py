@@ -1,6 +1,6 @@
-"""How many may run and wait: in all, of one tenant, of one group. Pure.
+"""Limits on how many responses may run and wait: in all, of one tenant, of one group. Pure.
 
-All of it is asked for with each decision, so that a change counts from then on.
+All limits are read for each decision, so that a change takes effect at the next one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .refusals import Full, TenantFull
 
 
 class Limits:
-    """See the module. tenant_share: what of the places one tenant may have. limits_of: what else one may take.
-    capacity: what the engine can hold.
+    """The limits in force. tenant_share: the part of the places that one tenant may have. limits_of: a tenant's other
+    limits. capacity: what the engine can hold.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What waits of one tenant: by class, in the order in which it came, but for what the cache has. Pure."""
+"""The line of one tenant's waiting tickets: by class, in order of arrival, but cached prefixes go first. Pure."""
 
 from __future__ import annotations
 

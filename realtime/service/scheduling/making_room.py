@@ -1,4 +1,4 @@
-"""Which answers are to be put aside for interactive ones that wait, and would have a place then. Pure."""
+"""The choice of answers to put aside, so that waiting interactive ones get a place. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _MAX_TRIED = 8  # tenants, and answers, that are looked at for one that waits
 
 
 class MakingRoom:
-    """See the module. served: what a tenant has had. `promised`: those for whom room is being made, by response id."""
+    """The choice of answers to put aside. served: the service that a tenant has had. `promised`: the tickets for which
+    room is being made, by response id.
+    """
 
     def __init__(self, turns: Turns, aside: PutAside, served: Callable[[str], float]) -> None:
         self.promised: dict[str, Ticket] = {}

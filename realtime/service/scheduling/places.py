@@ -1,4 +1,5 @@
-"""What those that wait are told: how many are likely to run before them, and how long that is likely to take. Pure."""
+"""Places of the waiting responses: how many are likely to run before each, and how long that is likely to take. Pure.
+"""
 
 from __future__ import annotations
 

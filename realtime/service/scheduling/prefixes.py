@@ -1,7 +1,7 @@
-"""Which prompts the engine's cache is likely to have the beginning of. Pure.
+"""A guess of which prompts begin with something that the engine's cache still has. Pure.
 
-What has run lately is still there: its continuation costs little, and a cold prompt that goes first may drive it out.
-The engine itself is not asked: it would have to be shown the tokens, which are not rendered yet.
+The cache keeps what ran lately: a continuation of that costs little, and a cold prompt that goes first may evict it.
+The engine itself is not asked: it would need the tokens, and a waiting prompt is not rendered yet.
 """
 
 from __future__ import annotations

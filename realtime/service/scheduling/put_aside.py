@@ -18,7 +18,9 @@ from .tickets import Ticket, Used
 
 
 class AsideRules(msgspec.Struct, frozen=True):
-    """How often one answer may be put aside, 0: never; and after how many seconds it goes before all others."""
+    """Rules of putting aside: how often one answer may be (0: never), and the seconds after which it goes before all
+    others.
+    """
 
     max_times: int = 3
     max_seconds: float = 60.0

@@ -1,4 +1,4 @@
-"""Why a response gets neither a place to run nor one to wait. Pure."""
+"""Refusals: the reason why a response gets neither a place to run nor one to wait. Pure."""
 
 from __future__ import annotations
 

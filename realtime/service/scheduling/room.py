@@ -1,8 +1,8 @@
-"""What the engine can hold at once: tokens in its KV cache, prompts to be read. Pure.
+"""The engine's room: tokens in its KV cache, and prompts to be read. Pure.
 
-A prompt that waits inside the engine delays everybody behind it, so as much is let in as a step can read, and the rest
-waits here, where its turn can be decided. A tenant of which the engine reads nothing always gets one prompt in: what is
-stuck on its way delays its own tenant only.
+A prompt that waits inside the engine delays everybody behind it. So only as many prompts are let in as one step can
+read, and the rest waits here, where the order can still be decided. A tenant for which the engine is reading nothing
+may always send one prompt in: one that is stuck on its way there delays its own tenant only.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _SETTLING_SECONDS = 1.0  # after which a prompt that has not come to the engine 
 
 
 class Holding(msgspec.Struct, eq=False):
-    """What one running response holds, as far as that is known.
+    """The resources that one running response holds, as far as they are known.
 
-    at: since when it runs, or runs again. number: of its place when it waited. ran: seconds before it was put aside.
-    leaves: it is about to be put aside. num_aside: how often it was. aside_at: when, the last time. had: tokens that
-    it had made when it was let in again. stepped_at: when its newest token was seen, since it was let in. num_kept,
-    num_reading: as they were counted last in the occupancy of those that run.
+    at: when it began to run, or to run again. number: its ticket's number while it waited. ran: seconds that it ran
+    before it was put aside. leaves: it is about to be put aside. num_aside: how often it was put aside. aside_at: when
+    it was put aside last. had: tokens that it had generated when it was let in again. stepped_at: when its newest token
+    was seen, since it was let in. num_kept, num_reading: its part in the last computed occupancy.
     """
 
     ticket: Ticket
@@ -50,7 +50,7 @@ class Holding(msgspec.Struct, eq=False):
 
 
 class Occupancy:
-    """What a number of responses hold."""
+    """The resources that a number of responses hold together."""
 
     def __init__(self, capacity: Callable[[], Capacity], means: Means) -> None:
         self.num = 0

@@ -1,7 +1,7 @@
-"""All that run: what they have used, and what they hold. Pure.
+"""The running responses: what they have used, and what they hold. Pure.
 
-While few run, all of it is looked at before each decision. With more, looks lie so far apart that they take a bounded
-part of a core, and what comes or goes between them is counted by itself.
+While few run, all of them are examined before each decision. With more, they are examined less often, so that this
+takes a bounded part of a core; a response that starts or ends in between is counted by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SECONDS_PER_SETTLED = 2e-4  # with more, as long for each lies between two such
 
 
 class Running:
-    """See the module. used_by: what a running response has used until now; None: nothing is known of it."""
+    """The running responses. used_by: what a running response has used so far; None: nothing is known of it."""
 
     def __init__(self, accounts: Accounts, limits: Limits, used_by: Callable[[str], Used | None]) -> None:
         self._accounts = accounts

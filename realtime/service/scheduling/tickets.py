@@ -1,4 +1,4 @@
-"""What the scheduler is told of a response that wants to run, and of what it has used since. Pure."""
+"""Tickets: a response that wants to run, as the scheduler sees it, and what it has used since. Pure."""
 
 from __future__ import annotations
 

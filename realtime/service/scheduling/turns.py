@@ -1,7 +1,7 @@
-"""Whose turn it is. Pure.
+"""Turns: the choice of the next response. Pure.
 
-Which tenant is next is the word of its virtual token counter, and which class that of another one; within a tenant it
-is first come, first served, but for what the prefix cache has. What was put aside for long enough goes before all.
+The virtual token counters choose first the class, then the tenant. Within a tenant it is first come, first served,
+except that cached prefixes go first. A response that was put aside for long enough goes before all others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .waiting import Waiting
 
 
 class Turns:
-    """See the module. It asks for everything, and changes nothing."""
+    """The choice of the next response. Only reads the other parts, and changes nothing."""
 
     def __init__(
         self, waiting: Waiting, aside: PutAside, groups: Groups, accounts: Accounts, limits: Limits

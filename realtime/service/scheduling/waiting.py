@@ -1,4 +1,4 @@
-"""All that waits: of each tenant a line, and how many of each class. Pure."""
+"""The waiting tickets: a line for each tenant, and a count for each class. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .tickets import Ticket
 
 
 class Waiting:
-    """See the module. `tickets`: by response id. `lines`: by tenant; none is empty."""
+    """The waiting tickets. `tickets`: by response id. `lines`: by tenant; none is empty."""
 
     def __init__(self, accounts: Accounts) -> None:
         self.tickets: dict[str, Ticket] = {}

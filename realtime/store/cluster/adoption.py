@@ -1,7 +1,7 @@
-"""Who writes what: open responses whose owner has gone, and how another node becomes their owner, in one commit each.
+"""Adoption: open responses whose owner has gone get another node as their owner, each in one commit.
 
-An owner that is not live never comes back under the same epoch, so its journal does not grow while it is read. What was
-adopted is in the journal of the new owner from then on, from its first event.
+An owner whose lease has ended never comes back under the same epoch, so its journal does not grow while it is read.
+From then on an adopted response is in its new owner's journal, from its first event.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _Found = tuple[str, HeadRow, Lease]
 
 
 class Adoption:
-    """See the module. Its commits are beside the batches, so each may be sent twice and has no number."""
+    """Adoption of responses and conversations. Its commits are not part of the batches: they have no number, and may be
+    sent twice.
+    """
 
     def __init__(self, backend: Backend, store: object, vocabulary: str, sleep: Sleep) -> None:
         self._backend = backend

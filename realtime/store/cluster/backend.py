@@ -1,8 +1,8 @@
-"""What the cluster's stores need of a place that all nodes reach: ordered keys, and commits that are all or nothing.
+"""A backend: the place that all nodes reach. It has ordered keys, and commits that are all or nothing.
 
-Keys are bytes, in their order; values are bytes, or whole numbers that are added to. A commit is fenced: it takes
-effect only while the lease that it names is live, by the clock of the backend. A lease that has ended never becomes
-live again, so what a stopped process sends when it wakes up changes nothing. Pure.
+Keys are bytes, ordered bytewise; values are bytes, or integers that can be added to. A commit is fenced: it takes
+effect only while the lease that it names is live, by the backend's clock. A lease that has ended never becomes live
+again, so what a stopped process sends when it wakes up changes nothing. Pure.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Refused(Exception):
 
 
 class Backend(Protocol):
-    """See the module. Every call raises Away, and Refused."""
+    """A place that all nodes reach. Every call raises Away and Refused."""
 
     # -- keys
 
@@ -100,7 +100,7 @@ class Backend(Protocol):
         """Return those that are live."""
 
     async def bury(self, lease: Lease) -> bool:
-        """See to it that a lease that has ended stays so, whatever its clock does. False: it is live."""
+        """Make sure that a lease that has ended stays so, whatever its clock does. Return False if it is live."""
 
     # -- what expires
 

@@ -1,6 +1,6 @@
-"""Where a node's batches become commits: one at a time, in their order, all or nothing, each under the node's lease.
+"""The committer: turns a node's batches into commits, one at a time, in order, all or nothing, under the node's lease.
 
-Runs where the backend is used: on the thread of a server, in a test at once.
+It runs where the backend is used: on a thread of the server, or in a test at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_ERASED = 100
 
 
 class Committer:
-    """See the module. `sleep`: waits for so many seconds. `trouble`: why nothing can be written now."""
+    """The committer of one node. `sleep`: waits for so many seconds. `trouble`: why nothing can be written now."""
 
     def __init__(self, backend: Backend, reading: Reading, adoption: Adoption, sleep: Sleep = asyncio.sleep) -> None:
         self.trouble: str | None = None

@@ -1,5 +1,5 @@
-"""The steps of conversations on the nodes' common keys. Who has one in memory owns it, and nobody else writes it; what
-nobody has in memory, or only a node whose lease is not live, may be given up by any node to make room.
+"""The steps of conversations on the nodes' common keys. The node that has a conversation in memory owns it, and no
+other writes it. To make room, any node may drop one that no live node has in memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PartRow(msgspec.Struct, array_like=True):
 
 
 class ListedConversation(msgspec.Struct, array_like=True):
-    """What a list has of a conversation."""
+    """A conversation's entry in a list."""
 
     created_at: int
     metadata: dict[str, str]
@@ -60,7 +60,7 @@ decode_listed = msgspec.msgpack.Decoder(ListedConversation).decode
 
 
 class ConversationRows:
-    """See the module."""
+    """The steps of conversations."""
 
     def __init__(self, turns: TurnRows) -> None:
         self._turns = turns

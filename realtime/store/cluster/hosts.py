@@ -1,5 +1,5 @@
-"""Where the backend is used: on a thread of its own, which has an event loop, so that nothing that the server's loop
-does makes a node miss the renewal of its lease; or at once, for tests and for schedules that are played.
+"""Hosts: run the backend's calls. A server uses a thread with an event loop of its own, so that nothing on the server's
+loop makes the node miss the renewal of its lease. Tests and simulated schedules run the calls at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Work = Coroutine[Any, Any, T]
 
 
 class Host(Protocol):
-    """See the module. To be called on the server's loop, but for `tell`."""
+    """A place where the backend's calls run. Its methods are called on the server's loop, except for `tell`."""
 
     def start(self, work: Work[None]) -> None:
         """Begin some work, in the order of the calls; it must not raise."""

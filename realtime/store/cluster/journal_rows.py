@@ -1,4 +1,5 @@
-"""The journal of one lease: a row for each flush, while a response runs that is in it. Nobody else writes to it."""
+"""The journal of one lease: a row for each flush, kept while a response of that row runs. No other lease writes to it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _AT_ONCE = 500  # of them in one commit: they have to be read
 
 
 class JournalRows:
-    """See the module. It knows in which rows each response is that runs."""
+    """The journal of one lease. It knows the rows of each running response."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease

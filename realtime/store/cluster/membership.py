@@ -1,4 +1,6 @@
-"""What a node knows of itself and of the other nodes, and what it shares with them beside what is stored. Pure."""
+"""A node's membership: what it knows of itself and of the other nodes, and what it shares with them outside the stores.
+Pure.
+"""
 
 from __future__ import annotations
 

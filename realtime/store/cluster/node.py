@@ -46,7 +46,7 @@ class _Told(msgspec.Struct, array_like=True):
 
 
 class Reset(msgspec.Struct, frozen=True):
-    """What a node is to know of the common store when it begins."""
+    """The state of the common store that a node needs when it begins."""
 
     next_expiry: float | None
     conversation_bytes: int
@@ -56,8 +56,8 @@ _decode = msgspec.msgpack.Decoder(_Told).decode
 
 
 class ClusterNode(Membership):
-    """See the module. `on_reset`: to be called on the loop when the stores are to hold nothing any more; `on_adopted`:
-    makes the stores go on with what was adopted; `tidy`: has what has expired dropped.
+    """This node's membership. Called on the loop: `on_reset` when the stores must become empty, `on_adopted` to make
+    the stores continue with what was adopted, and `tidy` to drop what has expired.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class ClusterNode(Membership):
         return await self._host.ask(self._backend.add_up(counts, seconds))
 
     def submit(self, batch: Batch, done: Callable[[Done], None]) -> None:
-        """See `packed.commits.Executor`. Nothing comes of a batch when there is no lease."""
+        """Commit a batch; see `packed.commits.Executor`. Without a lease the batch is lost."""
         self._host.start(self._commit(batch, done))
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:

@@ -33,7 +33,7 @@ _IN_THE_WAY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 class PostgresBackend(Backend):
-    """See the module."""
+    """A backend on PostgreSQL."""
 
     def __init__(self, url: str) -> None:
         """Raises Refused for a URL that is none."""

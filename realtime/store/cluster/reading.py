@@ -38,7 +38,9 @@ _MAX_ITEMS = 50  # with the same id, that are looked at
 
 
 class Reading:
-    """See the module. `store`: what turns are marked with. `vocabulary`: of the tokens that are of use now."""
+    """Look-ups on the common keys. `store`: marks the turns that are read. `vocabulary`: of the tokens that are of use
+    now.
+    """
 
     def __init__(self, backend: Backend, store: object, vocabulary: str) -> None:
         self._backend = backend

@@ -1,4 +1,4 @@
-"""Why a server can't be reached, in a few words that have neither credentials nor contents."""
+"""Short reasons why a server can't be reached, without credentials or contents."""
 
 from __future__ import annotations
 

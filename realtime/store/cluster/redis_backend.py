@@ -26,7 +26,7 @@ _AWAY = ("OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "B
 
 
 class RedisBackend(Backend):
-    """See the module."""
+    """A backend on Redis or Valkey."""
 
     def __init__(self, url: str) -> None:
         """Raises Refused for a URL that is none."""
@@ -107,7 +107,7 @@ class RedisBackend(Backend):
         return [LiveLease(node.decode(), int(epoch), told) for node, epoch, told in sorted(found)]
 
     async def bury(self, lease: Lease) -> bool:
-        """See Backend: what has expired is gone for good."""
+        """Return whether the lease is not live; see Backend. An expired lease is gone for good."""
         return bool(await self._call("GET", self._lease(lease.node.encode())) != b"%d" % lease.epoch)
 
     # -- what expires

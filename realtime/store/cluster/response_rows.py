@@ -1,6 +1,7 @@
-"""The steps of responses on the nodes' common keys: heads, records, logs, what they are found by, their end.
+"""The steps of responses on the nodes' common keys: heads, records, logs, indexes, and their removal.
 
-A record has what it is found by, so that whoever drops it can; any node may drop what has expired or has no room.
+A record names its index entries, so that whoever drops the record can drop them. Any node may drop a record that has
+expired or has no room.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class HeadRow(msgspec.Struct, array_like=True):
 
 
 class Listed(msgspec.Struct, array_like=True):
-    """What a list has of a record. labels: digests of its metadata."""
+    """A record's entry in a list. labels: digests of its metadata."""
 
     status: str
     conversation: bytes  # its digest, empty: none
@@ -62,7 +63,7 @@ class RecordRow(msgspec.Struct, array_like=True):
 
 
 class ItemRow(msgspec.Struct, array_like=True):
-    """Where an item is."""
+    """The place of an item."""
 
     turn: str
     place: int
@@ -100,7 +101,7 @@ def shelves(owner: str, listed: Listed) -> list[tuple[bytes, ...]]:
 
 
 class ResponseRows:
-    """See the module. The bytes that are counted are those of records, logs and turns."""
+    """The steps of responses. The bytes of records, logs and turns are counted."""
 
     def __init__(self, turns: TurnRows, max_bytes: int, clock_ns: Callable[[], int]) -> None:
         """`clock_ns`: unix nanoseconds, which order what is over."""

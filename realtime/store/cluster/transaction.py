@@ -1,6 +1,6 @@
-"""What a commit reads and what it is to change, until it is sent: later steps see what earlier ones have changed.
+"""A transaction: the reads and pending changes of a commit until it is sent. Later steps see what earlier ones changed.
 
-Nothing is checked but what a step says it relies on; when that has changed meanwhile the commit is refused, and all of
+Only what a step declares that it relies on is checked. If that has changed meanwhile, the commit is refused, and all of
 its steps are taken again.
 """
 
@@ -51,7 +51,7 @@ class _Layer:
 
 
 class Transaction:
-    """See the module."""
+    """The reads and pending changes of one commit."""
 
     def __init__(self, backend: Backend, lease: Lease) -> None:
         self.lease = lease

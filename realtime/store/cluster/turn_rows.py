@@ -1,6 +1,6 @@
-"""Turns as the nodes share them: each counts who points to it, and goes with the last one.
+"""Turns as the nodes share them: each counts the references to it, and is deleted with the last one.
 
-A row has the ids of what it continues, the nearest first and not too many, so that a long history is read in few steps.
+A row has the ids of the nearest turns that it continues, up to a limit, so that a long history is read in few steps.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _decode = msgspec.msgpack.Decoder(_Turn).decode
 
 
 class TurnRows:
-    """See the module. `store`: what turns in memory are marked with. `new_id`: gives ids that no other node gives."""
+    """Shared turns. `store`: marks the turns in memory. `new_id`: gives ids that no other node gives."""
 
     def __init__(self, store: object, vocabulary: str, new_id: Callable[[], str]) -> None:
         """vocabulary: see `encode_turn`."""
@@ -110,7 +110,7 @@ class TurnRows:
 
 
 class Torn(Exception):
-    """What was looked up was changed while it was read: look again."""
+    """An error: the rows were changed while they were read. Read them again."""
 
 
 async def read_turn(backend: Backend, turn_id: str | None, store: object, vocabulary: str) -> tuple[Turn | None, int]:
