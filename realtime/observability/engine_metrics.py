@@ -72,8 +72,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class EngineMetrics:
-    """The engine's metrics. `load` and `running_tokens` (the tokens of running generations) are called at each scrape.
-    """
+    """The engine's metrics. `load`, and `running_tokens` (tokens of running generations), are called at each scrape."""
 
     def __init__(self, model_name: str) -> None:
         self.load: Callable[[], Load] = Load

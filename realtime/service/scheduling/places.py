@@ -1,5 +1,4 @@
-"""Places of the waiting responses: how many are likely to run before each, and how long that is likely to take. Pure.
-"""
+"""Places of the waiting responses: how many are likely to run before each, and how long that may take. Pure."""
 
 from __future__ import annotations
 

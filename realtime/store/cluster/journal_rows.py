@@ -1,5 +1,4 @@
-"""The journal of one lease: a row for each flush, kept while a response of that row runs. No other lease writes to it.
-"""
+"""The journal of one lease: a row for each flush, kept while a response of it runs. No other lease writes to it."""
 
 from __future__ import annotations
 
