@@ -30,7 +30,7 @@ class Counting:
         self._patience = patience
 
     async def count(self, principal: Principal, request: ResponseCreate) -> int:
-        """Count the tokens that the model would be given for this request. Raises WireError."""
+        """Count the tokens of this request's prompt. Raises WireError."""
         principal.check_owner()
         serving = self._servings.now()
         check_request(request, serving.model, serving.dialect)

@@ -51,7 +51,7 @@ class Lists:
         self._bound = bound
 
     async def responses(self, principal: Principal, wanted: Wanted) -> ResponseList:
-        """Return a page of responses; of those that are over, the ones that were to be stored."""
+        """Return a page of responses: running ones, and finished ones that were to be stored."""
         principal.check_owner()
         tenant = principal.tenant
         filter = Filter(owner=tenant, conversation=wanted.conversation, status=wanted.status, metadata=wanted.metadata)
@@ -103,12 +103,12 @@ class Lists:
 
 
 def _span(wanted: Wanted, after: Place | None) -> Span:
-    """One more than fits on the page, so that it is known whether there is more."""
+    """Ask for one entry more than fits on the page, to know whether there is another page."""
     return Span(after=after, limit=wanted.limit + 1, newest_first=wanted.order == "desc")
 
 
 def _page(found: Mapping[Place, Any], wanted: Wanted, more: Place | None) -> dict[str, Any]:
-    """Return the members of a list object. `more`: how far was looked, if there may be something behind it."""
+    """Return the members of a list object. `more`: where the search stopped, if entries may follow."""
     newest_first = wanted.order == "desc"
     places = sorted(found, reverse=newest_first)
     if more is not None:

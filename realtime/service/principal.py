@@ -51,7 +51,7 @@ class Principal(msgspec.Struct, frozen=True):
             raise response_not_found(response_id)
 
     def check_controls(self, response_id: str) -> None:
-        """Refuse with a viewer's ticket what has an effect on a response. Raises WireError."""
+        """Refuse a viewer's ticket for anything that affects a response. Raises WireError."""
         self.check_sees(response_id)
         if self.only_watches:
             raise not_permitted(

@@ -34,9 +34,10 @@ _UNSTORED = "The server was restarted while this response ran, and nothing of it
 
 
 def past_of(unfinished: Unfinished, settings: ResponseSettings) -> Past | None:
-    """Return what a run goes on from; None: there is not enough. Raises ValueError for what can't be read.
+    """Return the past from which a run continues; None: too little is known. Raises ValueError for one that can't be
+    read.
 
-    Where what follows is not what was to follow, and may have been sent, the log has another epoch from here on.
+    If the continuation may differ from what was already sent, the log begins a new epoch here.
     """
     head = unfinished.head
     log = RestoredLog(
@@ -99,7 +100,7 @@ def _ended(unfinished: Unfinished, settings: ResponseSettings, model_name: str, 
 
 
 def _close(log: EventLog, entries: Sequence[bytes]) -> Response:
-    """Close what is open and end the log, unless it has its end. Return the response. Raises ValueError."""
+    """Close the open items and end the log, unless it has ended. Return the response. Raises ValueError."""
     if entries and codec.type_of(entries[-1]) in _TERMINALS:
         log.sealed = True
         return shown_in(entries[-1])
@@ -119,7 +120,7 @@ def _close(log: EventLog, entries: Sequence[bytes]) -> Response:
 
 
 def _nothing_known(unfinished: Unfinished, model_name: str) -> Response:
-    """A response of which nothing was stored but that it was there."""
+    """Return a response of which only the existence was stored."""
     head = unfinished.head
     return Response(
         id=head.response_id,

@@ -40,7 +40,9 @@ _decode_shown = msgspec.json.Decoder(_Shown).decode
 
 
 class RemoteAudience:
-    """The readers here of a response elsewhere; see Audience. `tell` is told what changes for the response."""
+    """The readers on this node of a response elsewhere; see Audience. `tell` is called when what they are to it
+    changes.
+    """
 
     def __init__(self, tell: Tell) -> None:
         self.watchers: set[Wake] = set()
@@ -50,7 +52,7 @@ class RemoteAudience:
 
     @property
     def attendance(self) -> Attendance:
-        """Return what this node is to the response now."""
+        """Return whether this node follows the response, watches it, or has left it."""
         if len(self.watchers) > len(self._viewers):
             return "follows"
         return "watches" if self.watchers else "left"

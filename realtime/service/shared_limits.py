@@ -36,7 +36,7 @@ class SharedLimits:
         self._quiet: dict[_Limit, int] = {}  # exchanges since something was taken here
 
     async def exchange(self) -> None:
-        """Tell what was taken here, and count what was taken elsewhere. Raises WireError."""
+        """Report usage on this node, and count usage on the others. Raises WireError."""
         taken, self._minutes.taken = self._minutes.taken, {}
         for limit in taken:
             self._quiet[limit] = 0
@@ -48,7 +48,7 @@ class SharedLimits:
         self._count({limit: sums["/".join(limit)] for limit in counts}, counts)
 
     def _count(self, sums: Mapping[_Limit, int], own: Mapping[_Limit, int]) -> None:
-        """Count what others have added to these sums."""
+        """Count what the others have added to these sums."""
         now = self._clock()
         for limit, total in sums.items():
             before = self._sums.get(limit, 0)

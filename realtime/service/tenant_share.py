@@ -10,7 +10,7 @@ TenantShare = Callable[[], float]
 
 
 def everything() -> float:
-    """The share of the only one."""
+    """Return the share of a tenant that is alone."""
     return 1.0
 
 

@@ -32,7 +32,9 @@ _HEAVY = 50_000  # ... and from which others are not to wait for it
 
 
 class CutResponse(msgspec.Struct, frozen=True):
-    """A truncation: the response as it is retrieved from now on, and the one that was ended for it, if one was."""
+    """The result of a truncation: the response as it is retrieved from now on, and the one that was ended for it, if
+    any.
+    """
 
     response: Response
     ended: Run | Remote | None = None
@@ -48,7 +50,7 @@ class Truncations:
         bound: Callable[[], AbstractAsyncContextManager[None]],
         work: WorkPool,
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience. work: where long logs are searched."""
+        """bound: bounds the time of a look-up; see Patience. work: the pool in which long logs are searched."""
         self._registry = registry
         self._conversations = conversations
         self._bound = bound
@@ -93,7 +95,7 @@ class Truncations:
         return cut.response
 
     async def _conversation(self, tenant: str, record: Record) -> Conversation | None:
-        """The conversation that holds the answer too; None if there is none, or none any more."""
+        """Return the conversation that also holds the answer; None if there is none, or none any more."""
         ref = record.response.conversation
         if not ref:
             return None
@@ -106,7 +108,7 @@ class Truncations:
             return None
 
     def _check_idle(self, conversation: Conversation, record: Record) -> None:
-        """Refuse to cut what another response is being made of. Raises WireError."""
+        """Refuse to cut a response that another one is being built on. Raises WireError."""
         for run in self._registry.begun_in(conversation):
             text = f"Response '{run.response_id}' goes on after response '{record.response_id}' already."
             response_id = record.response_id
@@ -114,7 +116,7 @@ class Truncations:
 
 
 async def _end_of(run: Run) -> None:
-    """Wait until the terminal event of a run is in its log, and the run is kept."""
+    """Wait until a run's terminal event is in its log, and the run is stored."""
     over = asyncio.Event()
 
     def wake() -> None:

@@ -37,7 +37,7 @@ class Limits:
 
     @property
     def share(self) -> float:
-        """Return what one tenant may have now."""
+        """Return the part of the places that one tenant may have now."""
         return self._tenant_share()
 
     @property
@@ -56,8 +56,8 @@ class Limits:
         self, tenant: str, *, num_waiting: int, num_waiting_of: int, num_running_of: int,
         retry_after: Callable[[int], float],
     ) -> None:  # fmt: skip
-        """Refuse one more that waits if there is no place for it; it has been counted. `retry_after`: when a place in
-        the queue should be free, if so many run at once. Raises Full.
+        """Refuse one more waiting response if there is no place for it. It has been counted already. `retry_after`:
+        estimates when a place is free, if so many run at once. Raises Full.
         """
         is_full = num_waiting > self._max_waiting
         share, own, most = self._tenant_share(), self.of(tenant).max_waiting, self.most_of(tenant)

@@ -30,8 +30,8 @@ class Turns:
         self._limits = limits
 
     def next(self, occupancy: Occupancy, now: float, promised: Mapping[str, Ticket] | None = None) -> Ticket | None:
-        """Return the one whose turn it is beside what runs; None if nobody may run now. `promised`: those that have got
-        their turn already, and are counted in what runs.
+        """Return the ticket whose turn it is, given what runs; None if nobody may run now. `promised`: those that have
+        got their turn already, and count as running.
         """
         promised = promised or {}
         if occupancy.num >= self._limits.places or len(self._waiting) <= len(promised):
@@ -49,7 +49,7 @@ class Turns:
         return ticket if occupancy.fits(ticket) else None
 
     def _heads(self, occupancy: Occupancy, promised: Mapping[str, Ticket]) -> Iterator[tuple[int, Ticket]]:
-        """The next ones of each tenant that may have one more run."""
+        """Yield the next tickets of each tenant that may run one more."""
         busy: Collection[str] = self._groups.busy
         if promised:
             busy = {*busy, *(one.group for one in promised.values() if one.group is not None)}
@@ -62,6 +62,6 @@ class Turns:
                     yield place
 
     def _may(self, ticket: Ticket, occupancy: Occupancy) -> bool:
-        """Return whether its own tenant may have it run."""
+        """Return whether its own tenant may run it."""
         has_slot = occupancy.num_of(ticket.tenant) < self._limits.most_of(ticket.tenant)
         return has_slot and occupancy.tenant_may(ticket, self._limits.share)
