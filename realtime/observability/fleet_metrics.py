@@ -41,7 +41,7 @@ class FleetMetrics:
         self.prefix_tokens = Tally("realtime_remote_prefix_tokens", "Prompt tokens sent to where they were before.")
 
     def collect(self) -> Iterator[Tally | Metric]:
-        """All families; none without engines elsewhere."""
+        """Yield all families; none without remote engines."""
         if not self.views:
             return
         names = [(str(number),) for number in range(len(self.views))]

@@ -89,7 +89,7 @@ class ServiceMetrics:
         )  # fmt: skip
 
     def request_answered(self, route: str, method: str, code: int, seconds: float) -> None:
-        """A request over HTTP was answered, to the last byte. `route`: the template of its path."""
+        """Note that a request over HTTP was answered completely. `route`: the template of its path."""
         self.http_requests.add(1, route, method, str(code))
         self.http_seconds.observe(seconds, route, method)
         if route not in _PROBES:
@@ -97,5 +97,5 @@ class ServiceMetrics:
             self._as_vllm_times.observe(seconds, route, method)
 
     def collect(self) -> Iterator[Tally | Distribution]:
-        """All of them."""
+        """Yield all families of metrics."""
         yield from vars(self).values()

@@ -48,8 +48,8 @@ class Cluster:
         answer: Callable[[messages.Ask], Awaitable[messages.Answer]], lost: Callable[[], Awaitable[None]],
         limits_of: LimitsOf = no_limits,
     ) -> None:  # fmt: skip
-        """max_bytes: of a message that a node reads. serves: whether the engine does. answer: to an HTTP request.
-        limits_of: a tenant's.
+        """max_bytes: the largest message that a node reads. serves: whether the engine serves. answer: answers an HTTP
+        request. limits_of: a tenant's limits.
         """
         self.me = me
         self.membership = membership
@@ -70,12 +70,12 @@ class Cluster:
 
     @property
     def others_serve(self) -> bool:
-        """Return whether another node takes over what this one leaves."""
+        """Return whether another node would take over what this one leaves."""
         return any(peer.state == "serving" for peer in self.membership.peers().values())
 
     @property
     def status(self) -> NodeStatus:
-        """Return what is told of it."""
+        """Return the cluster's part of the readiness report."""
         membership = self.membership
         others = len(membership.peers())
         return NodeStatus(name=self.me.name, epoch=membership.epoch, lease=membership.holds(), others=others)
@@ -90,12 +90,12 @@ class Cluster:
         self._spawn(self._look_around(), "cluster")
 
     def drain(self) -> None:
-        """Take over nothing more."""
+        """Stop taking over orphans."""
         self._draining = True
         self._announce()
 
     async def leave(self) -> None:
-        """Give back the lease, and let the others know that there may be something for them; once."""
+        """Give the lease back, and tell the others that there may be orphans. Does this once."""
         if self._left:
             return
         self._draining = self._left = True
@@ -144,7 +144,7 @@ class Cluster:
         self._look_now.set()
 
     async def _look_around(self) -> None:
-        """Look at the others from time to time, and for what they have left."""
+        """Look from time to time which nodes are live, and for orphans."""
         known: frozenset[tuple[str, int]] = frozenset()
         number = 0
         while True:
@@ -160,7 +160,7 @@ class Cluster:
                 await asyncio.wait_for(self._look_now.wait(), seconds)
 
     async def _sweep(self) -> None:
-        """Take over what nobody has; who can't serve it leaves it to those who can."""
+        """Take over orphans. A node that can't serve leaves them to those that can."""
         if self._draining or not self.membership.holds() or (self.others_serve and not self._serves()):
             return
         try:

@@ -24,7 +24,7 @@ from .finding import Finding
 
 
 def look_at_access(settings: Settings) -> Iterator[Finding]:
-    """Look at all of it. Nothing is left changed."""
+    """Check all of it. Leaves nothing changed."""
     yield _port(settings.server)
     yield _keys(settings)
     yield from _origins(settings.server)

@@ -15,11 +15,11 @@ _ASKS, _ANSWERS = b"realtime peer asks\0", b"realtime peer answers\0"
 
 
 class NotProved(Exception):
-    """The other side does not have the secret, or is not the node that it was taken for."""
+    """An error: the other side does not have the secret, or is not the expected node."""
 
 
 def hello(secret: bytes, challenge: Challenge, to: str, node: str, epoch: int, nonce: bytes) -> Hello:
-    """Answer the challenge of the node `to`. Raises NotProved if it is another one."""
+    """Answer the challenge of the node `to`. Raises NotProved if another node sent it."""
     if challenge.node != to or len(challenge.nonce) != NONCE_BYTES:
         raise NotProved(f"it says that it is the node {challenge.node[:16]!r}")
     return Hello(node, epoch, nonce, _sign(secret, _ASKS, challenge, node, epoch, nonce))
@@ -33,12 +33,12 @@ def check_hello(secret: bytes, challenge: Challenge, hello: Hello) -> None:
 
 
 def welcome(secret: bytes, challenge: Challenge, hello: Hello) -> Welcome:
-    """Prove it in turn."""
+    """Prove this node's identity in turn."""
     return Welcome(_sign(secret, _ANSWERS, challenge, hello.node, hello.epoch, hello.nonce))
 
 
 def check_welcome(secret: bytes, challenge: Challenge, hello: Hello, welcome: Welcome) -> None:
-    """Check the proof of who was connected to. Raises NotProved."""
+    """Check the proof of the node that was connected to. Raises NotProved."""
     signed = _sign(secret, _ANSWERS, challenge, hello.node, hello.epoch, hello.nonce)
     if not hmac.compare_digest(signed, welcome.proof):
         raise NotProved("it does not have the cluster's secret")

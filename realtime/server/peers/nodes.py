@@ -63,19 +63,19 @@ class PeerNodes:
         return await self._copies.follow(principal, response_id, node, created=created)
 
     async def tell_all(self) -> None:
-        """Have all others look for what was left, as far as they can be reached."""
+        """Tell all other nodes that can be reached to look for what was left."""
         nodes = [node for name in self._membership.peers() if (node := self.get(name)) is not None]
         await asyncio.gather(*(node.look() for node in nodes))
 
     async def close(self) -> None:
-        """End the copies, and hang up."""
+        """Close the copies and the links."""
         await self._copies.close()
         nodes, self._nodes = list(self._nodes.values()), {}
         await asyncio.gather(*(node.close() for node in nodes))
 
 
 class PeerNode:
-    """One other node. An `OtherNode` of the directory, and what copies follow."""
+    """One other node: an `OtherNode` of the directory, which copies follow."""
 
     def __init__(self, peer: Peer, link: Link) -> None:
         self.peer = peer
@@ -127,7 +127,7 @@ class PeerNode:
         await self._link.call(lambda number: messages.Settle(number, response_id))
 
     async def answer(self, make: Ask) -> Answer:
-        """Have an HTTP request answered there. Raises WireError."""
+        """Have the node answer an HTTP request. Raises WireError."""
         answer = await self._link.call(lambda number: msgspec.structs.replace(make, number=number))
         assert isinstance(answer, Answer)
         return answer
@@ -144,16 +144,16 @@ class PeerNode:
         return feed, began.state, _decode_response(began.response)
 
     async def look(self) -> None:
-        """Have it look for what was left, if it can be reached."""
+        """Tell the node to look for what was left, if it can be reached."""
         with contextlib.suppress(WireError, OSError):
             await self._link.tell(messages.Look())
 
     def retire(self) -> None:
-        """Note that it is another node by now."""
+        """Note that the name has another epoch by now."""
         self._retiring = asyncio.create_task(self.close())
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the link."""
         await self._link.close()
 
 
