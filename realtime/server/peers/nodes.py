@@ -149,7 +149,7 @@ class PeerNode:
             await self._link.tell(messages.Look())
 
     def retire(self) -> None:
-        """Note that the name has another epoch by now."""
+        """Close the link in the background: the node has another epoch by now."""
         self._retiring = asyncio.create_task(self.close())
 
     async def close(self) -> None:

@@ -48,11 +48,11 @@ class Adoption:
         self._adopted = 0
 
     def begin(self, lease: Lease, journal: JournalRows) -> None:
-        """Own things under this lease from now on."""
+        """Own responses and conversations under this lease from now on."""
         self._lease, self._journal = lease, journal
 
     def end(self) -> None:
-        """Own nothing more."""
+        """Own nothing any more."""
         self._lease = None
 
     async def owner_of(self, name: str) -> Owner | None:
@@ -64,8 +64,8 @@ class Adoption:
         return Owner(lease.node, lease.epoch)
 
     async def orphans(self, limit: int, node: str | None = None) -> Sequence[str]:
-        """Return open responses whose owner's lease is not live; `node`: of that one only. What is left of leases that
-        own nothing any more is deleted by the way.
+        """Return open responses whose owner's lease is not live. `node`: only those of this node. Also deletes the
+        remains of leases that own nothing any more.
         """
         live = {Lease(one.node, one.epoch) for one in await self._backend.leases()}
         begin, end = keys.under("epoch") if node is None else keys.under("epoch", node)
@@ -83,7 +83,7 @@ class Adoption:
         return found[:limit]
 
     async def adopt(self, response_ids: Sequence[str]) -> list[ReadHead]:
-        """Become the owner of orphans; return those that this node got, in the order of the ids. Raises Fenced."""
+        """Become the owner of orphans. Return those that this node got, in the order of the ids. Raises Fenced."""
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
             by_lease.setdefault(found[2], []).append(found)
@@ -99,7 +99,7 @@ class Adoption:
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
-        """Return a conversation with all its items, to be written by this node from now on. Raises HeldElsewhere, and
+        """Return a conversation with all its items, which only this node writes from now on. Raises HeldElsewhere, and
         Fenced.
         """
         for _ in range(_MAX_TRIES):
@@ -123,14 +123,14 @@ class Adoption:
 
     @property
     def lease(self) -> Lease:
-        """The own lease. Raises Fenced."""
+        """Return this node's lease. Raises Fenced."""
         if self._lease is None:
             raise Fenced
         return self._lease
 
     async def commit(self, checks: dict[Key, Expected], sets: dict[Key, bytes], deletes: Iterable[Key] = ()) -> None:
-        """Make changes at once, beside what is collected, however long that takes. Raises Conflict, also when they were
-        made and the answer was lost, and Fenced.
+        """Commit changes at once, outside the batches, however long that takes. Raises Conflict, also when the changes
+        were made but the answer was lost, and Fenced.
         """
         changes = Changes(fence=self.lease, checks=checks, sets=sets, deletes=list(deletes))
         while True:
@@ -153,7 +153,7 @@ class Adoption:
         ]
 
     async def _chunks(self, lease: Lease, numbers: set[int]) -> dict[int, list[Chunk]]:
-        """Return what a lease's journal has of these responses."""
+        """Return these responses' chunks from a lease's journal."""
         begin, end = keys.under("journal", lease.node, keys.number(lease.epoch))
         found: dict[int, list[Chunk]] = {}
         while rows := await self._backend.range(begin, end, _PAGE):
@@ -170,7 +170,7 @@ class Adoption:
         return found
 
     async def _take(self, orphan: _Found, chunks: list[Chunk]) -> ReadHead | None:
-        """Become the owner of one. None: somebody else did, or it is gone."""
+        """Become the owner of one response. None: another node did, or it is gone."""
         response_id, row, old = orphan
         lease, journal = self.lease, self._journal
         assert journal is not None
@@ -207,7 +207,7 @@ class Adoption:
         return turn
 
     async def _clear(self, lease: Lease) -> None:
-        """Delete what is left of a lease that owns nothing."""
+        """Delete the remains of a lease that owns nothing."""
         begin, end = keys.under("journal", lease.node, keys.number(lease.epoch))
         while rows := await self._backend.range(begin, end, _PAGE):
             await self.commit({}, {}, [key for key, _ in rows])

@@ -1,4 +1,4 @@
-"""A node's membership: its lease, how it is renewed and how it ends; and what it asks of the others' common store."""
+"""The lease of a node: how it is acquired, renewed and lost; and the node's other calls on the common store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ _RETRY_SECONDS = 0.25
 
 
 class LeaseTimes(msgspec.Struct, frozen=True):
-    """Seconds: how long a lease is live, how often it is renewed, how long before its end the node stops."""
+    """Times in seconds: how long a lease is live, how often it is renewed, how long before its end the node stops
+    writing.
+    """
 
     live: float = 6.0
     renew: float = 2.0
@@ -109,7 +111,7 @@ class ClusterNode(Membership):
 
     @property
     def trouble(self) -> str | None:
-        """Return why nothing can be written now; None: it can."""
+        """Return why nothing can be written now; None: writing works."""
         if self._committer.trouble is not None:
             return self._committer.trouble
         return None if self.holds() else f"node {self._name} has no lease"
@@ -185,7 +187,7 @@ class ClusterNode(Membership):
     # -- where the backend is used
 
     async def beat(self) -> None:
-        """Renew the lease once, and see who else is there."""
+        """Renew the lease once, and read the other nodes' leases."""
         lease, sent = self._lease, self._clock()
         if lease is None:
             return
@@ -217,7 +219,7 @@ class ClusterNode(Membership):
                 await self.beat()
 
     async def _acquire(self) -> Reset | None:
-        """Begin a lease. None: not yet."""
+        """Begin a lease; None: not possible yet."""
         if self._lease is not None:
             self._lose(self._lease)
         sent = self._clock()
@@ -255,7 +257,7 @@ class ClusterNode(Membership):
         self._host.tell(lambda: done(found))
 
     def _lose(self, lease: Lease) -> None:
-        """The lease does not hold any more."""
+        """Note that the lease does not hold any more."""
         if self._lease != lease:
             return
         self._lease, self._until = None, float("-inf")
@@ -281,7 +283,7 @@ class ClusterNode(Membership):
     # -- parts
 
     def _begin(self, reset: Reset) -> None:
-        """Hold nothing of what was before."""
+        """Drop everything from before."""
         if self.commits is not None:
             self.commits.abandon()
         self.on_reset(reset)
@@ -301,7 +303,7 @@ class ClusterNode(Membership):
             self.tidy()
 
     async def _settled(self) -> None:
-        """Wait until everything is committed, as long as the lease holds."""
+        """Wait until everything is committed, while the lease holds."""
         commits = self.commits
         assert commits is not None
         settled = asyncio.Event()

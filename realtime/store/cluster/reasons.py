@@ -7,7 +7,7 @@ import ssl
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an error of a library comes from."""
+    """Return the root cause of a library's error, in words."""
     at: BaseException | None = error
     while at is not None:
         if isinstance(at, ssl.SSLCertVerificationError):

@@ -61,7 +61,7 @@ class ClusterRequests:
         self._commits.put(self._rows.release_claim, response_id, after=lambda: self._show(response_id, token))
 
     def reset(self) -> None:
-        """Hold nothing any more of what was written or is to be."""
+        """Drop everything that was written or is to be."""
         self._forgotten.clear()
         for one in self._waiting:
             one.fail()
@@ -76,20 +76,20 @@ class ClusterRequests:
 
 
 class _Settled:
-    """A commit that somebody may wait for."""
+    """A commit that a caller may wait for."""
 
     def __init__(self) -> None:
         self._is_there = False
         self._waiting: asyncio.Future[None] | None = None
 
     def settle(self) -> None:
-        """Note that it is there."""
+        """Note that it is committed."""
         self._is_there = True
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
     def fail(self) -> None:
-        """Note that it never will be."""
+        """Note that it never will be committed."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(store_unavailable())
 
