@@ -123,6 +123,6 @@ def _char(written: str) -> str:
 
 def _written(code: int) -> str:
     """Write a character for a literal or a set, where some characters have a meaning. All others are written in a form
-    of fixed length: xgrammar would read `\x7f` with a digit behind it, as it prints that, as one character.
+    of fixed length: xgrammar would read `\\x7f` with a digit behind it, as it prints that, as one character.
     """
     return chr(code) if chr(code).isascii() and chr(code).isalnum() else f"\\U{code:08x}"
