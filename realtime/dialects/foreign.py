@@ -1,6 +1,6 @@
-"""Parsers of the engine's own behind `Reader`, for families that the table lacks. Pure.
+"""The engine's own parsers behind `Reader`, for families that the table lacks. Pure.
 
-They are taken at their word, but for one thing: no call is complete whose arguments are not a JSON object.
+They are trusted, except that no call is complete whose arguments are not a JSON object.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class ForeignParser:
         return [*self._pieces("", (), None, finished=True), *self._end_call()]
 
     def _pieces(self, text: str, token_ids: Sequence[int], logprobs: Logprobs, *, finished: bool) -> Iterator[Piece]:
-        """Yield what the parser says. One that raises loses nothing: from there on the raw text is the answer."""
+        """Yield the parser's output as pieces. If the parser raises, nothing is lost: from there on the raw text is the
+        answer.
+        """
         said: Sequence[Parsed] = [Parsed(text=text)]
         if self.trouble is None:
             try:
