@@ -26,7 +26,7 @@ from .saying import Saying
 
 
 class Start(enum.Enum):
-    """What the template has begun."""
+    """The part of an answer that the template has begun."""
 
     FREE = "nothing: reasoning may come"
     REASONING = "reasoning"
@@ -264,7 +264,9 @@ class Machine:
         return self._begin_calls(forms, "bare")
 
     def _end_of_answer(self, thinking: BoundThinking) -> bool | None:
-        """Return whether this mark ends the answer, after which only a call may follow; None if it does not."""
+        """Take the mark that ends an answer, after which only a call may follow. Return whether it was taken, as an end
+        or as text; None if another mark stands here.
+        """
         assert thinking.answer is not None
         found = thinking.answer[1].match(self._text, 0)
         if found == -1:
