@@ -47,8 +47,8 @@ class Holding:
         return Held.ALWAYS
 
     def must_call(self, parameters: dict[str, Any], path: str, *, by_default: bool) -> Held:
-        """Constrain a tool that must be called, and by default also when it need not be called any more. Raises
-        WireError if that is impossible.
+        """Constrain a tool that must be called. `by_default`: keep the constraint, if possible and cheap, when it need
+        not be called any more. Raises WireError if the model can't be made to call.
         """
         measured = self._schemas.measure(parameters, path)
         if not self._holds.forced:

@@ -16,9 +16,7 @@ Share = Annotated[float, Meta(gt=0, le=1)]
 
 
 class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options for remote engines: where the `vllm serve` processes are, and how long they may take (see
-    docs/engines.md).
-    """
+    """Remote engines: where the `vllm serve` processes are, and how long they may take (see docs/engines.md)."""
 
     engine_url: Annotated[
         tuple[str, ...], Meta(description="with `--engine remote`: http(s)://HOST:PORT of each engine")
@@ -47,7 +45,7 @@ class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The model, and how vLLM runs it. An option that is not set leaves vLLM's own default."""
+    """The model, and how vLLM runs it. Options that are not set keep vLLM's own defaults."""
 
     model: Annotated[
         NonEmpty,

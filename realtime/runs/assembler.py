@@ -186,7 +186,7 @@ class Assembler:
 
     @property
     def spent(self) -> bool:
-        """Whether no more MCP calls are allowed."""
+        """Return whether no more MCP calls are allowed."""
         return sum(isinstance(item, McpCall) for item in self.output) >= self._max_mcp_calls
 
     @property

@@ -38,7 +38,7 @@ _SETTLE_SECONDS = 0.01  # between two looks whether something is in the store
 
 
 class Cluster:
-    """This node's part in the cluster. `door`: the entrance for other nodes. `lost`: ends the clients' connections; see
+    """A node's part in its cluster. `door`: the entrance for other nodes. `lost`: ends the clients' connections; see
     Gateway.
     """
 

@@ -58,7 +58,7 @@ _decode = msgspec.msgpack.Decoder(_Told).decode
 
 
 class ClusterNode(Membership):
-    """This node's membership. Called on the loop: `on_reset` when the stores must become empty, `on_adopted` to make
+    """The node's own membership. Called on the loop: `on_reset` when the stores must become empty, `on_adopted` to make
     the stores continue with what was adopted, and `tidy` to drop what has expired.
     """
 
