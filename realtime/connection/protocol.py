@@ -47,7 +47,7 @@ from .unanswered import HeldEvent, Patient
 
 
 class Connection:
-    """See the module."""
+    """The state machine of one socket."""
 
     def __init__(
         self,

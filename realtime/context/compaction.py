@@ -55,8 +55,8 @@ _MIN_PART = 16  # characters; a text is not cut to less
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """When to compact: above `threshold` tokens (None: near the end of the window), or `now`, because the client asked
-    for it.
+    """The condition for compacting: above `threshold` tokens (None: near the end of the window), or `now`, because the
+    client asked for it.
     """
 
     threshold: int | None = None

@@ -17,7 +17,7 @@ _PATIENCE = 2  # windows of text that are tokenized at most
 
 
 class BoundedEncoder:
-    """See the module."""
+    """An encoder for texts that may not fit into the context window."""
 
     def __init__(self, encode: Callable[[str], list[int]], bound: TextBound | None, window: int | None) -> None:
         """encode: the tokenizer's. window: the most tokens that a prompt may have; None: no limit."""

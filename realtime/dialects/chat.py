@@ -32,7 +32,7 @@ _TAIL = 200  # characters; a mark with the white space behind it is shorter
 
 
 class ChatDialect:
-    """See Dialect."""
+    """The dialect of a model with a chat template."""
 
     def __init__(self, tokenizer: Any, reader: Reader, sight: Sight = BLIND, window: int | None = None) -> None:
         """`tokenizer`: the one that the engine loaded. `reader`: for this model. window: tokens of the model's context;

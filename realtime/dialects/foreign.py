@@ -23,7 +23,7 @@ from .said_call import SaidCall, call_of
 
 
 class ForeignReader:
-    """See Reader."""
+    """A `Reader` by the engine's own parsers."""
 
     name = "as vLLM's parsers read it"
     openings = ()  # they look at the prompt themselves
@@ -51,7 +51,7 @@ def _constraint(schema: dict[str, Any] | None) -> Constraint | None:
 
 
 class ForeignParser:
-    """See dialects.base.Parser."""
+    """A dialect's `Parser` on one of the engine's own."""
 
     stop_token_ids: tuple[int, ...] = ()
 

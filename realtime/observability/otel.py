@@ -111,7 +111,7 @@ class OtelTracing:
 
 
 class OtelSpan:
-    """See tracing.Span."""
+    """A `Span` of OpenTelemetry."""
 
     def __init__(self, tracing: OtelTracing, span: trace.Span) -> None:
         self._tracing = tracing

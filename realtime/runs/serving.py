@@ -16,8 +16,8 @@ from .work_pool import WorkPool
 
 
 class Continuity(msgspec.Struct, frozen=True):
-    """Whether the next engine continues what this one began. fingerprint, goes_on, seeds_are_free: as in Loaded.
-    wait_ready: waits for the next engine, at most `wait_seconds`; None: there will be none.
+    """The way from this engine to the next one. fingerprint, goes_on, seeds_are_free: as in Loaded. wait_ready: waits
+    for the next engine, at most `wait_seconds`; None: there will be none.
     """
 
     fingerprint: str = ""

@@ -40,7 +40,7 @@ class Encoding(Protocol):
 
 
 class HarmonyDialect:
-    """See Dialect."""
+    """The dialect of gpt-oss."""
 
     name = "harmony"
     speaks_harmony = True

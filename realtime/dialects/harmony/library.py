@@ -69,7 +69,7 @@ def load(folder: str | None) -> LibraryEncoding:
 
 
 class LibraryEncoding:
-    """See dialects.harmony.Encoding."""
+    """An `Encoding` by the Harmony library."""
 
     def __init__(self, encoding: HarmonyEncoding) -> None:
         self._encoding = encoding

@@ -73,7 +73,7 @@ class _State(enum.Enum):
 
 
 class HarmonyParser:
-    """See dialects.base.Parser."""
+    """The `Parser` of Harmony."""
 
     skip_special_tokens = False  # the text of chunks is not looked at
     reasoning_ended = True  # to the engine: a constraint describes the output from its first token

@@ -31,7 +31,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkupParser:
-    """See dialects.base.Parser."""
+    """A `Parser` by the machine."""
 
     skip_special_tokens = False  # they are markup; those that are not are left out here
     stop_token_ids: tuple[int, ...] = ()

@@ -33,7 +33,7 @@ class Taker(Protocol):
 
 
 class Endpoint:
-    """See the module. One engine, by its address."""
+    """The endpoints of one engine, by its address."""
 
     def __init__(self, address: Address, key: str | None, options: RemoteOptions) -> None:
         headers = f"authorization: Bearer {key}\r\n".encode("latin-1") if key else b""

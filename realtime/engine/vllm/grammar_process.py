@@ -61,7 +61,7 @@ class _Worker:
 
 
 class Process:
-    """See the module. `connection`: to the server."""
+    """The process that compiles grammars. `connection`: to the server."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
