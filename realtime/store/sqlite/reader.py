@@ -1,4 +1,4 @@
-"""A `Reader` of the file: each look-up on a reader's thread."""
+"""A `Reader` of the file: each look-up runs on a reader's thread."""
 
 from __future__ import annotations
 
