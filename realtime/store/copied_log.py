@@ -54,7 +54,7 @@ _decode_shown = msgspec.json.Decoder(_Shown).decode
 
 
 class CopiedLog(EventLog):
-    """See the module."""
+    """A copy of a log that another node writes."""
 
     __slots__ = ("failure",)
 

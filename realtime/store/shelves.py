@@ -44,7 +44,7 @@ class _Shelf:
 
 
 class Shelves:
-    """See the module."""
+    """The lists of a store in memory."""
 
     def __init__(self) -> None:
         self._shelves: dict[Hashable, _Shelf] = {}

@@ -17,7 +17,7 @@ export interface AnthropicError {
   request_id?: string;
 }
 
-/** `code`, `param` and `retry` are ours, and those of the other doors. */
+/** An error. `code`, `param` and `retry` are ours, the same as at the other doors. */
 export interface AnthropicErrorBody {
   type: string;
   message: string;
@@ -57,7 +57,7 @@ export interface ApplyPatchCallOutput {
   recovered?: boolean | null;
 }
 
-/** `reasoning_content`, or `reasoning`: what an earlier answer had under this name. */
+/** An assistant's message. `reasoning_content`, or `reasoning`: what an earlier answer had under this name. */
 export interface AssistantMessage {
   role: "assistant";
   content?: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[] | null;
@@ -74,7 +74,7 @@ export interface AssistantParam {
   content: string | (TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | RedactedThinkingBlock)[];
 }
 
-/** Refused by name. */
+/** An audio part, which is refused by name. */
 export interface AudioPart {
   type: "input_audio";
 }
@@ -125,7 +125,7 @@ export interface ChatCompletion {
   service_tier: string;
 }
 
-/** One event of a stream. `usage`: of the last one, if the request asked for it; null before. */
+/** One event of a stream. `usage`: in the last one, if the request asked for it; null before. */
 export interface ChatCompletionChunk {
   id: string;
   object: "chat.completion.chunk";
@@ -146,7 +146,7 @@ export interface ChatJsonSchema {
   json_schema: JsonSchemaFormat;
 }
 
-/** Whatever the model writes. */
+/** Free text. */
 export interface ChatText {
   type: "text";
 }
@@ -235,7 +235,7 @@ export interface CompletionChoice {
   finish_reason: "content_filter" | "length" | "stop" | "tool_calls";
 }
 
-/** What the model said. `reasoning_content`: as far as the reasoning policy shows it; absent where there is none. */
+/** The model's message. `reasoning_content`: as far as the reasoning policy shows it; absent if there is none. */
 export interface CompletionMessage {
   role: "assistant";
   content: string | null;
@@ -372,7 +372,7 @@ export interface ConversationUpdate {
   metadata: Record<string, string> | null;
 }
 
-/** What a prompt is made of; further members are ignored. */
+/** The members that make up a prompt. Further members are ignored. */
 export interface CountMessageTokens {
   model: string;
   messages: (UserParam | AssistantParam | SystemParam)[];
@@ -386,7 +386,7 @@ export interface CountMessageTokens {
   context_management?: unknown;
 }
 
-/** What a request for a chat completion may say; further members are ignored. */
+/** The body of a request for a chat completion. Further members are ignored. */
 export interface CreateChatCompletion {
   messages: (SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage)[];
   model?: string | null;
@@ -452,7 +452,7 @@ export interface CreateItems {
   items: (Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput | LocalShellCall | ShellCall | ApplyPatchCall | ToolSearchCall | LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput | ToolSearchOutput | McpListTools | McpCall | McpApprovalRequest | McpApprovalResponse | Compaction | CompactionTrigger | ItemReference | AdditionalTools | ConfigurationUpdate | WebSearchCall | FileSearchCall | CodeInterpreterCall | ImageGenerationCall | ComputerCall | ComputerCallOutput)[];
 }
 
-/** What a request for a message may say; further members are ignored. */
+/** The body of a request for a message. Further members are ignored. */
 export interface CreateMessage {
   model: string;
   messages: (UserParam | AssistantParam | SystemParam)[];
@@ -714,7 +714,7 @@ export interface FunctionDelta {
   arguments: string;
 }
 
-/** Refused by name. */
+/** A message of the role `function`, which is refused by name. */
 export interface FunctionMessage {
   role: "function";
 }
@@ -1123,7 +1123,7 @@ export interface MessageToolCall {
   custom?: CalledCustomTool | null;
 }
 
-/** Tokens of one message. `input_tokens` are those that did not come from the cache; all of the prompt's are the sum of the three. */
+/** Tokens of one message. `input_tokens`: those that did not come from the cache; the prompt has the sum of the three. */
 export interface MessageUsage {
   input_tokens: number;
   cache_creation_input_tokens: number;
@@ -1649,7 +1649,7 @@ export interface SaidText {
   citations: null;
 }
 
-/** `signature`: the thinking itself, encrypted, for the next request. */
+/** A block of thinking. `signature`: the thinking itself, encrypted, for the next request. */
 export interface SaidThinking {
   type: "thinking";
   thinking: string;
@@ -1794,7 +1794,7 @@ export interface StreamError {
   stream_id?: string;
 }
 
-/** Of `include_obfuscation`: chunks are never padded here. */
+/** Options of a stream. Of `include_obfuscation`: chunks are never padded here. */
 export interface StreamOptions {
   include_usage?: boolean | null;
 }
@@ -1855,14 +1855,14 @@ export interface TextUpdate {
   format: PlainFormat | JsonObjectFormat | JsonSchemaFormat;
 }
 
-/** `signature` has the thinking, encrypted; without one the text counts. */
+/** A block of thinking. `signature`: the thinking, encrypted; without one the text counts. */
 export interface ThinkingBlock {
   type: "thinking";
   thinking: string;
   signature?: string;
 }
 
-/** `budget_tokens` is a hint that models here can't be given: the effort is, by `output_config`. */
+/** The form of thinking. `budget_tokens` is a hint that models here can't be given; the effort is, by `output_config`. */
 export interface ThinkingParam {
   type: "adaptive" | "disabled" | "enabled";
   budget_tokens?: number | null;
@@ -1888,7 +1888,7 @@ export interface TicketCreate {
   seconds?: number;
 }
 
-/** The beginning of a call, which has its `id`, `type` and name, or more of what it is given. */
+/** The beginning of a call, with its `id`, `type` and name, or more of its arguments. */
 export interface ToolCallDelta {
   index: number;
   id?: string;
@@ -1909,7 +1909,7 @@ export interface ToolMessage {
   content: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[];
 }
 
-/** A tool that the client runs. Of another `type` than `custom` it is one of Anthropic's own, which are refused. */
+/** A tool that the client runs. Of any other `type` than `custom` it is one of Anthropic's own, which are refused. */
 export interface ToolParam {
   name: string;
   type?: string | null;
@@ -1918,7 +1918,7 @@ export interface ToolParam {
   strict?: boolean | null;
 }
 
-/** `is_error` is for the reader of a log: a model is told by the text. */
+/** The result of a tool. `is_error` is for the reader of a log: a model learns it from the text. */
 export interface ToolResultBlock {
   type: "tool_result";
   tool_use_id: string;

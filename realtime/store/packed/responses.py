@@ -39,7 +39,7 @@ class _Pending(msgspec.Struct):
 
 
 class PackedResponses:
-    """See the module."""
+    """A `ResponseStore` that outlives the process."""
 
     def __init__(
         self, steps: ResponseSteps, commits: Commits, reader: Reader, *, cache_bytes: int, max_unstored_bytes: int,

@@ -18,7 +18,7 @@ from .reading import Reading
 
 
 class FileReader(Reader):
-    """See the module."""
+    """A `Reader` of the file."""
 
     def __init__(self, look: Look, reading: Reading) -> None:
         self._look = look

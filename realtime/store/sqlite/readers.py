@@ -31,7 +31,7 @@ class Look(Protocol):
 
 
 class Readers:
-    """See the module. A `Look`."""
+    """The readers' threads, as a `Look`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

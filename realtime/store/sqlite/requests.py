@@ -15,7 +15,7 @@ _Key = tuple[str, str]  # tenant, request id
 
 
 class SqliteRequests:
-    """See the module."""
+    """A `RequestStore` in the file."""
 
     def __init__(self, rows: ResponseRows, commits: Commits, reader: Reader) -> None:
         self._rows = rows
