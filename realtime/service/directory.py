@@ -179,13 +179,12 @@ class Directory:
         return await self._truncate_at(node, principal, response_id, place, delivered, here=False)
 
     async def truncate_at(
-        self, held: HeldElsewhere, principal: Principal, response_id: str, place: Place, delivered: int | None,
-        *, here: bool,
-    ) -> CutResponse:  # fmt: skip
-        """Have the node truncate a response in its conversation. `here`: without asking others. Raises WireError."""
+        self, held: HeldElsewhere, principal: Principal, response_id: str, place: Place, delivered: int | None
+    ) -> CutResponse:
+        """Have the node truncate a response in its conversation, without asking others. Raises WireError."""
         node = self.node_for(held, None)
         assert node is not None
-        return await self._truncate_at(node, principal, response_id, place, delivered, here=here)
+        return await self._truncate_at(node, principal, response_id, place, delivered, here=True)
 
     async def _truncate_at(
         self, node: OtherNode, principal: Principal, response_id: str, place: Place, delivered: int | None,

@@ -140,7 +140,11 @@ class Registry:
     def truncate(self, record: Record, cutoff: Cutoff, now: float) -> None:
         """Replace a record by one that was cut."""
         self.store.replace(record, now)
-        self._cutoffs[record.response_id] = cutoff.or_earlier(self._cutoffs.pop(record.response_id, None))
+        self.remember_cut(record.response_id, cutoff)
+
+    def remember_cut(self, response_id: str, cutoff: Cutoff) -> None:
+        """Show a record that was cut, wherever that was done, as it is now."""
+        self._cutoffs[response_id] = cutoff.or_earlier(self._cutoffs.pop(response_id, None))
         if len(self._cutoffs) > _MAX_REMEMBERED:
             self._cutoffs.popitem(last=False)
 

@@ -306,12 +306,10 @@ class Service:
         cut = None if here else await directory.truncate(principal, response_id, place, delivered)
         if cut is not None:
             return cut
-        try:
-            return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
-        except HeldElsewhere as held:
-            if here:
-                raise
-            return await directory.truncate_at(held, principal, response_id, place, delivered, here=True)
+        return await self._truncations.truncate(
+            principal.tenant, response_id, place, delivered,
+            None if here else lambda held: directory.truncate_at(held, principal, response_id, place, delivered),
+        )  # fmt: skip
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
@@ -412,6 +410,7 @@ class Service:
         work may begin afterwards.
         """
         await lose(list(self.registry.running.values()), self._tasks, self._forget)
+        self._delivery.lose()
 
     async def shutdown(self, *, leave: bool = False) -> None:
         """End all runs, each with its terminal event, and all look-ups. `leave`: runs that the next process can
