@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 from realtime.service.queue import LimitsOf, no_limits
 from realtime.service.service import Service
 from realtime.service.shared_limits import SharedLimits
+from realtime.service.shared_service import SharedService
 from realtime.settings.fields import ResponseSettings
 from realtime.store.cluster.membership import CannotJoin, Membership, State
 from realtime.wire.bodies import NodeStatus
@@ -64,6 +66,7 @@ class Cluster:
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
         self._limits = SharedLimits(membership, service.queue.scheduler.minutes, limits_of)
+        self._shared = SharedService(membership, service.queue.scheduler)
         membership.on_lost.append(self._on_lost)
 
     @property
@@ -133,7 +136,7 @@ class Cluster:
 
     def _announce(self) -> None:
         state: State = "draining" if self._draining else "serving" if self._serves() else "starting"
-        self.membership.announce(state, self._service.num_running)
+        self.membership.announce(state, self._service.num_running, self._shared.places(time.monotonic()))
 
     # -- what others left
 
@@ -175,7 +178,8 @@ class Cluster:
 
     async def _share_limits(self) -> None:
         if self.membership.holds():
-            with contextlib.suppress(WireError):  # then the minutes of tenants are this node's own
+            with contextlib.suppress(WireError):  # then the minutes and shares of tenants are this node's own
+                await self._shared.exchange()
                 await self._limits.exchange()
 
     # -- what others ask

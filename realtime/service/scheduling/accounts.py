@@ -35,12 +35,15 @@ class Prices(msgspec.Struct, frozen=True):
 
 
 class Accounts:
-    """All of them: virtual counters by tenant and by class, the minutes of tenants, means, what was cached."""
+    """All of them: virtual counters by tenant and by class, the minutes of tenants, means, what was cached. `served`:
+    what tenants have had here, for who tells other nodes of it and empties it.
+    """
 
     def __init__(self, prices: Prices, limits_of: Callable[[str], TenantLimits]) -> None:
         self.tenants: Counters[str] = Counters(lambda tenant: limits_of(tenant).weight)
         self.classes: Counters[ServiceClass] = Counters(SHARES.__getitem__)
         self.allowances = Allowances()
+        self.served: dict[str, float] = {}
         self.means = Means()
         self._prefixes = Prefixes()
         self._reads_since: float | None = None  # when the engine began with what it reads now
@@ -140,5 +143,6 @@ class Accounts:
 
     def _charge(self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float) -> None:
         self.tenants.charge(tenant, service)
+        self.served[tenant] = self.served.get(tenant, 0.0) + service
         self.classes.charge(service_class, service)
         self.allowances.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)

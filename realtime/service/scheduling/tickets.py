@@ -17,7 +17,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     max_output: tokens that it may generate at most; None: no limit of its own.
     prefixes: keys of what its prompt continues, any of which may be cached.
     leaves: keys under which what it leaves in the cache is found.
-    expires_at: when it has waited long enough, on the clock of `now`.
+    asked_at: when it came, on the clock of `now`.
+    expires_at: when it has waited long enough, on the same clock.
     """
 
     response_id: str
@@ -28,6 +29,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int | None = None
     prefixes: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
+    asked_at: float = 0.0
     expires_at: float | None = None
 
 

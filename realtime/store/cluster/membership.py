@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import msgspec
@@ -12,14 +14,34 @@ from realtime.store.records import Unfinished
 State = Literal["starting", "serving", "draining"]
 
 
+class TenantPlaces(msgspec.Struct, frozen=True, array_like=True):
+    """The places that a tenant has on one node. tenant: its digest. waited: seconds that its first one has waited for
+    nothing but a place of its tenant; None: none does.
+    """
+
+    tenant: bytes
+    num_running: int
+    num_waiting: int
+    waited: float | None = None
+
+
+@lru_cache(maxsize=4096)
+def tenant_digest(tenant: str) -> bytes:
+    """Return what stands for a tenant in what nodes tell each other by the store."""
+    return hashlib.blake2b(tenant.encode("utf-8", "surrogatepass"), digest_size=16, person=b"tenant").digest()
+
+
 class Peer(msgspec.Struct, frozen=True):
-    """A live node. url: where the other nodes reach it. num_running: responses that are not over."""
+    """A live node. url: where the other nodes reach it. num_running: responses that are not over. tenants: whose
+    number of places is limited.
+    """
 
     node: str
     epoch: int
     url: str
     state: State
     num_running: int
+    tenants: Sequence[TenantPlaces] = ()
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -67,7 +89,7 @@ class Membership(Protocol):
     def peers(self) -> Mapping[str, Peer]:
         """Return the other live nodes, as of the last renewal."""
 
-    def announce(self, state: State, num_running: int) -> None:
+    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
         """Tell the others of this node, with the next renewal."""
 
     async def join(self) -> None:
@@ -90,9 +112,9 @@ class Membership(Protocol):
         """Become the owner of orphans, and yield those that this node got; the others are somebody else's, or over."""
 
     async def take_once(self, key: str, seconds: float) -> bool:
-        """Return True to exactly one caller in the cluster within so many seconds."""
+        """Return True to exactly one caller in the cluster within so many seconds. The store has a digest of the key."""
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
         """Add to counters that the nodes share, and return the sums: close, not exact. Each is 0 again so many seconds
-        after its first addition.
+        after its first addition. The store has digests of the names.
         """
