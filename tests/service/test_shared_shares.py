@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.simulated import Fair, Model, Request, World
-from realtime.service.scheduler import Prices
+from realtime.service.scheduler import Prices, Scheduler, TenantFull, Ticket
 from realtime.service.scheduling.accounts import Accounts
 from realtime.service.scheduling.counters import Counters
 from realtime.service.scheduling.sums import Sums
-from realtime.settings.tenants import UNLIMITED
+from realtime.settings.tenants import UNLIMITED, TenantLimits
+from realtime.store.cluster.membership import TenantPlaces, tenant_digest
 from tests.support.fuzz import examples
 
 SMALL = Model(max_requests=8, kv_tokens=4000, step_tokens=512)
@@ -163,3 +164,37 @@ def test_who_is_not_seen_for_long_is_not_asked_for_and_names_are_bounded() -> No
     sums.to_tell({"busy": 1.0})
     many = sums.to_tell({f"t{n}": 1.0 for n in range(10_000)})
     assert len(many) == 4096
+
+
+LIMITED = TenantLimits(max_running=2, max_waiting=1)
+
+
+def elsewhere(scheduler: Scheduler, *said: tuple[int, int, float | None]) -> None:
+    scheduler.others.hear([[TenantPlaces(tenant_digest("t"), *one)] for one in said])
+
+
+def test_places_that_are_taken_elsewhere_are_taken() -> None:
+    scheduler = Scheduler(max_running=8, max_waiting=8, limits_of=lambda tenant: LIMITED)
+    offer = lambda name, at: scheduler.offer(Ticket(response_id=name, tenant="t", asked_at=at), at)  # noqa: E731
+    elsewhere(scheduler, (1, 0, None), (0, 0, None))
+    assert offer("1", 0.0)
+    assert not offer("2", 1.0)
+    [told] = scheduler.places_taken(3.0)
+    assert told == TenantPlaces(tenant_digest("t"), 1, 1, 2.0)
+    elsewhere(scheduler, (1, 1, None))
+    with pytest.raises(TenantFull):
+        offer("3", 4.0)
+    elsewhere(scheduler, (0, 1, 9.5))
+    assert not scheduler.handle_deadline(5.0).admitted, "one elsewhere has waited for 5.5 seconds more"
+    elsewhere(scheduler, (0, 1, 9.0))
+    assert scheduler.handle_deadline(5.0).admitted == ["2"]
+
+
+def test_who_waits_for_more_than_a_place_of_its_tenant_claims_none_elsewhere() -> None:
+    scheduler = Scheduler(max_running=1, max_waiting=8, limits_of=lambda tenant: LIMITED)
+    for name in "12":
+        scheduler.offer(Ticket(response_id=name, tenant="t"), 0.0)
+    assert [one.waited for one in scheduler.places_taken(3.0)] == [None]
+    free = Scheduler(max_running=1, max_waiting=8)
+    free.offer(Ticket(response_id="1", tenant="t"), 0.0)
+    assert free.places_taken(1.0) == [], "nobody's places are limited"
