@@ -132,9 +132,9 @@ class Service:
             stores.conversations, cipher, time.time, self._patience.bound,
             self.registry.running_in, self.registry.begun_in, stores.check_writable,
         )  # fmt: skip
-        self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self.directory = Directory(self.registry, stores, self._patience.bound)
+        self.lists = Lists(self.registry, stores, self._patience.bound, self.directory)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory)
         self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
         self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)

@@ -32,5 +32,7 @@ class SharedService:
         self._scheduler.others.hear(peer.tenants for peer in self._membership.peers().values())
         told = self._scheduler.elsewhere.to_tell()
         if told:
-            sums = await self._membership.add_up({_SPACE + name: number for name, number in told.items()}, _KEPT_SECONDS)
+            sums = await self._membership.add_up(
+                {_SPACE + name: number for name, number in told.items()}, _KEPT_SECONDS
+            )
             self._scheduler.elsewhere.take(told, {name: sums[_SPACE + name] for name in told})

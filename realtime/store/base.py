@@ -170,6 +170,10 @@ class Batches(Protocol):
         """The newest that is committed."""
 
     @property
+    def settled(self) -> bool:
+        """Return whether everything is committed."""
+
+    @property
     def on_commit(self) -> list[Callable[[], None]]:
         """To be called on the loop after each commit."""
 

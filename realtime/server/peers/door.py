@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, Protocol
 
+import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.runs.run import Run
@@ -231,6 +232,10 @@ class _Guest:
                 return self._follow(asked)
             case messages.Settle():
                 return self._settle(asked)
+            case messages.ListRunning():
+                return self._list(asked)
+            case messages.FindPlace():
+                return self._place(asked)
             case Ask():
                 return self._desk.answer(asked)
         raise AssertionError(asked)
@@ -278,6 +283,16 @@ class _Guest:
     async def _settle(self, asked: messages.Settle) -> Done:
         await self._desk.settled(asked.response_id)
         return Done(asked.number, asked.response_id)
+
+    async def _list(self, asked: messages.ListRunning) -> messages.Listed:
+        found, more = msgspec.structs.astuple(
+            await self._service.lists.running_here(asked.who, asked.wanted, asked.after)
+        )
+        return messages.Listed(asked.number, tuple(found), tuple(map(codec.encode, found.values())), more)
+
+    async def _place(self, asked: messages.FindPlace) -> messages.Listed:
+        place = self._service.lists.place_here(asked.who, asked.response_id)
+        return messages.Listed(asked.number, (place,) if place is not None else ())
 
     # -- what is followed
 

@@ -37,6 +37,7 @@ from .messages import (
     Ended,
     Entries,
     Garbage,
+    Listed,
     Refused,
     Welcome,
     decode_answered,
@@ -54,6 +55,7 @@ _AGAIN_SECONDS = 0.3  # after a connection that failed, before the next one is t
 _MAX_CALLS = 4096
 _MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set
 
+Replied = Done | Answer | Began | Listed
 Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
 
@@ -89,7 +91,7 @@ class Link:
         self._not_before = 0.0
         self._closed = False
 
-    async def call(self, make: Callable[[int], Asked]) -> Done | Answer | Began:
+    async def call(self, make: Callable[[int], Asked]) -> Replied:
         """Ask, and return what is answered. `make` is given the number. Raises WireError."""
         return await self._ask(make, None)
 
@@ -121,7 +123,7 @@ class Link:
         if self._socket is not None:
             await self._socket.close()
 
-    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Done | Answer | Began:
+    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Replied:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 socket = await self._connected()
@@ -183,18 +185,18 @@ class _Socket:
         self.feeds: dict[int, Feed] = {}
         self.gone = False
         self._node = node
-        self._calls: dict[int, asyncio.Future[Done | Answer | Began]] = {}
+        self._calls: dict[int, asyncio.Future[Replied]] = {}
         self._number = 0
         self._out: list[bytes] = []
         self._more = asyncio.Event()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
 
-    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Done | Answer | Began:
+    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Replied:
         if len(self._calls) >= _MAX_CALLS:
             raise node_unavailable()
         self._number += 1
         number = self._number
-        answer: asyncio.Future[Done | Answer | Began] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Replied] = asyncio.get_running_loop().create_future()
         data = encode([make(number)])
         if len(data) > max_bytes:
             text = "The request is too big to be handed to the node that has what it is about."
@@ -260,7 +262,7 @@ class _Socket:
             case Ended(number, too_slow):
                 if (feed := self.feeds.pop(number, None)) is not None:
                     feed.end("slow" if too_slow else "left")
-            case Done() | Answer() | Began():
+            case Done() | Answer() | Began() | Listed():
                 if (answer := self._calls.get(message.number)) is not None and not answer.done():
                     answer.set_result(message)
             case Refused():

@@ -58,9 +58,7 @@ class Counters(Generic[K]):
         self._counters[name] = self[name] + service / self._weight_of(name)
 
     def charge_elsewhere(self, name: K, service: float, most: float) -> None:
-        """Add service that was had elsewhere, as long as that puts nobody further ahead than by `most` of where somebody
-        new begins.
-        """
+        """Add service that was had elsewhere, but put nobody ahead of where somebody new begins by more than `most`."""
         weight = self._weight_of(name)
         self._counters[name] = max(self[name], min(self[name] + service / weight, self._level + most / weight))
 

@@ -112,7 +112,7 @@ class Membership(Protocol):
         """Become the owner of orphans, and yield those that this node got; the others are somebody else's, or over."""
 
     async def take_once(self, key: str, seconds: float) -> bool:
-        """Return True to exactly one caller in the cluster within so many seconds. The store has a digest of the key."""
+        """Return True to exactly one caller in the cluster within so many seconds. The store has the key's digest."""
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
         """Add to counters that the nodes share, and return the sums: close, not exact. Each is 0 again so many seconds
