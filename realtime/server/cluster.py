@@ -161,12 +161,15 @@ class Cluster:
                 await asyncio.wait_for(self._look_now.wait(), seconds)
 
     async def _sweep(self) -> None:
-        """Take over what nobody has; who can't serve it leaves it to those who can."""
-        if self._draining or not self.membership.holds() or (self.others_serve and not self._serves()):
+        """Take over what nobody has; who can't serve it leaves it to those who can, but for what is in conversations
+        that only this node may write.
+        """
+        if self._draining or not self.membership.holds():
             return
+        in_own = self.others_serve and not self._serves()
         try:
             while orphans := await self.membership.orphans(_MAX_AT_ONCE):
-                adopted = [one async for one in self.membership.adopt(orphans)]
+                adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
                 taken = await self._service.restart.take_over(adopted, self._model_name)
                 logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
                 if not adopted:

@@ -109,3 +109,27 @@ async def test_a_list_that_lacks_a_nodes_responses_is_refused() -> None:
     async with nodes("a", "b", script=SCRIPT, advertise="ws://127.0.0.1:9") as found, http(found.members[0]) as on_a:
         answer = await on_a.get("/responses", params={"limit": 5})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "node_unavailable")
+
+
+async def test_an_answer_goes_on_where_its_conversation_is_by_now() -> None:
+    """Another node was asked for the conversation of a dead one, before anybody had taken its answer over."""
+    async with nodes("a", "b", "c", script=SCRIPT) as found, http(found.members[2]) as on_c:
+        a, b, c = found.members
+        async with http(a) as on_a, b.client(native=True) as two:
+            conversation = (await on_a.post("/conversations", json={})).json()["id"]
+            response_id = await begin(two, conversation=conversation, on_disconnect={"policy": "continue"})
+            await found.settle()
+            b.cluster._draining = c.cluster._draining = True  # neither takes anything over for now
+            await a.kill()
+            await until(lambda: "a" not in b.cluster.membership.peers() and "a" not in c.cluster.membership.peers())
+            assert (await on_c.get(f"/conversations/{conversation}/items")).status_code == 200
+            b.cluster._draining = False
+            await b.cluster._sweep()
+            assert response_id not in b.running
+            c.cluster._draining = False
+            await found.owner(response_id)
+            assert c.running == [response_id]
+            events = await found.while_stepping(two.until_done(response_id))
+            assert events[-1]["type"] == "response.completed"
+            items = (await on_c.get(f"/conversations/{conversation}/items")).json()["data"]
+            assert [item["role"] for item in items] == ["assistant", "user"]

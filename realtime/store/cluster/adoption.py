@@ -1,5 +1,8 @@
 """Who writes what: open responses whose owner has gone, and how another node becomes their owner, in one commit each.
 
+A response comes with its conversation: who has that in memory is the one that can go on with it, and whoever adopts a
+response owns its conversation from the same commit on.
+
 An owner that is not live never comes back under the same epoch, so its journal does not grow while it is read. What was
 adopted is in the journal of the new owner from then on, from its first event.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from realtime.context.turns import Turn
 from realtime.store.conversations import Conversation
@@ -31,6 +35,14 @@ _MAX_TRIES = 5
 _RETRY_SECONDS = 0.1
 Sleep = Callable[[float], Awaitable[None]]
 _Found = tuple[str, HeadRow, Lease]
+
+
+class _Where(NamedTuple):
+    """What a commit has of the conversation of a response that is adopted. is_own: it is this node's already."""
+
+    checks: dict[Key, Expected]
+    sets: dict[Key, bytes]
+    is_own: bool = False
 
 
 class Adoption:
@@ -80,8 +92,10 @@ class Adoption:
                 break
         return found[:limit]
 
-    async def adopt(self, response_ids: Sequence[str]) -> list[ReadHead]:
-        """Become the owner of orphans; return those that this node got, in the order of the ids. Raises Fenced."""
+    async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> list[ReadHead]:
+        """Become the owner of orphans, but of those in other live nodes' conversations; `in_own`: only of those in this
+        node's. Return those that this node got, in the order of the ids. Raises Fenced.
+        """
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
             by_lease.setdefault(found[2], []).append(found)
@@ -91,7 +105,10 @@ class Adoption:
                 continue
             chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
             for orphan in orphans:
-                read = await self._take(orphan, chunks.get(orphan[1].number, []))
+                where = await self._conversation_of(orphan[1])
+                if where is None or (in_own and not where.is_own):
+                    continue
+                read = await self._take(orphan, where, chunks.get(orphan[1].number, []))
                 if read is not None:
                     got[orphan[0]] = read
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
@@ -167,7 +184,26 @@ class Adoption:
                         found.setdefault(chunk.number, []).append(chunk)
         return found
 
-    async def _take(self, orphan: _Found, chunks: list[Chunk]) -> ReadHead | None:
+    async def _conversation_of(self, row: HeadRow) -> _Where | None:
+        """Return what adopting a response comes to for its conversation. None: another live node has that."""
+        try:
+            name = decode_head(row.body).request.conversation_id
+        except ValueError:  # what was damaged
+            name = None
+        if name is None:
+            return _Where({}, {})
+        there, owner = keys.conversation(name), keys.owner(name)
+        found, value = await self._backend.get([there, owner])
+        if found is None:
+            return _Where({}, {})
+        mine = keys.pack_owner(self.lease)
+        if value == mine:
+            return _Where({owner: value}, {}, is_own=True)
+        if value is not None and not await self._backend.bury(keys.lease(value)):
+            return None
+        return _Where({owner: value, there: True}, {owner: mine})
+
+    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> ReadHead | None:
         """Become the owner of one. None: somebody else did, or it is gone."""
         response_id, row, old = orphan
         lease, journal = self.lease, self._journal
@@ -181,9 +217,11 @@ class Adoption:
             keys.owner(response_id): keys.pack_owner(lease),
             keys.held(lease, response_id): b"",
             **rows,
+            **where.sets,
         }
+        checks = {keys.owner(response_id): keys.pack_owner(old), **where.checks}
         try:
-            await self.commit({keys.owner(response_id): keys.pack_owner(old)}, sets, [keys.held(old, response_id)])
+            await self.commit(checks, sets, [keys.held(old, response_id)])
         except Conflict:
             there = await self._backend.get([keys.owner(response_id), keys.head(response_id)])
             if there != [keys.pack_owner(lease), encode(head)]:  # else the answer was lost

@@ -41,7 +41,7 @@ class Peer(msgspec.Struct, frozen=True):
     url: str
     state: State
     num_running: int
-    tenants: Sequence[TenantPlaces] = ()
+    tenants: tuple[TenantPlaces, ...] = ()
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -108,8 +108,11 @@ class Membership(Protocol):
     async def orphans(self, limit: int) -> Sequence[str]:
         """Return open responses whose owner's lease is not live, this node's own earlier ones among them."""
 
-    def adopt(self, response_ids: Sequence[str]) -> AsyncIterator[Unfinished]:
-        """Become the owner of orphans, and yield those that this node got; the others are somebody else's, or over."""
+    def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
+        """Become the owner of orphans and of their conversations, and yield those that this node got; the others are
+        somebody else's, or over, or in a conversation that another live node has in memory, which is to adopt them.
+        `in_own`: take only what is in a conversation of this node.
+        """
 
     async def take_once(self, key: str, seconds: float) -> bool:
         """Return True to exactly one caller in the cluster within so many seconds. The store has the key's digest."""

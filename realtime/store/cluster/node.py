@@ -43,7 +43,7 @@ class _Told(msgspec.Struct, array_like=True):
     url: str
     state: State
     num_running: int
-    tenants: Sequence[TenantPlaces] = ()
+    tenants: tuple[TenantPlaces, ...] = ()
 
 
 class Reset(msgspec.Struct, frozen=True):
@@ -121,7 +121,7 @@ class ClusterNode(Membership):
 
     def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
         """See Membership."""
-        self._told = _Told(self._url, state, num_running, tenants)
+        self._told = _Told(self._url, state, num_running, tuple(tenants))
 
     async def join(self) -> None:
         """See Membership."""
@@ -158,9 +158,9 @@ class ClusterNode(Membership):
         """See Membership."""
         return await self._host.ask(self._adoption.orphans(limit))
 
-    async def adopt(self, response_ids: Sequence[str]) -> AsyncIterator[Unfinished]:
+    async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
         """See Membership."""
-        for read in await self._host.ask(self._adoption.adopt(response_ids)):
+        for read in await self._host.ask(self._adoption.adopt(response_ids, in_own=in_own)):
             yield self.on_adopted(read)
 
     async def take_once(self, key: str, seconds: float) -> bool:

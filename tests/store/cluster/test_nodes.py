@@ -71,8 +71,15 @@ def cluster() -> Cluster:
     return Cluster()
 
 
-def begin(node: Opened, response_id: str = "resp_a_1", *, events: int = 0, parent: Turn | None = None) -> None:
-    request = ResponseCreate(items=[Message(role="user", content="question")])
+def begin(
+    node: Opened,
+    response_id: str = "resp_a_1",
+    *,
+    events: int = 0,
+    parent: Turn | None = None,
+    where: str | None = None,
+) -> None:
+    request = ResponseCreate(items=[Message(role="user", content="question")], conversation=where)
     head = Head(response_id=response_id, owner="t", epoch="e", stream_id=None, request=request)
     responses = node.stores.responses
     responses.open(head)
@@ -384,7 +391,7 @@ def test_what_nodes_count_together_names_nobody_in_the_store() -> None:
     places = TenantPlaces(tenant_digest("acme"), 2, 1, 0.5)
     a.node.announce("serving", 3, [places])
     cluster.later(1, a, b)
-    assert b.node.peers()["a"].tenants == [places]
+    assert b.node.peers()["a"].tenants == (places,)
     seen = [
         *cluster.backend._counters,
         *cluster.backend._taken,
@@ -401,3 +408,26 @@ def test_a_node_that_says_nothing_of_tenants_is_a_peer() -> None:
     at_once(cluster.backend.acquire("old", 60, msgspec.msgpack.encode(["ws://old", "serving", 1])))
     cluster.later(1, a)
     assert a.node.peers()["old"] == Peer("old", 2, "ws://old", "serving", 1)
+
+
+def test_a_response_is_adopted_with_its_conversation(cluster: Cluster) -> None:
+    """Whoever has that in memory gets it; else it is that of the one who adopts, from the same commit on."""
+    a, b, c = cluster.node("a"), cluster.node("b"), cluster.node("c")
+    for name in ("1", "2"):
+        conversation = a.stores.conversations.create("t", {}, 1)
+        begin(a, f"resp_a_{name}", events=1, where=conversation.id)
+    begin(a, "resp_a_3", events=1, where="conv_gone")
+    cluster.later(10, b, c)
+    at_once(c.stores.conversations.get("t", conversation.id))
+    assert adopt(b, "resp_a_2") == []
+    assert at_once(b.node.owner_of("resp_a_2")) == Owner("a", a.node.epoch)
+    assert {one.head.response_id for one in adopt(b)} == {"resp_a_1", "resp_a_3"}
+
+    async def in_own() -> list[Unfinished]:
+        return [one async for one in c.node.adopt(["resp_a_1", "resp_a_2"], in_own=True)]
+
+    assert [one.head.response_id for one in at_once(in_own())] == ["resp_a_2"]
+    first = at_once(b.stores.conversations.list("t", [], Span(limit=10, newest_first=False)))[0][0]
+    with pytest.raises(HeldElsewhere):
+        at_once(c.stores.conversations.get("t", first.id))
+    assert at_once(b.stores.conversations.get("t", first.id)).id == first.id
