@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import httpx2
+import pytest
 
 from realtime.engine.scripted import say
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import SchedulingSettings, Settings
 from realtime.settings.tenants import EVERYBODY, TenantLimits
 from tests.support.cluster import Member, nodes
-from tests.support.steps import begin, until
+from tests.support.steps import begin, resume, until
 
 WORDS = [f"w{n} " for n in range(30)]
 SCRIPT = say(*WORDS)
@@ -133,3 +136,69 @@ async def test_an_answer_goes_on_where_its_conversation_is_by_now() -> None:
             assert events[-1]["type"] == "response.completed"
             items = (await on_c.get(f"/conversations/{conversation}/items")).json()["data"]
             assert [item["role"] for item in items] == ["assistant", "user"]
+
+
+DOORS = {
+    "/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "store": True},
+    "/messages": {"model": "starter", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 100},
+}
+
+
+async def together(work: Iterable[Awaitable[Any]]) -> list[Any]:
+    return await asyncio.gather(*work)
+
+
+def said(answer: Any) -> str:
+    """The text of a whole answer of either door."""
+    text: str = answer["choices"][0]["message"]["content"] if "choices" in answer else answer["content"][0]["text"]
+    return text
+
+
+async def streamed(client: httpx2.AsyncClient, path: str, body: dict[str, Any], **headers: str) -> list[str]:
+    found = []
+    async with client.stream("POST", path, json={**body, "stream": True}, headers=headers) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                found.append(line.removeprefix("data: "))
+    return found
+
+
+@pytest.mark.parametrize("path", DOORS)
+async def test_the_other_doors_run_a_request_once_whichever_nodes_it_comes_to(path: str) -> None:
+    """Whole and streamed, at once and later; the same words, and one response of them all."""
+    async with nodes("a", "b", script=SCRIPT) as found, contextlib.AsyncExitStack() as open_:
+        clients = [await open_.enter_async_context(http(member)) for member in found]
+        once = {"Idempotency-Key": "k1"}
+        requests = [client.post(path, json=DOORS[path], headers=once) for client in clients * 2]
+        answers = [answer.json() for answer in await found.while_stepping(together(requests))]
+        assert len({answer.get("id") for answer in answers}) == 1, answers
+        assert {said(answer) for answer in answers} == {"".join(WORDS)}
+        streams = [await streamed(client, path, {**DOORS[path], "stream": True}, **once) for client in clients]
+        assert streams[0] == streams[1]
+        other = {**DOORS[path], "temperature": 0.5}
+        refused = [await client.post(path, json=other, headers=once) for client in clients]
+        assert {answer.status_code for answer in refused} == {409}
+
+
+@pytest.mark.parametrize("path", DOORS)
+async def test_what_the_other_doors_make_is_read_and_stopped_from_any_node(path: str) -> None:
+    """Begun and streamed on a, watched on b, and stopped there: the stream on a says so."""
+    async with (
+        nodes("a", "b", script=SCRIPT) as found,
+        http(found.members[0]) as on_a,
+        found.members[1].client(native=True) as two,
+        http(found.members[1]) as on_b,
+    ):
+        a = found.members[0]
+        stream = asyncio.create_task(streamed(on_a, path, DOORS[path]))
+        await until(lambda: bool(a.running), "the response")
+        [response_id] = a.running
+        await until(lambda: found.step() or a.gateway.service.registry.running[response_id].log.tip > 6, "some words")
+        shown = (await on_b.get(f"/responses/{response_id}")).json()
+        assert shown["status"] == "in_progress"
+        assert (await resume(two, response_id))["type"] == "response.resumed"
+        stopped = (await found.while_stepping(on_b.post(f"/responses/{response_id}/cancel"))).json()
+        events = await two.until_done(response_id)
+        assert (stopped["status"], events[-1]["response"]["status"]) == ("cancelled", "cancelled")
+        assert (await stream)[-1]
