@@ -92,9 +92,13 @@ class Call(msgspec.Struct, frozen=True, eq=False):
         return kind(**values)
 
     def header(self, name: str, kind: Any) -> Any:
-        """A header's value as this type; None when there is none. Raises WireError."""
-        value = self.request.headers.get(name)
-        return _convert(value.strip(), kind, name) if value else None
+        """A header's value as this type; None when there is none. Raises WireError, also for several that differ: who
+        reads the first and who reads the last would not do the same.
+        """
+        values = {value.strip() for value in self.request.headers.getlist(name)} - {""}
+        if len(values) > 1:
+            raise WireError(ErrorCode.INVALID_REQUEST, f"The header {name} is there with several values.", param=name)
+        return _convert(values.pop(), kind, name) if values else None
 
     async def body(self) -> bytes:
         """The whole body, to be decoded before the next `await`. Raises WireError."""

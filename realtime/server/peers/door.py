@@ -12,10 +12,11 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.runs.run import Run
@@ -99,7 +100,7 @@ class Door:
         for guest in self._guests:
             guest.close()
 
-    def _may_be_node(self, headers: Mapping[str, str]) -> bool:
+    def _may_be_node(self, headers: Headers) -> bool:
         """Return whether this can be a node's handshake. No page is a node; and where nobody has set a secret, neither
         is whoever a proxy on this machine lets through.
         """
@@ -107,7 +108,8 @@ class Door:
             return False
         if self._me.shared:
             return True
-        host = headers.get("host", "").lower()
+        hosts = headers.getlist("host")
+        host = hosts[0].lower() if len(hosts) == 1 else ""
         name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
         return is_loopback(name) and not any(name in headers for name in _OF_PROXIES)
 

@@ -53,11 +53,27 @@ _PING_SECONDS = 2.0
 _PONG_SECONDS = 4.0
 _AGAIN_SECONDS = 0.3  # after a connection that failed, before the next one is tried
 _MAX_CALLS = 4096
+_MAX_UNPROVED_BYTES = 8192  # that are read of the other side before it has proved anything, its handshake included
 _MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set
 
 Replied = Done | Answer | Began | Listed
 Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
+
+
+class _Unproved(ClientConnection):
+    """A connection on which a stranger is heard out only so far. `num_bytes_left`: None once it has proved itself."""
+
+    num_bytes_left: int | None = _MAX_UNPROVED_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """See the library."""
+        if self.num_bytes_left is not None:
+            self.num_bytes_left -= len(data)
+            if self.num_bytes_left < 0:
+                self.transport.abort()
+                return
+        super().data_received(data)
 
 
 class _Straight(connect):
@@ -151,6 +167,7 @@ class Link:
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 compression=None,
                 proxy=None,
+                create_connection=_Unproved,
                 max_size=_MAX_FRAME_BYTES,
                 open_timeout=None,
                 close_timeout=1,
@@ -159,6 +176,8 @@ class Link:
             )
             try:
                 await self._prove(connection)
+                assert isinstance(connection, _Unproved)
+                connection.num_bytes_left = None
             except BaseException:
                 connection.transport.abort()
                 raise
