@@ -17,6 +17,7 @@ from realtime.store.base import ResponseStore
 from realtime.store.conversations import Conversation
 from realtime.store.records import Record, Replay, Source, conversation_of
 from realtime.wire.errors import ErrorCode, WireError, response_not_found
+from realtime.wire.ids import home_of
 
 _MAX_REMEMBERED = 16_384  # newest deletions, and cuts; as long as a socket may hold what was deleted or cut
 _UNITS = ((86_400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
@@ -25,11 +26,14 @@ _UNITS = ((86_400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second")
 class Registry:
     """All responses, by id. What takes a tenant raises WireError for what is not the tenant's. `now` is the store's."""
 
-    def __init__(self, store: ResponseStore, retention_seconds: float) -> None:
-        """retention_seconds: how long a stored response is kept, to be told who continues one that is gone."""
+    def __init__(self, store: ResponseStore, retention_seconds: float, *, node: str | None = None) -> None:
+        """retention_seconds: how long a stored response is kept, to be told who continues one that is gone. node: this
+        one's name, if there are others.
+        """
         self.running: dict[str, Run] = {}
         self.store = store
         self._retention_seconds = retention_seconds
+        self._node = node
         self._begun_at = 0  # the newest response
         self.deleted: OrderedDict[str, None] = OrderedDict()
         self._cutoffs: OrderedDict[str, Cutoff] = OrderedDict()
@@ -165,6 +169,11 @@ class Registry:
             f"Previous response with id '{response_id}' not found. Finished responses are {kept}, and with "
             "`store: false` only on their socket."
         )
+        if self._node is not None and home_of(response_id) not in (None, self._node):
+            text += (
+                " This one ran on another node: if it was not to be stored, go on by its conversation, or send its "
+                "input and output."
+            )
         return WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
 
     def _running(self, tenant: str, response_id: str) -> Run | None:

@@ -124,7 +124,8 @@ class Service:
         self._delivery = Delivery(stores.batches if after_commit else None)
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
-        self.registry = Registry(stores.responses, settings.retention_seconds)
+        node = stores.membership.node if stores.membership is not None else None
+        self.registry = Registry(stores.responses, settings.retention_seconds, node=node)
         self.queue = Queue(
             settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )
@@ -140,7 +141,7 @@ class Service:
         self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._new_id = ids_at(stores.membership.node) if stores.membership is not None else new_id
+        self._new_id = ids_at(node) if node is not None else new_id
         self._draining = False
 
     @property

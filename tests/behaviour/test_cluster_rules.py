@@ -16,6 +16,7 @@ from realtime.settings.fields import SchedulingSettings, Settings
 from realtime.settings.tenants import EVERYBODY, TenantLimits
 from tests.support.cluster import Member, nodes
 from tests.support.steps import begin, resume, until
+from tests.support.transcript import check
 
 WORDS = [f"w{n} " for n in range(30)]
 SCRIPT = say(*WORDS)
@@ -202,3 +203,23 @@ async def test_what_the_other_doors_make_is_read_and_stopped_from_any_node(path:
         events = await two.until_done(response_id)
         assert (stopped["status"], events[-1]["response"]["status"]) == ("cancelled", "cancelled")
         assert (await stream)[-1]
+
+
+async def test_what_is_not_stored_goes_on_at_its_node_alone() -> None:
+    """On the socket that made it, as ever; one that ran elsewhere says what to do."""
+    async with (
+        nodes("a", "b", script=SCRIPT, tick_seconds=0) as found,
+        http(found.members[0]) as on_a,
+        found.members[1].client(native=True) as two,
+    ):
+        first = check(await two.create("one", store=False))
+        assert first["id"].startswith("resp_b_")
+        assert check(await two.create("two", store=False, previous_response_id=first["id"]))["status"] == "completed"
+        conversation = (await on_a.post("/conversations", json={})).json()["id"]
+        third = check(await two.create("three", store=False, conversation=conversation))
+        assert third["id"].startswith("resp_a_")
+        [refused] = await two.create("four", store=False, previous_response_id=third["id"])
+        assert refused["error"]["code"] == "previous_response_not_found"
+        assert "another node" in refused["error"]["message"]
+        on = check(await two.create("four", store=False, conversation=conversation))
+        assert on["usage"]["input_tokens"] > third["usage"]["input_tokens"]
