@@ -1,4 +1,4 @@
-"""What readers are given of what runs: all of it at once, or only what is committed."""
+"""Delivery to the readers of running responses: all events at once, or only those that are committed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from realtime.wire.response import Response
 
 
 class Delivery:
-    """See the module. `batches`: of the store whose commits are waited for; None: nothing is waited for."""
+    """Delivery to readers. `batches`: of the store whose commits readers wait for; None: they wait for nothing."""
 
     def __init__(self, batches: Batches | None) -> None:
         self._batches = batches
@@ -23,17 +23,17 @@ class Delivery:
             batches.on_commit.append(self._committed)
 
     def log(self, log: EventLog) -> CommittedLog | None:
-        """Return what readers see of a log; None: all of it."""
+        """Return the log as readers see it. `None`: they see all of it."""
         batches = self._batches
         return CommittedLog(log, lambda: batches.collecting) if batches is not None else None
 
     def enter(self, run: Run) -> None:
-        """Give a run's readers what is committed from now on."""
+        """Give a run's readers committed events only, from now on."""
         if self._batches is not None:
             self._runs[run.response_id] = run
 
     async def shown(self, found: Run | Record) -> Response:
-        """Return a response as it stands: of one that runs what it has said so far, once that is committed."""
+        """Return a response as it stands. For a running one: its output so far, once that is committed."""
         if not isinstance(found, Run):
             return found.response
         snapshot, log, tip = found.snapshot, found.committed, found.whole_log.tip

@@ -1,7 +1,7 @@
-"""Truncate answers: cut what is kept of a response at the place that its user has heard (docs/protocol.md, 3.17).
+"""Truncations: cut a stored answer at the place that its user has heard (docs/protocol.md, 3.17).
 
-One that runs is cancelled first, and ends where it is cut. A finished one need not be in memory: its record is looked
-up, and replaced in one step of the event loop, in its conversation too. Its log stays as it was.
+A running response is cancelled first, and ends where it is cut. A finished one need not be in memory: its record is
+looked up and replaced in one step of the event loop, in its conversation too. Its log does not change.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _HEAVY = 50_000  # ... and from which others are not to wait for it
 
 
 class CutResponse(msgspec.Struct, frozen=True):
-    """A truncation: the response as it is retrieved from now on, and the one that was ended for it, if one was."""
+    """The result of a truncation: the response as it is retrieved from now on, and the one that was ended for it, if
+    any.
+    """
 
     response: Response
     ended: Run | Remote | None = None
@@ -43,7 +45,7 @@ HandOn = Callable[[HeldElsewhere], Awaitable[CutResponse]]
 
 
 class Truncations:
-    """See the module."""
+    """Truncations of running and stored answers."""
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class Truncations:
         bound: Callable[[], AbstractAsyncContextManager[None]],
         work: WorkPool,
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience. work: where long logs are searched."""
+        """bound: bounds the time of a look-up; see Patience. work: the pool in which long logs are searched."""
         self._registry = registry
         self._conversations = conversations
         self._bound = bound
@@ -114,7 +116,7 @@ class Truncations:
         return cut.response
 
     async def _conversation(self, tenant: str, record: Record) -> Conversation | None:
-        """The conversation that holds the answer too; None if there is none, or none any more."""
+        """Return the conversation that also holds the answer; None if there is none, or none any more."""
         ref = record.response.conversation
         if not ref:
             return None
@@ -127,7 +129,7 @@ class Truncations:
             return None
 
     def _check_idle(self, conversation: Conversation, record: Record) -> None:
-        """Refuse to cut what another response is being made of. Raises WireError."""
+        """Refuse to cut a response that another one is being built on. Raises WireError."""
         for run in self._registry.begun_in(conversation):
             text = f"Response '{run.response_id}' goes on after response '{record.response_id}' already."
             response_id = record.response_id
@@ -135,7 +137,7 @@ class Truncations:
 
 
 async def _end_of(run: Run) -> None:
-    """Wait until the terminal event of a run is in its log, and the run is kept."""
+    """Wait until a run's terminal event is in its log, and the run is stored."""
     over = asyncio.Event()
 
     def wake() -> None:
