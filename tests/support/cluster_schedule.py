@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 from realtime.engine.base import EngineRequest
@@ -20,7 +20,7 @@ from .cluster_history import Final, History, judge
 from .server import changed
 from .simulation import http
 from .simulation.clients import Clients
-from .simulation.faults import Faults
+from .simulation.faults import KINDS, Faults
 from .simulation.node import SimulatedNode
 from .simulation.world import World
 
@@ -59,9 +59,9 @@ class _Model:
 
 
 class Schedule:
-    """One schedule."""
+    """One schedule. `kinds`: of what goes wrong."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, kinds: Sequence[str] = KINDS) -> None:
         self.world = world = World(seed)
         self.rng = rng = world.random
         self.history = History(strict=rng.random() < 0.6)
@@ -73,7 +73,7 @@ class Schedule:
         self.engine_options: dict[str, Any] = {"seeds_are_free": rng.random() < 0.7, "max_num_seqs": rng.choice([2, 8])}
         self.nodes: dict[str, SimulatedNode] = {}
         self.clients = Clients(world.loop, rng, self.history, lambda: list(self.nodes.values()))
-        self.faults = Faults(self)
+        self.faults = Faults(self, kinds)
         self.conversations: list[str] = []
         self.log: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -270,9 +270,9 @@ class _Bugs(logging.Handler):
             self._history.errors.append(f"logged: {record.getMessage()}: {record.exc_info[1]!r}")
 
 
-def played(seed: int) -> Schedule:
+def played(seed: int, kinds: Sequence[str] = KINDS) -> Schedule:
     """Play a schedule."""
-    schedule = Schedule(seed)
+    schedule = Schedule(seed, kinds)
     bugs, logger = _Bugs(schedule.history), logging.getLogger("realtime")
     world = schedule.world
     logger.addHandler(bugs)
@@ -290,6 +290,6 @@ def played(seed: int) -> Schedule:
     return schedule
 
 
-def failures(seed: int) -> list[str]:
+def failures(seed: int, kinds: Sequence[str] = KINDS) -> list[str]:
     """Play a schedule. Return what is wrong after it."""
-    return [f"seed {seed}: {what}" for what in judge(played(seed).history)]
+    return [f"seed {seed}: {what}" for what in judge(played(seed, kinds).history)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from .store import STORE
@@ -14,17 +15,18 @@ KINDS = (
 
 
 class Faults:
-    """See the module. `schedule`: that they befall."""
+    """See the module. `schedule`: that they befall. `kinds`: what goes wrong."""
 
-    def __init__(self, schedule: Any) -> None:
+    def __init__(self, schedule: Any, kinds: Sequence[str]) -> None:
         self._schedule = schedule
+        self._kinds = kinds
         self._rng = schedule.rng
         self._well = False
 
     async def one(self) -> None:
         """Have something go wrong."""
         schedule, rng = self._schedule, self._rng
-        kind = rng.choice(KINDS)
+        kind = rng.choice(self._kinds)
         node = rng.choice(list(schedule.nodes.values()))
         schedule.note(f"{kind} {node.name}")
         seconds = rng.choice([0.3, 2.0, 5.0, 9.0, 14.0]) * rng.uniform(0.5, 1.0)
