@@ -78,7 +78,7 @@ def _claim_looked_up_twice(patch: pytest.MonkeyPatch) -> None:
 
 def _last_one_dropped(patch: pytest.MonkeyPatch) -> None:
     take = Adoption._take
-    patch.setattr(Adoption, "_take", lambda self, orphan, chunks: take(self, orphan, chunks[:-1]))
+    patch.setattr(Adoption, "_take", lambda self, orphan, where, chunks: take(self, orphan, where, chunks[:-1]))
 
 
 def _given_up_and_shown(patch: pytest.MonkeyPatch) -> None:
@@ -106,11 +106,11 @@ async def _nothing() -> None:
 
 PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], int]] = {
     "adoption from the living": (_adopted_alive, KINDS, 0),
-    "a claim that is looked up twice": (_claim_looked_up_twice, ("clock",), 0),
-    "a hand-over without the last events": (_last_one_dropped, ("kill", "stop"), 0),
-    "what is not committed is shown": (_given_up_and_shown, ("from the store", "store away"), 0),
-    "a batch that waits for ever": (_never_flushed_again, ("stop",), 0),
-    "a cut that its home does not know of": (_cut_elsewhere_only, ("restart",), 0),
+    "a claim that is looked up twice": (_claim_looked_up_twice, KINDS, 34),
+    "a hand-over without the last events": (_last_one_dropped, ("kill", "stop"), 28),
+    "what is not committed is shown": (_given_up_and_shown, ("from the store", "store away"), 17),
+    "a batch that waits for ever": (_never_flushed_again, KINDS, 52),
+    "a cut that its home does not know of": (_cut_elsewhere_only, KINDS, 162),
 }  # with what goes wrong where it matters, and a seed that finds it
 
 

@@ -258,9 +258,6 @@ def _said(history: History) -> Iterator[str]:
     """A whole answer is what the model says to what it was asked, from its beginning to its end, and each turn is in a
     prompt once.
     """
-    for text, said in history.said.items():
-        if len(said) > 1:
-            yield f"the model was given {len(said)} prompts for {text}"
     for prompt in history.prompts:
         if len(set(prompt)) != len(prompt):
             yield f"a prompt has a turn twice: {prompt}"
