@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from playwright.async_api import expect
 
 from realtime.server.keys import KeyFile, write_keys
 from realtime.settings.fields import ServerSettings, Settings
 from tests.server.page.asking import ROOM, ask, responses, script, wait_shown
-from tests.support.browser import browsing
+from tests.support.browser import Chromium
 from tests.support.pictures import image
 from tests.support.server import running
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
 
-async def test_branches_names_deletion_and_an_export_that_comes_back(tmp_path: Path) -> None:
+
+async def test_branches_names_deletion_and_an_export_that_comes_back(browsing: Chromium, tmp_path: Path) -> None:
     async with running(script, tick_seconds=0, max_model_len=ROOM) as server, browsing(server.http) as browser:
         page = await browser.open()
         await ask(page, "first question")
@@ -62,7 +65,7 @@ async def test_branches_names_deletion_and_an_export_that_comes_back(tmp_path: P
         await wait_shown(page, "word59")
 
 
-async def test_attachments_tools_and_another_language(tmp_path: Path) -> None:
+async def test_attachments_tools_and_another_language(browsing: Chromium, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("a note")
     (tmp_path / "picture.png").write_bytes(image())
     (tmp_path / "program.bin").write_bytes(b"\0\1")
@@ -88,7 +91,7 @@ async def test_attachments_tools_and_another_language(tmp_path: Path) -> None:
         await expect(page.locator(".card").nth(1)).to_contain_text("42")
 
 
-async def test_a_key_is_asked_for_and_kept_in_the_tab(tmp_path: Path) -> None:
+async def test_a_key_is_asked_for_and_kept_in_the_tab(browsing: Chromium, tmp_path: Path) -> None:
     keys, key = KeyFile().add("someone")
     write_keys(tmp_path / "keys.json", keys)
     settings = Settings(server=ServerSettings(api_keys_file=str(tmp_path / "keys.json")))
