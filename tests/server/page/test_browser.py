@@ -123,6 +123,8 @@ async def test_a_second_tab_shows_it_live_and_can_stop_it(browsing: Chromium) ->
         (response,) = await responses(server)
         assert response["status"] == "cancelled"
         assert await shown(first) == await shown(second) == text_of(response) != ""
+        await second.keyboard.press("Control+Shift+E")
+        await expect(second.get_by_label("Receipt of the cancel")).to_contain_text("tokens_generated")
         await ask(second, "and more")  # the first one learns of it and follows
         await expect(first.locator(".answer")).to_have_count(2)
         await expect(first.locator(".answer.is-running")).to_be_visible()

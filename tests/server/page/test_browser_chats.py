@@ -15,6 +15,13 @@ from tests.support.browser import Chromium
 from tests.support.pictures import image
 from tests.support.server import running
 
+GIVE = """for (const [name, to] of [["pasted", document.activeElement], ["dropped", document.body]]) {
+  const files = new DataTransfer();
+  files.items.add(new File(["a text"], `${name}.txt`, { type: "text/plain" }));
+  const options = { bubbles: true, cancelable: true, clipboardData: files, dataTransfer: files };
+  to.dispatchEvent(name === "pasted" ? new ClipboardEvent("paste", options) : new DragEvent("drop", options));
+}"""
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
 
 
@@ -81,6 +88,10 @@ async def test_attachments_tools_and_another_language(browsing: Chromium, tmp_pa
             await page.locator("#composer input[type=file]").set_input_files(tmp_path / name)
         await expect(page.locator("#composer .attachment")).to_have_count(2)
         await expect(page.locator("#state")).to_contain_text("program.bin")
+        await page.evaluate(GIVE)
+        await expect(page.locator("#composer .attachment .file")).to_have_count(3)
+        for name in ("pasted.txt", "dropped.txt"):
+            await page.get_by_role("button", name=f"{name} entfernen").click()
         await ask(page, "what is six times seven")
         await wait_shown(page, "word59")
         assert [one["output"][0]["type"] for one in await responses(server)] == ["function_call", "message"]
