@@ -211,6 +211,7 @@ async def take_along(stranger: Stranger, folder: Path) -> None:
     await delete_all(page)
     assert await stranger.kept() == []
     await page.locator("#sidebar input[type=file]").set_input_files(folder / "chats.json")
+    await page.locator(".chats [aria-current=page]").wait_for(timeout=PATIENCE_MS)  # at the end it opens the first
     await open_first(stranger)
     assert len(await stranger.kept()) == count
     assert await told.all_inner_texts() == shown
