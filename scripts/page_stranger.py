@@ -274,6 +274,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--no-restarts", action="store_true", help="where a server takes minutes to start")
     given = parser.parse_args()
     model = given.model
     with tempfile.TemporaryDirectory() as name:
@@ -287,7 +288,7 @@ async def main() -> None:
                 if given.pictures:
                     await pictures(stranger.page, given.pictures)
                 await reload_in_mid_answer(stranger)
-                for number in (signal.SIGTERM, signal.SIGKILL):
+                for number in () if given.no_restarts else (signal.SIGTERM, signal.SIGKILL):
                     process = await restarted(stranger, process, number, start)
                 await take_along(stranger, Path(name))
                 browser.problems.clear()
