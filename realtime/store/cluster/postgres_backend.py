@@ -12,6 +12,7 @@ import asyncpg
 
 from . import postgres_schema as sql
 from .backend import Away, Backend, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .forms import FORM, check_form
 from .reasons import reason_of
 from .urls import BadUrl, split_namespace
 
@@ -123,11 +124,9 @@ class PostgresBackend(Backend):
         """See Backend."""
         try:
             async with asyncio.timeout(10 * _SECONDS):
-                version = await self._make_schema()
+                await self._make_schema()
         except TimeoutError:
             raise Away("PostgreSQL can't be reached: it does not answer in time") from None
-        if version != sql.VERSION:
-            raise Refused(f"it was made by another version of this server ({version}, not {sql.VERSION})")
 
     async def close(self) -> None:
         """See Backend."""
@@ -137,16 +136,16 @@ class PostgresBackend(Backend):
     # -- parts
 
     def _sql(self, text: str) -> str:
-        return text.format(schema=self._schema, version=sql.VERSION, lock=_LOCK)
+        return text.format(schema=self._schema, form=FORM, lock=_LOCK)
 
-    async def _make_schema(self) -> int:
-        """Make what is not there yet, one node after the other. Return the version of what was there."""
+    async def _make_schema(self) -> None:
+        """Make what is not there yet, one node after the other. Raises Refused for a schema of another form."""
         async with (await self._pool()).acquire() as connection, connection.transaction():
             await self._guarded(connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK}, -1)"))
+            await self._guarded(connection.execute(self._sql(sql.OPEN)))
+            check_form(await self._guarded(connection.fetchval(self._sql(sql.FORM))), FORM)
             await self._guarded(connection.execute(self._sql(sql.TABLES)))
             await self._guarded(connection.execute(self._sql(sql.COMMIT)))
-            version: int = await self._guarded(connection.fetchval(f"SELECT version FROM {self._schema}.version"))
-            return version
 
     async def _pool(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._there is None:

@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 
 from . import redis_scripts as scripts
 from .backend import Away, Backend, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .forms import FORM, check_form
 from .keys import SPACES
 from .reasons import reason_of
 from .urls import BadUrl, split_namespace
@@ -129,7 +130,10 @@ class RedisBackend(Backend):
 
     async def open(self) -> None:
         """See Backend."""
-        await self._call("PING")
+        found = await self._run(scripts.OPEN, [self._own + b"form", self._own + b"epoch"], FORM)
+        if not found.isdigit():
+            raise Refused("what it has under this namespace is not of this server: use another ?namespace=NAME")
+        check_form(int(found), FORM)
 
     async def close(self) -> None:
         """See Backend."""
