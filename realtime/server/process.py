@@ -100,11 +100,12 @@ def make_gateway(
     file of settings, whose limits of tenants are followed. `lock`: the store's, if it is had. `node`: this one, in a
     cluster. Raises CannotOpen, and CannotJoin.
     """
-    path, stores = store_path(settings), open_configured(settings, lock, node)
+    observer = Observer(settings.vllm.name, tracing)
+    path = store_path(settings)
+    stores = open_configured(settings, lock, node, observer.cluster.round_trip)
     try:
         server = with_shared_key(settings.server, node) if node is not None else settings.server
         settings = msgspec.structs.replace(settings, server=with_key(server, path))
-        observer = Observer(settings.vllm.name, tracing)
         engine = SupervisedEngine(_engine_factory(settings, observer, script))
         return Gateway(settings, engine, stores, observer, config, node)
     except BaseException:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from realtime.observability.instruments import Tally
 from realtime.runs.run import Run
 from realtime.service.directory import TriedElsewhere, node_unavailable
 from realtime.service.service import Service
@@ -64,18 +65,26 @@ class Desk(Protocol):
 class Door:
     """See the module."""
 
-    def __init__(self, me: Node, service: Service, desk: Desk, limits: Limits) -> None:
+    def __init__(self, me: Node, service: Service, desk: Desk, limits: Limits, refused: Tally) -> None:
+        """refused: counts who does not prove to be a node."""
         self._me = me
+        self._refused = refused
         self._service = service
         self._desk = desk
         self._limits = limits
         self._strangers: dict[asyncio.Timeout, None] = {}  # the time that each has left, the oldest first
         self._guests: set[_Guest] = set()
 
+    @property
+    def num_guests(self) -> int:
+        """Return how many sockets other nodes have here."""
+        return len(self._guests)
+
     async def serve(self, websocket: WebSocket) -> None:
         """One socket from the handshake to its end."""
         known = messages.SUBPROTOCOL in websocket.scope["subprotocols"] and self._may_be_node(websocket.headers)
         if not known or not self._has_room():
+            self._refused.add()
             await websocket.close(CloseCode.POLICY)
             return
         sink: FrameProtocol = websocket.scope["extensions"][EXTENSION]["sink"]
@@ -83,6 +92,7 @@ class Door:
         node = await self._identify(websocket)
         sink.num_bytes_left = None
         if node is None:
+            self._refused.add()
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await websocket.close(CloseCode.POLICY)
             return

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
+from realtime.observability.cluster_metrics import ClusterMetrics
 from realtime.service.directory import node_unavailable
 from realtime.store.cluster.membership import Peer
 from realtime.wire.errors import ErrorCode, WireError
@@ -42,6 +43,7 @@ from .messages import (
     decode_answered,
     encode,
     error_of,
+    kind_of,
 )
 
 logger = logging.getLogger("realtime.cluster")
@@ -79,8 +81,11 @@ class Feed(Protocol):
 class Link:
     """See the module. `max_bytes`: of a message that the other node reads."""
 
-    def __init__(self, me: Node, epoch: Callable[[], int], peer: Peer, max_bytes: int) -> None:
+    def __init__(
+        self, me: Node, epoch: Callable[[], int], peer: Peer, max_bytes: int, metrics: ClusterMetrics | None = None
+    ) -> None:
         self.peer = peer
+        self._metrics = metrics or ClusterMetrics()
         self._me = me
         self._epoch = epoch
         self._max_bytes = max_bytes
@@ -88,6 +93,11 @@ class Link:
         self._connecting = asyncio.Lock()
         self._not_before = 0.0
         self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        """Return whether there is a connection."""
+        return self._socket is not None and not self._socket.gone
 
     async def call(self, make: Callable[[int], Asked]) -> Done | Answer | Began:
         """Ask, and return what is answered. `make` is given the number. Raises WireError."""
@@ -122,12 +132,21 @@ class Link:
             await self._socket.close()
 
     async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Done | Answer | Began:
+        kind, began, outcome = kind_of(make(0)), time.monotonic(), "unavailable"
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 socket = await self._connected()
-                return await socket.ask(make, feed, self._max_bytes)
+                answer = await socket.ask(make, feed, self._max_bytes)
+            outcome = "done"
+            return answer
         except TimeoutError:
             raise node_unavailable() from None
+        except WireError as error:
+            outcome = "unavailable" if error.code is ErrorCode.NODE_UNAVAILABLE else "refused"
+            raise
+        finally:
+            self._metrics.calls.add(1, kind, outcome)
+            self._metrics.call_seconds.observe(time.monotonic() - began, kind)
 
     async def _connected(self) -> _Socket:
         async with self._connecting:
@@ -138,6 +157,8 @@ class Link:
                     self._socket = await self._connect()
                 except (OSError, TimeoutError, WebSocketException, handshake.NotProved, Garbage) as error:
                     self._not_before = time.monotonic() + _AGAIN_SECONDS
+                    unheard = isinstance(error, OSError | TimeoutError | WebSocketException)
+                    self._metrics.links.add(1, "failed" if unheard else "refused")
                     logger.warning("node=%s not reached: %s", self.peer.node, _reason(error))
                     raise node_unavailable() from None
         return self._socket
@@ -160,7 +181,8 @@ class Link:
             except BaseException:
                 connection.transport.abort()
                 raise
-        return _Socket(connection, self.peer.node)
+        self._metrics.links.add(1, "opened")
+        return _Socket(connection, self.peer.node, lambda: self._metrics.links.add(1, "lost"))
 
     async def _prove(self, connection: ClientConnection) -> None:
         challenge = await _receive(connection)
@@ -178,11 +200,12 @@ class Link:
 class _Socket:
     """One connection that is proved. `gone`: it is lost, or closed."""
 
-    def __init__(self, connection: ClientConnection, node: str) -> None:
+    def __init__(self, connection: ClientConnection, node: str, on_lost: Callable[[], None]) -> None:
         self.connection = connection
         self.feeds: dict[int, Feed] = {}
         self.gone = False
         self._node = node
+        self._on_lost = on_lost
         self._calls: dict[int, asyncio.Future[Done | Answer | Began]] = {}
         self._number = 0
         self._out: list[bytes] = []
@@ -250,6 +273,8 @@ class _Socket:
             logger.exception("node=%s what it sent was not taken", self._node)
             self.connection.transport.abort()
         finally:
+            if not self.gone:
+                self._on_lost()
             self._lose()
 
     def _take(self, message: Answered) -> None:

@@ -200,6 +200,11 @@ _decode_request = msgspec.json.Decoder(ResponseCreate).decode
 _CODES = {code.value.code: code for code in ErrorCode}
 
 
+_KINDS: dict[type[_Message], str] = {
+    Truncate: "truncate", Create: "create", Follow: "follow", Settle: "settle", Ask: "http",
+}  # fmt: skip
+
+
 class Garbage(Exception):
     """What came is none of these messages."""
 
@@ -218,6 +223,11 @@ def decode_answered(frame: bytes) -> list[Answered]:
         return _decode_answered(frame)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Garbage from None
+
+
+def kind_of(asked: Asked) -> str:
+    """Return what a call is for, in one word."""
+    return asked.how if isinstance(asked, Stop) else _KINDS.get(type(asked), "other")
 
 
 def encode_request(request: ResponseCreate) -> bytes:

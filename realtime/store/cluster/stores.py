@@ -41,6 +41,7 @@ from .node import ClusterNode, LeaseTimes, Reset
 from .reading import Reading
 from .requests import ClusterRequests
 from .response_rows import ResponseRows
+from .timed_backend import TimedBackend, Told
 from .turn_rows import TurnRows
 from .urls import shown
 
@@ -61,15 +62,17 @@ class Opened(msgspec.Struct, frozen=True):
     committer: Committer
 
 
-def open_cluster_stores(url: str, node: str, advertise: str, bounds: Bounds, settings: StoreSettings) -> Stores:
+def open_cluster_stores(
+    url: str, node: str, advertise: str, bounds: Bounds, settings: StoreSettings, told: Told | None = None
+) -> Stores:
     """Connect to a cluster's store: `redis://`, `rediss://`, `postgresql://`. `advertise`: where the other nodes reach
-    this one. Blocks until the store has answered. Raises CannotJoin.
+    this one. `told`: of each round trip. Blocks until the store has answered. Raises CannotJoin.
     """
     try:
         backend = make_backend(url)
     except Refused as error:
         raise CannotJoin(f"{shown(url)} can't be used as the cluster's store: {error}") from None
-    return open_cluster(backend, node, advertise, bounds, settings, name=shown(url)).stores
+    return open_cluster(backend, node, advertise, bounds, settings, name=shown(url), told=told).stores
 
 
 def make_backend(url: str) -> Backend:
@@ -88,9 +91,10 @@ def make_backend(url: str) -> Backend:
 
 def open_cluster(
     backend: Backend, node: str, advertise: str, bounds: Bounds, settings: StoreSettings, *, name: str = "this",
-    times: LeaseTimes | None = None,
+    times: LeaseTimes | None = None, told: Told | None = None,
 ) -> Opened:  # fmt: skip
-    """Connect to a backend, with a thread. Raises CannotJoin."""
+    """Connect to a backend, with a thread. `told`: of each round trip, on that thread. Raises CannotJoin."""
+    backend = backend if told is None else TimedBackend(backend, told)
     host = ThreadHost()
     try:
         host.wait(_opened(backend))
