@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from realtime.engine.scripted import say
 from realtime.store.base import store_unavailable
@@ -14,7 +15,7 @@ from tests.support.server import running
 from tests.support.steps import begin, resume, until
 
 SCRIPT = say(*[f"w{n} " for n in range(20)])
-ASKED = {"seed": 1, "on_disconnect": {"policy": "linger", "seconds": 600}}
+ASKED: dict[str, Any] = {"seed": 1, "on_disconnect": {"policy": "linger", "seconds": 600}}
 
 
 async def scrape(node: Member) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from realtime.observability.cluster_metrics import ClusterMetrics
@@ -58,6 +58,9 @@ _MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that i
 
 Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
+
+
+_REFUSALS = (handshake.NotProved, Garbage, ConnectionClosed)
 
 
 class _Straight(connect):
@@ -157,8 +160,7 @@ class Link:
                     self._socket = await self._connect()
                 except (OSError, TimeoutError, WebSocketException, handshake.NotProved, Garbage) as error:
                     self._not_before = time.monotonic() + _AGAIN_SECONDS
-                    unheard = isinstance(error, OSError | TimeoutError | WebSocketException)
-                    self._metrics.links.add(1, "failed" if unheard else "refused")
+                    self._metrics.links.add(1, "refused" if isinstance(error, _REFUSALS) else "failed")
                     logger.warning("node=%s not reached: %s", self.peer.node, _reason(error))
                     raise node_unavailable() from None
         return self._socket
@@ -323,4 +325,6 @@ def _reason(error: BaseException) -> str:
     """Return why there is no connection, with nothing that was said on it."""
     if isinstance(error, handshake.NotProved):
         return str(error)
+    if isinstance(error, ConnectionClosed):
+        return "it hung up on the handshake, as a node does with another secret"
     return "it says what no node says" if isinstance(error, Garbage) else type(error).__name__
