@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from realtime.observability.cluster_metrics import ClusterMetrics, ClusterView
+from realtime.service.forgetting import Forgetting, Forgotten
 from realtime.service.queue import LimitsOf, no_limits
 from realtime.service.service import Service
 from realtime.service.shared_limits import SharedLimits
@@ -66,6 +67,7 @@ class Cluster:
         self.door = Door(me, service, self, limits, metrics.strangers)
         service.directory.nodes = self.nodes
         self._draining = self._left = False
+        self._forgetting = Forgetting(service.registry, service.held.stores, membership)
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
         self._limits = SharedLimits(membership, service.queue.scheduler.minutes, limits_of)
@@ -207,6 +209,14 @@ class Cluster:
     async def answer(self, ask: messages.Ask) -> messages.Answer:
         """See Desk."""
         return await self._answer(ask)
+
+    async def forget(self, tenant: str) -> Forgotten:
+        """See Desk."""
+        found = await self._forgetting.forget(tenant)
+        if found:
+            counts = (found.num_responses, found.num_conversations)
+            logger.warning("an operator has deleted tenant=%s responses=%d conversations=%d", tenant, *counts)
+        return found
 
     async def settled(self, response_id: str) -> None:
         """See Desk."""

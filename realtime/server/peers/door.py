@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from realtime.observability.instruments import Tally
 from realtime.runs.run import Run
 from realtime.service.directory import TriedElsewhere, node_unavailable
+from realtime.service.forgetting import Forgotten
 from realtime.service.service import Service
 from realtime.service.truncations import CutResponse
 from realtime.store import cursor
@@ -57,6 +58,9 @@ class Desk(Protocol):
 
     def look(self) -> None:
         """Another node says that it has left something."""
+
+    async def forget(self, tenant: str) -> Forgotten:
+        """Forget a part of what this node has of a tenant. Raises WireError."""
 
     async def settled(self, response_id: str) -> None:
         """Return when what is over is in the store. Raises WireError while it runs."""
@@ -241,6 +245,8 @@ class _Guest:
                 return self._follow(asked)
             case messages.Settle():
                 return self._settle(asked)
+            case messages.Forget():
+                return self._forget(asked)
             case Ask():
                 return self._desk.answer(asked)
         raise AssertionError(asked)
@@ -288,6 +294,9 @@ class _Guest:
     async def _settle(self, asked: messages.Settle) -> Done:
         await self._desk.settled(asked.response_id)
         return Done(asked.number, asked.response_id)
+
+    async def _forget(self, asked: messages.Forget) -> messages.Forgot:
+        return messages.Forgot(asked.number, await self._desk.forget(asked.tenant))
 
     # -- what is followed
 

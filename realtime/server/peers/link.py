@@ -37,6 +37,7 @@ from .messages import (
     Done,
     Ended,
     Entries,
+    Forgot,
     Garbage,
     Refused,
     Welcome,
@@ -56,6 +57,7 @@ _AGAIN_SECONDS = 0.3  # after a connection that failed, before the next one is t
 _MAX_CALLS = 4096
 _MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set
 
+Reply = Done | Answer | Began | Forgot
 Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
 
@@ -102,7 +104,7 @@ class Link:
         """Return whether there is a connection."""
         return self._socket is not None and not self._socket.gone
 
-    async def call(self, make: Callable[[int], Asked]) -> Done | Answer | Began:
+    async def call(self, make: Callable[[int], Asked]) -> Reply:
         """Ask, and return what is answered. `make` is given the number. Raises WireError."""
         return await self._ask(make, None)
 
@@ -134,7 +136,7 @@ class Link:
         if self._socket is not None:
             await self._socket.close()
 
-    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Done | Answer | Began:
+    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Reply:
         kind, began, outcome = kind_of(make(0)), time.monotonic(), "unavailable"
         try:
             async with asyncio.timeout(CALL_SECONDS):
@@ -208,18 +210,18 @@ class _Socket:
         self.gone = False
         self._node = node
         self._on_lost = on_lost
-        self._calls: dict[int, asyncio.Future[Done | Answer | Began]] = {}
+        self._calls: dict[int, asyncio.Future[Reply]] = {}
         self._number = 0
         self._out: list[bytes] = []
         self._more = asyncio.Event()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
 
-    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Done | Answer | Began:
+    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Reply:
         if len(self._calls) >= _MAX_CALLS:
             raise node_unavailable()
         self._number += 1
         number = self._number
-        answer: asyncio.Future[Done | Answer | Began] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         data = encode([make(number)])
         if len(data) > max_bytes:
             text = "The request is too big to be handed to the node that has what it is about."
@@ -287,7 +289,7 @@ class _Socket:
             case Ended(number, too_slow):
                 if (feed := self.feeds.pop(number, None)) is not None:
                     feed.end("slow" if too_slow else "left")
-            case Done() | Answer() | Began():
+            case Done() | Answer() | Began() | Forgot():
                 if (answer := self._calls.get(message.number)) is not None and not answer.done():
                     answer.set_result(message)
             case Refused():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from realtime.observability.origin import NOWHERE, Origin
+from realtime.service.forgetting import Forgotten
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance
 from realtime.store.copied_log import State
@@ -117,7 +118,14 @@ class Look(_Message, frozen=True, tag=8):
     """Something was left for the others: look for it now. Nobody answers."""
 
 
-Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look
+class Forget(_Message, frozen=True, tag=9):
+    """Forget a part of what the node has of a tenant, and say how much that was: nothing means that it has no more."""
+
+    number: int
+    tenant: str
+
+
+Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look | Forget
 
 
 # -- answered
@@ -190,7 +198,14 @@ class Answer(_Message, frozen=True, tag=7):
     body: bytes
 
 
-Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer
+class Forgot(_Message, frozen=True, tag=8):
+    """What a node has forgotten, committed."""
+
+    number: int
+    forgotten: Forgotten
+
+
+Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer | Forgot
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_asked = msgspec.msgpack.Decoder(list[Asked]).decode
@@ -201,7 +216,7 @@ _CODES = {code.value.code: code for code in ErrorCode}
 
 
 _KINDS: dict[type[_Message], str] = {
-    Truncate: "truncate", Create: "create", Follow: "follow", Settle: "settle", Ask: "http",
+    Truncate: "truncate", Create: "create", Follow: "follow", Settle: "settle", Ask: "http", Forget: "forget",
 }  # fmt: skip
 
 

@@ -24,8 +24,8 @@ from realtime.wire.response import Response
 from ..cluster_settings import Node
 from . import messages
 from .copies import Copies, Copy, Upstream
-from .link import Link, Over
-from .messages import Answer, Ask, Began, Done
+from .link import Link, Over, Reply
+from .messages import Answer, Ask, Done
 
 _decode_response = msgspec.json.Decoder(Response).decode
 
@@ -214,7 +214,7 @@ class _Feed:
         self.end("left")
 
 
-def _done(answer: Done | Answer | Began) -> Done:
+def _done(answer: Reply) -> Done:
     assert isinstance(answer, Done)
     return answer
 

@@ -86,6 +86,9 @@ class Membership(Protocol):
     async def orphans(self, limit: int) -> Sequence[str]:
         """Return open responses whose owner's lease is not live, this node's own earlier ones among them."""
 
+    async def open_of(self, tenant: str) -> Sequence[tuple[str, Owner]]:
+        """Return the responses of a tenant that are not over, with their owners, live or not."""
+
     def adopt(self, response_ids: Sequence[str]) -> AsyncIterator[Unfinished]:
         """Become the owner of orphans, and yield those that this node got; the others are somebody else's, or over."""
 
