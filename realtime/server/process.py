@@ -40,7 +40,7 @@ from realtime.wire.errors import WireError
 from .app import build_app
 from .auth import exposure_warning
 from .cluster_settings import Node, configured_node, with_shared_key
-from .doctor.command import explain
+from .doctor.command import explain, explain_cluster
 from .families import for_engine
 from .faults import Faults
 from .gateway import Gateway
@@ -81,6 +81,8 @@ def serve(
             undo.pop_all()
     except (CannotListen, CannotPlay, TracingError, CannotOpen, CannotJoin) as error:
         print(f"realtime: {error}", file=sys.stderr)
+        if isinstance(error, CannotJoin):
+            explain_cluster(settings)
         return 1
     if warning := exposure_warning(gateway.settings):
         logger.warning(warning)
@@ -196,6 +198,7 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
         gateway.close_stores()
         why = error if isinstance(error, CannotJoin) else "the store can't be read: see the log"
         print(f"realtime: {why}", file=sys.stderr)
+        await asyncio.to_thread(explain_cluster, settings)
         return 1
     host, port = listening.getsockname()[:2]
     notice = Notice()

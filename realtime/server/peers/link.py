@@ -63,6 +63,7 @@ Over = Literal["left", "slow", "lost"]
 
 
 _REFUSALS = (handshake.NotProved, Garbage, ConnectionClosed)
+_NO_CONNECTION = (OSError, TimeoutError, WebSocketException, handshake.NotProved, Garbage)
 
 
 class _Straight(connect):
@@ -130,6 +131,15 @@ class Link:
         socket = await self._connected()
         await socket.connection.send(encode([message]))
 
+    async def why_unreachable(self) -> Exception | None:
+        """Connect once, and hang up. Return why that can't be done; None: it can."""
+        try:
+            socket = await self._connect()
+        except _NO_CONNECTION as error:
+            return error
+        await socket.close()
+        return None
+
     async def close(self) -> None:
         """Hang up."""
         self._closed = True
@@ -160,10 +170,10 @@ class Link:
                     raise node_unavailable()
                 try:
                     self._socket = await self._connect()
-                except (OSError, TimeoutError, WebSocketException, handshake.NotProved, Garbage) as error:
+                except _NO_CONNECTION as error:
                     self._not_before = time.monotonic() + _AGAIN_SECONDS
                     self._metrics.links.add(1, "refused" if isinstance(error, _REFUSALS) else "failed")
-                    logger.warning("node=%s not reached: %s", self.peer.node, _reason(error))
+                    logger.warning("node=%s not reached: %s", self.peer.node, reason_of(error))
                     raise node_unavailable() from None
         return self._socket
 
@@ -323,7 +333,7 @@ async def _receive(connection: ClientConnection) -> Answered:
     return messages[0]
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return why there is no connection, with nothing that was said on it."""
     if isinstance(error, handshake.NotProved):
         return str(error)

@@ -11,13 +11,14 @@ from zlib import crc32
 import asyncpg
 
 from . import postgres_schema as sql
-from .backend import Away, Backend, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .facts import CONNECTIONS, Inspectable, StoreFacts
 from .forms import FORM, check_form
+from .postgres_facts import read_facts
 from .reasons import reason_of
 from .urls import BadUrl, split_namespace
 
 _SECONDS = 4.0  # that an answer may take
-_CONNECTIONS = 4
 _NUM_LOCKS = 256
 _CLEANING = 0.01  # how often what has expired is deleted by who adds to it
 _LOCK = 0x72_74_73_74  # the class of our advisory locks: "rtst"
@@ -33,7 +34,7 @@ _DENIED = (
 _IN_THE_WAY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
-class PostgresBackend(Backend):
+class PostgresBackend(Inspectable):
     """See the module."""
 
     def __init__(self, url: str) -> None:
@@ -128,6 +129,10 @@ class PostgresBackend(Backend):
         except TimeoutError:
             raise Away("PostgreSQL can't be reached: it does not answer in time") from None
 
+    async def facts(self) -> StoreFacts:
+        """See Inspectable."""
+        return await read_facts(self._fetch, self._sql)
+
     async def close(self) -> None:
         """See Backend."""
         if self._there is not None:
@@ -151,7 +156,7 @@ class PostgresBackend(Backend):
         if self._there is None:
             try:
                 pool = asyncpg.create_pool(
-                    self._url, min_size=1, max_size=_CONNECTIONS, timeout=_SECONDS, command_timeout=_SECONDS
+                    self._url, min_size=1, max_size=CONNECTIONS, timeout=_SECONDS, command_timeout=_SECONDS
                 )
             except (ValueError, asyncpg.InterfaceError):  # their texts may have the URL
                 raise Refused("the URL is not one of PostgreSQL: postgresql://[USER:PASSWORD@]HOST[:PORT]/DB") from None

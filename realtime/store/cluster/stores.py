@@ -35,6 +35,7 @@ from .adoption import Adoption
 from .backend import Away, Backend, Denied, Refused
 from .committer import Committer
 from .conversation_rows import ConversationRows
+from .facts import Inspectable
 from .hosts import Host, ThreadHost
 from .membership import CannotJoin
 from .node import ClusterNode, LeaseTimes, Reset
@@ -75,7 +76,7 @@ def open_cluster_stores(
     return open_cluster(backend, node, advertise, bounds, settings, name=shown(url), told=told).stores
 
 
-def make_backend(url: str) -> Backend:
+def make_backend(url: str) -> Inspectable:
     """Return the backend that a URL names. Raises Refused."""
     scheme = url.partition(":")[0]
     if scheme in ("redis", "rediss", "unix"):
