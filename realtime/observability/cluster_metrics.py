@@ -25,7 +25,7 @@ _ROUND_TRIPS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 
 class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
-    """This node as it is now. peers: how many others are in each state. links: sockets to them; guests: from them.
+    """A node as it is now. peers: how many others are in each state. links: sockets to them; guests: from them.
     followed: responses of theirs that are read here.
     """
 

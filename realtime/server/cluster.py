@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from realtime.observability.cluster_metrics import ClusterMetrics, ClusterView
-from realtime.service.forgetting import Forgetting, Forgotten
+from realtime.service.forgetting import Forgetting
+from realtime.service.forgotten import Forgotten
 from realtime.service.queue import LimitsOf, no_limits
 from realtime.service.service import Service
 from realtime.service.shared_limits import SharedLimits

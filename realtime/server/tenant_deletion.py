@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from realtime.service.forgetting import Forgetting, Forgotten
+from realtime.service.forgetting import Forgetting
+from realtime.service.forgotten import Forgotten
 from realtime.service.registry import Registry
 from realtime.settings.fields import Settings
 from realtime.store.cluster.backend import Backend, Refused

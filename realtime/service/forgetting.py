@@ -10,8 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from realtime.store.base import Stores
 from realtime.store.cluster.membership import HeldElsewhere, Membership, Owner
 from realtime.store.conversations import Conversation
@@ -20,26 +18,12 @@ from realtime.store.shelves import Place, Span
 from realtime.wire.errors import WireError
 from realtime.wire.ids import home_of
 
+from .forgotten import Forgotten
 from .registry import Registry
 
 PART = 200  # responses, and conversations, that are forgotten before who asked is told
 _PAGE = 100
 _COMMIT_SECONDS = 20.0  # for the store to have it
-
-
-class Forgotten(msgspec.Struct, frozen=True):
-    """How much was forgotten; nothing: there is nothing left here."""
-
-    num_responses: int = 0
-    num_conversations: int = 0
-
-    def __add__(self, other: Forgotten) -> Forgotten:
-        return Forgotten(
-            self.num_responses + other.num_responses, self.num_conversations + other.num_conversations
-        )  # fmt: skip
-
-    def __bool__(self) -> bool:
-        return self.num_responses + self.num_conversations > 0
 
 
 class Forgetting:

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from realtime.observability.instruments import Tally
 from realtime.runs.run import Run
 from realtime.service.directory import TriedElsewhere, node_unavailable
-from realtime.service.forgetting import Forgotten
+from realtime.service.forgotten import Forgotten
 from realtime.service.service import Service
 from realtime.service.truncations import CutResponse
 from realtime.store import cursor
