@@ -1,4 +1,4 @@
-"""A backend on PostgreSQL 13 or later. Each commit is one call of a function, so one transaction and one round trip."""
+"""A backend on PostgreSQL 13 or later. A commit is one call of a function: one transaction and one round trip."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _IN_THE_WAY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 class PostgresBackend(Inspectable):
-    """See the module."""
+    """A backend on PostgreSQL."""
 
     def __init__(self, url: str) -> None:
-        """Raises Refused for a URL that is none."""
+        """Raises Refused for an invalid URL."""
         try:
             self._url, self._schema = split_namespace(url)
         except BadUrl as error:
@@ -144,7 +144,7 @@ class PostgresBackend(Inspectable):
         return text.format(schema=self._schema, form=FORM, lock=_LOCK)
 
     async def _make_schema(self) -> None:
-        """Make what is not there yet, one node after the other. Raises Refused for a schema of another form."""
+        """Create what is missing, one node after the other. Raises Refused for a schema of another form."""
         async with (await self._pool()).acquire() as connection, connection.transaction():
             await self._guarded(connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK}, -1)"))
             await self._guarded(connection.execute(self._sql(sql.OPEN)))
