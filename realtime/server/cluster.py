@@ -1,8 +1,8 @@
-"""The node in its cluster: it joins, takes over what nobody has any more, hands on what it can't finish, and begins
-again when it has lost its lease.
+"""The node in its cluster: it joins, takes over orphaned responses, hands on what it can't finish, and begins again
+when it has lost its lease.
 
-Who may write is decided in the store; here it is only asked. Each node looks for orphans at times of its own, sooner
-when another node is gone or says that it has left something, and the store gives each to one.
+The store decides who may write; this module only asks it. Each node looks for orphans at its own times, and sooner when
+another node is gone or says that it has left something. The store gives each orphan to one node.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _SETTLE_SECONDS = 0.01  # between two looks whether something is in the store
 
 
 class Cluster:
-    """See the module. `door`: where the other nodes come in. `lost`: ends what clients have open, see Gateway."""
+    """A node's part in its cluster. `door`: the entrance for other nodes. `lost`: ends the clients' connections; see
+    Gateway.
+    """
 
     def __init__(
         self, me: Node, membership: Membership, service: Service, settings: ResponseSettings, limits: Limits, *,
@@ -48,8 +50,8 @@ class Cluster:
         answer: Callable[[messages.Ask], Awaitable[messages.Answer]], lost: Callable[[], Awaitable[None]],
         limits_of: LimitsOf = no_limits,
     ) -> None:  # fmt: skip
-        """max_bytes: of a message that a node reads. serves: whether the engine does. answer: to an HTTP request.
-        limits_of: a tenant's.
+        """max_bytes: the largest message that a node reads. serves: whether the engine serves. answer: answers an HTTP
+        request. limits_of: a tenant's limits.
         """
         self.me = me
         self.membership = membership
@@ -71,12 +73,12 @@ class Cluster:
 
     @property
     def others_serve(self) -> bool:
-        """Return whether another node takes over what this one leaves."""
+        """Return whether another node would take over what this one leaves."""
         return any(peer.state == "serving" for peer in self.membership.peers().values())
 
     @property
     def status(self) -> NodeStatus:
-        """Return what is told of it."""
+        """Return the cluster's part of the readiness report."""
         membership = self.membership
         others = len(membership.peers())
         return NodeStatus(name=self.me.name, epoch=membership.epoch, lease=membership.holds(), others=others)
@@ -91,12 +93,12 @@ class Cluster:
         self._spawn(self._look_around(), "cluster")
 
     def drain(self) -> None:
-        """Take over nothing more."""
+        """Stop taking over orphans."""
         self._draining = True
         self._announce()
 
     async def leave(self) -> None:
-        """Give back the lease, and let the others know that there may be something for them; once."""
+        """Give the lease back, and tell the others that there may be orphans. Does this once."""
         if self._left:
             return
         self._draining = self._left = True
@@ -145,7 +147,7 @@ class Cluster:
         self._look_now.set()
 
     async def _look_around(self) -> None:
-        """Look at the others from time to time, and for what they have left."""
+        """Look from time to time which nodes are live, and for orphans."""
         known: frozenset[tuple[str, int]] = frozenset()
         number = 0
         while True:
@@ -161,8 +163,8 @@ class Cluster:
                 await asyncio.wait_for(self._look_now.wait(), seconds)
 
     async def _sweep(self) -> None:
-        """Take over what nobody has; who can't serve it leaves it to those who can, but for what is in conversations
-        that only this node may write.
+        """Take over orphans. A node that can't serve leaves them to those that can, but for those in conversations that
+        only this node may write.
         """
         if self._draining or not self.membership.holds():
             return

@@ -10,7 +10,7 @@ from realtime.store.shelves import Place
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page is to hold: at most `limit` entries with these values, behind the one with the id `after`."""
+    """The query of a page: at most `limit` entries with these values, behind the one with the id `after`."""
 
     conversation: str | None = None
     status: str | None = None

@@ -1,9 +1,8 @@
-"""What there is: the tenant's responses, those that run, on whatever node, and those that are kept, and its
-conversations, in pages.
+"""Lists of a tenant's responses (those that run, on any node, and stored ones) and of its conversations, in pages.
 
-Both are in the order in which they began, which nothing changes, so what begins or ends while somebody turns pages is
-neither shown twice nor hides what was there. A page costs a bounded amount of work: one for which too much had to be
-looked at says where to go on, and holds less than was asked for, or nothing.
+Both lists are in the order of creation, which never changes. An entry that begins or ends between two pages is
+therefore neither shown twice nor does it hide another. The work for a page is bounded: when too many entries would have
+to be examined, the page says where to go on, and holds fewer entries than were asked for, or none.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Elsewhere(Protocol):
 
 
 class Lists:
-    """See the module. Methods raise WireError."""
+    """The lists of responses and conversations. Methods raise WireError."""
 
     def __init__(
         self, registry: Registry, stores: Stores, bound: Callable[[], AbstractAsyncContextManager[None]],
@@ -50,7 +49,7 @@ class Lists:
         self._elsewhere = elsewhere
 
     async def responses(self, principal: Principal, wanted: Wanted) -> ResponseList:
-        """Return a page of responses; of those that are over, the ones that were to be stored."""
+        """Return a page of responses: running ones, and finished ones that were to be stored."""
         principal.check_owner()
         tenant = principal.tenant
         async with self._bound():
@@ -139,12 +138,12 @@ def _filter(tenant: str, wanted: Wanted) -> Filter:
 
 
 def _span(wanted: Wanted, after: Place | None) -> Span:
-    """One more than fits on the page, so that it is known whether there is more."""
+    """Ask for one entry more than fits on the page, to know whether there is another page."""
     return Span(after=after, limit=wanted.limit + 1, newest_first=wanted.order == "desc")
 
 
 def _page(found: Mapping[Place, Any], wanted: Wanted, more: Place | None) -> dict[str, Any]:
-    """Return the members of a list object. `more`: how far was looked, if there may be something behind it."""
+    """Return the members of a list object. `more`: where the search stopped, if entries may follow."""
     newest_first = wanted.order == "desc"
     places = sorted(found, reverse=newest_first)
     if more is not None:

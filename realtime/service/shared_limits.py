@@ -1,7 +1,8 @@
-"""Limits per minute over all nodes of a cluster: each tells the others from time to time what was taken at it.
+"""Limits per minute that hold over all nodes of a cluster: each node tells the others from time to time what it
+admitted.
 
-Close, not exact: what is taken elsewhere counts here a moment later, so a tenant that asks all nodes at once may take
-its minute once at each. What was taken before a node saw a tenant for the first time counts as far as it is recent.
+They are close, not exact. Usage on another node counts here a moment later, so a tenant that asks all nodes at once may
+use its minute once on each. Usage from before a node first saw a tenant counts as far as it is recent.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _KINDS: dict[str, Kind] = {"requests": "requests", "tokens": "tokens"}
 
 
 class SharedLimits:
-    """See the module."""
+    """Limits per minute that the nodes share."""
 
     def __init__(
         self, membership: Membership, minutes: Allowances, limits_of: Callable[[str], TenantLimits],
@@ -34,7 +35,7 @@ class SharedLimits:
         self._sums = Sums(counts_first=True)
 
     async def exchange(self) -> None:
-        """Tell what was taken here, and count what was taken elsewhere. Raises WireError."""
+        """Report usage on this node, and count usage on the others. Raises WireError."""
         taken, self._minutes.taken = self._minutes.taken, {}
         told = self._sums.to_tell({f"{kind}/{tenant}": number for (kind, tenant), number in taken.items()})
         if not told:

@@ -1,7 +1,7 @@
-"""The connection to one other node, by which this one asks it: made when it is first needed, and again when it is lost.
+"""The link to one other node, over which this node asks it. Opened when first needed, and again after it is lost.
 
-One socket for all calls and all follows. Whatever goes wrong with it is a `WireError` that may be retried; a node that
-does not answer is found out by pings, and no call waits longer than `CALL_SECONDS`.
+One socket carries all calls and follows. Every failure is a `WireError` that may be retried. Pings find a node that
+does not answer, and no call waits longer than `CALL_SECONDS`.
 """
 
 from __future__ import annotations
@@ -77,25 +77,27 @@ class _Unproved(ClientConnection):
 
 
 class _Straight(connect):
-    """A connection to this address and no other: who is there may not send us on, before it has proved anything."""
+    """A connection to this address and no other: the other side may not redirect us before it has proved
+    its identity.
+    """
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """See the library."""
+        """Return the error, so that no redirect is followed. Overrides the library's method."""
         return exc
 
 
 class Feed(Protocol):
-    """Takes what comes of a follow."""
+    """A receiver of the events of a follow."""
 
     def entries(self, first: int, entries: list[bytes]) -> None:
         """Take events."""
 
     def end(self, why: Over) -> None:
-        """No more come."""
+        """Note that no more events come."""
 
 
 class Link:
-    """See the module. `max_bytes`: of a message that the other node reads."""
+    """The link to one other node. `max_bytes`: the largest message that the other node reads."""
 
     def __init__(self, me: Node, epoch: Callable[[], int], peer: Peer, max_bytes: int) -> None:
         self.peer = peer
@@ -108,33 +110,33 @@ class Link:
         self._closed = False
 
     async def call(self, make: Callable[[int], Asked]) -> Replied:
-        """Ask, and return what is answered. `make` is given the number. Raises WireError."""
+        """Make a call, and return its answer. `make` gets the call's number. Raises WireError."""
         return await self._ask(make, None)
 
     async def follow(self, make: Callable[[int], Asked], feed: Feed) -> tuple[int, Began]:
-        """Begin to follow; return the number of it, and what is answered. Raises WireError."""
+        """Begin to follow. Return the number of the follow, and the answer. Raises WireError."""
         answer = await self._ask(make, feed)
         if not isinstance(answer, Began):
             raise node_unavailable()
         return answer.number, answer
 
     def send(self, message: Asked) -> None:
-        """Say something that nobody answers, if there is a connection."""
+        """Send a message that has no answer, if there is a connection."""
         if self._socket is not None:
             self._socket.send(message)
 
     def drop(self, number: int) -> None:
-        """Take nothing more of a follow."""
+        """Take no more events of a follow."""
         if self._socket is not None:
             self._socket.feeds.pop(number, None)
 
     async def tell(self, message: Asked) -> None:
-        """Say something that nobody answers, and have it on its way. Raises WireError."""
+        """Send a message that has no answer, and wait until it is sent. Raises WireError."""
         socket = await self._connected()
         await socket.connection.send(encode([message]))
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._closed = True
         if self._socket is not None:
             await self._socket.close()
@@ -197,7 +199,7 @@ class Link:
 
 
 class _Socket:
-    """One connection that is proved. `gone`: it is lost, or closed."""
+    """One proved connection. `gone`: it is lost, or closed."""
 
     def __init__(self, connection: ClientConnection, node: str) -> None:
         self.connection = connection
@@ -291,7 +293,7 @@ class _Socket:
                 raise Garbage
 
     def _lose(self) -> None:
-        """The connection is gone, and all that waits for it is told."""
+        """Note that the connection is gone, and fail everything that waits for it."""
         if self.gone:
             return
         self.gone = True
@@ -316,7 +318,7 @@ async def _receive(connection: ClientConnection) -> Answered:
 
 
 def _reason(error: BaseException) -> str:
-    """Return why there is no connection, with nothing that was said on it."""
+    """Return why there is no connection, without anything that was sent on it."""
     if isinstance(error, handshake.NotProved):
         return str(error)
     return "it says what no node says" if isinstance(error, Garbage) else type(error).__name__

@@ -1,4 +1,4 @@
-"""The other nodes, as the service asks them: who lives, by the membership, and a link to each that was asked."""
+"""The other nodes, as the service asks them. The membership says which are live; each has a link once it was asked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _decode_response = msgspec.json.Decoder(Response).decode
 
 
 class PeerNodes:
-    """See the module. A `Nodes` of the directory."""
+    """The other nodes. Implements the directory's `Nodes`."""
 
     def __init__(self, me: Node, membership: Membership, copies: Copies, max_bytes: int) -> None:
         """max_bytes: see Link."""
@@ -69,18 +69,18 @@ class PeerNodes:
         return await self._copies.follow(principal, response_id, node, created=created)
 
     async def tell_all(self) -> None:
-        """Have all others look for what was left, as far as they can be reached."""
+        """Tell all other nodes that can be reached to look for what was left."""
         await asyncio.gather(*(node.look() for node in self.live()))
 
     async def close(self) -> None:
-        """End the copies, and hang up."""
+        """Close the copies and the links."""
         await self._copies.close()
         nodes, self._nodes = list(self._nodes.values()), {}
         await asyncio.gather(*(node.close() for node in nodes))
 
 
 class PeerNode:
-    """One other node. An `OtherNode` of the directory, and what copies follow."""
+    """One other node: an `OtherNode` of the directory, which copies follow."""
 
     def __init__(self, peer: Peer, link: Link) -> None:
         self.peer = peer
@@ -145,7 +145,7 @@ class PeerNode:
         return answer.places[0] if answer.places else None
 
     async def answer(self, make: Ask) -> Answer:
-        """Have an HTTP request answered there. Raises WireError."""
+        """Have the node answer an HTTP request. Raises WireError."""
         answer = await self._link.call(lambda number: msgspec.structs.replace(make, number=number))
         assert isinstance(answer, Answer)
         return answer
@@ -162,16 +162,16 @@ class PeerNode:
         return feed, began.state, _decode_response(began.response)
 
     async def look(self) -> None:
-        """Have it look for what was left, if it can be reached."""
+        """Tell the node to look for what was left, if it can be reached."""
         with contextlib.suppress(WireError, OSError):
             await self._link.tell(messages.Look())
 
     def retire(self) -> None:
-        """Note that it is another node by now."""
+        """Close the link in the background: the node has another epoch by now."""
         self._retiring = asyncio.create_task(self.close())
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the link."""
         await self._link.close()
 
 

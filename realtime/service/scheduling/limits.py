@@ -1,7 +1,7 @@
-"""How many may run and wait: in all, of one tenant, of one group. Pure.
+"""Limits on how many responses may run and wait: in all, of one tenant, of one group. Pure.
 
-All of it is asked for with each decision, so that a change counts from then on. A tenant's own limits hold over all
-nodes, as far as is known here of the others; shares are of this node's places.
+All limits are read for each decision, so that a change takes effect at the next one. A tenant's own limits hold over
+all nodes, as far as this one knows of the others; shares are of this node's places.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .refusals import Full, TenantFull
 
 
 class Limits:
-    """See the module. tenant_share: what of the places one tenant may have. limits_of: what else one may take.
-    capacity: what the engine can hold.
+    """The limits in force. tenant_share: the part of the places that one tenant may have. limits_of: a tenant's other
+    limits. capacity: what the engine can hold.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Limits:
 
     @property
     def share(self) -> float:
-        """Return what one tenant may have now."""
+        """Return the part of the places that one tenant may have now."""
         return self._tenant_share()
 
     @property
@@ -72,8 +72,8 @@ class Limits:
         self, tenant: str, *, num_waiting: int, num_waiting_of: int, num_running_of: int,
         retry_after: Callable[[int], float],
     ) -> None:  # fmt: skip
-        """Refuse one more that waits if there is no place for it; it has been counted. `retry_after`: when a place in
-        the queue should be free, if so many run at once. Raises Full.
+        """Refuse one more waiting response if there is no place for it. It has been counted already. `retry_after`:
+        estimates when a place is free, if so many run at once. Raises Full.
         """
         is_full = num_waiting > self._max_waiting
         share, own, most = self._tenant_share(), self.of(tenant).max_waiting, self.most_of(tenant)

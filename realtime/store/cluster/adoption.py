@@ -1,10 +1,10 @@
-"""Who writes what: open responses whose owner has gone, and how another node becomes their owner, in one commit each.
+"""Adoption: open responses whose owner has gone get another node as their owner, each in one commit.
 
-A response comes with its conversation: who has that in memory is the one that can go on with it, and whoever adopts a
-response owns its conversation from the same commit on.
+A response is adopted with its conversation: only the node that has a conversation in memory can go on with a response
+of it, and whoever adopts a response owns its conversation from the same commit on.
 
-An owner that is not live never comes back under the same epoch, so its journal does not grow while it is read. What was
-adopted is in the journal of the new owner from then on, from its first event.
+An owner whose lease has ended never comes back under the same epoch, so its journal does not grow while it is read.
+From then on an adopted response is in its new owner's journal, from its first event.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class _Where(NamedTuple):
 
 
 class Adoption:
-    """See the module. Its commits are beside the batches, so each may be sent twice and has no number."""
+    """Adoption of responses and conversations. Its commits are not part of the batches: they have no number, and may be
+    sent twice.
+    """
 
     def __init__(self, backend: Backend, store: object, vocabulary: str, sleep: Sleep) -> None:
         self._backend = backend
@@ -58,11 +60,11 @@ class Adoption:
         self._adopted = 0
 
     def begin(self, lease: Lease, journal: JournalRows) -> None:
-        """Own things under this lease from now on."""
+        """Own responses and conversations under this lease from now on."""
         self._lease, self._journal = lease, journal
 
     def end(self) -> None:
-        """Own nothing more."""
+        """Own nothing any more."""
         self._lease = None
 
     async def owner_of(self, name: str) -> Owner | None:
@@ -74,8 +76,8 @@ class Adoption:
         return Owner(lease.node, lease.epoch)
 
     async def orphans(self, limit: int, node: str | None = None) -> Sequence[str]:
-        """Return open responses whose owner's lease is not live; `node`: of that one only. What is left of leases that
-        own nothing any more is deleted by the way.
+        """Return open responses whose owner's lease is not live. `node`: only those of this node. Also deletes the
+        remains of leases that own nothing any more.
         """
         live = {Lease(one.node, one.epoch) for one in await self._backend.leases()}
         begin, end = keys.under("epoch") if node is None else keys.under("epoch", node)
@@ -93,8 +95,8 @@ class Adoption:
         return found[:limit]
 
     async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> list[ReadHead]:
-        """Become the owner of orphans, but of those in other live nodes' conversations; `in_own`: only of those in this
-        node's. Return those that this node got, in the order of the ids. Raises Fenced.
+        """Become the owner of orphans, except those in conversations of other live nodes. `in_own`: only of those in
+        this node's conversations. Return those that this node got, in the order of the ids. Raises Fenced.
         """
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
@@ -114,7 +116,7 @@ class Adoption:
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
-        """Return a conversation with all its items, to be written by this node from now on. Raises HeldElsewhere, and
+        """Return a conversation with all its items, which only this node writes from now on. Raises HeldElsewhere, and
         Fenced.
         """
         for _ in range(_MAX_TRIES):
@@ -138,14 +140,14 @@ class Adoption:
 
     @property
     def lease(self) -> Lease:
-        """The own lease. Raises Fenced."""
+        """Return this node's lease. Raises Fenced."""
         if self._lease is None:
             raise Fenced
         return self._lease
 
     async def commit(self, checks: dict[Key, Expected], sets: dict[Key, bytes], deletes: Iterable[Key] = ()) -> None:
-        """Make changes at once, beside what is collected, however long that takes. Raises Conflict, also when they were
-        made and the answer was lost, and Fenced.
+        """Commit changes at once, outside the batches, however long that takes. Raises Conflict, also when the changes
+        were made but the answer was lost, and Fenced.
         """
         changes = Changes(fence=self.lease, checks=checks, sets=sets, deletes=list(deletes))
         while True:
@@ -168,7 +170,7 @@ class Adoption:
         ]
 
     async def _chunks(self, lease: Lease, numbers: set[int]) -> dict[int, list[Chunk]]:
-        """Return what a lease's journal has of these responses."""
+        """Return these responses' chunks from a lease's journal."""
         begin, end = keys.under("journal", lease.node, keys.number(lease.epoch))
         found: dict[int, list[Chunk]] = {}
         while rows := await self._backend.range(begin, end, _PAGE):
@@ -185,7 +187,7 @@ class Adoption:
         return found
 
     async def _conversation_of(self, row: HeadRow) -> _Where | None:
-        """Return what adopting a response comes to for its conversation. None: another live node has that."""
+        """Return what adopting a response changes for its conversation. None: another live node has that."""
         try:
             name = decode_head(row.body).request.conversation_id
         except ValueError:  # what was damaged
@@ -204,7 +206,7 @@ class Adoption:
         return _Where({owner: value, there: True}, {owner: mine})
 
     async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> ReadHead | None:
-        """Become the owner of one. None: somebody else did, or it is gone."""
+        """Become the owner of one response. None: another node did, or it is gone."""
         response_id, row, old = orphan
         lease, journal = self.lease, self._journal
         assert journal is not None
@@ -243,7 +245,7 @@ class Adoption:
         return turn
 
     async def _clear(self, lease: Lease) -> None:
-        """Delete what is left of a lease that owns nothing."""
+        """Delete the remains of a lease that owns nothing."""
         begin, end = keys.under("journal", lease.node, keys.number(lease.epoch))
         while rows := await self._backend.range(begin, end, _PAGE):
             await self.commit({}, {}, [key for key, _ in rows])

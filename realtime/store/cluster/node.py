@@ -1,4 +1,4 @@
-"""A node's membership: its lease, how it is renewed and how it ends; and what it asks of the others' common store."""
+"""The lease of a node: how it is acquired, renewed and lost; and the node's other calls on the common store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ _RETRY_SECONDS = 0.25
 
 
 class LeaseTimes(msgspec.Struct, frozen=True):
-    """Seconds: how long a lease is live, how often it is renewed, how long before its end the node stops."""
+    """Times in seconds: how long a lease is live, how often it is renewed, how long before its end the node stops
+    writing.
+    """
 
     live: float = 6.0
     renew: float = 2.0
@@ -47,7 +49,7 @@ class _Told(msgspec.Struct, array_like=True):
 
 
 class Reset(msgspec.Struct, frozen=True):
-    """What a node is to know of the common store when it begins."""
+    """The state of the common store that a node needs when it begins."""
 
     next_expiry: float | None
     conversation_bytes: int
@@ -57,8 +59,8 @@ _decode = msgspec.msgpack.Decoder(_Told).decode
 
 
 class ClusterNode(Membership):
-    """See the module. `on_reset`: to be called on the loop when the stores are to hold nothing any more; `on_adopted`:
-    makes the stores go on with what was adopted; `tidy`: has what has expired dropped.
+    """The node's own membership. Called on the loop: `on_reset` when the stores must become empty, `on_adopted` to make
+    the stores continue with what was adopted, and `tidy` to drop what has expired.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class ClusterNode(Membership):
 
     @property
     def trouble(self) -> str | None:
-        """Return why nothing can be written now; None: it can."""
+        """Return why nothing can be written now; None: writing works."""
         if self._committer.trouble is not None:
             return self._committer.trouble
         return None if self.holds() else f"node {self._name} has no lease"
@@ -175,7 +177,7 @@ class ClusterNode(Membership):
         return {names[one]: number for one, number in sums.items()}
 
     def submit(self, batch: Batch, done: Callable[[Done], None]) -> None:
-        """See `packed.commits.Executor`. Nothing comes of a batch when there is no lease."""
+        """Commit a batch; see `packed.commits.Executor`. Without a lease the batch is lost."""
         self._host.start(self._commit(batch, done))
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
@@ -189,7 +191,7 @@ class ClusterNode(Membership):
     # -- where the backend is used
 
     async def beat(self) -> None:
-        """Renew the lease once, and see who else is there."""
+        """Renew the lease once, and read the other nodes' leases."""
         lease, sent = self._lease, self._clock()
         if lease is None:
             return
@@ -221,7 +223,7 @@ class ClusterNode(Membership):
                 await self.beat()
 
     async def _acquire(self) -> Reset | None:
-        """Begin a lease. None: not yet."""
+        """Begin a lease; None: not possible yet."""
         if self._lease is not None:
             self._lose(self._lease)
         sent = self._clock()
@@ -259,7 +261,7 @@ class ClusterNode(Membership):
         self._host.tell(lambda: done(found))
 
     def _lose(self, lease: Lease) -> None:
-        """The lease does not hold any more."""
+        """Note that the lease does not hold any more."""
         if self._lease != lease:
             return
         self._lease, self._until = None, float("-inf")
@@ -285,7 +287,7 @@ class ClusterNode(Membership):
     # -- parts
 
     def _begin(self, reset: Reset) -> None:
-        """Hold nothing of what was before."""
+        """Drop everything from before."""
         if self.commits is not None:
             self.commits.abandon()
         self.on_reset(reset)
@@ -306,7 +308,7 @@ class ClusterNode(Membership):
             self.tidy()
 
     async def _settled(self) -> None:
-        """Wait until everything is committed, as long as the lease holds."""
+        """Wait until everything is committed, while the lease holds."""
         commits = self.commits
         assert commits is not None
         settled = asyncio.Event()
