@@ -273,9 +273,10 @@ class _Bugs(logging.Handler):
 def played(seed: int, kinds: Sequence[str] = KINDS) -> Schedule:
     """Play a schedule."""
     schedule = Schedule(seed, kinds)
-    bugs, logger = _Bugs(schedule.history), logging.getLogger("realtime")
+    bugs, logger, noise = _Bugs(schedule.history), logging.getLogger("realtime"), logging.getLogger("uvicorn.error")
     world = schedule.world
     logger.addHandler(bugs)
+    noise.disabled = True  # requests that are cut off are its errors
     try:
         with world.entered():
             try:
@@ -286,6 +287,7 @@ def played(seed: int, kinds: Sequence[str] = KINDS) -> Schedule:
                 logger.removeHandler(bugs)
                 world.loop.finish()
     finally:
+        noise.disabled = False
         logger.removeHandler(bugs)
     return schedule
 
