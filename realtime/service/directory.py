@@ -132,7 +132,7 @@ class Directory:
             return None
         until = time.monotonic() + _ADOPTION_SECONDS
         while (owner := await membership.owner_of(response_id)) is not None:
-            if self._is_here(owner, membership):
+            if self._is_here(owner, membership) and await self._has_come(response_id):
                 return None
             if owner.node != membership.node and (node := nodes.get(owner.node, owner.epoch)) is not None:
                 return node
@@ -263,6 +263,13 @@ class Directory:
         if node is None:
             raise node_unavailable()
         return node
+
+    async def _has_come(self, response_id: str) -> bool:
+        """Return whether what this node owns is there: it becomes its owner a moment before it goes on with it."""
+        registry = self._registry
+        if response_id in registry.running or response_id in registry.deleted:
+            return True
+        return await registry.store.get(response_id, time.time()) is not None
 
     async def _home_of_unknown(self, response_id: str, nodes: Nodes) -> OtherNode | None:
         """Return the home of a response that the store does not know: it may have been begun a moment ago."""

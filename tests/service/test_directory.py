@@ -1,0 +1,33 @@
+"""Where a response is, while it changes hands."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+from realtime.service.directory import Directory
+from realtime.store.cluster.membership import Owner
+
+
+async def test_what_was_adopted_is_here_when_it_has_come() -> None:
+    """Who asks in between must not find that it came to nothing: the store names this node, which has no run yet."""
+    looks = 0
+
+    async def owner_of(response_id: str) -> Owner:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            running[response_id] = object()
+        return Owner("b", 3)
+
+    async def get(response_id: str, now: float) -> None:
+        return None
+
+    running: dict[str, object] = {}
+    registry: Any = SimpleNamespace(running=running, deleted={}, store=SimpleNamespace(get=get))
+    stores: Any = SimpleNamespace(membership=SimpleNamespace(node="b", epoch=3, owner_of=owner_of))
+    directory = Directory(registry, stores, lambda: nullcontext())  # type: ignore[arg-type, return-value]
+    directory.nodes = SimpleNamespace(get=lambda name, epoch=None: None)  # type: ignore[assignment]
+    assert await directory.running_at("resp_a_" + "0" * 32) is None
+    assert looks == 2
