@@ -76,9 +76,8 @@ def _claim_looked_up_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Directory, "check_not_tried", lambda self, claim: _nothing())
 
 
-def _last_one_dropped(patch: pytest.MonkeyPatch) -> None:
-    take = Adoption._take
-    patch.setattr(Adoption, "_take", lambda self, orphan, where, chunks: take(self, orphan, where, chunks[:-1]))
+def _adopted_and_not_there(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Directory, "_has_come", lambda self, response_id: _true())
 
 
 def _given_up_and_shown(patch: pytest.MonkeyPatch) -> None:
@@ -107,7 +106,7 @@ async def _nothing() -> None:
 PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], int]] = {
     "adoption from the living": (_adopted_alive, KINDS, 0),
     "a claim that is looked up twice": (_claim_looked_up_twice, KINDS, 34),
-    "a hand-over without the last events": (_last_one_dropped, ("kill", "stop"), 28),
+    "what was adopted and has not come yet": (_adopted_and_not_there, ("kill", "stop"), 28),
     "what is not committed is shown": (_given_up_and_shown, ("from the store", "store away"), 17),
     "a batch that waits for ever": (_never_flushed_again, KINDS, 52),
     "a cut that its home does not know of": (_cut_elsewhere_only, KINDS, 162),

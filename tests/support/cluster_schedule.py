@@ -276,7 +276,7 @@ def played(seed: int, kinds: Sequence[str] = KINDS) -> Schedule:
     bugs, logger, noise = _Bugs(schedule.history), logging.getLogger("realtime"), logging.getLogger("uvicorn.error")
     world = schedule.world
     logger.addHandler(bugs)
-    noise.disabled = True  # requests that are cut off are its errors
+    logger.propagate, noise.disabled = False, True  # stores that are away, and requests that are cut off
     try:
         with world.entered():
             try:
@@ -287,7 +287,7 @@ def played(seed: int, kinds: Sequence[str] = KINDS) -> Schedule:
                 logger.removeHandler(bugs)
                 world.loop.finish()
     finally:
-        noise.disabled = False
+        logger.propagate, noise.disabled = True, False
         logger.removeHandler(bugs)
     return schedule
 
