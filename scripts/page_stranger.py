@@ -42,26 +42,26 @@ ANIMALS = {signal.SIGTERM: "whale", signal.SIGKILL: "crab"}
 
 
 def said(text: str) -> None:
-    """Tell who watches."""
+    """Print a line for the person who watches."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
 class Stranger:
-    """Somebody with one tab. `server` is the process of now."""
+    """A user with one tab. `server` is the current process."""
 
     def __init__(self, page: Page, http: str) -> None:
         self.page = page
         self.http = http
 
     async def kept(self) -> list[dict[str, Any]]:
-        """All responses of all chats at the server, oldest first."""
+        """Return all responses of all chats at the server, oldest first."""
         async with httpx2.AsyncClient(base_url=self.http, timeout=60) as client:
             query = "metadata.realtime_ui=chat&order=asc&limit=100"
             listed = (await client.get(f"/v1/responses?{query}")).json()["data"]
             return [(await client.get(f"/v1/responses/{one['id']}")).json() for one in listed]
 
     async def shown(self) -> str:
-        """The words of the newest answer on the page."""
+        """Return the words of the newest answer on the page."""
         return " ".join(
             " ".join(await self.page.locator("#log .answer").last.locator(".prose").all_inner_texts()).split()
         )
@@ -71,7 +71,7 @@ class Stranger:
         await self.page.locator(".turn:last-child .answer:not(.is-running) .regenerate").wait_for(timeout=PATIENCE_MS)
 
     async def is_the_servers(self) -> None:
-        """Compare what is shown with what is kept: as rendered, so without marks of Markdown."""
+        """Compare what is shown with what is stored: as rendered, so without marks of Markdown."""
         await self.over()
         newest = (await self.kept())[-1]
         await self.page.reload()
@@ -80,7 +80,7 @@ class Stranger:
         assert plain(await self.shown()) == words, (await self.shown(), text_of(newest))
 
     async def running(self, text: str, words: int) -> None:
-        """Ask, again if need be, until so much of an answer is there and it still runs."""
+        """Ask, again if necessary, until so much of an answer is there and it still runs."""
         for _ in range(5):
             count = await self.page.locator(".turn").count()
             await ask(self.page, text)
@@ -92,12 +92,12 @@ class Stranger:
 
 
 def plain(text: str) -> str:
-    """Letters and figures alone."""
+    """Return letters and figures only."""
     return "".join(filter(str.isalnum, text))
 
 
 async def set_length(page: Page, tokens: int) -> None:
-    """Say in the settings how long an answer may be."""
+    """Set in the settings how long an answer may be."""
     await page.locator(".foot .quiet").click()
     await page.get_by_label("Longest answer").fill(str(tokens))
     await page.get_by_role("button", name="Save").click()
@@ -105,7 +105,7 @@ async def set_length(page: Page, tokens: int) -> None:
 
 
 async def talk(stranger: Stranger) -> None:
-    """Twenty turns; at some of them another answer, another question, and the way back."""
+    """Take twenty turns, at some of them with another answer, another question, and the way back."""
     page = stranger.page
     await set_length(page, 20)
     for number, question in enumerate(QUESTIONS, 1):
@@ -133,7 +133,7 @@ async def talk(stranger: Stranger) -> None:
 
 
 async def reload_in_mid_answer(stranger: Stranger) -> None:
-    """Again and again in one answer."""
+    """Reload the page again and again in one answer."""
     await set_length(stranger.page, 60)
     await stranger.running("Write a long story about a fox and a river.", 8)
     for _ in range(3):
@@ -145,7 +145,7 @@ async def reload_in_mid_answer(stranger: Stranger) -> None:
 
 
 async def restarted(stranger: Stranger, process: ServerProcess, number: signal.Signals, start: Any) -> ServerProcess:
-    """End the server in mid-answer, start another one, and see the answer go on."""
+    """End the server in the middle of an answer, start another one, and see the answer continue."""
     count = len(await stranger.kept())
     await set_length(stranger.page, 80)
     await stranger.running(f"Write a long story about the sea and a {ANIMALS[number]}.", 10)
@@ -166,7 +166,7 @@ async def restarted(stranger: Stranger, process: ServerProcess, number: signal.S
 
 
 async def take_along(stranger: Stranger, folder: Path) -> None:
-    """Find it by what was said, export it, delete it, put it back."""
+    """Find a chat by its text, export it, delete it, put it back."""
     page = stranger.page
     await page.locator(".search").fill("lovelace")
     await page.locator(".chats mark").wait_for(timeout=PATIENCE_MS)
@@ -193,7 +193,7 @@ async def take_along(stranger: Stranger, folder: Path) -> None:
 
 
 async def measure(browser: Browser) -> Page:
-    """First paint of an empty cache, and the first token as the page saw it."""
+    """Measure first paint with an empty cache, and the first token as the page saw it."""
     page = await browser.open()
     paint = await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     await page.keyboard.press("Control+Shift+E")
@@ -218,7 +218,7 @@ async def measure(browser: Browser) -> Page:
 
 @contextlib.asynccontextmanager
 async def servers(model: str, folder: Path) -> AsyncIterator[Any]:
-    """A way to start a server, again and again, on the same port with the same store."""
+    """Return a function that starts a server, again and again, on the same port with the same store."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with contextlib.AsyncExitStack() as stack:
@@ -242,7 +242,7 @@ async def servers(model: str, folder: Path) -> AsyncIterator[Any]:
 
 
 async def main() -> None:
-    """All of it."""
+    """Run all of it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="smollm2")
     model = parser.parse_args().model
