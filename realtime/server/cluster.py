@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 from realtime.service.queue import LimitsOf, no_limits
 from realtime.service.service import Service
 from realtime.service.shared_limits import SharedLimits
+from realtime.service.shared_service import SharedService
 from realtime.settings.fields import ResponseSettings
 from realtime.store.cluster.membership import CannotJoin, Membership, State
 from realtime.wire.bodies import NodeStatus
@@ -66,6 +68,7 @@ class Cluster:
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
         self._limits = SharedLimits(membership, service.queue.scheduler.minutes, limits_of)
+        self._shared = SharedService(membership, service.queue.scheduler)
         membership.on_lost.append(self._on_lost)
 
     @property
@@ -135,7 +138,7 @@ class Cluster:
 
     def _announce(self) -> None:
         state: State = "draining" if self._draining else "serving" if self._serves() else "starting"
-        self.membership.announce(state, self._service.num_running)
+        self.membership.announce(state, self._service.num_running, self._shared.places(time.monotonic()))
 
     # -- what others left
 
@@ -160,12 +163,15 @@ class Cluster:
                 await asyncio.wait_for(self._look_now.wait(), seconds)
 
     async def _sweep(self) -> None:
-        """Take over orphans. A node that can't serve leaves them to those that can."""
-        if self._draining or not self.membership.holds() or (self.others_serve and not self._serves()):
+        """Take over orphans. A node that can't serve leaves them to those that can, but for those in conversations that
+        only this node may write.
+        """
+        if self._draining or not self.membership.holds():
             return
+        in_own = self.others_serve and not self._serves()
         try:
             while orphans := await self.membership.orphans(_MAX_AT_ONCE):
-                adopted = [one async for one in self.membership.adopt(orphans)]
+                adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
                 taken = await self._service.restart.take_over(adopted, self._model_name)
                 logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
                 if not adopted:
@@ -177,7 +183,8 @@ class Cluster:
 
     async def _share_limits(self) -> None:
         if self.membership.holds():
-            with contextlib.suppress(WireError):  # then the minutes of tenants are this node's own
+            with contextlib.suppress(WireError):  # then the minutes and shares of tenants are this node's own
+                await self._shared.exchange()
                 await self._limits.exchange()
 
     # -- what others ask

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from realtime.runs.run import Run
-from realtime.store.base import Batches
+from realtime.store.base import Batches, store_unavailable
 from realtime.store.committed_log import CommittedLog
 from realtime.store.event_log import EventLog
 from realtime.store.records import Record
@@ -42,6 +42,17 @@ class Delivery:
             self._waiting.append((log, tip, reached))
             await reached
         return snapshot
+
+    def lose(self) -> None:
+        """Give up what is not committed: it never will be, whatever is committed next. Who waits for it is told."""
+        runs, self._runs = self._runs, {}
+        for run in runs.values():
+            run.whole_log.left = True
+            run.audience.notify()
+        waiting, self._waiting = self._waiting, []
+        for _, _, reached in waiting:
+            if not reached.done():
+                reached.set_exception(store_unavailable())
 
     def _committed(self) -> None:
         assert self._batches is not None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -18,12 +18,14 @@ import msgspec
 
 from realtime.store.base import Claim, Stores
 from realtime.store.cluster.membership import HeldElsewhere, Membership, Owner
+from realtime.store.shelves import Place as ListPlace
 from realtime.wire.errors import ErrorCode, WireError, response_not_found
 from realtime.wire.ids import home_of
 from realtime.wire.requests import Place, StopKind
 from realtime.wire.response import Response
 
 from .intake import Asked
+from .lists import Listing, Wanted
 from .principal import Principal
 from .registry import Registry
 from .remote import Remote
@@ -70,6 +72,12 @@ class OtherNode(Protocol):
     async def settle(self, response_id: str) -> None:
         """Wait until a finished response is in the store. Raises WireError while it runs."""
 
+    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Listing:
+        """See Lists.running_here."""
+
+    async def place(self, principal: Principal, response_id: str) -> ListPlace | None:
+        """See Lists.place_here."""
+
 
 class Nodes(Protocol):
     """The other nodes."""
@@ -77,6 +85,9 @@ class Nodes(Protocol):
     @property
     def copies(self) -> Mapping[str, Remote]:
         """Return the copies of responses that readers here follow, by response id."""
+
+    def live(self) -> Sequence[OtherNode]:
+        """Return all that live."""
 
     def get(self, name: str, epoch: int | None = None) -> OtherNode | None:
         """Return a live node. With an epoch: only if the node still has it."""
@@ -154,6 +165,16 @@ class Directory:
         if node is not None:
             await node.settle(response_id)
 
+    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Sequence[Listing]:
+        """Return what all other nodes have of a page of a list. Raises WireError."""
+        nodes = self.nodes.live() if self.nodes is not None else ()
+        return await asyncio.gather(*(node.running(principal, wanted, after) for node in nodes))
+
+    async def place(self, principal: Principal, response_id: str) -> ListPlace | None:
+        """Return the place in lists of a response that runs elsewhere. Raises WireError."""
+        node = await self.running_at(response_id)
+        return await node.place(principal, response_id) if node is not None else None
+
     async def find(self, principal: Principal, response_id: str) -> Remote | None:
         """Return a response that runs elsewhere, as it is read here. Raises WireError."""
         node = await self.running_at(response_id)
@@ -179,13 +200,12 @@ class Directory:
         return await self._truncate_at(node, principal, response_id, place, delivered, here=False)
 
     async def truncate_at(
-        self, held: HeldElsewhere, principal: Principal, response_id: str, place: Place, delivered: int | None,
-        *, here: bool,
-    ) -> CutResponse:  # fmt: skip
-        """Have the node truncate a response in its conversation. `here`: without asking others. Raises WireError."""
+        self, held: HeldElsewhere, principal: Principal, response_id: str, place: Place, delivered: int | None
+    ) -> CutResponse:
+        """Have the node truncate a response in its conversation, without asking others. Raises WireError."""
         node = self.node_for(held, None)
         assert node is not None
-        return await self._truncate_at(node, principal, response_id, place, delivered, here=here)
+        return await self._truncate_at(node, principal, response_id, place, delivered, here=True)
 
     async def _truncate_at(
         self, node: OtherNode, principal: Principal, response_id: str, place: Place, delivered: int | None,

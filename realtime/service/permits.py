@@ -56,6 +56,7 @@ def ticket_of(job: Job, now: float, max_queue_seconds: float) -> Ticket:
         max_output=request.max_output_tokens if job.generates else 0,
         prefixes=tuple(key for key in (before.response_id if before is not None else None, own) if key is not None),
         leaves=(job.response_id,) if own is None else (job.response_id, own),
+        asked_at=now,
         expires_at=None if math.isinf(wait) else now + wait,
     )
 

@@ -17,6 +17,7 @@ from realtime.store.base import ResponseStore
 from realtime.store.conversations import Conversation
 from realtime.store.records import Record, Replay, Source, conversation_of
 from realtime.wire.errors import ErrorCode, WireError, response_not_found
+from realtime.wire.ids import home_of
 
 _MAX_REMEMBERED = 16_384  # newest deletions, and cuts; as long as a socket may hold what was deleted or cut
 _UNITS = ((86_400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
@@ -27,13 +28,14 @@ class Registry:
     store's clock.
     """
 
-    def __init__(self, store: ResponseStore, retention_seconds: float) -> None:
+    def __init__(self, store: ResponseStore, retention_seconds: float, *, node: str | None = None) -> None:
         """retention_seconds: how long a stored response is kept, for the error when a client continues one that is
-        gone.
+        gone. node: this node's name in a cluster.
         """
         self.running: dict[str, Run] = {}
         self.store = store
         self._retention_seconds = retention_seconds
+        self._node = node
         self._begun_at = 0  # the newest response
         self.deleted: OrderedDict[str, None] = OrderedDict()
         self._cutoffs: OrderedDict[str, Cutoff] = OrderedDict()
@@ -140,7 +142,11 @@ class Registry:
     def truncate(self, record: Record, cutoff: Cutoff, now: float) -> None:
         """Replace a record by one that was cut."""
         self.store.replace(record, now)
-        self._cutoffs[record.response_id] = cutoff.or_earlier(self._cutoffs.pop(record.response_id, None))
+        self.remember_cut(record.response_id, cutoff)
+
+    def remember_cut(self, response_id: str, cutoff: Cutoff) -> None:
+        """Show a record that was cut, wherever that was done, as it is now."""
+        self._cutoffs[response_id] = cutoff.or_earlier(self._cutoffs.pop(response_id, None))
         if len(self._cutoffs) > _MAX_REMEMBERED:
             self._cutoffs.popitem(last=False)
 
@@ -169,6 +175,11 @@ class Registry:
             f"Previous response with id '{response_id}' not found. Finished responses are {kept}, and with "
             "`store: false` only on their socket."
         )
+        if self._node is not None and home_of(response_id) not in (None, self._node):
+            text += (
+                " This one ran on another node: if it was not to be stored, go on by its conversation, or send its "
+                "input and output."
+            )
         return WireError(ErrorCode.PREVIOUS_RESPONSE_NOT_FOUND, text, param="previous_response_id")
 
     def _running(self, tenant: str, response_id: str) -> Run | None:

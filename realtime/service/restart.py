@@ -19,6 +19,7 @@ from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import Stores
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.conversations import Conversation
 from realtime.store.records import Unfinished
 from realtime.wire.errors import WireError
@@ -84,7 +85,7 @@ class Restart:
             if past is None:
                 return False
             job = self._intake.unprepared(past, await self._conversation_of(past))
-        except (ValueError, WireError):
+        except (ValueError, WireError, HeldElsewhere):  # the last: another node has its conversation in memory
             return False
         except Exception:  # whatever is in the file: the others, and the server, must start
             logger.exception("response does not go on response_id=%s", unfinished.head.response_id)

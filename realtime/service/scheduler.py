@@ -19,12 +19,15 @@ from typing import NamedTuple
 from realtime.engine.base import Capacity
 from realtime.runs.job import ServiceClass
 from realtime.settings.tenants import UNLIMITED, TenantLimits
+from realtime.store.cluster.membership import TenantPlaces, tenant_digest
 
 from .scheduling.accounts import Accounts, Prices
 from .scheduling.allowances import Allowance, Allowances
+from .scheduling.elsewhere import Elsewhere
 from .scheduling.groups import Groups
 from .scheduling.limits import Limits
 from .scheduling.making_room import MakingRoom
+from .scheduling.others import MAX_TENANTS, Others
 from .scheduling.places import LOOK_SECONDS, Place, Places
 from .scheduling.put_aside import AsideRules, PutAside
 from .scheduling.refusals import Full, GroupFull, RateLimited, TenantFull
@@ -72,6 +75,7 @@ class Scheduler:
     ) -> None:
         self._limits = Limits(max_running, max_waiting, max_waiting_in_group, tenant_share, limits_of, capacity)
         self._accounts = Accounts(prices or Prices(), limits_of)
+        self.elsewhere = Elsewhere(self._accounts)
         self._groups = Groups()
         self._waiting = Waiting(self._accounts)
         self._running = Running(self._accounts, self._limits, used)
@@ -197,6 +201,22 @@ class Scheduler:
         return response_id in self._aside
 
     @property
+    def others(self) -> Others:
+        """Return what is known of the places that tenants have on other nodes."""
+        return self._limits.others
+
+    def places_taken(self, now: float) -> list[TenantPlaces]:
+        """Return the places that tenants have here whose number of places is limited; no more than the others hear."""
+        occupancy, found = self._running.occupancy(now), list[TenantPlaces]()
+        for tenant in {one.ticket.tenant for one in self._running.values()} | self._waiting.lines.keys():
+            limits = self._limits.of(tenant)
+            if limits.max_running is not None or limits.max_waiting is not None:
+                waited = self._turns.waited(tenant, occupancy, now)
+                num_waiting = self._num_waiting_of(tenant)
+                found.append(TenantPlaces(tenant_digest(tenant), occupancy.num_of(tenant), num_waiting, waited))
+        return sorted(found, key=lambda one: one.num_running + one.num_waiting, reverse=True)[:MAX_TENANTS]
+
+    @property
     def minutes(self) -> Allowances:
         """Return the usage per minute of all tenants."""
         return self._accounts.allowances
@@ -233,10 +253,13 @@ class Scheduler:
         self._limits.check_queue(
             tenant,
             num_waiting=len(self._waiting) - len(self._aside),
-            num_waiting_of=self._waiting.num_of(tenant) - self._aside.num_of(tenant),
+            num_waiting_of=self._num_waiting_of(tenant),
             num_running_of=self._running.num_of(tenant),
             retry_after=self._retry_after,
         )
+
+    def _num_waiting_of(self, tenant: str) -> int:
+        return self._waiting.num_of(tenant) - self._aside.num_of(tenant)
 
     def _retry_after(self, num_slots: int) -> float:
         """Estimate when a place in the queue is free: the queue moves one place every mean/slots seconds."""

@@ -124,7 +124,8 @@ class Service:
         self._delivery = Delivery(stores.batches if after_commit else None)
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
-        self.registry = Registry(stores.responses, settings.retention_seconds)
+        node = stores.membership.node if stores.membership is not None else None
+        self.registry = Registry(stores.responses, settings.retention_seconds, node=node)
         self.queue = Queue(
             settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )
@@ -132,15 +133,15 @@ class Service:
             stores.conversations, cipher, time.time, self._patience.bound,
             self.registry.running_in, self.registry.begun_in, stores.check_writable,
         )  # fmt: skip
-        self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self.directory = Directory(self.registry, stores, self._patience.bound)
+        self.lists = Lists(self.registry, stores, self._patience.bound, self.directory)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory)
         self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
         self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._new_id = ids_at(stores.membership.node) if stores.membership is not None else new_id
+        self._new_id = ids_at(node) if node is not None else new_id
         self._draining = False
 
     @property
@@ -306,12 +307,10 @@ class Service:
         cut = None if here else await directory.truncate(principal, response_id, place, delivered)
         if cut is not None:
             return cut
-        try:
-            return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
-        except HeldElsewhere as held:
-            if here:
-                raise
-            return await directory.truncate_at(held, principal, response_id, place, delivered, here=True)
+        return await self._truncations.truncate(
+            principal.tenant, response_id, place, delivered,
+            None if here else lambda held: directory.truncate_at(held, principal, response_id, place, delivered),
+        )  # fmt: skip
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
@@ -412,6 +411,7 @@ class Service:
         work may begin afterwards.
         """
         await lose(list(self.registry.running.values()), self._tasks, self._forget)
+        self._delivery.lose()
 
     async def shutdown(self, *, leave: bool = False) -> None:
         """End all runs, each with its terminal event, and all look-ups. `leave`: runs that the next process can

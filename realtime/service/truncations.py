@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -18,6 +18,7 @@ from realtime.runs.endings import Cancelled
 from realtime.runs.run import Run
 from realtime.runs.work_pool import WorkPool
 from realtime.store.base import ConversationStore
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.conversations import Conversation
 from realtime.store.records import Record, Replay, Source
 from realtime.wire.errors import ErrorCode, WireError
@@ -38,6 +39,9 @@ class CutResponse(msgspec.Struct, frozen=True):
 
     response: Response
     ended: Run | Remote | None = None
+
+
+HandOn = Callable[[HeldElsewhere], Awaitable[CutResponse]]
 
 
 class Truncations:
@@ -64,13 +68,17 @@ class Truncations:
             return find_cutoff(written, place)
         return await self._work.run(tenant, lambda is_wanted: find_cutoff(written, place), heavy=size >= _HEAVY)
 
-    async def truncate(self, tenant: str, response_id: str, place: Place, delivered: int | None) -> CutResponse:
-        """Cut a response of this tenant. `delivered`: see Service.stop. Raises WireError."""
+    async def truncate(
+        self, tenant: str, response_id: str, place: Place, delivered: int | None, hand_on: HandOn | None = None
+    ) -> CutResponse:
+        """Cut a response of this tenant. `delivered`: see Service.stop. `hand_on`: has it done by the node that holds
+        its conversation. Raises WireError, and HeldElsewhere if there is no `hand_on`.
+        """
         async with self._bound():
             found = await self._registry.find_source(tenant, response_id, time.time())
             cutoff = await self.find(tenant, found, place)
         if not isinstance(found, Run):
-            return CutResponse(await self._cut(tenant, found, cutoff))
+            return await self._cut_or_hand_on(tenant, found, cutoff, hand_on)
         found.cancel(Cancelled("cancelled", delivered, cutoff))
         await _end_of(found)
         try:
@@ -80,7 +88,20 @@ class Truncations:
             if found.response.truncated and response_id not in self._registry.deleted:  # it is not kept for a moment
                 return CutResponse(found.response, found)
             raise
-        return CutResponse(await self._cut(tenant, kept, cutoff), found)
+        return await self._cut_or_hand_on(tenant, kept, cutoff, hand_on, found)
+
+    async def _cut_or_hand_on(
+        self, tenant: str, found: Source, cutoff: Cutoff, hand_on: HandOn | None, ended: Run | None = None
+    ) -> CutResponse:
+        """Cut what is kept, here or elsewhere. What this node and its sockets hold of it is cut in both cases."""
+        try:
+            return CutResponse(await self._cut(tenant, found, cutoff), ended)
+        except HeldElsewhere as held:
+            if hand_on is None:
+                raise
+            cut = await hand_on(held)
+        self._registry.remember_cut(found.response_id, cutoff)
+        return cut
 
     async def _cut(self, tenant: str, found: Source, cutoff: Cutoff) -> Response:
         assert isinstance(found, Replay)

@@ -175,6 +175,10 @@ class Batches(Protocol):
         """The number of the newest committed batch."""
 
     @property
+    def settled(self) -> bool:
+        """Return whether everything is committed."""
+
+    @property
     def on_commit(self) -> list[Callable[[], None]]:
         """A callback, called on the loop after each commit."""
 

@@ -25,6 +25,8 @@ _FINISH = {
     "length": FinishReason.LENGTH, "abort": FinishReason.ABORT,
 }  # fmt: skip
 
+_REPETITION = "repetition_detected"  # vLLM's reason of such a stop
+
 
 class Untrue(Exception):
     """An error: an engine sent something that the endpoint does not send, or that can't be true."""
@@ -157,6 +159,7 @@ class Answer:
         self.stop_reason: int | str | None = None
         self.num_cached = 0
         self.num_tokens = 0
+        self._last_id: int | None = None
         self._num_prompt = num_prompt
         self._max_tokens = max_tokens
         self._vocab_size = vocab_size
@@ -184,9 +187,11 @@ class Answer:
         if ids and not (min(ids) >= 0 and max(ids) < self._vocab_size):
             raise Untrue("a token that the model does not have")
         self._check_logprobs(choice, ids)
+        self._last_id = ids[-1] if ids else self._last_id
         if choice.finish_reason is not None:
             if choice.finish_reason not in _FINISH:
                 raise failure(500, f"generation ended with {choice.finish_reason[:40]!r}", None)
+            self._check_stop(choice)
             self.finish, self.stop_reason = _FINISH[choice.finish_reason], choice.stop_reason
         return choice
 
@@ -198,6 +203,14 @@ class Answer:
             if not 0 <= cached <= self._num_prompt:
                 raise Untrue("more cached tokens than the prompt has")
             self.num_cached = cached
+
+    def _check_stop(self, choice: Choice) -> None:
+        """A stop by a token is one by the last that came, and there are no stop strings where there is no text."""
+        reason = choice.stop_reason
+        if isinstance(reason, str) and not (choice.finish_reason == "repetition" and reason == _REPETITION):
+            raise Untrue("a stop by a text that nobody asked for")
+        if isinstance(reason, int) and (choice.finish_reason != "stop" or reason != self._last_id):
+            raise Untrue("a stop by another token than the last")
 
     def _check_logprobs(self, choice: Choice, ids: Sequence[int]) -> None:
         if self._logprobs and ids:

@@ -92,9 +92,13 @@ class Call(msgspec.Struct, frozen=True, eq=False):
         return kind(**values)
 
     def header(self, name: str, kind: Any) -> Any:
-        """Return a header's value as this type; None when it is missing. Raises WireError."""
-        value = self.request.headers.get(name)
-        return _convert(value.strip(), kind, name) if value else None
+        """Return a header's value as this type; None when it is missing. Raises WireError, also for several values that
+        differ: a proxy that reads the first and a server that reads the last would not do the same.
+        """
+        values = {value.strip() for value in self.request.headers.getlist(name)} - {""}
+        if len(values) > 1:
+            raise WireError(ErrorCode.INVALID_REQUEST, f"The header {name} has several values: send one.", param=name)
+        return _convert(values.pop(), kind, name) if values else None
 
     async def body(self) -> bytes:
         """Return the whole body, to be decoded before the next `await`. Raises WireError."""

@@ -12,9 +12,11 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol
 
+import msgspec
+from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.runs.run import Run
@@ -98,7 +100,7 @@ class Door:
         for guest in self._guests:
             guest.close()
 
-    def _may_be_node(self, headers: Mapping[str, str]) -> bool:
+    def _may_be_node(self, headers: Headers) -> bool:
         """Return whether this can be a node's handshake. A web page can't be a node. Without a configured secret,
         neither can anybody who comes through a proxy on this machine.
         """
@@ -106,7 +108,8 @@ class Door:
             return False
         if self._me.shared:
             return True
-        host = headers.get("host", "").lower()
+        hosts = headers.getlist("host")
+        host = hosts[0].lower() if len(hosts) == 1 else ""
         name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
         return is_loopback(name) and not any(name in headers for name in _OF_PROXIES)
 
@@ -233,6 +236,10 @@ class _Guest:
                 return self._follow(asked)
             case messages.Settle():
                 return self._settle(asked)
+            case messages.ListRunning():
+                return self._list(asked)
+            case messages.FindPlace():
+                return self._place(asked)
             case Ask():
                 return self._desk.answer(asked)
         raise AssertionError(asked)
@@ -280,6 +287,16 @@ class _Guest:
     async def _settle(self, asked: messages.Settle) -> Done:
         await self._desk.settled(asked.response_id)
         return Done(asked.number, asked.response_id)
+
+    async def _list(self, asked: messages.ListRunning) -> messages.Listed:
+        found, more = msgspec.structs.astuple(
+            await self._service.lists.running_here(asked.who, asked.wanted, asked.after)
+        )
+        return messages.Listed(asked.number, tuple(found), tuple(map(codec.encode, found.values())), more)
+
+    async def _place(self, asked: messages.FindPlace) -> messages.Listed:
+        place = self._service.lists.place_here(asked.who, asked.response_id)
+        return messages.Listed(asked.number, (place,) if place is not None else ())
 
     # -- what is followed
 

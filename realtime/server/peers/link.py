@@ -37,6 +37,7 @@ from .messages import (
     Ended,
     Entries,
     Garbage,
+    Listed,
     Refused,
     Welcome,
     decode_answered,
@@ -52,10 +53,27 @@ _PING_SECONDS = 2.0
 _PONG_SECONDS = 4.0
 _AGAIN_SECONDS = 0.3  # after a connection that failed, before the next one is tried
 _MAX_CALLS = 4096
+_MAX_UNPROVED_BYTES = 8192  # that are read of the other side before it has proved anything, its handshake included
 _MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set
 
+Replied = Done | Answer | Began | Listed
 Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
+
+
+class _Unproved(ClientConnection):
+    """A connection on which a stranger is heard out only so far. `num_bytes_left`: None once it has proved itself."""
+
+    num_bytes_left: int | None = _MAX_UNPROVED_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """See the library."""
+        if self.num_bytes_left is not None:
+            self.num_bytes_left -= len(data)
+            if self.num_bytes_left < 0:
+                self.transport.abort()
+                return
+        super().data_received(data)
 
 
 class _Straight(connect):
@@ -91,7 +109,7 @@ class Link:
         self._not_before = 0.0
         self._closed = False
 
-    async def call(self, make: Callable[[int], Asked]) -> Done | Answer | Began:
+    async def call(self, make: Callable[[int], Asked]) -> Replied:
         """Make a call, and return its answer. `make` gets the call's number. Raises WireError."""
         return await self._ask(make, None)
 
@@ -123,7 +141,7 @@ class Link:
         if self._socket is not None:
             await self._socket.close()
 
-    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Done | Answer | Began:
+    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Replied:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 socket = await self._connected()
@@ -151,6 +169,7 @@ class Link:
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 compression=None,
                 proxy=None,
+                create_connection=_Unproved,
                 max_size=_MAX_FRAME_BYTES,
                 open_timeout=None,
                 close_timeout=1,
@@ -159,6 +178,8 @@ class Link:
             )
             try:
                 await self._prove(connection)
+                assert isinstance(connection, _Unproved)
+                connection.num_bytes_left = None
             except BaseException:
                 connection.transport.abort()
                 raise
@@ -185,18 +206,18 @@ class _Socket:
         self.feeds: dict[int, Feed] = {}
         self.gone = False
         self._node = node
-        self._calls: dict[int, asyncio.Future[Done | Answer | Began]] = {}
+        self._calls: dict[int, asyncio.Future[Replied]] = {}
         self._number = 0
         self._out: list[bytes] = []
         self._more = asyncio.Event()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
 
-    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Done | Answer | Began:
+    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Replied:
         if len(self._calls) >= _MAX_CALLS:
             raise node_unavailable()
         self._number += 1
         number = self._number
-        answer: asyncio.Future[Done | Answer | Began] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Replied] = asyncio.get_running_loop().create_future()
         data = encode([make(number)])
         if len(data) > max_bytes:
             text = "The request is too big to be handed to the node that has what it is about."
@@ -262,7 +283,7 @@ class _Socket:
             case Ended(number, too_slow):
                 if (feed := self.feeds.pop(number, None)) is not None:
                     feed.end("slow" if too_slow else "left")
-            case Done() | Answer() | Began():
+            case Done() | Answer() | Began() | Listed():
                 if (answer := self._calls.get(message.number)) is not None and not answer.done():
                     answer.set_result(message)
             case Refused():

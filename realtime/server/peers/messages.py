@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import msgspec
 
 from realtime.observability.origin import NOWHERE, Origin
+from realtime.service.lists import Wanted
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance
 from realtime.store.copied_log import State
+from realtime.store.shelves import Place
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate, StopKind, Truncation
@@ -117,7 +119,24 @@ class Look(_Message, frozen=True, tag=8):
     """A hint that something was left for other nodes to adopt. It has no answer."""
 
 
-Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look
+class ListRunning(_Message, frozen=True, tag=9):
+    """See Lists.running_here."""
+
+    number: int
+    who: Principal
+    wanted: Wanted
+    after: Place | None
+
+
+class FindPlace(_Message, frozen=True, tag=10):
+    """See Lists.place_here."""
+
+    number: int
+    who: Principal
+    response_id: str
+
+
+Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look | ListRunning | FindPlace
 
 
 # -- answered
@@ -192,7 +211,16 @@ class Answer(_Message, frozen=True, tag=7):
     body: bytes
 
 
-Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer
+class Listed(_Message, frozen=True, tag=8):
+    """A part of a list, see Listing: places, and responses as JSON; or only a place."""
+
+    number: int
+    places: tuple[Place, ...]
+    responses: tuple[bytes, ...] = ()
+    more: Place | None = None
+
+
+Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer | Listed
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_asked = msgspec.msgpack.Decoder(list[Asked]).decode

@@ -10,10 +10,12 @@ import msgspec
 
 from realtime.service.directory import OtherNode, RemoteCut
 from realtime.service.intake import Asked
+from realtime.service.lists import Listing, Wanted
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance, Remote
 from realtime.store.cluster.membership import Membership, Peer
 from realtime.store.copied_log import State
+from realtime.store.shelves import Place as ListPlace
 from realtime.wire import codec
 from realtime.wire.errors import WireError
 from realtime.wire.requests import Place, StopKind, Through, Truncation
@@ -22,8 +24,8 @@ from realtime.wire.response import Response
 from ..cluster_settings import Node
 from . import messages
 from .copies import Copies, Copy, Upstream
-from .link import Link, Over
-from .messages import Answer, Ask, Began, Done
+from .link import Link, Over, Replied
+from .messages import Answer, Ask, Done, Listed
 
 _decode_response = msgspec.json.Decoder(Response).decode
 
@@ -38,6 +40,10 @@ class PeerNodes:
         self._copies = copies
         self._max_bytes = max_bytes
         self._nodes: dict[str, PeerNode] = {}
+
+    def live(self) -> list[PeerNode]:
+        """See Nodes."""
+        return [node for name in self._membership.peers() if (node := self.get(name)) is not None]
 
     @property
     def copies(self) -> Mapping[str, Remote]:
@@ -64,8 +70,7 @@ class PeerNodes:
 
     async def tell_all(self) -> None:
         """Tell all other nodes that can be reached to look for what was left."""
-        nodes = [node for name in self._membership.peers() if (node := self.get(name)) is not None]
-        await asyncio.gather(*(node.look() for node in nodes))
+        await asyncio.gather(*(node.look() for node in self.live()))
 
     async def close(self) -> None:
         """Close the copies and the links."""
@@ -125,6 +130,19 @@ class PeerNode:
     async def settle(self, response_id: str) -> None:
         """See OtherNode."""
         await self._link.call(lambda number: messages.Settle(number, response_id))
+
+    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Listing:
+        """See OtherNode."""
+        answer = await self._link.call(lambda number: messages.ListRunning(number, principal, wanted, after))
+        assert isinstance(answer, Listed)
+        shown = map(msgspec.Raw, answer.responses)
+        return Listing(dict(zip(answer.places, shown, strict=True)), answer.more)
+
+    async def place(self, principal: Principal, response_id: str) -> ListPlace | None:
+        """See OtherNode."""
+        answer = await self._link.call(lambda number: messages.FindPlace(number, principal, response_id))
+        assert isinstance(answer, Listed)
+        return answer.places[0] if answer.places else None
 
     async def answer(self, make: Ask) -> Answer:
         """Have the node answer an HTTP request. Raises WireError."""
@@ -196,7 +214,7 @@ class _Feed:
         self.end("left")
 
 
-def _done(answer: Done | Answer | Began) -> Done:
+def _done(answer: Replied) -> Done:
     assert isinstance(answer, Done)
     return answer
 

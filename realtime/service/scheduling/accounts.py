@@ -35,12 +35,15 @@ class Prices(msgspec.Struct, frozen=True):
 
 
 class Accounts:
-    """All accounts: virtual counters by tenant and by class, usage per minute, running means, and cached prefixes."""
+    """All accounts: virtual counters by tenant and by class, usage per minute, running means, and cached prefixes.
+    `served`: the service that tenants have had here since it was last told to the other nodes, and emptied.
+    """
 
     def __init__(self, prices: Prices, limits_of: Callable[[str], TenantLimits]) -> None:
         self.tenants: Counters[str] = Counters(lambda tenant: limits_of(tenant).weight)
         self.classes: Counters[ServiceClass] = Counters(SHARES.__getitem__)
         self.allowances = Allowances()
+        self.served: dict[str, float] = {}
         self.means = Means()
         self._prefixes = Prefixes()
         self._reads_since: float | None = None  # when the engine began with what it reads now
@@ -142,5 +145,6 @@ class Accounts:
 
     def _charge(self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float) -> None:
         self.tenants.charge(tenant, service)
+        self.served[tenant] = self.served.get(tenant, 0.0) + service
         self.classes.charge(service_class, service)
         self.allowances.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)

@@ -10,7 +10,7 @@ Counting needs no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -28,6 +28,11 @@ class Counters(Generic[K]):
     def __getitem__(self, name: K) -> float:
         """Return the weighted service so far."""
         return self._counters.get(name, 0.0)
+
+    @property
+    def waiting(self) -> Collection[K]:
+        """Return those that wait."""
+        return self._waiting.keys()
 
     @property
     def _level(self) -> float:
@@ -51,6 +56,11 @@ class Counters(Generic[K]):
     def charge(self, name: K, service: float) -> None:
         """Add service. A negative amount takes back what was charged by an estimate."""
         self._counters[name] = self[name] + service / self._weight_of(name)
+
+    def charge_elsewhere(self, name: K, service: float, most: float) -> None:
+        """Add service that was had elsewhere, but put nobody ahead of where somebody new begins by more than `most`."""
+        weight = self._weight_of(name)
+        self._counters[name] = max(self[name], min(self[name] + service / weight, self._level + most / weight))
 
     def share_of(self, name: K, service: float) -> float:
         """Return how much a charge would add."""

@@ -1,6 +1,7 @@
 """Limits on how many responses may run and wait: in all, of one tenant, of one group. Pure.
 
-All limits are read for each decision, so that a change takes effect at the next one.
+All limits are read for each decision, so that a change takes effect at the next one. A tenant's own limits hold over
+all nodes, as far as this one knows of the others; shares are of this node's places.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from realtime.engine.base import Capacity
 from realtime.settings.tenants import TenantLimits
 
 from ..tenant_share import TenantShare, places_of
+from .others import Others
 from .refusals import Full, TenantFull
 
 
@@ -29,6 +31,7 @@ class Limits:
         self._tenant_share = tenant_share
         self.of = limits_of
         self._capacity = capacity
+        self.others = Others()
 
     @property
     def capacity(self) -> Capacity:
@@ -52,6 +55,19 @@ class Limits:
         share = places_of(self._tenant_share(), self.places)
         return share if own is None else min(share, own)
 
+    def likely_most_of(self, tenant: str) -> int:
+        """Return how many of a tenant are likely to run at once here, for a guess: at least one."""
+        own = self.of(tenant).max_running
+        most = self.most_of(tenant)
+        return most if own is None else min(most, max(1, own - self.others.num_running(tenant)))
+
+    def may_run(self, tenant: str, num_running: int, waited: float) -> bool:
+        """Return whether one more of a tenant may run beside these, which has waited for so many seconds."""
+        own, others = self.of(tenant).max_running, self.others
+        if num_running >= self.most_of(tenant):
+            return False
+        return own is None or num_running + others.num_running(tenant) + others.num_first(tenant, waited) < own
+
     def check_queue(
         self, tenant: str, *, num_waiting: int, num_waiting_of: int, num_running_of: int,
         retry_after: Callable[[int], float],
@@ -63,7 +79,7 @@ class Limits:
         share, own, most = self._tenant_share(), self.of(tenant).max_waiting, self.most_of(tenant)
         has_slot = num_running_of < most
         has_place = num_waiting_of <= places_of(share, self._max_waiting)
-        if own is not None and num_waiting_of > own:
+        if own is not None and num_waiting_of + self.others.num_waiting(tenant) > own:
             raise TenantFull(retry_after(most))
         if share < 1 and (not has_place or (is_full and not has_slot)):
             raise TenantFull(retry_after(most))

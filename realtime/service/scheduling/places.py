@@ -61,7 +61,7 @@ class Places:
         if accounts.means.known:
             runs = [_runs(one, now) for one in running]
             following = [Waits(ticket.tenant, accounts.num_new(ticket), ticket.max_output) for ticket in order]
-            most = {tenant: self._limits.most_of(tenant) for tenant in lines}
+            most = {tenant: self._limits.likely_most_of(tenant) for tenant in lines}
             seconds = waits(following, runs, self._limits.places, most, accounts.means)
         places = map(Place, range(len(order)), seconds)
         return dict(zip((ticket.response_id for ticket in order), places, strict=True))

@@ -1,5 +1,8 @@
 """Adoption: open responses whose owner has gone get another node as their owner, each in one commit.
 
+A response is adopted with its conversation: only the node that has a conversation in memory can go on with a response
+of it, and whoever adopts a response owns its conversation from the same commit on.
+
 An owner whose lease has ended never comes back under the same epoch, so its journal does not grow while it is read.
 From then on an adopted response is in its new owner's journal, from its first event.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from realtime.context.turns import Turn
 from realtime.store.conversations import Conversation
@@ -31,6 +35,14 @@ _MAX_TRIES = 5
 _RETRY_SECONDS = 0.1
 Sleep = Callable[[float], Awaitable[None]]
 _Found = tuple[str, HeadRow, Lease]
+
+
+class _Where(NamedTuple):
+    """What a commit has of the conversation of a response that is adopted. is_own: it is this node's already."""
+
+    checks: dict[Key, Expected]
+    sets: dict[Key, bytes]
+    is_own: bool = False
 
 
 class Adoption:
@@ -82,8 +94,10 @@ class Adoption:
                 break
         return found[:limit]
 
-    async def adopt(self, response_ids: Sequence[str]) -> list[ReadHead]:
-        """Become the owner of orphans. Return those that this node got, in the order of the ids. Raises Fenced."""
+    async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> list[ReadHead]:
+        """Become the owner of orphans, except those in conversations of other live nodes. `in_own`: only of those in
+        this node's conversations. Return those that this node got, in the order of the ids. Raises Fenced.
+        """
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
             by_lease.setdefault(found[2], []).append(found)
@@ -93,7 +107,10 @@ class Adoption:
                 continue
             chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
             for orphan in orphans:
-                read = await self._take(orphan, chunks.get(orphan[1].number, []))
+                where = await self._conversation_of(orphan[1])
+                if where is None or (in_own and not where.is_own):
+                    continue
+                read = await self._take(orphan, where, chunks.get(orphan[1].number, []))
                 if read is not None:
                     got[orphan[0]] = read
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
@@ -169,7 +186,26 @@ class Adoption:
                         found.setdefault(chunk.number, []).append(chunk)
         return found
 
-    async def _take(self, orphan: _Found, chunks: list[Chunk]) -> ReadHead | None:
+    async def _conversation_of(self, row: HeadRow) -> _Where | None:
+        """Return what adopting a response changes for its conversation. None: another live node has that."""
+        try:
+            name = decode_head(row.body).request.conversation_id
+        except ValueError:  # what was damaged
+            name = None
+        if name is None:
+            return _Where({}, {})
+        there, owner = keys.conversation(name), keys.owner(name)
+        found, value = await self._backend.get([there, owner])
+        if found is None:
+            return _Where({}, {})
+        mine = keys.pack_owner(self.lease)
+        if value == mine:
+            return _Where({owner: value}, {}, is_own=True)
+        if value is not None and not await self._backend.bury(keys.lease(value)):
+            return None
+        return _Where({owner: value, there: True}, {owner: mine})
+
+    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> ReadHead | None:
         """Become the owner of one response. None: another node did, or it is gone."""
         response_id, row, old = orphan
         lease, journal = self.lease, self._journal
@@ -183,9 +219,11 @@ class Adoption:
             keys.owner(response_id): keys.pack_owner(lease),
             keys.held(lease, response_id): b"",
             **rows,
+            **where.sets,
         }
+        checks = {keys.owner(response_id): keys.pack_owner(old), **where.checks}
         try:
-            await self.commit({keys.owner(response_id): keys.pack_owner(old)}, sets, [keys.held(old, response_id)])
+            await self.commit(checks, sets, [keys.held(old, response_id)])
         except Conflict:
             there = await self._backend.get([keys.owner(response_id), keys.head(response_id)])
             if there != [keys.pack_owner(lease), encode(head)]:  # else the answer was lost

@@ -4,7 +4,9 @@ Pure.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import msgspec
@@ -14,14 +16,34 @@ from realtime.store.records import Unfinished
 State = Literal["starting", "serving", "draining"]
 
 
+class TenantPlaces(msgspec.Struct, frozen=True, array_like=True):
+    """The places that a tenant has on one node. tenant: its digest. waited: seconds that its first one has waited for
+    nothing but a place of its tenant; None: none does.
+    """
+
+    tenant: bytes
+    num_running: int
+    num_waiting: int
+    waited: float | None = None
+
+
+@lru_cache(maxsize=4096)
+def tenant_digest(tenant: str) -> bytes:
+    """Return what stands for a tenant in what nodes tell each other by the store."""
+    return hashlib.blake2b(tenant.encode("utf-8", "surrogatepass"), digest_size=16, person=b"tenant").digest()
+
+
 class Peer(msgspec.Struct, frozen=True):
-    """A live node. url: where the other nodes reach it. num_running: responses that are not over."""
+    """A live node. url: where the other nodes reach it. num_running: responses that are not over. tenants: whose
+    number of places is limited.
+    """
 
     node: str
     epoch: int
     url: str
     state: State
     num_running: int
+    tenants: tuple[TenantPlaces, ...] = ()
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -69,7 +91,7 @@ class Membership(Protocol):
     def peers(self) -> Mapping[str, Peer]:
         """Return the other live nodes, as of the last renewal."""
 
-    def announce(self, state: State, num_running: int) -> None:
+    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
         """Publish this node's data to the others, with the next renewal."""
 
     async def join(self) -> None:
@@ -89,13 +111,16 @@ class Membership(Protocol):
     async def orphans(self, limit: int) -> Sequence[str]:
         """Return open responses whose owner's lease is not live, including this node's own earlier ones."""
 
-    def adopt(self, response_ids: Sequence[str]) -> AsyncIterator[Unfinished]:
-        """Become the owner of orphans, and yield those that this node got. The others are another node's, or over."""
+    def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
+        """Become the owner of orphans and of their conversations, and yield those that this node got. The others are
+        another node's, or over, or in a conversation that another live node has in memory, which is to adopt them.
+        `in_own`: take only those in conversations of this node.
+        """
 
     async def take_once(self, key: str, seconds: float) -> bool:
-        """Return True to exactly one caller in the cluster within so many seconds."""
+        """Return True to exactly one caller in the cluster within so many seconds. The store has the key's digest."""
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
         """Add to counters that the nodes share, and return the sums, which are close, not exact. Each counter is 0
-        again so many seconds after its first addition.
+        again so many seconds after its first addition. The store holds digests of the names.
         """

@@ -20,7 +20,7 @@ from .adoption import Adoption
 from .backend import Away, Backend, Fenced, Lease, LiveLease
 from .committer import Committer
 from .hosts import Host
-from .membership import CannotJoin, Membership, Owner, Peer, State
+from .membership import CannotJoin, Membership, Owner, Peer, State, TenantPlaces
 from .reading import Reading
 
 T = TypeVar("T")
@@ -45,6 +45,7 @@ class _Told(msgspec.Struct, array_like=True):
     url: str
     state: State
     num_running: int
+    tenants: tuple[TenantPlaces, ...] = ()
 
 
 class Reset(msgspec.Struct, frozen=True):
@@ -120,9 +121,9 @@ class ClusterNode(Membership):
         """See Membership."""
         return self._peers
 
-    def announce(self, state: State, num_running: int) -> None:
+    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
         """See Membership."""
-        self._told = _Told(self._url, state, num_running)
+        self._told = _Told(self._url, state, num_running, tuple(tenants))
 
     async def join(self) -> None:
         """See Membership."""
@@ -159,18 +160,21 @@ class ClusterNode(Membership):
         """See Membership."""
         return await self._host.ask(self._adoption.orphans(limit))
 
-    async def adopt(self, response_ids: Sequence[str]) -> AsyncIterator[Unfinished]:
+    async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
         """See Membership."""
-        for read in await self._host.ask(self._adoption.adopt(response_ids)):
+        for read in await self._host.ask(self._adoption.adopt(response_ids, in_own=in_own)):
             yield self.on_adopted(read)
 
     async def take_once(self, key: str, seconds: float) -> bool:
         """See Membership."""
-        return await self._host.ask(self._backend.take_once(key, seconds))
+        return await self._host.ask(self._backend.take_once(_unreadable(key), seconds))
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
         """See Membership."""
-        return await self._host.ask(self._backend.add_up(counts, seconds))
+        names = {_unreadable(name): name for name in counts}
+        told = {one: counts[name] for one, name in names.items()}
+        sums = await self._host.ask(self._backend.add_up(told, seconds))
+        return {names[one]: number for one, number in sums.items()}
 
     def submit(self, batch: Batch, done: Callable[[Done], None]) -> None:
         """Commit a batch; see `packed.commits.Executor`. Without a lease the batch is lost."""
@@ -296,7 +300,8 @@ class ClusterNode(Membership):
     def _see(self, leases: Sequence[LiveLease]) -> None:
         told = [(one, _decode(one.told)) for one in leases if one.node != self._name]
         self._peers = {
-            one.node: Peer(one.node, one.epoch, said.url, said.state, said.num_running) for one, said in told
+            one.node: Peer(one.node, one.epoch, said.url, said.state, said.num_running, said.tenants)
+            for one, said in told
         }
         self._num_beats += 1
         if self._num_beats % TIDY_BEATS == 0 and self.holds():
@@ -317,3 +322,8 @@ class ClusterNode(Membership):
             logger.error("the last changes were not stored")
         finally:
             commits.on_commit.remove(notice)
+
+
+def _unreadable(name: str) -> str:
+    """Return what stands for a name that may have a tenant's in it."""
+    return keys.digest(name).decode()

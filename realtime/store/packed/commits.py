@@ -89,7 +89,7 @@ class Commits:
 
     def abandon(self) -> None:
         """Drop what is not committed: it never will be."""
-        self._batch, self._under_way = Batch(), None
+        self._batch, self._under_way, self._due = Batch(), None, False
 
     def _expect_flush(self) -> None:
         self._due = True
