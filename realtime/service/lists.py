@@ -52,7 +52,7 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Elsewhere(Protocol):
-    """What runs on other nodes; see Directory."""
+    """The lists of other nodes' running responses; see Directory."""
 
     async def running(self, principal: Principal, wanted: Wanted, after: Place | None) -> Sequence[Listing]: ...
     async def place(self, principal: Principal, response_id: str) -> Place | None: ...

@@ -120,7 +120,7 @@ class Look(_Message, frozen=True, tag=8):
 
 
 class ListRunning(_Message, frozen=True, tag=9):
-    """See Lists.running_here."""
+    """A call of Lists.running_here."""
 
     number: int
     who: Principal
@@ -129,7 +129,7 @@ class ListRunning(_Message, frozen=True, tag=9):
 
 
 class FindPlace(_Message, frozen=True, tag=10):
-    """See Lists.place_here."""
+    """A call of Lists.place_here."""
 
     number: int
     who: Principal
