@@ -24,8 +24,9 @@ QUESTIONS = {"what", "whether", "how", "where", "when", "which", "why", "who", "
 POINTERS = {"see"}
 
 # Pages whose prose is wrapped; tables, code and generated parts are as wide as they are.
-WRAPPED_DOCS = ["bench", "chat", "chat-completions", "chat-pages", "cluster", "messages", "protocol", "scaling"]
-WRAPPED = ["README.md", *(f"docs/{name}.md" for name in WRAPPED_DOCS)]
+GUIDES = ["README.md", "CONTRIBUTING.md", "clients/README.md", "clients/conformance/README.md"]
+FOLDERS = ["docs", "clients/go", "clients/js", "clients/python", "training/gpt_oss", "training/starter"]
+WRAPPED = [*GUIDES, *(str(page.relative_to(ROOT)) for name in FOLDERS for page in sorted((ROOT / name).glob("*.md")))]
 
 GENERATED = {"clients/python/realtime_client/wire.py"}
 
@@ -80,7 +81,7 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines of a page that are prose, each with its number: no tables, code, pictures or link definitions."""
     in_code = False
     for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith("```"):
+        if line.lstrip("> ").startswith("```"):
             in_code = not in_code
         if not (in_code or line.startswith(("|", "    ", "<", "![", "#"))):
             yield number, line
