@@ -189,5 +189,5 @@ def _page(found: Mapping[Place, Any], wanted: Wanted, more: Place | None) -> dic
 
 
 def _nothing_to_follow(after: str, kind: str) -> WireError:
-    text = f"`after` is '{after[:128]}', which is no {kind} of yours that is kept: begin again without it."
+    text = f"`after` is '{after[:128]}', which is not a {kind} of yours, or not any more: begin again without it."
     return WireError(ErrorCode.INVALID_REQUEST, text, param="after")
