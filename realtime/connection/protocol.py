@@ -80,7 +80,7 @@ class Connection:
     def receive(self, data: bytes, now: float) -> None:
         """Take one message. Any problem with it becomes an `error` event, never an exception."""
         if self.close is not None:
-            return  # too late: whoever is cut off can't keep the socket by going on
+            return  # too late: a client that is cut off can't keep the socket by continuing
         try:
             event = codec.decode(data, self._limits.message)
         except codec.Rejected as rejected:
@@ -324,7 +324,7 @@ class Connection:
         `resume_after_seconds`: see SessionDraining.
         """
         if self.profile.native:
-            after = round(resume_after_seconds or 0.0, 1) or UNSET  # less is no time
+            after = round(resume_after_seconds or 0.0, 1) or UNSET  # less is too short
             self._control.put(events.SessionDraining(grace_seconds=grace_seconds, resume_after_seconds=after))
         self._responses.end(draining)
         self._close_if_done()

@@ -240,7 +240,7 @@ class Generation(Generic[T]):
             # Also when the task is cancelled, and after a failure of ours: the engine must hold nothing of it.
             if self._is_said or not isinstance(self.ended, FinishReason):
                 if not self._aside:
-                    self.ended = self.ended or FinishReason.ABORT  # what the engine says from now on is no part of it
+                    self.ended = self.ended or FinishReason.ABORT  # later output of the engine is not part of it
                 await self._abort()
 
     @property

@@ -92,7 +92,7 @@ class Dialer:
         except InvalidHandshake as error:
             cut = isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError)
             raise ConnectionLost(f"the handshake failed: {error}", retry=cut) from error
-        except (WebSocketException, ValueError) as error:  # a proxy's, a port that is none, a key that is no header
+        except (WebSocketException, ValueError) as error:  # a proxy's, an invalid port, a key that can't be a header
             raise ConnectionLost(f"no connection to {self.url}: {error}", retry=False) from error
         if socket.subprotocol != SUBPROTOCOL:
             await socket.close()

@@ -174,7 +174,7 @@ class Receiving:
                 self._cuts.refused(event["event_id"], error)
             case "update", _:
                 self._liveness.refused(event["event_id"], error)
-            case "", _ if error.code == "slow_reader":  # the server let go of one of ours, and does not say which
+            case "", _ if error.code == "slow_reader":  # the server dropped one of ours, and does not say which
                 for live in [t for t in self._tracks if t.phase is Phase.LIVE]:
                     self._tracks.move(live, Phase.LOST)
             case _:
