@@ -19,7 +19,7 @@ ALL_PLACES = max(OTHERS) + 1  # with that many others a response has to wait
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Return figures by the number of other running streams, then by phase."""
+    """Measure by the number of other running streams, then by phase, and fill in the figures."""
     repeats, count = (1, 2) if quick else (3, 50)
     figures |= {"config": {"repeats": repeats, "count": count}, "others": {}}
     by_others = figures["others"]

@@ -26,8 +26,8 @@ Target = Callable[..., dict[str, Any]]
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Return figures by level, then by target; of a run in which the model thinks, by level; of scenarios on our
-    server.
+    """Measure by level, then by target; a run in which the model thinks, by level; scenarios on our server. Fill in the
+    figures.
     """
     repeats, tokens = (1, QUICK_TOKENS) if quick else (3, TOKENS)
     rounds = {1: 1 if quick else 4, 32: 1 if quick else 2, 128: 1}
@@ -49,7 +49,7 @@ def run(quick: bool, figures: dict[str, Any]) -> None:
 
 
 def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target, servers.Server]:
-    """Yield each target as a function that runs streams, one for streams of reasoning, and our server."""
+    """Return each target as a function that runs streams, one for streams of reasoning, and our server."""
     progress("starting the bare engine, our server and vLLM's")
     client = Worker("bench.load")
     bare = Worker("bench.bare", json.dumps(servers.ENGINE_ARGS), env=servers.engine_environment())

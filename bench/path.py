@@ -142,7 +142,7 @@ async def _in_place(num_tokens: int) -> float:
 
 
 async def _shell(service: Service, sink: NullSink, pace: Pace) -> None:
-    """Return a connection that asks for one response and then sends nothing more."""
+    """Run a connection that asks for one response and then sends nothing more."""
     connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
     messages = [{"type": "websocket.receive", "utf8": REQUEST}]
 

@@ -21,7 +21,7 @@ def write(figures: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def drawn(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Return name and SVG of each plot."""
+    """Yield name and SVG of each plot."""
     if "engine" in figures:
         yield "front-end", _front_end(figures["engine"]["streams"])
     if "stack" in figures:

@@ -35,8 +35,8 @@ def scenario(name: str) -> Scenario:
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Return the figures of all scenarios, by name. quick: those that don't measure memory share a server with others
-    of their kind.
+    """Run all scenarios, and fill in their figures, by name. quick: those that don't measure memory share a server with
+    others of their kind.
     """
     with contextlib.ExitStack() as stack:
         shared = _shared(stack) if quick else {}
@@ -54,8 +54,8 @@ def _shared(stack: contextlib.ExitStack) -> dict[Kind, servers.Server]:
 
 
 def run_real(server: servers.Server, figures: dict[str, Any]) -> None:
-    """Return the figures of the scenarios that make sense with any engine, in a small size, on a server with a real
-    one.
+    """Run the scenarios that make sense with any engine, in a small size, on a server with a real one, and fill in
+    their figures.
     """
     for name in NAMES:
         chosen = scenario(name)

@@ -235,7 +235,7 @@ def _same(what: str, got: Any, expected: Any) -> None:
 
 
 def _same_error(error: Any, expected: str) -> None:
-    """Return whether two errors are the same: by the code of a `server_error`, else by the kind."""
+    """Check an error: by the code of a `server_error`, else by the kind. Raises Mismatch."""
     if not error:
         raise Mismatch(f"  no error; expected {expected}")
     _same("the error", error.get("code") if error.get("kind") == "server_error" else error.get("kind"), expected)

@@ -160,7 +160,7 @@ def _always_there(schema: dict[str, Any], kind: type[msgspec.Struct]) -> None:
 
 
 def _structs(kinds: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
-    """Return every struct in these types and in their members."""
+    """Yield every struct in these types and in their members."""
     seen: set[Any] = set()
     todo: list[Any] = [msgspec.inspect.type_info(kind) for kind in kinds]
     while todo:

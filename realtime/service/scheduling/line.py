@@ -76,6 +76,6 @@ class Line:
         return number
 
     def planned(self, service_class: ServiceClass) -> list[_Place]:
-        """Yield all tickets of a class, in the order in which they are likely to run."""
+        """Return all tickets of a class, in the order in which they are likely to run."""
         places = self._places.get(service_class, {}).values()
         return sorted(places, key=lambda place: (not self._is_warm(place.ticket), place.number))
