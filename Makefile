@@ -2,6 +2,8 @@
 # PORT=9000 MODEL=<smollm2, folder or hub id> ARGS="<more flags>" for serve; PORT=9000 or URL=ws://... for chat; ARGS for all.
 
 PYTHON_ENV := .venv/bin/python
+# Some images set it. Every process that the tests start would compile all of the server anew, and every worker all tests.
+unexport PYTHONDONTWRITEBYTECODE
 # Two workers even on one core: half of the time of the tests is waiting. ARGS='-n 0' for none. A worker that ends, as
 # by a test that hangs, ends the run: xdist 3.8 hangs when it makes a new one.
 WORKERS := -n 2 --max-worker-restart 0

@@ -109,8 +109,7 @@ def pieces_of(
     at = 0
     for size in sizes or [1] * len(token_ids):
         ids = token_ids[at : at + size]
-        given = [[TokenLogprob(token, chr(token) if token < _FIRST_ID else "<>", -0.5)] for token in ids]
-        pieces = parser.feed(one.chunk(ids, logprobs=given if logprobs else None))
+        pieces = parser.feed(one.chunk(ids, logprobs=_logprobs(ids) if logprobs else None))
         said += stops.feed(pieces) if stop else pieces
         at += size
         if stops.found is not None:
@@ -120,6 +119,10 @@ def pieces_of(
     said += stops.close(parser.close())
     check(said)
     return said, parser
+
+
+def _logprobs(token_ids: Sequence[int]) -> list[list[TokenLogprob]]:
+    return [[TokenLogprob(token, chr(token) if token < _FIRST_ID else "<>", -0.5)] for token in token_ids]
 
 
 def check(pieces: Sequence[Piece]) -> None:

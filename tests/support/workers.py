@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import SupportsIndex
+
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 #: By where a test is, the first that fits.
 GROUPS = {
@@ -21,11 +25,39 @@ GROUPS = {
 }
 
 
+class Collection(list[str]):
+    """The tests that a worker has found. Each is asked for by its name, which a list would look for from the start."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
+        self._at = {name: at for at, name in enumerate(names)}
+
+    def index(self, value: str, start: SupportsIndex = 0, stop: SupportsIndex = 0) -> int:
+        """Return where a test is."""
+        return self._at[value]
+
+
 class SharedEngines(LoadScopeScheduling):
     """The groups first, since they take longest; then all other tests, one by one, to whoever is free.
 
     (`--dist loadgroup` means the same, but xdist 3.8 writes the group into a member that items of pytest 9.2 lack.)
+    What it costs must not grow with the number of tests that are over: there are thousands, most of a few milliseconds.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         return next((group for place, group in GROUPS.items() if nodeid.startswith(place)), nodeid)
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """See the base class."""
+        super().add_node_collection(node, collection)
+        if node in self.registered_collections:
+            self.registered_collections[node] = Collection(collection)
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Forget what is over, before the base class counts what is not."""
+        nodeid = self.registered_collections[node][item_index]
+        scope, assigned = self._split_scope(nodeid), self.assigned_work[node]
+        del assigned[scope][nodeid]
+        if not assigned[scope]:
+            del assigned[scope]
+        self._reschedule(node)
