@@ -217,13 +217,13 @@ def test_the_models_own_messages_and_tokens(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("way", ["previous_response_id", "held messages", "all items"])
-def test_a_loop_of_20_calls(talk: Talk, way: str) -> None:
+def test_a_loop_of_many_calls(talk: Talk, way: str) -> None:
     """Each prompt begins with the one before it and its answer, to the token, so nearly all of it is in the cache."""
     members: dict[str, Any] = {"tools": [STEP], "include": [*RAW, "harmony.messages", "token_ids"]}
-    items: list[Any] = [{"role": "user", "content": "Do 20 steps."}]
+    items: list[Any] = [{"role": "user", "content": f"Do {STEPS} steps."}]
     answer = ask(talk, items, **members)
     num_cached = num_input = 0
-    for step in range(1, 21):
+    for step in range(1, STEPS + 1):
         (call,) = answer.calls()
         assert json.loads(call.arguments) == {"step": step}
         new = [output_for(answer, {"done": step})]
@@ -242,6 +242,6 @@ def test_a_loop_of_20_calls(talk: Talk, way: str) -> None:
         assert answer.final.usage is not None
         num_input += answer.final.usage.input_tokens
         num_cached += answer.final.usage.input_tokens_details.cached_tokens
-    assert answer.final.output_text == "All 20 steps are done."
+    assert answer.final.output_text == f"All {STEPS} steps are done."
     print(f"{way}: {num_cached} of {num_input} input tokens were in the cache")
     assert num_cached / num_input > 0.5  # blocks of the cache are 32 to 128 tokens: their remainders are read again

@@ -17,6 +17,7 @@ from realtime.dialects.markup.tokens import Markup
 from realtime.dialects.markup.writer import write_calls, write_reasoning
 from realtime.dialects.stop_strings import StopStrings
 from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
+from tests.support.long import effort
 
 Brief = list[tuple[str, ...]]
 Spelling = Literal["letters", "tokens", "special"]
@@ -176,7 +177,7 @@ def brief(pieces: Sequence[Piece]) -> Brief:
     return [tuple(one) for one in out]
 
 
-def chunkings(num_tokens: int, num_random: int = 2) -> Iterator[list[int]]:
+def chunkings(num_tokens: int, num_random: int = effort(1, 2)) -> Iterator[list[int]]:
     """Sizes of chunks: one token each, all at once, and some by chance."""
     yield [1] * num_tokens
     if num_tokens > 1:

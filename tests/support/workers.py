@@ -11,10 +11,20 @@ from xdist.workermanage import WorkerController
 #: By where a test is, the first that fits.
 GROUPS = {
     # vLLM in the process of the tests, or torch, whose imports take seconds
+    "tests/acceptance/test_fair_share.py": "vllm",
     "tests/acceptance/test_gpt_oss.py": "vllm",
     "tests/acceptance/test_images.py": "vllm",
+    "tests/acceptance/test_prefix_cache.py": "vllm",
+    "tests/acceptance/test_put_aside.py": "vllm",
     "tests/context/test_client_tools.py": "vllm",
-    "tests/dialects/": "vllm",
+    "tests/dialects/harmony/test_tags.py": "vllm",
+    "tests/dialects/letters/": "vllm",
+    "tests/dialects/markup/test_differential.py": "vllm",
+    "tests/dialects/markup/test_tags.py": "vllm",
+    "tests/dialects/test_chat_tokens.py": "vllm",
+    "tests/dialects/test_event_sequences.py": "vllm",
+    "tests/dialects/test_families.py": "vllm",
+    "tests/dialects/test_text_bound.py": "vllm",
     "tests/engine/": "vllm",
     "tests/training/": "vllm",
     "tests/house/test_packages.py": "packages",  # builds them once
