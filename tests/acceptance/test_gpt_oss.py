@@ -16,6 +16,7 @@ from openai_harmony import Conversation, Message, RenderConversationConfig, Role
 from realtime.engine.options import VllmOptions
 from tests.support.gpt_oss import CALL, RETURN, model_folder
 from tests.support.harmony import library, text_in, text_of
+from tests.support.long import effort
 from tests.support.real import RealServer, hosting
 from tests.support.sdk import Answer, Talk, talking
 
@@ -34,6 +35,7 @@ STEP = {
 }
 STRICT = {**WEATHER, "strict": True, "parameters": {**CITY, "additionalProperties": False}}
 RAW = ["reasoning.content"]
+STEPS = effort(8, 20)  # of a loop
 IN_PARIS = "What is the weather in Paris?"
 
 

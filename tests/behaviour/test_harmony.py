@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from tests.support.harmony import Model, text_of
+from tests.support.long import effort
 from tests.support.server import Client, Running, changed, running
 
 WEATHER = {
@@ -275,7 +276,7 @@ async def test_held_messages_can_be_continued_by_their_response() -> None:
 
 async def test_h1_hundreds_of_children_of_one_parent_do_not_see_each_other() -> None:
     """All of them on several sockets at once; the parent is the same to the byte before and after."""
-    count = 300
+    count = effort(200, 300)
 
     def answer(prompt: str) -> str:
         number = re.findall(r"Child (\d+)", prompt)

@@ -16,6 +16,7 @@ from realtime.settings.fields import ResponseSettings, Settings
 from realtime.store.base import Stores
 from tests.behaviour.test_schedules import REFUSALS, Schedule
 from tests.support.http import assert_refused, events_of, http
+from tests.support.long import effort
 from tests.support.memory import ObservedLog
 from tests.support.server import Client, Running, changed, running
 from tests.support.slow_store import Gate, assert_nothing_left, slow_stores
@@ -23,7 +24,7 @@ from tests.support.steps import cut, finish, until
 from tests.support.transcript import assert_error, check
 
 PATH = "/v1/responses"
-NUM_SCHEDULES = 400
+NUM_SCHEDULES = effort(160, 4000)
 ANSWER = say("a", "b")
 
 
