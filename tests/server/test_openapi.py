@@ -18,7 +18,6 @@ from tests.support.http import DOCUMENT, http
 from tests.support.long import effort
 from tests.support.server import Running, changed, running
 
-
 EXAMPLES = effort(4, 8)  # of an operation, right ones and as many wrong ones
 
 
