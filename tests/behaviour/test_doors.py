@@ -255,7 +255,7 @@ class Schedule:
 
     async def verify(self) -> None:
         service = self.server.gateway.service
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while service.num_running or service._tasks:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)  # responses that go on alone come to their end
         assert service.queue.scheduler.num_running == service.queue.scheduler.num_waiting == 0

@@ -442,7 +442,7 @@ async def test_a_drain_refuses_what_was_looking_and_closes_its_socket(kind: str)
         refusal = await client.receive()
         assert_error(refusal, "server_draining", 503, retry=True)
         assert refusal["event_id"] == "create"
-        await asyncio.wait_for(client.connection.wait_closed(), 10)
+        await asyncio.wait_for(client.connection.wait_closed(), 120)
         assert client.connection.close_code == 1012
         await draining
 
@@ -458,7 +458,7 @@ async def test_a_store_that_never_answers_delays_a_drain_no_longer_than_its_grac
         await server.gateway.drain()
         codes = {(await client.receive())["error"]["code"] for _ in range(2)}
         assert codes == {"server_is_overloaded"}
-        await asyncio.wait_for(client.connection.wait_closed(), 10)
+        await asyncio.wait_for(client.connection.wait_closed(), 120)
         assert client.connection.close_code == 1012
         assert_refused(await asking, "server_is_overloaded", 503)
         assert not gate.waiting

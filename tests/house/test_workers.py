@@ -62,4 +62,4 @@ def test_each_test_runs_once_and_a_group_in_one_worker(num_workers: int) -> None
 
 
 def test_what_is_grouped_is_there() -> None:
-    assert [place for place in GROUPS if not (ROOT / place).exists()] == []
+    assert [place for place in GROUPS if not (ROOT / place.partition("::")[0]).exists()] == []

@@ -19,7 +19,7 @@ GROUPS = {
     "tests/acceptance/test_fair_share.py": "vllm",
     "tests/acceptance/test_gpt_oss.py": "vllm",
     "tests/acceptance/test_images.py": "vllm",
-    "tests/acceptance/test_prefix_cache.py": "vllm",
+    "tests/acceptance/test_prefix_cache.py::test_a_tenant_finds_its_own_prompts": "vllm",
     "tests/acceptance/test_put_aside.py": "vllm",
     "tests/context/test_client_tools.py": "vllm",
     "tests/dialects/harmony/test_tags.py": "vllm",
