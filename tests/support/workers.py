@@ -33,6 +33,11 @@ GROUPS = {
     "tests/engine/": "vllm",
     "tests/training/": "vllm",
     "tests/house/test_packages.py": "packages",  # builds them once
+    # Go compiles its standard library first, which takes a minute; two that find no cache would both do it
+    "tests/clients/test_go_client.py": "go",
+    "tests/clients/test_go_rough_path.py": "go",
+    "tests/clients/test_planted_bugs_elsewhere.py": "go",
+    "tests/deploy/test_helm.py": "go",
     # the server that a user would start
     "tests/acceptance/": "starter",
     "tests/attacks/test_bad_networks.py": "starter",  # shares the packages for Node, which the first one installs

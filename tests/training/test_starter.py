@@ -35,7 +35,7 @@ async def write(engines: Engines, number: int, task: evaluate.Task) -> evaluate.
 
 
 async def test_every_skill_is_above_its_floor(engines: Engines) -> None:
-    made = evaluate.make_tasks(data.EVALUATED, effort(6, 50), evaluate.DEFAULT_SEED)
+    made = evaluate.make_tasks(data.EVALUATED, effort(10, 50), evaluate.DEFAULT_SEED)
     async with asyncio.timeout(600):
         answers = await asyncio.gather(
             *(write(engines, number, task) for number, task in enumerate(evaluate.tasks_of(made)))
