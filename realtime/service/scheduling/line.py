@@ -1,4 +1,4 @@
-"""What waits of one tenant: by class, in the order in which it came, but for what the cache has. Pure."""
+"""The line of one tenant's waiting tickets: by class, in order of arrival, but cached prefixes go first. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Place(NamedTuple):
 
 
 class Line:
-    """One tenant's. `is_warm`: whether what a ticket continues is likely to be cached."""
+    """One tenant's line. `is_warm`: whether the prefix that a ticket continues is likely to be cached."""
 
     def __init__(self, is_warm: Callable[[Ticket], bool]) -> None:
         self._is_warm = is_warm
@@ -29,11 +29,11 @@ class Line:
         return sum(map(len, self._places.values()))
 
     def classes(self) -> Iterator[ServiceClass]:
-        """Yield the classes of which something waits."""
+        """Yield the classes in which a ticket waits."""
         return iter(self._places)
 
     def add(self, number: int, ticket: Ticket) -> None:
-        """Wait, behind those of its class with a smaller number."""
+        """Add a ticket, behind those of its class with a smaller number."""
         places = self._places.setdefault(ticket.service_class, {})
         is_last = not places or next(reversed(places.values())).number < number
         places[ticket.response_id] = _Place(number, ticket)
@@ -41,7 +41,7 @@ class Line:
             self._places[ticket.service_class] = dict(sorted(places.items(), key=lambda one: one[1].number))
 
     def remove(self, ticket: Ticket) -> None:
-        """Wait no longer."""
+        """Remove a ticket that waits no longer."""
         places = self._places[ticket.service_class]
         del places[ticket.response_id]
         self._passed.pop(ticket.response_id, None)
@@ -51,7 +51,7 @@ class Line:
     def first(
         self, service_class: ServiceClass, busy: Container[str], but: Container[str] = frozenset()
     ) -> _Place | None:
-        """The next one of a class. `busy`: groups of which one runs. `but`: responses that are not looked at."""
+        """Return the next ticket of a class. `busy`: groups in which one runs. `but`: responses to skip."""
         oldest: _Place | None = None
         for place in self._places.get(service_class, {}).values():
             if place.ticket.response_id in but or (place.ticket.group is not None and place.ticket.group in busy):
@@ -65,7 +65,7 @@ class Line:
         return oldest
 
     def take(self, ticket: Ticket, busy: Container[str]) -> int:
-        """Let it run: it has passed those that came before it and could have run. Return its number."""
+        """Take a ticket that runs, and note that it passed earlier ones that could have run. Return its number."""
         number = self._places[ticket.service_class][ticket.response_id].number
         for place in self._places[ticket.service_class].values():
             if place.ticket is ticket:
@@ -76,6 +76,6 @@ class Line:
         return number
 
     def planned(self, service_class: ServiceClass) -> list[_Place]:
-        """All of a class, in the order in which they are likely to run."""
+        """Yield all tickets of a class, in the order in which they are likely to run."""
         places = self._places.get(service_class, {}).values()
         return sorted(places, key=lambda place: (not self._is_warm(place.ticket), place.number))
