@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
@@ -145,8 +145,9 @@ def components(requests: Iterable[Any], answers: Iterable[Any]) -> dict[str, Any
     return found
 
 
+@cache
 def schema_of(kind: Any) -> dict[str, Any]:
-    """Return the schema of one type: a reference if it is a struct."""
+    """Return the schema of one type: a reference if it is a struct. It is found once, and nobody may change it."""
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=REF)
     return schema
 
