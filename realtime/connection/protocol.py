@@ -243,6 +243,17 @@ class Connection:
 
     # -- what goes out
 
+    def step(self) -> list[bytes] | None:
+        """Drain a step of the one response that is read, when nothing else is to be sent, done or closed, as nearly
+        always; None: see `frames`.
+        """
+        responses, control = self._responses, self._control
+        if control.waiting or responses.commands or responses.ending is not None:
+            return None
+        if self._closing is not None or control.overflowed:
+            return None
+        return responses.readers.step()
+
     def frames(self, max_bytes: int) -> list[bytes]:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
         responses, control = self._responses, self._control
@@ -265,15 +276,6 @@ class Connection:
     def pending(self) -> bool:
         """Note that there is something to send."""
         return bool(self._control.waiting) or self._responses.readers.behind
-
-    @property
-    def settled(self) -> bool:
-        """Nothing is to be sent, done or closed now. To be asked after `frames`, before anything else happens."""
-        responses, control = self._responses, self._control
-        if responses.commands or control.waiting or self._closing is not None or control.overflowed:
-            return False
-        readers = responses.readers
-        return readers.at_tip or not readers.behind
 
     @property
     def may_wait(self) -> bool:

@@ -70,9 +70,9 @@ class Readers:
     """One connection's, by response; each has its turn, one after another."""
 
     def __init__(self) -> None:
-        self.at_tip = False  # after a `read`: it has seen that nothing is left
         self._by_id: dict[str, Reader] = {}
         self._rotation: list[Reader] = []  # a deque is 760 bytes for a socket that reads nothing
+        self._only: Reader | None = None  # if there is one, and it takes events as they are
         self._left: OrderedDict[str, Left] = OrderedDict()
 
     def __iter__(self) -> Iterator[Reader]:
@@ -127,12 +127,14 @@ class Readers:
             reader.processed = earlier.processed
         self._by_id[reader.source.response_id] = reader
         self._rotation.append(reader)
+        self._look_for_only()
 
     def remove(self, reader: Reader) -> None:
         """Read it no more, and remember it as the newest that was left."""
         response_id = reader.source.response_id
         del self._by_id[response_id]
         self._rotation.remove(reader)
+        self._look_for_only()
         self._left[response_id] = Left(reader.num_taken, reader.processed)
         if len(self._left) > _MAX_LEFT:
             self._left.popitem(last=False)
@@ -141,21 +143,30 @@ class Readers:
         """The socket is gone."""
         self._by_id.clear()
         self._rotation.clear()
+        self._look_for_only()
         self._left.clear()
+
+    def _look_for_only(self) -> None:
+        only = self._rotation[0] if len(self._rotation) == 1 else None
+        self._only = only if only is None or only.catch_up is None else None
+
+    def step(self) -> list[bytes] | None:
+        """Read a step of the one response that there is, as nearly always; None: see `read`."""
+        reader = self._only
+        if reader is None:
+            return None
+        log, position = reader.source.log, reader.position
+        tip = log.tip
+        if log.floor <= position < tip < position + _QUANTUM and not log.sealed:
+            reader.position = tip
+            return log.read(position, _QUANTUM)
+        return None
 
     def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
         """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
 
         Returned beside them are the readers that are done, and have been removed.
         """
-        if len(self._rotation) == 1:
-            reader = self._rotation[0]
-            log, position = reader.source.log, reader.position
-            if reader.catch_up is None and log.floor <= position <= log.tip < position + _QUANTUM and not log.sealed:
-                reader.position = log.tip  # a step of one response, as nearly always
-                self.at_tip = True
-                return log.read(position, _QUANTUM), []
-        self.at_tip = False
         out: list[bytes] = []
         done: list[Done] = []
         size = 0

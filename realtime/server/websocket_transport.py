@@ -236,10 +236,13 @@ class FrameProtocol(WebSocketsSansIOProtocol):
                 self.conn.send_text(payload)
             self.transport.write(b"".join(self.conn.data_to_send()))
             return
+        if len(payloads) == 1:  # of one response, as nearly always
+            (payload,) = payloads
+            self.transport.write(_header(len(payload)) + payload)
+            return
         out: list[bytes] = []
         for payload in payloads:
-            size = len(payload)
-            out += (_header_of_most(0x81, 126, size) if 126 <= size < 65536 else _header(size)), payload
+            out += _header(len(payload)), payload
         self.transport.write(b"".join(out))
 
     def close_after_write(self, code: int, reason: str) -> None:
