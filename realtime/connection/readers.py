@@ -72,7 +72,7 @@ class Readers:
     def __init__(self) -> None:
         self._by_id: dict[str, Reader] = {}
         self._rotation: list[Reader] = []  # a deque is 760 bytes for a socket that reads nothing
-        self._only: Reader | None = None  # if there is one, and it takes events as they are
+        self._only: Reader | None = None  # if there is one
         self._left: OrderedDict[str, Left] = OrderedDict()
 
     def __iter__(self) -> Iterator[Reader]:
@@ -147,13 +147,12 @@ class Readers:
         self._left.clear()
 
     def _look_for_only(self) -> None:
-        only = self._rotation[0] if len(self._rotation) == 1 else None
-        self._only = only if only is None or only.catch_up is None else None
+        self._only = self._rotation[0] if len(self._rotation) == 1 else None
 
     def step(self) -> list[bytes] | None:
         """Read a step of the one response that there is, as nearly always; None: see `read`."""
         reader = self._only
-        if reader is None:
+        if reader is None or reader.catch_up is not None:
             return None
         log, position = reader.source.log, reader.position
         tip = log.tip

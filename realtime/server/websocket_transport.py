@@ -238,7 +238,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             return
         if len(payloads) == 1:  # of one response, as nearly always
             (payload,) = payloads
-            self.transport.write(_header(len(payload)) + payload)
+            size = len(payload)
+            header = _header_of_most(0x81, 126, size) if 126 <= size < 65536 else _header(size)
+            self.transport.write(header + payload)
             return
         out: list[bytes] = []
         for payload in payloads:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from realtime.engine.base import Capacity
 from realtime.runs.job import ServiceClass
 from realtime.service.scheduler import RateLimited, Scheduler, TenantFull, Ticket, Used
+from realtime.service.scheduling import places
 from realtime.service.scheduling.allowances import Allowances
 from realtime.service.scheduling.classes import class_of, granted_tier
 from realtime.service.scheduling.forecast import Means, Runs, Waits, waits
 from realtime.service.scheduling.line import MAX_PASSED
+from realtime.service.scheduling.plan import plan
 from realtime.service.scheduling.prefixes import Prefixes
 from realtime.service.scheduling.room import Holding, Occupancy
 from realtime.settings.tenants import TenantLimits
@@ -245,3 +248,22 @@ def test_places_in_the_queue_are_those_of_the_turns_to_come() -> None:
         running = (scheduler.finish(running, 1.0, Used(10, 0, 0)) or [""])[0]
         order.append(running)
     assert order == ["c", "a1", "b1", "a2", "b2", ""]
+
+
+def test_a_burst_beside_many_that_run_does_not_have_each_of_it_planned_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    num_plans = 0
+
+    def counted(*arguments: Any) -> list[Ticket]:
+        nonlocal num_plans
+        num_plans += 1
+        return plan(*arguments)
+
+    monkeypatch.setattr(places, "plan", counted)
+    scheduler = Scheduler(max_running=100, max_waiting=99)
+    for number in range(130):
+        scheduler.offer(ticket(f"r{number}"), number * 1e-5)
+        place = scheduler.place(f"r{number}", number * 1e-5)
+        assert (None if place is None else place.num_ahead) == (None if number < 100 else number - 100)
+    assert num_plans == 1
+    later = [scheduler.place(f"r{number}", 0.5) for number in range(100, 130)]
+    assert [place.num_ahead for place in later if place is not None] == list(range(30))
