@@ -27,6 +27,7 @@ IDLE_SECONDS = 10.0
 _TINY = 64  # bytes: a smaller fragment of a message counts as an idle frame
 _SLICE = 4096  # bytes that are parsed in one go: some 700 of the smallest frames
 _header_of_most = struct.Struct("!BBH").pack  # 126 bytes to 64 KiB
+_OPEN = State.OPEN
 CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is aborted
 
 
@@ -55,6 +56,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     on_writable: Callable[[], None] | None = None
     on_too_big: Callable[[], bytes] | None = None
+    is_full = False  # the transport's buffer is above its high-water mark
     num_bytes_left: int | None = None  # that may come before the connection is cut; None: as many as there are
     _last_pong = b""  # owed to a peer that does not read
     _abort_timer: TimerHandle | None = None
@@ -227,7 +229,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     @property
     def can_write(self) -> bool:
         """See FrameSink."""
-        return self.writable.is_set() and self.conn.state is State.OPEN and not self.transport.is_closing()
+        return not self.is_full and self.conn.state is _OPEN and not self.transport.is_closing()
 
     def write_text(self, payloads: Iterable[bytes]) -> None:
         """See FrameSink."""
@@ -257,8 +259,13 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.is_full = True
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.is_full = False
         if self._last_pong and not self.transport.is_closing():
             self.transport.write(self._last_pong)
         self._last_pong = b""
