@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from asyncio import TimerHandle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -41,7 +41,7 @@ class FrameSink(Protocol):
     def can_write(self) -> bool:
         """The socket is open and the transport's buffer is below its high-water mark."""
 
-    def write_text(self, payloads: Iterable[bytes]) -> None:
+    def write_text(self, payloads: Sequence[bytes]) -> None:
         """Send each payload as one text message, all in one write."""
 
     def close_after_write(self, code: int, reason: str) -> None:
@@ -231,7 +231,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """See FrameSink."""
         return not self.is_full and self.conn.state is _OPEN and not self.transport.is_closing()
 
-    def write_text(self, payloads: Iterable[bytes]) -> None:
+    def write_text(self, payloads: Sequence[bytes]) -> None:
         """See FrameSink."""
         if self.conn.extensions:  # compression was negotiated: its state machine must see each message
             for payload in payloads:
