@@ -58,7 +58,7 @@ METAVARS: dict[type[inspect.Type], str] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 2 if it was not understood, or 1 if it could not be done."""
+    """Run one command. Return the exit status: 0, or 2 if it was not understood, or 1 if it could not be done."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["chat"]:
         return _chat(arguments[1:])
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's, which also says what was probably meant."""
+    """An argparse parser that also suggests what was probably meant."""
 
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         """Parse, or say what is wrong and exit."""
@@ -90,7 +90,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _probably(flag: str, parser: argparse.ArgumentParser) -> str:
-    """The flag that was probably meant, as advice."""
+    """Return advice with the flag that was probably meant."""
     known = [name for action in parser._actions for name in action.option_strings]
     found = difflib.get_close_matches(flag.partition("=")[0], known, n=1)
     return f"; did you mean {found[0]}?" if found else f" ({parser.prog} --help lists all flags)"
@@ -199,7 +199,7 @@ def _serve(given: argparse.Namespace) -> int:
 
 
 def with_model(settings: Settings) -> Settings:
-    """Put a model that has a short name where it is downloaded to, once. Raises CatalogError."""
+    """Replace a model's short name by its folder, and download the model if it is missing. Raises CatalogError."""
     from realtime.engine.catalog.cache import resolve
     from realtime.server.model_commands import tell
 
@@ -220,14 +220,14 @@ def _models(given: argparse.Namespace) -> int:
 
 
 def check_vllm() -> None:
-    """Refuse to serve where vLLM is not installed. Raises SettingsError."""
+    """Refuse to serve if vLLM is not installed. Raises SettingsError."""
     if importlib.util.find_spec("vllm") is None:
         extra = "gpu" if shutil.which("nvidia-smi") else "cpu"
         raise SettingsError(NO_VLLM.format(prefix=sys.prefix, extra=extra))
 
 
 def _chat(arguments: Sequence[str]) -> int:
-    """Hand over to the client, a package of its own, which `serve` does without."""
+    """Hand over to the client, a package of its own, without which `serve` works."""
     try:
         from realtime_client.chat import main as chat
     except ModuleNotFoundError as error:

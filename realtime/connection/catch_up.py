@@ -1,4 +1,4 @@
-"""Catching up with merged deltas: for how long a reader that has asked for it is given runs of them as one. Pure."""
+"""Catching up with merged deltas: for how long a reader that asked for it gets runs of deltas as one. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _MAX_BLOCKS = 64  # of what a log has abridged, at a time
 
 
 class CatchUp:
-    """One reader's. Deltas are merged up to the number `until`, then they are passed on as they come, until the reader
-    is far behind again. So what waits for it is never much more than the text of it, however slow it is.
+    """One reader's progress. Deltas are merged up to the number `until`, then passed on as they come, until the reader
+    is far behind again. So the data that waits for it is never much more than its text, however slow it is.
     """
 
     __slots__ = ("_merger", "_until")
@@ -22,11 +22,11 @@ class CatchUp:
 
     @property
     def held(self) -> int | None:
-        """The number from which on entries were taken and have not come out yet."""
+        """The number of the first entry that was taken and has not come out yet."""
         return self._merger.held
 
     def take(self, entries: list[bytes], first: int, tip: int) -> list[bytes]:
-        """Pass on what was read from number `first` on, of a log that goes to `tip`."""
+        """Pass on the entries that were read from number `first` on, of a log up to `tip`."""
         if tip - first > FAR:
             self._until = tip
         num_merged = self._until - first
@@ -39,7 +39,7 @@ class CatchUp:
         return out
 
     def take_abridged(self, log: Log, first: int) -> tuple[list[bytes], int]:
-        """Read below the floor of a log: what has come of it, and the number to go on from."""
+        """Read below the floor of a log: return the abridged events, and the number to continue from."""
         assert log.abridged is not None
         entries, behind = log.abridged.read(first, _MAX_BLOCKS)
         self._until = log.tip

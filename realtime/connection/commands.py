@@ -1,16 +1,11 @@
-"""What a connection asks of its I/O shell. Pure.
+"""Commands: a connection's requests to its I/O shell. Pure.
 
 The shell starts each command as it is drained and reports its completion whenever that comes, in any order:
 
-| command | completed by |
-|---|---|
-| Create | `opened` or `refused` |
-| Resume | `resumed` or `refused` |
-| Stop | `stopped` or `refused`; a late one that cuts: `truncated`; to steer: nothing |
-| Truncate | `truncated` or `refused` |
-| Identify | `identified` or `refused` |
-| Beat | `beat`, or nothing |
-| Leave | nothing: it is obeyed at once, before the commands after it |
+| command | completed by | |---|---| | Create | `opened` or `refused` | | Resume | `resumed` or `refused` | | Stop |
+`stopped` or `refused`; a late one that cuts: `truncated`; to steer: nothing | | Truncate | `truncated` or `refused` | |
+Identify | `identified` or `refused` | | Beat | `beat`, or nothing | | Leave | nothing: it is carried out at once,
+before the commands after it |
 """
 
 from __future__ import annotations
@@ -26,8 +21,8 @@ from .steering import Steer
 class Create(msgspec.Struct, frozen=True):
     """Start this response. `parent` is set when the connection itself holds the turn to continue.
 
-    `steers`: what it commits of what was given into its parent. `automatic`: it is the connection's own, the successor
-    of a steered response, and no client event waits for an answer.
+    `steers`: the input given into its parent that it commits. `automatic`: it is the connection's own, the successor of
+    a steered response, and no client event waits for an answer.
     """
 
     request: ResponseCreate
@@ -39,14 +34,13 @@ class Create(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """End a response before its own end.
+    """End a response early.
 
-    how: `cancel` keeps what was generated, `interrupt` forgets the item that is being written, `steer` waits for a
-        safe point, because something was given into the response.
-    followed: this connection reads the response; otherwise it is to read the end, which is the receipt.
-    delivered: how many of its events this connection has taken, of a response that it reads and cancels.
-    through: the last of its events that the user saw or heard; what came after is to be forgotten.
-    cuts_late: a response that is over already is cut behind `through` all the same.
+    how: `cancel` keeps what was generated, `interrupt` drops the item that is being written, `steer` waits for a safe
+    point, because something was given into the response. followed: this connection reads the response; otherwise it
+    will read the end, which is the receipt. delivered: how many events of a response that it reads and cancels this
+    connection has taken. through: the last event that the user saw or heard; later ones are to be forgotten. cuts_late:
+    a response that is over already is cut after `through` all the same.
     """
 
     response_id: str
@@ -69,7 +63,7 @@ class Truncate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resume(msgspec.Struct, frozen=True):
-    """Attach to this response at a cursor. `merged`: runs of deltas are taken as one."""
+    """Attach to this response at a cursor. `merged`: consecutive deltas are taken as one."""
 
     response_id: str
     starting_after: int
@@ -79,7 +73,7 @@ class Resume(msgspec.Struct, frozen=True):
 
 
 class Identify(msgspec.Struct, frozen=True):
-    """Find out whose this API key is, which is a secret. The rest is what else changes if it is accepted."""
+    """Find out whose API key this is. The key is a secret. The other members change if it is accepted."""
 
     api_key: str
     heartbeat_seconds: float | None
@@ -88,13 +82,13 @@ class Identify(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """Make a heartbeat that tells of these responses."""
+    """Make a heartbeat that reports these responses."""
 
     response_ids: tuple[str, ...]
 
 
 class Leave(msgspec.Struct, frozen=True):
-    """The connection no longer reads this response. `detached`: the client said that it is to go on."""
+    """Stop reading the response. `detached`: the client said that the response is to continue."""
 
     response_id: str
     detached: bool

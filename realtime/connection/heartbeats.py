@@ -1,4 +1,4 @@
-"""When a connection's next heartbeat is due. Pure."""
+"""The times of a connection's heartbeats. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from . import refusals
 
 
 class Heartbeats:
-    """Every `seconds`, 0: never. `wanted` is false for a client that does not understand them: none is ever due."""
+    """Heartbeats every `seconds`; 0: never. `wanted`: false for a client that does not understand them, for which none
+    is ever due.
+    """
 
     __slots__ = ("_wanted", "due_at", "seconds")
 
@@ -16,22 +18,22 @@ class Heartbeats:
         self._wanted = wanted
 
     def schedule(self, now: float) -> None:
-        """The next one comes an interval from now."""
+        """Schedule the next one an interval from now."""
         self.due_at = now + self.seconds if self._wanted and self.seconds > 0 else None
 
     def take(self, now: float) -> bool:
-        """Return whether one is due; then the next one is scheduled."""
+        """Return whether one is due, and schedule the next one if so."""
         if self.due_at is None or now < self.due_at:
             return False
         self.schedule(now)
         return True
 
     def stop(self) -> None:
-        """The socket is gone."""
+        """Stop: the socket is gone."""
         self.due_at = None
 
 
 def check_interval(seconds: float | None) -> None:
-    """Raises WireError for an interval that is too short to be asked for; None asks for nothing."""
+    """Check an interval; None is no request. Raises WireError for one that is too short."""
     if seconds is not None and 0 < seconds < 1:
         raise refusals.heartbeat_interval()

@@ -1,7 +1,7 @@
-"""The lanes of one connection: who waits, who may start, and which turn each lane holds. Pure.
+"""The lanes of one connection: which creates wait, which may start, and which turn each lane holds. Pure.
 
-A lane (`stream_id`) is first in, first out; lanes run beside each other, at most `max_in_flight` creates at once. Each
-lane keeps its last finished turn, which for `store: false` is the turn's only home (docs/protocol.md, 5.3).
+A lane (`stream_id`) is first in, first out. Lanes run in parallel, with at most `max_in_flight` creates at once. Each
+lane keeps its last finished turn, which with `store: false` is the turn's only home (docs/protocol.md, 5.3).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _STREAM_ID = re.compile(r"[A-Za-z0-9_.\-]{1,256}\Z")
 class Lane:
     """One first-in-first-out sequence of turns, and the last finished one.
 
-    It is `busy` from giving out a create until that is over; `opening` is the create as long as nobody has answered it.
-    `used`: a response was created in it.
+    It is `busy` from giving out a create until that is over. `opening`: the create, until it is answered. `used`: a
+    response was created in it.
     """
 
     __slots__ = ("busy", "last", "opening", "queue", "stream_id", "used")
@@ -41,7 +41,9 @@ class Lane:
 
 
 class Lanes:
-    """See the module. `num_queued` creates wait, `num_in_flight` have been given out and not been freed."""
+    """The lanes of one connection. `num_queued` creates wait; `num_in_flight` have been given out and not
+    been freed.
+    """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
@@ -55,11 +57,11 @@ class Lanes:
         return iter(self._lanes.values())
 
     def get(self, stream_id: Any) -> Lane | None:
-        """The lane of this name, if there is one; whatever a client gave as a name."""
+        """Return the lane of this name, if there is one; the name is whatever a client sent."""
         return self._lanes.get(stream_id) if isinstance(stream_id, str | None) else None
 
     def open(self, stream_id: Any) -> Lane:
-        """The lane of this name, made if it is new. Raises WireError."""
+        """Return the lane of this name, and make it if it is new. Raises WireError."""
         lane = self.get(stream_id)
         if lane is not None:
             return lane
@@ -93,14 +95,16 @@ class Lanes:
             self._waiting.append(lane)
 
     def put_first(self, lane: Lane, create: Create) -> None:
-        """Put a create before everything that waits in a busy lane: it is the next one to start when that is freed."""
+        """Put a create before everything that waits in a busy lane: it is the next one to start when the lane
+        is freed.
+        """
         lane.queue.insert(0, create)
         self.num_queued += 1
         self._num_queued_bytes += create.num_bytes
 
     def start(self, is_ready: Callable[[ResponseCreate], bool] = lambda request: True) -> Iterator[tuple[Lane, Create]]:
-        """Give out creates of idle lanes, oldest first, while there is room in flight; a lane whose next create is not
-        ready waits on in its place.
+        """Give out creates of idle lanes, oldest first, while there is room in flight. A lane whose next create is not
+        ready keeps its place.
         """
         while self.num_in_flight < self._limits.max_in_flight:
             lane = next((one for one in self._waiting if is_ready(one.queue[0].request)), None)
@@ -113,7 +117,7 @@ class Lanes:
             yield lane, create
 
     def free(self, lane: Lane) -> None:
-        """Note that what ran in this lane is over; a successor goes before other lanes, in the place that it left."""
+        """Note that the response of this lane is over. A successor takes its place, before other lanes."""
         lane.busy = False
         self.num_in_flight -= 1
         if lane.queue and lane.queue[0].automatic:
@@ -122,7 +126,7 @@ class Lanes:
             self._waiting.append(lane)
 
     def drop(self, lane: Lane) -> Iterator[Create]:
-        """Give up what waits in a lane."""
+        """Drop what waits in a lane."""
         if lane in self._waiting:
             self._waiting.remove(lane)
         while lane.queue:
@@ -135,7 +139,7 @@ class Lanes:
         return create
 
     def remember(self, lane: Lane, turn: Turn) -> None:
-        """Make this turn the lane's last one; whoever waits to continue it holds it from now on."""
+        """Make this turn the lane's last one. Creates that wait to continue it hold it from now on."""
         lane.last = turn
         for other in self:
             for index, create in enumerate(other.queue):
@@ -143,7 +147,7 @@ class Lanes:
                     other.queue[index] = msgspec.structs.replace(create, parent=turn)
 
     def find(self, response_id: str | None) -> Turn | None:
-        """The turn of this response, if a lane holds it."""
+        """Return the turn of this response, if a lane holds it."""
         if response_id is None:
             return None
         for lane in self:
@@ -152,17 +156,17 @@ class Lanes:
         return None
 
     def evict(self, lane: Lane | None, response_id: str | None) -> None:
-        """A failed continuation in its own lane takes the parent with it; a fork from another lane does not."""
+        """Forget the parent of a failed continuation in its own lane. A fork from another lane does not evict it."""
         if lane is not None and lane.last is not None and lane.last.response_id == response_id:
             lane.last = None
 
     def clear(self) -> None:
-        """The socket is gone."""
+        """Forget everything: the socket is gone."""
         self._lanes.clear()
         self._waiting.clear()
         self.num_in_flight = self.num_queued = self._num_queued_bytes = 0
 
 
 def valid_stream_id(stream_id: Any) -> bool:
-    """Return whether it is a name that a lane may have."""
+    """Return whether a lane may have this name."""
     return isinstance(stream_id, str) and _STREAM_ID.match(stream_id) is not None

@@ -1,4 +1,6 @@
-"""The events that a connection itself sends: numbered, encoded, bounded; and errors as clients read them. Pure."""
+"""The outbox: events that a connection itself sends, numbered, encoded, bounded; and errors as
+clients read them. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ _NO_ECHO = frozenset({ErrorCode.INVALID_STREAM_ID, ErrorCode.CONNECTION_LIMIT})
 
 
 class Outbox:
-    """Events that are `waiting` to be written, at most `max_events`, and about `_MAX_BYTES`, of them.
+    """Events that are `waiting` to be written: at most `max_events`, and about `_MAX_BYTES`.
 
-    `overflowed`: there was no room for one, because the client provokes them and does not read. It is to be cut off.
+    `overflowed`: one did not fit, because the client provokes events and does not read them. It must be cut off.
     """
 
     def __init__(self, max_events: int) -> None:
@@ -44,7 +46,7 @@ class Outbox:
         self.waiting.append(entry)
 
     def refuse(self, error: WireError, stream_id: Any, event_id: str | None) -> None:
-        """Put the event that refuses something; `stream_id` as the client gave it."""
+        """Put the event that refuses something. `stream_id`: as the client gave it."""
         self.put(error_event(error, stream_id, event_id))
 
     def answer(self, event: AnyClientEvent, error: WireError) -> None:
@@ -53,14 +55,14 @@ class Outbox:
         self.refuse(error, stream_id, event.event_id)
 
     def take(self) -> list[bytes]:
-        """All of them."""
+        """Take all of them."""
         entries, self.waiting = self.waiting, []
         self._num_bytes = 0
         return entries
 
 
 def error_event(error: WireError, stream_id: Any, event_id: str | None) -> events.Error:
-    """The event that refuses something; `stream_id` as the client gave it."""
+    """Return the event that refuses something. `stream_id`: as the client gave it."""
     spec = error.spec
     echo = stream_id is not None and error.code not in _NO_ECHO and valid_stream_id(stream_id)
     return events.Error(

@@ -1,4 +1,4 @@
-"""What a client that came with a ticket may say. Pure. Whatever is not listed is refused."""
+"""The permissions of a client that came with a ticket. Pure. Whatever is not listed is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAY: dict[TicketRole, tuple[type[AnyClientEvent], ...]] = {
 
 
 def check_permitted(event: AnyClientEvent, role: TicketRole | None) -> None:
-    """Refuse what the role does not allow; None: no ticket, and all is allowed. Raises WireError."""
+    """Refuse an event that the role does not allow; None: no ticket, so everything is allowed. Raises WireError."""
     if role is not None and not isinstance(event, _MAY[role]):
         name = type(event).__struct_config__.tag
         better = "a ticket of the role `full` or an API key" if isinstance(event, _MAY["full"]) else "an API key"

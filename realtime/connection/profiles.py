@@ -1,4 +1,4 @@
-"""What is agreed on for one connection: the profile, which its sub-protocol chooses, and the limits. Pure."""
+"""The terms of one connection: the profile, which its sub-protocol chooses, and the limits. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Profile(enum.Enum):
-    """What a client understands; the richest first, because the first one that is offered is taken."""
+    """The set of events that a client understands; the richest first, because the first one offered is taken."""
 
     NATIVE = Row("realtime.v1", native=True)
     PLAIN = Row("realtime", native=False)
@@ -35,7 +35,7 @@ class Profile(enum.Enum):
 
     @classmethod
     def of(cls, subprotocol: str | None) -> Profile:
-        """The profile of a selected sub-protocol; `PLAIN` for none, and for one that is not ours."""
+        """Return the profile of a selected sub-protocol: `PLAIN` for none, and for one that is not ours."""
         return next((profile for profile in cls if profile.value.subprotocol == subprotocol), cls.PLAIN)
 
 
@@ -43,12 +43,12 @@ SUBPROTOCOLS = tuple(profile.value.subprotocol for profile in Profile)
 
 
 def select_subprotocol(offered: Sequence[str], spoken: Sequence[str] = SUBPROTOCOLS) -> str | None:
-    """The sub-protocol to answer a handshake with, or None for none.
+    """Return the sub-protocol to answer a handshake with; None for none.
 
-    The first of ours wins. A foreign one is not spoken here and so not selected - except beside a key: a browser
-    fails the handshake unless one of its offers is selected, and then the other offers are labels
-    (`openai-organization.<id>`). The key itself is sent back only where it is all there is. An unknown `realtime.*`
-    is a version we lack; selecting it would promise what we can't do.
+    The first of ours wins. A foreign one is not spoken here and so not selected - except next to a key: a browser fails
+    the handshake unless one of its offers is selected, and then the other offers are labels
+    (`openai-organization.<id>`). The key itself is sent back only where it is the only offer. An unknown `realtime.*`
+    is a version that this server lacks; selecting it would promise something that it can't do.
     """
     for name in spoken:
         if name in offered:
@@ -62,7 +62,7 @@ def select_subprotocol(offered: Sequence[str], spoken: Sequence[str] = SUBPROTOC
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one connection; `max_in_flight` responses run at once, more wait in their lanes."""
+    """Bounds of one connection. `max_in_flight` responses run at once; more wait in their lanes."""
 
     max_in_flight: int = 16
     max_streams: int = 32
@@ -80,7 +80,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, settings: ConnectionSettings) -> ConnectionLimits:
-        """The limits of every connection of a server with these settings."""
+        """Return the limits of every connection of a server with these settings."""
         return cls(
             max_in_flight=settings.max_in_flight_per_connection,
             max_streams=settings.max_streams_per_connection,
@@ -92,7 +92,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def for_client(self) -> events.SessionLimits:
-        """The limits that `session.created` tells."""
+        """Return the limits in the form of `session.created`."""
         return events.SessionLimits(
             max_message_bytes=self.max_message_bytes,
             max_in_flight=self.max_in_flight,

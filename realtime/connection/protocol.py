@@ -2,9 +2,9 @@
 
 The I/O shell calls `receive` for each message and `handle_deadline` at each `next_deadline`. After either, and after
 each completion that it reports, it drains `commands()`, then `next_deadline()`; it writes `frames()` whenever the
-transport takes more. A command may be completed at any time later (`commands` has the table). Lanes (`stream_id`) are
-first in, first out; lanes run beside each other; the socket's bandwidth is shared event by event. The connection owns
-no response: it holds readers, which point into logs that live elsewhere.
+transport takes more. A command may be completed at any later time (`commands` has the table). Lanes (`stream_id`) are
+first in, first out; they run in parallel and share the socket's bandwidth event by event. The connection owns no
+response: it holds readers, which point into logs that live elsewhere.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from .unanswered import HeldEvent, Patient
 
 
 class Connection:
-    """See the module."""
+    """The state machine of one socket."""
 
     def __init__(
         self,
@@ -59,10 +59,9 @@ class Connection:
         default_model: str | None = None,
         role: TicketRole | None = None,
     ) -> None:
-        """tenant: whose connection it is; a key that renews its credential must be of the same.
-        expires_at: from when on creates are refused, on the clock of `receive`. Age alone closes nothing.
-        default_model: for creates that name none.
-        role: of the ticket that it was opened with, if it was.
+        """tenant: the connection's; a key that renews its credential must belong to the same. expires_at: when creates
+        begin to be refused, on the clock of `receive`; age alone closes nothing. default_model: for creates that name
+        none. role: of the ticket that it was opened with, if any.
         """
         self.profile = profile
         self._limits = limits
@@ -79,7 +78,7 @@ class Connection:
     # -- what the client says
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take one message. Whatever is wrong with it ends as an `error` event, never as an exception."""
+        """Take one message. Any problem with it becomes an `error` event, never an exception."""
         if self.close is not None:
             return  # too late: whoever is cut off can't keep the socket by going on
         try:
@@ -94,13 +93,13 @@ class Connection:
         self._control.refuse(refusals.binary_message(), None, None)
 
     def too_big(self) -> bytes:
-        """Refuse a message that was too big to be read: the answer, to be sent before the close."""
+        """Refuse a message that was too big to be read. The answer must be sent before the close."""
         self._control.take()  # what waits can't be sent any more
         self._control.refuse(refusals.too_big(self._limits.max_message_bytes), None, None)
         return b"".join(self._control.take())
 
     def _reject(self, rejected: codec.Rejected) -> None:
-        """Answer a message that could not be decoded: to the lane that it names, if it names one properly."""
+        """Answer a message that could not be decoded, in the lane that it names, if the name is valid."""
         lanes = self._responses.lanes
         stream_id = rejected.stream_id if valid_stream_id(rejected.stream_id) else None
         if rejected.type == "response.create":
@@ -108,7 +107,7 @@ class Connection:
         self._control.refuse(rejected.error, stream_id, rejected.event_id)
 
     def _take(self, event: AnyClientEvent, num_bytes: int, now: float) -> None:
-        """Obey a client event, or keep it until the command that it is about is completed."""
+        """Carry out a client event, or keep it until the command that it depends on is completed."""
         try:
             check_permitted(event, self._role)
             if isinstance(event, Patient) and (command := self._awaited(event)) is not None:
@@ -119,7 +118,7 @@ class Connection:
             self._control.answer(event, error)
 
     def _awaited(self, event: Patient) -> Awaited | None:
-        """The command on its way that an event is about."""
+        """Return the pending command that an event depends on."""
         match event:
             case ResponseCancel():
                 if event.response_id is not None:  # it comes at once, but after an `ack` before it
@@ -177,7 +176,7 @@ class Connection:
             self._change(event, now)
 
     def _change(self, wish: SessionUpdate | Identify, now: float) -> None:
-        """Change what holds for the connection, None: nothing, and say how it stands."""
+        """Change the connection's settings (None: unchanged), and report them."""
         if wish.heartbeat_seconds is not None:
             self._heartbeats.seconds = wish.heartbeat_seconds
             self._heartbeats.schedule(now)
@@ -189,30 +188,32 @@ class Connection:
     # -- commands, and what came of them
 
     def commands(self) -> list[Command]:
-        """Drain what is to be done. Start each in order; its completion may lead to more."""
+        """Drain the commands. Start each in order; its completion may lead to more."""
         commands, self._responses.commands = self._responses.commands, []
         return commands
 
     def opened(self, command: Create, source: Source) -> None:
-        """The create was accepted, and this is its response."""
+        """Complete a create: it was accepted, and this is its response."""
         self._take_held(self._responses.opened(command, source))
 
     def resumed(self, command: Resume, source: Source, start: int, pending: Sequence[events.PendingCall] = ()) -> None:
-        """The resume was accepted; `start` is the number of the first event to send, `pending` are the calls that wait
-        for the client.
+        """Complete a resume: it was accepted. `start`: the number of the first event to send. `pending`: the calls that
+        wait for the client.
         """
         self._take_held(self._responses.resumed(command, source, start, pending))
 
     def stopped(self, command: Stop, source: Source) -> None:
-        """The response has been asked to end."""
+        """Complete a stop: the response was asked to end."""
         self._responses.stopped(command, source)
 
     def truncated(self, command: Stop | Truncate, response: Response, ended: Source | None) -> None:
-        """The answer was cut, and this is the response now; `ended`: the same, if it was ended for that."""
+        """Complete a truncation: this is the response now. `ended`: the response that was ended for it, if any."""
         self._responses.truncated(command, response, ended)
 
     def identified(self, command: Identify, tenant: str | None, now: float) -> bool:
-        """The key is this tenant's; None: nobody's. Return whether it is the connection's credential from now on."""
+        """Complete an identification: the key is this tenant's; None: nobody's. Return whether it is the connection's
+        credential from now on.
+        """
         held = self._responses.unanswered.complete(command)
         if held is None:
             return False
@@ -226,17 +227,21 @@ class Connection:
         return accepted
 
     def beat(self, heartbeat: events.Heartbeat) -> None:
-        """Tell the client that we live, unless it has not read what it was told before."""
+        """Send the client a heartbeat, unless it has not read the previous one."""
         if not self._control.waiting:
             self._control.put(events.SessionHeartbeat(heartbeat=heartbeat))
 
     def refused(self, command: Command, error: WireError) -> None:
-        """The command could not be obeyed. Nobody waits for a heartbeat, and what we leave may well be gone."""
+        """Complete a command that was refused. For a heartbeat nobody waits, and a response that is left may well be
+        gone.
+        """
         if not isinstance(command, Beat | Leave):
             self._take_held(self._responses.refused(command, error))
 
     def _take_held(self, held: Iterable[HeldEvent] | None) -> None:
-        """Take what waited for a command, in its order; one event may lead to a command for which the rest waits."""
+        """Take the events that waited for a command, in order. One of them may lead to a command for which the rest
+        waits.
+        """
         for one in held or ():
             self._take(one.event, 0, one.received_at)
         self._responses.start_next()  # behind them: a create may have waited for what is cut by one of them
@@ -244,8 +249,8 @@ class Connection:
     # -- what goes out
 
     def step(self) -> list[bytes] | None:
-        """Drain a step of the one response that is read, when nothing else is to be sent, done or closed, as nearly
-        always; None: see `frames`.
+        """Drain a step of the one response that is read, if nothing else is to be sent, done or closed, as is nearly
+        always so. None: call `frames` instead.
         """
         responses, control = self._responses, self._control
         if control.waiting or responses.commands or responses.ending is not None:
@@ -269,17 +274,17 @@ class Connection:
 
     @property
     def num_slow(self) -> int:
-        """Readers that were told that they are too slow."""
+        """The number of times that a reader was told it is too slow."""
         return self._responses.num_slow
 
     @property
     def pending(self) -> bool:
-        """Note that there is something to send."""
+        """Return whether there is something to send."""
         return bool(self._control.waiting) or self._responses.readers.behind
 
     @property
     def may_wait(self) -> bool:
-        """Nothing that there is to send is the first of anything, or an end: a client hardly sees when it comes."""
+        """Return whether nothing to send is the first of anything, or an end: a client hardly notices when it comes."""
         return not self._control.waiting and self.close is None and self._responses.readers.may_wait
 
     @property
@@ -289,24 +294,24 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        """Nothing is followed, nothing waits, and nothing is on its way."""
+        """Return whether nothing is followed, nothing waits, and no command is pending."""
         return self._responses.idle
 
     @property
     def close(self) -> tuple[CloseCode, str] | None:
-        """Return how the socket is to be closed once `frames` is empty; None: not now."""
+        """Return how to close the socket once `frames` is empty; None: not now."""
         return (CloseCode.POLICY, "too many unread errors") if self._control.overflowed else self._closing
 
     # -- the life of the connection
 
     def open(self, session: events.Session, now: float) -> None:
-        """Greet a native client, which is sent heartbeats from now on; a plain one hears only what it has asked for."""
+        """Greet a native client, which gets heartbeats from now on. A plain client gets only what it has asked for."""
         if self.profile.native:
             self._control.put(events.SessionCreated(session=session))
             self._heartbeats.schedule(now)
 
     def next_deadline(self) -> float | None:
-        """Return when to call `handle_deadline`, on the clock of `receive`; None: there is nothing to do in time."""
+        """Return when to call `handle_deadline`, on the clock of `receive`; None: nothing is due at any time."""
         return self._heartbeats.due_at
 
     def handle_deadline(self, now: float) -> None:
@@ -315,7 +320,7 @@ class Connection:
             self._responses.commands.append(Beat(tuple(self._responses.readers.response_ids)))
 
     def drain(self, grace_seconds: float, resume_after_seconds: float | None = None) -> None:
-        """The server is going down: refuse creates from now on, close when what runs has been delivered.
+        """Prepare for the end of the server: refuse creates from now on, close when what runs has been delivered.
         `resume_after_seconds`: see SessionDraining.
         """
         if self.profile.native:
@@ -325,12 +330,14 @@ class Connection:
         self._close_if_done()
 
     def leave_off(self) -> None:
-        """Leave what has no end: the next server goes on with it."""
+        """Leave the responses that have no end yet: the next server continues them."""
         self._responses.leave_off()
         self._close_if_done()
 
     def revoked(self) -> None:
-        """The credential holds no more: say so and close, without the rest of what is followed, which is left."""
+        """End a connection whose credential is no longer valid: say so and close, without the rest of the followed
+        responses, which are left.
+        """
         if self.close is None:
             self._leave()
             error = refusals.credential_gone(by_ticket=self._role is not None)
@@ -338,13 +345,13 @@ class Connection:
             self._closing = (CloseCode.INVALID_KEY, error.spec.code)
 
     def disconnected(self) -> None:
-        """The socket is gone."""
+        """Note that the socket is gone."""
         self._leave()
         self._control.take()
 
     def _leave(self) -> None:
-        """Leave what is read, forget what waits and what is on its way. A response that comes of that all the same is
-        left as well.
+        """Leave the responses that are read, and forget waiting and pending requests. A response that a pending one
+        still leads to is left as well.
         """
         self._heartbeats.stop()
         self._responses.leave()

@@ -1,4 +1,6 @@
-"""What one connection reads: its positions in logs, whose turn it is to send, and what the client says of it. Pure."""
+"""The readers of one connection: its positions in logs, the order in which they send, and the client's
+acknowledgements. Pure.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ _QUANTUM = 16  # events that one response may send before the next one has its t
 
 
 class Reader:
-    """A position in one log; `lane` is None for a response that was resumed and not created here. `catch_up`: for a
+    """A position in one log. `lane`: None for a response that was resumed and not created here. `catch_up`: for a
     reader that takes deltas merged.
     """
 
@@ -45,7 +47,7 @@ class Reader:
         return self.position if held is None else held
 
     def read_merged(self, catch_up: CatchUp, max_events: int) -> tuple[list[bytes], list[bytes]]:
-        """Read the next entries: as they are in the log, and what is passed on of them. Raises BelowFloor."""
+        """Return the next entries as they are in the log, and in the form that is passed on. Raises BelowFloor."""
         log, first = self.source.log, self.position
         if first < log.floor and log.abridged is not None:
             out, self.position = catch_up.take_abridged(log, first)
@@ -56,7 +58,7 @@ class Reader:
 
 
 class Left(msgspec.Struct):
-    """A response that is read no more: the number behind the last event that was, and what the client acknowledged."""
+    """A response that is not read any more: the number after the last event read, and the client's acknowledgement."""
 
     num_taken: int
     processed: int | None
@@ -67,7 +69,7 @@ Done = tuple[Reader, int | WireError | None]
 
 
 class Readers:
-    """One connection's, by response; each has its turn, one after another."""
+    """The readers of one connection, by response. They take turns."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Reader] = {}
@@ -91,12 +93,12 @@ class Readers:
 
     @property
     def num_foreign(self) -> int:
-        """Responses that are read and were not created on this connection."""
+        """The responses that are read and were not created on this connection."""
         return sum(reader.lane is None for reader in self)
 
     @property
     def behind(self) -> bool:
-        """Some log has more than was read of it."""
+        """Return whether some log has more than was read of it."""
         for reader in self._rotation:  # noqa: SIM110 - on the path of every token
             if reader.position < reader.source.log.tip:
                 return True
@@ -104,7 +106,7 @@ class Readers:
 
     @property
     def may_wait(self) -> bool:
-        """All that there is to read are deltas of which the client has the one before: more of the same."""
+        """Return whether there are only deltas to read that continue one the client already has."""
         for reader in self._rotation:
             log = reader.source.log
             behind = reader.position < log.tip
@@ -113,15 +115,15 @@ class Readers:
         return True
 
     def get(self, response_id: str) -> Reader | None:
-        """The reader of this response."""
+        """Return the reader of this response."""
         return self._by_id.get(response_id)
 
     def of(self, lane: Lane) -> Reader | None:
-        """The reader of the response that a lane runs."""
+        """Return the reader of the response that a lane runs."""
         return next((reader for reader in self if reader.lane is lane), None)
 
     def add(self, reader: Reader) -> None:
-        """Read this one as well; what the client has acknowledged of it here still holds."""
+        """Add a reader. The client's earlier acknowledgement of its response stays valid."""
         earlier = self._left.pop(reader.source.response_id, None)
         if earlier is not None:
             reader.processed = earlier.processed
@@ -130,7 +132,7 @@ class Readers:
         self._look_for_only()
 
     def remove(self, reader: Reader) -> None:
-        """Read it no more, and remember it as the newest that was left."""
+        """Remove a reader, and remember its response as the newest that was left."""
         response_id = reader.source.response_id
         del self._by_id[response_id]
         self._rotation.remove(reader)
@@ -140,7 +142,7 @@ class Readers:
             self._left.popitem(last=False)
 
     def clear(self) -> None:
-        """The socket is gone."""
+        """Forget everything: the socket is gone."""
         self._by_id.clear()
         self._rotation.clear()
         self._look_for_only()
@@ -150,7 +152,7 @@ class Readers:
         self._only = self._rotation[0] if len(self._rotation) == 1 else None
 
     def step(self) -> list[bytes] | None:
-        """Read a step of the one response that there is, as nearly always; None: see `read`."""
+        """Read a step of the only response, if it is an ordinary one, as is nearly always so. None: call `read`."""
         reader = self._only
         if reader is None or reader.catch_up is not None:
             return None
@@ -164,7 +166,7 @@ class Readers:
     def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
         """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
 
-        Returned beside them are the readers that are done, and have been removed.
+        Also returns the readers that are done, which have been removed.
         """
         out: list[bytes] = []
         done: list[Done] = []
@@ -200,7 +202,7 @@ class Readers:
     # -- what the client says of a response
 
     def acknowledge(self, event: ResponseAck) -> None:
-        """The client has taken in what it was sent. Raises WireError for what it has not been sent."""
+        """Note that the client has taken in what it was sent. Raises WireError for events that it has not been sent."""
         reader = self.get(event.response_id)
         known = reader or self._left.get(event.response_id)
         if known is None:
@@ -210,8 +212,8 @@ class Readers:
         known.processed = max(event.through, -1 if known.processed is None else known.processed)
 
     def new_cancel(self, response_id: str, event: ResponseCancel, *, native: bool) -> Stop:
-        """The command for a cancel, with how much of the response has come to the client, as far as it is read here.
-        What a plain client has acknowledged cuts nothing that is over: it expects no answer to a late cancel.
+        """Return the command for a cancel, with how much of the response the client has had, as far as it is read here.
+        A plain client's acknowledgement cuts no response that is over: it expects no answer to a late cancel.
         """
         reader = self.get(response_id)
         known = reader or self._left.get(response_id)
@@ -229,7 +231,7 @@ class Readers:
         )
 
     def new_truncate(self, event: ResponseTruncate) -> Truncate:
-        """The command for a truncation. Raises WireError for one that does not say where."""
+        """Return the command for a truncation. Raises WireError for one that names no place."""
         reader = self.get(event.response_id)
         return Truncate(
             response_id=event.response_id,

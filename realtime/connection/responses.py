@@ -1,8 +1,8 @@
-"""The responses of one connection: creates in lanes, responses that it reads, commands on their way. Pure.
+"""The responses of one connection: creates in lanes, responses that it reads, pending commands. Pure.
 
-`Connection` says what the client wants and what came of the commands. Here the lanes go on, commands are made, and what
-is to be told is put into the connection's outbox. Methods that complete a command return the client events that waited
-for it, to be taken now; None: the socket was gone before.
+`Connection` reports the client's requests and the completions of commands. This module advances the lanes, makes
+commands, and puts answers into the connection's outbox. Methods that complete a command return the client events that
+waited for it, to be taken now; None: the socket was gone before.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _TOO_LATE = frozenset({ErrorCode.RESPONSE_ALREADY_COMPLETED, ErrorCode.RESPONSE_
 
 
 class Responses:
-    """See the module. `ending`: why no new work is taken, if so. `commands` are to be drained.
+    """The responses of one connection. `ending`: why no new work is taken, if so. `commands`: to be drained.
 
     native: the client is told when its cancel came too late. A plain one is not: OpenAI's protocol has no such answer,
-        and its clients take an `error` that they don't expect for the first event of their next turn.
+    and its clients would take an unexpected `error` for the first event of their next turn.
     """
 
     __slots__ = (
@@ -67,18 +67,18 @@ class Responses:
 
     @property
     def idle(self) -> bool:
-        """Nothing is followed, nothing waits, and nothing is on its way."""
+        """Return whether nothing is followed, nothing waits, and no command is pending."""
         return not self.readers and not self.lanes.num_queued and not self.unanswered
 
     def ask(self, command: Awaited) -> None:
-        """Give out a command. Raises WireError when too many are on their way."""
+        """Give out a command. Raises WireError when too many are pending."""
         self.unanswered.add(command)
         self.commands.append(command)
 
     # -- what the client wants. Each raises WireError
 
     def create(self, request: ResponseCreate, num_bytes: int) -> None:
-        """A response in a lane, when its turn comes."""
+        """Create a response in a lane, when its turn comes."""
         try:
             if request.background:
                 raise refusals.background()
@@ -89,7 +89,7 @@ class Responses:
         self.start_next()
 
     def cancel(self, event: ResponseCancel) -> None:
-        """The end of a response; of a lane without one, the end of what waits there."""
+        """End a response; without a running one, drop what waits in the lane."""
         if event.response_id is not None:
             if self._native or event.through is not None or not self._successors.has_ended(event.response_id):
                 self.ask(self.readers.new_cancel(event.response_id, event, native=self._native))
@@ -104,16 +104,16 @@ class Responses:
             raise refusals.nothing_runs()
 
     def truncate(self, event: ResponseTruncate) -> None:
-        """The end of an answer where its user stopped listening."""
+        """Cut an answer where its user stopped listening."""
         self.ask(self.readers.new_truncate(event))
 
     def interrupt(self, event: ResponseInterrupt) -> None:
-        """The end of a response, without the item that is being written."""
+        """End a response without the item that is being written."""
         followed = event.response_id in self.readers
         self.ask(Stop(response_id=event.response_id, how="interrupt", followed=followed, event_id=event.event_id))
 
     def steer(self, event: ResponseSteer) -> None:
-        """A successor with this input. Whether that is accepted is told."""
+        """Create a successor with this input. The client is told whether it was accepted."""
         target = self._successors.target(event.previous_response_id)
         answer, accepted = self._successors.steer(event, target, self.readers.get(target), self._refusal())
         self._control.put(answer)
@@ -121,12 +121,12 @@ class Responses:
             self.commands.append(Stop(response_id=target, how="steer", followed=True))
 
     def inject(self, event: ResponseInject) -> None:
-        """A successor with these tool outputs."""
+        """Create a successor with these tool outputs."""
         target = self._successors.target(event.response_id)
         self._control.put(self._successors.inject(event, target, self.readers.get(target), self._refusal()))
 
     def resume(self, event: ResponseResume) -> None:
-        """The events of a response from here on."""
+        """Send the events of a response from here on."""
         coming = sum(isinstance(one, Resume) and one.response_id not in self.readers for one in self.unanswered)
         if self.readers.num_foreign + coming >= self._max_followed:
             raise refusals.too_many_followed(self._max_followed)
@@ -134,7 +134,7 @@ class Responses:
         self.ask(Resume(event.response_id, event.starting_after, event.epoch, event.event_id, merged))
 
     def detach(self, event: ResponseDetach) -> None:
-        """No more events of a response, which goes on."""
+        """Send no more events of a response, which continues."""
         reader = self.readers.get(event.response_id)
         if reader is None:
             raise refusals.not_followed(event.response_id)
@@ -144,7 +144,7 @@ class Responses:
     # -- what came of the commands
 
     def opened(self, command: Create, source: Source) -> list[HeldEvent] | None:
-        """The create was accepted: follow the response from its first event."""
+        """Complete a create that was accepted: follow the response from its first event."""
         held = self._complete(command, source)
         if held is None:
             return None
@@ -166,8 +166,8 @@ class Responses:
     def resumed(
         self, command: Resume, source: Source, start: int, pending: Sequence[events.PendingCall] = ()
     ) -> list[HeldEvent] | None:
-        """The resume was accepted: say so, then follow from number `start`; what is read already goes on from there.
-        `pending`: its calls that wait for the client.
+        """Complete a resume that was accepted: say so, then follow from number `start`. A response that is read already
+        continues from there. `pending`: its calls that wait for the client.
         """
         held = self._complete(command, source)
         if held is None:
@@ -194,7 +194,9 @@ class Responses:
         return held
 
     def stopped(self, command: Stop, source: Source) -> None:
-        """The response will end: whoever stopped it and does not read it gets the end, which is the receipt."""
+        """Complete a stop: the response will end. If this connection does not read it, it is sent the end, which is the
+        receipt.
+        """
         if command.followed:
             self.unanswered.complete(command)
         elif self._complete(command, source) is not None:
@@ -202,8 +204,8 @@ class Responses:
         self.start_next()
 
     def truncated(self, command: Stop | Truncate, response: Response, ended: Source | None) -> None:
-        """The answer was cut, and this is what is left; `ended`: the response, if it was ended for that. Its terminal
-        event comes first, also where it was not read until now.
+        """Complete a truncation: this is the response now. `ended`: the response, if it was ended for that. Its
+        terminal event comes first, even if it was not read until now.
         """
         if self.unanswered.complete(command) is None:
             return
@@ -224,7 +226,7 @@ class Responses:
             self.readers.add(Reader(source, source.log.tip - source.log.sealed, None, None))
 
     def refused(self, command: Awaited, error: WireError) -> list[HeldEvent] | None:
-        """The command could not be obeyed: answer it, and free its lane."""
+        """Complete a command that was refused: answer it, and free its lane."""
         held = self.unanswered.complete(command)
         if held is None:
             return None
@@ -243,7 +245,7 @@ class Responses:
         return None
 
     def _is_late_cancel(self, command: Awaited, error: WireError) -> bool:
-        """A plain client has cancelled a response of its own that was over."""
+        """Return whether a plain client has cancelled a response of its own that was over."""
         if self._native or not isinstance(command, Stop) or command.how != "cancel" or error.code not in _TOO_LATE:
             return False
         if command.cuts_late:
@@ -252,14 +254,14 @@ class Responses:
         return self._successors.has_created(command.response_id) or (reader is not None and reader.lane is not None)
 
     def _complete(self, command: Awaited, source: Source) -> list[HeldEvent] | None:
-        """Take out a command of which a response came, which is left where nobody waits for it any more."""
+        """Take out a command that led to a response. If nobody waits for the response any more, leave it."""
         held = self.unanswered.complete(command)
         if held is None:
             self.commands.append(Leave(source.response_id, detached=False))
         return held
 
     def leave_off(self) -> None:
-        """Leave what has no end yet."""
+        """Leave the responses that have no end yet."""
         for reader in [reader for reader in self.readers if not reader.source.log.sealed]:
             self.readers.remove(reader)
             self._left(reader, detached=False)
@@ -267,7 +269,7 @@ class Responses:
     # -- what has been read
 
     def go_on(self, done: Iterable[Done]) -> None:
-        """Go on in the lanes of readers that are done."""
+        """Advance the lanes of readers that are done."""
         for reader, why in done:
             log, stream_id = reader.source.log, reader.lane.stream_id if reader.lane is not None else None
             if why is not None:
@@ -281,7 +283,7 @@ class Responses:
                 self._finished(reader)
 
     def _finished(self, reader: Reader) -> None:
-        """The terminal event has been taken: the lane remembers the turn and goes on."""
+        """Take the terminal event: the lane remembers the turn and advances."""
         self._tell(reader.answers)
         self.commands.append(Leave(reader.source.response_id, detached=False))
         lane, request = reader.lane, reader.request
@@ -299,7 +301,9 @@ class Responses:
         self._free(lane)
 
     def _left(self, reader: Reader, *, detached: bool) -> None:
-        """Read it no more. The command is first: freeing the lane may start a create that attaches to it again."""
+        """Stop reading a response. The command comes first: freeing the lane may start a create that attaches to it
+        again.
+        """
         response_id = reader.source.response_id
         self._tell(reader.answers)
         self.commands.append(Leave(response_id, detached=detached))
@@ -310,8 +314,8 @@ class Responses:
     # -- lanes
 
     def start_next(self) -> None:
-        """Give out creates of idle lanes; each takes what was given into the response that it continues. What may go on
-        after something that is being cut waits: it is to go on after what is left.
+        """Give out creates of idle lanes. Each takes the input that was given into the response that it continues. A
+        create that continues an answer that is being cut waits: it must continue what is left.
         """
         if not self.lanes.num_queued:
             return
@@ -327,18 +331,18 @@ class Responses:
             self.ask(command)
 
     def _free(self, lane: Lane | None) -> None:
-        """Note that what ran in a lane, if it ran in one, is over for this connection."""
+        """Note that a response is over for this connection, and free the lane in which it ran, if any."""
         if lane is not None:
             self.lanes.free(lane)
             self.start_next()
 
     def _drop_queue(self, lane: Lane, error: WireError) -> None:
-        """Give up a lane's requests that have not been started, each with an answer of its own."""
+        """Drop a lane's requests that have not been started, each with an answer of its own."""
         for create in self.lanes.drop(lane):
             self._answer_refused(create, error)
 
     def _answer_refused(self, create: Create, error: WireError) -> None:
-        """A create that was not started: who sent it is told, and what it was to commit goes back."""
+        """Answer a create that was not started, and give back the input that it was to commit."""
         if not create.automatic:
             self._control.refuse(error, create.stream_id, create.request.event_id)
         self._tell(self._successors.not_created(create, error))
@@ -360,7 +364,7 @@ class Responses:
             self._drop_queue(lane, refusal())
 
     def leave(self) -> None:
-        """The socket is gone: leave what is read, forget what waits and what is on its way."""
+        """Leave the responses that are read, and forget waiting and pending requests: the socket is gone."""
         leaves = [one for one in self.commands if isinstance(one, Leave)]
         self.commands = [*leaves, *(Leave(response_id, detached=False) for response_id in self.readers.response_ids)]
         self._successors.clear()

@@ -1,4 +1,4 @@
-"""The rules of what clients may give into responses that run (docs/protocol.md, 3.9). Pure.
+"""The rules of input for running responses (docs/protocol.md, 3.9). Pure.
 
 User input comes by `response.steer`, tool outputs by `response.inject`. `successors` keeps what is accepted here.
 """
@@ -24,7 +24,7 @@ SteerCode = Literal[
 
 
 class SteerRefused(Exception):
-    """What was given into a response can't be taken, with OpenAI's code for why."""
+    """An error: input for a running response is refused, with OpenAI's code for the reason."""
 
     def __init__(self, code: SteerCode, message: str) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class SteerRefused(Exception):
 
 
 class Steer(msgspec.Struct, frozen=True):
-    """Input that was accepted for a response. `id` is None for an injection, which the wire gives none."""
+    """Input that was accepted for a response. `id`: None for an injection, which has none on the wire."""
 
     id: str | None
     response_id: str  # as the client named it
@@ -46,14 +46,14 @@ class Steer(msgspec.Struct, frozen=True):
 
 
 class WaitingInput(msgspec.Struct, frozen=True):
-    """Input that waits in a lane for the client to answer the calls of `response_id`."""
+    """Input that waits in a lane until the client answers the calls of `response_id`."""
 
     response_id: str
     steers: tuple[Steer, ...]
 
 
 def refusal(status: str, response_id: str) -> SteerRefused:
-    """Return why a response that ended with this status takes nothing."""
+    """Return why a response that ended with this status takes no input."""
     if status == "completed":
         text = f"Response '{response_id}' is already completed: continue it with `previous_response_id`."
         return SteerRefused("response_already_completed", text)
@@ -61,7 +61,7 @@ def refusal(status: str, response_id: str) -> SteerRefused:
 
 
 def check_steerable(request: ResponseCreate) -> None:
-    """Raises SteerRefused for a request whose response can't have an automatic successor."""
+    """Check that a request's response can have an automatic successor. Raises SteerRefused."""
     if request.generate is False:
         raise SteerRefused("steering_not_supported", "A warm-up generates nothing that could be steered.")
     for member in ("conversation", "context_management"):
@@ -71,7 +71,7 @@ def check_steerable(request: ResponseCreate) -> None:
 
 
 def steer_items(data: bytes, limits: codec.Limits, calls: Sequence[OutputItem]) -> tuple[InputItem, ...]:
-    """The input of a steer: user messages, or outputs of the response's own calls. Raises SteerRefused."""
+    """Return the input of a steer: user messages, or outputs of the response's own calls. Raises SteerRefused."""
     try:
         items = codec.decode_input(data, limits)
         check_answers(items, calls)
@@ -91,7 +91,7 @@ def steer_items(data: bytes, limits: codec.Limits, calls: Sequence[OutputItem]) 
 
 
 def inject_items(data: bytes, limits: codec.Limits, calls: Sequence[OutputItem]) -> tuple[InputItem, ...]:
-    """The input of an injection: outputs of calls that the response has made. Raises WireError."""
+    """Return the input of an injection: outputs of calls that the response has made. Raises WireError."""
     items = codec.decode_input(data, limits)
     for index, item in enumerate(items):
         if answered_call(item) is None:
@@ -104,9 +104,9 @@ def inject_items(data: bytes, limits: codec.Limits, calls: Sequence[OutputItem])
 
 
 def successor_request(request: ResponseCreate, response: Response, steers: Sequence[Steer]) -> ResponseCreate:
-    """The request of an automatic successor: all settings of the one before, and what was given into that.
+    """Return the request of an automatic successor: the same settings, and the input given into its predecessor.
 
-    Outputs come first, so that each call is answered before the user goes on.
+    Outputs come first, so that each call is answered before the user continues.
     """
     given = [item for steer in steers for item in steer.items]
     items = sorted(given, key=lambda item: answered_call(item) is None)  # stable
@@ -122,7 +122,7 @@ def successor_request(request: ResponseCreate, response: Response, steers: Seque
 
 
 def failed(steer: Steer, refused: SteerRefused) -> events.Event:
-    """The event that gives the input of a steer or an injection back."""
+    """Return the event that gives the input of a steer or an injection back."""
     if steer.id is None:
         return inject_failed(steer.response_id, steer.input, "response_already_completed", refused.message)
     return steer_failed(steer.response_id, steer.input, refused, steer_id=steer.id)
@@ -131,7 +131,7 @@ def failed(steer: Steer, refused: SteerRefused) -> events.Event:
 def steer_failed(
     response_id: str, data: bytes, refused: SteerRefused, *, steer_id: str | None = None
 ) -> events.ResponseSteerFailed:
-    """`steer_id`: the one that it was accepted under, if it was."""
+    """Return the event that gives a steer back. `steer_id`: the id under which it was accepted, if it was."""
     return events.ResponseSteerFailed(
         done=True,
         error=events.SteerError(code=refused.code, message=refused.message),
@@ -144,7 +144,7 @@ def steer_failed(
 
 
 def inject_failed(response_id: str, data: bytes, code: str, message: str) -> events.ResponseInjectFailed:
-    """`code`: `response_not_found` or `response_already_completed`."""
+    """Return the event that gives an injection back. `code`: `response_not_found` or `response_already_completed`."""
     return events.ResponseInjectFailed(
         done=True,
         response_id=response_id,

@@ -1,7 +1,7 @@
 """Steering on one connection: accept input for running responses and create their successors. Pure.
 
-The connection tells what happens to its responses. Here it is decided what becomes a successor, what waits for the
-client, and what is given back; `steering` has the rules for what is accepted. Events that are returned are to be sent.
+The connection reports what happens to its responses. This module decides which input makes a successor, which waits for
+the client, and which is given back; `steering` has the rules for acceptance. Returned events are to be sent.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _MAX_CREATED = 256  # responses that a connection remembers to have created, the
 
 
 class Created(msgspec.Struct):
-    """A response that this connection created. `status`: how it ended, None: this connection has not seen its end.
+    """A response that this connection created. `status`: how it ended; None: this connection has not seen its end.
 
-    `successor`: the one that went on with what was given into it.
+    `successor`: the response that continued with the input given into this one.
     """
 
     status: str | None = None
@@ -39,10 +39,10 @@ class Created(msgspec.Struct):
 
 
 class Successors:
-    """What was given into the responses of one connection, and what has become of those that are over.
+    """Input given into the responses of one connection, and the fate of those that are over.
 
     Bounds: `max_steers` inputs, and `max_queued_bytes` of them, for one response. All of it vanishes with the
-    connection. `ending`, where it is asked for: why the connection takes no new work, if so.
+    connection. `ending`, when called: why the connection takes no new work, if so.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -52,24 +52,26 @@ class Successors:
         self._created: OrderedDict[str, Created] = OrderedDict()
 
     def target(self, response_id: str) -> str:
-        """The response that now stands for this one: itself, or the newest of its automatic successors."""
+        """Return the response that now stands for this one: itself, or the newest of its automatic successors."""
         while (created := self._created.get(response_id)) is not None and created.successor is not None:
             response_id = created.successor
         return response_id
 
     def has_created(self, response_id: str) -> bool:
-        """Note that this connection created the response, and remembers it."""
+        """Return whether this connection created the response, and remembers it."""
         return response_id in self._created
 
     def has_ended(self, response_id: str) -> bool:
-        """Note that this connection created the response, and has seen its end."""
+        """Return whether this connection created the response, and has seen its end."""
         created = self._created.get(response_id)
         return created is not None and created.status is not None
 
     def steer(
         self, event: ResponseSteer, target: str, reader: Reader | None, ending: WireError | None
     ) -> tuple[events.Event, bool]:
-        """User input for the response `target`: the answer, and whether it is taken: then the response is to be cut."""
+        """Take user input for the response `target`. Return the answer, and whether it was accepted: then the response
+        is to be cut.
+        """
         data = bytes(event.input)
         stream_id = _stream_id(reader)
         try:
@@ -85,7 +87,7 @@ class Successors:
     def inject(
         self, event: ResponseInject, target: str, reader: Reader | None, ending: WireError | None
     ) -> events.Event:
-        """Tool outputs for the response `target`: the answer. Raises WireError."""
+        """Take tool outputs for the response `target`, and return the answer. Raises WireError."""
         data = bytes(event.input)
         stream_id = _stream_id(reader)
         try:
@@ -99,7 +101,7 @@ class Successors:
         return _of(events.ResponseInjectCreated(response_id=event.response_id), stream_id)
 
     def _steerable(self, reader: Reader | None, target: str, ending: WireError | None) -> Reader:
-        """The reader of a response that may have an automatic successor. Raises SteerRefused."""
+        """Return the reader of a response that may have an automatic successor. Raises SteerRefused."""
         if reader is None:
             raise self._not_followed(target)
         if reader.lane is None or reader.request is None:
@@ -114,7 +116,9 @@ class Successors:
         return reader
 
     def commit(self, lane: Lane, create: Create) -> tuple[Create, list[events.Event]]:
-        """Add to a create that starts now what waits in its lane, if it continues the response that was steered."""
+        """Add the input that waits in its lane to a create that starts now, if it continues the response that was
+        steered.
+        """
         if create.request.generate is False or create.automatic:
             return create, []
         waiting = self._waiting.pop(lane.stream_id, None)
@@ -126,7 +130,7 @@ class Successors:
         return create, _given_back(waiting.steers, SteerRefused("response_not_active", text), lane.stream_id)
 
     def created(self, command: Create, response_id: str) -> None:
-        """A create was accepted, and this is its response."""
+        """Note that a create was accepted, and its response."""
         if command.automatic and command.parent is not None:
             parent = self._created.get(command.parent.response_id)
             if parent is not None:
@@ -134,20 +138,21 @@ class Successors:
         self._remember(response_id)
 
     def not_created(self, create: Create, error: WireError) -> list[events.Event]:
-        """A create was refused: what it was to commit goes back."""
+        """Note that a create was refused: the input that it was to commit goes back."""
         return _given_back(create.steers, _not_created(error), create.stream_id)
 
     def left(self, response_id: str, stream_id: str | None) -> list[events.Event]:
-        """The connection reads a response of its own no more: what waits for it goes back."""
+        """Note that the connection stopped reading one of its own responses: the input that waits for it goes back."""
         text = f"This connection no longer follows response '{response_id}'."
         return _given_back(self._take(response_id), SteerRefused("response_not_active", text), stream_id)
 
     def ended(
         self, source: Source, lane: Lane, request: ResponseCreate, ending: WireError | None
     ) -> tuple[Create | None, list[events.Event]]:
-        """A response of this connection is over: what was given into it starts its successor, or waits, or goes back.
+        """Note that a response of this connection is over: the input given into it starts its successor, or waits, or
+        goes back.
 
-        Nothing of it is known to the client yet: its last event is on its way out.
+        The client does not know of the end yet: the last event is on its way out.
         """
         response = source.response
         self._remember(source.response_id).status = response.status
@@ -168,13 +173,13 @@ class Successors:
         return None, [_of(event, lane.stream_id) for event in pending]
 
     def clear(self) -> None:
-        """The socket is gone."""
+        """Forget everything: the socket is gone."""
         self._queued.clear()
         self._waiting.clear()
         self._created.clear()
 
     def _remember(self, response_id: str) -> Created:
-        """Note a response as the newest one; what was known of it stays."""
+        """Note a response as the newest one, and keep what was known of it."""
         created = self._created.setdefault(response_id, Created())
         self._created.move_to_end(response_id)
         if len(self._created) > _MAX_CREATED:
@@ -191,11 +196,11 @@ class Successors:
         self._queued.setdefault(target, queue).append(steer)
 
     def _take(self, response_id: str) -> tuple[Steer, ...]:
-        """All that waits for a response, which then waits no more."""
+        """Take everything that waits for a response."""
         return tuple(self._queued.pop(response_id, ()))
 
     def _not_followed(self, response_id: str) -> SteerRefused:
-        """Return why a response that this connection does not follow takes nothing."""
+        """Return why a response that this connection does not follow takes no input."""
         created = self._created.get(response_id)
         if created is None or created.status is None:
             text = f"Response '{response_id}' is not one of this connection's."
@@ -221,13 +226,13 @@ def _stream_id(reader: Reader | None) -> str | None:
 
 
 def _of(event: events.Event, stream_id: str | None) -> events.Event:
-    """The event, as one of what this lane does."""
+    """Return the event as one of this lane's."""
     if stream_id is not None:
         event.stream_id = stream_id
     return event
 
 
 def _is_stopped(response: Response) -> bool:
-    """Somebody wanted this to end, and no more."""
+    """Return whether it was stopped without a wish for a successor."""
     details = response.incomplete_details
     return response.status == "cancelled" or (details is not None and details.reason == "interrupted")

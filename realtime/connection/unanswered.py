@@ -1,8 +1,8 @@
 """The commands that a connection has given out and that are not completed yet. Pure.
 
-A client event about something that is on its way waits for it: a cancel of a lane for the create, what concerns a
-response for its resume, a `session.update` for the one before. So the order in which a client asks is kept, whatever
-the order of the completions.
+A client event waits for the pending command that it depends on: a cancel of a lane for the create, an event about a
+response for its resume, a `session.update` for the one before. So the client's order is kept, whatever the order of the
+completions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class HeldEvent(msgspec.Struct, frozen=True):
 
 
 class Unanswered:
-    """One connection's: at most `limit` commands beside creates, which its lanes bound, and `limit` events for each."""
+    """One connection's pending commands: at most `limit` besides creates, which its lanes bound, and `limit` events for
+    each.
+    """
 
     __slots__ = ("_commands", "_limit", "_to_be_cut")
 
@@ -51,7 +53,7 @@ class Unanswered:
         return len(self._commands)
 
     def add(self, command: Awaited) -> None:
-        """Wait for the completion of a command that is given out now. Raises WireError when too many are awaited."""
+        """Wait for the completion of a command that is given out now. Raises WireError when too many are pending."""
         if not isinstance(command, Create):
             _check_room(sum(not isinstance(other, Create) for other in self), self._limit)
         self._commands[id(command)] = (command, [])
@@ -65,26 +67,26 @@ class Unanswered:
             self._to_be_cut[id(command)] = command.response_id
 
     def complete(self, command: Awaited) -> list[HeldEvent] | None:
-        """Take out a completed command and return the events that waited for it. None: the command is not awaited, or
-        no more, because the socket is gone.
+        """Take out a completed command and return the events that waited for it. None: the command is not pending, or
+        no longer, because the socket is gone.
         """
         _, held = self._commands.pop(id(command), (command, None))
         self._to_be_cut.pop(id(command), None)
         return held
 
     def resume_of(self, response_id: str) -> Resume | None:
-        """The resume of this response that is on its way."""
+        """Return the pending resume of this response."""
         return next((one for one in self if isinstance(one, Resume) and one.response_id == response_id), None)
 
     def resume_with_ack(self, response_id: str) -> Resume | None:
-        """The same, if an acknowledgement waits for it."""
+        """Return the pending resume of this response, if an acknowledgement waits for it."""
         resume = self.resume_of(response_id)
         held = self._commands[id(resume)][1] if resume is not None else ()
         return resume if any(isinstance(one.event, ResponseAck) for one in held) else None
 
     @property
     def cut(self) -> set[str]:
-        """The responses whose answers are being cut, or will be when a resume is answered."""
+        """Return the responses whose answers are being cut, or will be when a resume is answered."""
         cut = {
             one.response_id for one in self if isinstance(one, Truncate) or (isinstance(one, Stop) and one.cuts_late)
         }
@@ -92,11 +94,11 @@ class Unanswered:
 
     @property
     def identify(self) -> Identify | None:
-        """The key that is being looked up."""
+        """Return the pending identification of a key."""
         return next((one for one in self if isinstance(one, Identify)), None)
 
     def clear(self) -> None:
-        """The socket is gone."""
+        """Forget everything: the socket is gone."""
         self._commands.clear()
         self._to_be_cut.clear()
 

@@ -1,8 +1,8 @@
-"""Check what a request brings besides text, as far as that can be judged at once: who may bring it, in which form, how
-much. Pure.
+"""Check a request's images and files as far as that can be done at once: who may send them, in which form, how much.
+Pure.
 
-Fetching and decoding take longer: `runs.image_loader` does both once the response has begun. What it makes of an image
-is a `Picture` (`engine.pictures`).
+Fetching and decoding take longer: `runs.image_loader` does both once the response has begun. It makes a `Picture`
+(`engine.pictures`) of each image.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check_attachments(items: Sequence[InputItem], settings: ImageSettings, *, se
 
 
 def replace_images(items: Sequence[InputItem]) -> list[InputItem]:
-    """Put a note in place of each image, for a model that can't see: it knows that there was one."""
+    """Replace each image by a note, for a model that can't see: it knows that there was one."""
     replaced: list[InputItem] = []
     for item in items:
         match item:

@@ -1,8 +1,8 @@
-"""The tools that OpenAI defines and the client runs: shells, patches, and its own search of tools. Pure.
+"""The tools that OpenAI defines and the client runs: shells, patches, and OpenAI's search of tools on the client. Pure.
 
-A model sees each of them as a function with the name of its type. What it says comes back as an item of the tool's own
-type, if it fits that type whole; else it stays a `function_call` of that name, so that nothing that was said is lost
-and nothing half understood is run. The server runs none of them.
+A model sees each of them as a function with the name of its type. A call becomes an item of the tool's own type if it
+fits that type completely; otherwise it stays a `function_call` of that name, so that nothing that was said is lost and
+nothing half understood is run. The server runs none of them.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ CLIENT_TOOLS: dict[Kind, ClientTool] = {
 
 
 class _Patch(msgspec.Struct):
-    """What the model says of a patch; of a deletion no `diff` is kept, as the item has no place for one."""
+    """The model's description of a patch. Of a deletion no `diff` is kept, because the item has no place for one."""
 
     type: Literal["create_file", "update_file", "delete_file"]
     path: str
@@ -119,7 +119,7 @@ class _Patch(msgspec.Struct):
 
 
 def read_call(kind: Kind, arguments: str, *, item_id: str, call_id: str) -> ClientCall | None:
-    """The item of a call that is complete; None when the arguments don't fit it: some are missing, unknown or wrong."""
+    """Return the item of a complete call; None when the arguments don't fit it: some are missing, unknown or wrong."""
     if kind == "tool_search" and arguments.count("[") + arguments.count("{") > _MAX_BRACKETS:
         return None
     try:
@@ -142,7 +142,7 @@ def _call(kind: Kind, said: Any, members: dict[str, Any]) -> ClientCall:
 
 
 def _convert(said: Any, kind: type[Any], **defaults: Any) -> Any:
-    """The value as `kind`. Raises ValueError, also for members that `kind` does not have: they would be lost."""
+    """Return the value as `kind`. Raises ValueError, also for members that `kind` does not have: they would be lost."""
     if not isinstance(said, dict) or not said.keys() <= set(kind.__struct_fields__):
         raise ValueError("not the tool's arguments")
     return msgspec.convert({**defaults, **{name: value for name, value in said.items() if value is not None}}, kind)
@@ -159,7 +159,7 @@ def _operation(patch: _Patch) -> CreateFile | UpdateFile | DeleteFile:
 
 
 def said_call(item: ClientCall) -> tuple[str, Any]:
-    """A past call as the model made it: the function's name and arguments."""
+    """Return a past call as the model made it: the function's name and arguments."""
     match item:
         case LocalShellCall():
             action = msgspec.to_builtins(item.action)
@@ -173,7 +173,7 @@ def said_call(item: ClientCall) -> tuple[str, Any]:
 
 
 def said_output(item: ClientCallOutput) -> str:
-    """Return what the model is told of a call's output."""
+    """Return a call's output as text for the model."""
     match item:
         case LocalShellCallOutput():
             return item.output
@@ -188,7 +188,7 @@ def said_output(item: ClientCallOutput) -> str:
 
 
 def _name(tool: dict[str, Any]) -> str:
-    """Return what a tool is called, for the model to read."""
+    """Return the name of a tool, for the model to read."""
     inner = tool.get("function")
     name = tool.get("name") or (inner.get("name") if isinstance(inner, dict) else None) or tool.get("server_label")
     return name if isinstance(name, str) else str(tool.get("type", ""))

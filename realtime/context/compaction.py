@@ -1,10 +1,10 @@
-"""Compaction: the short form of a long conversation, and how it is worked out. Pure; `compactor` asks the model.
+"""Compaction: the short form of a long conversation, and how it is computed. Pure; `runs.compactor` asks the model.
 
-A compacted conversation is, in this order: what the system and the developer said; a note with a summary, and with the
-user's own words as far as they fit; and the newest items as they were. All of it is in the encrypted content of one
+A compacted conversation has, in this order: the texts of the system and the developer; a note with a summary, and with
+the user's own words as far as they fit; and the newest items unchanged. All of it is in the encrypted content of one
 `compaction` item, which stands for everything before it, so a client may keep or drop what was before.
 
-Sizes are in characters. Whoever calls knows how many tokens those are.
+Sizes are in characters. The caller knows how many tokens those are.
 """
 
 from __future__ import annotations
@@ -55,14 +55,16 @@ _MIN_PART = 16  # characters; a text is not cut to less
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """When to compact: above `threshold` tokens (None: near the end of the window), or `now`, because it was asked."""
+    """The condition for compacting: above `threshold` tokens (None: near the end of the window), or `now`, because the
+    client asked for it.
+    """
 
     threshold: int | None = None
     now: bool = False
 
 
 def compaction_policy(request: ResponseCreate) -> Policy | None:
-    """Return when a request wants its history compacted, None for never; take a trigger out of its items. Raises
+    """Return when to compact a request's history, None for never, and take a trigger out of its items. Raises
     WireError.
     """
     triggers = [index for index, item in enumerate(request.items) if isinstance(item, CompactionTrigger)]
@@ -79,14 +81,14 @@ def compaction_policy(request: ResponseCreate) -> Policy | None:
 
 
 class Note(Message, tag="message", kw_only=True):
-    """The summary as the model is shown it: a developer's message, with its parts for the next compaction."""
+    """The summary as the model sees it: a developer's message, with its parts for the next compaction."""
 
     summary: str
     words: list[str]
 
     @classmethod
     def of(cls, summary: str, words: Sequence[str]) -> Note:
-        """The note with this summary, and with these words of the user."""
+        """Return the note with this summary and these words of the user."""
         text = _NOTE.format(summary=summary)
         if words:
             text += _NOTE_WORDS.format(words="\n".join(f"- {one}" for one in words))
@@ -94,7 +96,7 @@ class Note(Message, tag="message", kw_only=True):
 
 
 class Compacted(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation made shorter: what is encrypted."""
+    """A conversation made shorter: the content that is encrypted."""
 
     version: int = 1
     head: list[InputItem]  # what the system and the developer said
@@ -103,7 +105,7 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
     kept: list[InputItem]  # the newest items
 
     def items(self) -> list[InputItem]:
-        """The items that the model is shown."""
+        """The items that the model sees."""
         note = [Note.of(self.summary, self.words)] if self.summary or self.words else []
         return [*self.head, *note, *self.kept]
 
@@ -112,7 +114,7 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self).decode()
 
     def shrink(self, max_chars: int) -> Compacted:
-        """Return the same with no text longer than `max_chars`, for when what was to fit does not."""
+        """Return the same with no text longer than `max_chars`, for when the prompt does not fit."""
         return msgspec.structs.replace(
             self,
             head=[shorten(item, max_chars) for item in self.head],
@@ -123,8 +125,8 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expand(item: Compaction, text: str) -> ExpandedCompaction:
-    """Return the item with what the model is to see in its stead. `text`: its content, decrypted. Raises ValueError for
-    one of another version.
+    """Return the item with its decrypted content for the model. `text`: that content. Raises ValueError for one of
+    another version.
     """
     compacted = _decode(text)
     if compacted.version != 1:
@@ -140,7 +142,7 @@ def compacted_output(turn: Turn | None, output: Sequence[OutputItem], new_id: Ca
 
 
 def user_messages(item: ExpandedCompaction, new_id: Callable[[str], str]) -> list[OutputItem]:
-    """Return what is kept of the user, as items of an output."""
+    """Return the user's messages that are kept, as items of an output."""
     said: list[str] = []
     for one in item.content:
         if isinstance(one, Note):
@@ -160,7 +162,9 @@ def encrypt_compaction(compacted: Compacted, encrypt: Callable[[str], str], item
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """The characters that each part may have. `newest`: of the newest items at all, be it more than `kept`."""
+    """The characters that each part may have. `newest`: of the newest items in any case, even if that is more than
+    `kept`.
+    """
 
     head: int
     words: int
@@ -169,7 +173,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a history: `transcript` is to be summarized, after what `earlier` sums up; the rest is kept."""
+    """The parts of a history: `transcript` is to be summarized, following the summary `earlier`; the rest is kept."""
 
     head: list[InputItem]
     earlier: str
@@ -188,7 +192,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(items: Sequence[InputItem], budget: Budget, *, only_open: bool) -> Plan:
-    """Decide what is kept. `only_open`: of the newest items, only what waits for an answer; else as much as fits."""
+    """Decide which items are kept. `only_open`: of the newest items, only those that wait for an answer; otherwise as
+    many as fit.
+    """
     note = next((item for item in reversed(items) if isinstance(item, Note)), None)
     head, body = _split(items, budget.head)
     start = _start_of_kept(body, budget.kept, only_open=only_open)
@@ -219,20 +225,20 @@ def fit(transcript: Sequence[str], max_chars: int) -> str:
 
 
 def question(earlier: str, piece: str) -> str:
-    """Ask the model to summarize the summary so far and the next piece of the conversation."""
+    """Return the prompt to summarize the summary so far and the next piece of the conversation."""
     before = f"<summary_of_what_came_before>\n{earlier}\n</summary_of_what_came_before>\n\n" if earlier else ""
     return f"{before}<conversation>\n{piece}\n</conversation>\n\nWrite the summary of all of this."
 
 
 def _transcript(lossy: Sequence[InputItem], items: Sequence[InputItem]) -> list[str]:
-    """A line for each thing that was said in a part of these items."""
+    """Return a line for each thing that was said in a part of these items."""
     mcp = McpCalls(items, ())
     said = [one for item in lossy for one in (mcp.say(item) if isinstance(item, McpItem) else (item,))]
     return [line for one in said if (line := line_of(one))]
 
 
 def line_of(item: InputItem) -> str:
-    """An item in a transcript; empty for what is not remembered: reasoning, and what has no text."""
+    """Return an item's line in a transcript; empty for what is not remembered: reasoning, and items without text."""
     text = "\n".join(texts_of(item)).strip()
     match item:
         case Reasoning() | Note():
@@ -251,7 +257,7 @@ def line_of(item: InputItem) -> str:
 
 
 def elide(text: str, max_chars: int) -> str:
-    """Return the text, or its beginning and its end with a word about what is missing between them."""
+    """Return the text, or its beginning and its end with a note of what is missing between them."""
     part = max(max_chars // 2, _MIN_PART)
     if len(text) <= max(max_chars, 2 * part + len(_LEFT_OUT)):
         return text
@@ -259,7 +265,7 @@ def elide(text: str, max_chars: int) -> str:
 
 
 def shorten(item: InputItem, max_chars: int) -> InputItem:
-    """Return the item with long texts elided; arguments of calls stay whole, because they have to stay JSON."""
+    """Return the item with long texts elided. Arguments of calls stay whole, because they have to stay JSON."""
     members: dict[str, Any] = {}
     for name in ("content", "output"):
         value = getattr(item, name, None)
@@ -276,7 +282,7 @@ def _shorten_part(part: Any, max_chars: int) -> Any:
 
 
 def _split(items: Sequence[InputItem], max_head: int) -> tuple[list[InputItem], list[InputItem]]:
-    """Separate what the system and the developer said, as far as it fits, from the rest without earlier notes."""
+    """Separate the texts of the system and the developer, as far as they fit, from the rest without earlier notes."""
     head: list[InputItem] = []
     body: list[InputItem] = []
     for item in items:
@@ -310,7 +316,7 @@ def _start_of_kept(body: Sequence[InputItem], max_chars: int, *, only_open: bool
 
 
 def _starts(body: Sequence[InputItem]) -> list[int]:
-    """Every index that the kept items may begin at."""
+    """Yield every index at which the kept items may begin."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for index, item in enumerate(body):
@@ -330,7 +336,7 @@ def _starts(body: Sequence[InputItem]) -> list[int]:
 
 
 def _open_calls(gone: Sequence[InputItem], max_chars: int) -> list[InputItem]:
-    """Calls whose output is still to come, the newest that fit: it must find them."""
+    """Return calls whose output is still to come, the newest that fit: the output must find its call."""
     latest: dict[str, InputItem] = {}
     called: dict[str, str] = {}  # each id of a call -> the first of them
     for item in gone:
@@ -360,7 +366,7 @@ def _is_answer(item: InputItem) -> bool:
 
 
 def _settings(gone: Sequence[InputItem]) -> list[InputItem]:
-    """Repeat the tools and settings of items that are gone: they go on to hold."""
+    """Repeat the tools and settings of dropped items: they stay in force."""
     found: list[InputItem] = []
     updates: dict[str, ConfigurationUpdate] = {}
     for item in gone:

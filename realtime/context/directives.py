@@ -1,6 +1,7 @@
-"""Items of the input that do more than being said: they stand for other items, bring tools, change settings. Pure.
+"""Directives: items of the input with an effect of their own: they stand for other items, bring tools, change settings.
+Pure.
 
-These items stay in the history, so what they did holds for everything that continues it.
+These items stay in the history, so their effect holds for everything that continues it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ MAX_REFERENCES = 1024  # in one request: each is looked up
 
 
 def resolve_references(items: Sequence[InputItem], before: Sequence[InputItem], find: Find) -> list[InputItem]:
-    """Replace each reference by the item that it stands for: one of `before`, which `items` continue, else what `find`
-    knows. Raises WireError for one that stands for nothing.
+    """Replace each reference by the item that it stands for: one of `before`, which `items` continue, else one that
+    `find` knows. Raises WireError for a reference to nothing.
     """
     num_references = sum(isinstance(item, ItemReference) for item in items)
     if not num_references:
@@ -64,7 +65,7 @@ def _brought(items: Sequence[InputItem], path: str | None) -> Iterator[tuple[str
 
 
 def apply_settings(request: ResponseCreate, before: Sequence[InputItem]) -> ResponseCreate:
-    """Give a request the settings that hold: what its own items say, else its members, else what was said before."""
+    """Give a request the settings in force: from its own items, else its members, else earlier items."""
     old_effort, old_format = _settings(before)
     new_effort, new_format = _settings(request.items)
     reasoning, text = request.reasoning, request.text
@@ -80,7 +81,7 @@ def apply_settings(request: ResponseCreate, before: Sequence[InputItem]) -> Resp
 
 
 def check_format(request: ResponseCreate, before: Sequence[InputItem], limits: Limits = DEFAULT) -> None:
-    """Check the schema of the format that holds (see `apply_settings`), wherever it was given. Raises WireError."""
+    """Check the schema of the format in force (see `apply_settings`), wherever it was given. Raises WireError."""
     text = request.text
     for path, output_format in (
         *_formats(request.own_items, "input[{}].text.format"),
@@ -94,7 +95,7 @@ def check_format(request: ResponseCreate, before: Sequence[InputItem], limits: L
 
 
 def _formats(items: Sequence[InputItem], path: str) -> Iterator[tuple[str, TextFormat | None]]:
-    """The formats of configuration updates, newest first, each with its path."""
+    """Yield the formats of configuration updates, newest first, each with its path."""
     for index in reversed(range(len(items))):
         item = items[index]
         if isinstance(item, ConfigurationUpdate) and item.text:
@@ -102,7 +103,7 @@ def _formats(items: Sequence[InputItem], path: str) -> Iterator[tuple[str, TextF
 
 
 def _settings(items: Sequence[InputItem]) -> tuple[Any, TextFormat | None]:
-    """The newest effort and format that configuration updates among the items ask for."""
+    """Return the newest effort and format of the configuration updates among the items."""
     effort, output_format = None, None
     for item in items:
         if isinstance(item, ConfigurationUpdate):

@@ -1,4 +1,4 @@
-"""Content that a client keeps for us and can neither read nor change: reasoning, compacted histories. Pure.
+"""Encrypted content that a client keeps for us and can neither read nor change: reasoning, compacted histories. Pure.
 
 AES-256-GCM. A content's purpose and its owner are authenticated with it, so it can't be sent back as something else or
 by somebody else.
@@ -27,19 +27,19 @@ _NONCE_BYTES = 12
 
 
 class NotOurs(Exception):
-    """The content was not encrypted with this key for this purpose and owner, or it was changed."""
+    """An error: the content was not encrypted with this key for this purpose and owner, or it was changed."""
 
 
 class Cipher:
-    """Encrypts with the first key and decrypts with any, so that a key can be replaced while content of the old one is
-    about. Without a key it makes a random one, and content is good until the process ends.
+    """A cipher that encrypts with the first key and decrypts with any, so that a key can be replaced while clients
+    still hold content of the old one. Without a key it makes a random one, and content is valid until the process ends.
     """
 
     def __init__(self, *keys: bytes) -> None:
         self._keys = [AESGCM(key) for key in keys or (secrets.token_bytes(KEY_BYTES),)]
 
     def encrypt(self, purpose: str, owner: str, text: str) -> str:
-        """Turn a text into an opaque string, each time another one."""
+        """Turn a text into an opaque string, different each time."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         encrypted = self._keys[0].encrypt(nonce, text.encode(), _bound_to(purpose, owner))
         return _to_text(nonce + encrypted)
@@ -77,7 +77,7 @@ def _bound_to(purpose: str, owner: str) -> bytes:
 
 
 def decrypt_items(cipher: Cipher, owner: str, items: Sequence[InputItem], path: str) -> list[InputItem]:
-    """Return the items as the model is to see them. `path`: of `items`, for the error. Raises WireError.
+    """Return the items as the model will see them. `path`: of `items`, for the error. Raises WireError.
 
     Reasoning that can't be decrypted (another server's, or this one's from before a restart without a key) has no text,
     and templates do without. A compaction that can't be decrypted is refused: without it the model would know nothing
@@ -87,7 +87,7 @@ def decrypt_items(cipher: Cipher, owner: str, items: Sequence[InputItem], path: 
 
 
 def encrypt_reasoning(cipher: Cipher, owner: str, shown: AnyItem, remembered: AnyItem) -> AnyItem:
-    """Return an item as it is shown; reasoning with its text, which is remembered, as encrypted content."""
+    """Return an item as it is shown. Reasoning gets its text, which is remembered, as encrypted content."""
     if not isinstance(shown, Reasoning) or not isinstance(remembered, Reasoning) or shown.encrypted_content:
         return shown
     text = "".join(part.text for part in remembered.content or ())

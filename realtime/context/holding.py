@@ -1,7 +1,7 @@
-"""Decide which tools' parameters sampling is held to, before a response starts. Pure.
+"""Decide, before a response starts, to which tools' parameters sampling is constrained. Pure.
 
-What must be held and can't be is refused. What is held by default is held where that is possible and cheap: the rest is
-described to the model only, so that no tool is refused for a member that its client has left out.
+A constraint that is required and impossible is refused. A default one is applied where that is possible and cheap;
+otherwise the parameters are only described to the model. So no tool is refused for a member that its client left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_COST = 1000  # of all tools that are held by default, see `holdable.cost`: i
 
 
 class Held(enum.Enum):
-    """When sampling is held to a tool's parameters."""
+    """The cases in which sampling is constrained to a tool's parameters."""
 
     ALWAYS = "always"
     WHEN_FORCED = "when_forced"
@@ -26,8 +26,8 @@ class Held(enum.Enum):
 
 
 class Holding:
-    """The decisions about one request's tools. `holds`: when the model's calls can be held at all. `forced`: a tool
-    must be called.
+    """The decisions about one request's tools. `holds`: the constraints on calls that sampling supports. `forced`: a
+    tool must be called.
     """
 
     def __init__(self, holds: Holds, *, forced: bool) -> None:
@@ -37,7 +37,7 @@ class Holding:
         self._left = MAX_COST
 
     def strict(self, parameters: dict[str, Any], path: str) -> Held:
-        """Hold a strict tool. Raises WireError where that can't be done."""
+        """Constrain a strict tool. Raises WireError if that is impossible."""
         self._schemas.measure(parameters, path)
         if not (self._holds.auto or (self._forced and self._holds.forced)):
             where = path.removesuffix(".parameters") + ".strict"
@@ -47,8 +47,8 @@ class Holding:
         return Held.ALWAYS
 
     def must_call(self, parameters: dict[str, Any], path: str, *, by_default: bool) -> Held:
-        """Hold a tool that must be called, and that may be held by default when it need not be called any more. Raises
-        WireError where that can't be done.
+        """Constrain a tool that must be called. `by_default`: keep the constraint, if possible and cheap, when it need
+        not be called any more. Raises WireError if the model can't be made to call.
         """
         measured = self._schemas.measure(parameters, path)
         if not self._holds.forced:
@@ -58,7 +58,7 @@ class Holding:
         return Held.WHEN_FORCED if self._holds.misfit(parameters) is None else Held.NEVER
 
     def by_default(self, parameters: dict[str, Any], path: str) -> Held:
-        """Hold a tool that nothing was said of, where that can be done."""
+        """Constrain a tool for which the client did not say, if that is possible."""
         if not self._holds.auto:
             return Held.NEVER
         try:
@@ -68,7 +68,7 @@ class Holding:
         return Held.ALWAYS if self._takes(parameters, measured) else Held.NEVER
 
     def _takes(self, parameters: dict[str, Any], measured: Measured) -> bool:
-        """Take a schema among those that are held by default, and its work from what is left for them."""
+        """Add a schema to those that are constrained by default, and take its work from the remaining budget."""
         work = cost(measured.reached, measured.pattern_steps)
         if work > self._left or doubt(measured.reached, measured.targets) is not None:
             return False

@@ -1,7 +1,7 @@
 """List items: each with an id, in the one form that readers expect, in pages. Pure.
 
 A response's input items and the items of a conversation are listed alike. Their ids differ: an item of a conversation
-gets a fresh one; that of an input item follows from its place, so it is the same whenever it is asked for.
+gets a fresh one; the id of an input item follows from its position, so it is the same at every call.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def complete(item: AnyItem, item_id: str) -> AnyItem:
 
 
 def hide_decrypted(item: AnyItem) -> AnyItem:
-    """Return an item of an input as its client knows it: what was decrypted of it is for the model alone."""
+    """Return an item of an input as its client knows it: its decrypted content is for the model alone."""
     match item:
         case ExpandedCompaction():
             return item.encrypted()
@@ -115,7 +115,7 @@ def page(
 
 
 def list_of(items: Sequence[AnyItem], *, has_more: bool = False) -> ItemList:
-    """Return the list object of these items, which are in full form. `has_more`: there are others behind them."""
+    """Return the list object of these items, which are in full form. `has_more`: others follow them."""
     first_id, last_id = (id_of(items[0]), id_of(items[-1])) if items else (None, None)
     return ItemList(data=list(items), first_id=first_id, last_id=last_id, has_more=has_more)
 
@@ -127,7 +127,7 @@ def _derive_id(response_id: str, index: int, item: AnyItem) -> str:
 
 
 def _directed(part: ContentPart, role: Role) -> ContentPart:
-    """Return text that has no direction with the one of its role."""
+    """Return text that has no direction with the direction of its role."""
     if not isinstance(part, PlainText):
         return part
     return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)

@@ -1,7 +1,8 @@
-"""MCP in a conversation's history: how its calls are said to a model, what was listed, what the user allowed. Pure.
+"""MCP in a conversation's history: how its calls are shown to a model, which tools were listed, what the user approved.
+Pure.
 
-Every reader of a history - a generation, a count of its tokens, a compaction - says MCP calls by `McpCalls`, whatever
-tools the request at hand has.
+Every reader of a history - a generation, a count of its tokens, a compaction - shows MCP calls by `McpCalls`, whatever
+tools the current request has.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ Names = Mapping[tuple[str, str], str]
 
 
 class McpCalls:
-    """Says the MCP calls of one history. `items`: the whole of it; `tools`: those that the model is shown."""
+    """The MCP calls of one history, in a model's terms. `items`: all of it. `tools`: those that the model is shown."""
 
     def __init__(self, items: Sequence[InputItem], tools: Sequence[Tool]) -> None:
         self._names = tool_names(items, tools)
         self._requests = {item.id: item for item in items if isinstance(item, McpApprovalRequest)}
 
     def say(self, item: McpItem) -> tuple[()] | tuple[FunctionCall, FunctionCallOutput]:
-        """Return a call, or the refusal of one, as a function's call and output; nothing for the other items."""
+        """Return a call, or its refusal, as a function's call and output; nothing for other items."""
         match item:
             case McpCall():
                 return self._call(item, _result(item))
@@ -62,7 +63,7 @@ class McpCalls:
 
 
 def tool_names(items: Sequence[InputItem], tools: Sequence[Tool]) -> Names:
-    """Name the MCP tools that the model is shown, and those that its history calls: as if all that is listed there were
+    """Name the MCP tools that the model is shown, and those that its history calls: as if all tools listed there were
     shown, up to as many as a request may have.
     """
     called = {(item.server_label, item.name) for item in items if isinstance(item, McpCall | McpApprovalRequest)}
@@ -80,7 +81,7 @@ def _names(tools: Sequence[Tool]) -> dict[tuple[str, str], str]:
 
 
 def _result(item: McpCall) -> str:
-    """Put the result of a call in words."""
+    """Return the result of a call in words."""
     if item.error is not UNSET and item.error is not None:
         return f"error: {_error_text(item.error)}"
     if isinstance(item.output, str):
@@ -89,7 +90,7 @@ def _result(item: McpCall) -> str:
 
 
 def _error_text(error: Any) -> str:
-    """The words in one of OpenAI's error objects, or in whatever a client sent for one."""
+    """Return the text of one of OpenAI's error objects, or of whatever a client sent as one."""
     if not isinstance(error, dict):
         return str(error)
     content = error.get("content")
@@ -102,7 +103,7 @@ def _error_text(error: Any) -> str:
 
 
 def listing_of(items: Sequence[InputItem], label: str) -> McpListTools | None:
-    """Return the history's newest listing of a server, which is not asked again then; None if there is none."""
+    """Return the history's newest listing of a server, which saves another request to it; None if there is none."""
     for item in reversed(items):
         if isinstance(item, McpListTools) and item.server_label == label and not item.error:
             return item
@@ -110,7 +111,7 @@ def listing_of(items: Sequence[InputItem], label: str) -> McpListTools | None:
 
 
 def approved_calls(before: Sequence[InputItem], items: Sequence[InputItem]) -> list[McpApprovalRequest]:
-    """Return the calls that `items`, which continue `before`, allow and that have not been made yet."""
+    """Return the calls that `items`, which continue `before`, approve and that have not been made yet."""
     requests = {item.id: item for item in (*before, *items) if isinstance(item, McpApprovalRequest)}
     made = {item.approval_request_id for item in (*before, *items) if isinstance(item, McpCall)}
     approved = [item for item in items if isinstance(item, McpApprovalResponse) and item.approve]
@@ -119,7 +120,7 @@ def approved_calls(before: Sequence[InputItem], items: Sequence[InputItem]) -> l
 
 
 def check_approvals(calls: Sequence[McpApprovalRequest], uses: Sequence[ServerUse]) -> None:
-    """Refuse to go on when an approved call's server is not in the request any more. Raises WireError."""
+    """Refuse to continue when an approved call's server is not in the request any more. Raises WireError."""
     labels = {use.label for use in uses}
     for call in calls:
         if call.server_label not in labels:

@@ -1,7 +1,7 @@
-"""MCP servers in a request: which it may use, which of their tools the model gets, which calls are asked about. Pure.
+"""MCP servers in a request: which it may use, which tools the model gets, which calls need approval. Pure.
 
-The operator's table is the only source of addresses: a request names a server by the name it has there, or by a URL
-that is in it. What a request brings of secrets stays in its `ServerUse`, which lives as long as the response runs.
+The operator's table is the only source of addresses: a request names a server by its name there, or by a URL that is in
+it. A request's secrets stay in its `ServerUse`, which lives as long as the response runs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Filter(msgspec.Struct):
     read_only: bool | None = None
 
     def has(self, tool: McpTool) -> bool:
-        """Tell whether the filter has a tool; one that says nothing has every tool."""
+        """Return whether the filter includes a tool. An empty filter includes every tool."""
         if self.tool_names is not None and tool.name not in self.tool_names:
             return False
         return self.read_only is None or self.read_only is _is_read_only(tool)
@@ -50,7 +50,7 @@ class _Approval(msgspec.Struct):
 
 
 class _Mcp(msgspec.Struct):
-    """A tool of type `mcp` as a request has it."""
+    """A request's tool of type `mcp`."""
 
     server_label: str
     server_url: str | None = None
@@ -64,7 +64,7 @@ class _Mcp(msgspec.Struct):
 
 
 class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
-    """One server as one request uses it. Holds secrets: never to be logged, stored or shown."""
+    """A request's use of one server. Holds secrets: never to be logged, stored or shown."""
 
     label: str
     url: str
@@ -76,7 +76,9 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
     def needs_approval(self, tool: McpTool) -> bool:
-        """Tell whether the user must allow each call: what `never` has is free, in doubt `always` wins."""
+        """Return whether the user must approve each call of a tool. Tools in `never` are free; when both apply,
+        `always` wins.
+        """
         if isinstance(self.approval, str):
             return self.approval == "always"
         always, never = self.approval.always, self.approval.never
@@ -85,14 +87,14 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
         return never is None or not never.has(tool)
 
     def offer(self, listed: Sequence[McpTool]) -> Iterator[Tool]:
-        """Make the tools of a listing that the model gets."""
+        """Return a listing's tools that the model gets."""
         for tool in listed:
             if self.allowed.has(tool):
                 yield listed_tool(self.label, tool, needs_approval=self.needs_approval(tool))
 
 
 def listed_tool(label: str, tool: McpTool, *, needs_approval: bool = False) -> Tool:
-    """A tool of a server's listing, before it is named apart from others."""
+    """Return a tool of a server's listing, before names are made unique."""
     schema = tool.input_schema if isinstance(tool.input_schema, dict) else {}
     if not isinstance(schema.get("properties", {}), dict):
         schema = {}
@@ -149,7 +151,7 @@ def _read_use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerU
 
 
 def _find_server(read: _Mcp, path: str, settings: McpSettings) -> tuple[str, McpServer]:
-    """Return the address and the operator's entry for it."""
+    """Return the server's address and the operator's entry for it."""
     if not settings.mcp_servers:
         text = "MCP is off on this server: its operator has to allow servers with the setting `mcp_servers`"
         raise refusal(f"{path}.server_url", text)

@@ -1,7 +1,7 @@
 """Outputs of tools: which calls wait for theirs, and which have it already. Pure.
 
-A call is answered once: whoever goes on after it brings its output. On a chain of responses each branch answers for
-itself; a conversation has one history, so there an output that it holds is final.
+A call is answered once: whoever continues after it brings its output. On a chain of responses each branch answers for
+itself; a conversation has one history, so an output that it holds is final.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _MAX_NAMED = 16  # calls in one message
 
 
 def pending_calls(output: Iterable[OutputItem], later: Iterable[InputItem] = ()) -> list[PendingCall]:
-    """List the calls of an output that wait for the client; `later`: what came after it."""
+    """List the calls of an output that wait for the client. `later`: the items after it."""
     return [_pending(call) for call in unanswered_calls(output, later)]
 
 
 def needs_outputs(request: ResponseCreate, compaction: Policy | None) -> bool:
-    """Return whether a request asks for an answer to which all outputs belong. A compaction keeps open calls open."""
+    """Return whether a request asks for an answer, to which all outputs belong. A compaction leaves open calls open."""
     only_compacts = compaction is not None and compaction.now
     return request.generate is not False and not request.allow_missing_outputs and not only_compacts
 
 
 def check_no_output_missing(parent: Turn | None, given: Sequence[InputItem]) -> None:
-    """Refuse to go on after a turn whose calls are not all answered by what is given. An approval is the user's, who
-    may say something else instead. Raises WireError.
+    """Refuse to continue after a turn with calls that the given items don't answer. An approval is the user's choice,
+    who may say something else instead. Raises WireError.
     """
     said, later = _newest_turn(parent)
     missing = [call for call in unanswered_calls(said, [*later, *given]) if not isinstance(call, McpApprovalRequest)]
@@ -65,7 +65,7 @@ def check_no_second_output(before: Iterable[InputItem], given: Iterable[InputIte
 
 
 def _enter(item: InputItem, names: dict[str, str], kept: dict[str, InputItem]) -> InputItem | None:
-    """Keep an output, and return the earlier one of the same call. A call is made once however often it is approved."""
+    """Keep an output, and return an earlier one of the same call. A call is made once however often it is approved."""
     call_id = answered_call(item)
     if not call_id or isinstance(item, McpApprovalResponse):
         return None
@@ -76,8 +76,8 @@ def _enter(item: InputItem, names: dict[str, str], kept: dict[str, InputItem]) -
 
 
 def _newest_turn(parent: Turn | None) -> tuple[Sequence[InputItem], list[InputItem]]:
-    """Return what the newest response said, and what was posted to its conversation since. Where a conversation does
-    not know which response said what, it is everything since the user's newest message.
+    """Return the newest response's output, and what was posted to its conversation since. If a conversation does not
+    know which response said what, return everything since the user's newest message.
     """
     later: list[InputItem] = []
     turn = parent

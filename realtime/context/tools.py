@@ -1,9 +1,9 @@
-"""Which tools a request offers the model, and which of them it must or may not call. Pure.
+"""The tools that a request offers to the model, and which of them it must or may not call. Pure.
 
-The wire has many kinds of tool; a model sees functions only. A `ToolSet` is what remains: every callable tool under
-the one name that the model sees, the way back from that name, and the choice. Hosted kinds that this server does not
-run are accepted and hidden, because clients send them always; MCP tools come from their servers (`mcp_tools`). Tools
-may also come with the items of a conversation (`additional_tools`, `tool_search_output`).
+The wire has many kinds of tool; a model sees functions only. A `ToolSet` is what remains: every callable tool under the
+one name that the model sees, the way back from that name, and the choice. Hosted kinds that this server does not run
+are accepted and hidden, because clients always send them; MCP tools come from their servers (`mcp_tools`). Tools may
+also come with the items of a conversation (`additional_tools`, `tool_search_output`).
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ class Grammar(msgspec.Struct, frozen=True):
 
 
 class McpOrigin(msgspec.Struct, frozen=True):
-    """The server of an MCP tool, and whether the user has to allow each call."""
+    """The server of an MCP tool, and whether the user has to approve each call."""
 
     server_label: str
     needs_approval: bool
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
-    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's. `strict`: what
-    was said of it, None: nothing; `held`: what that comes to. `path`: where its parameters, or its grammar, are in the
-    request, for refusals.
+    """One callable tool. `shown_as` is its name for the model, `namespace` and `name` are the client's. `strict`: as
+    the client set it; None: not set. `held`: when sampling is constrained to it. `path`: the place of its parameters,
+    or its grammar, in the request, for refusals.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mode(enum.Enum):
-    """The freedom that the model has to call."""
+    """The model's freedom to call tools."""
 
     NONE = "none"
     AUTO = "auto"
@@ -88,15 +88,15 @@ class ToolSet(msgspec.Struct, frozen=True, kw_only=True):
     parallel: bool = True
 
     def find(self, shown_as: str) -> Tool | None:
-        """The tool that the model means by this name."""
+        """Return the tool that the model means by this name."""
         return next((tool for tool in self.tools if tool.shown_as == shown_as), None)
 
     def holds(self, tool: Tool) -> bool:
-        """Return whether sampling is held to the tool's parameters."""
+        """Return whether sampling is constrained to the tool's parameters."""
         return tool.held is Held.ALWAYS or (tool.held is Held.WHEN_FORCED and self.mode is Mode.REQUIRED)
 
     def without_defaults(self) -> ToolSet | None:
-        """The same, with no tool held that need not be; None if there is no such tool."""
+        """Return the set without the constraints that are not required; None if there are none."""
         if self.mode is not Mode.AUTO or not any(map(_is_by_default, self.tools)):
             return None
         freed = (msgspec.structs.replace(one, held=Held.NEVER) if _is_by_default(one) else one for one in self.tools)
@@ -158,9 +158,9 @@ def tool_set(
     mcp: Sequence[Tool] = (),
     holds: Holds = ALWAYS,
 ) -> ToolSet:
-    """Read the tools of a request. `more` are those that came with items, each list with its path; of two with one name
-    the later one holds. `mcp`: what the request's MCP servers listed. `holds`: when the model's calls can be held to
-    schemas. Raises WireError with the path of what is wrong.
+    """Read the tools of a request. `more`: those that came with items, each list with its path; of two with the same
+    name the later one counts. `mcp`: the listings of the request's MCP servers. `holds`: the constraints on calls that
+    sampling supports. Raises WireError with the path of what is wrong.
     """
     if not (tools or more or mcp or choice):
         return ToolSet(parallel=parallel is not False)
@@ -182,7 +182,7 @@ def tool_set(
 
 
 def _hold(chosen: ToolSet, holds: Holds) -> ToolSet:
-    """Decide to which tools' parameters sampling is held; what must be comes before what may be."""
+    """Decide to which tools' parameters sampling is constrained; required constraints come before default ones."""
     holding = Holding(holds, forced=chosen.mode is Mode.REQUIRED)
     held = {tool.shown_as: _held(tool, chosen, holding) for tool in sorted(chosen.tools, key=_comes_last(chosen))}
     tools = tuple(msgspec.structs.replace(tool, held=held[tool.shown_as]) for tool in chosen.tools)
@@ -211,7 +211,7 @@ def _held(tool: Tool, chosen: ToolSet, holding: Holding) -> Held:
 
 
 def _bounded(tools: Iterator[Tool], path: str, most: int) -> tuple[Tool, ...]:
-    """The tools, not read further than they may be many."""
+    """Yield the tools, and stop at the most that there may be."""
     found = tuple(islice(tools, most + 1))
     _check_number(len(found), path, most)
     return found
@@ -223,7 +223,9 @@ def _check_number(number: int, path: str, most: int) -> None:
 
 
 def name_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
-    """Give MCP tools names of their own: the tool's where nothing else has it, else with its server's before it."""
+    """Make the names of MCP tools unique: the tool's own name if nothing else has it, else with its server's name in
+    front.
+    """
     names = Counter([*(tool.shown_as for tool in others), *(tool.shown_as for tool in mcp)])
     taken = {tool.shown_as for tool in others}
     marks: Counter[str] = Counter()  # how many each name has got
@@ -248,7 +250,9 @@ def unnest(named: Any) -> Any:
 
 
 def _searches(tools: list[dict[str, Any]]) -> bool:
-    """The client has a search of its own: then deferred tools stay unknown to the model until one finds them."""
+    """Return whether the client has a search of its own: then the model does not see deferred tools until a search
+    finds them.
+    """
     return any(tool.get("type") == "tool_search" and tool.get("execution") == "client" for tool in tools)
 
 
@@ -294,7 +298,9 @@ def _client_tool(kind: Kind) -> Tool:
 
 
 def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
-    """The client's own search. The server's (OpenAI's default) is none here: tools are never deferred for it."""
+    """Return the client's own search. The server's (OpenAI's default) does not count: tools are never
+    deferred for it.
+    """
     read = _convert(tool, _Search, path)
     if read.execution != "client":
         return
@@ -310,7 +316,9 @@ def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
 
 
 def _check_name(name: str, path: str, namespace: str | None = None) -> None:
-    """A name stands in prompts and grammars, and in whatever clients call it by: nothing in it may need quoting."""
+    """Check a name, which stands in prompts and grammars, and in whatever clients call it by: nothing in it may need
+    quoting.
+    """
     if not _NAME.fullmatch(name):
         raise refusal(f"{path}.name", "must be 1 to 128 characters of letters, digits, `_`, `-`, `.`, `:` and `/`")
     if len(_shown(name, namespace)) > _MAX_SHOWN:
@@ -361,7 +369,9 @@ def _custom(tool: dict[str, Any], path: str, namespace: str | None) -> Tool:
 
 
 def _custom_parameters(grammar: Grammar | None) -> dict[str, Any]:
-    """The function that a model sees. A regex becomes a pattern where the input stands in JSON as it is."""
+    """Return the parameters of the function that a model sees. A regex becomes a pattern if the input stands in JSON
+    unchanged.
+    """
     text: dict[str, Any] = {"type": "string"}
     is_regex = grammar is not None and grammar.syntax == "regex"
     if grammar is not None and is_regex and not any(mark in grammar.definition for mark in _ESCAPED_IN_JSON):
@@ -391,7 +401,7 @@ def _choose(offered: ToolSet, choice: str | dict[str, Any] | None) -> ToolSet:
 
 
 def _choose_mcp(offered: ToolSet, named: _Named) -> ToolSet:
-    """One of a server's tools has to be called, or the one that is named."""
+    """Require a call of one of a server's tools, or of the one that is named."""
     label, name = _server(named)
     kept = tuple(tool for tool in offered.tools if _is_of(tool, label, name))
     if not kept:
@@ -413,7 +423,7 @@ def _is_of(tool: Tool, label: str, name: str | None) -> bool:
 
 
 def _allowed(tools: list[dict[str, Any]]) -> Iterator[_Named]:
-    """The allowed tools that the model may know of."""
+    """Return the allowed tools that the model may know of."""
     for index, tool in enumerate(tools):
         named = _convert(unnest(tool), _Named, f"tool_choice.tools[{index}]")
         if named.type not in HIDDEN:
@@ -456,5 +466,5 @@ def _convert(value: dict[str, Any], kind: type[Any], path: str) -> Any:
 
 
 def refusal(path: str, reason: str) -> WireError:
-    """The error for a tool, or a choice of tools, that is not served."""
+    """Return the error for a tool, or a choice of tools, that is not supported."""
     return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)

@@ -1,4 +1,4 @@
-"""Find how much of a history fits, from its sizes and from few attempts. Pure."""
+"""A search for how much of a history fits, from its sizes and with few attempts. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 
 class FewestLeftOut:
-    """The search for the fewest of the oldest exchanges to leave out. Begins where `size` is kept and goes on to twice
-    as much, or to half as much, until it knows of too much and of little enough: so nothing is attempted that is much
-    larger than what fits.
+    """The search for the fewest of the oldest exchanges to leave out. It begins where `size` is kept, and doubles or
+    halves that until it has found both too much and little enough: so nothing is attempted that is much larger than
+    what fits.
 
     next: how many to leave out in the next attempt; None at the end.
     """
 
     def __init__(self, sizes: Sequence[int], size: int) -> None:
-        """sizes: what is left without the 0, 1, 2 ... oldest exchanges, in any unit."""
+        """sizes: the sizes without the 0, 1, 2 ... oldest exchanges, in any unit."""
         self._sizes = sizes
         self._too_few = -1
         self._enough = len(sizes)
@@ -41,5 +41,5 @@ class FewestLeftOut:
         return (few + enough) // 2
 
     def _down_to(self, size: int) -> int:
-        """Return how many to leave out so that this size is left, or the least."""
+        """Return how many to leave out so that this size, or the least possible one, is left."""
         return min(bisect_left(self._sizes, -size, key=int.__neg__), len(self._sizes) - 1)

@@ -1,7 +1,7 @@
-"""What was said before: an immutable chain of turns. Pure.
+"""Turns: an immutable chain of what was said before. Pure.
 
-A turn points to its parent and is never changed, so continuing and forking cost nothing and can't disturb anybody:
-any number of children may share one parent. `instructions` are not part of a turn: each request brings its own.
+A turn points to its parent and is never changed, so continuing and forking cost nothing and can't disturb anybody: any
+number of children may share one parent. `instructions` are not part of a turn: each request brings its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from realtime.wire.items import Compaction, InputImage, InputItem, Message, Outp
 
 
 class ExpandedCompaction(Compaction, tag="compaction", dict=True):
-    """A compaction with its content decrypted: what the model is shown instead of all that came before it.
+    """A compaction with its content decrypted: what the model sees instead of all that came before it.
 
     `content` is not a field, so that it can't be encoded: on the wire the item is the encrypted one that it was.
     """
@@ -28,13 +28,13 @@ class ExpandedCompaction(Compaction, tag="compaction", dict=True):
 
     @classmethod
     def of(cls, item: Compaction, content: Iterable[InputItem]) -> ExpandedCompaction:
-        """The item with this content."""
+        """Return the item with this content."""
         expanded = cls(id=item.id, encrypted_content=item.encrypted_content)
         expanded.__dict__["content"] = tuple(content)
         return expanded
 
     def encrypted(self) -> Compaction:
-        """The item as it is on the wire."""
+        """Return the item as it is on the wire."""
         return Compaction(id=self.id, encrypted_content=self.encrypted_content)
 
 
@@ -42,10 +42,10 @@ _LETTER = 40  # bytes of a place in a tuple
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """What the model is given. `text` is what `token_ids` decode to; empty where a dialect renders tokens directly.
-    An image is one marker there; `pictures` has them in the order of their markers, and `seen` is what the engine made
-    of both. `begun`: the mark at the text's end with which the template has begun the answer. `letters`: the places
-    where somebody wrote a control token's letters, which are not that token.
+    """The prompt that the model is given. `text`: the decoded `token_ids`; empty where a dialect renders tokens
+    directly. An image is one marker there; `pictures` has them in the order of their markers, and `seen` is the
+    engine's form of both. `begun`: the mark at the text's end with which the template has begun the answer. `letters`:
+    the places where somebody wrote a control token's letters, which are not that token.
     """
 
     text: str
@@ -57,7 +57,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
     @property
     def num_tokens(self) -> int:
-        """The number of tokens, those of the images included."""
+        """The number of tokens, including those of images."""
         return len(self.given)
 
     @property
@@ -66,14 +66,14 @@ class Prompt(msgspec.Struct, frozen=True):
         return self.token_ids if self.seen is None else self.seen.token_ids
 
     def kept(self) -> Prompt:
-        """The prompt for continuing it later, without what only its own generation needs."""
+        """Return the prompt for continuing it later, without what only its own generation needs."""
         return self if self.seen is None else Prompt(self.text, self.token_ids, self.pictures, letters=self.letters)
 
 
 class Turn(msgspec.Struct, frozen=True, dict=True):
-    """One finished exchange: what the client sent and what the model answered, after everything in `parent`.
+    """One finished exchange: the client's input and the model's answer, after everything in `parent`.
 
-    A store may note beside the members where it keeps a turn (`store.packed.marks`); nobody else sees that.
+    A store may note on a turn where it keeps it (`store.packed.marks`); nobody else sees that.
     """
 
     response_id: str
@@ -85,18 +85,18 @@ class Turn(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def num_bytes(self) -> int:
-        """About what it holds beside its items."""
+        """The approximate size of everything in it but its items."""
         tokens = 4 * len(self.token_ids)
         if self.prompt is not None:
             tokens += len(self.prompt.text) + 4 * len(self.prompt.token_ids) + _LETTER * len(self.prompt.letters)
         return tokens + sum(_num_bytes(part) for _, part in image_parts(self.input))
 
     def own_items(self) -> tuple[InputItem, ...]:
-        """Return what this turn added."""
+        """Return the items that this turn added."""
         return (*self.input, *self.output)
 
     def items(self) -> list[InputItem]:
-        """The whole history, oldest first, including this turn's answer."""
+        """Return the whole history, oldest first, including this turn's answer."""
         chain: list[Turn] = []
         turn: Turn | None = self
         while turn is not None:
@@ -118,15 +118,15 @@ def exchanges(items: list[InputItem]) -> list[int]:
 
 
 def without_oldest(items: list[InputItem], count: int) -> list[InputItem]:
-    """The items less the `count` oldest exchanges, each from its user message up to the next one; the newest is not to
-    be among them. What was told before the first user message (system, developer) stays.
+    """Return the items without the `count` oldest exchanges, each from its user message up to the next one, and never
+    the newest. Items before the first user message (system, developer) stay.
     """
     starts = exchanges(items)
     return [*items[: starts[0]], *items[starts[count] :]] if count else items
 
 
 def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
-    """Everything that the model is to see for a request with these items after `parent`, oldest first.
+    """Return everything that the model will see for a request with these items after `parent`, oldest first.
 
     A compaction stands for everything before it.
     """
@@ -136,8 +136,8 @@ def history(parent: Turn | None, items: list[InputItem]) -> list[InputItem]:
 
 
 def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[InputItem], list[InputItem]]:
-    """Return what holds before `items`, and those that hold of them, each at its index: the ones that a compaction
-    among them stands for are that compaction.
+    """Return what is in force before `items`, and those of them that count, each at its index. If a compaction is among
+    them, it stands for the others before it.
     """
     at = _last_compaction(items)
     if at is None:

@@ -1,7 +1,7 @@
-"""Tokens and meaning: how a conversation becomes a prompt, and how generated tokens become pieces.
+"""The interface of a dialect: from a conversation to a prompt, and from generated tokens to pieces.
 
 A dialect belongs to a model family. It renders, and makes one parser for each response. Pieces are what the model
-*said* - text, reasoning, a call - with no word about events, ids or the wire; the assembler makes events of them.
+*said* - text, reasoning, a call - without events, ids or anything of the wire; the assembler makes events of them.
 """
 
 from __future__ import annotations
@@ -22,46 +22,46 @@ from realtime.wire.requests import ResponseCreate
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
-    """Base of what a parser yields."""
+    """Base class of pieces."""
 
 
 class MessageBegin(Piece, frozen=True):
-    """A message of its own begins, in this phase. Dialects whose models mark messages say so; in others text alone
-    begins one, where nothing else is open.
+    """The beginning of a separate message, in this phase. Only dialects whose models mark messages yield it; in others
+    text begins one where nothing else is open.
     """
 
     phase: Literal["commentary", "final_answer"] | None = None
 
 
 class ReasoningBegin(Piece, frozen=True):
-    """A reasoning of its own begins, likewise."""
+    """The beginning of separate reasoning, likewise."""
 
 
 class Recovered(Piece, frozen=True):
-    """The markup around what is open was malformed; nothing of what was said is lost."""
+    """A note that the markup around the open item was malformed; nothing of what was said is lost."""
 
 
 class BlockEnd(Piece, frozen=True):
-    """The message or the reasoning that is open is complete."""
+    """The end of the open message or reasoning."""
 
 
 class TextDelta(Piece, frozen=True):
-    """More of the answer."""
+    """More text of the answer."""
 
     text: str
     logprobs: list[Any] = []
 
 
 class ReasoningDelta(Piece, frozen=True):
-    """More of the reasoning that precedes an answer or a call."""
+    """More reasoning before an answer or a call."""
 
     text: str
 
 
 class CallBegin(Piece, frozen=True):
-    """The model starts to call a tool, under the name that the client gave it. `custom`: with free text. `channel`:
-    where the model called it, if that is not where calls belong. `kind`: one of OpenAI's own that the client runs.
-    `mcp`: a tool of an MCP server.
+    """The beginning of a call, under the name that the client gave the tool. `custom`: with free text. `channel`: where
+    the model called it, if calls don't belong there. `kind`: one of OpenAI's own tools that the client runs. `mcp`: a
+    tool of an MCP server.
     """
 
     name: str
@@ -73,25 +73,27 @@ class CallBegin(Piece, frozen=True):
 
 
 class CallDelta(Piece, frozen=True):
-    """More of the arguments, or of the free text, of the call that is open."""
+    """More of the open call's arguments, or of its free text."""
 
     arguments: str
 
 
 class CallEnd(Piece, frozen=True):
-    """The call is complete."""
+    """The end of a complete call."""
 
 
 class CallCut(Piece, frozen=True):
-    """The call is over and is not complete: its end was not seen, or its arguments are not JSON."""
+    """The end of an incomplete call: its end was not seen, or its arguments are not JSON."""
 
 
 class Parser(Protocol):
-    """One response's parser: pieces in the order in which the model said them, nothing lost and nothing twice."""
+    """One response's parser. It yields pieces in the order in which the model said them, nothing lost and nothing
+    twice.
+    """
 
     @property
     def constraint(self) -> Constraint | None:
-        """Return what sampling must keep to, so that what comes can be parsed as what was asked for."""
+        """Return the constraint on sampling that makes the output parse as what was asked for."""
 
     @property
     def reasoning_ended(self) -> bool | None:
@@ -99,29 +101,29 @@ class Parser(Protocol):
 
     @property
     def skip_special_tokens(self) -> bool:
-        """Return whether it wants text without special tokens."""
+        """Return whether it wants the text without special tokens."""
 
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
-        """Tokens that end a generation, besides the model's own end of sequence."""
+        """The tokens that end a generation, besides the model's own end of sequence."""
 
     @property
     def num_reasoning_tokens(self) -> int:
-        """Return how many of the tokens so far were reasoning."""
+        """Return how many of the tokens so far are reasoning."""
 
     @property
     def trouble(self) -> Exception | None:
-        """Return what first went wrong in reading the output. Nothing is lost by it: text stays text, at worst raw."""
+        """Return the first problem in reading the output. Nothing is lost by it: text stays text, at worst raw."""
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
-        """The pieces that this chunk completes; what is still ambiguous is held back."""
+        """Return the pieces that this chunk completes. Ambiguous text is held back."""
 
     def close(self) -> Sequence[Piece]:
-        """The generation is over: what was held back."""
+        """End the generation, and return the pieces that were held back."""
 
 
 class RenderError(Exception):
-    """The conversation can't be put into the model's format; the text may be shown to the client."""
+    """An error: the conversation can't be put into the model's format. The text may be shown to the client."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -129,7 +131,9 @@ class RenderError(Exception):
 
 
 class PromptTooLong(RenderError):
-    """The conversation can't fit into the context window: it has more tokens than this, how many more is not known."""
+    """An error: the conversation can't fit into the context window. It has more tokens than this; how many more is not
+    known.
+    """
 
     def __init__(self, more_than: int) -> None:
         super().__init__(f"The input has more than {more_than} tokens.", "input")
@@ -137,20 +141,20 @@ class PromptTooLong(RenderError):
 
 
 class Unwanted(Exception):
-    """Rendering was given up, as nobody waits for the prompt any more."""
+    """An exception: rendering was given up, because nobody waits for the prompt any more."""
 
 
 IsWanted = Callable[[], bool]  # whether somebody still waits; cheap to call
 
 
 def always() -> bool:
-    """The `IsWanted` of who waits whatever happens."""
+    """Return True: the `IsWanted` of a caller that waits whatever happens."""
     return True
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """What is put where an image stands: a part of the content, for templates that take a list of parts; or the
-    model's marker, for those that take text; or nothing: then images are refused.
+    """The form of an image in a prompt: a part of the content, for templates that take a list of parts; the model's
+    marker, for those that take text; or nothing: then images are refused.
     """
 
     takes_parts: bool = False
@@ -161,30 +165,30 @@ BLIND = Sight()
 
 
 class Dialect(Protocol):
-    """How one model family is spoken to. Stateless between responses."""
+    """The dialect of one model family. Stateless between responses."""
 
     def render(
         self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], parent: Turn | None,
         is_wanted: IsWanted = always,
     ) -> Prompt:  # fmt: skip
-        """The prompt for `items` (the whole history, oldest first), the request's instructions and its tools.
+        """Render the prompt for `items` (the whole history, oldest first), the request's instructions and its tools.
 
         `parent` is the turn that the items continue, for its exact tokens. CPU-bound: a long conversation takes
-        milliseconds to seconds, so callers run it in a thread; it looks at `is_wanted` between its pieces. Raises
+        milliseconds to seconds, so callers run this in a thread; it checks `is_wanted` between its pieces. Raises
         RenderError, PromptTooLong when it is certain that the prompt can't fit into the window, and Unwanted.
         """
 
     @property
     def name(self) -> str:
-        """For the log: the family that it speaks to."""
+        """The name of the family, for the log."""
 
     @property
     def holds(self) -> Holds:
-        """Return when the model's calls can be held to schemas."""
+        """Return which constraints on calls sampling supports."""
 
     @property
     def unsafe_in(self) -> tuple[str, ...]:
-        """The places of a prompt where a control token's letters, whoever wrote them, may become that token."""
+        """The places of a prompt where the letters of a control token, whoever wrote them, may become that token."""
 
     @property
     def speaks_harmony(self) -> bool:
@@ -193,10 +197,12 @@ class Dialect(Protocol):
     def transcript(
         self, request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], output: Sequence[OutputItem]
     ) -> tuple[list[HarmonyMessage], list[HarmonyMessage]]:
-        """The prompt of `items`, and the answer to it, as messages. Only for a dialect that speaks Harmony."""
+        """Return the prompt of `items`, and the answer to it, as messages. Only for a dialect that speaks Harmony."""
 
     def template_kwargs(self, request: ResponseCreate) -> dict[str, Any]:
-        """Return what the request sets of the model's prompt; the engine needs it to see where reasoning ends."""
+        """Return the request's variables for the model's template. The engine needs them to see where
+        reasoning ends.
+        """
 
     def parser(self, request: ResponseCreate, tools: ToolSet, prompt: Prompt) -> Parser:
-        """A fresh parser for one response to this prompt. Raises RenderError for a format that can't be served."""
+        """Return a new parser for one response to this prompt. Raises RenderError for a format that can't be served."""

@@ -1,8 +1,8 @@
-"""Tokenize what may fit into the context window, and give up on the rest early. Pure.
+"""Tokenize text that may fit into the context window, and give up early on the rest. Pure.
 
 Tokenizing costs about 200 bytes of memory for each byte of text, and a thread for as long as it takes. So a text that
-can't fit (`text_bound`) is refused as it is; one that is likely not to fit is counted first, in pieces of which each
-costs little, until there are more than twice the tokens of the window: cuts add a few tokens, never as many again.
+can't fit (`text_bound`) is refused untokenized. One that is unlikely to fit is counted first, in small pieces, until
+there are more than twice the tokens of the window: cutting adds a few tokens, but never doubles them.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _PATIENCE = 2  # windows of text that are tokenized at most
 
 
 class BoundedEncoder:
-    """See the module."""
+    """An encoder for texts that may not fit into the context window."""
 
     def __init__(self, encode: Callable[[str], list[int]], bound: TextBound | None, window: int | None) -> None:
-        """encode: the tokenizer's. window: tokens that a prompt may have; None: any."""
+        """encode: the tokenizer's. window: the most tokens that a prompt may have; None: no limit."""
         self._encode = encode
         self._bound = bound
         self._window = window
 
     def encode(self, text: str, num_before: int, is_wanted: IsWanted) -> list[int]:
-        """The tokens of a text that goes behind `num_before` others. Raises PromptTooLong and Unwanted."""
+        """Return the tokens of a text that follows `num_before` others. Raises PromptTooLong and Unwanted."""
         if self._window is not None:
             self._check(text, self._window, num_before, is_wanted)
         return self._encode(text)

@@ -1,6 +1,6 @@
-"""Models with a chat template (Qwen, Llama, Mistral, ...): the template renders, a `Reader` reads.
+"""The dialect of models with a chat template (Qwen, Llama, Mistral, ...): the template renders, a `Reader` reads.
 
-A continuation re-uses the exact tokens of what it continues as far as the template still renders the same text, so
+A continuation reuses the exact tokens of the turns before it, as far as the template still renders the same text. So
 the engine's prefix cache holds for everything that was said, whatever the tokenizer would make of the text.
 """
 
@@ -32,10 +32,10 @@ _TAIL = 200  # characters; a mark with the white space behind it is shorter
 
 
 class ChatDialect:
-    """See Dialect."""
+    """The dialect of a model with a chat template."""
 
     def __init__(self, tokenizer: Any, reader: Reader, sight: Sight = BLIND, window: int | None = None) -> None:
-        """`tokenizer` is what the engine loaded, `reader` is for this model. window: tokens of the model's context;
+        """`tokenizer`: the one that the engine loaded. `reader`: for this model. window: tokens of the model's context;
         None: any number fits.
         """
         self._encoder = BoundedEncoder(self._encode, text_bound(tokenizer), window)
@@ -106,8 +106,8 @@ class ChatDialect:
             raise RenderError(f"The tools or the output format can't be served: {error}") from error
 
     def _begun(self, text: str, last: dict[str, Any], before: Callable[[], str]) -> str:
-        """The mark that the template has put at the end, behind the last message; empty: none that decides anything.
-        `before` renders what precedes that.
+        """Return the mark that the template has put at the end, after the last message; empty: none that decides
+        anything. `before` renders what precedes it.
         """
         tail = text[-_TAIL:]
         end = len(tail.rstrip())
@@ -126,8 +126,9 @@ class ChatDialect:
         return ids
 
     def _encode_after(self, text: str, parent: Turn | None, is_wanted: IsWanted) -> list[int]:
-        """Tokens of `text`, those of the newest turn that it still begins with taken as they were. Where a prompt had a
-        control token's letters the text must have letters too; what the model said is what it said.
+        """Return the tokens of `text`, taking those of the newest turn unchanged as far as the text still begins with
+        them. Where a prompt had a control token's letters the text must have letters too; tokens that the model
+        generated stay as they are.
         """
         turn = parent
         while turn is not None:
@@ -160,7 +161,7 @@ def _begins_with(text: str, prompt: Prompt) -> bool:
 
 
 def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
-    """Return what templates may want to know besides the messages."""
+    """Return the variables that templates may use besides the messages."""
     effort = request.reasoning.effort if request.reasoning is not None else None
     asked = dict(request.chat_template_kwargs or {})
     if effort is None:
@@ -169,7 +170,7 @@ def template_kwargs(request: ResponseCreate) -> dict[str, Any]:
 
 
 def _schema(request: ResponseCreate) -> dict[str, Any] | None:
-    """The schema of the answer's text; None if that is free."""
+    """Return the schema of the answer's text; None if the text is free."""
     match request.text.format if request.text is not None else None:
         case JsonObjectFormat():
             return {"type": "object"}

@@ -1,7 +1,7 @@
-"""Choose the dialect that a loaded model is spoken to in.
+"""The choice of a dialect for a loaded model.
 
-Called once per model, when it serves. What takes I/O is handed in as functions and called only where it is needed:
-the Harmony library with its vocabulary, and the date.
+Made once per model, when it serves. Anything that takes I/O is passed in as a function and called only if needed: the
+Harmony library with its vocabulary, and the date.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def choose_dialect(
     today: Callable[[], str],
     family: FamilyChoice = BY_TEMPLATE,
 ) -> Dialect:
-    """Return a dialect for `loaded`. `today` gives the date as `YYYY-MM-DD`. `family`: what was said of the model's.
-    Raises what `load_encoding` raises.
+    """Return a dialect for `loaded`. `today` returns the date as `YYYY-MM-DD`. `family`: the operator's choice of a
+    family. Raises what `load_encoding` raises.
     """
     if _speaks_harmony(loaded.model, setting):
         return HarmonyDialect(load_encoding(), today, loaded.model.max_model_len)
@@ -68,5 +68,7 @@ def _speaks_harmony(model: ModelInfo, setting: Setting) -> bool:
 
 
 def _sight(model: ModelInfo) -> Sight:
-    """A model that sees and has no marker has a template that takes images as parts of the content."""
+    """Return how the model takes images. One that sees and has no marker has a template that takes images as parts of
+    the content.
+    """
     return Sight(takes_parts=model.sees and model.image_marker is None, marker=model.image_marker)

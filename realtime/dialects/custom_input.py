@@ -1,4 +1,4 @@
-"""The text of a custom tool's call out of the JSON in which the model writes it, as it comes in. Pure."""
+"""The text of a custom tool's call, out of the JSON in which the model writes it, as it comes in. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class _State(enum.Enum):
 
 
 class InputDecoder:
-    """Decodes `{"input": "..."}` piece by piece; an escape is held back until it is whole, what follows is left out."""
+    """A decoder of `{"input": "..."}`, piece by piece. An escape is held back until it is complete; what follows is
+    left out.
+    """
 
     def __init__(self) -> None:
         self._raw = ""  # not decoded yet
@@ -34,7 +36,7 @@ class InputDecoder:
         return "".join(self._take()) if self._state is _State.TEXT else ""
 
     def close(self) -> str:
-        """Return what is left when there is no more: arguments without an `input`, as they are."""
+        """Return what is left at the end: arguments without an `input`, unchanged."""
         return self._raw.strip() if self._state is _State.HEAD and self._raw.strip() != "{}" else ""
 
     def _take(self) -> list[str]:
@@ -79,6 +81,6 @@ class InputDecoder:
         return lone + ("\ufffd" if 0xDC00 <= code < 0xE000 else chr(code))
 
     def _lone(self) -> str:
-        """Replace half a pair that nothing followed: text has no place for it."""
+        """Replace half a surrogate pair that nothing followed: text can't contain it."""
         high, self._high = self._high, ""
         return "\ufffd" if high else ""

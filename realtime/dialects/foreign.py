@@ -1,6 +1,6 @@
-"""Parsers of the engine's own behind `Reader`, for families that the table lacks. Pure.
+"""The engine's own parsers behind `Reader`, for families that the table lacks. Pure.
 
-They are taken at their word, but for one thing: no call is complete whose arguments are not a JSON object.
+They are trusted, except that no call is complete whose arguments are not a JSON object.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .said_call import SaidCall, call_of
 
 
 class ForeignReader:
-    """See Reader."""
+    """A `Reader` by the engine's own parsers."""
 
     name = "as vLLM's parsers read it"
     openings = ()  # they look at the prompt themselves
@@ -51,7 +51,7 @@ def _constraint(schema: dict[str, Any] | None) -> Constraint | None:
 
 
 class ForeignParser:
-    """See dialects.base.Parser."""
+    """A dialect's `Parser` on one of the engine's own."""
 
     stop_token_ids: tuple[int, ...] = ()
 
@@ -85,7 +85,9 @@ class ForeignParser:
         return [*self._pieces("", (), None, finished=True), *self._end_call()]
 
     def _pieces(self, text: str, token_ids: Sequence[int], logprobs: Logprobs, *, finished: bool) -> Iterator[Piece]:
-        """Yield what the parser says. One that raises loses nothing: from there on the raw text is the answer."""
+        """Yield the parser's output as pieces. If the parser raises, nothing is lost: from there on the raw text is the
+        answer.
+        """
         said: Sequence[Parsed] = [Parsed(text=text)]
         if self.trouble is None:
             try:

@@ -11,7 +11,9 @@ Logprobs = Sequence[Sequence[TokenLogprob]] | None
 
 
 def to_logprobs(logprobs: Sequence[Sequence[TokenLogprob]], num_top: int) -> list[dict[str, Any]]:
-    """In the form of `output_text.delta`: per token the sampled one, and the most likely ones (it may be one)."""
+    """Return log probabilities in the form of `output_text.delta`: for each token the sampled one, and the most likely
+    ones (which may include it).
+    """
     return [
         {**_logprob(candidates[0]), "top_logprobs": [_logprob(one) for one in _most_likely(candidates, num_top)]}
         for candidates in logprobs

@@ -1,7 +1,7 @@
 """Items in the form that chat templates take (Chat Completions' messages). Pure.
 
-What one turn of the model said - reasoning, then text, then calls - is one assistant message there; an item that
-breaks this order begins the next one.
+Everything that the model said in one turn - reasoning, then text, then calls - is one assistant message there. An item
+that breaks this order begins the next one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _ORDER = {"reasoning_content": 0, "content": 1, "tool_calls": 2}
 def to_messages(
     instructions: str | None, items: Sequence[InputItem], sight: Sight = BLIND, tools: Sequence[Tool] = ()
 ) -> list[dict[str, Any]]:
-    """Turn items into messages; `tools` are those that the model is shown. Raises RenderError for what a text model
-    can't read.
+    """Turn items into messages. `tools`: those that the model is shown. Raises RenderError for what a text model can't
+    read.
     """
     messages: list[dict[str, Any]] = []
     if instructions:
@@ -52,7 +52,7 @@ def to_messages(
 
 
 def to_tools(tools: ToolSet) -> list[dict[str, Any]]:
-    """The tools in the form that chat templates take."""
+    """Return the tools in the form that chat templates take."""
     shown = []
     for tool in tools.tools:
         description = tool.description or ""
@@ -84,7 +84,7 @@ def _add(messages: list[dict[str, Any]], item: PlainItem, path: str, sight: Sigh
 
 
 def _assistant(messages: list[dict[str, Any]], member: str, text: str) -> None:
-    """More of the assistant's message that is being put together, or a new one."""
+    """Return the assistant's message that is being assembled, or a new one."""
     last = messages[-1] if messages and messages[-1]["role"] == "assistant" else None
     if last is None or any(_ORDER[name] > _ORDER[member] and last.get(name) for name in _ORDER):
         last = {"role": "assistant", "content": ""}
@@ -100,12 +100,14 @@ def _call(messages: list[dict[str, Any]], call_id: str, name: str, arguments: An
 
 
 def shown_name(item: FunctionCall | CustomToolCall) -> str:
-    """The name by which the model knows a called tool."""
+    """Return the name by which the model knows a called tool."""
     return f"{item.namespace}{SEPARATOR}{item.name}" if item.namespace else item.name
 
 
 def _arguments(text: str) -> Any:
-    """Templates print arguments as JSON, so they want the value; what is no JSON (a cut call) stays a string."""
+    """Return arguments as a value, because templates print them as JSON. A string that is not JSON (a cut call) stays a
+    string.
+    """
     try:
         return loads(text) if text else {}
     except ValueError:
@@ -113,7 +115,7 @@ def _arguments(text: str) -> Any:
 
 
 def content(said: str | list[Any], path: str, sight: Sight) -> str | list[dict[str, Any]]:
-    """A message's content: a text, or with images in it the parts, for a template that takes them."""
+    """Return a message's content: a text, or with images in it the parts, for a template that takes them."""
     if isinstance(said, str) or not sight.takes_parts or not any(isinstance(part, InputImage) for part in said):
         return content_text(said, path, sight)
     parts: list[dict[str, Any]] = []
@@ -126,7 +128,7 @@ def content(said: str | list[Any], path: str, sight: Sight) -> str | list[dict[s
 
 
 def content_text(said: str | list[Any], path: str, sight: Sight = BLIND) -> str:
-    """A message's content as one text. Raises RenderError for a part that is none."""
+    """Return a message's content as one text. Raises RenderError for a part that is not text."""
     return said if isinstance(said, str) else "".join(_texts(said, path, sight))
 
 

@@ -1,4 +1,4 @@
-"""Turn the many kinds of items into the few that are said to a model: messages, reasoning, calls, outputs. Pure."""
+"""Turn the many kinds of items into the few that a model is shown: messages, reasoning, calls, outputs. Pure."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ PlainItem = (
 
 
 def plain(item: InputItem, mcp: McpCalls) -> tuple[PlainItem, ...]:
-    """Return what is said of an item: nothing of those that are of the request, or of tools that are not here.
+    """Return an item in that form: nothing for items that only concern the request, or tools that are not here.
 
-    `mcp`: those of the history that the item is in.
+    `mcp`: the calls of the history that the item is in.
     """
     match item:
         case Message() | Reasoning() | FunctionCall() | FunctionCallOutput() | CustomToolCall() | HarmonyMessage():

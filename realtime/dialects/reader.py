@@ -1,5 +1,5 @@
-"""What reads the output of models with a chat template. `markup` does by its table of families; `foreign` by parsers of
-the engine's own.
+"""The interface of a reader: reads the output of models with a chat template. `markup` does so by its table of
+families; `foreign` by the engine's own parsers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from .base import Parser
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be known to read one answer.
+    """The facts needed to read one answer.
 
-    schema: of the answer's text, if that must be JSON.
-    stop_token_ids: the request's own, which are no end of the model's.
-    begun: the one of the reader's openings that the template has put behind the last message; never a user's.
+    schema: of the answer's text, if that must be JSON. stop_token_ids: the request's own, which are not the model's
+    end. begun: the one of the reader's openings that the template has put after the last message; never a user's.
     """
 
     tools: ToolSet
@@ -33,11 +32,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reader(Protocol):
-    """Reads the answers of one model."""
+    """A reader of one model's answers."""
 
     @property
     def name(self) -> str:
-        """Of the family."""
+        """The name of the family."""
 
     @property
     def openings(self) -> Sequence[str]:
@@ -45,10 +44,10 @@ class Reader(Protocol):
 
     @property
     def holds(self) -> Holds:
-        """Return when calls can be held to schemas."""
+        """Return which constraints on calls sampling supports."""
 
     def as_wanted(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The messages as the model's template wants them."""
+        """Return the messages in the form that the model's template wants."""
 
     def open(self, reading: Reading) -> Parser:
-        """A parser for one answer. Raises BadSpec for what can't be served."""
+        """Return a parser for one answer. Raises BadSpec for a request that can't be served."""

@@ -1,4 +1,4 @@
-"""One call of a tool to pieces, once it is known to be one. Pure."""
+"""One call of a tool, turned into pieces once it is known to be one. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .custom_input import InputDecoder
 
 
 class SaidCall:
-    """A call that begins so. Of one that is not `said` nothing comes out: the request does not allow it."""
+    """One call. If it is not `said` it yields nothing: the request does not allow it."""
 
     def __init__(self, begin: CallBegin, *, said: bool = True) -> None:
         self._begin = begin
@@ -22,16 +22,16 @@ class SaidCall:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing was said of its arguments."""
+        """Return whether it has no arguments yet."""
         return not self._arguments
 
     def begin(self) -> Iterator[Piece]:
-        """The call begins."""
+        """Begin the call."""
         if self._said:
             yield self._begin
 
     def more(self, arguments: str) -> Iterator[Piece]:
-        """More of its arguments, as JSON."""
+        """Add to its arguments, as JSON."""
         if not arguments or not self._said:
             return
         self._arguments.append(arguments)
@@ -40,8 +40,8 @@ class SaidCall:
             yield CallDelta(text)
 
     def end(self, *, complete: bool) -> Iterator[Piece]:
-        """The call is over; what is no JSON object is not complete, whatever was seen. The free text of a custom tool
-        may stand without the object around it.
+        """End the call. Arguments that are not a JSON object are incomplete, whatever was seen. The free text of a
+        custom tool may stand without the object around it.
         """
         if not self._said:
             return
@@ -54,5 +54,5 @@ class SaidCall:
 
 
 def call_of(tool: Tool, channel: str | None = None) -> CallBegin:
-    """The beginning of a call of this tool, under the name that the client gave it."""
+    """Return the beginning of a call of this tool, under the name that the client gave it."""
     return CallBegin(tool.name, tool.namespace, tool.custom, channel, tool.kind, tool.mcp)

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 
 def searcher(forms: Iterable[str]) -> re.Pattern[str] | None:
-    """A pattern that finds the first of these forms: whole, as its group 1, or begun at the end of the text."""
+    """Return a pattern that finds the first of these forms: complete, as its group 1, or begun at the end
+    of the text.
+    """
     ordered = sorted(set(forms), key=lambda form: (-len(form), form))
     if not ordered:
         return None
@@ -17,7 +19,7 @@ def searcher(forms: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _begun(form: str) -> str:
-    """A pattern of all that this form begins with, but the whole."""
+    """Return a pattern of all proper beginnings of this form."""
     pattern = ""
     for char in reversed(form[:-1]):
         pattern = f"{re.escape(char)}(?:{pattern})?" if pattern else re.escape(char)

@@ -1,7 +1,7 @@
 """Stop strings: an answer ends where its text has one of them. Pure.
 
-They count in the text of messages only: what a model thinks, and what it says to a tool, is not what the client has
-asked to end. So it is not the engine that looks for them, to which all output is alike.
+They count in the text of messages only: a client does not mean reasoning or the arguments of a call. So the engine does
+not look for them: to the engine all output is alike.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from .base import Piece, TextDelta
 
 
 class StopStrings:
-    """Looks for the stop strings of one generation. `found` is the one that has ended it: the engine is to be told, and
-    nothing behind it counts.
+    """The search for one generation's stop strings. `found` is the one that has ended it: the engine must be told, and
+    nothing after it counts.
     """
 
     def __init__(self, strings: Iterable[str]) -> None:
@@ -28,12 +28,12 @@ class StopStrings:
 
     @classmethod
     def of(cls, stop: str | Sequence[str] | None) -> StopStrings | None:
-        """Return what a request's `stop` asks for; None: nothing."""
+        """Return the search for a request's `stop`; None: it has none."""
         strings = (stop,) if isinstance(stop, str) else tuple(stop or ())
         return cls(strings) if any(strings) else None
 
     def feed(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
-        """The pieces that are certain to precede a stop string."""
+        """Return the pieces that certainly precede a stop string."""
         if len(pieces) == 1 and not self._held and self.found is None:
             (piece,) = pieces
             if isinstance(piece, TextDelta) and self._firsts.isdisjoint(piece.text):  # nearly every token
@@ -41,7 +41,7 @@ class StopStrings:
         return list(self._feed(pieces))
 
     def close(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
-        """The same for the last ones."""
+        """Return the last pieces."""
         return [*self._feed(pieces), *self._settle()]
 
     def _feed(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
@@ -70,7 +70,7 @@ class StopStrings:
             yield from self._end_at(begun, None)
 
     def _settle(self) -> Iterator[Piece]:
-        """The text is over: what might have become a stop string has not, but there may be a shorter one in it."""
+        """End the text: what might have become a stop string has not, but there may be a shorter one in it."""
         yield from self._end_at(*(self._whole or (self._end, None)))
         for watch in self._watches:
             watch.num_begun = 0
@@ -84,7 +84,7 @@ class StopStrings:
             self._held.clear()
 
     def _release(self, end: int) -> Iterator[Piece]:
-        """Yield what is held, as far as the first `end` characters of it; the rest stays."""
+        """Yield the first `end` characters of what is held; the rest stays."""
         held, self._held = self._held, []
         for piece in held:
             if end <= 0:
@@ -99,8 +99,8 @@ class StopStrings:
 
 
 class _Watch:
-    """One stop string in a text that is still growing, each character of which is looked at once: the algorithm of
-    Knuth, Morris and Pratt. `num_begun` is how much of the string, but not all, the text ends with.
+    """The search for one stop string in a growing text, which examines each character once: the algorithm of Knuth,
+    Morris and Pratt. `num_begun`: how much of the string (not all) the text ends with.
     """
 
     def __init__(self, text: str) -> None:
@@ -109,7 +109,7 @@ class _Watch:
         self._shorter = _borders(text)
 
     def feed(self, more: str) -> Iterator[int]:
-        """Take more of the text: where in it the string ends, each time."""
+        """Take more of the text, and yield each place where the string ends in it."""
         text, shorter, size = self.text, self._shorter, self.num_begun
         for at, char in enumerate(more, 1):
             while size and text[size] != char:
@@ -122,7 +122,7 @@ class _Watch:
 
 
 def _borders(text: str) -> list[int]:
-    """Of each beginning of a text, by its length: how long the longest of its ends is with which the text begins."""
+    """Return for each beginning of a text, by its length, the length of its longest end with which the text begins."""
     found = [0, 0]
     for char in text[1:]:
         size = found[-1]
@@ -133,7 +133,7 @@ def _borders(text: str) -> list[int]:
 
 
 def _cut(piece: TextDelta, at: int) -> tuple[TextDelta, TextDelta]:
-    """A piece in two; the log probabilities of the tokens that are wholly before the cut go with the first part."""
+    """Cut a piece in two. Log probabilities of tokens completely before the cut go with the first part."""
     num_tokens = length = 0
     for logprob in piece.logprobs:
         length += len(_token(logprob))

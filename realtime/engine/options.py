@@ -1,4 +1,4 @@
-"""What a user may set of vLLM, as plain data. Pure: imports no vLLM, so that `--help` and the tests stay quick."""
+"""A user's options for vLLM, as plain data. Pure: imports no vLLM, so that `--help` and the tests stay quick."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Share = Annotated[float, Meta(gt=0, le=1)]
 
 
 class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Engines elsewhere: where `vllm serve` processes are, and how long they may take (see docs/engines.md)."""
+    """Remote engines: where the `vllm serve` processes are, and how long they may take (see docs/engines.md)."""
 
     engine_url: Annotated[
         tuple[str, ...], Meta(description="with `--engine remote`: http(s)://HOST:PORT of each engine")
@@ -45,7 +45,7 @@ class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The model, and how vLLM runs it. Where nothing is set, vLLM's own default holds."""
+    """The model, and how vLLM runs it. Options that are not set keep vLLM's own defaults."""
 
     model: Annotated[
         NonEmpty,

@@ -1,4 +1,4 @@
-"""What an engine is asked to hold a generation to, and what its own output parsers offer a dialect. Pure."""
+"""Constraints on a generation, and the engine's own output parsers as a dialect uses them. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ConstraintKind = Literal["regex", "grammar", "structural_tag"]
 
 
 class Constraint(msgspec.Struct, frozen=True):
-    """What the sampled text must match; `value` is a regex, a grammar (Lark or EBNF) or a structural tag in source form
-    (see structural_tags), all as text. `param`: where a regex or a grammar is in the request.
+    """A constraint on the sampled text. `value` is a regex, a grammar (Lark or EBNF) or a structural tag in source form
+    (see structural_tags), all as text. `param`: the place of a regex or a grammar in the request.
     """
 
     kind: ConstraintKind
@@ -27,9 +27,9 @@ def _anything_fits(parameters: dict[str, Any]) -> str | None:
 
 
 class Holds(msgspec.Struct, frozen=True):
-    """What sampling can be held to: calls to the schemas of their tools, `auto`, where the model may call one, and
-    `forced`, where it must; and everything within `limits`. `misfit` says why it can't be held to a tool's parameters,
-    in the form in which the model writes them; None: it can.
+    """The constraints that sampling supports. Calls can be held to the schemas of their tools: `auto`, where the model
+    may call one, and `forced`, where it must. Everything must be within `limits`. `misfit` says why sampling can't be
+    held to a tool's parameters, in the form in which the model writes them; None: it can.
     """
 
     auto: bool = True
@@ -42,14 +42,14 @@ ALWAYS = Holds()
 
 
 class ParseSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a parser must know of the request. `tools` are functions in Chat Completions' form."""
+    """The parts of a request that a parser must know. `tools` are functions in Chat Completions' form."""
 
     tools: tuple[dict[str, Any], ...] = ()
     template_kwargs: dict[str, Any] = {}
 
 
 class CallFragment(msgspec.Struct, frozen=True):
-    """A part of a call: `index` says of which; `name` comes once, with or before the first arguments."""
+    """A part of a call. `index`: of the call. `name` comes once, with or before the first arguments."""
 
     index: int
     name: str | None
@@ -57,7 +57,7 @@ class CallFragment(msgspec.Struct, frozen=True):
 
 
 class Parsed(msgspec.Struct, frozen=True):
-    """What some more text turned out to be; within one of these, reasoning precedes text and text precedes calls."""
+    """Parsed output. Within one of these, reasoning precedes text and text precedes calls."""
 
     reasoning: str = ""
     text: str = ""
@@ -65,7 +65,7 @@ class Parsed(msgspec.Struct, frozen=True):
 
 
 class BadSpec(Exception):
-    """A schema or a choice that can't be served; the text may be shown."""
+    """An error: a schema or a choice that can't be served. The text may be shown."""
 
 
 class OutputParser(Protocol):
@@ -77,23 +77,21 @@ class OutputParser(Protocol):
 
     @property
     def skip_special_tokens(self) -> bool:
-        """Return whether it wants text without special tokens."""
+        """Return whether it wants the text without special tokens."""
 
     def feed(self, text: str, token_ids: Sequence[int], *, finished: bool = False) -> list[Parsed]:
-        """Take more of the output; what it turned out to be, in order. May raise anything: the caller keeps the raw
-        text.
-        """
+        """Take more output, and return it parsed, in order. May raise anything: the caller keeps the raw text."""
 
     def num_reasoning_tokens(self, token_ids: Sequence[int]) -> int:
         """Return how many of a generation's tokens are reasoning."""
 
 
 class Parsers(Protocol):
-    """Makes output parsers for one model."""
+    """A maker of output parsers for one model."""
 
     @property
     def holds(self) -> Holds:
-        """Return when calls can be held to schemas."""
+        """Return which constraints on calls sampling supports."""
 
     def open(self, spec: ParseSpec, prompt_token_ids: Sequence[int]) -> OutputParser:
-        """A parser for one generation. Raises BadSpec."""
+        """Return a parser for one generation. Raises BadSpec."""

@@ -1,7 +1,7 @@
-"""A `Picture`: one image as a model is shown it, wherever it came from. Pure, and late to import Pillow, which takes a
-while. `context.attachments` checks the parts that bring images, `runs.image_loader` makes pictures of them.
+"""A `Picture`: one image as it is shown to a model, wherever it came from. Pure. Imports Pillow late, because that is
+slow. `context.attachments` checks the parts that bring images, `runs.image_loader` makes pictures of them.
 
-A picture keeps its file as it came, with the digest by which engines recognize it; pixels are made when they are
+A picture keeps its file as it came, with the digest by which engines recognize it. Pixels are made when they are
 needed, so that a conversation holds kilobytes and not megapixels.
 """
 
@@ -28,14 +28,16 @@ _FORMATS = tuple(dict.fromkeys(MEDIA_TYPES.values()))
 
 
 class View(msgspec.Struct, frozen=True):
-    """A picture as an engine takes it. `key`: what an engine has made of one it may take for any with the same key."""
+    """A picture as an engine takes it. `key`: an engine may reuse what it has made of a view for any other with the
+    same key.
+    """
 
     key: str
     pixels: Image
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """One image that has been found good."""
+    """An image that has passed its checks."""
 
     digest: str  # SHA-256 of `data`
     data: bytes
@@ -43,17 +45,19 @@ class Picture(msgspec.Struct, frozen=True):
     height: int
 
     def view(self, salt: str | None) -> View:
-        """The picture for an engine, which finds it again only under the same salt. CPU-bound, as `pixels`."""
+        """Return the picture for an engine, which recognizes it only under the same salt. CPU-bound, as `pixels`."""
         return View(self.digest if salt is None else _salted(self.digest, salt), self.pixels())
 
     def pixels(self) -> Image:
-        """Red, green and blue, upright, transparency on white. CPU-bound: up to a second for the largest."""
+        """Return the pixels: red, green and blue, upright, transparency on white. CPU-bound: up to a second for the
+        largest.
+        """
         with _open(self.data) as image:
             return _upright(image)
 
 
 def read(data: bytes, max_pixels: int) -> Picture:
-    """Check that this is an image of a type that is served, whole, and not too large. CPU-bound. Raises WireError.
+    """Check that this is a complete image of a supported type, and not too large. CPU-bound. Raises WireError.
 
     The size is read from the header first: a file of kilobytes can claim gigapixels.
     """
@@ -77,18 +81,18 @@ def read(data: bytes, max_pixels: int) -> Picture:
 
 
 def picture_of(part: InputImage) -> Picture | None:
-    """Return what a part shows; None until it has been loaded."""
+    """Return the picture of a part; None until it has been loaded."""
     picture: Picture | None = part.__dict__.get("picture")
     return picture
 
 
 def attach(part: InputImage, picture: Picture) -> None:
-    """Have a part show this, wherever its item goes."""
+    """Attach a picture to a part, wherever its item goes."""
     part.__dict__["picture"] = picture
 
 
 def image_parts(items: Sequence[InputItem]) -> Iterator[tuple[str, InputImage]]:
-    """Every image in these items, in order, with its path below `input`."""
+    """Yield every image in these items, in order, with its path below `input`."""
     return ((path, part) for path, _, part in parts_of(items) if isinstance(part, InputImage))
 
 
@@ -105,7 +109,7 @@ def _open(data: bytes) -> Image:
 
 
 def _upright(image: Image) -> Image:
-    """The first frame, turned as the camera was."""
+    """Return the first frame, turned as the camera was held."""
     from PIL import Image, ImageOps
 
     image.load()

@@ -1,4 +1,4 @@
-"""Texts that were used lately, within bounds in characters: for all groups of keys together and for each. Pure."""
+"""Recently used texts, bounded in characters: for all groups of keys together and for each group. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 
 class RecentTexts:
-    """Texts by group and key. What was used least lately goes first: of a group that is too large, else of the group
-    that was used least lately. So no group can tell from its own texts what others have.
+    """Texts by group and key. The least recently used text goes first: of a group that is too large, else of the least
+    recently used group. So no group can tell from its own texts which texts others have.
     """
 
     def __init__(self, max_chars: int, max_chars_per_group: int) -> None:
@@ -18,11 +18,11 @@ class RecentTexts:
 
     @property
     def num_chars(self) -> int:
-        """Of all texts."""
+        """The characters of all texts."""
         return sum(self._sizes.values())
 
     def get(self, group: str | None, key: bytes) -> str | None:
-        """The text, if it is there; it is used now."""
+        """Return the text, if it is there, and mark it as just used."""
         texts = self._groups.get(group)
         if texts is None or key not in texts:
             return None
@@ -31,7 +31,7 @@ class RecentTexts:
         return texts[key]
 
     def put(self, group: str | None, key: bytes, text: str) -> None:
-        """Keep the text, if it is not too large for any."""
+        """Keep the text, unless it is larger than a group may be."""
         if len(text) > self._max_per_group or self.get(group, key) is not None:
             return
         self._groups.setdefault(group, OrderedDict())[key] = text

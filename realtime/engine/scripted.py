@@ -1,8 +1,8 @@
 """A deterministic `Engine` without a model, for tests and benchmarks. It proves nothing about vLLM.
 
-A script says what each request generates. Time is counted in ticks: in one tick each running request makes one step
-of its script, like the batch of a real engine. Ticks come from `step()` (tests: no clock at all) or from the event
-loop (`tick_seconds`; benchmarks: one callback serves all running requests).
+A script says what each request generates. Time is counted in ticks: in one tick each running request makes one step of
+its script, like the batch of a real engine. Ticks come from `step()` (tests: no clock at all) or from the event loop
+(`tick_seconds`; benchmarks: one callback serves all running requests).
 """
 
 from __future__ import annotations
@@ -42,33 +42,35 @@ log = logging.getLogger("realtime.engine.scripted")
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """Generate nothing for this many ticks."""
+    """A pause of so many ticks, in which nothing is generated."""
 
     ticks: int
 
 
 class Token(msgspec.Struct, frozen=True):
-    """One very token, of some other tokenizer; one that the request names as a stop token ends the generation."""
+    """A particular token of another tokenizer. If the request names it as a stop token, it ends the generation."""
 
     token_id: int
     text: str = ""
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """End here. A script that just ends finishes with STOP and an end-of-sequence token, as models do."""
+    """The end of a generation. A script that just ends finishes with STOP and an end-of-sequence token,
+    as models do.
+    """
 
     reason: FinishReason = FinishReason.STOP
     stop_reason: str | int | None = None
 
 
 class Fail(msgspec.Struct, frozen=True):
-    """The generation ends with `on_error`; the others go on."""
+    """A failure: the generation ends with `on_error`, and the others continue."""
 
     message: str = "scripted failure"
 
 
 class Die(msgspec.Struct, frozen=True):
-    """The whole engine dies."""
+    """The death of the whole engine."""
 
     message: str = "scripted death"
 
@@ -78,14 +80,14 @@ Script = Callable[[EngineRequest], Iterable[Step]]
 
 
 def say(*steps: Step) -> Script:
-    """A script that does the same for each request."""
+    """Return a script that does the same for each request."""
     return lambda request: steps
 
 
 class RandomScript:
     """Random text that depends on the seed and the prompt only: words, line ends, characters of 2 to 4 bytes.
 
-    endless: where a request ignores the end, it has none, as with a model.
+    endless: for a request that ignores the end, the text has no end, as with a model.
     """
 
     PIECES = ("a ", "stream ", "of ", "words, ", "\n", "\n\n", "0", " 42", "naïve ", "日本", "語", "Ω", "🙂", "👩‍🚀")
@@ -104,7 +106,9 @@ class RandomScript:
 
 
 class ScriptedTokenizer:
-    """As much of a `transformers` tokenizer as the server needs: UTF-8 bytes, and a few tokens of more than a byte."""
+    """The part of a `transformers` tokenizer that the server needs: UTF-8 bytes, and a few tokens of more
+    than a byte.
+    """
 
     SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
     ADDED = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
@@ -123,22 +127,22 @@ class ScriptedTokenizer:
         self.eos_token_id = self._ids[self.eos_token]
 
     def token_id(self, text: str) -> int:
-        """The id of the token with this text: the same in every tokenizer, so that one can read another's."""
+        """Return the id of the token with this text. All instances have the same, so that one can read another's."""
         if text not in self._ids:
             token_id = self._ids[text] = self._FIRST_ID + zlib.crc32(text.encode()) // 4
             self._texts[token_id] = text.encode()
         return self._ids[text]
 
     def get_vocab(self) -> dict[str, int]:
-        """Text to id, of all tokens so far."""
+        """Return the ids of all tokens so far, by text."""
         return dict(self._ids)
 
     def get_added_vocab(self) -> dict[str, int]:
-        """Text to id, of what is one token wherever it is written."""
+        """Return the ids of added tokens, by text: each is one token wherever it is written."""
         return {text: self._ids[text] for text in self.SPECIAL + self.ADDED}
 
     def encode(self, text: str, *, split_special_tokens: bool = False, **_: Any) -> list[int]:
-        """One id per byte; special and added tokens are one id each, or letters if they are to be split."""
+        """Return one id per byte. Special and added tokens are one id each, or letters if they are to be split."""
         if split_special_tokens:
             return list(text.encode())
         ids: list[int] = []
@@ -147,7 +151,7 @@ class ScriptedTokenizer:
         return ids
 
     def decode(self, token_ids: Sequence[int] | int, skip_special_tokens: bool = False, **_: Any) -> str:
-        """The inverse of `encode`, also for what the engine generated."""
+        """Invert `encode`, also for generated ids."""
         ids = [token_ids] if isinstance(token_ids, int) else token_ids
         skipped = self.all_special_ids if skip_special_tokens else ()
         return b"".join(self._texts[token_id] for token_id in ids if token_id not in skipped).decode(errors="replace")
@@ -160,7 +164,7 @@ class ScriptedTokenizer:
         tokenize: bool = False,
         **_: Any,
     ) -> str | list[int]:
-        """ChatML. Tools and everything that is not text content appear as JSON."""
+        """Render ChatML. Tools and everything that is not text content appear as JSON."""
         turns = [{"role": "tools", "content": json.dumps(tools)}] if tools else []
         for message in messages:
             content = message.get("content")
@@ -176,9 +180,9 @@ class ScriptedTokenizer:
 
 
 class ScriptedEngine:
-    """`Engine` that plays scripts. What it shares with vLLM: first come first served slots, LENGTH at `max_tokens` or
-    the end of the context, an end-of-sequence token that counts, stop strings that don't leak, a final `ABORT` chunk
-    at the beginning of `abort`, and that a sink which raises loses its generation and harms no other.
+    """An `Engine` that plays scripts. It shares with vLLM: slots first come first served, LENGTH at `max_tokens` or at
+    the end of the context, an end-of-sequence token that counts, stop strings that don't leak, a final `ABORT` chunk at
+    the beginning of `abort`, and that a sink which raises loses its generation and harms no other.
     """
 
     def __init__(
@@ -196,9 +200,9 @@ class ScriptedEngine:
         parsers: Parsers | None = None,
         seeds_are_free: bool = True,
     ) -> None:
-        """`tick_seconds` None: ticks come from `step`. 0: one in each iteration of the event loop.
-        `max_num_waiting`: further requests are refused as overload.
-        `abort_ticks`: how long an aborted request keeps its slot; `abort` returns only then.
+        """`tick_seconds`: None: ticks come from `step`. 0: one in each iteration of the event loop. `max_num_waiting`:
+        requests beyond this are refused as overload. `abort_ticks`: how long an aborted request keeps its slot; `abort`
+        returns only after that.
         """
         self._script = script or RandomScript()
         self._tick_seconds = tick_seconds
@@ -234,7 +238,9 @@ class ScriptedEngine:
         return self.loaded
 
     async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
-        """See `Engine.look`. An image is a token for each 100 pixels or part of them, behind the text."""
+        """Add a prompt's images; see `Engine.look`. An image is a token for each 100 pixels or part of them, behind the
+        text.
+        """
         if not self._serving:
             raise EngineDead("the engine is not running")
         sizes = [-(view.pixels.width * view.pixels.height // -100) for view in views]
@@ -282,7 +288,7 @@ class ScriptedEngine:
         self._end(EngineDead("the engine was shut down"))
 
     def kill(self, message: str = "killed") -> None:
-        """Die, as if the process of a real engine had."""
+        """Die, as if a real engine's process had died."""
         if self._serving:
             dead = EngineDead(message)
             self._end(dead)
@@ -295,7 +301,7 @@ class ScriptedEngine:
             self._run_tick()
 
     def run_until_idle(self, max_ticks: int = 1_000_000) -> None:
-        """Tick until nothing runs or waits; raises RuntimeError if that takes more than `max_ticks`."""
+        """Tick until nothing runs or waits. Raises RuntimeError if that takes more than `max_ticks`."""
         for _ in range(max_ticks):
             if not self._held:
                 return
@@ -382,9 +388,10 @@ class ScriptedEngine:
             self._tick = None
 
     def _schedule(self, due_before: float | None = None) -> None:
-        """Ask the event loop for the next tick, if it gives them and there is work.
+        """Ask the event loop for the next tick, if the loop gives them and there is work.
 
-        due_before: when the last tick was due. The next one is due so long after that, whatever the last one took.
+        due_before: when the last tick was due. The next one is due one interval after that, however long the last one
+        took.
         """
         if self._tick_seconds is not None and self._tick is None and self._held:
             loop = asyncio.get_running_loop()
@@ -402,7 +409,7 @@ class ScriptedEngine:
 
 
 class _Generation:
-    """One request and where it is in its script."""
+    """One request, and its position in its script."""
 
     def __init__(self, request: EngineRequest, sink: Sink, script: Iterable[Step], room: int) -> None:
         self.request = request
@@ -417,7 +424,7 @@ class _Generation:
         self.ticks_to_go = 0
 
     def next_step(self) -> Step | None:
-        """Return what to do in this tick; None: nothing. A pause of n ticks is n ticks without a step."""
+        """Return the step of this tick; None: nothing. A pause of n ticks is n ticks without a step."""
         if self.pause:
             self.pause -= 1
             return None
@@ -431,7 +438,7 @@ class _Generation:
         return ""
 
     def replay(self, num_tokens: int) -> None:
-        """Take the steps that an engine before this one took, up to its last token."""
+        """Skip the steps that an engine before this one made, up to its last token."""
         while self.num_tokens < num_tokens:
             match self.next_step():
                 case str(text):
@@ -440,7 +447,7 @@ class _Generation:
                     self.chunk(text, token_id)
 
     def chunk(self, text: str, token_id: int, finish: FinishReason | None = None) -> TokenChunk:
-        """The chunk of one token; decides whether it is the last one."""
+        """Return the chunk of one token, and decide whether it is the last one."""
         self.num_tokens += 1
         stop_reason: str | int | None = token_id if token_id in self.request.sampling.stop_token_ids else None
         if stop_reason is not None:
@@ -463,7 +470,7 @@ class _Generation:
         )
 
     def last_chunk(self, finish: FinishReason, stop_reason: str | int | None) -> TokenChunk:
-        """A final chunk without a token."""
+        """Return a final chunk without a token."""
         text, self._held_back = self._held_back, ""
         return TokenChunk(text=text, token_ids=(), finish=finish, stop_reason=stop_reason)
 
@@ -480,6 +487,6 @@ class _Generation:
 
 
 def _logprobs(token_id: int, text: str, num: int) -> list[TokenLogprob]:
-    """Plausible and constant: the sampled token is the likeliest, letters follow."""
+    """Return plausible and constant log probabilities: the sampled token is the likeliest, letters follow."""
     others = [TokenLogprob(97 + rank, chr(97 + rank), -2.0 - rank) for rank in range(max(num - 1, 0))]
     return [TokenLogprob(token_id, text, -0.5), *others]

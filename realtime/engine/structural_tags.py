@@ -1,12 +1,12 @@
-"""Structural tags: xgrammar's form of what sampling must keep to. Pure.
+"""Structural tags: xgrammar's form of constraints on sampling. Pure.
 
-A tag is made in *source form*. What a client has written in it - a schema, a pattern, or the grammar of a custom tool's
+A tag is made in *source form*. A part that a client wrote - a schema, a pattern, or the grammar of a custom tool's
 input - is a form with a member `param`, its place in the request. xgrammar knows neither that member nor our form of a
-grammar, so `expand` makes its own form of a tag: work for the compiler, because what it costs is up to clients.
+grammar, so `expand` translates a tag to its own form. That is work for the compiler, because its cost is up to clients.
 
-Models put line ends before an answer: without them the text is not what they were trained on, nor what their template
-makes of it in the next turn, so the prefix cache misses. And JSON has no more white space than it needs: where it may
-have any, a weak model may stay in it.
+Models put line ends before an answer. If they could not, the text would differ from what they were trained on and from
+what their template makes of it in the next turn, so the prefix cache would miss. JSON has no more white space than it
+needs: where it may have any, a weak model may never leave it.
 """
 
 from __future__ import annotations
@@ -30,44 +30,44 @@ stands in a JSON string if the last is true.
 
 
 def of_json(schema: dict[str, Any], param: str | None = None) -> str:
-    """The structural tag of an answer that is JSON by this schema."""
+    """Return the structural tag of an answer that is JSON by this schema."""
     return tag({"type": "sequence", "elements": [LINE_ENDS, by_json(schema, param)]})
 
 
 def by_json(schema: dict[str, Any], param: str | None) -> Form:
-    """JSON by this schema."""
+    """Return the form of JSON by this schema."""
     form = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": _MAX_WHITESPACE}
     return form if param is None else {**form, "param": param}
 
 
 def by_regex(pattern: str, param: str) -> Form:
-    """A text that a client's regular expression matches."""
+    """Return the form of a text that a client's regular expression matches."""
     return {"type": "regex", "pattern": pattern, "param": param}
 
 
 def by_grammar(syntax: str, definition: str, param: str, *, in_json: bool = False) -> Form:
-    """A text by a client's grammar; as it stands in a JSON string if `in_json`."""
+    """Return the form of a text by a client's grammar. `in_json`: as it stands in a JSON string."""
     return {"type": _GRAMMAR, "syntax": syntax, "definition": definition, "in_json": in_json, "param": param}
 
 
 def input_by_grammar(syntax: str, definition: str, param: str) -> Form:
-    """The arguments of a custom tool whose input has a grammar."""
+    """Return the form of the arguments of a custom tool whose input has a grammar."""
     begin, end = {"type": "const_string", "value": '{"input": "'}, {"type": "const_string", "value": '"}'}
     return {"type": "sequence", "elements": [begin, by_grammar(syntax, definition, param, in_json=True), end]}
 
 
 def tag(form: Form) -> str:
-    """The structural tag of this form."""
+    """Return the structural tag of this form."""
     return json.dumps({"type": "structural_tag", "format": form}, ensure_ascii=False)
 
 
 def expand(source: str, grammar: Expand) -> str:
-    """A tag in source form, as xgrammar reads it. Raises what `grammar` does."""
+    """Translate a tag in source form to xgrammar's form. Raises what `grammar` raises."""
     return tag(_map(json.loads(source)["format"], lambda form: _expanded(form, grammar)))
 
 
 def parts(source: str) -> Iterator[Form]:
-    """The forms in a tag in source form that a client has written."""
+    """Yield the forms in a tag in source form that a client has written."""
     left = [json.loads(source)["format"]]
     while left:
         form = left.pop()
@@ -77,7 +77,7 @@ def parts(source: str) -> Iterator[Form]:
 
 
 def _forms(value: Any) -> Iterator[Form]:
-    """The forms in a member of a form. Rules are pairs of what begins one and the form."""
+    """Yield the forms in a member of a form. Rules are pairs of what begins one and the form."""
     if isinstance(value, dict):
         yield value
     elif isinstance(value, list):
@@ -86,7 +86,7 @@ def _forms(value: Any) -> Iterator[Form]:
 
 
 def _map(form: Form, change: Callable[[Form], Form]) -> Form:
-    """The form with this change made to each form in it, the innermost first."""
+    """Return the form with this change made to each form in it, the innermost first."""
 
     def each(value: Any) -> Any:
         if isinstance(value, list):
@@ -104,7 +104,9 @@ def _expanded(form: Form, grammar: Expand) -> Form:
 
 
 def _one_of_both(schema: Any) -> Any:
-    """The schema without each `format` beside a `pattern`: of both xgrammar keeps the former only, which says less."""
+    """Return the schema without any `format` next to a `pattern`: of the two xgrammar keeps only the format, which says
+    less.
+    """
     if isinstance(schema, list):
         return [_one_of_both(one) for one in schema]
     if not isinstance(schema, dict):

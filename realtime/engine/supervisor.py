@@ -1,7 +1,7 @@
-"""Keep an engine alive: an `Engine` around an engine that is replaced when it dies.
+"""The supervisor: an `Engine` around an engine that is replaced when it dies.
 
 It owns one task, which waits for the death of the current engine and starts the next one. It decides nothing about
-requests: those of a dead engine have got `on_error(EngineDead)`, new ones are refused until the next engine serves.
+requests: those of a dead engine have had `on_error(EngineDead)`, and new ones are refused until the next engine serves.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger("realtime.engine.supervisor")
 
 
 class EngineState(enum.Enum):
-    """Where the supervised engine is in its life."""
+    """The state of the supervised engine."""
 
     STARTING = "starting"  # for the first time
     READY = "ready"
@@ -42,7 +42,7 @@ class EngineStatus(msgspec.Struct, frozen=True):
 
 
 class SupervisedEngine:
-    """`Engine` that delegates to the current engine of `factory` and restarts it when it dies."""
+    """An `Engine` that delegates to the current engine of `factory` and restarts it when it dies."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class SupervisedEngine:
         timer: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`sleep`, `clock` (unix time), `timer` (seconds from anywhere) and `uniform` are for tests."""
+        """`sleep`, `clock` (unix time), `timer` (seconds from an arbitrary start) and `uniform` are for tests."""
         self._factory = factory
         self._backoff = backoff or Backoff()
         self._sleep, self._clock, self._timer, self._uniform = sleep, clock, timer, uniform
@@ -69,16 +69,16 @@ class SupervisedEngine:
 
     @property
     def status(self) -> EngineStatus:
-        """Return what to tell health checks."""
+        """Return the state for health checks."""
         return self._status
 
     @property
     def loaded(self) -> Loaded | None:
-        """Return what the engine that serves has loaded; None in every state but READY."""
+        """Return what the serving engine has loaded; None in every state but READY."""
         return self._loaded
 
     async def start(self) -> Loaded:
-        """See `Engine.start`. A failure of this first start is raised: a wrong path must not be tried for ever."""
+        """Start the first engine; see `Engine.start`. A failure is raised: a wrong path must not be tried for ever."""
         assert self._task is None, "an engine starts once"
         self._set(EngineState.STARTING)
         try:
@@ -92,9 +92,9 @@ class SupervisedEngine:
         return loaded
 
     async def wait_ready(self) -> Loaded:
-        """Return what is loaded as soon as an engine serves: at once, or after the start that is under way or to come.
+        """Return what is loaded once an engine serves: at once, or after the current or the next start.
 
-        An engine whose death a sink has been told of does not count. Raises EngineError when none will serve any more.
+        An engine whose death a sink was told of does not count. Raises EngineError when none will serve any more.
         """
         while self._loaded is None:
             if self._over:
@@ -111,7 +111,7 @@ class SupervisedEngine:
         return await self._engine.look(prompt_token_ids, views)
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
-        """See `Engine.submit`; EngineDead also while the engine restarts."""
+        """Submit a generation; see `Engine.submit`. Raises EngineDead also while the engine restarts."""
         engine = self._engine
         if engine is None:
             raise EngineDead(f"the engine is {self._status.state.value}")
@@ -129,16 +129,16 @@ class SupervisedEngine:
             await self._engine.abort(request_id)
 
     def stats(self) -> EngineStats:
-        """See `Engine.stats`; all zero while no engine serves."""
+        """Return what the engine holds; all zero while no engine serves."""
         return self._engine.stats() if self._engine is not None else EngineStats(0, 0, 0.0)
 
     async def wait_dead(self) -> EngineDead:
-        """Never returns but by cancellation: for its caller a supervised engine does not die, see `status`."""
+        """Wait for ever: for its caller a supervised engine does not die, see `status`."""
         never: asyncio.Future[EngineDead] = asyncio.get_running_loop().create_future()
         return await never
 
     async def shutdown(self) -> None:
-        """See `Engine.shutdown`. Ends a restart that is under way."""
+        """Free everything; see `Engine.shutdown`. Ends a restart that is under way."""
         task, self._task = self._task, None
         self._over = True
         if task is not None:
@@ -190,7 +190,7 @@ class SupervisedEngine:
         return engine, loaded
 
     def _retire(self, engine: Engine, dead: EngineDead) -> None:
-        """Note the death of the engine that serves; the first who hears of it does."""
+        """Note the death of the serving engine. The first to hear of it calls this."""
         if self._engine is engine:
             self._engine = self._loaded = None
             self._set(EngineState.RESTARTING, str(dead))
@@ -213,7 +213,7 @@ class SupervisedEngine:
 
 
 class _Watched:
-    """A sink; the supervisor hears of the engine's death before the sink does, which may ask for the next one."""
+    """A sink that tells the supervisor of the engine's death before its own sink, which may ask for the next engine."""
 
     __slots__ = ("_engine", "_sink", "_supervisor", "on_chunk")
 

@@ -1,8 +1,8 @@
-"""What the engine does, under the names, labels and buckets of vLLM's own metrics.
+"""Metrics of the engine, under the names, labels and buckets of vLLM's own metrics.
 
 Dashboards, routers and autoscalers that were made for vLLM find here what they look for. vLLM's own recording stays
-off: it costs time for each token. This one is fed once for each generation and each engine step; the tests hold names
-and buckets to the installed vLLM's.
+off, because it costs time for each token. These metrics are fed once per generation and once per engine step; the tests
+hold names and buckets to the installed vLLM's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LABELS = ("model_name", "engine")
 
 
 def token_buckets(max_model_len: int) -> tuple[float, ...]:
-    """Numbers of tokens of one request: 1, 2, 5, 10, 20, ... up to the context window."""
+    """Return bounds for the number of tokens of a request: 1, 2, 5, 10, 20, ... up to the context window."""
     series = (float(digit * 10**power) for power in range(10) for digit in (1, 2, 5))
     return tuple(bound for bound in series if bound <= max_model_len)
 
@@ -54,7 +54,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CoreTimes(msgspec.Struct):
-    """What EngineCore says of one request: seconds on its own clock."""
+    """Times that EngineCore reports for one request, in seconds on its own clock."""
 
     queued_at: float = 0.0
     scheduled_at: float = 0.0
@@ -63,7 +63,7 @@ class CoreTimes(msgspec.Struct):
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What the engine holds now."""
+    """The engine's load at this moment."""
 
     num_running: int = 0
     num_waiting: int = 0
@@ -72,7 +72,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class EngineMetrics:
-    """See the module. `load`: asked at each scrape, as is `running_tokens` for the tokens of what runs."""
+    """The engine's metrics. `load`, and `running_tokens` (tokens of running generations), are called at each scrape."""
 
     def __init__(self, model_name: str) -> None:
         self.load: Callable[[], Load] = Load
@@ -120,18 +120,18 @@ class EngineMetrics:
         self._preempted = distribution("request_num_preemptions", "Preemptions of a request.", PREEMPTIONS)
 
     def loaded(self, max_model_len: int) -> None:
-        """A model was loaded, whose context window decides how large requests are."""
+        """Note that a model was loaded. Its context window bounds the size of requests."""
         for distribution in self._sizes:
             distribution.rebound(token_buckets(max_model_len))
 
     # -- what is counted
 
     def first_token(self, seconds: float) -> None:
-        """A generation has its first tokens, so many seconds after it was asked for."""
+        """Note that a generation has its first tokens, so many seconds after it was asked for."""
         self._first_token.observe(seconds, *self._own)
 
     def finished(self, done: Finished) -> None:
-        """A generation has ended."""
+        """Note that a generation has ended."""
         own, times = self._own, done.times
         self.success.add(1, *own, done.reason)
         if times.first_at is None or times.ended_at is None:
@@ -148,11 +148,13 @@ class EngineMetrics:
         self._choices.observe(1, *own)
 
     def generated(self, num_tokens: int) -> None:
-        """A response is over that had so many tokens generated, which `running_tokens` counts no more."""
+        """Note that a response is over, with so many generated tokens, which `running_tokens` no longer counts."""
         self._num_generated += num_tokens
 
     def prompt_read(self, num_tokens: int, num_cached: int, num_external: int = 0) -> None:
-        """A prompt has been read; so much of it was cached, in the engine's own cache or in another one."""
+        """Note that a prompt was read, and how much of it was cached, in the engine's own cache or in an
+        external one.
+        """
         own = self._own
         self.prompt_tokens.add(num_tokens, *own)
         self.prompt_tokens_cached.add(num_cached, *own)
@@ -161,7 +163,7 @@ class EngineMetrics:
             self.prompt_tokens_by_source.add(part, *own, source)
 
     def left_batch(self, core: CoreTimes, last_at: float) -> None:
-        """A request has ended in EngineCore, which did not abort it."""
+        """Note that a request has ended in EngineCore without being aborted."""
         own = self._own
         self._queue.observe(core.scheduled_at - core.queued_at, *own)
         self._prefill.observe(core.first_at - core.scheduled_at, *own)
@@ -170,33 +172,35 @@ class EngineMetrics:
         self._preempted.observe(core.num_preemptions, *own)
 
     def preempted(self) -> None:
-        """A request had to leave the batch."""
+        """Note that a request was preempted."""
         self.preemptions.add(1, *self._own)
 
     def step(self, num_tokens: int, num_decoding: int, seconds: float) -> None:
-        """The engine has made a step: so many tokens, and so many requests that had their last one `seconds` ago."""
+        """Note an engine step: so many tokens, and so many requests whose previous token came `seconds` ago."""
         self.step_tokens.observe(num_tokens, *self._own)
         if num_decoding > 0:
             self.between_tokens.observe(seconds, *self._own, times=num_decoding)
 
     def looked_up(self, queries: int, hits: int) -> None:
-        """Prompt tokens were looked up in the prefix cache."""
+        """Note that prompt tokens were looked up in the prefix cache."""
         self.prefix_queries.add(queries, *self._own)
         self.prefix_hits.add(hits, *self._own)
         self._cached_by_source.add(hits, *self._own, "device")
 
     def looked_up_elsewhere(self, queries: int, hits: int) -> None:
-        """Prompt tokens were looked up in a cache outside of the engine."""
+        """Note that prompt tokens were looked up in an external cache."""
         self.external_queries.add(queries, *self._own)
         self.external_hits.add(hits, *self._own)
 
     def images_looked_up(self, queries: int, hits: int) -> None:
-        """Images were looked up."""
+        """Note that images were looked up."""
         self.mm_queries.add(queries, *self._own)
         self.mm_hits.add(hits, *self._own)
 
     def drafted(self, counts: Mapping[str, float], accepted: Sequence[int]) -> None:
-        """Tokens were guessed (speculative decoding). `counts`: of DRAFTS. `accepted`: by the place in a draft."""
+        """Note that tokens were drafted (speculative decoding). `counts`: of DRAFTS. `accepted`: by position in a
+        draft.
+        """
         if not self._drafts:
             for name in DRAFTS:
                 self._drafts[name] = Tally(f"vllm:spec_decode_{name}", "Speculative decoding.", _LABELS)
@@ -210,7 +214,7 @@ class EngineMetrics:
     # -- what is read out
 
     def collect(self) -> Iterator[Tally | Distribution | Metric]:
-        """All families."""
+        """Yield all families of metrics."""
         yield from self._momentary()
         yield from self._tallies
         yield from self._drafts.values()

@@ -1,4 +1,4 @@
-"""Write all metrics as Prometheus reads them, family by family, without holding up the event loop."""
+"""The exposition: all metrics in Prometheus's text format, written family by family without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Instrument = Tally | Distribution
 
 
 class Collects(Protocol):
-    """Something that can be read out."""
+    """A source of metrics."""
 
     def collect(self) -> Iterable[Instrument | Metric]:
-        """The families of metrics, as they are now."""
+        """Yield the families of metrics, as they are now."""
 
 
 def process_metrics() -> list[Collects]:
-    """Return what prometheus-client tells of the process and the interpreter, as vLLM's `/metrics` has it."""
+    """Return prometheus-client's metrics of the process and the interpreter, as vLLM's `/metrics` has them."""
     return [
         ProcessCollector(registry=None),
         PlatformCollector(registry=None),
@@ -35,10 +35,10 @@ def process_metrics() -> list[Collects]:
 
 
 class Exposition:
-    """All that is read out at a scrape. Who asks while one is being written gets that one."""
+    """All metrics of a scrape. A request that comes while a text is being written gets the same text."""
 
     def __init__(self, collectors: Sequence[Collects], slow: Sequence[Collects] = ()) -> None:
-        """slow: those that read files, which is done in a thread; with many open sockets that takes milliseconds."""
+        """slow: sources that read files. They are read in a thread; with many open sockets that takes milliseconds."""
         self._collectors = collectors
         self._slow = slow
         self._writing: asyncio.Task[bytes] | None = None
@@ -61,7 +61,7 @@ class Exposition:
 
 
 def texts(collectors: Iterable[Collects]) -> Iterator[bytes]:
-    """The text of one family after the other."""
+    """Yield the text of one family after the other."""
     for collector in collectors:
         for family in collector.collect():
             yield generate_latest(_One(family)) if isinstance(family, Metric) else "".join(family.lines()).encode()

@@ -1,6 +1,6 @@
-"""What is seen of engines elsewhere: each by its number in the settings, never by its address.
+"""Metrics of remote engines. Each engine is labelled by its number in the settings, never by its address.
 
-A server has one, also when the engines behind it come and go: `EngineView` is what `/ready` says of one.
+A server has one set of them, whichever engines come and go. `EngineView` is what `/ready` reports of one engine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PROOFS = ("event", "closed")  # that an abort has ended a generation: its final 
 
 
 class EngineView(msgspec.Struct, frozen=True, kw_only=True):
-    """How one engine does: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here)."""
+    """The state of one engine: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here)."""
 
     state: str
     since: float
@@ -29,7 +29,7 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FleetMetrics:
-    """See the module. `views` is set by whoever knows the engines."""
+    """The metrics of all remote engines. `views` is set by the owner of the engines."""
 
     def __init__(self) -> None:
         self.views: Sequence[EngineView] = ()
@@ -41,7 +41,7 @@ class FleetMetrics:
         self.prefix_tokens = Tally("realtime_remote_prefix_tokens", "Prompt tokens sent to where they were before.")
 
     def collect(self) -> Iterator[Tally | Metric]:
-        """All families; none without engines elsewhere."""
+        """Yield all families; none without remote engines."""
         if not self.views:
             return
         names = [(str(number),) for number in range(len(self.views))]

@@ -1,6 +1,6 @@
-"""The names of OpenTelemetry's conventions for generative AI, in one place, as they are still in development. Pure.
+"""The names of OpenTelemetry's conventions for generative AI, in one place because they are still changing. Pure.
 
-From https://github.com/open-telemetry/semantic-conventions-genai (2026-11), but for `realtime.*`, which are ours.
+From https://github.com/open-telemetry/semantic-conventions-genai (2026-11), except for `realtime.*`, which are ours.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Counters and histograms, and how they read in Prometheus's text format.
+"""Counters and histograms, and their Prometheus text format.
 
-They belong to the event loop, on which they are fed and read, so they need no lock; a histogram takes many equal values
-as one observation, as an engine step has them; and a series keeps its name with its labels as text, so that it is
-written in a fraction of a microsecond, where prometheus-client takes twenty. The tests hold the text to that package's.
+They are written and read on the event loop, so they need no lock. A histogram takes many equal values as one
+observation, because an engine step has many. A series keeps its name and labels as text, so that it is written in a
+fraction of a microsecond, where prometheus-client takes twenty. The tests compare the text with that package's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Tally:
     """A counter, with one series for each combination of label values. `name` is without `_total`."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str] = (), begin: Sequence[Labels] = ()) -> None:
-        """begin: label values whose series are there before anything was counted, so that rates have a first point."""
+        """begin: label values whose series exist from the start, so that rates have a first point."""
         self.name = name
         self._text = text
         self._labels = labels
@@ -34,7 +34,7 @@ class Tally:
         self._counts[labels] = self._counts.get(labels, 0) + number
 
     def lines(self) -> Iterator[str]:
-        """Its text."""
+        """Yield the counter's lines of text."""
         yield _head(f"{self.name}_total", self._text, "counter")
         for labels, number in self._counts.items():
             series = self._written.get(labels)
@@ -44,7 +44,7 @@ class Tally:
 
 
 class Distribution:
-    """A histogram, with one series for each combination of label values. `bounds` are upper ones, ascending."""
+    """A histogram, with one series for each combination of label values. `bounds`: upper bounds, ascending."""
 
     def __init__(
         self, name: str, text: str, bounds: Sequence[float], labels: Sequence[str] = (), begin: Sequence[Labels] = ()
@@ -57,7 +57,7 @@ class Distribution:
         self._series = {key: self._new_series(key) for key in (begin if labels else [()])}
 
     def observe(self, value: float, *labels: str, times: int = 1) -> None:
-        """Count a value, which came so many times."""
+        """Count a value that occurred so many times."""
         series = self._series.get(labels)
         if series is None:
             series = self._series[labels] = self._new_series(labels)
@@ -65,13 +65,13 @@ class Distribution:
         series.total += value * times
 
     def rebound(self, bounds: Sequence[float]) -> None:
-        """Count between other bounds. If they differ, what was counted is forgotten."""
+        """Change the bounds. If they differ, the counts start again at zero."""
         if tuple(bounds) != self._bounds:
             self._bounds = tuple(map(float, bounds))
             self._series = {labels: self._new_series(labels) for labels in self._series}
 
     def lines(self) -> Iterator[str]:
-        """Its text."""
+        """Yield the histogram's lines of text."""
         yield _head(self.name, self._text, "histogram")
         for series in self._series.values():
             counts = list(accumulate(series.counts))

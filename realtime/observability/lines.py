@@ -1,6 +1,6 @@
-"""The log's lines about what has ended: one for each connection, response and refused or failed request.
+"""The log's lines about what has ended: one for each connection, response, and refused or failed request.
 
-They have ids, counts and times, never what was said. `request` is the `x-request-id` that the client was given.
+They hold ids, counts and times, never contents. `request` is the `x-request-id` that the client was given.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ continuations = logging.getLogger("realtime.continuations")
 
 
 def response_over(report: Report, trace: str | None = None) -> None:
-    """A response is over. `trace`: its `traceparent`, if it is traced."""
+    """Log that a response is over. `trace`: its `traceparent`, if it is traced."""
     times, asked = report.times, report.beginning
     members: dict[str, object] = {
         "response_id": asked.response_id,
@@ -40,7 +40,7 @@ def response_over(report: Report, trace: str | None = None) -> None:
 
 
 def connection_closed(name: str, profile: str, tenant: str, code: int, seconds: float, num_responses: int) -> None:
-    """A socket is closed. `name`: of its session, its `x-request-id`. `num_responses`: that were asked for on it."""
+    """Log that a socket is closed. `name`: its session's `x-request-id`. `num_responses`: those created on it."""
     members: dict[str, object] = {
         "session": name,
         "profile": profile,
@@ -53,7 +53,7 @@ def connection_closed(name: str, profile: str, tenant: str, code: int, seconds: 
 
 
 def went_on(after: str, outcome: str, response_id: str, attempts: int, num_tokens: int | None) -> None:
-    """An answer goes on, or does not, after an end in the middle of it."""
+    """Log that an answer continues, or does not, after it was interrupted."""
     goes_on = outcome in ("exact", "prefix_exact")
     members: dict[str, object] = {
         "response_id": response_id,
@@ -66,7 +66,7 @@ def went_on(after: str, outcome: str, response_id: str, attempts: int, num_token
 
 
 def write(log: logging.Logger, text: str, members: dict[str, object], level: int = logging.INFO) -> None:
-    """Log a text with members, which stand behind it, or beside it where the log is JSON."""
+    """Log a text with members. They follow the text, or are members of their own where the log is JSON."""
     if log.isEnabledFor(level):
         given = {name: value for name, value in members.items() if value is not None}
         behind = "".join(f" {name}={value}" for name, value in given.items())

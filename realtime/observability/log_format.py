@@ -11,9 +11,7 @@ TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: `time`, `level`, `logger`, `message`, then the members of a line that has any, and last the
-    `exception`.
-    """
+    """One JSON object per line: `time`, `level`, `logger`, `message`, then the line's members, and last `exception`."""
 
     def format(self, record: logging.LogRecord) -> str:
         members = getattr(record, "members", None)
@@ -31,5 +29,5 @@ class JsonFormatter(logging.Formatter):
 
 
 def formatter(log_format: str) -> logging.Formatter:
-    """The formatter of this form: `text` or `json`."""
+    """Return the formatter of this form: `text` or `json`."""
     return JsonFormatter() if log_format == "json" else logging.Formatter(TEXT)

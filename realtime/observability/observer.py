@@ -1,7 +1,7 @@
-"""The observer: who is told of what ends, and sees to metrics, traces and the log.
+"""The observer: takes reports of responses and generations, and feeds metrics, traces and the log.
 
-A server has one. `response_began` gives a `Watch`, which the response keeps until it is over. Nothing in here raises:
-what can't be observed happens all the same.
+A server has one observer. `response_began` returns a `Watch`, which the response keeps until it is over. Nothing in
+this module raises: a response goes on even when it can't be observed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CLOSE_CODES = frozenset({*range(1000, 1016), *CloseCode})  # a client may send 
 
 
 class Observer:
-    """See the module. `engine` is fed by the engine, `fleet` by engines elsewhere, `service` by the doors."""
+    """The server's observer. The engine feeds `engine`, remote engines feed `fleet`, and the doors feed `service`."""
 
     def __init__(self, model_name: str = "", tracing: Tracing | None = None) -> None:
         self.engine = EngineMetrics(model_name)
@@ -37,11 +37,11 @@ class Observer:
         self.tracing = tracing or NoTracing()
 
     def response_began(self, beginning: Beginning) -> Watch:
-        """Watch a response."""
+        """Begin to watch a response."""
         return Watch(self, beginning)
 
     def response_over(self, report: Report, span: Span | None) -> None:
-        """A response is over."""
+        """Note that a response is over."""
         try:
             self._count(report)
             self.engine.generated(report.num_generated)
@@ -52,7 +52,7 @@ class Observer:
             logger.exception("not observed response_id=%s", report.beginning.response_id)
 
     def resumed(self, origin: Origin, response_id: str, outcome: str, num_replayed: int = 0) -> None:
-        """Somebody has resumed a response, or tried to. `outcome`: `resumed`, or the code of an error."""
+        """Note that a client resumed a response, or tried to. `outcome`: `resumed`, or an error code."""
         self.service.resumes.add(1, outcome)
         self.service.replayed_events.add(num_replayed)
         try:
@@ -63,15 +63,15 @@ class Observer:
     def went_on(
         self, after: After, outcome: str, response_id: str, attempts: int, num_tokens: int | None = None
     ) -> None:
-        """An answer goes on, or was to. `outcome`: as its `recovery` has it, `exact` and `prefix_exact`, or the reason
-        why it does not. `num_tokens`: that there were of it.
+        """Note that an answer continued, or could not. `outcome`: `exact` or `prefix_exact` as in its `recovery`, or
+        the reason why it did not. `num_tokens`: the tokens that it had.
         """
         self.service.continuations.add(1, after, outcome)
         lines.went_on(after, outcome, response_id, attempts, num_tokens)
 
     @contextlib.contextmanager
     def resuming(self, origin: Origin, response_id: str) -> Iterator[Callable[[int], None]]:
-        """Watch an attempt to resume; what is given is told how many past events the reader has to be sent."""
+        """Watch an attempt to resume. The body is given a function to call with the number of past events to send."""
         replayed = 0
 
         def replays(number: int) -> None:
@@ -88,17 +88,17 @@ class Observer:
     def connection_closed(
         self, name: str, profile: str, tenant: str, code: int, seconds: float, num_responses: int
     ) -> None:
-        """A socket is closed, with this code; 1006 if it was lost."""
+        """Note that a socket is closed, with this code; 1006 if it was lost."""
         self.service.connections.add(1, profile, str(code) if code in _CLOSE_CODES else "other")
         self.service.connection_seconds.observe(seconds, profile)
         lines.connection_closed(name, profile, tenant, code, seconds, num_responses)
 
     def request_answered(self, route: str, method: str, code: int, seconds: float) -> None:
-        """A request over HTTP was answered, to the last byte. `route`: the template of its path."""
+        """Note that a request over HTTP was answered completely. `route`: the template of its path."""
         self.service.request_answered(route, method, code, seconds)
 
     def refused(self, door: str, code: str) -> None:
-        """Something was refused, with this error."""
+        """Note that something was refused, with this error."""
         self.service.refusals.add(1, door, code)
 
     def _count(self, report: Report) -> None:
@@ -134,15 +134,15 @@ class Watch:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Return what to send along to whoever is asked for something on the way: nothing, if it is not traced."""
+        """Return the headers to send to a server that is called for this response: none if it is not traced."""
         return self._span.headers if self._span is not None else {}
 
     def entered(self, state: str) -> None:
-        """The response has entered this state of its life."""
+        """Note that the response has entered this state."""
         self.times.enter(state, time.monotonic())
 
     def stop_asked(self) -> None:
-        """Somebody wants it to end; the first one counts."""
+        """Note that a stop was requested. The first one counts."""
         if self.times.stop_asked_at is None:
             self.times.stop_asked_at = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""The origin of a request: the door's name for it, and the trace that its client has begun. Pure."""
+"""The origin of a request: the door's name for it, and the trace context that its client sent. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _MAX_STATE = 512  # characters of `tracestate`, which is passed on and not read:
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a response was asked for. `request_id`: the `x-request-id` that the client was given; empty: by nobody.
-    `traceparent`, `tracestate`: the W3C headers, empty if there were none.
+    """The HTTP request or socket that asked for a response. `request_id`: the `x-request-id` that the client was given;
+    empty if no client asked. `traceparent`, `tracestate`: the W3C headers, empty if there were none.
     """
 
     request_id: str = ""
@@ -22,14 +22,14 @@ class Origin(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, request_id: str, headers: Mapping[str, str]) -> Origin:
-        """The origin of a request with these headers; a trace context that is none is ignored."""
+        """Return the origin of a request with these headers. An invalid trace context is ignored."""
         parent = headers.get("traceparent", "").strip().lower()
         if not _TRACEPARENT.fullmatch(parent) or len(parent) > 2 * 55:
             return cls(request_id)
         return cls(request_id, parent, headers.get("tracestate", "")[:_MAX_STATE])
 
     def stated(self, metadata: Mapping[str, str] | None) -> Origin:
-        """The origin of a request with this metadata: on a socket, each may belong to a trace of its own."""
+        """Return the origin of a request with this metadata: on a socket, each may belong to a trace of its own."""
         if not metadata or "traceparent" not in metadata:
             return self
         own = Origin.of(self.request_id, metadata)

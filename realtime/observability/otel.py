@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry: a span for each response, with one for each stage of its life. Imported if it is wanted.
+"""Traces by OpenTelemetry: a span for each response, with a child for each stage of its life. Imported only if wanted.
 
-A response's span begins with it, so that what it asks of others belongs to it, and is filled when it is over: nothing
-is done in between. Contents of requests and answers are in it only if the conventions' own variable says so. The
-provider is ours alone, not the process's: what other libraries trace is not sent.
+A response's span begins with the response, so that requests to other servers belong to it. It is filled when the
+response is over; in between it costs nothing. It has contents of requests and answers only if the conventions' own
+variable says so. The provider is not the process's global one: traces of other libraries are not sent.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STAGES = {
 
 
 def exporting(environ: Mapping[str, str]) -> OtelTracing:
-    """Trace to where OpenTelemetry's variables say, and as they say."""
+    """Return a tracer that exports as OpenTelemetry's variables say."""
     named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     resource = Resource.create({} if named else {"service.name": "realtime"})  # which reads the variables
     provider = TracerProvider(resource=resource)
@@ -62,7 +62,7 @@ def _exporter(environ: Mapping[str, str]) -> SpanExporter:
 
 
 class OtelTracing:
-    """`Tracing` by this provider. `contents`: what was said may be in spans."""
+    """`Tracing` by this provider. `contents`: spans may have the contents of requests and answers."""
 
     def __init__(self, provider: TracerProvider, *, contents: bool = False) -> None:
         self.contents = contents
@@ -111,7 +111,7 @@ class OtelTracing:
 
 
 class OtelSpan:
-    """See tracing.Span."""
+    """A `Span` of OpenTelemetry."""
 
     def __init__(self, tracing: OtelTracing, span: trace.Span) -> None:
         self._tracing = tracing
@@ -143,7 +143,7 @@ def _parent(origin: Origin) -> Any:
 
 
 def _stages(report: Report) -> Iterator[tuple[str, float, float]]:
-    """The spans of a response's stages: name, begin, end."""
+    """Yield the spans of a response's stages: name, begin, end."""
     generations = iter(report.times.generations)
     before = ""
     for stage in report.times.stages():

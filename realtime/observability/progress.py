@@ -1,7 +1,7 @@
-"""How far the start is: what is done at the moment, and how long each phase took.
+"""Progress of the start: the current phase, and how long each phase took.
 
-On a terminal that is a line that changes, by rich, which vLLM brings; elsewhere, and where rich is not, a line of the
-log for each phase. May be told from any thread.
+On a terminal the progress is a line that changes, drawn by rich, which vLLM brings. Elsewhere, and where rich is not
+installed, each phase is a line of the log. Any thread may report a phase.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ logger = logging.getLogger("realtime.start")
 
 
 class Progress:
-    """One start after another: the first one, and those after an engine has died."""
+    """The progress of one start after another: the first, and those after an engine has died."""
 
     def __init__(self, *, shows: bool = False) -> None:
-        """shows: there is a terminal to show it on."""
+        """shows: whether there is a terminal to show it on."""
         self._lock = threading.Lock()
         self._phase: str | None = None
         self._began_at = 0.0
@@ -30,7 +30,7 @@ class Progress:
         self._status: Any = None  # rich's
 
     def begin(self, phase: str) -> None:
-        """A phase begins, and the one before is over; the same again is no news."""
+        """Begin a phase, and end the one before. Does nothing if it has begun already."""
         with self._lock:
             if phase == self._phase:
                 return
@@ -40,7 +40,7 @@ class Progress:
                 self._show(phase)
 
     def end(self) -> None:
-        """The start is over, well or not."""
+        """End the start, whether it succeeded or not."""
         with self._lock:
             self._finish()
             self._phase = None
@@ -65,8 +65,8 @@ class Progress:
 
 
 class StderrHandler(logging.StreamHandler[Any]):
-    """Write to what is sys.stderr at the moment, as a progress that is shown takes its place for a while. A stream that
-    was set stays.
+    """A handler that writes to the current `sys.stderr`, because a progress shown on a terminal replaces that for a
+    while. A stream that was set stays.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class StderrHandler(logging.StreamHandler[Any]):
 
     @property
     def stream(self) -> Any:
-        """See the class."""
+        """Return the stream that was set, else the current `sys.stderr`."""
         return sys.stderr if self._set is None else self._set
 
     @stream.setter

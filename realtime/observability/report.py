@@ -1,4 +1,4 @@
-"""What is known of a response at its end: for metrics, the log and its span. Pure."""
+"""Facts about a response, for metrics, the log and its span: when it begins and when it is over. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ After = Literal["server", "drain", "engine"]
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a response when it begins. `previous_id`: the response that it continues, as far as that is
-    known. The sampling values are the request's own. `service_class`: its label, from a fixed list.
+    """Facts about a response that has begun. `previous_id`: the response that it continues, as far as that is known.
+    The sampling values are the request's own. `service_class`: its label, from a fixed list.
     """
 
     response_id: str
@@ -33,10 +33,9 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when it is over. `reason`: why it ended as it did, from a fixed list; empty for a regular end.
-    `num_generated`: tokens that the engine
-    made for it, whether they were asked for or not. `abort_ms`: how long the engine took to let go, 0 if nobody wanted
-    that. `input`, `output`: the contents as JSON, made only if somebody asks.
+    """Facts about a response that is over. `reason`: why it ended as it did, from a fixed list; empty for a regular
+    end. `num_generated`: tokens that the engine generated for it, wanted or not. `abort_ms`: how long the engine took
+    to abort; 0 if nothing was aborted. `input`, `output`: make the contents as JSON; called only if they are wanted.
     """
 
     beginning: Beginning

@@ -1,6 +1,6 @@
-"""What the service does, as `realtime_*` metrics. The labels are words of ours, never a tenant's, an id or a text.
+"""Metrics of the service, named `realtime_*`. A label is one of our own words, never a tenant, an id or a text.
 
-What is momentary (open connections, what waits) is not counted here but read at each scrape: `server/momentary.py`.
+Momentary values (open connections, the queue) are not counted here but read at each scrape by `server/momentary.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STATUSES = ("completed", "incomplete", "failed", "cancelled")
 
 
 class ServiceMetrics:
-    """See the module. Each is fed by `Observer`, but for those that the doors feed themselves."""
+    """The metrics of the service. `Observer` feeds all of them but those that the doors feed themselves."""
 
     def __init__(self) -> None:
         self.responses = Tally(
@@ -89,7 +89,7 @@ class ServiceMetrics:
         )  # fmt: skip
 
     def request_answered(self, route: str, method: str, code: int, seconds: float) -> None:
-        """A request over HTTP was answered, to the last byte. `route`: the template of its path."""
+        """Note that a request over HTTP was answered completely. `route`: the template of its path."""
         self.http_requests.add(1, route, method, str(code))
         self.http_seconds.observe(seconds, route, method)
         if route not in _PROBES:
@@ -97,5 +97,5 @@ class ServiceMetrics:
             self._as_vllm_times.observe(seconds, route, method)
 
     def collect(self) -> Iterator[Tally | Distribution]:
-        """All of them."""
+        """Yield all families of metrics."""
         yield from vars(self).values()

@@ -1,6 +1,6 @@
-"""The times of one response, noted while it lives and read when it is over. Pure: whoever notes gives the clock's time.
+"""The times of one response, noted while it lives and read when it is over. Pure: the caller gives the clock's time.
 
-All times are seconds on the monotonic clock; `began_unix` places the first one in the world.
+All times are seconds on the monotonic clock; `began_unix` is the unix time of the first one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import msgspec
 
 
 class GenerationTimes(msgspec.Struct):
-    """One generation on the engine. `first_at`: when its first tokens came. `aside_seconds`: that it was put aside."""
+    """The times of one generation on the engine. `first_at`: when its first tokens came. `aside_seconds`: how long it
+    was put aside.
+    """
 
     began_at: float
     first_at: float | None = None
@@ -21,7 +23,7 @@ class GenerationTimes(msgspec.Struct):
 
 
 class Stage(NamedTuple):
-    """A stretch of a response's life. `name`: of the state."""
+    """A stretch of a response's life. `name`: the name of its state."""
 
     name: str
     began_at: float
@@ -34,7 +36,7 @@ class Stage(NamedTuple):
 
 
 class Timeline:
-    """One response's. `generations`: those whose tokens are the answer, in their order."""
+    """The times of one response. `generations`: those whose tokens are its answer, in order."""
 
     __slots__ = ("_entered", "began_at", "began_unix", "ended_at", "generations", "stop_asked_at")
 
@@ -47,23 +49,23 @@ class Timeline:
         self._entered: list[tuple[str, float]] = []
 
     def enter(self, state: str, now: float) -> None:
-        """Note that a state was entered, and the one before left."""
+        """Note that a state was entered, and the previous one left."""
         self._entered.append((state, now))
 
     def unix(self, at: float) -> float:
-        """The unix time of a moment."""
+        """Return the unix time of a moment."""
         return self.began_unix + at - self.began_at
 
     @property
     def first_token_at(self) -> float | None:
-        """Return when the client could have had the first of the answer."""
+        """Return when the first of the answer was available to the client."""
         return next((one.first_at for one in self.generations if one.first_at is not None), None)
 
     def stages(self) -> Iterator[Stage]:
-        """All states but the last one, in their order."""
+        """Return all states but the last one, in order."""
         for (name, began_at), (_, ended_at) in zip(self._entered, self._entered[1:], strict=False):
             yield Stage(name, began_at, ended_at)
 
     def seconds_in(self, *states: str) -> float:
-        """The time in these states, all visits together."""
+        """Return the time spent in these states, over all visits."""
         return sum(stage.seconds for stage in self.stages() if stage.name in states)

@@ -1,7 +1,7 @@
-"""Traces of responses: what a tracer does, the one that does nothing, and the choice between them.
+"""Traces of responses: the interface of a tracer, a tracer that does nothing, and the choice between the two.
 
 OpenTelemetry's own variables decide (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, ...).
-Where none of them names a place to send traces to, its packages are not imported.
+If none of them names a place to send traces to, its packages are not imported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NO_PACKAGES = "{variable} is set, and OpenTelemetry is not installed: install re
 
 
 class TracingError(ValueError):
-    """Traces were asked for, and there can be none. The text is for the person at the terminal."""
+    """An error: traces were asked for, and can't be made. The text is for the person at the terminal."""
 
 
 class Span(Protocol):
@@ -25,27 +25,27 @@ class Span(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What to send along to whoever is asked for something in it."""
+        """Return the headers to send to a server that is called for this response."""
 
     def end(self, report: Report) -> None:
-        """The response is over."""
+        """End the span: the response is over."""
 
 
 class Tracing(Protocol):
-    """Makes spans."""
+    """A tracer: makes spans."""
 
     def begin(self, beginning: Beginning) -> Span | None:
-        """A response begins. None: it is not traced."""
+        """Begin the span of a response; None: it is not traced."""
 
     def resumed(self, origin: Origin, response_id: str, outcome: str, num_replayed: int) -> None:
-        """Somebody resumed a response, or tried to."""
+        """Note that a client resumed a response, or tried to."""
 
     def close(self) -> None:
-        """Send what has not been sent. Takes up to some seconds, not on the event loop."""
+        """Send what has not been sent. May take seconds, so don't call it on the event loop."""
 
 
 class NoTracing:
-    """Traces nothing."""
+    """A tracer that traces nothing."""
 
     def begin(self, beginning: Beginning) -> Span | None:
         """See Tracing."""
@@ -59,7 +59,7 @@ class NoTracing:
 
 
 def start_tracing(environ: Mapping[str, str]) -> Tracing:
-    """Make what OpenTelemetry's variables ask for. Raises TracingError."""
+    """Make the tracer that OpenTelemetry's variables ask for. Raises TracingError."""
     variable = next((name for name in _ENDPOINTS if environ.get(name, "").strip()), None)
     off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if variable is None or off or environ.get("OTEL_TRACES_EXPORTER", "otlp").strip() == "none":

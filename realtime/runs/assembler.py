@@ -1,8 +1,8 @@
-"""Pieces to events: the one place that opens, fills and closes output items. Pure.
+"""The assembler: turns pieces into events. It is the one place that opens, fills and closes output items. Pure.
 
-Whatever the order of the pieces, the events are legal by the grammar, every item is closed exactly once, and the
-joined deltas equal the text of the closing events and of the final item. Items follow each other: what the model says
-while an item waits for a result (a call of an MCP server's tool) is held back until the result is there.
+Whatever the order of the pieces, the events follow the grammar, every item is closed exactly once, and the joined
+deltas equal the text of the closing events and of the final item. Items follow one another: what the model says while
+an item waits for a result (a call of an MCP server's tool) is held back until the result is there.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ from .open_items import (
 
 
 class Assembler:
-    """One response's items. `output` holds the closed ones in order, as the client sees them.
+    """The assembler of one response's items. `output` holds the closed items in order, as the client sees them.
 
-    All iterators of events make them as they are iterated, so a caller that appends each one keeps its log in step
-    with the assembler even when a later piece raises. `max_mcp_calls`: calls of MCP tools that the response may make.
+    All iterators of events make them as they are iterated, so a caller that appends each one keeps its log in step with
+    the assembler even when a later piece raises. `max_mcp_calls`: the most calls of MCP tools that the response may
+    make.
     """
 
     def __init__(
@@ -83,29 +84,31 @@ class Assembler:
 
     @property
     def open_index(self) -> int | None:
-        """The index of the item that is being written."""
+        """The index of the open item."""
         return len(self.output) if self._open is not None else None
 
     @property
     def so_far(self) -> list[OutputItem]:
-        """The output with the item that is being written, as far as it has come."""
+        """The output, including the open item as far as it is written."""
         item = self._open.so_far() if self._open is not None else None
         return [*self.output, *([item] if item is not None else ())]
 
     @property
     def open_message(self) -> Message | None:
-        """The item that is being written, as far as it is, if that is a message."""
+        """The open item as far as it is written, if it is a message."""
         return self._open.so_far() if isinstance(self._open, OpenMessage) else None
 
     @property
     def has_call(self) -> bool:
-        """A call was begun that the client is to answer, or one that is not over yet."""
+        """Return whether there is a call that the client has to answer, or one that is not complete."""
         return isinstance(self._open, OpenCall) or any(isinstance(item, AnswerableCall) for item in self.output)
 
     # -- what the model says
 
     def feed(self, pieces: Sequence[Piece]) -> Iterable[e.Event]:
-        """Make the events of more pieces. Arguments or an end without an open call raise: that is a parser's bug."""
+        """Make the events of more pieces. Arguments, or an end, without an open call raise an error: that is a parser's
+        bug.
+        """
         if len(pieces) == 1:
             piece, item = pieces[0], self._open
             if isinstance(piece, TextDelta) and isinstance(item, OpenMessage):
@@ -125,21 +128,21 @@ class Assembler:
                 yield from self._next(piece)
 
     def next_generation(self) -> Iterator[e.Event]:
-        """Complete what was said; the model goes on."""
+        """Complete the open item; the model continues with another generation."""
         self._space.clear()
         yield from self._end("completed")
         self._num_before = len(self.output)
         self._ignored = False
 
     def close(self, status: ItemStatus) -> Iterator[e.Event]:
-        """Close what is open, as `completed` or `incomplete`: the response is over. Nothing that was said is lost."""
+        """Close the open item as `completed` or `incomplete`: the response is over. Nothing that was said is lost."""
         yield from self._close_all(status)
         if self._space and not self.output:  # white space is all there is: it is the answer
             yield from self._begin_text()
             yield from self._end(status)
 
     def discard_open(self) -> Iterator[e.Event]:
-        """Close what is open, and forget it: it is in no history."""
+        """Close the open item and forget it: no history has it."""
         num_finished = len(self.output)
         yield from self._close_all("incomplete")
         del self.output[num_finished:], self.remembered[num_finished:]
@@ -147,7 +150,7 @@ class Assembler:
     # -- what the server does
 
     def begin_compaction(self) -> Iterator[e.Event]:
-        """Announce a compaction; nothing may be open."""
+        """Announce a compaction. No item may be open."""
         yield from self._begin(OpenCompaction(*self._place("cmp")))
 
     def end_compaction(self, make: Callable[[Compaction], ExpandedCompaction]) -> Iterator[e.Event]:
@@ -157,7 +160,7 @@ class Assembler:
         yield from self._finish("completed")
 
     def begin_listing(self, label: str) -> Iterator[e.Event]:
-        """Announce that an MCP server is asked for its tools; nothing may be open."""
+        """Announce that an MCP server's tools are being listed. No item may be open."""
         yield from self._begin(OpenMcpListing(*self._place("mcpl"), label))
 
     def end_listing(self, tools: Sequence[McpTool], error: str | None) -> Iterator[e.Event]:
@@ -167,7 +170,7 @@ class Assembler:
         yield from self._finish("completed")
 
     def begin_approved(self, asked: McpApprovalRequest) -> Iterator[e.Event]:
-        """Begin a call that the model made earlier and the user has allowed: it is `calling` from now on."""
+        """Begin a call that the model made earlier and the user has approved. It is `calling` from now on."""
         approved_by = asked.id if isinstance(asked.id, str) else None
         yield from self._begin(OpenMcpCall(*self._place("mcp"), asked.server_label, asked.name, approved_by))
         yield from self.feed((*([CallDelta(asked.arguments)] if asked.arguments else ()), CallEnd()))
@@ -178,19 +181,21 @@ class Assembler:
         return self._open if isinstance(self._open, OpenMcpCall) and self._open.at_work else None
 
     def finish_call(self, result: CallResult) -> Iterator[e.Event]:
-        """Close `calling` with its result; what the model said after it follows, up to its next call."""
+        """Close `calling` with its result. The output that was held back follows, up to the next call."""
         assert self.calling is not None
         self.calling.result = result
         yield from self._finish("completed")
 
     @property
     def spent(self) -> bool:
-        """No more MCP calls are allowed."""
+        """Return whether no more MCP calls are allowed."""
         return sum(isinstance(item, McpCall) for item in self.output) >= self._max_mcp_calls
 
     @property
     def wants_more(self) -> bool:
-        """Return whether it called MCP tools, and nothing that the client has to answer: the model is to go on."""
+        """Return whether the output has MCP calls and nothing that the client has to answer: then the model
+        continues.
+        """
         said = self.output[self._num_before :]
         if any(isinstance(item, AnswerableCall) for item in said):
             return False
@@ -200,7 +205,7 @@ class Assembler:
     # -- parts
 
     def _next(self, piece: Piece) -> Iterator[e.Event]:
-        """Take a piece that is not more of what is open; when that is at work, hold it back."""
+        """Take a piece that does not belong to the open item. If that waits for a result, hold the piece back."""
         if _begins_item(piece) and self._open is not None and not self._open.at_work:
             yield from self._complete()
         if self._open is not None and self._open.at_work:
@@ -239,7 +244,7 @@ class Assembler:
             yield from self._begin_text()
 
     def _begin_text(self, phase: Phase | UnsetType = UNSET) -> Iterator[e.Event]:
-        """Open a message with what was held back: what an answer holds must not depend on how it was chunked."""
+        """Open a message with the text that was held back: an answer must not depend on how it was chunked."""
         message = OpenMessage(*self._place("msg"), phase)
         yield from self._begin(message)
         held, self._space = self._space, []
@@ -263,7 +268,7 @@ class Assembler:
         return OpenMcpCall(*self._place("mcp"), label, piece.name)
 
     def _place(self, prefix: str) -> tuple[str, int]:
-        """The id and the index of the next item."""
+        """Return the id and the index of the next item."""
         return self._new_id(prefix), len(self.output)
 
     def _begin(self, item: OpenItem) -> Iterator[e.Event]:
@@ -271,21 +276,23 @@ class Assembler:
         yield from item.begin()
 
     def _complete(self) -> Iterator[e.Event]:
-        """Note that all of what is open is written: it ends, unless it waits for a result."""
+        """Note that the open item is completely written: it ends, unless it waits for a result."""
         if self._open is not None:
             yield from self._open.written()
             if not self._open.at_work:
                 yield from self._end("completed")
 
     def _cut(self, call: OpenCall) -> Iterator[e.Event]:
-        """End a call that is not whole. What can't be made at all fails as it is made, so that the model is told."""
+        """End an incomplete call. One that can't be made at all fails when it is made, so that the model
+        learns of it.
+        """
         if isinstance(call, OpenMcpCall) and not is_object(call.arguments):
             yield from self._complete()
         else:
             yield from self._end("incomplete")
 
     def _finish(self, status: ItemStatus) -> Iterator[e.Event]:
-        """Close what is open; what was held back follows it."""
+        """Close the open item. The output that was held back follows it."""
         yield from self._end(status)
         held, self._held = self._held, []
         yield from self.feed(held)
@@ -308,7 +315,7 @@ class Assembler:
 
 
 def _begins_item(piece: Piece) -> bool:
-    """Tell whether a piece begins an item, unless it goes on with the one that is open."""
+    """Return whether a piece begins an item, unless it continues the open one."""
     match piece:
         case TextDelta():
             return bool(piece.text.strip())

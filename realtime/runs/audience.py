@@ -1,7 +1,7 @@
-"""The followers of a response, and what becomes of it when the last one is gone (docs/protocol.md, `on_disconnect`).
-Pure.
+"""The followers of a response, and its fate when the last one is gone (docs/protocol.md, `on_disconnect`). Pure.
 
-A response that is followed is never cancelled for loneliness; one that its last follower left on purpose goes on.
+A response with a follower is never cancelled for lack of readers. A response whose last follower left on purpose
+continues.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Wake = Callable[[], None]  # called when a followed log has grown; must not bloc
 
 
 class Timer(Protocol):
-    """A call that was put off; asyncio's TimerHandle is one."""
+    """A scheduled call. asyncio's TimerHandle is one."""
 
     def cancel(self) -> None:
-        """Forget the call."""
+        """Cancel the call."""
 
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
@@ -32,7 +32,7 @@ CallLater = Callable[[float, Callable[[], None]], Timer]
 
 
 class Audience:
-    """The followers of one response. `cancel` ends the response; it is called at most once for each time that the last
+    """The followers of one response. `cancel` ends the response. It is called at most once each time that the last
     follower leaves, and not after `close`.
     """
 
@@ -51,20 +51,20 @@ class Audience:
             wake()
 
     def look_on(self, wake: Wake) -> None:
-        """Add a watcher whose being there changes nothing: it keeps nothing alive, and nothing comes of its leaving."""
+        """Add a watcher without an effect: it keeps nothing alive, and nothing happens when it leaves."""
         if wake not in self.watchers:
             self.watchers.add(wake)
             self._viewers.add(wake)
 
     def follow(self, wake: Wake) -> None:
-        """Add a watcher. From now on the policy holds for this one."""
+        """Add a watcher. From now on its disconnect policy is in force."""
         self.watchers.add(wake)
         self._viewers.discard(wake)
         self._detached = False
         self._stop_waiting()
 
     def leave(self, wake: Wake, *, detached: bool) -> None:
-        """Remove a watcher. `detached`: it left on purpose and wants the response to go on."""
+        """Remove a watcher. `detached`: it left on purpose and wants the response to continue."""
         self.watchers.discard(wake)
         if wake in self._viewers:
             self._viewers.discard(wake)
@@ -81,12 +81,14 @@ class Audience:
                 pass
 
     def expect(self) -> None:
-        """Expect somebody from now on: of a response that goes on after its followers were cut off by its process."""
+        """Wait for followers to come back: of a response that continues after its process, and so its followers'
+        connections, ended.
+        """
         if self.policy.policy == "linger" and not self.watchers and self._cancel is not None:
             self.lonely = self._call_later(self.policy.seconds or 0.0, self._give_up)
 
     def close(self) -> None:
-        """Wait for nobody any more: the response is over."""
+        """Stop waiting for followers: the response is over."""
         self._cancel = None
         self._stop_waiting()
 
@@ -101,7 +103,7 @@ class Audience:
 
 
 def disconnect_policy(request: ResponseCreate, settings: ResponseSettings, *, native: bool) -> OnDisconnect:
-    """The policy that the request asks for, else that of its kind of client. Raises WireError."""
+    """Return the policy that the request names, else the default of its kind of client. Raises WireError."""
     if request.background:
         return OnDisconnect(policy="continue")
     policy = request.on_disconnect or OnDisconnect(policy="linger" if native else "cancel")

@@ -1,6 +1,6 @@
-"""A log that broke off with its process: find the item that was being written, and what was said until then. Pure.
+"""A log that broke off with its process: finds the open item, and what was said so far. Pure.
 
-What is written of an item follows from its events alone, so it can be closed as a run would have closed it.
+An item's state follows from its events alone, so it can be closed as a run would have closed it.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ _decode_delta = msgspec.json.Decoder(_Delta).decode
 
 
 def shown_in(entry: bytes) -> Response:
-    """Return the Response that an event shows, but for its `rate_limits`, which only the first event has. Raises
-    ValueError if it is not one that does.
+    """Return the Response that an event shows, without its `rate_limits`, which only the first event has. Raises
+    ValueError if the event shows none.
     """
     response = _decode_shown(entry).response
     response.rate_limits = UNSET
@@ -79,7 +79,7 @@ def shown_in(entry: bytes) -> Response:
 
 
 class BrokenOff(msgspec.Struct, frozen=True):
-    """What there is of a response. `open`: the item that was being written; None: there was none."""
+    """The output of a response that broke off. `open`: the item that was being written; None: there was none."""
 
     response: Response
     output: list[OutputItem]
@@ -87,7 +87,7 @@ class BrokenOff(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, entries: Sequence[bytes]) -> BrokenOff:
-        """Read it from the entries of a log. Raises ValueError if these are none."""
+        """Read the entries of a log. Raises ValueError if they are invalid."""
         response: Response | None = None
         output: list[OutputItem] = []
         opened_at: int | None = None
@@ -106,7 +106,7 @@ class BrokenOff(msgspec.Struct, frozen=True):
 
 
 def _reopen(entries: Sequence[bytes]) -> OpenItem | None:
-    """Make the open item again that these entries are of; None for a kind that comes in one piece."""
+    """Rebuild the open item from its entries; None for a kind that comes in one piece."""
     added = _decode_item(entries[0])
     types = [codec.type_of(entry) for entry in entries]
     deltas = [delta for delta in map(_decode_delta, entries[1:]) if delta.delta is not None]

@@ -1,8 +1,9 @@
-"""Makes a history shorter: has the model write the summary of a conversation that is too long.
+"""Compaction: has the model write the summary of a conversation that is too long.
 
-A run calls it before its own generation, on its own slot, so compacting is bounded by what bounds responses. What does
-not fit into the window at once is summarized in pieces, oldest first, each with the summary of those before it; when
-the model writes nothing, the text itself, cut, stands for its summary. So no length makes it fail.
+A run compacts before its own generation, on its own slot, so whatever bounds responses bounds compaction. A history
+that does not fit into the window at once is summarized in pieces, oldest first, each with the summary of those before
+it. If the model writes nothing, the shortened text itself stands in for its summary. So no length makes compaction
+fail.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _NO_TOOLS = tool_set(None, None, None)
 
 
 class Compactor:
-    """One response's compaction. `tokens`: of all its generations together. `abort_ms`: how long the engine took to let
-    go of the latest one, if it was asked to.
+    """One response's compaction. `tokens`: of all its generations together. `abort_ms`: how long the engine took to
+    abort the latest one, if it was asked to.
     """
 
     def __init__(self, renderer: Renderer, response_id: str, stopping: StopSignal, priority: int = 0) -> None:
@@ -53,8 +54,8 @@ class Compactor:
         self._num_generations = 0
 
     async def compact(self, policy: Policy, prompts: Prompts, begin: Callable[[], None]) -> Compacted | None:
-        """Replace the history by a shorter one if it is time; `begin` is called when it is, before anything is written.
-        Return what it was replaced by. Raises RenderError, EngineError and Ended.
+        """Replace the history by a shorter one if it is too long. `begin` is called in that case, before anything is
+        written. Return the replacement. Raises RenderError, EngineError and Ended.
         """
         items = prompts.items
         if not items:
@@ -75,13 +76,15 @@ class Compactor:
         return compacted
 
     def _limit(self, policy: Policy, room: int) -> int:
-        """Tokens that a prompt may have without being compacted; `room` is what the answer needs at least."""
+        """Return the most tokens that a prompt may have without being compacted. `room`: the least that the answer
+        needs.
+        """
         window = self._serving.model.max_model_len
         largest = window - min(room, window // 4)
         return min(policy.threshold or window * 4 // 5, largest)
 
     async def _write(self, plan: Plan, limit: int) -> Compacted:
-        """The plan with its summary."""
+        """Return the plan with its summary."""
         if not plan.worthwhile:
             return plan.with_summary(plan.earlier)
         max_tokens = min(max(limit // 8, _MIN_SUMMARY_TOKENS), _MAX_SUMMARY_TOKENS)
@@ -90,7 +93,7 @@ class Compactor:
     async def _fit(
         self, compacted: Compacted, limit: int, render_compacted: Callable[[list[InputItem]], Awaitable[Prompt]]
     ) -> tuple[Compacted, Prompt]:
-        """Cut it until its prompt fits into `limit`, as far as cutting helps."""
+        """Shorten the plan until its prompt fits into `limit`, as far as shortening helps."""
         max_chars = max((size_of([item]) for item in compacted.items()), default=0)
         for attempt in range(_MAX_SHRINKS + 1):
             last = attempt == _MAX_SHRINKS
@@ -131,13 +134,13 @@ class Compactor:
         return summary
 
     async def _text(self, plan: Plan, size: int) -> str:
-        """Return what is to be summarized, cut to as many pieces of this size as are read."""
+        """Return the text to summarize, cut into pieces of this size, as many as are read."""
         max_chars = _MAX_PIECES * size
         length = sum(map(len, plan.transcript))
         return await self._renderer.do(length, lambda _: compaction.fit(plan.transcript, max_chars))
 
     def _request(self, question: str, max_tokens: int) -> ResponseCreate:
-        """The request that asks for a summary. Thinking is switched off where it can be: it would not be kept."""
+        """Return the request for a summary. Thinking is switched off where possible: it would not be kept."""
         return ResponseCreate(
             instructions=compaction.INSTRUCTIONS,
             items=[Message(role="user", content=question)],
@@ -146,7 +149,7 @@ class Compactor:
         )
 
     async def _generate(self, request: ResponseCreate, prompt: Prompt, max_tokens: int) -> str:
-        """Return what the model writes, without what it thinks."""
+        """Return what the model writes, without its reasoning."""
         self._num_generations += 1
         parser = self._serving.dialect.parser(request, _NO_TOOLS, prompt)
         wishes = Sampling(max_tokens=max_tokens, skip_special_tokens=parser.skip_special_tokens)
@@ -187,8 +190,8 @@ async def _measure(prompts: Prompts) -> Prompt | None:
 
 
 def _plan(items: Sequence[InputItem], prompt: Prompt | None, limit: int, *, only_open: bool) -> Plan:
-    """Return what is kept of a history with this prompt, so that with instructions and tools it is well below `limit`.
-    Where the prompt is not known, tokens are taken to be of usual length, and nothing to be around.
+    """Plan which part of a history with this prompt to keep, so that with instructions and tools it is well below
+    `limit`. If the prompt is not known, tokens are assumed to be of usual length, without instructions and tools.
     """
     size = size_of(items)
     per_token, around = _USUAL_TOKEN, 0.0

@@ -1,9 +1,9 @@
-"""Cut an answer where its user stopped listening: after a certain event, or in the middle of one, exactly. Pure.
+"""Cut an answer exactly where its user stopped listening: after an event, or in the middle of one. Pure.
 
-What was generated has been sent and stays in the log. Only what is remembered is cut, so that the next turn's history
-holds what the user saw or heard and nothing else (docs/protocol.md, 3.3 and 3.17). Where that is follows from the log,
-of a response that runs and of one that is over; a `Cutoff` counts from the beginning of the output, so it holds for
-what is left after an earlier cut as well.
+What was generated has been sent, and stays in the log. Only what is remembered is cut, so that the next turn's history
+holds what the user saw or heard and nothing else (docs/protocol.md, 3.3 and 3.17). The place is found in the log, of a
+running response or a finished one. A `Cutoff` counts from the beginning of the output, so it also holds after an
+earlier cut.
 """
 
 from __future__ import annotations
@@ -35,10 +35,9 @@ _TEXT_DONE = "response.output_text.done"
 class Cutoff(msgspec.Struct, frozen=True):
     """A place in an output.
 
-    through: the last event of which anything was seen.
-    num_whole: items that were seen to their end.
-    num_chars: characters that were seen of the message after them. None: nothing of that item is kept.
-    num_logprobs: log probabilities of those characters.
+    through: the last event of which anything was seen. num_whole: items that were seen completely. num_chars:
+    characters that were seen of the message after them; None: nothing of that item is kept. num_logprobs: log
+    probabilities of those characters.
     """
 
     through: int
@@ -47,8 +46,8 @@ class Cutoff(msgspec.Struct, frozen=True):
     num_logprobs: int = 0
 
     def apply(self, items: Sequence[OutputItem]) -> list[OutputItem]:
-        """Return the items as they were seen. Calls and reasoning count as seen when their end was; a compaction is
-        not for anybody to see, and stands for all that was before it.
+        """Return the items as they were seen. Calls and reasoning count as seen if their end was. A compaction always
+        stays: nobody sees it, and it stands for all that was before it.
         """
         num_whole = max(self.num_whole, int(bool(items) and isinstance(items[0], Compaction)))
         kept = list(items[:num_whole])
@@ -62,8 +61,8 @@ class Cutoff(msgspec.Struct, frozen=True):
         return [*kept, partial]
 
     def apply_to_turn(self, turn: Turn) -> Turn:
-        """Return the turn with its answer as it was seen. Which tokens are left of an answer that is cut is not known;
-        those of its prompt are.
+        """Return the turn with its answer as it was seen. The token ids of its prompt stay known; those of a cut answer
+        don't.
         """
         output = self.apply(turn.output)
         if _are_same(output, turn.output):
@@ -83,16 +82,16 @@ class Cutoff(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(record, response=cut, turn=turn)
 
     def or_earlier(self, other: Cutoff | None) -> Cutoff:
-        """The earlier one of two: what was cut does not come back."""
+        """Return the earlier of two: a cut is never undone."""
         return self if other is None else min(self, other, key=lambda one: (one.num_whole, one.num_chars or 0))
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What was written of an output until now, for the look-up of a place in it.
+    """An output as far as it is written, for finding a place in it.
 
-    entries: of the log, from the number `first` on; `num_entries`, each delta being one. items: those that are closed
-        and not cut away. over: there will be no more of them.
-    open_index: of the item that is being written; `open_message`: that item, if it is a message.
+    entries: of the log, from the number `first` on; `num_entries`: their number, each delta counted as one. items:
+    those that are closed and not cut away. over: no more items will come. open_index: of the open item; `open_message`:
+    that item, if it is a message.
     """
 
     response_id: str
@@ -110,7 +109,7 @@ class Written(msgspec.Struct, frozen=True):
         cls, log: Log, place: Place, items: Sequence[OutputItem], open_index: int | None = None,
         open_message: Message | None = None,
     ) -> Written:  # fmt: skip
-        """Take from a log what has to be known to find this place. Raises WireError for a number that the log does not
+        """Take from a log what is needed to find this place. Raises WireError for an event number that the log does not
         have.
         """
         first = 0 if log.abridged is not None else log.floor
@@ -128,12 +127,12 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def find_cutoff(written: Written, place: Place) -> Cutoff:
-    """Find a place in an output; takes time in proportion to `written.num_entries`. Raises WireError."""
+    """Find a place in an output. Takes time in proportion to `written.num_entries`. Raises WireError."""
     return _through(written, place) if isinstance(place, Through) else _characters(written, place)
 
 
 def text_part(message: Message) -> OutputText:
-    """The only part of a message that a model has said."""
+    """Return the only part of a message that a model has written."""
     assert isinstance(message.content, list)
     (part,) = message.content
     assert isinstance(part, OutputText)
@@ -160,7 +159,7 @@ _decode = msgspec.json.Decoder(_Entry).decode
 
 
 def _entries(written: Written) -> Iterator[tuple[int, _Entry]]:
-    """The events that are kept, with their numbers."""
+    """Yield the retained events, with their numbers."""
     number = written.first
     for kept in written.entries:
         for entry in (_decode(kept),) if isinstance(kept, bytes) else _each(kept):
@@ -177,7 +176,7 @@ def _each(deltas: KeptDeltas) -> Iterator[_Entry]:
 
 
 def _through(written: Written, place: Through) -> Cutoff:
-    """After an event: `written` begins behind it, or before that."""
+    """Find the place after an event. `written` begins at that event or earlier."""
     unseen = [entry for number, entry in _entries(written) if number > place.number]
     index = next((entry.output_index for entry in unseen if entry.type == _DONE), written.open_index)
     if index is None:
@@ -198,7 +197,7 @@ def _through(written: Written, place: Through) -> Cutoff:
 
 
 def _characters(written: Written, place: Characters) -> Cutoff:
-    """After so many characters of a message: `written` begins where the log does."""
+    """Find the place after so many characters of a message. `written` begins where the log does."""
     own = list(_entries_of(written, place.item_id))
     text = _text_of(written, place, own)
     if place.num_characters > len(text):
@@ -224,14 +223,14 @@ def _characters(written: Written, place: Characters) -> Cutoff:
 
 
 def _entries_of(written: Written, item_id: str) -> Iterator[tuple[int, _Entry]]:
-    """The events of an item, with their numbers."""
+    """Yield the events of an item, with their numbers."""
     for number, entry in _entries(written):
         if entry.item_id == item_id or (entry.item is not None and entry.item.id == item_id):
             yield number, entry
 
 
 def _text_of(written: Written, place: Characters, own: Sequence[tuple[int, _Entry]]) -> str:
-    """The text of a message as far as it was written, also where that was cut before. Raises WireError."""
+    """Return the text of a message as far as it was written, even where that was cut before. Raises WireError."""
     response_id = written.response_id
     is_open = written.open_message is not None and id_of(written.open_message) == place.item_id
     texts = [entry.text for _, entry in own if entry.type == _TEXT_DONE]
@@ -262,5 +261,7 @@ def _too_old(response_id: str, what: str, floor: int, param: str | None = None) 
 
 
 def _are_same(output: Sequence[OutputItem], before: Sequence[OutputItem]) -> bool:
-    """Return whether a cut has left everything: it drops from the end, and makes a new item of one that it cuts."""
+    """Return whether a cut has left everything. A cut drops items from the end, and makes a new item of one that it
+    shortens.
+    """
     return len(output) == len(before) and (not output or output[-1] is before[-1])

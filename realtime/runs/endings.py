@@ -1,4 +1,4 @@
-"""The endings of a response: its outcome, what of its output counts, and the terminal event that says so. Pure."""
+"""The endings of a response: its outcome, which part of its output counts, and its terminal event. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .cutoff import Cutoff
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """A cancel that was accepted. `delivered`: events that the canceller had taken; None if it read none.
-    `cutoff`: how much of the answer the user has taken in, if that is known.
+    """A cancel that was accepted. `delivered`: events that the canceller had taken; None if it read none. `cutoff`: the
+    part of the answer that the user has seen or heard, if that is known.
     """
 
     reason: str
@@ -28,15 +28,15 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 
 class Steered(msgspec.Struct, frozen=True):
-    """A stop for a successor, which goes on from here."""
+    """A stop for a successor, which continues from here."""
 
 
 class Interrupted(msgspec.Struct, frozen=True):
-    """A stop after which the item that was being written is forgotten."""
+    """A stop that drops the open item."""
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """A failure, as the client is told of it."""
+    """A failure, as the client sees it."""
 
     code: str
     message: str
@@ -59,7 +59,7 @@ NOTHING_TO_COMPACT = Failed("invalid_prompt", "There is nothing to compact: the 
 
 
 class Ended(Exception):
-    """Raised inside a run's life: the response ends here."""
+    """An exception inside a run: the response ends here."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
@@ -82,8 +82,8 @@ def failure(error: EngineError) -> Failed:
 
 
 def too_long(num_tokens: int, max_model_len: int, *, more: bool = False) -> Failed:
-    """The failure of a prompt that fills the context window. Both are numbers of tokens. more: it has more than that,
-    how many more is not known.
+    """Return the failure of a prompt that fills the context window. Both numbers are tokens. more: the prompt has even
+    more, it is not known how many.
     """
     text = f"The input has {'more than ' * more}{num_tokens} tokens; the model's context window holds {max_model_len}"
     advice = "Send less, or leave it to the server with `truncation` or `context_management`."
@@ -91,20 +91,20 @@ def too_long(num_tokens: int, max_model_len: int, *, more: bool = False) -> Fail
 
 
 def conversation_deleted(conversation_id: str) -> Failed:
-    """The failure of a response whose conversation is gone before its turn has come."""
+    """Return the failure of a response whose conversation was deleted before its turn came."""
     text = f"Conversation '{conversation_id}' was deleted while this response waited for it."
     return Failed(ErrorCode.CONVERSATION_NOT_FOUND.value.code, text)
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """One response's ending. `generates`: an answer was asked for; without one no limit can have cut it short."""
+    """One response's ending. `generates`: an answer was asked for. Without one, no limit can have cut it short."""
 
     outcome: Outcome
     generates: bool
 
     @property
     def item_status(self) -> ItemStatus:
-        """The status of an item that is still open."""
+        """Return the status of an item that is still open."""
         return "completed" if self.outcome is FinishReason.STOP or not self.generates else "incomplete"
 
     @property
@@ -114,27 +114,27 @@ class Ending(msgspec.Struct, frozen=True):
 
     @property
     def continuable(self) -> bool:
-        """Return whether a next turn may go on from here."""
+        """Return whether a next turn may continue from here."""
         return not isinstance(self.outcome, Failed)
 
     @property
     def keeps_tokens(self) -> bool:
-        """Return whether what is remembered is what was generated, token by token. After a cut that is not known."""
+        """Return whether the remembered answer has exactly the generated tokens. After a cut that is not known."""
         return self.cutoff is None and not isinstance(self.outcome, Interrupted)
 
     def close(self, assembler: Assembler) -> Iterator[events.Event]:
-        """Close what is open; an interrupt discards it as well."""
+        """Close the open item. An interrupt also drops it."""
         if isinstance(self.outcome, Interrupted):
             return assembler.discard_open()
         return assembler.close(self.item_status)
 
     def seen(self, items: Sequence[OutputItem]) -> list[OutputItem]:
-        """The items as far as the user has seen them."""
+        """Return the items as far as the user has seen them."""
         cut = self.cutoff
         return list(items) if cut is None else cut.apply(items)
 
     def terminal(self, response: Response, receipt: CancelReceipt | None) -> events.Event:
-        """Give a response the status of its outcome; return the event that shows it. `receipt`: of a cancel."""
+        """Set a response's final status, and return the event that shows it. `receipt`: of a cancel."""
         match self.outcome:
             case Failed(code, message, param):
                 response.status = "failed"

@@ -1,8 +1,7 @@
-"""One generation on the engine, from its submission until the engine holds nothing of it.
+"""One generation on the engine, from its submission until the engine has released it.
 
-A response has several when the server calls tools for it, and others to have a history summarized. The task sleeps
-while tokens flow: the engine calls `on_chunk`, which passes on what the parser makes of the chunk, and nothing is
-queued.
+A response has several when the server calls tools for it, and more to summarize a history. The task sleeps while tokens
+flow: the engine calls `on_chunk`, which passes on what the parser makes of the chunk, and nothing is queued.
 """
 
 from __future__ import annotations
@@ -50,18 +49,18 @@ _REASONS: dict[FinishReason | None, str] = {
 
 
 class PutAside(Exception):
-    """Raised by `Generation.result`: the engine has let go of it, and it goes on later, behind what there is."""
+    """An exception of `Generation.result`: the engine has released the generation, which continues later from where it
+    is.
+    """
 
 
 class Generation(Generic[T]):
     """One generation, and the sink of its chunks. `result` must be called once `submit` has returned.
 
-    parser: None if what is generated is not wanted.
-    count: written with every chunk; `num_input` is the caller's.
-    stops: looks for the request's stop strings in what the parser says.
-    read: makes of the parser's pieces what is kept; `keep` keeps it, beside the chunk, None: it is not from one. Both
-        are called with every chunk.
-    at_safe_point: called after a chunk when a successor waits to take over, unless the chunk is the last one.
+    parser: None if the text is not wanted. count: updated with every chunk; `num_input` is the caller's. stops: looks
+    for the request's stop strings in the parsed output. read: makes of the parser's pieces what is kept; `keep` keeps
+    it, together with the chunk; None: it is not from a chunk. Both are called with every chunk. at_safe_point: called
+    after a chunk when a successor waits to take over, unless the chunk is the last one.
     """
 
     def __init__(
@@ -95,33 +94,33 @@ class Generation(Generic[T]):
 
     @property
     def stop_string(self) -> str | None:
-        """The stop string that has ended what was said."""
+        """The stop string that has ended the output."""
         return self._stops.found if self._stops is not None else None
 
     @property
     def request_id(self) -> str:
-        """Its name at the engine."""
+        """The generation's request id on the engine."""
         return self._request.request_id
 
     @property
     def num_prompt(self) -> int:
-        """Tokens of its prompt."""
+        """The number of tokens of its prompt."""
         return self._count.num_input
 
     @property
     def tokens(self) -> Tokens:
-        """Return what it has used."""
+        """Return the tokens that it has used."""
         return self._count.tokens(self.num_reasoning)
 
     @property
     def may_be_put_aside(self) -> bool:
-        """Return whether the engine has it and is to have it until its end."""
+        """Return whether the engine has it and nothing has asked for its end."""
         stopping = self._stopping
         return self._given and not self._aside and self.ended is None and not stopping.stopped and not stopping.steering
 
     @property
     def num_reading(self) -> int:
-        """Tokens that the engine has been given and has not read yet."""
+        """The tokens that the engine has been given and has not read yet."""
         if self.ended is not None or self._aside or self._flows:
             return 0
         return self.num_prompt + len(self._count.token_ids)
@@ -168,24 +167,26 @@ class Generation(Generic[T]):
             self._end(error if isinstance(error, EngineDead) else engine_failure(error))
 
     def replay(self, chunks: Sequence[TokenChunk]) -> None:
-        """Take what an engine gave before this process began. Raises Diverged."""
+        """Take the chunks that an engine generated before this process began. Raises Diverged."""
         self.times.first_at = self.times.began_at
         for chunk in chunks:
             self.on_chunk(chunk)
         self._goes_on = True
 
     def again(self, seen: Seen | None) -> None:
-        """Let the next engine go on, after the death of this one. `seen`: the prompt with its images, as it sees it."""
+        """Continue on the next engine after the death of this one. `seen`: the prompt with its images as that engine
+        sees it.
+        """
         self._request = msgspec.structs.replace(self._request, seen=seen)
         self._go_on()
 
     def put_aside(self) -> None:
-        """Have the engine let go of it: `result` raises PutAside then, unless somebody wants it to end."""
+        """Have the engine abort it: `result` then raises PutAside, unless a stop was requested."""
         self._aside = True
         self._stopping.wake()
 
     def resume(self, aside_seconds: float) -> None:
-        """Go on after it was put aside, for so long."""
+        """Continue after it was put aside for so long."""
         self.times.aside_seconds += aside_seconds
         self.abort_ms = 0.0
         self._go_on()
@@ -201,14 +202,14 @@ class Generation(Generic[T]):
         self._flows = self.times.first_at is not None and not self._goes_on
 
     def fail(self, failed: Failed) -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
         self.ended = failed
         self._report()
 
     async def submit(self) -> None:
-        """Have the engine begin, or go on behind what there is already. It may take a while: a constraint may have to
-        wait to be compiled. Raises EngineError, and then the engine holds nothing of it; neither does it when this is
-        cancelled.
+        """Have the engine begin, or continue from the tokens that there are. May take a while, because a constraint may
+        have to be compiled. Raises EngineError. When this raises or is cancelled, the engine holds nothing of the
+        generation.
         """
         if self.ended is not None:
             return  # what was replayed has its end
@@ -223,7 +224,7 @@ class Generation(Generic[T]):
             raise
 
     async def result(self) -> FinishReason:
-        """Wait for the end, or for a request to stop; return when the engine holds nothing of it any more. Raises
+        """Wait for the end, or for a request to stop. Returns once the engine holds nothing of it any more. Raises
         Ended when the response is to end, EngineDead when the engine has died, and PutAside.
         """
         try:
@@ -250,7 +251,7 @@ class Generation(Generic[T]):
 
     @property
     def _is_said(self) -> bool:
-        """A stop string has come: the answer is there, whatever the engine would add."""
+        """Return whether a stop string has come: then the answer is complete, whatever the engine would add."""
         return self.stop_string is not None
 
     def _end(self, ended: FinishReason | Failed | EngineDead) -> None:
@@ -265,7 +266,7 @@ class Generation(Generic[T]):
         self.abort_ms = (time.perf_counter() - asked_at) * 1e3
 
     def _finish(self) -> FinishReason:
-        """End as the engine has ended it."""
+        """End for the engine's reason."""
         ended = self.ended
         assert ended is not None
         if isinstance(ended, EngineDead):
@@ -300,7 +301,7 @@ class Generation(Generic[T]):
 
 
 def engine_failure(error: EngineError) -> Failed:
-    """Translate an engine's error for the client. Log one that should not happen."""
+    """Translate an engine's error for the client. Log an unexpected one."""
     if not isinstance(error, EngineRefused | EngineOverloaded | EngineDead):
         logger.warning("generation failed in the engine: %s", error)
     return failure(error)

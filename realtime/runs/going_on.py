@@ -1,8 +1,8 @@
-"""How a response goes on when the engine that generated it is gone, with its process or without: whether it can, how
-often, and what its client is told.
+"""Continuing a response after its engine is gone, with or without its process: whether it can, how often, and what its
+client is told.
 
-What had been generated is given to the next engine, which returns what follows. Where the sampling has a seed, or needs
-none, that is what would have followed (`exact`); otherwise it is another sample (`prefix_exact`).
+The next engine is given the generated tokens and returns those that follow. If the sampling has a seed, or needs none,
+they are the ones that would have followed anyway (`exact`); otherwise they are another sample (`prefix_exact`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ _REASONS = {
 
 
 class GoingOn:
-    """One response's. `attempts`: engines that it has been given to, less those that came to a planned end."""
+    """The continuation of one response. `attempts`: engines that it was given to, not counting those that ended as
+    planned.
+    """
 
     def __init__(
         self, continuity: Continuity, observer: Observer, response: Response, log: EventLog,
@@ -59,17 +61,17 @@ class GoingOn:
         self._num_waits = 0
 
     def close(self) -> None:
-        """Let go of the run."""
+        """Drop the references to the run."""
         self._note = _nothing
 
     @property
     def can_go_on(self) -> bool:
-        """Return whether an engine takes what there is of an answer, and there will be one."""
+        """Return whether an engine can continue an answer, and there will be an engine."""
         return self._continuity.goes_on and self._continuity.wait_ready is not None
 
     def seeded(self, wishes: Sampling, begun: Begun | None) -> Sampling:
-        """Give a generation a seed, where that costs nothing: with it the same tokens can be sampled again. `begun`:
-        how it was begun before.
+        """Give a generation a seed, if that costs nothing: then the same tokens can be sampled again. `begun`: how it
+        was begun before.
         """
         if begun is not None:
             return msgspec.structs.replace(wishes, seed=begun.seed)
@@ -78,7 +80,7 @@ class GoingOn:
         return msgspec.structs.replace(wishes, seed=secrets.randbits(_SEED_BITS))
 
     def check(self, past: Past) -> None:
-        """Refuse what can't be gone on with. Raises Ended."""
+        """Refuse a generation that can't be continued. Raises Ended."""
         reason = self._obstacle(past)
         if reason is not None:
             raise Ended(self.failed(reason))
@@ -100,25 +102,25 @@ class GoingOn:
         return None
 
     def tell(self, *, exact: bool) -> None:
-        """Say in the Response that it has gone on."""
+        """Record in the Response that it has continued."""
         recovery = Recovery(kind="exact" if exact else "prefix_exact", attempts=self.attempts)
         self._response.recovery, self._untold = recovery, recovery.kind
 
     def asked(self, num_tokens: int) -> None:
-        """The engine is asked for what follows behind so many tokens."""
+        """Note that the engine was asked to continue after so many tokens."""
         if self._untold is not None:
             outcome, self._untold = self._untold, None
             self._observer.went_on(self._after, outcome, self._response.id, self.attempts, num_tokens)
 
     def failed(self, reason: str) -> Failed:
-        """Say in the Response that it does not go on; return the failure."""
+        """Record in the Response that it does not continue. Return the failure."""
         self._fail(reason)
         text = f"The server was restarted while this response ran, and {_REASONS[reason]}: send the request again."
         return Failed(_RESTARTED, text)
 
     async def survive(self, dead: EngineDead, begun: Begun, wishes: Sampling, *, given: bool) -> None:
-        """Wait for the next engine, that is like the one which has died. `given`: that one had the request, and may
-        have died of it. Raises Ended.
+        """Wait for the next engine, which must be like the one that has died. `given`: that one had the request, and
+        may have died of it. Raises Ended.
         """
         self.attempts += given
         self._after = "engine"
@@ -134,7 +136,7 @@ class GoingOn:
             self.tell(exact=is_exact(wishes))
 
     async def find_engine(self, dead: EngineDead, begun: Begun) -> None:
-        """Wait for an engine that is like the one which has begun this, if it serves no more. Raises Ended."""
+        """Wait for an engine like the one that has begun this, if that one no longer serves. Raises Ended."""
         ready = self._continuity.wait_ready
         assert ready is not None
         try:
@@ -159,9 +161,9 @@ class GoingOn:
 
 
 def is_exact(wishes: Sampling) -> bool:
-    """Return whether what follows is what would have followed, if the engine is asked again."""
+    """Return whether the tokens that follow are those that would have followed, if the engine is asked again."""
     return wishes.seed is not None or wishes.temperature == 0
 
 
 def _nothing(note: Note) -> None:
-    """In the place of the run's `note` once it is over."""
+    """Replace the run's `note` once the run is over."""

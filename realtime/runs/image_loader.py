@@ -34,7 +34,7 @@ _FAILURES: dict[type[FetchError], ErrorCode] = {
 
 
 class ImageLoader:
-    """Loads the images of all responses, in bounds that they share."""
+    """A loader for the images of all responses, with bounds that they share."""
 
     def __init__(self, settings: ImageSettings, work: WorkPool, fetcher: PublicFetcher | None = None) -> None:
         limits = FetchLimits(
@@ -49,8 +49,8 @@ class ImageLoader:
         self._fetching = asyncio.Semaphore(_MAX_FETCHED)
 
     async def load(self, tenant: str, items: Sequence[InputItem], own: Sequence[InputItem]) -> None:
-        """Attach to each image part its picture, where it has none yet. `own`: the items of the request itself, for
-        the path of a part at fault. Raises WireError.
+        """Attach a picture to each image part that has none yet. `own`: the items of the request itself, for the path
+        of a part at fault. Raises WireError.
         """
         paths = {id(part): path for path, part in image_parts(own)}
         missing = [part for _, part in image_parts(items) if picture_of(part) is None]
@@ -64,7 +64,7 @@ class ImageLoader:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _data(self, part: InputImage, path: str) -> bytes | str:
-        """The image as it came: its bytes, or a data URL."""
+        """Return the image as it came: its bytes, or a data URL."""
         check_image(part, self._settings, path)  # also of what came by another door, or in an encrypted history
         url = part.image_url or ""
         if data_urls.is_data_url(url):
@@ -103,7 +103,7 @@ def _decoded(data: bytes | str) -> bytes:
 
 @contextmanager
 def _at(path: str) -> Iterator[None]:
-    """Say in an error where the image is."""
+    """Add the path of the image to an error."""
     try:
         yield
     except WireError as error:

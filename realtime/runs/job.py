@@ -1,4 +1,4 @@
-"""All that is decided about a response before it starts. Pure."""
+"""A job: every decision about a response before it starts. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .open_items import ReasoningShown
 
 
 class ServiceClass(enum.IntEnum):
-    """How urgent a response is; the value is the engine's priority, lower is sooner."""
+    """The urgency of a response. The value is the engine's priority; a lower one is served sooner."""
 
     INTERACTIVE = -1
     DEFAULT = 0
@@ -29,25 +29,20 @@ class ServiceClass(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """Its name in metrics."""
+        """The label of the class in metrics."""
         return self.name.lower()
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One response to be made. Nothing in it is written to; a run works on a copy of `response`.
+    """One response to be made. Nothing in it is changed; a run works on a copy of `response`.
 
-    request: with its items as the model is to see them, and the settings that hold.
-    digest: of the request as it came, if it has a `request_id`; two with the same one are the same request.
-    response: as `response.created` shows it.
-    parent: the turn that it continues. In a conversation that is known when the response starts.
-    compaction: when the history is to be made shorter; None: never.
-    encrypt_compaction: encrypts the content of a compaction for this tenant.
-    cache_salt: its requests to the engine share the prefix cache only with those of the same salt; None: with any
-        that have none.
-    mcp: what is wanted of MCP servers; None: nothing.
-    warnings: what its client is told of the request.
-    origin: where it was asked for.
-    service_class: how urgent it is.
+    request: with its items as the model will see them, and the settings in force. digest: of the request as it came, if
+    it has a `request_id`; two requests with the same digest are the same. response: as `response.created` shows it.
+    parent: the turn that it continues; in a conversation that is known when the response starts. compaction: when to
+    make the history shorter; None: never. encrypt_compaction: encrypts the content of a compaction for this tenant.
+    cache_salt: its requests to the engine share the prefix cache only with those of the same salt; None: with all
+    others that have none. mcp: its use of MCP servers; None: nothing. warnings: warnings about the request, for its
+    client. origin: where it was asked for. service_class: its urgency.
     """
 
     response_id: str
@@ -70,11 +65,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stream_id(self) -> str | None:
-        """The lane of the connection that it was asked for on."""
+        """The stream of the connection on which it was asked for."""
         stream_id: str | None = self.request.stream_id
         return stream_id
 
     @property
     def generates(self) -> bool:
-        """Return whether an answer is wanted; otherwise the prompt is only brought into the engine's cache."""
+        """Return whether an answer is wanted; otherwise the prompt is only read into the engine's cache."""
         return self.request.generate is not False

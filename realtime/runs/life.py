@@ -42,7 +42,7 @@ from collections.abc import Callable
 
 
 class State(enum.Enum):
-    """Where a run is. The values are for people."""
+    """The state of a run. The values are for people."""
 
     __hash__ = object.__hash__  # Enum's is Python code
 
@@ -62,7 +62,7 @@ class State(enum.Enum):
 
 
 class IllegalTransition(Exception):
-    """A run was to go where no way leads: a bug of ours."""
+    """An error: no transition leads from this state to that one, which is a bug of ours."""
 
     def __init__(self, here: State, there: State) -> None:
         ways = ", ".join(state.value for state in State if state in TRANSITIONS[here]) or "nothing"
@@ -93,7 +93,7 @@ _UNSAFE = frozenset({State.CALLING_TOOLS, State.ENDING, State.OVER})
 
 
 class Life:
-    """One run's life. `state` is changed by `enter` alone, and `entered` told of it by its value."""
+    """One run's life. Only `enter` changes `state`; `entered` is called with the new state's value."""
 
     def __init__(self, entered: Callable[[str], None] = lambda state: None) -> None:
         self.state = State.CREATED
@@ -107,7 +107,7 @@ class Life:
 
     @property
     def put_aside(self) -> bool:
-        """Return whether it waits for the scheduler to let it go on."""
+        """Return whether it waits for the scheduler to let it continue."""
         return self.state is State.PUT_ASIDE
 
     @property
@@ -117,11 +117,11 @@ class Life:
 
     @property
     def may_be_steered(self) -> bool:
-        """Return whether a successor may take over from here, as far as the state tells."""
+        """Return whether the state allows a successor to take over."""
         return self.state not in _UNSAFE
 
     def enter(self, state: State) -> None:
-        """Move on. Raises IllegalTransition, and then the state has not changed."""
+        """Enter another state. Raises IllegalTransition, and then the state has not changed."""
         if state not in TRANSITIONS[self.state]:
             raise IllegalTransition(self.state, state)
         self.state = state

@@ -1,4 +1,4 @@
-"""Output items that are being written: the events of each kind, from the first to the last. Pure.
+"""Open items: output items that are being written, with the events of each kind from first to last. Pure.
 
 `Assembler` holds one open item at a time and decides when it begins and ends. The items of MCP are in `mcp.open_items`.
 """
@@ -36,8 +36,8 @@ Ended = tuple[Iterable[e.Event], OutputItem | None]
 
 
 class OpenItem:
-    """Base of open items, which are used in this order: `begin`, then `delta` where the model writes the item, with
-    arguments of its kind, then `written`, then `end`. `end` is legal at any time after `begin`.
+    """Base class of open items. Its methods are called in this order: `begin`; `delta` if the model writes the item,
+    with arguments of its kind; `written`; `end`. `end` is legal at any time after `begin`.
     """
 
     at_work = False  # it waits for a result; what the model says meanwhile comes after it
@@ -56,15 +56,15 @@ class OpenItem:
         return ()
 
     def end(self, status: ItemStatus) -> Ended:
-        """Close the item as far as it has come."""
+        """Close the item as far as it is written."""
         raise NotImplementedError
 
     def remembered(self, item: OutputItem) -> OutputItem:
-        """The closed item as the history keeps it."""
+        """Return the closed item as the history keeps it."""
         return item
 
     def so_far(self) -> OutputItem | None:
-        """The item as it has been sent up to now; None: it has not been announced."""
+        """Return the item as far as it has been sent; None: it has not been announced."""
         return None
 
 
@@ -86,7 +86,7 @@ class OpenMessage(OpenItem):
         ]
 
     def delta(self, piece: TextDelta) -> e.Event:
-        """More of the text."""
+        """Add text."""
         self._texts.append(piece.text)
         self._logprobs += piece.logprobs
         return e.OutputTextDelta(
@@ -117,9 +117,9 @@ class OpenMessage(OpenItem):
 
 
 class ReasoningShown(msgspec.Struct, frozen=True):
-    """The form in which a client sees reasoning: a summary (there is no summariser: it is the text itself), the raw
-    text, or an empty item. Raw includes everything, so there is no summary beside it. `encrypt` makes the content that
-    a client without a stored history sends back.
+    """The form in which a client sees reasoning: a summary (the reasoning itself, as there is no summarizer), the raw
+    text, or an empty item. With raw text there is no summary, since that would say the same. `encrypt` makes the
+    content that a client without a stored history sends back.
     """
 
     summary: bool = False
@@ -128,7 +128,7 @@ class ReasoningShown(msgspec.Struct, frozen=True):
 
 
 class OpenReasoning(OpenItem):
-    """Reasoning: the client sees what it chose to see, the history keeps all of it."""
+    """Reasoning. The client sees the form that it chose; the history keeps all of it."""
 
     def __init__(self, item_id: str, index: int, shown: ReasoningShown) -> None:
         super().__init__(item_id, index)
@@ -145,7 +145,7 @@ class OpenReasoning(OpenItem):
         return begun
 
     def delta(self, piece: ReasoningDelta) -> Iterator[e.Event]:
-        """More of the reasoning."""
+        """Add reasoning."""
         self._texts.append(piece.text)
         if self._shown.raw:
             yield e.ReasoningTextDelta(**self._at, content_index=0, delta=piece.text)
@@ -176,7 +176,7 @@ class OpenReasoning(OpenItem):
         return self._item("in_progress", "".join(self._texts))
 
     def _item(self, status: ItemStatus, text: str | None = None) -> Reasoning:
-        """The item as it is shown; `text` is None while it has no part yet."""
+        """Return the item as it is shown. `text`: None while it has no part yet."""
         item = Reasoning(id=self.item_id, status=status)
         if self._shown.raw:
             item.content = [] if text is None else [ReasoningText(text=text)]
@@ -186,7 +186,7 @@ class OpenReasoning(OpenItem):
 
 
 class OpenCall(OpenItem):
-    """Base of calls, whoever runs the tool."""
+    """Base class of calls, whoever runs the tool."""
 
     def __init__(self, item_id: str, index: int) -> None:
         super().__init__(item_id, index)
@@ -194,11 +194,11 @@ class OpenCall(OpenItem):
 
     @property
     def arguments(self) -> str:
-        """The arguments, or the free text, as far as they have been written."""
+        """Return the arguments, or the free text, as far as they are written."""
         return "".join(self._texts)
 
     def delta(self, arguments: str) -> Iterable[e.Event]:
-        """More of the arguments."""
+        """Add to the arguments."""
         self._texts.append(arguments)
         return ()
 
@@ -261,8 +261,8 @@ class OpenCustomCall(OpenFunctionCall):
 
 
 class OpenClientCall(OpenFunctionCall):
-    """A call of one of OpenAI's own tools that the client runs. Whether the arguments fit that tool's item is known at
-    the end, so all events come then; a call that does not fit, or was cut off, is a function's.
+    """A call of one of OpenAI's own tools that the client runs. Only at the end is it known whether the arguments fit
+    that tool's item, so all events come then. A call that does not fit, or was cut off, becomes a function's.
     """
 
     def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
@@ -306,7 +306,7 @@ class OpenClientCall(OpenFunctionCall):
 
 
 def _announced(item: ClientCall) -> ClientCall:
-    """The item without what further events bring."""
+    """Return the item without what later events add."""
     begun = msgspec.structs.replace(item, status="in_progress")
     if isinstance(begun, ShellCall):
         begun.action = msgspec.structs.replace(begun.action, commands=[])
@@ -314,7 +314,7 @@ def _announced(item: ClientCall) -> ClientCall:
 
 
 class OpenCompaction(OpenItem):
-    """A compaction that is being made. Closed before there is a `result` it is empty, which stands for nothing."""
+    """A compaction that is being made. If it closes before there is a `result`, it is empty and replaces nothing."""
 
     at_work = True
 

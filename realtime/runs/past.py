@@ -1,6 +1,6 @@
-"""What is known of a response whose process ended while it ran, for the run that goes on with it. Pure.
+"""The past of a response whose process ended while it ran, for the run that continues it. Pure.
 
-The run makes the response again, by the code that made it, from what the engine gave then; only what follows is new.
+The run makes the response again, by the same code, from the engine's recorded chunks; only what follows is new.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _decode_done = msgspec.json.Decoder(_ItemDone).decode
 
 
 class Past:
-    """See the module. `log`: the one that it had. `attempts`: which one this is, see GoesOn."""
+    """The past of one response. `log`: its log so far. `attempts`: the number of this attempt, see GoesOn."""
 
     def __init__(self, unfinished: Unfinished, log: RestoredLog) -> None:
         self.unfinished = unfinished
@@ -64,16 +64,16 @@ class Past:
 
     @property
     def has_begun(self) -> bool:
-        """Return whether anything was done for it but to wait."""
+        """Return whether it did anything but wait."""
         return b"response.in_progress" in self._types
 
     @property
     def answered(self) -> list[OutputItem]:
-        """Return what MCP servers had answered."""
+        """Return the recorded answers of MCP servers."""
         return [item for item in self.output if isinstance(item, McpListTools | McpCall)]
 
     def forget(self, number: int) -> None:
-        """Let go of what was made again, up to this generation."""
+        """Drop what was made again, up to and including this generation."""
         left = [one for one in self.unfinished.generations if one.begun.number > number]
         self.unfinished = msgspec.structs.replace(self.unfinished, events=(), generations=left)
         self._types = []
@@ -85,7 +85,7 @@ class Past:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether there is all that was said from the first event on, and more is to come."""
+        """Return whether the log has every event from the first one on, and is not over."""
         one, types = self.unfinished, self._types
         return (
             one.head.stored
@@ -102,27 +102,27 @@ class Past:
 
     @property
     def place(self) -> events.QueuePlace | None:
-        """Return where its client was told that it waits."""
+        """Return the place in the queue that its client was told."""
         return _decode_queued(self.unfinished.events[1]).queue if self.queued else None
 
     @property
     def rate_limits(self) -> list[RateLimit]:
-        """Return what its client was told that is left to its tenant."""
+        """Return the rate limits that its client was told."""
         return _decode_created(self.unfinished.events[0]).response.rate_limits
 
     @property
     def has_compaction(self) -> bool:
-        """Return whether its history was being replaced by a compaction."""
+        """Return whether its history was being compacted."""
         return _COMPACTING in self._types
 
     @property
     def parent(self) -> Turn | None:
-        """Return what it continues, as far as it had found that."""
+        """Return the turn that it continues, if it had found that."""
         first = self.generation(1)
         return first.begun.parent if first is not None else None
 
     def created(self) -> tuple[Response, list[events.RequestWarning]]:
-        """Return the response as it was first shown, and what its client was told of the request. Raises ValueError."""
+        """Return the response as it was first shown, and the warnings that its client was given. Raises ValueError."""
         first = self.unfinished.events[0]
         return shown_in(first), _decode_created(first).warnings
 
@@ -131,7 +131,7 @@ class Past:
         return next((one for one in self.unfinished.generations if one.begun.number == number), None)
 
     def is_exact(self, temperature: float) -> bool:
-        """Return whether what follows is what would have followed. `temperature`: the one that holds."""
+        """Return whether the tokens that follow are those that would have followed. `temperature`: the one in force."""
         generations = self.unfinished.generations
         return temperature == 0 or (bool(generations) and generations[-1].begun.seed is not None)
 
@@ -142,19 +142,19 @@ class Past:
 
     @property
     def output(self) -> list[OutputItem]:
-        """The items that are finished in the log."""
+        """Return the items that are finished in the log."""
         return list(BrokenOff.of(self.unfinished.events).output)
 
     @property
     def so_far(self) -> list[OutputItem]:
-        """The same with the one that is being written."""
+        """Return the items in the log, including the open one."""
         broken = BrokenOff.of(self.unfinished.events)
         item = broken.open.so_far() if broken.open is not None else None
         return [*broken.output, *([item] if item is not None else ())]
 
     @property
     def usage(self) -> Usage:
-        """The tokens that were read and generated, as far as is known."""
+        """Return the tokens that were read and generated, as far as is known."""
         prompts = [one.begun.prompt for one in self.unfinished.generations]
         read = sum(prompt.num_tokens for prompt in prompts if prompt is not None)
         return Tokens(num_input=read, num_output=self._num_generated).usage()
@@ -164,14 +164,14 @@ class Past:
         return sum(len(chunk.token_ids) for one in self.unfinished.generations for chunk in one.chunks)
 
     def receipt(self, through: int | None) -> CancelReceipt:
-        """Return what a canceller is told, who can't have been sent more than there is."""
+        """Return the receipt of a cancel. The canceller can't have been sent more than there is."""
         number = self._num_generated
         through_shown = UNSET if through is None else through
         return CancelReceipt(tokens_generated=number, tokens_delivered=number, abort_ms=0.0, through=through_shown)
 
     def shown(self, shown: ReasoningShown) -> ReasoningShown:
-        """Return what the client sees of reasoning. What is encrypted anew is other bytes each time, so what was
-        encrypted comes from the log.
+        """Return the form in which the client sees reasoning. Encryption gives other bytes each time, so content that
+        was encrypted comes from the log.
         """
         if shown.encrypt is None:
             return shown
@@ -184,7 +184,9 @@ class Past:
         return lambda text: known.popleft() if known else encrypt(text)
 
     def close(self, status: ItemStatus) -> tuple[Sequence[events.Event], list[OutputItem]]:
-        """Close what was open when the log broke off: the events that do it, and all items. Raises ValueError."""
+        """Close the open item of a log that broke off. Return the events that do so, and all items. Raises
+        ValueError.
+        """
         broken = BrokenOff.of(self.unfinished.events)
         if broken.open is None:
             return [], list(broken.output)

@@ -1,6 +1,6 @@
-"""How an answer that was put aside for others waits, and is let go on: the run's part of it.
+"""The pause of an answer that was put aside for others: the run's part of it.
 
-Which one is put aside, and when it has its turn again, the scheduler says (`service.scheduling.put_aside`).
+The scheduler decides which answer is put aside, and when it continues (`service.scheduling.put_aside`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TRY_SECONDS = 1.0
 
 
 class Pause:
-    """One response's. was_put_aside: told when the engine has let go; `Run.admit` ends the wait."""
+    """One response's pauses. was_put_aside: called when the engine has released it. `Run.admit` ends the wait."""
 
     def __init__(
         self, job: Job, life: Life, stopping: StopSignal, going_on: GoingOn, observer: Observer,
@@ -40,13 +40,13 @@ class Pause:
         self._num_tries = _MAX_TRIES  # there is nothing to be tried again before a pause
 
     def allows(self, wishes: Sampling, *, has_pictures: bool) -> bool:
-        """Return whether an answer that is sampled like this can go on as if it had never been put aside. An engine
-        would have to be shown pictures again.
+        """Return whether an answer with this sampling can continue as if it had never been put aside. One with pictures
+        can't: an engine would have to be shown them again.
         """
         return self._job.generates and self._going_on.can_go_on and is_exact(wishes) and not has_pictures
 
     async def wait(self, generation: Generation[Any], begun: Begun) -> None:
-        """Wait for its turn, and for an engine like the one that has begun it. Raises Ended."""
+        """Wait for its turn, and for an engine like the one that began it. Raises Ended."""
         self._life.enter(State.PUT_ASIDE)
         began_at, resumed = time.monotonic(), False
         self._num_tries = 0
@@ -66,8 +66,8 @@ class Pause:
                 generation.end_aside()
 
     async def try_later(self, overloaded: EngineOverloaded) -> None:
-        """Wait before another try with an engine that has no room for what was put aside: its client has been promised
-        the rest. Raises this error for what was not, and after a while.
+        """Wait before trying again on an engine that has no room for an answer that was put aside: its client expects
+        the rest. Raises this error for any other answer, and after a while.
         """
         self._num_tries += 1
         if self._num_tries > _MAX_TRIES:

@@ -1,7 +1,7 @@
-"""The prompts of one response: its history, shorter where that is asked for, as what the model is given.
+"""The prompts of one response: its history, shortened if that was asked for, in the form that the model is given.
 
-The run asks for a prompt before each generation. It says what is in a conversation when its turn has come, and what a
-compaction has replaced the history by.
+The run asks for a prompt before each generation. It sets the items of a conversation when its turn has come, and the
+replacement of a history by a compaction.
 """
 
 from __future__ import annotations
@@ -30,13 +30,11 @@ _LIKELY = 4  # characters of a token, of most texts
 
 
 class Prompts:
-    """See the module.
+    """The prompts of one response.
 
-    tools: those that the next prompt is made with.
-    parent: the turn that is continued.
-    latest: the turn that the response's own generations make up; None before there is one.
-    prompt: the newest one.
-    room: tokens that the answer needs at least.
+    tools: those of the next prompt. parent: the turn that is continued. latest: the turn made of the response's own
+    generations; None before there is one. prompt: the newest one. room: the least number of tokens that the answer
+    needs.
     """
 
     def __init__(self, renderer: Renderer, request: ResponseCreate, tools: ToolSet, parent: Turn | None) -> None:
@@ -52,12 +50,12 @@ class Prompts:
 
     @property
     def items(self) -> list[InputItem]:
-        """The history, oldest first."""
+        """Return the history, oldest first."""
         return self._compacted if self._compacted is not None else history(self.parent, self._request.items)
 
     @property
     def reaches_back(self) -> Turn | None:
-        """The parent, unless a compaction stands for it: nothing before one is needed again."""
+        """Return the parent, unless a compaction stands for it: nothing before a compaction is needed again."""
         return self.parent if self._compacted is None else None
 
     async def measure(self) -> Prompt:
@@ -74,11 +72,11 @@ class Prompts:
         self._compacted, self._measured = items, measured
 
     def next_generation(self, latest: Turn, tools: ToolSet) -> None:
-        """Make what was said until now a part of what the next generation continues."""
+        """Add what was said so far to what the next generation continues."""
         self.latest, self.tools, self._measured = latest, tools, None
 
     async def render(self, items: list[InputItem] | None) -> Prompt:
-        """Render the next prompt, of these items or of the history; with `truncation: auto` without as many of the
+        """Render the next prompt, of these items or of the history. With `truncation: auto`, leave out as many of the
         oldest exchanges as it takes to fit. Raises as `measure`.
         """
         prompt = self._measured if items is None else None
@@ -95,8 +93,8 @@ class Prompts:
         return (await self._renderer.look(prompt)).seen
 
     def include(self, response: Response, said: Sequence[OutputItem], token_ids: Sequence[int] | None) -> None:
-        """Show the client what the model was given and generated, as far as it wants to see it. `token_ids`: of what
-        was said, None: they are not known.
+        """Add to the Response what the client asked to include of the model's input and output. `token_ids`: of the
+        output; None: they are not known.
         """
         include = self._request.include or ()
         if HARMONY_MESSAGES in include:
@@ -109,7 +107,7 @@ class Prompts:
             response.output_token_ids = UNSET if token_ids is None else list(token_ids)
 
     async def _truncate(self, items: list[InputItem]) -> Prompt:
-        """Leave out the fewest of the oldest exchanges; all but the newest, if nothing fits."""
+        """Leave out the fewest of the oldest exchanges, or all but the newest if nothing fits."""
         sizes = _sizes_without_oldest(items)
         search = FewestLeftOut(sizes, _LIKELY * self._limit)
         fitting: Prompt | None = None
@@ -137,7 +135,7 @@ class Prompts:
         return self._renderer.serving.model.max_model_len - self.room
 
     def _fits(self, prompt: Prompt | None) -> bool:
-        """Return whether it leaves room for an answer."""
+        """Return whether a prompt leaves room for an answer."""
         return prompt is not None and prompt.num_tokens <= self._limit
 
     async def _render(self, items: list[InputItem]) -> Prompt:
@@ -146,7 +144,7 @@ class Prompts:
 
 
 def _sizes_without_oldest(items: list[InputItem]) -> list[int]:
-    """Return what is left without the 0, 1, 2 ... oldest exchanges but the newest, as a cost."""
+    """Return the cost of what is left without the 0, 1, 2 ... oldest exchanges, the newest excepted."""
     starts = exchanges(items) or [0]
     costs = list(map(item_cost, items))
     left = sum(costs)

@@ -1,6 +1,6 @@
-"""Fetching what a stranger names, from the public network only.
+"""Fetching URLs that a stranger names, from the public network only.
 
-A server that fetches URLs for its clients can be sent to look where they can't: at itself, at its neighbours, at a
+A server that fetches URLs for its clients can be sent to places that they can't reach: itself, its neighbours, a
 cloud's metadata. So every address that a name resolves to must be public, for every hop, and the connection goes to
 exactly the address that was checked: a name that resolves differently a moment later changes nothing. TLS still
 verifies the name. Proxies from the environment are not used: behind one, nothing here could be checked.
@@ -29,19 +29,19 @@ _SOCKET_OPTIONS = Iterable[tuple[int, int, int] | tuple[int, int, bytes | bytear
 
 
 class FetchError(Exception):
-    """It could not be fetched; the text says why and may be shown: it names no address and no path."""
+    """An error: a URL could not be fetched. The text says why, and may be shown: it names no address and no path."""
 
 
 class BadUrl(FetchError):
-    """It can't be fetched whatever the network does: the URL is not one, or leads where nobody is let go."""
+    """An error that does not depend on the network: the URL is invalid, or leads to a place that may not be fetched."""
 
 
 class TooLarge(FetchError):
-    """It is larger than allowed."""
+    """An error: the file is larger than allowed."""
 
 
 class FetchLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds, bytes and hops of one fetch."""
+    """Limits of one fetch: seconds, bytes and hops."""
 
     max_bytes: int
     max_redirects: int
@@ -50,7 +50,7 @@ class FetchLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_public(text: str) -> bool:
-    """Whether an address belongs to the public network, and so does each that is embedded in it."""
+    """Return whether an address, and every address embedded in it, belongs to the public network."""
     try:
         address: Address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -65,7 +65,7 @@ def is_public(text: str) -> bool:
 
 
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address to which a gateway, or the kernel, would translate this one."""
+    """Return the IPv4 address to which a gateway, or the kernel, would translate this one."""
     if address.ipv4_mapped is not None or address.sixtofour is not None:
         return address.ipv4_mapped or address.sixtofour
     if address.teredo is not None:
@@ -76,14 +76,16 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The system's resolver, which also reads the odd spellings of addresses (`0x7f.1`, `2130706433`)."""
+    """Resolve a name by the system's resolver, which also reads odd spellings of addresses (`0x7f.1`, `2130706433`)."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
 class PublicBackend(httpcore2.AsyncNetworkBackend):
-    """Connects to public addresses only; the layers above it go on to use the name, for `Host` and for TLS."""
+    """A network backend that connects to public addresses only. The layers above it still use the name, for `Host` and
+    for TLS.
+    """
 
     def __init__(self, resolve: Resolve, inner: httpcore2.AsyncNetworkBackend) -> None:
         self._resolve = resolve
@@ -93,7 +95,9 @@ class PublicBackend(httpcore2.AsyncNetworkBackend):
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
         socket_options: _SOCKET_OPTIONS | None = None,
     ) -> httpcore2.AsyncNetworkStream:  # fmt: skip
-        """See httpcore2. One address that is not public condemns the name: it is a trick or a split horizon."""
+        """Connect; see httpcore2. One address that is not public condemns the name: it is a trick or a split
+        horizon.
+        """
         try:
             addresses = await self._resolve(host, port)
         except (OSError, UnicodeError):
@@ -120,7 +124,7 @@ class PublicBackend(httpcore2.AsyncNetworkBackend):
 
 
 class PublicFetcher:
-    """GETs files. `resolve` and `network` are for tests."""
+    """A fetcher of files, by GET. `resolve` and `network` are for tests."""
 
     def __init__(
         self, limits: FetchLimits, resolve: Resolve = resolve, network: httpcore2.AsyncNetworkBackend | None = None
@@ -129,7 +133,7 @@ class PublicFetcher:
         self._backend = PublicBackend(resolve, network or httpcore2.AnyIOBackend())
 
     async def fetch(self, url: str) -> bytes:
-        """The body. Raises FetchError."""
+        """Return the body of a URL. Raises FetchError."""
         try:
             async with asyncio.timeout(self._limits.total_seconds):
                 # A pool per fetch: nothing is kept open, and nobody learns from a warm connection what others fetched.
@@ -169,7 +173,7 @@ class PublicFetcher:
 
 
 def _checked(url: str) -> httpx2.URL:
-    """The URL of a hop. Raises BadUrl."""
+    """Return the URL of a hop. Raises BadUrl."""
     try:
         target = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Renders prompts for one tenant: a short one at once, a long one in the pool, images with the engine's help."""
+"""Rendering prompts for one tenant: a short one at once, a long one in the pool, images with the engine's help."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ HEAVY = 1 << 18  # ... and from which others are not to wait for it
 
 
 class Renderer:
-    """See the module. cache_salt: of the job; prompts of others are not to share what is known of images."""
+    """The renderer of one response's prompts. cache_salt: of the job; other salts must not share what is known of
+    images.
+    """
 
     def __init__(self, serving: Serving, tenant: str, cache_salt: str | None) -> None:
         self.serving = serving
@@ -37,8 +39,8 @@ class Renderer:
     async def render(
         self, request: ResponseCreate, tools: ToolSet, items: list[InputItem], parent: Turn | None
     ) -> Prompt:
-        """Make a prompt of items, as `Dialect.render` does, and have the engine look at its images. Raises RenderError,
-        EngineError, and WireError as the pool does.
+        """Render items into a prompt, as `Dialect.render` does, and have the engine process its images. Raises
+        RenderError, EngineError, and WireError as the pool does.
         """
         dialect = self.serving.dialect
         try:
@@ -53,13 +55,15 @@ class Renderer:
         return await self.look(prompt) if prompt.pictures else prompt
 
     async def do(self, size: int, work: Work[T]) -> T:
-        """Do what takes as long as rendering `size` characters. Raises WireError, and what the work raises."""
+        """Do work that takes about as long as rendering `size` characters. Raises WireError, and what the
+        work raises.
+        """
         if size < LONG:
             return work(always)
         return await self.serving.work.run(self.tenant, work, heavy=size >= HEAVY)
 
     async def look(self, prompt: Prompt) -> Prompt:
-        """Show the images of a prompt to the engine. Their pixels take memory: they have a place in the pool."""
+        """Show the images of a prompt to the engine. Their pixels take memory, so this takes a place in the pool."""
         async with self.serving.work.place(self.tenant, heavy=True) as place:
             views = [
                 await place.run(lambda _, picture=picture: picture.view(self.cache_salt))  # type: ignore[misc]
@@ -72,8 +76,8 @@ class Renderer:
 def _in_the_clients_words(
     error: RenderError, found: re.Match[str], request: ResponseCreate, items: Sequence[InputItem]
 ) -> RenderError:
-    """The same error with the place in the client's own `input`, in the place of that among all items; of an item that
-    was there before, it says so.
+    """Return the error with a path in the client's own `input` instead of one among all items. For an item from before
+    the request, the error says so.
     """
     item = items[int(found.group(1))]
     for index, own in enumerate(request.own_items):

@@ -1,6 +1,6 @@
-"""About how much work a prompt is, from the sizes of what it is made of. Pure.
+"""Estimates of the work for a prompt, from the sizes of its parts. Pure.
 
-Looked at before each rendering, so it costs next to nothing: it stops counting when it is enough.
+The estimate precedes each rendering, so it must cost next to nothing: it stops counting when it knows enough.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _encode = msgspec.json.encode
 
 
 def cost(request: ResponseCreate, tools: ToolSet, items: list[InputItem], enough: int) -> int:
-    """About as many characters of plain text as cost as much to render and tokenize; at least `enough`, if it is
-    more than that.
+    """Return how many characters of plain text would cost about as much to render and tokenize; at least `enough`, if
+    it is more than that.
     """
     total = 0
     for one in _costs(request, tools, items):
@@ -45,7 +45,7 @@ def cost(request: ResponseCreate, tools: ToolSet, items: list[InputItem], enough
 
 
 def item_cost(item: InputItem) -> int:
-    """Return what one item adds to that."""
+    """Return the cost of one item."""
     return sum(_costs_of(item))
 
 

@@ -1,4 +1,4 @@
-"""The report of a response that is over, as the observer takes it, and what is known when it begins."""
+"""The observer's facts about a response: when it begins, and when it is over."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .stages import Stages
 
 
 def beginning(job: Job, unix: float) -> Beginning:
-    """Return what is known of a response that begins at this unix time."""
+    """Return the facts about a response that begins at this unix time."""
     request, conversation = job.request, job.conversation
     return Beginning(
         response_id=job.response_id,
@@ -34,7 +34,7 @@ def beginning(job: Job, unix: float) -> Beginning:
 
 
 def report(watch: Watch, job: Job, response: Response, stages: Stages, log: EventLog) -> Report:
-    """Return what is known of a response with its terminal event in the log."""
+    """Return the facts about a response with its terminal event in the log."""
     usage, abort_ms = response.usage, stages.abort_ms
     counts = {}
     if usage is not None:
@@ -60,14 +60,14 @@ def report(watch: Watch, job: Job, response: Response, stages: Stages, log: Even
 
 
 def _reason(response: Response) -> str:
-    """Return why it ended as it did, in one word of ours; empty for a regular end."""
+    """Return why it ended as it did, as a word from a fixed list; empty for a regular end."""
     if response.error is not None:
         return response.error.code
     return response.incomplete_details.reason if response.incomplete_details is not None else ""
 
 
 def _finish_reasons(response: Response) -> list[str]:
-    """The same in the words of the conventions for generative AI."""
+    """Return the finish reasons in the words of the conventions for generative AI."""
     if response.status == "completed":
         calls = any(item.__struct_config__.tag == "function_call" for item in response.output)
         return ["tool_call" if calls else "stop"]

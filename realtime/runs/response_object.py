@@ -1,4 +1,4 @@
-"""The Response object that describes a request: every member with the value that really holds. Pure."""
+"""The Response object that describes a request: every member has the value in force. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from realtime.wire.response import ReasoningConfig, Response, TextConfig
 def new_response(
     request: ResponseCreate, model: ModelInfo, tools: ToolSet, response_id: str, created_at: int
 ) -> Response:
-    """Build the Response as it stands in `response.created`. `tools`: what its tools came to. `created_at`: unix
-    seconds.
+    """Build the Response for `response.created`. `tools`: the request's tools as resolved. `created_at`:
+    unix seconds.
     """
     text = request.text
     reasoning = request.reasoning
@@ -63,23 +63,26 @@ def new_response(
 
 
 def _held_to(asked: TextFormat) -> TextFormat:
-    """A format as the Response shows it: `strict` is never null there, and a schema holds whatever was said of it."""
+    """Return a format as the Response shows it. `strict` is never null there, and a schema is enforced whatever the
+    request said.
+    """
     if isinstance(asked, JsonSchemaFormat) and asked.strict is None:
         return msgspec.structs.replace(asked, strict=True)
     return asked
 
 
 def echoed_tools(request: ResponseCreate, tools: ToolSet) -> list[dict[str, Any]]:
-    """A request's tools as the Response shows them. `tools`: what they came to."""
+    """Return a request's tools as the Response shows them. `tools`: the tools as resolved."""
     held = {tool.path for tool in tools.tools if tools.holds(tool)}
     return [_echoed(tool, f"tools[{index}]", held) for index, tool in enumerate(request.tools or ())]
 
 
 def _echoed(tool: dict[str, Any], path: str, held: Set[str]) -> dict[str, Any]:
-    """A tool as the Response shows it: validators want these members of a function, null where the client gave none;
-    `strict` is what holds. What may hold secrets is not shown: of an MCP server's URL the origin alone, as OpenAI does.
+    """Return a tool as the Response shows it. Validators want these members of a function, null where the client gave
+    none; `strict` is the value in force. Possible secrets are not shown: of an MCP server's URL only the origin, as
+    OpenAI does.
 
-    held: where the parameters are to which sampling is held.
+    held: the parameters to which sampling is constrained.
     """
     match tool.get("type"):
         case "mcp":

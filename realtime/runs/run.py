@@ -50,24 +50,21 @@ Ready = Callable[[], Awaitable[tuple[Job, Serving]]]
 
 
 class Run:
-    """One response that is being made. Created by the service, which calls `start` exactly once.
+    """One response that is being made. The service creates it, and calls `start` exactly once.
 
-    One whose process ended while it ran is made again from its `past`, and goes on: see `Past`.
+    A response whose process ended while it ran is made again from its `past`, and continues: see `Past`.
 
-    turn: what a next response continues; None until this one is over, and when it failed.
-    begun_at: its place among all responses, see Record.
-    grown_at: when its newest event came, on the monotonic clock.
+    turn: what a next response continues; None until this one is over, and when it failed. begun_at: its place in the
+    order of all responses, see Record. grown_at: when its newest event came, on the monotonic clock.
     """
 
     def __init__(
         self, job: Job, serving: Serving, log: EventLog, journal: ResponseStore, on_over: Callable[[Run], None],
         past: Past | None = None, ready: Ready | None = None, committed: CommittedLog | None = None,
     ) -> None:  # fmt: skip
-        """journal: told of every event that is appended to the log.
-        on_over: called once, when the terminal event is in the log.
-        past: what there is of it already; then `ready` returns, when an engine serves, the job and what serves it, of
-        which nothing can be known before.
-        committed: what readers see of the log; None: all of it.
+        """journal: is given every event that is appended to the log. on_over: called once, when the terminal event is
+        in the log. past: what the response has already; then `ready` returns, once an engine serves, the job and the
+        serving, neither of which can be known before. committed: the log as readers see it; None: they see all of it.
         """
         self.job = job
         self.whole_log = log
@@ -89,7 +86,7 @@ class Run:
         self._on_over = on_over
 
     def _serve(self, job: Job, serving: Serving) -> None:
-        """Take what it is made from."""
+        """Set the engine and the dialect that it is made with."""
         self.job = job
         self._serving = serving
         self.stages = Stages(
@@ -100,7 +97,7 @@ class Run:
 
     @property
     def response_id(self) -> str:
-        """The id of its response, the log's too."""
+        """The id of its response, and of the log."""
         return self.whole_log.response_id
 
     @property
@@ -113,12 +110,14 @@ class Run:
 
     @property
     def _is_behind(self) -> bool:
-        """Return whether not all that is in the log has been made again."""
+        """Return whether some of the log has not been made again yet."""
         return self._past is not None and not self._past.log.caught_up
 
     @property
     def snapshot(self) -> Response:
-        """The response as it stands after the newest event: with what has been said so far, and where to follow it."""
+        """Return the response as it stands after the newest event: with its output so far, and the number to follow it
+        from.
+        """
         if self.over:
             return self.response
         output, log = self.stages.assembler.so_far, self.whole_log
@@ -129,12 +128,14 @@ class Run:
 
     @property
     def num_generated(self) -> int:
-        """Tokens that the engine has made for it until now."""
+        """The tokens that the engine has generated for it so far."""
         return self.stages.num_generated
 
     @property
     def used(self) -> tuple[int, int, int, int]:
-        """Tokens until now: of prompts, of those that were cached, that were made; of a prompt that is being read."""
+        """The tokens so far: prompt tokens, how many of them were cached, generated tokens, and those of a prompt being
+        read.
+        """
         return self.stages.used_until_now
 
     @property
@@ -144,7 +145,7 @@ class Run:
 
     @property
     def input(self) -> tuple[InputItem, ...]:
-        """Return what its request brought."""
+        """Return the request's own input items."""
         return tuple(self.job.request.items)
 
     @property
@@ -156,7 +157,8 @@ class Run:
         self, *, admitted: bool, place: QueuePlace | None = None, rate_limits: Sequence[RateLimit] = ()
     ) -> asyncio.Task[None]:
         """Append `created` (and `queued`) at once and start the task, which the caller keeps until it is done.
-        `admitted`: it need not wait for `admit`. `place`: where it waits. `rate_limits`: what is left to its tenant.
+        `admitted`: it need not wait for `admit`. `place`: its place in the queue. `rate_limits`: what is left of its
+        tenant's limits.
         """
         if self._past is not None:
             self._life.enter(State.ADMITTED if admitted else State.QUEUED)
@@ -182,35 +184,35 @@ class Run:
             self._write([events.ResponseQueued(response=self.response, queue=place or UNSET)])
 
     def admit(self) -> None:
-        """Run now, or go on: the scheduler's word."""
+        """Run now, or continue. Called by the scheduler."""
         self._life.enter(State.GENERATING if self._life.put_aside else State.ADMITTED)
         self.stopping.wake()
 
     @property
     def may_be_put_aside(self) -> bool:
-        """Return whether it can be put aside for another one, and go on as if it had not been."""
+        """Return whether it can be put aside for another one, and continue as if it had not been."""
         return self.stages.may_be_put_aside
 
     def put_aside(self) -> None:
-        """Have the engine let go of it, which the scheduler is told when it is done: its next `admit` has it go on."""
+        """Have the engine abort it. The scheduler is told when that is done, and its next `admit` lets it continue."""
         self.stages.put_aside()
 
     def give_up(self, failed: Failed) -> None:
-        """End one that has waited too long for its turn."""
+        """End a response that has waited too long for its turn."""
         if self._life.queued:
             self.stopping.ask(failed)
 
     def cancel(self, cancelled: Cancelled) -> None:
-        """Request the end. The terminal event follows when the engine has let go. The first cancel counts; one that
-        comes while a successor is about to take over overrides that.
+        """Request the end. The terminal event follows when the engine has aborted it. The first cancel counts; a cancel
+        also overrides a pending steer.
         """
         if not self.over:
             self.watch.stop_asked()
             self.stopping.ask(cancelled)
 
     def stop(self, how: StopKind, delivered: int | None = None, cutoff: Cutoff | None = None) -> None:
-        """Request the end in one of a client's ways. See Service.stop. `cutoff`: of a cancel, what of the answer is
-        kept.
+        """Request the end, in one of the ways a client can. See Service.stop. `cutoff`: for a cancel, the part of the
+        answer to keep.
         """
         match how:
             case "cancel":
@@ -225,12 +227,12 @@ class Run:
                 assert_never(how)
 
     def written(self, place: Place) -> Written:
-        """Return what is known now of this place in the answer. Raises WireError."""
+        """Return the output so far, for finding this place in it. Raises WireError."""
         assembler = self.stages.assembler
         return Written.of(self.whole_log, place, assembler.output, assembler.open_index, assembler.open_message)
 
     def commit(self, number: int) -> bool:
-        """Show readers what is committed up to this batch; return whether there will be no more."""
+        """Show readers what is committed up to this batch. Return whether no more will come."""
         committed = self.committed
         if committed is not None and committed.commit(number):
             self.audience.notify()
@@ -238,7 +240,7 @@ class Run:
 
     @property
     def has_begun(self) -> bool:
-        """Return whether it knows its history, so that nothing that happens to that changes what it says."""
+        """Return whether its history is fixed, so that later changes to the conversation don't affect it."""
         return self._life.knows_history
 
     # -- the log
@@ -257,7 +259,7 @@ class Run:
         )
 
     def _append(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
-        """Append what was generated, made of this, and tell the audience."""
+        """Append events made of this chunk, and tell the audience."""
         log = self.whole_log
         tip = log.tip
         self._write(new, chunk)
@@ -271,7 +273,7 @@ class Run:
         self.audience.notify()
 
     def _write(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
-        """Append to the log, and tell the journal: also of what came before an event that could not be appended."""
+        """Append to the log, and to the journal: also what came before an event that could not be appended."""
         log = self.whole_log
         first, entries = log.tip, []
         try:
@@ -281,7 +283,9 @@ class Run:
             self._record(first, entries, chunk)
 
     def _record(self, first: int, entries: Sequence[bytes], chunk: TokenChunk | None) -> None:
-        """Tell the journal. If it fails, so does the response, whose end it is not told of: that comes all the same."""
+        """Write to the journal. If that fails, so does the response; its terminal event is not written there, but comes
+        all the same.
+        """
         if self.committed is not None:
             self.committed.grown()
         if self._past is not None:  # what was made again is there
@@ -297,7 +301,7 @@ class Run:
             raise
 
     def _note(self, note: Note) -> None:
-        """Tell the journal what it takes to go on."""
+        """Write to the journal what is needed to continue."""
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.note(self.response_id, self.whole_log.tip, note)
@@ -330,7 +334,7 @@ class Run:
             logger.exception("not reported response_id=%s", self.response_id)
 
     async def _outcome(self) -> Outcome:
-        """Return what the response comes to: everything before the terminal event. Raises nothing."""
+        """Do everything before the terminal event, and return the outcome. Raises nothing."""
         try:
             async with self.stopping.interrupts():
                 await self._restore()
@@ -357,7 +361,7 @@ class Run:
             return BROKEN
 
     async def _restore(self) -> None:
-        """Wait for the engine, and begin once more. Raises Ended and Diverged."""
+        """Wait for the engine, and begin again. Raises Ended and Diverged."""
         past, ready = self._past, self._ready
         if past is None or ready is None:
             return
@@ -386,7 +390,7 @@ class Run:
     # -- the end
 
     def _end(self, ending: Ending) -> None:
-        """Close what is open, append the one terminal event, and keep what may be continued."""
+        """Close the open item, append the one terminal event, and keep what a next turn may continue."""
         stages, response = self.stages, self.response
         assembler, token_ids = stages.assembler, self._usage.latest.token_ids
         if not self._is_behind or isinstance(ending.outcome, FinishReason):
@@ -407,7 +411,7 @@ class Run:
             self.turn = stages.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))
 
     def _end_behind(self, ending: Ending) -> None:
-        """End one of which not all was made again: what is known of it is what is in its log."""
+        """End a response that was not completely made again: its log is all that is known of it."""
         past, response = self._past, self.response
         assert past is not None
         closing, output = past.close(ending.item_status)
@@ -425,7 +429,7 @@ class Run:
             self.turn = Turn(self.response_id, past.parent, tuple(self.job.request.items), tuple(response.output))
 
     def _write_behind(self, new: Iterable[events.Event]) -> None:
-        """Append to a log whose grammar is not known any more, and tell the journal."""
+        """Append to a log whose grammar state is not known any more, and to the journal."""
         for event in new:
             self._write_last(event)
 
@@ -434,12 +438,14 @@ class Run:
         self._record(first, [entry], None)
 
     def leave(self) -> None:
-        """Stop here when the task is cancelled, for the next process to go on, if it can: without an end in the log."""
+        """Stop here when the task is cancelled, without a terminal event if the next process can continue the
+        response.
+        """
         self._left = self.can_be_left
 
     @property
     def can_be_left(self) -> bool:
-        """Return whether another process can go on with it."""
+        """Return whether another process can continue it."""
         job = self.job
         return (
             job.response.store
@@ -448,11 +454,13 @@ class Run:
         )
 
     def lose(self) -> None:
-        """Stop here when the task is cancelled, without a word to the journal: it is not this process's any more."""
+        """Stop here when the task is cancelled, without writing to the journal: the response is not this process's any
+        more.
+        """
         self._journal, self._left = None, True
 
     async def _end_here(self) -> None:
-        """End without an end."""
+        """End without a terminal event."""
         self._note(GoesOn(attempts=self.stages.going_on.attempts, epoch=self.whole_log.epoch, left=True))
         self.whole_log.left = True
         self.audience.close()
@@ -460,7 +468,7 @@ class Run:
         await self.stages.close()
 
     def _end_anyhow(self) -> None:
-        """End after a bug of ours in the regular end: an item may never be closed, but the reader gets an end."""
+        """End after a bug of ours in the regular end. An item may stay open, but the reader gets a terminal event."""
         self.turn = None
         if not self.whole_log.sealed:
             self._write_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))

@@ -1,4 +1,4 @@
-"""The wishes of a request about sampling, in the engine's terms. Pure."""
+"""A request's sampling parameters, in the engine's terms. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ LOGPROBS = "message.output_text.logprobs"
 
 
 def sampling(request: ResponseCreate, response: Response, room: int, parser: Parser | None) -> Sampling:
-    """Translate a request's wishes. `response` holds the effective values of what it echoes; `room`: tokens at most."""
+    """Translate a request's sampling parameters. `response` has the values in force of what it echoes. `room`: the most
+    tokens.
+    """
     wants_logprobs = LOGPROBS in (request.include or ())
     limit = 1 if request.generate is False else min(request.max_output_tokens or room, room)
     return Sampling(

@@ -1,4 +1,4 @@
-"""The engine that serves responses, the model that it has loaded, and how that model is spoken to."""
+"""The engine that serves responses, its loaded model, and the dialect of that model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .work_pool import WorkPool
 
 
 class Continuity(msgspec.Struct, frozen=True):
-    """Whether the next engine goes on with what this one had begun. fingerprint, goes_on, seeds_are_free: as Loaded has
-    them. wait_ready: wait for the next one, at most `wait_seconds`; None: there will be none.
+    """The way from this engine to the next one. fingerprint, goes_on, seeds_are_free: as in Loaded. wait_ready: waits
+    for the next engine, at most `wait_seconds`; None: there will be none.
     """
 
     fingerprint: str = ""
@@ -28,10 +28,10 @@ class Continuity(msgspec.Struct, frozen=True):
 
 
 class Serving(msgspec.Struct, frozen=True):
-    """All that a run needs besides its job. `work`: where it does what takes long. `images`: None if the model takes no
-    images. `observer`: told of what it does. `prompt_read`: called when the engine has read a prompt of this response,
-    so that it has room for another. `was_put_aside`: called when the engine has let go of a response that the scheduler
-    had put aside.
+    """Everything that a run needs besides its job. `work`: the pool for its slow work. `images`: None if the model
+    takes no images. `observer`: takes its reports. `prompt_read`: called when the engine has read a prompt of this
+    response, so that it has room for another. `was_put_aside`: called when the engine has released a response that the
+    scheduler put aside.
     """
 
     engine: Engine
@@ -46,6 +46,6 @@ class Serving(msgspec.Struct, frozen=True):
 
 
 def not_ready(engine: Engine, work: WorkPool, observer: Observer) -> Serving:
-    """Return what there is before the first engine serves: nothing can be rendered or read with it."""
+    """Return the serving before the first engine: nothing can be rendered or generated with it."""
     model = ModelInfo(name="", path="", max_model_len=0, defaults=Sampling(max_tokens=0))
     return Serving(engine, model, cast(Dialect, None), work, None, observer, Continuity(goes_on=True))

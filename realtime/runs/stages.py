@@ -1,6 +1,6 @@
 """The stages of one response, from its history to the end of its last generation.
 
-The stages are states of `life`. Each does its own, or raises `Ended` with what the response has come to.
+The stages are states of `life`. Each does its part, or raises `Ended` with the response's outcome.
 """
 
 from __future__ import annotations
@@ -57,25 +57,24 @@ _UNLIMITED = 1 << 62  # tokens
 
 
 class Append(Protocol):
-    """Takes events that were made, and what the engine gave that they were made of."""
+    """A function that takes new events, and the engine's chunks that they were made of."""
 
     def __call__(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None: ...
 
 
 class Stages:
-    """See the module. `go_through` must be called at most once, and `close` at the end.
+    """The stages of one response. `go_through` must be called at most once, and `close` at the end.
 
-    assembler: makes the output; what is open after the last stage is for the run to close.
-    prompts: what the model is given, and what the response continues.
-    usage: of the response's own generations; `compactor` has its own.
+    assembler: makes the output; the run closes what is open after the last stage. prompts: the model's input, and what
+    the response continues. usage: of the response's own generations; `compactor` has its own.
     """
 
     def __init__(
         self, job: Job, serving: Serving, response: Response, life: Life, stopping: StopSignal,
         append: Append, watch: Watch, log: EventLog, note: Callable[[Note], None], past: Past | None = None,
     ) -> None:  # fmt: skip
-        """`append`: takes the events that are made. `watch`: whoever is asked for something is told of its trace.
-        `log`, `note`: see GoingOn. `past`: what was made before this process began.
+        """`append`: takes the new events. `watch`: gives the trace headers for other servers. `log`, `note`: see
+        GoingOn. `past`: what was made before this process began.
         """
         shown = job.shown if past is None else past.shown(job.shown)
         self.assembler = Assembler(ids_of(job.response_id), shown, job.mcp.max_calls if job.mcp is not None else 0)
@@ -112,23 +111,25 @@ class Stages:
 
     @property
     def num_reasoning(self) -> int:
-        """Reasoning tokens of the latest generation."""
+        """The reasoning tokens of the latest generation."""
         return self._generation.num_reasoning if self._generation is not None else 0
 
     @property
     def abort_ms(self) -> float:
-        """Return how long the engine took to let go of the latest generation, if it was asked to."""
+        """Return how long the engine took to abort the latest generation, if it was asked to."""
         return self._generation.abort_ms if self._generation is not None else self.compactor.abort_ms
 
     @property
     def used(self) -> Usage | None:
-        """The usage until now; None before the first token."""
+        """The usage so far; None before the first token."""
         if self._generation is None or not self.num_generated:
             return None
         return self.usage.total(self.compactor.tokens, self.num_reasoning, generates=True)
 
     def prefilled(self, read: Mapping[str, int]) -> tuple[int, int] | None:
-        """Return how much of the prompt is read, and of how much, while it is. `read`: as EngineStats has it."""
+        """Return how many tokens of the prompt are read, and of how many, while it is being read. `read`: from
+        EngineStats.
+        """
         generation = self._generation
         if generation is None or generation.times.first_at is not None or generation.request_id not in read:
             return None
@@ -136,12 +137,12 @@ class Stages:
 
     @property
     def num_generated(self) -> int:
-        """Tokens that the engine has made until now, those of summaries included."""
+        """The tokens that the engine has generated so far, including those of summaries."""
         return self.usage.num_output + self.compactor.tokens.num_output
 
     @property
     def used_until_now(self) -> tuple[int, int, int, int]:
-        """See Run.used. Of each that runs this is asked often."""
+        """Return the tokens so far; see Run.used. Called often for every running response."""
         usage, compaction, generation = self.usage, self.compactor.tokens, self._generation
         earlier, latest = usage.earlier, usage.latest
         return (
@@ -152,9 +153,9 @@ class Stages:
         )
 
     def end_if_safe(self) -> None:
-        """Request the end for a successor, if this is a safe point. Text and reasoning are cut anywhere. From its first
-        call on a response is let to its own end: half a call is of no use to anybody, and the calls after it belong to
-        the same step.
+        """Request the end for a successor, if this is a safe point. Text and reasoning may be cut anywhere. From its
+        first call on, a response is left to end by itself: half a call is useless, and the calls after it belong to the
+        same step.
         """
         ended = self._generation is not None and self._generation.ended is not None
         if not self._stopping.stopped and self._life.may_be_steered and not ended and not self.assembler.has_call:
@@ -162,19 +163,19 @@ class Stages:
 
     @property
     def may_be_put_aside(self) -> bool:
-        """Return whether the answer that is being generated can be put aside now, and go on exactly."""
+        """Return whether the current answer can be put aside now, and continue exactly."""
         generation = self._generation
         is_new = self._past is None or self._past.log.caught_up
         return self._pauses and is_new and generation is not None and generation.may_be_put_aside
 
     def put_aside(self) -> None:
-        """Have the engine let go of the answer, until its turn comes again."""
+        """Have the engine abort the answer, until its turn comes again."""
         assert self._generation is not None
         self._generation.put_aside()
 
     def turn(self, said: Sequence[OutputItem], token_ids: array[int]) -> Turn:
-        """Return what has been said so far, as something to continue. `token_ids`: of the latest generation, where they
-        are what it said.
+        """Return the output so far as a turn to continue. `token_ids`: of the latest generation, if they are exactly
+        its output.
         """
         prompt = self.prompts.prompt
         return Turn(
@@ -223,7 +224,9 @@ class Stages:
             await self._list_tools(self._mcp)
 
     async def close(self) -> None:
-        """Take leave of the MCP servers, and let go of the run, which is then freed without the garbage collector."""
+        """Close the MCP sessions and drop the references to the run, which is then freed without the garbage
+        collector.
+        """
         mcp, self._mcp, self._generation, self._append = self._mcp, None, None, _refuse
         self._past, self._note = None, _note_nothing
         self.going_on.close()
@@ -231,7 +234,7 @@ class Stages:
             await mcp.close()
 
     def _enter(self, conversation: Conversation) -> None:
-        """Take what is in the conversation now as the history: it is this response's turn."""
+        """Take the conversation's current items as the history: it is this response's turn."""
         if conversation.deleted:
             raise Ended(conversation_deleted(conversation.id))
         self.prompts.parent = conversation.turn
@@ -247,7 +250,7 @@ class Stages:
             raise Ended(Failed(refused.spec.code, refused.message, refused.param)) from None
 
     async def _load_images(self, images: ImageLoader) -> None:
-        """Fetch and decode what is to be seen."""
+        """Fetch and decode the images."""
         self._life.enter(State.LOADING_IMAGES)
         try:
             await images.load(self._job.tenant, self.prompts.items, self._job.request.own_items)
@@ -255,7 +258,7 @@ class Stages:
             raise Ended(Failed(error.spec.code, error.message, error.param)) from None
 
     async def _compact(self, policy: Policy) -> None:
-        """Make the history shorter if it is time."""
+        """Compact the history if it is too long."""
         self._life.enter(State.COMPACTING)
         compacted = await self.compactor.compact(
             policy, self.prompts, lambda: self._append(self.assembler.begin_compaction())
@@ -268,7 +271,7 @@ class Stages:
             raise Ended(FinishReason.STOP)
 
     async def _list_tools(self, mcp: McpStage) -> None:
-        """Have MCP servers list their tools, and make the calls that the user has allowed."""
+        """Have MCP servers list their tools, and make the calls that the user has approved."""
         self._life.enter(State.LISTING_TOOLS)
         mcp.unsure = self._past is not None and self._past.has_begun
         whole = history(self.prompts.parent, self._job.request.items)
@@ -281,7 +284,7 @@ class Stages:
         self.prompts.tools = tools
 
     async def _generate(self, number: int) -> FinishReason:
-        """Have one answer generated, from its prompt to what the engine ends it with. `number` counts from 1."""
+        """Generate one answer, from its prompt to the engine's finish reason. `number` counts from 1."""
         left = (self._job.request.max_output_tokens or _UNLIMITED) - self.usage.num_output
         if left <= 0:
             return FinishReason.LENGTH
@@ -312,7 +315,7 @@ class Stages:
         return await self._answer(number, prompt, room, None)
 
     async def _prompt(self, past: PastGeneration | None) -> Prompt:
-        """Render the next prompt, or take it as it was."""
+        """Render the next prompt, or take the recorded one."""
         if past is None:
             return await self.prompts.render(self._said())
         if past.begun.prompt is not None:
@@ -326,7 +329,7 @@ class Stages:
         return prompt
 
     async def _answer(self, number: int, prompt: Prompt, room: int, past: PastGeneration | None) -> FinishReason:
-        """Have the engine answer, or the next one go on with the answer."""
+        """Have the engine answer, or the next one continue the answer."""
         generation, wishes = self._new_generation(number, prompt, room, past)
         self._generation, self._pauses = generation, self._pause.allows(wishes, has_pictures=bool(prompt.pictures))
         begun = self._begin(number, prompt, wishes, past)
@@ -356,7 +359,7 @@ class Stages:
                 await self._survive(dead, generation, begun, wishes, given=given)
 
     def _begin(self, number: int, prompt: Prompt, wishes: Sampling, past: PastGeneration | None) -> Begun:
-        """Note what it takes to go on with a generation."""
+        """Record what is needed to continue a generation."""
         if past is not None:
             return past.begun
         begun = Begun(
@@ -371,7 +374,7 @@ class Stages:
         return begun
 
     def _replay(self, generation: Generation[events.Event], past: PastGeneration) -> None:
-        """Make again what was made of a generation, for the state that comes of it. Raises Diverged."""
+        """Make the events of a recorded generation again, to restore the state. Raises Diverged."""
         assert self._past is not None
         self.replaying = True
         generation.replay(past.chunks)
@@ -384,7 +387,9 @@ class Stages:
     async def _survive(
         self, dead: EngineDead, generation: Generation[events.Event], begun: Begun, wishes: Sampling, *, given: bool
     ) -> None:
-        """Have the next engine go on; `given`: this one had it. Raises Ended, and what `Prompts.look_again` does."""
+        """Have the next engine continue. `given`: the dead one had the request. Raises Ended, and what
+        `Prompts.look_again` raises.
+        """
         try:
             await self.going_on.survive(dead, begun, wishes, given=given)
         except Ended as ended:
@@ -396,7 +401,9 @@ class Stages:
         generation.again(seen)
 
     def _free_defaults(self) -> bool:
-        """Hold no more tools than have to be, because what holds them does not compile; False if none is."""
+        """Constrain no more tools than necessary, because a constraint does not compile. Return False if none can be
+        freed.
+        """
         freed = self.prompts.tools.without_defaults()
         if freed is None:
             return False
@@ -427,14 +434,14 @@ class Stages:
         return generation, wishes
 
     def _said(self) -> list[InputItem] | None:
-        """The history with what MCP tools have brought to it until now; None: as it is."""
+        """Return the history with the results of MCP tools so far; None: it has not changed."""
         if self._mcp is None:
             return None
         said = [item for item in self.assembler.remembered if not isinstance(item, ExpandedCompaction)]
         return [*self.prompts.items, *said]
 
     async def _call_tools(self, mcp: McpStage) -> ToolSet | None:
-        """Make the calls of the latest generation; return the tools of the next one, None if there is to be none."""
+        """Make the calls of the latest generation. Return the tools of the next one; None if there is to be none."""
         self._life.enter(State.CALLING_TOOLS)
         try:
             return await mcp.go_on(self.prompts.tools)
@@ -442,16 +449,16 @@ class Stages:
             raise Ended(self.going_on.failed("mcp")) from None
 
     def _go_on_with(self, tools: ToolSet) -> None:
-        """Make the latest generation a part of what the next one continues."""
+        """Add the latest generation to what the next one continues."""
         self.prompts.next_generation(self.turn(self.assembler.remembered, self.usage.latest.token_ids), tools)
         self.usage.next_generation(self.num_reasoning)
         self._generation = None
 
 
 def _refuse(new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
-    """In the place of the run's `append` once it is over."""
+    """Replace the run's `append` once the run is over."""
     raise AssertionError("an event after the end")
 
 
 def _note_nothing(note: Note) -> None:
-    """In the place of the run's `note` once it is over."""
+    """Replace the run's `note` once the run is over."""

@@ -1,4 +1,4 @@
-"""The signal that a response is to end before its own end, and how its task waits without missing it."""
+"""The signal that a response is to end early, and a way for its task to wait without missing it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .endings import Ended, Failed, Steered, Stop
 
 
 class StopSignal:
-    """One response's signal. `stop`: what was asked for; None while the response may go on. `steering`: a successor
-    waits for a safe point to take over at.
+    """One response's signal. `stop`: the request; None while the response may run on. `steering`: a successor waits for
+    a safe point to take over at.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class StopSignal:
 
     @property
     def stopped(self) -> bool:
-        """Return whether somebody wants the response to end."""
+        """Return whether a stop was requested."""
         return self.stop is not None
 
     def ask(self, stop: Stop | Failed) -> None:
@@ -41,7 +41,7 @@ class StopSignal:
             raise Ended(self.stop)
 
     def wake(self) -> None:
-        """Wake the task: something that it waits for has happened."""
+        """Wake the task: what it waits for has happened."""
         self._woken.set()
 
     async def wait(self) -> None:
@@ -51,9 +51,8 @@ class StopSignal:
 
     @asynccontextmanager
     async def interrupts(self) -> AsyncIterator[None]:
-        """Let a request to end interrupt whatever is awaited in here: it is cancelled, and Ended comes of it. Whoever
-        waits for something need not know of stops, and whoever has to clean up does it as for any cancellation. Raises
-        Ended.
+        """Let a request to end interrupt the body: whatever it awaits is cancelled, and Ended is raised. Code that
+        waits need not know of stops, and code that cleans up does so as for any cancellation. Raises Ended.
         """
         self.check()
         task = asyncio.current_task()
@@ -78,7 +77,7 @@ class StopSignal:
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
-        """Keep a request to end from interrupting what is awaited in here; `check` afterwards."""
+        """Keep a request to end from interrupting the body. Call `check` afterwards."""
         task, self._task = self._task, None
         try:
             yield
@@ -86,7 +85,7 @@ class StopSignal:
             self._task = task
 
     async def _take_interruption(self) -> None:
-        """Have a cancellation that was requested in the task's own step come now, and not later."""
+        """Take a cancellation that was requested in the task's own step now, and not later."""
         if self._interrupted:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)

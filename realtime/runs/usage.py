@@ -1,6 +1,6 @@
 """The tokens that a response has used, and how many of them a reader had when it cancelled. Pure.
 
-Generations write into it with every chunk, so what is written then are plain members.
+Generations update them with every chunk, so the members that are updated then are plain.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from .endings import Cancelled
 
 
 class Tokens(msgspec.Struct):
-    """Tokens that were read (of these, how many the engine had cached) and generated (of these, how many to reason)."""
+    """Tokens that were read (how many of these the engine had cached) and generated (how many of these
+    are reasoning).
+    """
 
     num_input: int = 0
     num_cached: int = 0
@@ -25,14 +27,14 @@ class Tokens(msgspec.Struct):
     num_reasoning: int = 0
 
     def add(self, other: Tokens) -> None:
-        """Count those as well."""
+        """Add those tokens."""
         self.num_input += other.num_input
         self.num_cached += other.num_cached
         self.num_output += other.num_output
         self.num_reasoning += other.num_reasoning
 
     def usage(self) -> Usage:
-        """The same as the wire has it."""
+        """Return the tokens in the wire's form."""
         return Usage(
             input_tokens=self.num_input,
             input_tokens_details=InputTokensDetails(cached_tokens=self.num_cached),
@@ -43,7 +45,7 @@ class Tokens(msgspec.Struct):
 
 
 class Count:
-    """Tokens of one generation, while they are counted: those of its prompt, and the ids of what was generated."""
+    """A count of one generation's tokens: the number in its prompt, and the ids of the generated ones."""
 
     __slots__ = ("num_cached", "num_input", "token_ids")
 
@@ -53,7 +55,7 @@ class Count:
         self.token_ids = array("I")
 
     def tokens(self, num_reasoning: int) -> Tokens:
-        """The sums. `num_reasoning`: how many of the generated ones were reasoning, which the parser knows."""
+        """Return the sums. `num_reasoning`: how many of the generated ones are reasoning, which the parser knows."""
         return Tokens(self.num_input, self.num_cached, len(self.token_ids), num_reasoning)
 
 
@@ -72,7 +74,7 @@ class TokenUsage:
         return self.earlier.num_output + len(self.latest.token_ids)
 
     def mark(self, tip: int) -> None:
-        """Note that the log has grown to `tip` by what was generated."""
+        """Note that generated output has grown the log to `tip`."""
         self._tips.append(tip)
         self._num_output.append(self.earlier.num_output + len(self.latest.token_ids))
 
@@ -82,8 +84,8 @@ class TokenUsage:
         self.latest = Count()
 
     def total(self, compaction: Tokens, num_reasoning: int, *, generates: bool) -> Usage:
-        """The sum of all generations, and of the summary if the history was compacted. `num_reasoning`: of the latest
-        one. `generates`: false if what the engine made was not asked for.
+        """Return the sum over all generations, and over the summary if the history was compacted. `num_reasoning`: of
+        the latest one. `generates`: false if the engine's output was not asked for.
         """
         total = self.latest.tokens(num_reasoning)
         if not generates:
@@ -93,7 +95,7 @@ class TokenUsage:
         return total.usage()
 
     def receipt(self, cancelled: Cancelled, abort_ms: float) -> CancelReceipt:
-        """Return what a canceller is told; `abort_ms`: how long the engine took to let go."""
+        """Return the receipt for a canceller. `abort_ms`: how long the engine took to abort."""
         index = bisect_right(self._tips, cancelled.delivered or 0)
         return CancelReceipt(
             tokens_generated=self.num_output,

@@ -1,8 +1,8 @@
-"""Threads for work that would hold up the event loop: rendering, tokenizing, decoding images.
+"""Threads for work that would block the event loop: rendering, tokenizing, decoding images.
 
-Not asyncio's own threads, which grow with the cores, serve whoever comes first, and go on with what nobody waits for.
-Here the threads are few, tenants take turns (`work_queue`), and work has a time limit. Work that is abandoned while it
-waits never begins; work that has begun is told when nobody wants it any more, and keeps its place until it stops.
+asyncio's own threads grow with the cores, serve first come first served, and finish work that nobody waits for. Here
+the threads are few, tenants take turns (`work_queue`), and work has a time limit. Work that is abandoned while it waits
+never begins. Work that has begun is told when nobody wants it any more, and keeps its place until it stops.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Work = Callable[[IsWanted], T]
 
 
 class WorkPool:
-    """See the module. Belongs to one event loop; threads start with the first work, and end with `close`."""
+    """A pool of threads. It belongs to one event loop. The threads start with the first work, and end with `close`."""
 
     def __init__(self, num_threads: int, max_seconds: float, max_waiting: int = 1024) -> None:
-        """max_seconds: for waiting, and then for each piece of work. max_waiting: pieces of work of one tenant."""
+        """max_seconds: to wait, and then for each piece of work. max_waiting: pieces of work of one tenant."""
         self._num_threads = num_threads
         self._max_seconds = max_seconds
         self._queue: WorkQueue[Place] = WorkQueue(num_threads, max_waiting)
@@ -38,12 +38,12 @@ class WorkPool:
 
     @property
     def num_waiting(self) -> int:
-        """Pieces of work that have no place yet."""
+        """The pieces of work that have no place yet."""
         return self._queue.num_waiting
 
     @property
     def num_busy(self) -> int:
-        """Places that are held."""
+        """The places that are held."""
         return self._queue.num_held
 
     @property
@@ -52,10 +52,9 @@ class WorkPool:
         return self._num_threads
 
     async def run(self, tenant: str, work: Work[T], *, heavy: bool = False) -> T:
-        """Do this work in a thread and return its result. When the caller is cancelled that is at an end at once.
+        """Do this work in a thread and return its result. When the caller is cancelled, this returns at once.
 
-        work: given a function, cheap to call, that says whether its result is still wanted.
-        heavy: it may take long.
+        work: is given a function, cheap to call, that says whether its result is still wanted. heavy: it may take long.
         Raises WireError when it waits or takes too long, and what the work raises.
         """
         async with self.place(tenant, heavy=heavy) as place:
@@ -77,7 +76,7 @@ class WorkPool:
             self._leave(place)
 
     def close(self) -> None:
-        """Let the threads end as soon as they are done; what they still do is wanted by nobody."""
+        """Let the threads end as soon as they can; the work that they still do is wanted by nobody."""
         for _ in self._threads:
             self._begun.put(None)
         self._threads.clear()
@@ -129,7 +128,7 @@ class WorkPool:
         self._give_places()
 
     def _end(self, begun: _Begun, result: Any, error: BaseException | None) -> None:
-        """A thread has done what it was to do."""
+        """Note that a thread has done its work."""
         place, done = begun.place, begun.done
         place.working = False
         if not place.wanted:
@@ -149,7 +148,7 @@ class WorkPool:
 
 
 class Place:
-    """A place among those who may work. held: it has been given; until then, who asked for it waits for `granted`."""
+    """A place in the pool. held: it has been given; until then, the caller waits for `granted`."""
 
     def __init__(self, pool: WorkPool, tenant: str, heavy: bool) -> None:
         self.tenant = tenant
@@ -180,7 +179,7 @@ def _work(
     loop: asyncio.AbstractEventLoop,
     end: Callable[[_Begun, Any, BaseException | None], None],
 ) -> None:
-    """Run one thread of the pool. It holds on to nothing of what it has done."""
+    """Run one thread of the pool. It keeps no reference to what it has done."""
     while (begun := queue.get()) is not None:
         result, failed = None, None
         try:

@@ -1,7 +1,7 @@
-"""Decide who is next for one of a few places of work. Pure.
+"""A queue for a few places of work: decides who is next. Pure.
 
-Tenants take turns: a place goes to the tenant that holds the fewest, then to the one that waits longest for its turn.
-Heavy work may take every place but one, so that what is quick never waits for what is slow, whoever asks for it.
+Tenants take turns: a place goes to the tenant that holds the fewest, then to the one that has waited longest for its
+turn. Heavy work may take every place but one, so that quick work never waits for slow work, whoever asks for it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ E = TypeVar("E", bound=Entry)
 
 
 class QueueFull(Exception):
-    """A tenant has as much work waiting as it may have."""
+    """An error: a tenant has as much work waiting as it may have."""
 
 
 class WorkQueue(Generic[E]):
-    """See the module. An entry is added, taken, and released; or added and removed."""
+    """The queue for the places of one pool. An entry is added, taken, and released; or added and removed."""
 
     def __init__(self, num_places: int, max_waiting: int) -> None:
         """`max_waiting`: entries of one tenant."""
@@ -41,30 +41,30 @@ class WorkQueue(Generic[E]):
 
     @property
     def num_waiting(self) -> int:
-        """Entries that have no place yet."""
+        """The entries that have no place yet."""
         return sum(map(len, self._waiting.values()))
 
     @property
     def num_held(self) -> int:
-        """Places that are not free."""
+        """The places that are not free."""
         return sum(self._held.values())
 
     def add(self, entry: E) -> None:
-        """Have an entry wait for `take`. Raises QueueFull."""
+        """Add an entry that waits for `take`. Raises QueueFull."""
         line = self._waiting.setdefault(entry.tenant, _Line())
         if len(line) >= self._max_waiting:
             raise QueueFull
         line.add(entry, next(self._number))
 
     def remove(self, entry: E) -> None:
-        """Forget an entry that waits."""
+        """Remove an entry that waits."""
         line = self._waiting[entry.tenant]
         line.remove(entry)
         if not line:
             del self._waiting[entry.tenant]
 
     def take(self) -> E | None:
-        """Give the next entry its place; None if no place is free for any that waits."""
+        """Give the next entry its place; None if no place is free for any waiting one."""
         if not self._num_free:
             return None
         heavy = self._num_free_heavy > 0
@@ -92,7 +92,7 @@ class WorkQueue(Generic[E]):
 
 
 class _Line(Generic[E]):
-    """What waits of one tenant: first come, first served, but heavy work may be passed."""
+    """One tenant's waiting work: first come, first served, except that heavy work may be passed."""
 
     def __init__(self) -> None:
         self._entries: tuple[deque[tuple[int, E]], deque[tuple[int, E]]] = (deque(), deque())  # light, heavy
@@ -108,7 +108,7 @@ class _Line(Generic[E]):
         del queue[next(index for index, (_, one) in enumerate(queue) if one is entry)]
 
     def first(self, *, heavy: bool) -> deque[tuple[int, E]] | None:
-        """The queue whose first entry is next. `heavy`: heavy work may be."""
+        """Return the queue whose first entry is next. `heavy`: heavy work is allowed."""
         queues = [queue for queue in self._entries[: 1 + heavy] if queue]
         return min(queues, key=lambda queue: queue[0][0], default=None)
 

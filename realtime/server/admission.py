@@ -1,8 +1,8 @@
 """Admission: who may come in at the doors, and how many at once.
 
-The WebSocket door and the HTTP door ask here before they do anything else for a client, and say here who is inside,
-so that a drain can wait until nobody is. Refusals are `WireError`s. What a client may do once it is inside is the
-service's to decide.
+The WebSocket door and the HTTP door call it before they do anything else for a client. They also register here who is
+inside, so that a drain can wait until nobody is. Refusals are `WireError`s. The service decides what a client may do
+once it is inside.
 """
 
 from __future__ import annotations
@@ -42,16 +42,15 @@ _NO_METRICS = (
 
 
 class Admission:
-    """See the module. `revocation` ends what is open when its key is taken away; `limits` says what each tenant may
-    take.
+    """Admission at all doors. `revocation` ends what is open when its key is removed. `limits`: of each tenant.
 
-    `draining`: sockets are refused; requests are not, the service refuses what is new in them. `lag`: by how many
-    seconds the event loop is late.
+    `draining`: sockets are refused; requests are not, because the service refuses new work in them. `lag`: the seconds
+    by which the event loop is late.
     """
 
     def __init__(self, settings: Settings, sealing_keys: Sequence[bytes] = (), config: Path | None = None) -> None:
-        """sealing_keys: what tickets are signed with is made of them. config: the file of settings, whose limits are
-        followed. Raises KeysError: a server that was told to ask for keys does not start without them.
+        """sealing_keys: the keys from which the tickets' signing keys are derived. config: the file of settings, whose
+        limits are followed. Raises KeysError: a server that is configured to ask for keys does not start without them.
         """
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
@@ -71,7 +70,7 @@ class Admission:
         self._empty.set()
 
     def admit_socket(self, handshake: HTTPConnection) -> Principal:
-        """Return who opens a socket. Raises WireError."""
+        """Return the principal who opens a socket. Raises WireError."""
         principal = self._identify(handshake)
         if self.draining:
             raise WireError(ErrorCode.SERVER_DRAINING, "The server is restarting.", retry_after=_RETRY_SECONDS)
@@ -80,25 +79,25 @@ class Admission:
         return principal
 
     def admit_request(self, request: HTTPConnection) -> Principal:
-        """Return who sends a request, which counts as inside already (see `request`), and is to be counted as its
-        tenant's from now on (`of_tenant`). Raises WireError.
+        """Return the principal of a request, which counts as inside already (see `request`), and as its tenant's from
+        now on (`of_tenant`). Raises WireError.
         """
         principal = self._identify(request)
         self._check_room(self._num_inside, principal)
         return principal
 
     def origin_allowed(self, connection: HTTPConnection) -> bool:
-        """Return whether pages of this request's origin may ask; a request that no page sends may."""
+        """Return whether pages of this request's origin are allowed. A request that no page sends is."""
         origin, host = connection.headers.get("origin"), connection.headers.get("host")
         return origin_allowed(origin, host, self._allowed_origins, has_keys=self._ring is not None)
 
     def check_listing(self, connection: HTTPConnection) -> None:
-        """Refuse to say what there is to somebody who need not show a key and may be anybody. Raises WireError."""
+        """Refuse to list anything for a client that shows no key and may be anybody. Raises WireError."""
         if self._ring is None and self._listing != "open" and not _is_local(connection):
             raise WireError(ErrorCode.NOT_PERMITTED, _NO_LISTING)
 
     def check_scrape(self, connection: HTTPConnection) -> None:
-        """Refuse the metrics to who is on another machine and shows no key. Raises WireError."""
+        """Refuse the metrics to a client on another machine that shows no key. Raises WireError."""
         if _is_local(connection) and self.origin_allowed(connection):
             return
         if self._ring is None:
@@ -106,20 +105,22 @@ class Admission:
         self._identify(connection).check_owner()
 
     def owner_of(self, key: str) -> Principal | None:
-        """Return whose API key this is; None: nobody's."""
+        """Return the owner of this API key; None: nobody."""
         return self._ring.find(key) if self._ring is not None else LOCAL
 
     def holder_of(self, key: str) -> Principal | None:
-        """Return whose API key this is, for who came with less than a key; None: nobody's, or there are no keys."""
+        """Return the owner of this API key, for a client that came with less than a key; None: nobody, or there are no
+        keys.
+        """
         return self._ring.find(key) if self._ring is not None else None
 
     def tenant_share(self) -> float:
-        """Return what of the places one tenant may have: all of them while there are not two."""
+        """Return the part of the places that one tenant may have: all of them while there is only one tenant."""
         return self._max_tenant_share if self._ring is not None and self._ring.num_keys > 1 else 1.0
 
     @contextlib.contextmanager
     def of_tenant(self, principal: Principal) -> Iterator[None]:
-        """Count what is inside as this tenant's."""
+        """Count a socket or request as this tenant's."""
         self._inside_of[principal.tenant] += 1
         try:
             yield
@@ -152,7 +153,7 @@ class Admission:
             self._left()
 
     async def wait_empty(self) -> None:
-        """Return when no socket is open and no request is being answered."""
+        """Wait until no socket is open and no request is being answered."""
         await self._empty.wait()
 
     @property
@@ -173,7 +174,7 @@ class Admission:
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)
 
     def _check_pace(self) -> None:
-        """Refuse a socket while those before it take all the time: they come by thousands when another node is lost."""
+        """Refuse a socket while earlier ones take all the time: they come by thousands when another node is lost."""
         if self.lag() > _MAX_LAG_SECONDS:
             text = "The server is behind with its work: connect again a little later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)
@@ -187,7 +188,7 @@ class Admission:
 
 
 def _is_local(connection: HTTPConnection) -> bool:
-    """Return whether a client is on this machine, and does not speak for another."""
+    """Return whether a client is on this machine, and not a proxy for another."""
     client = connection.client
     forwarded = any(name in connection.headers for name in _FORWARDED)
     return client is not None and is_loopback(client.host) and not forwarded

@@ -1,4 +1,4 @@
-"""The doors put together: which path leads where."""
+"""The application: all doors, by path."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from .peers.messages import PATH as PEERS
 
 @cache
 def build_document() -> bytes:
-    """The OpenAPI document as JSON."""
+    """Return the OpenAPI document as JSON."""
     return msgspec.json.encode(document(OPERATIONS))
 
 
 @cache
 def build_socket_document() -> bytes:
-    """The AsyncAPI document as JSON."""
+    """Return the AsyncAPI document as JSON."""
     return msgspec.json.encode(asyncapi_document())
 
 
 async def openapi(call: Call) -> Response:
-    """`GET /openapi.json`."""
+    """Answer `GET /openapi.json`."""
     return Response(build_document(), media_type="application/json")
 
 
 async def asyncapi(call: Call) -> Response:
-    """`GET /asyncapi.json`."""
+    """Answer `GET /asyncapi.json`."""
     return Response(build_socket_document(), media_type="application/json")
 
 
@@ -52,7 +52,7 @@ _METRICS = Operation(method="GET", path="/metrics", handler=metrics, summary="Me
 
 
 def build_app(gateway: Gateway) -> Starlette:
-    """The ASGI application. The engine is started and stopped by `process`, not by the application."""
+    """Return the ASGI application. `process` starts and stops the engine, not the application."""
     routes: list[BaseRoute] = [WebSocketRoute(path, gateway.websocket) for path in _paths("/v1/responses")]
     page = PAGE if gateway.settings.server.page else ()
     fixed = (_DESCRIPTION, _SOCKET_DESCRIPTION, _METRICS)
@@ -70,7 +70,7 @@ def build_app(gateway: Gateway) -> Starlette:
 
 
 def _by_path(operations: tuple[Operation, ...]) -> dict[str, list[Operation]]:
-    """In the order of the table, which is the order in which paths are tried."""
+    """Group operations by path, in the order of the table, which is the order in which paths are tried."""
     paths: dict[str, list[Operation]] = {}
     for path, some in groupby(operations, lambda one: one.path):
         paths.setdefault(path, []).extend(some)
@@ -78,6 +78,6 @@ def _by_path(operations: tuple[Operation, ...]) -> dict[str, list[Operation]]:
 
 
 def _paths(path: str) -> list[str]:
-    """Return where an operation is found: also without /v1, as clients with such a base URL expect it."""
+    """Return the paths of an operation: also without /v1, as clients with such a base URL expect it."""
     path = path.replace("{model}", "{model:path}")
     return [path, path.removeprefix("/v1")] if path.startswith("/v1/") else [path]

@@ -1,9 +1,9 @@
-"""Credentials: whose API key a request carries.
+"""Credentials: the API key of a request, and its owner.
 
-Called by `admission` before anything else is done for a request. Pure functions over headers; a `KeyRing`, which
-follows its file, knows the keys. Where a key is looked for is in OpenAI's guides for the Responses API (bearer header)
-and for the Realtime API in browsers (`openai-insecure-api-key.<key>` as a sub-protocol, because a page can't set
-headers).
+`admission` checks them before anything else is done for a request. Pure functions over headers; a `KeyRing`, which
+follows its file, knows the keys. OpenAI's guides say where a client puts the key: in the bearer header for the
+Responses API, and in browsers for the Realtime API in `openai-insecure-api-key.<key>` as a sub-protocol, because a page
+can't set headers.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def authenticate(
     *,
     tickets: Tickets | None = None,
 ) -> Principal:
-    """Return who is asking. Without a key ring everybody is the same local principal, whatever they send, but for
-    tickets, which allow less.
+    """Return the principal. Without a key ring everybody is the same local principal, whatever they send, except that
+    tickets allow less.
 
-    `headers` has lower-case names, or looks names up without regard to case. Raises WireError, whose text holds
-    nothing that the client sent.
+    `headers` has lower-case names, or looks names up without regard to case. Raises WireError, whose text holds nothing
+    that the client sent.
     """
     keys = set(_credentials(headers, subprotocols))
     shown = {key for key in keys if key.startswith(TICKET_PREFIX)}
@@ -71,7 +71,7 @@ def _credentials(headers: Mapping[str, str], subprotocols: Iterable[str]) -> Ite
 
 
 def exposure_warning(settings: Settings) -> str | None:
-    """Return what to say loudly at the start when the server is open to people who need no key."""
+    """Return a warning for the start when the server is open to people who need no key."""
     server = settings.server
     if server.api_keys_file or is_loopback(server.host):
         return None

@@ -1,8 +1,8 @@
-"""The node in its cluster: it joins, takes over what nobody has any more, hands on what it can't finish, and begins
-again when it has lost its lease.
+"""The node in its cluster: it joins, takes over orphaned responses, hands on what it can't finish, and begins again
+when it has lost its lease.
 
-Who may write is decided in the store; here it is only asked. Each node looks for orphans at times of its own, sooner
-when another node is gone or says that it has left something, and the store gives each to one.
+The store decides who may write; this module only asks it. Each node looks for orphans at its own times, and sooner when
+another node is gone or says that it has left something. The store gives each orphan to one node.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 from realtime.service.queue import LimitsOf, no_limits
 from realtime.service.service import Service
 from realtime.service.shared_limits import SharedLimits
+from realtime.service.shared_service import SharedService
 from realtime.settings.fields import ResponseSettings
 from realtime.store.cluster.membership import CannotJoin, Membership, State
 from realtime.wire.bodies import NodeStatus
@@ -38,7 +40,9 @@ _SETTLE_SECONDS = 0.01  # between two looks whether something is in the store
 
 
 class Cluster:
-    """See the module. `door`: where the other nodes come in. `lost`: ends what clients have open, see Gateway."""
+    """A node's part in its cluster. `door`: the entrance for other nodes. `lost`: ends the clients' connections; see
+    Gateway.
+    """
 
     def __init__(
         self, me: Node, membership: Membership, service: Service, settings: ResponseSettings, limits: Limits, *,
@@ -46,8 +50,8 @@ class Cluster:
         answer: Callable[[messages.Ask], Awaitable[messages.Answer]], lost: Callable[[], Awaitable[None]],
         limits_of: LimitsOf = no_limits,
     ) -> None:  # fmt: skip
-        """max_bytes: of a message that a node reads. serves: whether the engine does. answer: to an HTTP request.
-        limits_of: a tenant's.
+        """max_bytes: the largest message that a node reads. serves: whether the engine serves. answer: answers an HTTP
+        request. limits_of: a tenant's limits.
         """
         self.me = me
         self.membership = membership
@@ -64,16 +68,17 @@ class Cluster:
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
         self._limits = SharedLimits(membership, service.queue.scheduler.minutes, limits_of)
+        self._shared = SharedService(membership, service.queue.scheduler)
         membership.on_lost.append(self._on_lost)
 
     @property
     def others_serve(self) -> bool:
-        """Return whether another node takes over what this one leaves."""
+        """Return whether another node would take over what this one leaves."""
         return any(peer.state == "serving" for peer in self.membership.peers().values())
 
     @property
     def status(self) -> NodeStatus:
-        """Return what is told of it."""
+        """Return the cluster's part of the readiness report."""
         membership = self.membership
         others = len(membership.peers())
         return NodeStatus(name=self.me.name, epoch=membership.epoch, lease=membership.holds(), others=others)
@@ -88,12 +93,12 @@ class Cluster:
         self._spawn(self._look_around(), "cluster")
 
     def drain(self) -> None:
-        """Take over nothing more."""
+        """Stop taking over orphans."""
         self._draining = True
         self._announce()
 
     async def leave(self) -> None:
-        """Give back the lease, and let the others know that there may be something for them; once."""
+        """Give the lease back, and tell the others that there may be orphans. Does this once."""
         if self._left:
             return
         self._draining = self._left = True
@@ -133,7 +138,7 @@ class Cluster:
 
     def _announce(self) -> None:
         state: State = "draining" if self._draining else "serving" if self._serves() else "starting"
-        self.membership.announce(state, self._service.num_running)
+        self.membership.announce(state, self._service.num_running, self._shared.places(time.monotonic()))
 
     # -- what others left
 
@@ -142,7 +147,7 @@ class Cluster:
         self._look_now.set()
 
     async def _look_around(self) -> None:
-        """Look at the others from time to time, and for what they have left."""
+        """Look from time to time which nodes are live, and for orphans."""
         known: frozenset[tuple[str, int]] = frozenset()
         number = 0
         while True:
@@ -158,12 +163,15 @@ class Cluster:
                 await asyncio.wait_for(self._look_now.wait(), seconds)
 
     async def _sweep(self) -> None:
-        """Take over what nobody has; who can't serve it leaves it to those who can."""
-        if self._draining or not self.membership.holds() or (self.others_serve and not self._serves()):
+        """Take over orphans. A node that can't serve leaves them to those that can, but for those in conversations that
+        only this node may write.
+        """
+        if self._draining or not self.membership.holds():
             return
+        in_own = self.others_serve and not self._serves()
         try:
             while orphans := await self.membership.orphans(_MAX_AT_ONCE):
-                adopted = [one async for one in self.membership.adopt(orphans)]
+                adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
                 taken = await self._service.restart.take_over(adopted, self._model_name)
                 logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
                 if not adopted:
@@ -175,7 +183,8 @@ class Cluster:
 
     async def _share_limits(self) -> None:
         if self.membership.holds():
-            with contextlib.suppress(WireError):  # then the minutes of tenants are this node's own
+            with contextlib.suppress(WireError):  # then the minutes and shares of tenants are this node's own
+                await self._shared.exchange()
                 await self._limits.exchange()
 
     # -- what others ask

@@ -1,7 +1,7 @@
-"""What the settings of a cluster come to: the node's name, where others reach it, and the secret that they share.
+"""Settings of a cluster, resolved: the node's name, the URL at which others reach it, and the secret that they share.
 
-The secret proves a node to another (`peers.handshake`), and the keys are derived from it that each node must have the
-same of: of what clients keep for us, and of tickets. It is never logged.
+The secret proves a node to another (`peers.handshake`). It is never logged. The keys that must be the same on every
+node are derived from it: those for contents that clients keep for us, and those for tickets.
 """
 
 from __future__ import annotations

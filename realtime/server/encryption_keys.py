@@ -12,8 +12,8 @@ from .keys import KeysError
 
 
 def encryption_keys(settings: ServerSettings) -> tuple[bytes, ...]:
-    """Read the keys from the settings or their file, the one to encrypt with first; without any a random one is to be
-    made. Raises KeysError.
+    """Read the keys from the settings or their file, the one to encrypt with first. Without any, a random one is made
+    later. Raises KeysError.
     """
     if settings.sealing_keys_file is None:
         return tuple(_key(text, f"sealing_keys, entry {n}") for n, text in enumerate(settings.sealing_keys, 1))

@@ -1,5 +1,5 @@
-"""The family of the served model, as the settings name it: a row of the table, a file of the operator's, or parsers of
-vLLM's for what the table lacks.
+"""The family of the served model, as the settings name it: a row of the table, a file of the operator's, or vLLM's
+parsers for a family that the table lacks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NO_NAMES = ("auto", "none")
 
 
 def family_choice(options: VllmOptions) -> FamilyChoice:
-    """Return what the settings say of the family. Raises SettingsError."""
+    """Return the settings' choice of a family. Raises SettingsError."""
     chosen = FamilyChoice(row=_row(options.family))
     if _foreign(options):
         return BY_TEMPLATE  # nothing is read by it
@@ -31,14 +31,14 @@ def family_choice(options: VllmOptions) -> FamilyChoice:
 
 
 def for_engine(options: VllmOptions) -> VllmOptions:
-    """The options as the engine needs them: it has parsers to load only where the table lacks what was named."""
+    """Return the engine's options: it loads parsers only for names that the table lacks."""
     if _foreign(options):
         return options
     return msgspec.structs.replace(options, tool_parser="auto", reasoning_parser="auto")
 
 
 def _foreign(options: VllmOptions) -> bool:
-    """Return whether a parser was named that the table has no row for."""
+    """Return whether the settings name a parser for which the table has no row."""
     tool, reasoning = options.tool_parser, options.reasoning_parser
     return (tool not in _NO_NAMES and calls_named(tool) is None) or (
         reasoning not in _NO_NAMES and thinking_named(reasoning) is None
@@ -46,7 +46,7 @@ def _foreign(options: VllmOptions) -> bool:
 
 
 def _row(name: str) -> Family | None:
-    """The row of this name, or in this file; None: the template shows it."""
+    """Return the row of this name, or from this file; None: the template shows it."""
     if name == "auto":
         return None
     if name == "none":

@@ -1,4 +1,4 @@
-"""A WebSocket that goes wrong as a script says. Only the scripted engine has it: for tests of clients."""
+"""WebSockets that fail as a script says. Only the scripted engine has them: for tests of clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Faults:
         self._next: Iterator[ConnectionFaults] = iter(connections)
 
     def protocol(self, **given: Any) -> FaultyProtocol:
-        """Return what uvicorn calls for each socket."""
+        """Return the protocol class that uvicorn instantiates for each socket."""
         return FaultyProtocol(self, next(self._next, _NONE), **given)
 
 

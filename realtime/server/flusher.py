@@ -1,8 +1,10 @@
-"""When a door writes: at most once per tick of the event loop, however often it is woken; under pressure less often.
+"""Flushing: a door writes at most once per tick of the event loop, however often it is woken, and under pressure less
+often.
 
-All doors that a step of the engine has woken write in one pass behind it, which also tells how long the step's work
-took. While that is more than there is time for, what may wait is held for some steps: more of the same, never the first
-of anything nor an end. Events keep their numbers and their bytes; only how many of them share a write changes.
+All doors that an engine step has woken write in one pass behind it. The pass also measures how long the step's work
+took. While that is more than there is time for, writes that may wait are held for some steps: more of the same, never
+the first of anything nor an end. Events keep their numbers and their bytes; only how many of them share a write
+changes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from .pressure import MAX_HOLD_SECONDS, Pressure, may_hold
 
 
 class Loop(Protocol):
-    """As much of an event loop as it takes."""
+    """The part of an event loop that this needs."""
 
     def time(self) -> float: ...
     def call_soon(self, callback: Callable[[], None], /) -> object: ...
@@ -25,7 +27,7 @@ class Loop(Protocol):
 
 
 class Pace:
-    """How often the doors of one event loop write. max_hold: seconds; 0 for a write for every step."""
+    """The pace at which the doors of one event loop write. max_hold: seconds; 0: a write for every step."""
 
     def __init__(self, max_hold: float = MAX_HOLD_SECONDS, loop: Loop | None = None) -> None:
         self.pressure = Pressure()
@@ -37,7 +39,7 @@ class Pace:
         self._waiting = False  # a timer will look at what is held
 
     def add(self, flusher: Flusher) -> None:
-        """Let a door write in the next pass, which comes when the loop has done what it is doing."""
+        """Let a door write in the next pass, which comes when the loop has finished its current callbacks."""
         if not self.woken:
             loop = self._loop
             if loop is None:
@@ -47,7 +49,7 @@ class Pace:
         self.woken.append(flusher)
 
     def _pass(self) -> None:
-        """Write for all that were woken; those that a write wakes have their turn in the next tick."""
+        """Let all woken doors write. Those that a write wakes have their turn in the next tick."""
         assert self._loop is not None
         woken, self.woken = self.woken, []
         holding = self.pressure.high and self._max_hold > 0
@@ -62,7 +64,7 @@ class Pace:
         self.pressure.observe(self._began, self._loop.time())
 
     def _write(self, due: list[Flusher]) -> None:
-        """Have these write. A failure of one is its own alone."""
+        """Flush these. A failure of one affects that one alone."""
         for flusher in due:
             flusher.scheduled = flusher.urgent = False
             try:
@@ -80,7 +82,7 @@ class Pace:
         return True
 
     def _wait(self) -> None:
-        """Have a timer write for what is held when no step does."""
+        """Set a timer that writes what is held when no step does."""
         if self._held and not self._waiting:
             assert self._loop is not None
             self._waiting = True
@@ -99,15 +101,15 @@ class Pace:
 
 
 def _nothing() -> None:
-    """What one that has stopped writes."""
+    """Write nothing, in place of the `flush` of a door that has stopped."""
 
 
 class Flusher:
-    """Calls `flush` when the loop has done what it is doing. Woken by logs that have grown, so `wake` is on the path of
-    every token.
+    """A caller of `flush`, when the loop has finished its current callbacks. Growing logs wake it, so `wake` is on the
+    path of every token.
 
-    pace: shared by the doors of a loop; None: one of its own that holds nothing.
-    may_wait: tells, under pressure, whether all that there is to write may be held for a moment.
+    pace: shared by the doors of a loop; None: one of its own that holds nothing. may_wait: says, under pressure,
+    whether everything to write may be held for a moment.
     """
 
     __slots__ = ("_may_wait", "_pace", "flush", "scheduled", "urgent")
@@ -136,11 +138,11 @@ class Flusher:
         self.wake()
 
     def stop(self) -> None:
-        """Never flush again, and let go of who does."""
+        """Never flush again, and drop the references to the callbacks."""
         self.flush, self._may_wait = _nothing, None
 
     def may_wait(self) -> bool:
-        """Tell the pace, in its pass, whether this one may be held; if so, it can be woken again."""
+        """Return, in a pass, whether this one may be held. If so, it can be woken again."""
         may = not self.urgent and self._may_wait is not None and self._may_wait()
         if may:
             self.scheduled = False

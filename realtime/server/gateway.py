@@ -1,4 +1,4 @@
-"""The gateway: put together what all doors share, open sockets, and end everything in order.
+"""The gateway: assembles what all doors share, opens sockets, and ends everything in order.
 
 `process` makes one, `app` gives it to the doors. It decides nothing about clients: `admission` says who may come in,
 the service what they may do.
@@ -54,7 +54,7 @@ logger = logging.getLogger("realtime.server")
 
 
 class Gateway:
-    """What all doors share: the settings, the engine, the service, admission, the open sockets."""
+    """The parts that all doors share: the settings, the engine, the service, admission, the open sockets."""
 
     def __init__(
         self,
@@ -65,9 +65,8 @@ class Gateway:
         config: Path | None = None,
         node: Node | None = None,
     ) -> None:
-        """stores: in memory if not given. observer: the one that the engine tells as well. config: see Admission.
-        node: this one, in the cluster whose stores these are. Raises SettingsError for a model's family that there is
-        not.
+        """stores: in memory if not given. observer: the engine's, too. config: see Admission. node: this one, in the
+        cluster whose stores these are. Raises SettingsError for an unknown family of models.
         """
         self.settings = settings
         self.engine = engine
@@ -130,7 +129,7 @@ class Gateway:
     # -- the socket
 
     async def websocket(self, websocket: WebSocket) -> None:
-        """One socket from the handshake to its end."""
+        """Serve one socket from the handshake to its end."""
         try:
             principal = self.admission.admit_socket(websocket)
         except WireError as error:
@@ -141,7 +140,7 @@ class Gateway:
             await self._serve(websocket, principal)
 
     async def _serve(self, websocket: WebSocket, principal: Principal) -> None:
-        """One admitted socket to its end."""
+        """Serve an admitted socket to its end."""
         subprotocol = select_subprotocol(websocket.scope["subprotocols"])
         name = new_id("sess")
         await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
@@ -191,7 +190,7 @@ class Gateway:
         return connection
 
     def _make_dialect(self, loaded: Loaded) -> Dialect:
-        """Raises EngineError."""
+        """Make the dialect of a loaded model. Raises EngineError."""
         options = self.settings.vllm
         dialect = choose_dialect(
             loaded,
@@ -213,8 +212,8 @@ class Gateway:
     # -- the end
 
     async def recover(self) -> None:
-        """Go on with what ran when the last process ended, or end it; in a cluster, take part in it. Raises WireError
-        when the store can't be read, and CannotJoin.
+        """Continue the responses that ran when the last process ended, or end them; in a cluster, join it. Raises
+        WireError when the store can't be read, and CannotJoin.
         """
         if self.cluster is not None:
             await self.cluster.start()
@@ -226,11 +225,11 @@ class Gateway:
             logger.warning("responses ended that ran when the server died: %d", recovered.num_ended)
 
     def close_stores(self) -> None:
-        """Have everything committed. Blocks for as long as that takes; nothing may be called after it."""
+        """Commit everything and close. Blocks for as long as that takes; nothing may be called after it."""
         self._stores.close()
 
     async def drain(self) -> None:
-        """Refuse new work, let what runs finish and be delivered, each connection closed when it is done."""
+        """Refuse new work, let running responses finish and be delivered, and close each connection when it is done."""
         grace = self.settings.server.drain_seconds
         self.admission.draining = True
         hands_on = self.cluster is not None and self.cluster.others_serve
@@ -250,7 +249,7 @@ class Gateway:
         await self.leave_off()
 
     async def end(self) -> None:
-        """End what runs now, and return when its last events are written and every connection is closed."""
+        """End running responses now. Returns when their last events are written and every connection is closed."""
         self.admission.draining = True
         for shell in list(self._shells):
             shell.drain(0, self.engine.status.start_seconds)
@@ -258,7 +257,7 @@ class Gateway:
         await self.admission.wait_empty()
 
     async def leave_off(self) -> None:
-        """End what runs, or leave it to the next process, or to other nodes."""
+        """End running responses, or leave them to the next process, or to other nodes."""
         await self.service.shutdown(leave=True)
         for shell in list(self._shells):
             shell.leave_off()
@@ -266,7 +265,7 @@ class Gateway:
             await self.cluster.leave()
 
     async def _leave_clients(self) -> None:
-        """Close what clients have open, for them to come back, here or elsewhere."""
+        """Close the clients' connections, so that they come back, here or elsewhere."""
         for shell in list(self._shells):
             shell.drain(0)
             shell.leave_off()
@@ -276,8 +275,8 @@ class Gateway:
 
 
 def _prefix_salts(settings: ServerSettings) -> PrefixSalts | None:
-    """Make what keeps tenants apart in the engine's cache, where there are several. The cache ends with the process, so
-    the secret may.
+    """Make the salts that keep tenants apart in the engine's cache, if there are several. The cache ends with the
+    process, so the secret may too.
     """
     if settings.api_keys_file is None or settings.share_prefix_cache:
         return None

@@ -1,9 +1,9 @@
 """The keys file: who may ask. Written by `python -m realtime keys`, read by the server's `KeyRing`.
 
-A key is `rt_` and 256 random bits. The file holds, for each name, a salt and sha256(salt + key): with that much
-randomness there is nothing to guess, so a deliberately slow hash (scrypt, argon2) would protect nothing and would
-cost every handshake its time. For passwords, which people choose, this would be wrong. No function here logs a key,
-and nothing here keeps one.
+A key is `rt_` and 256 random bits. The file holds, for each name, a salt and sha256(salt + key). With that much
+randomness there is nothing to guess, so a deliberately slow hash (scrypt, argon2) would protect nothing and would cost
+every handshake its time. For passwords, which people choose, this would be wrong. No function here logs a key, and
+nothing here keeps one.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class KeysError(ValueError):
-    """The keys file, or what was asked of it, is not right. The text is for the person at the terminal."""
+    """An error: the keys file, or a change to it, is invalid. The text is for the person at the terminal."""
 
 
 class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is stored of one key. `name` becomes the tenant; salt and sha256 are hexadecimal. `limits`: what it may
-    take; None: what the settings say.
+    """The stored data of one key. `name` becomes the tenant; salt and sha256 are hexadecimal. `limits`: the tenant's;
+    None: those of the settings.
     """
 
     name: str
@@ -47,11 +47,11 @@ class KeyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     @property
     def principal(self) -> Principal:
-        """Return who shows this key."""
+        """Return the principal who shows this key."""
         return Principal(self.name, self.sha256)
 
     def matches(self, key: str) -> bool:
-        """Compare in a time that does not depend on where the difference is."""
+        """Compare a key in constant time, wherever the difference is."""
         return hmac.compare_digest(_digest(self.salt, key), self.sha256)
 
 
@@ -62,12 +62,12 @@ class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int = 1
 
     def find(self, key: str) -> KeyRecord | None:
-        """The record of a key. Looks at all of them, so that the time does not tell which one it was."""
+        """Return the record of a key. Examines all of them, so that the time does not tell which one it was."""
         matching = [record for record in self.keys if record.matches(key)]
         return matching[0] if matching else None
 
     def add(self, name: str) -> tuple[KeyFile, str]:
-        """A file with one more name, and the new key, which can never be read again."""
+        """Return a file with one more name, and the new key, which can never be read again."""
         if not NAME.fullmatch(name):
             raise KeysError(f"{name!r} can't be a name: 1 to 64 letters, digits, '_', '.' or '-'")
         if name == LOCAL_TENANT:
@@ -81,7 +81,9 @@ class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(self, keys=(*self.keys, record)), key
 
     def limit(self, name: str, changes: Mapping[str, object]) -> KeyFile:
-        """A file in which a name's limits have these members; None: as if it were not given. Raises KeysError."""
+        """Return a file in which a name's limits have these members; None: as if the member were not given. Raises
+        KeysError.
+        """
         if all(record.name != name for record in self.keys):
             raise KeysError(f"there is no key named {name!r}")
         return msgspec.structs.replace(
@@ -89,7 +91,7 @@ class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def remove(self, name: str) -> KeyFile:
-        """A file without that name."""
+        """Return a file without that name."""
         rest = tuple(record for record in self.keys if record.name != name)
         if len(rest) == len(self.keys):
             raise KeysError(f"there is no key named {name!r}")
@@ -111,7 +113,7 @@ def _digest(salt: str, key: str) -> str:
 
 
 def read_keys(path: Path) -> KeyFile:
-    """Read and check a keys file. Raises KeysError, also where there is none."""
+    """Read and check a keys file. Raises KeysError, also if there is none."""
     try:
         keys = msgspec.json.decode(path.read_bytes(), type=KeyFile)
     except FileNotFoundError:
@@ -139,7 +141,7 @@ def write_keys(path: Path, keys: KeyFile) -> None:
 
 
 class KeyRing:
-    """The keys that hold now. Follows its file: a key added or removed counts at the next handshake, and ends
+    """The current keys. Follows its file: an added or removed key counts at the next handshake, and a removed one ends
     what is open (`revocation`).
 
     A file that can't be read any more is logged and changes nothing: a slip while editing must neither lock everybody
@@ -147,7 +149,7 @@ class KeyRing:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises KeysError: a server that was told to ask for keys does not start without them."""
+        """Raises KeysError: a server that is configured to ask for keys does not start without them."""
         self._path = path
         self._stamp = stamp_of(path)
         self._version = 0  # grows with each change
@@ -157,24 +159,24 @@ class KeyRing:
         return f"KeyRing({str(self._path)!r}, num_keys={len(self._keys.keys)})"
 
     def find(self, key: str) -> Principal | None:
-        """Return whose key this is."""
+        """Return the principal of this key."""
         self.follow()
         record = self._keys.find(key)
         return record.principal if record else None
 
     def holds(self, principal: Principal) -> bool:
-        """Return whether the key that was shown, or issued the ticket, is still there, as of the newest look at the
-        file.
+        """Return whether the key that was shown, or that issued the ticket, is still there, as of the newest look at
+        the file.
         """
         return principal.issuer in self._principals
 
     def principals(self) -> Iterable[Principal]:
-        """All who have a key."""
+        """Return all who have a key."""
         self.follow()
         return self._principals
 
     def limits_of(self, tenant: str) -> TenantLimits | None:
-        """Return what the file says of a tenant, as of the newest look at it; None: nothing."""
+        """Return a tenant's limits in the file, as of the newest look at it; None: none."""
         return self._limits.get(tenant)
 
     @property
@@ -183,7 +185,7 @@ class KeyRing:
         return len(self._keys.keys)
 
     def follow(self) -> int:
-        """Look at the file. Return the version of the keys: it stays the same as long as they do."""
+        """Look at the file. Return the version of the keys, which stays the same as long as they do."""
         stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return self._version
@@ -204,7 +206,9 @@ class KeyRing:
 
 
 def stamp_of(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when the file does; the inode too, as two replacements may share one tick of the clock."""
+    """Return a value that changes when the file does. It includes the inode, because two replacements may share one
+    tick of the clock.
+    """
     try:
         status = path.stat()
     except OSError:

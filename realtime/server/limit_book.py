@@ -1,7 +1,7 @@
-"""What each tenant may take now: by the keys file, else by the table in the settings. A running server follows both.
+"""Each tenant's limits: from the keys file, else from the table in the settings. A running server follows both.
 
-The scheduler asks with each decision, so nothing here costs more than a look-up. Whether a file has changed is looked
-at once a second at most, and only when somebody asks.
+The scheduler asks for each decision, so nothing here costs more than a look-up. Files are checked for changes at most
+once a second, and only when somebody asks.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ LOOK_SECONDS = 1.0
 
 
 class LimitBook:
-    """See the module. ring: None: there are no keys. table: the settings', by tenant. config: the file that the table
-    came from, if it came from one.
+    """The limits of all tenants. ring: None: there are no keys. table: the settings', by tenant. config: the file that
+    the table came from, if it came from one.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class LimitBook:
         self._looked_at = -math.inf
 
     def of(self, tenant: str) -> TenantLimits:
-        """Return what this one may take."""
+        """Return a tenant's limits."""
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
@@ -68,6 +68,8 @@ class LimitBook:
 
 
 def config_file(source: str, config: str | None) -> Path | None:
-    """The file to follow, if the table came from one or from nowhere. `source`: where it came from, as in Effective."""
+    """Return the file to follow, if the table came from one or from nowhere. `source`: where it came from, as in
+    Effective.
+    """
     path = config or os.environ.get("REALTIME_CONFIG")
     return Path(path) if path is not None and (source == "default" or source.startswith("file ")) else None

@@ -1,4 +1,4 @@
-"""The listening socket, and what a person is told about it: why there is none, and where the server is to be found."""
+"""The listening socket, and messages about it: why there is none, and where the server can be reached."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LISTENS = "0A"  # a state in /proc/net/tcp
 
 
 class CannotListen(Exception):
-    """No such socket is to be had. The text is for the person at the terminal."""
+    """An error: the server can't listen on this address. The text is for the person at the terminal."""
 
 
 def program() -> str:
-    """Return how this program was called."""
+    """Return the command by which this program was called."""
     return "realtime" if Path(sys.argv[0]).name == "realtime" else "python -m realtime"
 
 
@@ -56,7 +56,7 @@ def _reason(error: OSError, host: str, port: int, host_flag: str, port_flag: str
 
 
 def _holder(port: int) -> str | None:
-    """Return who listens on a TCP port, as far as this user may know."""
+    """Return the process that listens on a TCP port, as far as this user may know."""
     with contextlib.suppress(OSError):
         wanted = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
         for process in filter(str.isdigit, os.listdir("/proc")):
@@ -83,7 +83,9 @@ def _open_files(folder: Path) -> Iterator[str]:
 
 
 def announcement(model: str, host: str, port: int, seconds: float, *, asks_for_keys: bool) -> str:
-    """Return what a person is told when the server is ready. host: as it listens."""
+    """Return the message for the person at the terminal when the server is ready. host: the address on which it
+    listens.
+    """
     address = f"{reachable(host)}:{port}"
     return (
         f"\nrealtime is ready: model {model}, loaded in {seconds:.1f} s\n"

@@ -1,4 +1,4 @@
-"""How late the event loop is: everything that this process sends waits for it."""
+"""The lag of the event loop: everything that this process sends waits for it."""
 
 from __future__ import annotations
 

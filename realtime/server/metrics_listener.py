@@ -1,4 +1,4 @@
-"""A listener of its own for `/metrics`, for whoever reaches it: a monitoring network, or a sidecar.
+"""A separate listener for `/metrics`, for a monitoring network or a sidecar.
 
 It serves nothing else and asks for no key, so its address decides who may read. The metrics have no tenants in them.
 """
@@ -21,7 +21,7 @@ _MAX_CONNECTIONS = 16  # uvicorn answers 503 above it
 
 
 class MetricsListener:
-    """Serves on a socket that listens, from `start` to `close`."""
+    """A server on a listening socket, from `start` to `close`."""
 
     def __init__(self, exposition: Exposition, listening: socket.socket) -> None:
         config = uvicorn.Config(
@@ -45,7 +45,7 @@ class MetricsListener:
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening]), name="metrics-listener")
 
     async def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._server.should_exit = True
         if self._serving is not None:
             await asyncio.gather(self._serving, return_exceptions=True)
@@ -59,7 +59,7 @@ class _Server(uvicorn.Server):
 
 
 def metrics_app(exposition: Exposition) -> ASGIApp:
-    """`GET /metrics`, and nothing else."""
+    """Return an application that answers `GET /metrics`, and nothing else."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         found = scope["path"] == "/metrics" and scope["method"] in ("GET", "HEAD")

@@ -1,4 +1,4 @@
-"""`python -m realtime models`: the models with a short name, and getting one without serving it."""
+"""`python -m realtime models`: list the models with a short name, and download one without serving it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from realtime.engine.catalog.table import MODELS, CatalogError, NamedModel, find
 
 
 def show_models() -> int:
-    """Print the table: name, where it is or what it costs to get, what it is."""
+    """Print the table: name, where it is or how large the download is, what it is."""
     width = max(len(model.name) for model in MODELS)
     for model in MODELS:
         print(f"{model.name:<{width}}  {model.about}")
@@ -28,7 +28,7 @@ def get_model(name: str) -> int:
 
 
 def tell(text: str) -> None:
-    """Say on stderr what takes its time."""
+    """Say on stderr what is taking time."""
     print(f"realtime: {text}", file=sys.stderr, flush=True)
 
 

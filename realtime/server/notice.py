@@ -1,4 +1,4 @@
-"""The servers of this user that run on this machine: each leaves a note of where it is, for `chat` to find it."""
+"""Notices of this user's running servers on this machine: each leaves a note of its address, for `chat` to find it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Notice:
         self._descriptor: int | None = None
 
     def post(self, url: str) -> None:
-        """Say where the server is. Where that can't be said, nobody finds it by itself, and that is all."""
+        """Write where the server is. If that fails, nobody finds it automatically, and that is all."""
         running_urls()  # takes down those of the dead
         with contextlib.suppress(OSError):
             path = _folder() / f"{os.getpid()}.json"
@@ -35,7 +35,7 @@ class Notice:
             self._file = path
 
     def remove(self) -> None:
-        """Take it down."""
+        """Remove the note."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
             self._file = None
@@ -45,7 +45,7 @@ class Notice:
 
 
 def running_urls() -> list[str]:
-    """Return where servers of this user are, of all that still live."""
+    """Return the URLs of this user's servers that are alive."""
     with contextlib.suppress(OSError):
         return sorted(url for path in _folder().glob("*.json") for url in _read(path))
     return []
@@ -65,7 +65,7 @@ def _read(path: Path) -> Iterator[str]:
 
 
 def _folder() -> Path:
-    """The folder of the notes, which is this user's alone. Raises OSError."""
+    """Return the folder of the notes, which only this user can access. Raises OSError."""
     parent = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     folder = Path(parent) / f"realtime-servers-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

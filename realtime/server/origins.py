@@ -1,7 +1,7 @@
 """Web origins: which pages may connect to this server. Pure functions over the headers `Origin` and `Host`.
 
-Called by `admission` for every handshake and request. Only browsers send an origin; everybody else passes, and is
-held to credentials (`auth`) alone.
+`admission` calls them for every handshake and request. Only browsers send an origin; everybody else passes, and needs
+credentials (`auth`) only.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def origin_allowed(
     origin: str | None, host: str | None, allowed: Sequence[str] = (), *, has_keys: bool = False
 ) -> bool:
-    """Return whether a page of that `Origin` may connect to us as `Host`.
+    """Return whether a page of that `Origin` may connect to this server as `Host`.
 
-    A list is the whole answer. Without one, loopback pages and pages of this very host may come in. Where no
-    key is asked for, "this very host" counts only as an address: anybody can make a name point here (DNS rebinding),
-    and then his page would have the same host.
+    A list is the whole answer. Without one, loopback pages and pages of the same host may come in. If no key is
+    required, "the same host" counts only as an address: anybody can make a name point here (DNS rebinding), and then
+    his page would have the same host.
     """
     if origin is None:
         return True
@@ -43,7 +43,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _host_port(url: str) -> tuple[str, int] | None:
-    """Host and port of an http(s) URL; None for anything else, such as the origin `null` of a sandboxed page."""
+    """Return host and port of an http(s) URL; None for anything else, such as the origin `null` of a sandboxed page."""
     try:
         parts = urlsplit(url)
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path or parts.query:

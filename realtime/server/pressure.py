@@ -1,7 +1,8 @@
-"""When to write less often: the share of its time that the event loop needs for the engine's steps. Pure.
+"""Pressure: the share of its time that the event loop needs for the engine's steps, which decides when to write less
+often. Pure.
 
-A write costs as much as all the rest of a token's way, so of a server that can't keep up it is the write that can be
-done less often: two steps in one write are half of it. Until then every step is written at once.
+A write costs as much as the rest of a token's way together. So in a server that can't keep up the write is what can be
+done less often: two steps in one write need half of the writes. Until then every step is written at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ MEMORY_SECONDS = 0.1  # a single slow step is no pressure
 
 
 class Pressure:
-    """Observes how long the work of each step takes, in seconds of any clock that does not go back."""
+    """A measure of how long the work of each step takes, in seconds of any clock that does not go back."""
 
     __slots__ = ("_before", "gap", "high", "share")
 
@@ -24,7 +25,7 @@ class Pressure:
         self._before: tuple[float, float] | None = None  # the beginning and the end of the step before
 
     def observe(self, began: float, ended: float) -> None:
-        """Take in the work of a step, from the first thing that it has woken to the last write."""
+        """Note the work of a step, from the first thing that it woke to the last write."""
         if self._before is not None and began > self._before[0]:
             gap = began - self._before[0]
             busy = min(1.0, (self._before[1] - self._before[0]) / gap)
@@ -35,7 +36,7 @@ class Pressure:
 
 
 def may_hold(held_since: float | None, now: float, next_in: float, max_hold: float = MAX_HOLD_SECONDS) -> bool:
-    """Decide, under pressure, whether what may wait is held for one more step; it has been since then. It is if there
-    will be another step in time, in `next_in` seconds: to wait for none would save no write.
+    """Decide, under pressure, whether a write that may wait is held for one more step; it has been held since then. It
+    is held if another step comes in time, in `next_in` seconds: waiting for none would save no write.
     """
     return now + next_in <= (now if held_since is None else held_since) + max_hold

@@ -1,8 +1,8 @@
 """The server as a process: logging, the listening socket, the engine's start, the end.
 
 The socket listens and the store is locked before a model is downloaded or loaded, so that a port in use and a file that
-can't be written are told at once, and `/health` answers while the model loads;
-creates are refused with a retryable error until the engine serves.
+can't be written are reported at once, and `/health` answers while the model loads. Creates are refused with a retryable
+error until the engine serves.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ logger = logging.getLogger("realtime.server")
 def serve(
     settings: Settings, config: Path | None = None, prepare: Callable[[Settings], Settings] = lambda settings: settings
 ) -> int:
-    """Run the server until a signal ends it. `config`: see make_gateway. `prepare`: what may take long, such as the
-    download of a model; it comes when the ports and the store are had. The exit status: 0, or 1 if there was no port or
-    no engine.
+    """Run the server until a signal ends it. `config`: see make_gateway. `prepare`: work that may take long, such as
+    the download of a model; it runs once the ports and the store are held. Return the exit status: 0, or 1 if there was
+    no port or no engine.
     """
     _configure_logging(settings.server.log_level, settings.server.log_format)
     try:
@@ -96,8 +96,8 @@ def make_gateway(
     lock: FileLock | None = None,
     node: Node | None = None,
 ) -> Gateway:
-    """The service around the engine and the stores that the settings ask for; nothing is started yet. `config`: the
-    file of settings, whose limits of tenants are followed. `lock`: the store's, if it is had. `node`: this one, in a
+    """Make the gateway, with the engine and the stores that the settings ask for; nothing is started yet. `config`: the
+    file of settings, whose tenants' limits are followed. `lock`: the store's, if it is held. `node`: this one, in a
     cluster. Raises CannotOpen, and CannotJoin.
     """
     path, stores = store_path(settings), open_configured(settings, lock, node)
@@ -113,7 +113,7 @@ def make_gateway(
 
 
 def uvicorn_config(settings: Settings, gateway: Gateway, script: ScriptFile | None = None) -> uvicorn.Config:
-    """How uvicorn is to run: our protocols, no access log, no lifespan. `script`: sockets go wrong as it says."""
+    """Return uvicorn's configuration: our protocols, no access log, no lifespan. `script`: sockets fail as it says."""
     socket_protocol: Any = FrameProtocol if script is None else Faults(script.connections).protocol
     connections = settings.connections
     return uvicorn.Config(
@@ -166,7 +166,7 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def _observed(gateway: Gateway, for_metrics: socket.socket | None) -> AsyncIterator[None]:
-    """What looks on while the server serves, and is told until its end."""
+    """Run the parts that watch the server while it serves, until its end."""
     lag = LoopLag(gateway.observer.service.loop_lag_seconds)
     listener = MetricsListener(gateway.exposition, for_metrics) if for_metrics is not None else None
     lag.start()

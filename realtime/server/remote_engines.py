@@ -1,4 +1,4 @@
-"""Engines elsewhere, as the settings name them: checked before anything starts, and made for the supervisor."""
+"""Remote engines, as the settings name them: checked before anything starts, and made for the supervisor."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ _MAX_KEY_BYTES = 8 << 10
 
 
 def check_remote(settings: Settings) -> None:
-    """Refuse settings of engines elsewhere that can't be meant. Raises SettingsError, whose text shows no URL and no
-    key.
-    """
+    """Refuse invalid settings of remote engines. Raises SettingsError, whose text shows no URL and no key."""
     remote = settings.remote
     if settings.engine != "remote":
         if remote.engine_url:
@@ -46,7 +44,7 @@ def check_remote(settings: Settings) -> None:
 
 
 def key_of(options: RemoteOptions) -> str | None:
-    """The key that engines ask for. Raises SettingsError."""
+    """Return the API key of the engines. Raises SettingsError."""
     key, place = options.engine_key, "engine_key"
     if options.engine_key_file is not None:
         place = f"--engine-key-file: the file {options.engine_key_file}"
@@ -63,13 +61,13 @@ def key_of(options: RemoteOptions) -> str | None:
 def remote_factory(
     options: VllmOptions, remote: RemoteOptions, metrics: FleetMetrics, progress: Progress
 ) -> Callable[[], Engine]:
-    """Make what makes engines, which share what was read of the model's files. Raises SettingsError."""
+    """Return a factory of engines, which share what was read of the model's files. Raises SettingsError."""
     key, front = key_of(remote), _LoadedOnce(options, progress)
     return lambda: RemoteEngine(options, remote, key, front.get, metrics)
 
 
 class _LoadedOnce:
-    """What a node has of the model, loaded for the first engine."""
+    """A node's own data of the model, loaded for the first engine."""
 
     def __init__(self, options: VllmOptions, progress: Progress) -> None:
         self._options = options
@@ -77,7 +75,7 @@ class _LoadedOnce:
         self._front: Front | None = None
 
     async def get(self) -> Front:
-        """Raises EngineError."""
+        """Return the data, and load it if that has not happened. Raises EngineError."""
         if self._front is None:
             from realtime.engine.vllm.front import load_front
 

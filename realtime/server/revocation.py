@@ -1,7 +1,7 @@
-"""Ends what clients have open when the key that they opened it with is taken away, or the time of their ticket is over.
+"""Revocation: ends a client's sockets and requests when their key is removed, or when the time of their ticket is over.
 
-One look at the keys file a second serves all that is open, however many sockets that are; without keys, and when
-nothing is open, nobody looks. What was opened says itself how it ends.
+One look at the keys file a second serves everything that is open, however many sockets that are. Without keys, and when
+nothing is open, nobody looks. Each opened thing knows itself how it ends.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ logger = logging.getLogger("realtime.keys")
 
 
 class Opened(Protocol):
-    """What a client has opened: a socket, or a request that is being answered."""
+    """Something that a client has opened: a socket, or a request that is being answered."""
 
     @property
     def principal(self) -> Principal:
-        """Return who has opened it, with the key that counts now."""
+        """Return the principal who has opened it, with the current key."""
 
     def revoke(self) -> None:
-        """The key is gone: end."""
+        """End: the key is gone."""
 
 
 class Revocation:
-    """See the module. `ring`: None: there are no keys."""
+    """Revocation of everything that clients have open. `ring`: None: there are no keys."""
 
     def __init__(
         self, ring: KeyRing | None, call_later: CallLater = call_later, clock: Callable[[], float] = time.time
     ) -> None:
-        """clock: gives unix seconds."""
+        """clock: returns unix seconds."""
         self._ring = ring
         self._clock = clock
         self._call_later = call_later
@@ -50,7 +50,7 @@ class Revocation:
 
     @contextlib.contextmanager
     def watching(self, opened: Opened) -> Iterator[None]:
-        """Revoke it when its key is gone or its ticket expires, at most once, for as long as it is open."""
+        """Revoke something when its key is gone or its ticket expires, at most once, for as long as it is open."""
         expiry = self._expiry(opened)
         try:
             with self._watching_key(opened):

@@ -1,4 +1,4 @@
-"""A script for `--engine scripted`: what responses say, and what goes wrong with connections. For tests of clients.
+"""The script for `--engine scripted`: the texts of responses, and the faults of connections. For tests of clients.
 
 `clients/conformance/README.md` has the form of the file and an example.
 """
@@ -24,11 +24,11 @@ _NEVER_SENT = frozenset({1004, 1005, 1006, *range(1015, 3000)})  # RFC 6455, 7.4
 
 
 class CannotPlay(Exception):
-    """The file is missing, or is no script."""
+    """An error: the file is missing, or is not a script."""
 
 
 class Act(msgspec.Struct, forbid_unknown_fields=True):
-    """A step that is no text: exactly one of these."""
+    """A step that is not text: exactly one of these."""
 
     pause: Annotated[int, Meta(ge=1, le=_MOST)] | None = None  # ticks
     fail: str | None = None
@@ -40,7 +40,7 @@ class Act(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError("a step is a text, or exactly one of pause, fail, die and finish")
 
     def step(self) -> Step:
-        """As the engine has it."""
+        """Return the step in the engine's form."""
         if self.pause is not None:
             return Pause(self.pause)
         if self.fail is not None:
@@ -49,14 +49,14 @@ class Act(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
-    """What one response says: each text is one token."""
+    """The steps of one response: each text is one token."""
 
     say: Annotated[list[str | Act], Meta(min_length=1)]
     repeat: Annotated[int, Meta(ge=1, le=_MOST)] = 1  # all of it, so often
 
 
 class Refusal(msgspec.Struct, forbid_unknown_fields=True):
-    """How a handshake is answered with something else than a socket."""
+    """An answer to a handshake that does not open a socket."""
 
     status: Annotated[int, Meta(ge=400, le=599)]
     body: dict[str, Any] | str = ""
@@ -69,12 +69,12 @@ class Refusal(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError(f"the body is no JSON: {error}") from None
 
     def content(self) -> bytes:
-        """The body, as it is sent."""
+        """The body as it is sent."""
         return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
 
 class ConnectionFaults(msgspec.Struct, forbid_unknown_fields=True):
-    """What goes wrong with one WebSocket. Messages are those of the server, `session.created` the first of them."""
+    """The faults of one WebSocket. Messages are counted as the server sends them; `session.created` is the first."""
 
     refuse: Refusal | None = None
     cut_after: _Messages | None = None  # so many messages
@@ -90,7 +90,9 @@ class ConnectionFaults(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ScriptFile(msgspec.Struct, forbid_unknown_fields=True):
-    """The n-th response and the n-th connection get the n-th entry. Behind the last: the last answer, and no faults."""
+    """A script: the n-th response and the n-th connection get the n-th entry. After the last entry: the last answer,
+    and no faults.
+    """
 
     responses: Annotated[list[Answer], Meta(min_length=1)]
     connections: list[ConnectionFaults] = []
@@ -99,7 +101,7 @@ class ScriptFile(msgspec.Struct, forbid_unknown_fields=True):
     _num_responses: int = 0
 
     def script(self, _: EngineRequest) -> Iterator[Step]:
-        """The steps of the next response."""
+        """Return the steps of the next response."""
         answer = self.responses[min(self._num_responses, len(self.responses) - 1)]
         self._num_responses += 1
         steps = [step if isinstance(step, str) else step.step() for step in answer.say]
@@ -107,7 +109,7 @@ class ScriptFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_script(path: Path) -> ScriptFile:
-    """Raises CannotPlay."""
+    """Read a script. Raises CannotPlay."""
     try:
         return msgspec.convert(tomllib.loads(path.read_text("utf-8")), ScriptFile)
     except (OSError, ValueError, RecursionError) as error:

@@ -27,7 +27,7 @@ def scrub(text: str) -> str:
 
 
 class ScrubbingFormatter(logging.Formatter):
-    """Write what another formatter writes, scrubbed. At this place arguments and tracebacks are covered as well."""
+    """A formatter that scrubs the output of another one. At this place arguments and tracebacks are covered as well."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()

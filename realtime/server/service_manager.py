@@ -1,7 +1,7 @@
-"""What systemd, or another service manager with its protocol, is told of the server: `sd_notify(3)`, `Type=notify`.
+"""Messages to systemd, or to another service manager with its protocol: `sd_notify(3)`, `Type=notify`.
 
-With `WatchdogSec=` in the unit, it is told at half that time that the event loop still turns; a server that hangs is
-ended and started again.
+With `WatchdogSec=` in the unit, a message is sent at half that time to show that the event loop still runs; a server
+that hangs is ended and started again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ _ADDRESS, _WATCHDOG, _WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG
 
 
 class ServiceManager:
-    """See the module. Without one, all of it does nothing."""
+    """The service manager. If there is none, all calls do nothing."""
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
-        """environ: the process's. What is meant for this process alone is taken out, so no child speaks for it."""
+        """environ: the process's. Variables meant for this process alone are removed, so that no child speaks
+        for it.
+        """
         address = environ.pop(_ADDRESS, "")
         self._address = "\0" + address[1:] if address.startswith("@") else address  # @: in the abstract namespace
         pid, microseconds = environ.pop(_WATCHDOG_PID, ""), environ.pop(_WATCHDOG, "")
@@ -31,21 +33,21 @@ class ServiceManager:
         self._timer: asyncio.TimerHandle | None = None
 
     def loading(self, model_name: str) -> None:
-        """Say what the start waits for, and begin to say that the loop turns."""
+        """Report what the start waits for, and begin to report that the loop runs."""
         self._tell(f"STATUS=Loading {_line(model_name)}")
         if self._watchdog_seconds and self._address:
             self._feed()
 
     def ready(self, model_name: str, url: str) -> None:
-        """Say that the server serves."""
+        """Report that the server serves."""
         self._tell(f"READY=1\nSTATUS=Serving {_line(model_name)} at {url}")
 
     def stopping(self) -> None:
-        """Say that the end has begun: running answers may finish."""
+        """Report that the end has begun: running answers may finish."""
         self._tell("STOPPING=1\nSTATUS=Draining: running answers may finish")
 
     def gone(self) -> None:
-        """Stop saying that the loop turns."""
+        """Stop reporting that the loop runs."""
         if self._timer is not None:
             self._timer.cancel()
 

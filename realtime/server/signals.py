@@ -1,8 +1,8 @@
-"""What SIGTERM and SIGINT do, from the listening socket to the end of the process.
+"""The effect of SIGTERM and SIGINT, from the listening socket to the end of the process.
 
-The first one drains: what runs may finish. The second ends what runs, each response with its terminal event and each
-connection as a drain would, well within a second. The third ends the process, whatever it does. While the model is
-loaded there is nothing to drain, and the first one does what else the second does.
+The first one drains: running responses may finish. The second ends them, each response with its terminal event and each
+connection as a drain would, well within a second. The third ends the process, whatever it is doing. While the model is
+loading there is nothing to drain, and the first one acts as the second.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
         yield
 
     def signalled(self) -> None:
-        """A signal came."""
+        """Handle a signal."""
         self._manager.stopping()
         if self._drain is None and self._gateway.engine.status.state not in (EngineState.STARTING, EngineState.STOPPED):
             self._drain = asyncio.create_task(self._drain_first(), name="drain")
@@ -94,14 +94,14 @@ class Server(uvicorn.Server):
         self.stop()
 
     def _end_engine(self) -> None:
-        """Responses wait for an engine that hangs, until it lets go of them or is dead."""
+        """End an engine that hangs: responses would wait for it until it has aborted them or is dead."""
         if self._gateway.service.num_running:
             kill_children()
 
 
 def handle_signals(signalled: Callable[[], None]) -> None:
-    """Have signals call `signalled` on this thread's loop; the third ends the process. They stay handled when the loop
-    has ended: what follows, the end of threads, may take long.
+    """Call `signalled` on this thread's loop for each signal; the third ends the process. Signals stay handled after
+    the loop has ended, because what follows, the end of threads, may take long.
     """
     loop = asyncio.get_running_loop()
     count = 0
@@ -120,7 +120,7 @@ def handle_signals(signalled: Callable[[], None]) -> None:
 
 
 def halt(status: int) -> NoReturn:
-    """End the process now. Threads can't be stopped, as one that loads a model, and are not waited for."""
+    """End the process now. Threads can't be stopped, such as one that loads a model, and are not waited for."""
     with contextlib.suppress(Exception):
         kill_children()
         remove_all()

@@ -1,4 +1,4 @@
-"""`realtime store ...`: what a person may do with the file of the store, and what is said of it."""
+"""`realtime store ...`: maintenance of the store's file by a person, and the messages about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realtime.store.sqlite.schema import CannotOpen
 
 
 def show_info(path: Path) -> int:
-    """Print what there is."""
+    """Print facts about the file."""
     info = maintenance.info(path)
     oldest = "-" if info.oldest_begun_at is None else time.strftime("%Y-%m-%d", time.gmtime(info.oldest_begun_at / 1e9))
     for name, value in [
@@ -31,7 +31,9 @@ def show_info(path: Path) -> int:
 
 
 def check(path: Path, save_to: Path | None) -> int:
-    """Print what can't be read, and save the rest if there is a file for it. The exit status is 1 if anything can't."""
+    """Print what can't be read, and save the rest if a file is given for it. Return the exit status: 1 if anything
+    can't be read.
+    """
     try:
         found = maintenance.problems(path)
     except CannotOpen as error:
@@ -60,14 +62,14 @@ def backup(path: Path, to: Path) -> int:
 
 
 def vacuum(path: Path) -> int:
-    """Give free room back to the disk."""
+    """Return free space to the disk."""
     maintenance.vacuum(path)
     print(f"{path} has {path.stat().st_size} bytes now", file=sys.stderr)
     return 0
 
 
 def delete(path: Path, tenant: str) -> int:
-    """Delete all that is a tenant's."""
+    """Delete all of a tenant's data."""
     num_responses, num_conversations = maintenance.delete_tenant(path, tenant)
     print(f"deleted {num_responses} responses and {num_conversations} conversations of {tenant}", file=sys.stderr)
     return 0

@@ -1,7 +1,7 @@
-"""The file of the store: where it is, how it is opened, and the key that lies beside it.
+"""The file of the store: where it is, how it is opened, and the key that is kept next to it.
 
-The key is what content is encrypted with that clients keep for this server, and what tickets are signed with: without
-a configured one it is made once, so that both hold after a restart as the answers do.
+The key encrypts contents that clients keep for this server, and signs tickets. Without a configured one it is made
+once, so that both survive a restart as the answers do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 def store_path(settings: Settings) -> Path | None:
-    """Return the file that the settings ask for; None: everything is kept in memory, or where a cluster keeps it."""
+    """Return the file that the settings ask for; None: everything is kept in memory, or in a cluster's store."""
     given = settings.store.store
     if settings.cluster.cluster is not None:
         return None
@@ -46,7 +46,7 @@ def store_path(settings: Settings) -> Path | None:
 
 
 def hold_store(settings: Settings) -> FileLock | None:
-    """Take the lock of the file that the settings ask for, and see that it can be opened; None: there is no file.
+    """Take the lock of the file that the settings ask for, and check that it can be opened; None: there is no file.
     Raises CannotOpen.
     """
     path = store_path(settings)
@@ -62,7 +62,7 @@ def hold_store(settings: Settings) -> FileLock | None:
 
 
 def open_configured(settings: Settings, lock: FileLock | None = None, node: Node | None = None) -> Stores:
-    """Open the stores that the settings ask for; in a cluster those of this node. `lock`: the file's, if it is had
+    """Open the stores that the settings ask for; in a cluster those of this node. `lock`: the file's, if it is held
     already. Raises CannotOpen, and CannotJoin.
     """
     if settings.cluster.cluster is not None and node is not None:
@@ -75,8 +75,8 @@ def open_configured(settings: Settings, lock: FileLock | None = None, node: Node
 
 
 def with_key(settings: ServerSettings, path: Path | None) -> ServerSettings:
-    """Return the settings with the key beside the file, where they name none; it is made if it is not there. The lock
-    of the file has to be held. Raises CannotOpen.
+    """Return the settings with the key next to the file, if they name none; it is made if it is missing. The lock of
+    the file must be held. Raises CannotOpen.
     """
     if path is None or settings.sealing_keys or settings.sealing_keys_file is not None:
         return settings
@@ -93,7 +93,7 @@ def with_key(settings: ServerSettings, path: Path | None) -> ServerSettings:
 
 
 def _make_key(path: Path) -> None:
-    """Write a new key if there is none: whole, or not at all."""
+    """Write a new key if there is none: complete, or not at all."""
     if path.exists():
         return
     new = path.with_name(path.name + ".new")
@@ -109,7 +109,9 @@ def _make_key(path: Path) -> None:
 
 
 def _vocabulary(settings: Settings) -> str:
-    """Name the tokenizer. The scripted engine's makes its tokens up as they come, in each process others."""
+    """Return the name of the tokenizer. The scripted engine makes up its tokens as they come, different ones in each
+    process.
+    """
     options = settings.vllm
     return repr((options.model, options.revision, options.tokenizer)) if settings.engine != "scripted" else token_hex(8)
 

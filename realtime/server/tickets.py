@@ -1,9 +1,9 @@
-"""Tickets: what a page shows in place of an API key, to follow one response for a short time.
+"""Tickets: a page shows one in place of an API key, to follow one response for a short time.
 
-A ticket says for which response it is, in which role and until when, and which key has issued it - not by name: it
-holds a code from which only this server can tell the key - and is signed with HMAC-SHA256 (RFC 2104). The key of the
-signature is derived from the sealing keys, so every server that shares these takes it, and a random one where there are
-none. Nothing is kept of a ticket, and nobody logs one: it ends with its time, and with the key that issued it.
+A ticket says for which response it is, in which role and until when, and which key issued it - not by name, but by a
+code from which only this server can tell the key - and is signed with HMAC-SHA256 (RFC 2104). The signing key is
+derived from the encryption keys, so every server that shares these accepts it; without any it is random. Nothing is
+kept of a ticket, and nobody logs one: it ends with its time, and with the key that issued it.
 """
 
 from __future__ import annotations
@@ -36,25 +36,27 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Tickets:
-    """Issues tickets, and tells what who shows one may do. Without a key ring all are the local principal's."""
+    """The issuer and reader of tickets. Without a key ring all are the local principal's."""
 
     def __init__(
         self, sealing_keys: Sequence[bytes], ring: KeyRing | None, clock: Callable[[], float] = time.time
     ) -> None:
-        """sealing_keys: the one to sign with first; `clock` gives unix seconds."""
+        """sealing_keys: the one to sign with first. `clock` returns unix seconds."""
         self._keys = [_digest(key, _PURPOSE) for key in sealing_keys] or [secrets.token_bytes(32)]
         self._ring = ring
         self._clock = clock
 
     def issue(self, issuer: Principal, response_id: str, role: TicketRole, seconds: int) -> tuple[str, int]:
-        """Make a ticket for a response of the issuer's. Return it and when it expires, in unix seconds."""
+        """Make a ticket for one of the issuer's responses. Return it and its expiry in unix seconds."""
         expires_at = int(self._clock()) + seconds
         key = self._keys[0]
         content = msgspec.msgpack.encode(_Content(response_id, role, expires_at, _code_of(key, issuer)))
         return f"{TICKET_PREFIX}{_encode(content)}.{_encode(_sign(key, content))}", expires_at
 
     def read(self, ticket: str) -> Principal:
-        """Return who shows this ticket. Raises WireError, with the same words whatever is wrong with it."""
+        """Return the principal who shows this ticket. Raises WireError, with the same words whatever is wrong
+        with it.
+        """
         found = self._open(ticket) if len(ticket) <= _MAX_LENGTH else None
         if found is None:
             raise WireError(ErrorCode.INVALID_API_KEY, _INVALID)
@@ -85,7 +87,7 @@ def _sign(key: bytes, content: bytes) -> bytes:
 
 
 def _code_of(key: bytes, issuer: Principal) -> bytes:
-    """Stands for a key in a ticket: nobody can tell the tenant, or anything of the key, from it."""
+    """Return the code of a key in a ticket: nobody can tell the tenant, or anything of the key, from it."""
     return _digest(key, f"issuer\0{issuer.tenant}\0{issuer.key_id or ''}".encode())[:16]
 
 
@@ -94,7 +96,7 @@ def _encode(data: bytes) -> str:
 
 
 def _parts(ticket: str) -> tuple[bytes, bytes]:
-    """The content and the signature; what is no ticket has an empty signature, which is none."""
+    """Return the content and the signature. Anything but a ticket has an empty signature, which is invalid."""
     content, dot, signature = ticket.removeprefix(TICKET_PREFIX).partition(".")
     try:
         parts = _decode(content), _decode(signature)

@@ -35,7 +35,7 @@ _NOT_WAITED_FOR = (CloseCode.POLICY, CloseCode.INVALID_KEY)  # who is closed wit
 
 
 class WebSocketShell:
-    """One socket from the accepted handshake to its end."""
+    """One socket, from the accepted handshake to its end."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class WebSocketShell:
         origin: Origin | None = None,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """principal: who has opened it. identify: find the owner of an API key. name: for the log. pace: see Flusher.
+        """principal: who has opened it. identify: finds the owner of an API key. name: for the log. pace: see Flusher.
         origin: of what is asked for on it.
         """
         self._connection = connection
@@ -95,22 +95,22 @@ class WebSocketShell:
                 await asyncio.gather(*self._tasks)  # which cancels them when this is cancelled
 
     def drain(self, grace_seconds: float, resume_after_seconds: float | None = None) -> None:
-        """The server is going down."""
+        """Prepare for the end of the server."""
         self._connection.drain(grace_seconds, resume_after_seconds)
         self._step()
 
     def leave_off(self) -> None:
-        """Leave what runs to the next server."""
+        """Leave running responses to the next server."""
         self._connection.leave_off()
         self._step()
 
     def revoke(self) -> None:
-        """The client's key is gone."""
+        """End: the client's key is gone."""
         self._connection.revoked()
         self._step()
 
     def _step(self) -> None:
-        """Something has gone into the connection: see to everything that may have come of it."""
+        """Carry out everything that may follow from an input of the connection."""
         self._obey()
         self._arm()
         self._wake_now()
@@ -118,7 +118,7 @@ class WebSocketShell:
     # -- time
 
     def _arm(self) -> None:
-        """Have the timer wait for the connection's next deadline."""
+        """Set the timer to the connection's next deadline."""
         deadline = self._connection.next_deadline()
         if deadline == self._deadline:
             return
@@ -159,13 +159,13 @@ class WebSocketShell:
     # -- commands
 
     def _obey(self) -> None:
-        """Carry out what the connection wants; what comes of it may be more of the same."""
+        """Carry out the connection's commands, which may lead to more of them."""
         while commands := self._connection.commands():
             for command in commands:
                 self._carry_out(command)
 
     def _carry_out(self, command: Command) -> None:
-        """Complete a command, now or later: what needs a look-up gets a task."""
+        """Complete a command, now or later: one that needs a look-up gets a task."""
         match command:
             case Create():
                 self._attend(command, self._create(command))
@@ -186,13 +186,13 @@ class WebSocketShell:
                 assert_never(command)
 
     def _count_slow(self) -> None:
-        """Count readers that were too slow; each has left for it."""
+        """Count readers that were too slow, and have left for that reason."""
         counted, self._num_slow = self._num_slow, self._connection.num_slow
         if self._num_slow > counted:
             self._observer.service.slow_readers.add(self._num_slow - counted, "websocket")
 
     def _attend(self, command: Command, work: Coroutine[Any, Any, None]) -> None:
-        """Have a command completed in a task. The connection bounds how many there are."""
+        """Complete a command in a task. The connection bounds their number."""
         task = self._loop.create_task(self._complete(command, work), name=f"{type(command).__name__} {self._name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,8 +1,8 @@
-"""The socket's last metre: many events in one write, told when the transport takes more.
+"""The socket's transport: many events in one write, and a callback when the transport takes more.
 
 ASGI sends one message per awaited call, each with its own system call, and gives no sign of a full buffer except by
-blocking. On the per-token path both cost more than the work itself, so this uvicorn protocol gives the application
-a direct, synchronous way out next to ASGI's. Everything else is uvicorn's.
+blocking. On the per-token path both cost more than the work itself, so this uvicorn protocol gives the application a
+direct, synchronous way out next to ASGI's. Everything else is uvicorn's.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then 
 
 
 class FrameSink(Protocol):
-    """What the application gets: see FrameProtocol."""
+    """The application's interface to the socket: see FrameProtocol."""
 
     on_writable: Callable[[], None] | None
     on_too_big: Callable[[], bytes] | None  # gives the text message that answers one that is too big, before the close
 
     @property
     def can_write(self) -> bool:
-        """The socket is open and the transport's buffer is below its high-water mark."""
+        """Return whether the socket is open and the transport's buffer is below its high-water mark."""
 
     def write_text(self, payloads: Sequence[bytes]) -> None:
         """Send each payload as one text message, all in one write."""
@@ -82,13 +82,15 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def _forget_handshake(self) -> None:
         """Free the parsed headers, 4 KiB that the library would hold as long as the socket is open. The scope has the
-        request's as bytes.
+        request's headers as bytes.
         """
         self.request.headers.clear()
         self.response.headers.clear()
 
     def _abort_later(self) -> None:
-        """A transport that closes waits until its buffer is sent: for ever, when the peer does not read."""
+        """Abort a closing transport after a while: it waits until its buffer is sent, which takes for ever if the peer
+        does not read.
+        """
         if self._abort_timer is None and not self.disconnected:
             self._abort_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
@@ -123,8 +125,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
 
     def _parse(self, data: bytes) -> None:
-        """Parse what has come, in slices: a read may hold 40,000 frames. It stops where reading does, at a message that
-        the application has not taken yet, and when the connection is over.
+        """Parse what has come, in slices, because a read may hold 40,000 frames. Stops where reading does: at a message
+        that the application has not taken yet, and when the connection is over.
         """
         if self.num_bytes_left is not None:
             self.num_bytes_left -= len(data)
@@ -146,7 +148,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
                 return
 
     async def receive(self) -> ASGIReceiveEvent:
-        """Give the application its next message; then what came behind it is parsed."""
+        """Give the application its next message; then parse what came after it."""
         message = await super().receive()
         if self._unparsed and not self.read_paused:
             data, self._unparsed = self._unparsed, b""
@@ -154,7 +156,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         return message
 
     def _count_idle(self) -> None:
-        """Close for a peer that sends frames without end that say nothing. None is counted on the way of a message."""
+        """Close the connection of a peer that endlessly sends frames without content. Nothing is counted on the way of
+        a message.
+        """
         if not self._num_idle:
             self._idle_since = self.loop.time()
         self._num_idle += 1
@@ -189,7 +193,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().handle_parser_exception()
 
     def handle_ping(self) -> None:
-        """A peer that pings and does not read gets the last pong only, as RFC 6455 section 5.5.3 allows."""
+        """Answer a ping. A peer that pings and does not read gets the last pong only, as RFC 6455 section
+        5.5.3 allows.
+        """
         self._count_idle()
         pongs = self.conn.data_to_send()
         if self.writable.is_set():
@@ -198,7 +204,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self._last_pong = pongs[-1]
 
     def handle_cont(self, event: Frame) -> None:
-        """One buffer for all fragments: very many must not cost an object each."""
+        """Append a fragment to the one buffer for all: very many must not cost an object each."""
         if len(event.data) < _TINY:
             self._count_idle()
         if not isinstance(self.frames[0], bytearray):
@@ -208,7 +214,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.send_receive_event_to_app()
 
     def send_receive_event_to_app(self) -> None:
-        """Hand a text message over as the bytes that it is, checked: `utf8` in the ASGI message, instead of `text`."""
+        """Pass a text message on as its bytes, checked: `utf8` in the ASGI message, instead of `text`."""
         if self.curr_msg_data_type != "text" or self.close_sent:
             super().send_receive_event_to_app()
             return
@@ -274,7 +280,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
 
 def _header(length: int) -> bytes:
-    """The header of an unfragmented, unmasked text frame (RFC 6455 section 5.2)."""
+    """Return the header of an unfragmented, unmasked text frame (RFC 6455 section 5.2)."""
     if length < 126:
         return bytes((0x81, length))
     if length < 65536:

@@ -1,4 +1,4 @@
-"""Refuse requests for what they say themselves, before what they refer to is looked up. Pure; raises WireError."""
+"""Checks of a request by itself, before what it refers to is looked up. Pure; raises WireError."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_TEMPLATE_VARIABLES = frozenset(
 
 
 def check_request(request: ResponseCreate, model: ModelInfo, dialect: Dialect) -> None:
-    """Check what holds for creating and for counting alike."""
+    """Check what must hold both for creating and for counting."""
     _check_model(request.model, model)
     _check_supported(request)
     _check_harmony(request, dialect)
@@ -37,7 +37,7 @@ def check_background(request: ResponseCreate) -> None:
 
 
 def check_history(request: ResponseCreate) -> None:
-    """Refuse two histories at once."""
+    """Refuse a request that names two histories."""
     if request.conversation_id is not None and request.previous_response_id is not None:
         text = "`conversation` and `previous_response_id` exclude each other: send one of them."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param="conversation")
@@ -50,7 +50,7 @@ def _check_model(name: str | None, model: ModelInfo) -> None:
 
 
 def _check_supported(request: ResponseCreate) -> None:
-    """Refuse what OpenAI's service has and this one has not, where ignoring it would change the answer."""
+    """Refuse what OpenAI's service supports and this one does not, where ignoring it would change the answer."""
     if request.prompt is not None:
         text = "`prompt` is not supported, no templates are stored here: send `instructions` and `input`."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param="prompt")
@@ -60,7 +60,7 @@ def _check_supported(request: ResponseCreate) -> None:
 
 
 def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
-    """Refuse a history that is given twice, and messages where nobody speaks Harmony."""
+    """Refuse a history that is given twice, and Harmony messages for a model that does not speak Harmony."""
     held = request.previous_input_messages is not None
     if held and (request.previous_response_id is not None or request.conversation is not None):
         other = "conversation" if request.previous_response_id is None else "previous_response_id"

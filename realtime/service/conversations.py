@@ -31,14 +31,14 @@ _UNKNOWN_AFTER = "`after` must be the id of an item of this conversation; '{afte
 
 
 class ShownItem(msgspec.Struct, frozen=True):
-    """An item as clients see it, and where it comes from, which is no member of items: nobody can send it."""
+    """An item as clients see it, and its origin. The origin is not a member of items, so nobody can send it."""
 
     item: AnyItem
     origin: ItemOrigin
 
 
 class ItemPage(ItemList, kw_only=True):
-    """A page of items, and where each comes from."""
+    """A page of items, with the origin of each."""
 
     origins: list[ItemOrigin]
 
@@ -56,8 +56,8 @@ class Conversations:
         begun_in: Callable[[Conversation], Sequence[AnyResponse]] = lambda conversation: [],
         check_writable: Callable[[], None] = lambda: None,
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience. running_in, begun_in: see Registry.
-        check_writable: see Stores.
+        """bound: bounds the time of a look-up; see Patience. running_in, begun_in: see Registry. check_writable: see
+        Stores.
         """
         self.store = store
         self._check_writable = check_writable
@@ -79,7 +79,7 @@ class Conversations:
         return self._object(conversation)
 
     async def retrieve(self, principal: Principal, conversation_id: str) -> ConversationObject:
-        """Return a conversation without its items, and what works on it."""
+        """Return a conversation without its items, and the responses that work on it."""
         return self._object(await self._find(principal, conversation_id))
 
     async def update(self, principal: Principal, conversation_id: str, metadata: dict[str, str]) -> ConversationObject:
@@ -90,14 +90,14 @@ class Conversations:
         return self._object(conversation)
 
     async def delete(self, principal: Principal, conversation_id: str) -> ConversationDeleted:
-        """Forget a conversation. Responses that it is made of stay, and so does what a running one says."""
+        """Forget a conversation. Its responses stay, and a running one continues."""
         self._check_writable()
         self.store.delete(await self._find(principal, conversation_id))
         return ConversationDeleted(id=conversation_id)
 
     async def fork(self, principal: Principal, conversation_id: str, item_id: str | None) -> ConversationObject:
-        """Begin a conversation with the items of this one, up to and with the one named. What works on this one goes on
-        here.
+        """Begin a conversation with a copy of this one's items, up to and including the one named. A response that runs
+        in this conversation stays here.
         """
         self._check_writable()
         conversation = await self._find(principal, conversation_id)
@@ -108,7 +108,7 @@ class Conversations:
     async def add_items(
         self, principal: Principal, conversation_id: str, items: Sequence[InputItem], include: Collection[str] = ()
     ) -> ItemPage:
-        """Append items together; returns them as they are shown from then on."""
+        """Append items, all or none. Return them as they are shown from then on."""
         self._check_writable()
         remembered = self._admit(principal, items)
         conversation = await self._find(principal, conversation_id)
@@ -127,7 +127,7 @@ class Conversations:
         order: Literal["asc", "desc"] = "desc",
         include: Collection[str] = (),
     ) -> ItemPage:
-        """Return a page of at most `limit` items: those behind `after`, else from the beginning of this order."""
+        """Return a page of at most `limit` items: those after `after`, else from the beginning of this order."""
         conversation = await self._find(principal, conversation_id)
         newest_first = order == "desc"
         page = listing.page(
@@ -142,14 +142,14 @@ class Conversations:
         return self._show(principal, (await self._find(principal, conversation_id)).get(item_id), include)
 
     async def delete_item(self, principal: Principal, conversation_id: str, item_id: str) -> ConversationObject:
-        """Take one item out, for the model too."""
+        """Remove one item, from the model's context too."""
         self._check_writable()
         conversation = await self._find(principal, conversation_id)
         self.store.remove(conversation, item_id)
         return self._object(conversation)
 
     async def pending_calls(self, principal: Principal, source: AnyResponse) -> list[PendingCall]:
-        """List the calls of a response that wait for the client; those that its conversation answers wait no more."""
+        """List a response's calls that wait for the client. A call that the conversation answers no longer waits."""
         pending = pending_calls(source.output)
         ref = source.response.conversation
         if not pending or not ref:
@@ -171,7 +171,7 @@ class Conversations:
         return conversation
 
     def _admit(self, principal: Principal, items: Sequence[InputItem]) -> list[InputItem]:
-        """Refuse what a conversation can't hold; return the items as the model is to see them."""
+        """Refuse items that a conversation can't hold. Return the items as the model will see them."""
         for index, item in enumerate(items):
             if isinstance(item, CompactionTrigger | ItemReference):
                 text = (
@@ -200,7 +200,7 @@ class Conversations:
         )
 
     def _show(self, principal: Principal, entry: Entry, include: Collection[str]) -> ShownItem:
-        """Return an item as clients see it; its reasoning encrypted with it if that is to be included."""
+        """Return an item as clients see it, with its reasoning encrypted if the client asked to include it."""
         item = entry.shown
         if ENCRYPTED_REASONING in include:
             item = encrypt_reasoning(self._cipher, principal.tenant, item, entry.remembered)

@@ -1,4 +1,4 @@
-"""The size of the prompt that a request would have: everything that a create does before its response starts."""
+"""Counting a prompt's tokens: everything that a create does before its response starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .servings import Servings
 
 
 class Counting:
-    """See the module."""
+    """Counter of the tokens that a request's prompt would have."""
 
     def __init__(self, servings: Servings, lookups: Lookups, intake: Intake, patience: Patience) -> None:
         self._servings = servings
@@ -30,7 +30,7 @@ class Counting:
         self._patience = patience
 
     async def count(self, principal: Principal, request: ResponseCreate) -> int:
-        """Count the tokens that the model would be given for this request. Raises WireError."""
+        """Count the tokens of this request's prompt. Raises WireError."""
         principal.check_owner()
         serving = self._servings.now()
         check_request(request, serving.model, serving.dialect)

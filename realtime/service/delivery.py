@@ -1,11 +1,11 @@
-"""What readers are given of what runs: all of it at once, or only what is committed."""
+"""Delivery to the readers of running responses: all events at once, or only those that are committed."""
 
 from __future__ import annotations
 
 import asyncio
 
 from realtime.runs.run import Run
-from realtime.store.base import Batches
+from realtime.store.base import Batches, store_unavailable
 from realtime.store.committed_log import CommittedLog
 from realtime.store.event_log import EventLog
 from realtime.store.records import Record
@@ -13,7 +13,7 @@ from realtime.wire.response import Response
 
 
 class Delivery:
-    """See the module. `batches`: of the store whose commits are waited for; None: nothing is waited for."""
+    """Delivery to readers. `batches`: of the store whose commits readers wait for; None: they wait for nothing."""
 
     def __init__(self, batches: Batches | None) -> None:
         self._batches = batches
@@ -23,17 +23,17 @@ class Delivery:
             batches.on_commit.append(self._committed)
 
     def log(self, log: EventLog) -> CommittedLog | None:
-        """Return what readers see of a log; None: all of it."""
+        """Return the log as readers see it. `None`: they see all of it."""
         batches = self._batches
         return CommittedLog(log, lambda: batches.collecting) if batches is not None else None
 
     def enter(self, run: Run) -> None:
-        """Give a run's readers what is committed from now on."""
+        """Give a run's readers committed events only, from now on."""
         if self._batches is not None:
             self._runs[run.response_id] = run
 
     async def shown(self, found: Run | Record) -> Response:
-        """Return a response as it stands: of one that runs what it has said so far, once that is committed."""
+        """Return a response as it stands. For a running one: its output so far, once that is committed."""
         if not isinstance(found, Run):
             return found.response
         snapshot, log, tip = found.snapshot, found.committed, found.whole_log.tip
@@ -42,6 +42,17 @@ class Delivery:
             self._waiting.append((log, tip, reached))
             await reached
         return snapshot
+
+    def lose(self) -> None:
+        """Give up what is not committed: it never will be, whatever is committed next. Who waits for it is told."""
+        runs, self._runs = self._runs, {}
+        for run in runs.values():
+            run.whole_log.left = True
+            run.audience.notify()
+        waiting, self._waiting = self._waiting, []
+        for _, _, reached in waiting:
+            if not reached.done():
+                reached.set_exception(store_unavailable())
 
     def _committed(self) -> None:
         assert self._batches is not None

@@ -1,15 +1,16 @@
-"""Where a response is: here, on another node of the cluster, or in the store only.
+"""The directory: whether a response is here, on another node of the cluster, or in the store only.
 
-The service asks here before it looks anything up, and hands what is about a response elsewhere to its node. Without a
-cluster everything is here. Who has what is running is in the store (`Membership.owner_of`); the home in an id is asked
-where the store does not know a response yet, and where it is kept by a node that may have more of it in memory.
+The service asks the directory before it looks anything up, and forwards calls about a response elsewhere to its node.
+Without a cluster everything is here. The store knows the owner of each running response (`Membership.owner_of`). The
+home node in the id is asked when the store does not know the response yet, and when a finished response may be more
+complete in that node's memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -17,12 +18,14 @@ import msgspec
 
 from realtime.store.base import Claim, Stores
 from realtime.store.cluster.membership import HeldElsewhere, Membership, Owner
+from realtime.store.shelves import Place as ListPlace
 from realtime.wire.errors import ErrorCode, WireError, response_not_found
 from realtime.wire.ids import home_of
 from realtime.wire.requests import Place, StopKind
 from realtime.wire.response import Response
 
 from .intake import Asked
+from .lists import Listing, Wanted
 from .principal import Principal
 from .registry import Registry
 from .remote import Remote
@@ -34,15 +37,15 @@ _LOOK_SECONDS = 0.1  # between two looks at who has it now
 
 
 class RemoteCut(msgspec.Struct, frozen=True):
-    """A truncation elsewhere; see CutResponse. `ended`: whether the response was ended for it."""
+    """The result of a truncation elsewhere; see CutResponse. `ended`: whether the response was ended for it."""
 
     response: Response
     ended: bool
 
 
 class OtherNode(Protocol):
-    """Another node, as far as the service asks anything of it. Every method raises WireError, as it was raised there,
-    or because the node can't be reached.
+    """Another node, as the service calls it. Every method raises WireError: one raised there, or because the node can't
+    be reached.
     """
 
     @property
@@ -67,7 +70,13 @@ class OtherNode(Protocol):
         """See Service.truncate."""
 
     async def settle(self, response_id: str) -> None:
-        """Return when a response that is over is in the store. Refused while it runs."""
+        """Wait until a finished response is in the store. Raises WireError while it runs."""
+
+    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Listing:
+        """See Lists.running_here."""
+
+    async def place(self, principal: Principal, response_id: str) -> ListPlace | None:
+        """See Lists.place_here."""
 
 
 class Nodes(Protocol):
@@ -75,19 +84,22 @@ class Nodes(Protocol):
 
     @property
     def copies(self) -> Mapping[str, Remote]:
-        """Return what is followed elsewhere for readers here, by response."""
+        """Return the copies of responses that readers here follow, by response id."""
+
+    def live(self) -> Sequence[OtherNode]:
+        """Return all that live."""
 
     def get(self, name: str, epoch: int | None = None) -> OtherNode | None:
-        """Return a live node; with an epoch: if it still is what it was in that."""
+        """Return a live node. With an epoch: only if the node still has it."""
 
     def follow(self, principal: Principal, response_id: str, node: OtherNode, *, created: bool) -> Awaitable[Remote]:
-        """Return the response as it is read here. `created`: it was asked for here, so its turn is wanted. Raises
+        """Return the response as it is read here. `created`: it was created from here, so its turn is needed. Raises
         WireError.
         """
 
 
 class TriedElsewhere(Exception):
-    """The same request was sent before, to this node."""
+    """An error: the same request was sent before, to this other node."""
 
     def __init__(self, node: OtherNode) -> None:
         super().__init__(f"node {node.name} has it")
@@ -95,12 +107,12 @@ class TriedElsewhere(Exception):
 
 
 class Directory:
-    """See the module. `nodes`: None as long as there is no cluster."""
+    """The directory of responses. `nodes`: None outside a cluster."""
 
     def __init__(
         self, registry: Registry, stores: Stores, bound: Callable[[], AbstractAsyncContextManager[None]]
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience."""
+        """bound: bounds the time of a look-up; see Patience."""
         self.nodes: Nodes | None = None
         self.bound = bound
         self._registry = registry
@@ -108,11 +120,11 @@ class Directory:
 
     @property
     def copies(self) -> Mapping[str, Remote]:
-        """Return what is followed elsewhere for readers here."""
+        """Return the copies of responses that readers here follow."""
         return self.nodes.copies if self.nodes is not None else {}
 
     async def running_at(self, response_id: str) -> OtherNode | None:
-        """Return the other node where a response runs. Waits for one to take it that ran on a node that is gone. Raises
+        """Return the other node where a response runs. If its node is gone, wait until another one takes it. Raises
         WireError.
         """
         nodes, membership = self.nodes, self._stores.membership
@@ -132,8 +144,8 @@ class Directory:
         return await self._home_of_unknown(response_id, nodes)
 
     async def keeper_of(self, response_id: str) -> OtherNode | None:
-        """Return the other node that changes of a response are to be made at: where it runs, else where it was made,
-        whose sockets may hold its turn. Raises WireError.
+        """Return the other node that has to make changes to a response: where it runs, else where it was made, because
+        sockets there may hold its turn. Raises WireError.
         """
         return await self.running_at(response_id) or (
             self._home(response_id) if response_id not in self._registry.running else None
@@ -148,10 +160,20 @@ class Directory:
             raise TriedElsewhere(node)
 
     async def settle(self, response_id: str) -> None:
-        """See to it that the store has a response that is over elsewhere. Raises WireError for one that is not over."""
+        """Wait until the store has a response that ended elsewhere. Raises WireError for one that is not over."""
         node = await self.running_at(response_id)
         if node is not None:
             await node.settle(response_id)
+
+    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Sequence[Listing]:
+        """Return what all other nodes have of a page of a list. Raises WireError."""
+        nodes = self.nodes.live() if self.nodes is not None else ()
+        return await asyncio.gather(*(node.running(principal, wanted, after) for node in nodes))
+
+    async def place(self, principal: Principal, response_id: str) -> ListPlace | None:
+        """Return the place in lists of a response that runs elsewhere. Raises WireError."""
+        node = await self.running_at(response_id)
+        return await node.place(principal, response_id) if node is not None else None
 
     async def find(self, principal: Principal, response_id: str) -> Remote | None:
         """Return a response that runs elsewhere, as it is read here. Raises WireError."""
@@ -178,15 +200,12 @@ class Directory:
         return await self._truncate_at(node, principal, response_id, place, delivered, here=False)
 
     async def truncate_at(
-        self, held: HeldElsewhere, principal: Principal, response_id: str, place: Place, delivered: int | None,
-        *, here: bool,
-    ) -> CutResponse:  # fmt: skip
-        """Have the node truncate a response that has its conversation; `here`: without asking others. Raises
-        WireError.
-        """
+        self, held: HeldElsewhere, principal: Principal, response_id: str, place: Place, delivered: int | None
+    ) -> CutResponse:
+        """Have the node truncate a response in its conversation, without asking others. Raises WireError."""
         node = self.node_for(held, None)
         assert node is not None
-        return await self._truncate_at(node, principal, response_id, place, delivered, here=here)
+        return await self._truncate_at(node, principal, response_id, place, delivered, here=True)
 
     async def _truncate_at(
         self, node: OtherNode, principal: Principal, response_id: str, place: Place, delivered: int | None,
@@ -212,7 +231,7 @@ class Directory:
             return await self.keeper_of(response_id)
 
     async def _shown(self, principal: Principal, response_id: str, node: OtherNode, cut: RemoteCut) -> CutResponse:
-        """A truncation elsewhere, as its asker is to see it."""
+        """Return a truncation elsewhere as the asker will see it."""
         ended = await self.follow(principal, response_id, node) if cut.ended else None
         return CutResponse(cut.response, ended)
 
@@ -263,6 +282,6 @@ class Directory:
 
 
 def node_unavailable(response_id: str | None = None) -> WireError:
-    """The refusal of what a node has that can't be reached now."""
+    """Return the refusal of a call to a node that can't be reached now."""
     text = "The node that has this can't be reached: another one takes it over, so try again in a moment."
     return WireError(ErrorCode.NODE_UNAVAILABLE, text, retry_after=RETRY_SECONDS, response_id=response_id)

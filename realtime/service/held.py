@@ -1,4 +1,4 @@
-"""What a service holds at the moment, for who looks on."""
+"""A snapshot of what a service holds, for metrics and readiness."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Decide about a response before it starts: from a request and what was looked up for it to a `Job`. Pure.
+"""Decide about a response before it starts: make a `Job` of a request and what was looked up for it. Pure.
 
-Nothing here asks anybody. `references` says what has to be looked up, and `LookedUp` brings it.
+This module reads nothing by itself. `references` says what has to be looked up, and `LookedUp` brings the findings.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from .scheduling.classes import class_of, granted_tier
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request as it came. `native`: from a client of our own profile. `given`: items that go before its own, and are
-    no part of what makes it the same request. `here`: another node asks, so no other one is to be asked.
+    """A request as it came. `native`: it came by our own profile. `given`: items before its own, which don't count when
+    two requests are compared. `here`: another node asks, so no further node is asked.
     """
 
     tenant: str
@@ -60,7 +60,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
-    """The findings about a request. `items`: those of its `references` that exist, by id."""
+    """The findings for a request. `items`: those of its `references` that exist, by id."""
 
     parent: Turn | None = None
     conversation: Conversation | None = None
@@ -68,12 +68,12 @@ class LookedUp(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def continued(self) -> Turn | None:
-        """The turn that the request continues, as far as that is known now."""
+        """The turn that the request continues, if it is known yet."""
         return self.conversation.turn if self.conversation is not None else self.parent
 
 
 class PreparedRequest(msgspec.Struct, frozen=True):
-    """A request with its items as the model is to see them, and the tools and settings that hold."""
+    """A request with its items as the model will see them, and with the tools and settings in force."""
 
     request: ResponseCreate
     tools: ToolSet
@@ -82,22 +82,22 @@ class PreparedRequest(msgspec.Struct, frozen=True):
 
 
 def references(request: ResponseCreate) -> list[str]:
-    """The ids of items that a request refers to instead of bringing them; no more of them than are accepted."""
+    """Return the ids of items to which a request refers. At most as many as are accepted."""
     ids = (item.id for item in request.items if isinstance(item, ItemReference))
     return list(islice((item_id for item_id in ids if isinstance(item_id, str)), MAX_REFERENCES))
 
 
 def digest_of(request: ResponseCreate) -> bytes:
-    """A digest of what makes two requests the same: everything but the client's name for the event, how it wants to
-    read the answer, and what is ignored.
+    """Return a digest that is equal for two requests that mean the same. The client's event id, the way in which it
+    reads the answer, and ignored members don't count.
     """
     same = msgspec.structs.replace(request, event_id=None, catch_up=None, unknown=())
     return hashlib.sha256(msgspec.json.encode(same)).digest()
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
-    """The operator's settings, as far as they decide about responses. `salts`: None: all share the prefix cache.
-    `tiers_of`: what `service_tier` a tenant may ask for.
+    """The operator's settings, as far as they affect a response. `salts`: None: all tenants share the prefix cache.
+    `tiers_of`: the values of `service_tier` that a tenant may ask for.
     """
 
     settings: ResponseSettings
@@ -111,7 +111,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     def job(
         self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds, response_id: str, created_at: int
     ) -> Job:
-        """Decide about a response. `created_at`: unix seconds. Raises WireError."""
+        """Decide about a response, and return its job. `created_at`: unix seconds. Raises WireError."""
         prepared = self.prepare(asked, found, model, holds)
         request = prepared.request
         tier = granted_tier(request.service_tier, self.tiers_of(asked.tenant))
@@ -139,7 +139,9 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def unprepared(self, past: Past, conversation: Conversation | None) -> Job:
-        """Return what is known of a response that goes on before an engine serves. Raises ValueError."""
+        """Return the job of a response that will continue, as far as it is known before an engine serves. Raises
+        ValueError.
+        """
         head = past.head
         response, warned = past.created()
         assert head.on_disconnect is not None
@@ -162,7 +164,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def prepared(self, job: Job, parent: Turn | None, holds: Holds) -> Job:
-        """Decide the rest about a response that goes on. `parent`: the turn that it continues. Raises WireError."""
+        """Complete the job of a response that continues. `parent`: the turn before it. Raises WireError."""
         request = job.request
         before, own = since_compaction(parent, request.own_items)
         brought = brought_tools(before, own)
@@ -173,8 +175,8 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(job, parent=parent, mcp=mcp, tools=tools)
 
     def prepare(self, asked: Asked, found: LookedUp, model: ModelInfo, holds: Holds) -> PreparedRequest:
-        """Work out what a request comes to after what it continues. `holds`: when the model's calls can be held to
-        schemas. Raises WireError.
+        """Prepare a request against the turn that it continues. `holds`: whether the model's calls can be constrained
+        to schemas. Raises WireError.
         """
         request, parent = asked.request, found.continued
         check_attachments(request.items, self.images, sees=model.sees)
@@ -205,7 +207,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
             check_no_output_missing(found.continued, request.items)
 
     def cache_salt(self, tenant: str, own: str | None) -> str | None:
-        """The salt of a tenant's requests to the engine. `own`: the request's."""
+        """Return the salt of a tenant's requests to the engine. `own`: the request's."""
         return self.salts.salt(tenant, own) if self.salts is not None else own
 
     def _shown(self, tenant: str, request: ResponseCreate) -> ReasoningShown:

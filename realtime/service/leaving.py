@@ -1,4 +1,4 @@
-"""Runs that are lost to this process: they stop here without an end, and another node goes on with them."""
+"""Runs that this process has lost: they stop here without an end, and another node continues them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from realtime.runs.run import Run
 def to_finish(
     tasks: Collection[asyncio.Task[None]], running: Mapping[str, Run], *, to_others: bool
 ) -> list[asyncio.Task[None]]:
-    """Return those of these tasks that have to come to their end here; `to_others`: others can go on with some."""
+    """Return the tasks that have to end here. `to_others`: other nodes can continue some of them."""
     by_name = {task: running.get(task.get_name()) for task in tasks}
     return [task for task, run in by_name.items() if not to_others or run is None or not run.can_be_left]
 
 
 async def lose(runs: Sequence[Run], tasks: Collection[asyncio.Task[None]], forget: Callable[[Run], None]) -> None:
-    """Stop these runs, and return when the engine has let go of them. tasks: that live their lives. forget: takes one
-    out of what runs here.
+    """Stop these runs, and wait until the engine has aborted them. tasks: the runs' tasks. forget: removes a run from
+    this process.
     """
     ids = {run.response_id for run in runs}
     for run in runs:

@@ -1,27 +1,28 @@
-"""What there is: the tenant's responses, those that run and those that are kept, and its conversations, in pages.
+"""Lists of a tenant's responses (those that run, on any node, and stored ones) and of its conversations, in pages.
 
-Both are in the order in which they began, which nothing changes, so what begins or ends while somebody turns pages is
-neither shown twice nor hides what was there. A page costs a bounded amount of work: one for which too much had to be
-looked at says where to go on, and holds less than was asked for, or nothing.
+Both lists are in the order of creation, which never changes. An entry that begins or ends between two pages is
+therefore neither shown twice nor does it hide another. The work for a page is bounded: when too many entries would have
+to be examined, the page says where to go on, and holds fewer entries than were asked for, or none.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
+from realtime.runs.run import Run
 from realtime.store.base import Stores
 from realtime.store.records import Filter
 from realtime.store.shelves import Place, Span
 from realtime.wire import codec
 from realtime.wire.bodies import ConversationList, ConversationObject, ResponseList, listed
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.response import Response
 
+from .commits import committed
 from .principal import Principal
 from .registry import Registry
 
@@ -29,7 +30,7 @@ MAX_PAGE_BYTES = 1 << 20  # of JSON, about: what is listed has schemas of client
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page is to hold: at most `limit` entries with these values, behind the one with the id `after`."""
+    """The query of a page: at most `limit` entries with these values, behind the one with the id `after`."""
 
     conversation: str | None = None
     status: str | None = None
@@ -39,36 +40,87 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     order: Literal["asc", "desc"] = "desc"
 
 
+Shown = msgspec.Struct | msgspec.Raw
+"""A response as it is listed; one of another node as JSON."""
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A part of a page, as one node has it. `more`: how far it goes, if there is something behind it."""
+
+    found: dict[Place, Shown]
+    more: Place | None = None
+
+
+class Elsewhere(Protocol):
+    """What runs on other nodes; see Directory."""
+
+    async def running(self, principal: Principal, wanted: Wanted, after: Place | None) -> Sequence[Listing]: ...
+    async def place(self, principal: Principal, response_id: str) -> Place | None: ...
+
+
 class Lists:
-    """See the module. Methods raise WireError."""
+    """The lists of responses and conversations. Methods raise WireError."""
 
     def __init__(
-        self, registry: Registry, stores: Stores, bound: Callable[[], AbstractAsyncContextManager[None]]
-    ) -> None:
+        self, registry: Registry, stores: Stores, bound: Callable[[], AbstractAsyncContextManager[None]],
+        elsewhere: Elsewhere,
+    ) -> None:  # fmt: skip
         """bound: bounds the time of look-ups; see Patience."""
         self._registry = registry
         self._stores = stores
         self._bound = bound
+        self._elsewhere = elsewhere
 
     async def responses(self, principal: Principal, wanted: Wanted) -> ResponseList:
-        """Return a page of responses; of those that are over, the ones that were to be stored."""
+        """Return a page of responses: running ones, and finished ones that were to be stored."""
         principal.check_owner()
         tenant = principal.tenant
-        filter = Filter(owner=tenant, conversation=wanted.conversation, status=wanted.status, metadata=wanted.metadata)
         async with self._bound():
-            span = _span(wanted, await self._place_of_response(tenant, wanted.after))
+            after = await self._place_of_response(principal, wanted.after)
+            span = _span(wanted, after)
+            elsewhere = await self._elsewhere.running(principal, wanted, after)
             runs = self._registry.running_of(tenant)  # before the look-up: what ends meanwhile is in one of both
-            records, more = await self._stores.responses.list(filter, span, time.time())
-        found: dict[Place, Response] = {}
+            records, more = await self._stores.responses.list(_filter(tenant, wanted), span, time.time())
+        there = {place: one for listing in elsewhere for place, one in listing.found.items()}
+        there |= self._running(runs, tenant, wanted, span)
+        deleted = self._registry.deleted  # or cut while we were looking
+        there = {place: one for place, one in there.items() if place.id not in deleted}
+        kept = (self._registry.current_record(one) for one in records if one.response_id not in deleted)
+        there |= {record.place: listed(record.response) for record in kept}
+        ends = [one for one in (more, *(listing.more for listing in elsewhere)) if one is not None]
+        behind = None if not ends else max(ends) if span.newest_first else min(ends)
+        return ResponseList(**_page(there, wanted, behind))
+
+    async def running_here(self, principal: Principal, wanted: Wanted, after: Place | None) -> Listing:
+        """Return what a page has of the responses that run on this node. What does not any more can be found in the
+        store.
+        """
+        principal.check_owner()
+        span = _span(wanted, after)
+        found = self._running(self._registry.running_of(principal.tenant), principal.tenant, wanted, span)
+        await committed(self._stores.batches)
+        shown: dict[Place, Shown] = {}
+        num_bytes = 0
+        for place in sorted(found, reverse=span.newest_first)[: span.limit]:
+            num_bytes += len(codec.encode(found[place]))
+            if shown and num_bytes > MAX_PAGE_BYTES:
+                return Listing(shown, next(reversed(shown)))
+            shown[place] = found[place]
+        return Listing(shown)
+
+    def place_here(self, principal: Principal, response_id: str) -> Place | None:
+        """Return the place of a response that runs on this node."""
+        runs = self._registry.running_of(principal.tenant)
+        found = [Place(run.begun_at, response_id) for run in runs if run.response_id == response_id]
+        return found[0] if found else None
+
+    def _running(self, runs: Iterable[Run], tenant: str, wanted: Wanted, span: Span) -> dict[Place, Shown]:
+        filter, found = _filter(tenant, wanted), dict[Place, Shown]()
         for run in runs:
             place = Place(run.begun_at, run.response_id)
             if span.holds(place) and filter.shows(run.response) and (run.response.store or not run.over):
-                found[place] = run.response
-        deleted = self._registry.deleted  # or cut while we were looking
-        there = {place: listed(one) for place, one in found.items() if place.id not in deleted}
-        kept = (self._registry.current_record(one) for one in records if one.response_id not in deleted)
-        there |= {record.place: listed(record.response) for record in kept}
-        return ResponseList(**_page(there, wanted, more))
+                found[place] = listed(run.response)
+        return found
 
     async def conversations(self, principal: Principal, wanted: Wanted) -> ConversationList:
         """Return a page of conversations."""
@@ -84,11 +136,13 @@ class Lists:
         }
         return ConversationList(**_page(there, wanted, more))
 
-    async def _place_of_response(self, tenant: str, response_id: str | None) -> Place | None:
+    async def _place_of_response(self, principal: Principal, response_id: str | None) -> Place | None:
         if response_id is None:
             return None
+        if (place := await self._elsewhere.place(principal, response_id)) is not None:
+            return place
         try:
-            found = await self._registry.find(tenant, response_id, time.time())
+            found = await self._registry.find(principal.tenant, response_id, time.time())
         except WireError:
             raise _nothing_to_follow(response_id, "response") from None
         return Place(found.begun_at, response_id)
@@ -102,13 +156,17 @@ class Lists:
             raise _nothing_to_follow(conversation_id, "conversation") from None
 
 
+def _filter(tenant: str, wanted: Wanted) -> Filter:
+    return Filter(owner=tenant, conversation=wanted.conversation, status=wanted.status, metadata=wanted.metadata)
+
+
 def _span(wanted: Wanted, after: Place | None) -> Span:
-    """One more than fits on the page, so that it is known whether there is more."""
+    """Ask for one entry more than fits on the page, to know whether there is another page."""
     return Span(after=after, limit=wanted.limit + 1, newest_first=wanted.order == "desc")
 
 
 def _page(found: Mapping[Place, Any], wanted: Wanted, more: Place | None) -> dict[str, Any]:
-    """Return the members of a list object. `more`: how far was looked, if there may be something behind it."""
+    """Return the members of a list object. `more`: where the search stopped, if entries may follow."""
     newest_first = wanted.order == "desc"
     places = sorted(found, reverse=newest_first)
     if more is not None:

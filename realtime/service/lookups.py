@@ -1,6 +1,6 @@
 """Look-ups for a request, in the registry and in the stores, before anything is decided about it.
 
-All look-ups of a create stand here. `Intake` decides with what they bring, and asks nobody.
+All look-ups of a create are in this module. `Intake` decides with their results, and looks up nothing itself.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from .registry import Registry
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """What is known of earlier tries of a request: the newest claim of its id, and the response to attach to."""
+    """An earlier attempt at a request: the newest claim of its id, and the response to attach to, if known."""
 
     claim: Claim | None = None
     source: Source | None = None
 
 
 class Elsewhere(Protocol):
-    """What other nodes may have of a request; see Directory."""
+    """The other nodes, as far as they may know of a request; see Directory."""
 
     async def check_not_tried(self, claim: Claim | None) -> None: ...
     async def settle(self, response_id: str) -> None: ...
 
 
 class Lookups:
-    """The places where something may be known of a request. `now` is as the registry's."""
+    """The look-ups for a request. `now` is the registry's clock."""
 
     def __init__(
         self, registry: Registry, conversations: ConversationStore, requests: RequestStore, elsewhere: Elsewhere
@@ -67,8 +67,8 @@ class Lookups:
         return Attempt(claim, source)
 
     async def find(self, tenant: str, request: ResponseCreate, parent: Turn | None, now: float) -> LookedUp:
-        """Find what a request continues and refers to. `parent`: the turn that the caller holds of it. Raises WireError
-        for what has to exist and does not; an item that is not found is left out.
+        """Find what a request continues and refers to. `parent`: the turn, if the caller holds it. Items that are not
+        found are left out. Raises WireError if anything else is missing.
         """
         conversation = None
         if request.conversation_id is not None:
@@ -83,8 +83,9 @@ class Lookups:
         return self.settle(request, LookedUp(parent=parent, conversation=conversation, items=items))
 
     def settle(self, request: ResponseCreate, found: LookedUp) -> LookedUp:
-        """Return what was found as it is now, after whatever came while something was looked up; a turn may also be a
-        socket's own copy of what was cut. Raises WireError for what can't be started any more.
+        """Return the findings brought up to date, after other calls may have changed something during the look-ups. A
+        turn may also be a socket's own copy of one that was cut since. Raises WireError for a request that can't be
+        started any more.
         """
         if found.conversation is not None:
             found.conversation.check_exists()
@@ -96,8 +97,6 @@ class Lookups:
 
 
 def _came_to_nothing(response: Response) -> bool:
-    """Return whether it failed, or was stopped because its client was gone: then the same request, sent again, means a
-    new try.
-    """
+    """Return whether it failed, or was stopped because its client left: then the same request means a new attempt."""
     details = response.incomplete_details
     return response.status == "failed" or (details is not None and details.reason == DISCONNECTED)

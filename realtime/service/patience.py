@@ -1,4 +1,4 @@
-"""How long the look-ups of one call may take: a store that does not answer must not hold its callers forever."""
+"""A bound on how long one call's look-ups may take: a store that does not answer must not hold its callers forever."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from realtime.wire.errors import ErrorCode, WireError
 
 
 class Patience:
-    """Bounds look-ups at `seconds` for each caller, and at nothing more once the service has ended."""
+    """A bound on look-ups: `seconds` for each caller, and none at all once the service has ended."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -18,9 +18,9 @@ class Patience:
 
     @contextlib.asynccontextmanager
     async def bound(self) -> AsyncIterator[None]:
-        """Cancel what is awaited in here when it takes too long. Raises WireError then.
+        """Cancel the body when it takes too long, and raise WireError.
 
-        A look-up that is cancelled by its store has failed: nobody has cancelled its caller, who has to be answered.
+        A look-up that its store cancels has failed: the caller was not cancelled, and has to be answered.
         """
         timeout = asyncio.timeout(self._seconds)
         try:
@@ -42,7 +42,7 @@ class Patience:
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=self._seconds) from None
 
     def end(self) -> None:
-        """Wait no longer for anything, now and later: the service has ended."""
+        """Stop all waiting, now and later: the service has ended."""
         self._seconds = 0.0
         for timeout in self._waits:
             if not timeout.expired():  # one that has may still be here, while the store takes its leave

@@ -1,4 +1,4 @@
-"""Ask the scheduler for a response's place, and put into words where it is, or why there is none. Pure."""
+"""Permits: ask the scheduler for a response's place, and say in words where it waits or why it was refused. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _CHARACTERS_PER_TOKEN = 4  # about
 def take_permit(
     scheduler: Scheduler, job: Job, now: float, *, accepted: bool = False, max_queue_seconds: float = math.inf
 ) -> bool:
-    """Ask for a place among the running ones: True if it is free, False if it will be. `accepted`: see
-    Scheduler.offer. `max_queue_seconds`: what the operator lets it wait. Raises WireError.
+    """Ask for a place to run. Return whether it may run now; otherwise it waits. `accepted`: see Scheduler.offer.
+    `max_queue_seconds`: the longest wait that the operator allows. Raises WireError.
     """
     try:
         return scheduler.offer(ticket_of(job, now, max_queue_seconds), now, accepted=accepted)
@@ -42,7 +42,7 @@ def take_permit(
 
 
 def ticket_of(job: Job, now: float, max_queue_seconds: float) -> Ticket:
-    """Return what the scheduler has to know of a response."""
+    """Return a response's ticket for the scheduler."""
     request, conversation = job.request, job.conversation
     before = conversation.turn if conversation is not None else job.parent
     own = None if request.prompt_cache_key is None else _name(job.tenant, request.prompt_cache_key)
@@ -56,12 +56,13 @@ def ticket_of(job: Job, now: float, max_queue_seconds: float) -> Ticket:
         max_output=request.max_output_tokens if job.generates else 0,
         prefixes=tuple(key for key in (before.response_id if before is not None else None, own) if key is not None),
         leaves=(job.response_id,) if own is None else (job.response_id, own),
+        asked_at=now,
         expires_at=None if math.isinf(wait) else now + wait,
     )
 
 
 def queue_place(scheduler: Scheduler, response_id: str, now: float) -> QueuePlace | None:
-    """A response's place as its client is told; None when it does not wait. In whole seconds: it is a guess."""
+    """Return a response's place as its client sees it, in whole seconds as it is a guess; None: it does not wait."""
     place = scheduler.place(response_id, now)
     if place is None:
         return None
@@ -70,7 +71,7 @@ def queue_place(scheduler: Scheduler, response_id: str, now: float) -> QueuePlac
 
 
 def rate_limits(scheduler: Scheduler, tenant: str, now: float) -> list[RateLimit]:
-    """Return what is left of a tenant's minute, as it is told."""
+    """Return what is left of a tenant's allowance per minute, as clients see it."""
     return [
         RateLimit(name=one.name, limit=one.limit, remaining=one.remaining, reset_seconds=one.reset_seconds)
         for one in scheduler.allowances(tenant, now)
@@ -78,7 +79,7 @@ def rate_limits(scheduler: Scheduler, tenant: str, now: float) -> list[RateLimit
 
 
 def _num_input(job: Job, before: Turn | None) -> int:
-    """About how many tokens the prompt will have: what is continued is known, what is new is guessed."""
+    """Estimate the tokens of the prompt: those of the continued turn are known, the new ones are guessed."""
     known = 0
     if before is not None and before.prompt is not None:
         known = before.prompt.num_tokens + len(before.token_ids)
@@ -87,5 +88,5 @@ def _num_input(job: Job, before: Turn | None) -> int:
 
 
 def _name(tenant: str, cache_key: str) -> str:
-    """A name for what has this `prompt_cache_key`, which nobody else's has."""
+    """Return a name for this tenant's `prompt_cache_key`, different from any other tenant's."""
     return hashlib.sha256(f"{tenant}\n{cache_key}".encode("utf-8", "surrogatepass")).hexdigest()

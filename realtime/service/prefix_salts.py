@@ -1,7 +1,7 @@
-"""Whose prompts a request may find in the engine's prefix cache. Pure.
+"""Salts of the engine's prefix cache: they decide whose prompts a request may match there. Pure.
 
-What is found there is told in `usage` and shortens the time to the first token, so who shares the cache with others can
-find out, block by block, what they have sent.
+A match is reported in `usage` and shortens the time to the first token. So tenants that share the cache can find out
+from each other, block by block, what was sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is asking. Pure. Every call on the service carries a principal, so ownership can be checked everywhere."""
+"""The principal: who is asking. Pure. Every call on the service carries one, so ownership can be checked everywhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOCAL_TENANT = "local"
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What a ticket allows: to watch one response, or to control it as well, until `expires_at` (unix seconds)."""
+    """A ticket's permission: to watch one response, or to control it as well, until `expires_at` (unix seconds)."""
 
     response_id: str
     role: TicketRole
@@ -51,7 +51,7 @@ class Principal(msgspec.Struct, frozen=True):
             raise response_not_found(response_id)
 
     def check_controls(self, response_id: str) -> None:
-        """Refuse with a viewer's ticket what has an effect on a response. Raises WireError."""
+        """Refuse a viewer's ticket for anything that affects a response. Raises WireError."""
         self.check_sees(response_id)
         if self.only_watches:
             raise not_permitted(

@@ -1,4 +1,4 @@
-"""How responses are doing, as `session.heartbeat` tells it."""
+"""Pulses: the progress of responses, as `session.heartbeat` reports it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .scheduler import Scheduler
 
 
 def pulses(runs: Iterable[Run], scheduler: Scheduler, prefill: Mapping[str, int], now: float) -> Iterator[Pulse]:
-    """The pulse of each of these. `prefill`: as EngineStats has it."""
+    """Yield the pulse of each of these runs. `prefill`: from EngineStats."""
     for run in runs:
         place = queue_place(scheduler, run.response_id, now)
         yield Pulse(
@@ -31,7 +31,7 @@ def pulses(runs: Iterable[Run], scheduler: Scheduler, prefill: Mapping[str, int]
 
 
 def remote_pulses(remotes: Iterable[Remote], now: float) -> Iterator[Pulse]:
-    """The pulse of each of these, as far as it is known here."""
+    """Yield the pulse of each of these responses, as far as it is known here."""
     for remote in remotes:
         idle = round(now - remote.grown_at, 3)
         yield Pulse(response_id=remote.response_id, status=remote.response.status, num_ahead=None, idle_seconds=idle)

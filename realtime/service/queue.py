@@ -1,4 +1,4 @@
-"""The queue of a service: its scheduler, with a clock, a timer and the responses that are given their turns."""
+"""The queue of a service: its scheduler, with a clock, a timer and the responses that wait for their turns."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ LimitsOf = Callable[[str], TenantLimits]
 
 
 def no_limits(tenant: str) -> TenantLimits:
-    """The limits where there are none."""
+    """Return the limits of a tenant that has none."""
     return UNLIMITED
 
 
 class Queue:
-    """See the module. `running`: all that are not over, by id, those that wait included."""
+    """The queue of a service. `running`: all responses that are not over, by id, including those that wait."""
 
     def __init__(
         self,
@@ -66,7 +66,9 @@ class Queue:
         )
 
     def take(self, job: Job, *, accepted: bool = False) -> bool:
-        """Ask for a place: True if it may run now, else it will be told. See take_permit. Raises WireError."""
+        """Ask for a place. Return whether it may run now; otherwise it is told later. See take_permit. Raises
+        WireError.
+        """
         now = self._clock()
         try:
             admitted = take_permit(self.scheduler, job, now, accepted=accepted, max_queue_seconds=self._max_seconds)
@@ -80,32 +82,32 @@ class Queue:
         return admitted
 
     def give_back(self, response_id: str, used: Used | None = None) -> None:
-        """Let those run whose turn it is when this one does not any more. `used`: by it, in all."""
+        """Give a place back, and let those run whose turn it is. `used`: by the response, in all."""
         self._admit(self.scheduler.finish(response_id, self._clock(), used))
 
     def was_put_aside(self, response_id: str) -> None:
-        """The engine has let go of a response that was to be put aside: it waits, and others run."""
+        """Note that the engine has aborted a response that was to be put aside: it waits, and others run."""
         now = self._clock()
         self._look_at(now + LOOK_SECONDS)
         self._admit(self.scheduler.was_put_aside(response_id, now))
 
     def prompt_read(self, response_id: str) -> None:
-        """A prompt was read, which may let somebody run: look in the next step of the loop."""
+        """Note that a prompt was read, which may let another response run. The next step of the loop looks."""
         if self.scheduler.num_waiting:
             if not self._read:
                 asyncio.get_running_loop().call_soon(self._look)
             self._read.append(response_id)
 
     def place(self, response_id: str) -> QueuePlace | None:
-        """Return where it is in the queue; None when it does not wait."""
+        """Return its place in the queue; None: it does not wait."""
         return queue_place(self.scheduler, response_id, self._clock())
 
     def rate_limits(self, tenant: str) -> list[RateLimit]:
-        """Return what is left of a tenant's minute."""
+        """Return what is left of a tenant's allowance per minute."""
         return rate_limits(self.scheduler, tenant, self._clock())
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._due_at = None, math.inf
@@ -124,7 +126,7 @@ class Queue:
         self._make_room()
 
     def _make_room(self) -> None:
-        """Put aside those whose places others are to have."""
+        """Put responses aside whose places others need."""
         for response_id in self.scheduler.to_put_aside(self._clock()):
             self._running[response_id].put_aside()
 

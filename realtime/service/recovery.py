@@ -1,8 +1,8 @@
-"""What there is of the responses that ran when the last process ended: a past to go on from, or else an end.
+"""Recovery of a response that ran when the last process ended: either a past to continue from, or an end.
 
-What can't go on ends with `response.failed` (`server_restarted`) behind what is known to have been said. Its numbers
-go on from there; a reader that has had more than that is told so (`store.cursor`), because what it had is not in the
-log.
+A response that can't continue ends with `response.failed` (`server_restarted`), appended to what is known of its
+output. Event numbers continue from there. A reader that had received more than that is told so (`store.cursor`),
+because the log does not have what it received.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ _UNSTORED = "The server was restarted while this response ran, and nothing of it
 
 
 def past_of(unfinished: Unfinished, settings: ResponseSettings) -> Past | None:
-    """Return what a run goes on from; None: there is not enough. Raises ValueError for what can't be read.
+    """Return the past from which a run continues; None: too little is known. Raises ValueError for one that can't be
+    read.
 
-    Where what follows is not what was to follow, and may have been sent, the log has another epoch from here on.
+    If the continuation may differ from what was already sent, the log begins a new epoch here.
     """
     head = unfinished.head
     log = RestoredLog(
@@ -99,7 +100,7 @@ def _ended(unfinished: Unfinished, settings: ResponseSettings, model_name: str, 
 
 
 def _close(log: EventLog, entries: Sequence[bytes]) -> Response:
-    """Close what is open and end the log, unless it has its end. Return the response. Raises ValueError."""
+    """Close the open items and end the log, unless it has ended. Return the response. Raises ValueError."""
     if entries and codec.type_of(entries[-1]) in _TERMINALS:
         log.sealed = True
         return shown_in(entries[-1])
@@ -119,7 +120,7 @@ def _close(log: EventLog, entries: Sequence[bytes]) -> Response:
 
 
 def _nothing_known(unfinished: Unfinished, model_name: str) -> Response:
-    """A response of which nothing was stored but that it was there."""
+    """Return a response of which only the existence was stored."""
     head = unfinished.head
     return Response(
         id=head.response_id,

@@ -1,7 +1,7 @@
-"""A response that runs on another node, as it is read here: a copy of its log, and who reads that.
+"""A response that runs on another node, as it is read here: a copy of its log, and its readers on this node.
 
-Pure. What the readers here are to the response is told to the node that has it: one who follows it there stands for all
-of them.
+Pure. The node that runs the response is told whether readers here follow or watch it. One follow from this node stands
+for all of its followers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _decode_shown = msgspec.json.Decoder(_Shown).decode
 
 
 class RemoteAudience:
-    """The readers here of a response elsewhere; see Audience. `tell` is told what changes for the response."""
+    """The readers on this node of a response elsewhere; see Audience. `tell` is called when what they are to it
+    changes.
+    """
 
     def __init__(self, tell: Tell) -> None:
         self.watchers: set[Wake] = set()
@@ -50,7 +52,7 @@ class RemoteAudience:
 
     @property
     def attendance(self) -> Attendance:
-        """Return what this node is to the response now."""
+        """Return whether this node follows the response, watches it, or has left it."""
         if len(self.watchers) > len(self._viewers):
             return "follows"
         return "watches" if self.watchers else "left"
@@ -93,8 +95,8 @@ class RemoteAudience:
 
 
 class Remote:
-    """See the module. A `Source`. `turn`: of one that was asked for here, once it is over and kept. `grown_at`: as a
-    run's.
+    """A response on another node, as a `Source`. `turn`: set when the response was created here, is over and was kept.
+    `grown_at`: as in a run.
     """
 
     def __init__(self, tenant: str, log: CopiedLog, shown: Response, tell: Tell) -> None:

@@ -1,6 +1,6 @@
-"""After a start: enter the responses that ran when the last process ended as runs, which go on when an engine serves.
+"""Restart: enter the responses that ran when the last process ended as runs, which continue once an engine serves.
 
-They are there at once, so that they can be followed, stopped and found while the engine is still being loaded.
+They exist at once, so that clients can follow, stop and find them while the engine is still loading.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import Stores
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.conversations import Conversation
 from realtime.store.records import Unfinished
 from realtime.wire.errors import WireError
@@ -36,14 +37,14 @@ Begin = Callable[[Job, Serving, Past, Ready], Run]
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """How many responses go on, and how many were ended."""
+    """The number of responses that continue, and of those that were ended."""
 
     num_going_on: int
     num_ended: int
 
 
 class Restart:
-    """See the module."""
+    """The entry of recovered responses after a start."""
 
     def __init__(
         self, stores: Stores, settings: ResponseSettings, intake: Intake, lookups: Lookups, servings: Servings,
@@ -57,13 +58,13 @@ class Restart:
         self._begin = begin
 
     async def recover(self, model_name: str) -> Recovered:
-        """Go on with what can, and end the rest. To be called once, before anything is created. Raises WireError when
-        the store can't be read.
+        """Continue the responses that can, and end the others. Call it once, before anything is created. Raises
+        WireError when the store can't be read.
         """
         return await self.take_over([one async for one in self._stores.responses.recover()], model_name)
 
     async def take_over(self, unfinished: Iterable[Unfinished], model_name: str) -> Recovered:
-        """Go on with what can, and end the rest."""
+        """Continue the responses that can, and end the others."""
         store, now = self._stores.responses, time.time()
         num_going_on = num_ended = 0
         for one in unfinished:
@@ -78,13 +79,13 @@ class Restart:
         return Recovered(num_going_on, num_ended)
 
     async def _go_on(self, unfinished: Unfinished) -> bool:
-        """Enter a response as one that runs. False: it can't be."""
+        """Enter a response as a run. Return False if it can't be."""
         try:
             past = past_of(unfinished, self._settings)
             if past is None:
                 return False
             job = self._intake.unprepared(past, await self._conversation_of(past))
-        except (ValueError, WireError):
+        except (ValueError, WireError, HeldElsewhere):  # the last: another node has its conversation in memory
             return False
         except Exception:  # whatever is in the file: the others, and the server, must start
             logger.exception("response does not go on response_id=%s", unfinished.head.response_id)
@@ -105,8 +106,8 @@ class Restart:
         return await self._stores.conversations.get(head.owner, head.request.conversation_id)
 
     async def _ready(self, job: Job, past: Past) -> tuple[Job, Serving]:
-        """Wait for the engine, and decide what is left to be decided about a response that goes on. Raises WireError
-        when what it continues is gone, and EngineError.
+        """Wait for the engine, and complete the job of a response that continues. Raises WireError when the turn before
+        it is gone, and EngineError.
         """
         serving = await self._servings.next()
         parent = past.parent

@@ -1,12 +1,13 @@
-"""Who may run next: fair shares of tokens between tenants, by class, within what the engine can hold. Pure.
+"""The scheduler: which response may run next. Tenants get fair shares of tokens, by class, within the engine's room.
+Pure.
 
-The service offers every response here before it reaches the engine and reports when one is over. The parts are in
-`scheduling`: this is where they are told what happens. Tickets of one group (the responses of one conversation) run
-one after another, in the order in which they came. Limits and weights are asked for with each decision, so that a
-change counts from then on.
+The service offers every response to the scheduler before it reaches the engine, and reports when a response is over.
+The parts of the scheduler are in `scheduling`; this module tells them what happens. Tickets of one group (the responses
+of one conversation) run one after another, in order of arrival. Limits and weights are read for each decision, so that
+a change takes effect at the next one.
 
-Whoever calls asks `next_deadline` afterwards, and calls `handle_deadline` when it has come; and `to_put_aside`, for
-those that are to make room for others.
+After each call the caller asks `next_deadline`, calls `handle_deadline` at that time, and asks `to_put_aside` for the
+responses that are to make room for others.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from typing import NamedTuple
 from realtime.engine.base import Capacity
 from realtime.runs.job import ServiceClass
 from realtime.settings.tenants import UNLIMITED, TenantLimits
+from realtime.store.cluster.membership import TenantPlaces, tenant_digest
 
 from .scheduling.accounts import Accounts, Prices
 from .scheduling.allowances import Allowance, Allowances
+from .scheduling.elsewhere import Elsewhere
 from .scheduling.groups import Groups
 from .scheduling.limits import Limits
 from .scheduling.making_room import MakingRoom
+from .scheduling.others import MAX_TENANTS, Others
 from .scheduling.places import LOOK_SECONDS, Place, Places
 from .scheduling.put_aside import AsideRules, PutAside
 from .scheduling.refusals import Full, GroupFull, RateLimited, TenantFull
@@ -41,17 +45,17 @@ __all__ = [
 
 
 class Due(NamedTuple):
-    """What has come of a deadline: those that may run from now on, and those that have waited long enough."""
+    """The result of a deadline: the tickets that may run from now on, and those that have waited too long."""
 
     admitted: list[str]
     expired: list[str]
 
 
 class Scheduler:
-    """See the module. `now` is any monotonic clock in seconds.
+    """The scheduler of one server. `now` is any monotonic clock in seconds.
 
-    tenant_share: what of the places one tenant may have. limits_of: what else one may take. used: what a running
-    response has used until now; None: nothing is known of it. capacity: what the engine can hold. may_put_aside:
+    tenant_share: the part of the places that one tenant may have. limits_of: a tenant's other limits. used: what a
+    running response has used so far; None: nothing is known of it. capacity: what the engine can hold. may_put_aside:
     whether a running response can be put aside now.
     """
 
@@ -71,6 +75,7 @@ class Scheduler:
     ) -> None:
         self._limits = Limits(max_running, max_waiting, max_waiting_in_group, tenant_share, limits_of, capacity)
         self._accounts = Accounts(prices or Prices(), limits_of)
+        self.elsewhere = Elsewhere(self._accounts)
         self._groups = Groups()
         self._waiting = Waiting(self._accounts)
         self._running = Running(self._accounts, self._limits, used)
@@ -90,18 +95,18 @@ class Scheduler:
 
     @property
     def waiting_by_class(self) -> dict[ServiceClass, int]:
-        """Return how many wait of each, those that are put aside included."""
+        """Return how many wait in each class, including those that are put aside."""
         return {one: self._waiting.num_by[one] for one in ServiceClass}
 
     def served(self, tenant: str) -> float:
-        """The service that a tenant has had, by its weight, lifted after each pause."""
+        """Return the service that a tenant has had, weighted, and lifted after each pause."""
         return self._accounts.tenants[tenant]
 
     # -- what happens
 
     def offer(self, ticket: Ticket, now: float, *, accepted: bool = False) -> bool:
-        """True: run now. False: queued, `finish` or a deadline will name it. `accepted`: it has had its place before.
-        Raises Full.
+        """Offer a response. Return True if it runs now; False if it waits until `finish` or a deadline names it.
+        `accepted`: it has had a place before. Raises Full.
         """
         self._settle(now)
         means, allowances = self._accounts.means, self._accounts.allowances
@@ -130,7 +135,7 @@ class Scheduler:
         return runs
 
     def finish(self, response_id: str, now: float, used: Used | None = None) -> list[str]:
-        """A response is over, or gave up waiting; returns the ids that may run from now on. `used`: by it, in all."""
+        """Note that a response is over, or gave up waiting. Return the ids that may run now. `used`: by it, in all."""
         self._settle(now)
         self._waiting.remove(response_id)
         over, seconds = self._running.remove(response_id), 0.0
@@ -145,12 +150,14 @@ class Scheduler:
         return self._fill(now)
 
     def to_put_aside(self, now: float) -> list[str]:
-        """Name those that make room for interactive ones that wait. For each, `was_put_aside` or `finish` follows."""
+        """Name the responses to put aside for interactive ones. `was_put_aside` or `finish` follows for each."""
         num_waiting = self._waiting.num_by[ServiceClass.INTERACTIVE]
         return [one.ticket.response_id for one in self._making_room.choose(self._running, num_waiting, now)]
 
     def was_put_aside(self, response_id: str, now: float) -> list[str]:
-        """The engine has let go of one that was named, which waits from now on; returns the ids that may run."""
+        """Note that the engine has aborted one that was named: it waits from now on. Return the ids that may
+        run now.
+        """
         self._settle(now)
         one = self._running.remove(response_id)
         assert one is not None, "it was named because it runs, and has not been finished"
@@ -160,15 +167,15 @@ class Scheduler:
         return self._fill(now)
 
     def next_deadline(self, now: float) -> float | None:
-        """Return when `handle_deadline` is to be called; None: not before something happens."""
+        """Return when `handle_deadline` is due; None: not before something happens."""
         if not self._waiting:
             return None
         expiry = self._waiting.next_expiry()
         return now + LOOK_SECONDS if expiry is None else min(now + LOOK_SECONDS, expiry)
 
     def handle_deadline(self, now: float, read: Iterable[str] = ()) -> Due:
-        """Look who may run, and who has waited long enough: the latter wait on until `finish` is called for them.
-        `read`: responses of which the engine has read a prompt since the last call.
+        """Find the responses that may run, and those that have waited too long. The latter wait until `finish` is
+        called for them. `read`: responses whose prompts the engine has read since the last call.
         """
         self._settle(now)
         for response_id in read:
@@ -189,16 +196,32 @@ class Scheduler:
         return Place(0, 0.0) if place is not None and response_id in self._making_room.promised else place
 
     def is_put_aside(self, response_id: str) -> bool:
-        """Return whether it has been put aside, and not gone on yet."""
+        """Return whether it was put aside and has not continued yet."""
         return response_id in self._aside
 
     @property
+    def others(self) -> Others:
+        """Return what is known of the places that tenants have on other nodes."""
+        return self._limits.others
+
+    def places_taken(self, now: float) -> list[TenantPlaces]:
+        """Return the places that tenants have here whose number of places is limited; no more than the others hear."""
+        occupancy, found = self._running.occupancy(now), list[TenantPlaces]()
+        for tenant in {one.ticket.tenant for one in self._running.values()} | self._waiting.lines.keys():
+            limits = self._limits.of(tenant)
+            if limits.max_running is not None or limits.max_waiting is not None:
+                waited = self._turns.waited(tenant, occupancy, now)
+                num_waiting = self._num_waiting_of(tenant)
+                found.append(TenantPlaces(tenant_digest(tenant), occupancy.num_of(tenant), num_waiting, waited))
+        return sorted(found, key=lambda one: one.num_running + one.num_waiting, reverse=True)[:MAX_TENANTS]
+
+    @property
     def minutes(self) -> Allowances:
-        """Return what all tenants have taken in a minute."""
+        """Return the usage per minute of all tenants."""
         return self._accounts.allowances
 
     def allowances(self, tenant: str, now: float) -> list[Allowance]:
-        """Return what is left of a tenant's minute."""
+        """Return what is left of a tenant's limits per minute."""
         return self._accounts.allowances.show(tenant, self._limits.of(tenant), now)
 
     # -- how
@@ -225,15 +248,18 @@ class Scheduler:
         self._running.settle(now)
 
     def _check_queue(self, tenant: str) -> None:
-        """Refuse one more that waits if there is no place for it. It has been counted."""
+        """Refuse one more waiting response if the queue is full. It has been counted already."""
         self._limits.check_queue(
             tenant,
             num_waiting=len(self._waiting) - len(self._aside),
-            num_waiting_of=self._waiting.num_of(tenant) - self._aside.num_of(tenant),
+            num_waiting_of=self._num_waiting_of(tenant),
             num_running_of=self._running.num_of(tenant),
             retry_after=self._retry_after,
         )
 
+    def _num_waiting_of(self, tenant: str) -> int:
+        return self._waiting.num_of(tenant) - self._aside.num_of(tenant)
+
     def _retry_after(self, num_slots: int) -> float:
-        """Return when a place in the queue should be free: the queue moves one place each mean/slots seconds."""
+        """Estimate when a place in the queue is free: the queue moves one place every mean/slots seconds."""
         return max(1.0, math.ceil(self._accounts.means.seconds / num_slots))

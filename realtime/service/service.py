@@ -1,9 +1,9 @@
-"""The service that every door calls: create, resume, stop, follow, leave. Owns all runs and their tasks.
+"""The service that every door calls: create, resume, stop, follow, leave. It owns all runs and their tasks.
 
-A create looks up, decides and starts: `lookups` asks for what is known of the request, `intake` makes a job of it
-without asking anybody, and `start` gives the job a place and a run. Only look-ups are awaited: after the last one
-everything happens in one step of the event loop, and what takes time happens in the run's task. Whoever calls says who
-is asking (`Principal`): a response of another tenant does not exist. Refusals are `WireError`s.
+A create looks up, decides and starts. `lookups` finds what is known of the request; `intake` makes a job of it, without
+input or output; `start` gives the job a place and a run. Only look-ups are awaited: all that follows the last one
+happens in one step of the event loop, and what takes time happens in the run's task. The caller says who is asking
+(`Principal`): another tenant's responses do not exist for it. Refusals are `WireError`s.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ logger = logging.getLogger("realtime.service")
 
 
 class Service:
-    """See the module.
+    """The service that every door calls.
 
-    It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is
-    made for the first engine that serves.
+    It exists before the engine serves: `trouble` says why it can't serve now, or None when it can. The dialect is made
+    for the first engine that serves.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class Service:
         limits: Limits = DEFAULT,
         observer: Observer | None = None,
     ) -> None:  # fmt: skip
-        """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: what of the running and of
-        the waiting places one may have. limits_of: what else one may take, and how much it weighs. after_commit:
-        readers are given only what is committed.
+        """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: the part of the running and
+        of the waiting places that one tenant may have. limits_of: a tenant's other limits, and its weight.
+        after_commit: readers get committed events only.
         """
         cipher = cipher or Cipher()
         self._image_settings = image_settings or ImageSettings()
@@ -124,7 +124,8 @@ class Service:
         self._delivery = Delivery(stores.batches if after_commit else None)
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
-        self.registry = Registry(stores.responses, settings.retention_seconds)
+        node = stores.membership.node if stores.membership is not None else None
+        self.registry = Registry(stores.responses, settings.retention_seconds, node=node)
         self.queue = Queue(
             settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )
@@ -132,34 +133,34 @@ class Service:
             stores.conversations, cipher, time.time, self._patience.bound,
             self.registry.running_in, self.registry.begun_in, stores.check_writable,
         )  # fmt: skip
-        self.lists = Lists(self.registry, stores, self._patience.bound)
         self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self.directory = Directory(self.registry, stores, self._patience.bound)
+        self.lists = Lists(self.registry, stores, self._patience.bound, self.directory)
         self._lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory)
         self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
         self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)
         self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._new_id = ids_at(stores.membership.node) if stores.membership is not None else new_id
+        self._new_id = ids_at(node) if node is not None else new_id
         self._draining = False
 
     @property
     def num_running(self) -> int:
-        """Responses that are not over, waiting ones included."""
+        """The number of responses that are not over, including waiting ones."""
         return len(self.registry.running)
 
     @property
     def unsafe_in(self) -> tuple[str, ...]:
-        """See Dialect; nothing before an engine has served."""
+        """Return the dialect's `unsafe_in`; empty before an engine has served."""
         return dialect.unsafe_in if (dialect := self._servings.dialect) is not None else ()
 
     @property
     def held(self) -> Held:
-        """Return what it holds now."""
+        """Return what the service holds now."""
         return Held(self.queue.scheduler.num_running, self.queue.scheduler.waiting_by_class, self._work, self._stores)
 
     def prepare(self) -> None:
-        """Make what the first response would have to wait for, or fail on. To be called when the engine serves."""
+        """Do the work that the first response would otherwise wait for, or fail on. Call it when the engine serves."""
         if unsafe := self._servings.now().dialect.unsafe_in:
             logger.warning("template letters=unsafe unsafe_in=%s (see docs/models.md)", ",".join(unsafe))
         else:
@@ -173,12 +174,12 @@ class Service:
         self, principal: Principal, request: ResponseCreate, parent: Turn | None, *,
         native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE, here: bool = False,
     ) -> Source:  # fmt: skip
-        """Start a response, or find the one that an earlier try of the same request started.
+        """Start a response, or find the one that an earlier attempt at the same request started.
 
-        `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked
-        up. `given`: what comes before the request's own input, and is no part of what makes it the same request.
-        `origin`: the door's name for it. `here`: another node asks, so no other one is asked. The log that comes back
-        has its first event. Raises WireError, and HeldElsewhere if it is to be `here` and its conversation is not.
+        `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked up.
+        `given`: items before the request's own, which don't count when two requests are compared. `origin`: the door's
+        name for the request. `here`: another node asks, so no further node is asked. The returned log has its first
+        event. Raises WireError, and HeldElsewhere if `here` is set and the conversation is on another node.
         """
         principal.check_owner()
         asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here)
@@ -230,9 +231,7 @@ class Service:
         return await self._create(asked, parent)  # another process was faster
 
     def start(self, job: Job, serving: Serving) -> Run:
-        """Start a response, which runs now or when its turn comes. What fails here leaves nothing behind. Raises
-        WireError.
-        """
+        """Start a response, now or when its turn comes. A failure leaves nothing behind. Raises WireError."""
         if self._draining:
             raise draining()
         admitted = self.queue.take(job)
@@ -255,7 +254,7 @@ class Service:
         merged: bool = False, origin: Origin = NOWHERE,
     ) -> tuple[Source, int]:  # fmt: skip
         """Find a response, running or finished, and the number of the first event to send. `merged`: the reader takes
-        runs of deltas as one. `origin`: as of a create. Raises WireError.
+        consecutive deltas as one. `origin`: as of a create. Raises WireError.
         """
         with self.observer.resuming(origin, response_id) as replays:
             principal.check_sees(response_id)
@@ -276,11 +275,11 @@ class Service:
         delivered: int | None = None,
         through: int | None = None,
     ) -> Run | Remote:
-        """Ask a running response to end before its own end. When the engine has let go of it, the terminal event says
-        so. A second stop changes nothing. Raises WireError.
+        """Ask a running response to end early. Its terminal event follows when the engine has aborted it. A second stop
+        changes nothing. Raises WireError.
 
-        delivered: how many of its events the asker has taken, for the receipt of a cancel.
-        through: the last event that its user saw or heard; what came after is not remembered. Of a cancel only.
+        delivered: how many of its events the asker has taken, for the receipt of a cancel. through: the last event that
+        its user saw or heard; later ones are not remembered. For a cancel only.
         """
         principal.check_controls(response_id)
         cutoff = None
@@ -299,8 +298,8 @@ class Service:
     async def truncate(
         self, principal: Principal, response_id: str, place: Place, *, delivered: int | None = None, here: bool = False
     ) -> CutResponse:
-        """Cut the answer of a response, for good: what continues it from now on holds it up to this place. One that
-        runs is cancelled first. `delivered`: as for `stop`. `here`: see `create`. Raises WireError.
+        """Cut the answer of a response for good: what continues it holds it only up to this place. A running one is
+        cancelled first. `delivered`: as for `stop`. `here`: see `create`. Raises WireError.
         """
         principal.check_controls(response_id)
         self._stores.check_writable()
@@ -308,17 +307,15 @@ class Service:
         cut = None if here else await directory.truncate(principal, response_id, place, delivered)
         if cut is not None:
             return cut
-        try:
-            return await self._truncations.truncate(principal.tenant, response_id, place, delivered)
-        except HeldElsewhere as held:
-            if here:
-                raise
-            return await directory.truncate_at(held, principal, response_id, place, delivered, here=True)
+        return await self._truncations.truncate(
+            principal.tenant, response_id, place, delivered,
+            None if here else lambda held: directory.truncate_at(held, principal, response_id, place, delivered),
+        )  # fmt: skip
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
     ) -> Run | Remote | CutResponse:
-        """Cancel a running response, and cut one that is over, after the last event that its user saw or heard. Raises
+        """Cancel a running response, or cut a finished one, after the last event that its user saw or heard. Raises
         WireError.
         """
         principal.check_controls(response_id)
@@ -333,27 +330,25 @@ class Service:
         return await self.truncate(principal, response_id, Through(through))
 
     async def retrieve(self, principal: Principal, response_id: str) -> Run | Record:
-        """Find a response that runs, or a finished one that was to be stored. Raises WireError."""
+        """Find a running response, or a finished one that was to be stored. Raises WireError."""
         principal.check_sees(response_id)
         async with self._patience.bound():
             return await self.registry.find_retrievable(principal.tenant, response_id, time.time())
 
     async def check_exists(self, principal: Principal, response_id: str) -> None:
-        """Refuse a response that is not the owner's, or is not there any more. Raises WireError."""
+        """Refuse a response that is another owner's, or is gone. Raises WireError."""
         principal.check_owner()
         async with self._patience.bound():
             await self.registry.find(principal.tenant, response_id, time.time())
 
     async def show(self, principal: Principal, response_id: str) -> Response:
-        """Return a response as it stands: of one that runs what it has said so far. Raises WireError."""
+        """Return a response as it stands: a running one with its output so far. Raises WireError."""
         found = await self.retrieve(principal, response_id)
         async with self._patience.bound():
             return await self._delivery.shown(found)
 
     async def cancel(self, principal: Principal, response_id: str) -> Run | Record:
-        """Cancel a response that can be retrieved. One that has been cancelled already is not an error. Raises
-        WireError.
-        """
+        """Cancel a response that can be retrieved. Do nothing if it was cancelled already. Raises WireError."""
         principal.check_controls(response_id)
         found = await self.retrieve(principal, response_id)
         if found.response.status == "cancelled":
@@ -375,8 +370,8 @@ class Service:
         return found
 
     def follow(self, principal: Principal, source: AnyResponse, wake: Wake) -> None:
-        """Call `wake` whenever the log grows. A response that is followed is not cancelled for loneliness; who only
-        watches does not count.
+        """Call `wake` whenever the log grows. A response with a follower is not cancelled for lack of readers; a viewer
+        does not count as one.
         """
         if isinstance(source, Run | Remote):
             (source.audience.look_on if principal.only_watches else source.audience.follow)(wake)
@@ -391,9 +386,9 @@ class Service:
         return events.Heartbeat(engine=self._trouble() or "ready", responses=[*found, *elsewhere])
 
     def leave(self, response_id: str, wake: Wake, *, detached: bool) -> None:
-        """Note that a follower is gone. After the last one the response's disconnect policy takes over.
+        """Note that a follower is gone. After the last one the response's disconnect policy applies.
 
-        `detached`: it left on purpose and wants the response to go on.
+        `detached`: it left on purpose, and wants the response to continue.
         """
         run, remote = self.registry.running.get(response_id), self.directory.copies.get(response_id)
         if remote is not None and (run is None or wake in remote.audience.watchers):
@@ -404,20 +399,23 @@ class Service:
     # -- the end
 
     async def drain(self, *, to_others: bool = False) -> None:
-        """Refuse new work; return when all that runs is over, `to_others`: that others can't go on with."""
+        """Refuse new work, and wait until all runs are over, or with `to_others` those that other nodes can't
+        continue.
+        """
         self._draining = True
         while tasks := to_finish(self._tasks, self.registry.running, to_others=to_others):
             await asyncio.wait(tasks)
 
     async def lose(self) -> None:
-        """Stop all that runs, without an end, because nothing of it can be written any more: other nodes go on with it.
-        Work may be begun afterwards.
+        """Stop all runs without an end, because nothing of them can be written any more: other nodes continue them. New
+        work may begin afterwards.
         """
         await lose(list(self.registry.running.values()), self._tasks, self._forget)
+        self._delivery.lose()
 
     async def shutdown(self, *, leave: bool = False) -> None:
-        """End what still runs, each with its terminal event, and what still looks something up. `leave`: what the next
-        process can go on with is left to it without one.
+        """End all runs, each with its terminal event, and all look-ups. `leave`: runs that the next process can
+        continue are left to it, without a terminal event.
         """
         self._draining = True
         if leave and self._stores.outlive:
@@ -445,14 +443,14 @@ class Service:
         self.queue.give_back(run.response_id, Used(*run.used))
 
     def _forget(self, run: Run) -> None:
-        """Take a run out that goes on elsewhere."""
+        """Remove a run that continues elsewhere."""
         if self.registry.running.pop(run.response_id, None) is not None:
             if run.job.conversation is not None:
                 run.job.conversation.num_users -= 1
             self.queue.give_back(run.response_id, Used(*run.used))
 
     def _keep(self, run: Run) -> None:
-        """Have the stores keep a response that is over; one that is not kept has no claim either."""
+        """Store a response that is over. One that is not stored has no claim either."""
         settings, conversation = self._settings, run.job.conversation
         keep_seconds = settings.retention_seconds if run.response.store else settings.linger_seconds
         kept, now = False, time.time()
@@ -471,7 +469,7 @@ class Service:
     # -- parts of create
 
     def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
-        """Start a response that was accepted by an earlier process."""
+        """Start a response that an earlier process accepted."""
         admitted = self.queue.take(job, accepted=True)
         committed = self._delivery.log(past.log)
         run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
@@ -480,7 +478,7 @@ class Service:
         return run
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
-        """Enter a run wherever it is looked for. `task`: the one that lives its life."""
+        """Enter a run wherever it is looked up. `task`: the run's task."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._delivery.enter(run)

@@ -1,4 +1,4 @@
-"""What serves responses: the engine of now with the dialect of its model, or the one that is being waited for."""
+"""Servings: the current engine with the dialect of its model, or the engine that the service waits for."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _RETRY_SECONDS = 5.0  # that who is refused is to wait
 
 
 class Servings:
-    """See the module. `trouble` says why nothing serves now, or None when something does. `dialect`: made for the first
-    engine that serves; None: none has yet.
+    """The current engine and its dialect. `trouble` says why nothing serves now, or None when an engine does.
+    `dialect`: made for the first engine that serves; None until then.
     """
 
     def __init__(
@@ -30,8 +30,8 @@ class Servings:
         prompt_read: Callable[[str], None] = lambda response_id: None,
         was_put_aside: Callable[[str], None] = lambda response_id: None,
     ) -> None:  # fmt: skip
-        """wait_seconds: how long an answer waits for the next engine when its own has died. prompt_read,
-        was_put_aside: see Serving.
+        """wait_seconds: how long an answer waits for the next engine when its own has died. prompt_read, was_put_aside:
+        see Serving.
         """
         self.dialect: Dialect | None = None
         self._engine = engine
@@ -46,7 +46,7 @@ class Servings:
         self._making = threading.Lock()
 
     def now(self) -> Serving:
-        """Return what serves now. Raises WireError while no engine does."""
+        """Return the current engine and dialect. Raises WireError while no engine serves."""
         trouble = self._trouble()
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=_RETRY_SECONDS)
@@ -66,12 +66,12 @@ class Servings:
         )  # fmt: skip
 
     async def next(self) -> Serving:
-        """Wait until something serves. Raises EngineError when nothing will."""
+        """Wait until an engine serves. Raises EngineError when none will."""
         while True:
             await self._engine.wait_ready()
             with contextlib.suppress(WireError):  # it has died again meanwhile
                 return await asyncio.to_thread(self.now)  # the dialect of the first engine takes a while
 
     def none_yet(self) -> Serving:
-        """Return what there is before the first engine serves."""
+        """Return the state before the first engine serves."""
         return not_ready(self._engine, self._work, self.observer)

@@ -1,4 +1,4 @@
-"""Has the store of responses forget what has expired, also when nobody comes to ask for anything."""
+"""The sweeper: makes the store of responses drop what has expired, even while nobody uses the store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("realtime.service")
 
 
 class Sweeper:
-    """One timer, for the earliest expiry that it knows of. Times are the store's, unix seconds."""
+    """One timer, for the earliest known expiry. Times are the store's, in unix seconds."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Sweeper:
         self._timer = self._call_later(max(expires_at - self._clock(), MIN_SECONDS), self._look)
 
     def stop(self) -> None:
-        """Never look again."""
+        """Stop the timer for good."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()

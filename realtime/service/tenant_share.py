@@ -1,4 +1,4 @@
-"""How much of what all tenants share one of them may take. Pure."""
+"""The part of a shared resource that one tenant may take. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TenantShare = Callable[[], float]
 
 
 def everything() -> float:
-    """The share of the only one."""
+    """Return the share of a tenant that is alone."""
     return 1.0
 
 

@@ -1,4 +1,6 @@
-"""Calls that come later, for what has one timer of its own; a test gives another `CallLater` and lets the time pass."""
+"""Calls at a later time, for objects with one timer of their own. A test passes another `CallLater` and advances the
+time.
+"""
 
 from __future__ import annotations
 
@@ -9,5 +11,5 @@ from realtime.runs.audience import Timer
 
 
 def call_later(seconds: float, call: Callable[[], None]) -> Timer:
-    """Make a call after so many seconds on the running loop, whichever that is by then. A `CallLater`."""
+    """Make a call after so many seconds, on the loop that runs then. A `CallLater`."""
     return asyncio.get_running_loop().call_later(seconds, call)

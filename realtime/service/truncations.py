@@ -1,14 +1,14 @@
-"""Truncate answers: cut what is kept of a response at the place that its user has heard (docs/protocol.md, 3.17).
+"""Truncations: cut a stored answer at the place that its user has heard (docs/protocol.md, 3.17).
 
-One that runs is cancelled first, and ends where it is cut. A finished one need not be in memory: its record is looked
-up, and replaced in one step of the event loop, in its conversation too. Its log stays as it was.
+A running response is cancelled first, and ends where it is cut. A finished one need not be in memory: its record is
+looked up and replaced in one step of the event loop, in its conversation too. Its log does not change.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -18,6 +18,7 @@ from realtime.runs.endings import Cancelled
 from realtime.runs.run import Run
 from realtime.runs.work_pool import WorkPool
 from realtime.store.base import ConversationStore
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.conversations import Conversation
 from realtime.store.records import Record, Replay, Source
 from realtime.wire.errors import ErrorCode, WireError
@@ -32,14 +33,19 @@ _HEAVY = 50_000  # ... and from which others are not to wait for it
 
 
 class CutResponse(msgspec.Struct, frozen=True):
-    """A truncation: the response as it is retrieved from now on, and the one that was ended for it, if one was."""
+    """The result of a truncation: the response as it is retrieved from now on, and the one that was ended for it, if
+    any.
+    """
 
     response: Response
     ended: Run | Remote | None = None
 
 
+HandOn = Callable[[HeldElsewhere], Awaitable[CutResponse]]
+
+
 class Truncations:
-    """See the module."""
+    """Truncations of running and stored answers."""
 
     def __init__(
         self,
@@ -48,7 +54,7 @@ class Truncations:
         bound: Callable[[], AbstractAsyncContextManager[None]],
         work: WorkPool,
     ) -> None:
-        """bound: bounds the time of a look-up in it; see Patience. work: where long logs are searched."""
+        """bound: bounds the time of a look-up; see Patience. work: the pool in which long logs are searched."""
         self._registry = registry
         self._conversations = conversations
         self._bound = bound
@@ -62,13 +68,17 @@ class Truncations:
             return find_cutoff(written, place)
         return await self._work.run(tenant, lambda is_wanted: find_cutoff(written, place), heavy=size >= _HEAVY)
 
-    async def truncate(self, tenant: str, response_id: str, place: Place, delivered: int | None) -> CutResponse:
-        """Cut a response of this tenant. `delivered`: see Service.stop. Raises WireError."""
+    async def truncate(
+        self, tenant: str, response_id: str, place: Place, delivered: int | None, hand_on: HandOn | None = None
+    ) -> CutResponse:
+        """Cut a response of this tenant. `delivered`: see Service.stop. `hand_on`: has it done by the node that holds
+        its conversation. Raises WireError, and HeldElsewhere if there is no `hand_on`.
+        """
         async with self._bound():
             found = await self._registry.find_source(tenant, response_id, time.time())
             cutoff = await self.find(tenant, found, place)
         if not isinstance(found, Run):
-            return CutResponse(await self._cut(tenant, found, cutoff))
+            return await self._cut_or_hand_on(tenant, found, cutoff, hand_on)
         found.cancel(Cancelled("cancelled", delivered, cutoff))
         await _end_of(found)
         try:
@@ -78,7 +88,20 @@ class Truncations:
             if found.response.truncated and response_id not in self._registry.deleted:  # it is not kept for a moment
                 return CutResponse(found.response, found)
             raise
-        return CutResponse(await self._cut(tenant, kept, cutoff), found)
+        return await self._cut_or_hand_on(tenant, kept, cutoff, hand_on, found)
+
+    async def _cut_or_hand_on(
+        self, tenant: str, found: Source, cutoff: Cutoff, hand_on: HandOn | None, ended: Run | None = None
+    ) -> CutResponse:
+        """Cut what is kept, here or elsewhere. What this node and its sockets hold of it is cut in both cases."""
+        try:
+            return CutResponse(await self._cut(tenant, found, cutoff), ended)
+        except HeldElsewhere as held:
+            if hand_on is None:
+                raise
+            cut = await hand_on(held)
+        self._registry.remember_cut(found.response_id, cutoff)
+        return cut
 
     async def _cut(self, tenant: str, found: Source, cutoff: Cutoff) -> Response:
         assert isinstance(found, Replay)
@@ -93,7 +116,7 @@ class Truncations:
         return cut.response
 
     async def _conversation(self, tenant: str, record: Record) -> Conversation | None:
-        """The conversation that holds the answer too; None if there is none, or none any more."""
+        """Return the conversation that also holds the answer; None if there is none, or none any more."""
         ref = record.response.conversation
         if not ref:
             return None
@@ -106,7 +129,7 @@ class Truncations:
             return None
 
     def _check_idle(self, conversation: Conversation, record: Record) -> None:
-        """Refuse to cut what another response is being made of. Raises WireError."""
+        """Refuse to cut a response that another one is being built on. Raises WireError."""
         for run in self._registry.begun_in(conversation):
             text = f"Response '{run.response_id}' goes on after response '{record.response_id}' already."
             response_id = record.response_id
@@ -114,7 +137,7 @@ class Truncations:
 
 
 async def _end_of(run: Run) -> None:
-    """Wait until the terminal event of a run is in its log, and the run is kept."""
+    """Wait until a run's terminal event is in its log, and the run is stored."""
     over = asyncio.Event()
 
     def wake() -> None:

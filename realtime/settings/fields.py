@@ -1,9 +1,9 @@
-"""What can be set: one frozen struct, grouped by what a setting is about.
+"""All settings: one frozen struct, grouped by subject.
 
 The annotations are the only listing of the settings. `realtime.settings.sources` derives from them the flags, the
-`REALTIME_*` variables and the TOML keys, and `realtime.settings.text` the help and the table in docs/operations.md.
-A field's name is its name everywhere (`max_connections`, `--max-connections`, `REALTIME_MAX_CONNECTIONS`), so names
-are unique across groups. Pure: nothing here reads a file or the environment.
+`REALTIME_*` variables and the TOML keys, and `realtime.settings.text` the help and the table in docs/operations.md. A
+field's name is its name everywhere (`max_connections`, `--max-connections`, `REALTIME_MAX_CONNECTIONS`), so names are
+unique across groups. Pure: nothing here reads a file or the environment.
 """
 
 from __future__ import annotations
@@ -337,7 +337,7 @@ class McpSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set. `Settings()` is what a newcomer starts."""
+    """All settings. `Settings()` is what a newcomer starts with."""
 
     engine: Annotated[
         Literal["vllm", "remote", "scripted"],

@@ -1,8 +1,8 @@
-"""How the settings are filled: flags, then `REALTIME_*` variables, then the TOML file, then the defaults.
+"""The sources of the settings: flags, then `REALTIME_*` variables, then the TOML file, then the defaults.
 
-The one list of names is the fields of `fields.Settings`; flag, variable and TOML key follow from a field's name.
-Whatever can't be understood is refused with the source, the name, what is wrong and what is allowed: a server
-that starts with half of what was asked is worse than one that does not start.
+The one list of names is the fields of `fields.Settings`; flag, variable and TOML key follow from a field's name. A
+value that can't be understood is refused with its source, its name, what is wrong and what is allowed: a server that
+starts with half of what was asked is worse than one that does not start.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ UNITS = {"KiB": KIB, "MiB": MIB, "GiB": GIB}
 
 
 class SettingsError(ValueError):
-    """What was asked for can't be understood. The text is for the person at the terminal."""
+    """An error: a setting can't be understood. The text is for the person at the terminal."""
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting: where it is in `Settings`, and everything that its annotation says."""
+    """One setting: its place in `Settings`, and everything that its annotation says."""
 
     group: str  # "" for a field of Settings itself
     name: str
@@ -72,7 +72,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A value as somebody gave it. `source` names the place and the name used there."""
+    """A value as it was given. `source` names the place and the name used there."""
 
     option: Option
     source: str
@@ -81,7 +81,7 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class Effective(msgspec.Struct, frozen=True):
-    """The settings that hold, and where each came from (by option name)."""
+    """The settings in force, and where each came from (by option name)."""
 
     settings: Settings
     sources: dict[str, str]
@@ -100,14 +100,14 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], config: str | Non
 
 
 def tenants_in(path: Path) -> dict[str, TenantLimits]:
-    """Read what a file says of tenants now. Raises SettingsError, as for the whole file."""
+    """Read a file's tenants again. Raises SettingsError, as for the whole file."""
     named = [given for given in _in_file(path) if given.option.toml == "scheduling.tenants"]
     return dict(_convert(named[0])) if named else {}
 
 
 @cache
 def options() -> tuple[Option, ...]:
-    """Every setting, in the order of the fields."""
+    """Return every setting, in the order of the fields."""
     found = tuple(_options_of(Settings, ""))
     assert len({option.name for option in found}) == len(found), "names of settings must be unique across groups"
     return found
@@ -138,7 +138,7 @@ def _options_of(struct: type[msgspec.Struct], group: str) -> Iterator[Option]:
 
 
 def _bare_kinds(kind: inspect.Type) -> Iterator[inspect.Type]:
-    """The types of a union, without the wrappings that carry descriptions."""
+    """Return the types of a union, without the wrappings that carry descriptions."""
     if isinstance(kind, inspect.Metadata):
         yield from _bare_kinds(kind.type)
     elif isinstance(kind, inspect.UnionType):
@@ -181,7 +181,7 @@ def _in_file(path: Path) -> Iterator[Given]:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that was probably meant. A TOML key in the wrong table counts by its last part."""
+    """Return the known name that was probably meant. A TOML key in the wrong table counts by its last part."""
     by_last_part = {_last_part(entry): entry for entry in known}
     found = difflib.get_close_matches(_last_part(name), by_last_part, n=1)
     return f"; did you mean {by_last_part[found[0]]}?" if found else ""
@@ -208,7 +208,7 @@ def _convert(given: Given) -> Any:
 
 
 def _parse(option: Option, text: str) -> Any:
-    """Text to something that msgspec can convert."""
+    """Turn text into a value that msgspec can convert."""
     if option.is_a(inspect.NoneType) and text.lower() in ("", "none"):
         return None
     if option.is_a(inspect.VarTupleType):
@@ -231,7 +231,7 @@ def without_password(url: str) -> str:
 
 
 def _build(groups: Mapping[str, Mapping[str, Any]]) -> Settings:
-    """Put the values in their places. The structs check what concerns several of them."""
+    """Put the values in their places. The structs check conditions that concern several of them."""
     try:
         parts = {
             name: msgspec.structs.replace(getattr(Settings(), name), **values)
@@ -244,7 +244,7 @@ def _build(groups: Mapping[str, Mapping[str, Any]]) -> Settings:
 
 
 def allowed_values(option: Option) -> str:
-    """Return what values an option takes, in words."""
+    """Return the allowed values of an option, in words."""
     words = " or ".join(_in_words(kind) for kind in option.kinds if not isinstance(kind, inspect.NoneType))
     if option.is_size:
         words += ", or with a unit: 64KiB, 16MiB, 1GiB"

@@ -1,6 +1,6 @@
-"""What one tenant may take: its weight among the others, its limits, its service tiers. Pure.
+"""The limits of one tenant: its weight among the others, its rates, its service tiers. Pure.
 
-The same members stand in the keys file (`limits` of a key) and in the TOML (`[scheduling.tenants.NAME]`).
+The keys file (`limits` of a key) and the TOML (`[scheduling.tenants.NAME]`) have the same members.
 """
 
 from __future__ import annotations

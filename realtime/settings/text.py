@@ -18,13 +18,13 @@ TABLE_END = "<!-- end of settings -->"
 
 
 def title(group: str) -> str:
-    """A group's heading: the first line of its struct."""
+    """Return a group's heading: the first line of its struct."""
     struct = getattr(Settings(), group) if group else Settings()
     return (type(struct).__doc__ or "").partition("\n")[0].rstrip(".")
 
 
 def shown(option: Option, value: Any) -> str:
-    """A value as one would write it in a flag; "" for nothing. The same on every machine."""
+    """Return a value as one would write it in a flag; "" for nothing. The same on every machine."""
     if value is None or value == () or value == {}:
         return ""
     if isinstance(value, bool):
@@ -48,7 +48,7 @@ def _size(num_bytes: int) -> str:
 
 
 def settings_table() -> str:
-    """The Markdown between the two markers of docs/operations.md."""
+    """Return the Markdown between the two markers of docs/operations.md."""
     sections = []
     for group, members in groupby(options(), key=lambda option: option.group):
         heading = f"**`[{group}]`** {title(group)}." if group else "At the top of the file:"
@@ -64,7 +64,7 @@ def _row(option: Option) -> str:
 
 
 def with_table(document: str) -> str:
-    """A document with the table between its markers written anew."""
+    """Return a document with the table between its markers written anew."""
     before, begin, rest = document.partition(TABLE_BEGIN)
     _, end, after = rest.partition(TABLE_END)
     if not begin or not end:
@@ -73,7 +73,7 @@ def with_table(document: str) -> str:
 
 
 def effective_toml(effective: Effective) -> str:
-    """Every setting that holds, as a TOML file that says the same, each with where it comes from."""
+    """Return every setting in force as an equivalent TOML file, each with where it comes from."""
     parts = []
     for group, members in groupby(options(), key=lambda option: option.group):
         owner = getattr(effective.settings, group) if group else effective.settings
@@ -86,7 +86,7 @@ def effective_toml(effective: Effective) -> str:
 
 
 def _toml_line(option: Option, value: Any) -> str:
-    """A setting as a line of a file; as a comment if it is not set, or is not to be shown."""
+    """Return a setting as a line of a file; as a comment if it is not set, or must not be shown."""
     if option.secret and value:
         return f"# {option.name} = ***"
     if option.url and value and (bare := without_password(value)) != value:
@@ -102,7 +102,7 @@ def _size_text(num_bytes: int) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML has it."""
+    """Return a value in TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

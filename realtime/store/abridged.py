@@ -1,8 +1,8 @@
-"""What is left of the entries that a log has dropped: enough for readers that take deltas merged, and to find a place
-in the answer. Pure.
+"""An abridged form of the entries that a log has dropped: enough for readers that take deltas merged, and to find a
+place in the answer. Pure.
 
-A run of deltas is kept as its text, with four bytes for each event to find the place where a reader goes on in it;
-everything else stays as it is. That is about as much as the response itself holds, and not several hundred bytes for
+A run of deltas is kept as its text, with four bytes for each event to find the place where a reader continues in it;
+other entries stay as they are. That is about as much as the response itself holds, and not several hundred bytes for
 each token. It is made when entries are dropped, so a log that stays within its bounds never pays for it.
 """
 
@@ -24,7 +24,7 @@ _OVERHEAD_BYTES = 64  # about what a block costs beside what it holds
 
 class KeptDeltas(msgspec.Struct, frozen=True):
     """Consecutive deltas of one part. `first` has what they have in common. `text_ends`, `logprob_ends`: where the text
-    of each ends, and its log probabilities, in all of them; the latter is empty where there are none.
+    of each ends, and its log probabilities, in all of them; the latter is empty if there are none.
     """
 
     first: DeltaEvent
@@ -34,7 +34,7 @@ class KeptDeltas(msgspec.Struct, frozen=True):
 
 
 class Abridged:
-    """Entries from number 0 on, up to `tip`. `num_bytes`: about what they hold."""
+    """Abridged entries from number 0 on, up to `tip`. `num_bytes`: their approximate size."""
 
     __slots__ = ("_blocks", "_shared", "_starts", "num_bytes", "tip")
 
@@ -61,7 +61,7 @@ class Abridged:
             self.tip += 1
 
     def read(self, start: int, max_blocks: int) -> tuple[list[bytes | DeltaEvent], int]:
-        """Return the entries from number `start` on, each run of deltas as one, and the number behind them."""
+        """Return the entries from number `start` on, each run of deltas as one, and the number after them."""
         index = bisect_right(self._starts, start) - 1
         found: list[bytes | DeltaEvent] = []
         for place in range(index, min(index + max_blocks, len(self._blocks))):
@@ -83,12 +83,12 @@ class Abridged:
         return found, self._starts[index]
 
     def blocks(self) -> list[Entry | KeptDeltas]:
-        """Return all that is kept, as values, of which `of` makes the same again."""
+        """Return everything that is kept, as values from which `of` makes the same again."""
         return [block.everything() if isinstance(block, _KeptRun) else block for block in self._blocks]
 
     @classmethod
     def of(cls, blocks: Sequence[Entry | KeptDeltas]) -> Abridged:
-        """Return what had these blocks."""
+        """Restore the entries from their blocks."""
         made = cls()
         for block in blocks:
             if isinstance(block, KeptDeltas):
@@ -101,7 +101,7 @@ class Abridged:
         return made
 
     def _own_bytes(self, entry: Entry) -> int:
-        """Return what an entry holds that none here has held before."""
+        """Return the size of an entry, without texts that earlier ones here have too."""
         new = [part for part in shared_parts(entry) if id(part) not in self._shared]
         self._shared.update(map(id, new))
         return own_bytes(entry) + sum(map(len, new))
@@ -113,7 +113,7 @@ class Abridged:
 
 
 class _KeptRun:
-    """Consecutive deltas of one part. `first`: the first one, for what they have in common."""
+    """A run of consecutive deltas of one part. `first`: the first one, for what they have in common."""
 
     __slots__ = ("_logprob_ends", "_logprobs", "_text_ends", "_texts", "first")
 
@@ -126,7 +126,7 @@ class _KeptRun:
 
     @classmethod
     def of(cls, kept: KeptDeltas) -> _KeptRun:
-        """Return the run that had these values."""
+        """Restore a run from its values."""
         run = cls(kept.first)
         run._texts, run._text_ends = [kept.text], kept.text_ends[:]
         run._logprobs, run._logprob_ends = list(kept.first.logprobs or ()), kept.logprob_ends[:]
@@ -134,12 +134,12 @@ class _KeptRun:
 
     @property
     def num_bytes(self) -> int:
-        """About what it holds."""
+        """The approximate size of the run."""
         logprobs = sum(len(bytes(raw)) + 4 for raw in self._logprobs)
         return len(msgspec.json.encode(self.first)) + sum(map(len, self._texts)) + 4 * len(self._text_ends) + logprobs
 
     def add(self, delta: DeltaEvent) -> int:
-        """Take one more; returns about how many bytes it takes."""
+        """Add a delta. Return about how many bytes it takes."""
         before = self._text_ends[-1] if self._text_ends else 0
         self._texts.append(delta.delta)
         if len(self._texts) >= _MAX_TEXTS:
@@ -154,11 +154,11 @@ class _KeptRun:
         return len(delta.delta) + 4 + sum(len(bytes(raw)) + 4 for raw in logprobs)
 
     def values(self) -> KeptDeltas:
-        """Return all of them, each by itself."""
+        """Return all deltas, each by itself."""
         return KeptDeltas(self.first, self._text(), self._text_ends[:], self._logprob_ends[:])
 
     def everything(self) -> KeptDeltas:
-        """Return all of them with their log probabilities, which are those of `first`."""
+        """Return all deltas as one, with their log probabilities."""
         logprobs = UNSET if self.first.logprobs is UNSET else list(self._logprobs)
         return msgspec.structs.replace(self.values(), first=msgspec.structs.replace(self.first, logprobs=logprobs))
 
@@ -168,7 +168,7 @@ class _KeptRun:
         return self._texts[0]
 
     def rest(self, index: int) -> DeltaEvent:
-        """Return all from the one with this index on, as one."""
+        """Return all deltas from the one with this index on, as one."""
         number, last = self.first.sequence_number + index, self.first.sequence_number + len(self._text_ends) - 1
         at = self._text_ends[index - 1] if index else 0
         logprobs = self._logprobs[self._logprob_ends[index - 1] if index and self._logprobs else 0 :]

@@ -1,4 +1,4 @@
-"""What readers see of a log where only that is sent which is committed (`deliver: after_commit`). Pure."""
+"""A log of which readers see only what is committed (`deliver: after_commit`). Pure."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from .event_log import EventLog
 class CommittedLog:
     """A log up to what is committed. A `Log`.
 
-    What is written in one step is committed by the batch that is being collected then: `grown` notes which one that is,
-    `commit` takes in what those have that are there.
+    The batch that is being collected commits all writes of one step: `grown` notes which batch that is, and `commit`
+    shows the writes of the batches that are committed.
     """
 
     __slots__ = ("_collecting", "_log", "_marks", "tip")
 
     def __init__(self, log: EventLog, collecting: Callable[[], int]) -> None:
-        """collecting: the number of the batch that is being collected. What the log has already is committed."""
+        """collecting: returns the number of the batch that is being collected. What the log has already is
+        committed.
+        """
         self._log = log
         self._collecting = collecting
         self._marks: deque[tuple[int, int]] = deque()  # tip -> the batch with which it is there
         self.tip = log.tip
 
     def grown(self) -> None:
-        """Note that something was written."""
+        """Note that the log has grown."""
         number, tip = self._collecting(), self._log.tip
         if self._marks and self._marks[-1][1] == number:
             self._marks.pop()
         self._marks.append((tip, number))
 
     def commit(self, number: int) -> bool:
-        """Take in what is committed up to the batch of this number. Return whether that is more than before."""
+        """Show what is committed up to the batch of this number. Return whether that is more than before."""
         before = self.tip
         while self._marks and self._marks[0][1] <= number:
             self.tip = self._marks.popleft()[0]
@@ -41,7 +43,7 @@ class CommittedLog:
 
     @property
     def whole(self) -> bool:
-        """Return whether all of it is committed, and its end is in it."""
+        """Return whether all of the log is committed, including its end."""
         return self._log.sealed and self.tip == self._log.tip
 
     @property
@@ -71,7 +73,9 @@ class CommittedLog:
 
     @property
     def abridged(self) -> Abridged | None:
-        """See Log. What is not committed, and below the floor already, is in it as well: then it is nobody's."""
+        """Return the abridged entries; see Log. They include uncommitted ones that are already below the floor: then
+        nobody reads them.
+        """
         return self._log.abridged if self._log.floor <= self.tip else None
 
     @property

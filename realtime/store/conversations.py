@@ -1,7 +1,7 @@
-"""A conversation: a list of items that grows by what is posted to it and by each response that names it. Pure.
+"""A conversation: a list of items that grows by posted items and by each response that names it. Pure.
 
-Changes are synchronous and whole: an append is seen by a reader entirely or not at all, and items keep the order in
-which they were appended. Only a store changes a conversation, so that it can count what it holds.
+Changes are synchronous and atomic: a reader sees an append entirely or not at all, and items keep the order in which
+they were appended. Only a store changes a conversation, so that it can count its size.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _USABLE_ID = re.compile(r"[A-Za-z0-9_\-]{1,128}\Z")  # it becomes a part of a pa
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One item: as clients see it, and as the model is to see it (with reasoning that is not shown).
+    """One item: as clients see it, and as the model will see it (with reasoning that is not shown).
 
-    Messages in a model's own format can't be in a conversation. `created_at`: unix seconds. `response_id`: of the
-    response that it was the input or the output of; None: it was posted.
+    Messages in a model's own format can't be in a conversation. `created_at`: unix seconds. `response_id`: the response
+    that it was the input or the output of; None: it was posted.
     """
 
     shown: AnyItem
@@ -38,8 +38,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Conversation:
-    """One list. `num_users`: responses that wait for it or work on it. `created_at`: unix seconds; `place`: where it
-    stands among all of its owner's.
+    """One conversation. `num_users`: responses that wait for it or work on it. `created_at`: unix seconds; `place`: its
+    place in the order of its owner's conversations.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class Conversation:
 
     @property
     def turn(self) -> Turn | None:
-        """Return what the next response continues; None when there are no items."""
+        """Return the turn that the next response continues; None when there are no items."""
         return self._turn
 
     @property
     def num_bytes(self) -> int:
-        """About what it holds."""
+        """The approximate size of the conversation."""
         own = _OVERHEAD_BYTES + sum(len(name) + len(value) for name, value in self.metadata.items())
         return own + self._num_item_bytes + (self._turn.num_bytes if self._turn is not None else 0)
 
     def get(self, item_id: str) -> Entry:
-        """One item. Raises WireError."""
+        """Return one item. Raises WireError."""
         entry = self._entries.get(item_id)
         if entry is None:
             text = f"Item with id '{item_id[:128]}' not found in conversation '{self.id}'."
@@ -86,7 +86,7 @@ class Conversation:
         return [entry.shown for entry in self._entries.values()]
 
     def check_exists(self) -> None:
-        """Refuse to go on with a conversation that was deleted since it was looked up. Raises WireError."""
+        """Refuse to continue with a conversation that was deleted since it was looked up. Raises WireError."""
         if self.deleted:
             raise conversation_not_found(self.id)
 
@@ -94,7 +94,9 @@ class Conversation:
 
     @property
     def newest(self) -> tuple[Turn | None, int]:
-        """The turn of the newest response, if its tokens still hold, and how many items are before that one's."""
+        """Return the turn of the newest response, if its tokens are still valid, and the number of items before its
+        own.
+        """
         turn = self._turn
         posted = 0
         if turn is not None and not turn.response_id and turn.parent is not None:
@@ -113,7 +115,7 @@ class Conversation:
         return list(islice(reversed(self._entries), count))[::-1]
 
     def restore(self, entries: Iterable[tuple[str, Entry]], turn: Turn | None, num_before: int) -> None:
-        """Hold what an earlier one held. `turn`, `num_before`: see `newest`."""
+        """Fill an empty conversation with an earlier one's contents. `turn`, `num_before`: see `newest`."""
         self._entries = dict(entries)
         self._num_item_bytes = sum(entry.num_bytes for entry in self._entries.values())
         remembered = self._remembered()
@@ -132,7 +134,7 @@ class Conversation:
     def post(
         self, items: Sequence[InputItem], remembered: Sequence[InputItem], new_id: Callable[[str], str], now: int
     ) -> list[str]:
-        """Append items that a client gives, and beside them what the model is to see; returns their ids."""
+        """Append a client's items, together with their form for the model. Return their ids."""
         before = self._turn
         ids = self._append(items, remembered, new_id, now, None)
         added = tuple(self._entries[item_id].remembered for item_id in ids)
@@ -152,8 +154,8 @@ class Conversation:
     ) -> None:
         """Append a response: its input, then its output as shown. `turn.output` is the same as it is remembered.
 
-        `started_from` is the turn that it was generated after: when something was appended since, its exact tokens
-        are no prefix of what the next one is to see.
+        `started_from` is the turn after which it was generated. If something was appended since, its exact tokens are
+        not a prefix of what the next response will see.
         """
         before = self._turn
         earlier = self._remembered()
@@ -167,7 +169,7 @@ class Conversation:
             self._turn = Turn("", None, (*earlier, *turn.input, *turn.output), ())
 
     def copy(self, other: Conversation, item_id: str | None) -> None:
-        """Hold what another one holds, up to and with this item, None: all of it. It has to be empty."""
+        """Fill an empty conversation with another one's items, up to and including this one; None: all of them."""
         for name, entry in other._entries.items():
             self._entries[name] = entry
             self._num_item_bytes += entry.num_bytes
@@ -179,8 +181,8 @@ class Conversation:
             self._turn = Turn("", None, self._remembered(), ())
 
     def truncate(self, turn: Turn, before: Sequence[OutputItem], output: Sequence[OutputItem]) -> None:
-        """Replace the answer of a response, which was `before`, by what is left of it: as shown, and beside that as
-        `turn` remembers it. Raises WireError if something follows it already.
+        """Replace the answer of a response, which was `before`, by what is left of it, both as shown and as `turn`
+        remembers it. Raises WireError if something follows it already.
         """
         ids = {item_id for item in before if (item_id := id_of(item)) in self._entries}
         replaced = any(
@@ -209,13 +211,13 @@ class Conversation:
             self._flatten()
 
     def remove(self, item_id: str) -> None:
-        """Take one item out. Raises WireError."""
+        """Remove one item. Raises WireError."""
         self._num_item_bytes -= self.get(item_id).num_bytes
         del self._entries[item_id]
         self._flatten()
 
     def _flatten(self) -> None:
-        """Make one turn of all items: the tokens of the newest one don't hold any more."""
+        """Make one turn of all items, because the tokens of the newest one are not valid any more."""
         left = self._remembered()
         self._turn = Turn("", None, left, ()) if left else None
 
@@ -245,13 +247,15 @@ class Conversation:
 
 
 def _complete(shown: AnyItem, kept: InputItem, item_id: str) -> tuple[AnyItem, int]:
-    """An item in the form that readers expect, and about what it costs with what is remembered of it, `kept`."""
+    """Return an item in the form that readers expect, and its approximate cost together with its remembered form,
+    `kept`.
+    """
     full = complete(shown, item_id)
     return full, _OVERHEAD_BYTES + len(msgspec.json.encode(full)) * (1 if kept is shown else 2)
 
 
 def check_conversation_room(conversation: Conversation, num_items: int, *, max_items: int, max_bytes: int) -> None:
-    """Refuse to begin what would be appended to a conversation that is full. Raises WireError."""
+    """Refuse to begin a response whose items would be appended to a full conversation. Raises WireError."""
     if len(conversation) + num_items > max_items:
         text = f"Conversation '{conversation.id}' may hold {max_items} items: begin a new one."
     elif conversation.num_bytes > max_bytes:
@@ -262,6 +266,6 @@ def check_conversation_room(conversation: Conversation, num_items: int, *, max_i
 
 
 def conversation_not_found(conversation_id: str) -> WireError:
-    """The refusal of a conversation that is not there, or is another tenant's."""
+    """Return the refusal for a conversation that does not exist, or is another tenant's."""
     text = f"Conversation with id '{conversation_id[:128]}' not found."
     return WireError(ErrorCode.CONVERSATION_NOT_FOUND, text, param="conversation")

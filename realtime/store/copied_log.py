@@ -1,7 +1,8 @@
-"""The copy of a log that is written on another node: its readers here read it like any other. Pure.
+"""A copy of a log that another node writes. Readers on this node read it like any other log. Pure.
 
-Entries come as bytes, in their order, and stay those bytes. The copy has the bounds of the log, and goes on when the
-log goes on elsewhere: what says who may go on reading at which number is the original's, each time it is found.
+Entries come as bytes, in their order, and stay those bytes. The copy has the bounds of the log, and continues when the
+log continues elsewhere. Who may continue reading at which number is decided by the original's values, taken each time
+it is found.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in TERM
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):
-    """What a log says of itself beside its entries; see Log. `start`: the number of the first entry that comes; `tip`:
-    behind the last that there is already.
+    """A log's own facts, without its entries; see Log. `start`: the number of the first entry that comes. `tip`: the
+    number after the last existing one.
     """
 
     epoch: str
@@ -37,12 +38,12 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, log: Log, start: int) -> State:
-        """Return what a log says now."""
+        """Return a log's facts as they are now."""
         return cls(log.epoch, start, log.tip, log.restarted_at, dict(log.earlier), log.comes_again)
 
 
 class NotTheSame(Exception):
-    """What comes does not go on where the copy ends."""
+    """An error: the new entries do not continue where the copy ends."""
 
 
 class _Shown(msgspec.Struct):
@@ -53,7 +54,7 @@ _decode_shown = msgspec.json.Decoder(_Shown).decode
 
 
 class CopiedLog(EventLog):
-    """See the module."""
+    """A copy of a log that another node writes."""
 
     __slots__ = ("failure",)
 
@@ -65,11 +66,11 @@ class CopiedLog(EventLog):
         self.go_on(state)
 
     def append(self, event: Event) -> bytes:
-        """Nothing is made here."""
+        """Raise: nothing is written here."""
         raise NotImplementedError
 
     def go_on(self, state: State) -> None:
-        """Take what the log says now. Raises NotTheSame if it does not go on where the copy ends."""
+        """Take the log's current facts. Raises NotTheSame if it does not continue where the copy ends."""
         if state.start != self.tip:
             raise NotTheSame(f"{state.start} does not follow {self.tip - 1}")
         self.epoch, self.restarted_at = state.epoch, state.restarted_at
@@ -77,7 +78,7 @@ class CopiedLog(EventLog):
         self.earlier, self.comes_again = earlier, state.comes_again
 
     def fail(self, error: WireError) -> None:
-        """End the copy before its end: there will be no more, and readers are told why."""
+        """End the copy early. No more entries come, and readers are told why."""
         self.failure = error
         self.floor, self.abridged = self.tip + 1, None
 
@@ -88,7 +89,7 @@ class CopiedLog(EventLog):
         return super().read(start, max_events)
 
     def take(self, first: int, entries: Sequence[bytes]) -> None:
-        """Take the next entries. Raises NotTheSame, and ValueError for what is no event."""
+        """Take the next entries. Raises NotTheSame, and ValueError for an invalid event."""
         if first != self.tip or (self.sealed and entries):
             raise NotTheSame(f"{first} does not follow {self.tip - 1}")
         for entry in entries:

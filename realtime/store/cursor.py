@@ -1,4 +1,6 @@
-"""The start of a resume: one function from a request to a position, or a typed refusal. Never a part of an answer."""
+"""The start of a resume: one function from a request to a position, or a typed refusal. It never returns a part of an
+answer.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from .event_log import Log
 
 def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = False) -> int:
     """Return the number of the first event to send to a reader that has processed `starting_after` (-1: nothing).
-    `merged`: it takes runs of deltas as one event, which can be served from further back.
+    `merged`: it takes runs of deltas as one event, and can then be served from further back.
 
-    Raises WireError: EPOCH_MISMATCH when the reader's numbers are of another incarnation of the log, CURSOR_AHEAD when
-    it claims events that do not exist yet, CURSOR_TOO_OLD when what it needs is gone, SERVER_RESTARTED when it went
-    with a process that died.
+    Raises WireError: EPOCH_MISMATCH when the reader's numbers are from another incarnation of the log, CURSOR_AHEAD
+    when it claims events that do not exist yet, CURSOR_TOO_OLD when events that it needs are gone, SERVER_RESTARTED
+    when they went with a process that died.
     """
     start = starting_after + 1
     if not _holds(log, start, epoch):
@@ -38,7 +40,7 @@ def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = 
 
 
 def _holds(log: Log, start: int, epoch: str | None) -> bool:
-    """Return whether events before `start`, read in this epoch (None: it is not known), are those of the log."""
+    """Return whether events before `start`, read in this epoch (None: unknown), are those of the log."""
     if epoch == log.epoch:
         return True
     if epoch is None:
@@ -47,7 +49,7 @@ def _holds(log: Log, start: int, epoch: str | None) -> bool:
 
 
 def overtaken(log: Log) -> WireError:
-    """The end of a reader that waited for events that it has had, of a log that has ended before them."""
+    """Return the error for a reader that waited for events that it has had, when the log has ended before them."""
     text = (
         f"The server was restarted while response '{log.response_id}' ran, and events that you have had did not come "
         "again. Fetch the response."
@@ -56,7 +58,7 @@ def overtaken(log: Log) -> WireError:
 
 
 def too_slow(log: Log, floor: int) -> WireError:
-    """The end of a reader whose next event is below `floor`, the oldest that the log still has."""
+    """Return the error for a reader whose next event is below `floor`, the oldest that the log still has."""
     text = (
         f"Response '{log.response_id}' was read too slowly: events before {floor} are gone. "
         "Fetch the finished response instead."

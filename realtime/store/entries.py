@@ -1,7 +1,7 @@
-"""Entries of a log, of which several may have the same long text in them: it is held once. Pure.
+"""Entries of a log, several of which may contain the same long text: it is held once. Pure.
 
-Every event that shows the Response repeats what the request set: instructions of megabytes, tools, a schema. An entry
-is bytes; one with such a text is kept as its parts, and put together when it is read.
+Every event that shows the Response repeats the request's members: instructions of megabytes, tools, a schema. An entry
+is bytes; one with such a text is kept as its parts, and joined when it is read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LONG = 16 * 1024  # bytes of a text that is worth sharing; entries that are not
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """An entry that has texts in common with others. own_bytes: of it that are in no other."""
+    """An entry that has texts in common with others. own_bytes: the bytes of it that no other has."""
 
     parts: tuple[bytes, ...]
     own_bytes: int
@@ -28,22 +28,22 @@ Entry = bytes | Shared
 
 
 def whole(entry: Entry) -> bytes:
-    """The entry as it goes over the wire."""
+    """Return the entry as it goes over the wire."""
     return entry if isinstance(entry, bytes) else b"".join(entry.parts)
 
 
 def own_bytes(entry: Entry) -> int:
-    """Return what an entry holds that no other does."""
+    """Return the bytes of an entry that no other has."""
     return len(entry) if isinstance(entry, bytes) else entry.own_bytes
 
 
 def shared_parts(entry: Entry) -> tuple[bytes, ...]:
-    """The texts of an entry that others may have as well."""
+    """Return the texts of an entry that others may have too."""
     return entry.parts[1::2] if isinstance(entry, Shared) else ()
 
 
 def held_bytes(entries: Sequence[Entry]) -> int:
-    """Return what entries hold together."""
+    """Return the bytes that entries hold together."""
     if {bytes}.issuperset(map(type, entries)):  # nearly always: without a step of Python for each
         return sum(map(len, cast("Sequence[bytes]", entries)))
     shared = {id(part): len(part) for entry in entries for part in shared_parts(entry)}
@@ -51,14 +51,14 @@ def held_bytes(entries: Sequence[Entry]) -> int:
 
 
 class SharedTexts:
-    """The long texts of one response that its events repeat. num_bytes: of them all."""
+    """The long texts of one response that its events repeat. num_bytes: their total size."""
 
     def __init__(self) -> None:
         self.num_bytes = 0
         self._texts: list[bytes] | None = None  # in the order in which they come; None: no event has shown any
 
     def share(self, entry: bytes, response: Response | None) -> Entry:
-        """The entry, with the texts that `response` shows as those of the other entries."""
+        """Return the entry with the long texts of `response` replaced by the shared ones."""
         if len(entry) <= _LONG or response is None:
             return entry
         if self._texts is None:
@@ -75,7 +75,7 @@ class SharedTexts:
 
 
 def _long_texts(response: Response) -> Iterator[bytes]:
-    """Yield what a request sets and every event shows, as far as it is long: as it stands in entries."""
+    """Yield the long members of a request that every event shows, as they stand in entries."""
     for value in (response.instructions, response.tools, response.text):
         if value:
             text = encode(value)

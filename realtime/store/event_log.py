@@ -1,8 +1,8 @@
 """The log of one response: numbered, checked, encoded once, read by any number of cursors.
 
 Pure. The run appends to an `EventLog`; connections and HTTP streams read that, or the `StoredLog` of a response that is
-over. A log never waits for a reader and never knows one: a reader that falls below the floor (the log is bounded in
-bytes) is told so when it reads. What is below it stays `abridged`, for readers that take deltas merged.
+over. A log never waits for a reader and never knows one. It is bounded in bytes: a reader that falls below the floor is
+told so when it reads. Entries below the floor stay `abridged`, for readers that take deltas merged.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _buffer = (
 
 
 class BelowFloor(Exception):
-    """A read asked for entries that the log has dropped; `floor` is the oldest number that it still has. `error`: why
-    there are none, if the reader was not too slow.
+    """An error: a read asked for entries that the log has dropped. `floor` is the oldest number that it still has.
+    `error`: why there are none, if the reader was not too slow.
     """
 
     def __init__(self, floor: int, error: WireError | None = None) -> None:
@@ -41,7 +41,7 @@ class BelowFloor(Exception):
 
 
 class Log(Protocol):
-    """What a reader sees of a log. `floor`, `tip` and `sealed` as in EventLog."""
+    """A log as a reader sees it. `floor`, `tip` and `sealed` as in EventLog."""
 
     @property
     def response_id(self) -> str: ...
@@ -69,13 +69,13 @@ class Log(Protocol):
 
     @property
     def comes_again(self) -> bool:
-        """Return whether events that were sent and not stored come again, with their numbers: a reader that has had
+        """Return whether events that were sent and not stored come again, with the same numbers. A reader that has had
         them waits until the tip has passed it.
         """
 
     @property
     def left(self) -> bool:
-        """Return whether its process leaves it to the next one: nothing more will come here."""
+        """Return whether its process leaves it to the next one: nothing more comes here."""
 
     def read(self, start: int, max_events: int) -> list[bytes]:
         """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
@@ -85,8 +85,8 @@ class StoredLog(msgspec.Struct, frozen=True):
     """The log of a finished response, as values. `entries` begin at the number `floor`.
 
     `restarted_at`: the number from which on it was written after its process had died; events with these numbers may
-    have been sent before, and said something else. None: it never was.
-    `earlier`: epochs that it had before, each with the number from which on it was another one's.
+    have been sent before with other contents. None: it never was. `earlier`: its earlier epochs, each with the number
+    at which the next one began.
     """
 
     response_id: str
@@ -102,7 +102,7 @@ class StoredLog(msgspec.Struct, frozen=True):
 
     @property
     def tip(self) -> int:
-        """The number behind the last entry."""
+        """The number after the last entry."""
         return self.floor + len(self.entries)
 
     @property
@@ -112,7 +112,7 @@ class StoredLog(msgspec.Struct, frozen=True):
 
     @property
     def num_bytes(self) -> int:
-        """Bytes that all entries hold."""
+        """The bytes that all entries hold."""
         return held_bytes(self.entries)
 
     def read(self, start: int, max_events: int) -> list[bytes]:
@@ -126,10 +126,10 @@ class StoredLog(msgspec.Struct, frozen=True):
 class EventLog:
     """Events of one response as immutable bytes, numbered from 0 without a gap.
 
-    `floor` is the oldest number kept, `tip` the number that the next event will get; `floor == tip` means empty.
-    `max_bytes` and `max_entries` bound what is kept: the oldest entries go first, the newest always stays.
-    `sealed`: the terminal event is in; nothing more will come. `milestone`: the number of the newest event that is more
-    than a delta; -1: there is none.
+    `floor` is the oldest number kept, `tip` the number of the next event; `floor == tip` means empty. `max_bytes` and
+    `max_entries` bound what is kept: the oldest entries go first, the newest always stays. `sealed`: the terminal event
+    is in; nothing more will come. `milestone`: the number of the newest event that is more than a delta; -1: there is
+    none.
     """
 
     __slots__ = (
@@ -159,12 +159,12 @@ class EventLog:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes held."""
+        """The bytes held."""
         return self._num_bytes + self._shared.num_bytes
 
     def append(self, event: Event) -> bytes:
-        """Stamp, encode, check and keep one event; returns it as bytes. Raises GrammarError, and then the log has not
-        changed.
+        """Stamp, encode, check and keep one event, and return it as bytes. Raises GrammarError, and then the log has
+        not changed.
         """
         number = self.tip
         if type(event) not in _DELTAS:
@@ -188,9 +188,9 @@ class EventLog:
         return entry
 
     def append_last(self, terminal: Event) -> bytes:
-        """End the log with this terminal event even where the grammar does not allow one: the last resort of a producer
-        that is broken, because a log without an end is worse than an item without one. Also what comes before it in a
-        log that was restored.
+        """End the log with this terminal event even where the grammar does not allow one: the last resort of a broken
+        producer, because a log without an end is worse than an item without one. Also for the events before it in a log
+        that was restored.
         """
         entry = self._stamp(terminal, self.tip)
         self._grammar.abandon()
@@ -198,8 +198,8 @@ class EventLog:
         return entry
 
     def restore(self, entries: Sequence[bytes], tip: int) -> None:
-        """Take over the entries of a log that broke off, up to the number `tip`; there may be none before that. What
-        comes next the grammar does not know: only `append_last` is allowed.
+        """Take over the entries of a log that broke off, up to the number `tip`; there may be none before that. The
+        grammar does not know what comes next: only `append_last` is allowed.
         """
         self._entries, self.floor = list(entries), tip - len(entries)
         self.tip, self.milestone = tip, tip - 1
@@ -209,7 +209,7 @@ class EventLog:
             self._trim()
 
     def stored(self) -> StoredLog:
-        """The log as values, once it is sealed."""
+        """Return the log as values, once it is sealed."""
         assert self.sealed
         return StoredLog(
             self.response_id, self.epoch, self.floor, tuple(self._entries), self.abridged,
@@ -245,7 +245,7 @@ class EventLog:
             self._trim()
 
     def read(self, start: int, max_events: int) -> list[bytes]:
-        """Entries from number `start` on, at most `max_events`; empty at the tip. Raises BelowFloor."""
+        """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
         index = start - self.floor
         if index < 0:
             raise BelowFloor(self.floor)
@@ -253,8 +253,8 @@ class EventLog:
         return list(map(whole, entries)) if self._shared.num_bytes else entries  # type: ignore[return-value]
 
     def _trim(self) -> None:
-        """Drop from the front what must go, and some more, down to three quarters of the bounds at most: amortised
-        O(1) an append.
+        """Drop what must go from the front, and some more, down to at most three quarters of the bounds: amortised O(1)
+        per append.
         """
         drop, num_bytes, num_entries = 0, self._num_bytes, len(self._entries)
         max_bytes, max_entries = self._max_bytes, self._max_entries

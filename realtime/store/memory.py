@@ -1,4 +1,4 @@
-"""The stores that keep everything in this process, bounded in bytes and in time, and lose it with the process. Pure."""
+"""Stores that keep everything in this process, bounded in bytes and in time, and lose it with the process. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class MemoryResponses:
     """A `ResponseStore` of the most recent records, at most `max_bytes` of them; the oldest go first."""
 
     def __init__(self, *, max_bytes: int, on_gone: Callable[[str], None] = lambda response_id: None) -> None:
-        """`on_gone` is told the id of each record that is no longer kept."""
+        """`on_gone` is called with the id of each record that is no longer kept."""
         self._max_bytes = max_bytes
         self._on_gone = on_gone
         self._num_bytes = 0
@@ -62,11 +62,11 @@ class MemoryResponses:
 
     @property
     def num_bytes(self) -> int:
-        """Memory of all that is kept."""
+        """The memory of all that is kept."""
         return self._num_bytes
 
     def open(self, head: Head) -> None:
-        """See ResponseStore. Nothing is kept of a journal here: while a response runs, its log is all there is."""
+        """Do nothing: while a response runs, its log is its journal. See ResponseStore."""
         self._tips[head.response_id] = 0
 
     def append(self, response_id: str, first: int, events: Sequence[bytes], chunk: TokenChunk | None = None) -> None:
@@ -75,10 +75,10 @@ class MemoryResponses:
             self._tips[response_id] = first + len(events)
 
     def note(self, response_id: str, first: int, note: Note) -> None:
-        """See ResponseStore. What ends with the process can't be gone on with."""
+        """Do nothing: a response that ends with the process can't be continued. See ResponseStore."""
 
     def durable(self, response_id: str) -> int:
-        """See ResponseStore. Memory is as durable as this store gets."""
+        """Return the tip: memory is as durable as this store gets. See ResponseStore."""
         return self._tips.get(response_id, 0)
 
     def seal(self, record: Record, log: StoredLog, now: float) -> None:
@@ -174,7 +174,7 @@ class MemoryResponses:
                 del self._homes[kept.record.owner, item_id]
 
     def _make_room(self, now: float) -> None:
-        """Drop what has expired, then the oldest as long as there is too much."""
+        """Drop what has expired, then the oldest records while there is too much."""
         self.sweep(now)
         while self._num_bytes > self._max_bytes:
             self.delete(next(iter(self._kept)))
@@ -186,7 +186,7 @@ class MemoryResponses:
             heapq.heapify(self._expiries)
 
     def _expires(self, response_id: str, at: float) -> bool:
-        """Return whether there is a record with this expiry, or it is of one that is gone or was replaced."""
+        """Return whether a record has this expiry; it may also belong to one that is gone or was replaced."""
         kept = self._kept.get(response_id)
         return kept is not None and kept.record.expires_at == at
 
@@ -232,8 +232,8 @@ class MemoryRequests:
 class MemoryConversations:
     """A `ConversationStore` of at most about `max_bytes`; `max_conversation_bytes` bounds each conversation.
 
-    When it is full, the tenant that holds most gives up the one that it has not used for longest; one that a response
-    works on is never given up.
+    When it is full, the tenant that holds most loses its least recently used conversation. One that a response works on
+    is never dropped.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class MemoryConversations:
         return sum(len(shelf.conversations) for shelf in self._tenants.values())
 
     def create(self, owner: str, metadata: dict[str, str], created_at: int) -> Conversation:
-        """Begin an empty conversation; `created_at` is in unix seconds."""
+        """Create an empty conversation. `created_at`: unix seconds."""
         self._begun_at = max(self._begun_at + 1, created_at * 10**9)
         conversation = Conversation(self._new_id("conv"), owner, created_at, metadata, self._begun_at)
         shelf = self._tenants.setdefault(owner, _Shelf())
@@ -285,7 +285,7 @@ class MemoryConversations:
         return [self._by_id[place.id] for place in places], more
 
     def delete(self, conversation: Conversation) -> None:
-        """Forget it. What works on it goes on, and is not appended to it."""
+        """Forget it. Responses that work on it continue, and are not appended to it."""
         if conversation.deleted:
             return
         shelf = self._tenants[conversation.owner]
@@ -306,7 +306,7 @@ class MemoryConversations:
     def post(
         self, conversation: Conversation, items: Sequence[InputItem], remembered: Sequence[InputItem], now: int
     ) -> Sequence[str]:
-        """See Conversation.post. Raises WireError when it is full."""
+        """Append items; see Conversation.post. Raises WireError when it is full."""
         self.check_room(conversation, len(items))
         before = conversation.num_bytes
         ids = conversation.post(items, remembered, self._new_id, now)
@@ -316,7 +316,9 @@ class MemoryConversations:
     def respond(
         self, conversation: Conversation, turn: Turn, started_from: Turn | None, output: Sequence[OutputItem], now: int
     ) -> None:
-        """See Conversation.respond. Room was checked when the response began: what it said is never lost."""
+        """Append a response; see Conversation.respond. Room was checked when the response began, so its output is never
+        lost.
+        """
         if conversation.deleted:
             return
         before = conversation.num_bytes
@@ -336,7 +338,7 @@ class MemoryConversations:
     def truncate(
         self, conversation: Conversation, turn: Turn, before: Sequence[OutputItem], output: Sequence[OutputItem]
     ) -> None:
-        """See Conversation.truncate. Of one that was deleted nothing is left to cut."""
+        """Cut an answer; see Conversation.truncate. Nothing is left to cut of a deleted conversation."""
         if conversation.deleted:
             return
         num_bytes = conversation.num_bytes
@@ -344,7 +346,7 @@ class MemoryConversations:
         self._count(conversation, conversation.num_bytes - num_bytes)
 
     def update(self, conversation: Conversation, metadata: dict[str, str]) -> None:
-        """Give it other metadata."""
+        """Replace its metadata."""
         before = conversation.num_bytes
         conversation.metadata = metadata
         self._count(conversation, conversation.num_bytes - before)
@@ -362,7 +364,9 @@ class MemoryConversations:
             self.delete(oldest)
 
     def _to_give_up(self, newest: Conversation) -> Conversation | None:
-        """Of the tenant that holds most, what it has not used for longest; of the next one if all of it is in use."""
+        """Return the conversation to drop: the least recently used one of the tenant that holds most, or of the next
+        tenant if all of that one's are in use.
+        """
         for shelf in sorted(self._tenants.values(), key=lambda shelf: -shelf.num_bytes):
             for conversation in shelf.conversations.values():
                 if not conversation.num_users and conversation is not newest:
@@ -379,13 +383,13 @@ class _Shelf:
 
 
 def _shelf_keys(owner: str, conversation: str | None, metadata: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """The shelves on which something with these stands, all of its owner's first."""
+    """Return the shelves for these properties, the one with all of the owner's first."""
     of_conversation = [(owner, "conversation", conversation)] if conversation is not None else []
     return [(owner,), *of_conversation, *((owner, "metadata", name, value) for name, value in metadata)]
 
 
 def _labels(record: Record) -> list[tuple[str, ...]]:
-    """The shelves that a record stands on: none, if it is in no list."""
+    """Return the shelves of a record: none, if it is in no list."""
     if not record.continuable:
         return []
     response = record.response

@@ -1,8 +1,8 @@
 """Merge consecutive deltas of one type and part into one event, for readers that have asked for that. Pure.
 
 A merged event has the joined `delta` and `logprobs` of those that it stands for, and their numbers, from
-`first_sequence_number` to `sequence_number`. All other events stay the bytes that they are, and so does a delta that
-stands alone. The log is not touched, and nothing here is done for readers that did not ask.
+`first_sequence_number` to `sequence_number`. All other events stay the bytes that they are, and so does a single delta.
+The log is not touched, and nothing here is done for readers that did not ask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TYPES = frozenset(str(kind.__struct_config__.tag).encode() for kind in events.De
 
 
 class DeltaEvent(msgspec.Struct, kw_only=True):
-    """Any delta of a log, by all members that one may have; in the order of the wire."""
+    """A delta of any type, with all members that one may have, in the order of the wire."""
 
     type: str
     item_id: str
@@ -35,7 +35,7 @@ class DeltaEvent(msgspec.Struct, kw_only=True):
     first_sequence_number: int | UnsetType = UNSET
 
     def continues(self, other: DeltaEvent) -> bool:
-        """Return whether it is more of the same part as the one before."""
+        """Return whether it continues the same part as the one before."""
         return self._part == other._part
 
     @property
@@ -52,7 +52,7 @@ def read_delta(entry: bytes) -> DeltaEvent | None:
 
 
 class Merger:
-    """Merges the entries of one log, which are put in one after another. A run comes out when it has ended."""
+    """A merger of one log's entries, which are put in one after another. A run comes out when it has ended."""
 
     __slots__ = ("_first", "_logprobs", "_newest", "_only", "_texts")
 
@@ -65,11 +65,11 @@ class Merger:
 
     @property
     def held(self) -> int | None:
-        """The first number of the run that goes on, of which nothing has come out."""
+        """The first number of the open run, none of which has come out."""
         return None if self._first is None else _first_number(self._first)
 
     def put(self, entries: Iterable[bytes | DeltaEvent]) -> list[bytes]:
-        """Take the next entries; a delta may also be given decoded. Return what has ended."""
+        """Take the next entries; a delta may also be given decoded. Return the events that are complete."""
         out: list[bytes] = []
         for entry in entries:
             delta = read_delta(entry) if isinstance(entry, bytes) else entry
@@ -88,7 +88,7 @@ class Merger:
         return out
 
     def flush(self) -> list[bytes]:
-        """Return the run that goes on as if it had ended here."""
+        """Return the open run as if it had ended here."""
         first, only, texts, logprobs = self._first, self._only, self._texts, self._logprobs
         self._first, self._only, self._texts, self._logprobs = None, None, [], []
         if first is None:

@@ -1,4 +1,4 @@
-"""What is kept of a response, as plain values, and what a reader sees of one that runs or is kept."""
+"""Records: what is kept of a response, as plain values, and a reader's view of one that runs or is kept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AnyResponse(Protocol):
 
     @property
     def turn(self) -> Turn | None:
-        """Return what a next turn continues from; None until the response is over, and when it failed."""
+        """Return the turn that a next response continues; None until the response is over, and when it failed."""
 
     @property
     def response(self) -> Response:
@@ -41,26 +41,26 @@ class AnyResponse(Protocol):
 
     @property
     def output(self) -> list[OutputItem]:
-        """The items that are finished."""
+        """The finished items."""
 
     @property
     def input(self) -> tuple[InputItem, ...]:
-        """Return what its request brought."""
+        """Return the request's own input items."""
 
 
 class Source(AnyResponse, Protocol):
-    """A response that can be read: one that runs, or a kept one with its log."""
+    """A response that can be read: a running one, or a kept one with its log."""
 
     @property
     def log(self) -> Log: ...
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a response before its first event: enough to find it again, and to start it again.
+    """The facts about a response before its first event: enough to find it again, and to start it again.
 
-    `stored`: false for `store: false`; then a store that outlives the process keeps nothing of what was said.
-    `begun_at`: as that of its record. `on_disconnect`: the policy that holds; None: a journal of an older server does
-    not say. `lacks_secrets`: its request had what authorizes calls of MCP servers, which is not stored.
+    `stored`: false for `store: false`; then a store that outlives the process keeps nothing of its contents.
+    `begun_at`: as in its record. `on_disconnect`: the policy in force; None: the journal is an older server's and does
+    not say. `lacks_secrets`: its request had credentials for MCP servers, which are not stored.
     """
 
     response_id: str
@@ -75,12 +75,12 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """A generation that the engine is asked for: what it takes to go on with it when that engine is gone.
+    """A generation that was submitted to the engine: what is needed to continue it when that engine is gone.
 
-    number: counts from 1. parent: the turn that the response continues. seed: the one that it has, whoever's it is.
-    fingerprint: of the engine, see Loaded. freed: no more tools are held than have to be.
-    prompt: from a journal None where it is not stored, as one with images; then it is made anew, and `digest` tells
-    whether it is the same.
+    number: counts from 1. parent: the turn that the response continues. seed: the one that it has, whoever set it.
+    fingerprint: of the engine, see Loaded. freed: only the required constraints on tools apply. prompt: None in a
+    journal that does not store it, such as one with images; then it is rendered again, and `digest` tells whether it is
+    the same.
     """
 
     number: int
@@ -93,7 +93,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def digest_of(prompt: Prompt) -> int:
-    """Tell a prompt from others, by its tokens and the order of its images."""
+    """Return a digest of a prompt: its tokens and the order of its images."""
     digest = crc32(memoryview(prompt.token_ids))
     for picture in prompt.pictures:
         digest = crc32(picture.digest.encode(), digest)
@@ -101,9 +101,9 @@ def digest_of(prompt: Prompt) -> int:
 
 
 class GoesOn(msgspec.Struct, frozen=True, kw_only=True):
-    """A response goes on after its process or its engine has ended. attempts: how often it has been begun or gone on
-    with since, this time included, that did not come to a planned end. epoch: of the log from here on. left: it is
-    left to the next process, which is a planned end.
+    """A note that a response continues after its process or its engine has ended. attempts: how often it was begun or
+    continued without coming to a planned end, this time included. epoch: of the log from here on. left: it is left to
+    the next process, which is a planned end.
     """
 
     attempts: int
@@ -117,8 +117,8 @@ Note = Begun | GoesOn
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A finished response without the bytes of its log, so that looking at it does not read them.
 
-    `turn` is None when it failed; `continuable` is false for `store: false`. `begun_at`: unix nanoseconds at which it
-    began, made unique, so that lists have one order.
+    `turn` is None when it failed; `continuable` is false for `store: false`. `begun_at`: when it began, in unix
+    nanoseconds, made unique so that lists have one order.
     """
 
     owner: str  # the tenant
@@ -137,12 +137,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def place(self) -> Place:
-        """Return where it stands in lists."""
+        """Return its place in lists."""
         return Place(self.begun_at, self.response.id)
 
     @property
     def num_bytes(self) -> int:
-        """About what it holds, beside what its log holds as well. A turn has the same input."""
+        """The approximate size, without what its log holds too. A turn has the same input."""
         turn = self.turn if self.turn is not None else Turn(self.response_id, None, self.input, ())
         return turn.num_bytes + _num_item_bytes(self.input) + len(self.response.instructions or "")
 
@@ -153,13 +153,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _num_item_bytes(items: Sequence[InputItem]) -> int:
-    """About what items hold, without images, which their turn counts."""
+    """Return the approximate size of items, without images, which their turn counts."""
     images = sum(len(part.image_url or "") for _, part in image_parts(items))
     return sum(_ITEM_BYTES + len(msgspec.json.encode(item)) for item in items) - images
 
 
 def item_ids(record: Record) -> Iterator[tuple[int, str]]:
-    """Return where its items are and the ids by which they can be referred to: only of what may be continued."""
+    """Return the places of its items and the ids by which they can be referred to: only for a response that may be
+    continued.
+    """
     if record.turn is None or not record.continuable:
         return
     for index, item in enumerate(record.turn.own_items()):
@@ -171,9 +173,9 @@ def item_ids(record: Record) -> Iterator[tuple[int, str]]:
 class Unfinished(msgspec.Struct, frozen=True):
     """A response that had no terminal event when its process ended: its head, events and generations so far.
 
-    `tip`: how many events there were; one that was not to be stored has none of them. `attempts`: see GoesOn.
-    `epoch`: of the log; `earlier`: those before it, each with the number from which on it did not hold any more.
-    `damaged`: there was more, which can't be read.
+    `tip`: the number of events; if it was not to be stored, none of them are here. `attempts`: see GoesOn. `epoch`: of
+    the log; `earlier`: those before it, each with the number at which it ended. `damaged`: there was more, which can't
+    be read.
     """
 
     head: Head
@@ -188,14 +190,14 @@ class Unfinished(msgspec.Struct, frozen=True):
 
 
 class PastGeneration(msgspec.Struct):
-    """A generation of which a journal tells: what was asked for, and what has come of it."""
+    """A generation from a journal: the request, and the recorded output."""
 
     begun: Begun
     chunks: list[TokenChunk]
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which records a list holds: those of `owner` that are continuable and have all the values that are not None."""
+    """The filter of a list: records of `owner` that are continuable and have all the values that are not None."""
 
     owner: str
     conversation: str | None = None
@@ -203,7 +205,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     metadata: tuple[tuple[str, str], ...] = ()
 
     def matches(self, record: Record) -> bool:
-        """Return whether a record belongs into the list."""
+        """Return whether a record belongs in the list."""
         return record.owner == self.owner and record.continuable and self.shows(record.response)
 
     def shows(self, response: Response) -> bool:
@@ -216,7 +218,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def conversation_of(response: Response) -> str | None:
-    """The id of the conversation that a response belongs to."""
+    """Return the id of the conversation that a response belongs to."""
     return response.conversation.id if response.conversation else None
 
 

@@ -1,7 +1,8 @@
-"""The log of a response whose process ended while it ran: it has what was stored, and goes on behind that. Pure.
+"""The log of a response whose process ended while it ran: it has what was stored, and continues after that. Pure.
 
-Whoever makes the response again makes the same events again from the first one on: they are compared with what is there
-to the byte, and what comes behind them is new. So the log itself shows whether all that it was made of is as it was.
+A run that makes the response again makes the same events again, from the first one on. They are compared with the
+stored ones to the byte, and the events after those are new. So the log itself shows whether everything that it was made
+from is unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from .event_log import EventLog
 
 
 class Diverged(Exception):
-    """What was made again is not what is there, from this number on. The log has not changed."""
+    """An error: the events that were made again differ from the stored ones, from this number on. The log has not
+    changed.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(f"event {number} is another one than it was")
@@ -23,7 +26,9 @@ class Diverged(Exception):
 
 
 class RestoredLog(EventLog):
-    """See the module. `stored_tip`: the number behind what was stored. `replayed`: how many events were made again."""
+    """The log of a restored response. `stored_tip`: the number after what was stored. `replayed`: how many events were
+    made again.
+    """
 
     __slots__ = ("_past", "replayed", "stored_tip")
 
@@ -31,7 +36,7 @@ class RestoredLog(EventLog):
         self, response_id: str, epoch: str, entries: Sequence[bytes], *, stream_id: str | None, max_bytes: int,
         max_entries: int,
     ) -> None:  # fmt: skip
-        """entries: all that were stored, from number 0 on."""
+        """entries: all stored ones, from number 0 on."""
         super().__init__(response_id, epoch, stream_id=stream_id, max_bytes=max_bytes, max_entries=max_entries)
         self.restore(entries, len(entries))
         self._grammar = Grammar()
@@ -41,7 +46,7 @@ class RestoredLog(EventLog):
 
     @property
     def caught_up(self) -> bool:
-        """Return whether all that was stored has been made again."""
+        """Return whether all stored events have been made again."""
         return self.replayed >= self.stored_tip
 
     def append(self, event: Event) -> bytes:

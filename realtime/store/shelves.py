@@ -1,7 +1,8 @@
-"""The lists of a store in memory: what it holds, on one shelf for each thing that is asked for, oldest first. Pure.
+"""The lists of a store in memory: its entries, on one shelf for each property that can be asked for, oldest first.
+Pure.
 
-A page costs what is looked at for it, which is bounded, however much there is. What leaves a shelf is struck out, and
-cleared away later, many at once.
+The work for a page is bounded, however many entries there are. An entry that leaves a shelf is struck out, and cleared
+away later, many at once.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ _MIN_STRUCK = 64  # that have left a shelf, before they are cleared away
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
-    """Where something stands in every list that it is in. `begun_at`: unix nanoseconds, made unique."""
+    """The place of an entry in every list that it is in. `begun_at`: unix nanoseconds, made unique."""
 
     begun_at: int
     id: str
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a list is wanted: at most `limit` entries behind the place `after`, in this order."""
+    """The wanted part of a list: at most `limit` entries after the place `after`, in this order."""
 
     after: Place | None = None
     limit: int
     newest_first: bool = True
 
     def holds(self, place: Place) -> bool:
-        """Return whether a place is behind `after`."""
+        """Return whether a place is after `after`."""
         return self.after is None or (place < self.after if self.newest_first else place > self.after)
 
 
@@ -43,7 +44,7 @@ class _Shelf:
 
 
 class Shelves:
-    """See the module."""
+    """The lists of a store in memory."""
 
     def __init__(self) -> None:
         self._shelves: dict[Hashable, _Shelf] = {}
@@ -52,7 +53,7 @@ class Shelves:
         return len(self._shelves)
 
     def put(self, place: Place, keys: Iterable[Hashable]) -> None:
-        """Put something on these shelves. It is on none of them."""
+        """Put an entry on these shelves. It is on none of them yet."""
         for key in keys:
             shelf = self._shelves.setdefault(key, _Shelf())
             if place in shelf.struck:
@@ -61,7 +62,7 @@ class Shelves:
                 insort(shelf.places, place)
 
     def take(self, place: Place, keys: Iterable[Hashable]) -> None:
-        """Take something from these shelves, on all of which it is."""
+        """Take an entry from these shelves. It is on all of them."""
         for key in keys:
             shelf = self._shelves[key]
             shelf.struck.add(place)
@@ -74,8 +75,8 @@ class Shelves:
     def page(
         self, keys: Sequence[Hashable], span: Span, wanted: Callable[[Place], bool]
     ) -> tuple[list[Place], Place | None]:
-        """Return the places that are wanted from the shortest of these shelves, and the last one that was looked at if
-        there may be more behind it. Not more than MAX_LOOKED_AT are looked at.
+        """Return the wanted places from the shortest of these shelves, and the last place that was examined if there
+        may be more after it. Examines at most MAX_LOOKED_AT.
         """
         if not all(key in self._shelves for key in keys):
             return [], None
@@ -91,7 +92,7 @@ class Shelves:
 
 
 def _behind(places: Sequence[Place], span: Span) -> Sequence[Place]:
-    """Return the next places to look at, in order."""
+    """Yield the next places to examine, in order."""
     after = span.after
     if span.newest_first:
         end = len(places) if after is None else bisect_left(places, after)

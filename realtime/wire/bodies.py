@@ -1,4 +1,4 @@
-"""Bodies over HTTP that are neither `response.create` nor a Response: conversations, lists, compaction, receipts.
+"""HTTP bodies that are neither `response.create` nor a Response: conversations, lists, compaction, receipts.
 
 In requests unknown members are accepted in silence, because real clients send them. Lists of items stay raw there and
 are decoded one by one, so that an error names the item.
@@ -21,39 +21,41 @@ MAX_ITEMS_AT_ONCE = 20  # OpenAI's limit of items in one request on a conversati
 
 
 class ConversationCreate(msgspec.Struct, kw_only=True):
-    """`POST /v1/conversations`."""
+    """Body of `POST /v1/conversations`."""
 
     items: msgspec.Raw = msgspec.Raw()
     metadata: Metadata | None = None
 
 
 class ConversationUpdate(msgspec.Struct, kw_only=True):
-    """`POST /v1/conversations/{id}`. Metadata is replaced as a whole; null empties it."""
+    """Body of `POST /v1/conversations/{id}`. Metadata is replaced as a whole; null empties it."""
 
     metadata: Metadata | None
 
 
 class ConversationFork(msgspec.Struct, kw_only=True):
-    """`POST /v1/conversations/{id}/fork`. `item_id`: the last item of the new one; absent: all are in it."""
+    """Body of `POST /v1/conversations/{id}/fork`. `item_id`: the last item of the new conversation; absent: it gets all
+    items.
+    """
 
     item_id: OpaqueId | None = None
 
 
 class TicketCreate(msgspec.Struct, kw_only=True):
-    """`POST /v1/responses/{id}/tickets`. A viewer only watches; `seconds` is how long it is good."""
+    """Body of `POST /v1/responses/{id}/tickets`. A viewer may only watch. `seconds`: how long the ticket is valid."""
 
     role: TicketRole
     seconds: Annotated[int, Meta(ge=1, le=3600)] = 600
 
 
 class ItemsCreate(msgspec.Struct, kw_only=True):
-    """`POST /v1/conversations/{id}/items`."""
+    """Body of `POST /v1/conversations/{id}/items`."""
 
     items: msgspec.Raw
 
 
 class CompactRequest(msgspec.Struct, kw_only=True):
-    """`POST /v1/responses/compact`."""
+    """Body of `POST /v1/responses/compact`."""
 
     model: Name
     input: msgspec.Raw = msgspec.Raw()
@@ -67,7 +69,7 @@ class CompactRequest(msgspec.Struct, kw_only=True):
 
 
 class Ticket(msgspec.Struct, kw_only=True):
-    """What a page is given to follow one response. `sub_protocol`: to be offered beside `realtime.v1`."""
+    """A ticket with which a page can follow one response. `sub_protocol`: to be offered next to `realtime.v1`."""
 
     object: Literal["response.ticket"] = "response.ticket"
     ticket: str
@@ -105,8 +107,8 @@ class ItemList(msgspec.Struct, kw_only=True):
 
 
 class ItemOrigin(msgspec.Struct, kw_only=True):
-    """What an item of a conversation has beside its own members. `response_id`: of the response that it was the input
-    or the output of; null: it was posted.
+    """The origin of a conversation's item. `response_id`: the response that it was the input or the output of; null: it
+    was posted.
     """
 
     response_id: str | None
@@ -185,7 +187,7 @@ class ModelList(msgspec.Struct, kw_only=True):
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """`lease`: whether this node has its lease; only in a cluster."""
+    """The answer of `/health`. `lease`: whether this node has its lease; only in a cluster."""
 
     status: Literal["ok"] = "ok"
     lease: bool | UnsetType = UNSET
@@ -193,7 +195,7 @@ class Health(msgspec.Struct, kw_only=True):
 
 class NodeStatus(msgspec.Struct, kw_only=True):
     """A node of a cluster. `epoch`: of its newest lease. `lease`: whether that holds; without it nothing is created
-    here. `others`: how many other nodes there are.
+    here. `others`: the number of other nodes.
     """
 
     name: str
@@ -212,8 +214,8 @@ class UnsafeTemplate(msgspec.Struct, kw_only=True):
 
 
 class RemoteEngineHealth(msgspec.Struct, kw_only=True):
-    """How an engine elsewhere does: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here).
-    `alike`: an answer that another one began may go on there, if it `goes_on` with such at all.
+    """The state of a remote engine: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here).
+    `alike`: an answer that another engine began may continue there, if it `goes_on` with such answers at all.
     """
 
     state: str
@@ -225,9 +227,9 @@ class RemoteEngineHealth(msgspec.Struct, kw_only=True):
 
 
 class Readiness(msgspec.Struct, kw_only=True):
-    """Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and
-    grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are
-    elsewhere, in the order of the settings.
+    """The answer of `/ready`: whether a response can be created now, and what the server holds. `structured_output`:
+    false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster.
+    `engines`: only if they are remote, in the order of the settings.
     """
 
     ready: bool

@@ -1,9 +1,9 @@
-"""Bounds of what a client may have sampling held to: JSON schemas and grammars. Pure.
+"""Bounds of the JSON schemas and grammars by which a client constrains sampling. Pure.
 
-Both go to a compiler of grammars that follows them by recursion and multiplies their repeats out, so a few hundred
-bytes could end the process, or take it for minutes. So they are measured before: without recursion, in a time that is
-linear in their size, and not further than the bound that they exceed. What no compiler could read is refused here as
-well, where that can be told cheaply, because here the reason and the place are known.
+Both go to a compiler of grammars that recurses into them and expands their repeats, so a few hundred bytes could end
+the process, or take it for minutes. So they are measured first: without recursion, in a time that is linear in their
+size, and no further than the bound that they exceed. What no compiler could read is refused here as well if that can be
+told cheaply, because here the reason and the place are known.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 
 
 class _Row(NamedTuple):
-    """A bound: its member of `Limits`, what is counted, and what to do about more."""
+    """A bound: its member of `Limits`, what is counted, and what to do if there is more."""
 
     setting: str
     what: str
@@ -31,8 +31,8 @@ class _Row(NamedTuple):
 
 
 class Bound(enum.Enum):
-    """The bounds. Those of schemas count what is reached from the root, each definition once; `together`: in all
-    tools of a request.
+    """The bounds. Those of schemas count what is reached from the root, each definition once; `together`: in all tools
+    of a request.
     """
 
     SCHEMA_BYTES = _Row("max_schema_bytes", "bytes of JSON", "send a smaller schema")
@@ -77,12 +77,12 @@ class Bound(enum.Enum):
         return limit
 
     def check(self, number: int, limits: Limits, path: str) -> None:
-        """Raise WireError if there are more. `path`: of what has so many."""
+        """Raise WireError if there are more. `path`: of what is counted."""
         if number > self.limit(limits):
             raise self.error(limits, path)
 
     def error(self, limits: Limits, path: str) -> WireError:
-        """The refusal of what exceeds the bound."""
+        """Return the refusal of what exceeds the bound."""
         row = self.value
         return refusal(path, f"more than the {self.limit(limits)} {row.what} that are accepted: {row.advice}")
 
@@ -109,13 +109,13 @@ _SHOWN = 64  # characters of a client's names in a message
 
 
 def refusal(path: str, reason: str) -> WireError:
-    """The error for something that a model can't be held to."""
+    """Return the error for something to which a model can't be constrained."""
     return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)
 
 
 def check_schemas(held: Iterable[tuple[Schema, str]], limits: Limits = DEFAULT) -> None:
-    """Check JSON schemas that a model is to be held to, each with its path. Raises WireError with the path of the first
-    that exceeds a bound, or can't be a schema.
+    """Check JSON schemas that constrain a model, each with its path. Raises WireError with the path of the first that
+    exceeds a bound, or can't be a schema.
     """
     request = Schemas(limits)
     for schema, path in held:
@@ -123,7 +123,7 @@ def check_schemas(held: Iterable[tuple[Schema, str]], limits: Limits = DEFAULT) 
 
 
 class Measured(NamedTuple):
-    """A schema within the bounds: itself and the schemas that it is made of, what its references lead to, and the
+    """A schema within the bounds: itself and the schemas that it is made of, the targets of its references, and the
     characters of its patterns with repeats written out.
     """
 
@@ -155,8 +155,8 @@ class Schemas:
 
 
 def check_grammars(held: Iterable[tuple[str, str, str]], limits: Limits = DEFAULT) -> None:
-    """Check grammars: the syntax of each (`regex` or `lark`), its definition, its path. The length of one is the
-    caller's. Raises WireError.
+    """Check grammars: the syntax of each (`regex` or `lark`), its definition, its path. The caller checks their
+    lengths. Raises WireError.
     """
     together: Counter[Bound] = Counter()
     most = regex_bounds.Limits(limits.max_grammar_groups, limits.max_grammar_repeat, limits.max_grammar_steps)
@@ -174,7 +174,9 @@ def check_grammars(held: Iterable[tuple[str, str, str]], limits: Limits = DEFAUL
 
 
 def num_bytes(value: Any, limit: int) -> int:
-    """The size of a value as compact JSON, as far as the limit. Escapes count as the characters that they stand for."""
+    """Return the size of a value as compact JSON, counted up to the limit. Escapes count as the characters that they
+    stand for.
+    """
     total = 0
     left = [value]
     while left and total <= limit:
@@ -196,12 +198,14 @@ def num_bytes(value: Any, limit: int) -> int:
 
 
 def _digits(value: Any) -> int:
-    """The size of a whole number, true, false or null."""
+    """Return the size of a whole number, true, false or null."""
     return value.bit_length() // 3 + 1 if isinstance(value, int) else 4
 
 
 class _Walk:
-    """One walk through a schema, in depth, each of its schemas once. Its heights are those above what it returns to."""
+    """One depth-first walk through a schema, which visits each of its schemas once. Its heights are those above what it
+    returns to.
+    """
 
     def __init__(self, root: Schema, path: str, together: Counter[Bound], limits: Limits) -> None:
         self._root = root
@@ -262,7 +266,7 @@ class _Walk:
         self._own[id(schema)] = 1 + max(own, default=0)
 
     def _children(self, schema: Schema) -> Iterator[tuple[Schema, bool]]:
-        """The schemas in a schema, and whether it only refers to them."""
+        """Return the schemas in a schema, and whether it only refers to them."""
         name = schema.get("$ref")
         if isinstance(name, str) and isinstance(target := self._target(name), dict):
             yield target, True
@@ -290,7 +294,7 @@ class _Walk:
         self._ends |= seen
 
     def _target(self, name: str) -> Any:
-        """Return what a reference leads to; None where that is not in the schema."""
+        """Return the target of a reference; None if that is not in the schema."""
         if name not in self.targets:
             self.targets[name] = self._look_up(name) if name == "#" or name.startswith("#/") else None
         return self.targets[name]
@@ -384,5 +388,5 @@ def _add(counts: Counter[Bound], bound: Bound, more: int, limits: Limits, path: 
 
 
 def _num_chars(value: Any, limit: int) -> int:
-    """The characters of a value of an enum."""
+    """Return the characters of a value of an enum."""
     return len(value) if isinstance(value, str) else num_bytes(value, limit)

@@ -1,8 +1,8 @@
-"""Calls and what answers them: one table, and the questions that are asked of it. Pure.
+"""Calls and their answers: one table, and the questions that are asked of it. Pure.
 
-A call waits for another item: the output of a tool, or the user's word on a request for approval. The answer names its
-call by an id, and `ANSWERS` says which members of the two items hold it. Ids decide alone: an output of one type may
-answer a call of another. Where a member is absent its id is the empty one. Harmony messages are calls too (see
+A call waits for another item: the output of a tool, or the user's decision on a request for approval. The answer names
+its call by an id, and `ANSWERS` says which members of the two items hold it. Only ids decide: an output of one type may
+answer a call of another. An absent member counts as an empty id. Harmony messages are calls too (see
 `HarmonyMessage.is_call`), and outputs of functions answer them.
 """
 
@@ -38,11 +38,11 @@ from .items import (
 
 
 class Answer(NamedTuple):
-    """How calls of one type are answered.
+    """The way in which calls of one type are answered.
 
     kind: the class of the answering item. names: members of the call whose ids an answer may give, the usual one first.
-    refers: members of the answer that give it, the first that has an id counts. stub: what a client is told of the
-    answer beside its type and the id: members that repeat the call's, and constants.
+    refers: members of the answer that give it; the first that has an id counts. stub: what a client is told of the
+    answer besides its type and the id: members that repeat the call's, and constants.
     """
 
     kind: type[InputItem]
@@ -86,20 +86,20 @@ def answered_call(item: InputItem) -> str | None:
 
 
 def call_id_of(item: InputItem) -> str | None:
-    """Return what ties a call and its answers together; None for other items, and where there is no id."""
+    """Return the id that ties a call and its answers together; None for other items, and where there is no id."""
     if isinstance(item, HarmonyMessage):
         return _id(item, "call_id") or None
     return next(filter(None, names_of(item)), None) or answered_call(item) or None
 
 
 def ties_of(item: InputItem) -> list[str]:
-    """Return every id by which a call and its answers may be tied together; none of other items."""
+    """Return every id that may tie a call and its answers together; none for other items."""
     ids = (*names_of(item), answered_call(item), call_id_of(item))
     return list(dict.fromkeys(one for one in ids if one))
 
 
 def unknown_call(items: Iterable[InputItem]) -> str | None:
-    """Return the id that the first answer without a call before it gives; None when every answer has its call.
+    """Return the id in the first answer that has no call before it; None when every answer has its call.
 
     Outputs of OpenAI's computer tool are kept as they came and may stand alone.
     """
@@ -120,7 +120,7 @@ def unknown_call(items: Iterable[InputItem]) -> str | None:
 
 
 def no_call_found(items: Iterable[InputItem]) -> str | None:
-    """Say what is wrong with a history that has an answer without its call; None when nothing is."""
+    """Return what is wrong with a history that has an answer without its call; None: nothing."""
     call_id = unknown_call(items)
     return f"No tool call found for the output with call_id '{call_id[:128]}'." if call_id is not None else None
 
@@ -143,18 +143,20 @@ def check_answers(items: Iterable[InputItem], output: Sequence[OutputItem]) -> N
 
 
 def required_input(output: Iterable[OutputItem], given: Iterable[InputItem]) -> list[dict[str, Any]]:
-    """Return stubs of what a client must answer before a response can be continued, less what was `given` already."""
+    """Return stubs of what a client must answer before a response can be continued, without those that `given` items
+    answer already.
+    """
     return [_stub(item) for item in unanswered_calls(output, given)]
 
 
 def unanswered_calls(said: Iterable[InputItem], given: Iterable[InputItem]) -> list[InputItem]:
-    """Return the calls in what was said that wait for the client, less those that `given` items answer."""
+    """Return the calls in an output that wait for the client, without those that `given` items answer."""
     answered = {answered_call(item) for item in given}
     return [item for item in said if _waits(item) and answered.isdisjoint(names_of(item))]
 
 
 def _waits(item: InputItem) -> bool:
-    """Return whether the client is to answer this item: a whole call that the server does not run."""
+    """Return whether the client has to answer this item: a complete call that the server does not run."""
     hosted = isinstance(item, ToolSearchCall) and item.execution == "server"
     return isinstance(item, AnswerableCall) and item.status != "incomplete" and not hosted
 

@@ -1,4 +1,4 @@
-"""Bytes to client events, events to bytes; and the limits that keep a hostile message cheap.
+"""The codec: bytes to client events, events to bytes; and the limits that keep a hostile message cheap.
 
 Every malformed message becomes a `WireError` that names the member and what is wrong with it. Nothing else leaves
 `decode`, whatever the input.
@@ -59,7 +59,9 @@ _TYPE_AT = len(b'{"type":"')
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one message may hold. `max_values` bounds brackets plus quotes, so the time that checking depth takes."""
+    """Limits of one message. `max_values` bounds brackets plus quotes, and so the time that checking the
+    depth takes.
+    """
 
     max_depth: int = 64
     max_values: int = 1_000_000
@@ -67,7 +69,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Head(msgspec.Struct):
-    """What an answer to a message needs to know of it, however wrong the rest is. Any JSON type is let in."""
+    """The members of a message that its answer needs, however wrong the rest is. Each may have any JSON type."""
 
     type: Any = None
     stream_id: Any = None
@@ -76,7 +78,9 @@ class _Head(msgspec.Struct):
 
 
 class _ItemHead(msgspec.Struct):
-    """`type` may be left out, or null, of a message and of a reference, which is what has no role."""
+    """The members that tell an item's type. `type` may be left out, or null, in a message and in a reference, which is
+    an item without a role.
+    """
 
     type: str | UnsetType | None = UNSET
     role: Any = None
@@ -110,7 +114,7 @@ def encode_line(value: object) -> bytes:
 def escape_line_ends(data: bytes) -> bytes:
     """Escape U+2028, U+2029 and U+0085 in JSON: JSON allows them, but Python's `splitlines` and others end lines there.
 
-    Looks for their first bytes first, because that is fast. ASCII need not be given.
+    Looks for their first bytes first, because that is fast. Don't call it for ASCII.
     """
     if 0xE2 in data:
         data = data.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
@@ -120,12 +124,12 @@ def escape_line_ends(data: bytes) -> bytes:
 
 
 def type_of(entry: bytes) -> bytes:
-    """Return the type of an encoded event, with which every event begins."""
+    """Return the type of an encoded event; every event begins with its type."""
     return entry[_TYPE_AT : entry.index(b'"', _TYPE_AT)]
 
 
 class Rejected(Exception):
-    """A client event that can't be obeyed, with what an `error` event needs to say where it belongs."""
+    """An error: a client event can't be carried out, with what an `error` event needs to say where it belongs."""
 
     def __init__(
         self, error: WireError, *, type: str, stream_id: Any = None, event_id: str | None = None, previous: Any = None
@@ -139,7 +143,7 @@ class Rejected(Exception):
 
 
 def decode(data: bytes, limits: Limits) -> AnyClientEvent:
-    """One message to one client event. Raises Rejected, and nothing else."""
+    """Decode one message to one client event. Raises Rejected, and nothing else."""
     bounded = False
     try:
         _check_structure(data, limits)
@@ -154,7 +158,9 @@ def decode(data: bytes, limits: Limits) -> AnyClientEvent:
 
 
 def decode_create(data: bytes, limits: Limits) -> ResponseCreate:
-    """The body of an HTTP request that creates: `response.create` whose `type` may be absent. Raises WireError."""
+    """Decode the body of an HTTP request that creates: `response.create` whose `type` may be absent.
+    Raises WireError.
+    """
     _check_structure(data, limits)
     head = _head(data)
     if head.type not in (None, "response.create"):
@@ -164,7 +170,7 @@ def decode_create(data: bytes, limits: Limits) -> ResponseCreate:
 
 
 def _complete(create: ResponseCreate, data: bytes, limits: Limits) -> ResponseCreate:
-    """Decode what a create leaves as it is."""
+    """Decode the members that a create leaves raw."""
     event = _flatten(create, unknown_members(_strictly(_decode_fields, data, "")))
     if event.prompt_cache_options is not None and event.prompt_cache_options.prewarm:
         event.generate = False
@@ -184,7 +190,7 @@ def _head(data: bytes) -> _Head:
 
 
 def _head_or_none(data: bytes) -> _Head:
-    """Return what can be told of a message that is wrong."""
+    """Return the head of a message that is wrong, if it can be read."""
     try:
         return _head(data)
     except WireError:
@@ -211,7 +217,9 @@ def _decode_event(data: bytes, head: _Head) -> AnyClientEvent:
 
 
 def _flatten(event: ResponseCreate, unknown: tuple[str, ...]) -> ResponseCreate:
-    """The nested form `{"type": "response.create", "response": {...}}` to the flat one. `unknown`: its own members."""
+    """Convert the nested form `{"type": "response.create", "response": {...}}` to the flat one. `unknown`: its own
+    members.
+    """
     if isinstance(event.response, UnsetType):
         event.unknown = unknown
         return event
@@ -225,13 +233,13 @@ def _flatten(event: ResponseCreate, unknown: tuple[str, ...]) -> ResponseCreate:
 
 
 def decode_body(data: bytes, kind: type[T], limits: Limits) -> T:
-    """The body of any other HTTP request. Raises WireError."""
+    """Decode the body of any other HTTP request. Raises WireError."""
     _check_structure(data, limits)
     return _strictly(msgspec.json.Decoder(kind).decode, data, "")
 
 
 def decode_input(data: bytes | msgspec.Raw, limits: Limits) -> list[InputItem]:
-    """The member `input`: a string, or a list of items; absent or null is no items. Raises WireError."""
+    """Decode the member `input`: a string, or a list of items; absent or null is no items. Raises WireError."""
     match _first_byte(data):
         case b"":
             return []
@@ -246,12 +254,12 @@ def decode_input(data: bytes | msgspec.Raw, limits: Limits) -> list[InputItem]:
 
 
 def _first_byte(data: bytes | msgspec.Raw) -> bytes:
-    """Return the first byte that is not white space; what may be large is not copied for it."""
+    """Return the first byte that is not white space, without copying what may be large."""
     return bytes(memoryview(data)[:16]).lstrip()[:1] or bytes(data).lstrip()[:1]
 
 
 def decode_items(data: bytes | msgspec.Raw, path: str, max_items: int) -> list[InputItem]:
-    """A list of items, which is the member `path` of a body. Raises WireError."""
+    """Decode a list of items, which is the member `path` of a body. Raises WireError."""
     raws = _strictly(_decode_list, data, path)
     if len(raws) > max_items:
         text = f"`{path}` has {len(raws)} items; at most {max_items} are accepted."
@@ -303,7 +311,7 @@ def _strictly(decoder: Callable[[Any], T], data: bytes | msgspec.Raw, path: str)
 
 
 def _refuse(text: str, path: str) -> NoReturn:
-    """msgspec's `Expected ..., got ... - at `$.a.b`` to our error: the reason, and `a.b` as the param."""
+    """Convert msgspec's `Expected ..., got ... - at `$.a.b`` to our error: the reason, and `a.b` as the param."""
     found = _AT_PATH.search(text)
     reason = text[: found.start()] if found else text
     if len(reason) > _MAX_REASON:  # msgspec quotes wrong enum values whole
@@ -340,6 +348,6 @@ def _check_structure(data: bytes, limits: Limits) -> None:
 
 
 def _quote(value: Any) -> str:
-    """A client's value for use in a message: short, and unmistakably a quotation."""
+    """Return a client's value for use in a message: short, and unmistakably a quotation."""
     text = value if isinstance(value, str) else type(value).__name__
     return f"'{text[:64]}'"

@@ -1,5 +1,5 @@
-"""`data:` URLs (RFC 2397), the way in which clients put files into a request. Pure; nothing here copies a URL that it
-does not decode, and no error quotes one.
+"""`data:` URLs (RFC 2397), by which clients put files into a request. Pure; nothing here copies a URL that it does not
+decode, and no error quotes one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 
 class DataUrl(msgspec.Struct, frozen=True):
-    """The head of one: what follows it is `url[start:]`."""
+    """The head of a data URL. Its data is `url[start:]`."""
 
     media_type: str  # in lower case, without parameters
     charset: str
@@ -20,12 +20,12 @@ class DataUrl(msgspec.Struct, frozen=True):
     start: int
 
     def num_bytes(self, url: str) -> int:
-        """Return how many bytes it holds, if it is base64 as it should be, and else at most; told by its length."""
+        """Return how many bytes it holds, judged by its length: exactly for valid base64, otherwise at most."""
         size = len(url) - self.start
         return size * 3 // 4 - (url.endswith("=") + url.endswith("==")) if self.is_base64 else size
 
     def decode(self, url: str) -> bytes:
-        """Return what it holds. Raises ValueError for what is not base64."""
+        """Return its data. Raises ValueError for invalid base64."""
         body = url[self.start :]
         if not self.is_base64:
             return unquote_to_bytes(body)
@@ -36,12 +36,12 @@ class DataUrl(msgspec.Struct, frozen=True):
 
 
 def is_data_url(url: str) -> bool:
-    """Return whether it means to be one."""
+    """Return whether it is meant as a data URL."""
     return url[:5].lower() == "data:"
 
 
 def parse(url: str) -> DataUrl | None:
-    """The head of a data URL; None for one that has no end, or is absurdly long."""
+    """Return the head of a data URL; None for one that has no end, or is absurdly long."""
     comma = url.find(",", 5, 512)
     if comma < 0:
         return None

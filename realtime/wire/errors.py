@@ -1,7 +1,7 @@
-"""The one registry of errors: code, status, whose fault it is, whether sending again can help.
+"""The one registry of errors: code, status, whose fault it is, whether a retry can help.
 
-Everything that can go wrong on the wire is a `WireError` with a code from here. Doors turn it into an `error`
-event or an HTTP body; nobody else invents codes, statuses or close codes.
+Every error on the wire is a `WireError` with a code from here. Doors turn it into an `error` event or an HTTP body;
+nobody else invents codes, statuses or close codes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 
 class Fault(enum.Enum):
-    """Whose move it is; the value is OpenAI's `error.type`."""
+    """The party that has to act. The value is OpenAI's `error.type`."""
 
     CLIENT = "invalid_request_error"
     IDENTITY = "authentication_error"
@@ -106,7 +106,9 @@ class ErrorCode(enum.Enum):
 
 
 class CloseCode(enum.IntEnum):
-    """Why we close a socket (RFC 6455 section 7.4). OpenAI's clients reconnect on 1001, 1011, 1012 and 1013 only."""
+    """The reasons why the server closes a socket (RFC 6455 section 7.4). OpenAI's clients reconnect on 1001, 1011, 1012
+    and 1013 only.
+    """
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -121,7 +123,7 @@ class CloseCode(enum.IntEnum):
 
 
 class WireError(Exception):
-    """A refusal or failure as a client may see it. The message names what is wrong and what to do; no internals."""
+    """A refusal or failure as a client sees it. The message names what is wrong and what to do, without internals."""
 
     def __init__(
         self,
@@ -149,16 +151,16 @@ class WireError(Exception):
 
 
 def draining() -> WireError:
-    """The refusal of new work while the server goes down."""
+    """Return the refusal of new work while the server shuts down."""
     return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")
 
 
 def not_permitted(message: str) -> WireError:
-    """The refusal of what a client that may come in may not do."""
+    """Return the refusal of something that a client which may connect may not do."""
     return WireError(ErrorCode.NOT_PERMITTED, message)
 
 
 def response_not_found(response_id: str) -> WireError:
-    """The refusal of a response that is not there, or is not for who asks: nobody can tell which."""
+    """Return the refusal for a response that does not exist, or is another tenant's: nobody can tell which."""
     text = f"Response with id '{response_id}' not found."
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)

@@ -1,7 +1,7 @@
-"""Server events: what the server sends, as OpenAI's wire has it, plus `done`, `response_id` and our own types.
+"""Server events: what the server sends, in OpenAI's wire format, plus `done`, `response_id` and our own types.
 
-`sequence_number` and `done` are stamped by the log (events of a response) or by the connection (the others); until
-then they hold their defaults. Events are encoded once. Only `runs/cutoff.py` and `store/merging.py` decode some of them
+`sequence_number` and `done` are stamped by the log (events of a response) or by the connection (the others); until then
+they hold their defaults. Events are encoded once. Only `runs/cutoff.py` and `store/merging.py` decode some of them
 again, and `codec.type_of` finds an event's type where the encoding puts it.
 """
 
@@ -18,7 +18,7 @@ from .response import Recovery, Response, Truncated, Usage
 
 
 class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
-    """Base. `gc=False`: events live for microseconds and hold no cycles."""
+    """Base class of events. `gc=False`: events live for microseconds and hold no cycles."""
 
     sequence_number: int = -1
     done: bool = False
@@ -30,7 +30,7 @@ class Event(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
 
 
 class RequestWarning(msgspec.Struct, frozen=True):
-    """Something in a request that was ignored, told to a native client. `param`: where it is."""
+    """A warning about something in a request that was ignored, for a native client. `param`: its place."""
 
     param: str
     message: str
@@ -89,7 +89,7 @@ class OutputItemDone(Event, tag="response.output_item.done"):
 
 
 class InItem(Event):
-    """Base of the events inside an item."""
+    """Base class of the events inside an item."""
 
     item_id: str
     output_index: int
@@ -106,8 +106,8 @@ class ContentPartDone(InItem, tag="response.content_part.done"):
 
 
 class Delta(InItem, kw_only=True):
-    """Base of the events that bring more of a part; subclasses have it as `delta`. One that stands for several, for a
-    reader that takes them merged, says from which number on: `first_sequence_number` to `sequence_number`.
+    """Base class of the events that add to a part; subclasses have the addition as `delta`. An event that stands for
+    several, for a reader that takes them merged, covers the numbers from `first_sequence_number` to `sequence_number`.
     """
 
     first_sequence_number: int | UnsetType = UNSET
@@ -173,7 +173,7 @@ class CustomToolCallInputDone(InItem, tag="response.custom_tool_call_input.done"
 
 
 class CompactionCompacting(InItem, tag="response.compaction.compacting"):
-    """A summary is being written; what is in it is not shown."""
+    """A summary is being written; its text is not shown."""
 
 
 class ShellCallCommandAdded(InItem, tag="response.shell_call_command.added"):
@@ -225,7 +225,7 @@ DELTAS = (
 
 
 class McpCallArgumentsDone(InItem, tag="response.mcp_call_arguments.done"):
-    """From here on the server works."""
+    """The arguments are complete; from here on the server works."""
 
     arguments: str
 
@@ -242,10 +242,11 @@ class McpCallFailed(InItem, tag="response.mcp_call.failed"):
 
 
 class ErrorBody(msgspec.Struct, kw_only=True):
-    """`retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given.
+    """An error. `retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is
+    given.
 
-    `response_id`: what a refused cancel, truncate, resume or detach, or a `slow_reader`, is about. `item`: the item of
-    the conversation that stands in the way.
+    `response_id`: the response of a refused cancel, truncate, resume or detach, or of a `slow_reader`. `item`: the item
+    of the conversation that stands in the way.
     """
 
     type: str
@@ -259,7 +260,7 @@ class ErrorBody(msgspec.Struct, kw_only=True):
 
 
 def error_body(error: WireError) -> ErrorBody:
-    """A refusal as clients see it, over whatever transport."""
+    """Return a refusal as clients see it, over any transport."""
     spec = error.spec
     return ErrorBody(
         type=spec.fault.value,
@@ -274,7 +275,7 @@ def error_body(error: WireError) -> ErrorBody:
 
 
 class Error(Event, tag="error"):
-    """A client event that was refused. `event_id` is the one that the client gave that event."""
+    """The refusal of a client event. `event_id`: the one that the client gave that event."""
 
     status: int
     error: ErrorBody
@@ -285,7 +286,7 @@ class Error(Event, tag="error"):
 
 
 class SteerRef(msgspec.Struct, kw_only=True):
-    """`previous_response_id`: the response that is steered, as the client named it."""
+    """The steered response. `previous_response_id`: its id, as the client named it."""
 
     id: str
     previous_response_id: str
@@ -312,7 +313,7 @@ class SteerError(msgspec.Struct, kw_only=True):
 
 
 class FailedSteer(msgspec.Struct, kw_only=True):
-    """`input` as it came; `id` if it had been accepted."""
+    """The refused input. `input`: as it came. `id`: if it had been accepted."""
 
     id: str | UnsetType = UNSET
     input: msgspec.Raw
@@ -325,7 +326,9 @@ class ResponseSteerFailed(Event, tag="response.steer.failed"):
 
 
 class ResponseInjectCreated(Event, tag="response.inject.created"):
-    """Numbered by the connection although it has a top-level `response_id`: that is how OpenAI's wire has it."""
+    """The acceptance of an injection. Numbered by the connection although it has a top-level `response_id`: that is
+    OpenAI's form.
+    """
 
 
 class InjectError(msgspec.Struct, kw_only=True):
@@ -339,7 +342,7 @@ class ResponseInjectFailed(Event, tag="response.inject.failed"):
 
 
 class StreamError(Event, tag="error"):
-    """The same in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested."""
+    """An error in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested."""
 
     code: str
     message: str
@@ -365,7 +368,7 @@ class SessionCreated(Event, tag="session.created"):
 
 
 class SessionDraining(Event, tag="session.draining"):
-    """The server is going down: running answers may finish until `grace_seconds` from now; new ones are refused.
+    """The server is shutting down: running answers may finish until `grace_seconds` from now; new ones are refused.
     `resume_after_seconds`: how long its last start took, after which the next one should serve.
     """
 
@@ -374,17 +377,16 @@ class SessionDraining(Event, tag="session.draining"):
 
 
 class PrefillTokens(msgspec.Struct, kw_only=True):
-    """How much of a prompt the engine has read, cached tokens included."""
+    """The tokens of a prompt that the engine has read, cached ones included, and all of them."""
 
     computed: int
     total: int
 
 
 class Pulse(msgspec.Struct, kw_only=True):
-    """How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other
-    absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not.
-    `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first
-    token on.
+    """The progress of one response. `num_ahead`, `estimated_seconds`: as in QueuePlace; the first is None, and the
+    other absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not.
+    `prefill_tokens`: while a prompt is read, in several steps. `usage`: its tokens so far, from its first token on.
     """
 
     response_id: str
@@ -398,7 +400,9 @@ class Pulse(msgspec.Struct, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, kw_only=True):
-    """`engine`: `ready`, or why it can't serve. `responses`: those that the connection follows."""
+    """The state of the server. `engine`: `ready`, or why it can't serve. `responses`: those that the connection
+    follows.
+    """
 
     engine: str
     responses: list[Pulse]
@@ -418,7 +422,7 @@ class SessionUpdated(Event, tag="session.updated"):
 
 
 class PendingCall(msgspec.Struct, kw_only=True):
-    """A call that waits for its client. `type` is that of the item, `call_id` what the answer is to name."""
+    """A call that waits for its client. `type` is that of the item; `call_id` is the one that the answer must name."""
 
     call_id: str
     type: str
@@ -426,7 +430,7 @@ class PendingCall(msgspec.Struct, kw_only=True):
 
 
 class Resumed(msgspec.Struct, kw_only=True):
-    """Where a resume starts. It is nested so that a top-level `response_id` means: numbered by that response."""
+    """The start of a resume. It is nested because a top-level `response_id` means: numbered by that response."""
 
     response_id: str
     epoch: str

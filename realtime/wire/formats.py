@@ -1,4 +1,4 @@
-"""What an answer must look like: `text.format` and the reasoning's effort, as they are asked for and echoed."""
+"""The format of an answer, as it is requested and echoed: `text.format`, and the reasoning's effort."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from msgspec import Meta
 
 
 class Format(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base."""
+    """Base class of formats."""
 
 
 class PlainFormat(Format, tag="text"):
-    """Whatever the model writes."""
+    """Free text."""
 
 
 class JsonObjectFormat(Format, tag="json_object"):
-    """One JSON object, whatever is in it."""
+    """One JSON object of any content."""
 
 
 class JsonSchemaFormat(Format, tag="json_schema"):
-    """JSON by a schema. It is held to the schema whatever `strict` says."""
+    """JSON by a schema. The schema is enforced whatever `strict` says."""
 
     name: Annotated[str, Meta(min_length=1, max_length=512)]
     schema: dict[str, Any]

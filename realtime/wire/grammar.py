@@ -1,7 +1,7 @@
 """The order of a response's events, as tables (docs/protocol.md, 2.2).
 
-`Grammar` follows one response. It refuses what no table allows, so an illegal order is one readable error at the
-place that produced it, not a client's crash later. Two levels: the response, and inside it the open item.
+`Grammar` follows one response. It refuses what no table allows, so an illegal order is one readable error at the place
+that produced it, not a client's crash later. There are two levels: the response, and inside it the open item.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .items import (
 
 
 class GrammarError(Exception):
-    """The producer tried an event that is not legal here: a bug of ours, never of a client."""
+    """An error: the producer tried an event that is not legal here, which is a bug of ours, never of a client."""
 
 
 class ResponseState(enum.Enum):
@@ -181,7 +181,9 @@ _CLOSABLE: dict[type, frozenset[ItemState]] = {
 
 
 class Grammar:
-    """Checks one response's events in the order in which they are appended. `sealed`: the terminal event has passed."""
+    """A check of one response's events, in the order in which they are appended. `sealed`: the terminal event has
+    passed.
+    """
 
     __slots__ = ("_item_id", "_item_kind", "_item_moves", "_item_state", "_more", "_output_index", "_state", "sealed")
 
@@ -196,7 +198,7 @@ class Grammar:
         self.sealed = False
 
     def accept(self, event: e.Event) -> None:
-        """Move on, or raise GrammarError and change nothing."""
+        """Accept an event, or raise GrammarError and change nothing."""
         if (
             type(event) is self._more
             and event.item_id == self._item_id  # type: ignore[attr-defined]
@@ -215,7 +217,7 @@ class Grammar:
         self.sealed = state is ResponseState.SEALED
 
     def abandon(self) -> None:
-        """Whatever is open stays open: nothing is legal any more."""
+        """Leave open what is open: nothing is legal any more."""
         self._state, self._item_moves, self._more = ResponseState.SEALED, {}, None
 
     def _open(self, event: e.Event) -> None:
@@ -257,6 +259,6 @@ class Grammar:
 
 
 def _key(event: e.InItem) -> _Key:
-    """Return what `_ITEM` lists an event by."""
+    """Return the key of an event in `_ITEM`."""
     kind = type(event)
     return (kind, type(event.part)) if kind in _PART_EVENTS else kind  # type: ignore[attr-defined]

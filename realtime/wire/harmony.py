@@ -1,4 +1,4 @@
-"""Harmony messages as clients hold them: what gpt-oss is given and says, one to one.
+"""Harmony messages as clients hold them: gpt-oss's own input and output, unchanged.
 
 The JSON is that of `openai_harmony.Message.to_dict`, and `from_dict` reads it; the nested `author` of its constructor
 is accepted too. `call_id` is ours: it ties a tool's output to its call, for which Harmony itself has no name.
@@ -16,7 +16,7 @@ Word = Annotated[str, Meta(max_length=256)]  # what stands in a message's header
 
 
 class HarmonyTool(msgspec.Struct, kw_only=True):
-    """A function; `parameters` is its JSON schema."""
+    """A function. `parameters`: its JSON schema."""
 
     name: Word
     description: str = ""
@@ -24,7 +24,7 @@ class HarmonyTool(msgspec.Struct, kw_only=True):
 
 
 class HarmonyNamespace(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Functions under one name."""
+    """A namespace: functions under one name."""
 
     name: Word
     description: str | None = None
@@ -43,7 +43,7 @@ class HarmonyText(msgspec.Struct, tag_field="type", tag="text", kw_only=True):
 
 
 class SystemContent(msgspec.Struct, tag_field="type", tag="system_content", kw_only=True):
-    """What the system message is made of; null leaves a line out."""
+    """The parts of the system message; null leaves a line out."""
 
     model_identity: str | None = None
     reasoning_effort: Literal["Low", "Medium", "High"] | None = None
@@ -78,7 +78,7 @@ class HarmonyMessage(msgspec.Struct, tag_field="type", tag="harmony_message", kw
     call_id: Word | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        """Bring the nested form to the flat one."""
+        """Convert the nested form to the flat one."""
         if self.author is not UNSET:
             self.role, self.name = self.author.role, self.author.name or UNSET
             self.author = UNSET
@@ -92,18 +92,18 @@ class HarmonyMessage(msgspec.Struct, tag_field="type", tag="harmony_message", kw
 
     @property
     def text(self) -> str:
-        """All of its text."""
+        """Return all of its text."""
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content if isinstance(part, HarmonyText))
 
     @property
     def instructions(self) -> str:
-        """Return what a developer message says in them."""
+        """Return the instructions in a developer message."""
         return "".join(part.instructions or "" for part in self.content if isinstance(part, DeveloperContent))
 
     @property
     def num_tools(self) -> int:
-        """Return how many functions it brings."""
+        """Return the number of its functions."""
         told = (part.tools or {} for part in self.content if isinstance(part, SystemContent | DeveloperContent))
         return sum(len(namespace.tools) for tools in told for namespace in tools.values())

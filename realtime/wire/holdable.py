@@ -1,9 +1,11 @@
-"""Which JSON schemas are surely held to, and about how much work that is: what is held though nobody asked. Pure.
+"""JSON schemas that can certainly constrain sampling, and about how much work that is: for constraints that nobody
+asked for.
 
-What can't be held to is refused where that was asked for (`unheld`), and what does not compile fails its response.
-Neither may happen to a tool because its client has left out `strict`. So here is listed what xgrammar is known to keep,
-and in which forms; about everything else of JSON Schema there is a doubt. Members that JSON Schema does not know, and
-its annotations, ask for nothing. `tests/wire/test_holdable.py` puts schemas without a doubt to xgrammar itself.
+An impossible constraint is refused if it was asked for (`unheld`), and a constraint that does not compile fails its
+response. Neither may happen to a tool because its client left out `strict`. So this module lists what xgrammar is known
+to enforce, and in which forms; everything else in JSON Schema raises a doubt. Members that JSON Schema does not know,
+and its annotations, ask for nothing. `tests/wire/test_holdable.py` gives schemas without a doubt to xgrammar itself.
+Pure.
 """
 
 from __future__ import annotations
@@ -67,9 +69,10 @@ _COST_SLOW_FORMAT = 500
 
 
 def doubt(reached: Iterable[Schema], targets: Mapping[str, Any]) -> str | None:
-    """Return what makes it uncertain that sampling can be held to a tool's parameters, in words; None: nothing.
+    """Return why it is uncertain that sampling can be constrained to a tool's parameters, in words; None: it is
+    certain.
 
-    reached: the root, then all that it is made of. targets: what its references lead to.
+    reached: the root, then all that it is made of. targets: the targets of its references.
     """
     schemas = iter(reached)
     root = next(schemas)
@@ -103,7 +106,9 @@ def _first(*found: str | None) -> str | None:
 
 
 def _is_object(root: Schema) -> bool:
-    """XML forms of calls write one element for each property, so there must be properties and nothing else."""
+    """Return whether it is an object with properties and nothing else: XML forms of calls write one element for each
+    property.
+    """
     return (root.get("type") == "object" or ("type" not in root and "properties" in root)) and not _whole(root)
 
 
@@ -164,7 +169,9 @@ def _differ_in_type(schemas: list[Any]) -> bool:
 
 
 def _doubt_untyped(schema: Schema) -> str | None:
-    """Without a type and `properties` a keyword holds for some types and lets others be whatever they are."""
+    """Return the doubt about a schema without a type and `properties`: a keyword there restricts some types and leaves
+    others free.
+    """
     if "properties" in schema:
         stray = next((name for name in schema if name in _ASSERTING and name not in _OF_TYPE["object"]), None)
         return _doubt_object(schema) if stray is None else f"`{stray}` without a `type`"
@@ -256,7 +263,7 @@ def _strings(values: list[Any]) -> Iterator[str]:
 
 
 def _is_schema(value: Any) -> bool:
-    """Return whether something can be fitted: `false` can't."""
+    """Return whether something can match: `false` can't be matched."""
     return isinstance(value, dict) or value is True
 
 

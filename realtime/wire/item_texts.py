@@ -1,4 +1,4 @@
-"""The parts and the texts of items: what there may be to render, to summarize, to look at, to count. Pure."""
+"""The parts and the texts of items, for rendering, summaries, images and counts. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .items import (
 
 
 def part_text(part: ContentPart) -> str | None:
-    """The text of a part, or None when it is not text (an image, a file that is none)."""
+    """Return the text of a part; None when it is not text (an image, a binary file)."""
     match part:
         case Refusal():
             return part.refusal
@@ -53,7 +53,7 @@ _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/yam
 
 
 def _file_text(part: InputFile) -> str | None:
-    """A text file under its name."""
+    """Return a text file under its name."""
     head = data_urls.parse(part.file_data) if isinstance(part.file_data, str) else None
     if head is None or not isinstance(part.file_data, str) or not is_text_type(head.media_type):
         return None
@@ -65,7 +65,7 @@ def _file_text(part: InputFile) -> str | None:
 
 
 def texts_of(item: InputItem) -> Iterator[str]:
-    """Every text in an item, in order: what there may be to render of it."""
+    """Yield every text in an item that may be rendered, in order."""
     match item:
         case Message():
             yield from _texts(item.content)
@@ -98,7 +98,7 @@ def texts_of(item: InputItem) -> Iterator[str]:
 
 
 def size_of(items: Iterable[InputItem]) -> int:
-    """About how many characters there are to render."""
+    """Return about how many characters there are to render."""
     return sum(len(text) for item in items for text in texts_of(item))
 
 
@@ -110,7 +110,7 @@ def _texts(content: str | list[ContentPart]) -> Iterator[str]:
 
 
 def parts_of(items: Iterable[InputItem]) -> Iterator[tuple[str, InputItem, ContentPart]]:
-    """Every part of messages and of tools' outputs that have parts: its path, its item, itself."""
+    """Yield every part of messages and of tools' outputs that have parts: its path, its item, itself."""
     for index, item in enumerate(items):
         match item:
             case Message(content=list() as parts):

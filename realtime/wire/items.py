@@ -1,8 +1,8 @@
-"""Items and content parts: what a conversation is made of, on the wire and in the history.
+"""Items and content parts: the elements of a conversation, on the wire and in the history.
 
-One struct per item type serves input and output, so that an output item sent back as input is the same value.
-Optional members of items are absent rather than null (Open Responses rejects null), hence UNSET. Source of the
-fields: `openai/types/responses`.
+One struct per item type serves input and output, so that an output item sent back as input is the same value. Optional
+members of items are absent rather than null (Open Responses rejects null), hence UNSET. Source of the fields:
+`openai/types/responses`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Phase = Literal["commentary", "final_answer"]
 
 
 class Part(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base of content parts."""
+    """Base class of content parts."""
 
 
 class InputText(Part, tag="input_text"):
@@ -29,7 +29,7 @@ class InputText(Part, tag="input_text"):
 
 
 class InputImage(Part, tag="input_image", dict=True):
-    """What it shows is attached to it when it has been loaded (see `pictures`), and is never encoded."""
+    """An image. Its picture is attached when it has been loaded (see `engine.pictures`), and is never encoded."""
 
     image_url: str | UnsetType | None = UNSET
     file_id: str | UnsetType | None = UNSET
@@ -62,7 +62,7 @@ class SummaryText(Part, tag="summary_text"):
 
 
 class PlainText(Part, tag="text"):
-    """Not in OpenAI's schema; sent by some clients that come from Chat Completions."""
+    """A text without a direction: not in OpenAI's schema, but sent by some clients that come from Chat Completions."""
 
     text: str
 
@@ -71,8 +71,8 @@ ContentPart = InputText | InputImage | InputFile | OutputText | Refusal | Reason
 
 
 class Item(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base of items. `id` is ours on output; on input any id, or none, is accepted. `recovered` is ours: the model's
-    markup around the item was malformed, and what it said was saved from it.
+    """Base class of items. `id` is ours on output; on input any id, or none, is accepted. `recovered` is ours: the
+    model's markup around the item was malformed, and its text was saved.
     """
 
     id: str | UnsetType | None = UNSET
@@ -122,7 +122,7 @@ class CustomToolCallOutput(Item, tag="custom_tool_call_output"):
 
 
 class LocalShellAction(msgspec.Struct, tag_field="type", tag="exec", kw_only=True, omit_defaults=True):
-    """One command, not for a shell: its words."""
+    """One command, as its words; no shell interprets it."""
 
     command: list[str]
     env: dict[str, str] | UnsetType = UNSET  # always there on output: the SDK requires it
@@ -137,7 +137,9 @@ class LocalShellCall(Item, tag="local_shell_call"):
 
 
 class LocalShellCallOutput(Item, tag="local_shell_call_output"):
-    """OpenAI's types have the call's id in `id`, its guides in `call_id`: both are understood."""
+    """The output of a command. OpenAI's types have the call's id in `id`, its guides in `call_id`: both
+    are understood.
+    """
 
     output: str
     call_id: str | UnsetType | None = UNSET
@@ -158,17 +160,17 @@ class ShellCall(Item, tag="shell_call"):
 
 
 class ShellTimeout(msgspec.Struct, tag_field="type", tag="timeout"):
-    """The command was stopped at its time limit."""
+    """The outcome of a command that was stopped at its time limit."""
 
 
 class ShellExit(msgspec.Struct, tag_field="type", tag="exit", kw_only=True):
-    """The command ended."""
+    """The outcome of a command that ended."""
 
     exit_code: int
 
 
 class ShellOutput(msgspec.Struct, kw_only=True):
-    """What one command wrote, and how it ended."""
+    """The output of one command, and its outcome."""
 
     stdout: str
     stderr: str
@@ -182,7 +184,7 @@ class ShellCallOutput(Item, tag="shell_call_output"):
 
 
 class PatchOperation(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base of what a patch does to one file; `path` is relative to the workspace."""
+    """Base class of operations on one file. `path` is relative to the workspace."""
 
 
 class CreateFile(PatchOperation, tag="create_file"):
@@ -205,7 +207,9 @@ class ApplyPatchCall(Item, tag="apply_patch_call"):
 
 
 class ApplyPatchCallOutput(Item, tag="apply_patch_call_output"):
-    """`status` says whether the patch could be applied (`completed`, `failed`), `output` what there is to say of it."""
+    """The result of a patch. `status`: whether it could be applied (`completed`, `failed`). `output`: a
+    text about it.
+    """
 
     call_id: str
     output: str | UnsetType | None = UNSET
@@ -218,7 +222,7 @@ class ToolSearchCall(Item, tag="tool_search_call"):
 
 
 class ToolSearchOutput(Item, tag="tool_search_output"):
-    """The tools that a search found: from here on the model has them."""
+    """The tools that a search found. From here on the model has them."""
 
     tools: list[dict[str, Any]]
     call_id: str | UnsetType | None = UNSET
@@ -255,7 +259,7 @@ class McpCall(Item, tag="mcp_call"):
 
 
 class McpApprovalRequest(Item, tag="mcp_approval_request"):
-    """Ends a response: the call waits for the client's `McpApprovalResponse`."""
+    """A request for approval, which ends a response: the call waits for the client's `McpApprovalResponse`."""
 
     server_label: str
     name: str
@@ -272,24 +276,24 @@ class McpApprovalResponse(Item, tag="mcp_approval_response"):
 
 
 class Compaction(Item, tag="compaction"):
-    """What is left of a conversation that was made shorter."""
+    """The remains of a conversation that was made shorter."""
 
     encrypted_content: str
 
 
 class CompactionTrigger(Item, tag="compaction_trigger"):
-    """The last item of an input: make what is before it shorter."""
+    """A request to make the items before it shorter; the last item of an input."""
 
 
 # -- of the request rather than of the conversation
 
 
 class ItemReference(Item, tag="item_reference"):
-    """Stands for the item with this `id`, which the server has."""
+    """A reference to the item with this `id`, which the server has."""
 
 
 class AdditionalTools(Item, tag="additional_tools"):
-    """More tools: from here on the model has them."""
+    """More tools. From here on the model has them."""
 
     tools: list[dict[str, Any]]
     role: str | UnsetType | None = UNSET
@@ -304,7 +308,7 @@ class TextUpdate(msgspec.Struct, kw_only=True):
 
 
 class ConfigurationUpdate(Item, tag="configuration_update"):
-    """Other settings from here on, until a later one replaces them."""
+    """Other settings from here on, until a later update replaces them."""
 
     reasoning: ReasoningUpdate | UnsetType | None = UNSET
     text: TextUpdate | UnsetType | None = UNSET
@@ -314,7 +318,7 @@ class ConfigurationUpdate(Item, tag="configuration_update"):
 
 
 class HostedItem(Item):
-    """Base of items of tools that this server does not have; their members may hold anything."""
+    """Base class of items of tools that this server does not have. Their members may hold anything."""
 
 
 class WebSearchCall(HostedItem, tag="web_search_call"):

@@ -1,7 +1,7 @@
-"""JSON inside of a text, as the arguments of a call are: a model or a client wrote it, so anything may be in it. Pure.
+"""JSON inside a text, such as the arguments of a call. A model or a client wrote it, so it may contain anything. Pure.
 
-Python reads `\\ud83d` without its other half as a character that no UTF-8 can say: no tokenizer takes it, and no event
-can be made of it. Wherever text is made from JSON by Python's own reader, it is made here.
+Python reads `\\ud83d` without its other half as a character that UTF-8 can't express: no tokenizer takes it, and no
+event can be made of it. So wherever text is made from JSON by Python's own reader, it is made here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def loads(text: str) -> Any:
-    """Read JSON, half of a surrogate pair as U+FFFD. Raises ValueError, also for what is nested too deeply."""
+    """Parse JSON, reading half of a surrogate pair as U+FFFD. Raises ValueError, also for JSON that is nested too
+    deeply.
+    """
     try:
         value = json.loads(text)
         if _ESCAPED.search(text):
@@ -28,7 +30,7 @@ def loads(text: str) -> Any:
 
 
 def is_json(text: str) -> bool:
-    """Tell whether a text is one JSON value."""
+    """Return whether a text is one JSON value."""
     try:
         msgspec.json.decode(text)
     except (ValueError, RecursionError):
@@ -37,7 +39,7 @@ def is_json(text: str) -> bool:
 
 
 def is_object(text: str) -> bool:
-    """Tell whether a text is one JSON object."""
+    """Return whether a text is one JSON object."""
     try:
         return isinstance(msgspec.json.decode(text), dict)
     except (ValueError, RecursionError):
@@ -45,5 +47,5 @@ def is_object(text: str) -> bool:
 
 
 def without_surrogates(text: str) -> str:
-    """Return a text with U+FFFD in the place of what UTF-8 can't say."""
+    """Return a text with U+FFFD in place of what UTF-8 can't express."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

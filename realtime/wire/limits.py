@@ -1,4 +1,4 @@
-"""The limits of what a client may have sampling held to, as an operator sets them; `bounds` measures by them. Pure."""
+"""Limits on what a client may constrain sampling to, as an operator sets them; `bounds` measures by them. Pure."""
 
 from __future__ import annotations
 

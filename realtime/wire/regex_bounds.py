@@ -1,7 +1,8 @@
 """Measure regular expressions and Lark grammars without compiling them: groups and repeats. Pure.
 
-`steps` is how long the text would be with its repeats written out: a sum over its elements, each times the repeats that
-it is in. One pass, no recursion. Only what is malformed in every flavour of regular expressions is called so.
+`steps` is how long the text would be with its repeats written out: a sum over its elements, each times the repeats
+around it. One pass, no recursion. Only an expression that is malformed in every flavour of regular expressions is
+called malformed.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ _EBNF = re.compile(
 
 
 class Limits(NamedTuple):
-    """The most that is accepted."""
+    """The limits."""
 
     groups: int
     repeat: int
@@ -76,7 +77,7 @@ class Over(enum.Enum):
 
 
 class TooMuch(ValueError):
-    """The text exceeds a limit."""
+    """An error: the text exceeds a limit."""
 
     def __init__(self, over: Over) -> None:
         super().__init__(over.name)
@@ -84,15 +85,15 @@ class TooMuch(ValueError):
 
 
 class Malformed(ValueError):
-    """The text is no regular expression; its words may be shown."""
+    """An error: the text is not a regular expression. Its words may be shown."""
 
 
 class Unheld(ValueError):
-    """A regular expression with something in it that no grammar can say; its words may be shown."""
+    """An error: the regular expression has something that no grammar can express. Its words may be shown."""
 
 
 class _Size:
-    """The size of what was read so far, in the groups that are open."""
+    """The size of what was read so far, in the open groups."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -101,13 +102,13 @@ class _Size:
         self.depth = 0
 
     def add(self, size: int = 1) -> None:
-        """An element follows."""
+        """Add an element."""
         self._before[-1] += self.last
         self.last = size
         self._check(self._before[-1] + size)
 
     def open(self) -> None:
-        """A group opens."""
+        """Open a group."""
         self.add(0)
         self._before.append(0)
         self.depth += 1
@@ -115,17 +116,17 @@ class _Size:
             raise TooMuch(Over.GROUPS)
 
     def close(self) -> None:
-        """The innermost group closes. One that is empty is an element too."""
+        """Close the innermost group. An empty one is an element too."""
         self.last = max(1, self._before.pop() + self.last)
         self.depth -= 1
         self._check(self._before[-1] + self.last)
 
     def choose(self) -> None:
-        """Another alternative begins."""
+        """Begin another alternative."""
         self.add(0)
 
     def repeat(self, *digits: str | None) -> None:
-        """The last element is repeated at most as often as the greatest of these numbers."""
+        """Repeat the last element, at most as often as the greatest of these numbers."""
         times = max((_number(one) for one in digits if one), default=0)
         if times > self._limits.repeat:
             raise TooMuch(Over.REPEAT)
@@ -134,7 +135,7 @@ class _Size:
 
     @property
     def steps(self) -> int:
-        """The size of it all, groups that are still open included."""
+        """The total size, including groups that are still open."""
         return sum(self._before) + self.last
 
     def _check(self, size: int) -> None:
@@ -143,7 +144,7 @@ class _Size:
 
 
 def measure_regex(pattern: str, limits: Limits) -> int:
-    """The steps of a regular expression. Raises TooMuch, Malformed, Unheld."""
+    """Return the steps of a regular expression. Raises TooMuch, Malformed, Unheld."""
     size = _Size(limits)
     lacking = None
     for found in _REGEX.finditer(pattern):
@@ -204,8 +205,8 @@ def _check_repeat(size: _Size, found: re.Match[str]) -> None:
 
 
 def measure_lark(definition: str, limits: Limits) -> int:
-    """The steps of a grammar in Lark's notation or in EBNF, its regular expressions included. Faults in it are left to
-    who compiles it. Raises TooMuch.
+    """Return the steps of a grammar in Lark's notation or in EBNF, including its regular expressions. Leaves errors in
+    it to the compiler. Raises TooMuch.
     """
     size = _Size(limits)
     for found in (_EBNF if "::=" in definition else _LARK).finditer(definition):
@@ -238,6 +239,6 @@ def _measure_terminal(pattern: str, limits: Limits) -> int:
 
 
 def _number(digits: str) -> int:
-    """A number that may have thousands of digits, of which nobody wants to know more than that it is great."""
+    """Return a number that may have thousands of digits, cut off where it is too great anyway."""
     digits = digits.lstrip("0")
     return int(digits or "0") if len(digits) < 10 else 10**9

@@ -1,4 +1,4 @@
-"""Client events: what a client may send on the socket.
+"""Client events: the messages that a client may send on the socket.
 
 `ResponseCreate` has every body field of `POST /v1/responses` (OpenAI's reference) and the members that exist on the
 socket only. Unknown members are never refused, because real clients send them.
@@ -37,13 +37,15 @@ STOP_SEQUENCE = "stop_sequence"  # which string of `stop` has ended the answer
 
 
 class ClientEvent(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base. `event_id` is the client's own name for this event; an `error` that answers it carries it back."""
+    """Base class of client events. `event_id`: the client's own name for this event, which an `error` that answers it
+    repeats.
+    """
 
     event_id: OpaqueId | None = None
 
 
 class OnDisconnect(msgspec.Struct, kw_only=True):
-    """What becomes of the response when nobody follows it any more."""
+    """The fate of the response when nobody follows it any more."""
 
     policy: Literal["cancel", "linger", "continue"]
     seconds: Annotated[float, Meta(ge=0)] | None = None  # how long to linger before the cancel
@@ -63,7 +65,9 @@ class ReasoningOptions(msgspec.Struct, kw_only=True):
 
 
 class PromptCacheOptions(msgspec.Struct, kw_only=True):
-    """`prewarm`: as `generate: false`. The rest says how OpenAI's cache is to work; this one is always implicit."""
+    """Options of the prompt cache. `prewarm`: as `generate: false`. The others describe OpenAI's cache; this one is
+    always implicit.
+    """
 
     prewarm: bool | None = None
     mode: Name | None = None
@@ -78,14 +82,14 @@ class ConversationRef(msgspec.Struct, kw_only=True):
 
 
 class ContextManagement(msgspec.Struct, kw_only=True):
-    """What is done when the context grows; `compact_threshold` is in tokens, absent: near the end of the window."""
+    """The action when the context grows. `compact_threshold`: in tokens; absent: near the end of the window."""
 
     type: Literal["compaction"]
     compact_threshold: Count | None = None
 
 
 class ResponseCreate(ClientEvent, tag="response.create"):
-    """Start a response. See PROTOCOL in docs/protocol.md for what each member does."""
+    """Start a response. docs/protocol.md describes each member."""
 
     # OpenAI's body
     model: Name | None = None
@@ -155,7 +159,7 @@ class ResponseCreate(ClientEvent, tag="response.create"):
 
     @property
     def own_items(self) -> list[InputItem]:
-        """The items that the client counts in its `input`."""
+        """The items of the client's own `input`."""
         return self.items[self.num_before :]
 
     # what `input` holds, set by the codec; not a member of the wire, where `items` is as unknown as any other name
@@ -183,13 +187,13 @@ class ResponseCancel(ClientEvent, tag="response.cancel"):
 
 
 class Through(msgspec.Struct, frozen=True):
-    """After an event; -1: before the first."""
+    """A place after an event; -1: before the first."""
 
     number: int
 
 
 class Characters(msgspec.Struct, frozen=True):
-    """After so many characters (code points) of a part of a message."""
+    """A place after so many characters (code points) of a part of a message."""
 
     item_id: str
     content_index: int
@@ -200,7 +204,7 @@ Place = Through | Characters
 
 
 class Truncation(msgspec.Struct, kw_only=True):
-    """The body of `POST /v1/responses/{id}/truncate`: `through`, or `item_id` and `num_characters`."""
+    """Body of `POST /v1/responses/{id}/truncate`: `through`, or `item_id` and `num_characters`."""
 
     through: SequenceNumber | None = None
     item_id: OpaqueId | None = None
@@ -219,7 +223,7 @@ class ResponseTruncate(ClientEvent, tag="response.truncate"):
 
 
 def place_of(asked: Truncation | ResponseTruncate) -> Place:
-    """Return the place that is asked for. Raises WireError unless it is given in exactly one of the two ways."""
+    """Return the requested place. Raises WireError unless it is given in exactly one of the two ways."""
     if asked.through is not None and asked.item_id is None and asked.num_characters is None:
         return Through(asked.through)
     if asked.through is None and asked.item_id is not None and asked.num_characters is not None:
@@ -230,39 +234,39 @@ def place_of(asked: Truncation | ResponseTruncate) -> Place:
 
 
 class ResponseInterrupt(ClientEvent, tag="response.interrupt"):
-    """Stop a response and forget the item that is being written."""
+    """Stop a response and drop the item that is being written."""
 
     response_id: OpaqueId
     mode: Literal["discard_partial_items"] = "discard_partial_items"
 
 
 class ResponseSteer(ClientEvent, tag="response.steer"):
-    """User input for a response that runs. `input` is checked by the connection, which gives a bad one back."""
+    """Give user input to a running response. The connection checks `input`, and gives a bad one back."""
 
     previous_response_id: OpaqueId
     input: msgspec.Raw = msgspec.Raw()
 
 
 class ResponseInject(ClientEvent, tag="response.inject"):
-    """Tool outputs for a response that runs."""
+    """Give tool outputs to a running response."""
 
     response_id: OpaqueId
     input: msgspec.Raw = msgspec.Raw()
 
 
 class ResponseAck(ClientEvent, tag="response.ack"):
-    """The user has seen or heard everything of this response up to and with number `through`."""
+    """Acknowledge that the user has seen or heard everything of this response up to and including number `through`."""
 
     response_id: OpaqueId
     through: SequenceNumber
 
 
 class ResponseProcessed(ClientEvent, tag="response.processed"):
-    """Sent by older coding agents; means nothing here."""
+    """Sent by older coding agents; has no effect here."""
 
 
 class SessionUpdate(ClientEvent, tag="session.update"):
-    """Change what holds for this connection; an absent member stays as it is."""
+    """Change the settings of this connection. An absent member stays as it is."""
 
     api_key: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     heartbeat_seconds: Annotated[float, Meta(ge=0, le=3600)] | None = None
@@ -279,7 +283,7 @@ class ResponseResume(ClientEvent, tag="response.resume"):
 
 
 class ResponseDetach(ClientEvent, tag="response.detach"):
-    """Stop sending me this response; it goes on."""
+    """Stop following a response, which continues."""
 
     response_id: OpaqueId
 

@@ -1,4 +1,4 @@
-"""The Response object: every key that OpenAI's and Open Responses' validators want, always present."""
+"""The Response object, with every key that OpenAI's and Open Responses' validators expect, always present."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class IncompleteDetails(msgspec.Struct):
 
 
 class ResponseError(msgspec.Struct):
-    """Why a response failed; `code` is from OpenAI's list where that has one, else from our registry."""
+    """The reason why a response failed. `code` is from OpenAI's list where that has one, else from our registry."""
 
     code: str
     message: str
@@ -57,7 +57,7 @@ class ReasoningConfig(msgspec.Struct, kw_only=True):
 
 
 class CancelReceipt(msgspec.Struct, kw_only=True):
-    """What a cancel did: how much had been made and sent, and how long the engine took to let go."""
+    """The receipt of a cancel: how much had been generated and sent, and how long the engine took to abort."""
 
     tokens_generated: int
     tokens_delivered: int  # of these, in events that the canceller's socket had taken when the cancel came
@@ -66,13 +66,13 @@ class CancelReceipt(msgspec.Struct, kw_only=True):
 
 
 class Truncated(msgspec.Struct, kw_only=True):
-    """Where an answer was cut: `through` is the last event of which anything is kept."""
+    """The place where an answer was cut. `through`: the last event of which anything is kept."""
 
     through: int
 
 
 class RateLimit(msgspec.Struct, kw_only=True):
-    """What is left of a minute's allowance. `reset_seconds`: until all of it is back."""
+    """The remainder of a minute's allowance. `reset_seconds`: until all of it is back."""
 
     name: Literal["requests", "tokens"]
     limit: int
@@ -81,10 +81,11 @@ class RateLimit(msgspec.Struct, kw_only=True):
 
 
 class Recovery(msgspec.Struct, kw_only=True):
-    """How an answer went on after its server or its engine had ended in the middle of it.
+    """The way in which an answer continued after its server or its engine had ended in the middle of it.
 
-    kind: `exact`: as if nothing had happened; `prefix_exact`: what was said stands, and the rest is another sample of
-    the model; `failed`: it did not. attempts: how often it was begun or gone on with. reason: why it did not go on.
+    kind: `exact`: as if nothing had happened; `prefix_exact`: the existing output stands, and the rest is another
+    sample of the model; `failed`: it did not continue. attempts: how often it was begun or continued. reason: why it
+    did not continue.
     """
 
     kind: Literal["exact", "prefix_exact", "failed"]

@@ -1,7 +1,7 @@
-"""What of JSON Schema sampling can't be held to, told by its name. Pure.
+"""Keywords of JSON Schema that can't constrain sampling, refused by name. Pure.
 
-The compiler of grammars (xgrammar) leaves out what it does not know, most of it without a word, and an answer that is
-only nearly what was asked for is worth less than a refusal. What it does say is refused where it says it: see
+The compiler of grammars (xgrammar) ignores what it does not know, mostly in silence, and an answer that is only nearly
+what was asked for is worth less than a refusal. What it does report is refused where it reports it: see
 engine/vllm/grammar_work.py. Each function looks at one schema, not at those in it.
 """
 
@@ -47,14 +47,14 @@ _SHOWN = 64
 
 
 def unheld(schema: Schema) -> str | None:
-    """The reason why a model can't be held to this schema, if there is one."""
+    """Return the reason why a model can't be constrained to this schema, if there is one."""
     if schema.keys() <= _HARMLESS:
         return None
     return next((reason for rule in _RULES for reason in rule(schema)), None)
 
 
 def _types(schema: Schema) -> frozenset[str]:
-    """The types that it names; empty: none."""
+    """Return the types that it names; empty: none."""
     named = schema.get("type", [])
     return frozenset(one for one in (named if isinstance(named, list) else [named]) if isinstance(one, str))
 

@@ -1,4 +1,6 @@
-"""Members of a `response.create` that this server does not know: ignored, and told to who can be told. Pure."""
+"""Members of a `response.create` that this server does not know: ignored, and reported to clients that can be told.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ _OTHER_NAMES = {
 
 
 def unknown_members(names: Iterable[str], inside: str = "") -> tuple[str, ...]:
-    """Return the names that no member of a create has, each below `inside`; cut where they are long, and not more of
-    them than a client is told.
+    """Return the names that no member of a create has, each below `inside`: long ones cut, and no more of them than a
+    client is told.
     """
     found = []
     for name in names:
@@ -39,7 +41,7 @@ def unknown_members(names: Iterable[str], inside: str = "") -> tuple[str, ...]:
 
 
 def warnings(unknown: Sequence[str]) -> list[RequestWarning]:
-    """Make what a client is told of unknown members, with the name that it may have meant."""
+    """Return a client's warnings about unknown members, each with the name that it may have meant."""
     return [RequestWarning(param=path, message=_message(path)) for path in unknown]
 
 

@@ -195,6 +195,31 @@ async def test_a_conversation_is_one_wherever_it_is_spoken_in() -> None:
         assert check(steered)["id"].startswith("resp_b_")
 
 
+async def test_an_answer_is_cut_at_home_too_when_another_node_has_its_conversation() -> None:
+    """Its home has had it in memory, and would show it whole for ever."""
+    async with (
+        nodes("a", "b", script=SCRIPT, tick_seconds=0) as found,
+        http(found.members[0]) as on_a,
+        http(found.members[1]) as on_b,
+    ):
+        a = found.members[0]
+        conversation = (await on_a.post("/conversations", json={})).json()["id"]
+        response = (await on_a.post("/responses", json={"input": "one", "conversation": conversation})).json()
+        path, item = f"/responses/{response['id']}", response["output"][0]["id"]
+        await found.settle()
+        await a.lose_lease()
+        await until(lambda: not a.cluster.membership.holds(), "the loss")
+        assert (await on_b.get(f"/conversations/{conversation}/items")).status_code == 200  # b has it now
+        await until(a.cluster.membership.holds, "a new lease")
+        await found.know_each_other()
+        assert (await on_a.get(path)).json() == response
+        cut = await on_b.post(f"{path}/truncate", json={"item_id": item, "num_characters": 2})
+        assert cut.status_code == 200, cut.text
+        await found.settle()
+        shown = [(await client.get(path)).json() for client in (on_a, on_b)]
+        assert [one["output"][0]["content"][0]["text"] for one in shown] == ["w0", "w0"]
+
+
 async def test_the_same_request_runs_once_whichever_nodes_it_comes_to() -> None:
     async with nodes("a", "b", "c", script=SCRIPT, tick_seconds=0) as found, contextlib.AsyncExitStack() as open_:
         clients = [await open_.enter_async_context(http(member)) for member in found]

@@ -100,6 +100,10 @@ async def test_the_same_key_and_body_run_once() -> None:
         assert error["retry"] is False
         too_long = await client.post(PATH, json=body, headers={"idempotency-key": "k" * 257})
         assert_refused(too_long, "invalid_request", 400, "Idempotency-Key")
+        twice = [("idempotency-key", "k1"), ("idempotency-key", "k2")]
+        assert_refused(await client.post(PATH, json=body, headers=twice), "invalid_request", 400, "Idempotency-Key")
+        same = await client.post(PATH, json=body, headers=[("idempotency-key", "k1")] * 2)
+        assert same.content == finished.content
 
 
 async def test_json_twice_is_one_answer_and_a_failure_is_none() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 
 class AdditionalTools(TypedDict):
-    """More tools: from here on the model has them."""
+    """More tools. From here on the model has them."""
 
     type: Literal["additional_tools"]
     tools: list[dict[str, Any]]
@@ -27,7 +27,9 @@ class ApplyPatchCall(TypedDict):
 
 
 class ApplyPatchCallOutput(TypedDict):
-    """`status` says whether the patch could be applied (`completed`, `failed`), `output` what there is to say of it."""
+    """The result of a patch. `status`: whether it could be applied (`completed`, `failed`). `output`: a     text
+    about it.
+    """
 
     type: Literal["apply_patch_call_output"]
     call_id: str
@@ -43,7 +45,7 @@ class Author(TypedDict):
 
 
 class CancelReceipt(TypedDict):
-    """What a cancel did: how much had been made and sent, and how long the engine took to let go."""
+    """The receipt of a cancel: how much had been generated and sent, and how long the engine took to abort."""
 
     tokens_generated: int
     tokens_delivered: int
@@ -79,7 +81,7 @@ class CompactedResponse(TypedDict):
 
 
 class Compaction(TypedDict):
-    """What is left of a conversation that was made shorter."""
+    """The remains of a conversation that was made shorter."""
 
     type: Literal["compaction"]
     encrypted_content: str
@@ -89,7 +91,7 @@ class Compaction(TypedDict):
 
 
 class CompactionCompacting(TypedDict):
-    """A summary is being written; what is in it is not shown."""
+    """A summary is being written; its text is not shown."""
 
     type: Literal["response.compaction.compacting"]
     item_id: str
@@ -101,7 +103,7 @@ class CompactionCompacting(TypedDict):
 
 
 class CompactionTrigger(TypedDict):
-    """The last item of an input: make what is before it shorter."""
+    """A request to make the items before it shorter; the last item of an input."""
 
     type: Literal["compaction_trigger"]
     id: NotRequired[str | None]
@@ -131,7 +133,7 @@ class ComputerCallOutput(TypedDict):
 
 
 class ConfigurationUpdate(TypedDict):
-    """Other settings from here on, until a later one replaces them."""
+    """Other settings from here on, until a later update replaces them."""
 
     type: Literal["configuration_update"]
     reasoning: NotRequired[ReasoningUpdate | None]
@@ -273,9 +275,9 @@ class DeveloperContent(TypedDict):
 
 
 class ErrorBody(TypedDict):
-    """`retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given.
-    `response_id`: what a refused cancel, truncate, resume or detach, or a `slow_reader`, is about. `item`: the
-    item of     the conversation that stands in the way.
+    """An error. `retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is
+    given.      `response_id`: the response of a refused cancel, truncate, resume or detach, or of a
+    `slow_reader`. `item`: the item     of the conversation that stands in the way.
     """
 
     type: str
@@ -289,7 +291,7 @@ class ErrorBody(TypedDict):
 
 
 class FailedSteer(TypedDict):
-    """`input` as it came; `id` if it had been accepted."""
+    """The refused input. `input`: as it came. `id`: if it had been accepted."""
 
     id: NotRequired[str]
     input: Any
@@ -365,7 +367,7 @@ class HarmonyMessage(TypedDict):
 
 
 class HarmonyNamespace(TypedDict):
-    """Functions under one name."""
+    """A namespace: functions under one name."""
 
     name: str
     description: NotRequired[str | None]
@@ -378,7 +380,7 @@ class HarmonyText(TypedDict):
 
 
 class HarmonyTool(TypedDict):
-    """A function; `parameters` is its JSON schema."""
+    """A function. `parameters`: its JSON schema."""
 
     name: str
     description: NotRequired[str]
@@ -386,7 +388,9 @@ class HarmonyTool(TypedDict):
 
 
 class Heartbeat(TypedDict):
-    """`engine`: `ready`, or why it can't serve. `responses`: those that the connection follows."""
+    """The state of the server. `engine`: `ready`, or why it can't serve. `responses`: those that the connection
+    follows.
+    """
 
     engine: str
     responses: list[Pulse]
@@ -425,7 +429,7 @@ class InputFile(TypedDict):
 
 
 class InputImage(TypedDict):
-    """What it shows is attached to it when it has been loaded (see `pictures`), and is never encoded."""
+    """An image. Its picture is attached when it has been loaded (see `engine.pictures`), and is never encoded."""
 
     type: Literal["input_image"]
     image_url: NotRequired[str | None]
@@ -459,8 +463,8 @@ class ItemList(TypedDict):
 
 
 class ItemOrigin(TypedDict):
-    """What an item of a conversation has beside its own members. `response_id`: of the response that it was the
-    input     or the output of; null: it was posted.
+    """The origin of a conversation's item. `response_id`: the response that it was the input or the output of; null:
+    it     was posted.
     """
 
     response_id: str | None
@@ -468,7 +472,7 @@ class ItemOrigin(TypedDict):
 
 
 class ItemReference(TypedDict):
-    """Stands for the item with this `id`, which the server has."""
+    """A reference to the item with this `id`, which the server has."""
 
     type: Literal["item_reference"]
     id: NotRequired[str | None]
@@ -477,13 +481,13 @@ class ItemReference(TypedDict):
 
 
 class JsonObjectFormat(TypedDict):
-    """One JSON object, whatever is in it."""
+    """One JSON object of any content."""
 
     type: Literal["json_object"]
 
 
 class JsonSchemaFormat(TypedDict):
-    """JSON by a schema. It is held to the schema whatever `strict` says."""
+    """JSON by a schema. The schema is enforced whatever `strict` says."""
 
     type: Literal["json_schema"]
     name: str
@@ -537,7 +541,7 @@ class ListedResponse(TypedDict):
 
 
 class LocalShellAction(TypedDict):
-    """One command, not for a shell: its words."""
+    """One command, as its words; no shell interprets it."""
 
     type: Literal["exec"]
     command: list[str]
@@ -557,7 +561,9 @@ class LocalShellCall(TypedDict):
 
 
 class LocalShellCallOutput(TypedDict):
-    """OpenAI's types have the call's id in `id`, its guides in `call_id`: both are understood."""
+    """The output of a command. OpenAI's types have the call's id in `id`, its guides in `call_id`: both     are
+    understood.
+    """
 
     type: Literal["local_shell_call_output"]
     output: str
@@ -568,7 +574,7 @@ class LocalShellCallOutput(TypedDict):
 
 
 class McpApprovalRequest(TypedDict):
-    """Ends a response: the call waits for the client's `McpApprovalResponse`."""
+    """A request for approval, which ends a response: the call waits for the client's `McpApprovalResponse`."""
 
     type: Literal["mcp_approval_request"]
     server_label: str
@@ -617,7 +623,7 @@ class McpCallArgumentsDelta(TypedDict):
 
 
 class McpCallArgumentsDone(TypedDict):
-    """From here on the server works."""
+    """The arguments are complete; from here on the server works."""
 
     type: Literal["response.mcp_call_arguments.done"]
     item_id: str
@@ -789,30 +795,30 @@ class OutputTokensDetails(TypedDict):
 
 
 class PlainFormat(TypedDict):
-    """Whatever the model writes."""
+    """Free text."""
 
     type: Literal["text"]
 
 
 class PlainText(TypedDict):
-    """Not in OpenAI's schema; sent by some clients that come from Chat Completions."""
+    """A text without a direction: not in OpenAI's schema, but sent by some clients that come from Chat Completions."""
 
     type: Literal["text"]
     text: str
 
 
 class PrefillTokens(TypedDict):
-    """How much of a prompt the engine has read, cached tokens included."""
+    """The tokens of a prompt that the engine has read, cached ones included, and all of them."""
 
     computed: int
     total: int
 
 
 class Pulse(TypedDict):
-    """How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other
-    absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not.
-    `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its
-    first     token on.
+    """The progress of one response. `num_ahead`, `estimated_seconds`: as in QueuePlace; the first is None, and the
+    other absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does
+    not.     `prefill_tokens`: while a prompt is read, in several steps. `usage`: its tokens so far, from its
+    first token on.
     """
 
     response_id: str
@@ -835,7 +841,7 @@ class QueuePlace(TypedDict):
 
 
 class RateLimit(TypedDict):
-    """What is left of a minute's allowance. `reset_seconds`: until all of it is back."""
+    """The remainder of a minute's allowance. `reset_seconds`: until all of it is back."""
 
     name: Literal["requests", "tokens"]
     limit: int
@@ -942,9 +948,10 @@ class ReasoningUpdate(TypedDict):
 
 
 class Recovery(TypedDict):
-    """How an answer went on after its server or its engine had ended in the middle of it.      kind: `exact`: as if
-    nothing had happened; `prefix_exact`: what was said stands, and the rest is another sample of     the model;
-    `failed`: it did not. attempts: how often it was begun or gone on with. reason: why it did not go on.
+    """The way in which an answer continued after its server or its engine had ended in the middle of it.      kind:
+    `exact`: as if nothing had happened; `prefix_exact`: the existing output stands, and the rest is another
+    sample of the model; `failed`: it did not continue. attempts: how often it was begun or continued. reason: why
+    it     did not continue.
     """
 
     kind: Literal["exact", "failed", "prefix_exact"]
@@ -958,7 +965,7 @@ class Refusal(TypedDict):
 
 
 class RequestWarning(TypedDict):
-    """Something in a request that was ignored, told to a native client. `param`: where it is."""
+    """A warning about something in a request that was ignored, for a native client. `param`: its place."""
 
     param: str
     message: str
@@ -1044,7 +1051,7 @@ class ResponseDeleted(TypedDict):
 
 
 class ResponseError(TypedDict):
-    """Why a response failed; `code` is from OpenAI's list where that has one, else from our registry."""
+    """The reason why a response failed. `code` is from OpenAI's list where that has one, else from our registry."""
 
     code: str
     message: str
@@ -1079,7 +1086,9 @@ class ResponseIncomplete(TypedDict):
 
 
 class ResponseInjectCreated(TypedDict):
-    """Numbered by the connection although it has a top-level `response_id`: that is how OpenAI's wire has it."""
+    """The acceptance of an injection. Numbered by the connection although it has a top-level `response_id`: that is
+    OpenAI's form.
+    """
 
     type: Literal["response.inject.created"]
     sequence_number: int
@@ -1255,14 +1264,14 @@ class ShellCallOutput(TypedDict):
 
 
 class ShellExit(TypedDict):
-    """The command ended."""
+    """The outcome of a command that ended."""
 
     type: Literal["exit"]
     exit_code: int
 
 
 class ShellOutput(TypedDict):
-    """What one command wrote, and how it ended."""
+    """The output of one command, and its outcome."""
 
     stdout: str
     stderr: str
@@ -1270,7 +1279,7 @@ class ShellOutput(TypedDict):
 
 
 class ShellTimeout(TypedDict):
-    """The command was stopped at its time limit."""
+    """The outcome of a command that was stopped at its time limit."""
 
     type: Literal["timeout"]
 
@@ -1282,14 +1291,14 @@ class SteerError(TypedDict):
 
 
 class SteerRef(TypedDict):
-    """`previous_response_id`: the response that is steered, as the client named it."""
+    """The steered response. `previous_response_id`: its id, as the client named it."""
 
     id: str
     previous_response_id: str
 
 
 class StreamError(TypedDict):
-    """The same in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested."""
+    """An error in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested."""
 
     type: Literal["error"]
     code: str
@@ -1308,7 +1317,7 @@ class SummaryText(TypedDict):
 
 
 class SystemContent(TypedDict):
-    """What the system message is made of; null leaves a line out."""
+    """The parts of the system message; null leaves a line out."""
 
     type: Literal["system_content"]
     model_identity: NotRequired[str | None]
@@ -1329,7 +1338,7 @@ class TextUpdate(TypedDict):
 
 
 class Ticket(TypedDict):
-    """What a page is given to follow one response. `sub_protocol`: to be offered beside `realtime.v1`."""
+    """A ticket with which a page can follow one response. `sub_protocol`: to be offered next to `realtime.v1`."""
 
     object: Literal["response.ticket"]
     ticket: str
@@ -1349,7 +1358,7 @@ class ToolSearchCall(TypedDict):
 
 
 class ToolSearchOutput(TypedDict):
-    """The tools that a search found: from here on the model has them."""
+    """The tools that a search found. From here on the model has them."""
 
     type: Literal["tool_search_output"]
     tools: list[dict[str, Any]]
@@ -1361,7 +1370,7 @@ class ToolSearchOutput(TypedDict):
 
 
 class Truncated(TypedDict):
-    """Where an answer was cut: `through` is the last event of which anything is kept."""
+    """The place where an answer was cut. `through`: the last event of which anything is kept."""
 
     through: int
 

@@ -1,7 +1,7 @@
-"""gpt-oss: its library renders, `parser` reads. Pure.
+"""The dialect of gpt-oss: its library renders, `parser` reads. Pure.
 
-A prompt depends on the items alone, so a history that the server holds, one that the client holds as items and one
-that it holds as messages end in the same tokens.
+A prompt depends on the items alone. So a history that the server holds, one that the client holds as items and one that
+it holds as messages give the same tokens.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from .tags import constraint
 
 
 class Encoding(Protocol):
-    """What the dialect needs of the Harmony library."""
+    """The Harmony library, as far as the dialect needs it."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """For the parser."""
+        """The vocabulary, for the parser."""
 
     def render(
         self, messages: Sequence[HarmonyMessage], window: int | None = None, is_wanted: IsWanted = always
     ) -> list[int]:
-        """The tokens of these messages, and of the beginning of the assistant's next one. Raises ValueError,
-        PromptTooLong when there are more than `window` and it is not worth counting how many, and Unwanted.
+        """Return the tokens of these messages, and of the beginning of the assistant's next one. Raises ValueError,
+        PromptTooLong when there are certainly more than `window` (not worth counting how many), and Unwanted.
         """
 
 
 class HarmonyDialect:
-    """See Dialect."""
+    """The dialect of gpt-oss."""
 
     name = "harmony"
     speaks_harmony = True
@@ -48,8 +48,8 @@ class HarmonyDialect:
     unsafe_in = ()  # texts are encoded alone, without control tokens
 
     def __init__(self, encoding: Encoding, today: Callable[[], str], window: int | None = None) -> None:
-        """`today` gives the date for the system message, `YYYY-MM-DD`. window: tokens of
-        the model's context; None: any number fits.
+        """`today` returns the date for the system message, `YYYY-MM-DD`. window: tokens of the model's context; None:
+        any number fits.
         """
         self._window = window
         self._encoding = encoding
@@ -92,7 +92,7 @@ class HarmonyDialect:
         )
 
     def _system(self, request: ResponseCreate) -> SystemContent:
-        """The system message, with the variables that the model's own template has."""
+        """Return the system message, with the variables of the model's own template."""
         system = default_system(self._today())
         for name in ("model_identity", "conversation_start_date", "knowledge_cutoff"):
             value = (request.chat_template_kwargs or {}).get(name)

@@ -27,9 +27,7 @@ _CHANNELS = frozenset({"analysis", "commentary", "final"})
 
 
 class Header(msgspec.Struct, frozen=True):
-    """A header as it was read. `call` is the name of the tool that is called; `odd` says what was not as it should be,
-    None if all was.
-    """
+    """A parsed header. `call` is the name of the tool that is called. `odd` says what was malformed; None: nothing."""
 
     channel: str | None
     call: str | None
@@ -38,8 +36,8 @@ class Header(msgspec.Struct, frozen=True):
 
 
 def read_header(segments: Sequence[Segment], *, first: bool, complete: bool) -> Header:
-    """Read a header. `first`: the role stands in the prompt already, not in here. `complete`: it ended where a header
-    ends; else all that is no header is content, to the letter.
+    """Parse a header. `first`: the role is in the prompt already, not in here. `complete`: it ended where a header
+    ends; otherwise everything that is not part of a header is content, to the letter.
     """
     role, channel, recipient = ("assistant" if first else None), None, None
     rest: list[str] = []
@@ -66,7 +64,7 @@ def read_header(segments: Sequence[Segment], *, first: bool, complete: bool) -> 
 
 
 def may_be_header(text: str) -> bool:
-    """Return whether this is the beginning of something that stands in headers."""
+    """Return whether this may be the beginning of a header."""
     text = text.strip()
     return any(word.startswith(text) for word in ("to=", "assistant", "functions.", *_CONTENT_TYPES))
 
@@ -78,9 +76,7 @@ def _first_word(text: str) -> tuple[str | None, str]:
 
 
 def _role(text: str, recipient: str | None) -> tuple[str, str]:
-    """Return who speaks. A model that leaves out the role, and the whole header, goes on with what it says: then ""
-    does.
-    """
+    """Return who speaks. A model may leave out the role and the whole header, and just continue: then "" does."""
     if text.startswith("assistant"):
         return "assistant", text.removeprefix("assistant")
     word = text.strip()
@@ -90,7 +86,7 @@ def _role(text: str, recipient: str | None) -> tuple[str, str]:
 
 
 def _channel(name: str | None) -> str | None:
-    """The channel in which the message is shown: one that nobody knows is not the answer."""
+    """Return the channel in which the message is shown. An unknown one is not the answer."""
     return name if name is None or name in _CHANNELS else "commentary"
 
 

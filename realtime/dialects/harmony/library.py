@@ -1,8 +1,8 @@
 """The Harmony library behind `dialects.harmony.Encoding`: which package it is, and where its vocabulary comes from.
 
-Two packages bring the module `openai_harmony`, and one environment must have only one of them: oss-harmony carries the
-vocabulary (vLLM >= 0.31 depends on it), openai-harmony downloads it when it is first used. Importing either takes 0.1 s
-and loading 0.2 s, so this module is imported only where a model speaks Harmony.
+Two packages bring the module `openai_harmony`, and an environment must have only one of them: oss-harmony carries the
+vocabulary (vLLM >= 0.31 depends on it), openai-harmony downloads it at first use. Importing either takes 0.1 s and
+loading 0.2 s, so this module is imported only for a model that speaks Harmony.
 """
 
 from __future__ import annotations
@@ -46,11 +46,13 @@ _BOUNDARY = re.compile(
 
 
 class NoVocabulary(Exception):
-    """The vocabulary can't be had; the text says what to do."""
+    """An error: the vocabulary can't be had. The text says what to do."""
 
 
 def load(folder: str | None) -> LibraryEncoding:
-    """The encoding of gpt-oss; `folder` holds `o200k_base.tiktoken`, for a package without it. Raises NoVocabulary."""
+    """Load the encoding of gpt-oss. `folder` holds `o200k_base.tiktoken`, for a package without it. Raises
+    NoVocabulary.
+    """
     if folder is not None:
         os.environ[_FOLDER] = folder
     found = [f"{name} {version}" for name in _PACKAGES if (version := _version(name)) is not None]
@@ -67,7 +69,7 @@ def load(folder: str | None) -> LibraryEncoding:
 
 
 class LibraryEncoding:
-    """See dialects.harmony.Encoding."""
+    """An `Encoding` by the Harmony library."""
 
     def __init__(self, encoding: HarmonyEncoding) -> None:
         self._encoding = encoding
@@ -88,7 +90,7 @@ class LibraryEncoding:
     def render(
         self, messages: Sequence[HarmonyMessage], window: int | None = None, is_wanted: IsWanted = always
     ) -> list[int]:
-        """See Encoding. `dialects.harmony_messages` has dropped what is to be dropped."""
+        """Render messages; see Encoding. `dialects.harmony.messages` has dropped old reasoning already."""
         tokens: list[int] = []
         try:
             options = RenderOptions(conversation_has_function_tools=any(map(_offers_functions, messages)))
@@ -106,7 +108,9 @@ class LibraryEncoding:
         return [*tokens, *self._start_of_answer]
 
     def _message(self, message: HarmonyMessage, options: RenderOptions) -> Iterator[list[int]]:
-        """One message, in pieces. Around its content are the tokens that are around an empty text."""
+        """Yield the tokens of one message, in pieces. Its content is put between the tokens that surround an empty
+        text.
+        """
         parts = list(_parts(message))
         if all(isinstance(part, HarmonyText) for part in parts) and len(message.text) <= _PIECE:
             yield self._whole(message, options)
@@ -146,7 +150,7 @@ class LibraryEncoding:
 
 
 def pieces(text: str, size: int) -> Iterator[str]:
-    """The text in pieces of at most `size` characters, which are cut where tokens end, or else where `size` is full."""
+    """Yield the text in pieces of at most `size` characters, cut where tokens end, or else where `size` is reached."""
     at = 0
     while len(text) - at > size:
         found = _BOUNDARY.search(text, at + size // 2, at + size)
@@ -157,7 +161,7 @@ def pieces(text: str, size: int) -> Iterator[str]:
 
 
 def _parts(message: HarmonyMessage) -> Iterator[HarmonyText | SystemContent | DeveloperContent]:
-    """Its content; long instructions as a text, which is how they are rendered."""
+    """Return its content, with long instructions as a text, which is how they are rendered."""
     for part in [HarmonyText(text=message.content)] if isinstance(message.content, str) else message.content:
         if not isinstance(part, DeveloperContent) or len(part.instructions or "") <= _PIECE:
             yield part
@@ -170,7 +174,7 @@ def _parts(message: HarmonyMessage) -> Iterator[HarmonyText | SystemContent | De
 
 
 def _check_words(value: Any) -> None:
-    """Refuse what would hold everybody up. Raises ValueError."""
+    """Refuse text that would take too long to tokenize. Raises ValueError."""
     if isinstance(value, str):
         if any(len(piece) == _LONGEST_WORD for piece in pieces(value, _LONGEST_WORD)):
             raise ValueError(f"{value[:32]!r}... has a word of {_LONGEST_WORD} characters, too long for a description")

@@ -1,9 +1,9 @@
-"""Items as the messages that a Harmony model is shown, and the rules of which of them it is shown. Pure.
+"""Items as messages for a Harmony model, and the rules by which old ones are left out. Pure.
 
 Reasoning is dropped once its turn has come to an answer: what precedes the last message of the channel `final` goes,
 what follows it - a loop of tool calls - stays. Preambles and calls always stay. This is the documented form;
 openai_harmony's own `auto_drop_analysis` (0.0.8, 0.0.11) looks at the first `final` instead of the last, and drops
-nothing at all while a loop of calls goes on.
+nothing at all while a loop of calls continues.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _EFFORTS: dict[str, Effort] = {
 def to_messages(
     request: ResponseCreate, tools: ToolSet, items: Sequence[InputItem], system: SystemContent
 ) -> list[HarmonyMessage]:
-    """The whole prompt as messages: system and developer message, then what was said. `system` is what the system
-    message says where neither the request nor held messages say otherwise. Raises RenderError.
+    """Return the whole prompt as messages: system and developer message, then the conversation. `system` is the text of
+    the system message where neither the request nor held messages say otherwise. Raises RenderError.
     """
     mcp = McpCalls(items, tools.tools)
     head = _Head(request, tools, system, mcp)
@@ -65,12 +65,12 @@ def to_messages(
 
 
 def answer(items: Sequence[InputItem], mcp: McpCalls) -> list[HarmonyMessage]:
-    """The messages of a response's items. `mcp`: those of the response and of its history."""
+    """Return the messages of a response's items. `mcp`: the calls of the response and of its history."""
     return list(_said(items, 0, mcp))
 
 
 def without_old_analysis(messages: Sequence[HarmonyMessage]) -> list[HarmonyMessage]:
-    """See the module. A call in the channel `analysis` is a call."""
+    """Return the messages without old reasoning; see the module. A call in the channel `analysis` is a call."""
     finals = [index for index, one in enumerate(messages) if one.role == "assistant" and one.channel == "final"]
     last = finals[-1] if finals else 0
     return [one for index, one in enumerate(messages) if index >= last or not _is_thought(one)]
@@ -81,7 +81,7 @@ def _is_thought(message: HarmonyMessage) -> bool:
 
 
 class _Head:
-    """The system and the developer message. Both come from the request; where that is silent, from messages that the
+    """The system and the developer message. Both come from the request, or where that is silent, from messages that the
     client holds. System and developer items before anything else are instructions too.
     """
 
@@ -96,7 +96,7 @@ class _Head:
         self._format = _response_format(request)
 
     def take(self, items: Sequence[InputItem]) -> int:
-        """Take the items that belong here; how many they are."""
+        """Take the items that belong here, and return their number."""
         for index, item in enumerate(items):
             if not self._takes(item, f"input[{index}]"):
                 break
@@ -104,7 +104,7 @@ class _Head:
         return self.num_taken
 
     def messages(self) -> list[HarmonyMessage]:
-        """The one or two messages."""
+        """Return the one or two messages."""
         asked = self._request.reasoning.effort if self._request.reasoning is not None else None
         system = self._system
         if asked is not None:
@@ -138,8 +138,8 @@ class _Head:
         return True
 
     def _hold(self, instructions: str) -> None:
-        """Held instructions: in the place of the request's if these are what they begin with (then items are in them
-        too), else the request's count.
+        """Take held instructions. They replace the request's if they begin with them (then items are in them too);
+        otherwise the request's count.
         """
         asked = self._request.instructions or ""
         if instructions.startswith(asked):
@@ -149,7 +149,7 @@ class _Head:
 
 
 def _response_format(request: ResponseCreate) -> str:
-    """Return how Harmony tells the model of an output format: at the end of the developer message."""
+    """Return Harmony's description of an output format, for the end of the developer message."""
     form = request.text.format if request.text is not None else None
     if not isinstance(form, JsonSchemaFormat):
         return ""
@@ -159,7 +159,7 @@ def _response_format(request: ResponseCreate) -> str:
 
 
 def _check_names(tools: ToolSet) -> None:
-    """Refuse names that would not come back from a call's header as they are. Raises RenderError."""
+    """Refuse names that a call's header would not return unchanged. Raises RenderError."""
     for tool in tools.tools:
         if not _NAME.fullmatch(tool.shown_as) or len(tool.shown_as.encode()) > _MAX_NAME_BYTES:
             text = f"no white space, no `<|`, and at most {_MAX_NAME_BYTES} bytes"
@@ -182,7 +182,7 @@ def _namespaces(tools: ToolSet) -> dict[str, HarmonyNamespace]:
 
 
 def default_system(date: str | None) -> SystemContent:
-    """The system message that gpt-oss was trained with."""
+    """Return the system message that gpt-oss was trained with."""
     return SystemContent(
         model_identity="You are ChatGPT, a large language model trained by OpenAI.",
         reasoning_effort="Medium",
@@ -240,7 +240,9 @@ def _message(item: Message, calls_next: bool, path: str) -> Iterator[HarmonyMess
 
 
 def _calls_next(places: Sequence[tuple[int, PlainItem]], place: int) -> bool:
-    """Return whether the assistant goes on to a call: then its text was a preamble, for clients that drop the phase."""
+    """Return whether the assistant makes a call next. Then its text was a preamble, also for clients that drop the
+    phase.
+    """
     following = place + 1
     while following < len(places) and isinstance(places[following][1], Reasoning):
         following += 1
@@ -248,7 +250,7 @@ def _calls_next(places: Sequence[tuple[int, PlainItem]], place: int) -> bool:
 
 
 def _reasoning(item: Reasoning) -> Iterator[HarmonyMessage]:
-    """A message for each part, of which there may be any number. Clients that were shown the reasoning as its summary
+    """Return a message for each part of reasoning. Clients that were shown the reasoning as its summary
     send that back.
     """
     for part in (item.content or None) or item.summary:

@@ -1,13 +1,13 @@
-"""Generated Harmony tokens to pieces, one message of the model to one item. Pure.
+"""Parse generated Harmony tokens into pieces, one message of the model into one item. Pure.
 
 A state machine over token ids: the markup is special tokens, so it is never confused with text that looks like it, and
-chunks may be cut anywhere. `openai_harmony.StreamableParser` reads well-formed output the same way, which a test holds
-this to; but it raises on the rest, shows special tokens as content, and forgets what stands in a header. Here:
+chunks may be cut anywhere. `openai_harmony.StreamableParser` reads well-formed output the same way, which a test
+checks. But it raises on malformed output, shows special tokens as content, and forgets text in a header. Here:
 
 - a missing `<|end|>` or `<|start|>` is put in; markup in the middle of text is dropped, the text is not;
 - text where a header should be is content; a header without an end ends by itself;
 - a call is a call in every channel, and its name never holds markup;
-- an item around which something was put right is marked, and `trouble` says what was wrong first.
+- an item around which something was repaired is marked, and `trouble` says what was wrong first.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _MAX_CHARACTER = 4  # tokens, of a byte each
 
 
 class Malformed(Exception):
-    """Output that is not Harmony as it should be."""
+    """An error: output that is not well-formed Harmony."""
 
 
 class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
-    """The special tokens, and how the other ones are read. `decode`: token ids to bytes. All ids from `first_special`
-    on are special.
+    """The special tokens, and the decoding of the others. `decode`: token ids to bytes. All ids from `first_special` on
+    are special.
     """
 
     decode: Callable[[Sequence[int]], bytes]
@@ -62,7 +62,7 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def markup(self) -> list[int]:
-        """All tokens that mean something to the parser."""
+        """All tokens that the parser interprets."""
         return sorted({self.start, self.channel, self.constrain, self.message, *self.ends})
 
 
@@ -73,7 +73,7 @@ class _State(enum.Enum):
 
 
 class HarmonyParser:
-    """See dialects.base.Parser."""
+    """The `Parser` of Harmony."""
 
     skip_special_tokens = False  # the text of chunks is not looked at
     reasoning_ended = True  # to the engine: a constraint describes the output from its first token
@@ -119,7 +119,7 @@ class HarmonyParser:
         return list(self._close_content()) if self._state is _State.CONTENT else ()
 
     def _tokens(self, token_ids: Sequence[int], logprobs: Logprobs) -> Iterator[Piece]:
-        """Any tokens: runs of content in one go, the others one by one."""
+        """Take any tokens: runs of content at once, the others one by one."""
         at, end = 0, len(token_ids)
         while at < end:
             run = at
@@ -133,7 +133,7 @@ class HarmonyParser:
             at += 1
 
     def _token(self, token: int) -> Iterator[Piece]:
-        """A special token, or one outside of content."""
+        """Take a special token, or one outside content."""
         special = self._vocabulary
         if token in special.ends:
             yield from self._end()
@@ -166,7 +166,7 @@ class HarmonyParser:
         self._state = _State.HEADER
 
     def _marker(self, token: int) -> Iterator[Piece]:
-        """`<|channel|>`: of this header, or of a message whose `<|start|>` is missing."""
+        """Take `<|channel|>`: of this header, or of a message whose `<|start|>` is missing."""
         if self._state is _State.CONTENT:
             yield from self._odd("a message without <|end|>")
             yield from self._finish()
@@ -234,14 +234,14 @@ class HarmonyParser:
         return self._tools.mode is not Mode.NONE and (self._tools.parallel or not self._num_calls)
 
     def _recover(self) -> Iterator[Piece]:
-        """A header that ended before its content: what is in it besides a header was said."""
+        """Recover from a header that ended before its content: what is in it besides a header was said."""
         header = read_header(self._segments(), first=self._first, complete=False)
         if header.rest or header.call is not None:
             yield from self._open(complete=False)
 
     def _header_cut(self) -> Iterator[Piece]:
-        """A header that the end of the generation cut: the same, but for a call, of which only the name is there, and
-        for what would have been more of the header.
+        """End a header in which the generation ended: as `_recover`, except for a call, of which only the name is
+        known, and for an incomplete part of the header.
         """
         header = read_header(self._segments(), first=self._first, complete=False)
         if header.rest and not may_be_header(header.rest):
@@ -264,7 +264,7 @@ class HarmonyParser:
     # -- content
 
     def _plain(self, token_ids: Sequence[int]) -> Sequence[Piece]:
-        """`_content` where there is nothing to mind, which is what nearly every token is."""
+        """Take content where nothing special can occur, which is nearly every token: a fast form of `_content`."""
         text = self._utf8.decode(self._vocabulary.decode(token_ids))
         if self._reasoning:
             self.num_reasoning_tokens += len(token_ids)
@@ -292,7 +292,7 @@ class HarmonyParser:
         self._logprobs = []
 
     def _finish(self) -> Iterator[Piece]:
-        """The message is complete."""
+        """Complete the message."""
         yield from self._say(self._utf8.decode(b"", final=True), None)
         self._utf8.reset()
         if self._unwanted:
@@ -307,7 +307,7 @@ class HarmonyParser:
         yield from call.end(complete=True)
 
     def _close_content(self) -> Iterator[Piece]:
-        """The generation ended within a message: half a character at its end is nothing, and a call is not whole."""
+        """End within a message: half a character at its end is dropped, and a call is incomplete."""
         call, self._call = self._call, None
         if call is not None:
             yield from call.end(complete=False)

@@ -1,9 +1,9 @@
-"""What sampling must keep to for a Harmony model, from the first token on, as xgrammar's structural tag. Pure.
+"""Constraints on sampling for a Harmony model, from the first token on, as xgrammar's structural tag. Pure.
 
     ( analysis | preamble )*  ( call | final )
 
-Markup is named by token id, so text that only looks like it is none. Without a tool that is held, a forced call or an
-output format there is no constraint at all.
+Markup is named by token id, so text that only looks like it is not markup. Without a constrained tool, a forced call or
+an output format there is no constraint at all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Form = dict[str, Any]
 
 
 def constraint(tools: ToolSet, output_format: TextFormat | None, vocabulary: Vocabulary) -> Constraint | None:
-    """The constraint of a response, if it needs one."""
+    """Return the constraint of a response, if it needs one."""
     schema = _schema(output_format)
     callable_tools = () if tools.mode is Mode.NONE else tools.tools
     forced = tools.mode is Mode.REQUIRED
@@ -62,7 +62,7 @@ class _Forms:
         self._vocabulary = vocabulary
 
     def before(self) -> Form:
-        """Any number of thoughts and preambles, and the beginning of what follows them."""
+        """Return the form of any number of thoughts and preambles, and of the beginning of what follows them."""
         channel = {"type": "or", "elements": [_text("analysis"), _text("commentary")]}
         next_message = _sequence(
             self._token(self._vocabulary.end), self._token(self._vocabulary.start), _text("assistant")
@@ -77,8 +77,8 @@ class _Forms:
         return {"type": "star", "content": message}
 
     def call(self, tool: Tool, *, is_held: bool) -> Form:
-        """A call of this tool, as it is rendered, with any object for arguments if it is not held; its end is a stop
-        token, which follows by itself.
+        """Return the form of a call of this tool as it is rendered, with any object for arguments if it is not
+        constrained. Its end is a stop token, which follows by itself.
         """
         return _sequence(
             self._token(self._vocabulary.channel),
@@ -90,7 +90,7 @@ class _Forms:
         )
 
     def final(self, schema: Form | None) -> Form:
-        """The answer; its end follows likewise."""
+        """Return the form of the answer. Its end follows likewise."""
         return _sequence(
             self._token(self._vocabulary.channel),
             _text("final"),

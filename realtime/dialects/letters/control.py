@@ -1,7 +1,7 @@
-"""The tokens of a tokenizer that control the model: turns, roles, reasoning, calls, images. Pure.
+"""Control tokens: the tokens of a tokenizer that control the model: turns, roles, reasoning, calls, images. Pure.
 
-Not every added token is one. Some vocabularies add runs of spaces or HTML tags for better compression: a user's text is
-to have those as ever.
+Not every added token is one. Some vocabularies add runs of spaces or HTML tags for better compression, and in a user's
+text those are tokenized as usual.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Added(msgspec.Struct, frozen=True):
 
 
 def added_tokens(tokenizer: Any) -> list[Added] | None:
-    """All tokens of that kind of a `transformers`-like tokenizer; None if it does not tell."""
+    """Return all added tokens of a `transformers`-like tokenizer; None if it does not list them."""
     decoder: Mapping[int, Any] | None = getattr(tokenizer, "added_tokens_decoder", None)
     if decoder is not None:
         return [
@@ -40,7 +40,7 @@ def added_tokens(tokenizer: Any) -> list[Added] | None:
 
 
 def chat_template(tokenizer: Any) -> str:
-    """The source of the tokenizer's templates; empty where they are not in Jinja."""
+    """Return the source of the tokenizer's templates; empty if they are not in Jinja."""
     template = getattr(tokenizer, "chat_template", None)
     if isinstance(template, dict):
         return "\n".join(map(str, template.values()))
@@ -48,7 +48,9 @@ def chat_template(tokenizer: Any) -> str:
 
 
 def control_tokens(added: list[Added], template: str) -> list[Added]:
-    """Return those that control the model: special ones, and others that look it or that the template writes."""
+    """Return the tokens that control the model: special ones, and others that look like it or that the
+    template writes.
+    """
     return [token for token in added if _controls(token, template)]
 
 
@@ -60,5 +62,5 @@ def _controls(token: Added, template: str) -> bool:
 
 
 def _is_mark(text: str) -> bool:
-    """Return whether it is no word, and no punctuation mark of a language."""
+    """Return whether it is neither a word nor a punctuation mark of a language."""
     return len(text) > 2 and not text[0].isalnum() and not text[-1].isalnum() and any(map(str.isalnum, text))

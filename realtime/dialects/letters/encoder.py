@@ -1,8 +1,8 @@
 """Tokenize a text in which some control tokens' letters are only letters. Pure.
 
 A second tokenizer has the model and the steps of the first, and its added tokens, but knows control tokens by other
-names, which nobody can guess. In what it is given these stand where the text has a control token that is one, so all
-else is encoded as it ever was: what precedes and follows a token, white space and prefixes included.
+names that nobody can guess. Its input has these names where the text has a real control token. So everything else is
+encoded as before, including white space and prefixes around a token.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WAYS: tuple[dict[str, Any], ...] = (  # in which tokenizers of other kinds are 
 
 
 def encoder(tokenizer: Any, added: Sequence[Added], control: Sequence[Added]) -> Encode | None:
-    """Return what tokenizes such texts for a `transformers`-like tokenizer; None if it can't be made to."""
+    """Return an encoder of such texts for a `transformers`-like tokenizer; None if there can't be one."""
     for make in _makers(tokenizer, added, control):
         try:
             made = make()
@@ -52,7 +52,7 @@ def _makers(tokenizer: Any, added: Sequence[Added], control: Sequence[Added]) ->
 
 
 def _is_right(encode: Encode, tokenizer: Any, token: Added, control: Sequence[Added]) -> bool:
-    """Return whether a control token is one where it is to be, and letters where it is not."""
+    """Return whether a control token is encoded as one where it is meant, and as letters where it is not."""
     sample = f"x{token.text} y"
     tokens, letters = encode(LetteredText(sample, ())), encode(LetteredText(sample, (1,)))
     said: str = tokenizer.decode(letters, skip_special_tokens=False)
@@ -71,10 +71,10 @@ def _changes_letters(backend: Any) -> bool:
 
 
 class _Renamed:
-    """With a tokenizer of the library `tokenizers`, which the model is shared with."""
+    """An encoder with a tokenizer of the library `tokenizers`, with which the model is shared."""
 
     def __init__(self, backend: Any, model: Any, added: Sequence[Added], control: Sequence[Added]) -> None:
-        """backend: whose steps are taken."""
+        """backend: the tokenizer whose steps are used."""
         from tokenizers import AddedToken, Tokenizer
 
         secret = secrets.token_hex(16)
@@ -96,7 +96,7 @@ class _Renamed:
         self._control = re.compile(any_of(self._names))
 
     def __call__(self, text: LetteredText) -> list[int]:
-        """The tokens of this text."""
+        """Return the tokens of this text."""
         return [self._ids.get(token, token) for token in self._encode("".join(self._parts(text)))]
 
     def _encode(self, text: str) -> list[int]:
@@ -113,7 +113,9 @@ class _Renamed:
 
 
 class _Piecewise:
-    """With any tokenizer that can be told to take all for letters, and to which text begins anew after a token."""
+    """An encoder with any tokenizer that can be told to treat everything as letters, and that treats the text after a
+    token as a new beginning.
+    """
 
     def __init__(self, tokenizer: Any, control: Iterable[Added], as_letters: dict[str, Any]) -> None:
         self._tokenizer = tokenizer
@@ -122,7 +124,7 @@ class _Piecewise:
         self._control = re.compile(any_of(self._ids))
 
     def __call__(self, text: LetteredText) -> list[int]:
-        """The tokens of this text."""
+        """Return the tokens of this text."""
         ids: list[int] = []
         at = 0
         for found in self._control.finditer(text.covered(_COVER)):
@@ -140,7 +142,7 @@ class _Piecewise:
 
 
 def _without(backend: Any, control: Iterable[Added]) -> Any:
-    """The model of a tokenizer, whose vocabulary does not have the texts of control tokens: some would find them."""
+    """Return the model of a tokenizer with a vocabulary without the texts of control tokens: some would find them."""
     from tokenizers import Tokenizer
 
     texts = {token.text for token in control}

@@ -1,9 +1,9 @@
 """Change a character in the letters of control tokens, so that a template passes them through, and change it back.
 
 The letters of `<|im_end|>` become `<|?m_end|>` with a character for `?` that nothing else in the request has. The
-lengths stay, so a template that cuts a text cuts it where it would have. What could become a token's letters where a
-template puts texts side by side is marked too: a text that begins with the end of a token, and a key, which templates
-write as `<key>`, that is the inside of one. Pure.
+lengths stay, so a template that cuts a text cuts it at the same place. Text that could become a token's letters where a
+template joins texts is marked too: a text that begins with the end of a token, and a key, which templates write as
+`<key>`, that is the inside of one. Pure.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Change = Callable[[str], str]
 
 
 class Unmarkable(Exception):
-    """The request has every character that could be put in the place of another."""
+    """An error: the request has every character that could replace another."""
 
 
 class Letters:
-    """Finds the letters of control tokens. Made once for a tokenizer."""
+    """A search for the letters of control tokens. Made once for a tokenizer."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
         words = list(tokens)
@@ -51,12 +51,14 @@ class Letters:
         self._in_json = [re.compile(pattern.encode()) for pattern in _by_beginning(_in_json(words))]
 
     def found_in(self, blob: bytes) -> bool:
-        """Return whether there may be some in texts that are written as JSON. A miss is certain."""
+        """Return whether texts that are written as JSON may have some. A miss is certain."""
         return any(pattern.search(blob) for pattern in self._in_json)
 
 
 class Marker:
-    """Marks one request's texts, and restores what was rendered from them. `blob`: all of its texts, as JSON."""
+    """A marker of one request's texts, which also restores what was rendered from them. `blob`: all of its texts, as
+    JSON.
+    """
 
     def __init__(self, letters: Letters, blob: bytes) -> None:
         """Raises Unmarkable."""
@@ -65,7 +67,7 @@ class Marker:
         self._covered = {cover: char for char, cover in self._covers.items()}
 
     def mark(self, text: str) -> str:
-        """A text that a template may put anywhere."""
+        """Mark a text that a template may put anywhere."""
         letters = self._letters
         if _begins_with_end(text, letters):
             text = self._covers[text[0]] + text[1:]
@@ -74,8 +76,8 @@ class Marker:
         return text
 
     def mark_answer(self, text: str) -> str:
-        """Return what an assistant said. Reasoning at its beginning, in the template's own marks, is left for the
-        template, which often takes it out: clients that know nothing of reasoning send it back like this.
+        """Mark an assistant's text. Reasoning at its beginning, in the template's own marks, is left for the template,
+        which often takes it out: clients that know nothing of reasoning send it back in this form.
         """
         for begin, end in self._letters.pairs:
             before, found, rest = text.partition(begin)
@@ -85,13 +87,13 @@ class Marker:
         return self.mark(text)
 
     def mark_key(self, key: str) -> str:
-        """A key that a user or a tool has chosen."""
+        """Mark a key that a user or a tool has chosen."""
         if key in self._letters.insides:
             return self._covers[key[0]] + key[1:]
         return self.mark(key)
 
     def restore(self, rendered: str) -> str:
-        """The text as it would be without marks."""
+        """Return the text as it would be without marks."""
         parts: list[str] = []
         places: list[int] = []
         at = length = 0
@@ -114,7 +116,7 @@ class Marker:
 
 
 def change_texts(value: Any, change: Change, change_key: Change | None = None) -> Any:
-    """A value as JSON has them with all its texts changed, and its keys if that is said."""
+    """Return a JSON value with all its texts changed, and on request its keys."""
     match value:
         case str():
             return change(value)
@@ -128,17 +130,19 @@ def change_texts(value: Any, change: Change, change_key: Change | None = None) -
 
 
 def clean(value: Any) -> Any:
-    """A value with all its texts and keys such that UTF-8 can say them."""
+    """Return a value in which UTF-8 can express all texts and keys."""
     return change_texts(value, without_surrogates, without_surrogates)
 
 
 def _place(word: str) -> int:
-    """The character that is changed: a letter, which no template escapes."""
+    """Return the place of the character to change: a letter, which no template escapes."""
     return next((place for place, char in enumerate(word) if char.isalnum()), 0)
 
 
 def _ends(word: str) -> Iterable[str]:
-    """Return what a text may begin with to end this token. White space may be stripped, and words are too common."""
+    """Return the ends of this token with which a text might begin. White space may be stripped, and words are too
+    common.
+    """
     if word[-1].isalnum():
         return ()
     return (word[at:] for at in range(1, len(word)) if not word[at].isspace())
@@ -150,7 +154,7 @@ def _begins_with_end(text: str, letters: Letters) -> bool:
 
 
 def _insides(word: str) -> Iterable[str]:
-    """A token without some of the punctuation at both of its ends."""
+    """Yield a token without some of the punctuation at both of its ends."""
     found = _INSIDE.fullmatch(word)
     if found is None:
         return ()
@@ -159,12 +163,12 @@ def _insides(word: str) -> Iterable[str]:
 
 
 def _end_of_reasoning(word: str) -> str | None:
-    """The end's letters if these are the beginning of reasoning: `</think>` of `<think>`."""
+    """Return the letters of the end if these begin reasoning: `</think>` for `<think>`."""
     return f"{word[0]}/{word[1:]}" if "think" in word.lower() else None
 
 
 def _unused(text: str, count: int) -> Iterable[str]:
-    """Characters that are not in a text, neither as such nor as JSON writes them in ASCII."""
+    """Yield characters that are not in a text, neither as such nor in JSON's ASCII form."""
     used = set(text).union(chr(int(code, 16)) for code in set(_ESCAPE.findall(text)))
     found = list(islice((char for char in map(chr, _COVERS) if char not in used), count))
     if len(found) < count:
@@ -177,7 +181,7 @@ def _cover_of(found: str) -> str:
 
 
 def _in_json(words: Iterable[str]) -> Iterable[str]:
-    """Return what `Letters` looks for, as JSON has it, with any number in the place of one."""
+    """Return the texts that `Letters` looks for in JSON's form, with any number where one has a number."""
     for word in {_NUMBER.sub("0", word) for word in words}:
         yield _json(word)
         yield from (f'"{_json(end)}' for end in _ends(word))
@@ -185,7 +189,7 @@ def _in_json(words: Iterable[str]) -> Iterable[str]:
 
 
 def _by_beginning(words: Iterable[str]) -> Iterable[str]:
-    """Patterns of words that begin alike, each of which is searched ten times as fast as one of all."""
+    """Return patterns of words that begin alike, each of which is searched ten times as fast as one pattern of all."""
     groups: dict[str, list[str]] = {}
     for word in words:
         groups.setdefault(word[0], []).append(word)

@@ -1,4 +1,4 @@
-"""Try a chat template with the letters of a control token in each place of a conversation. Pure."""
+"""A probe of a chat template with the letters of a control token in each place of a conversation. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BEFORE, _AFTER = "zqa", "zqb"  # letters only, which every template leaves alon
 
 
 def unsafe_places(marked: Render, plain: Render, token: str) -> tuple[str, ...]:
-    """Return where a template does not pass a text through that has the letters of this token. `marked` renders with
-    marks in all places, `plain` with none.
+    """Return the places in which a template does not pass a text with this token's letters through. `marked` renders
+    with marks in all places, `plain` with none.
 
-    A place that the template does not show, or does not take, is not among them.
+    Places that the template does not show, or does not take, are not included.
     """
     return tuple(place for place in PLACES if not _is_safe(marked, plain, place, token))
 
@@ -38,8 +38,8 @@ def _is_safe(marked: Render, plain: Render, place: str, token: str) -> bool:
 
 
 def _passes(rendered: str, otherwise: str, token: str) -> bool:
-    """Return whether the letters are known for what they are, and the text is as the template has it without marks, or
-    as it was written: some templates look for tokens in texts.
+    """Return whether the letters are recognized, and the text is rendered as without marks, or as it was written: some
+    templates look for tokens in texts.
     """
     if not (letters := letters_of(rendered)):
         return False
@@ -51,7 +51,9 @@ def _passes(rendered: str, otherwise: str, token: str) -> bool:
 
 
 def _conversations(place: str, text: str) -> Iterator[tuple[Messages, Sequence[dict[str, Any]]]]:
-    """Conversations with the text in this place: with as much around it as templates ask for, and with as little."""
+    """Yield conversations with the text in this place: with as much around it as templates ask for, and
+    with as little.
+    """
     hi: dict[str, Any] = {"role": "user", "content": "hi"}
     hello = {"role": "assistant", "content": "hello"}
     call = {"id": "call00001", "type": "function", "function": {"name": "look", "arguments": {"key": "value"}}}

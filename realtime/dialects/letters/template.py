@@ -1,8 +1,8 @@
-"""A model's chat template, given texts in which the letters of control tokens are only letters. Pure.
+"""A model's chat template, for texts in which the letters of control tokens are only letters. Pure.
 
-Texts without such letters are rendered as they are: one search finds that out. Others are marked before they are
-rendered (`marking`), and what comes out knows where the letters are. Which places of a conversation a template passes
-marks through is tried once, when the model loads: in a place that is unsafe, letters may become tokens.
+Texts without such letters, found by one search, are rendered unchanged. Others are marked before they are rendered
+(`marking`), and the result knows where the letters are. When the model loads, one probe finds the places of a
+conversation in which a template does not pass marks through: in such an unsafe place, letters may become tokens.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _OF_ROLE = {"system": "instructions", "assistant": "assistant", "tool": "tool_ou
 
 
 class Template:
-    """See the module.
+    """A model's chat template.
 
-    picture: what stands for an image in the texts that it is given; None: images are parts of the content.
+    picture: what stands for an image in the given texts; None: images are parts of the content.
     """
 
     def __init__(self, tokenizer: Any, marker: str | None = None) -> None:
-        """marker: what the template's text has for an image."""
+        """marker: the template's text for an image."""
         self._tokenizer = tokenizer
         self._marker = marker
         self.picture = f"[image {secrets.token_hex(16)}]" if marker else marker  # a user may have written the marker
@@ -41,12 +41,12 @@ class Template:
 
     @cached_property
     def encode_letters(self) -> Encode | None:
-        """Return what tokenizes a LetteredText; None: nothing can, and none is rendered."""
+        """Return the encoder of a LetteredText; None: there is none, and no such text is rendered."""
         return None if self._added is None else encoder(self._tokenizer, self._added, self._control)
 
     @cached_property
     def unsafe_in(self) -> tuple[str, ...]:
-        """Return which of `probe.PLACES` are unsafe. Takes milliseconds to tell for the first time."""
+        """Return which of `probe.PLACES` are unsafe. The first call takes milliseconds."""
         if self.encode_letters is None:
             return PLACES
         if not self._control:
@@ -55,7 +55,9 @@ class Template:
         return unsafe_places(render, self._apply, self._control[0].text)
 
     def render(self, messages: Dicts, tools: Dicts, kwargs: Mapping[str, Any]) -> str:
-        """The prompt, a LetteredText if there are such letters. Raises what the template raises, and Unmarkable."""
+        """Render the prompt: a LetteredText if there are such letters. Raises what the template raises, and
+        Unmarkable.
+        """
         try:
             blob = msgspec.json.encode((messages, tools, kwargs))
         except UnicodeEncodeError:  # no tokenizer would take it
@@ -66,13 +68,13 @@ class Template:
         return self._render_marked(messages, tools, kwargs, blob, skipped=self.unsafe_in)
 
     def render_without_prompt(self, messages: Dicts, tools: Dicts, kwargs: Mapping[str, Any]) -> str:
-        """The conversation alone, without what the template puts behind it for the model to answer."""
+        """Render the conversation alone, without the template's prompt for an answer."""
         return self._apply(messages, tools, kwargs, asks=False)
 
     def _render_marked(
         self, messages: Dicts, tools: Dicts, kwargs: Mapping[str, Any], blob: bytes = b"", *, skipped: Sequence[str]
     ) -> str:
-        """The prompt of marked texts, but for those in places that are skipped. `blob`: see Marker."""
+        """Render the prompt of marked texts, without marks in the skipped places. `blob`: see Marker."""
         marker = Marker(self._letters, blob)
         messages = [self._mark_message(message, marker, skipped) for message in messages]
         if "tool" not in skipped:

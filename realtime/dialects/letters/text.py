@@ -8,9 +8,10 @@ from typing import Any
 
 
 class LetteredText(str):
-    """The text, and the places of one character in each control token's letters that are not that token, in order.
+    """A text, and the place of one character in each occurrence of a control token's letters that is not that token, in
+    order.
 
-    A slice is one too.
+    A slice is a LetteredText too.
     """
 
     __slots__ = ("letters",)
@@ -31,7 +32,7 @@ class LetteredText(str):
         return LetteredText(part, tuple(place - start for place in inside)) if inside else part
 
     def covered(self, cover: str) -> str:
-        """The same text with `cover`, one character, in these places."""
+        """Return the same text with `cover`, one character, in these places."""
         return "".join(self._covered(cover))
 
     def _covered(self, cover: str) -> Iterator[str]:
@@ -44,11 +45,11 @@ class LetteredText(str):
 
 
 def letters_of(text: str) -> tuple[int, ...]:
-    """Return where a text has letters of control tokens that are not these tokens."""
+    """Return the places of a text's letters of control tokens that are not these tokens."""
     return text.letters if isinstance(text, LetteredText) else ()
 
 
 def letters_before(text: str, end: int) -> tuple[int, ...]:
-    """Return the letters before a place of the text."""
+    """Return the places before an index of the text."""
     letters = letters_of(text)
     return letters[: bisect_left(letters, end)]

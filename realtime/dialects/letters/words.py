@@ -1,4 +1,4 @@
-"""Search many words at once: one regular expression that shares their beginnings. Pure."""
+"""A search for many words at once: one regular expression that shares their beginnings. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _NUMBER = r"\d+"
 
 
 def any_of(words: Iterable[str], *, any_number: bool = False) -> str:
-    """The pattern of the longest of these words. any_number: a number in a word may be any, which makes a pattern of a
-    thousand reserved tokens as short as that of one.
+    """Return the pattern of the longest of these words. any_number: a number in a word may be any, which makes a
+    pattern of a thousand reserved tokens as short as that of one.
     """
     tree: dict[str, Any] = {}
     for word in words:

@@ -1,4 +1,4 @@
-"""The arguments of a call, from behind its head, to JSON. Pure."""
+"""Bodies of calls: the arguments, from the end of the call's head on, translated to JSON. Pure."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ Letters = Callable[[str], str]
 
 
 class Body(Protocol):
-    """The arguments of a call. `whole`: they are; `broken`: they can't become JSON."""
+    """The arguments of a call. `whole`: they are complete. `broken`: they can't become JSON."""
 
     whole: bool
     broken: bool
 
     def opens(self, text: str, at: int) -> bool | None:
-        """Return whether arguments begin here, or the call ends without any; None if more must be seen."""
+        """Return whether arguments begin here, or the call ends without any; None if more text is needed."""
 
     def read(self, text: str, at: int, out: list[str]) -> int:
-        """Take what can be taken of the text from `at`, its JSON to `out`; return where the rest begins."""
+        """Take as much of the text from `at` as possible, and append its JSON to `out`. Return where the rest
+        begins.
+        """
 
     def end(self, text: str, out: list[str]) -> None:
-        """The model has ended by itself, with this text left unread: it may make the arguments whole."""
+        """End by the model's own end, with this text left unread, which may complete the arguments."""
 
     def close(self, text: str, out: list[str]) -> None:
-        """End, with this text: put out what was held back, unless it is part of a mark."""
+        """End with this text. Return what was held back, unless it is part of a mark."""
 
 
 class JsonBody:
@@ -92,7 +94,7 @@ def ends(calls: BoundCalls, text: str, at: int) -> bool | None:
 
 
 class LiteralsBody:
-    """Arguments in a programming language."""
+    """Arguments in the notation of a programming language."""
 
     def __init__(self, calls: BoundCalls, types: Callable[[str], Types], letters: Letters) -> None:
         assert calls.style is not None
@@ -119,12 +121,12 @@ class LiteralsBody:
         """See Body."""
 
     def close(self, text: str, out: list[str]) -> None:
-        """See Body. Of what was held back only digits say something by themselves."""
+        """End the arguments; see Body. Of the text that was held back only digits mean something by themselves."""
         out.append(self._lexer.rest(text))
 
 
 class TagsBody:
-    """Tags around each argument. A value that is a text is passed on as it comes; others when they are whole."""
+    """Arguments in tags. A text value is passed on as it comes; other values when they are complete."""
 
     def __init__(self, calls: BoundCalls, tags: BoundTags, parameters: Parameters, letters: Letters) -> None:
         self.whole = False
@@ -157,7 +159,7 @@ class TagsBody:
         return at
 
     def end(self, text: str, out: list[str]) -> None:
-        """See Body. The end of the call may stand where that of the value is missing."""
+        """End the arguments; see Body. The end of the call may come where the value's end is missing."""
         if self._read == self._value and self._is_end(text):
             self._finish_value(out)
             out.append("}")
@@ -225,7 +227,9 @@ class TagsBody:
         return None
 
     def _middle(self, text: str, at: int) -> tuple[int, bool | None] | None:
-        """Return where what stands between key and value ends, and what it says; None if more must be seen."""
+        """Return where the mark between key and value ends, and what it says of the value; None if more text
+        is needed.
+        """
         for mark, is_text_ in self._tags.middles:
             end = mark.match(text, at)
             if end is None:
@@ -247,7 +251,7 @@ class TagsBody:
         return at
 
     def _quote(self, text: str, at: int, out: list[str]) -> int | None:
-        """Return what may stand around a value that is a text."""
+        """Return the quote that may surround a text value."""
         found = self._tags.quote.match(text, at)
         if found is None:
             return None
@@ -270,7 +274,7 @@ class TagsBody:
         return found.end()
 
     def _pad(self, text: str, at: int, out: list[str]) -> int | None:
-        """The white space of the template before a value."""
+        """Skip the template's white space before a value."""
         pad = self._tags.pad
         if text.startswith(pad, at):
             at += len(pad)
@@ -303,7 +307,7 @@ class TagsBody:
         return len(text) if len(text) > at else None
 
     def _take(self, text: str, out: list[str]) -> None:
-        """More of the value."""
+        """Take more of the value."""
         if not text:
             return
         text, self._tail = self._tail + text, ""
@@ -324,7 +328,7 @@ class TagsBody:
         return quoted(self._letters(text))
 
     def _finish_value(self, out: list[str]) -> None:
-        """The value is whole; the template's white space at its end is none of it."""
+        """Complete the value, without the template's white space at its end."""
         if self._streams:
             out.append('"')
         else:

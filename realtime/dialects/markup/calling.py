@@ -1,4 +1,4 @@
-"""Calls within an answer, from a mark that may begin one to what follows the last of them. Pure."""
+"""The calls in an answer, from a mark that may begin one to what follows the last of them. Pure."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class _Place(enum.Enum):
 
 
 class Calling:
-    """The calls of one answer. Between `begin` and the return of `is_over` the machine gives it all that comes; `text`
-    is what it has not taken. `rejected`: what has begun is not a call.
+    """The calls in one answer. From `begin` until `is_over` the machine gives it all text. `text`: what it has not
+    taken. `rejected`: what has begun is not a call.
     """
 
     def __init__(self, grammar: Grammar, tools: ToolSet, saying: Saying) -> None:
@@ -48,23 +48,23 @@ class Calling:
 
     @property
     def undecided(self) -> bool:
-        """Return what is held back may be a call or not."""
+        """Return whether held-back text may or may not be a call."""
         return self._place is _Place.CANDIDATE
 
     @property
     def is_over(self) -> bool:
-        """Nothing of a call is open, or may be."""
+        """Return whether no call is open, nor may be."""
         return self._place is _Place.OUTSIDE
 
     def begin(self, text: str, forms: Sequence[BoundCalls], entry: Entry) -> None:
-        """A call may begin here, in one of these forms."""
+        """Begin where a call may begin, in one of these forms."""
         self.text, self.rejected = text, False
         self.num_begun = 0 if entry != "next" else self.num_begun
         self._candidate = Candidate(forms, entry, self._names, self._letters)
         self._place = _Place.CANDIDATE
 
     def feed(self, text: str) -> None:
-        """Take more of the answer, as far as it is about calls."""
+        """Take more of the answer, as far as it belongs to calls."""
         self.text = self.text + text if self.text else text
         if self._place is _Place.CALL and not self._read_call():  # nearly every token of arguments
             return
@@ -72,7 +72,7 @@ class Calling:
             pass
 
     def close(self, *, ended: bool) -> None:
-        """The generation is over. See Machine.close."""
+        """End the generation. See Machine.close."""
         candidate, self._candidate = self._candidate, None
         if candidate is not None and candidate.is_call:
             self._open(candidate)
@@ -86,7 +86,7 @@ class Calling:
         self._place = _Place.OUTSIDE
 
     def _is_separator(self, form: BoundCalls) -> bool:
-        """Return whether what is left only separates a call from another, which did not come."""
+        """Return whether what is left is only the separator before another call, which did not come."""
         found = form.separator.match(self.text, 0) if form.separator else None
         return found is not None and found >= 0 and not self.text[found:].strip()
 
@@ -158,7 +158,7 @@ class Calling:
         return True
 
     def _read_broken(self) -> bool:
-        """Return what can't be read: as it stands, up to the end of the call."""
+        """Pass on what can't be read unchanged, up to the end of the call."""
         form, call, text = self._form, self._call, self.text
         assert form is not None
         assert call is not None
@@ -184,7 +184,7 @@ class Calling:
         self._place = _Place.BEHIND
 
     def _behind(self) -> bool:
-        """Another call of the section, its end, or something else."""
+        """Read what follows a call: another call of the section, the end of the section, or something else."""
         form, text = self._form, self.text
         assert form is not None
         at = skip_space(text, 0)
@@ -206,8 +206,8 @@ class Calling:
         return self._next(form) if self._may_go_on(form) else self._leave()
 
     def _may_go_on(self, form: BoundCalls) -> bool:
-        """Return whether another call follows without a mark, for what is known: the section has no end yet, or there
-        are no marks at all.
+        """Return whether another call may follow without a mark: the section has no end yet, or there are no marks at
+        all.
         """
         if form.row.bare and form.opener == self.text[0] == "{":
             return True

@@ -1,4 +1,6 @@
-"""What may become a call: the marks before it, then the call itself, by each form that begins so. Pure."""
+"""A candidate: text that may become a call: the marks before it, then the call itself, by each form that begins this
+way. Pure.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ Entry = Literal["mark", "bare", "next"]
 
 
 class Candidate:
-    """Text from where a call may begin. `entry`: it has a mark, it is where a call may stand without, or it follows
-    another call.
+    """Text from where a call may begin. `entry`: it has a mark, or stands where a call needs none, or follows another
+    call.
     """
 
     def __init__(self, forms: Sequence[BoundCalls], entry: Entry, names: Names, letters: Letters) -> None:
@@ -34,11 +36,11 @@ class Candidate:
 
     @property
     def is_call(self) -> bool:
-        """Its head is there up to the name, though not what makes it certain."""
+        """Return whether its head is there up to the name, though it is not certain yet."""
         return self.reader is not None and self.reader.named is not None and self._entry != "bare"
 
     def read(self, text: str, out: list[str]) -> int | None:
-        """Return how far it was read, if it is a call; -1 if it is none; None if more must be seen."""
+        """Return how far it was read, if it is a call; -1 if it is not; None if more text is needed."""
         while self._forms:
             found = self._read(text, out)
             if found is None or found >= 0:
@@ -59,8 +61,8 @@ class Candidate:
         return self._at if self.reader.tool is not None else None
 
     def _open(self, text: str) -> int | None:
-        """Return where the head begins, behind the marks before it: -1 if they are not there, None if more must be
-        seen.
+        """Return where the head begins, after the marks before it; -1 if they are missing, None if more text
+        is needed.
         """
         form, at = self.form, 0
         if self._entry == "next":

@@ -1,7 +1,7 @@
-"""Which row a model has, and what its template has begun. Pure.
+"""Detect a model's row, and what its template has begun. Pure.
 
-A template shows the markup that the model was trained on, so the row is read off it; the type decides where two rows
-look alike. What is set by hand always wins.
+A template shows the markup that the model was trained on, so the row is read off the template; the model type decides
+where two rows look alike. An operator's setting always wins.
 """
 
 # ruff: noqa: RUF001 (the bars of DeepSeek's marks)
@@ -129,8 +129,8 @@ _SUFFIX = re.compile(r"<tool_calls(:[\w\-]+)>|HYTK = '(:[\w\-]+)'")
 
 
 def detect(model_type: str, template: str, rendered: str = "") -> Family:
-    """The row of a model with this template: it has what the template shows, and no more. `rendered`: what the template
-    makes of a conversation with reasoning and calls, for marks that it puts together.
+    """Return the row of a model with this template: it has what the template shows, and no more. `rendered`: a
+    conversation with reasoning and calls as the template renders it, for marks that it puts together.
     """
     shown = template + rendered
     calls = next((name for marks, name in _ROWS if all(mark in shown for mark in marks)), None)
@@ -146,7 +146,7 @@ def detect(model_type: str, template: str, rendered: str = "") -> Family:
 
 
 def _suffixed(row: Family, shown: str) -> Family:
-    """The row with the suffix that its tags have in this model, if they have one."""
+    """Return the row with the suffix of this model's tags, if they have one."""
     found = _SUFFIX.search(shown) if row.name.startswith("hy_") else None
     if found is None:
         return row
@@ -155,7 +155,7 @@ def _suffixed(row: Family, shown: str) -> Family:
 
 
 def _thinking(own: tuple[Thinking, ...], shown: str) -> tuple[Thinking, ...]:
-    """The ways to reason that the template shows: the row's, else a pair of tags."""
+    """Return the forms of reasoning that the template shows: the row's, else a pair of tags."""
     ways = tuple(one for one in own if any(_shows(shown, mark) for mark in (one.begin, one.end, *(one.answer or ()))))
     if ways:
         return ways
@@ -166,13 +166,13 @@ def _thinking(own: tuple[Thinking, ...], shown: str) -> tuple[Thinking, ...]:
 
 
 def openings(family: Family) -> tuple[str, ...]:
-    """The marks that tell, at the end of a prompt, what its template has begun: the longest first."""
+    """Return the marks at the end of a prompt that tell what its template has begun, the longest first."""
     found = {mark.strip() for one in family.thinking for mark in (one.begin, one.end, *(one.answer or ())[:1])}
     return tuple(sorted(filter(None, found), key=lambda mark: (-len(mark), mark)))
 
 
 def _shows(shown: str, mark: str) -> bool:
-    """Return whether all of a mark is shown, maybe in parts. A suffix may come in by a variable."""
+    """Return whether a template shows all of a mark, possibly in parts. A suffix may come from a variable."""
     return all(part in shown for part in _PARTS.findall(re.sub(r":[\w\-]+>", "", mark)))
 
 
@@ -180,8 +180,8 @@ _PARTS = re.compile(r"<\|[^<>]*\|>|[^<\s]+|<[^<\s]*")
 
 
 def started(family: Family, added: str) -> tuple[Start, int]:
-    """Return what a template has begun, by what it put behind the last message: text of its own, never a user's. With
-    the index of the way to reason.
+    """Return what a template has begun, by the text that it put after the last message (its own, never a user's), with
+    the index of the form of reasoning.
     """
     text = added.rstrip()
     for index, thinking in enumerate(family.thinking):

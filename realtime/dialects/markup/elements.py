@@ -1,4 +1,4 @@
-"""Arguments as elements that hold elements, to JSON by the tool's schema. Pure."""
+"""Arguments as nested elements, translated to JSON by the tool's schema. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TAG_BEGUN = re.compile(r"(?:</?[^<>/\n]*)?\Z")
 
 
 class _Element:
-    """An element that is open. `inner`: the elements in it, as keys and JSON."""
+    """An open element. `inner`: the elements in it, as keys and JSON."""
 
     __slots__ = ("inner", "key", "schema", "text")
 
@@ -29,7 +29,7 @@ class _Element:
 
 
 class ElementsBody:
-    """See bodies.Body. An argument is put out when its element ends."""
+    """Arguments as nested elements; see bodies.Body. An argument is passed on when its element ends."""
 
     def __init__(self, calls: BoundCalls, elements: BoundElements, parameters: Parameters, letters: Letters) -> None:
         self.whole = False
@@ -66,7 +66,7 @@ class ElementsBody:
         return at
 
     def _mark(self, text: str, at: int, end: int, out: list[str]) -> int | None:
-        """Take what begins at `at` with the mark that ends at `end`; None if more must be seen."""
+        """Take what begins at `at` with the mark that ends at `end`; None if more text is needed."""
         ended = ends(self._calls, text, at) if not self._open else False
         if ended:
             out.append("}" if self._num else "{}")
@@ -84,7 +84,7 @@ class ElementsBody:
         """See Body."""
 
     def close(self, text: str, out: list[str]) -> None:
-        """See Body. What is in an element that is open is not known to be whole."""
+        """End the arguments; see Body. The content of an open element is not known to be complete."""
 
     def _take(self, text: str) -> None:
         if self._open:
@@ -136,7 +136,7 @@ def _begun(text: str, at: int) -> bool:
 
 
 def _empty(types: Types) -> str:
-    """Return what nothing stands for."""
+    """Return the value of an empty element."""
     if "array" in types:
         return "[]"
     return "{}" if "object" in types else "null" if "null" in types else '""'

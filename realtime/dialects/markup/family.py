@@ -1,4 +1,4 @@
-"""What a model family is: how it writes reasoning and calls, as data. Pure.
+"""The definition of a model family: the form of its reasoning and calls, as data. Pure.
 
 Marks are written as the family's template writes them, with its white space. When they are read, white space at the
 edges of a mark, at its line ends and between its tags may be missing, or be more: it is layout, and so is white space
@@ -23,7 +23,7 @@ _TYPES = ("string", "number", "integer", "boolean", "null", "object", "array")
 
 
 class Thinking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How reasoning begins and ends. `answer` is what may stand around the answer that follows it."""
+    """The marks around reasoning. `answer`: marks that may surround the answer after it."""
 
     begin: str
     end: str
@@ -31,9 +31,9 @@ class Thinking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="named", kw_only=True):
-    """The name stands before the arguments, between marks. `form` is what is written for a name, with `{name}` and, if
-    the family numbers its calls, `{index}`. `after` lists the marks that may follow the name, the family's own first,
-    and may have `{number}`, which is from 1. `call_id`: the mark of an id that may stand between both.
+    """A head in which the name stands before the arguments, between marks. `form` is the text of a name, with `{name}`
+    and, if the family numbers its calls, `{index}`. `after` lists the marks that may follow the name, the family's own
+    first, and may have `{number}`, which counts from 1. `call_id`: the mark of an id that may stand between the two.
     """
 
     before: str = ""
@@ -43,7 +43,7 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="named"
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="member", kw_only=True):
-    """The call is a JSON object that has the name and the arguments as members, the family's own word first. `number`:
+    """A call that is a JSON object with the name and the arguments as members, the family's own word first. `number`:
     the member before them by which the family numbers its calls, if it does.
     """
 
@@ -53,20 +53,20 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="membe
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="key"):
-    """The call is a JSON object with one member: the name, with the arguments as its value."""
+    """A call that is a JSON object with one member: the name, with the arguments as its value."""
 
 
 class Json(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="json"):
-    """The arguments are a JSON object."""
+    """Arguments as a JSON object."""
 
 
 class Tags(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tags", kw_only=True):
-    """Each argument is a pair of tags: `begin` KEY `middle` VALUE `end`.
+    """Arguments as pairs of tags: `begin` KEY `middle` VALUE `end`.
 
-    The value is text as it stands, or JSON: the tool's schema says which, unless the family has marks that do. `pad`
-    is the white space that the template puts around values, `after` what it puts after `end`. `text` and `json` are
-    middles that say what the value is, `typed` one that names its `{type}`, written if there is no `middle`. `quote`:
-    what stands around a text that has more in it than a plain word.
+    The value is text as it stands, or JSON: the tool's schema says which, unless the family has marks that do. `pad` is
+    the white space that the template puts around values, `after` the white space after `end`. `text` and `json` are
+    middles that say which the value is; `typed` is one that names its `{type}`, written if there is no `middle`.
+    `quote`: surrounds a text that is more than a plain word.
     """
 
     begin: str
@@ -80,7 +80,7 @@ class Tags(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tags", 
     quote: tuple[str, str] = ("", "")
 
     def middles(self) -> Iterator[tuple[str, bool | None]]:
-        """All middles, each with whether the value is a text: None if it does not say."""
+        """All middles, each with whether the value is a text; None: it does not say."""
         yield from ((one, True) for one in self.text)
         yield from ((one, False) for one in self.json)
         if self.typed:
@@ -97,8 +97,8 @@ class Tags(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="tags", 
 
 
 class Elements(msgspec.Struct, frozen=True, tag="elements", kw_only=True):
-    """Each argument is an element, with elements in it where it is an object or a list: `before`<KEY>VALUE
-    `before`</KEY>. `item` is the key of what is in a list.
+    """Arguments as elements, with elements in them for objects and lists: `before`<KEY>VALUE `before`</KEY>. `item` is
+    the key of a list's entries.
     """
 
     before: str
@@ -106,10 +106,10 @@ class Elements(msgspec.Struct, frozen=True, tag="elements", kw_only=True):
 
 
 class Literals(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="literals", kw_only=True):
-    """The arguments are KEY `assign` VALUE, ... between `begin` and `end`, the values as a programming language has
-    them: numbers, words, lists, objects. `quotes` are what stands around strings. `escapes`: a backslash in a string
-    means something. `bare`: keys within objects have no quotes, and a word that means nothing is a string. `typed`: in
-    quotes there may be more than text, and the tool's schema says what. `nested`: how objects and lists are written.
+    """Arguments as KEY `assign` VALUE, ... between `begin` and `end`, with values as in a programming language:
+    numbers, words, lists, objects. `quotes`: what surrounds strings. `escapes`: a backslash in a string has a meaning.
+    `bare`: keys within objects have no quotes, and an unknown word is a string. `typed`: a quoted value may be more
+    than text, and the tool's schema says which. `nested`: the form of objects and lists.
     """
 
     begin: str = "("
@@ -129,13 +129,13 @@ Arguments = Json | Tags | Elements | Literals
 
 
 class Calls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How calls are written.
+    """The form of calls.
 
         section[0]  call[0] HEAD ARGUMENTS close call[1]  separator  call[0] ...  section[1]
 
     Every mark but those of the head may be empty; `{name}` in `call[0]` is the call's name, once more. `bracket`: the
     calls of a section are a list in square brackets, which `brackets` has with the template's white space. `bare`: a
-    call may stand without any mark, but only where an answer begins. `several`: more than one may be made.
+    call may stand without any mark, but only where an answer begins. `several`: more than one call may be made.
     """
 
     head: Head
@@ -151,9 +151,9 @@ class Calls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One row. `thinking` and `calls` list what the model may write, its own form first. `ids`, `arguments` and
-    `reasoning`: how the template wants ids, arguments and reasoning of a history, see history. `seen`: the row was held
-    to what the family's template renders; else it was made from public parsers and examples of its output.
+    """One row. `thinking` and `calls` list the forms that the model may write, its own first. `ids`, `arguments` and
+    `reasoning`: the template's forms of these in a history, see history. `seen`: the row was compared with what the
+    family's template renders; otherwise it was made from public parsers and examples of its output.
     """
 
     name: str
@@ -189,7 +189,7 @@ def _marks(calls: Calls) -> Iterator[str]:
 
 
 def read_family(text: str) -> Family:
-    """A row out of a TOML file. Raises ValueError, with what is wrong, for a text that is none."""
+    """Read a row from a TOML file. Raises ValueError, with what is wrong, for an invalid one."""
     family = msgspec.convert(tomllib.loads(text), Family)
     for index, thinking in enumerate(family.thinking):
         if not thinking.end.strip():

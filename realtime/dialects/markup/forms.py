@@ -1,4 +1,4 @@
-"""How families write calls, each form once. Pure."""
+"""The forms of families' calls, each form once. Pure."""
 
 # ruff: noqa: RUF001 (the bars of DeepSeek's marks)
 from __future__ import annotations
@@ -128,7 +128,7 @@ PLAMO = "<|plamo:{}:plamo|>"
 
 
 def dsml(space: str, section: str) -> Calls:
-    """DeepSeek from V3.2 on: tags that say whether a value is text."""
+    """Return the form of DeepSeek from V3.2 on: tags that say whether a value is text."""
     bar = "｜DSML｜"
     return Calls(
         head=Named(before=f'<{bar}{space}invoke name="', after=('">\n',)),

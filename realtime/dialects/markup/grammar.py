@@ -1,4 +1,4 @@
-"""A family's row, bound to a tokenizer: marks that can be looked for. Pure. Made once for each model."""
+"""A family's row, bound to a tokenizer, with marks that can be searched. Pure. Made once for each model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STRAY = re.compile(r"[\s}\]]*")
 
 
 class BoundThinking:
-    """How reasoning begins and ends."""
+    """The marks around reasoning."""
 
     def __init__(self, begin: Mark, end: Mark, answer: tuple[Mark, Mark] | None) -> None:
         self.begin = begin
@@ -47,7 +47,7 @@ class BoundElements:
 
 
 class BoundCalls:
-    """One way in which a family writes calls."""
+    """One of a family's forms of calls."""
 
     def __init__(self, calls: Calls, alphabet: Alphabet) -> None:
         mark = alphabet.mark
@@ -80,18 +80,18 @@ class BoundCalls:
         self.end_search = searcher(form for end in ends for form in end.firsts)
 
     def triggers(self) -> Iterator[Mark]:
-        """Yield where this may begin: its section, or, by a model that forgets that, a call."""
+        """Yield the marks where this may begin: its section or, if a model forgets that, a call."""
         yield from (mark for mark in {self.trigger, self.first} if mark)
 
     @property
     def opener(self) -> str:
-        """Return what a call without marks begins with, if that is a certain character."""
+        """Return the character with which a call without marks begins, if there is a certain one."""
         return "[" if self.row.bracket else "" if isinstance(self.row.head, Named) else "{"
 
     def match_end(self, text: str, at: int, *, stray: bool = False) -> int | None:
-        """Return where the marks end that end a call: -1 if they are not there, None if more must be seen. The end of
-        the section and the beginning of another call do it too; they are not taken. `stray`: brackets too many are
-        nothing.
+        """Return where the marks that end a call end: -1 if they are missing, None if more text is needed. The end of
+        the section and the beginning of another call also end a call; they are not taken. `stray`: surplus brackets are
+        ignored.
         """
         found = self._match_end(text, at)
         if found == -1 and stray and self.call[1]:
@@ -110,7 +110,7 @@ class BoundCalls:
         return self._match_next(text, after) if ended == -1 else ended
 
     def _match_next(self, text: str, at: int) -> int | None:
-        """`at` if the end of the section or another call follows."""
+        """Return `at` if the end of the section or another call follows."""
         for mark in (self.section[1], self.trigger, self.first):
             if mark:
                 found = mark.match(text, at)
@@ -119,7 +119,7 @@ class BoundCalls:
         return -1
 
     def match_certain_end(self, text: str, at: int) -> int | None:
-        """The same in a place where the marks may be text: then something must follow that only follows a call."""
+        """Return the same where the marks may be text: then something must follow that can only follow a call."""
         closed = self.close.match(text, at)
         if closed is None or (self.close and closed < 0):
             return closed
@@ -151,7 +151,7 @@ def _style(row: Literals, alphabet: Alphabet) -> Style:
 
 
 class _Form:
-    """What is written for a name."""
+    """The written form of a name."""
 
     def __init__(self, form: str) -> None:
         self.begin, _, end = form.partition("{name}")
@@ -160,7 +160,7 @@ class _Form:
         self._end_begun = re.compile(f"{re.escape(end[0])}[\\w.:]*\\Z") if end else None
 
     def names(self, written: str) -> Iterator[str]:
-        """The names that this may stand for."""
+        """Return the names that this may stand for."""
         yield written
         bare = written.removeprefix(self.begin)
         yield bare
@@ -168,7 +168,7 @@ class _Form:
             yield bare[: end.start()]
 
     def beginnings(self, written: str) -> Iterator[str]:
-        """Yield what a name must begin with if this is the beginning of what is written for it."""
+        """Yield the possible beginnings of a name if this is the beginning of its written form."""
         yield written
         if self.begin.startswith(written):
             yield ""
@@ -194,15 +194,15 @@ class Grammar:
         self.bare = [calls for calls in self.calls if calls.row.bare]
 
     def _with_calls(self, end: Mark) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
-        """Return what to look for where this mark means something, without and with calls."""
+        """Return what to search for where this mark has a meaning, without and with calls."""
         return searcher(end.firsts), searcher([*end.firsts, *self.call_forms])
 
     def reasoning_forms(self, thinking: int, *, calls: bool) -> tuple[str, ...]:
-        """Return what means something in reasoning."""
+        """Return the marks that have a meaning in reasoning."""
         return (*self.thinking[thinking].end.firsts, *(self.call_forms if calls else ()))
 
     def calls_at(self, text: str) -> list[BoundCalls] | None:
-        """The forms of calls that may begin where this text does; None if more of it must be seen."""
+        """Return the forms of calls that may begin where this text does; None if more of it is needed."""
         found: dict[BoundCalls, None] = {}
         for mark, calls in self._triggers:
             end = mark.match(text, 0)

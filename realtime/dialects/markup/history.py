@@ -1,8 +1,8 @@
-"""A history as a template wants it: ids, arguments, reasoning, and whose result a result is. Pure.
+"""A history in the form that a template wants: ids, arguments, reasoning, and which call a result belongs to. Pure.
 
 Templates agree on little. Some print a call's id, and were trained on one form of it, or refuse every other; most want
-arguments as an object, a few as text; reasoning has several names. A row says what its family's template wants; which
-of it the template at hand really wants is found by rendering a conversation with it.
+arguments as an object, a few as text; reasoning has several names. A row says what its family's template wants;
+rendering a conversation with the actual template finds out which of that it really wants.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _MEMBERS = ("reasoning_content", "reasoning", "thinking", PARTS)
 
 
 def as_wanted(messages: Sequence[Message], family: Family) -> list[Message]:
-    """Messages, of `dialects.messages.to_messages`, as the family's template wants them: new ones where they
-    differ.
+    """Return the messages of `dialects.messages.to_messages` in the form that the family's template wants: new ones
+    where they differ.
     """
     calls: dict[str, tuple[str, str]] = {}  # by the id that the client knows: the one to show, and the name
     said = []
@@ -72,8 +72,8 @@ def _result(message: Message, calls: dict[str, tuple[str, str]], family: Family)
 
 
 def call_id(given: str, name: str, index: int, form: str | None) -> str:
-    """The id of a call in the form that a template wants. In it `{name}` is the tool's name, `{index}` the number of
-    the call in the conversation, and `{hash}` nine letters and digits that the given id makes.
+    """Return the id of a call in the form that a template wants. In it `{name}` is the tool's name, `{index}` the
+    number of the call in the conversation, and `{hash}` nine letters and digits derived from the given id.
     """
     if form is None:
         return given
@@ -88,7 +88,7 @@ def _hashed(given: str) -> str:
 
 
 def _reasoned(message: Message, member: str) -> Message:
-    """The reasoning where the template looks for it."""
+    """Return a message with its reasoning where the template looks for it."""
     if "reasoning_content" not in message or member == "reasoning_content":
         return message
     rest = {key: value for key, value in message.items() if key != "reasoning_content"}
@@ -106,7 +106,9 @@ _SAID, _THOUGHT = "a1b2c3said", "a1b2c3thought"
 
 
 def settled(family: Family, render: Render) -> tuple[Family, str]:
-    """The row with what its template wants of a history, and what the template makes of one: see detect."""
+    """Return the row with what its template wants of a history, and a history as the template renders it:
+    see detect.
+    """
     for row in _candidates(family):
         shown = render(as_wanted(_conversation(_SAID), row))
         if shown is not None and _SAID in shown and _escaped(_SAID) not in shown:
@@ -122,12 +124,12 @@ def _candidates(family: Family) -> Iterator[Family]:
 
 
 def _escaped(text: str) -> str:
-    """Return how arguments look that were encoded twice."""
+    """Return arguments as they look when they were encoded twice."""
     return f'\\"{text}'
 
 
 def _with_reasoning(family: Family, render: Render) -> Family:
-    """The row with the first name of reasoning that the template knows; if it knows none, any will do."""
+    """Return the row with the first name of reasoning that the template knows; if it knows none, any will do."""
     for member in dict.fromkeys((family.reasoning, *_MEMBERS)):
         row = msgspec.structs.replace(family, reasoning=member)
         shown = [render(as_wanted(one, row)) or "" for one in (_conversation(_SAID), _conversation(None))]
@@ -137,7 +139,7 @@ def _with_reasoning(family: Family, render: Render) -> Family:
 
 
 def _conversation(argument: str | None) -> list[Message]:
-    """A question, and an answer with reasoning: two calls and their results, or a text."""
+    """Return a question, and an answer with reasoning: two calls and their results, or a text."""
     question = {"role": "user", "content": "?"}
     if argument is None:
         return [question, {"role": "assistant", "content": _SAID, "reasoning_content": _THOUGHT}]

@@ -1,7 +1,7 @@
-"""A JSON value as it comes in: where it ends, and what of it can be passed on. Pure.
+"""A lexer for a JSON value as it comes in: where it ends, and how much of it can be passed on. Pure.
 
-The lexer knows strings, escapes and depth, so it is never fooled by what stands in a string. It passes text on as it
-stands, but for what is not JSON and has one meaning: a control character in a string becomes its escape, and half a
+The lexer knows strings, escapes and depth, so the contents of a string never fool it. It passes text on unchanged,
+except for what is not JSON and has one meaning: a control character in a string becomes its escape, and half a
 surrogate pair U+FFFD. Whether the whole is JSON is checked at its end.
 """
 
@@ -24,7 +24,7 @@ _MAX_DEPTH = 256  # deeper is not what anybody's tool takes
 
 
 class JsonLexer:
-    """One value. `done`: it is whole; `broken`: it can't become JSON any more."""
+    """The lexer of one value. `done`: it is complete. `broken`: it can't become JSON any more."""
 
     __slots__ = ("_held", "_in_scalar", "_in_string", "_stack", "broken", "done")
 
@@ -38,12 +38,12 @@ class JsonLexer:
 
     @property
     def in_string(self) -> bool:
-        """Return what comes next is in a string."""
+        """Return whether what comes next is in a string."""
         return self._in_string
 
     def feed(self, text: str, at: int = 0) -> tuple[str, int]:
-        """Take more of the value, from `at`: what can be passed on, and where the lexer stopped. It stops behind the
-        value, before what breaks it, or at the end of the text. A number or a word at the top is whole only when
+        """Take more of the value, from `at`. Return what can be passed on, and where the lexer stopped: after the
+        value, before what breaks it, or at the end of the text. A number or a word at the top is complete only when
         something else follows.
         """
         if self._in_string and not self._held and _STRING_END.search(text, at) is None:
@@ -58,7 +58,7 @@ class JsonLexer:
         return "".join(out), at + shift
 
     def close(self) -> str:
-        """End: return what was held back."""
+        """End, and return what was held back."""
         held, self._held = self._held, ""
         return held
 
@@ -77,7 +77,7 @@ class JsonLexer:
         return self._mark(text, stop, out)
 
     def _scalar(self, text: str, at: int, stop: int, out: list[str]) -> int:
-        """A number or a word at the top."""
+        """Take a number or a word at the top."""
         first = at if self._in_scalar else at + len(text[at:stop]) - len(text[at:stop].lstrip())
         self._in_scalar = True
         for end in range(first, stop):
@@ -149,12 +149,12 @@ class JsonLexer:
 
 
 def quoted(text: str) -> str:
-    """A text as it stands in a JSON string, without the quotes."""
+    """Return a text as it stands in a JSON string, without the quotes."""
     return msgspec.json.encode(text).decode()[1:-1]
 
 
 def clean(text: str) -> str:
-    """JSON without what Unicode has no place for."""
+    """Return JSON without characters that Unicode does not allow."""
     lexer = JsonLexer()
     said, _ = lexer.feed(text)
     return said + lexer.close()

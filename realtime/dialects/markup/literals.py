@@ -1,7 +1,7 @@
-"""Arguments as a programming language has them, to JSON as they come in. Pure.
+"""Arguments in the notation of a programming language, translated to JSON as they come in. Pure.
 
 `get_weather(city='Paris', days=[1, 2])`: the part in parentheses, and Gemma's `{city:<|"|>Paris<|"|>,days:[1,2]}`.
-Strings are passed on as they come, everything else when it is whole.
+Strings are passed on as they come, everything else when it is complete.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TypesOf = Callable[[str], Types]
 
 
 class Style:
-    """How a family writes them: the forms of its quotes, and what the row says."""
+    """A family's notation: the forms of its quotes, and the row's options."""
 
     __slots__ = ("assign", "bare", "end", "escapes", "quotes", "typed")
 
@@ -54,8 +54,9 @@ PYTHON = Style((('"',), ("'",)), ")", "=", escapes=True, bare=False)
 
 
 class LiteralLexer:
-    """The arguments of one call, from behind what opens them. `letters` spells tokens out. `done`: what closes them was
-    there. `broken`: they can't be read. `whole`: between two arguments or behind the last.
+    """The lexer of one call's arguments, from after their opening mark. `letters` spells tokens out. `done`: the
+    closing mark was seen. `broken`: they can't be read. `whole`: the position is between two arguments or after the
+    last.
     """
 
     def __init__(self, style: Style, types: TypesOf, letters: Callable[[str], str], *, top: str = "{") -> None:
@@ -75,8 +76,8 @@ class LiteralLexer:
         self._has_top = bool(top)
 
     def feed(self, text: str, at: int, out: list[str]) -> int:
-        """Take what can be taken of `text` from `at`; what it is in JSON goes to `out`. Return where it stopped: the
-        rest must be given again, with more behind it.
+        """Take as much of `text` from `at` as possible, and append its JSON to `out`. Return where it stopped: the rest
+        must be given again, with more after it.
         """
         while not (self.done or self.broken):
             after = self._read(text, at, out)
@@ -170,7 +171,7 @@ class LiteralLexer:
         return self._atom(text, at, out)
 
     def _typed(self, text: str, at: int, out: list[str]) -> int | None:
-        """A value in quotes that is no text: it is known when it is whole."""
+        """Take a quoted value that is not text; its type is known when it is complete."""
         assert self._quote is not None
         search = searcher(self._quote)
         assert search is not None
@@ -199,7 +200,7 @@ class LiteralLexer:
         return at
 
     def _quote_at(self, text: str, at: int) -> tuple[Sequence[str] | None, int] | None:
-        """The quote that stands here, and where it ends; None if more must be seen."""
+        """Return the quote that stands here, and where it ends; None if more text is needed."""
         for forms in self._style.quotes:
             found = match_forms(forms, text, at)
             if found is None:
@@ -243,7 +244,7 @@ class LiteralLexer:
         return at if at > start else None
 
     def _quoted_key(self, text: str, at: int, out: list[str]) -> int | None:
-        """A key in quotes, which is known when it is whole."""
+        """Take a quoted key, which is known when it is complete."""
         assert self._quote is not None
         scan = at
         while scan < len(text):
@@ -264,7 +265,7 @@ class LiteralLexer:
         return None if len(text) - at < _MAX_WORD else self._break(at)
 
     def _special(self, text: str, at: int) -> int:
-        """Return where something may stand in a string that is not text."""
+        """Return where a string may have something that is not text."""
         assert self._quote is not None
         stops = [text.find(form[0], at) for form in self._quote]
         if self._escapes:
@@ -308,7 +309,7 @@ class LiteralLexer:
         return lone + ("\ufffd" if 0xDC00 <= code < 0xE000 or code > 0x10FFFF else quoted(chr(code)))
 
     def _atom(self, text: str, at: int, out: list[str]) -> int | None:
-        """A number or a word; in some families a text without quotes."""
+        """Take a number or a word; in some families a text without quotes."""
         found = (_BARE_END if self._style.bare else _ATOM_END).search(text, at)
         if found is None:
             return None if len(text) - at < _MAX_WORD else self._break(at)
@@ -345,7 +346,7 @@ class LiteralLexer:
         return self._comma(text, at, out)
 
     def _comma(self, text: str, at: int, out: list[str]) -> int | None:
-        """A comma: one before the end of a container says nothing."""
+        """Take a comma. One before the end of a container has no meaning."""
         after = skip_space(text, at + 1)
         if after == len(text):
             return None
@@ -375,7 +376,7 @@ class LiteralLexer:
 
 
 def _odd_number(word: str) -> str | None:
-    """A number in a form that JSON does not have."""
+    """Convert a number in a form that JSON does not have."""
     text = word.replace("_", "").removeprefix("+")
     if _NUMBER.fullmatch(text):
         return text
@@ -392,7 +393,7 @@ def _odd_number(word: str) -> str | None:
 
 
 def converted(text: str) -> str | None:
-    """The JSON of one value that is written as Python has it; None if it is none."""
+    """Return the JSON of one value in Python's notation; None if it is not one."""
     lexer = LiteralLexer(PYTHON, _any, str, top="")
     out: list[str] = []
     at = lexer.feed(text + "\n", 0, out)

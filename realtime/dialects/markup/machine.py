@@ -1,12 +1,12 @@
-"""An answer of any family, as it comes in, to pieces. Pure.
+"""The machine: turns an answer of any family into pieces as it comes in. Pure.
 
-The machine reads text in which tokens of markup are single characters (see `marks`), in whatever portions. A mark means
-something only where it can: in a JSON string, in a value, in reasoning or an answer where no call of an offered tool
-follows, it is letters. What may become a mark or a call is held back until it is one or is not; nothing is lost, and
-nothing is said twice.
+The machine reads text in which tokens of markup are single characters (see `marks`), in chunks of any size. A mark has
+its meaning only where it can: in a JSON string, in a value, and in reasoning or an answer where no call of an offered
+tool follows, it is letters. Text that may become a mark or a call is held back until that is decided; nothing is lost,
+and nothing is said twice.
 
-A call is complete if its end was seen, or if the model ended by itself right behind its arguments, and if these are a
-JSON object. Else it is cut, with what was said of it.
+A call is complete if its end was seen, or if the model ended by itself right after its arguments, and if these are a
+JSON object. Otherwise it is cut, with what was said of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .saying import Saying
 
 
 class Start(enum.Enum):
-    """What the template has begun."""
+    """The part of an answer that the template has begun."""
 
     FREE = "nothing: reasoning may come"
     REASONING = "reasoning"
@@ -41,9 +41,9 @@ class _Place(enum.Enum):
 
 
 class Machine:
-    """One answer. `thinking` is the index of the family's way to reason that the template has begun.
+    """The machine for one answer. `thinking` is the index of the form of reasoning that the template has begun.
 
-    plain: what text is that has no character of `alert`; None: it must be looked at.
+    plain: the kind of text that has no character of `alert`; None: text must be examined.
     """
 
     def __init__(self, grammar: Grammar, tools: ToolSet, start: Start = Start.FREE, *, thinking: int = 0) -> None:
@@ -70,26 +70,26 @@ class Machine:
 
     @property
     def in_reasoning(self) -> bool:
-        """Return what was read last was reasoning, or may turn out to have been."""
+        """Return whether what was read last was reasoning, or may turn out to have been."""
         return self._is_in(_Place.REASONING)
 
     @property
     def in_text(self) -> bool:
-        """Return what comes next is the answer's text, if it is not markup."""
+        """Return whether what comes next is the answer's text, unless it is markup."""
         return self._is_in(_Place.ANSWER)
 
     @property
     def holds_text(self) -> bool:
-        """Something of what was read may still turn out to be the answer's text."""
+        """Return whether something that was read may still turn out to be the answer's text."""
         return self.in_text and (self.undecided or bool(self._text) or self._saying.holds)
 
     @property
     def undecided(self) -> bool:
-        """Something is held back that may be a call."""
+        """Return whether something is held back that may be a call."""
         return self._place is _Place.CALLS and self._calling.undecided
 
     def feed(self, text: str) -> list[Piece]:
-        """Take more of the answer: the pieces that this completes."""
+        """Take more of the answer, and return the pieces that this completes."""
         if self.plain is not None and self.alert.isdisjoint(text):
             return self.feed_plain(text)
         if self._place is _Place.CALLS:
@@ -102,7 +102,7 @@ class Machine:
         return self._saying.take()
 
     def close(self, *, ended: bool) -> list[Piece]:
-        """The generation is over. `ended`: by the model's own end of sequence, not by a limit or a stop."""
+        """End the generation. `ended`: by the model's own end of sequence, not by a limit or a stop."""
         if self._place is _Place.CALLS:
             self._calling.close(ended=ended)
             self._text, self._place = self._calling.text, self._from
@@ -112,7 +112,7 @@ class Machine:
     # -- reasoning and text
 
     def feed_plain(self, text: str) -> list[Piece]:
-        """Take text in the middle of more of its kind, which is what nearly every token is: see `plain`."""
+        """Take text in the middle of more of its kind, which is nearly every token: see `plain`."""
         if self.plain is TextDelta:
             return [TextDelta(text)] if text else []
         self._saying.reasoning(text)
@@ -136,7 +136,7 @@ class Machine:
         return self._place is place or (self._from is place and self.undecided)
 
     def _enter(self, place: _Place) -> None:
-        """Another part of the answer begins."""
+        """Enter another part of the answer."""
         self._place = place
         self._saying.begin()
         self._note_marks()
@@ -167,7 +167,7 @@ class Machine:
         self._around, self._wrapped = (thinking if thinking.answer is not None else None), None
 
     def _say_up_to(self, search: re.Pattern[str] | None) -> bool:
-        """Say what precedes the first mark; return whether there is one, and not only the beginning of one."""
+        """Pass on what precedes the first mark. Return whether there is a mark, and not only the beginning of one."""
         found = search.search(self._text) if search is not None else None
         at = found.start() if found is not None else len(self._text)
         if at:
@@ -182,7 +182,7 @@ class Machine:
             self._saying.text(self._letters(text))
 
     def _say_first(self) -> None:
-        """The mark that stands here is text."""
+        """Pass on the mark that stands here as text."""
         first, self._text = self._text[0], self._text[1:]
         self._say(first)
 
@@ -205,8 +205,8 @@ class Machine:
         return self._grammar.text_search if self._calls_on else None
 
     def _begun(self) -> bool | None:
-        """Return what may only stand where an answer begins: reasoning, a mark around the answer, a call without marks.
-        None if it is none of these; else whether to go on.
+        """Take what may only stand where an answer begins: reasoning, a mark around the answer, a call without marks.
+        Return None if it is none of these; otherwise whether to continue.
         """
         at = skip_space(self._text, 0)
         if at == len(self._text):
@@ -230,7 +230,7 @@ class Machine:
         return self._ended_reasoning(at) if self._may_think else None
 
     def _ended_reasoning(self, at: int) -> bool | None:
-        """The end of reasoning that has not begun: there is none."""
+        """Drop an end of reasoning that has not begun."""
         for thinking in self._grammar.thinking:
             found = thinking.end.match(self._text, at)
             if found is None:
@@ -264,7 +264,9 @@ class Machine:
         return self._begin_calls(forms, "bare")
 
     def _end_of_answer(self, thinking: BoundThinking) -> bool | None:
-        """Return whether this mark ends the answer: nothing but a call may follow it. None if it is not it."""
+        """Take the mark that ends an answer, after which only a call may follow. Return whether it was taken, as an end
+        or as text; None if another mark stands here.
+        """
         assert thinking.answer is not None
         found = thinking.answer[1].match(self._text, 0)
         if found == -1:
@@ -314,7 +316,7 @@ class Machine:
         self._say_first()
 
     def _leave_calls(self) -> None:
-        """The calls are over: the answer, or the reasoning, goes on."""
+        """Leave the calls: the answer, or the reasoning, continues."""
         self._enter(self._from)
         self._saying.trims = self._wrapped is not None
         self._saying.first = self._may_think = False
@@ -323,7 +325,7 @@ class Machine:
     # -- the end
 
     def _close_text(self) -> None:
-        """Take what was held back for what it is: text, or reasoning, or layout."""
+        """Take held-back text for what it is: text, reasoning, or layout."""
         text, self._text = self._text, ""
         if self._place is _Place.ANSWER and self._wrapped is not None and _is_answer_end(self._wrapped, text):
             text = ""

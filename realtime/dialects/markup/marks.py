@@ -1,7 +1,7 @@
-"""Marks as a tokenizer has them: as tokens of their own, as letters, or both. Pure.
+"""Marks in a tokenizer's terms: as tokens of their own, as letters, or both. Pure.
 
-A token of markup is one character of the machine's input, of a range that text can't contain (lone surrogates), so a
-mark and text that looks like it are never confused. A tokenizer's control tokens ("special") can't be spelled: their
+A token of markup is one character of the machine's input, from a range that text can't contain (lone surrogates), so a
+mark is never confused with text that looks like it. A tokenizer's control tokens ("special") can't be spelled: their
 letters are text. The letters of other tokens count as the token, because a model may spell them.
 """
 
@@ -21,8 +21,8 @@ _FOREIGN = re.compile("[\ud800-\udfff]")
 
 
 class Alphabet:
-    """The tokens of a tokenizer that occur in a family's marks. `tokens`: the text of each token that it has besides
-    its words, and whether it is special.
+    """The tokens of a tokenizer that occur in a family's marks. `tokens`: the text of each added token, and whether it
+    is special.
     """
 
     def __init__(self, marks: Iterable[str], tokens: Mapping[str, bool]) -> None:
@@ -34,16 +34,16 @@ class Alphabet:
         self._letters = {ord(symbol): token for token, symbol in self.symbols.items()}
 
     def letters(self, text: str) -> str:
-        """A text with the tokens spelled out."""
+        """Return a text with the tokens spelled out."""
         return text.translate(self._letters) if not text.isascii() and _FOREIGN.search(text) else text
 
     def mark(self, text: str) -> Mark:
-        """The mark that is written so, without the layout around it."""
+        """Return the mark with this text, without the layout around it."""
         parts = (part for line in _BETWEEN.split(text) for part in _NAME_AND_MORE.split(line))
         return Mark([() if part in (NAME, NUMBER) else self._forms(part) for part in map(str.strip, parts) if part])
 
     def _forms(self, text: str) -> tuple[str, ...]:
-        """All ways to write a part of a mark, the one with the most tokens first."""
+        """Return all forms of a part of a mark, the one with the most tokens first."""
         parts: list[tuple[str, ...]] = []
         at = 0
         while at < len(text):
@@ -59,8 +59,8 @@ class Alphabet:
 
 
 class Mark:
-    """One mark: parts that white space may separate, each in one or more forms, or in none: that is a name or a number.
-    Empty if it has no parts.
+    """A mark: parts that white space may separate. Each part has one or more forms, or none: then it is a name or a
+    number. A mark without parts is empty.
     """
 
     def __init__(self, parts: Sequence[tuple[str, ...]]) -> None:
@@ -71,12 +71,12 @@ class Mark:
 
     @property
     def firsts(self) -> tuple[str, ...]:
-        """The forms of its first part: where one of them is, the mark may begin."""
+        """The forms of its first part: the mark may begin where one of them is."""
         return self._parts[0] if self._parts else ()
 
     def match(self, text: str, at: int) -> int | None:
-        """Return where the mark ends that begins at `at`, white space before it skipped: -1 if there is none, None if
-        more of the text must be seen. An empty mark ends where it begins.
+        """Return where the mark that begins at `at` ends, skipping white space before it: -1 if there is none, None if
+        more text is needed. An empty mark ends where it begins.
         """
         for forms in self._parts:
             at = skip_space(text, at)
@@ -107,7 +107,7 @@ def skip_space(text: str, at: int) -> int:
 
 
 def match_forms(forms: Sequence[str], text: str, at: int) -> int | None:
-    """Return where one of these forms ends that begins at `at`; -1 if none does, None if one still may."""
+    """Return where a form that begins at `at` ends; -1 if none is there, None if one may still be."""
     left = len(text) - at
     open_ = False
     for form in forms:

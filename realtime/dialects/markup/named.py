@@ -1,7 +1,7 @@
-"""The family that an operator names, in place of the one that the model's template shows. Pure.
+"""The family that an operator names, instead of the one that the model's template shows. Pure.
 
-Operators know the families by the names of vLLM's parsers as well (`--tool-parser hermes --reasoning-parser qwen3`).
-Where the table has the same, that is meant.
+Operators also know the families by the names of vLLM's parsers (`--tool-parser hermes --reasoning-parser qwen3`). Where
+the table has the same, that row is used.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _REASONING = {
 
 
 class FamilyChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator has said. `row`: the whole family; `calls`, `thinking`: a part of it. None: as the model's
-    template shows it.
+    """An operator's choice. `row`: the whole family. `calls`, `thinking`: a part of it. None: as the model's template
+    shows it.
     """
 
     row: Family | None = None
@@ -33,7 +33,7 @@ class FamilyChoice(msgspec.Struct, frozen=True, kw_only=True):
     thinking: tuple[Thinking, ...] | None = None
 
     def of(self, model_type: str, template: str, render: Render) -> Family:
-        """The row of a model, with what its template wants of a history."""
+        """Return the row of a model, with what its template wants of a history."""
         row, shown = settled(self.row or detect(model_type, template), render)
         if self.row is None:
             found = detect(model_type, template, shown)
@@ -48,12 +48,12 @@ NOTHING = Family(name="none")
 
 
 def calls_named(name: str) -> tuple[Calls, ...] | None:
-    """Return how calls are written that vLLM's tool parser of this name reads; None: the table does not have it."""
+    """Return the forms of calls that vLLM's tool parser of this name reads; None: the table does not have it."""
     row = ALL_FAMILIES.get(_CALLS.get(name, name))
     return row.calls or None if row is not None else None
 
 
 def thinking_named(name: str) -> tuple[Thinking, ...] | None:
-    """Return how the reasoning looks that vLLM's reasoning parser of this name reads; None: not in the table."""
+    """Return the forms of reasoning that vLLM's reasoning parser of this name reads; None: not in the table."""
     row = ALL_FAMILIES.get(_REASONING.get(name, name))
     return row.thinking or None if row is not None else None

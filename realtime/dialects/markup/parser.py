@@ -18,8 +18,8 @@ from .tokens import Markup
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a response's parser must know. `thinking`: see Machine. `stop_token_ids`: the request's stop tokens, which
-    are no end of the model's own. `constraint`: for the engine.
+    """A response, as far as its parser must know it. `thinking`: see Machine. `stop_token_ids`: the request's stop
+    tokens, which are not the model's own end. `constraint`: for the engine.
     """
 
     tools: ToolSet
@@ -31,7 +31,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkupParser:
-    """See dialects.base.Parser."""
+    """A `Parser` by the machine."""
 
     skip_special_tokens = False  # they are markup; those that are not are left out here
     stop_token_ids: tuple[int, ...] = ()
@@ -106,7 +106,9 @@ class MarkupParser:
             self._pending = 0
 
     def _with_logprobs(self, pieces: Sequence[Piece], logprobs: Logprobs, *, said: bool) -> Iterator[Piece]:
-        """Text with the log probabilities of its tokens; those of markup are nobody's. `said`: they made text."""
+        """Return text with the log probabilities of its tokens; those of markup are left out. `said`: the tokens that
+        made text.
+        """
         if logprobs:
             self._logprobs += to_logprobs(logprobs, self._asked.num_top_logprobs)
         for piece in pieces:
@@ -120,7 +122,7 @@ class MarkupParser:
 
 
 def _of_text(logprobs: list[Any], text: str) -> list[Any]:
-    """The log probabilities of this text's tokens, without the layout that preceded it."""
+    """Return the log probabilities of this text's tokens, without the layout before it."""
     excess = sum(len(one["token"]) for one in logprobs) - len(text)
     num_layout = 0
     for one in logprobs:
@@ -132,8 +134,8 @@ def _of_text(logprobs: list[Any], text: str) -> list[Any]:
 
 
 class WholeCallParser(MarkupParser):
-    """For a tool with a grammar that must be called: after the reasoning everything is its input, without markup, up to
-    where the model reasons again.
+    """A parser for a forced tool with a grammar: everything after the reasoning is its input, without markup, until the
+    model reasons again.
     """
 
     def __init__(self, markup: Markup, asked: Asked, tool: Tool) -> None:

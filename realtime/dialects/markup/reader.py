@@ -1,4 +1,4 @@
-"""A family's row behind `dialects.reader.Reader`: the parser of an answer, and what sampling is held to. Pure."""
+"""A family's row behind `dialects.reader.Reader`: the parser of an answer, and the constraint on sampling. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .tokens import Markup
 
 
 class MarkupReader:
-    """Reads one model's answers. See Reader."""
+    """A reader of one model's answers. See Reader."""
 
     def __init__(self, family: Family, tokenizer: Any) -> None:
-        """`tokenizer`: of the `transformers` kind."""
+        """`tokenizer`: a `transformers`-like one."""
         self._family = family
         self._markup = Markup.of_tokenizer(family, tokenizer)
         self._tags = TagWriter(family, self._markup.special)

@@ -1,8 +1,8 @@
 """Readers of one call, from its head to the end of its arguments. Pure.
 
-A reader is given the text from where the call begins, again and again, each time with more behind it, and says how far
-it has come. It is `rejected` as soon as this can't be a call of an offered tool; `tool` is known from where it can't be
-anything else. From there on `read` puts out arguments, as JSON.
+A reader is repeatedly given the text from where the call begins, each time with more of it, and says how far it has
+come. It is `rejected` as soon as this can't be a call of an offered tool. `tool` is known once it can't be anything
+else; from then on `read` returns arguments, as JSON.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class Names:
         return bool(self._tools)
 
     def find(self, name: str) -> Tool | None:
-        """The tool of this name."""
+        """Return the tool of this name."""
         return self._tools.get(name)
 
     def may_begin(self, text: str) -> bool:
-        """Return whether a name begins so."""
+        """Return whether a tool's name begins like this."""
         return any(name.startswith(text) for name in self._tools)
 
 
 class CallReader(Protocol):
-    """One call. `named`: its head is there up to the name, whatever follows."""
+    """The reader of one call. `named`: its head is there up to the name, whatever follows."""
 
     tool: Tool | None
     named: Tool | None
@@ -56,24 +56,24 @@ class CallReader(Protocol):
 
     @property
     def whole(self) -> bool:
-        """Its arguments are."""
+        """Return whether its arguments are complete."""
 
     @property
     def broken(self) -> bool:
-        """Note that they can't become JSON; what follows is as it stands."""
+        """Return whether its arguments can't become JSON; what follows is passed on unchanged."""
 
     def read(self, text: str, at: int, out: list[str]) -> int:
-        """Take what can be taken of the text from `at`; return where the rest begins."""
+        """Take as much of the text from `at` as possible. Return where the rest begins."""
 
     def end(self, text: str, out: list[str]) -> None:
-        """The model has ended by itself, with this text left unread: it may make the arguments whole."""
+        """End by the model's own end, with this text left unread, which may complete the arguments."""
 
     def close(self, text: str, out: list[str]) -> None:
-        """End: put out what was held back of the arguments, and this text."""
+        """End. Return what was held back of the arguments, and this text."""
 
 
 class NamedReader:
-    """A call whose name stands before its arguments."""
+    """A reader of a call whose name stands before its arguments."""
 
     def __init__(self, calls: BoundCalls, names: Names, letters: Letters) -> None:
         self.tool: Tool | None = None
@@ -118,7 +118,7 @@ class NamedReader:
             self._body.close(text, out)
 
     def _head(self, text: str, start: int) -> int:
-        """Return where the arguments begin; -1 if this is no call, _MORE if that can't be said yet."""
+        """Return where the arguments begin; -1 if this is not a call, _MORE if more text is needed."""
         at = self._calls.before.match(text, start)
         if at is None or at < 0:
             return _MORE if at is None else -1
@@ -167,7 +167,7 @@ class NamedReader:
 
 
 class MemberReader:
-    """A call that is a JSON object, with its name in it."""
+    """A reader of a call that is a JSON object, with its name in it."""
 
     def __init__(self, calls: BoundCalls, names: Names, letters: Letters, *, bare: bool) -> None:
         head = calls.row.head
@@ -353,7 +353,7 @@ class MemberReader:
 
 
 def _text_of(string: str) -> str | None:
-    """The text of a JSON string, if that is an object itself."""
+    """Return the text of a JSON string, if that text is an object itself."""
     try:
         text = msgspec.json.decode(string, type=str)
     except ValueError:
@@ -362,7 +362,7 @@ def _text_of(string: str) -> str | None:
 
 
 def reader(calls: BoundCalls, names: Names, letters: Letters, *, bare: bool) -> CallReader:
-    """The reader of a call that is written so."""
+    """Return the reader of a call in this form."""
     if isinstance(calls.row.head, Named):
         return NamedReader(calls, names, letters)
     return MemberReader(calls, names, letters, bare=bare)

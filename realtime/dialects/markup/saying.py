@@ -1,4 +1,4 @@
-"""What is certain to be reasoning or text, to pieces, without layout. Pure."""
+"""Certain reasoning and text, turned into pieces without layout. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from realtime.dialects.base import Piece, ReasoningDelta, TextDelta
 
 
 class Saying:
-    """One answer's reasoning and text. White space at the edges of reasoning is layout, and so is what precedes a text
-    that follows something else.
+    """The reasoning and text of one answer. White space at the edges of reasoning is layout, and so is white space
+    before a text that follows something else.
     """
 
     def __init__(self) -> None:
@@ -19,25 +19,25 @@ class Saying:
 
     @property
     def plain(self) -> bool:
-        """More text is just that: `text` need not look at it."""
+        """Return whether more text needs no examination by `text`."""
         return not self.fresh and not self.trims
 
     @property
     def holds(self) -> bool:
-        """Something is held back."""
+        """Return whether something is held back."""
         return bool(self._space)
 
     def begin(self) -> None:
-        """Another part of the answer begins."""
+        """Begin another part of the answer."""
         self.fresh, self._space, self.trims = True, "", False
 
     def take(self) -> list[Piece]:
-        """The pieces so far."""
+        """Return the pieces so far."""
         pieces, self.pieces = self.pieces, []
         return pieces
 
     def reasoning(self, text: str) -> None:
-        """More reasoning."""
+        """Add reasoning."""
         if self.fresh:
             text = text.lstrip()
         if not text:
@@ -50,7 +50,7 @@ class Saying:
             self.pieces.append(ReasoningDelta(kept))
 
     def text(self, text: str) -> None:
-        """More of the answer."""
+        """Add text of the answer."""
         text = self._space + text
         self._space = ""
         if self.fresh:
@@ -66,15 +66,15 @@ class Saying:
         self._put(text)
 
     def layout(self, text: str) -> None:
-        """White space before what may be text."""
+        """Add white space before possible text."""
         self._space += text
 
     def begin_call(self) -> None:
-        """A call begins: white space before it is layout."""
+        """Begin a call: white space before it is layout."""
         self.first, self._space = False, ""
 
     def end_answer(self) -> None:
-        """The answer is over: if white space is all of it, that is the answer."""
+        """End the answer. If white space is all of it, that is the answer."""
         if self.first:
             self._put(self._space)
 

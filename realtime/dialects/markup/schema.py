@@ -1,4 +1,4 @@
-"""Values that a model writes without saying what they are, to JSON by the tool's schema. Pure."""
+"""Values whose type the model does not write, translated to JSON by the tool's schema. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Types = frozenset[str]
 
 
 class Parameters:
-    """What types the arguments of a tool may have."""
+    """The possible types of a tool's arguments."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
@@ -34,38 +34,38 @@ class Parameters:
         self._types = TypesOf(schema)
 
     def types(self, key: str) -> Types:
-        """The types that this argument may have; a text if nothing is known of it."""
+        """Return the types that this argument may have; text if nothing is known of it."""
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self.types_of(self.within(self._schema, key)) or _TEXT
         return known
 
     def types_of(self, schema: Any) -> Types | None:
-        """The types that a schema within these parameters allows; None if it says nothing of them."""
+        """Return the types that a schema within these parameters allows; None if it says nothing of them."""
         return self._types(schema)
 
     def within(self, schema: Any, key: str) -> Any:
-        """The schema of a member of an object that has this schema."""
+        """Return the schema of a member of an object with this schema."""
         return _property(schema, key, self._schema, set())
 
     def argument(self, key: str) -> Any:
-        """The schema of an argument."""
+        """Return the schema of an argument."""
         return self.within(self._schema, key)
 
     def items(self, schema: Any) -> Any:
-        """The schema of what is in a list that has this schema."""
+        """Return the schema of the entries of a list with this schema."""
         return _items(schema, self._schema, set())
 
 
 class TypesOf:
-    """The types that schemas of a document allow. Each is looked at once: references and choices may multiply."""
+    """The types that schemas of a document allow. Each schema is examined once: references and choices may multiply."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
         self._known: dict[int, tuple[Any, Types | None]] = {}  # by id, with what has it
 
     def __call__(self, schema: Any, depth: int = 0) -> Types | None:
-        """The types that a schema allows; None if it says nothing of them."""
+        """Return the types that a schema allows; None if it says nothing of them."""
         if not isinstance(schema, dict) or depth > _MAX_DEPTH:
             return None
         if id(schema) not in self._known:
@@ -83,7 +83,7 @@ class TypesOf:
         return allowed or said[0]
 
     def _constraints(self, schema: dict[str, Any], depth: int) -> list[Types | None]:
-        """Return what each keyword of a schema says of the types."""
+        """Yield what each keyword of a schema says of the types."""
         found: list[Types | None] = [_named(schema.get("type"))]
         if isinstance(schema.get("$ref"), str):
             found.append(self(resolve(schema["$ref"], self._root), depth))
@@ -135,7 +135,7 @@ def _type_of(value: Any) -> str:
 
 
 def resolve(reference: str, root: Any) -> Any:
-    """The schema that a reference within the same document names."""
+    """Return the schema to which a reference within the same document leads."""
     if not reference.startswith("#"):
         return None
     found = root
@@ -151,7 +151,7 @@ def resolve(reference: str, root: Any) -> Any:
 
 
 def _property(schema: Any, key: str, root: Any, seen: set[int]) -> Any:
-    """The schema of an argument, wherever the schema of the arguments has it. `seen`: by id, where it is not."""
+    """Return the schema of an argument, wherever the schema of the arguments has it. `seen`: by id, where it is not."""
     if not isinstance(schema, dict) or id(schema) in seen or len(seen) > _MAX_SEEN:
         return None
     seen.add(id(schema))
@@ -175,7 +175,7 @@ def _items(schema: Any, root: Any, seen: set[int]) -> Any:
 
 
 def _parts(schema: dict[str, Any], root: Any) -> list[Any]:
-    """Return what a schema refers to, and is made of."""
+    """Return the schemas to which a schema refers, and those it is made of."""
     parts = [resolve(schema["$ref"], root)] if isinstance(schema.get("$ref"), str) else []
     for keyword in ("allOf", "anyOf", "oneOf"):
         parts += schema[keyword] if isinstance(schema.get(keyword), list) else []
@@ -183,12 +183,14 @@ def _parts(schema: dict[str, Any], root: Any) -> list[Any]:
 
 
 def is_text(types: Types) -> bool:
-    """A value of these types is a text, whatever it is."""
+    """Return whether a value of these types is always a text."""
     return types == _TEXT
 
 
 def to_json(text: str, types: Types) -> str:
-    """The JSON of a value that was written as this text. Numbers keep their digits. What fits no type is a string."""
+    """Return the JSON of a value that was written as this text. Numbers keep their digits. A value that fits no type is
+    a string.
+    """
     bare = text.strip()
     for kind, convert in _CONVERSIONS:
         if kind in types:
@@ -241,7 +243,7 @@ def _container(text: str, first: str, kind: type[Any]) -> str | None:
 
 
 def _as_python(text: str) -> str | None:
-    """The JSON of an object or a list that is written as Python has it."""
+    """Return the JSON of an object or a list in Python's notation."""
     from .literals import converted
 
     return converted(text)

@@ -1,8 +1,8 @@
-"""What sampling must keep to, from the first token on, as xgrammar's structural tag: written from a family's row. Pure.
+"""Constraints on sampling, from the first token on, as xgrammar's structural tag, written from a family's row. Pure.
 
-Strict tools, forced calls, grammars of custom tools and output formats are held to in the family's own form, with the
-white space that its template writes. Reasoning stays free. Control tokens are named by their ids, for nothing else can
-be one. What clients have written is in source form: see engine.structural_tags.
+Strict tools, forced calls, grammars of custom tools and output formats are enforced in the family's own form, with the
+white space that its template writes. Reasoning stays free. Control tokens are named by their ids, because nothing else
+can be one. Parts that clients wrote are in source form: see engine.structural_tags.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NUMBER: Form = {"type": "regex", "pattern": "[0-9]{1,3}"}
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer must be. `schema` is that of its text; None if that is free. `start`, `thinking`: see Machine."""
+    """The requirements on an answer. `schema`: of its text; None if that is free. `start`, `thinking`: see Machine."""
 
     tools: ToolSet
     schema: dict[str, Any] | None = None
@@ -37,7 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagWriter:
-    """Writes the tags of one model. `special`: its control tokens with their ids."""
+    """A writer of one model's tags. `special`: its control tokens with their ids."""
 
     def __init__(self, family: Family, special: Mapping[str, int]) -> None:
         self._family = family
@@ -45,7 +45,7 @@ class TagWriter:
         self._split = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or r"(?!)")
 
     def write(self, asked: Asked) -> str | None:
-        """The tag, or None if nothing is to be held to. Raises BadSpec for what can't be."""
+        """Return the tag; None if nothing is constrained. Raises BadSpec for a constraint that can't be expressed."""
         tools = asked.tools.tools if asked.tools.mode is not Mode.NONE and self._family.calls else ()
         forced = asked.tools.mode is Mode.REQUIRED
         if asked.tools.only is not None:
@@ -58,15 +58,15 @@ class TagWriter:
 
     @property
     def tells_calls(self) -> bool:
-        """Calls can be held to something where the model may say something else."""
+        """Return whether calls can be constrained where the model may say something else."""
         return any(form.bare or self._first(form) is not None for form in self._family.calls[:1])
 
     def write_input(self, asked: Asked, tool: Tool) -> str:
-        """The tag of an answer that is this tool's input, by its grammar, and nothing else."""
+        """Return the tag of an answer that is this tool's input, by its grammar, and nothing else."""
         return structural_tags.tag(sequence(self._before(asked), _grammar(tool, in_json=False)))
 
     def misfit(self, parameters: dict[str, Any]) -> str | None:
-        """Return why calls can't be held to these parameters; None: they can."""
+        """Return why calls can't be constrained to these parameters; None: they can."""
         tool = Tool(name="f", shown_as="f", parameters=parameters)
         try:
             for form in self._family.calls[:1]:
@@ -90,7 +90,7 @@ class TagWriter:
         return self._family.calls[0]
 
     def _marks(self, written: str) -> Iterator[Form]:
-        """A mark as it is written: control tokens, and text between them."""
+        """Return a mark as it is written: control tokens, and text between them."""
         at = 0
         for found in self._split.finditer(written):
             if found.start() > at:
@@ -104,7 +104,7 @@ class TagWriter:
         return sequence(*self._marks(written))
 
     def _anything_but(self, mark: str) -> Form:
-        """Text up to this mark."""
+        """Return the form of text up to this mark."""
         (first, *_) = list(self._marks(mark))
         if first["type"] == "token":
             return {"type": "any_tokens", "exclude_tokens": [first["token"]]}
@@ -113,7 +113,7 @@ class TagWriter:
     # -- before the answer
 
     def _before(self, asked: Asked) -> Form:
-        """Reasoning, if there may be any."""
+        """Return the form of reasoning, if there may be any."""
         ways = self._family.thinking
         if asked.start in (Start.ANSWER, Start.WRAPPED) or not ways:
             return sequence()
@@ -131,7 +131,7 @@ class TagWriter:
     # -- calls
 
     def _free(self, tools: Sequence[Tool], among: ToolSet) -> Form:
-        """Text in which calls are held to their form from the mark on with which they begin."""
+        """Return the form of text in which each call is constrained from its first mark on."""
         form = self._form
         if form.bare:
             rules = [[begin, _behind(text(begin), call)] for begin, call in self._bare(form, tools, among)]
@@ -145,13 +145,13 @@ class TagWriter:
         return {"type": "dispatch", "rules": [[first["value"], rest]], "loop": among.parallel}
 
     def _first(self, form: Calls) -> Form | None:
-        """Return what a call begins with by which it can be told from text; None: nothing."""
+        """Return the beginning by which a call can be told from text; None: there is none."""
         before = form.head.before if isinstance(form.head, Named) else ""
         begin = form.section[0] or form.call[0] or before
         return None if NAME in begin else next(self._marks(begin.strip()), None)
 
     def _bare(self, form: Calls, tools: Sequence[Tool], among: ToolSet) -> Iterator[tuple[str, Form]]:
-        """Yield how a call without marks begins, up to the name, and what it is in whole."""
+        """Yield the beginning of a call without marks, up to the name, and the whole call."""
         for tool in tools:
             begin = "[" if form.bracket else ""
             if isinstance(form.head, Named):
@@ -161,7 +161,9 @@ class TagWriter:
             yield begin, self._calls(form, [tool], among, alone=True)
 
     def _calls(self, form: Calls, tools: Sequence[Tool], among: ToolSet, *, alone: bool = False) -> Form:
-        """Calls of these tools, or one. `among`: the request's, and whether it allows several. `alone`: one in each."""
+        """Return the form of calls of these tools, or of one call. `among`: the request's tools, and whether it allows
+        several calls. `alone`: one in each.
+        """
         each = choice([self._call(form, tool, is_held=among.holds(tool)) for tool in tools])
         if among.parallel and form.several and not alone:
             each = sequence(each, {"type": "star", "content": sequence(self._mark(form.separator), each)})
@@ -223,7 +225,7 @@ class TagWriter:
         return sequence(*each)
 
     def _tag(self, tags: Tags, key: str, value: Form, *, said: bool | None) -> Form:
-        """`said`: the value is a text, or JSON; None: it may be either."""
+        """Return the form of an argument's tag. `said`: the value is a text, or JSON; None: it may be either."""
         middles = tags.written(text=said) or tags.written(text=None)
         begin = choice([self._mark(tags.begin + key + middle + tags.pad) for middle in middles])
         return sequence(begin, value, self._mark(tags.pad + tags.end + tags.after))
@@ -258,13 +260,13 @@ class TagWriter:
 
 
 def _grammar(tool: Tool, *, in_json: bool) -> Form:
-    """Return what a custom tool's input must match."""
+    """Return the grammar that a custom tool's input must match."""
     assert tool.grammar is not None
     return structural_tags.by_grammar(tool.grammar.syntax, tool.grammar.definition, tool.path, in_json=in_json)
 
 
 def _behind(first: Form, form: Form) -> Form:
-    """A form that begins so, behind its beginning."""
+    """Return the rest of a form that begins like this."""
     if form["type"] == "or":
         return choice([_behind(first, one) for one in form["elements"]])
     begins, *rest = form["elements"] if form["type"] == "sequence" else [form]

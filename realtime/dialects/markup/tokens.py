@@ -1,4 +1,4 @@
-"""Chunks of tokens to the machine's input: runs of text, and tokens of markup. Pure."""
+"""Chunks of tokens as the machine's input: runs of text, and tokens of markup. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Decode = Callable[[Sequence[int]], str]
 
 
 class Run(NamedTuple):
-    """Text as the machine reads it, and how many tokens it is. `mark`: it is a token that has a meaning."""
+    """Text as the machine reads it, and the number of its tokens. `mark`: it is a token that has a meaning."""
 
     text: str
     num_tokens: int
@@ -20,8 +20,8 @@ class Run(NamedTuple):
 
 
 class Markup:
-    """A family's row for one model. `added`: the tokens that its tokenizer has besides its words, with their text, and
-    whether they are special. `decode` is for chunks in which a token's text occurs as letters as well.
+    """A family's row for one model. `added`: the tokenizer's added tokens, with their text, and whether they are
+    special. `decode` is for chunks in which a token's text occurs as letters as well.
     """
 
     def __init__(self, family: Family, added: Mapping[int, tuple[str, bool]], decode: Decode | None = None) -> None:
@@ -38,13 +38,13 @@ class Markup:
 
     @classmethod
     def of_tokenizer(cls, family: Family, tokenizer: Any) -> Markup:
-        """For a tokenizer of the `transformers` kind."""
+        """Make one for a `transformers`-like tokenizer."""
         known: dict[int, Any] = getattr(tokenizer, "added_tokens_decoder", {})
         added = {token_id: (token.content, bool(token.special)) for token_id, token in known.items()}
         return cls(family, added, lambda ids: str(tokenizer.decode(list(ids), skip_special_tokens=False)))
 
     def runs(self, text: str, token_ids: Sequence[int]) -> Iterator[Run]:
-        """The chunk in parts: tokens of markup as the machine knows them, other special tokens left out."""
+        """Yield the parts of the chunk: tokens of markup as the machine knows them, without other special tokens."""
         begun = 0  # index of the first token of the run
         for index, token_id in enumerate(token_ids):
             if token_id not in self._tokens:

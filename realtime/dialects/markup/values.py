@@ -29,12 +29,12 @@ Mark = Callable[[str], Form]
 
 
 def text(value: str) -> Form:
-    """Return what stands for this text."""
+    """Return the form of this text."""
     return {"type": "const_string", "value": value}
 
 
 def sequence(*elements: Form) -> Form:
-    """One after the other, flat, with neighbouring texts in one."""
+    """Return the form of one after the other, flat, with adjacent texts joined."""
     flat: list[Form] = []
     for element in elements:
         for one in element["elements"] if element["type"] == "sequence" else [element]:
@@ -48,17 +48,17 @@ def sequence(*elements: Form) -> Form:
 
 
 def choice(forms: Sequence[Form]) -> Form:
-    """One of these."""
+    """Return the form of one of these."""
     return forms[0] if len(forms) == 1 else {"type": "or", "elements": list(forms)}
 
 
 def optional(form: Form) -> Form:
-    """Return what stands for this, or nothing."""
+    """Return the form of this, or nothing."""
     return {"type": "optional", "content": form}
 
 
 class Values:
-    """Values for the parameters of one tool. `param`: where those are in the request."""
+    """Values for the parameters of one tool. `param`: the place of those in the request."""
 
     def __init__(self, parameters: dict[str, Any], param: str) -> None:
         self._root = parameters
@@ -69,11 +69,11 @@ class Values:
         self._num_shared = 0  # characters of definitions that are
 
     def whole(self) -> Form:
-        """All arguments, as one JSON object."""
+        """Return the form of all arguments, as one JSON object."""
         return structural_tags.by_json(self._root, self._param)
 
     def json(self, schema: dict[str, Any]) -> Form:
-        """JSON by a schema of the parameters. References are to the whole of them."""
+        """Return the form of JSON by a schema of the parameters. References are to the whole of them."""
         if not _refers(schema):
             return structural_tags.by_json(schema, self._param)
         shared: Schema = {key: self._root[key] for key in ("$defs", "definitions") if key in self._root}
@@ -88,7 +88,9 @@ class Values:
         return len(msgspec.json.encode(shared))
 
     def properties(self) -> Iterator[tuple[str, Any, bool]]:
-        """The arguments: name, schema, and whether it must be given. Raises BadSpec for what is not a plain object."""
+        """Return the arguments: name, schema, and whether it is required. Raises BadSpec for anything but a plain
+        object.
+        """
         root = self._resolved(self._root)
         if any(key in root for key in ("anyOf", "oneOf", "allOf", "patternProperties", "minProperties")):
             raise BadSpec("the arguments of a strict tool must be a plain object, for this model")
@@ -99,7 +101,7 @@ class Values:
             yield name, schema, name in required
 
     def _resolved(self, schema: Any) -> dict[str, Any]:
-        """A schema without references at its top."""
+        """Return a schema without references at its top."""
         for _ in range(_MAX_DEPTH):
             if not isinstance(schema, dict):
                 return {}
@@ -111,7 +113,9 @@ class Values:
     # -- as raw text
 
     def raw(self, schema: Any, anything: Form) -> tuple[Form, bool | None]:
-        """A value, as it is if it is a text, else as JSON; and whether it is a text: None if it may be."""
+        """Return the form of a value, unchanged if it is a text, else as JSON; and whether it is a text: None if it may
+        be.
+        """
         types = self._types(schema) or _TEXT
         if "string" not in types:
             return self.json(self._resolved(schema) or {}), False
@@ -122,7 +126,7 @@ class Values:
         return anything, None
 
     def _texts(self, schema: Any, anything: Form, depth: int = 0) -> Form:
-        """The texts that a schema of texts, and perhaps of null, allows."""
+        """Return the texts that a schema of texts, and perhaps of null, allows."""
         schema = self._resolved(schema)
         self._left -= depth > 0
         if depth > _MAX_DEPTH or self._left <= 0:
@@ -149,7 +153,7 @@ class Values:
     # -- as elements
 
     def element(self, key: str, schema: Any, how: Elements, mark: Mark, anything: Form, depth: int = 0) -> Form:
-        """An element with a value. Raises BadSpec for what can't be told from a text."""
+        """Return the form of an element with a value. Raises BadSpec for a value that can't be told from a text."""
         schema = self._resolved(schema)
         self._left -= 1
         if depth > _MAX_DEPTH or self._left <= 0:
@@ -177,7 +181,9 @@ class Values:
     # -- as literals
 
     def literal(self, schema: Any, how: Literals, mark: Mark, anything_but: Mark, depth: int = 0) -> Form:
-        """A value in the family's notation. Raises BadSpec for what it has no form for."""
+        """Return the form of a value in the family's notation. Raises BadSpec for a value that the notation can't
+        express.
+        """
         schema = self._resolved(schema)
         self._left -= 1
         self._num_written += 1
@@ -234,8 +240,8 @@ class Values:
         return sequence(text("{"), self.listed(pairs, text(how.between)), text("}"))
 
     def listed(self, each: Iterable[tuple[Form, bool]], between: Form) -> Form:
-        """Return these in order, with something between them; only the required ones must be there. Raises BadSpec if
-        what is written again for each that may come first is too much.
+        """Return the form of these in order, with a separator; only the required ones must occur. Raises BadSpec if too
+        much has to be written again for each one that may come first.
         """
         pairs = list(self._counted(each))
         rests = [sequence()]
@@ -250,7 +256,7 @@ class Values:
         return choice([*firsts, text("")])
 
     def _counted(self, each: Iterable[tuple[Form, bool]]) -> Iterator[tuple[Form, bool]]:
-        """The same, as they are made, with the values in each counted as often as `listed` has it."""
+        """Yield the same as they are made, with the values in each counted as often as `listed` has it."""
         num_firsts, more = 0, True
         before = self._num_written
         for form, required in each:
@@ -262,7 +268,9 @@ class Values:
             yield form, required
 
     def free_literals(self, how: Literals, mark: Mark, anything_but: Mark) -> Form:
-        """Any arguments in the family's notation; what is in objects and lists is JSON, where it has that."""
+        """Return the form of any arguments in the family's notation. Objects and lists contain JSON, where the notation
+        has it.
+        """
         key: Form = {"type": "regex", "pattern": "[A-Za-z_][A-Za-z0-9_]{0,63}"}
         scalar = self.literal({"type": ["string", "number", "boolean", "null"]}, how, mark, anything_but)
         free = [structural_tags.by_json({"type": kind}, None) for kind in ("object", "array")]
@@ -274,7 +282,7 @@ class Values:
 
 
 def _refers(schema: Any) -> bool:
-    """Return whether there is a reference in it."""
+    """Return whether it contains a reference."""
     left = [schema]
     while left:
         one = left.pop()
@@ -288,7 +296,7 @@ def _refers(schema: Any) -> bool:
 
 
 def _members(schema: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """The properties of an object, and the names of those that must be there. Raises BadSpec for what is no schema."""
+    """Return the properties of an object, and the names of the required ones. Raises BadSpec for an invalid schema."""
     given, required = schema.get("properties", {}), schema.get("required", [])
     if not isinstance(given, dict) or not isinstance(required, list):
         raise BadSpec("`properties` must be an object, and `required` a list")
@@ -296,13 +304,13 @@ def _members(schema: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _values(schema: dict[str, Any]) -> list[str]:
-    """The texts that a schema lists, if it lists its values."""
+    """Return the texts that a schema lists, if it lists its values."""
     given = [schema["const"]] if "const" in schema else schema.get("enum")
     return [value for value in given if isinstance(value, str)] if isinstance(given, list) else []
 
 
 def _ways(schema: dict[str, Any]) -> list[Any]:
-    """The schemas of which one says all that this says; none if it says something of its own."""
+    """Return the alternatives of a schema that says nothing else; none if it says something of its own."""
     ways = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
     if not isinstance(ways, list) or not schema.keys() <= _NO_MORE or ("allOf" in schema and len(ways) > 1):
         return []

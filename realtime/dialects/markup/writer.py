@@ -1,4 +1,4 @@
-"""Answers as a family writes them: calls by its row, reasoning around them. Pure."""
+"""A writer of answers in a family's form: calls by its row, reasoning around them. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Written = tuple[str, dict[str, Any]]
 
 
 def write_calls(calls: Calls, written: Sequence[Written]) -> str:
-    """Write these calls, as a model that writes so would."""
+    """Write these calls as a model of the family would."""
     each = [_call(calls, index, name, arguments) for index, (name, arguments) in enumerate(written)]
     inner = calls.separator.join(each)
     opened, closed = calls.brackets if calls.bracket else ("", "")
@@ -21,7 +21,7 @@ def write_calls(calls: Calls, written: Sequence[Written]) -> str:
 
 
 def write_reasoning(family: Family, text: str, index: int = 0) -> str:
-    """Reasoning before an answer."""
+    """Write reasoning before an answer."""
     thinking = family.thinking[index]
     return f"{thinking.begin}{text}{thinking.end}"
 
@@ -41,7 +41,7 @@ def _call(calls: Calls, index: int, name: str, arguments: dict[str, Any]) -> str
 
 
 def write_arguments(how: Arguments, arguments: dict[str, Any]) -> str:
-    """Arguments in the family's form."""
+    """Write arguments in the family's form."""
     match how:
         case Json():
             return _json(arguments)
@@ -101,7 +101,7 @@ def _literal(how: Literals, value: Any) -> Iterator[str]:
 
 
 def escaped(text: str, quote: str) -> str:
-    """A text as it stands in a string between such quotes, where a backslash means something."""
+    """Return a text as it stands in a string between such quotes, where a backslash has a meaning."""
     text = text.replace("\\", "\\\\").replace(quote, "\\" + quote)
     return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
 

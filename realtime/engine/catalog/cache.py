@@ -1,7 +1,8 @@
-"""The folder of a named model: made once, in the user's cache folder, whole or not at all.
+"""The folder of a named model: made once, in the user's cache folder, complete or not at all.
 
-Under a file lock, so that of two servers that want the same model one makes it and the other waits. It is made in
-`NAME.partial` and renamed when everything is on the disk; a `.partial` that a killed process left is thrown away.
+It is made under a file lock, so that of two servers that want the same model one makes it and the other waits. It is
+made as `NAME.partial` and renamed when everything is on disk. A `.partial` folder that a killed process left is
+removed.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ Tell = Callable[[str], None]
 
 
 def resolve(options: VllmOptions, tell: Tell) -> VllmOptions:
-    """Put the folder of a named model in place of its name, downloading it if it is not here yet; other models stay as
-    they are, and so does a folder that happens to have such a name. Raises CatalogError.
+    """Replace a model's short name by its folder, and download it if it is missing. Any other model stays as it is, and
+    so does a folder that happens to have such a name. Raises CatalogError.
     """
     model = find(options.model)
     if model is None or Path(options.model).is_dir():
@@ -42,7 +43,7 @@ def resolve(options: VllmOptions, tell: Tell) -> VllmOptions:
 
 
 def get(model: NamedModel, tell: Tell) -> Path:
-    """The folder of a model, which is made if it is not there yet. Raises CatalogError."""
+    """Return the folder of a model, and make it if it is missing. Raises CatalogError."""
     folder = folder_of(model)
     if model.package is None or folder.is_dir():
         return folder
@@ -57,7 +58,7 @@ def get(model: NamedModel, tell: Tell) -> Path:
 
 
 def folder_of(model: NamedModel) -> Path:
-    """Return where a model is, or will be. Another version, or another form of the folder, has another name."""
+    """Return where a model is, or will be. Another version or another form of the folder has another name."""
     if model.package is None:
         assert model.folder is not None
         return Path(model.folder)
@@ -107,7 +108,7 @@ def _convert(name: str, wheel: Path, member: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path, tell: Tell) -> Iterator[None]:
-    """Hold the lock of a model's folder. The kernel lets go of it when the process ends, however it ends."""
+    """Hold the lock of a model's folder. The kernel releases it when the process ends, however it ends."""
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

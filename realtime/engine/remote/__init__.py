@@ -1,4 +1,4 @@
-"""Engines elsewhere: `vllm serve` processes that take tokens and return tokens over HTTP, several behind one server.
-Open `engine.py` first. What is decided (`choice`, `affinity`, `health`, `wire`) is pure; `http` and `endpoint` do the
-I/O.
+"""Remote engines: `vllm serve` processes that take tokens and return tokens over HTTP, several behind one server. Open
+`engine.py` first. The modules that decide (`choice`, `affinity`, `health`, `wire`) are pure; `http` and `endpoint` do
+the I/O.
 """

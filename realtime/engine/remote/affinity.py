@@ -1,8 +1,8 @@
-"""Which engines have read which beginning of a prompt: a table from blocks of tokens to engines. Pure.
+"""The prefix table: which engines have read which beginning of a prompt, from blocks of tokens to engines. Pure.
 
-An engine's prefix cache is not visible from here, so this remembers where prompts were sent. It is a guess that costs
-no more than a slower first token when it is wrong. A block is named by a digest of its tokens and of all before them,
-which begins with the salt: prompts of different salts have nothing in common, as in the engines' own caches.
+An engine's prefix cache is not visible from here, so the table remembers where prompts were sent. When this guess is
+wrong it costs no more than a slower first token. A block is named by a digest of its tokens and of all before them,
+beginning with the salt: prompts of different salts have nothing in common, as in the engines' own caches.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Key = bytes
 
 
 def keys_of(token_ids: Sequence[int], salt: str | None) -> list[Key]:
-    """Name the whole blocks that a prompt begins with, at most MAX_BLOCKS."""
+    """Return the names of the whole blocks at the beginning of a prompt, at most MAX_BLOCKS."""
     ids = array("Q", token_ids[: BLOCK_TOKENS * MAX_BLOCKS])
     data, size = ids.tobytes(), BLOCK_TOKENS * ids.itemsize
     key, keys = hashlib.blake2b((salt or "").encode(), digest_size=16).digest(), list[Key]()
@@ -31,7 +31,9 @@ def keys_of(token_ids: Sequence[int], salt: str | None) -> list[Key]:
 
 
 class PrefixTable:
-    """See the module. Engines are numbers, of which one that comes back with an empty cache gets a new one."""
+    """A table from blocks of tokens to engines. Engines are numbers; one that comes back with an empty cache gets a new
+    number.
+    """
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self._max_entries = max_entries
@@ -41,7 +43,9 @@ class PrefixTable:
         return len(self._engines)
 
     def add(self, keys: Iterable[Key], engine: int, live: frozenset[int]) -> None:
-        """Note that an engine reads these blocks. `live`: the numbers that still mean an engine; others are dropped."""
+        """Note that an engine reads these blocks. `live`: the numbers that still mean an engine; all others are
+        dropped.
+        """
         own = frozenset((engine,))
         for key in keys:
             self._engines[key] = (self._engines.get(key, own) & live) | own

@@ -1,4 +1,4 @@
-"""One engine's HTTP endpoints: is it well, begin a generation, end some. See `wire` for what is said."""
+"""One engine's HTTP endpoints: check its health, begin a generation, abort some. See `wire` for the messages."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _NOT_HERE = (401, 403, 404, 405)  # of no request's fault
 
 
 class Taker(Protocol):
-    """Takes what an engine says of one generation. The last call is `on_done` or `on_broken`."""
+    """A receiver of an engine's answer to one generation. The last call is `on_done` or `on_broken`."""
 
     def on_begun(self, stream: Stream) -> None:
-        """Note that it is being sent on this stream; the engine has not taken it yet."""
+        """Note that it is being sent on this stream. The engine has not taken it yet."""
 
     def on_event(self, event: Event) -> None:
-        """An event. What it raises of `wire`'s errors breaks the stream."""
+        """Take an event. If this raises one of `wire`'s errors, the stream breaks."""
 
     def on_done(self) -> None:
-        """The engine has said that there is no more."""
+        """Note that the answer is complete, by the engine's word."""
 
     def on_broken(self, kind: str, why: str) -> None:
-        """The stream ended without that. `kind`: see FleetMetrics."""
+        """Note that the stream ended before the answer was complete. `kind`: see FleetMetrics."""
 
 
 class Endpoint:
-    """See the module. One engine, by its address."""
+    """The endpoints of one engine, by its address."""
 
     def __init__(self, address: Address, key: str | None, options: RemoteOptions) -> None:
         headers = f"authorization: Bearer {key}\r\n".encode("latin-1") if key else b""
@@ -44,18 +44,18 @@ class Endpoint:
         self._aborting: set[asyncio.Task[None]] = set()
 
     async def ask(self, method: str, path: str, body: bytes = b"", seconds: float | None = None) -> tuple[int, bytes]:
-        """Ask for something small. Raises Unreachable."""
+        """Make a small request. Raises Unreachable."""
         return await self._client.ask(method, path, body, seconds or max(self._check_seconds, 1.0))
 
     async def check(self) -> None:
-        """Return if it is well. Raises NotServing, or Unreachable if it is only not sure."""
+        """Return if the engine is healthy. Raises NotServing, or Unreachable if that is uncertain."""
         status, _ = await self.ask("GET", "/health")
         if status != _OK:
             raise NotServing(f"its health check says {status}")
 
     async def begin(self, body: bytes, taker: Taker) -> Stream:
-        """Begin a generation; return when the engine has taken it. Raises Unreachable, or what the engine refused it
-        with; then, or when this is cancelled, the taker is not called.
+        """Begin a generation. Returns when the engine has taken it. Raises Unreachable, or the engine's refusal. When
+        this raises or is cancelled, the taker is not called.
         """
         while True:
             connection = await self._client.open()
@@ -78,7 +78,9 @@ class Endpoint:
                 raise
 
     def abort(self, request_id: str) -> None:
-        """Ask it to end a generation. Those of one loop iteration share a request. The proof is in their streams."""
+        """Ask the engine to end a generation. Aborts of one loop iteration share a request. The proof comes in each
+        stream.
+        """
         if not self._to_abort:
             task = asyncio.create_task(self._abort(), name="remote-abort")
             self._aborting.add(task)
@@ -91,7 +93,7 @@ class Endpoint:
             await self.ask("POST", ABORT, abort_body(request_ids))
 
     async def close(self) -> None:
-        """Close what is open and idle; streams are their owners' to close."""
+        """Close idle connections. Streams are their owners' to close."""
         for task in list(self._aborting):
             task.cancel()
         await asyncio.gather(*self._aborting, return_exceptions=True)
@@ -99,7 +101,9 @@ class Endpoint:
 
 
 class Stream:
-    """One generation's answer as it comes: see `http.Handler`. `taken`: done when the engine has taken the request."""
+    """The answer to one generation as it comes: an `http.Handler`. `taken`: done when the engine has
+    taken the request.
+    """
 
     def __init__(self, client: Client, connection: Connection, taker: Taker) -> None:
         self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -112,7 +116,7 @@ class Stream:
         self._done = False
 
     def close(self) -> None:
-        """Hear no more of it. The engine ends a generation whose connection is closed."""
+        """Close the connection. The engine ends a generation whose connection is closed."""
         self._taker = None
         self._connection.close()
         self._refuse(Unreachable("it was given up"))

@@ -1,8 +1,8 @@
-"""Several engines elsewhere behind the `Engine` protocol, each by vLLM's token-in, token-out endpoint.
+"""Several remote engines behind the `Engine` protocol, each by vLLM's token-in, token-out endpoint.
 
-A generation that no sink has heard of yet goes to another engine by itself when its own fails. One that was begun ends
-with EngineLost, and whoever wants the rest asks again with what there is (`EngineRequest.generated`), as after the
-death of a local engine. When none serves any more this engine is dead; the next one waits until one serves again.
+A generation of which no sink has had anything moves to another engine by itself when its own fails. One that was begun
+ends with EngineLost, and the caller submits the rest again with what it has (`EngineRequest.generated`), as after the
+death of a local engine. When no engine serves any more, this engine is dead; the next one waits until one serves again.
 """
 
 from __future__ import annotations
@@ -55,13 +55,15 @@ _PLACEMENTS = 2  # engines that a generation is given to of which nothing was he
 
 
 class RemoteEngine:
-    """See the module. One start and one shutdown per instance. `front`: gives what is known of the model here."""
+    """Several remote engines as one `Engine`. One start and one shutdown per instance. `front`: what this process knows
+    of the model.
+    """
 
     def __init__(
         self, options: VllmOptions, remote: RemoteOptions, key: str | None, front: Callable[[], Awaitable[Front]],
         metrics: FleetMetrics | None = None, grammars: GrammarCompiler | None = None,
     ) -> None:  # fmt: skip
-        """Raises ValueError for a URL."""
+        """Raises ValueError for an invalid URL."""
         self._options, self._remote, self._load_front = options, remote, front
         self._metrics = metrics or FleetMetrics()
         self._addresses = [Address.of(url) for url in remote.engine_url]
@@ -101,7 +103,9 @@ class RemoteEngine:
         raise EngineRefused("engines elsewhere take no images")
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
-        """See `Engine.submit`. EngineLost: the engines that were asked did not take it, but there may be others."""
+        """Submit a generation; see `Engine.submit`. EngineLost: the engines that were asked did not take it, but there
+        may be others.
+        """
         front, _ = self._require_alive()
         front.check(request, self._max_model_len)
         params = front.sampling(request)  # what is wrong with it is said before a constraint is compiled
@@ -131,16 +135,17 @@ class RemoteEngine:
         return generation
 
     async def abort(self, request_id: str) -> None:
-        """See `Engine.abort`. The engine's final event is the proof: its front end has let go, and what it sends to
-        EngineCore from then on comes behind the abort. Without that event in time the connection is closed.
+        """Abort a generation; see `Engine.abort`. The engine's final event is the proof: its front end has dropped the
+        request, and whatever it sends to EngineCore afterwards follows the abort. If that event does not come in time,
+        the connection is closed.
         """
         generation = self._held.get(request_id)
         if generation is not None:
             await asyncio.shield(generation.abort or self._begin_abort(generation))
 
     def stats(self) -> EngineStats:
-        """Return what this server has at all engines. Running is what tokens have come of; their KV caches are not
-        known.
+        """Return this server's requests at all engines. A request counts as running once tokens have come. The state of
+        the engines' KV caches is not known.
         """
         held = self._held.values()
         running = sum(generation.delivered for generation in held)
@@ -156,7 +161,9 @@ class RemoteEngine:
         return await asyncio.shield(self._dead)
 
     async def shutdown(self) -> None:
-        """See `Engine.shutdown`. Closed connections end what the engines have of this server."""
+        """Free everything; see `Engine.shutdown`. Closing the connections ends this server's requests at the
+        engines.
+        """
         monitor, self._monitor = self._monitor, None
         if monitor is not None:
             monitor.cancel()
@@ -180,7 +187,7 @@ class RemoteEngine:
         return self._front, self._members
 
     async def _place(self, generation: Generation) -> None:
-        """Give it to an engine that takes it. Raises as `submit`."""
+        """Submit it to the first engine that takes it. Raises as `submit`."""
         tried: set[Member] = set() if generation.member is None else {generation.member}
         overloaded: EngineOverloaded | None = None
         while True:
@@ -229,7 +236,7 @@ class RemoteEngine:
         members.note(generation.keys, member)
 
     def _on_failed(self, generation: Generation, kind: str, why: str) -> None:
-        """An engine has failed a generation: another may have it, or its sink is told."""
+        """Take an engine's failure of a generation: move it to another engine, or tell its sink."""
         member = generation.member
         assert member is not None
         member.held.discard(generation)
@@ -249,8 +256,8 @@ class RemoteEngine:
             generation.placing = self._spawn(self._place_again(generation))
 
     async def _judge(self, generation: Generation, member: Member) -> None:
-        """Find out whose fault it is that an engine failed a request with a constraint: vLLM doesn't say. An engine
-        that is well could not hold the model to it.
+        """Find out why an engine failed a request with a constraint, because vLLM doesn't say. If the engine is
+        healthy, it could not hold the model to the constraint.
         """
         if self._members is not None:
             await self._members.suspect(member)
@@ -277,7 +284,7 @@ class RemoteEngine:
             self._held.pop(generation.request.request_id, None)
 
     def _on_out(self, member: Member, why: str) -> None:
-        """One does not serve any more; neither does it finish what it has."""
+        """Note that an engine does not serve any more, nor will it finish what it has."""
         if self._members is not None and not self._members.serving:
             self._die()
         for generation in list(member.held):
@@ -314,7 +321,7 @@ class RemoteEngine:
             self._held.pop(generation.request.request_id, None)
 
     async def _prove_abort(self, member: Member, generation: Generation) -> None:
-        """Ask for the end until it comes, or for as long as it may take. Once may be too early: an engine knows of a
+        """Repeat the abort until the end comes, or the time is over. A single one may come too early: an engine knows a
         request only a moment after it has taken it, and ignores ids that it does not know.
         """
         with contextlib.suppress(TimeoutError):

@@ -1,6 +1,6 @@
-"""One generation, on whichever engine it is: what comes of it is checked, read, and given to its sink.
+"""One generation, on whichever engine it is: its output is checked, read, and given to its sink.
 
-Its last chunk is held back until the engine has said that there is no more: behind it comes the usage.
+The last chunk is held back until the engine has said that the answer is complete: the usage comes after it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ log = logging.getLogger("realtime.engine.remote")
 
 
 class Generation:
-    """See the module; a Taker of its stream.
+    """One generation; the Taker of its stream.
 
-    params: how to sample, in vLLM's form.
-    on_failed: called when the engine has failed it, with the kind and the reason, while somebody still waits for it.
-    on_surplus: called when it has ended by a stop string, of which the engine may not know.
-    on_left: called when the engine holds nothing of it any more.
+    params: sampling parameters, in vLLM's form. on_failed: called with the kind and the reason when the engine has
+    failed it, while it is still wanted. on_surplus: called when it has ended by a stop string, of which the engine may
+    not know. on_left: called when the engine holds nothing of it any more.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Generation:
         self._by_us = False  # a stop string has ended it
 
     def placed(self, member: Member, remote_id: str) -> None:
-        """Note that it is being given to an engine, of which nothing has come yet."""
+        """Note that it is being submitted to an engine, from which nothing has come yet."""
         if self.num_placements:
             self._begin()
         self.num_placements += 1
@@ -159,19 +158,19 @@ class Generation:
         self._fail_over(kind, why)
 
     def give_up_engine(self, kind: str, why: str) -> None:
-        """Take it from its engine, which has failed."""
+        """Detach it from its engine, which has failed."""
         taken = self.is_taken
         self._leave(note=False)
         if taken:  # else whoever was giving it to the engine hears of it, and goes on to the next one
             self._fail_over(kind, why)
 
     def close(self) -> None:
-        """Have the engine end it by closing its connection, and the sink told so if it expects anything."""
+        """Make the engine end it by closing its connection, and end the sink if it still expects anything."""
         self._leave()
         self._end_aborted()
 
     def _end_aborted(self) -> None:
-        """End it with what was held back for a stop string."""
+        """End it with the text that was held back for a stop string."""
         if self.live:
             self._deliver(self._reader.read((), None, FinishReason.ABORT, None))
 
@@ -199,7 +198,7 @@ class Generation:
             self._end_aborted()
 
     def lose(self, why: str) -> None:
-        """Tell the sink that the engine is gone; who wants more of it has to ask again."""
+        """Tell the sink that the engine is gone. Whoever wants the rest has to submit it again."""
         self._leave()
         self.fail(EngineLost(why))
 

@@ -1,8 +1,8 @@
-"""Whether an engine is given requests: the rules of ejection and of coming back. Pure.
+"""An engine's health: the rules by which it is put out and comes back. Pure.
 
-An engine starts outside. It comes in when it has introduced itself (see `endpoint`). Failures in a row put it out:
-checks that fail, requests that break. It is then asked to introduce itself again, after waits that grow with each
-failure to do so. What an engine has delivered proves that it lives, whatever a check says that it was too busy for.
+An engine starts outside. It comes in when it has introduced itself (see `introduction`). Failures in a row put it out:
+failed checks, broken requests. It is then asked to introduce itself again, after waits that grow with each failure. Any
+delivery proves that an engine is alive, even if it was too busy to pass a check.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FAILURES_TO_EJECT = 3
 
 
 class State(enum.Enum):
-    """Where an engine stands."""
+    """The standing of an engine."""
 
     OUT = "out"  # not asked yet, or it failed; it is tried again
     SERVING = "serving"
@@ -23,7 +23,7 @@ class State(enum.Enum):
 
 
 class Health:
-    """One engine's. All times in seconds on one clock."""
+    """One engine's health. All times in seconds on one clock."""
 
     def __init__(self, backoff: Backoff, now: float) -> None:
         self.state = State.OUT
@@ -60,8 +60,8 @@ class Health:
         self._failures = self._attempts = 0
 
     def failed(self, why: str, now: float, *, surely: bool = False) -> bool:
-        """Note a failed check or request; tell whether that put it out. `surely`: it can't serve, by its own word
-        or because nobody is there; anything else may have been a moment's weakness.
+        """Note a failed check or request. Return whether that put it out. `surely`: it certainly can't serve, by its
+        own word or because nobody is there; any other failure may be temporary.
         """
         if not self.serves:
             return False

@@ -23,15 +23,15 @@ _MAX_IDLE = 64
 
 
 class Unreachable(Exception):
-    """The peer did not answer: no connection, or one that broke; or what it said is not HTTP."""
+    """An error: the peer did not answer. There is no connection, it broke, or the answer is not HTTP."""
 
 
 class NotServing(Unreachable):
-    """The peer says itself that it can't serve, or nobody is there."""
+    """An error: the peer says itself that it can't serve, or nobody is there."""
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where an engine is."""
+    """The address of an engine."""
 
     host: str
     port: int
@@ -40,7 +40,7 @@ class Address(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, url: str) -> Address:
-        """Read a URL. Raises ValueError; its text has nothing of the URL, which may hold a secret."""
+        """Parse a URL. Raises ValueError; its text has nothing of the URL, which may hold a secret."""
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -55,19 +55,19 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Handler(Protocol):
-    """Takes an answer as it comes. Exactly one of `on_end` and `on_lost` is the last call."""
+    """A receiver of an answer. Exactly one of `on_end` and `on_lost` is the last call."""
 
     def on_head(self, status: int) -> None:
-        """The head is there."""
+        """Take the status and the headers."""
 
     def on_data(self, data: bytes) -> None:
-        """Some of the body."""
+        """Take a part of the body."""
 
     def on_end(self) -> None:
-        """The answer is whole."""
+        """Note that the answer is complete."""
 
     def on_lost(self, why: str) -> None:
-        """End the body: there will be no more of it."""
+        """Note that the connection is lost: no more of the answer comes."""
 
 
 class Connection(asyncio.Protocol):
@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
     # -- httptools
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
+        """Take the status and the headers."""
         assert self._parser is not None
         self._in_head = False
         if self._whole:
@@ -151,12 +151,12 @@ class Connection(asyncio.Protocol):
             self._handler.on_head(self._parser.get_status_code())
 
     def on_body(self, data: bytes) -> None:
-        """Some of the body."""
+        """Take a part of the body."""
         if self._handler is not None and not self._extra:
             self._handler.on_data(data)
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """Note that the answer is complete."""
         assert self._parser is not None
         self._whole, self._keeps = True, self._parser.should_keep_alive()
 
@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
 
 
 class Client:
-    """Connections to one address. `headers`: sent with each request, whole lines."""
+    """A client of one address. `headers`: whole lines, sent with each request."""
 
     def __init__(self, address: Address, headers: bytes, connect_seconds: float) -> None:
         self._address = address
@@ -187,7 +187,7 @@ class Client:
         self._closed = False
 
     async def open(self) -> Connection:
-        """A connection: one that is idle, or a new one. Raises Unreachable."""
+        """Return a connection: an idle one, or a new one. Raises Unreachable."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open and time.monotonic() - connection.idle_since < _IDLE_SECONDS:
@@ -213,7 +213,7 @@ class Client:
             connection.close()
 
     def head(self, method: str, path: str, num_body: int) -> bytes:
-        """The head of a request."""
+        """Return the head of a request."""
         host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         return (
             (
@@ -225,7 +225,7 @@ class Client:
         )
 
     async def ask(self, method: str, path: str, body: bytes, seconds: float) -> tuple[int, bytes]:
-        """Send a request and read the answer as a whole, in this time. Raises Unreachable."""
+        """Send a request and return the whole answer, within this time. Raises Unreachable."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._ask(method, path, body)
@@ -251,7 +251,7 @@ class Client:
             return answer
 
     def close(self) -> None:
-        """Close what is idle; nothing is kept from now on."""
+        """Close idle connections. None is kept from now on."""
         self._closed = True
         for connection in self._idle:
             connection.close()
@@ -259,7 +259,7 @@ class Client:
 
 
 class _Whole:
-    """Collects an answer."""
+    """A handler that collects an answer."""
 
     def __init__(self) -> None:
         self.done: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()

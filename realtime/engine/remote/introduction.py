@@ -1,7 +1,8 @@
-"""How an engine introduces itself: which model it serves, how, and whether it can go on behind what another generated.
+"""The introduction of an engine: its model, how that is run, and whether it can continue another engine's generation.
 
-What can be tried out is not asked. The tokenizer is held to ours on a text; whether generations go on is shown by one:
-with a seed and held to a grammar, it is cut in the middle, and what follows must be what followed.
+What can be tried is not asked. The engine's tokenizer must give the same tokens as ours for a text. Whether it can
+continue is shown by a generation with a seed and a grammar: it is cut in the middle, and the continuation must be what
+followed without the cut.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ _SAMPLING = {
 
 
 class Unfit(Exception):
-    """The engine answers, but can't serve here."""
+    """An error: the engine answers, but can't serve here."""
 
 
 class Introduction(msgspec.Struct, frozen=True):
-    """What is known of an engine. goes_on: takes what another one generated. takes_priority: in its scheduler."""
+    """Facts about an engine. goes_on: it continues other engines' generations. takes_priority: its scheduler has
+    priorities.
+    """
 
     model: str
     version: str
@@ -44,12 +47,12 @@ class Introduction(msgspec.Struct, frozen=True):
     greedy: tuple[int, ...]  # what it answers to PROBE_TEXT without chance
 
     def fingerprint(self, facts: Mapping[str, Any]) -> str:
-        """Digest all that is known to decide which token follows. facts: of the model's files here."""
+        """Return a digest of everything known that decides which token follows. facts: of the model's files here."""
         return hashlib.sha256(msgspec.json.encode([dict(facts), msgspec.to_builtins(self)])).hexdigest()[:32]
 
 
 async def introduce(endpoint: Endpoint, tokens: Sequence[int], vocab_size: int) -> Introduction:
-    """Ask an engine. tokens: of PROBE_TEXT. Raises Unreachable or Unfit."""
+    """Introduce an engine. tokens: of PROBE_TEXT. Raises Unreachable or Unfit."""
     await endpoint.check()
     card = (await _read(endpoint, "/v1/models", ModelCards)).data[:1]
     if not card or not card[0].max_model_len:
@@ -99,7 +102,7 @@ async def _compare_tokens(endpoint: Endpoint, tokens: Sequence[int]) -> None:
 
 
 class _Probe:
-    """Small generations, to see what comes."""
+    """Small generations, to see how the engine behaves."""
 
     def __init__(self, endpoint: Endpoint, tokens: Sequence[int], vocab_size: int) -> None:
         self.priority = 1
@@ -108,7 +111,7 @@ class _Probe:
         self._vocab_size = vocab_size
 
     async def run(self, sampling: dict[str, Any]) -> list[int]:
-        """Return the tokens. Raises Unreachable or Unfit."""
+        """Generate, and return the tokens. Raises Unreachable or Unfit."""
         try:
             return await self._run(sampling)
         except EngineRefused:
@@ -122,7 +125,7 @@ class _Probe:
             raise Unreachable(str(error)) from None
 
     async def goes_on(self) -> bool:
-        """Cut an answer, and compare."""
+        """Cut an answer, and compare its continuation."""
         cut = _NUM_TOKENS // 2
         for seed in _SEEDS:
             try:

@@ -1,4 +1,4 @@
-"""One engine of several: its endpoint, its health, and what it has of this server's generations."""
+"""One engine of several: its endpoint, its health, and this server's generations on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from .introduction import Introduction
 
 
 class Member:
-    """See the module. `number`: in the table of prefixes; a new one whenever it comes in, since its cache is empty."""
+    """One engine of several. `number`: its number in the prefix table; a new one whenever it comes in, as its cache is
+    empty.
+    """
 
     def __init__(self, index: int, endpoint: Endpoint, metrics: FleetMetrics) -> None:
         self.index = index
@@ -35,11 +37,11 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Its label in metrics and the log."""
+        """Its label in metrics and in the log."""
         return str(self.index)
 
     def view(self) -> EngineView:
-        """Return how it does, for `/ready`."""
+        """Return its state, for `/ready`."""
         if self._state is not self.health.state:
             self._state, self._since = self.health.state, time.time()
         known = self.introduction
@@ -53,7 +55,7 @@ class Member:
         self.health.refused(why, time.monotonic(), unfit=unfit, jitter=random.random() * Backoff().jitter)
 
     def failed(self, kind: str, why: str, *, surely: bool = False) -> bool:
-        """Note that it has failed; tell whether that put it out."""
+        """Note that it has failed. Return whether that put it out."""
         self._metrics.failures.add(1, self.name, kind)
         if kind == "refused":
             return False  # what it says of a request may be the request's fault
@@ -63,7 +65,7 @@ class Member:
         return out
 
     async def check(self) -> bool:
-        """Check it; tell whether that put it out."""
+        """Check its health. Return whether that put it out."""
         self.checked_at = time.monotonic()
         try:
             await self.endpoint.check()

@@ -1,6 +1,6 @@
-"""All engines of a node: who serves, who is asked to come in, and which one a request goes to.
+"""All engines of a node: which serve, which are asked to come in, and which one a request goes to.
 
-The engine that came in first is the measure: an answer that was begun on one goes on only on engines alike.
+The engine that came in first is the reference: an answer that began on one engine continues only on engines alike.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TICK_SECONDS = 0.25
 
 
 class Members:
-    """See the module. `on_out`: called when one was put out, after which it may have come in again.
+    """All engines of a node. `on_out`: called when one was put out; it may have come in again by then.
 
     tokens: of the introduction's text. facts: of the model's files here.
     """
@@ -58,12 +58,12 @@ class Members:
 
     @property
     def fingerprint(self) -> str:
-        """Of the measure."""
+        """The fingerprint of the reference."""
         assert self.measure is not None
         return self.measure.fingerprint(self._facts)
 
     def show(self) -> None:
-        """Let `/ready` and the metrics know how all do."""
+        """Publish the states of all engines to `/ready` and the metrics."""
         self._metrics.views = tuple(member.view() for member in self.all)
 
     async def first(self, tokens: Sequence[int], vocab_size: int, facts: Mapping[str, Any]) -> Introduction:
@@ -82,7 +82,7 @@ class Members:
         return self.measure
 
     def tick(self, now: float) -> None:
-        """Do what is due: introductions and checks."""
+        """Make the introductions and checks that are due."""
         for member in self.all:
             if member.asked is not None:
                 continue
@@ -93,7 +93,7 @@ class Members:
         self.show()
 
     async def suspect(self, member: Member) -> None:
-        """Check one at once; return when it is known how it does."""
+        """Check one engine at once, and wait for the result."""
         if member.serves:
             if member.asked is None:
                 self._ask(member, self._check(member))
@@ -135,13 +135,13 @@ class Members:
             self.put_out(member)
 
     def put_out(self, member: Member) -> None:
-        """One was put out."""
+        """Note that an engine was put out."""
         log.warning("engine put out engine=%s error=%s", member.name, member.health.why)
         self.show()
         self._on_out(member, member.health.why or "")
 
     def choose(self, keys: Sequence[bytes], tried: Collection[Member], *, alike: bool) -> Member | None:
-        """Choose one that was not tried; `alike`: and that can go on with an answer. None: there is none."""
+        """Choose an engine that was not tried. `alike`: one that can continue an answer. None: there is none."""
         able = {member.number: member for member in self.serving if member not in tried and (member.alike or not alike)}
         held = self._table.held(keys, able)
         chosen = choose({number: len(member.held) for number, member in able.items()}, held)
@@ -153,11 +153,11 @@ class Members:
         return member
 
     def note(self, keys: Sequence[bytes], member: Member) -> None:
-        """An engine has taken a prompt."""
+        """Note that an engine has taken a prompt."""
         self._table.add(keys, member.number, frozenset(one.number for one in self.serving))
 
     async def close(self) -> None:
-        """Ask nobody any more."""
+        """Stop all introductions and checks."""
         asked = [member.asked for member in self.all if member.asked is not None]
         for task in asked:
             task.cancel()

@@ -1,7 +1,7 @@
-"""What is said to an engine's token-in, token-out endpoint, and what it says, checked and bounded. Pure.
+"""The messages of an engine's token-in, token-out endpoint, checked and bounded. Pure.
 
 The endpoint is vLLM's `POST /inference/v1/generate` with `stream`: server-sent events, each a JSON object with new
-tokens; behind the last tokens one with the usage, then `[DONE]`. Nothing that arrives is believed: see `Answer`.
+tokens; after the last tokens one with the usage, then `[DONE]`. Nothing that arrives is trusted: see `Answer`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ _FINISH = {
     "length": FinishReason.LENGTH, "abort": FinishReason.ABORT,
 }  # fmt: skip
 
+_REPETITION = "repetition_detected"  # vLLM's reason of such a stop
+
 
 class Untrue(Exception):
-    """What an engine sent is not what the endpoint says, or can't be true."""
+    """An error: an engine sent something that the endpoint does not send, or that can't be true."""
 
 
 class Top(msgspec.Struct, frozen=True):
-    """A token that could have been taken at a position, and its place among all of them."""
+    """A candidate token at a position, and its rank among all tokens."""
 
     token_id: int
     logprob: float
@@ -39,7 +41,7 @@ class Top(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """The token that was taken, with the others."""
+    """The token that was sampled, with the other candidates."""
 
     token_id: int
     logprob: float
@@ -48,13 +50,13 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Positions(msgspec.Struct, frozen=True):
-    """One for each new token."""
+    """A position for each new token."""
 
     content: list[Position]
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What is new of an answer."""
+    """The new part of an answer."""
 
     index: int = 0
     token_ids: list[int] | None = None
@@ -64,13 +66,13 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class PromptDetails(msgspec.Struct, frozen=True):
-    """Of the prompt tokens."""
+    """Details of the prompt tokens."""
 
     cached_tokens: int | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the whole answer took."""
+    """The tokens of the whole answer."""
 
     prompt_tokens: int = 0
     completion_tokens: int | None = None
@@ -78,7 +80,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """An error, as vLLM says it."""
+    """An error in vLLM's form."""
 
     message: str = ""
     code: int | str | None = None
@@ -120,7 +122,9 @@ _decode_event = msgspec.json.Decoder(Event).decode
 
 
 class Events:
-    """Cuts a stream into events. Give it all bytes in order; an event is returned when its line is whole."""
+    """A splitter of a stream into events. Feed it all bytes in order; an event is returned when its line
+    is complete.
+    """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._rest = b""
@@ -147,21 +151,24 @@ def _event(data: bytes) -> Event | str:
 
 
 class Answer:
-    """Holds what an engine says of one answer to what can be. A lie is found here before anybody has heard it."""
+    """A check that one answer of an engine is possible. An impossible one is found here, before anybody has seen it."""
 
     def __init__(self, num_prompt: int, max_tokens: int, vocab_size: int, *, logprobs: bool) -> None:
-        """max_tokens: that may come."""
+        """max_tokens: the most tokens that may come."""
         self.finish: FinishReason | None = None
         self.stop_reason: int | str | None = None
         self.num_cached = 0
         self.num_tokens = 0
+        self._last_id: int | None = None
         self._num_prompt = num_prompt
         self._max_tokens = max_tokens
         self._vocab_size = vocab_size
         self._logprobs = logprobs
 
     def take(self, event: Event) -> Choice | None:
-        """Check an event; return what is new, if it has tokens or an end. Raises Untrue, and what `failure` makes."""
+        """Check an event. Return its new part, if it has tokens or an end. Raises Untrue, and the errors of
+        `failure`.
+        """
         if event.error is not None:
             raise failure(event.error.code, event.error.message, event.error.param)
         if event.usage is not None:
@@ -180,9 +187,11 @@ class Answer:
         if ids and not (min(ids) >= 0 and max(ids) < self._vocab_size):
             raise Untrue("a token that the model does not have")
         self._check_logprobs(choice, ids)
+        self._last_id = ids[-1] if ids else self._last_id
         if choice.finish_reason is not None:
             if choice.finish_reason not in _FINISH:
                 raise failure(500, f"generation ended with {choice.finish_reason[:40]!r}", None)
+            self._check_stop(choice)
             self.finish, self.stop_reason = _FINISH[choice.finish_reason], choice.stop_reason
         return choice
 
@@ -194,6 +203,14 @@ class Answer:
             if not 0 <= cached <= self._num_prompt:
                 raise Untrue("more cached tokens than the prompt has")
             self.num_cached = cached
+
+    def _check_stop(self, choice: Choice) -> None:
+        """A stop by a token is one by the last that came, and there are no stop strings where there is no text."""
+        reason = choice.stop_reason
+        if isinstance(reason, str) and not (choice.finish_reason == "repetition" and reason == _REPETITION):
+            raise Untrue("a stop by a text that nobody asked for")
+        if isinstance(reason, int) and (choice.finish_reason != "stop" or reason != self._last_id):
+            raise Untrue("a stop by another token than the last")
 
     def _check_logprobs(self, choice: Choice, ids: Sequence[int]) -> None:
         if self._logprobs and ids:
@@ -207,7 +224,7 @@ class Answer:
 
 
 def failure(code: int | str | None, message: str, param: str | None) -> EngineError:
-    """Translate an HTTP status, or an error in a stream, to what `Engine` reports."""
+    """Translate an HTTP status, or an error in a stream, to an `Engine` error."""
     text = _printable(message)
     if code in (429, 503):
         return EngineOverloaded(text)
@@ -230,7 +247,7 @@ def body(
     request_id: str, token_ids: Sequence[int], sampling: Mapping[str, Any], *, salt: str | None = None,
     priority: int = 0, reasoning_ended: bool | None = None, template_kwargs: Mapping[str, Any] | None = None,
 ) -> bytes:  # fmt: skip
-    """Write the request. `sampling`: members of vLLM's SamplingParams. Raises EngineRefused."""
+    """Encode the request. `sampling`: members of vLLM's SamplingParams. Raises EngineRefused."""
     members: dict[str, Any] = {
         "request_id": request_id,
         "token_ids": list(token_ids),
@@ -253,7 +270,7 @@ def body(
 
 
 def abort_body(request_ids: Sequence[str]) -> bytes:
-    """Write the request to end others."""
+    """Encode the request that aborts others."""
     return msgspec.json.encode({"request_ids": [ABORT_PREFIX + one for one in request_ids]})
 
 

@@ -1,4 +1,4 @@
-"""What a started engine can hold at once, as the server's own scheduler has to know it."""
+"""The capacity of a started engine, for the server's own scheduler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def capacity_of(llm: AsyncLLM) -> Capacity:
-    """Return what all engines behind one front end hold together."""
+    """Return the capacity of all engines behind one front end together."""
     config = llm.vllm_config
     scheduler, cache, num_engines = (
         config.scheduler_config,

@@ -1,4 +1,4 @@
-"""How a process that we start begins, out of reach of Ctrl-C and bound to its parent; and how all are ended."""
+"""Child processes: each starts out of reach of Ctrl-C and bound to its parent, and all are ended together."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def leave_terminal() -> None:
-    """Get no Ctrl-C: the server gets it, drains, and ends its children itself.
+    """Leave the terminal's process group, and so its Ctrl-C: the server gets that, drains, and ends its children
+    itself.
 
-    A group of its own does it. Until there is one, the parent's mask holds SIGINT back (see `launch`).
+    Until this process has its own group, the parent's signal mask holds SIGINT back (see `launch`).
     """
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -22,7 +23,7 @@ def leave_terminal() -> None:
 
 
 def end_with_parent() -> None:
-    """Be killed by the kernel when the parent's thread that has started this process ends, however it does.
+    """Have the kernel kill this process when the parent's thread that started it ends, however it ends.
 
     Source: prctl(2), PR_SET_PDEATHSIG. A fork does not inherit it.
     """
@@ -30,7 +31,9 @@ def end_with_parent() -> None:
 
 
 def kill_children() -> None:
-    """End EngineCore and the fork server. They would follow this process by themselves, but an import comes first."""
+    """End EngineCore and the fork server. They would follow this process by themselves, but only after they have
+    finished an import.
+    """
     for child in multiprocessing.active_children():
         child.kill()
     fork_server: int | None = getattr(multiprocessing.forkserver._forkserver, "_forkserver_pid", None)

@@ -1,7 +1,7 @@
-"""Going on behind what an engine that died had generated: the front end's part. See `core_continuation` for the other.
+"""Continuing the generation of an engine that died: the front end's part. See `core_continuation` for the other part.
 
-The tokens ride to EngineCore in `SamplingParams.extra_args`. Here the text has to go on: the detokenizer takes them
-before the first output can come. Relies on vLLM's internals, as `engine` does.
+The tokens travel to EngineCore in `SamplingParams.extra_args`. Here the text has to continue: the detokenizer takes the
+tokens before the first output can come. Relies on vLLM's internals, as `engine` does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NUM_CONTEXT = 4  # internal: as many tokens as vLLM looks back to write one of 
 
 
 def prime_first(llm: AsyncLLM) -> None:
-    """Have vLLM's front end begin each request behind what it brings, or refuse it with a ValueError."""
+    """Make vLLM's front end begin each request after the tokens that it brings, or refuse it with a ValueError."""
     processor, model = llm.output_processor, llm.model_config
     add = processor.add_request
     vocab_size, max_model_len = model.get_vocab_size(), model.max_model_len
@@ -45,7 +45,7 @@ def _prime_state(state: RequestState, ids: Sequence[int]) -> None:
 
 
 async def why_not(llm: AsyncLLM) -> str:
-    """Ask why this engine can't go on behind what another one generated; empty: it can."""
+    """Return why this engine can't continue another one's generations; empty: it can."""
     config = llm.vllm_config
     if config.speculative_config is not None:
         return "speculative decoding draws as many tokens as it guesses right"

@@ -1,19 +1,19 @@
-"""EngineCore's part of going on behind what an engine that died had generated; installed there and in its workers.
+"""Continuing the generation of an engine that died: the part in EngineCore, installed there and in its workers.
 
-vLLM takes a request again after it had to give its memory away to others (a preemption): it reads prompt and output so
-far as one prefill and goes on with the next token. A request that brings the output of a dead engine is made to look
-like that. The prompt stays the prompt and the rest is output, so penalties, `max_tokens`, grammars and what else counts
-or reads output see the same as in a run that was never cut. Three things are as a preempted request has them:
+After a preemption vLLM takes a request again: it reads the prompt and the output so far as one prefill, and continues
+with the next token. A request that brings the output of a dead engine is made to look like that. The prompt stays the
+prompt and the rest is output, so penalties, `max_tokens`, grammars and everything else that counts or reads output sees
+the same as in an uninterrupted run. Three things are set as for a preempted request:
 
 - the request in the scheduler (`Request`): its output tokens;
-- its grammar: advanced over the output, or over what of it is behind the reasoning;
+- its grammar: advanced over the output, or over the part of it after the reasoning;
 - its state in a worker of Model Runner V1: the output tokens, and with a seed a generator that has made one draw for
   each of them. Runner V2 needs neither: it takes all tokens from the scheduler, and its noise is a function of seed and
   position.
 
-Each patch is at one place and installed once, in whatever order our own start (`core_patches`) and vLLM's loader of
-plugins (entry point `vllm.general_plugins`, for a `vllm serve` elsewhere) come. What they rest on is pinned by
-tests/engine/test_core_continuation.py. What is for GPUs was written from vLLM's source and not run on one.
+Each patch changes one place and is installed once, in whatever order our own start (`core_patches`) and vLLM's loader
+of plugins (entry point `vllm.general_plugins`, for a remote `vllm serve`) come. tests/engine/test_core_continuation.py
+pins what the patches rest on. The parts for GPUs were written from vLLM's source and not run on one.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _trouble = "not installed"  # why this process can't; empty: it can
 
 
 def generated_in(params: Any) -> list[int]:
-    """Return what an engine before this one generated, of a request with these SamplingParams."""
+    """Return the tokens that an earlier engine generated for a request with these SamplingParams."""
     found: list[int] = (getattr(params, "extra_args", None) or {}).get(KEY) or []
     return found
 
 
 def install() -> None:
-    """Patch this process, a part that was patched before not again. Never raises: an engine must start all the same."""
+    """Patch this process, each part at most once. Never raises: an engine must start all the same."""
     global _trouble
     try:
         _patch_requests()
@@ -58,12 +58,12 @@ def install() -> None:
 
 
 def trouble() -> str:
-    """Say why this process's generations could not go on; empty: they can."""
+    """Return why this process's generations could not continue; empty: they can."""
     return _trouble
 
 
 def _patch(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
-    """Put `make(original)` in its place, once."""
+    """Replace a function by `make(original)`, once."""
     original = getattr(owner, name)
     if not hasattr(original, _MARK):
         patched = functools.wraps(original)(make(original))
@@ -72,7 +72,7 @@ def _patch(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> 
 
 
 def _patch_core() -> None:
-    """Check what a request brings, where a failure is the request's."""
+    """Check the tokens that a request brings where a failure affects that request alone."""
     from vllm.v1.engine.core import EngineCore
 
     def make(preprocess: Any) -> Any:
@@ -89,7 +89,7 @@ def _patch_core() -> None:
 
 
 def check(ids: Sequence[int], num_prompt: int, params: Any, vocab_size: int, max_model_len: int) -> None:
-    """Raise ValueError unless there can be a next token behind these ids. `params`: as vLLM has completed them.
+    """Raise ValueError unless a next token is possible after these ids. `params`: as vLLM has completed them.
 
     Ids that the model does not have would end the engine; a generation that has ended would not end again.
     """
@@ -138,10 +138,10 @@ def _patch_grammars() -> None:
 
 
 def advance(manager: Any, request: Any, grammar: Any, ids: Sequence[int]) -> None:
-    """Have a grammar accept what was generated, and note whether reasoning has ended, as vLLM did at each token.
+    """Advance a grammar over the generated tokens, and note whether reasoning has ended, as vLLM did at each token.
 
-    The manager sees a stand-in of the request as it was then: some parsers of reasoning look at all tokens so far. Once
-    reasoning has ended, or where there is none, the rest goes in one call.
+    The manager sees a stand-in of the request as it was then, because some reasoning parsers look at all tokens so far.
+    Once reasoning has ended, or if there is none, the rest goes in one call.
     """
     own = request.structured_output_request
     structured = copy.copy(own)
@@ -162,7 +162,9 @@ def advance(manager: Any, request: Any, grammar: Any, ids: Sequence[int]) -> Non
 
 
 def _patch_states() -> None:
-    """Model Runner V1. Every worker needs it: the last of a pipeline samples, and the first ones feed the tokens."""
+    """Patch Model Runner V1. Every worker needs it: the last of a pipeline samples, and the first ones
+    feed the tokens.
+    """
     from vllm.v1.worker.gpu_input_batch import CachedRequestState, InputBatch
 
     def make_begin(begin: Any) -> Any:
@@ -190,7 +192,7 @@ def _patch_states() -> None:
 
 
 def _cure_draws() -> None:
-    """Cure this as well where a plugin is all that an engine has of ours, without which a seed can end it on a CPU."""
+    """Fix draws too, for an engine that has only our plugin: without the fix a seed can end it on a CPU."""
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu():
@@ -198,7 +200,7 @@ def _cure_draws() -> None:
 
 
 def skip_draws(generator: Any, count: int, vocab_size: int) -> None:
-    """Leave a request's generator as `count` samples of vLLM's leave it."""
+    """Leave a request's generator as `count` samples of vLLM's would leave it."""
     import torch
 
     if generator.device.type == "cpu":
@@ -220,9 +222,9 @@ def _draw(generator: Any, vocab_size: int) -> Any:
 
 
 def trouble_of(runner: Any) -> str:
-    """Say why a model runner's generations could not go on; empty: they can. May raise, which means the same.
+    """Return why a model runner's generations could not continue; empty: they can. May raise, which means the same.
 
-    On V1 it is tried out whether draws are skipped as they are made.
+    On V1 this tries whether draws are skipped as they are made.
     """
     import torch
 

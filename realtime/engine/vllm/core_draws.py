@@ -1,4 +1,4 @@
-"""Seeds on CPUs: take back the draw of a step that has not read all of a prompt. For EngineCore and its workers."""
+"""Seeds on CPUs: take back the draw of a step that has not read the whole prompt. For EngineCore and its workers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 def take_back_draws_on_cpus() -> None:
     """Let requests with a seed have prompts that are read in several steps.
 
-    In a step that has not read all of a prompt vLLM samples all the same, and takes the draw back by the generator's
+    In a step that has not read the whole prompt vLLM samples all the same, and takes the draw back by the generator's
     offset. A CPU's generator has no offset, and the error ends EngineCore with everything that runs. Instead, the
-    generator's state is kept before such a draw and restored after it.
+    generator's state is saved before such a draw and restored after it.
     """
     import numpy
     from vllm.v1.worker.cpu_model_runner import CPUModelRunner

@@ -1,7 +1,8 @@
 """Grammars in EngineCore: compiled caches that tenants don't share, and threads in which they take turns.
 
-A request finds in a cache what requests of the same salt have left there, so the time that a schema takes tells nobody
-whether another tenant uses it. xgrammar also re-uses parts of grammars within one compiler, so each salt has one.
+A request finds in a cache only what requests of the same salt have left there, so the time that a schema takes does not
+reveal whether another tenant uses it. xgrammar also reuses parts of grammars within one compiler, so each salt has its
+own.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from realtime.engine.fair_queue import FairQueue
 class SaltedBackends:
     """A vLLM backend for each salt, each with a compiler of its own. Used from several threads.
 
-    max_bytes: of what all compilers keep; beyond it the one that was used least lately is dropped.
+    max_bytes: the most that all compilers keep together. Beyond it the least recently used one is dropped.
     """
 
     def __init__(self, make_compiler: Callable[[Any, int], Any], max_bytes: int) -> None:
-        """make_compiler: for a tokenizer info, with so many bytes to keep at most."""
+        """make_compiler: makes one for a tokenizer info, with so many bytes to keep at most."""
         self._make_compiler = make_compiler
         self._max_bytes = max_bytes
         self._backends: OrderedDict[str, Any] = OrderedDict()
@@ -31,7 +32,7 @@ class SaltedBackends:
         self._lock = threading.Lock()
 
     def of(self, salt: str | None, shared: Any) -> Any:
-        """The backend for a salt; without one, `shared`."""
+        """Return the backend for a salt; without one, `shared`."""
         if salt is None:
             return shared
         with self._lock:
@@ -55,8 +56,8 @@ class SaltedBackends:
 
 
 class TakingTurns(ThreadPoolExecutor):
-    """Threads that compile grammars, where a tenant with many does not make others wait for them all. What was aborted
-    before its turn is left out.
+    """Threads that compile grammars, in which a tenant with many does not make others wait for all of them. A request
+    that was aborted before its turn is skipped.
     """
 
     def __init__(self, max_workers: int) -> None:
@@ -65,7 +66,7 @@ class TakingTurns(ThreadPoolExecutor):
         self._turn = threading.Lock()
 
     def submit(self, function: Callable[[Any], Any], request: Any) -> Future[Any]:  # type: ignore[override]
-        """Compile the grammar of a request of vLLM's."""
+        """Compile the grammar of a vLLM request."""
         compiled: Future[Any] = Future()
         with self._turn:
             self._waiting.push(tenant_of(request.cache_salt), (compiled, function, request))
@@ -87,12 +88,12 @@ class TakingTurns(ThreadPoolExecutor):
 
 
 def tenant_of(salt: str | None) -> str:
-    """The tenant's part of a salt: see service.prefix_salts."""
+    """Return the tenant's part of a salt; see service.prefix_salts."""
     return (salt or "").partition(".")[0]
 
 
 def install() -> None:
-    """Have vLLM's manager of grammars use both."""
+    """Make vLLM's manager of grammars use both."""
     from vllm import envs
     from vllm.v1.structured_output import StructuredOutputManager
     from xgrammar import GrammarCompiler

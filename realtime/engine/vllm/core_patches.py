@@ -1,9 +1,9 @@
-"""What we change of vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
+"""Our changes to vLLM in EngineCore's own process. Called there by `launch`, before EngineCore is made.
 
-Every change but two cures a fault by which a request could end the engine, hold it up, or look into others, or by which
-something stays behind when the engine has ended. The others have the scheduler tell how far prompts are read, and let
-requests begin behind what an engine before this one generated (`core_continuation`).
-tests/engine/test_vllm.py pins what they rest on.
+All but two fix faults by which a request could end the engine, delay it, or look into other requests, or by which
+something stays behind when the engine has ended. The other two make the scheduler report how far prompts are read, and
+let requests continue what an earlier engine generated (`core_continuation`). tests/engine/test_vllm.py pins what they
+rest on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UTILITY = "why_generations_cannot_go_on"  # a method of EngineCore, for the fron
 
 
 def install(folder: str) -> None:
-    """Make all changes that this platform needs. folder: for files that are to go when the engine has ended."""
+    """Make all changes that this platform needs. folder: for files that must go when the engine has ended."""
     from vllm.platforms import current_platform
 
     _meet_in(folder)
@@ -31,7 +31,9 @@ def install(folder: str) -> None:
 
 
 def prepare_worker(worker: Any) -> str:
-    """Change a worker's process, and say why its generations could not go on; empty: they can. By `collective_rpc`."""
+    """Change a worker's process, and return why its generations could not continue; empty: they can. Called by
+    `collective_rpc`.
+    """
     from vllm.platforms import current_platform
 
     core_continuation.install()
@@ -46,7 +48,7 @@ def prepare_worker(worker: Any) -> str:
 
 
 def _answer_whether_generations_go_on() -> None:
-    """Have EngineCore prepare its workers and answer by the method `UTILITY`."""
+    """Make EngineCore prepare its workers and answer by the method `UTILITY`."""
     from vllm.v1.engine.core import EngineCore
 
     def why_not(self: Any) -> str:
@@ -57,10 +59,10 @@ def _answer_whether_generations_go_on() -> None:
 
 
 def _tell_of_prefills() -> None:
-    """Have the scheduler report how much of each prompt it has read that takes several steps. vLLM tells the front end
-    of a request with its first token, and of nothing before it.
+    """Make the scheduler report how much it has read of each prompt that takes several steps. vLLM tells the front end
+    of a request with its first token, and nothing before it.
 
-    The report has a place for numbers by name, which is for adapters (LoRA): it is free where none are served.
+    The report has a place for numbers by name, meant for adapters (LoRA), which is free where none are served.
     """
     from vllm.v1.core.sched.scheduler import Scheduler
 
@@ -79,7 +81,9 @@ def _tell_of_prefills() -> None:
 
 
 def _meet_in(folder: str) -> None:
-    """Have the file by which an engine's workers find each other in a folder that goes; vLLM leaves it in /tmp."""
+    """Put the file by which an engine's workers find each other into a folder that is removed; vLLM
+    leaves it in /tmp.
+    """
     from vllm.v1.executor import multiproc_executor, uniproc_executor
 
     for module in (multiproc_executor, uniproc_executor):  # internal: see the test

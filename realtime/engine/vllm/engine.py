@@ -63,7 +63,7 @@ _FINISH = {
 
 
 class VllmEngine:
-    """`Engine` on vLLM. One start and one shutdown per instance; `supervisor.SupervisedEngine` makes new ones."""
+    """An `Engine` on vLLM. One start and one shutdown per instance; `supervisor.SupervisedEngine` makes new ones."""
 
     def __init__(
         self, options: VllmOptions, metrics: EngineMetrics | None = None, progress: Progress | None = None
@@ -161,11 +161,11 @@ class VllmEngine:
             route.put(early)
 
     async def abort(self, request_id: str) -> None:
-        """See `Engine.abort`. The aborts of one loop iteration share one message and one round trip.
+        """Abort a request; see `Engine.abort`. The aborts of one loop iteration share one message and one round trip.
 
-        The sink gets its final chunk (`ABORT`, with any text held back for a stop string) at the beginning. The
-        round trip is the proof that EngineCore has let go: it reads requests in order, so it has handled the abort,
-        which frees slot and blocks at once, before it answers.
+        The sink gets its final chunk (`ABORT`, with any text held back for a stop string) at the beginning. The round
+        trip proves that EngineCore has released the request: it reads requests in order, so before it answers it has
+        handled the abort, which frees slot and blocks at once.
         """
         route = self._routes.get(request_id)
         if route is not None:
@@ -173,8 +173,8 @@ class VllmEngine:
 
     def stats(self) -> EngineStats:
         """Return what the engine holds. The total is our own count and exact: a request counts from `submit` until its
-        last chunk or the confirmation of its abort. How many of them wait, and the use of the KV cache, is what the
-        scheduler last reported; it reports with every engine step that has outputs, so both lag by one step.
+        last chunk or the confirmation of its abort. The number of waiting requests and the use of the KV cache come
+        from the scheduler's latest report. It reports with every engine step that has outputs, so both lag by one step.
         """
         held = len(self._routes)
         seen, grammars = self._statistics, self._grammars
@@ -191,7 +191,9 @@ class VllmEngine:
         )
 
     async def wait_dead(self) -> EngineDead:
-        """See `Engine.wait_dead`. vLLM's monitor thread waits on the process; nothing polls."""
+        """Wait until the engine has died; see `Engine.wait_dead`. vLLM's monitor thread waits on the process; nothing
+        polls.
+        """
         assert self._dead is not None, "start() was not called"
         return await asyncio.shield(self._dead)
 
@@ -306,7 +308,7 @@ class VllmEngine:
 
 
 class _AbortBatch:
-    """Requests that are aborted by one message."""
+    """Requests that one message aborts."""
 
     def __init__(self) -> None:
         self.routes: list[_Route] = []
@@ -314,8 +316,8 @@ class _AbortBatch:
 
 
 class _Route:
-    """The way of one request's outputs from vLLM's output processor, or ours, to the sink. What it raised would end the
-    engine, and so every other generation.
+    """The way of one request's outputs from vLLM's output processor, or ours, to the sink. It lets no exception out:
+    one would end the engine, and so every other generation.
     """
 
     __slots__ = ("_constrained", "_engine", "abort", "begun", "core_id", "live", "request_id", "sink")
@@ -331,7 +333,7 @@ class _Route:
         self.abort: asyncio.Task[None] | None = None
 
     def put(self, output: Any) -> None:
-        """Take an output of vLLM's, in place of `RequestOutputCollector.put`."""
+        """Take an output of vLLM's. Replaces `RequestOutputCollector.put`."""
         if not self.live:
             return
         if isinstance(output, Exception):
@@ -349,22 +351,22 @@ class _Route:
         self._call(self.sink.on_chunk, _chunk(output, completion))
 
     def take(self, chunk: TokenChunk) -> None:
-        """Take an ordinary step, from `SlimOutputs`."""
+        """Take an ordinary step from `SlimOutputs`."""
         try:
             self.sink.on_chunk(chunk)
         except Exception:
             self._abandon()
 
     def give_up(self, error: Exception) -> None:
-        """Fail the request although EngineCore goes on with it."""
+        """Fail the request, although EngineCore continues it."""
         if self.live:
             self.live = False
             self._engine._begin_abort(self)
             self._call(self.sink.on_error, translate(error))
 
     def _error(self, finish_reason: str) -> EngineError:
-        """Return what a generation came to that EngineCore has failed. It says no reason, but with a constraint there
-        is one: the grammar did not compile, or it led to where no token may follow.
+        """Return the error of a generation that EngineCore has failed. EngineCore gives no reason, but with a
+        constraint there is one: the grammar did not compile, or it led to a state in which no token may follow.
         """
         if finish_reason == "error" and self._constrained:
             return EngineRefused("the engine can't hold the model to the schema or grammar: simplify it")
@@ -409,7 +411,9 @@ def _chunk(output: RequestOutput, completion: CompletionOutput) -> TokenChunk:
 
 
 def _logprobs(positions: Any) -> list[list[TokenLogprob]]:
-    """vLLM keeps per position a dict in the order that we want: the sampled token, then the top ones by rank."""
+    """Convert log probabilities. vLLM has a dict per position in the order that we want: the sampled token, then the
+    top ones by rank.
+    """
     return [
         [TokenLogprob(token_id, entry.decoded_token or "", entry.logprob) for token_id, entry in position.items()]
         for position in positions

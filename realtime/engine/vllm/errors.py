@@ -1,4 +1,4 @@
-"""vLLM's exceptions as errors of the `Engine` protocol."""
+"""A translation of vLLM's exceptions into errors of the `Engine` protocol."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from realtime.engine.base import EngineDead, EngineError, EngineOverloaded, Engi
 
 
 def translate(error: Exception) -> EngineError:
-    """Return which of the protocol's errors an exception of vLLM is."""
+    """Return the protocol's error for an exception of vLLM's."""
     from vllm.exceptions import GracefulHTTPError, VLLMClientError
     from vllm.v1.engine.exceptions import EngineDeadError
 

@@ -1,9 +1,9 @@
-"""A digest of all that decides which token follows: the model, how it is run, and by what.
+"""A fingerprint: a digest of everything that decides which token follows: the model, how it is run, and by what.
 
-Generations go on only where it is the same. It is the same after a restart, and when the model's files lie elsewhere;
-what is in the files counts, not their folder or date. Small files are read as a whole. Of large ones, the weights, the
-size and blocks at even distances are read, about a quarter of a megabyte each: other weights of the same shape differ
-nearly everywhere, and to read all of a large model takes minutes.
+Generations continue only on an engine with the same fingerprint. A restart or another folder for the model's files does
+not change it: the contents of the files count, not their place or date. Small files are read completely. Of large ones,
+the weights, the size and blocks at even distances are read, about a quarter of a megabyte each: other weights of the
+same shape differ nearly everywhere, and reading all of a large model takes minutes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ _PLACES = ("_name_or_path", "transformers_version")  # of a model's configuratio
 
 
 def fingerprint(options: VllmOptions, config: Any, tokenizer: Any, defaults: Mapping[str, Any]) -> str:
-    """Digest an engine's set-up. Reads files; for a thread. `config` is vLLM's, `defaults` the model's sampling."""
+    """Return the digest of an engine's set-up. Reads files, so run it in a thread. `config`: vLLM's. `defaults`: the
+    model's sampling.
+    """
     facts = {
         "version": _VERSION,
         "software": _software(),
@@ -62,8 +64,8 @@ def fingerprint(options: VllmOptions, config: Any, tokenizer: Any, defaults: Map
 
 
 def files_of(model: str, revision: str | None = None) -> list[tuple[str, str]]:
-    """Name and digest of each of a model's files: of a folder, of one file, or of a hub id what is in its cache here.
-    What is none of them, such as an address of a store, counts by its name.
+    """Return name and digest of each of a model's files: of a folder, of one file, or for a hub id of its files in the
+    cache here. Anything else, such as the address of a store, counts by its name.
     """
     path = Path(model)
     if path.is_file():
@@ -75,7 +77,7 @@ def files_of(model: str, revision: str | None = None) -> list[tuple[str, str]]:
 
 
 def digest_of(path: Path) -> str:
-    """Digest a file's content, or of a large one its size and blocks of it."""
+    """Return the digest of a file's contents, or for a large one of its size and some blocks."""
     size = path.stat().st_size
     digest = hashlib.sha256(b"%d" % size)
     with path.open("rb") as file:
@@ -89,12 +91,12 @@ def digest_of(path: Path) -> str:
 
 
 def _weighty(folder: Path) -> Iterator[Path]:
-    """The files that decide, in order; not those of folders in it, which vLLM does not load."""
+    """Yield the files that count, in order, without those of its folders, which vLLM does not load."""
     return (file for file in sorted(folder.iterdir()) if file.suffix in _SUFFIXES and file.is_file())
 
 
 def _snapshot(model: str, revision: str | None) -> Path | None:
-    """The folder in the hub's cache that vLLM has loaded."""
+    """Return the folder in the hub's cache that vLLM has loaded."""
     from huggingface_hub import try_to_load_from_cache
 
     try:
@@ -112,7 +114,7 @@ def _software() -> dict[str, str]:
 
 
 def _device() -> dict[str, str]:
-    """The kind of processor that computes: another one rounds in another way."""
+    """Return the kind of processor that computes: another kind rounds differently."""
     import torch
     from vllm.platforms import current_platform
 
@@ -127,5 +129,5 @@ def _of_model(model: Any) -> dict[str, Any]:
 
 
 def _members(owner: Any, names: tuple[str, ...]) -> dict[str, str]:
-    """Some members in words; None for what is not there."""
+    """Return some members in words; None for a missing one."""
     return {name: str(getattr(owner, name, None)) for name in names}

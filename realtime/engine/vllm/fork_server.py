@@ -1,4 +1,4 @@
-"""What the fork server imports before anything else (see `launch`): to import it changes the process."""
+"""Imported by the fork server before anything else (see `launch`): the import changes the process."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a node needs of vLLM when its engines are elsewhere: the tokenizer, the parsers, what the model's files say, and
-vLLM's own way from tokens to text. No weights are read and no device is used.
+"""The front end of remote engines: the parts of vLLM that a node needs itself: the tokenizer, the parsers, the facts in
+the model's files, and vLLM's own way from tokens to text. No weights are read and no device is used.
 
 Places that rely on vLLM's internals are marked `# internal:`, as in `engine`.
 """
@@ -49,7 +49,7 @@ _NUM_CONTEXT = 4  # internal: as many tokens as vLLM looks back to write one of 
 
 
 class Front:
-    """One model's. Made in a thread by `load_front`, which takes seconds; used on the event loop."""
+    """The front end of one model. Made in a thread by `load_front`, which takes seconds; used on the event loop."""
 
     def __init__(self, options: VllmOptions, config: ModelConfig, tokenizer: Any) -> None:
         """Raises EngineError."""
@@ -67,7 +67,7 @@ class Front:
         self._config = config
 
     def check(self, request: EngineRequest, max_model_len: int) -> None:
-        """Refuse what no engine would take, before one is asked. Raises EngineRefused."""
+        """Refuse a request that no engine would take, before one is asked. Raises EngineRefused."""
         ids = request.prompt_token_ids
         if request.seen is not None:
             raise EngineRefused("engines elsewhere take no images")
@@ -82,7 +82,9 @@ class Front:
         check_markers(self._config, ids, 0)
 
     def sampling(self, request: EngineRequest) -> SamplingParams:
-        """Return how to sample, without a constraint, as vLLM would have it here. Raises EngineRefused."""
+        """Return vLLM's sampling parameters as vLLM would have them here, without a constraint. Raises
+        EngineRefused.
+        """
         try:
             params = sampling_params(request, self.model.defaults, None)
             params.verify(self._config, None, None, self.tokenizer)
@@ -91,7 +93,7 @@ class Front:
         return params
 
     def sent(self, params: SamplingParams, constraint: Constraint | None, *, tells_stops: bool) -> dict[str, Any]:
-        """Return how to sample, as an engine is told. tells_stops: its text begins where ours does, so that it
+        """Return the sampling parameters to send to an engine. tells_stops: its text begins where ours does, so that it
         may look for stop strings as well, which ends an answer sooner.
         """
         sent = {name: value for name in _SENT if (value := getattr(params, name)) is not None}
@@ -108,11 +110,13 @@ class Front:
         return sent
 
     def reader(self, request: EngineRequest, params: SamplingParams) -> Reader:
-        """Return what reads the tokens of an answer. Raises EngineRefused."""
+        """Return a reader for the tokens of an answer. Raises EngineRefused."""
         return Reader(self.tokenizer, request, params)
 
     def tokenizer_info(self) -> str:
-        """xgrammar's description of the tokenizer, as an engine has it; vLLM makes it. Takes a while, for a thread."""
+        """Return xgrammar's description of the tokenizer, made by vLLM as for an engine. Takes a while, so run it in a
+        thread.
+        """
         from vllm.v1.structured_output.backend_xgrammar import XgrammarBackend
 
         config: Any = SimpleNamespace(  # internal: what the backend reads of vLLM's configuration
@@ -126,7 +130,7 @@ class Front:
 
 
 def load_front(options: VllmOptions, progress: Progress) -> Front:
-    """Import vLLM and read what the model's folder says; blocks for seconds. Raises EngineError."""
+    """Import vLLM and read the model's folder. Blocks for seconds. Raises EngineError."""
     progress.begin("importing vLLM")
     with environment(variables(options, small=True, folder=tempfile.gettempdir())):
         try:
@@ -150,13 +154,15 @@ def load_front(options: VllmOptions, progress: Progress) -> Front:
 
 
 def _unquantized(config: Any) -> Any:
-    """Leave out how weights are stored: they are not read here, and this platform may not know the method."""
+    """Leave out the quantization of the weights: they are not read here, and this platform may not
+    support the method.
+    """
     config.__dict__.pop("quantization_config", None)
     return config
 
 
 class Reader:
-    """Makes text and log probabilities of one answer's tokens, by vLLM's code for it."""
+    """A reader that makes text and log probabilities from one answer's tokens, by vLLM's own code."""
 
     def __init__(self, tokenizer: Any, request: EngineRequest, params: SamplingParams) -> None:
         """Raises EngineRefused."""
@@ -183,7 +189,7 @@ class Reader:
         self, token_ids: Sequence[int], positions: Sequence[Any] | None, finish: FinishReason | None,
         stop_reason: int | str | None,
     ) -> TokenChunk:  # fmt: skip
-        """Read what came. The chunk has an end also if a stop string has come that the engine has not seen."""
+        """Read new tokens. The chunk also has an end if a stop string has come that the engine has not seen."""
         by_token = finish is FinishReason.STOP and not isinstance(stop_reason, str)
         detokenizer = self._detokenizer
         if detokenizer.stop:

@@ -1,8 +1,8 @@
-"""Have constraints compiled before the engine gets them, in another process: see grammar_process.
+"""The compiler of constraints: compiles them before the engine gets them, in another process: see grammar_process.
 
-What compiles there within its time and memory compiles in the engine too; everything else is refused, with the reason
-and its place in the request. Tenants take turns, each with one constraint at a time. What was compiled is remembered by
-salt, so that nobody can tell from the time that a schema takes whether somebody else has used it.
+A constraint that compiles there within its time and memory compiles in the engine too. Any other is refused, with the
+reason and its place in the request. Tenants take turns, each with one constraint at a time. Results are remembered by
+salt, so that the time that a schema takes does not reveal whether somebody else has used it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LOST = "the process that compiled it has ended: simplify it"
 
 
 class _Job:
-    """A constraint that waits, or is being compiled. `waiters`: how many requests want to know."""
+    """A constraint that waits, or is being compiled. `waiters`: the number of requests that wait for it."""
 
     def __init__(self, number: int, constraint: Constraint, tenant: str, key: tuple[str | None, bytes]) -> None:
         self.number = number
@@ -62,7 +62,7 @@ class _Job:
 
 
 class GrammarCompiler:
-    """See the module. `start` must be called once, and `close` at the end.
+    """The compiler of constraints. `start` must be called once, and `close` at the end.
 
     num_compiled: constraints that the process has compiled.
     """
@@ -71,8 +71,8 @@ class GrammarCompiler:
         self, seconds: float, *, slots: int | None = None, wait_seconds: float = _WAIT_SECONDS,
         memory_bytes: int = _MEMORY_BYTES, command: Sequence[str] = _COMMAND, backoff: Backoff = _BACKOFF,
     ) -> None:  # fmt: skip
-        """seconds: CPU time for a constraint with one schema or grammar in it.
-        slots: constraints that are compiled at once, each of another tenant.
+        """seconds: CPU time for a constraint with one schema or grammar in it. slots: constraints that are compiled at
+        once, each of another tenant.
         """
         self.num_compiled = 0
         self._seconds, self._memory_bytes, self._wait_seconds = seconds, memory_bytes, wait_seconds
@@ -91,30 +91,30 @@ class GrammarCompiler:
 
     @property
     def trouble(self) -> str | None:
-        """Return why it can't compile anything now; None if it can, or soon will."""
+        """Return why nothing can be compiled now; None if it can, or soon will."""
         return self._trouble
 
     @property
     def num_running(self) -> int:
-        """Grammars that are being compiled."""
+        """The constraints that are being compiled."""
         return len(self._running)
 
     @property
     def num_waiting(self) -> int:
-        """Grammars that wait for it."""
+        """The constraints that wait to be compiled."""
         return len(self._jobs) - len(self._running)
 
     @property
     def pid(self) -> int | None:
-        """The process's, while there is one."""
+        """The id of the process, while there is one."""
         return self._process.pid if self._process is not None else None
 
     def start(self, tokenizer_info: Callable[[], str]) -> None:
-        """Begin to start the process. `tokenizer_info`: makes xgrammar's, in a thread."""
+        """Begin to start the process. `tokenizer_info`: makes xgrammar's description, in a thread."""
         self._task = asyncio.create_task(self._supervise(tokenizer_info), name="grammar-compiler")
 
     async def close(self) -> None:
-        """End the process, and whatever waits for it."""
+        """End the process, and everything that waits for it."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -123,8 +123,8 @@ class GrammarCompiler:
         self._fail_all()
 
     async def compile(self, constraint: Constraint, tenant: str, salt: str | None) -> Constraint:
-        """Return the constraint as the engine takes it. What is given up is given up at once. Raises EngineRefused for
-        one that does not compile; EngineOverloaded or EngineDead if that can't be found out now.
+        """Return the constraint in the engine's form. A cancelled call returns at once. Raises EngineRefused for a
+        constraint that does not compile; EngineOverloaded or EngineDead if that can't be found out now.
         """
         try:
             key = (salt, hashlib.sha256(f"{constraint.kind}\0{constraint.value}".encode()).digest())
@@ -156,7 +156,9 @@ class GrammarCompiler:
         return job
 
     def _drop(self, job: _Job) -> None:
-        """Nobody wants it any more. One that runs keeps its slot until the process has said that it is over."""
+        """Drop a constraint that nobody waits for. A running one keeps its slot until the process has said that it is
+        over.
+        """
         self._forget(job)
         job.compiled.cancel()
         if not self._queue.remove(job.tenant, job):
@@ -223,7 +225,9 @@ class GrammarCompiler:
             await asyncio.sleep(self._backoff.seconds(attempt - 1) if attempt else 0)
 
     def _ended(self, error: str, *, died: bool) -> None:
-        """After a death it is tried again at once; what can't be started is in trouble until it can."""
+        """Note the death of the process. A new one is started at once; if that fails, `trouble` says so until one
+        starts.
+        """
         self._serves = False
         running, self._running = self._running, {}
         for job in running.values():
@@ -251,7 +255,7 @@ class GrammarCompiler:
                 await asyncio.shield(asyncio.to_thread(process.wait))
 
     def _spawn(self, connection: socket.socket) -> subprocess.Popen[bytes]:
-        """Start a process, out of reach of a Ctrl-C that is meant for the server. It waits for nothing."""
+        """Start a process, out of reach of a Ctrl-C that is meant for the server. Does not wait for it."""
         return subprocess.Popen(
             self._command,
             stdin=connection.fileno(),
@@ -274,14 +278,14 @@ class GrammarCompiler:
 
 
 def _environment() -> dict[str, str]:
-    """Return what a process needs that handles what strangers write; no secrets."""
+    """Return the environment for a process that handles strangers' input: no secrets."""
     kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
     found = {name: os.environ[name] for name in kept if name in os.environ}
     return {**found, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def tokenizer_info(llm: AsyncLLM) -> str:
-    """xgrammar's description of the tokenizer, as EngineCore will have it; vLLM makes it."""
+    """Return xgrammar's description of the tokenizer, made by vLLM as in EngineCore."""
     from vllm.v1.structured_output.backend_xgrammar import XgrammarBackend
 
     config = llm.vllm_config

@@ -1,4 +1,4 @@
-"""What the server and the process that compiles grammars say to each other: frames of msgpack on a socket. Pure."""
+"""The messages between the server and the process that compiles grammars: frames of msgpack on a socket. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ HEADER = 4  # bytes of a frame's length, before it
 class Setup(msgspec.Struct, frozen=True, tag=True):
     """The first message to the process.
 
-    tokenizer_info: of the model, as xgrammar serializes it.
-    seconds: CPU time for a constraint with one schema or grammar in it.
-    memory_bytes: what compiling may take beside what the process has.
+    tokenizer_info: of the model, as xgrammar serializes it. seconds: CPU time for a constraint with one schema or
+    grammar in it. memory_bytes: the memory that compiling may take beyond what the process has.
     """
 
     tokenizer_info: str
@@ -23,7 +22,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
 
 class Compile(msgspec.Struct, frozen=True, tag=True):
-    """Compile this constraint; see Constraint."""
+    """An order to compile this constraint; see Constraint."""
 
     number: int
     kind: ConstraintKind
@@ -32,20 +31,22 @@ class Compile(msgspec.Struct, frozen=True, tag=True):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):
-    """Nobody waits for this one any more."""
+    """A note that nobody waits for this constraint any more."""
 
     number: int
 
 
 class Compiled(msgspec.Struct, frozen=True, tag=True):
-    """A constraint that compiles, in the form that the engine takes."""
+    """A constraint that compiles, in the engine's form."""
 
     number: int
     value: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """A constraint that does not compile: the reason in words, and the place in the request if it is known."""
+    """The refusal of a constraint that does not compile: the reason in words, and the place in the request if it is
+    known.
+    """
 
     number: int
     reason: str
@@ -53,7 +54,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Serving(msgspec.Struct, frozen=True, tag=True):
-    """The process serves."""
+    """A note that the process serves."""
 
 
 Order = Setup | Compile | Cancel
@@ -65,16 +66,16 @@ _ANSWER: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
 
 
 def frame(message: Order | Answer) -> bytes:
-    """The message as it goes over the socket."""
+    """Encode a message as a frame for the socket."""
     body = _encode(message)
     return len(body).to_bytes(HEADER, "big") + body
 
 
 def decode_order(body: bytes) -> Order:
-    """The message in a frame to the process."""
+    """Decode a frame to the process."""
     return _ORDER.decode(body)
 
 
 def decode_answer(body: bytes) -> Answer:
-    """The message in a frame from it."""
+    """Decode a frame from the process."""
     return _ANSWER.decode(body)

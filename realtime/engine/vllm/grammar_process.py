@@ -1,10 +1,10 @@
 """The process that compiles grammars: `python -m realtime.engine.vllm.grammar_process`, with a socket as its stdin.
 
-xgrammar follows what a client has written by recursion, and nothing stops it once it has begun. So each constraint is
-compiled in a process of its own, a fork of this one, which the kernel ends when its time or its memory is over.
-Whatever becomes of it, nobody else notices, and no constraint finds anything that another has left behind.
+xgrammar recurses into a client's grammar, and nothing stops it once it has begun. So each constraint is compiled in a
+process of its own, a fork of this one, which the kernel ends when its time or its memory is over. Whatever happens to
+it affects nobody else, and no constraint finds anything that another has left behind.
 
-This process itself reads nothing of what clients write. It ends with the socket, so with the server, however that ends.
+This process itself reads nothing that clients wrote. It ends with the socket, so with the server, however that ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SET_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 
 
 class _Worker:
-    """One constraint that is being compiled."""
+    """A process that compiles one constraint."""
 
     def __init__(self, number: int, pid: int, pipe: int, place: Place) -> None:
         self.number = number
@@ -39,13 +39,13 @@ class _Worker:
         self._said = b""
 
     def read(self) -> bool:
-        """Take what it says; False when it has ended."""
+        """Read its output. Return False when it has ended."""
         more = os.read(self.pipe, 1 << 20)
         self._said += more
         return bool(more)
 
     def answer(self) -> bytes:
-        """The frame to send, once it has ended."""
+        """Return the frame to send once it has ended."""
         os.close(self.pipe)
         _, status = os.waitpid(self.pid, 0)
         place = self._place.last()
@@ -56,12 +56,12 @@ class _Worker:
         return messages.frame(Refused(self.number, reason, place))
 
     def end(self) -> None:
-        """End it at once."""
+        """Kill it."""
         os.kill(self.pid, signal.SIGKILL)
 
 
 class Process:
-    """See the module. `connection`: to the server."""
+    """The process that compiles grammars. `connection`: to the server."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -99,7 +99,7 @@ class Process:
         return True
 
     def _receive(self) -> messages.Order | None:
-        """The next message; None when the server is gone."""
+        """Return the next message; None when the server is gone."""
         header = self._read(messages.HEADER)
         body = None if header is None else self._read(int.from_bytes(header, "big"))
         return None if body is None else messages.decode_order(body)
@@ -129,7 +129,7 @@ class Process:
         self._selector.register(reading, selectors.EVENT_READ, lambda: self._hear(worker))
 
     def _be_worker(self, order: Compile, place: Place, writing: int) -> Any:
-        """In the fork: compile, answer, end. Never returns."""
+        """Compile, answer and end, in the fork. Never returns."""
         status = 1
         try:
             self._libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)

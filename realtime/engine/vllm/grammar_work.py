@@ -1,9 +1,9 @@
 """Compile one constraint, in a process of its own that ends with it; see grammar_process.
 
-What a client has written is first read alone, so that what is wrong with it is told with its place. Some grammars
-compile in no time and then take longer with every character, and some begin texts that they can't end. So what could be
-one of them is compiled for an alphabet of bytes, and followed for a while as a model would follow it.
-Then all of it is compiled for the model's tokens, as the engine will do, with less stack than the engine has.
+The parts that a client wrote are first read one by one, so that an error is reported with its place. Some grammars
+compile at once but take longer with every character, and some begin texts that they can't end. So a part that could be
+one of these is compiled for an alphabet of bytes, and followed for a while as a model would follow it. Then everything
+is compiled for the model's tokens, as the engine will do, with less stack than the engine has.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Library(NamedTuple):
 
 
 class _Bad(Exception):
-    """A constraint that can't be served: the reason."""
+    """An error: a constraint that can't be served, with the reason."""
 
 
 def library(core: Any, tokenizer_info: str) -> Library:
-    """Return what is needed of xgrammar. Its compilers keep nothing: there is one process for each constraint."""
+    """Load xgrammar. Its compilers keep nothing: there is one process for each constraint."""
     info = core.TokenizerInfo.deserialize_json(tokenizer_info)
     alphabet = [bytes([byte]) for byte in range(_STOP)] + [b"</s>"]
     metadata = {"vocab_type": 0, "vocab_size": _STOP + 1, "add_prefix_space": False, "stop_token_ids": [_STOP]}
@@ -62,18 +62,20 @@ def library(core: Any, tokenizer_info: str) -> Library:
 
 
 class Place:
-    """Where the work is: what is told if the process dies in it. Kept in a file that outlives the process."""
+    """The place that the work has reached, for the error if the process dies there. Kept in a file that outlives the
+    process.
+    """
 
     def __init__(self) -> None:
         self._file = os.memfd_create("place")
 
     def at(self, param: str | None) -> None:
-        """Go on here."""
+        """Note that the work has reached this place."""
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, json.dumps(param).encode(), 0)
 
     def last(self) -> str | None:
-        """Return where it was last. The file is closed."""
+        """Return the last place, and close the file."""
         found = os.pread(self._file, 1 << 16, 0)
         os.close(self._file)
         param: str | None = json.loads(found or b"null")
@@ -81,8 +83,8 @@ class Place:
 
 
 def limit(order: Compile, seconds: float, memory_bytes: int) -> float:
-    """Bound what this process may use. Beyond its time the kernel ends it, whatever it is in. Return the time, in
-    seconds of CPU: that for bytes has so much, and that for the model's tokens.
+    """Limit this process's resources. When its time is over the kernel kills it, whatever it is doing. Return the CPU
+    seconds that the compilation for bytes may take, and again the one for the model's tokens.
     """
     num_parts = sum(1 for _ in structural_tags.parts(order.value)) if order.kind == "structural_tag" else 1
     seconds *= min(_MOST_TIME, 1 + _MORE_PARTS * max(0, num_parts - 1))
@@ -102,7 +104,7 @@ def _wind(seconds: float) -> None:
 
 
 def work(xgrammar: Library, order: Compile, seconds: float, place: Place) -> Compiled | Refused:
-    """Compile, in the time that `limit` said. Never raises; the process may die in it."""
+    """Compile within the time that `limit` returned. Never raises; the process may die in it."""
     answers: list[Compiled | Refused] = []
     threading.stack_size(_STACK_BYTES)
     thread = threading.Thread(target=lambda: answers.append(_work(_Compiling(xgrammar, order, seconds, place))))
@@ -126,7 +128,7 @@ TOO_LONG = "it takes too long to compile or to follow: simplify it"
 
 
 class _Compiling:
-    """One compilation. `param`: the part that it is at; None: all of it."""
+    """One compilation. `param`: the part that it is working on; None: all of it."""
 
     def __init__(self, xgrammar: Library, order: Compile, seconds: float, place: Place) -> None:
         self.order = order
@@ -138,7 +140,7 @@ class _Compiling:
         os.dup2(self._warnings, 2)
 
     def run(self) -> str:
-        """Return the constraint as the engine takes it. Raises _Bad."""
+        """Return the constraint in the engine's form. Raises _Bad."""
         order = self.order
         if order.kind != "structural_tag":
             self._at(order.param)
@@ -187,7 +189,7 @@ class _Compiling:
             return {"type": "grammar", "grammar": json_grammar.escape(text) if in_json else text}
 
     def _compile(self, compiler: Any, value: str) -> Any:
-        """As vLLM does."""
+        """Compile as vLLM does."""
         with _words():
             match self.order.kind:
                 case "structural_tag":
@@ -202,7 +204,7 @@ class _Compiling:
         return grammar
 
     def _read(self, tag: str) -> None:
-        """Only find what is wrong with it; a tenth of the work."""
+        """Find errors only, which is a tenth of the work."""
         with _words():
             self._xgrammar.core.Grammar.from_structural_tag(tag)
         self._check_warnings()
@@ -213,8 +215,8 @@ class _Compiling:
             raise _Bad(f"it can't be held to exactly: {_short(found[1])}")
 
     def _follow(self, grammar: Any, *, empty: bool) -> None:
-        """Write a text by the grammar, each byte by chance. Raises _Bad where it can't go on. `empty`: the text may be
-        empty, which JSON can't.
+        """Write a text by the grammar, each byte by chance. Raises _Bad where it can't continue. `empty`: the text may
+        be empty, which JSON can't be.
         """
         import numpy
         from tvm_ffi import from_dlpack
@@ -235,7 +237,7 @@ class _Compiling:
 
 
 def _pick(allowed: int, dice: random.Random) -> int:
-    """One of the bits that are set: the first from a random one on."""
+    """Return one of the bits that are set: the first one from a random position on."""
     first = dice.randrange(_STOP)
     after = allowed >> first
     bits, offset = (after, first) if after else (allowed, 0)
@@ -244,7 +246,7 @@ def _pick(allowed: int, dice: random.Random) -> int:
 
 @contextlib.contextmanager
 def _words() -> Iterator[None]:
-    """Make _Bad of what xgrammar raises."""
+    """Turn xgrammar's errors into _Bad."""
     try:
         yield
     except (_Bad, MemoryError, RecursionError):
@@ -266,5 +268,7 @@ def _short(text: str) -> str:
 
 
 def is_lark(grammar: str) -> bool:
-    """Return which notation a grammar is in, by vLLM's rule: EBNF has `::=` in a line that is no comment."""
+    """Return whether a grammar is in Lark's notation, by vLLM's rule: EBNF has `::=` in a line that is
+    not a comment.
+    """
     return not any("::=" in re.sub(r"(#|//).*$", "", line) for line in grammar.split("\n"))

@@ -1,4 +1,4 @@
-"""How vLLM is started: with which arguments and environment, in which process, on which machine. See `start_launch`.
+"""The launch of vLLM: its arguments and environment, and the process that it runs in. See `start_launch`.
 
 Places that rely on vLLM's internals are marked `# internal:`, as in `engine.py`.
 """
@@ -72,8 +72,8 @@ _pending: SimpleQueue[Callable[[], None]] = SimpleQueue()
 def _launcher() -> threading.Thread:
     """Start the thread in which all engines start, one at a time, as the environment belongs to the process.
 
-    It never ends: its children are killed when it does (see `child`). Nothing waits for it, so that a process can end
-    while it imports or loads; and it gets no Ctrl-C, nor do its children before they have left the terminal.
+    It never ends, because its children are killed when it does (see `child`). Nothing waits for it, so the process can
+    end while it imports or loads. It gets no Ctrl-C, nor do its children before they have left the terminal.
     """
 
     def work() -> None:
@@ -88,7 +88,7 @@ def _launcher() -> threading.Thread:
 
 
 def start_launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> Future[AsyncLLM]:
-    """Have the engine built in a thread; vLLM starts its tasks later, on our loop. `progress` is told of it."""
+    """Have the engine built in a thread; vLLM starts its tasks later, on our loop. `progress` takes its reports."""
     launching: Future[AsyncLLM] = Future()
 
     def work() -> None:
@@ -143,7 +143,9 @@ def _launch(options: VllmOptions, scratch: Scratch, progress: Progress) -> Async
 
 
 def _pin_backend(config: Any) -> None:
-    """vLLM's `auto` takes another one where the first grammar needs it, and then can't read any of ours."""
+    """Fix the backend: vLLM's `auto` switches to another one where the first grammar needs it, and then can't read any
+    of ours.
+    """
     given = config.structured_outputs_config.backend
     if given not in ("auto", BACKEND):
         raise EngineError(
@@ -154,15 +156,15 @@ def _pin_backend(config: Any) -> None:
 
 
 def _share_steps(scheduler: Any, max_model_len: int) -> None:
-    """Let a long prompt leave half of each step to others, so that a short one behind it need not wait until it is
-    read; vLLM gives it the whole step while it is alone.
+    """Leave half of each step to others while a long prompt is read, so that a short one behind it need not wait for
+    its end. vLLM gives a prompt the whole step while it is alone.
     """
     if not scheduler.long_prefill_token_threshold:
         scheduler.long_prefill_token_threshold = min(max_model_len, max(1, scheduler.max_num_batched_tokens // 2))
 
 
 def _tell_core_of_reasoning(options: VllmOptions, config: Any) -> None:
-    """Let reasoning run free before a constraint holds, where vLLM's parser alone knows how it looks: the server's own
+    """Let reasoning run free before a constraint holds, where only vLLM's parser knows its form. The server's own
     constraints describe an answer from its first token.
     """
     reasoning = named(options).reasoning
@@ -201,11 +203,11 @@ def _engine_core(
     environment: dict[str, str], folder: str, semaphores: str, phases: Connection, target: Callable[..., None],
     **kwargs: Any,
 ) -> None:  # fmt: skip
-    """The main function of EngineCore's process.
+    """Run EngineCore: the main function of its process.
 
     A group of its own keeps Ctrl-C away from it: the server gets that, drains, and ends EngineCore itself. In return
-    it must notice by itself that the server was killed; vLLM's would stay. The thread ends the workers of vLLM's
-    executor too; the kernel's signal comes also when Python runs no threads.
+    EngineCore must notice by itself that the server was killed; vLLM's own would stay. The thread also ends the workers
+    of vLLM's executor; the kernel's signal comes even when Python runs no threads.
     """
     os.environ.clear()
     os.environ.update(environment)  # a fork server has that of its own start
@@ -226,11 +228,11 @@ def _engine_core(
 
 
 def _start_fork_server() -> BaseContext:
-    """Begin to import vLLM in Python's fork server, beside our own import; used on CPU, for small models.
+    """Begin to import vLLM in Python's fork server, in parallel with our own import; used on CPU, for small models.
 
-    Most of the start of a small model is importing vLLM, once here and once in EngineCore. The fork server is a
-    process without threads and without our sockets that imports while we do, then forks: where two cores are free
-    the second import costs no time, and at a restart it never does. Forking this process instead
+    Most of the start of a small model is importing vLLM, once here and once in EngineCore. The fork server is a process
+    without threads and without our sockets that imports while we do, then forks: where two cores are free the second
+    import costs no time, and at a restart it never does. Forking this process instead
     (VLLM_WORKER_MULTIPROC_METHOD=fork) would be as quick, but EngineCore would share the clients' sockets, which would
     stay open when we close them, and the event loop's wake-up descriptor, by which a signal to EngineCore would look
     like one to us.
@@ -242,7 +244,9 @@ def _start_fork_server() -> BaseContext:
 
 
 def _engine_args(options: VllmOptions, cpu: bool) -> dict[str, Any]:
-    """The AsyncEngineArgs fields to set; what the user left open stays vLLM's default, but on a CPU build ours."""
+    """Return the AsyncEngineArgs fields to set. What the user left open stays vLLM's default, but on a
+    CPU build ours.
+    """
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     ours = {name for name in VllmOptions.__struct_fields__ if name not in _NOT_VLLM}
@@ -265,12 +269,13 @@ def _engine_args(options: VllmOptions, cpu: bool) -> dict[str, Any]:
 
 
 def _quiet() -> dict[str, Any]:
-    """No bars of vLLM's own: its start is told in phases. With the log at `debug` everything is shown."""
+    """Hide vLLM's progress bars: its start is reported in phases. With the log at `debug` everything is shown."""
     return {} if log.isEnabledFor(logging.DEBUG) else {"use_tqdm_on_load": False}
 
 
 def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
-    """Start in seconds, and take no more memory than is sensible on a machine that is not for vLLM alone.
+    """Return defaults that start in seconds, and take no more memory than is sensible on a machine that is not vLLM's
+    alone.
 
     vLLM would take 92 % of all memory for the KV cache, and compile for 20 s to decode a small model twice as fast.
     """
@@ -287,7 +292,7 @@ def _cpu_defaults(options: VllmOptions) -> dict[str, Any]:
 
 
 def variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]:
-    """The environment that vLLM starts in; a variable that the user has set wins."""
+    """Return the environment in which vLLM starts. A variable that the user has set wins."""
     loud = log.isEnabledFor(logging.DEBUG)
     variables = {
         "VLLM_LOGGING_LEVEL": "INFO" if loud else "WARNING",
@@ -321,7 +326,9 @@ def variables(options: VllmOptions, small: bool, folder: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set what is unset; at the end put the environment back, also what vLLM changed in it (LD_PRELOAD, for one)."""
+    """Set unset variables; at the end restore the environment, including what vLLM changed in it
+    (LD_PRELOAD, for one).
+    """
     before = dict(os.environ)
     for name, value in variables.items():
         os.environ.setdefault(name, value)

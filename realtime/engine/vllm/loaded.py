@@ -1,4 +1,4 @@
-"""What an engine that serves has loaded, as the rest of the server sees it: see `engine.base.Loaded`."""
+"""The loaded engine, as the rest of the server sees it: see `engine.base.Loaded`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("realtime.engine.vllm")
 async def look_at_loaded(options: VllmOptions, llm: AsyncLLM, why_not: str) -> Loaded:
     """Describe a started engine. The tokenizer is vLLM's own, so that prompts are encoded as it would.
 
-    why_not: why its generations can't go on in another engine; empty: they can.
+    why_not: why its generations can't continue in another engine; empty: they can.
     """
     if why_not:
         log.warning("answers can't go on after a crash of the engine: %s", why_not)
@@ -42,7 +42,7 @@ async def look_at_loaded(options: VllmOptions, llm: AsyncLLM, why_not: str) -> L
 
 
 def _seeds_are_free(llm: AsyncLLM) -> bool:
-    """Tell whether a request with a seed is sampled as fast as one without.
+    """Return whether a request with a seed is sampled as fast as one without.
 
     On a CPU a seed is one number drawn, and on Model Runner V2 an argument of the kernel. Model Runner V1 on a GPU
     samples a batch with any seed in it row by row, and without FlashInfer.

@@ -1,9 +1,10 @@
-"""Receive EngineCore's outputs: one task in place of vLLM's two, the reader of its socket and the output handler.
+"""The receiver of EngineCore's outputs: one task that replaces vLLM's two, the reader of its socket and the output
+handler.
 
-A step costs one callback of the event loop here: receive, decode, hand all outputs to the output processor. What that
-wakes runs next, and then the step behind it, so that steps which come faster than they can be written hold up nobody.
-vLLM awaits the socket, a queue and the queue's reader for each step instead. An engine whose client we don't know
-(several EngineCores, elastic ones, fault tolerance) is left to vLLM's own tasks.
+A step costs one callback of the event loop here: receive, decode, pass all outputs to the output processor. The tasks
+that this wakes run next, and then the step behind it, so that steps which come faster than they can be written delay
+nobody. vLLM awaits the socket, a queue and the queue's reader for each step instead. An engine whose client we don't
+know (several EngineCores, elastic ones, fault tolerance) is left to vLLM's own tasks.
 
 Relies on vLLM's internals, as `engine` does; pinned by `tests/engine/test_outputs.py`.
 """
@@ -23,7 +24,7 @@ log = logging.getLogger("realtime.engine.vllm")
 
 
 def start_output_task(llm: AsyncLLM) -> asyncio.Task[None]:
-    """Start the task that ends exactly when the engine has died or was shut down; nothing starts another one."""
+    """Start the task, which ends exactly when the engine has died or was shut down; nothing starts another one."""
     if not _is_known(llm.engine_core):
         llm._run_output_handler()  # internal: else it would start with the first request, and a death go unseen
         handler: asyncio.Task[None] | None = llm.output_handler
@@ -36,7 +37,7 @@ def start_output_task(llm: AsyncLLM) -> asyncio.Task[None]:
 
 
 def _is_known(core: Any) -> bool:
-    """Tell whether the client does no more with EngineCore's outputs than we do."""
+    """Return whether the client does no more with EngineCore's outputs than we do."""
     from vllm.v1.engine.core_client import AsyncMPClient
 
     parallel = core.vllm_config.parallel_config
@@ -83,7 +84,7 @@ class _Receiver:
             self._receive()
 
     def _receive(self) -> None:
-        """Take one step. The socket tells of the next one only if we have looked whether it is there."""
+        """Take one step. The socket reports the next one only if we have looked whether it is there."""
         self._scheduled = False
         if self._ended.done():
             return
@@ -114,7 +115,7 @@ class _Receiver:
         self._processor.update_scheduler_stats(outputs.scheduler_stats)
 
     def _abort(self, request_ids: list[str]) -> None:
-        """Tell EngineCore of requests that a stop string has ended."""
+        """Tell EngineCore about requests that a stop string has ended."""
         task = self._loop.create_task(self._core.abort_requests_async(request_ids), name="vllm-stopped")
         self._aborts.add(task)
         task.add_done_callback(self._on_aborted)

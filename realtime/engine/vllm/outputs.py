@@ -1,9 +1,9 @@
-"""The ordinary step of a request, without what vLLM makes of it: tokens to text, and to the request's sink.
+"""Ordinary steps of a request, without vLLM's own objects: from tokens to text, and to the request's sink.
 
-For each step of each request vLLM's output processor makes two objects of thirty members, of which a sink wants the
-text and the tokens. `SlimOutputs` takes its place for requests that it can serve with exactly the same text: vLLM's own
-detokenizer is asked token by token, as vLLM does. Everything else (a request's first output and its last, what happened
-to it in the scheduler, log probabilities, stop strings, tokenizers that aren't fast ones) goes through vLLM.
+For each step of each request vLLM's output processor makes two objects of thirty members, of which a sink needs the
+text and the tokens. `SlimOutputs` replaces it for requests that it can serve with exactly the same text: it asks vLLM's
+own detokenizer token by token, as vLLM does. Everything else (a request's first output and its last, events in the
+scheduler, log probabilities, stop strings, tokenizers that aren't fast ones) goes through vLLM.
 
 Relies on vLLM's internals, as `engine` does; pinned by `tests/engine/test_outputs.py`.
 """
@@ -28,7 +28,7 @@ Fail = Callable[[Exception], None]  # must not raise
 
 
 class _Stream:
-    """A request whose ordinary steps are ours."""
+    """A request whose ordinary steps are handled here."""
 
     __slots__ = ("decode", "fail", "take", "token_ids")
 
@@ -46,7 +46,7 @@ class _Stream:
 
 
 class SlimOutputs:
-    """Stands before one output processor of vLLM's. All calls on its event loop."""
+    """The handler of ordinary steps, in front of one output processor of vLLM's. All calls are on its event loop."""
 
     def __init__(self, processor: OutputProcessor) -> None:
         from vllm.v1.engine.output_processor import OutputProcessorOutput
@@ -58,7 +58,7 @@ class SlimOutputs:
         processor.process_outputs = self.process  # internal: the output handler looks it up for each step
 
     def adopt(self, request_id: str, take: Take, fail: Fail) -> None:
-        """Take over a request's ordinary steps from now on, if they can be ours; called once its first output has been.
+        """Take over a request's ordinary steps, if they can be handled here. Call it after the first output.
 
         request_id: EngineCore's. `fail` is called in place of `take` when its tokens can't be read.
         """
@@ -77,9 +77,9 @@ class SlimOutputs:
         stats: Any = None,
         weight_version: str | None = None,
     ) -> OutputProcessorOutput:
-        """Process the outputs of a step, in place of `OutputProcessor.process_outputs`.
+        """Process the outputs of a step. Replaces `OutputProcessor.process_outputs`.
 
-        vLLM's come last. That changes no order that a request could see: a step has one output of each.
+        Outputs for vLLM come last. That changes no order that a request could see: a step has one output of each.
         """
         if stats is not None:  # nobody asks for vLLM's statistics of each token; but they would be wrong
             return self._vllms_own(outputs, timestamp, stats, weight_version)
@@ -107,16 +107,16 @@ class SlimOutputs:
 
 
 def _ignore(_: object) -> None:
-    """Take anything; nobody is to have it."""
+    """Drop a chunk that nobody wants."""
 
 
 def prime(detokenizer: BaseIncrementalDetokenizer, token_ids: Sequence[int]) -> None:
-    """Have a request's detokenizer take tokens that were generated before, and whose text the client has.
+    """Feed a request's detokenizer with tokens that were generated before, and whose text the client has.
 
-    What it says afterwards is what follows, also in the middle of a character and behind text that is held back for a
-    stop string. Call it before the request's first output: the place for that is where the state is made, in
-    `OutputProcessor.add_request`, because a request is sent to EngineCore right after it (see `continuation`).
-    Raises ValueError when the text has a stop string.
+    Its output afterwards is what follows, even in the middle of a character and after text that is held back for a stop
+    string. Call it before the request's first output: the place for that is where the state is made, in
+    `OutputProcessor.add_request`, because a request is sent to EngineCore right after it (see `continuation`). Raises
+    ValueError when the text has a stop string.
     """
     parts: list[str] = []
     for token_id in token_ids:  # internal: as `update` does, which puts the text together anew for each token
@@ -129,7 +129,7 @@ def prime(detokenizer: BaseIncrementalDetokenizer, token_ids: Sequence[int]) -> 
 
 
 def _is_plain(state: RequestState) -> bool:
-    """Tell whether all that vLLM would do with an ordinary output is to detokenize it and pass it on."""
+    """Return whether vLLM would only detokenize an ordinary output and pass it on."""
     from vllm.sampling_params import RequestOutputKind
     from vllm.v1.engine.detokenizer import FastIncrementalDetokenizer
 

@@ -23,14 +23,14 @@ _BY_TEMPLATE = "hf"  # vLLM's name for what the model's own response template de
 
 
 class Named(NamedTuple):
-    """vLLM's names of the parsers; None: none of that kind."""
+    """The names of vLLM's parsers; None: none of that kind."""
 
     reasoning: str | None = None
     tool: str | None = None
 
 
 def named(options: VllmOptions) -> Named:
-    """The parsers that were asked for."""
+    """Return the parsers that were asked for."""
     return Named(*(None if name in _NO_NAMES else name for name in (options.reasoning_parser, options.tool_parser)))
 
 
@@ -52,7 +52,9 @@ def check_names(options: VllmOptions) -> None:
 
 
 class VllmParsers:
-    """`Parsers` for one model. How such a family writes calls is not known, so these can be held to nothing."""
+    """`Parsers` for one model. The form in which such a family writes calls is not known, so they can't
+    be constrained.
+    """
 
     holds = Holds(auto=False, forced=False)
 
@@ -97,14 +99,16 @@ class VllmParsers:
             raise BadSpec(str(error)) from error
 
     def _newest(self, prompt_token_ids: Sequence[int]) -> list[int]:
-        """The prompt after the last finished turn: the end of that one's reasoning says nothing about this one."""
+        """Return the prompt after the last finished turn: the end of that turn's reasoning says nothing about
+        this one.
+        """
         ids = list(prompt_token_ids)
         eos = self._tokenizer.eos_token_id
         return ids[len(ids) - ids[::-1].index(eos) :] if eos in ids else ids
 
 
 class _Parser:
-    """`OutputParser` on one of vLLM's."""
+    """An `OutputParser` on one of vLLM's parsers."""
 
     def __init__(self, parser: Any, request: Any, prompt_token_ids: list[int]) -> None:
         self._parser = parser

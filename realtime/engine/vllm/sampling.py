@@ -1,4 +1,4 @@
-"""How to sample, in vLLM's form."""
+"""Sampling parameters in vLLM's form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKEND = "xgrammar"  # of grammars. There is one for each engine, and only this
 
 
 def sampling_params(request: EngineRequest, defaults: Sampling, constraint: Constraint | None) -> SamplingParams:
-    """vLLM's form of how to sample; where it says None, the model's default. Raises EngineRefused."""
+    """Return vLLM's sampling parameters. None stands for the model's default. Raises EngineRefused."""
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
     sampling = request.sampling

@@ -1,7 +1,8 @@
-"""What the engines of one process have outside of it, folders with sockets and semaphores, and how none of it stays.
+"""Scratch: folders with sockets, and semaphores, that the engines of one process have outside it. None of it stays
+behind.
 
-All bears the name of one folder, which the process holds a lock on for as long as it lives. So whoever is killed leaves
-a folder that nobody has locked, and the next one to start removes it, with the semaphores that are named after it.
+All of it bears the name of one folder, which the process keeps locked for as long as it lives. A killed process leaves
+a folder that nobody has locked, and the next one to start removes that, with the semaphores that are named after it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _numbers = count(1)
 
 
 class Scratch:
-    """One engine's. folder: for its sockets. semaphores: how the names of its semaphores begin."""
+    """One engine's scratch. folder: for its sockets. semaphores: the prefix of its semaphores' names."""
 
     def __init__(self) -> None:
         self.folder = process_folder() / str(next(_numbers))  # short: see `_parent`
@@ -47,7 +48,7 @@ class Scratch:
 
     @property
     def exists(self) -> bool:
-        """Return whether anything of it is there."""
+        """Return whether any of it exists."""
         return self.folder.exists() or any(_semaphores(self.semaphores))
 
 
@@ -68,7 +69,7 @@ def process_folder() -> Path:
 
 
 def remove_all() -> None:
-    """Remove all that this process has. Its engines have ended."""
+    """Remove everything of this process. Its engines have ended."""
     if _folder is not None and _owner == os.getpid():
         _remove_semaphores(f"/{_folder.name}", ours=True)
         shutil.rmtree(_folder, ignore_errors=True)
@@ -87,20 +88,22 @@ def remove_dead(parent: Path) -> None:
 
 
 def name_semaphores(beginning: str) -> None:
-    """Have this process, and those that it starts, name their semaphores so."""
+    """Make this process, and those that it starts, use this prefix for the names of semaphores."""
     _configuration(multiprocessing.current_process())["semprefix"] = beginning
 
 
 def _configuration(process: Any) -> dict[str, Any]:
-    """Return what Python's multiprocessing hands down to child processes; see the test that pins it."""
+    """Return the configuration that Python's multiprocessing hands down to child processes; see the test
+    that pins it.
+    """
     configuration: dict[str, Any] = process._config
     return configuration
 
 
 def _parent() -> Path:
-    """Return where temporary folders go: to the user's own folder of a running session, where there is one.
+    """Return the folder for temporary folders: the user's own folder of a running session, if there is one.
 
-    Not to a folder with a long name: what is below it would be too long for the path of a socket.
+    Not a folder with a long name: paths below it would be too long for a socket.
     """
     for place in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):
         if len(place) <= _MAX_PARENT and os.path.isdir(place) and os.access(place, os.W_OK):
@@ -109,7 +112,7 @@ def _parent() -> Path:
 
 
 def _make(parent: Path) -> Path:
-    """Make a folder. Its lock is held before it has the name by which others look for one."""
+    """Make a folder. It is locked before it gets the name by which others look for it."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     unnamed = folder / "unnamed"
     unnamed.touch()
@@ -119,7 +122,7 @@ def _make(parent: Path) -> Path:
 
 
 def _lock(path: Path) -> int:
-    """Return the descriptor that holds the lock. Raises OSError: somebody else does."""
+    """Return the descriptor that holds the lock. Raises OSError if another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,7 +137,7 @@ def _semaphores(beginning: str) -> Iterator[Path]:
 
 
 def _remove_semaphores(beginning: str, *, ours: bool) -> None:
-    """ours: Python keeps a list of those of this process and would complain of them at its end."""
+    """Remove semaphores. ours: of this process, which Python has in a list and would complain about at its end."""
     for path in _semaphores(beginning):
         with contextlib.suppress(OSError):
             path.unlink()

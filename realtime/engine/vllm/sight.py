@@ -1,4 +1,4 @@
-"""Images through vLLM: whether the model takes them, and what its processor makes of a prompt that has some.
+"""Images through vLLM: whether the model takes them, and how its processor turns a prompt with images into tokens.
 
 vLLM's renderer runs the model's own processor in a thread of its own, which scales the images and puts as many tokens
 for each into the prompt as it takes. Places that rely on vLLM's internals are marked `# internal:`, as in `engine.py`.
@@ -33,7 +33,7 @@ def sight_of(llm: AsyncLLM) -> tuple[bool, str | None]:
 
 
 async def look(llm: AsyncLLM, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
-    """See `Engine.look`. Raises what vLLM raises, and EngineRefused."""
+    """Process a prompt's images; see `Engine.look`. Raises what vLLM raises, and EngineRefused."""
     check_markers(llm.model_config, prompt_token_ids, len(views))
     prompt = {
         "prompt_token_ids": list(prompt_token_ids),
@@ -47,8 +47,8 @@ async def look(llm: AsyncLLM, prompt_token_ids: Sequence[int], views: Sequence[V
 
 
 def check_markers(model_config: Any, prompt_token_ids: Sequence[int], num_pictures: int) -> None:
-    """Refuse text in which somebody wrote the marker of an image: in its place the model would look for one that is
-    not there, which can end EngineCore.
+    """Refuse text that contains the marker of an image. The model would look for an image in its place, and the missing
+    one can end EngineCore.
     """
     config = model_config.hf_config
     marker = getattr(config, "image_token_id", None) or getattr(config, "image_token_index", None)

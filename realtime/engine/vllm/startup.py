@@ -1,7 +1,7 @@
-"""What EngineCore's process does while it starts, told to ours: loading weights, compiling, warming up.
+"""Phases of EngineCore's start, reported to our process: loading weights, compiling, warming up.
 
-vLLM says it in messages of its log, which are not shown (see `launch`): a handler in that process knows some of them
-and sends the name of the phase that they begin.
+vLLM reports them in messages of its log, which are not shown (see `launch`). A handler in that process knows some of
+the messages and sends the name of the phase that they begin.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _POLL_SECONDS = 0.2
 
 
 def phase_of(message: str) -> str | None:
-    """The phase that begins with this message."""
+    """Return the phase that begins with this message."""
     return next((phase for pattern, phase in PHASES if pattern.match(message)), None)
 
 
 class _Sender(logging.Handler):
-    """Sends the phases that messages begin. When nobody listens any more, it is of no use and takes itself away."""
+    """A log handler that sends the phases that messages begin. When nobody listens any more, it removes itself."""
 
     def __init__(self, sender: Connection) -> None:
         super().__init__(logging.INFO)
@@ -48,7 +48,7 @@ class _Sender(logging.Handler):
 
 
 def tell_phases(sender: Connection) -> None:
-    """Send the phases of this process's start. In EngineCore's process."""
+    """Send the phases of this process's start. Called in EngineCore's process."""
     handler = _Sender(sender)
     for name in _LOGGERS:
         log = logging.getLogger(name)
@@ -58,7 +58,7 @@ def tell_phases(sender: Connection) -> None:
 
 @contextlib.contextmanager
 def hear_phases(progress: Progress) -> Iterator[Connection]:
-    """Tell the progress what is sent into the connection that is given, until the block is left."""
+    """Yield a connection, and report the phases that are sent into it, until the block is left."""
     receiver, sender = Pipe(duplex=False)
     over = threading.Event()
 

@@ -1,8 +1,8 @@
-"""What vLLM says of itself, read without its own statistics, which cost time for each token.
+"""vLLM's statistics, read without its own recording, which costs time for each token.
 
 EngineCore is started with its statistics on: with each step it reports its scheduler's state, and with a request's
-first tokens the times of its life there. Both come along with outputs that come anyway. Only what vLLM's front end
-makes of them for each token stays off. Places that rely on internals are marked `# internal:`, as in `engine.py`.
+first tokens the times of its life there. Both come with outputs that come anyway. Only the part that vLLM's front end
+computes for each token stays off. Places that rely on internals are marked `# internal:`, as in `engine.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _QUEUED, _SCHEDULED, _PREEMPTED = 1, 2, 3  # internal: EngineCoreEventType
 
 
 class Statistics:
-    """The newest report of the scheduler, and what goes into the metrics from it and from a request's outputs."""
+    """The scheduler's newest report, and the metrics made from it and from requests' outputs."""
 
     def __init__(self, metrics: EngineMetrics) -> None:
         self.num_waiting = 0  # deferred ones included
@@ -38,7 +38,7 @@ class Statistics:
         self._num_read = 0  # ... and the tokens of their prompts that were computed
 
     def attach(self, llm: AsyncLLM) -> None:
-        """Have vLLM tell us instead of its own loggers."""
+        """Make vLLM report here instead of to its own loggers."""
         config, processor = llm.vllm_config, llm.output_processor
         # internal: the output handler reads these once, when it starts
         llm.log_stats = processor.log_stats = False
@@ -65,20 +65,21 @@ class Statistics:
     # -- once for each step
 
     def begin_step(self, timestamp: float) -> None:
-        """Outputs of a step come, all of them or a part. `timestamp`: when it ended, on EngineCore's clock."""
+        """Begin a step's outputs, all of them or a part. `timestamp`: when the step ended, on EngineCore's clock."""
         if timestamp != self._now:
             self._steps.append(self._now)
         self._now, self._num_first, self._num_read = timestamp, 0, 0
 
     def end_step(self, num_outputs: int) -> None:
-        """Take what has been processed: one for each request that had tokens. All of them that are not at their first
-        token had their last one when the step before ended; with a pipeline, as many before as it is long.
+        """Count the processed outputs: one for each request that had tokens. Every request that is not at its first
+        token had its previous one when the step before ended; with a pipeline, as many steps before as the pipeline is
+        long.
         """
         if num_outputs:
             self._metrics.step(self._num_read + num_outputs, num_outputs - self._num_first, self._now - self._steps[0])
 
     def on_scheduler(self, stats: SchedulerStats | None) -> None:
-        """The scheduler reports. In place of `OutputProcessor.update_scheduler_stats`."""
+        """Take the scheduler's report. Replaces `OutputProcessor.update_scheduler_stats`."""
         if stats is None:
             return
         self.num_deferred = stats.num_skipped_waiting_reqs
@@ -97,13 +98,13 @@ class Statistics:
 
     @property
     def prefill(self) -> dict[str, int]:
-        """See EngineStats. vLLM's id of a request is ours with a suffix."""
+        """Return how far prompts are read; see EngineStats. vLLM's id of a request is ours with a suffix."""
         return {name[:-_SUFFIX]: number for name, number in self._prefill.items()}
 
     # -- for what begins, ends or is put back
 
     def on_output(self, state: Any, output: Any, timestamp: float | None = None, _: Any = None) -> None:
-        """A request has an output. In place of `OutputProcessor._update_stats_from_output`."""
+        """Take a request's output. Replaces `OutputProcessor._update_stats_from_output`."""
         if output.events is not None:
             self._note(_times_of(state), output.events)
         if not state.is_prefilling:
@@ -115,7 +116,7 @@ class Statistics:
             self._metrics.prompt_read(read.num_prompt_tokens, read.num_cached_tokens, read.num_external_cached_tokens)
 
     def on_finished(self, state: Any, reason: Any = None, _: Any = None) -> None:
-        """A request has ended by itself. In place of `OutputProcessor._update_stats_from_finished`."""
+        """Note that a request has ended by itself. Replaces `OutputProcessor._update_stats_from_finished`."""
         self._metrics.left_batch(_times_of(state), self._now)
 
     def _note(self, times: CoreTimes, events: Sequence[Any]) -> None:

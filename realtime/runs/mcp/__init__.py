@@ -1,7 +1,6 @@
-"""MCP within a response: servers whose tools the model may call while its response goes on.
+"""MCP within a response: servers whose tools the model may call while its response runs.
 
-A run calls it before its first generation, to list the tools, and between two generations, to call them. It owns the
-sessions with the servers and ends them with the response. Which tools a request may use is decided in
-`context/mcp_tools.py`; here is what takes time. It trusts nothing that a server sends, neither its size nor its form.
-Open `stage.py` first.
+A run lists the tools before its first generation, and calls them between two generations. It owns the sessions with the
+servers, and ends them with the response. `context/mcp_tools.py` decides which tools a request may use; this package
+does the I/O. It trusts nothing that a server sends, neither its size nor its form. Open `stage.py` first.
 """

@@ -31,7 +31,7 @@ class OpenMcpListing(OpenItem):
         return McpListTools(id=self.item_id, server_label=self._item.server_label, tools=[])
 
     def answer(self, tools: Sequence[McpTool], error: str | None) -> None:
-        """Note what the server lists; `error` says why there is nothing."""
+        """Note the tools that the server lists. `error` says why there are none."""
         self._item.tools = list(tools)
         self._item.error = error if error is not None else UNSET
 
@@ -50,7 +50,7 @@ class CallResult(msgspec.Struct, frozen=True):
 
 
 class OpenServerCall(OpenCall):
-    """Base of calls of an MCP server's tools."""
+    """Base class of calls of an MCP server's tools."""
 
     def __init__(self, item_id: str, index: int, label: str, name: str) -> None:
         super().__init__(item_id, index)
@@ -59,8 +59,8 @@ class OpenServerCall(OpenCall):
 
 
 class OpenMcpCall(OpenServerCall):
-    """A call that this server makes: the model writes the arguments, then it waits for its `result`, without which it
-    was cut off.
+    """A call that this server makes: the model writes the arguments, then the call waits for its `result`. Without one
+    it was cut off.
     """
 
     def __init__(self, item_id: str, index: int, label: str, name: str, approved_by: str | None = None) -> None:
@@ -84,7 +84,7 @@ class OpenMcpCall(OpenServerCall):
         return (e.McpCallArgumentsDone(**self._at, arguments=self.arguments),)
 
     def end(self, status: ItemStatus) -> Ended:
-        """See OpenItem. Whatever ends a call without a result leaves it incomplete."""
+        """Close the call; see OpenItem. A call without a result becomes incomplete, whatever ended it."""
         written = () if self.at_work else self.written()
         result = self.result
         failed = result is None or result.error is not None
@@ -112,10 +112,10 @@ class OpenMcpCall(OpenServerCall):
 
 
 class OpenMcpApproval(OpenServerCall):
-    """A call that the user has to allow first. The item comes in one piece when the arguments are complete."""
+    """A call that the user has to approve first. The item comes in one piece when the arguments are complete."""
 
     def end(self, status: ItemStatus) -> Ended:
-        """See OpenItem. Nothing comes of a request that was cut off: half a call can't be allowed."""
+        """Close the request; see OpenItem. One that was cut off makes no item: half a call can't be approved."""
         if status != "completed":
             return (), None
         item = McpApprovalRequest(id=self.item_id, server_label=self.label, name=self.name, arguments=self.arguments)
@@ -124,7 +124,7 @@ class OpenMcpApproval(OpenServerCall):
 
 
 class IgnoredMcpCall(OpenServerCall):
-    """A call beyond the last one that is allowed: nothing comes of it."""
+    """A call beyond the last one allowed. It makes no item."""
 
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""

@@ -1,4 +1,4 @@
-"""What a request wants of MCP servers, decided before its response starts. Pure."""
+"""A request's plan for MCP servers, made before its response starts. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Brought = Sequence[tuple[str, list[dict[str, Any]]]]  # see tools.tool_set
 
 
 class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's use of MCP. `tool_set(mcp=...)` makes the response's tools of those that the servers offer."""
+    """A request's use of MCP. `tool_set(mcp=...)` makes the response's tools from those that the servers offer."""
 
     uses: tuple[ServerUse, ...]
     approved: Sequence[McpApprovalRequest]
@@ -32,8 +32,8 @@ class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
     def of(
         cls, request: ResponseCreate, before: Sequence[InputItem], brought: Brought, settings: McpSettings, holds: Holds
     ) -> McpPlan | None:
-        """Plan a request, None without MCP tools. `before`: what it continues; `brought`: tools that came with items;
-        `holds`: see `tool_set`. Raises WireError.
+        """Plan a request; None without MCP tools. `before`: the history that it continues. `brought`: tools that came
+        with items. `holds`: see `tool_set`. Raises WireError.
         """
         uses = servers_of(request.tools, settings)
         approved = approved_calls(before, request.items)
@@ -51,12 +51,14 @@ class McpPlan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def tools(self, listings: Iterable[Sequence[McpTool]]) -> ToolSet:
-        """The request's tools, with a listing for each of `uses`. Raises WireError when they don't fit together."""
+        """Return the request's tools, given a listing for each of `uses`. Raises WireError when they don't fit
+        together.
+        """
         listed = zip(self.uses, listings, strict=True)
         return self.tool_set(mcp=[tool for use, listing in listed for tool in use.offer(listing)])
 
     def known_tools(self, items: Sequence[InputItem]) -> ToolSet | None:
-        """The same with the listings that a history has; None if it lacks one of them. Raises WireError."""
+        """Return the tools by the listings in a history; None if it lacks one of them. Raises WireError."""
         listings = [listing_of(items, use.label) for use in self.uses]
         known = [listing.tools for listing in listings if listing is not None]
         return self.tools(known) if len(known) == len(listings) else None

@@ -1,8 +1,8 @@
-"""The other end of an MCP connection: one session for each server and response, opened at the first use.
+"""MCP sessions: one for each server and response, opened at the first use.
 
-The library's connection lives in scopes that must be left in the task that entered them, so a task of its own owns
-it and does what it is asked to, one after the other. Whatever goes wrong with a server becomes `McpFailure` or a
-result that is an error: never a response that hangs. No address comes from here, and nothing secret goes into a text.
+The library's connection lives in scopes that must be left in the task that entered them. So a task of its own owns it,
+and carries out one request after the other. Every failure of a server becomes `McpFailure` or a result that is an
+error, never a response that hangs. No address is chosen here, and no text contains a secret.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _INVALID_PARAMS = -32602
 
 
 class McpFailure(Exception):
-    """A server could not be used. The text is for the model and the client."""
+    """An error: a server could not be used. The text is for the model and the client."""
 
     def __init__(self, message: str, *, code: int, http: bool = False) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class _Job(msgspec.Struct, frozen=True):
 
 
 class McpSession:
-    """One server, for one response."""
+    """The session with one server for one response."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class McpSession:
         max_bytes: int,
         headers: Mapping[str, str] = {},
     ) -> None:
-        """response_id: for the log. headers: sent beside those of the use, which are stronger."""
+        """response_id: for the log. headers: sent in addition to those of the use, which take precedence."""
         self._more_headers = headers
         self._use = use
         self._response_id = response_id
@@ -77,12 +77,12 @@ class McpSession:
         self._leaving: set[asyncio.Task[None]] = set()  # cancelled owners, which may still take leave of the server
 
     async def list_tools(self) -> list[McpTool]:
-        """All tools of the server. Raises McpFailure."""
+        """Return all tools of the server. Raises McpFailure."""
         tools: list[McpTool] = await self._do(self._list)
         return tools
 
     async def call(self, name: str, arguments: str) -> CallResult:
-        """Call a tool; `arguments` are what the model wrote. Never raises but when it is cancelled."""
+        """Call a tool. `arguments`: as the model wrote them. Raises nothing but a cancellation."""
         try:
             values = loads(arguments or "{}")
             if not isinstance(values, dict):
@@ -97,7 +97,7 @@ class McpSession:
         return self._result(found)
 
     async def close(self) -> None:
-        """Take leave, or just go if that takes too long."""
+        """End the session, or just drop it if that takes too long."""
         try:
             if self._owner is not None:
                 self._jobs.put_nowait(None)
@@ -129,7 +129,7 @@ class McpSession:
             raise
 
     def _leave(self) -> None:
-        """The connection ends, in its own time: `close` waits for it."""
+        """Close the connection in its own task, for which `close` waits."""
         if self._owner is not None:
             self._owner.cancel()
             self._leaving.add(self._owner)
@@ -210,7 +210,7 @@ class McpSession:
         return CallResult(output=text)
 
     def _failure(self, error: Exception) -> McpFailure:
-        """An error in words that hold no address, for addresses may hold secrets."""
+        """Describe an error without an address, because addresses may hold secrets."""
         cause: BaseException = error
         while isinstance(cause, BaseExceptionGroup):
             cause = cause.exceptions[0]
@@ -233,7 +233,7 @@ class McpSession:
 
 
 def _texts(found: Any) -> Iterator[str]:
-    """The content of a result as text; what is no text is named."""
+    """Return the content of a result as text. Content that is not text is named."""
     if not found.content and found.structured_content is not None:
         yield json.dumps(found.structured_content, ensure_ascii=False)
     for part in found.content:
@@ -250,7 +250,7 @@ def _texts(found: Any) -> Iterator[str]:
 
 
 def _headers(use: ServerUse) -> dict[str, str]:
-    """Return what is sent with each request. A request's own token goes before the operator's."""
+    """Return the headers of each request. A request's own token takes precedence over the operator's."""
     token = use.authorization if use.authorization is not None else _operators_token(use)
     headers = {**use.server.headers, **use.headers}
     if token is None:
@@ -283,7 +283,7 @@ class _Library(msgspec.Struct, frozen=True):
 
 @cache
 def load() -> _Library:
-    """Import it. To be called when the server starts, if MCP is on."""
+    """Import the library. Call it when the server starts, if MCP is on."""
     import httpx2
     from mcp.client import Client
     from mcp.client.streamable_http import streamable_http_client
@@ -294,7 +294,7 @@ def load() -> _Library:
     trusted = ssl.create_default_context()
 
     class Bounded(httpx2.AsyncByteStream):
-        """A body that may not be longer than this."""
+        """A body with a size limit."""
 
         def __init__(self, stream: httpx2.AsyncByteStream, max_bytes: int) -> None:
             self._stream, self._left = stream, max_bytes

@@ -1,6 +1,6 @@
-"""MCP in the life of a response: tools are listed before its first generation, called between two of them.
+"""MCP in the life of a response: tools are listed before its first generation, and called between two of them.
 
-The run owns the response and asks; when the response is to end, what is awaited here is cancelled.
+The run owns the response and makes the calls. When the response is to end, they are cancelled.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ T = TypeVar("T", McpListTools, McpCall)
 
 
 class Unsure(Exception):
-    """A call may have been made by a process that ended before it could say so; it must not be made twice."""
+    """An error: a process that ended may have made a call without recording it. The call must not be made twice."""
 
 
 class McpStage:
     """One response's MCP. `close` must be called at its end.
 
-    unsure: whether what was not answered in time may have been made before this process began.
+    unsure: calls without a recorded answer may have been made before this process began.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class McpStage:
         headers: Mapping[str, str] = {},
         answered: Iterable[OutputItem] = (),
     ) -> None:
-        """seconds: gets the time of each call. headers: sent to the servers beside their own. answered: what they had
-        answered before this process began.
+        """seconds: is given the duration of each call. headers: sent to the servers in addition to their own. answered:
+        the answers from before this process began.
         """
         self.unsure = False
         self._answered = deque(answered)
@@ -69,10 +69,10 @@ class McpStage:
         }
 
     async def prepare(self, items: Sequence[InputItem], whole: Sequence[InputItem]) -> ToolSet:
-        """The response's tools, after its listings and the calls that the user has allowed. Raises WireError when the
-        tools do not fit together. `items`: what the model is to see; `whole`: the whole history,
-        where a call may have been made since it was planned (a conversation goes on while this one waits). Raises
-        Unsure, as `go_on` does.
+        """List tools, make the calls that the user has approved, and return the response's tools. `items`: what the
+        model will see. `whole`: the whole history, which may have calls that were made since the plan (a conversation
+        continues while this response waits). Raises WireError when the tools do not fit together, and Unsure, as
+        `go_on` does.
         """
         made = {item.approval_request_id for item in whole if isinstance(item, McpCall)}
         listings: list[Sequence[McpTool]] = []
@@ -90,7 +90,7 @@ class McpStage:
         return tools_now
 
     async def go_on(self, tools: ToolSet) -> ToolSet | None:
-        """After a generation: make its calls. The tools of the next one, None if there is to be none."""
+        """Make the calls of the latest generation. Return the tools of the next one; None if there is to be none."""
         await self._make_calls()
         if not self._assembler.wants_more:
             return None
@@ -101,7 +101,7 @@ class McpStage:
         return msgspec.structs.replace(tools, tools=left, mode=mode, only=None)
 
     async def close(self) -> None:
-        """Take leave of all servers."""
+        """End the sessions with all servers."""
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
 
     async def _list(self, label: str) -> list[McpTool]:
@@ -119,7 +119,7 @@ class McpStage:
         return tools
 
     async def _make_calls(self) -> None:
-        """Make the calls that wait, in the order in which the model made them."""
+        """Make the waiting calls, in the order in which the model made them."""
         while (call := self._assembler.calling) is not None:
             began_at = time.monotonic()
             result = await self._call(call.label, call.name, call.arguments)
@@ -136,7 +136,7 @@ class McpStage:
         return await self._sessions[label].call(name, arguments)
 
     def _answer(self, kind: type[T]) -> T | None:
-        """Return what came of this one before this process began, if it is known."""
+        """Return the answer to a call that was recorded before this process began, if there is one."""
         if self._answered and isinstance(found := self._answered[0], kind):
             self._answered.popleft()
             return found

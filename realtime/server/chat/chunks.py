@@ -1,7 +1,7 @@
-"""From the events of a response, as they are in its log, to the chunks of a chat completion. Pure.
+"""Translate the events in a response's log to the chunks of a chat completion. Pure.
 
-Joined chunks are the completion that `completions` makes of the whole response. Whatever a chunk has no member for -
-the beginnings and ends of items and parts - is sent in no chunk.
+Joined chunks equal the completion that `completions` makes of the whole response. Events for which a chunk has no
+member - the beginnings and ends of items and parts - make no chunk.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class CustomToolDelta(msgspec.Struct, kw_only=True):
 
 
 class ToolCallDelta(msgspec.Struct, kw_only=True):
-    """The beginning of a call, which has its `id`, `type` and name, or more of what it is given."""
+    """The beginning of a call, with its `id`, `type` and name, or more of its arguments."""
 
     index: int
     id: str | UnsetType = UNSET
@@ -67,7 +67,7 @@ class ChunkChoice(msgspec.Struct, kw_only=True):
 
 
 class ChatCompletionChunk(msgspec.Struct, kw_only=True):
-    """One event of a stream. `usage`: of the last one, if the request asked for it; null before."""
+    """One event of a stream. `usage`: in the last one, if the request asked for it; null before."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -79,7 +79,7 @@ class ChatCompletionChunk(msgspec.Struct, kw_only=True):
 
 
 class ErrorChunk(msgspec.Struct):
-    """The event in place of the rest of a stream that fails."""
+    """The event that replaces the rest of a stream that fails."""
 
     error: ErrorBody
 
@@ -88,7 +88,7 @@ class ErrorChunk(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
-    """As much of a Response as chunks need."""
+    """The members of a Response that chunks need."""
 
     id: str
     created_at: int
@@ -181,7 +181,7 @@ class Chunks:
         return self._head + choice + self._tail
 
     def _more(self, member: bytes, text: msgspec.Raw, logprobs: bytes = b"null") -> bytes:
-        """A chunk that brings more of one member. This is nearly every chunk, so nothing is encoded for it."""
+        """Return a chunk with more of one member. This is nearly every chunk, so nothing is encoded for it."""
         return b'%b[{"index":0,"delta":{"%b":%b},"logprobs":%b,"finish_reason":null}]%b' % (
             self._head, member, text, logprobs, self._tail,
         )  # fmt: skip

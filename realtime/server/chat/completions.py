@@ -1,4 +1,4 @@
-"""What a chat completion holds, and how the whole of a response is said as one. Pure."""
+"""Chat completions: their form, and the translation of a whole response to one. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ChatToolCall = FunctionToolCall | CustomToolCallSaid
 
 
 class CompletionMessage(msgspec.Struct, kw_only=True):
-    """What the model said. `reasoning_content`: as far as the reasoning policy shows it; absent where there is none."""
+    """The model's message. `reasoning_content`: as far as the reasoning policy shows it; absent if there is none."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None
@@ -90,7 +90,7 @@ class ChatCompletion(msgspec.Struct, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """What of an answer the request wants to see."""
+    """The parts of an answer that the request wants to see."""
 
     reasoning: bool = True
     logprobs: bool = False
@@ -98,7 +98,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 def to_completion(response: wire.Response, shown: Shown) -> ChatCompletion:
-    """Say a response that has completed, or has come to its limit, as one completion."""
+    """Translate a response that has completed, or has reached a limit, to one completion."""
     texts = list(_texts(response.output))
     reasoning = reasoning_of(response.output) if shown.reasoning else ""
     said = [item for item in response.output if isinstance(item, FunctionCall | CustomToolCall)]
@@ -125,8 +125,8 @@ def to_completion(response: wire.Response, shown: Shown) -> ChatCompletion:
 
 
 def finish_reason(status: str, *, called: bool) -> FinishReason:
-    """Return why the model stopped. `status`: of a response that is neither failed nor was it stopped. `called`: it has
-    made a call that is whole: others are not to be made.
+    """Return why the model stopped. `status`: of a response that neither failed nor was stopped. `called`: it has made
+    a complete call: incomplete ones are not to be run.
     """
     if status == "incomplete":
         return "length"
@@ -139,7 +139,7 @@ def is_stopped(details: wire.IncompleteDetails | None) -> bool:
 
 
 def to_usage(usage: wire.Usage) -> CompletionUsage:
-    """The same counts under the names of completions."""
+    """Return the same counts under the names of completions."""
     return CompletionUsage(
         prompt_tokens=usage.input_tokens,
         completion_tokens=usage.output_tokens,
@@ -152,7 +152,7 @@ def to_usage(usage: wire.Usage) -> CompletionUsage:
 
 
 def reasoning_of(output: Sequence[OutputItem]) -> str:
-    """All reasoning that is shown, in whichever form."""
+    """Return all reasoning that is shown, in whichever form."""
     thought = [item for item in output if isinstance(item, Reasoning)]
     return "".join(part.text for item in thought for part in (*(item.content or ()), *item.summary))
 

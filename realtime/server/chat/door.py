@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: decode, create a response, and tell it as a completion or in chunks."""
+"""`POST /v1/chat/completions`: decode, create a response, and return it as a completion or in chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the messages of a chat to items, as the Responses API has them. Pure.
+"""Translate the messages of a chat to items of the Responses API. Pure.
 
 One message may become several items: an assistant's is its reasoning, then its text, then its calls. `places` says
 which member of the request each item comes from, so that an error about an item can name it.
@@ -142,5 +142,5 @@ def _part(part: AnyPart, path: str, *, assistant: bool) -> ContentPart:
 
 
 def unsupported(param: str, text: str) -> WireError:
-    """The refusal of what Chat Completions has and this server has not."""
+    """Return the refusal of a part of Chat Completions that this server does not support."""
     return WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=param)

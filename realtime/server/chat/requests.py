@@ -18,7 +18,7 @@ from realtime.wire.requests import Bias, Count, Integer, Metadata, Name, Penalty
 
 
 class ContentPart(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base."""
+    """Base class of content parts."""
 
 
 class TextPart(ContentPart, tag="text"):
@@ -49,7 +49,7 @@ class FilePart(ContentPart, tag="file"):
 
 
 class AudioPart(ContentPart, tag="input_audio"):
-    """Refused by name."""
+    """An audio part, which is refused by name."""
 
 
 AnyPart = TextPart | RefusalPart | ImagePart | FilePart | AudioPart
@@ -79,7 +79,7 @@ class MessageToolCall(msgspec.Struct, kw_only=True):
 
 
 class ChatMessage(msgspec.Struct, tag_field="role", kw_only=True):
-    """Base. `name`, which tells participants of a role apart, has no place in a prompt here."""
+    """Base class of messages. `name`, which tells participants of a role apart, has no place in a prompt here."""
 
 
 class SystemMessage(ChatMessage, tag="system"):
@@ -95,7 +95,7 @@ class UserMessage(ChatMessage, tag="user"):
 
 
 class AssistantMessage(ChatMessage, tag="assistant"):
-    """`reasoning_content`, or `reasoning`: what an earlier answer had under this name."""
+    """An assistant's message. `reasoning_content`, or `reasoning`: what an earlier answer had under this name."""
 
     content: Content | None = None
     refusal: str | None = None
@@ -112,7 +112,7 @@ class ToolMessage(ChatMessage, tag="tool"):
 
 
 class FunctionMessage(ChatMessage, tag="function"):
-    """Refused by name."""
+    """A message of the role `function`, which is refused by name."""
 
 
 AnyMessage = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage
@@ -122,11 +122,11 @@ AnyMessage = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage |
 
 
 class ChatFormat(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base of what an answer must look like."""
+    """Base class of formats of an answer."""
 
 
 class ChatText(ChatFormat, tag="text"):
-    """Whatever the model writes."""
+    """Free text."""
 
 
 class ChatJsonObject(ChatFormat, tag="json_object"):
@@ -138,13 +138,13 @@ class ChatJsonSchema(ChatFormat, tag="json_schema"):
 
 
 class StreamOptions(msgspec.Struct, kw_only=True):
-    """Of `include_obfuscation`: chunks are never padded here."""
+    """Options of a stream. Of `include_obfuscation`: chunks are never padded here."""
 
     include_usage: bool | None = None
 
 
 class CreateChatCompletion(msgspec.Struct, kw_only=True):
-    """What a request for a chat completion may say; further members are ignored."""
+    """The body of a request for a chat completion. Further members are ignored."""
 
     messages: Annotated[list[AnyMessage], Meta(min_length=1)]
     # OpenAI's

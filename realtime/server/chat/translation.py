@@ -1,7 +1,7 @@
-"""From a request for a chat completion to a create, and from a create's errors back to the request's words. Pure.
+"""Translate a request for a chat completion to a create, and a create's errors back to the request's terms. Pure.
 
-What the service checks is checked there. Here is refused what a create has no member for and what would, if it were
-ignored, change the answer.
+What the service checks is checked there. This module refuses members that a create does not have and that would, if
+they were ignored, change the answer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ _TOOL_TYPES = ("function", "custom")
 
 
 def to_create(body: CreateChatCompletion, placed: Sequence[Placed]) -> ResponseCreate:
-    """Say the same as a create. `placed`: what `history.to_items` makes of the messages. Raises WireError."""
+    """Return the same request as a create. `placed`: the messages as `history.to_items` returns them.
+    Raises WireError.
+    """
     _check(body)
     text = TextOptions(format=_format(body.response_format), verbosity=body.verbosity)
     include = [LOGPROBS] * bool(body.logprobs) + [REASONING] * bool(body.include_reasoning)
@@ -107,7 +109,9 @@ def _choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
 
 
 def _flat(value: Any) -> Any:
-    """Move the members of what is named by its `type` to the top: `{"type": "custom", "custom": {"name": ...}}`."""
+    """Move the members that are nested under the name of their `type` to the top: `{"type": "custom", "custom":
+    {"name": ...}}`.
+    """
     kind = value.get("type") if isinstance(value, dict) else None
     inner = value.get(kind) if isinstance(kind, str) else None
     if not isinstance(inner, dict):
@@ -131,7 +135,7 @@ _WORDS = (
 
 
 def reword(error: WireError, places: Sequence[str]) -> WireError:
-    """The same error about the members that the request has. `places`: where each item of its create comes from."""
+    """Return the same error in terms of the request's members. `places`: where each item of its create comes from."""
 
     def place(match: re.Match[str]) -> str:
         index = int(match[1])

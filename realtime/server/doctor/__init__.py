@@ -1,4 +1,4 @@
 """`realtime doctor`: what is wrong with a set-up, and what to do about it. Open `command.py` first.
 
-`finding` is what a look comes to; `machine`, `packages`, `model`, `access` and `proxy` look, each at its part.
+A `finding` is the result of one check. `machine`, `packages`, `model`, `access` and `proxy` each check one part.
 """

@@ -1,4 +1,4 @@
-"""Who can reach the server, and what it may write: port, keys, origins, sealing keys, store."""
+"""Checks of access: port, API keys, origins, encryption keys, and the store that the server writes to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .finding import Finding
 
 
 def look_at_access(settings: Settings) -> Iterator[Finding]:
-    """Look at all of it. Nothing is left changed."""
+    """Check all of it. Leaves nothing changed."""
     yield _port(settings.server)
     yield _keys(settings)
     yield from _origins(settings.server)

@@ -22,12 +22,12 @@ KEY_VARIABLE = "REALTIME_API_KEY"
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at what a start needs. Nothing is started or left changed."""
+    """Check what a start needs. Starts nothing, and leaves nothing changed."""
     return [*examine_engine(settings), *look_at_access(settings)]
 
 
 def examine_engine(settings: Settings) -> Iterator[Finding]:
-    """Look at what the engine needs."""
+    """Check what the engine needs."""
     yield from look_at_machine(settings)
     if settings.engine == "vllm":
         gpus = find_gpus()
@@ -36,7 +36,9 @@ def examine_engine(settings: Settings) -> Iterator[Finding]:
 
 
 def doctor(settings: Settings, *, url: str | None, idle_seconds: float, as_json: bool) -> int:
-    """Print what was found. url: by which clients reach the server. The exit status is 1 if there is an error."""
+    """Print the findings, and return the exit status: 1 if there is an error. url: the URL by which clients reach the
+    server.
+    """
     found = examine(settings)
     if url is not None:
         found += asyncio.run(_visited(url, settings, idle_seconds))
@@ -49,7 +51,7 @@ def doctor(settings: Settings, *, url: str | None, idle_seconds: float, as_json:
 
 
 def explain(settings: Settings) -> None:
-    """Say on stderr what may be the reason why the engine did not start."""
+    """Print on stderr the likely reasons why the engine did not start."""
     bad = [one for one in examine_engine(settings) if one.is_bad]
     if bad:
         width = max(len(one.name) for one in bad)

@@ -1,4 +1,4 @@
-"""What a look at one thing has come to. Pure."""
+"""A finding: the result of checking one thing. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ _MARKS: dict[str, str] = {"ok": "ok", "note": "--", "warning": "!!", "error": "X
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """name: of what was looked at. level: `note` is worth knowing, a server may run badly with a `warning` and does not
-    run with an `error`. text: what is there. advice: what to do; empty if there is nothing.
+    """The result of one check. name: of what was checked. level: a `note` is worth knowing, with a `warning` the server
+    may run badly, and with an `error` it does not run. text: the facts. advice: what to do; empty if there is nothing
+    to do.
     """
 
     name: str
@@ -22,17 +23,17 @@ class Finding(msgspec.Struct, frozen=True):
 
     @property
     def is_bad(self) -> bool:
-        """Return whether something is to be done."""
+        """Return whether something has to be done."""
         return self.level in ("warning", "error")
 
     def line(self, width: int) -> str:
-        """Return it for a terminal. width: of the names."""
+        """Format the finding for a terminal. width: of the names."""
         advice = f"\n   {'':{width}}  -> {self.advice}" if self.advice else ""
         return f"{_MARKS[self.level]} {self.name:{width}}  {self.text}{advice}"
 
 
 def in_lines(findings: list[Finding]) -> str:
-    """Return them all, and last how many are bad."""
+    """Format all findings, and last how many are bad."""
     width = max(len(one.name) for one in findings)
     errors, warnings = (sum(one.level == level for one in findings) for level in ("error", "warning"))
     last = (

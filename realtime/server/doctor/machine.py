@@ -25,7 +25,7 @@ _SECONDS = 20.0
 
 
 class Gpu(msgspec.Struct, frozen=True):
-    """One of NVIDIA's."""
+    """An NVIDIA GPU."""
 
     name: str
     driver: str
@@ -34,7 +34,7 @@ class Gpu(msgspec.Struct, frozen=True):
 
 
 def look_at_machine(settings: Settings) -> Iterator[Finding]:
-    """Look at all of it but the GPUs."""
+    """Check the machine, except for its GPUs."""
     yield _python()
     yield _processor(Path("/proc/cpuinfo"))
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE), settings.connections.max_connections)
@@ -65,7 +65,7 @@ def _processor(file: Path) -> Finding:
 
 
 def open_files(limits: tuple[int, int], max_connections: int) -> Finding:
-    """Compare the limits (soft, hard) with the connections that are allowed."""
+    """Compare the limits on open files (soft, hard) with the number of connections allowed."""
     soft, hard = limits
     wanted = max_connections + _FILES_BESIDE
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -77,7 +77,7 @@ def open_files(limits: tuple[int, int], max_connections: int) -> Finding:
 
 
 def shared_memory(folder: Path, processes: int) -> Finding:
-    """Look at what processes of one engine share: several exchange tensors there."""
+    """Check `/dev/shm`, through which the processes of one engine exchange tensors."""
     try:
         total = shutil.disk_usage(folder).total
     except OSError:
@@ -91,7 +91,7 @@ def shared_memory(folder: Path, processes: int) -> Finding:
 
 
 def _cache_folder() -> Path:
-    """Return where models of the hub are kept: see huggingface_hub's own documentation."""
+    """Return the folder in which models of the hub are kept, by the rules in huggingface_hub's documentation."""
     environ = os.environ
     if given := environ.get("HF_HUB_CACHE"):
         return Path(given)
@@ -102,7 +102,7 @@ def _cache_folder() -> Path:
 
 
 def _room(name: str, folder: Path) -> Finding:
-    """Look whether there is room in a folder that is there, or may be made."""
+    """Check the free space of a folder that exists, or may be created."""
     there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
     if not os.access(there, os.W_OK):
         return Finding(name, "error", f"{folder} can't be written by this user", "give it a folder that it can write")

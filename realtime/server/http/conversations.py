@@ -30,13 +30,13 @@ T = TypeVar("T")
 
 
 class IncludeQuery(Query):
-    """What items are to show beside what they always show."""
+    """The query of optional members that items are to show."""
 
     include: Includes = msgspec.field(default_factory=list)
 
 
 class ConversationsQuery(Query):
-    """Which conversations a page is to hold; metadata as in a list of responses."""
+    """The query of a page of conversations. Metadata as in a list of responses."""
 
     metadata: Metadata | None = None
     limit: Limit = 20
@@ -45,13 +45,13 @@ class ConversationsQuery(Query):
 
 
 async def create(call: Call) -> Response:
-    """`POST /v1/conversations`: a new one, with up to 20 items; the body may be left out."""
+    """Answer `POST /v1/conversations`: a new one, with up to 20 items; the body may be left out."""
     body = await _body(call, ConversationCreate) if _has_body(call) else ConversationCreate()
     return reply(_conversations(call).create(call.principal, _items(body.items), body.metadata or {}))
 
 
 async def list_conversations(call: Call) -> Response:
-    """`GET /v1/conversations`: newest first if not said otherwise."""
+    """Answer `GET /v1/conversations`, newest first by default."""
     call.gateway.admission.check_listing(call.request)
     query = call.query(ConversationsQuery)
     metadata = tuple((query.metadata or {}).items())
@@ -60,36 +60,36 @@ async def list_conversations(call: Call) -> Response:
 
 
 async def fork(call: Call) -> Response:
-    """`POST /v1/conversations/{conversation_id}/fork`: a new one with the same items, or the first of them."""
+    """Answer `POST /v1/conversations/{conversation_id}/fork`: a new one with the same items, or the first of them."""
     body = await _body(call, ConversationFork) if _has_body(call) else ConversationFork()
     return reply(await _conversations(call).fork(call.principal, _id(call), body.item_id))
 
 
 async def retrieve(call: Call) -> Response:
-    """`GET /v1/conversations/{conversation_id}`."""
+    """Answer `GET /v1/conversations/{conversation_id}`."""
     return reply(await _conversations(call).retrieve(call.principal, _id(call)))
 
 
 async def update(call: Call) -> Response:
-    """`POST /v1/conversations/{conversation_id}`: replace its metadata."""
+    """Answer `POST /v1/conversations/{conversation_id}`: replace its metadata."""
     body = await _body(call, ConversationUpdate)
     return reply(await _conversations(call).update(call.principal, _id(call), body.metadata or {}))
 
 
 async def delete(call: Call) -> Response:
-    """`DELETE /v1/conversations/{conversation_id}`. Responses that it is made of stay what they are."""
+    """Answer `DELETE /v1/conversations/{conversation_id}`. Its responses stay as they are."""
     return reply(await _conversations(call).delete(call.principal, _id(call)))
 
 
 async def create_items(call: Call) -> Response:
-    """`POST /v1/conversations/{conversation_id}/items`: up to 20, appended together; answered as a list of them."""
+    """Answer `POST /v1/conversations/{conversation_id}/items`: append up to 20 together, and list them."""
     include = call.query(IncludeQuery).include
     body = await _body(call, ItemsCreate)
     return _page(await _conversations(call).add_items(call.principal, _id(call), _items(body.items), include))
 
 
 async def list_items(call: Call) -> Response:
-    """`GET /v1/conversations/{conversation_id}/items`: newest first if not said otherwise."""
+    """Answer `GET /v1/conversations/{conversation_id}/items`, newest first by default."""
     query = call.query(ItemsQuery)
     return _page(
         await _conversations(call).list_items(
@@ -104,14 +104,14 @@ async def list_items(call: Call) -> Response:
 
 
 async def retrieve_item(call: Call) -> Response:
-    """`GET /v1/conversations/{conversation_id}/items/{item_id}`."""
+    """Answer `GET /v1/conversations/{conversation_id}/items/{item_id}`."""
     include = call.query(IncludeQuery).include
     shown = await _conversations(call).retrieve_item(call.principal, _id(call), call.path("item_id"), include)
     return reply(_encode(shown.item, shown.origin))
 
 
 async def delete_item(call: Call) -> Response:
-    """`DELETE /v1/conversations/{conversation_id}/items/{item_id}`; answered by the conversation."""
+    """Answer `DELETE /v1/conversations/{conversation_id}/items/{item_id}` with the conversation."""
     return reply(await _conversations(call).delete_item(call.principal, _id(call), call.path("item_id")))
 
 
@@ -124,7 +124,7 @@ def _page(page: ItemPage) -> Response:
 
 
 def _encode(item: AnyItem, origin: ItemOrigin) -> msgspec.Raw:
-    """An item with the members of its origin behind its own."""
+    """Encode an item, with the members of its origin after its own."""
     return msgspec.Raw(codec.encode(item)[:-1] + b"," + codec.encode(origin)[1:])
 
 

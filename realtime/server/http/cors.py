@@ -1,4 +1,5 @@
-"""What a page of another origin may do over HTTP (Fetch standard, section 3.2). Which origins may, `origins` decides.
+"""CORS: what a page of another origin may do over HTTP (Fetch standard, section 3.2). `origins` decides which origins
+may.
 
 No cookies and no other ambient credentials exist here, so none are allowed; the key travels in a header.
 """
@@ -13,18 +14,18 @@ _PREFLIGHT_SECONDS = 600  # that a browser may remember the answer
 
 
 def may_read(request: Request, allowed: bool) -> bool:
-    """Return whether the answer is for a page that may see it."""
+    """Return whether the page that asks may read the answer."""
     return allowed and "origin" in request.headers
 
 
 def headers(request: Request) -> dict[str, str]:
-    """For every answer to such a page, refusals included."""
+    """Return the headers for every answer to such a page, including refusals."""
     origin = request.headers["origin"]
     return {"access-control-allow-origin": origin, "access-control-expose-headers": _EXPOSED, "vary": "origin"}
 
 
 def preflight(request: Request, methods: str) -> dict[str, str]:
-    """The answer to a browser that asks before it sends the request; nothing for anybody else."""
+    """Return the answer to a browser that asks before it sends the request; nothing for any other request."""
     if "access-control-request-method" not in request.headers:
         return {}
     wanted = request.headers.get("access-control-request-headers", "authorization, content-type")

@@ -1,7 +1,7 @@
-"""A response that was created over HTTP, until its request is answered: in common to all doors that create one.
+"""A response that was created over HTTP, until its request is answered: the common part of all doors that create one.
 
 Such a response is followed by its request, as a JSON answer or as a stream. When the client is gone, the response's
-disconnect policy takes over.
+disconnect policy applies.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _FAILURES = {code.value.code: code for code in ErrorCode}
 
 
 async def start(call: Call, request: ResponseCreate, *, traced: bool = True) -> Source:
-    """Create a response, or attach to the one that an earlier try created. Raises WireError."""
+    """Create a response, or attach to the one that an earlier attempt created. Raises WireError."""
     origin = call.origin if traced else NOWHERE
     return await call.gateway.service.create(call.principal, request, None, native=False, origin=origin)
 
 
 def request_id(call: Call, in_body: str | None = None) -> str | None:
-    """The name by which the request is known when it is sent again. Raises WireError."""
+    """Return the id by which the request is recognized when it is sent again. Raises WireError."""
     in_header: str | None = call.header(IDEMPOTENCY_KEY.name, IDEMPOTENCY_KEY.kind)
     if in_body is not None and in_header is not None and in_body != in_header:
         text = "`request_id` and the header Idempotency-Key differ; send one of them."
@@ -54,7 +54,9 @@ def request_id(call: Call, in_body: str | None = None) -> str | None:
 
 
 def with_headers(call: Call, request: ResponseCreate) -> ResponseCreate:
-    """The request of a door whose body has no place for them, with what its headers ask for. Raises WireError."""
+    """Return the request with what its headers ask for, for a door whose body has no place for that.
+    Raises WireError.
+    """
     request.request_id = request_id(call)
     policy = call.header(ON_DISCONNECT.name, ON_DISCONNECT.kind)
     if policy is not None:
@@ -63,15 +65,15 @@ def with_headers(call: Call, request: ResponseCreate) -> ResponseCreate:
 
 
 def stream(call: Call, source: Source, start: int = 0, wording: Wording = RESPONSE_EVENTS) -> SseResponse:
-    """A stream of the events from the number `start` on."""
+    """Return a stream of the events from the number `start` on."""
     interval = call.gateway.settings.connections.sse_keepalive_seconds
     gateway = call.gateway
     return SseResponse(gateway.service, source, start, call.peer, call.principal, interval, gateway.pace, wording)
 
 
 async def stream_from_output(call: Call, source: Source, wording: Wording) -> SseResponse:
-    """A stream that begins when the response has said something, or is over, or a keep-alive would be due: what fails
-    before is an HTTP error, on which clients decide whether to try again. Raises WireError.
+    """Return a stream that begins when the response has some output, or is over, or a keep-alive would be due. An
+    earlier failure is an HTTP error, by which clients decide whether to retry. Raises WireError.
     """
     answer = stream(call, source, 0, wording)
     patience = call.gateway.settings.connections.sse_keepalive_seconds
@@ -83,14 +85,14 @@ async def stream_from_output(call: Call, source: Source, wording: Wording) -> Ss
 
 
 def add_headers(call: Call, source: Source, answer: Response) -> None:
-    """Tell what is left of the client's minute, and the trace."""
+    """Add headers with the client's rate limits, and the trace."""
     answer.headers.update(limit_headers(call.gateway.service.queue.rate_limits(call.principal.tenant)))
     if isinstance(source, Run) and (trace := source.watch.headers.get("traceparent")) is not None:
         answer.headers["traceresponse"] = trace  # W3C Trace Context, Level 2: by which a client finds it
 
 
 def failure(error: ResponseError | None, response_id: str) -> WireError:
-    """The error of a response that came to nothing; None: it was stopped."""
+    """Return the error of a response that failed; None: it was stopped."""
     if error is None:
         return WireError(ErrorCode.REQUEST_CANCELLED, "The response was cancelled.", response_id=response_id)
     code = _FAILURES.get(error.code, ErrorCode.SERVER_ERROR)
@@ -98,8 +100,8 @@ def failure(error: ResponseError | None, response_id: str) -> WireError:
 
 
 async def wait_for_end(call: Call, found: AnyResponse) -> bool:
-    """Wait until a response is over; false if the client is gone before. Raises WireError if it is left to the next
-    process.
+    """Wait until a response is over. Return False if the client is gone before. Raises WireError if it is left to the
+    next process.
     """
     if not is_told(found):
         await _wait(call, found, lambda: is_told(found))
@@ -116,7 +118,7 @@ def is_told(found: AnyResponse) -> bool:
 
 
 def is_left(found: AnyResponse) -> bool:
-    """Return whether nothing more of it comes here, though it is not over."""
+    """Return whether no more of it comes here, though it is not over."""
     if isinstance(found, Remote):
         return found.log.failure is not None
     return isinstance(found, Run) and found.log.left
@@ -126,8 +128,8 @@ async def _wait(
     call: Call, found: AnyResponse, is_met: Callable[[], bool], *,
     seconds: float | None = None, hand_over: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
-    """Follow a response until something is met, the client is gone, the response is left to the next process, or the
-    time is over. `hand_over`: called before it is followed no more.
+    """Follow a response until a condition is met, the client is gone, the response is left to the next process, or the
+    time is over. `hand_over`: called before the following ends.
     """
     service, peer = call.gateway.service, call.peer
     loop = asyncio.get_running_loop()

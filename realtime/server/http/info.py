@@ -1,4 +1,6 @@
-"""The plain HTTP endpoints beside the responses: which model, who is there, is it alive, can it answer."""
+"""The plain HTTP endpoints: which model is served, whether the process is alive, whether it can answer, and the
+metrics.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,19 @@ _STARTED_AT = int(time.time())
 
 
 async def upgrade_required(call: Call) -> Response:
-    """GET on the socket's path without an upgrade; some clients fall back to HTTP on exactly this status."""
+    """Answer a GET on the socket's path without an upgrade. Some clients fall back to HTTP on exactly this status."""
     text = "GET opens a WebSocket here: connect with `Upgrade: websocket`, or send POST."
     error = WireError(ErrorCode.UPGRADE_REQUIRED, text)
     return error_reply(error, {"upgrade": "websocket", "connection": "upgrade"})
 
 
 async def models(call: Call) -> Response:
-    """`GET /v1/models`: the one model that is served."""
+    """Answer `GET /v1/models`: the one model that is served."""
     return reply(ModelList(data=[_model(call.gateway.model_name)]))
 
 
 async def model(call: Call) -> Response:
-    """`GET /v1/models/{id}`."""
+    """Answer `GET /v1/models/{id}`."""
     name, served = call.path("model"), call.gateway.model_name
     if name != served:
         text = f"Model '{name[:128]}' is not served here; this server serves '{served}'."
@@ -42,13 +44,13 @@ async def model(call: Call) -> Response:
 
 
 async def health(call: Call) -> Response:
-    """`GET /health`: 200 as long as this process serves requests at all."""
+    """Answer `GET /health`: 200 as long as this process serves requests at all."""
     cluster = call.gateway.cluster
     return reply(Health(lease=cluster.membership.holds() if cluster is not None else UNSET))
 
 
 async def ready(call: Call) -> Response:
-    """`GET /ready`: 200 when a response can be created now, 503 with the reason when not."""
+    """Answer `GET /ready`: 200 when a response can be created now, otherwise 503 with the reason."""
     gateway, admission = call.gateway, call.gateway.admission
     status, stats = gateway.engine.status, gateway.engine.stats()
     unsafe_in = gateway.service.unsafe_in
@@ -75,7 +77,7 @@ async def ready(call: Call) -> Response:
 
 
 async def metrics(call: Call) -> Response:
-    """`GET /metrics`: as Prometheus reads it; without a key from this machine only."""
+    """Answer `GET /metrics` in Prometheus's format; without a key from this machine only."""
     call.gateway.admission.check_scrape(call.request)
     return Response(await call.gateway.exposition.text(), media_type=CONTENT_TYPE)
 

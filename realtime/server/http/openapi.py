@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of what is served over HTTP, from the table of operations and the types of the wire."""
+"""The OpenAPI 3.1 document of the HTTP door, from the table of operations and the types of the wire."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What an operation over HTTP is, and the ASGI application that serves all operations of one path.
+"""Operations over HTTP, and the ASGI application that serves all operations of one path.
 
 The operations are rows of a table (`routes`); the routes and the OpenAPI document are made from the same rows. A
-handler is given a `Call`: who asks, and the parts of the request, checked.
+handler is given a `Call`: the principal, and the parts of the request, checked.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CLIENT_GONE = 499  # nginx's name for an answer that nobody waits for; never see
 
 
 class Query(msgspec.Struct):
-    """Base of query parameters: the members of a struct. Unknown ones are ignored."""
+    """Base class of query parameters: the members of a struct. Unknown ones are ignored."""
 
 
 class Call(msgspec.Struct, frozen=True, eq=False):
@@ -59,7 +59,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def origin(self) -> Origin:
-        """Return where it comes from, for what it asks for."""
+        """Return the origin of the request, for what it asks for."""
         return Origin.of(self.name, self.request.headers)
 
     @property
@@ -73,12 +73,12 @@ class Call(msgspec.Struct, frozen=True, eq=False):
         self.peer.revoke()
 
     def path(self, name: str) -> str:
-        """A part of the path."""
+        """Return a part of the path."""
         value: str = self.request.path_params[name]
         return value
 
     def query(self, kind: type[Q]) -> Q:
-        """The query parameters. Raises WireError."""
+        """Return the query parameters. Raises WireError."""
         given = self.request.query_params
         values = {}
         for field in msgspec.structs.fields(kind):
@@ -92,12 +92,16 @@ class Call(msgspec.Struct, frozen=True, eq=False):
         return kind(**values)
 
     def header(self, name: str, kind: Any) -> Any:
-        """A header's value as this type; None when there is none. Raises WireError."""
-        value = self.request.headers.get(name)
-        return _convert(value.strip(), kind, name) if value else None
+        """Return a header's value as this type; None when it is missing. Raises WireError, also for several values that
+        differ: a proxy that reads the first and a server that reads the last would not do the same.
+        """
+        values = {value.strip() for value in self.request.headers.getlist(name)} - {""}
+        if len(values) > 1:
+            raise WireError(ErrorCode.INVALID_REQUEST, f"The header {name} has several values: send one.", param=name)
+        return _convert(values.pop(), kind, name) if values else None
 
     async def body(self) -> bytes:
-        """The whole body, to be decoded before the next `await`. Raises WireError."""
+        """Return the whole body, to be decoded before the next `await`. Raises WireError."""
         state = self.request.state
         if not hasattr(state, "body"):  # it is asked for again when another node is to have it
             state.body = await read_body(self.request, self.gateway.settings.connections)
@@ -113,7 +117,7 @@ def names_any(kind: type[Query], given: Mapping[str, str]) -> bool:
 
 
 def _members(name: str, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The members of an object in the query: as `name.key`, or as OpenAPI's deepObject has it, `name[key]`."""
+    """Yield the members of an object in the query: as `name.key`, or in OpenAPI's deepObject form `name[key]`."""
     for key, value in given.items():
         if key.startswith(f"{name}."):
             yield key[len(name) + 1 :], value
@@ -153,7 +157,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint:
-    """All operations of one path; none at all for the paths where there is nothing."""
+    """All operations of one path; none for unknown paths."""
 
     def __init__(self, gateway: Gateway, operations: Iterable[Operation]) -> None:
         self._gateway = gateway
@@ -164,7 +168,7 @@ class Endpoint:
         self._allow = ", ".join(sorted({*self._operations, "OPTIONS"}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI's."""
+        """Serve a request by ASGI."""
         if scope["type"] == "websocket":
             await WebSocket(scope, receive, send).send_denial_response(handshake_refusal(_nothing(scope["path"])))
             return
@@ -185,7 +189,9 @@ class Endpoint:
                 self._gateway.observer.request_answered(self._route, method, code, seconds)
 
     async def _answer(self, request: Request, name: str, watched: ExitStack) -> Response:
-        """watched: left when the answer has been sent; until then the client's key must hold."""
+        """Answer a request. watched: left when the answer has been sent; until then the client's key must
+        stay valid.
+        """
         refuse: Refuse = refusal
         try:
             if not self._operations:
@@ -217,7 +223,7 @@ class Endpoint:
             return refuse(WireError(ErrorCode.SERVER_ERROR, "The server failed at this request: try again."), {}, name)
 
     async def _obey(self, operation: Operation, call: Call) -> Response:
-        """Answer here, or have it answered by the node that has what the request is about. Raises WireError."""
+        """Answer here, or have the node answer that has what the request is about. Raises WireError."""
         directory = self._gateway.service.directory
         try:
             node = await forwarding.other_node(directory, call)
@@ -230,7 +236,7 @@ class Endpoint:
         return await forwarding.hand_on(node, call, takes_body=operation.body is not None)
 
     async def answer_for(self, request: Request, principal: Principal) -> Response:
-        """Answer a request that another node was sent, which has admitted it."""
+        """Answer a request that another node admitted."""
         operation = self._operations.get(request.method)
         try:
             if operation is None:

@@ -22,23 +22,23 @@ class ErrorReply(msgspec.Struct):
 
 
 def reply(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON response."""
+    """Return a JSON response."""
     return Response(codec.encode_line(body), status, headers, "application/json")
 
 
 def error_reply(error: WireError, headers: Mapping[str, str] | None = None) -> Response:
-    """A refusal in OpenAI's form."""
+    """Return a refusal in OpenAI's form."""
     return reply(ErrorReply(error_body(error)), error.spec.status, {**error_headers(error), **(headers or {})})
 
 
 def refusal(error: WireError, headers: Mapping[str, str], request_name: str) -> Response:
-    """The same for an operation, whose request has a name."""
+    """Return the refusal of an operation, whose request has an id."""
     return error_reply(error, headers)
 
 
 def error_headers(error: WireError) -> dict[str, str]:
-    """The headers of a refusal: `retry-after` where the error says when, and how to come in where a key is missing or
-    wrong; `x-should-retry` is for OpenAI's and Anthropic's SDKs, which would otherwise send again whatever has status
+    """Return the headers of a refusal: `retry-after` if the error says when, and how to authenticate if a key is
+    missing or wrong. `x-should-retry` is for OpenAI's and Anthropic's SDKs, which would otherwise retry every status
     408, 409, 429 or 5xx.
     """
     spec = error.spec
@@ -51,7 +51,7 @@ def error_headers(error: WireError) -> dict[str, str]:
 
 
 def limit_headers(rate_limits: Sequence[RateLimit]) -> dict[str, str]:
-    """Return what is left of a minute, in the headers that OpenAI's clients read."""
+    """Return the rate limits in the headers that OpenAI's clients read."""
     headers = {}
     for one in rate_limits:
         headers[f"x-ratelimit-limit-{one.name}"] = str(one.limit)
@@ -61,5 +61,5 @@ def limit_headers(rate_limits: Sequence[RateLimit]) -> dict[str, str]:
 
 
 def handshake_refusal(error: WireError) -> Response:
-    """The answer to a handshake that does not lead to a socket."""
+    """Return the answer to a handshake that does not open a socket."""
     return error_reply(error, {"x-request-id": new_id("req")})

@@ -1,4 +1,4 @@
-"""The body of an HTTP request: in time, of a bounded size, and JSON as it stands."""
+"""The body of an HTTP request: in time, of a bounded size, and as raw JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOLERATED = frozenset({"", "text/plain", "application/x-www-form-urlencoded", "
 
 
 async def read_body(request: Request, limits: ConnectionSettings) -> bytes:
-    """The whole body. Raises WireError, and starlette's ClientDisconnect."""
+    """Return the whole body. Raises WireError, and starlette's ClientDisconnect."""
     _check_type(request)
     longest = limits.max_message_bytes
     announced = request.headers.get("content-length", "")

@@ -1,6 +1,7 @@
 """The Responses API over HTTP: create, retrieve, delete, cancel, input items, input tokens, compact.
 
-As thin as the socket. A response that is created here and not in the background is followed by its request (`created`).
+As thin as the socket's shell. A response that is created here and not in the background is followed by its request
+(`created`).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class RetrieveQuery(Query):
 
 
 class ListQuery(Query):
-    """Which responses a page is to hold. Metadata is asked for as `metadata.KEY=VALUE` or `metadata[KEY]=VALUE`."""
+    """The query of a page of responses. Metadata is written `metadata.KEY=VALUE` or `metadata[KEY]=VALUE`."""
 
     conversation: OpaqueId | None = None
     status: ResponseStatus | None = None
@@ -75,7 +76,7 @@ class ItemsQuery(Query):
 
 
 async def create(call: Call) -> Response:
-    """`POST /v1/responses`."""
+    """Answer `POST /v1/responses`."""
     request = await _request(call)
     stream = request.stream
     if stream is not None and not isinstance(stream, bool):
@@ -100,7 +101,7 @@ def wants_socket(request: Request) -> bool:
 
 
 async def list_responses(call: Call) -> Response:
-    """`GET /v1/responses` with a query; without one it is the socket's path."""
+    """Answer `GET /v1/responses` with a query; without one it is the socket's path."""
     if wants_socket(call.request):
         return await upgrade_required(call)
     call.gateway.admission.check_listing(call.request)
@@ -117,7 +118,7 @@ async def list_responses(call: Call) -> Response:
 
 
 async def retrieve(call: Call) -> Response:
-    """`GET /v1/responses/{id}`: the response, or with `stream=true` its events after a number."""
+    """Answer `GET /v1/responses/{id}`: the response, or with `stream=true` its events after a number."""
     query = call.query(RetrieveQuery)
     response_id = call.path("response_id")
     last = call.header(LAST_EVENT_ID.name, LAST_EVENT_ID.kind)
@@ -130,7 +131,7 @@ async def retrieve(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """`DELETE /v1/responses/{id}`; answered when the engine holds nothing of it any more."""
+    """Answer `DELETE /v1/responses/{id}` when the engine holds nothing of it any more."""
     service = call.gateway.service
     found = await service.delete(call.principal, call.path("response_id"))
     await created.wait_for_end(call, found)
@@ -138,7 +139,7 @@ async def delete(call: Call) -> Response:
 
 
 async def cancel(call: Call) -> Response:
-    """`POST /v1/responses/{id}/cancel`: the final response, when the engine has let go of it."""
+    """Answer `POST /v1/responses/{id}/cancel`: the final response, when the engine has aborted it."""
     service = call.gateway.service
     found = await service.cancel(call.principal, call.path("response_id"))
     await created.wait_for_end(call, found)
@@ -146,7 +147,9 @@ async def cancel(call: Call) -> Response:
 
 
 async def create_ticket(call: Call) -> Response:
-    """`POST /v1/responses/{id}/tickets`: what a page shows to follow this response, in place of a key."""
+    """Answer `POST /v1/responses/{id}/tickets`: a ticket with which a page can follow this response, in
+    place of a key.
+    """
     body = codec.decode_body(await call.body(), TicketCreate, call.gateway.message_limits)
     response_id = call.path("response_id")
     await call.gateway.service.check_exists(call.principal, response_id)
@@ -158,14 +161,16 @@ async def create_ticket(call: Call) -> Response:
 
 
 async def truncate(call: Call) -> Response:
-    """`POST /v1/responses/{id}/truncate`: the response as it is from now on; one that runs is cancelled first."""
+    """Answer `POST /v1/responses/{id}/truncate`: the response as it is from now on. A running one is
+    cancelled first.
+    """
     body = codec.decode_body(await call.body(), Truncation, call.gateway.message_limits)
     cut = await call.gateway.service.truncate(call.principal, call.path("response_id"), place_of(body))
     return reply(cut.response)
 
 
 async def list_input_items(call: Call) -> Response:
-    """`GET /v1/responses/{id}/input_items`: what the request itself brought, not the history before it."""
+    """Answer `GET /v1/responses/{id}/input_items`: the request's own items, not the history before them."""
     query = call.query(ItemsQuery)
     found = await call.gateway.service.retrieve(call.principal, call.path("response_id"))
     items = listing.list_input(found.response_id, found.input)
@@ -174,7 +179,7 @@ async def list_input_items(call: Call) -> Response:
 
 
 async def count_input_tokens(call: Call) -> Response:
-    """`POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
+    """Answer `POST /v1/responses/input_tokens`: the size of the prompt that a create with this body would have."""
     num_tokens = await count(call, await _request(call))
     if num_tokens is None:
         return Response(status_code=CLIENT_GONE)
@@ -182,7 +187,7 @@ async def count_input_tokens(call: Call) -> Response:
 
 
 async def count(call: Call, request: ResponseCreate) -> int | None:
-    """Count the tokens of a prompt; None if the client is gone before. Raises WireError."""
+    """Count the tokens of a prompt. Return None if the client is gone before. Raises WireError."""
     counting = asyncio.create_task(call.gateway.service.counting.count(call.principal, request))
     call.peer.on_gone = partial(_give_up, counting)
     try:
@@ -202,9 +207,9 @@ def _give_up(task: asyncio.Task[int]) -> None:
 
 
 async def compact(call: Call) -> Response:
-    """`POST /v1/responses/compact`: a history made shorter, to begin a new chain with.
+    """Answer `POST /v1/responses/compact`: a shortened history, to begin a new chain with.
 
-    A response of its own that is asked for nothing but the compaction; when the client goes, so does it.
+    This is a response of its own that only compacts; when the client leaves, it is cancelled.
     """
     limits = call.gateway.message_limits
     body = codec.decode_body(await call.body(), CompactRequest, limits)
@@ -239,8 +244,8 @@ async def _request(call: Call) -> ResponseCreate:
 
 
 def _answer(found: AnyResponse) -> Response:
-    """The response as JSON. One that failed before it said anything is an HTTP error: clients, and the retries of
-    their libraries, look at the status.
+    """Return the response as JSON. One that failed before it had any output is an HTTP error: clients, and the retries
+    of their libraries, look at the status.
     """
     response = found.response
     if response.error is None or response.output:

@@ -1,4 +1,4 @@
-"""Types to JSON Schema, as clients see the types: what a request may hold, what an answer always holds."""
+"""JSON Schemas of types as clients see them: what a request may hold, and what an answer always holds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOT_OF_THE_BODY = {
 
 
 def _optional(kind: type[msgspec.Struct], without: Iterable[str] = ()) -> list[tuple[str, Any, Any]]:
-    """A struct's members for another struct, each with its default."""
+    """Return a struct's members for another struct, each with its default."""
     fields = [field for field in msgspec.structs.fields(kind) if field.name not in without]
     return [(field.name, field.type, _default(field)) for field in fields]
 
@@ -126,13 +126,13 @@ def socket_events() -> list[type[events.Event]]:
 
 
 def stream_events() -> Any:
-    """The union of the events that a stream may hold."""
+    """Return the union of the events that a stream may hold."""
     of_sockets = (events.Error, events.SessionCreated, events.SessionDraining, events.ResponseResumed)
     return reduce(or_, [kind for kind in _leaves(events.Event) if kind not in of_sockets])
 
 
 def components(requests: Iterable[Any], answers: Iterable[Any]) -> dict[str, Any]:
-    """The schemas of all these types and of what they are made of, by name."""
+    """Return the schemas of all these types and of what they are made of, by name."""
     requests, answers = [*requests, EasyMessage], [*answers, ItemList, ItemOrigin]
     _, asked = msgspec.json.schema_components(requests, ref_template=REF)
     _, found = msgspec.json.schema_components([*requests, *answers], ref_template=REF)
@@ -146,13 +146,13 @@ def components(requests: Iterable[Any], answers: Iterable[Any]) -> dict[str, Any
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
-    """The schema of one type, by reference where it is a struct."""
+    """Return the schema of one type: a reference if it is a struct."""
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=REF)
     return schema
 
 
 def _always_there(schema: dict[str, Any], kind: type[msgspec.Struct]) -> None:
-    """Require every member that an answer always has, defaults too, unless it may be unset."""
+    """Require every member that an answer always has, including defaults, unless it may be unset."""
     optional = {field.encode_name for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
     schema["required"] = [name for name in schema["properties"] if name not in optional]
     for member in schema["properties"].values():
@@ -160,7 +160,7 @@ def _always_there(schema: dict[str, Any], kind: type[msgspec.Struct]) -> None:
 
 
 def _structs(kinds: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
-    """Every struct in these types and in their members."""
+    """Return every struct in these types and in their members."""
     seen: set[Any] = set()
     todo: list[Any] = [msgspec.inspect.type_info(kind) for kind in kinds]
     while todo:

@@ -1,8 +1,8 @@
-"""A response's events over HTTP: the twin of the socket's shell. Reads the log at its own cursor; decides nothing.
+"""A response's events over HTTP: the counterpart of the socket's shell. It reads the log at its own cursor, and decides
+nothing.
 
-A `Wording` says what the client is sent of each event; by that of the Responses API the log's bytes go out as they are.
-An event is whole in one write, many events are in one write when many are ready. While the client does not read,
-nothing is done.
+A `Wording` translates each event for the client; that of the Responses API sends the log's bytes unchanged. An event is
+whole in one write, and many events that are ready share a write. While the client does not read, no work is done.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Wording(Protocol):
     end: bytes  # what is sent after the last event
 
     def event(self, number: int, entry: bytes) -> bytes:
-        """Return what is sent for an entry of the log; it may be nothing."""
+        """Return the bytes to send for an entry of the log; possibly none."""
 
     def failure(self, error: WireError, number: int) -> bytes:
-        """Return what is sent in place of event `number` when the stream ends early."""
+        """Return the bytes to send in place of event `number` when the stream ends early."""
 
 
 class ResponseEvents:
@@ -58,7 +58,7 @@ class ResponseEvents:
         return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, codec.type_of(entry), entry)
 
     def failure(self, error: WireError, number: int) -> bytes:
-        """See Wording. The event is none of the log's: it has no number there, and so no `id`."""
+        """Return the error event; see Wording. It is not in the log: it has no number there, and so no `id`."""
         body = error_body(error)
         event = StreamError(
             sequence_number=number, done=True, code=body.code, message=body.message, param=None, error=body
@@ -70,7 +70,7 @@ RESPONSE_EVENTS = ResponseEvents()
 
 
 class SseResponse(Response):
-    """Follows `source` from the event number `start` to its end, for as long as the client is there."""
+    """A stream of `source` from the event number `start` to its end, for as long as the client is there."""
 
     media_type = "text/event-stream"
 
@@ -105,7 +105,7 @@ class SseResponse(Response):
         self._num_stalled = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI's."""
+        """Serve the stream by ASGI."""
         self.follow()
         self._peer.on_gone, self._peer.on_revoked = self._end, self._revoke
         self._peer.begin_stream()
@@ -123,11 +123,11 @@ class SseResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def follow(self) -> None:
-        """Begin to follow the response. What is there is sent once the answer has begun."""
+        """Begin to follow the response. Existing events are sent once the answer has begun."""
         self._service.follow(self._principal, self._source, self._wake)
 
     def _may_wait(self) -> bool:
-        """Tell whether what there is are deltas of which the client has the one before."""
+        """Return whether there are only deltas to send that continue one the client already has."""
         return self._position > self._log.milestone + 1
 
     def _flush(self) -> None:
@@ -152,7 +152,7 @@ class SseResponse(Response):
             self._wake_now()
 
     def _flush_end(self, data: bytes) -> None:
-        """Write what there is of a log to which nothing more comes."""
+        """Write the rest of a log to which nothing more is added."""
         if self._log.left:
             self._fail(draining())
             return
@@ -177,8 +177,8 @@ class SseResponse(Response):
         return b"".join([word(number, entry) for number, entry in enumerate(entries, position)])
 
     def _look(self) -> None:
-        """Once in every interval: a proxy must not take a silent stream for a dead one, nor we a dead client for a
-        slow one.
+        """Check the stream once in every interval: a proxy must not take a silent stream for a dead one, nor we a dead
+        client for a slow one.
         """
         if self._over.done():
             return

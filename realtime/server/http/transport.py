@@ -1,8 +1,8 @@
-"""HTTP's last metre: a stream of events written without a task, and a client that is gone noticed at once.
+"""The transport of HTTP: a stream of events is written without a task, and a lost client is noticed at once.
 
-ASGI sends one message per awaited call and tells of a lost client only to whoever waits for it in a task of its own.
-This uvicorn protocol gives the application a synchronous way out beside ASGI's, as `transport` does for sockets. The
-head of an answer and its end still go through ASGI. Everything else is uvicorn's.
+ASGI sends one message per awaited call, and reports a lost client only to a task that waits for it. This uvicorn
+protocol gives the application a synchronous way out next to ASGI's, as `websocket_transport` does for sockets. The head
+of an answer and its end still go through ASGI. Everything else is uvicorn's.
 """
 
 from __future__ import annotations
@@ -37,33 +37,35 @@ class Peer:
 
     @property
     def can_write(self) -> bool:
-        """The connection is open and its buffer is below the high-water mark."""
+        """Return whether the connection is open and its buffer is below the high-water mark."""
         return not (self.gone or self._protocol.flow.write_paused or self._protocol.transport.is_closing())
 
     def begin_stream(self) -> None:
-        """A body of unknown length comes, by `write`: in chunks, or for HTTP/1.0 up to the end of the connection."""
+        """Begin a body of unknown length, which comes by `write`: in chunks, or for HTTP/1.0 up to the end of the
+        connection.
+        """
         if self._cycle.scope["http_version"] == "1.0":
             self._cycle.chunked_encoding = False
 
     def write(self, data: bytes) -> None:
-        """More of the body of an answer whose head has been sent."""
+        """Write more of the body of an answer whose head has been sent."""
         if self._cycle.chunked_encoding:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._protocol.transport.write(data)
 
     def abort(self) -> None:
-        """End the connection without waiting for what has not been taken."""
+        """End the connection without waiting until the client has read everything."""
         self._protocol.transport.abort()
 
     def revoke(self) -> None:
-        """The client's key is gone: end as `on_revoked` does, else at once."""
+        """End because the client's key is gone: as `on_revoked` does, else at once."""
         if self.on_revoked is not None and self.can_write:
             self.on_revoked()
         else:
             self.abort()
 
     def lost(self) -> None:
-        """The protocol's: the client is gone."""
+        """Note that the client is gone. Called by the protocol."""
         if not self.gone:
             self.gone = self._cycle.disconnected = True
             self._cycle.message_event.set()
@@ -112,7 +114,7 @@ class StreamProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def eof_received(self) -> None:
-        """The client has closed its side; the transport closes ours, so nothing that comes later would arrive."""
+        """End: the client has closed its side. The transport closes ours, so nothing sent later would arrive."""
         self._client_is_gone()
 
     def connection_lost(self, exc: Exception | None) -> None:

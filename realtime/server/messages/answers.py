@@ -1,4 +1,4 @@
-"""What a message of Anthropic's API holds, and how the whole of a response is said as one. Pure."""
+"""Messages of Anthropic's API: their form, and the translation of a whole response to one. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SaidToolUse(msgspec.Struct, tag_field="type", tag="tool_use", kw_only=True
 
 
 class SaidThinking(msgspec.Struct, tag_field="type", tag="thinking", kw_only=True):
-    """`signature`: the thinking itself, encrypted, for the next request."""
+    """A block of thinking. `signature`: the thinking itself, encrypted, for the next request."""
 
     thinking: str
     signature: str
@@ -40,8 +40,8 @@ class ThinkingTokens(msgspec.Struct, kw_only=True):
 
 
 class MessageUsage(msgspec.Struct, kw_only=True):
-    """Tokens of one message. `input_tokens` are those that did not come from the cache; all of the prompt's are the sum
-    of the three.
+    """Tokens of one message. `input_tokens`: those that did not come from the cache; the prompt has the sum of the
+    three.
     """
 
     input_tokens: int
@@ -71,7 +71,7 @@ class MessageTokensCount(msgspec.Struct, kw_only=True):
 
 
 class Thinking(msgspec.Struct, frozen=True):
-    """Whether the answer has blocks of thinking, and whether these have the text."""
+    """The form of thinking in the answer: whether it has blocks of thinking, and whether these have the text."""
 
     shown: bool = False
     text: bool = False
@@ -87,7 +87,7 @@ NOTHING = MessageUsage(
 
 
 def to_message(response: wire.Response, thinking: Thinking) -> AnthropicMessage:
-    """Say a response that has completed, or has come to a limit, as one message."""
+    """Translate a response that has completed, or has reached a limit, to one message."""
     called = any(isinstance(item, FunctionCall) and item.status == "completed" for item in response.output)
     stopped_by = response.stop_sequence or None
     return AnthropicMessage(
@@ -105,8 +105,8 @@ def to_message(response: wire.Response, thinking: Thinking) -> AnthropicMessage:
 def stop_reason(
     status: str, usage: wire.Usage | None, max_tokens: int | None, *, called: bool, stopped_by: str | None
 ) -> StopReason:
-    """Return why the model stopped. `status`: of a response that is neither failed nor was it stopped by a client.
-    `called`: it has made a call that is whole: others are not to be made. `stopped_by`: a stop sequence.
+    """Return why the model stopped. `status`: of a response that neither failed nor was stopped by a client. `called`:
+    it has made a complete call: incomplete ones are not to be run. `stopped_by`: a stop sequence.
     """
     if status == "incomplete":
         fits = usage is None or max_tokens is None or usage.output_tokens >= max_tokens
@@ -117,7 +117,7 @@ def stop_reason(
 
 
 def to_usage(usage: wire.Usage | None) -> MessageUsage:
-    """The same counts as Anthropic's API has them."""
+    """Return the same counts in the form of Anthropic's API."""
     if usage is None:
         return NOTHING
     details = usage.input_tokens_details
@@ -146,7 +146,7 @@ def _blocks(item: OutputItem, thinking: Thinking) -> Iterator[SaidBlock]:
 
 
 def _input(arguments: str) -> dict[str, Any]:
-    """Return what a call is given; nothing where it was cut before that was whole."""
+    """Return the arguments of a call; nothing if they were cut."""
     try:
         value = loads(arguments) if arguments else {}
     except ValueError:

@@ -1,4 +1,6 @@
-"""`POST /v1/messages` and its `count_tokens`: decode, ask the service, and tell its answer as Anthropic's API does."""
+"""`POST /v1/messages` and its `count_tokens`: decode, ask the service, and return its answer in the form of Anthropic's
+API.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ Reword = Callable[[WireError], WireError]
 
 
 async def create(call: Call) -> Response:
-    """`POST /v1/messages`."""
+    """Answer `POST /v1/messages`."""
     body = codec.decode_body(await call.body(), CreateMessage, call.gateway.message_limits)
     request, reworded = _translated(call, body)
     request = created.with_headers(call, request)
@@ -42,7 +44,7 @@ async def create(call: Call) -> Response:
 
 
 async def count_tokens(call: Call) -> Response:
-    """`POST /v1/messages/count_tokens`."""
+    """Answer `POST /v1/messages/count_tokens`."""
     body = codec.decode_body(await call.body(), CountMessageTokens, call.gateway.message_limits)
     request, reworded = _translated(call, body)
     try:
@@ -55,7 +57,7 @@ async def count_tokens(call: Call) -> Response:
 
 
 def _translated(call: Call, body: CountMessageTokens) -> tuple[ResponseCreate, Reword]:
-    """The request as a create, and what says its errors in the words of the body."""
+    """Return the request as a create, and a function that translates its errors to the terms of the body."""
     placed = to_items(body.messages, call.gateway.message_limits.max_items)
     return to_create(body, placed), partial(reword, places=places_of(placed))
 
@@ -82,7 +84,7 @@ async def _answer(call: Call, body: CreateMessage, request: ResponseCreate, rewo
 
 
 def _used(source: Source) -> Usage | None:
-    """Return what a response has used until now."""
+    """Return the tokens that a response has used so far."""
     if isinstance(source, Run) and not source.over:
         return source.stages.used
     return source.response.usage

@@ -1,4 +1,4 @@
-"""Errors as Anthropic's API says them."""
+"""Errors in the form of Anthropic's API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES = {
 
 
 class AnthropicErrorBody(msgspec.Struct, kw_only=True):
-    """`code`, `param` and `retry` are ours, and those of the other doors."""
+    """An error. `code`, `param` and `retry` are ours, the same as at the other doors."""
 
     type: str
     message: str
@@ -41,7 +41,7 @@ class AnthropicError(msgspec.Struct, kw_only=True):
 
 
 def error_of(error: WireError, request_name: str | None = None) -> AnthropicError:
-    """A refusal in Anthropic's form."""
+    """Return a refusal in Anthropic's form."""
     spec = error.spec
     kind = _TYPES.get(spec.status, "invalid_request_error" if spec.status < 500 else "api_error")
     body = AnthropicErrorBody(type=kind, message=error.message, code=spec.code, param=error.param, retry=spec.retry)
@@ -49,6 +49,6 @@ def error_of(error: WireError, request_name: str | None = None) -> AnthropicErro
 
 
 def refusal(error: WireError, headers: Mapping[str, str], request_name: str) -> Response:
-    """The same as the answer to a request."""
+    """Return a refusal as the answer to a request."""
     headers = {**error_headers(error), "request-id": request_name, **headers}
     return reply(error_of(error, request_name), error.spec.status, headers)

@@ -1,7 +1,7 @@
-"""From the messages of Anthropic's API to items, as the Responses API has them. Pure.
+"""Translate the messages of Anthropic's API to items of the Responses API. Pure.
 
-What stands between results of tools becomes a message of its own, so the order is kept. `place` says which member of
-the request an item comes from; of a message, the path of its first part.
+Text between results of tools becomes a message of its own, so the order is kept. `place` says which member of the
+request an item comes from; for a message, the path of its first part.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 def to_items(messages: Sequence[AnyParam], max_items: int) -> list[Placed]:
-    """Turn messages into items. Raises WireError with the path of what is not served."""
+    """Turn messages into items. Raises WireError with the path of what is not supported."""
     said = (placed for index, message in enumerate(messages) for placed in _of_message(message, f"messages[{index}]"))
     items = list(islice(said, max_items + 1))
     if len(items) > max_items:
@@ -97,7 +97,7 @@ def _of_message(message: AnyParam, path: str) -> Iterator[Placed]:
 
 
 def _item(block: AnyBlock, role: Role, path: str) -> InputItem | None:
-    """The item that a block is by itself; None if it is a part of a message."""
+    """Return the item that a block is by itself; None if it is a part of a message."""
     match block:
         case ToolUseBlock():
             item: InputItem = FunctionCall(
@@ -142,7 +142,7 @@ def _part(block: AnyBlock, *, assistant: bool) -> ContentPart:
 
 
 def _document(block: DocumentBlock) -> InputFile:
-    """A document as a file; which files are served is the service's to say."""
+    """Return a document as a file. The service decides which files are supported."""
     title = block.title or UNSET
     match block.source:
         case Base64Source(media_type=media_type, data=data):

@@ -17,7 +17,7 @@ from realtime.wire.requests import Count, Name, StopString
 
 
 class Block(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base. `cache_control` means nothing: the cache is implicit."""
+    """Base class of blocks. `cache_control` has no effect: the cache is implicit."""
 
 
 class TextBlock(Block, tag="text"):
@@ -25,7 +25,7 @@ class TextBlock(Block, tag="text"):
 
 
 class Source(msgspec.Struct, tag_field="type", kw_only=True):
-    """Base of where an image or a document is."""
+    """Base class of the sources of an image or a document."""
 
 
 class Base64Source(Source, tag="base64"):
@@ -66,7 +66,7 @@ class ToolUseBlock(Block, tag="tool_use"):
 
 
 class ToolResultBlock(Block, tag="tool_result"):
-    """`is_error` is for the reader of a log: a model is told by the text."""
+    """The result of a tool. `is_error` is for the reader of a log: a model learns it from the text."""
 
     tool_use_id: str
     content: str | list[TextBlock | ImageBlock | DocumentBlock] | None = None
@@ -74,7 +74,7 @@ class ToolResultBlock(Block, tag="tool_result"):
 
 
 class ThinkingBlock(Block, tag="thinking"):
-    """`signature` has the thinking, encrypted; without one the text counts."""
+    """A block of thinking. `signature`: the thinking, encrypted; without one the text counts."""
 
     thinking: str
     signature: str = ""
@@ -93,7 +93,7 @@ AnyBlock = (
 
 
 class MessageParam(msgspec.Struct, tag_field="role", kw_only=True):
-    """Base."""
+    """Base class of messages."""
 
 
 class UserParam(MessageParam, tag="user"):
@@ -115,7 +115,9 @@ AnyParam = UserParam | AssistantParam | SystemParam
 
 
 class ToolParam(msgspec.Struct, kw_only=True):
-    """A tool that the client runs. Of another `type` than `custom` it is one of Anthropic's own, which are refused."""
+    """A tool that the client runs. Of any other `type` than `custom` it is one of Anthropic's own, which
+    are refused.
+    """
 
     name: str
     type: str | None = None
@@ -131,7 +133,9 @@ class ToolChoiceParam(msgspec.Struct, kw_only=True):
 
 
 class ThinkingParam(msgspec.Struct, kw_only=True):
-    """`budget_tokens` is a hint that models here can't be given: the effort is, by `output_config`."""
+    """The form of thinking. `budget_tokens` is a hint that models here can't be given; the effort is, by
+    `output_config`.
+    """
 
     type: Literal["enabled", "adaptive", "disabled"]
     budget_tokens: Count | None = None
@@ -153,7 +157,7 @@ class MessageMetadata(msgspec.Struct, kw_only=True):
 
 
 class CountMessageTokens(msgspec.Struct, kw_only=True):
-    """What a prompt is made of; further members are ignored."""
+    """The members that make up a prompt. Further members are ignored."""
 
     model: Name
     messages: Annotated[list[AnyParam], Meta(min_length=1)]
@@ -169,7 +173,7 @@ class CountMessageTokens(msgspec.Struct, kw_only=True):
 
 
 class CreateMessage(CountMessageTokens, kw_only=True):
-    """What a request for a message may say; further members are ignored."""
+    """The body of a request for a message. Further members are ignored."""
 
     max_tokens: Count
     metadata: MessageMetadata | None = None

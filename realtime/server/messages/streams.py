@@ -1,7 +1,7 @@
-"""From the events of a response, as they are in its log, to the events of a message. Pure.
+"""Translate the events in a response's log to the events of a message. Pure.
 
-A block begins with the first that there is of it, so what is empty makes no block. Joined, the events are the message
-that `answers` makes of the whole response.
+A block begins with its first content, so an empty one makes no block. Joined, the events equal the message that
+`answers` makes of the whole response.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .answers import (
 
 
 class _Response(msgspec.Struct):
-    """As much of a Response as the events need."""
+    """The members of a Response that the events need."""
 
     id: str
     status: str
@@ -75,8 +75,8 @@ SayError = Callable[[WireError], bytes]
 class MessageEvents:
     """The events of one message.
 
-    used: what the response has used until now, for the first event; None while that is not known.
-    refuse: makes the error of a response that failed, or that a client stopped. say_error: the JSON of an error.
+    used: the tokens that the response has used so far, for the first event; None while that is not known. refuse: makes
+    the error of a response that failed, or that a client stopped. say_error: makes the JSON of an error.
     """
 
     keep_alive = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -140,7 +140,7 @@ class MessageEvents:
         return _event("content_block_stop", index=self._index)
 
     def _more(self, kind: bytes, member: bytes, text: bytes | msgspec.Raw) -> bytes:
-        """More of the open block. This is nearly every event, so nothing is encoded for it."""
+        """Return an event with more of the open block. This is nearly every event, so nothing is encoded for it."""
         return (
             b"event: content_block_delta\n"
             b'data: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":%b}}\n\n'
@@ -151,7 +151,7 @@ class MessageEvents:
         return begun + self._more(b"text_delta", b"text", _read_delta(entry).delta)
 
     def _part_done(self, entry: bytes) -> bytes:
-        """The end of a text; one of reasoning goes on in the next part."""
+        """End a text. Reasoning continues in the next part."""
         return self._close() if b'"part":{"type":"output_text"' in entry else b""
 
     def _thought(self, entry: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""From a request for a message to a create, and from a create's errors back to the request's words. Pure.
+"""Translate a request for a message to a create, and a create's errors back to the request's terms. Pure.
 
-What the service checks is checked there. Here is refused what a create has no member for and what would, if it were
-ignored, change the answer.
+What the service checks is checked there. This module refuses members that a create does not have and that would, if
+they were ignored, change the answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _TIERS = {"auto": "auto", "standard_only": "default", None: None}
 
 
 def to_create(body: CountMessageTokens, placed: Sequence[Placed]) -> ResponseCreate:
-    """Say the same as a create. `placed`: what `history.to_items` makes of the messages. Raises WireError."""
+    """Return the same request as a create. `placed`: the messages as `history.to_items` returns them.
+    Raises WireError.
+    """
     for name, text in _REFUSED.items():
         if getattr(body, name):
             raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=name)
@@ -53,7 +55,7 @@ def to_create(body: CountMessageTokens, placed: Sequence[Placed]) -> ResponseCre
 
 
 def shows_thinking(thinking: ThinkingParam | None) -> bool:
-    """Return whether the answer is to have blocks of thinking."""
+    """Return whether the answer has blocks of thinking."""
     return thinking is not None and thinking.type != "disabled"
 
 
@@ -124,7 +126,7 @@ def places_of(placed: Sequence[Placed]) -> list[tuple[str, int]]:
 
 
 def reword(error: WireError, places: Sequence[tuple[str, int]]) -> WireError:
-    """The same error about the members that the request has."""
+    """Return the same error in terms of the request's members."""
 
     def place(match: re.Match[str]) -> str:
         index = int(match[1])

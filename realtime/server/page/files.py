@@ -1,8 +1,8 @@
 """The files of the chat page: read once, compressed once, named by their contents.
 
-All of them but `index.html` lie below one folder whose name is a hash of everything, so that a browser may keep them
-for ever, and a page never mixes the modules of two versions. Only files that were read at the start can be asked for;
-no request becomes a path on the disk.
+All of them but `index.html` are in one folder whose name is a hash of everything, so that a browser may keep them for
+ever, and a page never mixes the modules of two versions. Only files that were read at the start can be requested; no
+request becomes a path on the disk.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class File(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, name: str, data: bytes) -> File:
-        """A file with this name's type."""
+        """Return a file with the content type of this name."""
         zipped = gzip.compress(data, 9, mtime=0)
         return cls(data, zipped, _TYPES[PurePosixPath(name).suffix], f'"{_digest(data)}"')
 
 
 class Page(msgspec.Struct, frozen=True):
-    """All files: the document, and by their names what it loads. `version`: the folder that these lie in."""
+    """All files: the document, and by name the files that it loads. `version`: the folder of these."""
 
     document: File
     files: Mapping[str, File]
@@ -57,7 +57,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def read_page() -> Page:
-    """Read everything from the disk. Raises OSError for an installation that is not whole."""
+    """Read everything from the disk. Raises OSError for an incomplete installation."""
     sources = {name: served(name, data) for name, data in sorted(_sources())}
     modules = needed_modules(sources, "main.mjs")
     for name in [name for name in sources if name.startswith("client/") and name not in modules]:
@@ -71,14 +71,16 @@ def read_page() -> Page:
 
 
 def served(name: str, data: bytes) -> bytes:
-    """Return a file as a browser gets it: a module of our own without its comments, a quarter of what it would load."""
+    """Return a file as a browser gets it: our own modules without comments, which is a quarter of what it
+    would load.
+    """
     if not name.endswith(".mjs") or name.startswith("vendor/"):
         return data
     return _COMMENT.sub("", data.decode()).encode()
 
 
 def needed_modules(sources: Mapping[str, bytes], name: str) -> list[str]:
-    """Return the module and all that it imports before it runs, without what it loads later."""
+    """Return the module and everything that it imports before it runs, without what it loads later."""
     found: dict[str, None] = {}
     waiting = [name]
     while waiting:

@@ -30,17 +30,17 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 
 @cache
 def the_page() -> Page:
-    """The page, read at the first call."""
+    """Return the page, which is read at the first call."""
     return read_page()
 
 
 async def document(call: Call) -> Response:
-    """`GET /`."""
+    """Answer `GET /`."""
     return _answer(call, the_page().document, _ALWAYS_ASK)
 
 
 async def file(call: Call) -> Response:
-    """`GET /page/{version}/{name}`."""
+    """Answer `GET /page/{version}/{name}`."""
     page, name = the_page(), call.path("name")
     found = page.files.get(name) if call.path("version") == page.version else None
     if found is None:

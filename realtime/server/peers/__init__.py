@@ -1,6 +1,6 @@
-"""The nodes of a cluster to each other: one connection for all that one asks of another. Open `nodes.py` first, which
-is what the service sees of it all.
+"""The connections between the nodes of a cluster: one for everything that a node asks of another. Open `nodes.py`
+first, which is all that the service sees of them.
 
-`messages.py` is what is said, `handshake.py` proves who says it, `link.py` asks, `door.py` answers, `copies.py` keeps
-copies of logs that are written elsewhere and read here, and `forwarding.py` hands HTTP requests on.
+`messages.py` defines the messages, `handshake.py` proves who sends them, `link.py` asks, `door.py` answers, `copies.py`
+keeps local copies of logs that other nodes write, and `forwarding.py` forwards HTTP requests.
 """

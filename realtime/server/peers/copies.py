@@ -1,8 +1,8 @@
-"""Copies of logs that are written on other nodes: one for each response that is read here, however many read it.
+"""Copies of logs that other nodes write: one for each response that is read here, however many readers it has.
 
-A copy follows its response wherever that goes: when its node dies or hands it on, the next one is asked, which sends
-what comes behind the copy's end, and readers see a pause. What is over meanwhile is read from the store. Where the
-response can't be found again, or does not go on where the copy ends, readers are told so.
+A copy follows its response from node to node. When the node dies or hands the response on, the next node is asked for
+what comes after the copy's end; readers only see a pause. A response that ends meanwhile is read from the store.
+Readers are told if the response can't be found again, or does not continue where the copy ends.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ _TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in TERM
 
 
 class Upstream(Protocol):
-    """Where the events of a copy come from now. `over`: why there are no more."""
+    """The source of a copy's events. `over`: resolves to the reason why no more come."""
 
     @property
     def over(self) -> asyncio.Future[Over]: ...
     def begin(self) -> None:
-        """Give the copy what comes, and has come; until then it waits."""
+        """Give the copy what has come and what comes. Until this call it waits."""
 
     def attend(self, how: Attendance, detached: bool) -> None:
-        """Say what this node is to the response from now on."""
+        """Tell the upstream whether readers here follow or watch the response from now on."""
 
     def close(self) -> None:
         """Take nothing more."""
@@ -63,7 +63,7 @@ class Following(Protocol):
 
 
 class Copies:
-    """All copies of this node. `remotes`: those that are open, by response."""
+    """All copies of this node. `remotes`: the open ones, by response id."""
 
     def __init__(self, directory: Directory, registry: Registry, settings: ResponseSettings) -> None:
         self.directory = directory
@@ -82,11 +82,11 @@ class Copies:
         return await asyncio.shield(copy.opened)
 
     def enter(self, remote: Remote) -> None:
-        """A copy is open."""
+        """Enter an open copy."""
         self.remotes[remote.response_id] = remote
 
     def remove(self, copy: Copy) -> None:
-        """A copy is over, or nobody reads it."""
+        """Remove a copy that is over, or that nobody reads."""
         key = (copy.principal.tenant, copy.response_id)
         if self._copies.get(key) is copy:
             del self._copies[key]
@@ -102,11 +102,11 @@ class Copies:
 
 
 class Copy:
-    """One copy: the task that keeps it, and where its events come from."""
+    """One copy: the task that keeps it, and the source of its events."""
 
     def __init__(self, copies: Copies, principal: Principal, response_id: str, *, created: bool) -> None:
-        """created: it was asked for here; then its end is not shown before its turn is known, so that what comes next
-        on a socket can continue it.
+        """created: the response was created from here. Its end is then shown only once its turn is known, so that the
+        next request on a socket can continue it.
         """
         self.principal = principal
         self.response_id = response_id
@@ -195,7 +195,7 @@ class Copy:
         self.entries(log.tip, [])  # there may be none
 
     async def _follow_on(self) -> None:
-        """Take what comes until the end, from one node after another."""
+        """Take events until the end, from one node after another."""
         ended = asyncio.create_task(self._ended.wait())
         try:
             while self._upstream is not None:
@@ -210,7 +210,7 @@ class Copy:
             await self._show_end()
 
     async def _again(self, why: Over, ended: asyncio.Task[bool]) -> Upstream | None:
-        """Find the response where it is now. None: it is not to be found, and its readers know, or there are none."""
+        """Find where the response is now. None: it can't be found, and its readers were told, or it has no readers."""
         assert self.remote is not None
         if why == "slow":
             self._fail(cursor.too_slow(self.remote.log, self.remote.log.tip))
@@ -248,7 +248,7 @@ class Copy:
         return here
 
     async def _show_end(self) -> None:
-        """Show the terminal event, now that the turn can be had."""
+        """Show the terminal event, now that the turn is available."""
         remote, entry = self.remote, self._end
         assert remote is not None
         assert entry is not None
@@ -284,7 +284,7 @@ class Copy:
 
 
 class _Here:
-    """A log of this node that a copy goes on with: the response has come here, or is over. An `Upstream`."""
+    """A log of this node with which a copy continues: the response has come here, or is over. An `Upstream`."""
 
     def __init__(self, source: Source, copy: Copy, position: int) -> None:
         self.over: asyncio.Future[Over] = asyncio.get_running_loop().create_future()
@@ -342,6 +342,6 @@ class _Here:
 
 
 def _look_at_it(opened: asyncio.Future[Remote]) -> None:
-    """Nobody may be left who waits for it."""
+    """Retrieve the exception of a future for which nobody may wait any more."""
     if not opened.cancelled():
         opened.exception()

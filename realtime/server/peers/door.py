@@ -1,8 +1,8 @@
-"""Where the other nodes come in: one socket for each, on which they ask and are answered.
+"""The door for other nodes: one socket for each node, on which it asks and is answered.
 
-Nobody is asked for anything before it has proved that it has the cluster's secret, and then it is believed whom it asks
-for. What is followed is read from its log at a cursor of its own, as for a client: while the other node does not read,
-nothing is done for it.
+The door answers nobody who has not proved to have the cluster's secret. After that it trusts the node to name the
+principal on whose behalf it asks. A followed response is read from its log at a cursor of its own, as for a client:
+while the other node does not read, no work is done for it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol
 
+import msgspec
+from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.runs.run import Run
@@ -49,20 +51,20 @@ _ROUND_BYTES = 256 * 1024  # of events in one frame, about
 
 
 class Desk(Protocol):
-    """What the door hands on."""
+    """Handlers of what the door does not answer by itself."""
 
     async def answer(self, ask: Ask) -> messages.Answer:
-        """Answer an HTTP request that another node was sent."""
+        """Answer an HTTP request that a client sent to another node."""
 
     def look(self) -> None:
-        """Another node says that it has left something."""
+        """Note that another node has left something to adopt."""
 
     async def settled(self, response_id: str) -> None:
-        """Return when what is over is in the store. Raises WireError while it runs."""
+        """Wait until a finished response is in the store. Raises WireError while it runs."""
 
 
 class Door:
-    """See the module."""
+    """The server's door for other nodes."""
 
     def __init__(self, me: Node, service: Service, desk: Desk, limits: Limits) -> None:
         self._me = me
@@ -73,7 +75,7 @@ class Door:
         self._guests: set[_Guest] = set()
 
     async def serve(self, websocket: WebSocket) -> None:
-        """One socket from the handshake to its end."""
+        """Serve one socket from the handshake to its end."""
         known = messages.SUBPROTOCOL in websocket.scope["subprotocols"] and self._may_be_node(websocket.headers)
         if not known or not self._has_room():
             await websocket.close(CloseCode.POLICY)
@@ -94,24 +96,27 @@ class Door:
             self._guests.discard(guest)
 
     def close(self) -> None:
-        """Hang up on all."""
+        """Close all sockets."""
         for guest in self._guests:
             guest.close()
 
-    def _may_be_node(self, headers: Mapping[str, str]) -> bool:
-        """Return whether this can be a node's handshake. No page is a node; and where nobody has set a secret, neither
-        is whoever a proxy on this machine lets through.
+    def _may_be_node(self, headers: Headers) -> bool:
+        """Return whether this can be a node's handshake. A web page can't be a node. Without a configured secret,
+        neither can anybody who comes through a proxy on this machine.
         """
         if "origin" in headers:
             return False
         if self._me.shared:
             return True
-        host = headers.get("host", "").lower()
+        hosts = headers.getlist("host")
+        host = hosts[0].lower() if len(hosts) == 1 else ""
         name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
         return is_loopback(name) and not any(name in headers for name in _OF_PROXIES)
 
     def _has_room(self) -> bool:
-        """Return whether one more stranger may come. The oldest goes for it: who says nothing keeps no node out."""
+        """Return whether another stranger may come. The oldest stranger makes room, so a silent one keeps no
+        node out.
+        """
         if len(self._strangers) >= _MAX_STRANGERS and self._strangers:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
@@ -128,7 +133,7 @@ class Door:
                 self._strangers.pop(left, None)
 
     async def _identify(self, websocket: WebSocket) -> str | None:
-        """Return which node it is; None: none of ours."""
+        """Return the name of the node that connects; None: it is not one of ours."""
         challenge = Challenge(self._me.name, secrets.token_bytes(messages.NONCE_BYTES))
         try:
             async with self._for_a_while():
@@ -150,7 +155,7 @@ class Door:
 
 
 class _Followed:
-    """What a guest follows: its position in the log."""
+    """A response that a guest follows, with the guest's position in its log."""
 
     def __init__(self, number: int, source: Source, position: int) -> None:
         self.number = number
@@ -159,7 +164,7 @@ class _Followed:
 
 
 class _Guest:
-    """Another node, after it has proved that it is one."""
+    """Another node, after it has proved its identity."""
 
     def __init__(self, websocket: WebSocket, node: str, service: Service, desk: Desk, limits: Limits) -> None:
         self._websocket = websocket
@@ -176,7 +181,7 @@ class _Guest:
         self._pump: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
-        """Take what is asked until the socket is gone."""
+        """Take messages until the socket is gone."""
         self._pump = asyncio.create_task(self._write(), name=f"to node {self._node}")
         try:
             while True:
@@ -195,7 +200,7 @@ class _Guest:
             await asyncio.gather(self._pump, *self._calls, return_exceptions=True)
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Stop sending."""
         if self._pump is not None:
             self._pump.cancel()
         for call in self._calls:
@@ -231,6 +236,10 @@ class _Guest:
                 return self._follow(asked)
             case messages.Settle():
                 return self._settle(asked)
+            case messages.ListRunning():
+                return self._list(asked)
+            case messages.FindPlace():
+                return self._place(asked)
             case Ask():
                 return self._desk.answer(asked)
         raise AssertionError(asked)
@@ -279,6 +288,16 @@ class _Guest:
         await self._desk.settled(asked.response_id)
         return Done(asked.number, asked.response_id)
 
+    async def _list(self, asked: messages.ListRunning) -> messages.Listed:
+        found, more = msgspec.structs.astuple(
+            await self._service.lists.running_here(asked.who, asked.wanted, asked.after)
+        )
+        return messages.Listed(asked.number, tuple(found), tuple(map(codec.encode, found.values())), more)
+
+    async def _place(self, asked: messages.FindPlace) -> messages.Listed:
+        place = self._service.lists.place_here(asked.who, asked.response_id)
+        return messages.Listed(asked.number, (place,) if place is not None else ())
+
     # -- what is followed
 
     async def _follow(self, asked: Follow) -> Began:
@@ -315,7 +334,7 @@ class _Guest:
             self._heed(followed, asked.how)
 
     def _leave(self, number: int, *, detached: bool, gone: bool = True) -> None:
-        """Leave a response, as the reader that this guest is."""
+        """Stop following a response for this guest."""
         followed, wake = self._followed[number], self._wakes[number]
         if isinstance(followed.source, Run):
             followed.source.audience.leave(wake, detached=detached)
@@ -338,7 +357,7 @@ class _Guest:
                     await self._websocket.send_bytes(messages.encode(out))  # waits while the other does not read
 
     def _round(self) -> list[Answered]:
-        """The answers that there are, and some events of each that has more."""
+        """Return the answers that are ready, and some events of each followed response that has more."""
         out, self._out = self._out, []
         size = 0
         while self._ready and size < _ROUND_BYTES:
@@ -348,7 +367,7 @@ class _Guest:
         return out
 
     def _read(self, followed: _Followed, out: list[Answered]) -> int:
-        """Put the next events of what is followed into a round. Return how many bytes they are."""
+        """Add the next events of a followed response to a round. Return their size in bytes."""
         number, log = followed.number, followed.source.log
         try:
             entries = log.read(followed.position, _QUANTUM)

@@ -1,6 +1,7 @@
-"""HTTP requests about what another node has: handed to it as they are, and answered as it answers them.
+"""Forwarding: HTTP requests about responses and conversations of another node are sent to it unchanged, and its answer
+is returned unchanged.
 
-Only what is answered at once goes this way: a stream of events is read from a copy of its log.
+Only requests with an immediate answer are forwarded. A stream of events is read from a copy of the log.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 async def other_node(directory: Directory, call: Call) -> PeerNode | None:
-    """Return the node to which a request is to be handed; None: it is answered here. Raises WireError."""
+    """Return the node to which a request must be forwarded; None: it is answered here. Raises WireError."""
     response_id = call.request.path_params.get("response_id")
     if directory.nodes is None or response_id is None or _is_for_a_stream(call, response_id):
         return None
@@ -47,20 +48,20 @@ class _Query(msgspec.Struct):
 
 
 def _is_for_a_stream(call: Call, response_id: str) -> bool:
-    """Return whether events are asked for; in each form in which the operation takes it. Raises WireError."""
+    """Return whether the request asks for a stream of events, in any of the operation's forms. Raises WireError."""
     request = call.request
     return request.method == "GET" and request.url.path.endswith(f"/{response_id}") and call.query(_Query).stream
 
 
 def instead(directory: Directory, call: Call, error: HeldElsewhere | WireError) -> PeerNode | None:
-    """Return the node that is to answer a request about a conversation that is not here. Raises WireError."""
+    """Return the node that has to answer a request about a conversation that is not here. Raises WireError."""
     node = directory.node_for(error, call.request.path_params.get("conversation_id"))
     assert node is None or isinstance(node, PeerNode)
     return node
 
 
 async def hand_on(node: PeerNode, call: Call, *, takes_body: bool) -> Response:
-    """Have a request answered by another node. Raises WireError."""
+    """Have another node answer a request. Raises WireError."""
     request = call.request
     has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
     body = await call.body() if takes_body and has_body else b""
@@ -74,7 +75,7 @@ async def hand_on(node: PeerNode, call: Call, *, takes_body: bool) -> Response:
 
 
 async def answer(router: Router, ask: Ask) -> Answer:
-    """Answer a request that another node was sent. Raises WireError."""
+    """Answer a request that a client sent to another node. Raises WireError."""
     path, _, query = ask.path.partition("?")
     scope: dict[str, Any] = {
         "type": "http",
@@ -102,7 +103,7 @@ async def answer(router: Router, ask: Ask) -> Answer:
 
 
 class _Nobody:
-    """In place of the client's connection: he is at the other node, and waits there."""
+    """A stand-in for the client's connection: the client is connected to the other node, and waits there."""
 
     gone = False
     can_write = False

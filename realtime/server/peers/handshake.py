@@ -1,8 +1,8 @@
-"""How two nodes prove to each other that they have the cluster's secret. Pure.
+"""The handshake in which two nodes prove to each other that they have the cluster's secret. Pure.
 
-Each gives a nonce and signs both, with both names, by HMAC-SHA256 (RFC 2104). So nothing that was said in one
-handshake is of use in another, and neither side tells the other anything from which the secret could be told. The two
-sign different words, so that nobody can have a node sign its own challenge.
+Each node sends a nonce, and signs both nonces and both names by HMAC-SHA256 (RFC 2104). A proof is therefore useless in
+any other handshake, and reveals nothing from which the secret could be derived. The two nodes sign different prefixes,
+so that nobody can make a node sign its own challenge.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _ASKS, _ANSWERS = b"realtime peer asks\0", b"realtime peer answers\0"
 
 
 class NotProved(Exception):
-    """The other side does not have the secret, or is not the node that it was taken for."""
+    """An error: the other side does not have the secret, or is not the expected node."""
 
 
 def hello(secret: bytes, challenge: Challenge, to: str, node: str, epoch: int, nonce: bytes) -> Hello:
-    """Answer the challenge of the node `to`. Raises NotProved if it is another one."""
+    """Answer the challenge of the node `to`. Raises NotProved if another node sent it."""
     if challenge.node != to or len(challenge.nonce) != NONCE_BYTES:
         raise NotProved(f"it says that it is the node {challenge.node[:16]!r}")
     return Hello(node, epoch, nonce, _sign(secret, _ASKS, challenge, node, epoch, nonce))
@@ -33,12 +33,12 @@ def check_hello(secret: bytes, challenge: Challenge, hello: Hello) -> None:
 
 
 def welcome(secret: bytes, challenge: Challenge, hello: Hello) -> Welcome:
-    """Prove it in turn."""
+    """Prove this node's identity in turn."""
     return Welcome(_sign(secret, _ANSWERS, challenge, hello.node, hello.epoch, hello.nonce))
 
 
 def check_welcome(secret: bytes, challenge: Challenge, hello: Hello, welcome: Welcome) -> None:
-    """Check the proof of who was connected to. Raises NotProved."""
+    """Check the proof of the node that was connected to. Raises NotProved."""
     signed = _sign(secret, _ANSWERS, challenge, hello.node, hello.epoch, hello.nonce)
     if not hmac.compare_digest(signed, welcome.proof):
         raise NotProved("it does not have the cluster's secret")

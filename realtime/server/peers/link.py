@@ -1,7 +1,7 @@
-"""The connection to one other node, by which this one asks it: made when it is first needed, and again when it is lost.
+"""The link to one other node, over which this node asks it. Opened when first needed, and again after it is lost.
 
-One socket for all calls and all follows. Whatever goes wrong with it is a `WireError` that may be retried; a node that
-does not answer is found out by pings, and no call waits longer than `CALL_SECONDS`.
+One socket carries all calls and follows. Every failure is a `WireError` that may be retried. Pings find a node that
+does not answer, and no call waits longer than `CALL_SECONDS`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from .messages import (
     Ended,
     Entries,
     Garbage,
+    Listed,
     Refused,
     Welcome,
     decode_answered,
@@ -52,32 +53,51 @@ _PING_SECONDS = 2.0
 _PONG_SECONDS = 4.0
 _AGAIN_SECONDS = 0.3  # after a connection that failed, before the next one is tried
 _MAX_CALLS = 4096
+_MAX_UNPROVED_BYTES = 8192  # that are read of the other side before it has proved anything, its handshake included
 _MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set
 
+Replied = Done | Answer | Began | Listed
 Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
 
 
+class _Unproved(ClientConnection):
+    """A connection on which a stranger is heard out only so far. `num_bytes_left`: None once it has proved itself."""
+
+    num_bytes_left: int | None = _MAX_UNPROVED_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """See the library."""
+        if self.num_bytes_left is not None:
+            self.num_bytes_left -= len(data)
+            if self.num_bytes_left < 0:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+
 class _Straight(connect):
-    """A connection to this address and no other: who is there may not send us on, before it has proved anything."""
+    """A connection to this address and no other: the other side may not redirect us before it has proved
+    its identity.
+    """
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """See the library."""
+        """Return the error, so that no redirect is followed. Overrides the library's method."""
         return exc
 
 
 class Feed(Protocol):
-    """Takes what comes of a follow."""
+    """A receiver of the events of a follow."""
 
     def entries(self, first: int, entries: list[bytes]) -> None:
         """Take events."""
 
     def end(self, why: Over) -> None:
-        """No more come."""
+        """Note that no more events come."""
 
 
 class Link:
-    """See the module. `max_bytes`: of a message that the other node reads."""
+    """The link to one other node. `max_bytes`: the largest message that the other node reads."""
 
     def __init__(self, me: Node, epoch: Callable[[], int], peer: Peer, max_bytes: int) -> None:
         self.peer = peer
@@ -89,39 +109,39 @@ class Link:
         self._not_before = 0.0
         self._closed = False
 
-    async def call(self, make: Callable[[int], Asked]) -> Done | Answer | Began:
-        """Ask, and return what is answered. `make` is given the number. Raises WireError."""
+    async def call(self, make: Callable[[int], Asked]) -> Replied:
+        """Make a call, and return its answer. `make` gets the call's number. Raises WireError."""
         return await self._ask(make, None)
 
     async def follow(self, make: Callable[[int], Asked], feed: Feed) -> tuple[int, Began]:
-        """Begin to follow; return the number of it, and what is answered. Raises WireError."""
+        """Begin to follow. Return the number of the follow, and the answer. Raises WireError."""
         answer = await self._ask(make, feed)
         if not isinstance(answer, Began):
             raise node_unavailable()
         return answer.number, answer
 
     def send(self, message: Asked) -> None:
-        """Say something that nobody answers, if there is a connection."""
+        """Send a message that has no answer, if there is a connection."""
         if self._socket is not None:
             self._socket.send(message)
 
     def drop(self, number: int) -> None:
-        """Take nothing more of a follow."""
+        """Take no more events of a follow."""
         if self._socket is not None:
             self._socket.feeds.pop(number, None)
 
     async def tell(self, message: Asked) -> None:
-        """Say something that nobody answers, and have it on its way. Raises WireError."""
+        """Send a message that has no answer, and wait until it is sent. Raises WireError."""
         socket = await self._connected()
         await socket.connection.send(encode([message]))
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._closed = True
         if self._socket is not None:
             await self._socket.close()
 
-    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Done | Answer | Began:
+    async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Replied:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 socket = await self._connected()
@@ -149,6 +169,7 @@ class Link:
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 compression=None,
                 proxy=None,
+                create_connection=_Unproved,
                 max_size=_MAX_FRAME_BYTES,
                 open_timeout=None,
                 close_timeout=1,
@@ -157,6 +178,8 @@ class Link:
             )
             try:
                 await self._prove(connection)
+                assert isinstance(connection, _Unproved)
+                connection.num_bytes_left = None
             except BaseException:
                 connection.transport.abort()
                 raise
@@ -176,25 +199,25 @@ class Link:
 
 
 class _Socket:
-    """One connection that is proved. `gone`: it is lost, or closed."""
+    """One proved connection. `gone`: it is lost, or closed."""
 
     def __init__(self, connection: ClientConnection, node: str) -> None:
         self.connection = connection
         self.feeds: dict[int, Feed] = {}
         self.gone = False
         self._node = node
-        self._calls: dict[int, asyncio.Future[Done | Answer | Began]] = {}
+        self._calls: dict[int, asyncio.Future[Replied]] = {}
         self._number = 0
         self._out: list[bytes] = []
         self._more = asyncio.Event()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
 
-    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Done | Answer | Began:
+    async def ask(self, make: Callable[[int], Asked], feed: Feed | None, max_bytes: int) -> Replied:
         if len(self._calls) >= _MAX_CALLS:
             raise node_unavailable()
         self._number += 1
         number = self._number
-        answer: asyncio.Future[Done | Answer | Began] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Replied] = asyncio.get_running_loop().create_future()
         data = encode([make(number)])
         if len(data) > max_bytes:
             text = "The request is too big to be handed to the node that has what it is about."
@@ -260,7 +283,7 @@ class _Socket:
             case Ended(number, too_slow):
                 if (feed := self.feeds.pop(number, None)) is not None:
                     feed.end("slow" if too_slow else "left")
-            case Done() | Answer() | Began():
+            case Done() | Answer() | Began() | Listed():
                 if (answer := self._calls.get(message.number)) is not None and not answer.done():
                     answer.set_result(message)
             case Refused():
@@ -270,7 +293,7 @@ class _Socket:
                 raise Garbage
 
     def _lose(self) -> None:
-        """The connection is gone, and all that waits for it is told."""
+        """Note that the connection is gone, and fail everything that waits for it."""
         if self.gone:
             return
         self.gone = True
@@ -295,7 +318,7 @@ async def _receive(connection: ClientConnection) -> Answered:
 
 
 def _reason(error: BaseException) -> str:
-    """Return why there is no connection, with nothing that was said on it."""
+    """Return why there is no connection, without anything that was sent on it."""
     if isinstance(error, handshake.NotProved):
         return str(error)
     return "it says what no node says" if isinstance(error, Garbage) else type(error).__name__

@@ -1,7 +1,7 @@
-"""What two nodes say to each other: MessagePack, several messages in one frame. Pure.
+"""Messages between two nodes: MessagePack, several messages in one frame. Pure.
 
-Whoever connects asks (`Asked`), the other answers (`Answered`). A call has a number of its asker's, which its answer
-repeats; a follow has one too, and events under it until it is over.
+The node that connects asks (`Asked`), the other answers (`Answered`). The asker numbers its calls, and an answer
+repeats the call's number. A follow has a number too, and its events carry that number until it is over.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import msgspec
 
 from realtime.observability.origin import NOWHERE, Origin
+from realtime.service.lists import Wanted
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance
 from realtime.store.copied_log import State
+from realtime.store.shelves import Place
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate, StopKind, Truncation
@@ -25,14 +27,14 @@ PROOF_BYTES = 32
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
-    """Base of all."""
+    """Base class of all messages."""
 
 
 # -- asked
 
 
 class Hello(_Message, frozen=True, tag=0):
-    """Who connects, and that it has the secret; in answer to the challenge."""
+    """The connecting node's name and its proof that it has the secret, in answer to the challenge."""
 
     node: str
     epoch: int
@@ -41,7 +43,7 @@ class Hello(_Message, frozen=True, tag=0):
 
 
 class Stop(_Message, frozen=True, tag=1):
-    """See Service.stop; with `cuts_late` Service.cancel_or_truncate."""
+    """A call of Service.stop; with `cuts_late`, of Service.cancel_or_truncate."""
 
     number: int
     who: Principal
@@ -53,7 +55,7 @@ class Stop(_Message, frozen=True, tag=1):
 
 
 class Truncate(_Message, frozen=True, tag=2):
-    """See Service.truncate. `here`: no other node is to be asked."""
+    """A call of Service.truncate. `here`: the node must not ask another one."""
 
     number: int
     who: Principal
@@ -64,7 +66,7 @@ class Truncate(_Message, frozen=True, tag=2):
 
 
 class Create(_Message, frozen=True, tag=3):
-    """See Service.create. request: as `encode_request` makes it; given: JSON, a list of items."""
+    """A call of Service.create. request: encoded by `encode_request`. given: a list of items as JSON."""
 
     number: int
     who: Principal
@@ -75,8 +77,8 @@ class Create(_Message, frozen=True, tag=3):
 
 
 class Follow(_Message, frozen=True, tag=4):
-    """Send the events of a response from `start` on, None: all that there are. `epoch`: in which those before it were
-    read.
+    """A request for a response's events from `start` on; None: all of them. `epoch`: the one of the events before
+    `start`.
     """
 
     number: int
@@ -88,7 +90,7 @@ class Follow(_Message, frozen=True, tag=4):
 
 
 class Attend(_Message, frozen=True, tag=5):
-    """Other readers of what is followed than before, or none any more: then the follow is over."""
+    """A change of the readers of a followed response. Once there are none, the follow is over."""
 
     number: int
     how: Attendance
@@ -96,7 +98,7 @@ class Attend(_Message, frozen=True, tag=5):
 
 
 class Settle(_Message, frozen=True, tag=6):
-    """Answer when what is over of a response is in the store. Refused while it runs."""
+    """A call that is answered when a finished response is in the store. Refused while it runs."""
 
     number: int
     response_id: str
@@ -114,10 +116,27 @@ class Ask(_Message, frozen=True, tag=7):
 
 
 class Look(_Message, frozen=True, tag=8):
-    """Something was left for the others: look for it now. Nobody answers."""
+    """A hint that something was left for other nodes to adopt. It has no answer."""
 
 
-Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look
+class ListRunning(_Message, frozen=True, tag=9):
+    """See Lists.running_here."""
+
+    number: int
+    who: Principal
+    wanted: Wanted
+    after: Place | None
+
+
+class FindPlace(_Message, frozen=True, tag=10):
+    """See Lists.place_here."""
+
+    number: int
+    who: Principal
+    response_id: str
+
+
+Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look | ListRunning | FindPlace
 
 
 # -- answered
@@ -131,13 +150,15 @@ class Challenge(_Message, frozen=True, tag=0):
 
 
 class Welcome(_Message, frozen=True, tag=1):
-    """The proof that it has the secret, too."""
+    """The proof that the node that was connected to has the secret, too."""
 
     proof: bytes
 
 
 class Done(_Message, frozen=True, tag=2):
-    """A call was obeyed. `response`: JSON, if there is one to tell. `ended`: see CutResponse."""
+    """The answer to a call that was carried out. `response`: JSON, if there is one to return. `ended`:
+    see CutResponse.
+    """
 
     number: int
     response_id: str
@@ -146,7 +167,7 @@ class Done(_Message, frozen=True, tag=2):
 
 
 class Refused(_Message, frozen=True, tag=3):
-    """A call, or a follow, was refused: a WireError. `rate_limits`, `item`: JSON."""
+    """The refusal of a call or a follow: a WireError. `rate_limits`, `item`: JSON."""
 
     number: int
     code: str
@@ -159,7 +180,7 @@ class Refused(_Message, frozen=True, tag=3):
 
 
 class Began(_Message, frozen=True, tag=4):
-    """A follow was taken. `response`: JSON, as it was last shown."""
+    """The acceptance of a follow. `response`: JSON, as it was last shown."""
 
     number: int
     state: State
@@ -167,7 +188,7 @@ class Began(_Message, frozen=True, tag=4):
 
 
 class Entries(_Message, frozen=True, tag=5):
-    """Events of what is followed; `first` is the number of the first one."""
+    """Events of a followed response. `first` is the number of the first one."""
 
     number: int
     first: int
@@ -175,14 +196,14 @@ class Entries(_Message, frozen=True, tag=5):
 
 
 class Ended(_Message, frozen=True, tag=6):
-    """No more events come here, and the response is not over. `too_slow`: those that were to come are gone."""
+    """The end of a follow whose response is not over. `too_slow`: the next events are gone from the log."""
 
     number: int
     too_slow: bool = False
 
 
 class Answer(_Message, frozen=True, tag=7):
-    """Of an HTTP request."""
+    """The answer to an HTTP request."""
 
     number: int
     status: int
@@ -190,7 +211,16 @@ class Answer(_Message, frozen=True, tag=7):
     body: bytes
 
 
-Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer
+class Listed(_Message, frozen=True, tag=8):
+    """A part of a list, see Listing: places, and responses as JSON; or only a place."""
+
+    number: int
+    places: tuple[Place, ...]
+    responses: tuple[bytes, ...] = ()
+    more: Place | None = None
+
+
+Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer | Listed
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_asked = msgspec.msgpack.Decoder(list[Asked]).decode
@@ -201,11 +231,11 @@ _CODES = {code.value.code: code for code in ErrorCode}
 
 
 class Garbage(Exception):
-    """What came is none of these messages."""
+    """An error: the bytes received are none of these messages."""
 
 
 def decode_asked(frame: bytes) -> list[Asked]:
-    """Return what a frame asks. Raises Garbage."""
+    """Return the messages of an asker's frame. Raises Garbage."""
     try:
         return _decode_asked(frame)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -213,7 +243,7 @@ def decode_asked(frame: bytes) -> list[Asked]:
 
 
 def decode_answered(frame: bytes) -> list[Answered]:
-    """Return what a frame answers. Raises Garbage."""
+    """Return the messages of an answering frame. Raises Garbage."""
     try:
         return _decode_answered(frame)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -221,12 +251,12 @@ def decode_answered(frame: bytes) -> list[Answered]:
 
 
 def encode_request(request: ResponseCreate) -> bytes:
-    """Return a create with all that the codec has made of it."""
+    """Encode a create with everything that the codec made of it."""
     return _encode_json(msgspec.structs.replace(request, input=msgspec.Raw(b"null")))
 
 
 def decode_request(data: bytes) -> ResponseCreate:
-    """Return the create, the same to its digest. Raises Garbage."""
+    """Decode a create, so that its digest is the same. Raises Garbage."""
     try:
         request = _decode_request(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -236,7 +266,7 @@ def decode_request(data: bytes) -> ResponseCreate:
 
 
 def refused(number: int, error: WireError) -> Refused:
-    """Return the answer to a call that was refused."""
+    """Return the answer that refuses a call."""
     return Refused(
         number, error.spec.code, error.message, error.param, error.retry_after, error.response_id,
         _encode_json(list(error.rate_limits)), codec.encode(error.item),
@@ -244,7 +274,7 @@ def refused(number: int, error: WireError) -> Refused:
 
 
 def error_of(answer: Refused) -> WireError:
-    """Return the error as it was raised there."""
+    """Return the error as the other node raised it."""
     error = WireError(
         _CODES.get(answer.code, ErrorCode.SERVER_ERROR),
         answer.message,

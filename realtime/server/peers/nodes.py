@@ -1,4 +1,4 @@
-"""The other nodes, as the service asks them: who lives, by the membership, and a link to each that was asked."""
+"""The other nodes, as the service asks them. The membership says which are live; each has a link once it was asked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import msgspec
 
 from realtime.service.directory import OtherNode, RemoteCut
 from realtime.service.intake import Asked
+from realtime.service.lists import Listing, Wanted
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance, Remote
 from realtime.store.cluster.membership import Membership, Peer
 from realtime.store.copied_log import State
+from realtime.store.shelves import Place as ListPlace
 from realtime.wire import codec
 from realtime.wire.errors import WireError
 from realtime.wire.requests import Place, StopKind, Through, Truncation
@@ -22,14 +24,14 @@ from realtime.wire.response import Response
 from ..cluster_settings import Node
 from . import messages
 from .copies import Copies, Copy, Upstream
-from .link import Link, Over
-from .messages import Answer, Ask, Began, Done
+from .link import Link, Over, Replied
+from .messages import Answer, Ask, Done, Listed
 
 _decode_response = msgspec.json.Decoder(Response).decode
 
 
 class PeerNodes:
-    """See the module. A `Nodes` of the directory."""
+    """The other nodes. Implements the directory's `Nodes`."""
 
     def __init__(self, me: Node, membership: Membership, copies: Copies, max_bytes: int) -> None:
         """max_bytes: see Link."""
@@ -38,6 +40,10 @@ class PeerNodes:
         self._copies = copies
         self._max_bytes = max_bytes
         self._nodes: dict[str, PeerNode] = {}
+
+    def live(self) -> list[PeerNode]:
+        """See Nodes."""
+        return [node for name in self._membership.peers() if (node := self.get(name)) is not None]
 
     @property
     def copies(self) -> Mapping[str, Remote]:
@@ -63,19 +69,18 @@ class PeerNodes:
         return await self._copies.follow(principal, response_id, node, created=created)
 
     async def tell_all(self) -> None:
-        """Have all others look for what was left, as far as they can be reached."""
-        nodes = [node for name in self._membership.peers() if (node := self.get(name)) is not None]
-        await asyncio.gather(*(node.look() for node in nodes))
+        """Tell all other nodes that can be reached to look for what was left."""
+        await asyncio.gather(*(node.look() for node in self.live()))
 
     async def close(self) -> None:
-        """End the copies, and hang up."""
+        """Close the copies and the links."""
         await self._copies.close()
         nodes, self._nodes = list(self._nodes.values()), {}
         await asyncio.gather(*(node.close() for node in nodes))
 
 
 class PeerNode:
-    """One other node. An `OtherNode` of the directory, and what copies follow."""
+    """One other node: an `OtherNode` of the directory, which copies follow."""
 
     def __init__(self, peer: Peer, link: Link) -> None:
         self.peer = peer
@@ -126,8 +131,21 @@ class PeerNode:
         """See OtherNode."""
         await self._link.call(lambda number: messages.Settle(number, response_id))
 
+    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Listing:
+        """See OtherNode."""
+        answer = await self._link.call(lambda number: messages.ListRunning(number, principal, wanted, after))
+        assert isinstance(answer, Listed)
+        shown = map(msgspec.Raw, answer.responses)
+        return Listing(dict(zip(answer.places, shown, strict=True)), answer.more)
+
+    async def place(self, principal: Principal, response_id: str) -> ListPlace | None:
+        """See OtherNode."""
+        answer = await self._link.call(lambda number: messages.FindPlace(number, principal, response_id))
+        assert isinstance(answer, Listed)
+        return answer.places[0] if answer.places else None
+
     async def answer(self, make: Ask) -> Answer:
-        """Have an HTTP request answered there. Raises WireError."""
+        """Have the node answer an HTTP request. Raises WireError."""
         answer = await self._link.call(lambda number: msgspec.structs.replace(make, number=number))
         assert isinstance(answer, Answer)
         return answer
@@ -144,16 +162,16 @@ class PeerNode:
         return feed, began.state, _decode_response(began.response)
 
     async def look(self) -> None:
-        """Have it look for what was left, if it can be reached."""
+        """Tell the node to look for what was left, if it can be reached."""
         with contextlib.suppress(WireError, OSError):
             await self._link.tell(messages.Look())
 
     def retire(self) -> None:
-        """Note that it is another node by now."""
+        """Close the link in the background: the node has another epoch by now."""
         self._retiring = asyncio.create_task(self.close())
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the link."""
         await self._link.close()
 
 
@@ -196,7 +214,7 @@ class _Feed:
         self.end("left")
 
 
-def _done(answer: Done | Answer | Began) -> Done:
+def _done(answer: Replied) -> Done:
     assert isinstance(answer, Done)
     return answer
 

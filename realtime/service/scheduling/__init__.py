@@ -1,8 +1,9 @@
-"""Who is next, and why: the parts of `service.scheduler`. All of it is pure.
+"""The parts of `service.scheduler`, which decide who is next. All of them are pure. Open `tickets.py` first: the input
+of the scheduler.
 
-Open `tickets.py` first: what the scheduler is told. `turns` says whose turn it is: which tenant and class by their
-`counters`, which of its responses by its `line`, within the `limits` and what the engine has `room` for. `waiting`,
-`groups` and `put_aside` hold what does not run, `accounts` who pays for what, `allowances` a tenant's minute.
-`making_room` picks what is put aside for others. `places` tells those that wait how long that will be: by a `forecast`,
-in the order that `plan` plays through.
+`turns` picks the next response: its class and tenant by their `counters`, the response within a tenant by its `line`,
+within the `limits` and the `room` of the engine. `waiting`, `groups` and `put_aside` hold what does not run, `accounts`
+records who pays for what, and `allowances` a tenant's usage per minute. `making_room` picks the responses that are put
+aside for others. `places` tells waiting responses how long they will wait: by a `forecast`, in the order that `plan`
+simulates.
 """

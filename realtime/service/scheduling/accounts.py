@@ -1,6 +1,6 @@
-"""Who pays for what: the service that tenants and classes have had, and what is learned from it. Pure.
+"""Accounts: the service that tenants and classes have had, and the estimates learned from it. Pure.
 
-Tokens are paid as they come. What is not known yet is charged as an estimate, and put right later.
+Tokens are charged as they come. What is not known yet is charged as an estimate, and corrected later.
 """
 
 from __future__ import annotations
@@ -24,23 +24,26 @@ _NOTHING = (0.0, 0)
 
 
 class Prices(msgspec.Struct, frozen=True):
-    """What a token costs its tenant: one of a prompt that is read, and one that is generated."""
+    """The price of a token for its tenant: of one read in a prompt, and of one generated."""
 
     input: float = 1.0
     output: float = 2.0
 
     def of(self, used: Used) -> float:
-        """The service that this is. What the cache had was not read."""
+        """Return the service for this usage. Cached tokens were not read."""
         return self.input * (used.num_input - used.num_cached) + self.output * used.num_output
 
 
 class Accounts:
-    """All of them: virtual counters by tenant and by class, the minutes of tenants, means, what was cached."""
+    """All accounts: virtual counters by tenant and by class, usage per minute, running means, and cached prefixes.
+    `served`: the service that tenants have had here since it was last told to the other nodes, and emptied.
+    """
 
     def __init__(self, prices: Prices, limits_of: Callable[[str], TenantLimits]) -> None:
         self.tenants: Counters[str] = Counters(lambda tenant: limits_of(tenant).weight)
         self.classes: Counters[ServiceClass] = Counters(SHARES.__getitem__)
         self.allowances = Allowances()
+        self.served: dict[str, float] = {}
         self.means = Means()
         self._prefixes = Prefixes()
         self._reads_since: float | None = None  # when the engine began with what it reads now
@@ -48,11 +51,11 @@ class Accounts:
         self._limits_of = limits_of
 
     def is_warm(self, ticket: Ticket) -> bool:
-        """Return whether what it continues is likely to be cached."""
+        """Return whether the prefix that it continues is likely to be cached."""
         return self._prefixes.any_of(ticket.prefixes)
 
     def num_new(self, ticket: Ticket) -> float:
-        """Tokens of its prompt that are likely to be read, and not to come from the cache."""
+        """Return how many of its prompt's tokens are likely to be read rather than to come from the cache."""
         return ticket.num_input * self.means.new_of(ticket.tenant)
 
     def cost_of(self, ticket: Ticket) -> float:
@@ -63,7 +66,7 @@ class Accounts:
         return self._prices.input * self.num_new(ticket) + self._prices.output * output
 
     def open(self, one: Holding, now: float) -> None:
-        """Charge one that is let in with what its prompt is estimated at."""
+        """Charge a response that is let in with the estimate for its prompt."""
         one.paid, one.counted = self._prices.input * self.num_new(one.ticket), one.ticket.num_input
         self._charge(one.ticket.tenant, one.ticket.service_class, one.paid, one.counted, now)
         if self._reads_since is None:
@@ -72,7 +75,7 @@ class Accounts:
     def settle(
         self, holdings: Iterable[Holding], used_by: Callable[[str], Used | None], now: float
     ) -> list[Holding]:  # fmt: skip
-        """Charge what has been used since the last look; return those that have used something."""
+        """Charge all usage since the last look. Return the responses that have used something."""
         found = [(one, used_by(one.ticket.response_id)) for one in holdings]
         if self.means.asks_for_pace:
             self._note_pace(found, now)
@@ -90,23 +93,25 @@ class Accounts:
         return changed
 
     def pay(self, one: Holding, used: Used, now: float) -> None:
-        """Charge what one has used until now; before its prompt is known, what that was estimated at."""
+        """Charge the usage of one response so far; until its prompt is known, the estimate."""
         service, num_tokens = self._take_in(one, used, now)
         self._charge(one.ticket.tenant, one.ticket.service_class, service, num_tokens, now)
 
     def close(self, one: Holding, seconds: float, kv_tokens: int) -> None:
-        """Learn from one that is over. `seconds`: that it ran. `kv_tokens`: that the engine's cache holds."""
+        """Learn from a response that is over. `seconds`: its running time. `kv_tokens`: the capacity of the engine's
+        cache.
+        """
         self.means.note(one.ticket.tenant, seconds, one.used or Used())
         self.leave_cached(one, one.ticket.leaves, kv_tokens)
 
     def leave_cached(self, one: Holding, keys: Iterable[str], kv_tokens: int) -> None:
-        """Note under which keys the engine's cache is likely to have what one was given and made."""
+        """Note the keys under which the engine's cache is likely to have a response's prompt and answer."""
         used = one.used or Used()
         if used.num_output:
             self._prefixes.note(keys, used.num_input + used.num_output, kv_tokens)
 
     def _note_pace(self, found: Sequence[tuple[Holding, Used | None]], now: float) -> None:
-        """Learn how fast tokens are read and made, from what has come since the last look and is not taken in yet."""
+        """Learn how fast tokens are read and generated, from usage since the last look that is not taken in yet."""
         num_read = sum(
             used.num_input - used.num_cached
             for one, used in found
@@ -122,7 +127,7 @@ class Accounts:
                 self._note_steps(one, used, now, pure=not reads and not num_read)
 
     def _note_steps(self, one: Holding, used: Used, now: float, *, pure: bool) -> None:
-        """Learn how fast tokens come, from those that have come since the last look."""
+        """Learn how fast tokens are generated, from those since the last look."""
         num_new = used.num_output - (one.used or Used()).num_output
         if one.stepped_at is not None and num_new and now > one.stepped_at:
             self.means.note_steps(now - one.stepped_at, num_new, pure=pure)
@@ -130,7 +135,7 @@ class Accounts:
             one.stepped_at = now
 
     def _take_in(self, one: Holding, used: Used, now: float) -> tuple[float, int]:
-        """Note what one has used until now, and return what of it has not been charged: service, and tokens."""
+        """Note the usage of one response so far. Return the part that has not been charged: service and tokens."""
         if used.num_output and (one.used is None or not one.used.num_output):
             self.means.note_read(used.num_input - used.num_cached, now - one.at)
         service, num_tokens = self._prices.of(used), used.num_input + used.num_output
@@ -140,5 +145,6 @@ class Accounts:
 
     def _charge(self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float) -> None:
         self.tenants.charge(tenant, service)
+        self.served[tenant] = self.served.get(tenant, 0.0) + service
         self.classes.charge(service_class, service)
         self.allowances.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)

@@ -1,7 +1,7 @@
-"""Tokens and requests per minute, by tenant. Pure.
+"""Allowances: tokens and requests per minute, by tenant. Pure.
 
-A minute's allowance comes back evenly. Tokens are paid as they come, so the last response may take more than is left,
-and the next ones wait for it to come back.
+A minute's allowance comes back evenly. Tokens are charged as they come, so a response may take more than is left, and
+the next ones wait until it is back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MINUTE = 60.0
 
 
 class Allowance(NamedTuple):
-    """What is left of one limit, and when all of it will be back."""
+    """The remainder of one limit, and the seconds until all of it is back."""
 
     name: Literal["requests", "tokens"]
     limit: int
@@ -39,7 +39,7 @@ class _Bucket(msgspec.Struct):
         return Allowance(name, limit, max(0, math.floor(limit - self.missing)), round(reset, 3))
 
     def wait(self, limit: int, wanted: float) -> float:
-        """Seconds until this much is there; all of it is enough for what is more than that."""
+        """Return the seconds until this much is there. For more than the limit: until all of it is there."""
         return max(0.0, self.missing - limit + min(wanted, limit)) * _MINUTE / limit
 
 
@@ -47,8 +47,8 @@ Kind = Literal["requests", "tokens"]
 
 
 class Allowances:
-    """All tenants'. `taken`: what was taken here of limits that there are, for who tells other nodes of it and empties
-    it.
+    """All tenants' allowances. `taken`: what was taken here under limits; the caller tells other nodes of it and
+    empties it.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Allowances:
             self._take(self._tokens, tenant, limits.tokens_per_minute, number, now)
 
     def wait(self, tenant: str, limits: TenantLimits, num_tokens: int, now: float) -> float:
-        """Seconds until one more request of about this size is allowed; 0: now."""
+        """Return the seconds until another request of about this size is allowed; 0: now."""
         wait = 0.0
         for buckets, limit, wanted in (
             (self._requests, limits.requests_per_minute, 1),
@@ -81,12 +81,12 @@ class Allowances:
         self._take(self._requests, tenant, limits.requests_per_minute, 1, now)
 
     def take_tokens(self, tenant: str, limits: TenantLimits, number: int, now: float) -> None:
-        """Count tokens; less than none gives back what was counted on an estimate."""
+        """Count tokens. A negative number gives back what was counted by an estimate."""
         self._note("tokens", tenant, limits.tokens_per_minute, number)
         self._take(self._tokens, tenant, limits.tokens_per_minute, number, now)
 
     def show(self, tenant: str, limits: TenantLimits, now: float) -> list[Allowance]:
-        """Return what is left of the limits that there are."""
+        """Return what is left of each limit that is set."""
         found = []
         if (limit := limits.requests_per_minute) is not None:
             found.append(self._requests.get(tenant, _Bucket()).shown("requests", limit, now))

@@ -15,10 +15,10 @@ _CLASSES = {"priority": ServiceClass.INTERACTIVE, "flex": ServiceClass.BATCH}
 
 
 def granted_tier(asked: str | None, may: Container[str]) -> str:
-    """Return the tier that a request is served as. `may`: those that the tenant may ask for."""
+    """Return the tier at which a request is served. `may`: those that the tenant may ask for."""
     return asked if asked in _CLASSES and asked in may else "default"
 
 
 def class_of(tier: str, *, background: bool) -> ServiceClass:
-    """Return the class of a response. `tier`: the granted one; nobody waits for one in the background."""
+    """Return a response's class. `tier`: the granted one. Nobody waits for a background response."""
     return ServiceClass.BATCH if background else _CLASSES.get(tier, ServiceClass.DEFAULT)

@@ -1,11 +1,11 @@
-"""How long those that wait will wait: a look ahead at who runs when, from what responses have taken until now. Pure.
+"""A forecast of waiting times: who will run when, simulated from how long recent responses have taken. Pure.
 
-A guess, and told as one. It knows how long responses of each tenant have run lately, how long those that run have been
-at it, how fast prompts are read, and in which order the others are likely to follow.
+The forecast is a guess, and reported as one. It knows how long each tenant's recent responses ran, how long the running
+ones have run so far, how fast prompts are read, and in which order the waiting ones are likely to follow.
 
-Of a server's first burst little has ended, and what has ended first is the shortest. There it goes by tokens: how fast
-they are read and made shows in the first steps, and how many there will be is guessed from those that run, which have
-some already and will have more, and from what the request allows.
+In a server's first burst few responses have ended, and those were the shortest. Until more have ended the forecast
+counts tokens: the first steps show how fast tokens are read and generated; the length of an answer is guessed from the
+running ones, which have some tokens already and will have more, and from what the request allows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FEW = 32  # responses that are over, before it is known how long they take
 
 
 class _Mean:
-    """A running mean; of the first few, their mean."""
+    """A running mean, weighted towards the newest; of the first few, their plain mean."""
 
     __slots__ = ("number", "value")
 
@@ -45,7 +45,7 @@ class _Mean:
 
 
 class _Pace:
-    """Seconds for each of many, of which the latest thousands count."""
+    """Seconds per token, over the latest thousands of tokens."""
 
     __slots__ = ("number", "seconds")
 
@@ -62,7 +62,7 @@ class _Pace:
 
 
 class Means:
-    """What responses have taken lately: those of each tenant, and all."""
+    """Running means of how long recent responses took: for each tenant, and for all."""
 
     def __init__(self) -> None:
         self._seconds = _Mean(_FIRST_SECONDS)
@@ -76,13 +76,13 @@ class Means:
         self._pure_steps = _Pace()  # ... while nothing was read
 
     def note_steps(self, seconds: float, number: int, *, pure: bool) -> None:
-        """One response has made so many tokens in this time. `pure`: no prompt was read meanwhile."""
+        """Note that a response generated so many tokens in this time. `pure`: no prompt was read meanwhile."""
         self._steps.add(seconds, number)
         if pure:
             self._pure_steps.add(seconds, number)
 
     def note(self, tenant: str, seconds: float, used: Used) -> None:
-        """A response is over."""
+        """Note that a response is over."""
         for mean in (self._seconds, self._seconds_of.setdefault(tenant, _Mean())):
             mean.add(seconds)
         for mean in (self._output, self._output_of.setdefault(tenant, _Mean())):
@@ -91,17 +91,17 @@ class Means:
             self._cached_of.setdefault(tenant, _Mean()).add(used.num_cached / used.num_input)
 
     def note_read(self, num_tokens: int, seconds: float) -> None:
-        """A prompt was read. `num_tokens`: those that were not cached."""
+        """Note that a prompt was read. `num_tokens`: those that were not cached."""
         if num_tokens > 0:
             self._read.add(seconds / num_tokens)
 
     def note_reading(self, num_tokens: int, seconds: float) -> None:
-        """Prompts of so many tokens were read, in this time all together."""
+        """Note that prompts of so many tokens in all were read in this time."""
         self._read_pace.add(seconds, num_tokens)
 
     @property
     def known(self) -> bool:
-        """Return whether there is anything to go by: something has ended, or tokens come while nothing is read."""
+        """Return whether a forecast is possible: a response has ended, or tokens come while no prompt is read."""
         return self._seconds.number > 0 or self._pure_steps.number > 0
 
     @property
@@ -111,7 +111,7 @@ class Means:
 
     @property
     def read_seconds(self) -> float:
-        """Return how long a token of a prompt takes."""
+        """Return the seconds to read one token of a prompt."""
         return self._read_pace.value if self.is_new else self._read.value
 
     def seconds_of(self, tenant: str) -> float:
@@ -120,17 +120,17 @@ class Means:
 
     @property
     def asks_for_pace(self) -> bool:
-        """Return whether so little has ended that the pace of tokens is needed."""
+        """Return whether so few responses have ended that the pace of tokens is needed."""
         return self._seconds.number < _FEW
 
     @property
     def is_new(self) -> bool:
-        """Return whether it goes by tokens: they come, and hardly anything has ended."""
+        """Return whether the forecast goes by tokens: they come, and hardly any response has ended."""
         return self.step_seconds > 0 and self.asks_for_pace
 
     def first_length(self, tenant: str, seen: float, max_output: int | None) -> float:
-        """Return how many tokens an answer is likely to have while hardly anything has ended. `seen`: that those of its
-        tenant which run have made, on average.
+        """Return how many tokens an answer is likely to have while hardly any has ended. `seen`: the mean so far of its
+        tenant's running answers.
         """
         own = self._output_of.get(tenant, _NONE)
         weight = own.number / (own.number + _DOUBTS)
@@ -139,15 +139,15 @@ class Means:
 
     @property
     def step_seconds(self) -> float:
-        """Return how long a token takes that is made."""
+        """Return the seconds to generate one token."""
         return self._steps.value if self._seconds.number else self._pure_steps.value
 
     def output_of(self, tenant: str) -> float:
-        """Return how many tokens it is likely to be."""
+        """Return how many tokens an answer of this tenant is likely to have."""
         return self._output_of.get(tenant, self._output).value
 
     def new_of(self, tenant: str) -> float:
-        """Return what part of its prompts is likely not to be cached."""
+        """Return the share of this tenant's prompts that is likely not to be cached."""
         mean = self._cached_of.get(tenant)
         return 1.0 if mean is None else 1.0 - mean.value
 
@@ -156,7 +156,7 @@ _NONE = _Mean()
 
 
 class Runs(NamedTuple):
-    """One that runs. `num_output`: tokens that it has made."""
+    """A running response. `num_output`: tokens that it has generated."""
 
     tenant: str
     elapsed: float
@@ -165,7 +165,7 @@ class Runs(NamedTuple):
 
 
 class Waits(NamedTuple):
-    """One that waits. `num_new`: tokens of its prompt that have to be read."""
+    """A waiting response. `num_new`: tokens of its prompt that have to be read."""
 
     tenant: str
     num_new: float
@@ -175,7 +175,7 @@ class Waits(NamedTuple):
 def waits(
     order: Iterable[Waits], running: Iterable[Runs], places: int, most_of: Mapping[str, int], means: Means
 ) -> list[float]:
-    """Return after how many seconds each of those that wait will run, in the order of their turns. `most_of`: how many
+    """Return the seconds after which each waiting response will run, in the order of their turns. `most_of`: how many
     of a tenant may run at once.
     """
     running = list(running)
@@ -204,7 +204,7 @@ def waits(
 
 
 def _seen(running: Iterable[Runs]) -> dict[str, float]:
-    """Tokens that those which run have made, on average of each tenant."""
+    """Return the mean number of tokens that each tenant's running responses have generated."""
     made: dict[str, _Mean] = {}
     for one in running:
         mean = made.setdefault(one.tenant, _Mean())
@@ -214,14 +214,16 @@ def _seen(running: Iterable[Runs]) -> dict[str, float]:
 
 
 class _Ranks:
-    """Which part of its tenant's answers is likely to be over before each: answers differ, and one is first."""
+    """Ranks of the running answers of a tenant: the share of them that is likely to end before this one. Answers differ
+    in length, so one ends first.
+    """
 
     def __init__(self, running: Iterable[Runs]) -> None:
         self._numbers = Counter(one.tenant for one in running)
         self._next: Counter[str] = Counter()
 
     def next(self, tenant: str) -> float:
-        """The rank of one more of them, between 0 and 1."""
+        """Return the rank of the next answer of this tenant, between 0 and 1."""
         self._next[tenant] += 1
         return (self._next[tenant] - 0.5) / self._numbers[tenant]
 

@@ -1,4 +1,4 @@
-"""Groups: of the responses of one conversation one runs at a time, in the order in which they came. Pure."""
+"""Groups: the responses of one conversation run one at a time, in order of arrival. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .tickets import Ticket
 
 
 class Groups:
-    """All groups. `busy`: those of which one runs, or has run and is put aside, with its response id."""
+    """All groups. `busy`: groups with a response that runs, or has run and is put aside; with its id."""
 
     def __init__(self) -> None:
         self.busy: dict[str, str] = {}
@@ -20,18 +20,18 @@ class Groups:
         return self._sizes[group] if group is not None else 0
 
     def join(self, ticket: Ticket) -> None:
-        """One more of its group."""
+        """Add a response to its group."""
         if ticket.group is not None:
             self._of[ticket.response_id] = ticket.group
             self._sizes[ticket.group] += 1
 
     def run(self, ticket: Ticket) -> None:
-        """One runs, and the others of its group wait for its end."""
+        """Note that one runs; the others of its group wait for its end."""
         if ticket.group is not None:
             self.busy[ticket.group] = ticket.response_id
 
     def leave(self, response_id: str) -> None:
-        """One is over, or has given up waiting."""
+        """Note that one is over, or has given up waiting."""
         group = self._of.pop(response_id, None)
         if group is None:
             return

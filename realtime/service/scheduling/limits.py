@@ -1,6 +1,7 @@
-"""How many may run and wait: in all, of one tenant, of one group. Pure.
+"""Limits on how many responses may run and wait: in all, of one tenant, of one group. Pure.
 
-All of it is asked for with each decision, so that a change counts from then on.
+All limits are read for each decision, so that a change takes effect at the next one. A tenant's own limits hold over
+all nodes, as far as this one knows of the others; shares are of this node's places.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from realtime.engine.base import Capacity
 from realtime.settings.tenants import TenantLimits
 
 from ..tenant_share import TenantShare, places_of
+from .others import Others
 from .refusals import Full, TenantFull
 
 
 class Limits:
-    """See the module. tenant_share: what of the places one tenant may have. limits_of: what else one may take.
-    capacity: what the engine can hold.
+    """The limits in force. tenant_share: the part of the places that one tenant may have. limits_of: a tenant's other
+    limits. capacity: what the engine can hold.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Limits:
         self._tenant_share = tenant_share
         self.of = limits_of
         self._capacity = capacity
+        self.others = Others()
 
     @property
     def capacity(self) -> Capacity:
@@ -37,7 +40,7 @@ class Limits:
 
     @property
     def share(self) -> float:
-        """Return what one tenant may have now."""
+        """Return the part of the places that one tenant may have now."""
         return self._tenant_share()
 
     @property
@@ -52,18 +55,31 @@ class Limits:
         share = places_of(self._tenant_share(), self.places)
         return share if own is None else min(share, own)
 
+    def likely_most_of(self, tenant: str) -> int:
+        """Return how many of a tenant are likely to run at once here, for a guess: at least one."""
+        own = self.of(tenant).max_running
+        most = self.most_of(tenant)
+        return most if own is None else min(most, max(1, own - self.others.num_running(tenant)))
+
+    def may_run(self, tenant: str, num_running: int, waited: float) -> bool:
+        """Return whether one more of a tenant may run beside these, which has waited for so many seconds."""
+        own, others = self.of(tenant).max_running, self.others
+        if num_running >= self.most_of(tenant):
+            return False
+        return own is None or num_running + others.num_running(tenant) + others.num_first(tenant, waited) < own
+
     def check_queue(
         self, tenant: str, *, num_waiting: int, num_waiting_of: int, num_running_of: int,
         retry_after: Callable[[int], float],
     ) -> None:  # fmt: skip
-        """Refuse one more that waits if there is no place for it; it has been counted. `retry_after`: when a place in
-        the queue should be free, if so many run at once. Raises Full.
+        """Refuse one more waiting response if there is no place for it. It has been counted already. `retry_after`:
+        estimates when a place is free, if so many run at once. Raises Full.
         """
         is_full = num_waiting > self._max_waiting
         share, own, most = self._tenant_share(), self.of(tenant).max_waiting, self.most_of(tenant)
         has_slot = num_running_of < most
         has_place = num_waiting_of <= places_of(share, self._max_waiting)
-        if own is not None and num_waiting_of > own:
+        if own is not None and num_waiting_of + self.others.num_waiting(tenant) > own:
             raise TenantFull(retry_after(most))
         if share < 1 and (not has_place or (is_full and not has_slot)):
             raise TenantFull(retry_after(most))

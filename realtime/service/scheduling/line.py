@@ -1,4 +1,4 @@
-"""What waits of one tenant: by class, in the order in which it came, but for what the cache has. Pure."""
+"""The line of one tenant's waiting tickets: by class, in order of arrival, but cached prefixes go first. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Place(NamedTuple):
 
 
 class Line:
-    """One tenant's. `is_warm`: whether what a ticket continues is likely to be cached."""
+    """One tenant's line. `is_warm`: whether the prefix that a ticket continues is likely to be cached."""
 
     def __init__(self, is_warm: Callable[[Ticket], bool]) -> None:
         self._is_warm = is_warm
@@ -30,18 +30,18 @@ class Line:
         return sum(map(len, self._places.values()))
 
     def classes(self) -> Iterator[ServiceClass]:
-        """Yield the classes of which something waits."""
+        """Yield the classes in which a ticket waits."""
         return iter(self._places)
 
     def add(self, number: int, ticket: Ticket) -> None:
-        """Wait, behind those of its class with a smaller number."""
+        """Add a ticket, behind those of its class with a smaller number."""
         place = _Place(number, ticket)
         _insert(self._places, place)
         if ticket.prefixes:
             _insert(self._continuing, place)
 
     def remove(self, ticket: Ticket) -> None:
-        """Wait no longer."""
+        """Remove a ticket that waits no longer."""
         _take_out(self._places, ticket)
         if ticket.prefixes:
             _take_out(self._continuing, ticket)
@@ -50,7 +50,7 @@ class Line:
     def first(
         self, service_class: ServiceClass, busy: Container[str], but: Container[str] = frozenset()
     ) -> _Place | None:
-        """The next one of a class. `busy`: groups of which one runs. `but`: responses that are not looked at."""
+        """Return the next ticket of a class. `busy`: groups in which one runs. `but`: responses to skip."""
 
         def may_run(place: _Place) -> bool:
             ticket = place.ticket
@@ -63,7 +63,7 @@ class Line:
         return next((place for place in continuing if may_run(place) and self._is_warm(place.ticket)), oldest)
 
     def take(self, ticket: Ticket, busy: Container[str]) -> int:
-        """Let it run: it has passed those that came before it and could have run. Return its number."""
+        """Take a ticket that runs, and note that it passed earlier ones that could have run. Return its number."""
         number = self._places[ticket.service_class][ticket.response_id].number
         for place in self._places[ticket.service_class].values():
             if place.ticket is ticket:
@@ -74,13 +74,13 @@ class Line:
         return number
 
     def planned(self, service_class: ServiceClass) -> list[_Place]:
-        """All of a class, in the order in which they are likely to run."""
+        """Yield all tickets of a class, in the order in which they are likely to run."""
         places = self._places.get(service_class, {}).values()
         return sorted(places, key=lambda place: (not self._is_warm(place.ticket), place.number))
 
 
 def _insert(lines: dict[ServiceClass, dict[str, _Place]], place: _Place) -> None:
-    """Put it behind those of its class with a smaller number."""
+    """Insert a place behind those of its class with a smaller number."""
     service_class = place.ticket.service_class
     places = lines.setdefault(service_class, {})
     is_last = not places or next(reversed(places.values())).number < place.number
@@ -90,7 +90,7 @@ def _insert(lines: dict[ServiceClass, dict[str, _Place]], place: _Place) -> None
 
 
 def _take_out(lines: dict[ServiceClass, dict[str, _Place]], ticket: Ticket) -> None:
-    """Take it out of its class, and the class with the last one."""
+    """Remove a ticket from its class, and with the last one the class."""
     places = lines[ticket.service_class]
     del places[ticket.response_id]
     if not places:

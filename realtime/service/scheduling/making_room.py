@@ -1,4 +1,4 @@
-"""Which answers are to be put aside for interactive ones that wait, and would have a place then. Pure."""
+"""The choice of answers to put aside, so that waiting interactive ones get a place. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _MAX_TRIED = 8  # tenants, and answers, that are looked at for one that waits
 
 
 class MakingRoom:
-    """See the module. served: what a tenant has had. `promised`: those for whom room is being made, by response id."""
+    """The choice of answers to put aside. served: the service that a tenant has had. `promised`: the tickets for which
+    room is being made, by response id.
+    """
 
     def __init__(self, turns: Turns, aside: PutAside, served: Callable[[str], float]) -> None:
         self.promised: dict[str, Ticket] = {}
@@ -27,9 +29,9 @@ class MakingRoom:
         self._served = served
 
     def choose(self, running: Running, num_waiting: int, now: float) -> list[Holding]:
-        """Return those that are to be put aside, which are marked. `num_waiting`: of the interactive class.
+        """Choose responses to put aside, and mark them. `num_waiting`: of the interactive class.
 
-        Those that are on their way already make room for the first that wait.
+        Those that are on their way out already make room for the first that wait.
         """
         self.promised, found = {}, list[Holding]()
         if not num_waiting:
@@ -52,7 +54,7 @@ class MakingRoom:
         return found
 
     def _room_in(self, occupancy: Occupancy, beside: list[Holding], now: float) -> tuple[Ticket | None, list[Holding]]:
-        """Find the fewest that make room for an interactive one, and that one."""
+        """Find an interactive response to make room for, and the fewest others whose places it needs."""
         willing = self._aside.most_willing(beside, self._served)
         first_of: dict[str, Holding] = {}
         for one in willing:

@@ -1,4 +1,4 @@
-"""What those that wait are told: how many are likely to run before them, and how long that is likely to take. Pure."""
+"""Places of the waiting responses: how many are likely to run before each, and how long that may take. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SECONDS_PER_PLANNED = 2e-4  # with more, a plan is kept for this long for each
 
 
 class Place(NamedTuple):
-    """A place in the queue: how many are likely to run before it, and after how many seconds it is; None: who knows."""
+    """A place in the queue: how many are likely to run before it, and after how many seconds it runs; None: unknown."""
 
     num_ahead: int
     seconds: float | None
 
 
 class Places:
-    """The places of all that wait; of a moment ago if it takes long to work them out."""
+    """The places of all waiting responses. They may be a moment old if it takes long to compute them."""
 
     def __init__(self, waiting: Waiting, accounts: Accounts, limits: Limits) -> None:
         self._waiting = waiting
@@ -37,7 +37,7 @@ class Places:
         self._planned_of = -1  # the state of what waits then
 
     def of(self, response_id: str, running: Collection[Holding], now: float) -> Place | None:
-        """Its place in the queue; None when it does not wait."""
+        """Return its place in the queue; None: it does not wait."""
         if response_id not in self._waiting.tickets:
             return None
         places = self._planned(running, now)
@@ -62,7 +62,7 @@ class Places:
         if accounts.means.known:
             runs = [_runs(one, now) for one in running]
             following = [Waits(ticket.tenant, accounts.num_new(ticket), ticket.max_output) for ticket in order]
-            most = {tenant: self._limits.most_of(tenant) for tenant in lines}
+            most = {tenant: self._limits.likely_most_of(tenant) for tenant in lines}
             seconds = waits(following, runs, self._limits.places, most, accounts.means)
         places = map(Place, range(len(order)), seconds)
         return dict(zip((ticket.response_id for ticket in order), places, strict=True))

@@ -1,4 +1,4 @@
-"""In which order those that wait are likely to run, if nobody else came. Pure."""
+"""The plan: the order in which the waiting responses are likely to run if no other came. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def plan(
     classes: Counters[ServiceClass],
     cost_of: Callable[[Ticket], float],
 ) -> list[Ticket]:
-    """Return those that wait, in the order of their turns. `cost_of`: what a response is likely to cost. Groups and
-    limits are left aside.
+    """Return the waiting responses in the order of their turns. `cost_of`: what a response is likely to cost. Groups
+    and limits are ignored.
     """
     served = {tenant: tenants[tenant] for tenant in lines}
     served_class = {one: classes[one] for one in ServiceClass}

@@ -1,7 +1,7 @@
-"""Which prompts the engine's cache is likely to have the beginning of. Pure.
+"""A guess of which prompts begin with something that the engine's cache still has. Pure.
 
-What has run lately is still there: its continuation costs little, and a cold prompt that goes first may drive it out.
-The engine itself is not asked: it would have to be shown the tokens, which are not rendered yet.
+The cache keeps what ran lately: a continuation of that costs little, and a cold prompt that goes first may evict it.
+The engine itself is not asked: it would need the tokens, and a waiting prompt is not rendered yet.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _UNKNOWN = 1 << 20  # tokens that a cache holds whose size is not known
 
 
 class Prefixes:
-    """Keys of what has run, the latest last, as many as the cache has tokens for."""
+    """Keys of responses that ran, the latest last, as many as the cache has tokens for."""
 
     def __init__(self) -> None:
         self._sizes: OrderedDict[str, int] = OrderedDict()  # key -> tokens
         self._total = 0
 
     def note(self, keys: Iterable[str], num_tokens: int, capacity: int) -> None:
-        """Something has run, and these keys name what continues it. `capacity`: tokens of the cache; 0: unknown."""
+        """Note that a response ran, and the keys of its continuations. `capacity`: tokens of the cache; 0: unknown."""
         for key in keys:
             self._total += num_tokens - self._sizes.pop(key, 0)
             self._sizes[key] = num_tokens

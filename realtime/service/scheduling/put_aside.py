@@ -1,8 +1,8 @@
-"""Answers that are put aside: a batch one makes room for an interactive one that waits, and goes on later. Pure.
+"""Answers that are put aside: a batch answer makes room for an interactive one that waits, and continues later. Pure.
 
-What is put aside waits in its tenant's line, where it stood, and gets its place back by the rules for all. It has paid
-for what it has had, and is not charged for it again. It ages: so often and no more it is put aside, and after so long
-it goes before everybody else.
+An answer that is put aside waits at its old position in its tenant's line, and gets its place back by the same rules as
+all. What it has used is paid, and is not charged again. It ages: it is put aside only so many times, and after some
+time it goes before all others.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from .tickets import Ticket, Used
 
 
 class AsideRules(msgspec.Struct, frozen=True):
-    """How often one answer may be put aside, 0: never; and after how many seconds it goes before all others."""
+    """Rules of putting aside: how often one answer may be (0: never), and the seconds after which it goes before all
+    others.
+    """
 
     max_times: int = 3
     max_seconds: float = 60.0
 
 
 class PutAside:
-    """The responses that are put aside. may: whether a running response can be put aside now, and go on exactly."""
+    """The responses that are put aside. may: whether a running response can be put aside now, and continue exactly."""
 
     def __init__(self, rules: AsideRules, may: Callable[[str], bool]) -> None:
         self._rules = rules
@@ -39,7 +41,7 @@ class PutAside:
         return len(self._held)
 
     def add(self, one: Holding, now: float) -> Ticket:
-        """Put one aside; return the ticket with which it waits."""
+        """Put a response aside. Return the ticket with which it waits."""
         used, ticket = one.used or Used(), one.ticket
         one.ran += now - one.at
         one.aside_at, one.leaves = now, False
@@ -52,11 +54,11 @@ class PutAside:
         )  # fmt: skip
 
     def num_of(self, tenant: str) -> int:
-        """Return how many of a tenant are put aside."""
+        """Return how many of a tenant's responses are put aside."""
         return sum(one.ticket.tenant == tenant for one in self._held.values())
 
     def take(self, response_id: str, now: float) -> Holding | None:
-        """Let one go on that was put aside; None: it was not."""
+        """Let a response that was put aside continue. Return None if it was not."""
         one = self._held.pop(response_id, None)
         if one is not None:
             one.at, one.stepped_at = now, None
@@ -64,13 +66,13 @@ class PutAside:
         return one
 
     def overdue(self, now: float) -> Iterator[str]:
-        """Yield the ids of those that have been put aside for long enough, the oldest first."""
+        """Yield the ids of responses that have been put aside for long enough, the oldest first."""
         for response_id, one in self._held.items():
             if now - one.aside_at >= self._rules.max_seconds:
                 yield response_id
 
     def most_willing(self, running: Iterable[Holding], served: Callable[[str], float]) -> list[Holding]:
-        """Return those that may be put aside now: first of the tenant that was served most, and what came last."""
+        """Return the responses that may be put aside now: first those of the tenant served most, the latest first."""
         found = [one for one in running if self._may_be(one)]
         return sorted(found, key=lambda one: (-served(one.ticket.tenant), -one.at, -one.number))
 

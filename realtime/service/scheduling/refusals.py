@@ -1,10 +1,10 @@
-"""Why a response gets neither a place to run nor one to wait. Pure."""
+"""Refusals: the reason why a response gets neither a place to run nor one to wait. Pure."""
 
 from __future__ import annotations
 
 
 class Full(Exception):
-    """Neither a slot nor a place in the queue; `retry_after` is an estimate in seconds."""
+    """An error: neither a slot nor a place in the queue is free. `retry_after` is an estimate in seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("the queue is full")
@@ -12,12 +12,12 @@ class Full(Exception):
 
 
 class GroupFull(Full):
-    """As many of this group wait as may."""
+    """An error: as many responses of this group wait as are allowed."""
 
 
 class TenantFull(Full):
-    """The tenant has its share of the places; others may still be served."""
+    """An error: the tenant has its share of the places. Others may still be served."""
 
 
 class RateLimited(Full):
-    """The tenant has used up what it may take in a minute."""
+    """An error: the tenant has used up its allowance for a minute."""

@@ -1,8 +1,8 @@
-"""What the engine can hold at once: tokens in its KV cache, prompts to be read. Pure.
+"""The engine's room: tokens in its KV cache, and prompts to be read. Pure.
 
-A prompt that waits inside the engine delays everybody behind it, so as much is let in as a step can read, and the rest
-waits here, where its turn can be decided. A tenant of which the engine reads nothing always gets one prompt in: what is
-stuck on its way delays its own tenant only.
+A prompt that waits inside the engine delays everybody behind it. So only as many prompts are let in as one step can
+read, and the rest waits here, where the order can still be decided. A tenant for which the engine is reading nothing
+may always send one prompt in: one that is stuck on its way there delays its own tenant only.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _SETTLING_SECONDS = 1.0  # after which a prompt that has not come to the engine 
 
 
 class Holding(msgspec.Struct, eq=False):
-    """What one running response holds, as far as that is known.
+    """The resources that one running response holds, as far as they are known.
 
-    at: since when it runs, or runs again. number: of its place when it waited. ran: seconds before it was put aside.
-    leaves: it is about to be put aside. num_aside: how often it was. aside_at: when, the last time. had: tokens that
-    it had made when it was let in again. stepped_at: when its newest token was seen, since it was let in. num_kept,
-    num_reading: as they were counted last in the occupancy of those that run.
+    at: when it began to run, or to run again. number: its ticket's number while it waited. ran: seconds that it ran
+    before it was put aside. leaves: it is about to be put aside. num_aside: how often it was put aside. aside_at: when
+    it was put aside last. had: tokens that it had generated when it was let in again. stepped_at: when its newest token
+    was seen, since it was let in. num_kept, num_reading: its part in the last computed occupancy.
     """
 
     ticket: Ticket
@@ -45,12 +45,12 @@ class Holding(msgspec.Struct, eq=False):
     num_reading: int = 0
 
     def seconds(self, now: float) -> float:
-        """Return how long it has run, without what it was put aside."""
+        """Return how long it has run, without the time when it was put aside."""
         return self.ran + now - self.at
 
 
 class Occupancy:
-    """What a number of responses hold."""
+    """The resources that a number of responses hold together."""
 
     def __init__(self, capacity: Callable[[], Capacity], means: Means) -> None:
         self.num = 0
@@ -63,7 +63,7 @@ class Occupancy:
         self._num_reading_by_all = 0
 
     def imagine(self, holdings: Iterable[Holding], now: float) -> Occupancy:
-        """Return what these would hold if they were all."""
+        """Return the occupancy if exactly these ran."""
         imagined = Occupancy(self._capacity, self._means)
         for one in holdings:
             tenant = one.ticket.tenant
@@ -72,7 +72,7 @@ class Occupancy:
         return imagined
 
     def add_up(self, holdings: Iterable[Holding], now: float) -> None:
-        """Begin anew, with these."""
+        """Start over with these."""
         for counts in (self._numbers, self._kept, self._reading):
             counts.clear()
         self.num = self._num_kept_by_all = self._num_reading_by_all = 0
@@ -80,13 +80,13 @@ class Occupancy:
             self.add(one, now)
 
     def add(self, one: Holding, now: float) -> None:
-        """Count one more."""
+        """Add one response."""
         one.num_kept, one.num_reading = self._kept_by(one), self._reading_by(one, now)
         self._join(one.ticket.tenant, 1)
         self._count(one.ticket.tenant, one.num_kept, one.num_reading)
 
     def remove(self, one: Holding) -> None:
-        """Count one less."""
+        """Remove one response."""
         tenant = one.ticket.tenant
         self._join(tenant, -1)
         self._count(tenant, -one.num_kept, -one.num_reading)
@@ -94,7 +94,7 @@ class Occupancy:
             del self._numbers[tenant], self._kept[tenant], self._reading[tenant]
 
     def update(self, one: Holding, now: float) -> None:
-        """Count what one holds now."""
+        """Update what one response holds."""
         kept, reading = self._kept_by(one), self._reading_by(one, now)
         if kept != one.num_kept or reading != one.num_reading:
             self._count(one.ticket.tenant, kept - one.num_kept, reading - one.num_reading)
@@ -111,11 +111,11 @@ class Occupancy:
         self._num_reading_by_all += num_reading
 
     def num_of(self, tenant: str) -> int:
-        """Return how many of a tenant run."""
+        """Return how many of a tenant's responses run."""
         return self._numbers[tenant]
 
     def tenant_may(self, ticket: Ticket, share: float) -> bool:
-        """Return whether its own tenant leaves room for it. `share`: what one tenant may take."""
+        """Return whether its own tenant leaves room for it. `share`: the part that one tenant may take."""
         tenant, capacity = ticket.tenant, self._capacity()
         reading = self._num_reading_by_all + self._num_new(ticket)
         if capacity.step_tokens and self._reading[tenant] and reading > capacity.step_tokens:
@@ -124,7 +124,7 @@ class Occupancy:
         return not (capacity.kv_tokens and held and held + self._need(ticket) > capacity.kv_tokens * share)
 
     def fits(self, ticket: Ticket) -> bool:
-        """Return whether the cache holds it beside the others; alone it always does."""
+        """Return whether the cache can hold it together with the others. By itself it always fits."""
         held, most = self._num_kept_by_all, self._capacity().kv_tokens
         return not (most and held and held + self._need(ticket) > most)
 
@@ -132,7 +132,7 @@ class Occupancy:
         return self._num_new(ticket) + self._num_output(ticket)
 
     def _num_new(self, ticket: Ticket) -> int:
-        """Tokens of a prompt that are not known yet, and not likely to be cached."""
+        """Return the tokens of a prompt that are not counted yet and not likely to be cached."""
         return int(ticket.num_input * self._means.new_of(ticket.tenant))
 
     def _num_output(self, ticket: Ticket) -> int:
@@ -140,13 +140,13 @@ class Occupancy:
         return int(expected if ticket.max_output is None else min(expected, ticket.max_output))
 
     def _kept_by(self, one: Holding) -> int:
-        """Tokens that one will have in the cache, which nobody else has."""
+        """Return the cached tokens that will be this response's alone."""
         used = one.used or Used()
         read = used.num_input - used.num_cached if used.num_output else self._num_new(one.ticket)
         return read + max(used.num_output, self._num_output(one.ticket))
 
     def _reading_by(self, one: Holding, now: float) -> int:
-        """Tokens of its prompt that the engine has yet to read."""
+        """Return the tokens of its prompt that the engine has yet to read."""
         used = one.used or Used()
         if used.num_reading or used.num_output:
             return int(used.num_reading * self._means.new_of(one.ticket.tenant)) if used.num_reading else 0

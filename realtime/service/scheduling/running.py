@@ -1,7 +1,7 @@
-"""All that run: what they have used, and what they hold. Pure.
+"""The running responses: what they have used, and what they hold. Pure.
 
-While few run, all of it is looked at before each decision. With more, looks lie so far apart that they take a bounded
-part of a core, and what comes or goes between them is counted by itself.
+While few run, all of them are examined before each decision. With more, they are examined less often, so that this
+takes a bounded part of a core; a response that starts or ends in between is counted by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SECONDS_PER_SETTLED = 2e-4  # with more, as long for each lies between two such
 
 
 class Running:
-    """See the module. used_by: what a running response has used until now; None: nothing is known of it."""
+    """The running responses. used_by: what a running response has used so far; None: nothing is known of it."""
 
     def __init__(self, accounts: Accounts, limits: Limits, used_by: Callable[[str], Used | None]) -> None:
         self._accounts = accounts
@@ -44,16 +44,16 @@ class Running:
         return self._occupancy
 
     def num_of(self, tenant: str) -> int:
-        """Return how many of a tenant run."""
+        """Return how many of a tenant's responses run."""
         return self._occupancy.num_of(tenant)
 
     def add(self, one: Holding, now: float) -> None:
-        """One more runs."""
+        """Add a response."""
         self._holdings[one.ticket.response_id] = one
         self._occupancy.add(one, now)
 
     def remove(self, response_id: str) -> Holding | None:
-        """One runs no more; None: it did not run."""
+        """Remove a response; None: it did not run."""
         one = self._holdings.pop(response_id, None)
         if one is not None:
             self._occupancy.remove(one)
@@ -62,7 +62,7 @@ class Running:
         return one
 
     def settle(self, now: float) -> None:
-        """Charge what has been used since the last look, unless many run and that was a moment ago."""
+        """Charge usage since the last look, unless many run and the last look was a moment ago."""
         num_more = len(self._holdings) - _SETTLED_AT_ONCE
         if num_more > 0 and now - self._settled_at < num_more * _SECONDS_PER_SETTLED:
             return
@@ -76,7 +76,7 @@ class Running:
                     self._occupancy.update(one, now)
 
     def look_at(self, response_id: str, now: float) -> None:
-        """Charge what one has used since it was looked at, and count what it holds now."""
+        """Charge one response's usage since the last look, and update what it holds."""
         one, used = self._holdings.get(response_id), self._used_by(response_id)
         if one is not None and used is not None and used != one.used:
             self._accounts.pay(one, used, now)

@@ -1,4 +1,4 @@
-"""What the scheduler is told of a response that wants to run, and of what it has used since. Pure."""
+"""Tickets: a response that wants to run, as the scheduler sees it, and what it has used since. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from realtime.runs.job import ServiceClass
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """One response that wants to run.
+    """A response that wants to run.
 
-    group: of those with the same one, one runs at a time, in order.
-    num_input: about how many tokens its prompt has, until they are known.
-    max_output: tokens that it may generate at most; None: no limit of its own.
-    prefixes: keys of what its prompt continues, any of which may be cached.
-    leaves: keys under which what it leaves in the cache is found.
-    expires_at: when it has waited long enough, on the clock of `now`.
+    group: responses of the same group run one at a time, in order. num_input: about how many tokens its prompt has,
+    until they are known. max_output: the most tokens that it may generate; None: no limit of its own. prefixes: keys of
+    what its prompt continues, any of which may be cached. leaves: keys under which its own tokens will be found in the
+    cache. asked_at: when it came, on the clock of `now`. expires_at: when it has waited too long, on the same clock.
     """
 
     response_id: str
@@ -28,11 +26,12 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int | None = None
     prefixes: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
+    asked_at: float = 0.0
     expires_at: float | None = None
 
 
 class Used(NamedTuple):
-    """Tokens that a response has used until now. `num_reading`: of its prompt, while the engine reads it."""
+    """Tokens that a response has used so far. `num_reading`: of its prompt, while the engine reads it."""
 
     num_input: int = 0
     num_cached: int = 0

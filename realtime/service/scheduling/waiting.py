@@ -1,4 +1,4 @@
-"""All that waits: of each tenant a line, and how many of each class. Pure."""
+"""The waiting tickets: a line for each tenant, and a count for each class. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tickets import Ticket
 
 
 class Waiting:
-    """See the module. `tickets`: by response id. `lines`: by tenant; none is empty."""
+    """The waiting tickets. `tickets`: by response id. `lines`: by tenant; none is empty."""
 
     def __init__(self, accounts: Accounts) -> None:
         self.tickets: dict[str, Ticket] = {}
@@ -30,12 +30,12 @@ class Waiting:
         return len(self.tickets)
 
     def num_of(self, tenant: str) -> int:
-        """Return how many of a tenant wait."""
+        """Return how many of a tenant's tickets wait."""
         line = self.lines.get(tenant)
         return 0 if line is None else len(line)
 
     def add(self, ticket: Ticket, number: int | None = None) -> None:
-        """Wait, behind the others. `number`: that it had when it came before; then it waits where it waited."""
+        """Add a ticket behind the others. `number`: the one that it had before; then it keeps its old position."""
         if number is None:
             self._number += 1
             number = self._number
@@ -49,26 +49,26 @@ class Waiting:
             heapq.heappush(self._expiries, (ticket.expires_at, ticket.response_id))
 
     def take(self, ticket: Ticket, busy: Collection[str]) -> int:
-        """Let it run; return its number. `busy`: groups of which one runs."""
+        """Take a ticket that runs, and return its number. `busy`: groups in which one runs."""
         number = self.lines[ticket.tenant].take(ticket, busy)
         self._left(ticket)
         return number
 
     def remove(self, response_id: str) -> None:
-        """Wait no longer, if it does."""
+        """Remove a ticket if it waits."""
         ticket = self.tickets.get(response_id)
         if ticket is not None:
             self.lines[ticket.tenant].remove(ticket)
             self._left(ticket)
 
     def overdue(self, now: float) -> list[str]:
-        """Return those that have waited long enough, until they wait no longer."""
+        """Return the tickets that have waited long enough, until they leave."""
         while (expiry := self.next_expiry()) is not None and expiry <= now:
             self._overdue[heapq.heappop(self._expiries)[1]] = None
         return list(self._overdue)
 
     def next_expiry(self) -> float | None:
-        """Return when the next one will have waited long enough."""
+        """Return when the next ticket will have waited long enough."""
         while self._expiries:
             expires_at, response_id = self._expiries[0]
             ticket = self.tickets.get(response_id)
@@ -78,7 +78,7 @@ class Waiting:
         return None
 
     def _left(self, ticket: Ticket) -> None:
-        """A ticket has left its line."""
+        """Note that a ticket has left its line."""
         self.changes += 1
         del self.tickets[ticket.response_id]
         self._overdue.pop(ticket.response_id, None)

@@ -1,13 +1,17 @@
-"""Who writes what: open responses whose owner has gone, and how another node becomes their owner, in one commit each.
+"""Adoption: open responses whose owner has gone get another node as their owner, each in one commit.
 
-An owner that is not live never comes back under the same epoch, so its journal does not grow while it is read. What was
-adopted is in the journal of the new owner from then on, from its first event.
+A response is adopted with its conversation: only the node that has a conversation in memory can go on with a response
+of it, and whoever adopts a response owns its conversation from the same commit on.
+
+An owner whose lease has ended never comes back under the same epoch, so its journal does not grow while it is read.
+From then on an adopted response is in its new owner's journal, from its first event.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from realtime.context.turns import Turn
 from realtime.store.conversations import Conversation
@@ -33,8 +37,18 @@ Sleep = Callable[[float], Awaitable[None]]
 _Found = tuple[str, HeadRow, Lease]
 
 
+class _Where(NamedTuple):
+    """What a commit has of the conversation of a response that is adopted. is_own: it is this node's already."""
+
+    checks: dict[Key, Expected]
+    sets: dict[Key, bytes]
+    is_own: bool = False
+
+
 class Adoption:
-    """See the module. Its commits are beside the batches, so each may be sent twice and has no number."""
+    """Adoption of responses and conversations. Its commits are not part of the batches: they have no number, and may be
+    sent twice.
+    """
 
     def __init__(self, backend: Backend, store: object, vocabulary: str, sleep: Sleep) -> None:
         self._backend = backend
@@ -46,11 +60,11 @@ class Adoption:
         self._adopted = 0
 
     def begin(self, lease: Lease, journal: JournalRows) -> None:
-        """Own things under this lease from now on."""
+        """Own responses and conversations under this lease from now on."""
         self._lease, self._journal = lease, journal
 
     def end(self) -> None:
-        """Own nothing more."""
+        """Own nothing any more."""
         self._lease = None
 
     async def owner_of(self, name: str) -> Owner | None:
@@ -62,8 +76,8 @@ class Adoption:
         return Owner(lease.node, lease.epoch)
 
     async def orphans(self, limit: int, node: str | None = None) -> Sequence[str]:
-        """Return open responses whose owner's lease is not live; `node`: of that one only. What is left of leases that
-        own nothing any more is deleted by the way.
+        """Return open responses whose owner's lease is not live. `node`: only those of this node. Also deletes the
+        remains of leases that own nothing any more.
         """
         live = {Lease(one.node, one.epoch) for one in await self._backend.leases()}
         begin, end = keys.under("epoch") if node is None else keys.under("epoch", node)
@@ -80,8 +94,10 @@ class Adoption:
                 break
         return found[:limit]
 
-    async def adopt(self, response_ids: Sequence[str]) -> list[ReadHead]:
-        """Become the owner of orphans; return those that this node got, in the order of the ids. Raises Fenced."""
+    async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> list[ReadHead]:
+        """Become the owner of orphans, except those in conversations of other live nodes. `in_own`: only of those in
+        this node's conversations. Return those that this node got, in the order of the ids. Raises Fenced.
+        """
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
             by_lease.setdefault(found[2], []).append(found)
@@ -91,13 +107,16 @@ class Adoption:
                 continue
             chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
             for orphan in orphans:
-                read = await self._take(orphan, chunks.get(orphan[1].number, []))
+                where = await self._conversation_of(orphan[1])
+                if where is None or (in_own and not where.is_own):
+                    continue
+                read = await self._take(orphan, where, chunks.get(orphan[1].number, []))
                 if read is not None:
                     got[orphan[0]] = read
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
-        """Return a conversation with all its items, to be written by this node from now on. Raises HeldElsewhere, and
+        """Return a conversation with all its items, which only this node writes from now on. Raises HeldElsewhere, and
         Fenced.
         """
         for _ in range(_MAX_TRIES):
@@ -121,14 +140,14 @@ class Adoption:
 
     @property
     def lease(self) -> Lease:
-        """The own lease. Raises Fenced."""
+        """Return this node's lease. Raises Fenced."""
         if self._lease is None:
             raise Fenced
         return self._lease
 
     async def commit(self, checks: dict[Key, Expected], sets: dict[Key, bytes], deletes: Iterable[Key] = ()) -> None:
-        """Make changes at once, beside what is collected, however long that takes. Raises Conflict, also when they were
-        made and the answer was lost, and Fenced.
+        """Commit changes at once, outside the batches, however long that takes. Raises Conflict, also when the changes
+        were made but the answer was lost, and Fenced.
         """
         changes = Changes(fence=self.lease, checks=checks, sets=sets, deletes=list(deletes))
         while True:
@@ -151,7 +170,7 @@ class Adoption:
         ]
 
     async def _chunks(self, lease: Lease, numbers: set[int]) -> dict[int, list[Chunk]]:
-        """Return what a lease's journal has of these responses."""
+        """Return these responses' chunks from a lease's journal."""
         begin, end = keys.under("journal", lease.node, keys.number(lease.epoch))
         found: dict[int, list[Chunk]] = {}
         while rows := await self._backend.range(begin, end, _PAGE):
@@ -167,8 +186,27 @@ class Adoption:
                         found.setdefault(chunk.number, []).append(chunk)
         return found
 
-    async def _take(self, orphan: _Found, chunks: list[Chunk]) -> ReadHead | None:
-        """Become the owner of one. None: somebody else did, or it is gone."""
+    async def _conversation_of(self, row: HeadRow) -> _Where | None:
+        """Return what adopting a response changes for its conversation. None: another live node has that."""
+        try:
+            name = decode_head(row.body).request.conversation_id
+        except ValueError:  # what was damaged
+            name = None
+        if name is None:
+            return _Where({}, {})
+        there, owner = keys.conversation(name), keys.owner(name)
+        found, value = await self._backend.get([there, owner])
+        if found is None:
+            return _Where({}, {})
+        mine = keys.pack_owner(self.lease)
+        if value == mine:
+            return _Where({owner: value}, {}, is_own=True)
+        if value is not None and not await self._backend.bury(keys.lease(value)):
+            return None
+        return _Where({owner: value, there: True}, {owner: mine})
+
+    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> ReadHead | None:
+        """Become the owner of one response. None: another node did, or it is gone."""
         response_id, row, old = orphan
         lease, journal = self.lease, self._journal
         assert journal is not None
@@ -181,9 +219,11 @@ class Adoption:
             keys.owner(response_id): keys.pack_owner(lease),
             keys.held(lease, response_id): b"",
             **rows,
+            **where.sets,
         }
+        checks = {keys.owner(response_id): keys.pack_owner(old), **where.checks}
         try:
-            await self.commit({keys.owner(response_id): keys.pack_owner(old)}, sets, [keys.held(old, response_id)])
+            await self.commit(checks, sets, [keys.held(old, response_id)])
         except Conflict:
             there = await self._backend.get([keys.owner(response_id), keys.head(response_id)])
             if there != [keys.pack_owner(lease), encode(head)]:  # else the answer was lost
@@ -205,7 +245,7 @@ class Adoption:
         return turn
 
     async def _clear(self, lease: Lease) -> None:
-        """Delete what is left of a lease that owns nothing."""
+        """Delete the remains of a lease that owns nothing."""
         begin, end = keys.under("journal", lease.node, keys.number(lease.epoch))
         while rows := await self._backend.range(begin, end, _PAGE):
             await self.commit({}, {}, [key for key, _ in rows])

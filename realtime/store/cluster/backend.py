@@ -1,8 +1,8 @@
-"""What the cluster's stores need of a place that all nodes reach: ordered keys, and commits that are all or nothing.
+"""A backend: the place that all nodes reach. It has ordered keys, and commits that are all or nothing.
 
-Keys are bytes, in their order; values are bytes, or whole numbers that are added to. A commit is fenced: it takes
-effect only while the lease that it names is live, by the clock of the backend. A lease that has ended never becomes
-live again, so what a stopped process sends when it wakes up changes nothing. Pure.
+Keys are bytes, ordered bytewise; values are bytes, or integers that can be added to. A commit is fenced: it takes
+effect only while the lease that it names is live, by the backend's clock. A lease that has ended never becomes live
+again, so what a stopped process sends when it wakes up changes nothing. Pure.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Expected = bytes | Literal[True] | None
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """A node's right to write. `epoch`: no two leases of a node have the same, and a later one has a greater one."""
+    """A node's right to write. `epoch`: different for each lease of a node, and greater for a later one."""
 
     node: str
     epoch: int
 
 
 class LiveLease(msgspec.Struct, frozen=True):
-    """A lease that is live, and what its node tells the others."""
+    """A live lease, and the data that its node publishes."""
 
     node: str
     epoch: int
@@ -33,8 +33,8 @@ class LiveLease(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """One commit. `number`: what the caller counts its commits by; one that comes twice because its answer was lost
-    takes effect once. 0: it may take effect twice (it has no `adds` and no `checks`).
+    """One commit. `number`: the caller's count of its commits, so that one that is sent again after a lost answer takes
+    effect once. 0: it may take effect twice (it has no `adds` and no `checks`).
     """
 
     fence: Lease
@@ -46,66 +46,68 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fenced(Exception):
-    """The lease is not live, and never will be again. Nothing has changed."""
+    """An error: the lease is not live, and never will be again. Nothing has changed."""
 
 
 class Conflict(Exception):
-    """A key was not as expected. Nothing has changed."""
+    """An error: a key was not as expected. Nothing has changed."""
 
 
 class Away(Exception):
-    """The backend can't be reached, or does not answer: what was sent may have taken effect. The text has neither
-    credentials nor contents.
+    """An error: the backend can't be reached, or does not answer. What was sent may have taken effect. The text has
+    neither credentials nor contents.
     """
 
 
 class Denied(Away):
-    """The backend does not let this server in, or not do what it has to: somebody has to change that."""
+    """An error: the backend does not let this server in, or lacks a permission. An operator has to change that."""
 
 
 class Refused(Exception):
-    """The backend will not have what was sent, however often, which is a bug of ours; or the URL is none."""
+    """An error: the backend would refuse what was sent however often it came, which is a bug of ours; or the URL is
+    invalid.
+    """
 
 
 class Backend(Protocol):
-    """See the module. Every call raises Away, and Refused."""
+    """A place that all nodes reach. Every call raises Away and Refused."""
 
     # -- keys
 
     async def get(self, keys: Sequence[Key]) -> Sequence[bytes | None]:
-        """Return the values of keys, as of one moment. A number is its decimal digits."""
+        """Return the values of keys, all as of one moment. A number is returned as its decimal digits."""
 
     async def range(
         self, begin: Key, end: Key, limit: int, *, newest_first: bool = False
     ) -> Sequence[tuple[Key, bytes]]:
-        """Return what there is from `begin` up to but not with `end`, in order, from the front or from the back. Both
-        are in one space: what is before their first slash is the same.
+        """Return the entries from `begin` up to but not including `end`, in order, from the front or from the back.
+        Both keys are in one space: they are the same up to the first slash.
         """
 
     async def commit(self, changes: Changes) -> None:
-        """Make changes, all or none. Raises Fenced and Conflict."""
+        """Make all changes, or none. Raises Fenced and Conflict."""
 
     # -- leases
 
     async def acquire(self, node: str, seconds: float, told: bytes) -> Lease | None:
-        """Begin a lease; None: the node has one that is live."""
+        """Begin a lease; None: the node has a live one."""
 
     async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
-        """Go on with a lease that is live, from now on for so many seconds. False: it is not."""
+        """Extend a live lease to so many seconds from now. Return False if it is not live."""
 
     async def release(self, lease: Lease) -> None:
-        """End a lease at once; ignore one that has ended."""
+        """End a lease at once. Does nothing if it has ended."""
 
     async def leases(self) -> Sequence[LiveLease]:
-        """Return those that are live."""
+        """Return the live leases."""
 
     async def bury(self, lease: Lease) -> bool:
-        """See to it that a lease that has ended stays so, whatever its clock does. False: it is live."""
+        """Make sure that a lease that has ended stays so, whatever its clock does. Return False if it is live."""
 
     # -- what expires
 
     async def take_once(self, key: str, seconds: float) -> bool:
-        """Return True to the first who asks within so many seconds."""
+        """Return True to the first caller within so many seconds."""
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
         """Add to counters, each of which is 0 again so many seconds after its first addition. Return the sums."""
@@ -113,7 +115,7 @@ class Backend(Protocol):
     # -- the end
 
     async def open(self) -> None:
-        """Connect, and make what has to be there. To be called once, first."""
+        """Connect, and create the schema if it is missing. Call it once, first."""
 
     async def close(self) -> None:
         """Disconnect."""

@@ -1,6 +1,6 @@
-"""Where a node's batches become commits: one at a time, in their order, all or nothing, each under the node's lease.
+"""The committer: turns a node's batches into commits, one at a time, in order, all or nothing, under the node's lease.
 
-Runs where the backend is used: on the thread of a server, in a test at once.
+It runs where the backend is used: on a thread of the server, or in a test at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_ERASED = 100
 
 
 class Committer:
-    """See the module. `sleep`: waits for so many seconds. `trouble`: why nothing can be written now."""
+    """The committer of one node. `sleep`: waits for so many seconds. `trouble`: why nothing can be written now."""
 
     def __init__(self, backend: Backend, reading: Reading, adoption: Adoption, sleep: Sleep = asyncio.sleep) -> None:
         self.trouble: str | None = None
@@ -51,7 +51,7 @@ class Committer:
         self._adoption.begin(lease, self._journal)
 
     def end(self) -> None:
-        """Write nothing more."""
+        """Stop writing."""
         self.lease = None
         self._adoption.end()
 
@@ -74,7 +74,7 @@ class Committer:
         return Done(tips, tx.all.gone, tx.all.given_up, await self._patiently(self._reading.next_expiry), True)
 
     async def erase(self, tx: Transaction) -> None:
-        """A step: take out of the journal what other nodes have deleted of it."""
+        """Remove from the journal what other nodes have deleted. A step."""
         journal = self._journal
         assert journal is not None
         begin, end = keys.under("erase", tx.lease.node, keys.number(tx.lease.epoch))
@@ -90,7 +90,7 @@ class Committer:
             self.trouble = trouble
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call again as long as the backend is away. Raises Fenced."""
+        """Repeat a call as long as the backend is away. Raises Fenced."""
         seconds, lease = FIRST_RETRY_SECONDS, self.lease
         while True:
             try:
@@ -107,7 +107,7 @@ class Committer:
 
 
 class _Steps:
-    """A batch with steps, which may have to be tried more than once."""
+    """A batch's steps, which may have to be tried more than once."""
 
     def __init__(
         self, backend: Backend, batch: Batch, lease: Lease, journal: JournalRows, number: int, sleep: Sleep
@@ -122,7 +122,7 @@ class _Steps:
         self._outdated: list[Key] = []
 
     async def commit(self) -> tuple[Transaction, dict[int, int]]:
-        """Commit it; return what was done, and the new tips. Raises Away, and Fenced."""
+        """Commit the batch. Return what was done, and the new tips. Raises Away, and Fenced."""
         for _ in range(_MAX_CONFLICTS):
             tx = await self._taken()
             sets, tips = self._appended(tx)
@@ -148,7 +148,7 @@ class _Steps:
         return tx
 
     async def _take(self, tx: Transaction, call: Callable[..., Awaitable[None]], arguments: tuple[object, ...]) -> None:
-        """Take a step. One that fails by itself, which is a bug of ours, must not hold up all others for ever."""
+        """Take a step. One that fails by itself is a bug of ours, and must not hold up all others for ever."""
         try:
             await tx.take(call, arguments)
         except (Away, Fenced):
@@ -157,7 +157,7 @@ class _Steps:
             logger.exception("step not stored step=%s", call.__name__)
 
     def _appended(self, tx: Transaction) -> tuple[dict[Key, bytes], dict[int, int]]:
-        """Return the row of the journal, which is made once: what it has follows from what was written before."""
+        """Return the row of the journal. It is made once: its contents follow from what was written before."""
         if self._row is None:
             for number in tx.all.begun:
                 self._journal.begin(number)

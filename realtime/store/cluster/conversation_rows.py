@@ -1,5 +1,5 @@
-"""The steps of conversations on the nodes' common keys. Who has one in memory owns it, and nobody else writes it; what
-nobody has in memory, or only a node whose lease is not live, may be given up by any node to make room.
+"""The steps of conversations on the nodes' common keys. The node that has a conversation in memory owns it, and no
+other writes it. To make room, any node may drop one that no live node has in memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PartRow(msgspec.Struct, array_like=True):
 
 
 class ListedConversation(msgspec.Struct, array_like=True):
-    """What a list has of a conversation."""
+    """A conversation's entry in a list."""
 
     created_at: int
     metadata: dict[str, str]
@@ -60,13 +60,13 @@ decode_listed = msgspec.msgpack.Decoder(ListedConversation).decode
 
 
 class ConversationRows:
-    """See the module."""
+    """The steps of conversations."""
 
     def __init__(self, turns: TurnRows) -> None:
         self._turns = turns
 
     async def save(self, tx: Transaction, saved: Saved) -> None:
-        """Write a change, or a conversation that is new; nothing of one that was given up meanwhile."""
+        """Write a changed or new conversation. Writes nothing for one that was dropped meanwhile."""
         name = saved.conversation_id
         found = None if saved.is_new else await self._row(tx, name)
         if found is None and not saved.is_new:
@@ -105,8 +105,8 @@ class ConversationRows:
             await self._delete(tx, conversation_id, found)
 
     async def make_room(self, tx: Transaction, max_bytes: int, in_use: frozenset[str], newest: Sequence[str]) -> None:
-        """Give up, of the owner that holds most, what it has not used for longest, as long as there is too much.
-        `newest`: those that were used last, in this order.
+        """While there is too much, drop the least recently used conversation of the owner that holds most. `newest`:
+        the most recently used ones, in this order.
         """
         order = {conversation_id: place for place, conversation_id in enumerate(newest)}
         while await tx.total(keys.CONVERSATION_BYTES) > max_bytes and len(tx.now.given_up) < _MAX_GIVEN_UP:
@@ -168,7 +168,7 @@ class ConversationRows:
     async def _oldest(
         self, tx: Transaction, owner: bytes, in_use: frozenset[str], order: Mapping[str, int]
     ) -> str | None:
-        """Return what an owner has not used for longest, of what nobody else has in memory."""
+        """Return an owner's least recently used conversation that no other node has in memory."""
         newer: list[str] = []
         for key, _ in await tx.range(*keys.under("conv-use", owner), _MAX_LOOKED_AT):
             name = keys.last_part(key)
@@ -188,7 +188,7 @@ class ConversationRows:
 async def read_conversation(
     backend: Backend, conversation_id: str, store: object, vocabulary: str
 ) -> Conversation | None:
-    """Return a conversation with all its items, which nobody else writes. Raises Torn, and ValueError."""
+    """Return a conversation with all its items. The caller is its only writer. Raises Torn, and ValueError."""
     [value] = await backend.get([keys.conversation(conversation_id)])
     if value is None:
         return None

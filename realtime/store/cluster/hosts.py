@@ -1,5 +1,5 @@
-"""Where the backend is used: on a thread of its own, which has an event loop, so that nothing that the server's loop
-does makes a node miss the renewal of its lease; or at once, for tests and for schedules that are played.
+"""Hosts: run the backend's calls. A server uses a thread with an event loop of its own, so that nothing on the server's
+loop makes the node miss the renewal of its lease. Tests and simulated schedules run the calls at once.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ Work = Coroutine[Any, Any, T]
 
 
 class Host(Protocol):
-    """See the module. To be called on the server's loop, but for `tell`."""
+    """A place where the backend's calls run. Its methods are called on the server's loop, except for `tell`."""
 
     def start(self, work: Work[None]) -> None:
-        """Begin some work, in the order of the calls; it must not raise."""
+        """Begin some work, in the order of the calls. The work must not raise."""
 
     def ask(self, work: Work[T]) -> Awaitable[T]:
-        """Return what comes of some work. Raises WireError when the store can't be asked."""
+        """Do some work, and return its result. Raises WireError when the store can't be asked."""
 
     def tell(self, call: Callable[[], None]) -> None:
-        """Call something on the server's loop."""
+        """Call a function on the server's loop."""
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call something on the server's loop after so many seconds."""
+        """Call a function on the server's loop after so many seconds."""
 
     @property
     def lives(self) -> bool:
-        """Return whether work may go on for ever."""
+        """Return whether work may go on indefinitely."""
 
     def finish(self, work: Work[None], seconds: float) -> None:
         """Do some last work, for at most so many seconds, and end. Blocks."""
 
 
 class ThreadHost:
-    """A `Host` with a thread. It is started at once."""
+    """A `Host` with a thread, which starts at once."""
 
     lives = True
 
@@ -85,7 +85,7 @@ class ThreadHost:
         asyncio.get_running_loop().call_later(seconds, call)
 
     async def measure(self) -> float:
-        """Return the seconds of CPU that the thread has taken."""
+        """Return the CPU seconds that the thread has used."""
 
         async def read() -> float:
             return time.thread_time()
@@ -125,8 +125,8 @@ class ThreadHost:
 
 
 class AtOnceHost:
-    """A `Host` for tests: what is begun is done within the call. `run`: does work to its end. `waits`: nothing is
-    flushed before `Commits.flush` is called.
+    """A `Host` for tests: work is done within the call. `run`: runs work to its end. `waits`: nothing is flushed before
+    `Commits.flush` is called.
     """
 
     lives = False
@@ -159,7 +159,7 @@ class AtOnceHost:
 
 
 async def checked(work: Work[T]) -> T:
-    """Do some work. Raises WireError when the store can't be asked, or what is in it can't be read."""
+    """Do some work. Raises WireError when the store can't be asked, or its contents can't be read."""
     try:
         return await work
     except Fenced:

@@ -1,4 +1,4 @@
-"""The journal of one lease: a row for each flush, while a response runs that is in it. Nobody else writes to it."""
+"""The journal of one lease: a row for each flush, kept while a response of it runs. No other lease writes to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AT_ONCE = 500  # of them in one commit: they have to be read
 
 
 class JournalRows:
-    """See the module. It knows in which rows each response is that runs."""
+    """The journal of one lease. It knows the rows of each running response."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
@@ -28,15 +28,15 @@ class JournalRows:
         self._compacted = 0  # up to here there is nothing but what runs
 
     def begin(self, number: int) -> None:
-        """Keep what is appended of a response from now on."""
+        """Begin to keep what is appended to a response."""
         self._running[number] = Shorthand()
 
     def end(self, number: int) -> None:
-        """A response is over: what the journal has of it is needed no more."""
+        """Note that a response is over: the journal need not keep it any longer."""
         self._running.pop(number, None)
 
     def append(self, appended: Sequence[Appended]) -> tuple[dict[Key, bytes], dict[int, int]]:
-        """Return what is to be written of a flush, and the new tips."""
+        """Return the writes of a flush, and the new tips."""
         running = self._running
         chunks = [
             chunk_of(number, first, shorthand.shorten(events), what, num_hidden)
@@ -48,14 +48,14 @@ class JournalRows:
         return {self._add(chunks): encode_chunks(chunks)}, {chunk.number: chunk.tip for chunk in chunks}
 
     def copy(self, number: int, chunks: Sequence[Chunk]) -> dict[Key, bytes]:
-        """Return what is to be written of a response that another lease had, with its number here."""
+        """Return the writes for a response that another lease had, with its number here."""
         self.begin(number)
         for chunk in chunks:
             chunk.number = number
         return {self._add(chunks): encode_chunks(chunks)} if chunks else {}
 
     def outdated(self) -> list[Key]:
-        """Return the rows before the first one that is needed, which nobody needs from now on."""
+        """Return the rows that are no longer needed: those before the first needed one."""
         needed = [self._rows[number][0] for number in self._running if number in self._rows]
         first = min(needed, default=self._newest + 1)
         if first <= self._first:
@@ -66,7 +66,7 @@ class JournalRows:
         return gone
 
     async def erase(self, tx: Transaction, number: int) -> None:
-        """Take out everything of a response, wherever it is."""
+        """Remove all of a response, from every row."""
         first, last = self._rows.get(number, (1, 0))
         rows = [keys.journal(self._lease, row) for row in range(max(first, self._first), last + 1)]
         await tx.load(rows)
@@ -86,7 +86,9 @@ class JournalRows:
         return self._newest - max(self._first, self._compacted) > _LONG
 
     async def compact(self, tx: Transaction) -> None:
-        """Make one row of many, without what is over: a response that runs for hours must not keep all others."""
+        """Merge many rows into one, without finished responses: one that runs for hours must not keep all the
+        others.
+        """
         first = max(self._first, self._compacted)
         last = first + _AT_ONCE - 1
         rows = [keys.journal(self._lease, row) for row in range(first, last + 1)]

@@ -1,7 +1,7 @@
 """The keys under which everything is written, and the small values that are compared. Pure.
 
-A key is its space, a slash, and parts that no other part can begin like: digests, numbers of eight bytes, ids. What a
-client chooses (tenants, request ids, labels) is in a key as its digest only.
+A key is its space, a slash, and parts of which none is a prefix of another: digests, eight-byte numbers, ids. What a
+client chooses (tenants, request ids, labels) is in a key only as a digest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPACES = frozenset({
 
 
 def digest(*parts: str) -> bytes:
-    """Return what stands for something in a key."""
+    """Return the digest of a value, for use in a key."""
     found = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
@@ -33,12 +33,12 @@ def digest(*parts: str) -> bytes:
 
 
 def number(value: float) -> bytes:
-    """Return a number so that bytes are in the order of numbers; one below 0 is 0."""
+    """Encode a number so that byte order is numeric order. A negative number becomes 0."""
     return b"%016x" % min(max(int(value), 0), _MAX)
 
 
 def at(seconds: float) -> bytes:
-    """Return a time."""
+    """Encode a time."""
     return number(min(seconds, _MAX / MICRO) * MICRO)
 
 
@@ -48,13 +48,13 @@ def key(space: str, *parts: bytes | str) -> Key:
 
 
 def under(*parts: bytes | str) -> tuple[Key, Key]:
-    """Return the first key that begins with these parts, and one behind the last."""
+    """Return the first key that begins with these parts, and the end of their range."""
     begin = key(str(parts[0]), *parts[1:]) + b"/"
     return begin, begin[:-1] + b"0"  # the character behind the slash
 
 
 def last_part(one: Key) -> str:
-    """Return the id that a key ends with."""
+    """Return the id at the end of a key."""
     return one.rpartition(b"/")[2].decode()
 
 
@@ -62,42 +62,42 @@ def last_part(one: Key) -> str:
 
 
 def record(response_id: str) -> Key:
-    """Of a response that is over."""
+    """Key of a finished response."""
     return key("record", response_id)
 
 
 def log(response_id: str) -> Key:
-    """Of its events."""
+    """Key of its events."""
     return key("log", response_id)
 
 
 def head(response_id: str) -> Key:
-    """Of a response that is not over."""
+    """Key of a response that is not over."""
     return key("head", response_id)
 
 
 def owner(name: str) -> Key:
-    """Of who writes a response or a conversation."""
+    """Key of the owner of a response or a conversation."""
     return key("owner", name)
 
 
 def held(lease: Lease, response_id: str) -> Key:
-    """Of a response that is not over, below its owner."""
+    """Key of a response that is not over, below its owner."""
     return key("held", lease.node, number(lease.epoch), response_id)
 
 
 def journal(lease: Lease, row: int) -> Key:
-    """Of what one flush of a node had."""
+    """Key of one flush of a node."""
     return key("journal", lease.node, number(lease.epoch), number(row))
 
 
 def erasure(lease: Lease, row_number: int) -> Key:
-    """Of a response, by its number, of which a lease's journal is to have nothing any more."""
+    """Key of a response, by its number, that must vanish from a lease's journal."""
     return key("erase", lease.node, number(lease.epoch), str(row_number))
 
 
 def epoch(lease: Lease) -> Key:
-    """Of a lease of which something may be left."""
+    """Key of a lease that may have left something."""
     return key("epoch", lease.node, number(lease.epoch))
 
 
@@ -108,17 +108,17 @@ def lease_of(epoch_key: Key) -> Lease:
 
 
 def age(sealed: int, response_id: str) -> Key:
-    """Of a record, by when it was sealed."""
+    """Key of a record, by the time when it was sealed."""
     return key("age", number(sealed), response_id)
 
 
 def expiry(seconds: float, what: str, response_id: str) -> Key:
-    """Of what ends at a time: a `record`, or a `claim` whose response never began."""
+    """Key of what expires at a time: a `record`, or a `claim` whose response never began."""
     return key("expiry", at(seconds), what, response_id)
 
 
 def place(shelf: Iterable[bytes], where: Place) -> Key:
-    """Of a record or a conversation in one list."""
+    """Key of a record or a conversation in one list."""
     first, *rest = shelf
     return key(first.decode(), *rest, number(where.begun_at), where.id)
 
@@ -130,7 +130,7 @@ def place_of(one: Key) -> Place:
 
 
 def item(owner_id: str, item_digest: bytes, sealed: int, response_id: str) -> Key:
-    """Of an item of a record, by when that was sealed."""
+    """Key of an item of a record, by the time when that was sealed."""
     return key("item", digest(owner_id), item_digest, number(sealed), response_id)
 
 
@@ -138,12 +138,12 @@ def item(owner_id: str, item_digest: bytes, sealed: int, response_id: str) -> Ke
 
 
 def turn(turn_id: str) -> Key:
-    """Of a turn."""
+    """Key of a turn."""
     return key("turn", turn_id)
 
 
 def references(turn_id: str) -> Key:
-    """Of how many point to a turn."""
+    """Key of the number of references to a turn."""
     return key("references", turn_id)
 
 
@@ -151,12 +151,12 @@ def references(turn_id: str) -> Key:
 
 
 def claim(tenant: str, request_id: str) -> Key:
-    """Of a claim."""
+    """Key of a claim."""
     return key("claim", digest(tenant, request_id))
 
 
 def claim_of(response_id: str) -> Key:
-    """Of the key of a response's claim."""
+    """Key under which a response's claim is named."""
     return key("claim-of", response_id)
 
 
@@ -164,37 +164,39 @@ def claim_of(response_id: str) -> Key:
 
 
 def conversation(conversation_id: str) -> Key:
-    """Of a conversation without its items."""
+    """Key of a conversation without its items."""
     return key("conv", conversation_id)
 
 
 def part(conversation_id: str, row: int) -> Key:
-    """Of an item of a conversation."""
+    """Key of an item of a conversation."""
     return key("part", conversation_id, number(row))
 
 
 def part_at(conversation_id: str, item_id: str) -> Key:
-    """Of the row of an item."""
+    """Key of the row of an item."""
     return key("part-at", conversation_id, digest(item_id))
 
 
 def use(owner_id: str, used_at: float, begun_at: int, conversation_id: str) -> Key:
-    """Of a conversation, by when it was used."""
+    """Key of a conversation, by the time of its last use."""
     return key("conv-use", digest(owner_id), at(used_at), number(begun_at), conversation_id)
 
 
 def owners_sum(owner_id: str) -> Key:
-    """Of the bytes of an owner's conversations."""
+    """Key of the bytes of an owner's conversations."""
     return key("conv-sum", digest(owner_id))
 
 
 def response_bytes(lease: Lease) -> Key:
-    """Of what a node has added to the bytes of all responses: one number each, so that nobody waits for another."""
+    """Key of a node's addend to the bytes of all responses: each node has its own, so that no node waits
+    for another.
+    """
     return key(RESPONSE_BYTES, lease.node)
 
 
 def conversation_bytes(lease: Lease) -> Key:
-    """Of what a node has added to the bytes of all conversations."""
+    """Key of a node's addend to the bytes of all conversations."""
     return key(CONVERSATION_BYTES, lease.node)
 
 
@@ -206,11 +208,11 @@ CONVERSATION_BYTES = "sum-conversations"
 
 
 def pack_owner(lease: Lease) -> bytes:
-    """Return a lease as the value of an `owner` key."""
+    """Encode a lease as the value of an `owner` key."""
     return b"%s %d" % (lease.node.encode(), lease.epoch)
 
 
 def lease(value: bytes) -> Lease:
-    """Return the lease that an `owner` key has."""
+    """Decode the lease from the value of an `owner` key."""
     node, _, text = value.decode().partition(" ")
     return Lease(node, int(text))

@@ -1,8 +1,12 @@
-"""What a node knows of itself and of the other nodes, and what it shares with them beside what is stored. Pure."""
+"""A node's membership: what it knows of itself and of the other nodes, and what it shares with them outside the stores.
+Pure.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import msgspec
@@ -12,29 +16,49 @@ from realtime.store.records import Unfinished
 State = Literal["starting", "serving", "draining"]
 
 
+class TenantPlaces(msgspec.Struct, frozen=True, array_like=True):
+    """The places that a tenant has on one node. tenant: its digest. waited: seconds that its first one has waited for
+    nothing but a place of its tenant; None: none does.
+    """
+
+    tenant: bytes
+    num_running: int
+    num_waiting: int
+    waited: float | None = None
+
+
+@lru_cache(maxsize=4096)
+def tenant_digest(tenant: str) -> bytes:
+    """Return what stands for a tenant in what nodes tell each other by the store."""
+    return hashlib.blake2b(tenant.encode("utf-8", "surrogatepass"), digest_size=16, person=b"tenant").digest()
+
+
 class Peer(msgspec.Struct, frozen=True):
-    """A live node. url: where the other nodes reach it. num_running: responses that are not over."""
+    """A live node. url: where the other nodes reach it. num_running: responses that are not over. tenants: whose
+    number of places is limited.
+    """
 
     node: str
     epoch: int
     url: str
     state: State
     num_running: int
+    tenants: tuple[TenantPlaces, ...] = ()
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The node that writes a response or a conversation, and its epoch when it took it."""
+    """The node that writes a response or a conversation, and the node's epoch when it took it."""
 
     node: str
     epoch: int
 
 
 class CannotJoin(Exception):
-    """The node can't have a lease. The text says what to do, and is for the person at the terminal."""
+    """An error: the node can't have a lease. The text says what to do, and is for the person at the terminal."""
 
 
 class HeldElsewhere(Exception):
-    """A conversation is another live node's, which has it in memory: it has to be asked there."""
+    """An error: another live node has the conversation in memory, and has to be asked."""
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(f"node {owner.node} holds it")
@@ -42,11 +66,11 @@ class HeldElsewhere(Exception):
 
 
 class Membership(Protocol):
-    """One node in a cluster, from `join` to `leave`. To be used on the loop alone; coroutines raise WireError while
-    the store is away.
+    """One node in a cluster, from `join` to `leave`. For use on the loop only; coroutines raise WireError while the
+    store is away.
 
-    A lease is lost when it could not be renewed in time; then nothing that was not committed ever will be, and the
-    stores hold nothing. `join` begins again, with a new epoch.
+    A lease is lost when it could not be renewed in time. Uncommitted changes are then lost for good, and the stores
+    become empty. `join` begins again, with a new epoch.
     """
 
     @property
@@ -55,44 +79,48 @@ class Membership(Protocol):
 
     @property
     def epoch(self) -> int:
-        """The number of the own lease; 0: there has been none."""
+        """The number of this node's lease; 0: it has had none."""
 
     @property
     def on_lost(self) -> list[Callable[[], None]]:
-        """To be called on the loop, once for each lease, when it does not hold any more; not after `leave`."""
+        """A callback, called on the loop once for each lease that is lost; not after `leave`."""
 
     def holds(self) -> bool:
-        """Return whether the own lease holds now."""
+        """Return whether this node's lease holds now."""
 
     def peers(self) -> Mapping[str, Peer]:
         """Return the other live nodes, as of the last renewal."""
 
-    def announce(self, state: State, num_running: int) -> None:
-        """Tell the others of this node, with the next renewal."""
+    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
+        """Publish this node's data to the others, with the next renewal."""
 
     async def join(self) -> None:
-        """Wait for the lease, as long as the store is away. One that does not hold any more is lost first. Raises
-        CannotJoin when another server is this node.
+        """Wait for a lease, as long as the store is away. An earlier lease that does not hold any more is lost first.
+        Raises CannotJoin when another server uses this node's name.
         """
 
     async def leave(self) -> None:
-        """Commit what is left and give the lease back: others may adopt at once."""
+        """Commit what is left, and give the lease back: others may adopt at once."""
 
     async def owner_of(self, name: str) -> Owner | None:
-        """Return the owner of a response that is not over, or of a conversation that somebody has had in memory, live
-        or not. Who sealed a response that is not to be stored is not told: its id may say where it is.
+        """Return the owner of a response that is not over, or of a conversation that some node has had in memory,
+        whether that node is live or not. A finished response that is not stored has no owner: its id may say where it
+        is.
         """
 
     async def orphans(self, limit: int) -> Sequence[str]:
-        """Return open responses whose owner's lease is not live, this node's own earlier ones among them."""
+        """Return open responses whose owner's lease is not live, including this node's own earlier ones."""
 
-    def adopt(self, response_ids: Sequence[str]) -> AsyncIterator[Unfinished]:
-        """Become the owner of orphans, and yield those that this node got; the others are somebody else's, or over."""
+    def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
+        """Become the owner of orphans and of their conversations, and yield those that this node got. The others are
+        another node's, or over, or in a conversation that another live node has in memory, which is to adopt them.
+        `in_own`: take only those in conversations of this node.
+        """
 
     async def take_once(self, key: str, seconds: float) -> bool:
-        """Return True to exactly one caller in the cluster within so many seconds."""
+        """Return True to exactly one caller in the cluster within so many seconds. The store has the key's digest."""
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
-        """Add to counters that the nodes share, and return the sums: close, not exact. Each is 0 again so many seconds
-        after its first addition.
+        """Add to counters that the nodes share, and return the sums, which are close, not exact. Each counter is 0
+        again so many seconds after its first addition. The store holds digests of the names.
         """

@@ -1,7 +1,7 @@
-"""A backend in this process, which several nodes in it share: for tests, and for schedules that no server would play.
+"""A backend in memory, shared by several nodes of one process: for tests, and for schedules that no real server would
+play.
 
-`clock` is the backend's own. `away`: it can't be reached; `lose_answers`: what is sent takes effect and is not
-answered.
+`clock` is the backend's own. `away`: it can't be reached. `lose_answers`: calls take effect and are not answered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .backend import Away, Backend, Changes, Conflict, Expected, Fenced, Key, Le
 
 
 class MemoryBackend(Backend):
-    """See the module. Safe to share between threads."""
+    """A backend in memory. Safe to share between threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.away = False

@@ -1,4 +1,4 @@
-"""A node's membership: its lease, how it is renewed and how it ends; and what it asks of the others' common store."""
+"""The lease of a node: how it is acquired, renewed and lost; and the node's other calls on the common store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .adoption import Adoption
 from .backend import Away, Backend, Fenced, Lease, LiveLease
 from .committer import Committer
 from .hosts import Host
-from .membership import CannotJoin, Membership, Owner, Peer, State
+from .membership import CannotJoin, Membership, Owner, Peer, State, TenantPlaces
 from .reading import Reading
 
 T = TypeVar("T")
@@ -32,7 +32,9 @@ _RETRY_SECONDS = 0.25
 
 
 class LeaseTimes(msgspec.Struct, frozen=True):
-    """Seconds: how long a lease is live, how often it is renewed, how long before its end the node stops."""
+    """Times in seconds: how long a lease is live, how often it is renewed, how long before its end the node stops
+    writing.
+    """
 
     live: float = 6.0
     renew: float = 2.0
@@ -43,10 +45,11 @@ class _Told(msgspec.Struct, array_like=True):
     url: str
     state: State
     num_running: int
+    tenants: tuple[TenantPlaces, ...] = ()
 
 
 class Reset(msgspec.Struct, frozen=True):
-    """What a node is to know of the common store when it begins."""
+    """The state of the common store that a node needs when it begins."""
 
     next_expiry: float | None
     conversation_bytes: int
@@ -56,8 +59,8 @@ _decode = msgspec.msgpack.Decoder(_Told).decode
 
 
 class ClusterNode(Membership):
-    """See the module. `on_reset`: to be called on the loop when the stores are to hold nothing any more; `on_adopted`:
-    makes the stores go on with what was adopted; `tidy`: has what has expired dropped.
+    """The node's own membership. Called on the loop: `on_reset` when the stores must become empty, `on_adopted` to make
+    the stores continue with what was adopted, and `tidy` to drop what has expired.
     """
 
     def __init__(
@@ -109,7 +112,7 @@ class ClusterNode(Membership):
 
     @property
     def trouble(self) -> str | None:
-        """Return why nothing can be written now; None: it can."""
+        """Return why nothing can be written now; None: writing works."""
         if self._committer.trouble is not None:
             return self._committer.trouble
         return None if self.holds() else f"node {self._name} has no lease"
@@ -118,9 +121,9 @@ class ClusterNode(Membership):
         """See Membership."""
         return self._peers
 
-    def announce(self, state: State, num_running: int) -> None:
+    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
         """See Membership."""
-        self._told = _Told(self._url, state, num_running)
+        self._told = _Told(self._url, state, num_running, tuple(tenants))
 
     async def join(self) -> None:
         """See Membership."""
@@ -157,21 +160,24 @@ class ClusterNode(Membership):
         """See Membership."""
         return await self._host.ask(self._adoption.orphans(limit))
 
-    async def adopt(self, response_ids: Sequence[str]) -> AsyncIterator[Unfinished]:
+    async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
         """See Membership."""
-        for read in await self._host.ask(self._adoption.adopt(response_ids)):
+        for read in await self._host.ask(self._adoption.adopt(response_ids, in_own=in_own)):
             yield self.on_adopted(read)
 
     async def take_once(self, key: str, seconds: float) -> bool:
         """See Membership."""
-        return await self._host.ask(self._backend.take_once(key, seconds))
+        return await self._host.ask(self._backend.take_once(_unreadable(key), seconds))
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
         """See Membership."""
-        return await self._host.ask(self._backend.add_up(counts, seconds))
+        names = {_unreadable(name): name for name in counts}
+        told = {one: counts[name] for one, name in names.items()}
+        sums = await self._host.ask(self._backend.add_up(told, seconds))
+        return {names[one]: number for one, number in sums.items()}
 
     def submit(self, batch: Batch, done: Callable[[Done], None]) -> None:
-        """See `packed.commits.Executor`. Nothing comes of a batch when there is no lease."""
+        """Commit a batch; see `packed.commits.Executor`. Without a lease the batch is lost."""
         self._host.start(self._commit(batch, done))
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
@@ -185,7 +191,7 @@ class ClusterNode(Membership):
     # -- where the backend is used
 
     async def beat(self) -> None:
-        """Renew the lease once, and see who else is there."""
+        """Renew the lease once, and read the other nodes' leases."""
         lease, sent = self._lease, self._clock()
         if lease is None:
             return
@@ -217,7 +223,7 @@ class ClusterNode(Membership):
                 await self.beat()
 
     async def _acquire(self) -> Reset | None:
-        """Begin a lease. None: not yet."""
+        """Begin a lease; None: not possible yet."""
         if self._lease is not None:
             self._lose(self._lease)
         sent = self._clock()
@@ -255,7 +261,7 @@ class ClusterNode(Membership):
         self._host.tell(lambda: done(found))
 
     def _lose(self, lease: Lease) -> None:
-        """The lease does not hold any more."""
+        """Note that the lease does not hold any more."""
         if self._lease != lease:
             return
         self._lease, self._until = None, float("-inf")
@@ -281,7 +287,7 @@ class ClusterNode(Membership):
     # -- parts
 
     def _begin(self, reset: Reset) -> None:
-        """Hold nothing of what was before."""
+        """Drop everything from before."""
         if self.commits is not None:
             self.commits.abandon()
         self.on_reset(reset)
@@ -294,14 +300,15 @@ class ClusterNode(Membership):
     def _see(self, leases: Sequence[LiveLease]) -> None:
         told = [(one, _decode(one.told)) for one in leases if one.node != self._name]
         self._peers = {
-            one.node: Peer(one.node, one.epoch, said.url, said.state, said.num_running) for one, said in told
+            one.node: Peer(one.node, one.epoch, said.url, said.state, said.num_running, said.tenants)
+            for one, said in told
         }
         self._num_beats += 1
         if self._num_beats % TIDY_BEATS == 0 and self.holds():
             self.tidy()
 
     async def _settled(self) -> None:
-        """Wait until everything is committed, as long as the lease holds."""
+        """Wait until everything is committed, while the lease holds."""
         commits = self.commits
         assert commits is not None
         settled = asyncio.Event()
@@ -315,3 +322,8 @@ class ClusterNode(Membership):
             logger.error("the last changes were not stored")
         finally:
             commits.on_commit.remove(notice)
+
+
+def _unreadable(name: str) -> str:
+    """Return what stands for a name that may have a tenant's in it."""
+    return keys.digest(name).decode()

@@ -1,4 +1,4 @@
-"""A backend on PostgreSQL 13 or later. Each commit is one call of a function, so one transaction and one round trip."""
+"""A backend on PostgreSQL 13 or later. A commit is one call of a function: one transaction and one round trip."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _IN_THE_WAY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 class PostgresBackend(Backend):
-    """See the module."""
+    """A backend on PostgreSQL."""
 
     def __init__(self, url: str) -> None:
-        """Raises Refused for a URL that is none."""
+        """Raises Refused for an invalid URL."""
         try:
             self._url, self._schema = split_namespace(url)
         except BadUrl as error:
@@ -140,7 +140,7 @@ class PostgresBackend(Backend):
         return text.format(schema=self._schema, version=sql.VERSION, lock=_LOCK)
 
     async def _make_schema(self) -> int:
-        """Make what is not there yet, one node after the other. Return the version of what was there."""
+        """Create what is missing, one node after the other. Return the version that was there."""
         async with (await self._pool()).acquire() as connection, connection.transaction():
             await self._guarded(connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK}, -1)"))
             await self._guarded(connection.execute(self._sql(sql.TABLES)))

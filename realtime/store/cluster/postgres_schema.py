@@ -1,8 +1,8 @@
-"""The tables and the functions that PostgreSQL has for a cluster, in a schema of their own. Pure.
+"""The tables and functions of a cluster in PostgreSQL, in a schema of their own. Pure.
 
-`commit` is a transaction in one call. The lease's row is locked for its length, so that nobody can find the lease ended
-and adopt what it owned while a commit of it is under way. What is checked is locked by numbers that the caller derives
-from the keys, in their order: two commits that could be in each other's way follow one another.
+`commit` is a transaction in one call. It locks the lease's row for its length, so that nobody can find the lease ended
+and adopt its responses while a commit is under way. It locks what it checks by numbers that the caller derives from the
+keys, in ascending order, so that two commits that could conflict follow one another.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Look-ups on the nodes' common keys. Each takes a few steps; what was torn by a change is looked up again."""
+"""Look-ups on the nodes' common keys. Each takes a few steps, and starts again if a change has torn what it read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ _MAX_ITEMS = 50  # with the same id, that are looked at
 
 
 class Reading:
-    """See the module. `store`: what turns are marked with. `vocabulary`: of the tokens that are of use now."""
+    """Look-ups on the common keys. `store`: marks the turns that are read. `vocabulary`: of the tokens that are of use
+    now.
+    """
 
     def __init__(self, backend: Backend, store: object, vocabulary: str) -> None:
         self._backend = backend
@@ -64,7 +66,9 @@ class Reading:
         return decode_log(value) if value is not None else None
 
     async def item(self, owner: str, item_id: str, now: float, hidden: frozenset[str]) -> InputItem | None:
-        """Return the item with this id in the newest of the owner's records that has one, less the hidden ones."""
+        """Return the item with this id from the newest of the owner's records that has it, apart from hidden
+        records.
+        """
         begin, end = keys.under("item", keys.digest(owner), keys.digest(item_id))
         for key, value in await self._backend.range(begin, end, _MAX_ITEMS + len(hidden), newest_first=True):
             row: ItemRow = decode_item_row(value)
@@ -78,7 +82,7 @@ class Reading:
     async def page(
         self, filter: Filter, span: Span, now: float, hidden: frozenset[str]
     ) -> tuple[list[Record], Place | None]:
-        """Return a page of records, without their turns, less the hidden ones. See ResponseStore."""
+        """Return a page of records without their turns, and without the hidden ones. See ResponseStore."""
         wanted, shelf = _wanted(filter)
         rows = await self._places(shelf, span)
         places: list[Place] = []
@@ -94,7 +98,7 @@ class Reading:
         return [decode_record(decode_record_row(value).body, None) for value in values if value is not None], more
 
     async def claim(self, tenant: str, request_id: str) -> Claim | None:
-        """Return the claim of the newest try."""
+        """Return the claim of the newest attempt."""
         [value] = await self._backend.get([keys.claim(tenant, request_id)])
         return unpack_claim(value) if value is not None else None
 
@@ -113,11 +117,11 @@ class Reading:
         return found, None if len(rows) < MAX_LOOKED_AT else keys.place_of(rows[-1][0])
 
     async def num_bytes(self) -> int:
-        """Return what all conversations hold."""
+        """Return the size of all conversations."""
         return await read_total(self._backend, keys.CONVERSATION_BYTES)
 
     async def next_expiry(self) -> float | None:
-        """Return when something ends next; None: nothing is to."""
+        """Return when something expires next; None: nothing does."""
         found = await self._backend.range(*keys.under("expiry"), 1)
         return int(found[0][0].split(b"/")[1], 16) / keys.MICRO if found else None
 
@@ -128,7 +132,7 @@ class Reading:
         return decode_record_row(value) if value is not None else None
 
     async def _places(self, shelf: tuple[bytes, ...], span: Span) -> Sequence[tuple[Key, bytes]]:
-        """Return the next places to look at."""
+        """Return the next places to examine."""
         begin, end = keys.under(shelf[0].decode(), *shelf[1:])
         if span.after is not None:
             after = keys.place(shelf, span.after)
@@ -137,7 +141,7 @@ class Reading:
 
 
 async def whole(read: Callable[[], Awaitable[T]]) -> T:
-    """Read until what was read is of one piece."""
+    """Repeat a read until it was not torn."""
     for _ in range(_MAX_TRIES - 1):
         try:
             return await read()
@@ -147,7 +151,7 @@ async def whole(read: Callable[[], Awaitable[T]]) -> T:
 
 
 def _wanted(filter: Filter) -> tuple[Callable[[Listed], bool], tuple[bytes, ...]]:
-    """Return what tells whether a record is wanted, and the list in which they all are."""
+    """Return a test for wanted records, and the list that has all of them."""
     mine = keys.digest(filter.owner)
     conversation = keys.digest(filter.conversation) if filter.conversation is not None else None
     labels = [label(name, value) for name, value in filter.metadata]

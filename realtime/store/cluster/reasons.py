@@ -1,4 +1,4 @@
-"""Why a server can't be reached, in a few words that have neither credentials nor contents."""
+"""Short reasons why a server can't be reached, without credentials or contents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ssl
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an error of a library comes from."""
+    """Return the root cause of a library's error, in words."""
     at: BaseException | None = error
     while at is not None:
         if isinstance(at, ssl.SSLCertVerificationError):

@@ -1,6 +1,6 @@
 """A backend on Redis 7 or Valkey: one server with its replicas, not a Redis Cluster.
 
-Each call is one script, so one round trip, and nothing of another node comes between its steps.
+Each call is one script: one round trip, and no other node's steps come between its own.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _AWAY = ("OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "B
 
 
 class RedisBackend(Backend):
-    """See the module."""
+    """A backend on Redis or Valkey."""
 
     def __init__(self, url: str) -> None:
-        """Raises Refused for a URL that is none."""
+        """Raises Refused for an invalid URL."""
         try:
             bare, namespace = split_namespace(url)
             self._redis = Redis.from_url(
@@ -107,7 +107,7 @@ class RedisBackend(Backend):
         return [LiveLease(node.decode(), int(epoch), told) for node, epoch, told in sorted(found)]
 
     async def bury(self, lease: Lease) -> bool:
-        """See Backend: what has expired is gone for good."""
+        """Return whether the lease is not live; see Backend. An expired lease is gone for good."""
         return bool(await self._call("GET", self._lease(lease.node.encode())) != b"%d" % lease.epoch)
 
     # -- what expires
@@ -141,7 +141,7 @@ class RedisBackend(Backend):
         return self._own + b"lease:" + node
 
     def _names(self, key: Key) -> tuple[bytes, bytes, bytes]:
-        """Return the name of a key, and in which set it is under which."""
+        """Return the name of a key, its sorted set, and its member there."""
         ordered = self._sets.get(key.partition(b"/")[0])
         return (self._prefix + key, b"", b"") if ordered is None else (self._prefix + key, ordered, key)
 

@@ -1,7 +1,7 @@
-"""What Redis does in one step, in its Lua. Pure.
+"""Lua scripts, each of which Redis runs in one step. Pure.
 
-Values are strings. The keys of spaces that are looked through in order are members of a sorted set as well, one for
-each space. A lease is a string that expires by itself; what has expired never comes back.
+Values are strings. Keys of a space that is read in order are also members of a sorted set, one for each space. A lease
+is a string that expires by itself; an expired one never comes back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A `RequestStore` that the nodes share. A claim is decided in the common store, and known when that has been asked."""
+"""A `RequestStore` that the nodes share. The common store decides a claim, so a claim is known after a round trip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Key = str | tuple[str, str, str]  # a response, or a tenant's request and a res
 
 
 class ClusterRequests:
-    """See the module."""
+    """A `RequestStore` that the nodes share."""
 
     def __init__(self, rows: ResponseRows, commits: Commits, reader: Reader) -> None:
         self._rows = rows
@@ -32,7 +32,9 @@ class ClusterRequests:
         return None if hidden else found
 
     async def claim(self, tenant: str, request_id: str, claim: Claim, instead_of: Claim | None) -> Claim | None:
-        """See RequestStore. Behind what was written before, so that a claim that is given up is released for good."""
+        """Claim a request; see RequestStore. The claim follows all earlier writes, so that one that is given up is
+        released for good.
+        """
         answer: list[Claim | None] = []
         settled = _Settled()
         self._forgotten.pop(claim.response_id, None)
@@ -59,7 +61,7 @@ class ClusterRequests:
         self._commits.put(self._rows.release_claim, response_id, after=lambda: self._show(response_id, token))
 
     def reset(self) -> None:
-        """Hold nothing any more of what was written or is to be."""
+        """Drop everything that was written or is to be."""
         self._forgotten.clear()
         for one in self._waiting:
             one.fail()
@@ -74,20 +76,20 @@ class ClusterRequests:
 
 
 class _Settled:
-    """A commit that somebody may wait for."""
+    """A commit that a caller may wait for."""
 
     def __init__(self) -> None:
         self._is_there = False
         self._waiting: asyncio.Future[None] | None = None
 
     def settle(self) -> None:
-        """Note that it is there."""
+        """Note that it is committed."""
         self._is_there = True
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
     def fail(self) -> None:
-        """Note that it never will be."""
+        """Note that it never will be committed."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(store_unavailable())
 

@@ -1,6 +1,7 @@
-"""The steps of responses on the nodes' common keys: heads, records, logs, what they are found by, their end.
+"""The steps of responses on the nodes' common keys: heads, records, logs, indexes, and their removal.
 
-A record has what it is found by, so that whoever drops it can; any node may drop what has expired or has no room.
+A record names its index entries, so that whoever drops the record can drop them. Any node may drop a record that has
+expired or has no room.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _UNUSED_SECONDS = 3600.0  # after which a claim is looked at whose response neve
 
 
 class HeadRow(msgspec.Struct, array_like=True):
-    """A response that is not over. number: in its owner's journal. turn: what it continues."""
+    """A response that is not over. number: in its owner's journal. turn: the one that it continues."""
 
     number: int
     turn: str | None
@@ -36,7 +37,7 @@ class HeadRow(msgspec.Struct, array_like=True):
 
 
 class Listed(msgspec.Struct, array_like=True):
-    """What a list has of a record. labels: digests of its metadata."""
+    """A record's entry in a list. labels: digests of its metadata."""
 
     status: str
     conversation: bytes  # its digest, empty: none
@@ -45,8 +46,8 @@ class Listed(msgspec.Struct, array_like=True):
 
 
 class RecordRow(msgspec.Struct, array_like=True):
-    """A response that is over. by, number: who sealed it, and its number in that journal. items: digests of ids, each
-    with its place among the turn's own.
+    """A finished response. by, number: the lease that sealed it, and its number in that lease's journal. items: digests
+    of ids, each with its place among the turn's own items.
     """
 
     owner: str
@@ -62,7 +63,7 @@ class RecordRow(msgspec.Struct, array_like=True):
 
 
 class ItemRow(msgspec.Struct, array_like=True):
-    """Where an item is."""
+    """The place of an item."""
 
     turn: str
     place: int
@@ -77,33 +78,33 @@ decode_item_row = msgspec.msgpack.Decoder(ItemRow).decode
 
 
 def pack_claim(claim: Claim) -> bytes:
-    """Return a claim as a value that begins with its response."""
+    """Encode a claim as a value that begins with its response."""
     return claim.response_id.encode() + b" " + claim.digest
 
 
 def unpack_claim(value: bytes) -> Claim:
-    """Return the claim."""
+    """Decode a claim."""
     response_id, _, digest = value.partition(b" ")
     return Claim(response_id.decode(), digest)
 
 
 def label(name: str, value: str) -> bytes:
-    """Return what stands for a member of metadata."""
+    """Return the digest of a member of metadata."""
     return keys.digest(name, value)
 
 
 def shelves(owner: str, listed: Listed) -> list[tuple[bytes, ...]]:
-    """Return the lists that a record is in."""
+    """Return the lists that have a record."""
     mine = keys.digest(owner)
     conversation = [(b"in-conv", mine, listed.conversation)] if listed.conversation else []
     return [(b"list", mine), *conversation, *((b"label", mine, one) for one in listed.labels)]
 
 
 class ResponseRows:
-    """See the module. The bytes that are counted are those of records, logs and turns."""
+    """The steps of responses. The bytes of records, logs and turns are counted."""
 
     def __init__(self, turns: TurnRows, max_bytes: int, clock_ns: Callable[[], int]) -> None:
-        """`clock_ns`: unix nanoseconds, which order what is over."""
+        """`clock_ns`: unix nanoseconds, by which finished responses are ordered."""
         self._turns = turns
         self._max_bytes = max_bytes
         self._clock_ns = clock_ns
@@ -120,7 +121,7 @@ class ResponseRows:
         tx.now.begun.append(number)
 
     async def continues(self, tx: Transaction, response_id: str, parent: Turn) -> None:
-        """Keep what a response continues for as long as it runs."""
+        """Keep the turn that a response continues for as long as it runs."""
         key = keys.head(response_id)
         value = await tx.get(key)
         if value is None:
@@ -132,8 +133,8 @@ class ResponseRows:
         tx.set(key, encode(found))
 
     async def seal(self, tx: Transaction, number: int, record: Record, log: StoredLog, now: float) -> None:
-        """Keep a response that is over, and drop others where there is no room. Nothing comes of it if it is another
-        owner's: then this node has lost it, and has not been told yet.
+        """Store a finished response, and drop others if there is no room. Does nothing if another node owns it: then
+        this node has lost it, and does not know yet.
         """
         response_id = record.response_id
         tx.now.ended.append(number)
@@ -149,7 +150,7 @@ class ResponseRows:
         await self._make_room(tx, now)
 
     async def replace(self, tx: Transaction, record: Record, now: float) -> None:
-        """Keep a record in place of the one with its id, if there is one."""
+        """Replace the record with the same id, if there is one."""
         found = await self._record(tx, record.response_id)
         if found is None:
             return
@@ -163,7 +164,7 @@ class ResponseRows:
         await self._make_room(tx, now)
 
     async def drop(self, tx: Transaction, response_id: str) -> None:
-        """Forget a response that is over, and is not to be stored. Its claim stays as long as it is remembered."""
+        """Forget a finished response that is not to be stored. Its claim stays for as long as claims are remembered."""
         await self._remove(tx, response_id)
 
     async def delete(self, tx: Transaction, response_id: str) -> None:
@@ -180,7 +181,7 @@ class ResponseRows:
         await self.release_claim(tx, response_id)
 
     async def expire(self, tx: Transaction, now: float) -> None:
-        """Drop what has expired; a part of it, if there is very much."""
+        """Drop what has expired, or a part of it if there is very much."""
         tx.now.swept = True
         begin, _ = keys.under("expiry")
         for key, _ in await tx.range(begin, keys.key("expiry", keys.at(now)) + b"0", _MAX_EXPIRED):
@@ -193,7 +194,7 @@ class ResponseRows:
             tx.delete(key)
 
     def _erase(self, tx: Transaction, lease: Lease, number: int) -> None:
-        """Have a journal rid of a response; another node's has to be by that node."""
+        """Remove a response from its journal. Only the node that owns a journal can do so; another is asked to."""
         if lease == tx.lease:
             tx.now.erased.append(number)
         else:
@@ -205,7 +206,9 @@ class ResponseRows:
         self, tx: Transaction, tenant: str, request_id: str, claim: Claim, instead_of: Claim | None,
         answer: list[Claim | None],
     ) -> None:  # fmt: skip
-        """Claim an id, if nobody else has since `instead_of` was found. `answer` is told None, or that claim."""
+        """Claim an id, unless it was claimed since `instead_of` was found. `answer` is called with None, or with that
+        other claim.
+        """
         key = keys.claim(tenant, request_id)
         value = await tx.get(key)
         await tx.rely(key)
@@ -232,7 +235,7 @@ class ResponseRows:
             tx.delete(at)
 
     async def release_claim_of(self, tx: Transaction, tenant: str, request_id: str, response_id: str) -> None:
-        """Drop this claim, if it is that of this response."""
+        """Drop this claim, if it belongs to this response."""
         if await tx.get(keys.claim_of(response_id)) == keys.claim(tenant, request_id):
             await self.release_claim(tx, response_id)
 
@@ -290,7 +293,7 @@ class ResponseRows:
         )
 
     async def _remove(self, tx: Transaction, response_id: str) -> None:
-        """Remove everything of a response but its claim."""
+        """Remove all of a response but its claim."""
         head, record = keys.head(response_id), keys.record(response_id)
         await tx.load([head, record, keys.owner(response_id)])
         value = await tx.get(head)
@@ -304,7 +307,7 @@ class ResponseRows:
             await self._turns.release(tx, found.turn)
 
     async def _end(self, tx: Transaction, response_id: str, row: HeadRow) -> None:
-        """A response is not open any more."""
+        """Note that a response is no longer open."""
         owner = await tx.get(keys.owner(response_id))
         await tx.rely(keys.owner(response_id))
         held: list[Key] = []
@@ -321,7 +324,7 @@ class ResponseRows:
         tx.now.gone.append(response_id)
 
     async def _make_room(self, tx: Transaction, now: float) -> None:
-        """Drop what has expired, then the oldest as long as there is too much."""
+        """Drop what has expired, then the oldest records while there is too much."""
         if await self._fits(tx):
             return
         await self.expire(tx, now)

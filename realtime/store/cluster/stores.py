@@ -51,7 +51,7 @@ _MAX_OWN = 100_000  # responses of this node's earlier epochs that are looked fo
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """The stores of a node. `stores`: what the service uses; the rest is for tests and measurements."""
+    """The stores of a node. `stores`: those that the service uses. The rest is for tests and measurements."""
 
     stores: Stores
     node: ClusterNode
@@ -62,8 +62,8 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 def open_cluster_stores(url: str, node: str, advertise: str, bounds: Bounds, settings: StoreSettings) -> Stores:
-    """Connect to a cluster's store: `redis://`, `rediss://`, `postgresql://`. `advertise`: where the other nodes reach
-    this one. Blocks until the store has answered. Raises CannotJoin.
+    """Connect to a cluster's store: `redis://`, `rediss://`, `postgresql://`. `advertise`: the URL at which the other
+    nodes reach this one. Blocks until the store has answered. Raises CannotJoin.
     """
     try:
         backend = make_backend(url)
@@ -106,7 +106,7 @@ def put_together(
     clock: Callable[[], float] = time.monotonic, wall_ns: Callable[[], int] = time.time_ns,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Opened:  # fmt: skip
-    """Put the stores of a node together on an open backend. `clock`: of the lease. `wall_ns`: unix nanoseconds."""
+    """Assemble the stores of a node on an open backend. `clock`: of the lease. `wall_ns`: unix nanoseconds."""
     store = object()  # what turns in memory are marked with
     reading = Reading(backend, store, bounds.vocabulary)
     adoption = Adoption(backend, store, bounds.vocabulary, sleep)
@@ -167,7 +167,7 @@ def _turn_ids(committer: Committer) -> Callable[[], str]:
 
 
 class _HostReader(Reader):
-    """A `Reader` whose look-ups are done by a host."""
+    """A `Reader` whose look-ups run on a host."""
 
     def __init__(self, host: Host, reading: Reading, adoption: Adoption, node: str) -> None:
         self._host = host
@@ -194,7 +194,9 @@ class _HostReader(Reader):
         return await self._host.ask(self._reading.page(filter, span, now, hidden))
 
     async def unfinished(self) -> Sequence[ReadHead]:
-        """See Reader: what this node had under its earlier leases, unless somebody else was faster."""
+        """Return the responses that this node had under its earlier leases, unless another node was faster.
+        See Reader.
+        """
 
         async def take() -> list[ReadHead]:
             return await self._adoption.adopt(await self._adoption.orphans(_MAX_OWN, self._node))
@@ -206,7 +208,7 @@ class _HostReader(Reader):
         return await self._host.ask(self._reading.claim(tenant, request_id))
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
-        """See Reader. Raises HeldElsewhere."""
+        """Return a conversation; see Reader. Raises HeldElsewhere."""
         return await self._host.ask(self._adoption.conversation(conversation_id))
 
     async def conversation_page(
@@ -217,7 +219,7 @@ class _HostReader(Reader):
 
 
 async def _opened(backend: Backend) -> None:
-    """Open a backend; one that is being started too may take a moment. Raises Away, and Refused."""
+    """Open a backend. One that is starting at the same time may take a moment. Raises Away, and Refused."""
     for _ in range(_OPENINGS):
         try:
             return await backend.open()

@@ -1,6 +1,6 @@
-"""What a commit reads and what it is to change, until it is sent: later steps see what earlier ones have changed.
+"""A transaction: the reads and pending changes of a commit until it is sent. Later steps see what earlier ones changed.
 
-Nothing is checked but what a step says it relies on; when that has changed meanwhile the commit is refused, and all of
+Only what a step declares that it relies on is checked. If that has changed meanwhile, the commit is refused, and all of
 its steps are taken again.
 """
 
@@ -17,8 +17,8 @@ _MAX_NUMBERS = 10_000  # nodes that there may ever have been
 
 class _Layer:
     """Changes. `writes`: None deletes. `adds`: to numbers. `gone`, `given_up`: see Done. `begun`, `ended`, `erased`:
-    numbers of responses whose journal begins, is needed no more, or must be gone. `swept`: something was dropped
-    because its time was over, so the next expiry is another one.
+    numbers of responses whose journal begins, is no longer needed, or must vanish. `swept`: something expired was
+    dropped, so the next expiry is another one.
     """
 
     __slots__ = ("adds", "begun", "checks", "ended", "erased", "given_up", "gone", "swept", "writes")
@@ -35,7 +35,7 @@ class _Layer:
         self.swept = False
 
     def take(self, other: _Layer) -> None:
-        """Have the changes of a later layer too."""
+        """Add the changes of a later layer."""
         self.checks |= other.checks
         for key, value in other.writes.items():
             self.writes[key] = value
@@ -51,7 +51,7 @@ class _Layer:
 
 
 class Transaction:
-    """See the module."""
+    """The reads and pending changes of one commit."""
 
     def __init__(self, backend: Backend, lease: Lease) -> None:
         self.lease = lease
@@ -63,16 +63,16 @@ class Transaction:
 
     @property
     def all(self) -> _Layer:
-        """Return what the steps that were taken come to."""
+        """Return the changes of all steps taken."""
         return self._all
 
     @property
     def now(self) -> _Layer:
-        """Return what the step that is being taken comes to."""
+        """Return the changes of the current step."""
         return self._step
 
     async def take(self, call: Callable[..., Awaitable[None]], arguments: Sequence[Any]) -> None:
-        """Take a step: all of it, or none when it raises."""
+        """Take a step: all of it, or nothing when it raises."""
         self._step = _Layer()
         try:
             await call(self, *arguments)
@@ -83,13 +83,13 @@ class Transaction:
     # -- reading
 
     async def load(self, keys: Iterable[Key]) -> None:
-        """Read keys together that will be asked for."""
+        """Read several keys at once that will be asked for."""
         missing = [key for key in dict.fromkeys(keys) if key not in self._read]
         if missing:
             self._read.update(zip(missing, await self._backend.get(missing), strict=True))
 
     async def get(self, key: Key) -> bytes | None:
-        """Return a value as it will be. Not of a number."""
+        """Return a value as it will be after the commit. Not for numbers."""
         for layer in (self._step, self._all):
             if key in layer.writes:
                 return layer.writes[key]
@@ -97,7 +97,7 @@ class Transaction:
         return self._read[key]
 
     async def count(self, key: Key) -> int | None:
-        """Return a number as it will be; None: it is not there."""
+        """Return a number as it will be after the commit; None: it does not exist."""
         added = None
         for layer in (self._step, self._all):
             if key in layer.adds:
@@ -110,7 +110,7 @@ class Transaction:
         return added if found is None else int(found) + (added or 0)
 
     async def range(self, begin: Key, end: Key, limit: int) -> list[tuple[Key, bytes]]:
-        """Return what there will be in a part of a space, oldest first."""
+        """Return a part of a space as it will be after the commit, oldest first."""
         writes = {
             key: value for layer in (self._all, self._step) for key, value in layer.writes.items() if begin <= key < end
         }
@@ -124,7 +124,7 @@ class Transaction:
         return sorted(found.items())[:limit]
 
     async def total(self, space: str) -> int:
-        """Return the sum of the numbers of a space, about as it will be."""
+        """Return the sum of a space's numbers, approximately as it will be after the commit."""
         if space not in self._totals:
             self._totals[space] = await read_total(self._backend, space)
         begin, end = keys.under(space)
@@ -134,13 +134,13 @@ class Transaction:
         return self._totals[space] + sum(added)
 
     async def is_over(self, lease: Lease) -> bool:
-        """Return whether another lease has ended, and will never be live again."""
+        """Return whether another lease has ended for good."""
         return await self._backend.bury(lease)
 
     # -- changing
 
     async def rely(self, key: Key, *, exists: bool = False) -> None:
-        """Have the commit refused if this key is not as it was read: its value, or whether it is there."""
+        """Make the commit fail if this key has changed since it was read: its value, or whether it exists."""
         if any(key in layer.writes for layer in (self._step, self._all)):
             return
         await self.load([key])
@@ -156,7 +156,7 @@ class Transaction:
         self._step.writes[key] = value
 
     def delete(self, *keys: Key) -> None:
-        """Delete keys, also of numbers."""
+        """Delete keys, including those of numbers."""
         for key in keys:
             self._step.adds.pop(key, None)
             self._step.writes[key] = None

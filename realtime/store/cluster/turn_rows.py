@@ -1,6 +1,6 @@
-"""Turns as the nodes share them: each counts who points to it, and goes with the last one.
+"""Turns as the nodes share them: each counts the references to it, and is deleted with the last one.
 
-A row has the ids of what it continues, the nearest first and not too many, so that a long history is read in few steps.
+A row has the ids of the nearest turns that it continues, up to a limit, so that a long history is read in few steps.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _decode = msgspec.msgpack.Decoder(_Turn).decode
 
 
 class TurnRows:
-    """See the module. `store`: what turns in memory are marked with. `new_id`: gives ids that no other node gives."""
+    """Shared turns. `store`: marks the turns in memory. `new_id`: gives ids that no other node gives."""
 
     def __init__(self, store: object, vocabulary: str, new_id: Callable[[], str]) -> None:
         """vocabulary: see `encode_turn`."""
@@ -40,7 +40,7 @@ class TurnRows:
         self._new_id = new_id
 
     async def keep(self, tx: Transaction, turn: Turn | None) -> str | None:
-        """Point to a turn, which is stored with all of its history that is not yet. Return its id."""
+        """Refer to a turn, and store it with all of its history that is not stored yet. Return its id."""
         new: list[Turn] = []
         parent: str | None = None
         at = turn
@@ -57,7 +57,9 @@ class TurnRows:
         return parent
 
     async def release(self, tx: Transaction, turn_id: str | None) -> None:
-        """Point to a turn no more. It goes, if nobody else does, and so do those that it continues."""
+        """Drop a reference to a turn. With the last one the turn goes, and so does its reference to the turn
+        before it.
+        """
         while turn_id is not None:
             references = keys.references(turn_id)
             count = await tx.count(references)
@@ -76,7 +78,7 @@ class TurnRows:
             turn_id = nearest[0] if nearest else None
 
     async def _point_to(self, tx: Transaction, turn: Turn) -> str | None:
-        """Point to the row of a turn. None: it has none."""
+        """Refer to the row of a turn; None: it has none."""
         found = marked(turn, self._store)
         if found is None and (other := likeness(turn)) is not turn:
             found = marked(other, self._store)
@@ -110,11 +112,11 @@ class TurnRows:
 
 
 class Torn(Exception):
-    """What was looked up was changed while it was read: look again."""
+    """An error: the rows were changed while they were read. Read them again."""
 
 
 async def read_turn(backend: Backend, turn_id: str | None, store: object, vocabulary: str) -> tuple[Turn | None, int]:
-    """Return a turn with all that it continues, and about what that takes in memory. Raises Torn, and ValueError."""
+    """Return a turn with all that it continues, and about how much memory that takes. Raises Torn, and ValueError."""
     if turn_id is None:
         return None, 0
     rows: list[Row] = []  # newest first
@@ -130,6 +132,6 @@ async def read_turn(backend: Backend, turn_id: str | None, store: object, vocabu
 
 
 async def read_own_items(backend: Backend, turn_id: str) -> tuple[InputItem, ...] | None:
-    """Return what one turn added; None: it is gone. Raises ValueError."""
+    """Return the items that one turn added; None: it is gone. Raises ValueError."""
     [value] = await backend.get([keys.turn(turn_id)])
     return decode_own_items(_decode(value).body) if value is not None else None

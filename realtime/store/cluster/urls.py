@@ -1,6 +1,6 @@
-"""The URLs of a cluster's store: what is ours in them, and how they are shown. Pure.
+"""The URLs of a cluster's store: our own part of them, and how they are shown. Pure.
 
-`?namespace=NAME` keeps several clusters apart on one server; the rest is for the library that connects.
+`?namespace=NAME` keeps several clusters apart on one server. The other options are for the library that connects.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _NAMESPACE = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
 class BadUrl(ValueError):
-    """A URL that can't be used. The text does not have it: it may have a password."""
+    """An error: the URL can't be used. The text does not contain it, because it may have a password."""
 
 
 def split_namespace(url: str) -> tuple[str, str]:
-    """Return a URL without what is ours, and the namespace. Raises BadUrl."""
+    """Return a URL without our own part, and the namespace. Raises BadUrl."""
     try:
         parts = urlsplit(url)
     except ValueError:

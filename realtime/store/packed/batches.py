@@ -1,4 +1,4 @@
-"""What is committed together, and what has come of it. Pure."""
+"""Batches of changes that are committed together, and their results. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ asked for, events that are only counted.
 
 
 class Batch:
-    """What is to be committed together."""
+    """Changes that are committed together."""
 
     __slots__ = ("after", "appended", "deletes", "steps")
 
@@ -35,9 +35,9 @@ class Batch:
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What a commit has come to. tips: of the responses that run, by number. gone: records that were dropped to make
-    room or because their time was over. given_up: conversations, each with its
-    bytes. next_expiry: when the next record expires.
+    """The result of a commit. tips: of the running responses, by number. gone: records that were dropped to make room
+    or because they had expired. given_up: dropped conversations, each with its bytes. next_expiry: when the next record
+    expires.
     """
 
     tips: dict[int, int]

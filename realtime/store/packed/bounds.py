@@ -1,4 +1,4 @@
-"""What a store that outlives the process may hold, and how long it collects. Pure."""
+"""Bounds of a store that outlives the process, and the time for which it collects writes. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _AFTER_COMMIT_MS = 2.0
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store may hold. `max_bytes`: of all responses; `max_conversations_bytes`: of all conversations.
-    `vocabulary`: names the tokenizer; tokens that were written under another name are not used again.
+    """Bounds of a store. `max_bytes`: of all responses; `max_conversations_bytes`: of all conversations. `vocabulary`:
+    names the tokenizer; tokens that were written under another name are not used again.
     """
 
     max_bytes: int
@@ -34,5 +34,5 @@ def bounds_of(settings: ResponseSettings, vocabulary: str = "") -> Bounds:
 
 
 def flush_ms(store: StoreSettings) -> float:
-    """For how long is collected what is written together. Readers that wait for it wait no longer than a moment."""
+    """Return the milliseconds for which writes are collected: short if readers wait for the commit."""
     return min(store.store_flush_ms, _AFTER_COMMIT_MS) if store.deliver == "after_commit" else store.store_flush_ms

@@ -1,4 +1,4 @@
-"""Records in memory: those that are not committed yet, and the ones that were used last, up to a size. Pure."""
+"""Records in memory: uncommitted ones, and the most recently used ones, up to a size. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Cached(msgspec.Struct):
 
 
 class Cache:
-    """The records that were used last, at most `max_bytes` of them."""
+    """The most recently used records, at most `max_bytes` of them."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -27,7 +27,7 @@ class Cache:
         self.num_bytes = 0
 
     def get(self, response_id: str) -> Cached | None:
-        """Return what is there of a record, which counts as used now."""
+        """Return a record's entry, and mark it as just used."""
         found = self._kept.get(response_id)
         if found is not None:
             self._kept.move_to_end(response_id)
@@ -39,13 +39,13 @@ class Cache:
         self._count(Cached(record, num_bytes, log))
 
     def add_log(self, response_id: str, log: StoredLog) -> None:
-        """Hold the log of a record that is there."""
+        """Hold the log of a record that is held."""
         found = self.drop(response_id)
         if found is not None:
             self._count(Cached(found.record, found.num_bytes, log))
 
     def drop(self, response_id: str) -> Cached | None:
-        """Hold a record no more."""
+        """Drop a record."""
         found = self._kept.pop(response_id, None)
         if found is not None:
             self.num_bytes -= _num_bytes(found)

@@ -1,5 +1,5 @@
-"""The event loop's side of the writer: collect what is to be committed, hand it over once per flush, hear what came of
-it. Nothing here waits.
+"""The event loop's side of the writer: collect changes, hand them over once per flush, and take the results. Nothing
+here waits.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from .batches import Batch, Done
 
 
 class Executor(Protocol):
-    """Commits batches, one at a time and in order, and says so on the loop."""
+    """An executor of batches: commits them one at a time and in order, and reports on the loop."""
 
     def submit(self, batch: Batch, done: Callable[[Done], None]) -> None:
-        """Commit a batch however long that takes, then call `done` with what has come of it."""
+        """Commit a batch however long that takes, then call `done` with the result."""
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call on the loop after so many seconds."""
 
 
 class Commits:
-    """See the module. `on_done` is called on the loop after each commit, before what waits for it."""
+    """The collected changes. `on_done` is called on the loop after each commit, before those that wait for it."""
 
     def __init__(self, executor: Executor, flush_seconds: float) -> None:
         self._executor = executor
@@ -39,7 +39,7 @@ class Commits:
 
     @property
     def batch(self) -> Batch:
-        """Return what is collected now: whatever is put before the next flush commits together."""
+        """Return the current batch: everything put before the next flush commits together."""
         return self._batch
 
     @property
@@ -48,7 +48,7 @@ class Commits:
         return not self._batch and self._under_way is None
 
     def put(self, call: Callable[..., Any], *arguments: Any, after: Callable[[], None] | None = None) -> None:
-        """Have a step taken. `after`: to be called when it is committed."""
+        """Add a step. `after`: called when it is committed."""
         self._batch.steps.append((call, arguments))
         if after is not None:
             self._batch.after.append(after)
@@ -56,20 +56,20 @@ class Commits:
             self._expect_flush()
 
     def put_delete(self, call: Callable[..., Any], *arguments: Any, after: Callable[[], None] | None = None) -> None:
-        """Have a step taken after which nothing of something may be left, beside the file either."""
+        """Add a step that deletes, after which nothing of the deleted data may be left, not even next to the file."""
         self._batch.deletes = True
         self.put(call, *arguments, after=after)
 
     def append(
         self, number: int, first: int, events: Sequence[bytes], what: TokenChunk | Note | None, num_hidden: int = 0
     ) -> None:
-        """Have the journal take what was appended to a response."""
+        """Add events of a response to the journal."""
         self._batch.appended.append((number, first, events, what, num_hidden))
         if not self._due:
             self._expect_flush()
 
     def flush(self) -> None:
-        """Hand over what there is. While the writer is at work more is collected, for one commit."""
+        """Hand over the batch. While the writer is at work, more is collected for one commit."""
         if self._under_way is not None:
             return
         self._due = False
@@ -81,15 +81,15 @@ class Commits:
         self._executor.submit(batch, lambda done: self._done(batch, done))
 
     def close(self) -> None:
-        """Hand over what is left, behind what is under way. Nothing may be put after it."""
+        """Hand over what is left, after the commit under way. Nothing may be put after this."""
         self._due = False
         batch, self._batch = self._batch, Batch()
         if batch:
             self._executor.submit(batch, lambda done: None)
 
     def abandon(self) -> None:
-        """Give up what is not committed: it never will be."""
-        self._batch, self._under_way = Batch(), None
+        """Drop what is not committed: it never will be."""
+        self._batch, self._under_way, self._due = Batch(), None, False
 
     def _expect_flush(self) -> None:
         self._due = True

@@ -1,5 +1,5 @@
-"""A `ConversationStore` that outlives the process. A conversation that is used is one object in memory, whoever asks
-for it; it is read when it is asked for, and forgotten when nobody holds it and others were used since.
+"""A `ConversationStore` that outlives the process. A conversation in use is one object in memory, whoever asks for it.
+It is read when it is asked for, and forgotten when nobody holds it and others were used since.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class _Recent(msgspec.Struct, frozen=True):
 
 
 class PackedConversations:
-    """See the module. `max_bytes` bounds all of them; when there are more, the owner that holds most gives up the one
-    that it has not used for longest. One that a response works on is never given up.
+    """A `ConversationStore` that outlives the process. `max_bytes` bounds all conversations. When there are more, the
+    owner that holds most loses its least recently used one. One that a response works on is never dropped.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class PackedConversations:
         max_conversation_bytes: int, max_items: int, cache_bytes: int, new_id: Callable[[str], str],
         clock: Callable[[], float], num_bytes: int = 0,
     ) -> None:  # fmt: skip
-        """`clock` gives unix seconds. num_bytes: of all that there are."""
+        """`clock` returns unix seconds. num_bytes: of all existing conversations."""
         self._steps = steps
         self._commits = commits
         self._reader = reader
@@ -177,7 +177,7 @@ class PackedConversations:
         self._commits.put_delete(self._steps.delete, name, after=lambda: self._settle_deleted(name, token))
 
     def reset(self, num_bytes: int) -> None:
-        """Hold nothing any more of what was written or is to be. num_bytes: of all that there are."""
+        """Drop everything that was written or is to be. num_bytes: of all existing conversations."""
         for conversation in list(self._known.values()):
             conversation.deleted = True  # for whoever works on it still
         self._known.clear()
@@ -198,7 +198,7 @@ class PackedConversations:
         self, conversation: Conversation, before: int, *, added: Sequence[str] = (), replaced: Sequence[str] = (),
         removed: Sequence[str] = (), is_new: bool = False,
     ) -> None:  # fmt: skip
-        """Have a change written. `before`: the bytes that it held."""
+        """Write a change. `before`: the bytes that the conversation had."""
         name, owner = conversation.id, conversation.owner
         turn, num_before = conversation.newest
         used_at = self._clock()
@@ -224,7 +224,7 @@ class PackedConversations:
             liken(newest, turn)
 
     async def _load(self, conversation_id: str) -> Conversation | None:
-        """Read one, once for all who ask meanwhile: there must not be two of it."""
+        """Read a conversation, once for all who ask meanwhile: there must not be two objects for it."""
         async with self._loads.setdefault(conversation_id, asyncio.Lock()):
             found = self._known.get(conversation_id)
             if found is None:
@@ -243,7 +243,7 @@ class PackedConversations:
             self._recent.move_to_end(conversation.id)
 
     def _hold(self, conversation: Conversation, used_at: float) -> None:
-        """Keep it in memory, and others only while there is room. `used_at`: as the file has it."""
+        """Keep a conversation in memory, and others only while there is room. `used_at`: as in the file."""
         self._let_go(conversation.id)
         self._recent[conversation.id] = _Recent(conversation, used_at, conversation.num_bytes)
         self._recent_bytes += conversation.num_bytes

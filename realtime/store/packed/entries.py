@@ -1,4 +1,4 @@
-"""Conversations as they are written: what a change comes to, as plain values, and each item as bytes. Pure."""
+"""Conversations as they are written: a change as plain values, and each item as bytes. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .packing import pack, unpack
 
 class Saved(msgspec.Struct, frozen=True):
     """A change of a conversation. `added`, `replaced`: items by id; `removed`: ids. `turn`: of the newest response, if
-    its tokens still hold; `num_before`: items before that one's.
+    its tokens are still valid; `num_before`: the number of items before its own.
     """
 
     conversation_id: str
@@ -34,7 +34,7 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, array_like=True):
-    """`remembered`: None where it is what is shown."""
+    """An entry as it is written. `remembered`: None if it is the same as what is shown."""
 
     shown: PackedItems
     remembered: PackedItems | None
@@ -45,13 +45,13 @@ _decode = msgspec.msgpack.Decoder(_Entry).decode
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """Return an entry as bytes, without what has a column."""
+    """Encode an entry, without the values that have a column."""
     remembered = None if entry.remembered is entry.shown else pack_items([entry.remembered])
     return pack(_encode(_Entry(pack_items([entry.shown]), remembered)))
 
 
 def decode_entry(blob: bytes, num_bytes: int, created_at: int, response_id: str | None) -> Entry:
-    """Return the entry. Raises ValueError."""
+    """Decode an entry. Raises ValueError."""
     kept = _decode(unpack(blob))
     [shown] = unpack_items(kept.shown)
     remembered = shown if kept.remembered is None else unpack_items(kept.remembered)[0]
@@ -61,7 +61,7 @@ def decode_entry(blob: bytes, num_bytes: int, created_at: int, response_id: str 
 def load(
     row: tuple[str, str, int, int, str], entries: Sequence[tuple[str, Entry]], turn: Turn | None, num_before: int
 ) -> Conversation:
-    """Make a conversation of what was written: (id, owner, created at, begun at, metadata)."""
+    """Make a conversation from its row: (id, owner, created at, begun at, metadata)."""
     conversation_id, owner, created_at, begun_at, metadata = row
     conversation = Conversation(conversation_id, owner, created_at, msgspec.json.decode(metadata), begun_at)
     conversation.restore(entries, turn, num_before)

@@ -1,4 +1,4 @@
-"""Items as bytes, with what they have beside their members: compactions their content, images their pictures. Pure.
+"""Items as bytes, with what they have besides their members: the contents of compactions, the pictures of images. Pure.
 
 The JSON is that of the wire, so that whatever could be sent can be stored.
 """
@@ -29,7 +29,9 @@ class PackedPicture(msgspec.Struct, array_like=True):
 
 
 class PackedItems(msgspec.Struct, array_like=True):
-    """Items. `held`: the indexes of messages in a model's own format. `expanded`: contents of compactions, by index."""
+    """Items as bytes. `held`: the indexes of messages in a model's own format. `expanded`: contents of compactions, by
+    index.
+    """
 
     items: list[bytes]
     held: list[int] = []
@@ -45,7 +47,7 @@ _decode_held = msgspec.json.Decoder(HarmonyMessage).decode
 
 
 def pack_items(items: Sequence[InputItem]) -> PackedItems:
-    """Return what `unpack_items` makes the same items of."""
+    """Pack items for `unpack_items`."""
     return PackedItems(
         [_encode(_without_secrets(item)) for item in items],
         [index for index, item in enumerate(items) if isinstance(item, HarmonyMessage)],
@@ -55,7 +57,7 @@ def pack_items(items: Sequence[InputItem]) -> PackedItems:
 
 
 def unpack_items(packed: PackedItems) -> list[InputItem]:
-    """Return the items. Raises ValueError for what were none."""
+    """Unpack items. Raises ValueError for invalid ones."""
     held = frozenset(packed.held)
     items: list[InputItem] = [
         _decode_held(data) if index in held else _decode(data) for index, data in enumerate(packed.items)
@@ -73,7 +75,7 @@ def unpack_items(packed: PackedItems) -> list[InputItem]:
 
 
 def pictures_in(items: Iterable[InputItem]) -> Iterator[Picture]:
-    """Return the pictures that these items show, as far as they are known."""
+    """Return the loaded pictures of these items."""
     for _, part in image_parts(list(items)):
         picture = picture_of(part)
         if picture is not None:
@@ -81,7 +83,7 @@ def pictures_in(items: Iterable[InputItem]) -> Iterator[Picture]:
 
 
 def tools_without_secrets(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return tools as they may be stored: without what authorizes calls of an MCP server."""
+    """Return tools as they may be stored: without credentials for MCP servers."""
     return [
         {name: value for name, value in tool.items() if name not in _SECRETS} if tool.get("type") == "mcp" else tool
         for tool in tools

@@ -1,6 +1,6 @@
-"""The journal's blobs: what one flush has of all responses that run, in the order in which it was appended. Pure.
+"""The journal's blobs: one flush of all running responses, in the order in which it was appended. Pure.
 
-One `Chunk` for each `append`, so that the places where the engine's chunks end can be found again.
+There is one `Chunk` for each `append`, so that the places where the engine's chunks end can be found again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from .packing import pack, unpack
 
 
 class Chunk(msgspec.Struct, array_like=True):
-    """What one `append` brought. Members may be added at the end: older journals are read without them.
+    """The data of one `append`. Members may be added at the end: older journals are read without them.
 
     number: of the response in the file. first: the number of the first event. events: see `Shorthand`. tokens: token
-    ids, four bytes each.
-    num_hidden: events that are counted and not kept, of a response that is not to be stored.
-    text: what the engine gave beside the tokens; None: this did not come from the engine. finish, rest, note: see
-    `steps`.
+    ids, four bytes each. num_hidden: events that are counted and not kept, of a response that is not to be stored.
+    text: the engine's text for the tokens; None: this did not come from the engine. finish, rest, note: see `steps`.
     """
 
     number: int
@@ -34,7 +32,7 @@ class Chunk(msgspec.Struct, array_like=True):
 
     @property
     def tip(self) -> int:
-        """The number behind the last event."""
+        """The number after the last event."""
         return self.first + len(self.events) + self.num_hidden
 
 
@@ -43,8 +41,8 @@ _DELTA, _END = b'"delta":', b',"done":'
 
 
 class Shorthand:
-    """What the deltas of one response have in common with the one before: everything but what they say and their
-    number. Most of it are random ids, which compress to nothing; so it is written once for each run of deltas.
+    """The common part of one response's consecutive deltas: everything but their contents and numbers. Most of it is
+    random ids, which don't compress, so it is written once for each run of deltas.
     """
 
     __slots__ = ("_begin", "_end", "_length")
@@ -54,7 +52,7 @@ class Shorthand:
         self._length = 0  # of the end
 
     def shorten(self, events: Sequence[bytes]) -> list[bytes]:
-        """Return the next events as they are written."""
+        """Return the next events in their written form."""
         short = []
         for event in events:
             begin = self._begin
@@ -66,7 +64,7 @@ class Shorthand:
         return short
 
     def spell_out(self, events: Sequence[bytes]) -> list[bytes]:
-        """Return the next events as they were."""
+        """Return the next events in full."""
         whole = []
         for event in events:
             if event.startswith(_SAME):
@@ -93,7 +91,7 @@ def encode_chunks(chunks: Sequence[Chunk]) -> bytes:
 
 
 def decode_chunks(blob: bytes) -> list[Chunk]:
-    """Return what is in a blob. Raises ValueError for what is none."""
+    """Return the chunks of a blob. Raises ValueError for an invalid one."""
     return _decode(unpack(blob))
 
 
@@ -103,6 +101,6 @@ def only(blobs: Iterable[bytes], numbers: Collection[int]) -> list[Chunk]:
 
 
 def without(blob: bytes, number: int) -> bytes | None:
-    """Return the blob without what it has of a response; None: nothing is left. Raises ValueError."""
+    """Return the blob without a response's chunks; None: nothing is left. Raises ValueError."""
     left = [chunk for chunk in decode_chunks(blob) if chunk.number != number]
     return encode_chunks(left) if left else None

@@ -1,4 +1,4 @@
-"""The log of a finished response as one blob, to the byte. Pure."""
+"""The log of a finished response as one blob, exact to the byte. Pure."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def encode_log(log: StoredLog) -> bytes:
 
 
 def decode_log(blob: bytes) -> StoredLog:
-    """Return the log. Raises ValueError for what is none."""
+    """Return the log. Raises ValueError for an invalid blob."""
     kept = _decode(unpack(blob))
     entries: list[Entry] = [one if isinstance(one, bytes) else _shared(one, kept.texts) for one in kept.entries]
     abridged = Abridged.of([_unblock(one, kept.texts) for one in kept.abridged]) if kept.abridged is not None else None

@@ -1,7 +1,7 @@
-"""Bytes as they lie in the file: compressed where that pays, behind one byte that says how. Pure.
+"""Bytes as they are stored: compressed where that pays, after one byte that says how. Pure.
 
 zlib at its fastest level takes about 0.8 us for an event of 230 bytes and leaves 9 of them. zstd leaves 8 in a quarter
-of the time, which is not worth a dependency: what a flush costs is the transaction (docs/lab-notes.md).
+of the time, which is not worth a dependency: the cost of a flush is its transaction (docs/lab-notes.md).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def pack(data: bytes) -> bytes:
 
 
 def unpack(blob: bytes) -> bytes:
-    """Return what was packed. Raises ValueError for what was not."""
+    """Unpack bytes. Raises ValueError for invalid ones."""
     kind, body = blob[:1], memoryview(blob)[1:]
     if kind == _PLAIN:
         return bytes(body)
@@ -34,12 +34,12 @@ def unpack(blob: bytes) -> bytes:
 
 
 def from_numbers(numbers: Sequence[int]) -> bytes:
-    """Return token ids as bytes, four each."""
+    """Encode token ids, four bytes each."""
     return (numbers if isinstance(numbers, array) and numbers.typecode == "I" else array("I", numbers)).tobytes()
 
 
 def to_numbers(data: bytes) -> array[int]:
-    """Return the token ids that these bytes are."""
+    """Decode token ids."""
     numbers = array("I")
     numbers.frombytes(data)
     return numbers

@@ -1,6 +1,4 @@
-"""What the journal has of a response that is not over, put together again from its chunks. Pure but for the log of what
-is damaged.
-"""
+"""The journal of a response that is not over, reassembled from its chunks. Pure, except that it logs damage."""
 
 from __future__ import annotations
 
@@ -19,8 +17,8 @@ logger = logging.getLogger("realtime.store")
 
 
 class ReadHead(msgspec.Struct, frozen=True):
-    """What ran when the last process ended, see Unfinished. `tip`: of the events that are known of; of one that was not
-    to be stored none is there.
+    """A response that ran when the last process ended; see Unfinished. `tip`: of the known events; if it was not to be
+    stored, none of them is here.
     """
 
     number: int
@@ -35,7 +33,7 @@ class ReadHead(msgspec.Struct, frozen=True):
     damaged: bool
 
     def unfinished(self) -> Unfinished:
-        """Return it as the service sees it."""
+        """Return it in the service's form."""
         return Unfinished(
             self.head, self.events, self.tip, self.generations, self.attempts, self.epoch, self.earlier, self.left,
             self.damaged,
@@ -43,7 +41,7 @@ class ReadHead(msgspec.Struct, frozen=True):
 
 
 class PastJournal:
-    """What the journal has of one response, as it is read."""
+    """The journal of one response, as it is read."""
 
     def __init__(self, number: int, head: Head, parent: Turn | None) -> None:
         self._number = number
@@ -60,7 +58,7 @@ class PastJournal:
         self._is_damaged = False
 
     def take(self, chunk: Chunk) -> None:
-        """Take the next chunk. What comes behind one that can't be read is not taken: others must not wait for it."""
+        """Take the next chunk. Chunks after a damaged one are ignored: other responses must not suffer from it."""
         if self._is_damaged:
             return
         try:
@@ -83,7 +81,7 @@ class PastJournal:
             self._generations[-1].chunks.append(given)
 
     def read(self) -> ReadHead:
-        """Return it all."""
+        """Return all of it."""
         return ReadHead(
             self._number, self._head, self._events, self._tip, self._generations, self._attempts, self._epoch,
             self._earlier, self._left, self._is_damaged,

@@ -1,4 +1,4 @@
-"""What the event loop's side needs of the place where everything is written."""
+"""The interface for reading what is stored, as the event loop's side needs it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ StepCall = Callable[..., Any]
 
 
 class ReadRecord(msgspec.Struct, frozen=True):
-    """A record, and about what it takes in memory with all that it continues."""
+    """A record, and the approximate memory that it takes together with all that it continues."""
 
     record: Record
     num_bytes: int
 
 
 class Reader(Protocol):
-    """Look-ups, each one consistent view. They raise WireError when nothing can be read."""
+    """Look-ups, each a consistent view. They raise WireError when nothing can be read."""
 
     async def record(self, response_id: str) -> ReadRecord | None:
         """Return a record with its turn."""
@@ -37,21 +37,23 @@ class Reader(Protocol):
         """Return the log of a record."""
 
     async def item(self, owner: str, item_id: str, now: float, hidden: frozenset[str]) -> InputItem | None:
-        """Return the item with this id in the newest of the owner's records that has one, less the hidden ones."""
+        """Return the item with this id from the newest of the owner's records that has it, apart from hidden
+        records.
+        """
 
     async def page(
         self, filter: Filter, span: Span, now: float, hidden: frozenset[str]
     ) -> tuple[list[Record], Place | None]:
-        """Return a page of records, without their turns, less the hidden ones. See ResponseStore."""
+        """Return a page of records, without their turns and without the hidden ones. See ResponseStore."""
 
     async def unfinished(self) -> Sequence[ReadHead]:
-        """Return what ran when the last process ended, oldest first, to be written by this one from now on."""
+        """Return the responses that ran when the last process ended, oldest first. From now on this one writes them."""
 
     async def claim(self, tenant: str, request_id: str) -> Claim | None:
-        """Return the claim of the newest try."""
+        """Return the claim of the newest attempt."""
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
-        """Return a conversation with all its items, to be written by this process from now on."""
+        """Return a conversation with all its items, which only this process writes from now on."""
 
     async def conversation_page(
         self, owner: str, metadata: Sequence[tuple[str, str]], span: Span

@@ -28,8 +28,8 @@ class _Head(msgspec.Struct, array_like=True):
 
 
 class _Record(msgspec.Struct, array_like=True):
-    """`input`: None where it is that of the turn. `same_output`: the response is written without its output, which is
-    what the turn remembers.
+    """A record as it is written. `input`: None if it is the turn's. `same_output`: the response is written without its
+    output, which is the turn's.
     """
 
     owner: str
@@ -51,7 +51,7 @@ _NULL = msgspec.Raw(b"null")
 
 
 def encode_head(head: Head) -> bytes:
-    """Return a head as bytes; of a response that is not to be stored nothing that its client has said."""
+    """Encode a head. For a response that is not to be stored, leave out everything that its client said."""
     request = head.request if head.stored else ResponseCreate(store=False)
     tools = tools_without_secrets(request.tools) if request.tools is not None else None
     bare = msgspec.structs.replace(request, input=_NULL, items=[], tools=tools)
@@ -64,7 +64,7 @@ def encode_head(head: Head) -> bytes:
 
 
 def decode_head(blob: bytes) -> Head:
-    """Return the head. Raises ValueError."""
+    """Decode a head. Raises ValueError."""
     kept = _decode_head(unpack(blob))
     request = _decode_request(kept.request)
     request.input, request.items, request.num_before = msgspec.Raw(), unpack_items(kept.items), kept.num_before
@@ -82,7 +82,7 @@ def decode_head(blob: bytes) -> Head:
 
 
 def encode_record(record: Record) -> bytes:
-    """Return a record as bytes, without its turn."""
+    """Encode a record, without its turn."""
     turn, response = record.turn, record.response
     input = None if turn is not None and turn.input == record.input else pack_items(record.input)
     same_output = turn is not None and [*turn.output] == response.output
@@ -93,7 +93,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(blob: bytes, turn: Turn | None) -> Record:
-    """Return the record. Raises ValueError."""
+    """Decode a record. Raises ValueError."""
     kept = _decode_record(unpack(blob))
     own = turn.input if turn is not None else ()
     response = _decode_response(kept.response)

@@ -1,8 +1,8 @@
-"""A `ResponseStore` that outlives the process. What is not committed yet is found in memory, so a look-up sees every
-earlier write.
+"""A `ResponseStore` that outlives the process. Uncommitted writes are found in memory, so a look-up sees every earlier
+write.
 
-Responses that are not to be stored are kept by a store in memory; what is written has their id and how far they came,
-so that their end can be told after a crash.
+A store in memory keeps the responses that are not to be stored. Of these only the id and the number of events are
+written, so that their end can be reported after a crash.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ class _Running(msgspec.Struct):
 
 
 class _Pending(msgspec.Struct):
-    """A record that is not committed; `log`: None if it is that of the file."""
+    """An uncommitted record; `log`: None if it is the one in the file."""
 
     record: Record
     log: StoredLog | None
 
 
 class PackedResponses:
-    """See the module."""
+    """A `ResponseStore` that outlives the process."""
 
     def __init__(
         self, steps: ResponseSteps, commits: Commits, reader: Reader, *, cache_bytes: int, max_unstored_bytes: int,
         newest: int = 0, next_expiry: float | None = None, on_gone: Callable[[str], None] = lambda response_id: None,
         caches: Callable[[str], bool] = lambda response_id: True,
     ) -> None:  # fmt: skip
-        """newest: number of a response that was given so far. on_gone: told the id of each response that is deleted, or
-        kept no more in memory; not of those whose claim goes with what is written of them. caches: of which ids a
-        record may be held in memory, because it is changed nowhere else.
+        """newest: the greatest number that a response has. on_gone: called with the id of each response that is
+        deleted, or no longer kept in memory; not of those whose claim goes with their rows. caches: which ids' records
+        may be cached in memory, because nobody else changes them.
         """
         self._steps = steps
         self._commits = commits
@@ -200,7 +200,7 @@ class PackedResponses:
         return await self._reader.item(owner, item_id, now, hidden)
 
     async def list(self, filter: Filter, span: Span, now: float) -> tuple[Sequence[Record], Place | None]:
-        """See ResponseStore. The records of a list have no turns."""
+        """Return a page of records, without their turns. See ResponseStore."""
         pending = [one.record for one in self._pending.values()]
         records, more = await self._reader.page(filter, span, now, self._hidden())
         found = {record.place: record for record in records}
@@ -221,14 +221,14 @@ class PackedResponses:
             yield self.enter(read)
 
     def enter(self, read: ReadHead) -> Unfinished:
-        """Go on writing what an earlier process left."""
+        """Continue writing a response of an earlier process."""
         running = _Running(read.number, read.head.stored, read.tip)
         self._running[read.head.response_id] = self._by_number[read.number] = running
         self._newest = max(self._newest, read.number)
         return read.unfinished()
 
     def reset(self, next_expiry: float | None = None) -> None:
-        """Hold nothing any more of what was written or is to be: it is another process's now."""
+        """Drop everything that was written or is to be: it is another process's now."""
         self._unstored = MemoryResponses(max_bytes=self._max_unstored_bytes, on_gone=self._on_gone)
         self._cache = Cache(self._cache_bytes)
         for known in (self._running, self._by_number, self._pending, self._deleted):
@@ -240,7 +240,7 @@ class PackedResponses:
     # -- parts
 
     def _known(self, response_id: str) -> tuple[bool, Record | None]:
-        """Return whether a record's fate is known here, and the record."""
+        """Return whether a record's state is known here, and the record."""
         if response_id in self._deleted:
             return True, None
         pending = self._pending.get(response_id)
@@ -250,7 +250,7 @@ class PackedResponses:
         return cached is not None, cached.record if cached is not None else None
 
     def _hidden(self) -> frozenset[str]:
-        """Records of which the file has what no longer holds."""
+        """Return the records whose form in the file is out of date."""
         return frozenset((*self._deleted, *self._pending))
 
     def _end(self, response_id: str) -> int | None:
@@ -261,8 +261,8 @@ class PackedResponses:
         return running.number
 
     def _settle(self, pending: _Pending, *, cache: bool = True) -> None:
-        """A record is committed: from now on it may be forgotten. `cache`: it is in the file; one that was to take the
-        place of another is not, if there was none.
+        """Note that a record is committed, so that it may be forgotten. `cache`: it is in the file. A record that was
+        to replace another is not, if there was none.
         """
         record = pending.record
         if self._pending.get(record.response_id) is pending:

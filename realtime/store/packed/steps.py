@@ -1,4 +1,4 @@
-"""What the journal has beside events: what the engine gave, chunk by chunk, and what it was asked for. Pure."""
+"""The steps in the journal besides events: the engine's chunks, and the requests made to it. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBERS = {finish: number for number, finish in enumerate(_FINISHES)}
 
 
 class _Rest(msgspec.Struct, array_like=True):
-    """What few chunks have."""
+    """Members that few chunks have."""
 
     stop_reason: str | int | None
     num_cached: int
@@ -27,7 +27,9 @@ class _Rest(msgspec.Struct, array_like=True):
 
 
 class _Begun(msgspec.Struct, array_like=True, tag=0):
-    """`digest`: of the prompt's tokens, most of which are those of what it continues."""
+    """A generation that was begun. `digest`: of the prompt's tokens, most of which are those of the turn that it
+    continues.
+    """
 
     number: int
     prompt: PackedPrompt | None
@@ -51,7 +53,7 @@ _decode_note = msgspec.msgpack.Decoder(_Begun | _GoesOn).decode
 def chunk_of(
     number: int, first: int, events: Sequence[bytes], what: TokenChunk | Note | None, num_hidden: int
 ) -> Chunk:
-    """Return what is written of one `append` or `note`."""
+    """Return the chunk for one `append` or `note`."""
     if what is None:
         return Chunk(number, first, events, b"", num_hidden)
     if not isinstance(what, TokenChunk):
@@ -63,7 +65,7 @@ def chunk_of(
 
 
 def given_in(chunk: Chunk) -> TokenChunk | None:
-    """Return what the engine gave; None: this did not come from it. Raises ValueError."""
+    """Return the engine's chunk; None: this did not come from the engine. Raises ValueError."""
     if chunk.text is None:
         return None
     rest = _decode_rest(chunk.rest) if chunk.rest else _Rest(None, 0, None)
@@ -72,7 +74,7 @@ def given_in(chunk: Chunk) -> TokenChunk | None:
 
 
 def note_in(chunk: Chunk, parent: Turn | None) -> Note | None:
-    """Return the note that a chunk is, if it is one. `parent`: what the response continues. Raises ValueError."""
+    """Return the note in a chunk, if it has one. `parent`: the turn that the response continues. Raises ValueError."""
     if not chunk.note:
         return None
     kept = _decode_note(chunk.note)

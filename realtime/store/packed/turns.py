@@ -1,7 +1,8 @@
-"""Turns as rows: each its own part of the history, and of its prompt what its parent's does not have already. Pure.
+"""Turns as rows: each has its own part of the history, and the part of its prompt that its parent's does not have.
+Pure.
 
-A row is never changed. What continues a turn points to its row, and so does the response that it is of, and a
-conversation that it is the newest of: the row stays as long as anybody points to it.
+A row is never changed. A turn that continues another refers to its row, and so do its own response, and the
+conversation in which it is the newest. The row stays as long as anything refers to it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from .packing import from_numbers, pack, to_numbers, unpack
 
 
 class PackedPrompt(msgspec.Struct, array_like=True):
-    """A prompt. `num_same`: characters that begin the parent's prompt too; `num_same_tokens`: tokens that begin its
-    prompt and answer. `pictures`: their digests; they are those of the items. `letters`, `begun`: see Prompt.
+    """A prompt. `num_same`: leading characters in common with the parent's prompt; `num_same_tokens`: leading tokens in
+    common with its prompt and answer. `pictures`: their digests; the pictures are those of the items. `letters`,
+    `begun`: see Prompt.
     """
 
     num_same: int
@@ -55,7 +57,7 @@ _decode = msgspec.msgpack.Decoder(_Turn).decode
 
 
 def encode_turn(turn: Turn, vocabulary: str) -> bytes:
-    """Return the body of a turn's row. `vocabulary`: names what its tokens mean something to."""
+    """Encode the body of a turn's row. `vocabulary`: names the tokenizer of its tokens."""
     prompt = pack_prompt(turn.prompt, turn.parent) if turn.prompt is not None else None
     tokens = from_numbers(turn.token_ids)
     items = pack_items(turn.input), pack_items(turn.output)
@@ -63,14 +65,14 @@ def encode_turn(turn: Turn, vocabulary: str) -> bytes:
 
 
 def decode_own_items(body: bytes) -> tuple[InputItem, ...]:
-    """Return what one turn added. Raises ValueError."""
+    """Return the items that one turn added. Raises ValueError."""
     kept = _decode(unpack(body))
     return (*unpack_items(kept.input), *unpack_items(kept.output))
 
 
 def decode_turns(rows: Sequence[Row], file: object, vocabulary: str) -> Turn:
-    """Return the newest of a chain of turns, which are given oldest first. Only it has its tokens, and only if they are
-    of this vocabulary: those of the others are of no use to what continues it. Raises ValueError.
+    """Return the newest of a chain of turns, which are given oldest first. Only the newest has its tokens, and only if
+    they are of this vocabulary: those of the others are of no use for a continuation. Raises ValueError.
     """
     reading = _Chain(file, vocabulary)
     for row in rows[:-1]:
@@ -81,7 +83,7 @@ def decode_turns(rows: Sequence[Row], file: object, vocabulary: str) -> Turn:
 
 
 class _Chain:
-    """Turns that are read one after another, each with the one before it as its parent."""
+    """A chain of turns that are read one after another, each with the previous one as its parent."""
 
     def __init__(self, file: object, vocabulary: str) -> None:
         self._file = file
@@ -130,7 +132,7 @@ def _as_output(items: Iterable[InputItem]) -> tuple[OutputItem, ...]:
 
 
 def pack_prompt(prompt: Prompt, parent: Turn | None) -> PackedPrompt:
-    """Return what a prompt has that its parent's has not."""
+    """Return the part of a prompt that its parent's prompt does not have."""
     before = parent.prompt if parent is not None else None
     digests = [picture.digest for picture in prompt.pictures]
     if parent is None or before is None:
@@ -143,7 +145,7 @@ def pack_prompt(prompt: Prompt, parent: Turn | None) -> PackedPrompt:
 
 
 def unpack_prompt(kept: PackedPrompt, parent: Turn | None) -> Prompt:
-    """Return a prompt without pictures, as far as what it continues has still what they have in common."""
+    """Return a prompt without pictures, as far as its parent still has the common part."""
     text, tokens = "", array("I")
     if parent is not None and parent.prompt is not None:
         text, tokens = parent.prompt.text, parent.prompt.token_ids + parent.token_ids
@@ -152,7 +154,9 @@ def unpack_prompt(kept: PackedPrompt, parent: Turn | None) -> Prompt:
 
 
 def _num_common(one: Sequence[object], other: Sequence[object]) -> int:
-    """Return how much both begin with: by halves, because slices compare as fast as memory."""
+    """Return the length of the common beginning of both, found by bisection, because slices compare as
+    fast as memory.
+    """
     low, high = 0, min(len(one), len(other))
     if one[:high] == other[:high]:
         return high

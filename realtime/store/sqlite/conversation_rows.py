@@ -13,7 +13,7 @@ from .turn_rows import TurnRows
 
 
 class ConversationRows:
-    """See the module. `gone` collects those that were given up to make room, each with its bytes."""
+    """The tables of conversations. `gone` collects those that were dropped to make room, each with its bytes."""
 
     def __init__(self, connection: sqlite3.Connection, turns: TurnRows) -> None:
         self._db = connection
@@ -21,7 +21,7 @@ class ConversationRows:
         self.gone: list[tuple[str, int]] = []
 
     def save(self, saved: Saved) -> None:
-        """Write a change, or a conversation that is new; nothing of one that was given up meanwhile."""
+        """Write a changed or new conversation. Writes nothing for one that was dropped meanwhile."""
         found = self._db.execute("SELECT no, turn FROM conversation WHERE id = ?", (saved.conversation_id,)).fetchone()
         if found is None and not saved.is_new:
             return
@@ -68,8 +68,8 @@ class ConversationRows:
         self._turns.release(turn)
 
     def make_room(self, max_bytes: int, in_use: frozenset[str], newest: Sequence[str]) -> None:
-        """Give up, of the owner that holds most, what it has not used for longest, as long as there is too much.
-        `newest`: those that were used last, in this order.
+        """While there is too much, drop the least recently used conversation of the owner that holds most. `newest`:
+        the most recently used ones, in this order.
         """
         order = {conversation_id: place for place, conversation_id in enumerate(newest)}
         while True:

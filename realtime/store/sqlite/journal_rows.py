@@ -1,4 +1,4 @@
-"""The table of the journal, as the writer changes it: a row for each flush, while a response runs that is in it."""
+"""The table of the journal, as the writer changes it: a row for each flush, kept while a response of it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AT_ONCE = 500  # of them in one transaction: they have to be read
 
 
 class JournalRows:
-    """See the module. It knows in which rows each response is that is in the journal."""
+    """The table of the journal. It knows the rows of each response in the journal."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -26,7 +26,7 @@ class JournalRows:
         self.reload()
 
     def reload(self) -> None:
-        """Read what there is: at the beginning, and after a transaction that was rolled back."""
+        """Read the table: at the beginning, and after a transaction that was rolled back."""
         running = self._db.execute("SELECT no FROM response WHERE sealed IS NULL")
         self._running = {number: Shorthand() for (number,) in running}
         self._rows, self._first, self._newest, self._compacted = {}, 0, 0, 0
@@ -36,15 +36,15 @@ class JournalRows:
                 self._rows[chunk.number] = (self._rows.get(chunk.number, (row, row))[0], row)
 
     def begin(self, number: int) -> None:
-        """Keep what is appended of a response from now on."""
+        """Begin to keep what is appended to a response."""
         self._running[number] = Shorthand()
 
     def end(self, number: int) -> None:
-        """A response is over: what the journal has of it is needed no more."""
+        """Note that a response is over: the journal need not keep it any longer."""
         self._running.pop(number, None)
 
     def append(self, appended: Sequence[Appended]) -> dict[int, int]:
-        """Add what a flush has, as far as it runs. Return the new tips. Raises sqlite3.Error; then `reload` is due."""
+        """Add a flush, as far as its responses run. Return the new tips. Raises sqlite3.Error; then `reload` is due."""
         running = self._running
         chunks = [
             chunk_of(number, first, shorthand.shorten(events), what, num_hidden)
@@ -63,7 +63,7 @@ class JournalRows:
         return tips
 
     def erase(self, number: int) -> None:
-        """Take out everything of a response, wherever it is."""
+        """Remove all of a response, from every row."""
         self._running.pop(number, None)
         found = self._rows.pop(number, None)
         if found is None:
@@ -77,7 +77,7 @@ class JournalRows:
                 self._db.execute("UPDATE journal SET chunks = ? WHERE id = ?", (left, row))
 
     def clean(self) -> None:
-        """Drop the rows before the first one that is needed."""
+        """Drop the rows before the first needed one."""
         needed = [self._rows[number][0] for number in self._running if number in self._rows]
         first = min(needed, default=self._newest + 1)
         if first > self._first:
@@ -88,7 +88,9 @@ class JournalRows:
             self._compact(max(first, self._compacted))
 
     def _compact(self, first: int) -> None:
-        """Make one row of many, without what is over: a response that runs for hours must not keep all others."""
+        """Merge many rows into one, without finished responses: one that runs for hours must not keep all the
+        others.
+        """
         rows = self._db.execute(
             "SELECT id, chunks FROM journal WHERE id >= ? ORDER BY id LIMIT ?", (first, _AT_ONCE)
         ).fetchall()

@@ -1,8 +1,8 @@
 """The lock of a store's file: one server at a time.
 
-A POSIX record lock on a file beside it. Unlike others it belongs to the process alone: a fork does not share it, so an
-engine that outlives its server for a moment does not keep the next one out, and it ends with the process however that
-ends. Closing any other descriptor of the same file would release it, so nobody else opens that.
+A POSIX record lock on a file next to it. Unlike other locks it belongs to the process alone: a fork does not share it,
+so an engine that outlives its server for a moment does not keep the next server out, and it ends with the process
+however that ends. Closing any other descriptor of the same file would release it, so nobody else opens that file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class FileLock:
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let others have the store. A second time does nothing."""
+        """Release the lock. Does nothing the second time."""
         if self._path in _held:
             _held.discard(self._path)
             os.close(self._descriptor)

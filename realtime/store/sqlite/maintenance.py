@@ -1,6 +1,6 @@
-"""What a person may do with the file: look at it, check it, copy it, shrink it, delete all of a tenant.
+"""Maintenance of the file by a person: inspect it, check it, copy it, shrink it, delete all of a tenant's data.
 
-Looking, checking and copying go while a server has it; the rest needs its lock.
+Inspecting, checking and copying work while a server uses the file; the rest needs its lock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UNBOUNDED = 1 << 62
 
 
 class Info(msgspec.Struct, frozen=True):
-    """What there is in a file. `num_bytes` is its size and that of the log beside it."""
+    """Facts about a file. `num_bytes`: its size and that of the log next to it."""
 
     version: int
     num_bytes: int
@@ -42,7 +42,7 @@ class Info(msgspec.Struct, frozen=True):
 
 
 def info(path: Path) -> Info:
-    """Look at a file. Raises CannotOpen."""
+    """Inspect a file. Raises CannotOpen."""
     with _looking(path) as db:
         version = check_version(db, path)
         responses = "SELECT count(*), count(sealed), coalesce(sum(num_bytes), 0), min(begun_at) FROM response"
@@ -58,7 +58,7 @@ def info(path: Path) -> Info:
 
 
 def problems(path: Path) -> list[str]:
-    """Read everything that is in a file, and say what of it can't be read. Raises CannotOpen."""
+    """Read everything in a file, and yield what can't be read. Raises CannotOpen."""
     found: list[str] = []
     with _looking(path) as db:
         check_version(db, path)
@@ -69,7 +69,7 @@ def problems(path: Path) -> list[str]:
 
 
 def backup(path: Path, to: Path) -> None:
-    """Copy a file as it is at one moment, for nobody else to read. Raises CannotOpen."""
+    """Copy a file as of one moment; only this user can read the copy. Raises CannotOpen."""
     with _looking(path) as db:
         check_version(db, path)
         try:
@@ -82,14 +82,14 @@ def backup(path: Path, to: Path) -> None:
 
 
 def vacuum(path: Path) -> None:
-    """Give the room that is free in a file back to the disk. Raises CannotOpen."""
+    """Return a file's free space to the disk. Raises CannotOpen."""
     with _having(path) as db:
         db.execute("VACUUM")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def delete_tenant(path: Path, tenant: str) -> tuple[int, int]:
-    """Delete all that is a tenant's; return how many responses and conversations that was. Raises CannotOpen."""
+    """Delete all of a tenant's data. Return how many responses and conversations that was. Raises CannotOpen."""
     with _having(path) as db:
         responses = [one for (one,) in db.execute("SELECT id FROM response WHERE owner = ?", (tenant,))]
         conversations = [one for (one,) in db.execute("SELECT id FROM conversation WHERE owner = ?", (tenant,))]
@@ -134,7 +134,7 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def _undecodable(db: sqlite3.Connection) -> Iterator[str]:
-    """Say what SQLite can read and this server can't."""
+    """Yield what SQLite can read and this server can't."""
     reading = Reading(object())
     for number, response_id, sealed, turn, body in db.execute("SELECT no, id, sealed, turn, body FROM response"):
         try:

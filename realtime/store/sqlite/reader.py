@@ -1,4 +1,4 @@
-"""A `Reader` of the file: each look-up on a reader's thread."""
+"""A `Reader` of the file: each look-up runs on a reader's thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .reading import Reading
 
 
 class FileReader(Reader):
-    """See the module."""
+    """A `Reader` of the file."""
 
     def __init__(self, look: Look, reading: Reading) -> None:
         self._look = look

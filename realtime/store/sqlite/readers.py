@@ -23,13 +23,15 @@ NUM_THREADS = 2
 
 
 class Look(Protocol):
-    """Calls a look-up with a connection and these arguments. Raises WireError when the file can't be read."""
+    """A function that calls a look-up with a connection and these arguments. Raises WireError when the file can't be
+    read.
+    """
 
     def __call__(self, call: Callable[..., T], *arguments: Any) -> Awaitable[T]: ...
 
 
 class Readers:
-    """See the module. A `Look`."""
+    """The readers' threads, as a `Look`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,7 +44,7 @@ class Readers:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, call, arguments)
 
     def close(self) -> None:
-        """End the threads when what they read has been read. Blocks."""
+        """End the threads when their look-ups are done. Blocks."""
         self._threads.shutdown()
         for connection in self._connections:
             connection.close()
@@ -73,7 +75,7 @@ class ReadAtOnce:
 
 
 def checked(call: Callable[..., T], connection: sqlite3.Connection, *arguments: Any) -> T:
-    """Look something up. Raises WireError when the file can't be read, or what is in it."""
+    """Do a look-up. Raises WireError when the file, or something in it, can't be read."""
     try:
         return call(connection, *arguments)
     except (sqlite3.Error, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Look-ups in the file. Each is one consistent view of it. A reader's thread calls them, with its own connection."""
+"""Look-ups in the file. Each is one consistent view. A reader's thread calls them, with its own connection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SELECT turn.no, turn.body FROM chain JOIN turn USING (no) ORDER BY depth DESC
 
 
 class Reading:
-    """See the module. `file`: what turns are marked with. `vocabulary`: of the tokens that are of use now."""
+    """Look-ups in the file. `file`: marks the turns that are read. `vocabulary`: of the tokens that are of use now."""
 
     def __init__(self, file: object, vocabulary: str = "") -> None:
         self._file = file
@@ -67,7 +67,9 @@ class Reading:
     def item(
         self, db: sqlite3.Connection, owner: str, item_id: str, now: float, hidden: frozenset[str]
     ) -> InputItem | None:
-        """Return the item with this id in the newest of the owner's records that has one, less the hidden ones."""
+        """Return the item with this id from the newest of the owner's records that has it, apart from hidden
+        records.
+        """
         query = """
             SELECT response.id, item.place, turn.body FROM item JOIN response ON response.no = item.response
             JOIN turn ON turn.no = response.turn
@@ -100,7 +102,7 @@ class Reading:
         return _view(db, read)
 
     def claim(self, db: sqlite3.Connection, tenant: str, request_id: str) -> Claim | None:
-        """Return the claim of the newest try."""
+        """Return the claim of the newest attempt."""
         query = "SELECT response_id, digest FROM claim WHERE tenant = ? AND request_id = ?"
         found = db.execute(query, (tenant, request_id)).fetchone()
         return Claim(*found) if found is not None else None
@@ -145,18 +147,18 @@ class Reading:
         return found, None if len(rows) < MAX_LOOKED_AT and last.id == rows[-1][0] else last
 
     def num_conversation_bytes(self, db: sqlite3.Connection) -> int:
-        """Return what all conversations hold."""
+        """Return the size of all conversations."""
         num_bytes: int = db.execute("SELECT coalesce(sum(num_bytes), 0) FROM conversation").fetchone()[0]
         return num_bytes
 
     def newest_number(self, db: sqlite3.Connection) -> int:
-        """Return the greatest number that a response was given."""
+        """Return the greatest number that a response has."""
         query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'response'"
         number: int = db.execute(query).fetchone()[0]
         return number
 
     def unfinished(self, db: sqlite3.Connection) -> list[ReadHead]:
-        """Return what ran when the last process ended, oldest first."""
+        """Return the responses that ran when the last process ended, oldest first."""
 
         def read() -> list[ReadHead]:
             journals = {
@@ -180,7 +182,7 @@ class Reading:
             return None
 
     def turn(self, db: sqlite3.Connection, number: int | None) -> tuple[Turn | None, int]:
-        """Return a turn with all that it continues, and about what that takes in memory."""
+        """Return a turn with all that it continues, and about how much memory that takes."""
         if number is None:
             return None, 0
         rows = [Row(*row) for row in db.execute(_CHAIN, (number,))]
@@ -197,7 +199,7 @@ def _view(db: sqlite3.Connection, read: Callable[[], T]) -> T:
 
 
 def _candidates(db: sqlite3.Connection, filter: Filter, span: Span) -> list[tuple[Place, bool, float]]:
-    """Return the next places to look at, whether each is wanted, and when it expires."""
+    """Return the next places to examine, whether each is wanted, and when it expires."""
     labels = list(filter.metadata)
     wanted = "(? IS NULL OR r.status = ?) AND (? IS NULL OR r.conversation = ?)"
     values: list[Any] = [filter.status, filter.status, filter.conversation, filter.conversation]
@@ -227,7 +229,7 @@ def _candidates(db: sqlite3.Connection, filter: Filter, span: Span) -> list[tupl
 
 
 def _after(span: Span, begun_at: str, id_: str) -> tuple[str, list[Any]]:
-    """Return the end of a query that goes on behind a place."""
+    """Return the end of a query that continues after a place."""
     order, sign = ("DESC", "<") if span.newest_first else ("ASC", ">")
     condition, values = "", []
     if span.after is not None:

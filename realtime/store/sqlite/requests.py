@@ -1,4 +1,4 @@
-"""A `RequestStore` in the file. What is not committed yet is found in memory."""
+"""A `RequestStore` in the file. Uncommitted claims are found in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Key = tuple[str, str]  # tenant, request id
 
 
 class SqliteRequests:
-    """See the module."""
+    """A `RequestStore` in the file."""
 
     def __init__(self, rows: ResponseRows, commits: Commits, reader: Reader) -> None:
         self._rows = rows
@@ -63,7 +63,7 @@ class SqliteRequests:
         self._commits.put(self._rows.release_claim, response_id, after=lambda: self._show(response_id, token))
 
     def _hide(self, response_id: str) -> object:
-        """A claim is no more, whatever the file has."""
+        """Note that a claim is gone, whatever the file has."""
         for key in [key for key, claim in self._pending.items() if claim.response_id == response_id]:
             del self._pending[key]
         token = self._forgotten[response_id] = object()

@@ -1,4 +1,4 @@
-"""The tables of responses, as the writer changes them: heads, records, logs, what they are found by, their end."""
+"""The tables of responses, as the writer changes them: heads, records, logs, indexes, and their removal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _MAX_EXPIRED = 200  # that go in one transaction
 
 
 class ResponseRows:
-    """See the module. `gone` collects the ids of records that were dropped to make room or because their time was over.
+    """The tables of responses. `gone` collects the ids of records that were dropped to make room or because they had
+    expired.
 
-    The bytes that are counted are those of the blobs in the file.
+    The bytes of the blobs in the file are counted.
     """
 
     def __init__(self, connection: sqlite3.Connection, turns: TurnRows, journal: JournalRows, max_bytes: int) -> None:
@@ -35,7 +36,7 @@ class ResponseRows:
         self.count()
 
     def count(self) -> None:
-        """Read what there is: at the beginning, and after a transaction that was rolled back."""
+        """Count what is in the file: at the beginning, and after a transaction that was rolled back."""
         query = "SELECT coalesce(sum(num_bytes), 0), coalesce(max(sealed), 0) FROM response WHERE sealed IS NOT NULL"
         self.num_bytes, self._sealed = self._db.execute(query).fetchone()
 
@@ -58,7 +59,7 @@ class ResponseRows:
         self._journal.begin(number)
 
     def continues(self, response_id: str, parent: Turn) -> None:
-        """Keep what a response continues for as long as it runs."""
+        """Keep the turn that a response continues for as long as it runs."""
         query = "SELECT no, turn FROM response WHERE id = ? AND sealed IS NULL"
         found = self._db.execute(query, (response_id,)).fetchone()
         if found is not None:
@@ -67,7 +68,7 @@ class ResponseRows:
             self._db.execute("UPDATE response SET turn = ? WHERE no = ?", (turn, found[0]))
 
     def seal(self, number: int, record: Record, log: StoredLog, now: float) -> None:
-        """Keep a response that is over, and drop others where there is no room."""
+        """Store a finished response, and drop others if there is no room."""
         turn = self._turns.keep(record.turn)  # before what it continues may go
         self._remove(record.response_id)
         body, entries = encode_record(record), encode_log(log)
@@ -79,7 +80,7 @@ class ResponseRows:
         self._make_room(now)
 
     def replace(self, record: Record, now: float) -> None:
-        """Keep a record in place of the one with its id, if there is one."""
+        """Replace the record with the same id, if there is one."""
         query = "SELECT no, turn, sealed, num_bytes, length(body) FROM response WHERE id = ? AND sealed IS NOT NULL"
         found = self._db.execute(query, (record.response_id,)).fetchone()
         if found is None:
@@ -95,7 +96,7 @@ class ResponseRows:
         self._make_room(now)
 
     def drop(self, response_id: str) -> None:
-        """Forget a response that is over, and is not to be stored. Its claim stays as long as it is remembered."""
+        """Forget a finished response that is not to be stored. Its claim stays for as long as claims are remembered."""
         self._remove(response_id)
 
     def delete(self, response_id: str) -> None:
@@ -106,7 +107,7 @@ class ResponseRows:
         self.release_claim(response_id)
 
     def expire(self, now: float) -> None:
-        """Drop the records whose time is over; a part of them, if there are very many."""
+        """Drop the records that have expired, or a part of them if there are very many."""
         query = "SELECT id FROM response WHERE sealed IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?"
         for (response_id,) in self._db.execute(query, (now, _MAX_EXPIRED)).fetchall():
             self._drop_old(response_id)
@@ -114,7 +115,7 @@ class ResponseRows:
     # -- claims
 
     def claim(self, tenant: str, request_id: str, claim: Claim) -> None:
-        """Write a claim, in place of any earlier one."""
+        """Write a claim, replacing any earlier one."""
         row = (tenant, request_id, claim.response_id, claim.digest)
         self._db.execute("INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?)", row)
 
@@ -123,7 +124,7 @@ class ResponseRows:
         self._db.execute("DELETE FROM claim WHERE response_id = ?", (response_id,))
 
     def release_claim_of(self, tenant: str, request_id: str, response_id: str) -> None:
-        """Drop this claim, if it is that of this response."""
+        """Drop this claim, if it belongs to this response."""
         row = (tenant, request_id, response_id)
         self._db.execute("DELETE FROM claim WHERE tenant = ? AND request_id = ? AND response_id = ?", row)
 
@@ -173,7 +174,7 @@ class ResponseRows:
         return self.num_bytes + self._turns.num_bytes > self._max_bytes
 
     def _make_room(self, now: float) -> None:
-        """Drop what has expired, then the oldest as long as there is too much."""
+        """Drop what has expired, then the oldest records while there is too much."""
         if not self._is_full:
             return
         self.expire(now)
@@ -183,7 +184,7 @@ class ResponseRows:
 
 
 def list_record(db: sqlite3.Connection, number: int, record: Record) -> None:
-    """Write what a record is found by beside its id."""
+    """Write the rows by which a record is found besides its id."""
     db.executemany("INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?)", _labels(number, record))
     items = [(record.owner, item_id, number, place) for place, item_id in item_ids(record)]
     db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", items)

@@ -1,6 +1,6 @@
-"""Save what can be read of a damaged file into a new one, row by row: a page that is gone takes some of them along.
+"""Salvage: save what can be read of a damaged file into a new one, row by row. A lost page takes some rows along.
 
-What is saved is whole: a response without its log is not, and one whose history is broken can't be continued.
+What is saved is complete: a response without its log is left out, and one whose history is broken can't be continued.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _COLUMNS = {
 
 
 class Saved(msgspec.Struct):
-    """How many were saved; of how many responses something was there."""
+    """The numbers of saved entries, and of responses of which something was there."""
 
     num_responses: int = 0
     num_conversations: int = 0
@@ -60,7 +60,7 @@ def salvage(path: Path, to: Path) -> Saved:
 
 
 def _copied(path: Path, folder: Path) -> Path:
-    """Copy a file, and the log beside it, which SQLite would write to."""
+    """Copy a file, and the log next to it, to which SQLite would write."""
     for ending in ("", "-wal"):
         one = path.with_name(path.name + ending)
         if one.exists():
@@ -95,7 +95,7 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> Saved:
 
 
 def _copy_conversations(old: sqlite3.Connection, new: sqlite3.Connection, turns: dict[int, Any]) -> int:
-    """Copy conversations with the items that there are; one that lacks some begins anew with what is left."""
+    """Copy conversations with the items that are left. One that lacks some begins anew with those."""
     number = 0
     for _, row in _rows(old, "conversation", lambda row: msgspec.json.decode(row[7])):
         turn = row[8] if _is_whole(turns, row[8]) else None
@@ -115,7 +115,7 @@ def _copy_claims(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
 
 
 def _count_references(new: sqlite3.Connection) -> None:
-    """Drop the turns that nobody points to, and count who does to the others."""
+    """Drop turns without a reference, and count the references to the others."""
     pointing = "(SELECT count(*) FROM turn AS t WHERE t.parent = turn.no) + " + " + ".join(
         f"(SELECT count(*) FROM {table} AS t WHERE t.turn = turn.no)" for table in ("response", "conversation")
     )
@@ -134,7 +134,7 @@ def _count_references(new: sqlite3.Connection) -> None:
 
 
 def _is_whole(turns: dict[int, Any], number: int | None) -> bool:
-    """Return whether a turn and all that it continues is there."""
+    """Return whether a turn and all that it continues are there."""
     while number is not None:
         row = turns.get(number)
         if row is None:
@@ -146,7 +146,7 @@ def _is_whole(turns: dict[int, Any], number: int | None) -> bool:
 def _rows(
     db: sqlite3.Connection, table: str, check: Callable[[tuple[Any, ...]], object]
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Return the rows of a table that can be read and pass a check, by their numbers."""
+    """Yield the rows of a table that can be read and pass a check, by their numbers."""
     name = _COLUMNS[table].partition(",")[0]
     query = f"SELECT {_COLUMNS[table]} FROM {table} WHERE {name} = ?"
     newest, number = _newest(db, table), 0
@@ -165,7 +165,7 @@ def _rows(
 
 
 def _newest(db: sqlite3.Connection, table: str) -> int | None:
-    """The greatest number that a row of a table may have; None: that can't be read."""
+    """Return the greatest number that a row of a table may have; None: it can't be read."""
     numbered = "response" if table == "log" else table
     with contextlib.suppress(sqlite3.Error):
         found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (numbered,)).fetchone()

@@ -1,7 +1,7 @@
-"""The file: how it is opened, what tables it has, and how an older one becomes one of today.
+"""The file: how it is opened, its tables, and how an older file becomes a current one.
 
-`MIGRATIONS[n]` makes a file of version n + 1 of one of version n; a new file goes through all of them. A file of a
-version that this program does not know is refused, as is one that is no store: nothing is ever guessed.
+`MIGRATIONS[n]` brings a file of version n to version n + 1; a new file goes through all of them. A file of a version
+that this program does not know is refused, as is one that is not a store: nothing is ever guessed.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ VERSION = len(MIGRATIONS)
 
 
 class CannotOpen(Exception):
-    """The file can't be used as a store. The text names it, and is for the person at the terminal."""
+    """An error: the file can't be used as a store. The text names it, and is for the person at the terminal."""
 
 
 def create_file(path: Path) -> None:
-    """Make the file and its folder if they are not there, for nobody else to read. Raises CannotOpen."""
+    """Create the file and its folder if they are missing; only this user can read the file. Raises CannotOpen."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -101,7 +101,7 @@ def create_file(path: Path) -> None:
 
 
 def connect(path: Path, *, synchronous: Synchronous = "normal", writes: bool = False) -> sqlite3.Connection:
-    """Open a connection to a file that is there; one that does not write can't. Raises sqlite3.Error."""
+    """Open a connection to an existing file. One that is not for writing can't write. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
         if writes:
@@ -119,7 +119,7 @@ def connect(path: Path, *, synchronous: Synchronous = "normal", writes: bool = F
 
 
 def open_for_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
-    """Open the file as a store of today. Raises CannotOpen."""
+    """Open the file as a store of the current version. Raises CannotOpen."""
     create_file(path)
     try:
         with contextlib.closing(connect(path)) as looking:  # before anything is written to it
@@ -137,7 +137,7 @@ def open_for_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of the file's schema; 0: there is none yet. Raises CannotOpen for what is not ours."""
+    """Return the version of the file's schema; 0: there is none yet. Raises CannotOpen for a file that is not ours."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -152,7 +152,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file's schema to the version of today. Raises CannotOpen, sqlite3.Error."""
+    """Bring the file's schema to the current version. Raises CannotOpen, sqlite3.Error."""
     version = check_version(connection, path)
     for number in range(version, VERSION):
         connection.execute("BEGIN IMMEDIATE")
@@ -169,19 +169,19 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def trouble_with(path: Path, error: sqlite3.Error | ValueError) -> str:
-    """Say what is wrong with a file, or with what is in it, for the person at the terminal."""
+    """Return what is wrong with a file, or with something in it, for the person at the terminal."""
     if isinstance(error, ValueError) or is_damage(error):
         return f"the store {path} is damaged ({error}): `realtime store check` saves what can be read of it"
     return f"the store {path} can't be used: {error}"
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether an error says that the file is not what SQLite wrote."""
+    """Return whether an error means that the file is not what SQLite wrote."""
     return _primary(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_the_disks(error: sqlite3.Error) -> bool:
-    """Return whether an error is of the file or the disk, so that the same may succeed later."""
+    """Return whether an error comes from the file or the disk, so that a retry may succeed later."""
     return _primary(error) in _THE_DISKS
 
 
@@ -197,7 +197,7 @@ def _primary(error: sqlite3.Error) -> int:
 
 
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that has lost its end, which SQLite would notice at the first page that it misses."""
+    """Refuse a file that has lost its end, which SQLite would notice only at the first missing page."""
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     (num_pages,) = connection.execute("PRAGMA page_count").fetchone()
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()

@@ -1,4 +1,4 @@
-"""The three stores of one file, put together; and their end.
+"""The three stores of one file, assembled, and their end.
 
 stores = open_stores(path, settings)      # locked, checked, migrated
 ...
@@ -38,7 +38,7 @@ _MAX_UNSTORED_BYTES = GIB
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """An open file. `stores`: what the service uses; `commits` and `writer`: for tests and measurements."""
+    """An open file. `stores`: those that the service uses. `commits` and `writer`: for tests and measurements."""
 
     stores: Stores
     commits: Commits
@@ -47,7 +47,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 def open_stores(path: Path, bounds: Bounds, store: StoreSettings, lock: FileLock | None = None) -> Opened:
-    """Open a file, for this process alone. `lock`: the file's, if it is had already. Raises CannotOpen."""
+    """Open a file, for this process alone. `lock`: the file's, if it is held already. Raises CannotOpen."""
     lock = lock or FileLock(path)
     try:
         connection = open_for_writing(path, store.store_synchronous)

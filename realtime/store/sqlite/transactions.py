@@ -1,4 +1,4 @@
-"""What one flush does to the file, in one transaction: all of it or nothing.
+"""Transactions: each writes one flush to the file, all of it or nothing.
 
 The writer's thread calls `run`; nobody else uses this connection.
 """
@@ -20,7 +20,7 @@ logger = logging.getLogger("realtime.store")
 
 
 class Transactions:
-    """See the module. `connection`: writes, in autocommit mode."""
+    """The writer's transactions. `connection`: for writing, in autocommit mode."""
 
     def __init__(self, connection: sqlite3.Connection, file: object, *, max_bytes: int, vocabulary: str = "") -> None:
         self.connection = connection
@@ -57,12 +57,14 @@ class Transactions:
             raise
 
     def checkpoint(self) -> bool:
-        """Bring everything into the file itself and empty the one beside it. False: somebody still reads from it."""
+        """Move everything into the file itself and empty the log next to it. Return False if somebody still reads from
+        that.
+        """
         busy, _, _ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
 
     def _take(self, step: Step) -> None:
-        """Do one step. One that fails by itself, which is a bug of ours, must not hold up all others for ever."""
+        """Take a step. One that fails by itself is a bug of ours, and must not hold up all others for ever."""
         call, arguments = step
         self.connection.execute("SAVEPOINT step")
         try:

@@ -1,4 +1,4 @@
-"""The table of turns, as the writer changes it: each row counts who points to it, and goes with the last one."""
+"""The table of turns, as the writer changes it: each row counts the references to it, and goes with the last one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from realtime.store.packed.turns import encode_turn
 
 
 class TurnRows:
-    """See the module. `file`: what turns in memory are marked with. Numbers are never used twice in one process, so a
-    mark of a transaction that was rolled back means no other row.
+    """The table of turns. `file`: marks the turns in memory. Numbers are never used twice in one process, so a mark
+    from a transaction that was rolled back means no other row.
     """
 
     def __init__(self, connection: sqlite3.Connection, file: object, vocabulary: str) -> None:
@@ -27,17 +27,17 @@ class TurnRows:
         self.count()
 
     def count(self) -> None:
-        """Read what there is: at the beginning, and after a transaction that was rolled back."""
+        """Read the counter: at the beginning, and after a transaction that was rolled back."""
         self.num_bytes = self._written = self._db.execute("SELECT turn_bytes FROM total").fetchone()[0]
 
     def write_count(self) -> None:
-        """Write what there is, at the end of a transaction."""
+        """Write the counter, at the end of a transaction."""
         if self.num_bytes != self._written:
             self._db.execute("UPDATE total SET turn_bytes = ?", (self.num_bytes,))
             self._written = self.num_bytes
 
     def keep(self, turn: Turn | None) -> int | None:
-        """Point to a turn, which is stored with all of its history that is not yet. Return its number."""
+        """Refer to a turn, and store it with all of its history that is not stored yet. Return its number."""
         new: list[Turn] = []
         parent: int | None = None
         at = turn
@@ -52,7 +52,9 @@ class TurnRows:
         return parent
 
     def release(self, number: int | None) -> None:
-        """Point to a turn no more. It goes, if nobody else does, and so do those that it continues."""
+        """Drop a reference to a turn. With the last one the turn goes, and so does its reference to the turn
+        before it.
+        """
         while number is not None:
             row = self._db.execute("SELECT parent, num_refs, length(body) FROM turn WHERE no = ?", (number,)).fetchone()
             if row is None:
@@ -66,7 +68,7 @@ class TurnRows:
             number = parent
 
     def _point_to(self, turn: Turn) -> int | None:
-        """Point to the row of a turn. None: it has none."""
+        """Refer to the row of a turn; None: it has none."""
         number = marked(turn, self._file)
         if number is None and (other := likeness(turn)) is not turn:
             number = marked(other, self._file)

@@ -1,7 +1,7 @@
-"""The writer's thread: commits batches, tries again while the disk does not let it, empties the log of the file.
+"""The writer's thread: commits batches, retries while the disk refuses, and empties the log of the file.
 
 Batches wait in memory while the disk is full or can't be written, and nothing is given up: `trouble` says why, for as
-long as it lasts.
+long as that lasts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Work = tuple[Batch, Callable[[Done], None]]
 
 
 class Writer:
-    """See the module. An `Executor`. The thread is started with the first batch, on whose loop it reports."""
+    """The writer's thread, an `Executor`. It starts with the first batch, and reports on that batch's loop."""
 
     def __init__(
         self, transactions: Transactions, path: Path, *, checkpoint_seconds: float = CHECKPOINT_SECONDS
@@ -59,7 +59,7 @@ class Writer:
         asyncio.get_running_loop().call_later(seconds, call)
 
     def close(self) -> None:
-        """End the thread when what was submitted is committed, or has failed once more. Blocks."""
+        """End the thread when everything submitted is committed, or has failed once more. Blocks."""
         self._closing.set()
         if self._thread is not None:
             self._work.put(None)
@@ -104,7 +104,9 @@ class Writer:
             self._checkpoint_at = time.monotonic() + min(1.0, self._checkpoint_seconds)
 
     def _commit(self, batch: Batch) -> Done | None:
-        """Commit it, however often that has to be tried. None: the end came first, and it is lost."""
+        """Commit a batch, however often that has to be tried. Return None if the end came first, and the
+        batch is lost.
+        """
         seconds = FIRST_RETRY_SECONDS
         while True:
             try:
@@ -135,8 +137,8 @@ class Writer:
 
 
 class AtOnce:
-    """An `Executor` of one thread, for tests and for the command line: what is submitted is committed at once.
-    `waits`: nothing is, before `Commits.flush` is called.
+    """An `Executor` without a thread, for tests and for the command line: a submitted batch is committed at once.
+    `waits`: nothing is committed before `Commits.flush` is called.
     """
 
     trouble: str | None = None

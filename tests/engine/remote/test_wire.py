@@ -87,6 +87,9 @@ def positions(*ids: int, top: int = 1) -> dict[str, Any]:
 def test_the_truth() -> None:
     answer = told(choice([1, 2]), choice(None), choice([3], "length"), usage(2, 3))
     assert (answer.finish, answer.num_tokens, answer.num_cached) == (FinishReason.LENGTH, 3, 2)
+    assert told(choice([1, 2], "stop", stop_reason=2)).stop_reason == 2
+    assert told(choice([1, 2]), choice([], "stop", stop_reason=2)).stop_reason == 2
+    assert told(choice([1], "repetition", stop_reason="repetition_detected")).finish is FinishReason.STOP
     assert told(choice([1], logprobs=positions(1)), logprobs=True).num_tokens == 1
 
 
@@ -102,6 +105,12 @@ def test_the_truth() -> None:
         ([usage(4, 0)], "more cached"),
         ([usage(-1, 0)], "more cached"),
         ([choice([1]), usage(0, 2)], "other tokens"),
+        ([choice([1, 2], "stop", stop_reason=1)], "another token"),
+        ([choice([1]), choice(None, "stop", stop_reason=2)], "another token"),
+        ([choice([], "stop", stop_reason=2)], "another token"),
+        ([choice([1], "length", stop_reason=1)], "another token"),
+        ([choice([1], "stop", stop_reason="x" * 1000)], "a text"),
+        ([choice([1], "length", stop_reason="repetition_detected")], "a text"),
     ],
 )
 def test_lies(events: list[dict[str, Any]], what: str) -> None:

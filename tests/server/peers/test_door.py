@@ -108,7 +108,7 @@ async def test_no_page_is_a_node_nor_is_whom_a_proxy_lets_through_where_there_is
     page, proxied = {"Origin": "http://127.0.0.1"}, {"X-Forwarded-For": "203.0.113.9"}
     async with member(MemoryBackend(), "b", SCRIPT, shared=False) as bare:
         refused = [(node, page, "127.0.0.1"), (bare, page, "127.0.0.1"), (bare, proxied, "127.0.0.1")]
-        refused += [(bare, {}, "chat.example.com")]
+        refused += [(bare, {}, "chat.example.com"), (bare, {"Host": "chat.example.com"}, "127.0.0.1")]  # two hosts
         for to, headers, host in refused:
             with pytest.raises(InvalidStatus):
                 async with knocking(to, headers, host):

@@ -135,3 +135,36 @@ async def test_nobody_sends_us_on() -> None:
                 await made.call(lambda number: Settle(number, "x"))
             await made.close()
     assert not asked.is_set()
+
+
+async def test_who_has_proved_nothing_is_not_heard_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins a message that is as long as a node's may be: the connection is cut, long before its time is over."""
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 3600.0)
+    cut = asyncio.Event()
+
+    async def floods(socket: ServerConnection) -> None:
+        socket.transport.write(b"\x82\x7f" + (200 << 20).to_bytes(8, "big"))
+        while not socket.transport.is_closing():
+            if not socket.transport.get_write_buffer_size():
+                socket.transport.write(b"x" * 4096)
+            await asyncio.sleep(0)
+        cut.set()
+
+    async with linked(floods) as made, asyncio.timeout(30):
+        with pytest.raises(WireError) as caught:
+            await made.call(lambda number: Settle(number, "resp_a"))
+        assert caught.value.code is ErrorCode.NODE_UNAVAILABLE
+        await cut.wait()
+
+
+async def test_who_has_proved_itself_may_say_much() -> None:
+    async def talks(socket: ServerConnection) -> None:
+        await prove(socket)
+        await socket.recv()
+        await socket.send(messages.encode([Done(1, "resp_a", b"x" * (1 << 20))]))
+        await socket.wait_closed()
+
+    async with linked(talks) as made, asyncio.timeout(30):
+        answer = await made.call(lambda number: Settle(number, "resp_a"))
+        assert isinstance(answer, Done)
+        assert len(answer.response) == 1 << 20

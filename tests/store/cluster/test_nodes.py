@@ -8,6 +8,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from realtime.context.turns import Prompt, Turn
@@ -17,7 +18,14 @@ from realtime.store.base import Claim
 from realtime.store.cluster import journal_rows, keys
 from realtime.store.cluster.backend import Away, Backend
 from realtime.store.cluster.hosts import AtOnceHost
-from realtime.store.cluster.membership import CannotJoin, HeldElsewhere, Owner, Peer
+from realtime.store.cluster.membership import (
+    CannotJoin,
+    HeldElsewhere,
+    Owner,
+    Peer,
+    TenantPlaces,
+    tenant_digest,
+)
 from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import TIDY_BEATS, LeaseTimes
 from realtime.store.cluster.stores import Opened, make_backend, open_cluster, open_cluster_stores, put_together
@@ -63,8 +71,15 @@ def cluster() -> Cluster:
     return Cluster()
 
 
-def begin(node: Opened, response_id: str = "resp_a_1", *, events: int = 0, parent: Turn | None = None) -> None:
-    request = ResponseCreate(items=[Message(role="user", content="question")])
+def begin(
+    node: Opened,
+    response_id: str = "resp_a_1",
+    *,
+    events: int = 0,
+    parent: Turn | None = None,
+    where: str | None = None,
+) -> None:
+    request = ResponseCreate(items=[Message(role="user", content="question")], conversation=where)
     head = Head(response_id=response_id, owner="t", epoch="e", stream_id=None, request=request)
     responses = node.stores.responses
     responses.open(head)
@@ -364,3 +379,55 @@ async def test_a_node_that_cannot_renew_stops_before_its_lease_is_over() -> None
 def test_what_is_no_store_says_so() -> None:
     with pytest.raises(CannotJoin, match=r"redis://h/0 can't be used .* 31 characters"):
         open_cluster_stores("redis://u:p@h/0?namespace=A-B", "a", "ws://a", BOUNDS, StoreSettings())
+
+
+def test_what_nodes_count_together_names_nobody_in_the_store() -> None:
+    cluster = Cluster()
+    a, b = cluster.node("a"), cluster.node("b")
+    assert at_once(a.node.add_up({"tokens/acme": 3, "tokens/acme/x": 1}, 60)) == {"tokens/acme": 3, "tokens/acme/x": 1}
+    assert at_once(b.node.add_up({"tokens/acme": 2}, 60)) == {"tokens/acme": 5}
+    assert at_once(a.node.take_once("acme", 60))
+    assert not at_once(b.node.take_once("acme", 60))
+    places = TenantPlaces(tenant_digest("acme"), 2, 1, 0.5)
+    a.node.announce("serving", 3, [places])
+    cluster.later(1, a, b)
+    assert b.node.peers()["a"].tenants == (places,)
+    seen = [
+        *cluster.backend._counters,
+        *cluster.backend._taken,
+        *(str(one) for one in cluster.backend._leases.values()),
+    ]
+    assert seen
+    assert not any("acme" in one for one in seen)
+
+
+def test_a_node_that_says_nothing_of_tenants_is_a_peer() -> None:
+    """One of an older version."""
+    cluster = Cluster()
+    a = cluster.node("a")
+    at_once(cluster.backend.acquire("old", 60, msgspec.msgpack.encode(["ws://old", "serving", 1])))
+    cluster.later(1, a)
+    assert a.node.peers()["old"] == Peer("old", 2, "ws://old", "serving", 1)
+
+
+def test_a_response_is_adopted_with_its_conversation(cluster: Cluster) -> None:
+    """Whoever has that in memory gets it; else it is that of the one who adopts, from the same commit on."""
+    a, b, c = cluster.node("a"), cluster.node("b"), cluster.node("c")
+    for name in ("1", "2"):
+        conversation = a.stores.conversations.create("t", {}, 1)
+        begin(a, f"resp_a_{name}", events=1, where=conversation.id)
+    begin(a, "resp_a_3", events=1, where="conv_gone")
+    cluster.later(10, b, c)
+    at_once(c.stores.conversations.get("t", conversation.id))
+    assert adopt(b, "resp_a_2") == []
+    assert at_once(b.node.owner_of("resp_a_2")) == Owner("a", a.node.epoch)
+    assert {one.head.response_id for one in adopt(b)} == {"resp_a_1", "resp_a_3"}
+
+    async def in_own() -> list[Unfinished]:
+        return [one async for one in c.node.adopt(["resp_a_1", "resp_a_2"], in_own=True)]
+
+    assert [one.head.response_id for one in at_once(in_own())] == ["resp_a_2"]
+    first = at_once(b.stores.conversations.list("t", [], Span(limit=10, newest_first=False)))[0][0]
+    with pytest.raises(HeldElsewhere):
+        at_once(c.stores.conversations.get("t", first.id))
+    assert at_once(b.stores.conversations.get("t", first.id)).id == first.id
