@@ -2,9 +2,9 @@
 
 The I/O shell calls `receive` for each message and `handle_deadline` at each `next_deadline`. After either, and after
 each completion that it reports, it drains `commands()`, then `next_deadline()`; it writes `step()`, or `frames()` when
-that is None, whenever the transport takes more. A command may be completed at any later time (`commands` has the table). Lanes (`stream_id`) are
-first in, first out; they run in parallel and share the socket's bandwidth event by event. The connection owns no
-response: it holds readers, which point into logs that live elsewhere.
+that is None, whenever the transport takes more. A command may be completed at any later time (`commands` has the
+table). Lanes (`stream_id`) are first in, first out; they run in parallel and share the socket's bandwidth event by
+event. The connection owns no response: it holds readers, which point into logs that live elsewhere.
 """
 
 from __future__ import annotations
