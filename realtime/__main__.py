@@ -316,7 +316,7 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
         ("check", "read everything, and print what can't be read; a server may have the file"),
         ("backup", "copy the file as it is at one moment; a server may have it"),
         ("vacuum", "give the room that is free in the file back to the disk"),
-        ("delete", "delete all responses and conversations of a tenant"),
+        ("delete", "delete all responses and conversations of a tenant, from a file or from a cluster"),
     ]:
         action = actions.add_parser(name, help=text, description=text)
         action.set_defaults(run=_store, action=name)
@@ -330,6 +330,9 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
             action.add_argument("to", metavar="FILE", help="the copy, a new file")
         if name == "delete":
             action.add_argument("--tenant", metavar="NAME", required=True, help="the name of its API key")
+            text = "a cluster's store in place of a file; its nodes may run, and are asked to forget it too"
+            action.add_argument("--cluster", metavar="URL", help=text)
+            action.add_argument("--cluster-secret-file", metavar="FILE", help="the secret that the nodes share")
 
 
 def _store(given: argparse.Namespace) -> int:
@@ -339,8 +342,8 @@ def _store(given: argparse.Namespace) -> int:
 
     settings = _effective(given).settings
     path = store_path(settings)
-    if settings.cluster.cluster is not None and path is None:
-        raise SettingsError("--cluster: these commands are for a file: a store that nodes share has tools of its own")
+    if settings.cluster.cluster is not None:
+        return _store_of_cluster(settings, given)
     if path is None:
         raise SettingsError("--store: the settings keep everything in memory: name a file with --store sqlite:PATH")
     try:
@@ -356,6 +359,20 @@ def _store(given: argparse.Namespace) -> int:
             case _:
                 return store_commands.delete(path, given.tenant)
     except CannotOpen as error:
+        print(f"realtime: {error}", file=sys.stderr)
+        return 1
+
+
+def _store_of_cluster(settings: Settings, given: argparse.Namespace) -> int:
+    from realtime.server.tenant_deletion import delete_in_cluster
+    from realtime.store.cluster.membership import CannotJoin
+
+    if given.action != "delete":
+        text = f"--cluster: `store {given.action}` is for a file: Redis and PostgreSQL have tools of their own for that"
+        raise SettingsError(text)
+    try:
+        return delete_in_cluster(settings, given.tenant)
+    except CannotJoin as error:
         print(f"realtime: {error}", file=sys.stderr)
         return 1
 

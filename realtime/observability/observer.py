@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from realtime.wire.errors import CloseCode, WireError
 
 from . import lines
+from .cluster_metrics import ClusterMetrics
 from .engine_metrics import EngineMetrics
 from .fleet_metrics import FleetMetrics
 from .origin import Origin
@@ -28,11 +29,14 @@ _CLOSE_CODES = frozenset({*range(1000, 1016), *CloseCode})  # a client may send 
 
 
 class Observer:
-    """The server's observer. The engine feeds `engine`, remote engines feed `fleet`, and the doors feed `service`."""
+    """The server's observer. The engine feeds `engine`, remote engines feed `fleet`, the doors feed `service`, and the
+    node feeds `cluster`.
+    """
 
     def __init__(self, model_name: str = "", tracing: Tracing | None = None) -> None:
         self.engine = EngineMetrics(model_name)
         self.fleet = FleetMetrics()
+        self.cluster = ClusterMetrics()
         self.service = ServiceMetrics()
         self.tracing = tracing or NoTracing()
 

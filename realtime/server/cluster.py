@@ -12,14 +12,19 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 
+from realtime.observability.cluster_metrics import ClusterMetrics, ClusterView
+from realtime.service.forgetting import Forgetting
+from realtime.service.forgotten import Forgotten
 from realtime.service.queue import LimitsOf, no_limits
 from realtime.service.service import Service
 from realtime.service.shared_limits import SharedLimits
 from realtime.service.shared_service import SharedService
 from realtime.settings.fields import ResponseSettings
 from realtime.store.cluster.membership import CannotJoin, Membership, State
+from realtime.store.records import Unfinished
 from realtime.wire.bodies import NodeStatus
 from realtime.wire.codec import Limits
 from realtime.wire.errors import ErrorCode, WireError
@@ -48,7 +53,7 @@ class Cluster:
         self, me: Node, membership: Membership, service: Service, settings: ResponseSettings, limits: Limits, *,
         max_bytes: int, serves: Callable[[], bool], model_name: str,
         answer: Callable[[messages.Ask], Awaitable[messages.Answer]], lost: Callable[[], Awaitable[None]],
-        limits_of: LimitsOf = no_limits,
+        limits_of: LimitsOf = no_limits, metrics: ClusterMetrics | None = None,
     ) -> None:  # fmt: skip
         """max_bytes: the largest message that a node reads. serves: whether the engine serves. answer: answers an HTTP
         request. limits_of: a tenant's limits.
@@ -60,11 +65,14 @@ class Cluster:
         self._model_name = model_name
         self._answer = answer
         self._end_clients = lost
-        copies = Copies(service.directory, service.registry, settings)
-        self.nodes = PeerNodes(me, membership, copies, max_bytes)
-        self.door = Door(me, service, self, limits)
+        self._metrics = metrics = metrics or ClusterMetrics()
+        metrics.view = self._view
+        copies = Copies(service.directory, service.registry, settings, metrics)
+        self.nodes = PeerNodes(me, membership, copies, max_bytes, metrics)
+        self.door = Door(me, service, self, limits, metrics.strangers)
         service.directory.nodes = self.nodes
         self._draining = self._left = False
+        self._forgetting = Forgetting(service.registry, service.held.stores, membership)
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
         self._limits = SharedLimits(membership, service.queue.scheduler.minutes, limits_of)
@@ -82,6 +90,14 @@ class Cluster:
         membership = self.membership
         others = len(membership.peers())
         return NodeStatus(name=self.me.name, epoch=membership.epoch, lease=membership.holds(), others=others)
+
+    def _view(self) -> ClusterView:
+        membership, nodes = self.membership, self.nodes
+        return ClusterView(
+            node=self.me.name, epoch=membership.epoch, lease=membership.holds(),
+            peers=Counter(peer.state for peer in membership.peers().values()),
+            links=nodes.num_links, guests=self.door.num_guests, followed=len(nodes.copies),
+        )  # fmt: skip
 
     # -- the life
 
@@ -116,6 +132,7 @@ class Cluster:
         self.door.close()
 
     def _on_lost(self) -> None:
+        self._metrics.leases_lost.add()
         if not self._draining:
             self._spawn(self._begin_again(), "lease lost")
 
@@ -170,16 +187,26 @@ class Cluster:
             return
         in_own = self.others_serve and not self._serves()
         try:
-            while orphans := await self.membership.orphans(_MAX_AT_ONCE):
+            while orphans := await self._orphans():
                 adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
-                taken = await self._service.restart.take_over(adopted, self._model_name)
+                taken = await self._service.restart.take_over(adopted, self._model_name, self._count)
                 logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
                 if not adopted:
                     return  # others were faster
         except WireError:
+            self._metrics.sweeps_failed.add()
             logger.warning("no look at what others left: the store does not answer")
         except Exception:  # a bug of ours, or something in the store: it is tried again
+            self._metrics.sweeps_failed.add()
             logger.exception("what others left was not taken over")
+
+    async def _orphans(self) -> Sequence[str]:
+        found = await self.membership.orphans(_MAX_AT_ONCE)
+        self._metrics.orphans = len(found)
+        return found
+
+    def _count(self, unfinished: Unfinished, goes_on: bool) -> None:
+        self._metrics.adoptions.add(1, "drain" if unfinished.left else "death", "gone_on" if goes_on else "ended")
 
     async def _share_limits(self) -> None:
         if self.membership.holds():
@@ -192,6 +219,14 @@ class Cluster:
     async def answer(self, ask: messages.Ask) -> messages.Answer:
         """See Desk."""
         return await self._answer(ask)
+
+    async def forget(self, tenant: str) -> Forgotten:
+        """See Desk."""
+        found = await self._forgetting.forget(tenant)
+        if found:
+            counts = (found.num_responses, found.num_conversations)
+            logger.warning("an operator has deleted tenant=%s responses=%d conversations=%d", tenant, *counts)
+        return found
 
     async def settled(self, response_id: str) -> None:
         """See Desk."""

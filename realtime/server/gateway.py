@@ -93,7 +93,8 @@ class Gateway:
             observer=self.observer,
         )
         self.exposition = Exposition(
-            [Momentary(self), self.observer.engine, self.observer.fleet, self.observer.service], process_metrics()
+            [Momentary(self), self.observer.engine, self.observer.fleet, self.observer.cluster, self.observer.service],
+            process_metrics(),
         )
         self._limits = ConnectionLimits.of(settings.connections)
         self.message_limits = self._limits.message
@@ -110,7 +111,7 @@ class Gateway:
             node, membership, self.service, self.settings.responses, self.message_limits,
             max_bytes=self.settings.connections.max_message_bytes, serves=lambda: self._trouble() is None,
             model_name=self.model_name, answer=self._answer_for_others, lost=self._leave_clients,
-            limits_of=self.admission.limits.of,
+            limits_of=self.admission.limits.of, metrics=self.observer.cluster,
         )  # fmt: skip
 
     async def _answer_for_others(self, ask: Ask) -> Answer:

@@ -40,7 +40,7 @@ from realtime.wire.errors import WireError
 from .app import build_app
 from .auth import exposure_warning
 from .cluster_settings import Node, configured_node, with_shared_key
-from .doctor.command import explain
+from .doctor.command import explain, explain_cluster
 from .families import for_engine
 from .faults import Faults
 from .gateway import Gateway
@@ -81,6 +81,8 @@ def serve(
             undo.pop_all()
     except (CannotListen, CannotPlay, TracingError, CannotOpen, CannotJoin) as error:
         print(f"realtime: {error}", file=sys.stderr)
+        if isinstance(error, CannotJoin):
+            explain_cluster(settings)
         return 1
     if warning := exposure_warning(gateway.settings):
         logger.warning(warning)
@@ -100,11 +102,12 @@ def make_gateway(
     file of settings, whose tenants' limits are followed. `lock`: the store's, if it is held. `node`: this one, in a
     cluster. Raises CannotOpen, and CannotJoin.
     """
-    path, stores = store_path(settings), open_configured(settings, lock, node)
+    observer = Observer(settings.vllm.name, tracing)
+    path = store_path(settings)
+    stores = open_configured(settings, lock, node, observer.cluster.round_trip)
     try:
         server = with_shared_key(settings.server, node) if node is not None else settings.server
         settings = msgspec.structs.replace(settings, server=with_key(server, path))
-        observer = Observer(settings.vllm.name, tracing)
         engine = SupervisedEngine(_engine_factory(settings, observer, script))
         return Gateway(settings, engine, stores, observer, config, node)
     except BaseException:
@@ -195,6 +198,7 @@ async def _serve_observed(gateway: Gateway, listening: socket.socket, script: Sc
         gateway.close_stores()
         why = error if isinstance(error, CannotJoin) else "the store can't be read: see the log"
         print(f"realtime: {why}", file=sys.stderr)
+        await asyncio.to_thread(explain_cluster, settings)
         return 1
     host, port = listening.getsockname()[:2]
     notice = Notice()

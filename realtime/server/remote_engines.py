@@ -39,8 +39,14 @@ def check_remote(settings: Settings) -> None:
     addresses = list(map(_address, remote.engine_url))
     if len(set(addresses)) < len(addresses):
         raise SettingsError("--engine-url names an engine twice")
-    if key_of(remote) is not None and any(not one.tls and not _is_loopback(one.host) for one in addresses):
+    if sends_key_in_the_clear(remote):
         logger.warning("the key of engines elsewhere is sent over http, which others on the way can read: use https")
+
+
+def sends_key_in_the_clear(options: RemoteOptions) -> bool:
+    """Return whether others on the way can read the engines' key. Raises SettingsError."""
+    addresses = map(_address, options.engine_url)
+    return key_of(options) is not None and any(not one.tls and not _is_loopback(one.host) for one in addresses)
 
 
 def key_of(options: RemoteOptions) -> str | None:

@@ -19,6 +19,7 @@ from realtime.context.encrypted import KEY_BYTES
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
 from realtime.store.cluster.stores import open_cluster_stores
+from realtime.store.cluster.timed_backend import Told
 from realtime.store.memory import memory_stores
 from realtime.store.sqlite.lock import FileLock
 from realtime.store.sqlite.schema import CannotOpen, open_for_writing
@@ -61,13 +62,15 @@ def hold_store(settings: Settings) -> FileLock | None:
     return lock
 
 
-def open_configured(settings: Settings, lock: FileLock | None = None, node: Node | None = None) -> Stores:
+def open_configured(
+    settings: Settings, lock: FileLock | None = None, node: Node | None = None, told: Told | None = None
+) -> Stores:
     """Open the stores that the settings ask for; in a cluster those of this node. `lock`: the file's, if it is held
-    already. Raises CannotOpen, and CannotJoin.
+    already. `told`: of each round trip to a store that nodes share. Raises CannotOpen, and CannotJoin.
     """
     if settings.cluster.cluster is not None and node is not None:
         bounds = bounds_of(settings.responses, _vocabulary(settings))
-        return open_cluster_stores(settings.cluster.cluster, node.name, node.url, bounds, settings.store)
+        return open_cluster_stores(settings.cluster.cluster, node.name, node.url, bounds, settings.store, told)
     path = store_path(settings)
     if path is None:
         return memory_stores(settings.responses)

@@ -63,12 +63,17 @@ class Restart:
         """
         return await self.take_over([one async for one in self._stores.responses.recover()], model_name)
 
-    async def take_over(self, unfinished: Iterable[Unfinished], model_name: str) -> Recovered:
-        """Continue the responses that can, and end the others."""
+    async def take_over(
+        self, unfinished: Iterable[Unfinished], model_name: str,
+        told: Callable[[Unfinished, bool], None] = lambda one, goes_on: None,
+    ) -> Recovered:  # fmt: skip
+        """Continue the responses that can, and end the others. `told`: whether one goes on."""
         store, now = self._stores.responses, time.time()
         num_going_on = num_ended = 0
         for one in unfinished:
-            if await self._go_on(one):
+            goes_on = await self._go_on(one)
+            told(one, goes_on)
+            if goes_on:
                 num_going_on += 1
             else:
                 end_one(one, store, self._settings, model_name, now)

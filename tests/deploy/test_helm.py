@@ -119,6 +119,21 @@ def test_everything_is_there_when_it_is_asked_for(renderer: Path) -> None:
     assert "replicas" not in found["StatefulSet", "chat"]["spec"], "the autoscaler's"
 
 
+@pytest.mark.parametrize(("prefix", "last"), [("n", 99), ("eu2west4b", 999)])
+def test_nodes_are_named_by_their_cell(renderer: Path, prefix: str, last: int) -> None:
+    found = objects(renderer, **CLUSTER | {"cluster": {**CLUSTER["cluster"], "nodePrefix": prefix}})  # type: ignore[dict-item]
+    [container] = found["StatefulSet", "chat"]["spec"]["template"]["spec"]["containers"]
+    name = next(one["value"] for one in container["env"] if one["name"] == "REALTIME_NODE")
+    assert name == f"{prefix}$(POD_INDEX)"
+    assert load({"node": name.replace("$(POD_INDEX)", str(last))}, {}).settings.cluster.node == f"{prefix}{last}"
+
+
+@pytest.mark.parametrize("prefix", ["", "n1", "N", "a-b", "elevenletter", "é"])
+def test_a_prefix_that_makes_no_name_or_that_of_another_is_refused(prefix: str) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values(cluster={"nodePrefix": prefix}), SCHEMA)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

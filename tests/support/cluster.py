@@ -17,6 +17,7 @@ import msgspec
 from realtime.engine.backoff import Backoff
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import SupervisedEngine
+from realtime.observability.observer import Observer
 from realtime.server.cluster_settings import Node, with_shared_key
 from realtime.server.gateway import Gateway
 from realtime.settings.fields import Settings
@@ -146,8 +147,12 @@ async def member(
     port = listener.getsockname()[1]
     node = Node(name, advertise or f"ws://127.0.0.1:{port}", secret, shared)
     settings = msgspec.structs.replace(settings, server=with_shared_key(settings.server, node))
-    opened = open_cluster(backend, name, node.url, bounds_of(settings.responses), settings.store, times=times)
-    gateway = Gateway(settings, SupervisedEngine(make, Backoff(first_seconds=0, jitter=0)), opened.stores, node=node)
+    observer, bounds = Observer(), bounds_of(settings.responses)
+    opened = open_cluster(
+        backend, name, node.url, bounds, settings.store, times=times, told=observer.cluster.round_trip
+    )  # fmt: skip
+    engine = SupervisedEngine(make, Backoff(first_seconds=0, jitter=0))
+    gateway = Gateway(settings, engine, opened.stores, observer, node=node)
     try:
         async with listening(settings, gateway, listener=listener) as (server, _):
             await gateway.recover()

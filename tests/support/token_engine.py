@@ -46,6 +46,8 @@ class TokenEngine:
         self.port = 0
         self.health = 200
         self.model = "model"
+        self.reads: list[int] | None = None  # as which tokens it reads every text; None: it does not tell
+        self.generates = True
         self.goes_on = True
         self.takes_priority = True
         self.honours_aborts = True
@@ -100,6 +102,10 @@ class TokenEngine:
                 await self._reply(writer, 200, {"data": [{"id": self.model, "max_model_len": 500}]})
             case "/version":
                 await self._reply(writer, 200, {"version": "1"})
+            case "/tokenize" if self.reads is not None:
+                await self._reply(writer, 200, {"tokens": self.reads})
+            case "/inference/v1/generate" if not self.generates:
+                await self._reply(writer, 404, {})
             case "/inference/v1/abort_requests":
                 self.asked.append((path, headers, body))
                 await self._reply(writer, 200, {})

@@ -30,7 +30,8 @@ def look_at_access(settings: Settings) -> Iterator[Finding]:
     yield from _origins(settings.server)
     if settings.server.sealing_keys_file is not None:
         yield _sealing_keys(Path(settings.server.sealing_keys_file))
-    yield _store(store_path(settings))
+    if settings.cluster.cluster is None:
+        yield _store(store_path(settings))
 
 
 def _port(server: ServerSettings) -> Finding:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from realtime.settings.fields import Settings
 
 from .access import look_at_access
+from .cluster import look_at_cluster
+from .engines import look_at_engines
 from .finding import Finding, in_lines
 from .machine import find_gpus, look_at_machine
 from .model import look_at_model
@@ -23,7 +25,7 @@ KEY_VARIABLE = "REALTIME_API_KEY"
 
 def examine(settings: Settings) -> list[Finding]:
     """Check what a start needs. Starts nothing, and leaves nothing changed."""
-    return [*examine_engine(settings), *look_at_access(settings)]
+    return [*examine_engine(settings), *look_at_access(settings), *look_at_cluster(settings)]
 
 
 def examine_engine(settings: Settings) -> Iterator[Finding]:
@@ -33,6 +35,10 @@ def examine_engine(settings: Settings) -> Iterator[Finding]:
         gpus = find_gpus()
         yield from look_at_packages(gpus)
         yield from look_at_model(settings.vllm, gpus)
+    elif settings.engine == "remote":
+        yield from look_at_packages((), uses_device=False)
+        yield from look_at_model(settings.vllm, (), uses_weights=False)
+        yield from look_at_engines(settings)
 
 
 def doctor(settings: Settings, *, url: str | None, idle_seconds: float, as_json: bool) -> int:
@@ -52,7 +58,16 @@ def doctor(settings: Settings, *, url: str | None, idle_seconds: float, as_json:
 
 def explain(settings: Settings) -> None:
     """Print on stderr the likely reasons why the engine did not start."""
-    bad = [one for one in examine_engine(settings) if one.is_bad]
+    _say_why(examine_engine(settings))
+
+
+def explain_cluster(settings: Settings) -> None:
+    """Print on stderr the likely reasons why the node did not join its cluster."""
+    _say_why(look_at_cluster(settings))
+
+
+def _say_why(found: Iterable[Finding]) -> None:
+    bad = [one for one in found if one.is_bad]
     if bad:
         width = max(len(one.name) for one in bad)
         lines = "\n".join(one.line(width) for one in bad)

@@ -41,8 +41,8 @@ def check_model(model: str) -> None:
         raise SettingsError(f"--model: there is no folder {model} (a hub id looks like owner/name)")
 
 
-def look_at_model(options: VllmOptions, gpus: Sequence[Gpu]) -> Iterator[Finding]:
-    """Check the model's files, the memory that it needs, and its dialect."""
+def look_at_model(options: VllmOptions, gpus: Sequence[Gpu], *, uses_weights: bool = True) -> Iterator[Finding]:
+    """Check the model's files, the memory that it needs, and its dialect. uses_weights: the engine runs here."""
     try:
         check_model(options.model)
         family_choice(options)
@@ -53,13 +53,16 @@ def look_at_model(options: VllmOptions, gpus: Sequence[Gpu]) -> Iterator[Finding
     if folder is None:
         yield Finding("model", "note", f"{options.model} is not on this machine: the first start downloads it")
         return
-    trouble = missing_in(folder)
+    trouble = missing_in(folder, uses_weights=uses_weights)
     if trouble is not None:
         yield Finding("model", "error", f"{folder}: {trouble}", "download or copy it again")
         return
-    num_bytes = _num_bytes(folder)
-    yield Finding("model", "ok", f"{options.name}, {num_bytes / GIB:.2f} GiB of weights in {folder}")
-    yield _memory(num_bytes, options, gpus)
+    if uses_weights:
+        num_bytes = _num_bytes(folder)
+        yield Finding("model", "ok", f"{options.name}, {num_bytes / GIB:.2f} GiB of weights in {folder}")
+        yield _memory(num_bytes, options, gpus)
+    else:
+        yield Finding("model", "ok", f"{options.name} in {folder}; its weights are not read here")
     yield _template(folder)
 
 
@@ -73,7 +76,7 @@ def _folder(model: str) -> Path | None:
     return path if path.is_dir() else None
 
 
-def missing_in(folder: Path) -> str | None:
+def missing_in(folder: Path, *, uses_weights: bool = True) -> str | None:
     """Say what a folder lacks to be a model; None: nothing that can be told without loading it."""
     for name in ("config.json", _INDEX, "tokenizer_config.json", "generation_config.json"):
         file = folder / name
@@ -82,6 +85,14 @@ def missing_in(folder: Path) -> str | None:
                 _read(file)
             except (OSError, ValueError, RecursionError) as error:
                 return f"{name} can't be read ({error})"
+    if uses_weights and (trouble := _missing_weights(folder)) is not None:
+        return trouble
+    if not any(folder.glob("tokenizer*")) and not any(folder.glob("*.tiktoken")):
+        return "there is no tokenizer in it"
+    return None
+
+
+def _missing_weights(folder: Path) -> str | None:
     index = folder / _INDEX
     if index.is_file():
         named = _read(index).get("weight_map", {})
@@ -97,8 +108,6 @@ def missing_in(folder: Path) -> str | None:
     for file in files:
         if (trouble := _cut_short(file)) is not None:
             return trouble
-    if not any(folder.glob("tokenizer*")) and not any(folder.glob("*.tiktoken")):
-        return "there is no tokenizer in it"
     return None
 
 

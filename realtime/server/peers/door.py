@@ -19,8 +19,10 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from realtime.observability.instruments import Tally
 from realtime.runs.run import Run
 from realtime.service.directory import TriedElsewhere, node_unavailable
+from realtime.service.forgotten import Forgotten
 from realtime.service.service import Service
 from realtime.service.truncations import CutResponse
 from realtime.store import cursor
@@ -59,6 +61,9 @@ class Desk(Protocol):
     def look(self) -> None:
         """Note that another node has left something to adopt."""
 
+    async def forget(self, tenant: str) -> Forgotten:
+        """Forget a part of what this node has of a tenant. Raises WireError."""
+
     async def settled(self, response_id: str) -> None:
         """Wait until a finished response is in the store. Raises WireError while it runs."""
 
@@ -66,18 +71,26 @@ class Desk(Protocol):
 class Door:
     """The server's door for other nodes."""
 
-    def __init__(self, me: Node, service: Service, desk: Desk, limits: Limits) -> None:
+    def __init__(self, me: Node, service: Service, desk: Desk, limits: Limits, refused: Tally) -> None:
+        """refused: counts who does not prove to be a node."""
         self._me = me
+        self._refused = refused
         self._service = service
         self._desk = desk
         self._limits = limits
         self._strangers: dict[asyncio.Timeout, None] = {}  # the time that each has left, the oldest first
         self._guests: set[_Guest] = set()
 
+    @property
+    def num_guests(self) -> int:
+        """Return how many sockets other nodes have here."""
+        return len(self._guests)
+
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one socket from the handshake to its end."""
         known = messages.SUBPROTOCOL in websocket.scope["subprotocols"] and self._may_be_node(websocket.headers)
         if not known or not self._has_room():
+            self._refused.add()
             await websocket.close(CloseCode.POLICY)
             return
         sink: FrameProtocol = websocket.scope["extensions"][EXTENSION]["sink"]
@@ -85,6 +98,7 @@ class Door:
         node = await self._identify(websocket)
         sink.num_bytes_left = None
         if node is None:
+            self._refused.add()
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await websocket.close(CloseCode.POLICY)
             return
@@ -236,6 +250,8 @@ class _Guest:
                 return self._follow(asked)
             case messages.Settle():
                 return self._settle(asked)
+            case messages.Forget():
+                return self._forget(asked)
             case messages.ListRunning():
                 return self._list(asked)
             case messages.FindPlace():
@@ -287,6 +303,9 @@ class _Guest:
     async def _settle(self, asked: messages.Settle) -> Done:
         await self._desk.settled(asked.response_id)
         return Done(asked.number, asked.response_id)
+
+    async def _forget(self, asked: messages.Forget) -> messages.Forgot:
+        return messages.Forgot(asked.number, await self._desk.forget(asked.tenant))
 
     async def _list(self, asked: messages.ListRunning) -> messages.Listed:
         found, more = msgspec.structs.astuple(

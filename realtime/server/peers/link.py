@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
+from realtime.observability.cluster_metrics import ClusterMetrics
 from realtime.service.directory import node_unavailable
 from realtime.store.cluster.membership import Peer
 from realtime.wire.errors import ErrorCode, WireError
@@ -36,6 +37,7 @@ from .messages import (
     Done,
     Ended,
     Entries,
+    Forgot,
     Garbage,
     Listed,
     Refused,
@@ -43,6 +45,7 @@ from .messages import (
     decode_answered,
     encode,
     error_of,
+    kind_of,
 )
 
 logger = logging.getLogger("realtime.cluster")
@@ -56,7 +59,7 @@ _MAX_CALLS = 4096
 _MAX_UNPROVED_BYTES = 8192  # that are read of the other side before it has proved anything, its handshake included
 _MAX_FRAME_BYTES = 256 * 1024 * 1024  # of what comes: an event shows all that its request set
 
-Replied = Done | Answer | Began | Listed
+Replied = Done | Answer | Began | Listed | Forgot
 Over = Literal["left", "slow", "lost"]
 """Why the events of a follow stop before the response is over: its node leaves it, they are gone, the node is gone."""
 
@@ -74,6 +77,10 @@ class _Unproved(ClientConnection):
                 self.transport.abort()
                 return
         super().data_received(data)
+
+
+_REFUSALS = (handshake.NotProved, Garbage, ConnectionClosed)
+_NO_CONNECTION = (OSError, TimeoutError, WebSocketException, handshake.NotProved, Garbage)
 
 
 class _Straight(connect):
@@ -99,8 +106,11 @@ class Feed(Protocol):
 class Link:
     """The link to one other node. `max_bytes`: the largest message that the other node reads."""
 
-    def __init__(self, me: Node, epoch: Callable[[], int], peer: Peer, max_bytes: int) -> None:
+    def __init__(
+        self, me: Node, epoch: Callable[[], int], peer: Peer, max_bytes: int, metrics: ClusterMetrics | None = None
+    ) -> None:
         self.peer = peer
+        self._metrics = metrics or ClusterMetrics()
         self._me = me
         self._epoch = epoch
         self._max_bytes = max_bytes
@@ -108,6 +118,11 @@ class Link:
         self._connecting = asyncio.Lock()
         self._not_before = 0.0
         self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        """Return whether there is a connection."""
+        return self._socket is not None and not self._socket.gone
 
     async def call(self, make: Callable[[int], Asked]) -> Replied:
         """Make a call, and return its answer. `make` gets the call's number. Raises WireError."""
@@ -135,6 +150,15 @@ class Link:
         socket = await self._connected()
         await socket.connection.send(encode([message]))
 
+    async def why_unreachable(self) -> Exception | None:
+        """Connect once, and hang up. Return why that can't be done; None: it can."""
+        try:
+            socket = await self._connect()
+        except _NO_CONNECTION as error:
+            return error
+        await socket.close()
+        return None
+
     async def close(self) -> None:
         """Close the connection."""
         self._closed = True
@@ -142,12 +166,21 @@ class Link:
             await self._socket.close()
 
     async def _ask(self, make: Callable[[int], Asked], feed: Feed | None) -> Replied:
+        kind, began, outcome = kind_of(make(0)), time.monotonic(), "unavailable"
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 socket = await self._connected()
-                return await socket.ask(make, feed, self._max_bytes)
+                answer = await socket.ask(make, feed, self._max_bytes)
+            outcome = "done"
+            return answer
         except TimeoutError:
             raise node_unavailable() from None
+        except WireError as error:
+            outcome = "unavailable" if error.code is ErrorCode.NODE_UNAVAILABLE else "refused"
+            raise
+        finally:
+            self._metrics.calls.add(1, kind, outcome)
+            self._metrics.call_seconds.observe(time.monotonic() - began, kind)
 
     async def _connected(self) -> _Socket:
         async with self._connecting:
@@ -156,9 +189,10 @@ class Link:
                     raise node_unavailable()
                 try:
                     self._socket = await self._connect()
-                except (OSError, TimeoutError, WebSocketException, handshake.NotProved, Garbage) as error:
+                except _NO_CONNECTION as error:
                     self._not_before = time.monotonic() + _AGAIN_SECONDS
-                    logger.warning("node=%s not reached: %s", self.peer.node, _reason(error))
+                    self._metrics.links.add(1, "refused" if isinstance(error, _REFUSALS) else "failed")
+                    logger.warning("node=%s not reached: %s", self.peer.node, reason_of(error))
                     raise node_unavailable() from None
         return self._socket
 
@@ -183,7 +217,8 @@ class Link:
             except BaseException:
                 connection.transport.abort()
                 raise
-        return _Socket(connection, self.peer.node)
+        self._metrics.links.add(1, "opened")
+        return _Socket(connection, self.peer.node, lambda: self._metrics.links.add(1, "lost"))
 
     async def _prove(self, connection: ClientConnection) -> None:
         challenge = await _receive(connection)
@@ -201,11 +236,12 @@ class Link:
 class _Socket:
     """One proved connection. `gone`: it is lost, or closed."""
 
-    def __init__(self, connection: ClientConnection, node: str) -> None:
+    def __init__(self, connection: ClientConnection, node: str, on_lost: Callable[[], None]) -> None:
         self.connection = connection
         self.feeds: dict[int, Feed] = {}
         self.gone = False
         self._node = node
+        self._on_lost = on_lost
         self._calls: dict[int, asyncio.Future[Replied]] = {}
         self._number = 0
         self._out: list[bytes] = []
@@ -273,6 +309,8 @@ class _Socket:
             logger.exception("node=%s what it sent was not taken", self._node)
             self.connection.transport.abort()
         finally:
+            if not self.gone:
+                self._on_lost()
             self._lose()
 
     def _take(self, message: Answered) -> None:
@@ -283,7 +321,7 @@ class _Socket:
             case Ended(number, too_slow):
                 if (feed := self.feeds.pop(number, None)) is not None:
                     feed.end("slow" if too_slow else "left")
-            case Done() | Answer() | Began() | Listed():
+            case Done() | Answer() | Began() | Listed() | Forgot():
                 if (answer := self._calls.get(message.number)) is not None and not answer.done():
                     answer.set_result(message)
             case Refused():
@@ -317,8 +355,10 @@ async def _receive(connection: ClientConnection) -> Answered:
     return messages[0]
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return why there is no connection, without anything that was sent on it."""
     if isinstance(error, handshake.NotProved):
         return str(error)
+    if isinstance(error, ConnectionClosed):
+        return "it hung up on the handshake, as a node does with another secret"
     return "it says what no node says" if isinstance(error, Garbage) else type(error).__name__

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from realtime.observability.origin import NOWHERE, Origin
+from realtime.service.forgotten import Forgotten
 from realtime.service.lists import Wanted
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance
@@ -136,7 +137,14 @@ class FindPlace(_Message, frozen=True, tag=10):
     response_id: str
 
 
-Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look | ListRunning | FindPlace
+class Forget(_Message, frozen=True, tag=11):
+    """Forget a part of what the node has of a tenant, and say how much that was: nothing means that it has no more."""
+
+    number: int
+    tenant: str
+
+
+Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look | ListRunning | FindPlace | Forget
 
 
 # -- answered
@@ -220,7 +228,14 @@ class Listed(_Message, frozen=True, tag=8):
     more: Place | None = None
 
 
-Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer | Listed
+class Forgot(_Message, frozen=True, tag=9):
+    """What a node has forgotten, committed."""
+
+    number: int
+    forgotten: Forgotten
+
+
+Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer | Listed | Forgot
 
 encode = msgspec.msgpack.Encoder().encode
 _decode_asked = msgspec.msgpack.Decoder(list[Asked]).decode
@@ -228,6 +243,12 @@ _decode_answered = msgspec.msgpack.Decoder(list[Answered]).decode
 _encode_json = msgspec.json.Encoder().encode
 _decode_request = msgspec.json.Decoder(ResponseCreate).decode
 _CODES = {code.value.code: code for code in ErrorCode}
+
+
+_KINDS: dict[type[_Message], str] = {
+    Truncate: "truncate", Create: "create", Follow: "follow", Settle: "settle", Ask: "http", Forget: "forget",
+    ListRunning: "list", FindPlace: "place",
+}  # fmt: skip
 
 
 class Garbage(Exception):
@@ -248,6 +269,11 @@ def decode_answered(frame: bytes) -> list[Answered]:
         return _decode_answered(frame)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Garbage from None
+
+
+def kind_of(asked: Asked) -> str:
+    """Return what a call is for, in one word."""
+    return asked.how if isinstance(asked, Stop) else _KINDS.get(type(asked), "other")
 
 
 def encode_request(request: ResponseCreate) -> bytes:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from realtime.observability.cluster_metrics import ClusterMetrics
+from realtime.observability.instruments import Tally
 from realtime.service.directory import OtherNode, RemoteCut
 from realtime.service.intake import Asked
 from realtime.service.lists import Listing, Wanted
@@ -33,12 +35,15 @@ _decode_response = msgspec.json.Decoder(Response).decode
 class PeerNodes:
     """The other nodes. Implements the directory's `Nodes`."""
 
-    def __init__(self, me: Node, membership: Membership, copies: Copies, max_bytes: int) -> None:
+    def __init__(
+        self, me: Node, membership: Membership, copies: Copies, max_bytes: int, metrics: ClusterMetrics
+    ) -> None:
         """max_bytes: see Link."""
         self._me = me
         self._membership = membership
         self._copies = copies
         self._max_bytes = max_bytes
+        self._metrics = metrics
         self._nodes: dict[str, PeerNode] = {}
 
     def live(self) -> list[PeerNode]:
@@ -50,6 +55,11 @@ class PeerNodes:
         """See Nodes."""
         return self._copies.remotes
 
+    @property
+    def num_links(self) -> int:
+        """Return how many others this node is connected to."""
+        return sum(node.connected for node in self._nodes.values())
+
     def get(self, name: str, epoch: int | None = None) -> PeerNode | None:
         """See Nodes."""
         peer = self._membership.peers().get(name)
@@ -59,8 +69,8 @@ class PeerNodes:
         if node is None or (node.peer.epoch, node.peer.url) != (peer.epoch, peer.url):
             if node is not None:
                 node.retire()
-            link = Link(self._me, lambda: self._membership.epoch, peer, self._max_bytes)
-            node = self._nodes[name] = PeerNode(peer, link)
+            link = Link(self._me, lambda: self._membership.epoch, peer, self._max_bytes, self._metrics)
+            node = self._nodes[name] = PeerNode(peer, link, self._metrics)
         return node
 
     async def follow(self, principal: Principal, response_id: str, node: OtherNode, *, created: bool = False) -> Remote:
@@ -82,15 +92,21 @@ class PeerNodes:
 class PeerNode:
     """One other node: an `OtherNode` of the directory, which copies follow."""
 
-    def __init__(self, peer: Peer, link: Link) -> None:
+    def __init__(self, peer: Peer, link: Link, metrics: ClusterMetrics) -> None:
         self.peer = peer
         self._link = link
+        self._metrics = metrics
         self._retiring: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         """See OtherNode."""
         return self.peer.node
+
+    @property
+    def connected(self) -> bool:
+        """Return whether there is a connection to it."""
+        return self._link.connected
 
     async def create(self, principal: Principal, asked: Asked) -> str:
         """See OtherNode."""
@@ -154,7 +170,7 @@ class PeerNode:
         self, principal: Principal, response_id: str, copy: Copy, start: int | None, epoch: str | None, how: Attendance
     ) -> tuple[Upstream, State, Response]:
         """See Following."""
-        feed = _Feed(self._link, copy)
+        feed = _Feed(self._link, copy, self._metrics.copied_events)
         number, began = await self._link.follow(
             lambda number: messages.Follow(number, principal, response_id, start, epoch, how), feed
         )
@@ -178,8 +194,9 @@ class PeerNode:
 class _Feed:
     """The events of one follow on their way to their copy. An `Upstream`. `number`: of the follow."""
 
-    def __init__(self, link: Link, copy: Copy) -> None:
+    def __init__(self, link: Link, copy: Copy, copied_events: Tally) -> None:
         self.number = 0
+        self._copied_events = copied_events
         self.over: asyncio.Future[Over] = asyncio.get_running_loop().create_future()
         self._link = link
         self._copy = copy
@@ -193,6 +210,7 @@ class _Feed:
 
     def entries(self, first: int, entries: list[bytes]) -> None:
         """See Feed."""
+        self._copied_events.add(len(entries))
         if self._waiting is not None:
             self._waiting.append((first, entries))
         else:

@@ -94,6 +94,19 @@ class Adoption:
                 break
         return found[:limit]
 
+    async def open_of(self, tenant: str) -> list[tuple[str, Owner]]:
+        """Return the responses of a tenant that are not over, with their owners."""
+        begin, end = keys.under("held")
+        found: list[tuple[str, Owner]] = []
+        while rows := await self._backend.range(begin, end, _PAGE):
+            begin = rows[-1][0] + b"\0"
+            found += [
+                (response_id, Owner(lease.node, lease.epoch))
+                for response_id, row, lease in await self._open([keys.last_part(key) for key, _ in rows])
+                if decode_head(row.body).owner == tenant
+            ]
+        return found
+
     async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> list[ReadHead]:
         """Become the owner of orphans, except those in conversations of other live nodes. `in_own`: only of those in
         this node's conversations. Return those that this node got, in the order of the ids. Raises Fenced.

@@ -111,6 +111,9 @@ class Membership(Protocol):
     async def orphans(self, limit: int) -> Sequence[str]:
         """Return open responses whose owner's lease is not live, including this node's own earlier ones."""
 
+    async def open_of(self, tenant: str) -> Sequence[tuple[str, Owner]]:
+        """Return the responses of a tenant that are not over, with their owners, live or not."""
+
     def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
         """Become the owner of orphans and of their conversations, and yield those that this node got. The others are
         another node's, or over, or in a conversation that another live node has in memory, which is to adopt them.

@@ -58,6 +58,12 @@ class Reset(msgspec.Struct, frozen=True):
 _decode = msgspec.msgpack.Decoder(_Told).decode
 
 
+def peer_of(lease: LiveLease) -> Peer:
+    """Return what the node of a lease tells of itself."""
+    said = _decode(lease.told)
+    return Peer(lease.node, lease.epoch, said.url, said.state, said.num_running, said.tenants)
+
+
 class ClusterNode(Membership):
     """The node's own membership. Called on the loop: `on_reset` when the stores must become empty, `on_adopted` to make
     the stores continue with what was adopted, and `tidy` to drop what has expired.
@@ -159,6 +165,10 @@ class ClusterNode(Membership):
     async def orphans(self, limit: int) -> Sequence[str]:
         """See Membership."""
         return await self._host.ask(self._adoption.orphans(limit))
+
+    async def open_of(self, tenant: str) -> Sequence[tuple[str, Owner]]:
+        """See Membership."""
+        return await self._host.ask(self._adoption.open_of(tenant))
 
     async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
         """See Membership."""
@@ -298,11 +308,7 @@ class ClusterNode(Membership):
             call()
 
     def _see(self, leases: Sequence[LiveLease]) -> None:
-        told = [(one, _decode(one.told)) for one in leases if one.node != self._name]
-        self._peers = {
-            one.node: Peer(one.node, one.epoch, said.url, said.state, said.num_running, said.tenants)
-            for one, said in told
-        }
+        self._peers = {one.node: peer_of(one) for one in leases if one.node != self._name}
         self._num_beats += 1
         if self._num_beats % TIDY_BEATS == 0 and self.holds():
             self.tidy()

@@ -11,12 +11,14 @@ from zlib import crc32
 import asyncpg
 
 from . import postgres_schema as sql
-from .backend import Away, Backend, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .facts import CONNECTIONS, Inspectable, StoreFacts
+from .forms import FORM, check_form
+from .postgres_facts import read_facts
 from .reasons import reason_of
 from .urls import BadUrl, split_namespace
 
 _SECONDS = 4.0  # that an answer may take
-_CONNECTIONS = 4
 _NUM_LOCKS = 256
 _CLEANING = 0.01  # how often what has expired is deleted by who adds to it
 _LOCK = 0x72_74_73_74  # the class of our advisory locks: "rtst"
@@ -32,7 +34,7 @@ _DENIED = (
 _IN_THE_WAY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
-class PostgresBackend(Backend):
+class PostgresBackend(Inspectable):
     """A backend on PostgreSQL."""
 
     def __init__(self, url: str) -> None:
@@ -123,11 +125,13 @@ class PostgresBackend(Backend):
         """See Backend."""
         try:
             async with asyncio.timeout(10 * _SECONDS):
-                version = await self._make_schema()
+                await self._make_schema()
         except TimeoutError:
             raise Away("PostgreSQL can't be reached: it does not answer in time") from None
-        if version != sql.VERSION:
-            raise Refused(f"it was made by another version of this server ({version}, not {sql.VERSION})")
+
+    async def facts(self) -> StoreFacts:
+        """See Inspectable."""
+        return await read_facts(self._fetch, self._sql)
 
     async def close(self) -> None:
         """See Backend."""
@@ -137,22 +141,22 @@ class PostgresBackend(Backend):
     # -- parts
 
     def _sql(self, text: str) -> str:
-        return text.format(schema=self._schema, version=sql.VERSION, lock=_LOCK)
+        return text.format(schema=self._schema, form=FORM, lock=_LOCK)
 
-    async def _make_schema(self) -> int:
-        """Create what is missing, one node after the other. Return the version that was there."""
+    async def _make_schema(self) -> None:
+        """Create what is missing, one node after the other. Raises Refused for a schema of another form."""
         async with (await self._pool()).acquire() as connection, connection.transaction():
             await self._guarded(connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK}, -1)"))
+            await self._guarded(connection.execute(self._sql(sql.OPEN)))
+            check_form(await self._guarded(connection.fetchval(self._sql(sql.FORM))), FORM)
             await self._guarded(connection.execute(self._sql(sql.TABLES)))
             await self._guarded(connection.execute(self._sql(sql.COMMIT)))
-            version: int = await self._guarded(connection.fetchval(f"SELECT version FROM {self._schema}.version"))
-            return version
 
     async def _pool(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._there is None:
             try:
                 pool = asyncpg.create_pool(
-                    self._url, min_size=1, max_size=_CONNECTIONS, timeout=_SECONDS, command_timeout=_SECONDS
+                    self._url, min_size=1, max_size=CONNECTIONS, timeout=_SECONDS, command_timeout=_SECONDS
                 )
             except (ValueError, asyncpg.InterfaceError):  # their texts may have the URL
                 raise Refused("the URL is not one of PostgreSQL: postgresql://[USER:PASSWORD@]HOST[:PORT]/DB") from None

@@ -7,12 +7,13 @@ keys, in ascending order, so that two commits that could conflict follow one ano
 
 from __future__ import annotations
 
-VERSION = 1
-
-TABLES = """
+OPEN = """
 CREATE SCHEMA IF NOT EXISTS {schema};
 CREATE TABLE IF NOT EXISTS {schema}.version (version integer NOT NULL);
-INSERT INTO {schema}.version SELECT {version} WHERE NOT EXISTS (SELECT FROM {schema}.version);
+INSERT INTO {schema}.version SELECT {form} WHERE NOT EXISTS (SELECT FROM {schema}.version);
+"""
+
+TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.kv (key bytea PRIMARY KEY, value bytea NOT NULL);
 ALTER TABLE {schema}.kv ALTER COLUMN value SET STORAGE EXTERNAL;
 CREATE TABLE IF NOT EXISTS {schema}.lease (
@@ -64,6 +65,7 @@ BEGIN
 END $$;
 """
 
+FORM = "SELECT version FROM {schema}.version"
 GET = (
     "SELECT kv.value FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted(key, place) LEFT JOIN {schema}.kv USING (key) "
     "ORDER BY place"

@@ -15,9 +15,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from . import redis_scripts as scripts
-from .backend import Away, Backend, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .facts import Inspectable, StoreFacts
+from .forms import FORM, check_form
 from .keys import SPACES
 from .reasons import reason_of
+from .redis_facts import read_facts
 from .urls import BadUrl, split_namespace
 
 _SECONDS = 4.0  # that an answer may take
@@ -25,7 +28,7 @@ _DENIED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 _AWAY = ("OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
 
 
-class RedisBackend(Backend):
+class RedisBackend(Inspectable):
     """A backend on Redis or Valkey."""
 
     def __init__(self, url: str) -> None:
@@ -129,7 +132,14 @@ class RedisBackend(Backend):
 
     async def open(self) -> None:
         """See Backend."""
-        await self._call("PING")
+        found = await self._run(scripts.OPEN, [self._own + b"form", self._own + b"epoch"], FORM)
+        if not found.isdigit():
+            raise Refused("what it has under this namespace is not of this server: use another ?namespace=NAME")
+        check_form(int(found), FORM)
+
+    async def facts(self) -> StoreFacts:
+        """See Inspectable."""
+        return await read_facts(self._call, self._own)
 
     async def close(self) -> None:
         """See Backend."""

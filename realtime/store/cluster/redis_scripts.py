@@ -6,6 +6,16 @@ is a string that expires by itself; an expired one never comes back.
 
 from __future__ import annotations
 
+# A store that was used before there were marks has the first form.
+OPEN = """
+local form = redis.call('GET', KEYS[1])
+if not form then
+    form = redis.call('EXISTS', KEYS[2]) == 1 and '1' or ARGV[1]
+    redis.call('SET', KEYS[1], form)
+end
+return form
+"""
+
 COMMIT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
 local number = ARGV[2]

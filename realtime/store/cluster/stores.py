@@ -35,12 +35,14 @@ from .adoption import Adoption
 from .backend import Away, Backend, Denied, Refused
 from .committer import Committer
 from .conversation_rows import ConversationRows
+from .facts import Inspectable
 from .hosts import Host, ThreadHost
 from .membership import CannotJoin
 from .node import ClusterNode, LeaseTimes, Reset
 from .reading import Reading
 from .requests import ClusterRequests
 from .response_rows import ResponseRows
+from .timed_backend import TimedBackend, Told
 from .turn_rows import TurnRows
 from .urls import shown
 
@@ -61,18 +63,20 @@ class Opened(msgspec.Struct, frozen=True):
     committer: Committer
 
 
-def open_cluster_stores(url: str, node: str, advertise: str, bounds: Bounds, settings: StoreSettings) -> Stores:
-    """Connect to a cluster's store: `redis://`, `rediss://`, `postgresql://`. `advertise`: the URL at which the other
-    nodes reach this one. Blocks until the store has answered. Raises CannotJoin.
+def open_cluster_stores(
+    url: str, node: str, advertise: str, bounds: Bounds, settings: StoreSettings, told: Told | None = None
+) -> Stores:
+    """Connect to a cluster's store: `redis://`, `rediss://`, `postgresql://`. `advertise`: the URL at which the
+    other nodes reach this one. `told`: told of each round trip. Blocks until the store has answered. Raises CannotJoin.
     """
     try:
         backend = make_backend(url)
     except Refused as error:
         raise CannotJoin(f"{shown(url)} can't be used as the cluster's store: {error}") from None
-    return open_cluster(backend, node, advertise, bounds, settings, name=shown(url)).stores
+    return open_cluster(backend, node, advertise, bounds, settings, name=shown(url), told=told).stores
 
 
-def make_backend(url: str) -> Backend:
+def make_backend(url: str) -> Inspectable:
     """Return the backend that a URL names. Raises Refused."""
     scheme = url.partition(":")[0]
     if scheme in ("redis", "rediss", "unix"):
@@ -88,9 +92,10 @@ def make_backend(url: str) -> Backend:
 
 def open_cluster(
     backend: Backend, node: str, advertise: str, bounds: Bounds, settings: StoreSettings, *, name: str = "this",
-    times: LeaseTimes | None = None,
+    times: LeaseTimes | None = None, told: Told | None = None,
 ) -> Opened:  # fmt: skip
-    """Connect to a backend, with a thread. Raises CannotJoin."""
+    """Connect to a backend, with a thread. `told`: of each round trip, on that thread. Raises CannotJoin."""
+    backend = backend if told is None else TimedBackend(backend, told)
     host = ThreadHost()
     try:
         host.wait(_opened(backend))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from realtime.store.cluster import postgres_backend, postgres_schema, redis_backend
 from realtime.store.cluster.backend import Away, Backend, Changes, Conflict, Denied, Fenced, Lease, Refused
 from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.stores import make_backend
@@ -188,6 +189,49 @@ async def opened_and_closed(url: str) -> None:
         await backend.open()
     finally:
         await backend.close()
+
+
+async def open_as(patch: pytest.MonkeyPatch, url: str, form: int) -> None:
+    """Open a store as a server does whose stores have this form."""
+    for module in (redis_backend, postgres_backend):
+        patch.setattr(module, "FORM", form)
+    await opened_and_closed(url)
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_a_store_has_the_form_of_who_opened_it_first(
+    kind: str, store_servers: StoreServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = store_servers[kind].url()
+    await open_as(monkeypatch, url, 2)
+    await open_as(monkeypatch, url, 2)
+    with pytest.raises(Refused, match=r"a newer version .*form 2, this one has 1"):
+        await open_as(monkeypatch, url, 1)
+    with pytest.raises(Refused, match=r"an older version .*form 2, this one has 3"):
+        await open_as(monkeypatch, url, 3)
+    await open_as(monkeypatch, url, 2)  # nobody has changed it
+
+
+async def test_a_schema_of_another_form_keeps_its_function(
+    store_servers: StoreServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = store_servers["postgres"].url()
+    await open_as(monkeypatch, url, 2)
+    monkeypatch.setattr(postgres_schema, "COMMIT", "CREATE FUNCTION {schema}.another() RETURNS integer AS 'x'")
+    with pytest.raises(Refused, match="a newer version"):
+        await open_as(monkeypatch, url, 1)
+
+
+async def test_redis_that_was_used_before_there_were_marks_has_the_first_form(
+    store_servers: StoreServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = store_servers["redis"].url()
+    backend = make_backend(url)
+    await leased(backend)  # without having opened it
+    await backend.close()
+    with pytest.raises(Refused, match=r"an older version .*form 1, this one has 2"):
+        await open_as(monkeypatch, url, 2)
+    await open_as(monkeypatch, url, 1)
 
 
 SECRET = "s3cr3t-of-mine"
