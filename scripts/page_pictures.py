@@ -21,7 +21,7 @@ from playwright.async_api import Page, expect
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Step
 from realtime.settings.fields import McpServer
-from tests.support.browser import Browser, browsing
+from tests.support.browser import Browser, Chromium, chromium
 from tests.support.mcp_server import tool_server
 from tests.support.server import Running, changed, running
 
@@ -187,7 +187,7 @@ async def serving() -> AsyncIterator[Running]:
             yield server
 
 
-async def take(look: Look, folder: Path) -> None:
+async def take(browsing: Chromium, look: Look, folder: Path) -> None:
     """Take one picture."""
     scale = 2 if look.size is PHONE or look.readme else 1
     options: dict[str, Any] = {"viewport": look.size, "color_scheme": look.scheme, "device_scale_factor": scale}
@@ -212,10 +212,11 @@ async def main() -> None:
     given = parser.parse_args()
     folder = IMAGES if given.readme else given.folder
     folder.mkdir(exist_ok=True, parents=True)
-    for look in FOR_README if given.readme else LOOKS:
-        if re.search(given.only, look.name):
-            await take(look, folder)
-            print(folder / f"{look.readme or look.name}.png")
+    async with chromium() as browsing:
+        for look in FOR_README if given.readme else LOOKS:
+            if re.search(given.only, look.name):
+                await take(browsing, look, folder)
+                print(folder / f"{look.readme or look.name}.png", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from realtime.wire.requests import Place, StopKind
 from realtime.wire.response import Response
 
 from .intake import Asked
-from .lists import Listing, Wanted
+from .listings import Listing, Wanted
 from .principal import Principal
 from .registry import Registry
 from .remote import Remote

@@ -10,9 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol
-
-import msgspec
+from typing import Any, Protocol
 
 from realtime.runs.run import Run
 from realtime.store.base import Stores
@@ -23,32 +21,11 @@ from realtime.wire.bodies import ConversationList, ConversationObject, ResponseL
 from realtime.wire.errors import ErrorCode, WireError
 
 from .commits import committed
+from .listings import Listing, Shown, Wanted
 from .principal import Principal
 from .registry import Registry
 
 MAX_PAGE_BYTES = 1 << 20  # of JSON, about: what is listed has schemas of clients in it
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """The query of a page: at most `limit` entries with these values, behind the one with the id `after`."""
-
-    conversation: str | None = None
-    status: str | None = None
-    metadata: tuple[tuple[str, str], ...] = ()
-    after: str | None = None
-    limit: int = 20
-    order: Literal["asc", "desc"] = "desc"
-
-
-Shown = msgspec.Struct | msgspec.Raw
-"""A response as it is listed; one of another node as JSON."""
-
-
-class Listing(msgspec.Struct, frozen=True):
-    """A part of a page, as one node has it. `more`: how far it goes, if there is something behind it."""
-
-    found: dict[Place, Shown]
-    more: Place | None = None
 
 
 class Elsewhere(Protocol):

@@ -44,8 +44,8 @@ class Node:
 
     def flood(self, tenant: str, number: int, seed: int) -> None:
         rng = random.Random(seed)
-        length = lambda: rng.randint(1, LONGEST)  # noqa: E731
-        self.world.run((Request(f"{tenant}{n}", tenant, 0.0, length(), length()) for n in range(number)), until=0.0)
+        sizes = [(rng.randint(1, LONGEST), rng.randint(1, LONGEST)) for _ in range(number)]
+        self.world.run((Request(f"{tenant}{n}", tenant, 0.0, *size) for n, size in enumerate(sizes)), until=0.0)
 
     def run(self, until: float) -> None:
         self.world.run((), until)
@@ -175,7 +175,10 @@ def elsewhere(scheduler: Scheduler, *said: tuple[int, int, float | None]) -> Non
 
 def test_places_that_are_taken_elsewhere_are_taken() -> None:
     scheduler = Scheduler(max_running=8, max_waiting=8, limits_of=lambda tenant: LIMITED)
-    offer = lambda name, at: scheduler.offer(Ticket(response_id=name, tenant="t", asked_at=at), at)  # noqa: E731
+
+    def offer(name: str, at: float) -> bool:
+        return scheduler.offer(Ticket(response_id=name, tenant="t", asked_at=at), at)
+
     elsewhere(scheduler, (1, 0, None), (0, 0, None))
     assert offer("1", 0.0)
     assert not offer("2", 1.0)

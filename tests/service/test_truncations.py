@@ -10,7 +10,7 @@ import pytest
 from realtime.context.turns import Turn
 from realtime.runs.cutoff import Cutoff, Written, find_cutoff
 from realtime.service import truncations
-from realtime.service.lists import Wanted
+from realtime.service.listings import Wanted
 from realtime.service.principal import LOCAL
 from realtime.service.truncations import CutResponse
 from realtime.wire.errors import ErrorCode, WireError

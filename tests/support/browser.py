@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser as Process
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, Playwright, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_MS = 30_000  # a machine may be busy; nothing here is about time
@@ -25,7 +26,7 @@ def find_chromium() -> str:
 
 
 class Browser:
-    """A browser with one profile. `problems`: what its pages complained of; `foreign`: requests to other hosts."""
+    """A profile of a browser. `problems`: what its pages complained of; `foreign`: requests to other hosts."""
 
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.context = context
@@ -54,19 +55,51 @@ class Browser:
             self.foreign.append(url)
 
 
-@contextlib.asynccontextmanager
-async def browsing(url: str, **options: Any) -> AsyncIterator[Browser]:
-    """A browser for this server; at the end its pages must have complained of nothing and asked nobody else."""
-    executable = find_chromium()
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+class Chromium:
+    """Chromium, started when it is first wanted and again if it has crashed. Each use gets a profile of its own."""
+
+    def __init__(self, playwright: Playwright) -> None:
+        self._type = playwright.chromium
+        self._process: Process | None = None
+
+    @contextlib.asynccontextmanager
+    async def __call__(self, url: str, **options: Any) -> AsyncIterator[Browser]:
+        """A profile for this server; at the end its pages must have complained of nothing and asked nobody else."""
+        defaults = {"viewport": {"width": 1280, "height": 860}, "locale": "en"}
+        context = await (await self._started()).new_context(**{**defaults, **options})
         try:
-            context = await chromium.new_context(
-                **{"viewport": {"width": 1280, "height": 860}, "locale": "en", **options}
-            )
             browser = Browser(context, url)
             yield browser
             assert browser.foreign == []
             assert [text for text in browser.problems if "ERR_" not in text and "WebSocket" not in text] == []
         finally:
-            await chromium.close()
+            await context.close()
+
+    async def close(self) -> None:
+        """End it, if it was started."""
+        if self._process is not None:
+            await self._process.close()
+
+    async def _started(self) -> Process:
+        if self._process is None or not self._process.is_connected():
+            self._process = await self._type.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        return self._process
+
+
+@contextlib.asynccontextmanager
+async def chromium() -> AsyncIterator[Chromium]:
+    """Chromium as long as it is wanted, for as many profiles as are wanted."""
+    find_chromium()
+    async with async_playwright() as playwright:
+        started = Chromium(playwright)
+        try:
+            yield started
+        finally:
+            await started.close()
+
+
+@contextlib.asynccontextmanager
+async def browsing(url: str, **options: Any) -> AsyncIterator[Browser]:
+    """Chromium with one profile, for a program that needs no more."""
+    async with chromium() as started, started(url, **options) as browser:
+        yield browser

@@ -30,11 +30,15 @@ class ToolServer:
 
 
 @contextlib.asynccontextmanager
-async def tool_server(prefix: str = "", at: socket.socket | None = None) -> AsyncIterator[ToolServer]:
-    """Start one, on this bound socket or a free port. `get_weather` begins with `prefix`, to tell servers apart."""
+async def tool_server(
+    prefix: str = "", at: socket.socket | None = None, *, about: str = ""
+) -> AsyncIterator[ToolServer]:
+    """Start one, on this bound socket or a free port. `get_weather` begins with `prefix`, to tell servers apart, and
+    says this `about` itself.
+    """
     with at or socket.create_server(("127.0.0.1", 0)) as listening:
         tools = ToolServer(listening.getsockname()[1])
-        app = _watched(_build(tools, prefix).streamable_http_app(), tools)
+        app = _watched(_build(tools, prefix, about).streamable_http_app(), tools)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
         server = QuietServer(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -56,12 +60,11 @@ def _watched(app: ASGIApp, tools: ToolServer) -> ASGIApp:
     return watched
 
 
-def _build(tools: ToolServer, prefix: str) -> MCPServer:
+def _build(tools: ToolServer, prefix: str, about: str) -> MCPServer:
     server = MCPServer("tools", log_level="CRITICAL")
 
-    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
+    @server.tool(annotations=ToolAnnotations(read_only_hint=True), description=about or "Weather in a city")
     def get_weather(city: str) -> str:
-        """Weather in a city"""
         tools.calls.append(("get_weather", city))
         return f"{prefix}sunny in {city}"
 

@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from realtime.service.conversations import Conversations, ItemPage
-from realtime.service.lists import Wanted
+from realtime.service.listings import Wanted
 from realtime.wire import codec
 from realtime.wire.bodies import (
     MAX_ITEMS_AT_ONCE,

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from realtime.context import listing
 from realtime.context.compaction import compacted_output
-from realtime.service.lists import Wanted
+from realtime.service.listings import Wanted
 from realtime.store.records import AnyResponse
 from realtime.wire import codec
 from realtime.wire.bodies import (

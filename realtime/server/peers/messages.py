@@ -12,7 +12,7 @@ import msgspec
 
 from realtime.observability.origin import NOWHERE, Origin
 from realtime.service.forgotten import Forgotten
-from realtime.service.lists import Wanted
+from realtime.service.listings import Wanted
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance
 from realtime.store.copied_log import State

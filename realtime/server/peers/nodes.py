@@ -12,7 +12,7 @@ from realtime.observability.cluster_metrics import ClusterMetrics
 from realtime.observability.instruments import Tally
 from realtime.service.directory import OtherNode, RemoteCut
 from realtime.service.intake import Asked
-from realtime.service.lists import Listing, Wanted
+from realtime.service.listings import Listing, Wanted
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance, Remote
 from realtime.store.cluster.membership import Membership, Peer

@@ -1,4 +1,4 @@
-"""The journal of a response that is not over, reassembled from its chunks. Pure, except that it logs damage."""
+"""The journal of a response that is not over, reassembled from its chunks; damage is logged."""
 
 from __future__ import annotations
 

@@ -11,12 +11,20 @@ from playwright.async_api import Page, expect
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Step
-from tests.support.browser import PATIENCE_MS
+from tests.support.browser import PATIENCE_MS, Browser
 from tests.support.node import JS, find_node
 from tests.support.server import Running
 
 WORDS = [f"word{number} " + ("\n\n" if number % 7 == 6 else "") for number in range(60)]
 CALL = ["<tool_call>", '{"name": "calculate", "arguments": {"expression": "6*7"}}', "</tool_call>"]
+ATTACK = (
+    "<img src=x onerror=hit(1)><script>hit(2)</script><svg onload=hit(3)><a href=javascript:hit(4)>[x](javascript:x)"
+)
+ACTIVE = "script, style, iframe, object, embed, link, meta, base, svg:not(.icon), img:not([src^='data:'])"
+NAMES = """() => [...document.body.querySelectorAll("*")].flatMap((one) => [
+  ...one.getAttributeNames().filter((name) => name.startsWith("on")),
+  ...(/^(?:#|https?:|$)/.test(one.getAttribute("href") ?? "") ? [] : [one.getAttribute("href")]),
+])"""
 ROOM = 10**6  # tokens, more than any of these chats has
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -42,14 +50,15 @@ async def responses(server: Running) -> list[dict[str, Any]]:
 
 
 def text_of(response: dict[str, Any]) -> str:
-    """Its words."""
-    parts = [part["text"] for item in response["output"] for part in item.get("content") or [] if "text" in part]
+    """The words of its messages. What it thought is folded away on the page, and not in what it says."""
+    messages = [item for item in response["output"] if item["type"] == "message"]
+    parts = [part["text"] for item in messages for part in item["content"] if "text" in part]
     return " ".join("".join(parts).split())
 
 
 async def shown(page: Page, at: int = -1) -> str:
     """The words of an answer on the page."""
-    answer = page.locator("#log .answer").nth(at).locator(".prose")
+    answer = page.locator("#log .answer").nth(at).locator(".answer-items > .prose")  # without what was thought
     return " ".join(" ".join(await answer.all_inner_texts()).split())
 
 
@@ -69,3 +78,15 @@ async def violations(page: Page, axe: str) -> list[str]:
     options = json.dumps({"rules": {"heading-order": {"enabled": False}}})
     found = await page.evaluate(f"{axe}; axe.run({options}).then(({{ violations }}) => violations)")
     return [f"{one['impact']} {one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]
+
+
+async def watch(browser: Browser) -> None:
+    """Have its pages remember what an attack has reached."""
+    await browser.context.add_init_script("window.hits = []; window.hit = (number) => window.hits.push(number)")
+
+
+async def harmless(page: Page) -> None:
+    """See that of all that somebody else has written nothing is more than text."""
+    assert await page.locator("body").locator(ACTIVE).count() == 0
+    assert await page.evaluate(NAMES) == []
+    assert await page.evaluate("window.hits") == []

@@ -51,6 +51,33 @@ test("a text that grows is at its end what it would be at once, wherever it was 
   }
 });
 
+test("at every moment a text that grows is shown like one that came at once", () => {
+  const parts = ["```py\n", "a\n", "\n", "``", "`", " ```\n", "~~~ ", "~~~~\n", "    ", "b c", "text\n\n", "\u2028", "- ", "```` x\n", "\r"];
+  const now = ({ settled, tail }) => [...settled.flat(), ...tail];
+  let seed = 7;
+  const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
+  for (let round = 0; round < 300; round++) {
+    const stream = new BlockStream();
+    const shown = [];
+    for (let text = ""; text.length < 60; ) {
+      text += parts[random(parts.length)];
+      const { keep, settled, tail } = stream.update(text, false);
+      shown.splice(keep);
+      shown.push(...settled);
+      assert.deepEqual([...shown.flat(), ...tail], now(new BlockStream().update(text, false)), JSON.stringify(text));
+    }
+  }
+});
+
+test("code that is open is not read again, and settled when its fence is closed", () => {
+  const stream = new BlockStream();
+  const text = "```py\nprint(1)\n";
+  stream.update(text, false);
+  const [node] = stream.update(`${text}print(2)\n\n`, false).tail;
+  assert.deepEqual(node, { tag: "code-block", attrs: { lang: "py", text: "print(1)\nprint(2)\n\n" }, children: [] });
+  assert.deepEqual(stream.update(`${text}print(2)\n\n\`\`\`\n\n`, false).settled.length, 1);
+});
+
 test("settled blocks are not read again, and a cut text loses what it lacks", () => {
   const stream = new BlockStream();
   const first = stream.update("one\n\ntwo\n\nthree", false);

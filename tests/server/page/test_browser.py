@@ -6,15 +6,18 @@ import asyncio
 import random
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from tests.server.page.asking import ROOM, WORDS, ask, responses, script, shown, text_of, wait_shown
-from tests.support.browser import browsing
+from tests.support.browser import Chromium
 from tests.support.long import effort
 from tests.support.server import running
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
 
-async def test_a_reload_in_mid_answer_goes_on() -> None:
+
+async def test_a_reload_in_mid_answer_goes_on(browsing: Chromium) -> None:
     async with running(script, tick_seconds=None, max_model_len=ROOM) as server, browsing(server.http) as browser:
         page = await browser.open()
         await ask(page, "a story")
@@ -42,7 +45,7 @@ async def test_a_reload_in_mid_answer_goes_on() -> None:
         assert await page.get_by_role("textbox").last.get_attribute("id") == "composer-field"
 
 
-async def test_a_bad_network_does_not_show_in_the_text() -> None:
+async def test_a_bad_network_does_not_show_in_the_text(browsing: Chromium) -> None:
     async with running(script, tick_seconds=None, max_model_len=ROOM) as server, browsing(server.http) as browser:
         page = await browser.open()
         await page.keyboard.press("Control+Shift+E")
@@ -63,7 +66,7 @@ async def test_a_bad_network_does_not_show_in_the_text() -> None:
         await expect(page.locator("#drawer .events li").last).to_contain_text("completed")
 
 
-async def test_random_moments() -> None:
+async def test_random_moments(browsing: Chromium) -> None:
     """Reloads and cuts at any moment: the text is the server's, and it was generated once."""
     rng = random.Random(7)
     async with running(script, tick_seconds=None, max_model_len=ROOM) as server, browsing(server.http) as browser:
@@ -103,7 +106,7 @@ async def test_random_moments() -> None:
         browser.problems.clear()  # of sockets that were cut
 
 
-async def test_a_second_tab_shows_it_live_and_can_stop_it() -> None:
+async def test_a_second_tab_shows_it_live_and_can_stop_it(browsing: Chromium) -> None:
     async with running(script, tick_seconds=None, max_model_len=ROOM) as server, browsing(server.http) as browser:
         first = await browser.open()
         await ask(first, "a story")
@@ -120,6 +123,8 @@ async def test_a_second_tab_shows_it_live_and_can_stop_it() -> None:
         (response,) = await responses(server)
         assert response["status"] == "cancelled"
         assert await shown(first) == await shown(second) == text_of(response) != ""
+        await second.keyboard.press("Control+Shift+E")
+        await expect(second.get_by_label("Receipt of the cancel")).to_contain_text("tokens_generated")
         await ask(second, "and more")  # the first one learns of it and follows
         await expect(first.locator(".answer")).to_have_count(2)
         await expect(first.locator(".answer.is-running")).to_be_visible()

@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from playwright.async_api import expect
 
 from realtime.server.keys import KeyFile, write_keys
 from realtime.settings.fields import ServerSettings, Settings
 from tests.server.page.asking import ROOM, ask, responses, script, wait_shown
-from tests.support.browser import browsing
+from tests.support.browser import Chromium
 from tests.support.pictures import image
 from tests.support.server import running
 
+GIVE = """for (const [name, to] of [["pasted", document.activeElement], ["dropped", document.body]]) {
+  const files = new DataTransfer();
+  files.items.add(new File(["a text"], `${name}.txt`, { type: "text/plain" }));
+  const options = { bubbles: true, cancelable: true, clipboardData: files, dataTransfer: files };
+  to.dispatchEvent(name === "pasted" ? new ClipboardEvent("paste", options) : new DragEvent("drop", options));
+}"""
 
-async def test_branches_names_deletion_and_an_export_that_comes_back(tmp_path: Path) -> None:
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
+
+
+async def test_branches_names_deletion_and_an_export_that_comes_back(browsing: Chromium, tmp_path: Path) -> None:
     async with running(script, tick_seconds=0, max_model_len=ROOM) as server, browsing(server.http) as browser:
         page = await browser.open()
         await ask(page, "first question")
@@ -62,7 +72,7 @@ async def test_branches_names_deletion_and_an_export_that_comes_back(tmp_path: P
         await wait_shown(page, "word59")
 
 
-async def test_attachments_tools_and_another_language(tmp_path: Path) -> None:
+async def test_attachments_tools_and_another_language(browsing: Chromium, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("a note")
     (tmp_path / "picture.png").write_bytes(image())
     (tmp_path / "program.bin").write_bytes(b"\0\1")
@@ -78,6 +88,10 @@ async def test_attachments_tools_and_another_language(tmp_path: Path) -> None:
             await page.locator("#composer input[type=file]").set_input_files(tmp_path / name)
         await expect(page.locator("#composer .attachment")).to_have_count(2)
         await expect(page.locator("#state")).to_contain_text("program.bin")
+        await page.evaluate(GIVE)
+        await expect(page.locator("#composer .attachment .file")).to_have_count(3)
+        for name in ("pasted.txt", "dropped.txt"):
+            await page.get_by_role("button", name=f"{name} entfernen").click()
         await ask(page, "what is six times seven")
         await wait_shown(page, "word59")
         assert [one["output"][0]["type"] for one in await responses(server)] == ["function_call", "message"]
@@ -88,7 +102,7 @@ async def test_attachments_tools_and_another_language(tmp_path: Path) -> None:
         await expect(page.locator(".card").nth(1)).to_contain_text("42")
 
 
-async def test_a_key_is_asked_for_and_kept_in_the_tab(tmp_path: Path) -> None:
+async def test_a_key_is_asked_for_and_kept_in_the_tab(browsing: Chromium, tmp_path: Path) -> None:
     keys, key = KeyFile().add("someone")
     write_keys(tmp_path / "keys.json", keys)
     settings = Settings(server=ServerSettings(api_keys_file=str(tmp_path / "keys.json")))

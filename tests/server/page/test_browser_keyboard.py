@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.server.page.asking import ROOM, ask, axe_of, script, violations, wait_shown
-from tests.support.browser import browsing
+from tests.support.browser import Chromium
 from tests.support.server import running
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
 
 MANY_TABS = 60
 ARABIC = ["أهلا ", "بك ", "`code`\n\n", "- أولا\n", "- ثانيا\n\n", "| أ | ب |\n|--|--|\n| ج ", "| د |\n"]
@@ -22,7 +25,7 @@ async def tab_to(page: Page, selector: str, *, backwards: bool = False) -> None:
     raise AssertionError(f"no way to {selector} by Tab")
 
 
-async def test_the_whole_page_by_keyboard_alone() -> None:
+async def test_the_whole_page_by_keyboard_alone(browsing: Chromium) -> None:
     async with running(script, tick_seconds=0, max_model_len=ROOM) as server, browsing(server.http) as browser:
         page = await browser.open()
         await page.locator("#composer[data-ready]").wait_for()
@@ -73,7 +76,7 @@ async def test_the_whole_page_by_keyboard_alone() -> None:
         assert await page.evaluate("document.activeElement.id") == "composer-field"
 
 
-async def test_a_search_finds_what_was_said_and_leads_to_it() -> None:
+async def test_a_search_finds_what_was_said_and_leads_to_it(browsing: Chromium) -> None:
     async with running(script, tick_seconds=0, max_model_len=ROOM) as server, browsing(server.http) as browser:
         page = await browser.open()
         for text in ("about cats", "about dogs"):
@@ -97,7 +100,7 @@ async def test_a_search_finds_what_was_said_and_leads_to_it() -> None:
         await expect(page.locator("#sidebar nav")).to_contain_text("Nothing found")
 
 
-async def test_from_right_to_left() -> None:
+async def test_from_right_to_left(browsing: Chromium) -> None:
     async with (
         running(lambda _: ARABIC, tick_seconds=0, max_model_len=ROOM) as server,
         browsing(server.http, locale="de") as browser,
@@ -121,7 +124,7 @@ async def test_from_right_to_left() -> None:
         assert await page.locator(".answer code").first.evaluate("one => getComputedStyle(one).direction") == "ltr"
 
 
-async def test_axe_has_no_complaint_of_any_state() -> None:
+async def test_axe_has_no_complaint_of_any_state(browsing: Chromium) -> None:
     axe = axe_of()
     async with (
         running(script, tick_seconds=None, max_model_len=ROOM) as server,

@@ -6,16 +6,19 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+import pytest
 from playwright.async_api import Page, expect
 
 from realtime.engine.base import EngineRequest
-from realtime.engine.scripted import Step
+from realtime.engine.scripted import Script, Step
 from realtime.settings.fields import McpServer
-from tests.server.page.asking import ROOM, ask, axe_of, responses, violations, wait_shown
-from tests.support.browser import Browser, browsing
+from tests.server.page.asking import ATTACK, ROOM, ask, axe_of, harmless, responses, violations, wait_shown, watch
+from tests.support.browser import Browser, Chromium
 from tests.support.calls import TAGGED, called
 from tests.support.mcp_server import ToolServer, tool_server
 from tests.support.server import Running, changed, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
 
 
 def script(request: EngineRequest) -> Iterable[Step]:
@@ -32,14 +35,17 @@ def script(request: EngineRequest) -> Iterable[Step]:
 
 
 @asynccontextmanager
-async def chatting(**options: object) -> AsyncIterator[tuple[Running, ToolServer, Browser, Page]]:
-    """A page that offers the tools of a real server."""
-    async with tool_server() as tools:
+async def chatting(
+    browsing: Chromium, script: Script = script, said: str = ""
+) -> AsyncIterator[tuple[Running, ToolServer, Browser, Page]]:
+    """A page that offers the tools of a real server, which has this to say."""
+    async with tool_server(said, about=said) as tools:
         settings = changed(mcp_servers={"weather": McpServer(url=tools.url)})
         async with (
             running(script, settings, tick_seconds=0, max_model_len=ROOM, family=TAGGED) as server,
-            browsing(server.http, **options) as browser,
+            browsing(server.http) as browser,
         ):
+            await watch(browser)
             page = await browser.open()
             await page.get_by_role("button", name="Settings").click()
             await page.get_by_label("MCP servers").fill("weather")
@@ -47,8 +53,8 @@ async def chatting(**options: object) -> AsyncIterator[tuple[Running, ToolServer
             yield server, tools, browser, page
 
 
-async def test_a_call_waits_for_approval_and_its_result_is_shown() -> None:
-    async with chatting() as (server, tools, browser, page):
+async def test_a_call_waits_for_approval_and_its_result_is_shown(browsing: Chromium) -> None:
+    async with chatting(browsing) as (server, tools, browser, page):
         await ask(page, "weather?")
         await expect(page.locator(".card").first).to_contain_text("weather offers 4 tools")
         approval = page.locator(".approval")
@@ -74,8 +80,8 @@ async def test_a_call_waits_for_approval_and_its_result_is_shown() -> None:
         assert [one["status"] for one in await responses(server)] == ["completed"] * 2
 
 
-async def test_a_refusal_a_tool_that_fails_and_the_way_back() -> None:
-    async with chatting() as (server, tools, _, page):
+async def test_a_refusal_a_tool_that_fails_and_the_way_back(browsing: Chromium) -> None:
+    async with chatting(browsing) as (server, tools, _, page):
         await ask(page, "weather?")
         await page.get_by_role("button", name="Refuse").click()
         await wait_shown(page, "Then not.")
@@ -100,7 +106,30 @@ async def test_a_refusal_a_tool_that_fails_and_the_way_back() -> None:
         assert len(await responses(server)) == before + 2
 
 
-async def test_a_server_that_does_not_answer() -> None:
+def hostile(request: EngineRequest) -> Iterable[Step]:
+    """Ask for the weather in a place that is an attack."""
+    prompt = bytes(token for token in request.prompt_token_ids if token < 256).decode(errors="replace")
+    return ["Well."] if "sunny in" in prompt else called("get_weather", {"city": ATTACK})
+
+
+async def test_what_stands_in_cards_is_text(browsing: Chromium) -> None:
+    async with chatting(browsing, hostile, ATTACK) as (_, tools, _, page):
+        await ask(page, "weather?")
+        approval = page.locator(".approval")
+        await expect(approval.locator(".args")).to_contain_text("onerror=hit(1)")
+        await page.locator("summary").click()
+        await expect(page.locator(".card-body").first).to_contain_text(ATTACK)
+        await harmless(page)
+        assert await violations(page, axe_of()) == []
+        await approval.get_by_role("button", name="Allow").click()
+        await wait_shown(page, "Well.")
+        await page.locator(".card").last.locator("summary").click()
+        await expect(page.locator(".card .result")).to_have_text(f"{ATTACK}sunny in {ATTACK}")
+        await harmless(page)
+        assert tools.calls == [("get_weather", ATTACK)]
+
+
+async def test_a_server_that_does_not_answer(browsing: Chromium) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     settings = changed(mcp_servers={"weather": McpServer(url=f"http://127.0.0.1:{port}/mcp")}, mcp_timeout_seconds=5)

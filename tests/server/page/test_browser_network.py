@@ -7,13 +7,16 @@ import random
 import re
 
 import httpx2
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.server.page.asking import ROOM, WORDS, ask, responses, script, shown, text_of, wait_shown
-from tests.support.browser import Browser, browsing
+from tests.support.browser import Browser, Chromium
 from tests.support.long import effort
 from tests.support.network import Network, network
 from tests.support.server import Running, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
 
 WHOLE = " ".join("".join(WORDS).split())
 
@@ -50,7 +53,7 @@ async def follow(browser: Browser, round_: int) -> Page:
     return other
 
 
-async def test_a_network_that_fails_at_random_moments() -> None:
+async def test_a_network_that_fails_at_random_moments(browsing: Chromium) -> None:
     """What is shown is what the server has, in both tabs, and it was generated once."""
     rng = random.Random(11)
     kinds = ["reset", "delay", "reset", "reload", "swallow"]
@@ -80,7 +83,7 @@ async def test_a_network_that_fails_at_random_moments() -> None:
         browser.problems.clear()  # Chromium tells of each request that was cut
 
 
-async def test_stop_from_the_other_tab_while_the_first_hears_nothing() -> None:
+async def test_stop_from_the_other_tab_while_the_first_hears_nothing(browsing: Chromium) -> None:
     async with (
         running(script, tick_seconds=None, max_model_len=ROOM) as server,
         network(server.port) as way,

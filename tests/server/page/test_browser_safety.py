@@ -11,9 +11,11 @@ import pytest
 from playwright.async_api import expect
 
 from tests.server.page.asking import ROOM, ask, axe_of, responses, violations
-from tests.support.browser import browsing
+from tests.support.browser import Chromium
 from tests.support.node import find_node
 from tests.support.server import running
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
 
 HERE = Path(__file__).parent
 
@@ -26,7 +28,7 @@ def attacks() -> str:
     return "\n\n".join(json.loads(said))
 
 
-async def test_attacks_stay_text(attacks: str) -> None:
+async def test_attacks_stay_text(browsing: Chromium, attacks: str) -> None:
     pieces = re.findall(r"\S+\s*", attacks)
     async with (
         running(lambda _: pieces, tick_seconds=0, max_model_len=ROOM) as server,
@@ -51,7 +53,7 @@ async def test_attacks_stay_text(attacks: str) -> None:
         assert response["status"] == "completed"
 
 
-async def test_axe_finds_nothing() -> None:
+async def test_axe_finds_nothing(browsing: Chromium) -> None:
     axe = axe_of()
     text = (HERE / "sample.md").read_text()
     pieces = re.findall(r"\S+\s*", text)

@@ -98,6 +98,7 @@ export class Listing {
   /** @param {File} file */
   async #load(file) {
     try {
+      this.#acts.say(t("importing"));
       const { loadChats } = await import("./transfers.mjs");
       const first = await loadChats(this.#server.client, await file.text());
       await this.#list.refresh();

@@ -1,7 +1,6 @@
 import { Composer } from "../view/composer.mjs";
 import { el, icon, iconButton } from "../view/dom.mjs";
-import { Drawer } from "../view/drawer.mjs";
-import { dialogs } from "../view/later.mjs";
+import { dialogs, drawer } from "../view/later.mjs";
 import { LogView } from "../view/log.mjs";
 import { watchKeys } from "../view/shortcuts.mjs";
 import { StateView } from "../view/state.mjs";
@@ -27,7 +26,7 @@ export class Page {
   #toEnd = iconButton("down", t("to.end"), () => this.#log.scrollToEnd(true), { class: "to-end", hidden: true });
   #announcer = el("div", { class: "unseen", "aria-live": "polite" });
   #composer;
-  #drawer;
+  #drawer = /** @type {Promise<import("../view/drawer.mjs").Drawer> | null} */ (null); // from when it is first wanted
   #revealed = ""; // the turn that a search has found and that is to be shown
 
   /**
@@ -52,8 +51,6 @@ export class Page {
       say: (text) => this.#state.say(text),
       draft: (text) => this.#storage.setDraft(this.#isNew ? "" : this.#chat.id, text),
     });
-    const { tap } = server;
-    this.#drawer = new Drawer({ cut: () => tap.cut(), swallow: () => tap.swallow(), close: () => this.#toggleDrawer() });
   }
 
   /** Show the page, then what the server has. */
@@ -91,7 +88,7 @@ export class Page {
     const dock = el("div", { class: "dock" }, this.#toEnd, this.#state.root, this.#composer.root, shelf);
     const main = el("main", {}, el("header", { class: "top" }, menu, create, this.#title, tools), this.#scroller, dock);
     this.#scroller.addEventListener("scroll", () => (this.#toEnd.hidden = this.#log.isNearEnd), { passive: true });
-    document.body.replaceChildren(skip, el("div", { id: "dialogs" }), this.#listing.sidebar.root, veil, this.#drawer.root, main, this.#announcer, hint);
+    document.body.replaceChildren(skip, el("div", { id: "dialogs" }), this.#listing.sidebar.root, veil, main, this.#announcer, hint);
     watchKeys({
       create: () => this.#go(""),
       search: () => this.#search(),
@@ -196,7 +193,12 @@ export class Page {
     document.body.classList.toggle("is-empty", isEmpty);
     this.#toEnd.hidden = this.#log.isNearEnd;
     this.#composer.showRunning(live !== null);
-    this.#drawer.follow(nodes.findLast((node) => node.live)?.live ?? null);
+    this.#drawer?.then((drawer) => drawer.follow(this.#newest));
+  }
+
+  /** What the drawer tells of. */
+  get #newest() {
+    return this.#chat.nodes.findLast((node) => node.live)?.live ?? null;
   }
 
   /** @param {string} text */
@@ -252,7 +254,7 @@ export class Page {
 
   #escaped() {
     if (isNarrow() && document.body.classList.contains("has-sidebar")) return this.#toggleSidebar();
-    if (isNarrow() && this.#drawer.isOpen) return this.#toggleDrawer();
+    if (isNarrow() && hasDrawer()) return this.#toggleDrawer();
     this.#chat?.live?.stop();
   }
 
@@ -261,11 +263,21 @@ export class Page {
     this.#listing.sidebar.search.focus();
   }
 
-  #toggleDrawer() {
-    this.#drawer.toggle(!this.#drawer.isOpen);
-    document.body.classList.toggle("has-drawer", this.#drawer.isOpen);
-    document.getElementById("open-drawer")?.setAttribute("aria-pressed", String(this.#drawer.isOpen));
+  async #toggleDrawer() {
+    document.getElementById("open-drawer")?.setAttribute("aria-pressed", String(document.body.classList.toggle("has-drawer")));
+    this.#drawer ??= this.#makeDrawer();
+    (await this.#drawer).toggle(hasDrawer());
+  }
+
+  async #makeDrawer() {
+    const { tap } = this.#server;
+    const { Drawer } = await drawer();
+    const made = new Drawer({ cut: () => tap.cut(), swallow: () => tap.swallow(), close: () => this.#toggleDrawer() });
+    document.querySelector("main")?.before(made.root);
+    if (this.#chat) made.follow(this.#newest);
+    return made;
   }
 }
 
+const hasDrawer = () => document.body.classList.contains("has-drawer");
 const isNarrow = () => matchMedia("(max-width: 50rem)").matches;

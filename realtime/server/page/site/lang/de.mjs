@@ -13,6 +13,7 @@ export const de = {
   "export": "Exportieren",
   "export.all": "Chats exportieren",
   "import": "Chats importieren",
+  "importing": "Chats werden importiert …",
   "import.failed": "Diese Datei lässt sich nicht importieren: {why}",
   "settings": "Einstellungen",
   "none": "Noch keine Chats",

@@ -13,6 +13,7 @@ export const en = {
   "export": "Export",
   "export.all": "Export chats",
   "import": "Import chats",
+  "importing": "Importing chats …",
   "import.failed": "This file can't be imported: {why}",
   "settings": "Settings",
   "none": "No chats yet",

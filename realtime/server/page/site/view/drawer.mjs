@@ -36,10 +36,6 @@ export class Drawer {
     ); // prettier-ignore
   }
 
-  get isOpen() {
-    return !this.root.hidden;
-  }
-
   /** @param {boolean} isOpen */
   toggle(isOpen) {
     this.root.hidden = !isOpen;

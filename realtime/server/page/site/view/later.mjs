@@ -8,3 +8,4 @@
 const orAnew = (module) => module.catch((error) => (location.reload(), Promise.reject(error)));
 
 export const dialogs = () => orAnew(import("./dialogs.mjs"));
+export const drawer = () => orAnew(import("./drawer.mjs"));

@@ -2,6 +2,8 @@ import { BlockStream } from "../core/blocks.mjs";
 import { el, icon } from "./dom.mjs";
 import { t } from "./strings.mjs";
 
+const BOX_LENGTH = 2000; // characters of code that are laid out together
+
 /** Markdown on the page: settled blocks stay as they are, the rest is patched. */
 export class MarkdownView {
   #stream = new BlockStream();
@@ -112,9 +114,9 @@ function patched(dom, old, node) {
   }
   if (isAlike(old, node)) {
     if (node.tag === "code-block") {
-      const text = dom.querySelector("code").firstChild;
-      if (text && node.attrs.text.startsWith(old.attrs.text)) text.appendData(node.attrs.text.slice(old.attrs.text.length));
-      else dom.querySelector("code").textContent = node.attrs.text;
+      const code = dom.querySelector("code");
+      if (node.attrs.text.startsWith(old.attrs.text)) addCode(code, node.attrs.text.slice(old.attrs.text.length));
+      else code.textContent = node.attrs.text;
       return dom;
     }
     const parent = node.tag === "table" ? dom.firstChild : dom;
@@ -124,6 +126,20 @@ function patched(dom, old, node) {
   const fresh = build(node);
   dom.replaceWith(fresh);
   return fresh;
+}
+
+/**
+ * Show more of a code that is still coming. Its lines stand in boxes, so that only the last box is laid out anew.
+ *
+ * @param {HTMLElement} code
+ * @param {string} more
+ */
+function addCode(code, more) {
+  const text = /** @type {Text} */ (code.lastChild?.firstChild ?? code.lastChild ?? code.appendChild(new Text()));
+  const isFull = text.length > BOX_LENGTH;
+  const end = !isFull ? more.length : text.data.endsWith("\n") ? 0 : more.indexOf("\n") + 1 || more.length;
+  text.appendData(more.slice(0, end));
+  if (end < more.length) code.append(el("span", { class: "lines" }, more.slice(end)));
 }
 
 /** @param {any} parent @param {any[]} before @param {any[]} now */
