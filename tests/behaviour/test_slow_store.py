@@ -246,7 +246,7 @@ async def test_a_create_whose_socket_is_lost_is_carried_out_and_left(
             await until(lambda: bool(_held(server)), "the cancel")
             await cut(client)
         [shell] = server.gateway._shells
-        await until(lambda: shell._flusher._flush is None, "the end of the socket")
+        await until(lambda: shell._flusher._may_wait is None, "the end of the socket")
         assert not server.gateway.service.num_running
         assert gate.num_waiting() == 1
         gate.open()
@@ -306,7 +306,7 @@ async def test_a_handler_that_is_killed_takes_its_look_ups_along(caplog: pytest.
         [shell] = server.gateway._shells
         [command] = shell._tasks
         await cut(client)
-        await until(lambda: shell._flusher._flush is None)
+        await until(lambda: shell._flusher._may_wait is None)
         [handler] = [task for task in asyncio.all_tasks() if "run_asgi" in repr(task.get_coro())]
         handler.cancel()  # as uvicorn does when its time is up
         await asyncio.wait([command])
