@@ -2,9 +2,11 @@
 # PORT=9000 MODEL=<smollm2, folder or hub id> ARGS="<more flags>" for serve; PORT=9000 or URL=ws://... for chat; ARGS for all.
 
 PYTHON_ENV := .venv/bin/python
-# Two workers even on one core: half of the time of the tests is waiting. ARGS='-n 0' for none. A worker that ends, as
-# by a test that hangs, ends the run: xdist 3.8 hangs when it makes a new one.
-WORKERS := -n 2 --max-worker-restart 0
+# Some images set it. Every process that the tests start would compile all of the server anew, and every worker all tests.
+unexport PYTHONDONTWRITEBYTECODE
+# Three workers even on two cores: two for what needs real vLLM, and one for all that waits for sockets and processes.
+# ARGS='-n 0' for none. A worker that ends, as by a test that hangs, ends the run: xdist 3.8 hangs when it makes a new one.
+WORKERS := -n 3 --max-worker-restart 0
 CHAT_URL := $(or $(URL),$(if $(PORT),ws://127.0.0.1:$(PORT)/v1/responses))
 CHAT_FLAGS := $(if $(CHAT_URL),--url $(CHAT_URL))
 SERVE_FLAGS := $(if $(PORT),--port $(PORT)) $(if $(MODEL),--model $(MODEL))

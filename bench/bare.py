@@ -33,7 +33,9 @@ class Bare:
         gc.freeze()  # as both servers do
 
     async def streams(self, pid: int, num_streams: int, rounds: int, tokens: int) -> dict[str, Any]:
-        """See `load.streams`. `cpu_us_per_token.front_end` is what it costs to have the tokens in a process."""
+        """Run streams; see `load.streams`. `cpu_us_per_token.front_end` is the cost of having the tokens in a
+        process.
+        """
         ttft: list[float] = []
         itl: list[float] = []
         num_tokens = 0

@@ -1,7 +1,8 @@
-"""How long a cancel takes on the real engine, by where the response is: from the send until the terminal event is read.
+"""The time of a cancel on the real engine, by the phase of the response: from the send until the terminal event is
+read.
 
 The terminal event is sent when EngineCore has confirmed that it holds nothing of the request, so the engine's own part
-(`abort_ms` in the receipt) includes a round trip that waits for the step that is under way.
+(`abort_ms` in the receipt) includes a round trip that waits for the current step.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ ALL_PLACES = max(OTHERS) + 1  # with that many others a response has to wait
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Figures by the number of other streams that run, then by phase."""
+    """Measure by the number of other running streams, then by phase, and fill in the figures."""
     repeats, count = (1, 2) if quick else (3, 50)
     figures |= {"config": {"repeats": repeats, "count": count}, "others": {}}
     by_others = figures["others"]

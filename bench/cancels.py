@@ -37,15 +37,15 @@ _CALL = {"tools": [_TOOL], "tool_choice": "required"}
 
 
 class CallPeer(Peer):
-    """One that counts deltas of arguments in place of those of text."""
+    """A peer that counts deltas of arguments instead of those of text."""
 
     delta = b'arguments.delta"'[-len(END) :]
 
 
 class Phase(msgspec.Struct, frozen=True):
-    """When to cancel: when the response has so many deltas, or so long after its first event.
+    """A phase to cancel in: when the response has so many deltas, or so long after its first event.
 
-    tokens: how many there may be then, least and most; a cancel with another number was not in the phase.
+    tokens: the least and the most that there may be then; a cancel with another number was not in the phase.
     """
 
     deltas: int = 0
@@ -67,7 +67,7 @@ WAITING = Phase(wait=_A_WHILE)
 
 
 async def cancels(port: int, model: str, others: int, count: int, phases: list[str]) -> dict[str, Any]:
-    """Cancel `count` responses in each of these phases while `others` more run. Figures by phase."""
+    """Cancel `count` responses in each of these phases while `others` more run. Return figures by phase."""
     async with _running(port, model, others):
         return {name: await _in_phase(port, model, name, count) for name in phases}
 
@@ -100,7 +100,7 @@ async def _in_phase(port: int, model: str, name: str, count: int) -> dict[str, A
 
 @asynccontextmanager
 async def _running(port: int, model: str, others: int) -> AsyncIterator[None]:
-    """So many other streams, from their first token on."""
+    """Run so many other streams, from their first token on."""
     begun = [asyncio.Event() for _ in range(others)]
     noise = [asyncio.create_task(_endless(port, model, number, event)) for number, event in enumerate(begun)]
     try:
@@ -113,7 +113,7 @@ async def _running(port: int, model: str, others: int) -> AsyncIterator[None]:
 
 
 async def _endless(port: int, model: str, number: int, begun: asyncio.Event) -> None:
-    """One stream after another until cancelled."""
+    """Run one stream after another until cancelled."""
     (peer,) = await connect("websocket", port, 1)
     try:
         for ended in itertools.count(1):

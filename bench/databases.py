@@ -18,11 +18,11 @@ _POSTGRES_FOLDERS = "/usr/lib/postgresql"
 
 
 class NotInstalled(Exception):
-    """There is no such server here. The text names it."""
+    """An error: this server is not installed here. The text names it."""
 
 
 def start(kind: str, folder: Path, *, durable: bool = False) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a `redis` or a `postgres`; return it and its URL. durable: what is committed is on the disk. Raises
+    """Start a `redis` or a `postgres`; return it and its URL. durable: commits are written to the disk. Raises
     NotInstalled.
     """
     if kind == "redis":
@@ -31,7 +31,7 @@ def start(kind: str, folder: Path, *, durable: bool = False) -> tuple[subprocess
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End one at once."""
+    """Stop a server at once."""
     process.send_signal(signal.SIGQUIT if "postgres" in str(process.args) else signal.SIGTERM)
     process.wait()
 

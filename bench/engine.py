@@ -1,7 +1,7 @@
-"""The service beside the bare engine, vLLM's own server and a raw writer, in one run, on the starter model.
+"""The service compared with the bare engine, vLLM's own server and a raw writer, in one run, on the starter model.
 
-All run at the same time and take turns, so that a neighbour on the machine disturbs each alike; all but one are asleep
-while that one works. Each renders its prompts inside the clock.
+All run at the same time and take turns, so that other work on the machine disturbs each alike; all but one sleep while
+that one works. Each renders its prompts inside the measured time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ Target = Callable[..., dict[str, Any]]
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Figures by level, then by target; of a run in which the model thinks, by level; of scenarios on our server."""
+    """Measure by level, then by target; a run in which the model thinks, by level; scenarios on our server. Fill in the
+    figures.
+    """
     repeats, tokens = (1, QUICK_TOKENS) if quick else (3, TOKENS)
     rounds = {1: 1 if quick else 4, 32: 1 if quick else 2, 128: 1}
     figures["config"] = {"tokens": tokens, "repeats": repeats, "rounds": rounds, **_engine()}
@@ -47,7 +49,7 @@ def run(quick: bool, figures: dict[str, Any]) -> None:
 
 
 def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target, servers.Server]:
-    """Each target as a function that runs streams, one for streams of reasoning, and our server."""
+    """Return each target as a function that runs streams, one for streams of reasoning, and our server."""
     progress("starting the bare engine, our server and vLLM's")
     client = Worker("bench.load")
     bare = Worker("bench.bare", json.dumps(servers.ENGINE_ARGS), env=servers.engine_environment())
@@ -77,7 +79,7 @@ def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target, serv
 
 
 class _Paced:
-    """Our server, and the raw writer at the pace of its last run."""
+    """Our server, and the raw writer at the pace of our last run."""
 
     def __init__(self, ours: Target, floor: Target, writer: servers.Server) -> None:
         self._ours, self._floor, self._writer = ours, floor, writer
@@ -92,7 +94,7 @@ class _Paced:
 
 
 def _level(targets: dict[str, Target], level: int, rounds: int, repeats: int, tokens: int) -> dict[str, Any]:
-    """Medians of the repeats, and what each server's front end costs above the bare one's."""
+    """Return medians of the repeats, and the cost of each server's front end above the bare one's."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
     for repeat in range(repeats):
         for name, target in targets.items():

@@ -1,4 +1,4 @@
-"""What this process pays per token: vLLM's `AsyncLLM.generate()` against `VllmEngine` with sinks, on one engine.
+"""The cost of this process per token: vLLM's `AsyncLLM.generate()` against `VllmEngine` with sinks, on one engine.
 
     python bench/engine_overhead.py [--model PATH] [--streams 1 32 128] [--tokens 128] [--rounds 3]
 

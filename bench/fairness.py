@@ -1,4 +1,4 @@
-"""Who waits for whom: the server's scheduler beside first come, first served, on a simulated engine.
+"""Fairness: the server's scheduler compared with first come, first served, on a simulated engine.
 
 Nothing here measures a machine: the figures are the same on each, and a seed decides all of them.
 """
@@ -20,7 +20,7 @@ FLOODS = (100, 1000)
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Play all of it, print tables, fill in the figures."""
+    """Run the simulations, print tables, fill in the figures."""
     figures |= {"floods": _floods(), "loops": _loops(), "bound": _bound()}
     hours = 3.0 if quick else 24.0
     figures["day"] = {"hours": hours, "queues": {queue: _day(queue, hours) for queue in QUEUES}}
@@ -28,14 +28,14 @@ def run(quick: bool, figures: dict[str, Any]) -> None:
 
 
 def world(queue: str) -> World:
-    """An engine behind one of the queues."""
+    """Return an engine behind one of the queues."""
     if queue == "first come":
         return World(MODEL, lambda requests: FirstCome(MODEL.max_requests))
     return World(MODEL, lambda requests: Fair(MODEL, requests))
 
 
 def _floods() -> dict[str, Any]:
-    """First tokens of short requests, alone and beside one tenant's flood, in seconds."""
+    """Return the times to the first token of short requests, alone and next to one tenant's flood, in seconds."""
     alone = _flooded("fair shares", 0)
     longest = MODEL.step(MODEL.max_requests, MODEL.step_tokens)
     figures: dict[str, Any] = {"alone": alone, "full_step": longest}
@@ -51,7 +51,7 @@ def _flooded(queue: str, number: int) -> float:
 
 
 def _loops() -> dict[str, float]:
-    """What part of a tool loop's prompts comes from the cache."""
+    """Return the share of a tool loop's prompts that comes from the cache."""
     loops = [loop("agents", f"l{number}", 0.3 * number, seed=number) for number in range(8)]
     found = {}
     for name in ("alone", *QUEUES):
@@ -64,7 +64,9 @@ def _loops() -> dict[str, float]:
 
 
 def _bound() -> dict[str, float]:
-    """The greatest difference of service of two tenants that wait all the time, and the bound of the algorithm."""
+    """Return the greatest difference in service of two tenants that wait all the time, and the bound of
+    the algorithm.
+    """
     here = world("fair shares")
     prices, differences = Prices(), [0.0]
 

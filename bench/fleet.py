@@ -1,7 +1,8 @@
-"""A fleet of nodes on paper: what so many sessions need, and how long they take to come back when nodes are lost. Pure.
+"""A fleet of nodes on paper: the resources that so many sessions need, and the time that they take to come back when
+nodes are lost. Pure.
 
-The costs are measured (each says where); the rest is arithmetic and a discrete-event simulation, in which every client
-that was cut is one, and waits, tries, times out and tries again as the clients do.
+The costs are measured (each says where). The rest is arithmetic and a discrete-event simulation, in which each client
+that was cut waits, tries, times out and tries again as real clients do.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ SECONDS_OF_A_FLUSH = 0.01  # `store_flush_ms`
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What things cost a node, in microseconds of its event loop, and the store.
+    """Costs of a node, in microseconds of its event loop, and of the store.
 
-    event: to make, number and write one to one reader. handshake: a socket, to its `session.created`. resume: with
-    five events after it. session_kib: memory of an idle one. replay: of one event of an answer that is adopted.
-    store_event: of the store's own processor. stored_bytes: of one event there, before it is packed.
+    event: to make, number and write one to one reader. handshake: a socket, to its `session.created`. resume: with five
+    events after it. session_kib: memory of an idle one. replay: of one event of an answer that is adopted. store_event:
+    of the store's own processor. stored_bytes: of one event there, before it is packed.
     """
 
     event: float
@@ -36,7 +37,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def return_(self) -> float:
-        """One client that comes back."""
+        """Return the cost of one client that comes back."""
         return self.handshake + self.resume
 
 
@@ -46,8 +47,8 @@ FAST = Costs(event=11.5, handshake=330.0, resume=75.0, replay=11.5)  # the event
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What users do. active: share of the sessions with an answer that runs. answer_tokens: so long is one when its
-    node is lost, prompt_tokens: what it answers.
+    """The behaviour of users. active: share of the sessions with a running answer. answer_tokens: the length of an
+    answer when its node is lost. prompt_tokens: of its prompt.
     """
 
     sessions: int
@@ -58,12 +59,14 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def events_per_second(self) -> float:
-        """Of all nodes."""
+        """Return the events per second of all nodes."""
         return self.sessions * self.active * self.tokens_per_second
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """What one node can do. engine_tokens, engine_prefill: tokens a second that its engine generates, and reads."""
+    """The capacity of one node. engine_tokens, engine_prefill: tokens per second that its engine
+    generates, and reads.
+    """
 
     engine_tokens: float = 10_000.0
     engine_prefill: float = 40_000.0
@@ -71,8 +74,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
-    """What a load needs. loop: share of one processor that a node's event loop takes. stores: processors of stores
-    (a Redis has one). moved_gib: what is read from stores when a third of the nodes is lost.
+    """The resources for a load. loop: share of one processor that a node's event loop takes. stores: processors of
+    stores (a Redis has one). moved_gib: read from stores when a third of the nodes is lost.
     """
 
     nodes: int
@@ -90,7 +93,7 @@ _NODE = Node()
 
 
 def capacity(load: Load, costs: Costs, node: Node = _NODE, lost: float = 1 / 3) -> Capacity:
-    """Return what it takes."""
+    """Return the resources for a load."""
     usable = 1 - node.spare
     by_engine = load.events_per_second / (node.engine_tokens * usable)
     by_loop = load.events_per_second * costs.event / 1e6 / usable
@@ -113,8 +116,9 @@ def capacity(load: Load, costs: Costs, node: Node = _NODE, lost: float = 1 / 3) 
 
 
 class Storm(msgspec.Struct, frozen=True, kw_only=True):
-    """How clients come back. noticed: the seconds in which they find out, evenly spread; 0: all at once, by a reset.
-    jittered: they wait for random times. sheds_after: a node refuses who would wait longer; None: none refuses.
+    """A way in which clients come back. noticed: the seconds in which they notice the loss, evenly spread; 0: all at
+    once, by a reset. jittered: they wait for random times. sheds_after: a node refuses clients that would wait longer;
+    None: none refuses.
     """
 
     noticed: float = 0.0
@@ -124,9 +128,9 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Returned(msgspec.Struct, frozen=True):
-    """What came of it, in seconds. at: when each was back, in order, of those that did not give up. gave_up: share of
-    them that did. backlog: the longest queue of any node, which is what its other clients may feel. attempts: of each
-    client, on average.
+    """The result of a storm, in seconds. at: when each was back, in order, of those that did not give up. gave_up:
+    share of those that did. backlog: the longest queue of any node, which is the delay that its other clients may
+    notice. attempts: of each client, on average.
     """
 
     at: Sequence[float]
@@ -135,7 +139,7 @@ class Returned(msgspec.Struct, frozen=True):
     attempts: float
 
     def percentile(self, share: float) -> float | None:
-        """When this share of all was back; None: so many never were."""
+        """Return when this share of all was back; None: so many never were."""
         place = int(share * len(self.at) / (1 - self.gave_up)) if self.at else 0
         return self.at[min(place, len(self.at) - 1)] if self.at and share <= 1 - self.gave_up else None
 
@@ -153,8 +157,9 @@ def come_back(
     policy: Policy | None = None,
     seed: int = 1,
 ) -> Returned:
-    """Play the return of `per_node` clients to each of some surviving nodes; which one a client tries is chance. busy:
-    share of a node's time that what goes on takes. A fleet is as many of these as it has nodes: only chance differs.
+    """Simulate the return of `per_node` clients to each of some surviving nodes; each client picks a node by chance.
+    busy: share of a node's time that its other work takes. A whole fleet is as many of these as it has nodes: only
+    chance differs.
     """
     policy, rng = policy or Policy(), random.Random(seed)
     delay = _delays(policy, storm, rng)

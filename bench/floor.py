@@ -1,8 +1,8 @@
 """The floor: a raw uvloop writer of the very frames that our server sends, recorded from it once.
 
-It does what no server can do without: for every token of every stream a write to a socket. It reads no JSON, keeps
+It does only what every server must: for every token of every stream a write to a socket. It reads no JSON, keeps
 nothing and knows no model, so it is as fast as Python and uvloop are. It is told to be as fast as the server that it is
-compared with, and no faster: a reader that can't keep up never sleeps, and to write to one that sleeps costs more.
+compared with, and no faster: a reader that can't keep up never sleeps, and writing to one that sleeps costs more.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Recorder(Peer):
 
 
 class Recording:
-    """The frames of one answer: what comes before the deltas, the deltas, what comes behind them."""
+    """The frames of one answer: those before the deltas, the deltas, those after them."""
 
     def __init__(self, frames: list[bytes]) -> None:
         places = [place for place, frame in enumerate(frames) if _DELTA in frame]
@@ -45,15 +45,15 @@ class Recording:
         self._opening, self._deltas, self._closing = frames[:first], frames[first:last], frames[last:]
 
     def play(self, tokens: int) -> Iterator[bytes]:
-        """What is written for one response, a write for each step. The first and the last hold several frames."""
+        """Yield the writes for one response, one for each step. The first and the last hold several frames."""
         yield b"".join(self._opening)
         yield from self._deltas[:tokens]
         yield b"".join(self._closing)
 
 
 class Writer:
-    """Writes one frame of each running stream in every step. pace: seconds between two steps; 0: a step in every turn
-    of the event loop.
+    """A writer of one frame of each running stream in every step. pace: seconds between two steps; 0: a step in every
+    turn of the event loop.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -69,7 +69,7 @@ class Writer:
         self.wake()
 
     def wake(self) -> None:
-        """Go on, if it had stopped because no connection could take anything."""
+        """Continue, if it had stopped because no connection could take anything."""
         if not self._awake:
             self._awake = True
             loop = asyncio.get_running_loop()
@@ -98,7 +98,7 @@ class Writer:
 class Door(asyncio.Protocol):
     """One connection: a handshake that is always accepted, then a recording for each create.
 
-    Nothing more is written while a frame waits for the client: else they would share a write, which ours do not.
+    Nothing more is written while a frame waits for the client: otherwise frames would share a write, which ours do not.
     """
 
     def __init__(self, writer: Writer) -> None:
@@ -131,7 +131,7 @@ class Door(asyncio.Protocol):
 
 
 def split_frames(data: bytes) -> list[bytes]:
-    """The frames of a server, headers included."""
+    """Return the frames of a server, including headers."""
     frames, start = [], 0
     while start < len(data):
         size, header = data[start + 1], 2
@@ -145,7 +145,7 @@ def split_frames(data: bytes) -> list[bytes]:
 
 
 async def record(port: int, tokens: int) -> Recording:
-    """Have a server answer once."""
+    """Record one answer of a server."""
     (peer,) = await connect("websocket", port, 1, peer_class=Recorder)
     peer.data.clear()
     peer.transport.write(request("websocket", "starter", "tell me a long story", tokens))

@@ -20,7 +20,7 @@ from .worker import work
 async def streams(
     protocol: str, port: int, pid: int, model: str, num_streams: int, rounds: int, tokens: int, lanes: int = 1
 ) -> dict[str, Any]:
-    """`rounds` times `num_streams` responses at once, each on a connection of its own or `lanes` of them on one.
+    """Run `rounds` times `num_streams` responses at once, each on a connection of its own or `lanes` of them on one.
 
     Measures from the first request to the last end; connections are made before. CPU is per generated token.
     """
@@ -55,7 +55,7 @@ async def streams(
 
 
 def summary(ttft: list[float], itl: list[float], wall: float, tokens: int, cpu: dict[str, float]) -> dict[str, Any]:
-    """What every way to run many streams reports."""
+    """Return the figures that every way to run many streams reports."""
     return {
         "ttft": p50_p99(ttft),
         "itl": p50_p99(itl),
@@ -66,7 +66,7 @@ def summary(ttft: list[float], itl: list[float], wall: float, tokens: int, cpu: 
 
 
 async def idle(port: int, pid: int, count: int, seconds: float, native: bool) -> dict[str, float]:
-    """Open sockets, wait, and see what the server's memory has grown by, per socket."""
+    """Open sockets, wait, and return the growth of the server's memory per socket."""
     before = rss_bytes(pid)
     peers = await connect("websocket", port, count, native=native)
     await asyncio.sleep(seconds)  # for what the server still does after the handshakes
@@ -76,7 +76,9 @@ async def idle(port: int, pid: int, count: int, seconds: float, native: bool) ->
 
 
 def prompt(number: int) -> str:
-    """Prompts differ, so that no answer is another one's, and are the same for everything that is compared."""
+    """Return a prompt. Prompts differ, so that no answer is another one's, and are the same for everything that is
+    compared.
+    """
     return f"tell me a long story number {number}"
 
 

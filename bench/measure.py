@@ -15,30 +15,32 @@ RUST_FRONT_END = "vllm-rs"  # vLLM's own, where the build has it: a child of the
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The least value that `share` (0..1) of `values` do not exceed; 0 when there are none."""
+    """Return the least value that `share` (0..1) of `values` do not exceed; 0 when there are none."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def p50_p99(seconds: Sequence[float]) -> dict[str, float]:
-    """The two percentiles that we report of a latency, in milliseconds."""
+    """Return the two reported percentiles of a latency, in milliseconds."""
     return {"p50_ms": percentile(seconds, 0.5) * 1e3, "p99_ms": percentile(seconds, 0.99) * 1e3}
 
 
 def ratio(one: float, other: float) -> float:
-    """One beside another, three digits; 0 where there is nothing to compare with."""
+    """Return a ratio with three digits; 0 where there is nothing to compare with."""
     return float(f"{one / other:.3g}") if other else 0.0
 
 
 def median(runs: Sequence[Any]) -> Any:
-    """Several runs to one: the median of each number, however deep in mappings it lies; four digits of it."""
+    """Merge several runs into one: the median of each number, however deep in mappings it lies, with four digits."""
     if isinstance(runs[0], Mapping):
         return {name: median([run[name] for run in runs]) for name in runs[0]}
     return float(f"{statistics.median(runs):.4g}")
 
 
 class CpuMeter:
-    """CPU time of a server: of its own process, the front end, and of all that it has started, the engine."""
+    """A meter of a server's CPU time: of its own process, the front end, and of all processes that it has started, the
+    engine.
+    """
 
     def __init__(self, pid: int) -> None:
         children = psutil.Process(pid).children(recursive=True)
@@ -48,7 +50,7 @@ class CpuMeter:
         self._before = self._now()
 
     def spent(self) -> dict[str, float]:
-        """Seconds since the meter was made."""
+        """Return the seconds since the meter was made."""
         return {name: seconds - self._before[name] for name, seconds in self._now().items()}
 
     def _now(self) -> dict[str, float]:
@@ -56,7 +58,7 @@ class CpuMeter:
 
 
 def cpu_seconds(pid: int) -> float:
-    """From the scheduler's own count, in nanoseconds, where Linux has it: the usual one is in steps of 10 ms."""
+    """Return the scheduler's own count, in nanoseconds, where Linux has it: the usual one is in steps of 10 ms."""
     try:
         threads = list(Path(f"/proc/{pid}/task").glob("*/schedstat"))
         if threads:
@@ -68,12 +70,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def rss_bytes(pid: int) -> int:
-    """Memory that the process holds."""
+    """Return the memory that the process holds."""
     return int(psutil.Process(pid).memory_info().rss)
 
 
 def progress(text: str) -> None:
-    """Say what is being measured, beside the tables."""
+    """Print what is being measured, apart from the tables."""
     print(f"   {text}", file=sys.stderr, flush=True)
 
 

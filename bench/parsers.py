@@ -1,6 +1,6 @@
-"""What it costs to read an answer, per token: vLLM's parsers, and the machine on the same tokens.
+"""The cost of reading an answer, per token: vLLM's parsers, and the machine on the same tokens.
 
-One answer of each kind and family, a token to a chunk, as the engine delivers them when it is not busy.
+One answer of each kind and family, one token per chunk, as the engine delivers them when it is not busy.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Parser(Protocol):
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Microseconds of CPU time per token, the least of some runs."""
+    """Measure microseconds of CPU time per token, the least of some runs, and fill in the figures."""
     logging.getLogger("realtime").setLevel(logging.WARNING)
     repeats = 2 if quick else 7
     for name, names, added in FAMILIES:

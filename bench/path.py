@@ -1,7 +1,7 @@
-"""What a token costs on its way from the engine to the socket, stage by stage, in one process without sockets.
+"""The cost of a token on its way from the engine to the socket, stage by stage, in one process without sockets.
 
-The stages are measured one after another on the same tokens. The last lines are the same code in its place: 32
-connections with their shells, and one turn of the event loop per engine step, as with a real engine.
+The stages are measured one after another on the same tokens. The last lines are the same code in place: 32 connections
+with their shells, and one turn of the event loop per engine step, as with a real engine.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ REQUEST = b'{"type":"response.create","input":"hi"}'
 
 
 def stages(num_tokens: int) -> dict[str, float]:
-    """Microseconds per token of each stage."""
+    """Return microseconds per token of each stage."""
     chunks = [TokenChunk(scripted.WORDS[number % len(scripted.WORDS)], (number,)) for number in range(num_tokens)]
     parser, assembler = MarkupParser(Markup(NOTHING, {}), Asked(tools=ToolSet())), Assembler(new_id)
     found = {"parse": _per_token(parser.feed, chunks)}
@@ -112,7 +112,7 @@ def _append_and_pull(opening: Iterable[events.Event], deltas: list[events.Event]
 
 
 async def _in_place(num_tokens: int) -> float:
-    """The whole way, the scripted engine included."""
+    """Measure the whole way, including the scripted engine."""
     engine = scripted.engine(None)
     supervised = SupervisedEngine(lambda: engine)
     await supervised.start()
@@ -142,7 +142,7 @@ async def _in_place(num_tokens: int) -> float:
 
 
 async def _shell(service: Service, sink: NullSink, pace: Pace) -> None:
-    """A connection that asks for one response and then says nothing more."""
+    """Run a connection that asks for one response and then sends nothing more."""
     connection = Connection(Profile.PLAIN, ConnectionLimits(), tenant="bench", expires_at=float("inf"))
     messages = [{"type": "websocket.receive", "utf8": REQUEST}]
 
@@ -156,7 +156,7 @@ async def _shell(service: Service, sink: NullSink, pace: Pace) -> None:
 
 
 def _engine_alone(num_tokens: int) -> float:
-    """The scripted engine with sinks that do nothing."""
+    """Measure the scripted engine with sinks that do nothing."""
 
     async def run() -> float:
         engine = scripted.engine(None)
@@ -174,7 +174,7 @@ def _engine_alone(num_tokens: int) -> float:
 
 
 class Source:
-    """As much of a response as a connection asks for that follows it."""
+    """The part of a response that a connection which follows it needs."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
@@ -183,7 +183,7 @@ class Source:
 
 
 class Nothing:
-    """A sink that takes and forgets."""
+    """A sink that drops everything."""
 
     def on_chunk(self, chunk: TokenChunk) -> None:
         """See engine.base.Sink."""
@@ -203,4 +203,4 @@ class NullSink:
     write_text: Callable[..., None] = FrameProtocol.write_text
 
     def close_after_write(self, code: int, reason: str) -> None:
-        """Never called here."""
+        """Do nothing: never called here."""

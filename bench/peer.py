@@ -1,7 +1,7 @@
 """One connection to a server, with as little work per token as possible, and the requests that are sent on it.
 
 It parses neither frames nor JSON: the protocols carry the same event names, so a stream is bytes in which two markers
-are looked for, and the same code reads all of them.
+are searched, and the same code reads all of them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Peer(asyncio.Protocol):
             self._met.set_exception(ConnectionError(f"the server closed the connection: {self.window[-800:]!r}"))
 
     def until(self, *, deltas: int = 0, ends: int = 0, num_bytes: int = 0) -> asyncio.Future[None]:
-        """Done when so much has come in all."""
+        """Wait until so much has come in all."""
         self._wanted = (deltas, ends, num_bytes)
         self._met = asyncio.get_running_loop().create_future()
         self._check()
@@ -73,14 +73,14 @@ class Peer(asyncio.Protocol):
 
 
 class ChatPeer(Peer):
-    """One that reads chat completions."""
+    """A peer that reads chat completions."""
 
     delta = b'ta":{"content":'  # as long as END
     output_tokens = re.compile(rb'"completion_tokens":(\d+)')
 
 
 class ThinkingPeer(Peer):
-    """One that counts deltas of reasoning in place of those of text."""
+    """A peer that counts deltas of reasoning instead of those of text."""
 
     delta = b'oning_text.delta"'[-len(END) :]
 
@@ -116,8 +116,8 @@ async def connect(
 
 
 async def all_ended(peers: Sequence[Peer], ends: int) -> None:
-    """Wait until each has had so many ends, as long as something comes. Raises TimeoutError with what the first
-    straggler has had.
+    """Wait until each has had so many ends, as long as something comes. Raises TimeoutError with the data of the first
+    straggler.
     """
     waiting, before = asyncio.gather(*(peer.until(ends=ends) for peer in peers)), -1
     while not (await asyncio.wait([waiting], timeout=STALL_SECONDS))[0]:
@@ -133,7 +133,7 @@ async def all_ended(peers: Sequence[Peer], ends: int) -> None:
 
 
 async def disconnect(peers: Sequence[Peer]) -> None:
-    """Close all, and give the server the time to notice."""
+    """Close all, and give the server time to notice."""
     for peer in peers:
         peer.transport.close()
     await asyncio.sleep(0.2)  # the server's clean-up belongs to this job, not to the next
@@ -148,7 +148,7 @@ def _handshake(port: int, native: bool) -> bytes:
 
 
 def request(protocol: str, model: str, text: str, tokens: int | None, lanes: int = 1, **members: Any) -> bytes:
-    """A request for exactly `tokens` tokens, or for as many as the window holds. `members`: more of a create."""
+    """Return a request for exactly `tokens` tokens, or for as many as the window holds. `members`: more of a create."""
     common = {"model": model, "temperature": 0, "seed": 0, "ignore_eos": True}
     if protocol in ("chat", "our chat"):
         if protocol == "our chat":  # as below
@@ -172,14 +172,14 @@ def request(protocol: str, model: str, text: str, tokens: int | None, lanes: int
 
 
 def post(path: str, body: dict[str, Any]) -> bytes:
-    """An HTTP request with a JSON body, on a connection that stays open."""
+    """Return an HTTP request with a JSON body, on a connection that stays open."""
     data = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: {_HOST}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}"
     return head.encode() + b"\r\n\r\n" + data
 
 
 def frame(event: dict[str, Any]) -> bytes:
-    """A text frame as clients send them: masked, with the key 0, which leaves the payload as it is."""
+    """Return a text frame as clients send them: masked, with the key 0, which leaves the payload unchanged."""
     data = json.dumps(event).encode()
     size = len(data)
     if size < 126:

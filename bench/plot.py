@@ -1,4 +1,6 @@
-"""Plots as SVG, without a library: lines over a scale, and groups of bars. They read in light and in dark."""
+"""Plots as SVG, without a library: lines over a scale, and groups of bars. They are readable in light
+and in dark mode.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ STYLE = "text{font:12px sans-serif;fill:#777}.title{font-size:14px;font-weight:b
 def lines(
     title: str, x_label: str, y_label: str, series: Mapping[str, Sequence[tuple[float, float]]], limit: float | None
 ) -> str:
-    """Each series as a line through its points (x, y). limit: a dashed line at this y."""
+    """Draw each series as a line through its points (x, y). limit: a dashed line at this y."""
     points = [point for line in series.values() for point in line]
     x_top = _round_up(max(x for x, _ in points))
     y_top = _round_up(max([y for _, y in points] + [limit or 0.0]))
@@ -30,7 +32,7 @@ def lines(
 
 
 def bars(title: str, y_label: str, groups: Mapping[str, Mapping[str, float]]) -> str:
-    """A group of bars for each name, in it one for each of its members, which all groups share."""
+    """Draw a group of bars for each name, with one bar for each of its members, which all groups share."""
     names = list(next(iter(groups.values())))
     y_top = _round_up(max(value for group in groups.values() for value in group.values()))
     parts = list(_frame(title, "", y_label, y_top))
@@ -57,7 +59,7 @@ def _y(share: float) -> float:
 
 
 def _round_up(value: float) -> float:
-    """A round number that is not less."""
+    """Return a round number that is not less."""
     if value <= 0:
         return 1.0
     unit = 10.0 ** math.floor(math.log10(value))

@@ -1,4 +1,4 @@
-"""The plots of the documentation, from the figures of a run; what did not run is not drawn."""
+"""The plots of the documentation, from the figures of a run. A target that did not run is not drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .scenarios.sessions_per_core import MAX_DELAY_MS
 
 
 def write(figures: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write what can be drawn of these figures; the files."""
+    """Write the plots that these figures allow. Return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in drawn(figures):
@@ -21,7 +21,7 @@ def write(figures: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def drawn(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name and SVG of each plot."""
+    """Yield name and SVG of each plot."""
     if "engine" in figures:
         yield "front-end", _front_end(figures["engine"]["streams"])
     if "stack" in figures:

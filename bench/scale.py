@@ -25,7 +25,7 @@ PERCENTILES = (0.5, 0.99, 1.0)
 
 
 def run(quick: bool = False) -> dict[str, Any]:
-    """Work it out, print tables, return the figures."""
+    """Run the calculation, print tables, return the figures."""
     figures: dict[str, Any] = {"capacity": {}, "storms": {}}
     for name, costs in MACHINES.items():
         for sessions in SESSIONS:

@@ -42,18 +42,18 @@ FAMILIES = {"calls": "hermes"}  # whose markup a script writes
 
 
 def story(request: EngineRequest) -> Iterable[Step]:
-    """A story without an end: the request's limit ends it."""
+    """Tell a story without an end: the request's limit ends it."""
     return itertools.cycle(WORDS)
 
 
 def clock(request: EngineRequest) -> Iterator[Step]:
-    """Each token says when it was made, so that a reader on this machine knows how long it took to come."""
+    """Yield tokens that say when they were made, so that a reader on this machine knows how long each took to come."""
     while True:
         yield f" {time.monotonic():.6f}"
 
 
 def calls(request: EngineRequest) -> Iterable[Step]:
-    """A call of the one tool, whatever was said."""
+    """Call the one tool, whatever was said."""
     return ("<tool_call>", '{"name": "look", "arguments": {"place": ', '"here"', "}}", "</tool_call>")
 
 
@@ -61,14 +61,14 @@ SCRIPTS: dict[str, Script] = {"story": story, "clock": clock, "calls": calls}
 
 
 def engine(tick_seconds: float | None, script: Script = story) -> ScriptedEngine:
-    """The engine of all measurements without a model. Its tokens are bytes, so its window is long."""
+    """Return the engine of all measurements without a model. Its tokens are bytes, so its window is long."""
     return ScriptedEngine(
         script, tick_seconds=tick_seconds, max_num_seqs=MAX_STREAMS, max_model_len=1 << 20, name="starter"
     )
 
 
 async def serve(port: int, hold: bool, tick: float, script: str) -> None:
-    """Serve until a signal ends it. hold: write less often under pressure, and with tick 0 it is always."""
+    """Serve until a signal ends it. hold: write less often under pressure, which with tick 0 is always the case."""
     settings = Settings(
         server=ServerSettings(port=port, log_level="warning"),
         connections=ConnectionSettings(ping_interval_seconds=3600),

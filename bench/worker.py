@@ -17,9 +17,9 @@ Job = Callable[..., Coroutine[Any, Any, Any]]
 
 
 def work(runner: asyncio.Runner, jobs: Mapping[str, Job]) -> None:
-    """The worker's side: run each job, named by `job`, with its other members as arguments, until stdin ends.
+    """Run each job, named by `job`, with its other members as arguments, until stdin ends: the worker's side.
 
-    Results go to the real stdout; whatever else the process prints goes to stderr.
+    Results go to the real stdout; everything else that the process prints goes to stderr.
     """
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -31,7 +31,7 @@ def work(runner: asyncio.Runner, jobs: Mapping[str, Job]) -> None:
 
 
 class Worker:
-    """The caller's side. Use as a context manager; `module` is run as `python -m`."""
+    """The caller's side. Use it as a context manager; `module` is run as `python -m`."""
 
     def __init__(self, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__

@@ -1,1 +1,1 @@
-"""What writes generated files anew."""
+"""Scripts that write generated files."""

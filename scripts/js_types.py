@@ -10,7 +10,7 @@ from typing import Any
 from realtime.server.app import build_document
 
 WIRE = Path(__file__).parent.parent / "clients" / "js" / "src" / "wire.d.mts"
-_HEAD = "/** What goes over the wire, from the server's OpenAPI document by scripts/js_types.py. Do not edit. */\n"
+_HEAD = "/** The types of the wire, from the server's OpenAPI document by scripts/js_types.py. Do not edit. */\n"
 _OF_CONNECTIONS = ("Session", "ResponseSteer", "ResponseInject", "ResponseTruncated")  # events that are no response's
 _UNION = "ResponseStreamEvent"
 _EVENT = "ResponseEvent"

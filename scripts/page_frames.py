@@ -1,4 +1,4 @@
-"""Measure what a frame of a long answer costs on the chat page, beside showing all of it anew.
+"""Measure the cost of a frame of a long answer on the chat page, compared with rendering all of it again.
 
 `.venv/bin/python -m scripts.page_frames [--bytes 100000]`: the page's own module shows a text that grows by 50
 characters a frame, in Chromium, with layout.
@@ -21,12 +21,12 @@ PROGRAM = Path(__file__).with_suffix(".mjs")
 
 
 def as_script() -> str:
-    """The module's functions, as a page's policy lets a debugger run them: without imports."""
+    """Return the module's functions in the form that a page's policy lets a debugger run: without imports."""
     return re.sub(r"^export ", "", PROGRAM.read_text("utf-8"), flags=re.MULTILINE)
 
 
 async def measure(length: int) -> dict[str, Any]:
-    """Both texts, both ways."""
+    """Measure both texts, both ways."""
     module = f"/page/{read_page().version}/view/markdown.mjs"
     program = f"""(async () => {{ {as_script()}
       const {{ MarkdownView }} = await import({module!r});

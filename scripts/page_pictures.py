@@ -1,6 +1,6 @@
-"""Take the pictures of the chat page, of every state that people see it in.
+"""Take pictures of the chat page, in every state that people see.
 
-`.venv/bin/python -m scripts.page_pictures [FOLDER]` takes all of them, to be looked at after a change of the page; with
+`.venv/bin/python -m scripts.page_pictures [FOLDER]` takes all of them, for a look after a change of the page; with
 `--readme` it writes those that docs/ and the README show. A script speaks for the model, and Chromium is needed.
 """
 
@@ -40,7 +40,7 @@ CHATS = (
 
 
 class Look(NamedTuple):
-    """How a picture is taken. `readme`: the name that docs/ know it by."""
+    """The way in which a picture is taken. `readme`: the name under which docs/ has it."""
 
     name: str
     size: dict[str, int]
@@ -68,7 +68,7 @@ FOR_README = [
 
 
 def answers() -> dict[str, list[str]]:
-    """What the model says to whom, in tokens: the sections of the file beside this one, by their first line."""
+    """Return the model's answers, in tokens: the sections of the file next to this one, by their first line."""
     sections = re.split(r"^=== (.*)\n", ANSWERS.read_text("utf-8"), flags=re.MULTILINE)[1:]
     return {
         question: re.findall(r"<\w+>|</\w+>|\S+\s*|\s+", text.strip())
@@ -94,7 +94,7 @@ async def ask(page: Page, text: str) -> None:
 
 
 async def fill_list(browser: Browser, server: Running, titles: Iterable[str] = CHATS) -> None:
-    """Some chats of before."""
+    """Add some earlier chats."""
     page = await browser.open()
     for title in titles:
         await page.keyboard.press("Control+Shift+O")
@@ -172,14 +172,14 @@ async def show(scene: str, page: Page, server: Running) -> None:
 
 
 def save(data: bytes, path: Path) -> None:
-    """Write a picture in 256 colours, which is what there are on the page."""
+    """Write a picture in 256 colours, which is all that the page uses."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     image.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Running]:
-    """A server with a tool server that asks before it is used."""
+    """Start a server with a tool server that needs approval."""
     async with tool_server() as tools:
         settings = changed(mcp_servers={"weather": McpServer(url=tools.url)})
         options: dict[str, Any] = {"tick_seconds": None, "max_model_len": MANY, "family": "qwen3"}

@@ -48,12 +48,12 @@ LOOKS = [
 
 
 def said(text: str) -> None:
-    """Tell who watches."""
+    """Print a line for the person who watches."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
 class Stranger:
-    """Somebody with one tab. `story_tokens`: how long a story may be."""
+    """A user with one tab. `story_tokens`: how long a story may be."""
 
     def __init__(self, page: Page, http: str, story_tokens: int) -> None:
         self.page = page
@@ -61,14 +61,14 @@ class Stranger:
         self.story_tokens = story_tokens
 
     async def kept(self) -> list[dict[str, Any]]:
-        """All responses of all chats at the server, oldest first."""
+        """Return all responses of all chats at the server, oldest first."""
         async with httpx2.AsyncClient(base_url=self.http, timeout=60) as client:
             query = "metadata.realtime_ui=chat&order=asc&limit=100"
             listed = (await client.get(f"/v1/responses?{query}")).json()["data"]
             return [(await client.get(f"/v1/responses/{one['id']}")).json() for one in listed]
 
     async def shown(self) -> str:
-        """The words of the newest answer on the page."""
+        """Return the words of the newest answer on the page."""
         return " ".join(
             " ".join(await self.page.locator("#log .answer").last.locator(MESSAGE).all_inner_texts()).split()
         )
@@ -78,7 +78,7 @@ class Stranger:
         await self.page.locator(".turn:last-child .answer:not(.is-running) .regenerate").wait_for(timeout=PATIENCE_MS)
 
     async def is_the_servers(self) -> None:
-        """Compare what is shown with what is kept: as rendered, so without marks of Markdown."""
+        """Compare what is shown with what is stored: as rendered, so without marks of Markdown."""
         await self.over()
         newest = (await self.kept())[-1]
         await self.page.reload()
@@ -106,7 +106,7 @@ def plain(text: str) -> str:
 
 
 async def set_length(page: Page, tokens: int) -> None:
-    """Say in the settings how long an answer may be."""
+    """Set in the settings how long an answer may be."""
     await page.locator(".foot .quiet").click()
     await page.get_by_label("Longest answer").fill(str(tokens))
     await page.get_by_role("button", name="Save").click()
@@ -114,7 +114,7 @@ async def set_length(page: Page, tokens: int) -> None:
 
 
 async def talk(stranger: Stranger) -> None:
-    """Twenty turns; at some of them another answer, another question, and the way back."""
+    """Take twenty turns, at some of them with another answer, another question, and the way back."""
     page = stranger.page
     await set_length(page, stranger.story_tokens // 4)
     for number, question in enumerate(QUESTIONS, 1):
@@ -169,7 +169,7 @@ async def reload_in_mid_answer(stranger: Stranger) -> None:
 
 
 async def restarted(stranger: Stranger, process: ServerProcess, number: signal.Signals, start: Any) -> ServerProcess:
-    """End the server in mid-answer, start another one, and see the answer go on."""
+    """End the server in the middle of an answer, start another one, and see the answer continue."""
     count = len(await stranger.kept())
     count += await stranger.running(10)
     before = await stranger.shown()
@@ -197,7 +197,7 @@ async def open_first(stranger: Stranger) -> Locator:
 
 
 async def take_along(stranger: Stranger, folder: Path) -> None:
-    """Find it by what was said, export it, delete it, put it back."""
+    """Find a chat by its text, export it, delete it, put it back."""
     page = stranger.page
     told = await open_first(stranger)
     await page.locator(".search").fill("lovelace")
@@ -233,7 +233,7 @@ async def delete_all(page: Page) -> None:
 
 
 async def measure(browser: Browser) -> Page:
-    """First paint of an empty cache, and the first token as the page saw it."""
+    """Measure first paint with an empty cache, and the first token as the page saw it."""
     page = await browser.open()
     paint = await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     await page.keyboard.press("Control+Shift+E")
@@ -253,7 +253,7 @@ async def measure(browser: Browser) -> Page:
 
 @contextlib.asynccontextmanager
 async def servers(model: str, folder: Path) -> AsyncIterator[Any]:
-    """A way to start a server, again and again, on the same port with the same store."""
+    """Return a function that starts a server, again and again, on the same port with the same store."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with contextlib.AsyncExitStack() as stack:
@@ -270,7 +270,7 @@ async def servers(model: str, folder: Path) -> AsyncIterator[Any]:
 
 
 async def main() -> None:
-    """All of it."""
+    """Run all of it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--pictures", type=Path)

@@ -12,7 +12,7 @@ from typing import Any
 from realtime.server.app import build_document
 
 WIRE = Path(__file__).parent.parent / "clients" / "python" / "realtime_client" / "wire.py"
-_HEAD = '''"""What goes over the wire, from the server's OpenAPI document by scripts/python_types.py. Do not edit."""
+_HEAD = '''"""The types of the wire, from the server's OpenAPI document by scripts/python_types.py. Do not edit."""
 
 # ruff: noqa: E501
 from __future__ import annotations

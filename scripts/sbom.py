@@ -1,9 +1,9 @@
 """Write requirements/sbom.cdx.json, the bill of materials that the wheel carries (PEP 770). `make docs` runs it.
 
-It is CycloneDX 1.6. It names what is in the wheel, and, with the versions of requirements/cpu.txt, all that an
-installation brings: `required` without an extra, `optional` with the extra `cpu`. Which package needs which is read
-from the installed packages, so it is written where `make install` has been. What the extra `gpu` brings is in
-requirements/gpu.txt.
+It is CycloneDX 1.6. It names the contents of the wheel and, with the versions of requirements/cpu.txt, everything that
+an installation brings: `required` without an extra, `optional` with the extra `cpu`. Dependencies are read from the
+installed packages, so it is written where `make install` has been run. requirements/gpu.txt has what the extra `gpu`
+brings.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def bill(project: Mapping[str, Any], pinned: Mapping[str, str]) -> dict[str, Any
 
 
 def _closure(requirements: Iterable[str], pinned: Mapping[str, str]) -> dict[str, set[str]]:
-    """Return all packages that these bring, each with those that it needs itself."""
+    """Return all packages that these bring, each with its own requirements."""
     found: dict[str, set[str]] = {}
     waiting = [(Requirement(one).extras, name) for one in requirements for name in _direct([one], pinned)]
     seen: set[tuple[str, str]] = set()
@@ -104,7 +104,7 @@ def named(requirements: Iterable[str]) -> set[str]:
 
 
 def _direct(requirements: Iterable[str], pinned: Mapping[str, str]) -> set[str]:
-    """Return the names of these; not of what an override takes out of the lock."""
+    """Return the names of these, without those that an override takes out of the lock."""
     return named(requirements) & pinned.keys()
 
 
@@ -128,7 +128,7 @@ def as_text(document: Mapping[str, Any]) -> str:
 
 
 def current() -> str:
-    """Return what the file should be."""
+    """Return the contents that the file should have."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return as_text(bill(project, pins(LOCK.read_text("utf-8"))))
 

@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/ anew: the table of settings in operations.md. `make docs` runs it."""
+"""Write the generated parts of docs/: the table of settings in operations.md. `make docs` runs it."""
 
 from __future__ import annotations
 

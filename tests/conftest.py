@@ -19,7 +19,7 @@ from tests.support.engines import Engines, started
 from tests.support.long import LONG
 from tests.support.real import RealServer, serving
 from tests.support.store_servers import StoreServers
-from tests.support.workers import SharedEngines
+from tests.support.workers import SharedEngines, import_tests
 
 # No test is about time: the machine may be busy.
 settings.register_profile("unhurried", deadline=None)
@@ -55,6 +55,13 @@ def real(mcp_socket: socket.socket) -> Iterator[RealServer]:
     servers = {"weather": {"url": url, "require_approval": "never"}}
     with engine_flags() as flags, serving("--mcp-servers", json.dumps(servers), *flags) as server:
         yield server
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Share the work of a collection of everything among workers."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is not None and session.config.args == session.config.getini("testpaths"):
+        import_tests(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a server besides steady streams, on the scripted engine. A module for each scenario.
+"""Scenarios other than steady streams, on the scripted engine. One module for each.
 
 Each module has one `SCENARIO`, which says what it shows and how large it is; `client` has the readers that they share.
 Nothing is asserted here; the tests run all of them in their smallest size.
@@ -29,13 +29,15 @@ NAMES = (
 
 
 def scenario(name: str) -> Scenario:
-    """The scenario of the module with this name."""
+    """Return the scenario of the module with this name."""
     found: Scenario = importlib.import_module(f"{__name__}.{name}").SCENARIO
     return found
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
-    """The figures of all, by name. quick: those that weigh no memory share a server with others of their kind."""
+    """Run all scenarios, and fill in their figures, by name. quick: those that don't measure memory share a server with
+    others of their kind.
+    """
     with contextlib.ExitStack() as stack:
         shared = _shared(stack) if quick else {}
         for name in NAMES:
@@ -52,7 +54,9 @@ def _shared(stack: contextlib.ExitStack) -> dict[Kind, servers.Server]:
 
 
 def run_real(server: servers.Server, figures: dict[str, Any]) -> None:
-    """The figures of those that make sense with any engine, in a small size, on a server with a real one."""
+    """Run the scenarios that make sense with any engine, in a small size, on a server with a real one, and fill in
+    their figures.
+    """
     for name in NAMES:
         chosen = scenario(name)
         if "real" in chosen.sizes:

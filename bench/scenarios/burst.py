@@ -13,7 +13,7 @@ from .scenario import Scenario
 
 
 async def measure(server: Server, count: int, tokens: int) -> dict[str, Any]:
-    """From the first create to the first token of each, and to the end of all."""
+    """Measure from the first create to the first token of each, and to the end of all."""
     peers = await connect("websocket", server.port, count, peer_class=Listener)
     meter, began = CpuMeter(server.pid), time.perf_counter()
     ask(peers, tokens)

@@ -17,7 +17,7 @@ RECEIPT = {"tokens_generated", "tokens_delivered", "abort_ms"}
 
 
 async def measure(server: Server, sockets: int, cancels: int) -> dict[str, Any]:
-    """`cancels` in all, on so many sockets, which take turns through the phases."""
+    """Make `cancels` cancels in all, on so many sockets, which take turns through the phases."""
     took: dict[str, list[float]] = {phase: [] for phase in PHASES}
     wrong = 0
 

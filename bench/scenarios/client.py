@@ -1,4 +1,4 @@
-"""What scenarios read with: peers that know how late a token is, and native sockets that know what they have read."""
+"""The readers of scenarios: peers that know how late a token is, and native sockets that know what they have read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 40  # bytes of what _STAMP finds, at most
 
 
 class Listener(Peer):
-    """A peer of the engine that tells the time: `delays` has how long each token took to come."""
+    """A peer that measures time. `delays` has how long each token took to come."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def ask(peers: Sequence[Peer], tokens: int, **members: Any) -> None:
 
 
 def body(text: str, tokens: int, **members: Any) -> dict[str, Any]:
-    """A create for exactly so many tokens, which is kept."""
+    """Return a create for exactly so many tokens, which is stored."""
     return {"input": text, "max_output_tokens": tokens, "ignore_eos": True, "reasoning": {"effort": "none"}, **members}
 
 
@@ -73,7 +73,7 @@ class Reader:
         await self._socket.send(json.dumps({"type": event_type, **members}))
 
     async def event(self) -> dict[str, Any]:
-        """The next event, of which note is taken. Raises RuntimeError for an error."""
+        """Return the next event, and count it. Raises RuntimeError for an error."""
         assert self._socket is not None
         event: dict[str, Any] = json.loads(await self._socket.recv())
         if event["type"] == "error":
@@ -104,7 +104,7 @@ class Reader:
             await self.event()
 
     async def resume(self) -> None:
-        """Go on where it was cut, on a socket of its own, and read the first event."""
+        """Resume where it was cut, on a socket of its own, and read the first event."""
         await self.open()
         await self.send("response.resume", response_id=self.response_id, starting_after=self.last)
         before = self.last
@@ -114,7 +114,7 @@ class Reader:
                 return  # nothing has come meanwhile
 
     def cut(self) -> None:
-        """Lose the socket, without a word."""
+        """Drop the socket without a close."""
         assert self._socket is not None
         self._socket.transport.abort()
 
@@ -126,7 +126,7 @@ class Reader:
 
 @contextlib.asynccontextmanager
 async def readers(server: Server, count: int) -> AsyncIterator[list[Reader]]:
-    """So many sockets."""
+    """Return so many sockets."""
     found = [Reader(server.port) for _ in range(count)]
     try:
         for start in range(0, count, 64):

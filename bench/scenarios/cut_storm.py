@@ -49,7 +49,7 @@ async def measure(server: Server, count: int, share: float, tokens: int, per_tok
 
 
 def _mismatches(port: int, all_readers: Sequence[Reader], tokens: int | None) -> int:
-    """How many have read something else than what the server has kept, or not all of it. tokens: deltas of each."""
+    """Return how many have read something else than the server has stored, or not all of it. tokens: deltas of each."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     wrong = 0
     for reader in all_readers:

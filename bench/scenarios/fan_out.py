@@ -12,7 +12,7 @@ from .scenario import Scenario
 
 
 async def measure(server: Server, followers: int, tokens: int) -> dict[str, Any]:
-    """How late each follower has each token, and what one costs the server."""
+    """Measure how late each follower has each token, and the server's cost for one."""
     author = Reader(server.port)
     await author.open()
     peers = await connect("websocket", server.port, followers, native=True, peer_class=Listener)

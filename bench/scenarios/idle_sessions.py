@@ -1,4 +1,4 @@
-"""Sockets that say nothing: how much memory of the server each takes."""
+"""Silent sockets: the server's memory for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from .scenario import Scenario
 
 
 async def measure(server: Server, count: int, seconds: float) -> dict[str, Any]:
-    """KiB for each, plain and native. All stay open to the end, else one kind would have the memory of the other."""
+    """Measure KiB for each, plain and native. All stay open to the end; otherwise one kind would reuse the memory of
+    the other.
+    """
     opened = await connect("websocket", server.port, min(count, 50))  # they pay for what is made once
     figures: dict[str, Any] = {"sessions": count}
     for name, native in (("plain", False), ("native", True)):

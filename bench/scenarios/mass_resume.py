@@ -1,4 +1,4 @@
-"""All sockets gone at once, as when a network fails, and all back at once: how soon each reads on."""
+"""All sockets lost at once, as when a network fails, and all back at once: how soon each reads on."""
 
 from __future__ import annotations
 

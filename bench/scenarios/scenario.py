@@ -1,4 +1,4 @@
-"""A scenario: a server on the scripted engine, something that is done to it, and its figures."""
+"""A scenario: a server on the scripted engine, an action on it, and its figures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Kind = tuple[float, str]  # of a server: seconds between two steps of the engine
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """`measure` is given the server and the members of a size; the size `real` is for a server with a real engine.
-    tick: seconds between two steps of the scripted one. weighs: it weighs the server's memory, so nothing else may have
-    run on it.
+    """One scenario. `measure` is given the server and the members of a size; the size `real` is for a server with a
+    real engine. tick: seconds between two steps of the scripted one. weighs: it measures the server's memory, so
+    nothing else may have run there.
     """
 
     text: str
@@ -31,21 +31,21 @@ class Scenario(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> Kind:
-        """Of the server that it asks for."""
+        """Return the kind of server that it asks for."""
         return self.tick, self.script
 
     def run(self, size: Size, server: servers.Server | None = None) -> dict[str, Any]:
-        """Its figures. server: None for one of its own."""
+        """Return its figures. server: None for one of its own."""
         with contextlib.nullcontext(server) if server is not None else serve(*self.kind) as used:
             return uvloop.run(self.measure(used, **self.sizes[size]))
 
     def show(self, figures: Mapping[str, Any], where: str = "") -> None:
-        """Print them."""
+        """Print its figures."""
         table(f"{self.text}{where and f' ({where})'}", ("figure", "value"), _rows(figures))
 
 
 def serve(tick: float, script: str) -> contextlib.AbstractContextManager[servers.Server]:
-    """A server of this kind."""
+    """Start a server of this kind."""
     return servers.scripted(hold=True, tick=tick, script=script)
 
 

@@ -1,4 +1,4 @@
-"""The same streams with and without somebody who reads /metrics once a second, in turns."""
+"""The same streams with and without a client that reads /metrics once a second, in turns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GET = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
 async def measure(server: Server, sessions: int, tokens: int, repeats: int) -> dict[str, Any]:
-    """CPU of the server per event and the delay of tokens, medians of the repeats."""
+    """Measure CPU of the server per event and the delay of tokens, medians of the repeats."""
     runs: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     await _streams(server, sessions, tokens, scraped=False)  # to warm up
     for _ in range(repeats):
@@ -47,7 +47,7 @@ async def _streams(server: Server, sessions: int, tokens: int, *, scraped: bool)
 
 
 async def _scrape(port: int) -> int:
-    """Scrape until cancelled; how often. Raises RuntimeError if it is refused."""
+    """Scrape until cancelled, and return how often. Raises RuntimeError if it is refused."""
     count = 0
     with contextlib.suppress(asyncio.CancelledError):
         while True:

@@ -1,4 +1,5 @@
-"""How many sessions one core serves to an objective: 50 tokens/s for each, added delay under 20 ms at p99.
+"""The number of sessions that one core serves within an objective: 50 tokens/s for each, added delay under 20 ms at
+p99.
 
 The engine makes a token for every session in the same moment, 50 times a second, as a batch does. The added delay of a
 token goes from that moment until the client has it.
@@ -25,8 +26,8 @@ WARM_SECONDS = 0.5
 
 
 async def measure(server: Server, levels: Sequence[int], seconds: float) -> dict[str, Any]:
-    """The curve, level by level, until two do not meet the objective, so that it shows how it is missed; `sessions` is
-    the last level that did before any that did not.
+    """Measure the curve, level by level, until two levels miss the objective, to show how it is missed. `sessions` is
+    the last level before the first miss.
     """
     curve: dict[str, Any] = {}
     best, num_missed = 0, 0

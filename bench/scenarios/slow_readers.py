@@ -1,4 +1,4 @@
-"""Readers that do not read, beside ordinary ones: what it costs these, and the server's memory."""
+"""Readers that do not read, next to ordinary ones: the cost for these, and the server's memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .scenario import Scenario
 
 
 async def measure(server: Server, slow: int, ordinary: int, tokens: int) -> dict[str, Any]:
-    """The delays of ordinary readers alone, then beside slow ones."""
+    """Measure the delays of ordinary readers alone, then next to slow ones."""
     alone = await _delays(server, ordinary, tokens)
     before = rss_bytes(server.pid)
     stuck = await connect("websocket", server.port, slow, peer_class=Listener)

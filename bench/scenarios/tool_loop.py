@@ -1,4 +1,4 @@
-"""A loop of tool calls: continued on the socket with the output alone, beside the full history over HTTP."""
+"""A loop of tool calls: continued on the socket with the output alone, compared with the full history over HTTP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTPUT = "there is a mill, and a fox lives in it; " * 25
 
 
 async def measure(server: Server, turns: int) -> dict[str, Any]:
-    """The time of a turn, what is sent up for it, and what it costs the server."""
+    """Measure the time of a turn, the bytes sent up for it, and its cost for the server."""
     async with readers(server, 1) as (reader,):
         socket = await _measured(server, turns, _on_socket(reader, turns))
     over_http = await _measured(server, turns, asyncio.to_thread(_over_http, server.port, turns))
@@ -75,7 +75,7 @@ def _over_http(port: int, turns: int) -> tuple[list[float], int]:
 
 
 def _outputs(response: dict[str, Any]) -> list[dict[str, Any]]:
-    """The outputs of the calls of a response. Raises RuntimeError if there was none."""
+    """Return the outputs for the calls of a response. Raises RuntimeError if there was none."""
     calls = [item for item in response["output"] if item["type"] == "function_call"]
     if not calls:
         raise RuntimeError(f"no call: {response['output']}")

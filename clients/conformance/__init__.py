@@ -1,1 +1,1 @@
-"""Cases, and a runner that plays them against a client in any language: README.md has the protocol."""
+"""Conformance cases, and a runner that plays them against a client in any language: README.md has the protocol."""

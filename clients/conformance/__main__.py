@@ -1,4 +1,4 @@
-"""`python -m clients.conformance -- PROGRAM ...`: play the cases against a client, and print what it does wrong."""
+"""`python -m clients.conformance -- PROGRAM ...`: play the cases against a client, and print where it fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .frames import Mismatch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all passed. 1: one failed. 2: the driver does not start."""
+    """Run the cases. Return 0: all passed, 1: one failed, or 2: the driver does not start."""
     given = _parse(arguments)
     cases = [case for case in CASES if all(word in case["name"] for word in given.case)]
     if given.list:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(case: dict[str, Any], driver: Driver, given: argparse.Namespace) -> str:
-    """Play one case and report it. It begins with a new client, whatever was before."""
+    """Play one case and report it. It begins with a new client."""
     driver.dialogue.clear()
     driver.stderr.clear()
     if given.verbose:

@@ -1,4 +1,4 @@
-"""One run of one case: its steps become commands, and what is known of the answers is compared here."""
+"""One run of one case: its steps become commands, and the answers are compared here."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class LeftOut(Exception):
-    """The driver does not know a command, or says that the client lacks what the case needs."""
+    """An error: the driver does not know a command, or says that the client lacks something that the case needs."""
 
 
 def encode(event: Any) -> str:
-    """Write an event as the server does."""
+    """Encode an event as the server does."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
 
 
 def recorded(number: int, response_id: str, lane: str | None) -> str:
-    """Event `number` of the recording, as the server sends it for this response."""
+    """Return event `number` of the recording, as the server sends it for this response."""
     event = json.loads(encode(RECORDING[number]).replace("$id", response_id)) | {"response_id": response_id}
     return encode(event | ({"stream_id": lane} if lane is not None else {}))
 
 
 class Player:
-    """See the module. `ask` gives a command to the driver and returns its answer."""
+    """The player of one case. `ask` gives a command to the driver and returns its answer."""
 
     def __init__(self, case: Mapping[str, Any], ask: Ask) -> None:
         self._needs: str | None = case.get("needs")
@@ -235,7 +235,7 @@ def _same(what: str, got: Any, expected: Any) -> None:
 
 
 def _same_error(error: Any, expected: str) -> None:
-    """The code of a `server_error`, else the kind."""
+    """Check an error: by the code of a `server_error`, else by the kind. Raises Mismatch."""
     if not error:
         raise Mismatch(f"  no error; expected {expected}")
     _same("the error", error.get("code") if error.get("kind") == "server_error" else error.get("kind"), expected)

@@ -1,4 +1,4 @@
-"""The driver as a child process: one JSON line to it, one from it."""
+"""The driver as a child process: one JSON line to it, one back."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NUM_LINES = 20  # of the dialogue and of stderr that a report shows
 
 
 class DriverError(Exception):
-    """The driver did not keep to the protocol of the lines: it ended, was silent, or said what is no answer."""
+    """An error: the driver broke the protocol of the lines. It ended, was silent, or sent an invalid answer."""
 
 
 class Driver:
-    """Start the program when it is needed, also again after it broke; `ask` is the dialogue."""
+    """The driver. The program is started when it is needed, also again after it broke. `ask` is the dialogue."""
 
     def __init__(self, command: Sequence[str], *, timeout_seconds: float = 20.0, echo: bool = False) -> None:
         self._command = list(command)
@@ -54,7 +54,7 @@ class Driver:
         return self._answer()
 
     def stop(self) -> None:
-        """End the program: with its input, or by force."""
+        """End the program: by ending its input, or by force."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -114,7 +114,7 @@ class Driver:
 
 
 def _in_thread(stream: IO[str], put: Any, *, last: bool = False) -> None:
-    """Hand over each line of a stream, and None at its end."""
+    """Pass on each line of a stream, and None at its end."""
 
     def read() -> None:
         with stream:

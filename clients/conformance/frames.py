@@ -1,4 +1,4 @@
-"""The frames that a client has sent: matching, bindings, and which create went into which lane."""
+"""The frames that a client has sent: matching, bindings, and the lane of each create."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class Mismatch(Exception):
-    """The client did something else than it must."""
+    """An error: the client did not do what it must."""
 
 
 class Frames:
-    """Those of one run. `take` what was sent; `check` it against a step."""
+    """The frames of one run. `take` adds those that were sent; `check` compares them with a step."""
 
     def __init__(self) -> None:
         self._new: list[tuple[str, dict[str, Any]]] = []  # since the last check
@@ -22,7 +22,7 @@ class Frames:
         self._texts: dict[str, str] = {}  # request_id -> the text of its create
 
     def expect(self, name: str, body: Mapping[str, Any]) -> None:
-        """Take the next create with these members for the one of this name."""
+        """Expect that the next create with these members is the one of this name."""
         self._creates.append((name, body))
 
     def take(self, texts: list[str]) -> None:
@@ -39,7 +39,7 @@ class Frames:
             self._new.append((text, frame))
 
     def check(self, expected: list[dict[str, Any]]) -> None:
-        """Exactly these frames since the last check; of each, at least these members."""
+        """Check that exactly these frames were sent since the last check, each with at least these members."""
         new, self._new = self._new, []
         listing = "".join(f"\n    {text}" for text, _ in new) or " nothing"
         if len(new) != len(expected):
@@ -51,19 +51,19 @@ class Frames:
                     raise Mismatch(f"  {key} must be {json.dumps(self._value(value, seen))}, sent:{listing}")
 
     def lane(self, name: str) -> str | None:
-        """The `stream_id` of the create of this name; None for what is no create."""
+        """Return the `stream_id` of the create of this name; None if it is not a create."""
         if any(waiting == name for waiting, _ in self._creates):
             raise Mismatch(f"  the create {name!r} has not been sent")
         return self._lanes.get(name)
 
     def bound(self, name: str) -> Any:
-        """What `$name` stands for."""
+        """Return the value of `$name`."""
         if name not in self._bound:
             raise Mismatch(f"  nothing is bound to ${name}")
         return self._bound[name]
 
     def _value(self, value: Any, seen: Any) -> Any:
-        """`$name` stands for whatever was seen where it came first."""
+        """Bind `$name` to the value at its first occurrence, and return it."""
         if isinstance(value, str) and value.startswith("$"):
             return self._bound.setdefault(value[1:], seen)
         return value

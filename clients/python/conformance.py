@@ -1,4 +1,4 @@
-"""The driver of the Python client for clients/conformance: commands on stdin, what the pure session does on stdout."""
+"""The driver of the Python client for clients/conformance: commands on stdin, the pure session's actions on stdout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ URL = "ws://127.0.0.1:8000/v1/responses"
 
 
 class Driver:
-    """One client, and the things that the runner has given names to."""
+    """One client, and the objects that the runner has named."""
 
     def __init__(self, policy: dict[str, Any]) -> None:
         self._session = Session(Policy(**policy), "test", random.Random(0))
@@ -29,7 +29,7 @@ class Driver:
         self._sent: list[str] = []
 
     def act(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Do one command and say what the client does then."""
+        """Carry out one command and return what the client does then."""
         self._pass_time(command["now"])
         answer: dict[str, Any] = {}
         try:
@@ -47,7 +47,7 @@ class Driver:
         return answer
 
     def _pass_time(self, now: float) -> None:
-        """Let the attempts to open a socket end and begin as they are due."""
+        """Let attempts to open a socket end and begin as they are due."""
         while self._dials and self._session.dial_until <= now:
             self._now = self._session.dial_until
             self._end_dial(ConnectionLost.timed_out(URL))
@@ -87,7 +87,7 @@ class Driver:
         self._session.receive(command["data"], self._now)
 
     def _wait(self, _: dict[str, Any]) -> None:
-        """Only time has passed."""
+        """Let time pass."""
 
     # -- the caller's calls
 
@@ -186,13 +186,13 @@ def _kind(error: Exception) -> str:
 
 
 class Client:
-    """What answers: the driver of the newest client."""
+    """The answering side: the driver of the newest client."""
 
     def __init__(self) -> None:
         self._driver = Driver({})
 
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Do the command, whatever comes of it."""
+        """Carry out the command, whatever happens."""
         try:
             if command["do"] != "begin":
                 return self._driver.act(command)

@@ -1,10 +1,10 @@
 """One socket's state machine. Pure: messages and times go in, commands and frames come out.
 
 The I/O shell calls `receive` for each message and `handle_deadline` at each `next_deadline`. After either, and after
-each completion that it reports, it drains `commands()`, then `next_deadline()`; it writes `frames()` whenever the
-transport takes more. A command may be completed at any later time (`commands` has the table). Lanes (`stream_id`) are
-first in, first out; they run in parallel and share the socket's bandwidth event by event. The connection owns no
-response: it holds readers, which point into logs that live elsewhere.
+each completion that it reports, it drains `commands()`, then `next_deadline()`; it writes `step()`, or `frames()` when
+that is None, whenever the transport takes more. A command may be completed at any later time (`commands` has the
+table). Lanes (`stream_id`) are first in, first out; they run in parallel and share the socket's bandwidth event by
+event. The connection owns no response: it holds readers, which point into logs that live elsewhere.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Connection:
     def receive(self, data: bytes, now: float) -> None:
         """Take one message. Any problem with it becomes an `error` event, never an exception."""
         if self.close is not None:
-            return  # too late: whoever is cut off can't keep the socket by going on
+            return  # too late: a client that is cut off can't keep the socket by continuing
         try:
             event = codec.decode(data, self._limits.message)
         except codec.Rejected as rejected:
@@ -248,6 +248,17 @@ class Connection:
 
     # -- what goes out
 
+    def step(self) -> list[bytes] | None:
+        """Drain a step of the one response that is read, if nothing else is to be sent, done or closed, as is nearly
+        always so. None: call `frames` instead.
+        """
+        responses, control = self._responses, self._control
+        if control.waiting or responses.commands or responses.ending is not None:
+            return None
+        if self._closing is not None or control.overflowed:
+            return None
+        return responses.readers.step()
+
     def frames(self, max_bytes: int) -> list[bytes]:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
         responses, control = self._responses, self._control
@@ -270,17 +281,6 @@ class Connection:
     def pending(self) -> bool:
         """Return whether there is something to send."""
         return bool(self._control.waiting) or self._responses.readers.behind
-
-    @property
-    def settled(self) -> bool:
-        """Return whether there is nothing to send, do or close now. Call it after `frames`, before anything else
-        happens.
-        """
-        responses, control = self._responses, self._control
-        if responses.commands or control.waiting or self._closing is not None or control.overflowed:
-            return False
-        readers = responses.readers
-        return readers.at_tip or not readers.behind
 
     @property
     def may_wait(self) -> bool:
@@ -324,7 +324,7 @@ class Connection:
         `resume_after_seconds`: see SessionDraining.
         """
         if self.profile.native:
-            after = round(resume_after_seconds or 0.0, 1) or UNSET  # less is no time
+            after = round(resume_after_seconds or 0.0, 1) or UNSET  # less is too short
             self._control.put(events.SessionDraining(grace_seconds=grace_seconds, resume_after_seconds=after))
         self._responses.end(draining)
         self._close_if_done()

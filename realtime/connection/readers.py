@@ -72,9 +72,9 @@ class Readers:
     """The readers of one connection, by response. They take turns."""
 
     def __init__(self) -> None:
-        self.at_tip = False  # after a `read`: it has seen that nothing is left
         self._by_id: dict[str, Reader] = {}
         self._rotation: list[Reader] = []  # a deque is 760 bytes for a socket that reads nothing
+        self._only: Reader | None = None  # if there is one
         self._left: OrderedDict[str, Left] = OrderedDict()
 
     def __iter__(self) -> Iterator[Reader]:
@@ -129,12 +129,14 @@ class Readers:
             reader.processed = earlier.processed
         self._by_id[reader.source.response_id] = reader
         self._rotation.append(reader)
+        self._look_for_only()
 
     def remove(self, reader: Reader) -> None:
         """Remove a reader, and remember its response as the newest that was left."""
         response_id = reader.source.response_id
         del self._by_id[response_id]
         self._rotation.remove(reader)
+        self._look_for_only()
         self._left[response_id] = Left(reader.num_taken, reader.processed)
         if len(self._left) > _MAX_LEFT:
             self._left.popitem(last=False)
@@ -143,21 +145,29 @@ class Readers:
         """Forget everything: the socket is gone."""
         self._by_id.clear()
         self._rotation.clear()
+        self._look_for_only()
         self._left.clear()
+
+    def _look_for_only(self) -> None:
+        self._only = self._rotation[0] if len(self._rotation) == 1 else None
+
+    def step(self) -> list[bytes] | None:
+        """Read a step of the only response, if it is an ordinary one, as is nearly always so. None: call `read`."""
+        reader = self._only
+        if reader is None or reader.catch_up is not None:
+            return None
+        log, position = reader.source.log, reader.position
+        tip = log.tip
+        if log.floor <= position < tip < position + _QUANTUM and not log.sealed:
+            reader.position = tip
+            return log.read(position, _QUANTUM)
+        return None
 
     def read(self, max_bytes: int) -> tuple[list[bytes], list[Done]]:
         """Read about `max_bytes` of entries, in rounds: in each, every log has its turn with at most `_QUANTUM` events.
 
         Also returns the readers that are done, which have been removed.
         """
-        if len(self._rotation) == 1:
-            reader = self._rotation[0]
-            log, position = reader.source.log, reader.position
-            if reader.catch_up is None and log.floor <= position <= log.tip < position + _QUANTUM and not log.sealed:
-                reader.position = log.tip  # a step of one response, as nearly always
-                self.at_tip = True
-                return log.read(position, _QUANTUM), []
-        self.at_tip = False
         out: list[bytes] = []
         done: list[Done] = []
         size = 0

@@ -70,7 +70,7 @@ def _check_place(item: InputItem, settings: ImageSettings, path: str, *, sees: b
         text = f"This model reads text only: leave out the image at `{path}`, or ask a model that can see."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=path)
     if isinstance(item, Message) and item.role != "user":
-        text = f"Images belong into messages of the user and outputs of tools; `{path}` is of role '{item.role}'."
+        text = f"Images belong in messages of the user and outputs of tools; `{path}` has the role '{item.role}'."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param=path)
 
 
@@ -101,9 +101,11 @@ def _check_data(url: str, settings: ImageSettings, path: str) -> None:
         text = f"Images of type '{head.media_type[:64]}' are not served: send PNG, JPEG, WebP or GIF."
         raise WireError(ErrorCode.UNSUPPORTED_IMAGE_MEDIA_TYPE, text, param=path)
     if head.start == len(url):
-        raise WireError(ErrorCode.EMPTY_IMAGE_FILE, "The data URL of the image is empty.", param=path)
+        raise WireError(
+            ErrorCode.EMPTY_IMAGE_FILE, "The data URL of the image is empty: send the image in base64.", param=path
+        )
     if head.num_bytes(url) > settings.max_image_bytes:
-        text = f"The image is larger than {settings.max_image_bytes} bytes, which is what this server takes."
+        text = f"The image is larger than the limit of {settings.max_image_bytes} bytes: send a smaller one."
         raise WireError(ErrorCode.IMAGE_FILE_TOO_LARGE, text, param=path)
 
 
@@ -112,7 +114,7 @@ def _check_url(url: str, settings: ImageSettings, path: str) -> None:
         text = "This server fetches no images: send the image itself, as a data URL. (Operators: image_urls = public.)"
         raise WireError(ErrorCode.INVALID_IMAGE_URL, text, param=path)
     if len(url) > _MAX_URL:
-        text = f"The URL of the image is longer than {_MAX_URL} characters."
+        text = f"The URL of the image is longer than {_MAX_URL} characters: send the image itself, as a data URL."
         raise WireError(ErrorCode.INVALID_IMAGE_URL, text, param=path)
 
 
@@ -130,7 +132,9 @@ def _check_file(part: InputFile, settings: ImageSettings, path: str) -> None:
         text = f"Files of type '{head.media_type[:64]}' are not served: send text, as text/plain or application/json."
         raise WireError(ErrorCode.UNSUPPORTED_PARAMETER, text, param=path)
     if head.num_bytes(url) > settings.max_file_bytes:
-        text = f"The file is larger than {settings.max_file_bytes} bytes, which is what this server takes."
+        text = f"The file is larger than the limit of {settings.max_file_bytes} bytes: send a smaller one."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param=path)
     if head.charset not in ("utf-8", "utf8", "us-ascii") or part_text(part) is None:
-        raise WireError(ErrorCode.INVALID_REQUEST, "The file is no UTF-8 text in base64, or plain.", param=path)
+        raise WireError(
+            ErrorCode.INVALID_REQUEST, "The file is not UTF-8 text: send text, plain or in base64.", param=path
+        )

@@ -316,7 +316,7 @@ def _start_of_kept(body: Sequence[InputItem], max_chars: int, *, only_open: bool
 
 
 def _starts(body: Sequence[InputItem]) -> list[int]:
-    """Yield every index at which the kept items may begin."""
+    """Return every index at which the kept items may begin."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for index, item in enumerate(body):

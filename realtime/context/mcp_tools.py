@@ -87,7 +87,7 @@ class ServerUse(msgspec.Struct, frozen=True, kw_only=True):
         return never is None or not never.has(tool)
 
     def offer(self, listed: Sequence[McpTool]) -> Iterator[Tool]:
-        """Return a listing's tools that the model gets."""
+        """Yield a listing's tools that the model gets."""
         for tool in listed:
             if self.allowed.has(tool):
                 yield listed_tool(self.label, tool, needs_approval=self.needs_approval(tool))

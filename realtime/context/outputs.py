@@ -60,7 +60,7 @@ def check_no_second_output(before: Iterable[InputItem], given: Iterable[InputIte
     for item in given:
         earlier = _enter(item, names, kept)
         if earlier is not None:
-            text = f"The output of call '{answered_call(item)}' was accepted before, and stays as it is."
+            text = f"The output of call '{answered_call(item)}' was accepted before, and stays: leave this one out."
             raise WireError(ErrorCode.TOOL_OUTPUT_ALREADY_ACCEPTED, text, param="input", item=earlier)
 
 

@@ -211,7 +211,7 @@ def _held(tool: Tool, chosen: ToolSet, holding: Holding) -> Held:
 
 
 def _bounded(tools: Iterator[Tool], path: str, most: int) -> tuple[Tool, ...]:
-    """Yield the tools, and stop at the most that there may be."""
+    """Return the tools, and stop at the most that there may be."""
     found = tuple(islice(tools, most + 1))
     _check_number(len(found), path, most)
     return found
@@ -298,7 +298,7 @@ def _client_tool(kind: Kind) -> Tool:
 
 
 def _search(tool: dict[str, Any], path: str) -> Iterator[Tool]:
-    """Return the client's own search. The server's (OpenAI's default) does not count: tools are never
+    """Yield the client's own search. The server's (OpenAI's default) does not count: tools are never
     deferred for it.
     """
     read = _convert(tool, _Search, path)
@@ -423,7 +423,7 @@ def _is_of(tool: Tool, label: str, name: str | None) -> bool:
 
 
 def _allowed(tools: list[dict[str, Any]]) -> Iterator[_Named]:
-    """Return the allowed tools that the model may know of."""
+    """Yield the allowed tools that the model may know of."""
     for index, tool in enumerate(tools):
         named = _convert(unnest(tool), _Named, f"tool_choice.tools[{index}]")
         if named.type not in HIDDEN:

@@ -114,7 +114,7 @@ class ChatDialect:
         mark = next((mark for mark in self._reader.openings if tail.endswith(mark, 0, end)), "")
         if mark and any(place >= end - len(mark) for place in letters_of(tail)):
             return ""
-        if mark and _ends_with(last, mark):  # it is no token, and so may be somebody else's
+        if mark and _ends_with(last, mark):  # it is not a token, so somebody else may have written it
             head = before()
             return mark if text.startswith(head) and mark in text[len(head) :] else ""
         return mark

@@ -84,7 +84,7 @@ def _add(messages: list[dict[str, Any]], item: PlainItem, path: str, sight: Sigh
 
 
 def _assistant(messages: list[dict[str, Any]], member: str, text: str) -> None:
-    """Return the assistant's message that is being assembled, or a new one."""
+    """Add to the assistant's message that is being assembled, or begin a new one."""
     last = messages[-1] if messages and messages[-1]["role"] == "assistant" else None
     if last is None or any(_ORDER[name] > _ORDER[member] and last.get(name) for name in _ORDER):
         last = {"role": "assistant", "content": ""}

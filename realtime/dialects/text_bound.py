@@ -126,7 +126,7 @@ def _has_fallback(model: _Model) -> bool:
 
 
 def _byte_letters() -> Iterator[str]:
-    """Return the letters by which byte-level vocabularies write the bytes: visible ones, then others from U+0100."""
+    """Yield the letters by which byte-level vocabularies write the bytes: visible ones, then others from U+0100."""
     seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     yield from map(chr, sorted(seen))
     yield from (chr(0x100 + index) for index in range(_NUM_BYTES - len(seen)))

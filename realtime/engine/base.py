@@ -92,7 +92,7 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     constraint: Constraint | None = None  # holds for what follows the reasoning
     reasoning_ended: bool | None = None  # True: there is none, so from the first token; None: the engine looks
     template_kwargs: dict[str, Any] = {}  # what the chat template was given, which decides how reasoning looks
-    generated: Sequence[int] = ()  # by an engine that died: this one goes on behind it, and returns what follows
+    generated: Sequence[int] = ()  # by an engine that died: this one continues after it, and returns what follows
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

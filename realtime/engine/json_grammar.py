@@ -76,7 +76,7 @@ def _set(token: str) -> str:
 
 
 def _as_it_is(ranges: list[tuple[int, int]], *, negated: bool) -> Iterator[str]:
-    """Return the characters of a set that JSON does not escape."""
+    """Yield the characters of a set that JSON does not escape."""
     if negated:
         yield f"[^{_spans([*ranges, (0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)])}]"
         return

@@ -75,7 +75,7 @@ def read(data: bytes, max_pixels: int) -> Picture:
             text = "The image can't be read: it is damaged, cut short, or no PNG, JPEG, WebP or GIF."
             raise WireError(ErrorCode.IMAGE_PARSE_ERROR, text) from None
     if width * height > max_pixels:
-        text = f"The image has too many pixels: this server takes {max_pixels}, width times height. Scale it down."
+        text = f"The image has more than the limit of {max_pixels} pixels (width times height): scale it down."
         raise WireError(ErrorCode.IMAGE_TOO_LARGE, text)
     return Picture(hashlib.sha256(data).hexdigest(), data, width, height)
 

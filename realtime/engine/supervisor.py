@@ -120,7 +120,7 @@ class SupervisedEngine:
         except EngineLost:
             raise
         except EngineDead as dead:
-            self._retire(engine, dead)  # who asks for the next one must not be given this one again
+            self._retire(engine, dead)  # a caller that waits for the next one must not get this one again
             raise
 
     async def abort(self, request_id: str) -> None:

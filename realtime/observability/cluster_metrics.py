@@ -1,7 +1,8 @@
-"""What is seen of a cluster at one node: its lease, the others, what goes between them, and the store that they share.
+"""Metrics of a cluster as one node sees it: its lease, the other nodes, the traffic between them, and the store that
+they share.
 
-No label names another node: names that are made of hosts are others after each roll-out, so their series would never
-end, and the connections between nodes grow by the square of their number. Who can't be reached is in the log.
+No label names another node: names made of hosts change with each roll-out, so their series would never end, and the
+connections between nodes grow by the square of their number. The log names the nodes that can't be reached.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClusterMetrics:
-    """See the module. `view` is set by the node, if the server is one; `orphans`: that its latest look has found."""
+    """The metrics of a cluster. `view` is set by the node, if the server is one; `orphans`: those that its latest look
+    has found.
+    """
 
     def __init__(self) -> None:
         self.view: Callable[[], ClusterView] | None = None

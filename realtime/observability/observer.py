@@ -156,4 +156,4 @@ class Watch:
         self._observer.response_over(report, self._span)
 
 
-UNOBSERVED = Observer()  # for whoever runs without a server
+UNOBSERVED = Observer()  # for callers without a server

@@ -62,7 +62,7 @@ class Timeline:
         return next((one.first_at for one in self.generations if one.first_at is not None), None)
 
     def stages(self) -> Iterator[Stage]:
-        """Return all states but the last one, in order."""
+        """Yield all states but the last one, in order."""
         for (name, began_at), (_, ended_at) in zip(self._entered, self._entered[1:], strict=False):
             yield Stage(name, began_at, ended_at)
 

@@ -109,8 +109,10 @@ class Assembler:
         """Make the events of more pieces. Arguments, or an end, without an open call raise an error: that is a parser's
         bug.
         """
-        if len(pieces) == 1 and isinstance(pieces[0], TextDelta) and isinstance(self._open, OpenMessage):
-            return (self._open.delta(pieces[0]),)  # nearly every token
+        if len(pieces) == 1:
+            piece, item = pieces[0], self._open
+            if isinstance(piece, TextDelta) and isinstance(item, OpenMessage):
+                return (item.delta(piece),)  # nearly every token
         return self._feed(pieces)
 
     def _feed(self, pieces: Sequence[Piece]) -> Iterator[e.Event]:

@@ -85,7 +85,7 @@ class Generation(Generic[T]):
         self._goes_on = False  # it has been submitted before, and had an answer
         self._given = False  # the engine has it
         self._aside = False  # it is being put aside: what the engine says from now on comes again
-        self._reads_again = False  # what there is has been submitted, and nothing has followed yet
+        self._flows = False  # something has come since it was submitted
 
     @property
     def num_reasoning(self) -> int:
@@ -121,7 +121,7 @@ class Generation(Generic[T]):
     @property
     def num_reading(self) -> int:
         """The tokens that the engine has been given and has not read yet."""
-        if self.ended is not None or self._aside or (self.times.first_at is not None and not self._reads_again):
+        if self.ended is not None or self._aside or self._flows:
             return 0
         return self.num_prompt + len(self._count.token_ids)
 
@@ -129,23 +129,21 @@ class Generation(Generic[T]):
         """See engine.base.Sink."""
         if self._aside:
             return
-        self._reads_again = False
-        if self.times.first_at is None:
-            self.times.first_at = time.monotonic()
-            self._metrics.first_token(self.times.first_at - self.times.began_at)
-            self._prompt_read(self._request.request_id.partition(".")[0])
+        if not self._flows:
+            self._begin_to_flow()
         self._count.token_ids.extend(chunk.token_ids)
         if chunk.num_cached_tokens and not self._goes_on:
             self._count.num_cached = chunk.num_cached_tokens
+        parser, stopping = self._parser, self._stopping
         try:
-            if self._parser is not None and self._stopping.stop is None and self.ended is None:
-                pieces = self._parser.feed(chunk)
+            if parser is not None and stopping.stop is None and self.ended is None:
+                pieces = parser.feed(chunk)
                 if self._stops is not None:
                     pieces = self._stops.feed(pieces)
                 self._keep(self._read(pieces), chunk)
                 if self._stops is not None and self._is_said:
                     self._end(FinishReason.STOP)
-                elif self._stopping.steering and chunk.finish is None:
+                elif stopping.steering and chunk.finish is None:
                     self._at_safe_point()
         except Diverged:
             raise
@@ -155,6 +153,13 @@ class Generation(Generic[T]):
             return
         if chunk.finish is not None:
             self._end(chunk.finish)
+
+    def _begin_to_flow(self) -> None:
+        self._flows = True
+        if self.times.first_at is None:
+            self.times.first_at = time.monotonic()
+            self._metrics.first_token(self.times.first_at - self.times.began_at)
+            self._prompt_read(self._request.request_id.partition(".")[0])
 
     def on_error(self, error: EngineError) -> None:
         """See engine.base.Sink."""
@@ -193,7 +198,8 @@ class Generation(Generic[T]):
 
     def _go_on(self) -> None:
         self.ended, self._aside, self._given = None, False, False
-        self._goes_on = self._reads_again = bool(self._count.token_ids)
+        self._goes_on = bool(self._count.token_ids)
+        self._flows = self.times.first_at is not None and not self._goes_on
 
     def fail(self, failed: Failed) -> None:
         """Note that nothing more will come."""
@@ -240,7 +246,7 @@ class Generation(Generic[T]):
             # Also when the task is cancelled, and after a failure of ours: the engine must hold nothing of it.
             if self._is_said or not isinstance(self.ended, FinishReason):
                 if not self._aside:
-                    self.ended = self.ended or FinishReason.ABORT  # what the engine says from now on is no part of it
+                    self.ended = self.ended or FinishReason.ABORT  # later output of the engine is not part of it
                 await self._abort()
 
     @property

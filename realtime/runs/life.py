@@ -44,6 +44,8 @@ from collections.abc import Callable
 class State(enum.Enum):
     """The state of a run. The values are for people."""
 
+    __hash__ = object.__hash__  # Enum's is Python code
+
     CREATED = "created"  # nothing of it is in its log
     QUEUED = "queued"  # waits for the scheduler
     ADMITTED = "admitted"  # has its slot

@@ -280,24 +280,25 @@ class Run:
             for event in new:
                 entries.append(log.append(event))
         finally:
-            if self.committed is not None:
-                self.committed.grown()
-            if entries or chunk is not None:
-                self._record(first, entries, chunk)
+            self._record(first, entries, chunk)
 
     def _record(self, first: int, entries: Sequence[bytes], chunk: TokenChunk | None) -> None:
         """Write to the journal. If that fails, so does the response; its terminal event is not written there, but comes
         all the same.
         """
+        if self.committed is not None:
+            self.committed.grown()
         if self._past is not None:  # what was made again is there
             entries = entries[len(entries) - (self.whole_log.tip - first) :]
             chunk = None if self.stages.replaying else chunk
-            if not entries and chunk is None:
-                return
-        journal, self._journal = self._journal, None
-        if journal is not None:
+        journal = self._journal
+        if journal is None or not (entries or chunk is not None):
+            return
+        try:
             journal.append(self.whole_log.response_id, first, entries, chunk)
-            self._journal = journal
+        except BaseException:
+            self._journal = None
+            raise
 
     def _note(self, note: Note) -> None:
         """Write to the journal what is needed to continue."""
@@ -434,8 +435,6 @@ class Run:
 
     def _write_last(self, event: events.Event) -> None:
         first, entry = self.whole_log.tip, self.whole_log.append_last(event)
-        if self.committed is not None:
-            self.committed.grown()
         self._record(first, [entry], None)
 
     def leave(self) -> None:

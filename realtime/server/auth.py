@@ -67,7 +67,7 @@ def _credentials(headers: Mapping[str, str], subprotocols: Iterable[str]) -> Ite
             yield offer[len(KEY_SUBPROTOCOL) :]
         elif offer.startswith(TICKET_SUBPROTOCOL):
             ticket = offer[len(TICKET_SUBPROTOCOL) :]
-            yield ticket if ticket.startswith(TICKET_PREFIX) else TICKET_PREFIX + ticket  # which is no good one
+            yield ticket if ticket.startswith(TICKET_PREFIX) else TICKET_PREFIX + ticket  # which is invalid
 
 
 def exposure_warning(settings: Settings) -> str | None:

@@ -102,5 +102,5 @@ def _name_of_host() -> str:
     """The host's name, made one of a node; its end, where pods of one set differ. Raises SettingsError."""
     name = _UNUSUAL.sub("", socket.gethostname().partition(".")[0].lower())[-_MAX_NAME:]
     if not name:
-        raise SettingsError("this host's name makes no name of a node: give one with --node, as --node a1")
+        raise SettingsError("this host's name can't be the name of a node: give one with --node, as --node a1")
     return name

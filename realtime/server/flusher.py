@@ -10,6 +10,7 @@ changes.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -53,16 +54,24 @@ class Pace:
         woken, self.woken = self.woken, []
         holding = self.pressure.high and self._max_hold > 0
         if holding or self._held:
-            for flusher in woken:
-                if not (holding and self._hold(flusher)):
-                    self._held.pop(flusher, None)
-                    flusher.run(self._loop)
+            due = [flusher for flusher in woken if not (holding and self._hold(flusher))]
+            for flusher in due:
+                self._held.pop(flusher, None)
+            self._write(due)
             self._wait()
         else:
-            loop = self._loop
-            for flusher in woken:
-                flusher.run(loop)
+            self._write(woken)
         self.pressure.observe(self._began, self._loop.time())
+
+    def _write(self, due: list[Flusher]) -> None:
+        """Flush these. A failure of one affects that one alone."""
+        for flusher in due:
+            flusher.scheduled = flusher.urgent = False
+            try:
+                flusher.flush()
+            except Exception as error:
+                assert self._loop is not None
+                self._loop.call_exception_handler({"message": "a door could not write", "exception": error})
 
     def _hold(self, flusher: Flusher) -> bool:
         since = self._held.get(flusher)
@@ -84,12 +93,15 @@ class Pace:
         assert self._loop is not None
         self._waiting = False
         now = self._loop.time()
-        for flusher, since in list(self._held.items()):
-            if now < since + self._max_hold:
-                break
+        due = list(itertools.takewhile(lambda flusher: self._held[flusher] + self._max_hold <= now, self._held))
+        for flusher in due:
             del self._held[flusher]
-            flusher.run(self._loop)
+        self._write(due)
         self._wait()
+
+
+def _nothing() -> None:
+    """Write nothing, in place of the `flush` of a door that has stopped."""
 
 
 class Flusher:
@@ -100,21 +112,21 @@ class Flusher:
     whether everything to write may be held for a moment.
     """
 
-    __slots__ = ("_flush", "_may_wait", "_pace", "_scheduled", "_urgent")
+    __slots__ = ("_may_wait", "_pace", "flush", "scheduled", "urgent")
 
     def __init__(
         self, flush: Callable[[], None], pace: Pace | None = None, may_wait: Callable[[], bool] | None = None
     ) -> None:
-        self._flush: Callable[[], None] | None = flush  # None: never again
+        self.flush = flush
+        self.scheduled = False  # it has its turn in the next pass
+        self.urgent = False
         self._pace = pace or Pace(max_hold=0)
         self._may_wait = may_wait
-        self._scheduled = False
-        self._urgent = False
 
     def wake(self) -> None:
         """Note that there may be something to write."""
-        if not self._scheduled and self._flush is not None:
-            self._scheduled = True
+        if not self.scheduled:
+            self.scheduled = True
             if woken := self._pace.woken:  # there will be a pass
                 woken.append(self)
             else:
@@ -122,26 +134,16 @@ class Flusher:
 
     def wake_now(self) -> None:
         """Note that there may be something to write that must not be held."""
-        self._urgent = True
+        self.urgent = True
         self.wake()
 
     def stop(self) -> None:
         """Never flush again, and drop the references to the callbacks."""
-        self._flush = self._may_wait = None
+        self.flush, self._may_wait = _nothing, None
 
     def may_wait(self) -> bool:
         """Return, in a pass, whether this one may be held. If so, it can be woken again."""
-        may = not self._urgent and self._may_wait is not None and self._may_wait()
+        may = not self.urgent and self._may_wait is not None and self._may_wait()
         if may:
-            self._scheduled = False
+            self.scheduled = False
         return may
-
-    def run(self, loop: Loop) -> None:
-        """Flush. Called by the pace. A failure affects this door alone."""
-        self._scheduled = self._urgent = False
-        if self._flush is None:
-            return
-        try:
-            self._flush()
-        except Exception as error:
-            loop.call_exception_handler({"message": "a door could not write", "exception": error})

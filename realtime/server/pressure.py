@@ -10,7 +10,7 @@ from __future__ import annotations
 MAX_HOLD_SECONDS = 0.020  # after which what was held is written, whatever the pressure
 BUSY = 0.9  # of the time between two steps: from here on their work takes longer than they do
 EASED = 0.4  # below what is left of BUSY without most of the writes; so that holding does not end itself
-MEMORY_SECONDS = 0.1  # a single slow step is no pressure
+MEMORY_SECONDS = 0.1  # a single slow step is not pressure
 
 
 class Pressure:

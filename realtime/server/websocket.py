@@ -144,11 +144,11 @@ class WebSocketShell:
             if self._connection.close is not None and self._connection.close[0] in _NOT_WAITED_FOR:
                 self._sink.close_after_write(*self._connection.close)
             return
-        frames = self._connection.frames(_WRITE_BYTES)
-        if frames:
-            self._sink.write_text(frames)
-        if self._connection.settled:  # nearly always
+        if (step := self._connection.step()) is not None:
+            self._sink.write_text(step)
             return
+        if frames := self._connection.frames(_WRITE_BYTES):
+            self._sink.write_text(frames)
         self._obey()
         if self._connection.pending:
             self._wake_now()

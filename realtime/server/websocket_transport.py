@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from asyncio import TimerHandle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -27,6 +27,7 @@ IDLE_SECONDS = 10.0
 _TINY = 64  # bytes: a smaller fragment of a message counts as an idle frame
 _SLICE = 4096  # bytes that are parsed in one go: some 700 of the smallest frames
 _header_of_most = struct.Struct("!BBH").pack  # 126 bytes to 64 KiB
+_OPEN = State.OPEN
 CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is aborted
 
 
@@ -40,7 +41,7 @@ class FrameSink(Protocol):
     def can_write(self) -> bool:
         """Return whether the socket is open and the transport's buffer is below its high-water mark."""
 
-    def write_text(self, payloads: Iterable[bytes]) -> None:
+    def write_text(self, payloads: Sequence[bytes]) -> None:
         """Send each payload as one text message, all in one write."""
 
     def close_after_write(self, code: int, reason: str) -> None:
@@ -55,6 +56,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     on_writable: Callable[[], None] | None = None
     on_too_big: Callable[[], bytes] | None = None
+    is_full = False  # the transport's buffer is above its high-water mark
     num_bytes_left: int | None = None  # that may come before the connection is cut; None: as many as there are
     _last_pong = b""  # owed to a peer that does not read
     _abort_timer: TimerHandle | None = None
@@ -233,19 +235,24 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     @property
     def can_write(self) -> bool:
         """See FrameSink."""
-        return self.writable.is_set() and self.conn.state is State.OPEN and not self.transport.is_closing()
+        return not self.is_full and self.conn.state is _OPEN and not self.transport.is_closing()
 
-    def write_text(self, payloads: Iterable[bytes]) -> None:
+    def write_text(self, payloads: Sequence[bytes]) -> None:
         """See FrameSink."""
         if self.conn.extensions:  # compression was negotiated: its state machine must see each message
             for payload in payloads:
                 self.conn.send_text(payload)
             self.transport.write(b"".join(self.conn.data_to_send()))
             return
+        if len(payloads) == 1:  # of one response, as nearly always
+            (payload,) = payloads
+            size = len(payload)
+            header = _header_of_most(0x81, 126, size) if 126 <= size < 65536 else _header(size)
+            self.transport.write(header + payload)
+            return
         out: list[bytes] = []
         for payload in payloads:
-            size = len(payload)
-            out += (_header_of_most(0x81, 126, size) if 126 <= size < 65536 else _header(size)), payload
+            out += _header(len(payload)), payload
         self.transport.write(b"".join(out))
 
     def close_after_write(self, code: int, reason: str) -> None:
@@ -258,8 +265,13 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.is_full = True
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.is_full = False
         if self._last_pong and not self.transport.is_closing():
             self.transport.write(self._last_pong)
         self._last_pong = b""

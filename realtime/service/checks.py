@@ -75,5 +75,5 @@ def _check_harmony(request: ResponseCreate, dialect: Dialect) -> None:
 def _check_template_variables(request: ResponseCreate) -> None:
     for name in request.chat_template_kwargs or ():
         if name in _NO_TEMPLATE_VARIABLES or name.startswith("return_"):
-            text = f"`chat_template_kwargs` may set variables of the chat template; '{name[:64]}' is none."
+            text = f"`chat_template_kwargs` may set variables of the chat template; '{name[:64]}' is not one."
             raise WireError(ErrorCode.INVALID_REQUEST, text, param=f"chat_template_kwargs.{name[:64]}")

@@ -31,7 +31,7 @@ from .registry import Registry
 from .remote import Remote
 from .truncations import CutResponse
 
-RETRY_SECONDS = 2.0  # that who is told that a node is gone is to wait: about until another one has what it had
+RETRY_SECONDS = 2.0  # to wait after a node is gone: about until another one has taken over
 _ADOPTION_SECONDS = 9.0  # for which a look-up waits for another node to take what a dead one had
 _LOOK_SECONDS = 0.1  # between two looks at who has it now
 

@@ -1,7 +1,8 @@
-"""Forget all that is a tenant's, as far as it is this node's to forget, a part at a time.
+"""Forgetting: delete all of a tenant's data, as far as that is this node's to do, a part at a time.
 
-In a cluster each node forgets what it has: what runs there, the conversations that it has in memory, and the responses
-whose home it is, which it may have in memory too. Of what no live node has, whoever is asked forgets everything.
+In a cluster each node forgets what it has: the tenant's running responses, the conversations that it has in memory, and
+the responses whose home it is, which it may have in memory too. The node that is asked forgets everything that no live
+node has.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _COMMIT_SECONDS = 20.0  # for the store to have it
 
 
 class Forgetting:
-    """See the module."""
+    """The deletion of tenants' data on this node."""
 
     def __init__(self, registry: Registry, stores: Stores, membership: Membership) -> None:
         self._registry = registry
@@ -35,7 +36,7 @@ class Forgetting:
         self._membership = membership
 
     async def forget(self, tenant: str) -> Forgotten:
-        """Forget a part of what is left here; return when the store has it. Raises WireError."""
+        """Forget a part of what is left here, and wait until the store has committed it. Raises WireError."""
         self._stores.check_writable()
         responses = await self._responses(tenant)
         conversations = await self._conversations(tenant)

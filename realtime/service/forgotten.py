@@ -1,4 +1,4 @@
-"""How much of a tenant was forgotten. Pure."""
+"""A count of a tenant's forgotten data. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Forgotten(msgspec.Struct, frozen=True):
-    """How much was forgotten; nothing: there is nothing left here."""
+    """A count of what was forgotten. Zeros: there is nothing left here."""
 
     num_responses: int = 0
     num_conversations: int = 0

@@ -29,7 +29,7 @@ MAX_PAGE_BYTES = 1 << 20  # of JSON, about: what is listed has schemas of client
 
 
 class Elsewhere(Protocol):
-    """What runs on other nodes; see Directory."""
+    """The lists of other nodes' running responses; see Directory."""
 
     async def running(self, principal: Principal, wanted: Wanted, after: Place | None) -> Sequence[Listing]: ...
     async def place(self, principal: Principal, response_id: str) -> Place | None: ...
@@ -166,5 +166,5 @@ def _page(found: Mapping[Place, Any], wanted: Wanted, more: Place | None) -> dic
 
 
 def _nothing_to_follow(after: str, kind: str) -> WireError:
-    text = f"`after` is '{after[:128]}', which is no {kind} of yours that is kept: begin again without it."
+    text = f"`after` is '{after[:128]}', which is not a {kind} of yours, or not any more: begin again without it."
     return WireError(ErrorCode.INVALID_REQUEST, text, param="after")

@@ -170,8 +170,8 @@ class Scheduler:
         """Return when `handle_deadline` is due; None: not before something happens."""
         if not self._waiting:
             return None
-        expiries = (one.expires_at for one in self._waiting.tickets.values() if one.expires_at is not None)
-        return min((now + LOOK_SECONDS, *expiries))
+        expiry = self._waiting.next_expiry()
+        return now + LOOK_SECONDS if expiry is None else min(now + LOOK_SECONDS, expiry)
 
     def handle_deadline(self, now: float, read: Iterable[str] = ()) -> Due:
         """Find the responses that may run, and those that have waited too long. The latter wait until `finish` is
@@ -180,9 +180,8 @@ class Scheduler:
         self._settle(now)
         for response_id in read:
             self._running.look_at(response_id, now)
-        tickets = self._waiting.tickets
-        expired = [one.response_id for one in tickets.values() if _has_expired(one, now)]
-        return Due(self._fill(now), [name for name in expired if name in tickets])
+        admitted = self._fill(now)
+        return Due(admitted, self._waiting.overdue(now))
 
     # -- what is asked
 
@@ -264,7 +263,3 @@ class Scheduler:
     def _retry_after(self, num_slots: int) -> float:
         """Estimate when a place in the queue is free: the queue moves one place every mean/slots seconds."""
         return max(1.0, math.ceil(self._accounts.means.seconds / num_slots))
-
-
-def _has_expired(ticket: Ticket, now: float) -> bool:
-    return ticket.expires_at is not None and ticket.expires_at <= now

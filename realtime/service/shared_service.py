@@ -1,7 +1,7 @@
-"""What tenants have over all nodes of a cluster, as the scheduler of each has to know it: service, and places.
+"""Service and places that tenants have over all nodes of a cluster, as each node's scheduler has to know them.
 
-Close, not exact: service that was had elsewhere is charged here about a second later, and places that are taken
-elsewhere are known some three seconds later, with the renewals of the leases.
+They are close, not exact: service on another node is charged here about a second later, and places taken there are
+known some three seconds later, with the renewals of the leases.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _SPACE = "service/"
 
 
 class SharedService:
-    """See the module."""
+    """The exchange of service and places between nodes."""
 
     def __init__(self, membership: Membership, scheduler: Scheduler) -> None:
         self._membership = membership
         self._scheduler = scheduler
 
     def places(self, now: float) -> Sequence[TenantPlaces]:
-        """Return what the other nodes have to know of the places taken here. `now`: on the scheduler's clock."""
+        """Return the places taken here, for the other nodes. `now`: on the scheduler's clock."""
         return self._scheduler.places_taken(now)
 
     async def exchange(self) -> None:
-        """Tell what tenants were served here, and hear what they have elsewhere. Raises WireError."""
+        """Report the service of tenants here, and take that on the other nodes. Raises WireError."""
         self._scheduler.others.hear(peer.tenants for peer in self._membership.peers().values())
         told = self._scheduler.elsewhere.to_tell()
         if told:

@@ -131,7 +131,7 @@ class Truncations:
     def _check_idle(self, conversation: Conversation, record: Record) -> None:
         """Refuse to cut a response that another one is being built on. Raises WireError."""
         for run in self._registry.begun_in(conversation):
-            text = f"Response '{run.response_id}' goes on after response '{record.response_id}' already."
+            text = f"Response '{run.response_id}' continues '{record.response_id}', which can't be cut any more."
             response_id = record.response_id
             raise WireError(ErrorCode.CONVERSATION_MOVED_ON, text, param="response_id", response_id=response_id)
 

@@ -233,7 +233,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="what a power cut may cost: the last moments (`normal`), or nothing (`full`, slower)"),
     ] = "normal"
     store_flush_ms: Annotated[
-        float, Meta(ge=0, le=1000, description="time in which what is said is collected for one write to the file")
+        float, Meta(ge=0, le=1000, description="time for which events are collected for one write to the file")
     ] = 10
     deliver: Annotated[
         Literal["at_once", "after_commit"],

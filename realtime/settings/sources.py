@@ -138,7 +138,7 @@ def _options_of(struct: type[msgspec.Struct], group: str) -> Iterator[Option]:
 
 
 def _bare_kinds(kind: inspect.Type) -> Iterator[inspect.Type]:
-    """Return the types of a union, without the wrappings that carry descriptions."""
+    """Yield the types of a union, without the wrappings that carry descriptions."""
     if isinstance(kind, inspect.Metadata):
         yield from _bare_kinds(kind.type)
     elif isinstance(kind, inspect.UnionType):

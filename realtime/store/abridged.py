@@ -158,7 +158,7 @@ class _KeptRun:
         return KeptDeltas(self.first, self._text(), self._text_ends[:], self._logprob_ends[:])
 
     def everything(self) -> KeptDeltas:
-        """Return all deltas as one, with their log probabilities."""
+        """Return all deltas, with their log probabilities as those of `first`."""
         logprobs = UNSET if self.first.logprobs is UNSET else list(self._logprobs)
         return msgspec.structs.replace(self.values(), first=msgspec.structs.replace(self.first, logprobs=logprobs))
 

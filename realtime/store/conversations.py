@@ -189,7 +189,7 @@ class Conversation:
             self._entries[item_id].response_id != turn.response_id for item_id in ids
         )  # a client took its id
         if replaced or ids != set(list(self._entries)[len(self._entries) - len(ids) :]):
-            text = f"Conversation '{self.id}' has gone on after response '{turn.response_id}': it stays as it is."
+            text = f"Conversation '{self.id}' continues after '{turn.response_id}', which can't be cut any more."
             raise WireError(ErrorCode.CONVERSATION_MOVED_ON, text, param="response_id", response_id=turn.response_id)
         left = {id_of(shown): (shown, kept) for shown, kept in zip(output, turn.output, strict=True)}
         for item_id in ids:
@@ -259,7 +259,7 @@ def check_conversation_room(conversation: Conversation, num_items: int, *, max_i
     if len(conversation) + num_items > max_items:
         text = f"Conversation '{conversation.id}' may hold {max_items} items: begin a new one."
     elif conversation.num_bytes > max_bytes:
-        text = f"Conversation '{conversation.id}' holds {conversation.num_bytes} bytes, which is all it may."
+        text = f"Conversation '{conversation.id}' may hold {max_bytes} bytes: begin a new one."
     else:
         return
     raise WireError(ErrorCode.CONVERSATION_FULL, text, param="conversation")

@@ -167,15 +167,23 @@ class EventLog:
         not changed.
         """
         number = self.tip
-        entry = self._stamp(event, number)  # before the grammar moves on, because it may fail as well
-        self._grammar.accept(event)
-        if type(event) not in _DELTAS or len(entry) >= _LONG:
+        if type(event) not in _DELTAS:
+            entry = self._stamp(event, number)  # before the grammar moves on, because it may fail as well
+            self._grammar.accept(event)
             self._keep(entry, event)
             return entry
-        self._entries.append(entry)  # as nearly always
-        self._num_bytes += len(entry)
+        event.sequence_number, event.response_id = number, self.response_id  # as `_stamp` does, without a call
+        if self.stream_id is not None:
+            event.stream_id = self.stream_id
+        encode_into(event, _buffer)
+        entry = bytes(_buffer)
+        if not entry.isascii():
+            entry = escape_line_ends(entry)
+        self._grammar.accept(event)
+        self._entries.append(entry)
         self.tip = number + 1
-        if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
+        self._num_bytes = num_bytes = self._num_bytes + len(entry)
+        if num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
             self._trim()
         return entry
 

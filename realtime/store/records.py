@@ -159,7 +159,7 @@ def _num_item_bytes(items: Sequence[InputItem]) -> int:
 
 
 def item_ids(record: Record) -> Iterator[tuple[int, str]]:
-    """Return the places of its items and the ids by which they can be referred to: only for a response that may be
+    """Yield the places of its items and the ids by which they can be referred to: only for a response that may be
     continued.
     """
     if record.turn is None or not record.continuable:

@@ -92,7 +92,7 @@ class Shelves:
 
 
 def _behind(places: Sequence[Place], span: Span) -> Sequence[Place]:
-    """Yield the next places to examine, in order."""
+    """Return the next places to examine, in order."""
     after = span.after
     if span.newest_first:
         end = len(places) if after is None else bisect_left(places, after)

@@ -266,7 +266,7 @@ class _Walk:
         self._own[id(schema)] = 1 + max(own, default=0)
 
     def _children(self, schema: Schema) -> Iterator[tuple[Schema, bool]]:
-        """Return the schemas in a schema, and whether it only refers to them."""
+        """Yield the schemas in a schema, and whether it only refers to them."""
         name = schema.get("$ref")
         if isinstance(name, str) and isinstance(target := self._target(name), dict):
             yield target, True

@@ -334,7 +334,7 @@ def _check_structure(data: bytes, limits: Limits) -> None:
     if brackets <= limits.max_depth:
         return
     if brackets + data.count(b'"') > limits.max_values:
-        raise WireError(ErrorCode.MESSAGE_TOO_COMPLEX, "The message holds too many values.")
+        raise WireError(ErrorCode.MESSAGE_TOO_COMPLEX, "The message holds too many values: send less at once.")
     depth = 0
     for token in _STRUCTURE.finditer(data):
         first = data[token.start()]

@@ -141,7 +141,7 @@ class WireError(Exception):
         self.param = param
         self.retry_after = retry_after  # seconds; only with codes that may be retried
         self.response_id = response_id  # the response that the refused wish was about
-        self.rate_limits: Sequence[Any] = ()  # what is left of the minute of whoever was refused, see wire.response
+        self.rate_limits: Sequence[Any] = ()  # what is left of the refused client's minute, see wire.response
         self.item = item  # of the conversation, where one stands in the way
 
     @property

@@ -34,6 +34,8 @@ class GrammarError(Exception):
 class ResponseState(enum.Enum):
     """States of a response."""
 
+    __hash__ = object.__hash__  # Enum's is Python code
+
     IDLE = "idle"
     CREATED = "created"
     QUEUED = "queued"
@@ -44,6 +46,8 @@ class ResponseState(enum.Enum):
 
 class ItemState(enum.Enum):
     """States of an open item."""
+
+    __hash__ = object.__hash__
 
     BARE = "bare"  # nothing in it
     PARTS = "between parts"
@@ -153,6 +157,11 @@ _ITEM: dict[type, dict[ItemState, dict[_Key, ItemState]]] = {
     },
     McpApprovalRequest: {ItemState.BARE: {}},
 }
+# The event after which the state is the same: a delta. No state has two.
+_MORE: dict[type, dict[ItemState, _Key | None]] = {
+    kind: {state: next((event for event, to in row.items() if to is state), None) for state, row in rows.items()}
+    for kind, rows in _ITEM.items()
+}
 _PART_EVENTS = frozenset({e.ContentPartAdded, e.ContentPartDone})
 # Where an item may be closed.
 _CLOSABLE: dict[type, frozenset[ItemState]] = {
@@ -176,14 +185,14 @@ class Grammar:
     passed.
     """
 
-    __slots__ = ("_item_id", "_item_kind", "_item_moves", "_item_state", "_output_index", "_state", "sealed")
+    __slots__ = ("_item_id", "_item_kind", "_item_moves", "_item_state", "_more", "_output_index", "_state", "sealed")
 
     def __init__(self) -> None:
         self._state = ResponseState.IDLE
         self._item_kind: type = type(None)
         self._item_state = ItemState.BARE
-        # the row of _ITEM for kind and state, so that a delta is one look-up; outside of an item nothing
-        self._item_moves: dict[_Key, ItemState] = {}
+        self._item_moves: dict[_Key, ItemState] = {}  # the row of _ITEM for kind and state; outside of an item nothing
+        self._more: _Key | None = None  # what changes nothing: the delta that may follow, if one may
         self._item_id: object = None
         self._output_index = -1
         self.sealed = False
@@ -191,7 +200,7 @@ class Grammar:
     def accept(self, event: e.Event) -> None:
         """Accept an event, or raise GrammarError and change nothing."""
         if (
-            self._item_moves.get(type(event)) is self._item_state
+            type(event) is self._more
             and event.item_id == self._item_id  # type: ignore[attr-defined]
             and event.output_index == self._output_index  # type: ignore[attr-defined]
         ):
@@ -209,7 +218,7 @@ class Grammar:
 
     def abandon(self) -> None:
         """Leave open what is open: nothing is legal any more."""
-        self._state, self._item_moves = ResponseState.SEALED, {}
+        self._state, self._item_moves, self._more = ResponseState.SEALED, {}, None
 
     def _open(self, event: e.Event) -> None:
         assert isinstance(event, e.OutputItemAdded)
@@ -222,6 +231,7 @@ class Grammar:
     def _enter(self, state: ItemState) -> None:
         self._item_state = state
         self._item_moves = _ITEM[self._item_kind][state]
+        self._more = _MORE[self._item_kind][state]
 
     def _inside(self, event: e.Event) -> None:
         if not isinstance(event, e.InItem):
@@ -241,7 +251,7 @@ class Grammar:
             raise self._illegal(event)
         if event.item.id != self._item_id or event.output_index != self._output_index:
             raise GrammarError(f"OutputItemDone closes {event.item.id!r}, open is {self._item_id!r}")
-        self._state, self._item_moves = ResponseState.OPEN, {}
+        self._state, self._item_moves, self._more = ResponseState.OPEN, {}, None
 
     def _illegal(self, event: e.Event) -> GrammarError:
         where = f"a {self._item_kind.__name__} in state {self._item_state.value!r}"

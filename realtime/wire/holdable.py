@@ -60,7 +60,7 @@ _PATTERN = re.compile(
 )
 _REFERENCE = re.compile(r"#(?:/[^/%~]++)*+")
 
-# About how many milliseconds two cores take to compile what is said by a schema for 150,000 tokens.
+# About how many milliseconds two cores take to compile the parts of a schema for 150,000 tokens.
 _COST_SCHEMA = 5
 _COST_STEP = 20  # of a pattern: one character of it, with repeats written out; also of a length
 _COST_COUNTED = 8  # each property beside `minProperties` or `maxProperties`

@@ -11,6 +11,7 @@ import jsonschema
 import lark
 import pytest
 
+from tests.support.long import effort
 from tests.support.real import RealServer
 from tests.support.sdk import Talk
 
@@ -19,6 +20,7 @@ from .asked import PERSON, QUOTED, SUM, SUM_BY_REGEX, WEATHER, custom, named, ou
 pytestmark = pytest.mark.vllm
 
 
+SEEDS = range(1, 1 + effort(1, 3))
 NO_INTEGER = {"type": "integer", "minimum": 2, "maximum": 1}
 
 
@@ -26,7 +28,7 @@ def as_format(schema: Any) -> dict[str, Any]:
     return {"text": {"format": {"type": "json_schema", "name": "odd", "schema": schema}}}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_arguments_keep_to_a_strict_schema_at_any_temperature(talk: Talk, seed: int) -> None:
     tool = {"type": "function", "name": "register", "parameters": PERSON, "strict": True}
     wild: dict[str, Any] = {"temperature": 2, "seed": seed, "max_output_tokens": 2000}
@@ -42,7 +44,7 @@ CITY: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("strict", [None, False])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_call_that_must_be_made_keeps_to_its_schema_whatever_is_said_of_it(
     talk: Talk, seed: int, strict: bool | None
 ) -> None:
@@ -112,8 +114,12 @@ def test_a_grammar_holds_where_the_model_chooses_among_tools(talk: Talk, choice:
     tools = [register, custom("lark", definition), {**custom("lark", definition), "name": "compute"}]
     wild: dict[str, Any] = {"temperature": 1.5, "max_output_tokens": 1000, "tools": tools, "tool_choice": choice}
     asked = "Call the tool calculate with the input 3+4;"
-    answers = [talk.turn(input=asked, seed=seed, **wild) for seed in range(6)]
-    calls = [call for answer in answers for call in answer.items("custom_tool_call") if call.status == "completed"]
+    calls: list[Any] = []
+    for seed in range(6):
+        answer = talk.turn(input=asked, seed=seed, **wild)
+        calls += [call for call in answer.items("custom_tool_call") if call.status == "completed"]
+        if len(calls) >= effort(2, 99):
+            break
     assert calls
     for call in calls:
         assert lark.Lark(definition).parse(call.input)

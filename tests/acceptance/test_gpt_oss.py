@@ -16,6 +16,7 @@ from openai_harmony import Conversation, Message, RenderConversationConfig, Role
 from realtime.engine.options import VllmOptions
 from tests.support.gpt_oss import CALL, RETURN, model_folder
 from tests.support.harmony import library, text_in, text_of
+from tests.support.long import effort
 from tests.support.real import RealServer, hosting
 from tests.support.sdk import Answer, Talk, talking
 
@@ -34,6 +35,7 @@ STEP = {
 }
 STRICT = {**WEATHER, "strict": True, "parameters": {**CITY, "additionalProperties": False}}
 RAW = ["reasoning.content"]
+STEPS = effort(8, 20)  # of a loop
 IN_PARIS = "What is the weather in Paris?"
 
 
@@ -217,13 +219,13 @@ def test_the_models_own_messages_and_tokens(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("way", ["previous_response_id", "held messages", "all items"])
-def test_a_loop_of_20_calls(talk: Talk, way: str) -> None:
+def test_a_loop_of_many_calls(talk: Talk, way: str) -> None:
     """Each prompt begins with the one before it and its answer, to the token, so nearly all of it is in the cache."""
     members: dict[str, Any] = {"tools": [STEP], "include": [*RAW, "harmony.messages", "token_ids"]}
-    items: list[Any] = [{"role": "user", "content": "Do 20 steps."}]
+    items: list[Any] = [{"role": "user", "content": f"Do {STEPS} steps."}]
     answer = ask(talk, items, **members)
     num_cached = num_input = 0
-    for step in range(1, 21):
+    for step in range(1, STEPS + 1):
         (call,) = answer.calls()
         assert json.loads(call.arguments) == {"step": step}
         new = [output_for(answer, {"done": step})]
@@ -242,6 +244,6 @@ def test_a_loop_of_20_calls(talk: Talk, way: str) -> None:
         assert answer.final.usage is not None
         num_input += answer.final.usage.input_tokens
         num_cached += answer.final.usage.input_tokens_details.cached_tokens
-    assert answer.final.output_text == "All 20 steps are done."
+    assert answer.final.output_text == f"All {STEPS} steps are done."
     print(f"{way}: {num_cached} of {num_input} input tokens were in the cache")
     assert num_cached / num_input > 0.5  # blocks of the cache are 32 to 128 tokens: their remainders are read again

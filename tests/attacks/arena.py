@@ -21,7 +21,7 @@ from tests.support.server import Client, dial
 
 from .oracle import Oracle, Reader
 
-ANSWER_SECONDS = 120  # for any answer at all; on a busy machine the only wrong one is none
+ANSWER_SECONDS = 240  # for any answer at all; on a busy machine the only wrong one is none
 Enough = Callable[[], bool]
 
 

@@ -77,7 +77,7 @@ class Siege:
         """Wait until the server and all it had started are gone; seconds. What stays is wrong."""
         began = time.monotonic()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.target.server.wait(), 60)
+            await asyncio.wait_for(self.target.server.wait(), 120)
         left = pids
         while (left := {pid for pid in left if psutil.pid_exists(pid)}) and time.monotonic() - began < 60:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # processes of others have no event for it

@@ -14,8 +14,8 @@ from .storms import cancel_storm, cut_storm
 
 pytestmark = pytest.mark.vllm
 
-FUZZED = effort(24, 2000)
-ANSWERS = 6  # of bystanders, at least
+FUZZED = effort(16, 2000)
+ANSWERS = effort(3, 6)  # of bystanders, at least
 LEFT_OUT = ("a lone surrogate",)  # told as a fault of the server's
 
 
@@ -42,7 +42,7 @@ async def test_every_bomb(real: RealServer) -> None:
 
 async def test_a_storm_of_cuts_and_cancels(real: RealServer) -> None:
     arena = Arena(real.port, 3)
-    await cut_storm(arena, lambda: arena.tally["cuts"] >= effort(30, 2000), clients=8)
-    await cancel_storm(arena, lambda: arena.tally["cancels"] >= effort(20, 2000), clients=8)
+    await cut_storm(arena, lambda: arena.tally["cuts"] >= effort(16, 2000), clients=8)
+    await cancel_storm(arena, lambda: arena.tally["cancels"] >= effort(10, 2000), clients=8)
     assert_held(arena, real)
     assert arena.tally["answers recovered"] == arena.tally["answers begun"]

@@ -80,7 +80,7 @@ async def test_a_reader_that_is_behind_has_been_delivered_less_than_was_generate
     async with running(say(*["word "] * 1000), tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client)
         [shell] = server.gateway._shells
-        sink_of(shell).writable.clear()  # as when the peer does not read
+        sink_of(shell).pause_writing()  # as when the peer does not read
         server.engine.step(50)
         await settle()
         await client.send("response.cancel", response_id=response_id)

@@ -41,7 +41,7 @@ class Node:
 
     async def until(self, lease: bool, others: int) -> dict[str, Any]:
         """Wait until it says of itself that it has a lease, and knows so many others."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 node: dict[str, Any] = (await self.get("/ready"))["node"]
                 if (node["lease"], node["others"]) == (lease, others):

@@ -15,6 +15,7 @@ from openai.types.conversations import Conversation, ConversationDeletedResource
 from realtime.engine.base import EngineRequest, FinishReason
 from realtime.engine.scripted import Fail, Finish, RandomScript, ScriptedTokenizer, say
 from realtime.store.memory import MemoryConversations
+from tests.support.long import effort
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, finish, make_keys, until
 
@@ -145,7 +146,7 @@ async def test_h12_hundreds_of_requests_on_one_conversation_lose_and_mix_nothing
         async def talk(number: int) -> list[tuple[str, Any]]:
             said = []
             async with server.client() as socket:
-                for turn in range(25):
+                for turn in range(effort(17, 25)):
                     text = f"<{number}.{turn}>"
                     if rng.random() < 0.2:
                         await client.conversations.items.create(made.id, items=[user(text)])  # type: ignore[list-item]

@@ -30,7 +30,7 @@ def drain(server: Running) -> asyncio.Task[None]:
 
 
 async def close_code(client: Client) -> int | None:
-    await asyncio.wait_for(client.connection.wait_closed(), 10)
+    await asyncio.wait_for(client.connection.wait_closed(), 120)
     return client.connection.close_code
 
 
@@ -136,7 +136,7 @@ async def test_sigterm_ends_the_process_in_peace(answer_runs: bool, tmp_path: Pa
     )  # fmt: skip
     said = ""
     try:
-        async with asyncio.timeout(60):  # the interpreter has to start; guards against hanging only
+        async with asyncio.timeout(120):  # the interpreter has to start; guards against hanging only
             assert process.stderr is not None
             while not (found := re.search(r"ws://(127\.0\.0\.1:\d+)/v1/responses", said)):
                 line = (await process.stderr.readline()).decode()

@@ -64,7 +64,7 @@ async def ask(client: Client, text: str, **members: Any) -> list[dict[str, Any]]
 
 async def until(client: Client, code: str | None) -> None:
     """Ask until it is refused with this code; None: until it is not."""
-    async with asyncio.timeout(60):  # guards against hanging only
+    async with asyncio.timeout(120):  # guards against hanging only
         while (await ask(client, "more", stream_id="more"))[-1].get("error", {}).get("code") != code:  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # between two questions to another process
 

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from tests.support.harmony import Model, text_of
+from tests.support.long import effort
 from tests.support.server import Client, Running, changed, running
 
 WEATHER = {
@@ -275,7 +276,7 @@ async def test_held_messages_can_be_continued_by_their_response() -> None:
 
 async def test_h1_hundreds_of_children_of_one_parent_do_not_see_each_other() -> None:
     """All of them on several sockets at once; the parent is the same to the byte before and after."""
-    count = 300
+    count = effort(200, 300)
 
     def answer(prompt: str) -> str:
         number = re.findall(r"Child (\d+)", prompt)
@@ -319,17 +320,19 @@ async def test_h1_hundreds_of_children_of_one_parent_do_not_see_each_other() -> 
 
 # -- a loop of calls, and three ways to continue it
 
+STEPS = effort(10, 20)
+
 
 def step_of_loop(prompt: str) -> str:
-    """A model that takes 20 steps. It thinks, speaks and calls at each."""
+    """A model that takes some steps. It thinks, speaks and calls at each."""
     step = prompt.count("<|call|>") + 1
-    if step > 20:
+    if step > STEPS:
         return (
             "<|channel|>analysis<|message|>All done.<|end|><|start|>assistant<|channel|>final<|message|>Done.<|return|>"
         )
     preamble = f"<|channel|>commentary<|message|>Now {step}.{NEXT}" if step % 3 == 0 else ""
     return (
-        f"<|channel|>analysis<|message|>Step {step} of 20: naïve 🙂.{NEXT}{preamble}"
+        f"<|channel|>analysis<|message|>Step {step} of {STEPS}: naïve 🙂.{NEXT}{preamble}"
         f'<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{{"city": "C{step}"}}<|call|>'
     )
 
@@ -355,19 +358,19 @@ async def loop(client: Client, way: str) -> list[int]:
             case _:
                 response = await create(client, items, **members)
         cached.append(response["usage"]["input_tokens_details"]["cached_tokens"])
-    assert len(cached) == 20
+    assert len(cached) == STEPS
     assert response["output"][-1]["content"][0]["text"] == "Done."
     return cached
 
 
-async def test_a_loop_of_20_calls_has_the_same_prompts_whoever_holds_the_history() -> None:
+async def test_a_loop_of_many_calls_has_the_same_prompts_whoever_holds_the_history() -> None:
     prompts = {}
     for way in ("previous_response_id", "held messages", "all items"):
         model = Model(answer=step_of_loop)
         async with harmony(model) as server, server.client() as client:
             await loop(client, way)
         prompts[way] = [list(request.prompt_token_ids) for request in model.requests]
-        assert len(prompts[way]) == 21
+        assert len(prompts[way]) == STEPS + 1
         for shorter, longer in zip(prompts[way], prompts[way][1:], strict=False):
             assert longer[: len(shorter)] == shorter, "the prefix cache would miss"
     assert prompts["held messages"] == prompts["previous_response_id"]

@@ -14,9 +14,10 @@ from realtime.engine.base import EngineRequest
 from realtime.wire.items import ITEM_TYPES
 from tests.support.calls import TAGGED, called
 from tests.support.http import http
+from tests.support.long import effort
 from tests.support.server import running
 
-ROUNDS = int(os.environ.get("TESTS_FUZZ", "40"))
+ROUNDS = int(os.environ.get("TESTS_FUZZ", effort(16, 400)))
 TEXTS = ["", "a", "é\u0000\n", "ls", "{", "{}", '{"commands":["ls"]}', "x" * 3000, "<tool_call>", "call_1", "resp_1"]
 TEXTS += [
     r'{"a": "\ud83d"}',

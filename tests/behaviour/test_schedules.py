@@ -30,7 +30,7 @@ from tests.support.server import Client, running
 from tests.support.steps import cut, resume, take, until
 from tests.support.transcript import check
 
-NUM_SCHEDULES = int(os.environ.get("TESTS_SCHEDULES", effort(960, 24_000)))
+NUM_SCHEDULES = int(os.environ.get("TESTS_SCHEDULES", effort(400, 24_000)))
 SEED = os.environ.get("TESTS_SEED")
 PARTS = 8
 REFUSALS = {

@@ -87,7 +87,7 @@ async def test_the_timer_beats_for_native_clients_and_not_for_plain_ones() -> No
 async def test_a_client_that_does_not_read_is_not_told_again_and_again() -> None:
     async with running(SLOW, changed(heartbeat_seconds=0)) as server, server.client(native=True) as client:
         [shell] = server.gateway._shells
-        sink_of(shell).writable.clear()  # as when the peer does not read
+        sink_of(shell).pause_writing()  # as when the peer does not read
         for _ in range(5):
             beat(shell)
         assert len(shell._connection._control) == 1

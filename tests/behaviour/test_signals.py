@@ -19,7 +19,7 @@ ENDLESS: dict[str, Any] = {"ignore_eos": True, "max_output_tokens": 1_000_000}
 
 
 async def close_code(client: Client) -> int | None:
-    await asyncio.wait_for(client.connection.wait_closed(), 10)
+    await asyncio.wait_for(client.connection.wait_closed(), 120)
     return client.connection.close_code
 
 

@@ -16,6 +16,7 @@ from realtime.settings.fields import ResponseSettings, Settings
 from realtime.store.base import Stores
 from tests.behaviour.test_schedules import REFUSALS, Schedule
 from tests.support.http import assert_refused, events_of, http
+from tests.support.long import effort
 from tests.support.memory import ObservedLog
 from tests.support.server import Client, Running, changed, running
 from tests.support.slow_store import Gate, assert_nothing_left, slow_stores
@@ -23,7 +24,7 @@ from tests.support.steps import cut, finish, until
 from tests.support.transcript import assert_error, check
 
 PATH = "/v1/responses"
-NUM_SCHEDULES = 400
+NUM_SCHEDULES = effort(160, 4000)
 ANSWER = say("a", "b")
 
 
@@ -245,7 +246,7 @@ async def test_a_create_whose_socket_is_lost_is_carried_out_and_left(
             await until(lambda: bool(_held(server)), "the cancel")
             await cut(client)
         [shell] = server.gateway._shells
-        await until(lambda: shell._flusher._flush is None, "the end of the socket")
+        await until(lambda: shell._flusher._may_wait is None, "the end of the socket")
         assert not server.gateway.service.num_running
         assert gate.num_waiting() == 1
         gate.open()
@@ -305,7 +306,7 @@ async def test_a_handler_that_is_killed_takes_its_look_ups_along(caplog: pytest.
         [shell] = server.gateway._shells
         [command] = shell._tasks
         await cut(client)
-        await until(lambda: shell._flusher._flush is None)
+        await until(lambda: shell._flusher._may_wait is None)
         [handler] = [task for task in asyncio.all_tasks() if "run_asgi" in repr(task.get_coro())]
         handler.cancel()  # as uvicorn does when its time is up
         await asyncio.wait([command])
@@ -441,7 +442,7 @@ async def test_a_drain_refuses_what_was_looking_and_closes_its_socket(kind: str)
         refusal = await client.receive()
         assert_error(refusal, "server_draining", 503, retry=True)
         assert refusal["event_id"] == "create"
-        await asyncio.wait_for(client.connection.wait_closed(), 10)
+        await asyncio.wait_for(client.connection.wait_closed(), 120)
         assert client.connection.close_code == 1012
         await draining
 
@@ -457,7 +458,7 @@ async def test_a_store_that_never_answers_delays_a_drain_no_longer_than_its_grac
         await server.gateway.drain()
         codes = {(await client.receive())["error"]["code"] for _ in range(2)}
         assert codes == {"server_is_overloaded"}
-        await asyncio.wait_for(client.connection.wait_closed(), 10)
+        await asyncio.wait_for(client.connection.wait_closed(), 120)
         assert client.connection.close_code == 1012
         assert_refused(await asking, "server_is_overloaded", 503)
         assert not gate.waiting

@@ -158,7 +158,7 @@ async def test_a_response_that_finishes_first_is_followed_by_its_successor_all_t
     async with running(say("a"), tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client)
         [shell] = server.gateway._shells
-        sink_of(shell).writable.clear()  # so that the end is in the log and the client does not know
+        sink_of(shell).pause_writing()  # so that the end is in the log and the client does not know
         server.engine.run_until_idle()
         await until(lambda: not server.gateway.service.num_running)
         await client.send("response.steer", previous_response_id=response_id, input="more")

@@ -34,7 +34,7 @@ def _measured(running: dict[tuple[float, str], servers.Server], name: str) -> di
     server = running[chosen.tick, chosen.script]
 
     async def bounded() -> dict[str, Any]:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             return await chosen.measure(server, **chosen.sizes["tiny"])
 
     found = uvloop.run(bounded())

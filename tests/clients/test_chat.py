@@ -43,7 +43,7 @@ class Terminal:
     async def shows(self, text: str) -> None:
         """Wait until this is on the screen, behind what was waited for before."""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while text not in self._shown:
                     self._news.clear()
                     await self._news.wait()
@@ -93,14 +93,14 @@ async def test_answers_stream_ctrl_c_stops_one_and_quit_leaves() -> None:
         terminal.type("and a much longer question than before\n")
         await terminal.shows("bye")
         terminal.type("/quit\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await terminal.process.wait() == 0
 
 
 async def test_without_a_server_it_says_so_and_what_to_do() -> None:
     async with chat("ws://127.0.0.1:9/v1/responses") as terminal:
         await terminal.shows("make serve")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await terminal.process.wait() == 1
 
 
@@ -112,7 +112,7 @@ async def test_a_conversation_goes_on_over_turns() -> None:
         terminal.type("two\n")
         await terminal.shows("ok")
         terminal.type("\x04")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await terminal.process.wait() == 0
 
 
@@ -129,13 +129,13 @@ async def test_it_finds_the_server_that_runs_and_asks_for_the_key(
             terminal.type(f"{keys['anna']}\n")
             await terminal.shows("> ")
             terminal.type("/quit\n")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 assert await terminal.process.wait() == 0
         async with serve(*arguments) as other:
             await other.ready()
             async with chat(None) as terminal:
                 await terminal.shows("several servers run here")
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(120):
                     assert await terminal.process.wait() == 2
         server.send(signal.SIGTERM)
         await server.end()

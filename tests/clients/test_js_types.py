@@ -70,7 +70,7 @@ async def test_a_strict_program_compiles_without_a_cast_and_runs(node: str, tmp_
         process = await asyncio.create_subprocess_exec(
             node, "typed.js", server.url, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        output, errors = await asyncio.wait_for(process.communicate(), 60)
+        output, errors = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, errors.decode()
     assert output.decode() == "word word word \n(4 tokens, completed)\n"
 

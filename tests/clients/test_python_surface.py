@@ -149,7 +149,7 @@ async def test_leaving_the_block_of_a_finished_answer_keeps_what_was_heard(read:
 
 
 async def until_kept(rt: realtime_client.Client, response_id: str, text: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while (await rt.responses.retrieve(response_id)).output_text != text:
             pass
 

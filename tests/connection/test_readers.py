@@ -49,6 +49,30 @@ def test_one_pull_takes_about_as_much_as_it_may() -> None:
     assert len(set(responses(desk.pull(max_bytes=1)))) == 1, "also in the middle of a round"
 
 
+def test_a_step_is_of_one_running_response_beside_which_nothing_is_to_be_said() -> None:
+    desk = Desk()
+    answer = desk.start("a")
+    desk.pull()
+    assert desk.connection.step() is None, "nothing is new"
+    before = len(answer.written)
+    answer.say("x", "y")
+    assert desk.connection.step() == answer.written[before:]
+    answer.say("z")
+    desk << {"type": "no such event"}
+    assert desk.connection.step() is None, "there is an error to send"
+    assert [frame["type"] for frame in desk.pull()] == ["error", "response.output_text.delta"]
+    other = desk.start("b")
+    answer.say("z")
+    assert desk.connection.step() is None, "there are two"
+    other.finish()
+    desk.pull()
+    answer.say("z")
+    assert desk.connection.step() == answer.written[-1:], "there is one again"
+    answer.finish()
+    assert desk.connection.step() is None, "its end is more than a step"
+    assert desk.pull()[-1]["type"] == "response.completed"
+
+
 def test_a_reader_below_the_floor_is_told_so_and_frees_its_lane() -> None:
     desk = Desk(max_entries=10)
     answer = desk.start("a")

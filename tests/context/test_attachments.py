@@ -139,5 +139,5 @@ def test_what_is_as_large_as_may_be_is_taken_and_one_byte_more_is_not(size: int)
         ("data:text/plain;base64,", lambda url: InputFile(file_data=url)),
     ):
         check_attachments([message(part(head + encode(b"a" * size)))], settings, sees=True)
-        with pytest.raises(WireError, match=f"larger than {size} bytes"):
+        with pytest.raises(WireError, match=f"larger than the limit of {size} bytes"):
             check_attachments([message(part(head + encode(b"a" * (size + 1))))], settings, sees=True)

@@ -68,7 +68,7 @@ async def test_a_stream_over_http_comes_event_by_event_and_metrics_do_not_come(n
             await until(lambda: engine_holds(server) == 1)
             for letter in "abc":
                 server.engine.step()
-                async with asyncio.timeout(60):  # the next letter is not made before this one is here
+                async with asyncio.timeout(120):  # the next letter is not made before this one is here
                     while True:
                         line = await anext(lines)
                         if line.startswith("data: ") and json.loads(line[6:]).get("delta") == letter:
@@ -127,7 +127,7 @@ async def test_a_node_that_drains_gets_nothing_new_and_one_that_is_dead_is_passe
         await opened_at(other, found)
         await finish(holder)
         assert (await client.until_done(response_id))[-1]["type"] == "response.completed"
-        await asyncio.wait_for(client.connection.wait_closed(), 60)
+        await asyncio.wait_for(client.connection.wait_closed(), 120)
         assert client.connection.close_code == 1012
         await draining
 
@@ -135,7 +135,7 @@ async def test_a_node_that_drains_gets_nothing_new_and_one_that_is_dead_is_passe
 async def opened_at(server: Running, found: Proxy) -> None:
     """Connect again, as clients do, until it is at this server; three times, which no dead one may spoil."""
     before, clients = server.gateway.service.num_running, 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while clients < 3:
             try:
                 async with through(found, native=True) as client:

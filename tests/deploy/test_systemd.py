@@ -33,7 +33,7 @@ class Manager:
 
     async def hears(self, pattern: str) -> str:
         """Wait for a message with this in it."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 message = (await asyncio.get_running_loop().sock_recv(self.socket, 4096)).decode()
                 self.heard.append(message)

@@ -57,7 +57,7 @@ class Client:
 
     async def run(self, question: str, **sampling: Any) -> Recorder:
         _, sink = await self.submit(question, **sampling)
-        await asyncio.wait_for(sink.ended.wait(), 30)
+        await asyncio.wait_for(sink.ended.wait(), 120)
         return sink
 
     async def endless(self) -> tuple[str, Recorder]:
@@ -86,7 +86,7 @@ async def constrained(client: Client, constraint: Constraint, **members: Any) ->
     )
     sink = Recorder()
     await client.engine.submit(request, sink)
-    await asyncio.wait_for(sink.ended.wait(), 30)
+    await asyncio.wait_for(sink.ended.wait(), 120)
     return sink
 
 

@@ -284,7 +284,7 @@ async def kill_and_go_on(engines: Engines, names: list[str], uncut: list[Recorde
     sinks = [Killer() for _ in names]
     for name, sink in zip(names, sinks, strict=True):
         await supervised.submit(client.request(KINDS[name]), sink)
-    await asyncio.wait_for(asyncio.gather(*(sink.ended.wait() for sink in sinks)), 60)
+    await asyncio.wait_for(asyncio.gather(*(sink.ended.wait() for sink in sinks)), 120)
     died_at = loop.time()
     cut = [(name, sink, whole) for name, sink, whole in zip(names, sinks, uncut, strict=True) if sink.error]
     assert all(isinstance(sink.error, EngineDead) for _, sink, _ in cut)

@@ -15,6 +15,7 @@ from realtime.engine.options import STARTER_MODEL
 from realtime.engine.remote.engine import RemoteEngine
 from tests.support.elsewhere import Elsewhere
 from tests.support.engines import NUM_SEQS, Engines
+from tests.support.long import effort
 
 from .asking import EMPTY, ONE, QUESTIONS, Client, by_schema, constrained, model_file
 from .recorder import Recorder
@@ -82,10 +83,10 @@ async def test_special_tokens_on_demand(client: Client) -> None:
 
 async def test_many_at_once_give_the_same_texts_as_one_by_one(client: Client) -> None:
     alone = {question: (await client.run(question, temperature=0.0)).text for question in QUESTIONS}
-    sinks = [(question, (await client.submit(question, temperature=0.0))[1]) for question in QUESTIONS * 11]
-    assert len(sinks) >= 64
+    sinks = [(question, (await client.submit(question, temperature=0.0))[1]) for question in QUESTIONS * effort(7, 11)]
+    assert len(sinks) > NUM_SEQS, "some wait"
     for question, sink in sinks:
-        await asyncio.wait_for(sink.ended.wait(), 30)
+        await asyncio.wait_for(sink.ended.wait(), 120)
         assert sink.text == alone[question]
 
 
@@ -108,7 +109,7 @@ async def test_length_at_the_end_of_the_context(client: Client) -> None:
     )
     sink = Recorder()
     await client.engine.submit(request, sink)
-    await asyncio.wait_for(sink.ended.wait(), 30)
+    await asyncio.wait_for(sink.ended.wait(), 120)
     assert sink.finish is FinishReason.LENGTH
     assert len(request.prompt_token_ids) + len(sink.token_ids) == client.max_model_len
 
@@ -165,7 +166,7 @@ async def test_prefix_cache_hits_are_reported_and_salted(client: Client) -> None
         )
         sink = Recorder()
         await client.engine.submit(request, sink)
-        await asyncio.wait_for(sink.ended.wait(), 30)
+        await asyncio.wait_for(sink.ended.wait(), 120)
         return sum(chunk.num_cached_tokens for chunk in sink.chunks)  # one of them has it
 
     assert await num_cached("a") == 0
@@ -176,7 +177,7 @@ async def test_prefix_cache_hits_are_reported_and_salted(client: Client) -> None
 async def test_abort_of_unknown_and_finished_requests(client: Client) -> None:
     await client.engine.abort("nobody")
     request_id, sink = await client.submit(max_tokens=1)
-    await asyncio.wait_for(sink.ended.wait(), 30)
+    await asyncio.wait_for(sink.ended.wait(), 120)
     await client.engine.abort(request_id)
     assert sink.finish is FinishReason.LENGTH
 
@@ -212,14 +213,14 @@ async def test_abort_frees_the_slot(client: Client) -> None:
     running = [await client.endless() for _ in range(NUM_SEQS)]
     _, waiting = await client.submit(max_tokens=3)
     for _, sink in running:
-        await asyncio.wait_for(sink.first.wait(), 30)
+        await asyncio.wait_for(sink.first.wait(), 120)
     while client.engine.stats().num_waiting != 1:  # noqa: ASYNC110 - the scheduler reports with its next step
         await asyncio.sleep(0.01)
     assert client.engine.stats().num_running == NUM_SEQS
     assert isinstance(client.engine, RemoteEngine) or client.engine.stats().kv_cache_usage > 0
     assert not waiting.chunks
     await client.engine.abort(running[0][0])
-    await asyncio.wait_for(waiting.ended.wait(), 30)
+    await asyncio.wait_for(waiting.ended.wait(), 120)
     assert not running[1][1].ended.is_set(), "no other slot became free"
     await asyncio.gather(*(client.engine.abort(request_id) for request_id, _ in running))
     assert client.engine.stats() == EMPTY
@@ -234,7 +235,7 @@ async def test_200_aborts_at_random_moments_leave_nothing(client: Client) -> Non
         request_id, sink = await client.submit(max_tokens=rng.randint(1, 60), ignore_eos=True)
         sinks.append(sink)
         if number % 20 == 0:
-            await asyncio.wait_for(sink.ended.wait(), 60)
+            await asyncio.wait_for(sink.ended.wait(), 120)
         for _ in range(rng.choice((0, 0, 1, 5, 20, 50))):
             if not sink.ended.is_set():
                 await asyncio.sleep(0.002)  # a random moment

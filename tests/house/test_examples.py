@@ -33,7 +33,7 @@ async def run(*command: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, output.decode()
     return output.decode()
 
@@ -77,7 +77,7 @@ async def test_chat(server: Running) -> None:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    output, _ = await asyncio.wait_for(process.communicate(b"one\ntwo\n\n"), 60)
+    output, _ = await asyncio.wait_for(process.communicate(b"one\ntwo\n\n"), 120)
     assert process.returncode == 0
     assert output.decode() == "word word word   [completed]\n" * 2
 
@@ -95,7 +95,7 @@ async def test_chat_stopped() -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"one\n")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await process.stdout.readexactly(len("word word "))
             process.send_signal(signal.SIGINT)
             output, _ = await process.communicate(b"\n")
@@ -136,9 +136,9 @@ async def test_watch_along(server: Running) -> None:
         sys.executable, "examples/watch_along.py", server.url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     assert first.stdout is not None
-    said = (await asyncio.wait_for(first.stdout.readline(), 60)).decode().split()
+    said = (await asyncio.wait_for(first.stdout.readline(), 120)).decode().split()
     watched = await run(sys.executable, "examples/watch_along.py", *said[-2:])
-    written, _ = await asyncio.wait_for(first.communicate(), 60)
+    written, _ = await asyncio.wait_for(first.communicate(), 120)
     assert first.returncode == 0
     assert watched == written.decode()
     assert watched.endswith("word \n--- incomplete, 2000 characters\n")
@@ -148,7 +148,7 @@ async def test_resume_after_a_restart(server: Running, tmp_path: Path) -> None:
     command = [sys.executable, "examples/resume_after_restart.py", server.url, str(tmp_path / "cursor.json")]
     first = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     assert first.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         shown = await first.stdout.readexactly(200)
         first.kill()
         shown += await first.stdout.read()

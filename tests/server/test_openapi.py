@@ -15,7 +15,10 @@ from realtime.server.http.routes import OPERATIONS
 from realtime.server.http.schemas import stream_events
 from realtime.wire.response import Response
 from tests.support.http import DOCUMENT, http
+from tests.support.long import effort
 from tests.support.server import Running, changed, running
+
+EXAMPLES = effort(4, 8)  # of an operation, right ones and as many wrong ones
 
 
 async def test_it_is_served_and_names_every_operation() -> None:
@@ -69,7 +72,7 @@ async def test_generated_requests_get_answers_of_the_document() -> None:
         known = (await client.post("/v1/responses", json={"input": "hi"})).json()["id"]
         tried = await asyncio.to_thread(generate, server, known)
     assert set(tried) == {f"{one.method} {one.path}" for one in OPERATIONS}
-    assert all(count >= (8 if "{" in name or "POST" in name else 1) for name, count in tried.items()), tried
+    assert all(count >= (EXAMPLES if "{" in name or "POST" in name else 1) for name, count in tried.items()), tried
 
 
 def generate(server: Running, known: str) -> dict[str, int]:
@@ -82,7 +85,7 @@ def generate(server: Running, known: str) -> dict[str, int]:
     schema = schemathesis.openapi.from_dict(DOCUMENT)
     schema.config.update(base_url=server.http)
     settings = hypothesis.settings(
-        max_examples=8, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+        max_examples=EXAMPLES, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
         suppress_health_check=set(HealthCheck) - {HealthCheck.filter_too_much},
     )  # fmt: skip
     tried: dict[str, int] = {}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from realtime.engine.base import Capacity
 from realtime.runs.job import ServiceClass
 from realtime.service.scheduler import RateLimited, Scheduler, TenantFull, Ticket, Used
+from realtime.service.scheduling import places
 from realtime.service.scheduling.allowances import Allowances
 from realtime.service.scheduling.classes import class_of, granted_tier
 from realtime.service.scheduling.forecast import Means, Runs, Waits, waits
-from realtime.service.scheduling.line import MAX_PASSED
+from realtime.service.scheduling.line import MAX_PASSED, Line
+from realtime.service.scheduling.plan import plan
 from realtime.service.scheduling.prefixes import Prefixes
 from realtime.service.scheduling.room import Holding, Occupancy
 from realtime.settings.tenants import TenantLimits
@@ -245,3 +248,56 @@ def test_places_in_the_queue_are_those_of_the_turns_to_come() -> None:
         running = (scheduler.finish(running, 1.0, Used(10, 0, 0)) or [""])[0]
         order.append(running)
     assert order == ["c", "a1", "b1", "a2", "b2", ""]
+
+
+def test_a_burst_beside_many_that_run_does_not_have_each_of_it_planned_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    num_plans = 0
+
+    def counted(*arguments: Any) -> list[Ticket]:
+        nonlocal num_plans
+        num_plans += 1
+        return plan(*arguments)
+
+    monkeypatch.setattr(places, "plan", counted)
+    scheduler = Scheduler(max_running=100, max_waiting=99)
+    for number in range(130):
+        scheduler.offer(ticket(f"r{number}"), number * 1e-5)
+        place = scheduler.place(f"r{number}", number * 1e-5)
+        assert (None if place is None else place.num_ahead) == (None if number < 100 else number - 100)
+    assert num_plans == 1
+    later = [scheduler.place(f"r{number}", 0.5) for number in range(100, 130)]
+    assert [place.num_ahead for place in later if place is not None] == list(range(30))
+
+
+def test_nobody_looks_at_what_waits_and_continues_nothing() -> None:
+    asked: list[str] = []
+
+    def is_warm(one: Ticket) -> bool:
+        asked.append(one.response_id)
+        return one.prefixes == ("warm",)
+
+    line = Line(is_warm)
+    for number in range(1000):
+        line.add(number, ticket(f"cold{number}"))
+    assert line.first(ServiceClass.DEFAULT, ()) == (0, ticket("cold0"))
+    assert not asked
+    for number, key in ((1001, "gone"), (1003, "warm"), (1002, "warm")):
+        line.add(number, ticket(f"r{number}", prefixes=(key,)))
+    first = line.first(ServiceClass.DEFAULT, ())
+    assert first is not None
+    assert first.number == 1002, "the first that is warm"
+    assert asked == ["r1001", "r1002"]
+    assert line.take(first.ticket, ()) == 1002
+
+
+def test_an_expiry_of_one_that_has_left_is_nobodys() -> None:
+    scheduler = Scheduler(max_running=1, max_waiting=9)
+    for name, expires_at in (("runs", None), ("a", 0.3), ("b", 0.5), ("c", 0.4)):
+        scheduler.offer(ticket(name, expires_at=expires_at), 0.0)
+    scheduler.finish("a", 0.1)
+    assert scheduler.next_deadline(0.1) == 0.4
+    assert scheduler.handle_deadline(0.6).expired == ["c", "b"]
+    scheduler.finish("c", 0.6)
+    assert scheduler.handle_deadline(0.6).expired == ["b"]
+    assert scheduler.finish("runs", 0.7) == ["b"]
+    assert scheduler.handle_deadline(0.8).expired == []

@@ -97,7 +97,7 @@ class Nodes:
     async def while_stepping(self, work: Coroutine[Any, Any, T]) -> T:
         """Let all engines go on until something is done; return what comes of it."""
         task = asyncio.create_task(work)
-        async with asyncio.timeout(60):  # guards against hanging only
+        async with asyncio.timeout(120):  # guards against hanging only
             while not task.done():
                 self.step()
                 await asyncio.sleep(0.001)

@@ -53,7 +53,7 @@ async def http(server: Running, key: str | None = None, **options: Any) -> Async
         assert response.headers["x-request-id"].startswith("req_")
 
     hooks = {"response": [checked]}
-    options = {"timeout": 20, "trust_env": False, "headers": headers, **options}
+    options = {"timeout": 120, "trust_env": False, "headers": headers, **options}
     async with httpx2.AsyncClient(base_url=server.http, event_hooks=hooks, **options) as client:
         yield client
 
@@ -129,7 +129,7 @@ class Reader:
     async def next(self) -> SseEvent:
         """The next event; a test that waits for one that does not come fails."""
         while not self._parsed:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 self._text += await anext(self._chunks)
             self._parsed, self._text = parse(self._text)
         return self._parsed.pop(0)
@@ -148,7 +148,7 @@ class Reader:
         events = [await self.next()]
         while events[-1].data != "[DONE]":
             events.append(await self.next())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             assert [chunk async for chunk in self._chunks] == []
         assert self._text == ""
         return events

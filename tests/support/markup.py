@@ -17,6 +17,7 @@ from realtime.dialects.markup.tokens import Markup
 from realtime.dialects.markup.writer import write_calls, write_reasoning
 from realtime.dialects.stop_strings import StopStrings
 from realtime.engine.base import FinishReason, TokenChunk, TokenLogprob
+from tests.support.long import effort
 
 Brief = list[tuple[str, ...]]
 Spelling = Literal["letters", "tokens", "special"]
@@ -109,8 +110,7 @@ def pieces_of(
     at = 0
     for size in sizes or [1] * len(token_ids):
         ids = token_ids[at : at + size]
-        given = [[TokenLogprob(token, chr(token) if token < _FIRST_ID else "<>", -0.5)] for token in ids]
-        pieces = parser.feed(one.chunk(ids, logprobs=given if logprobs else None))
+        pieces = parser.feed(one.chunk(ids, logprobs=_logprobs(ids) if logprobs else None))
         said += stops.feed(pieces) if stop else pieces
         at += size
         if stops.found is not None:
@@ -120,6 +120,10 @@ def pieces_of(
     said += stops.close(parser.close())
     check(said)
     return said, parser
+
+
+def _logprobs(token_ids: Sequence[int]) -> list[list[TokenLogprob]]:
+    return [[TokenLogprob(token, chr(token) if token < _FIRST_ID else "<>", -0.5)] for token in token_ids]
 
 
 def check(pieces: Sequence[Piece]) -> None:
@@ -173,7 +177,7 @@ def brief(pieces: Sequence[Piece]) -> Brief:
     return [tuple(one) for one in out]
 
 
-def chunkings(num_tokens: int, num_random: int = 2) -> Iterator[list[int]]:
+def chunkings(num_tokens: int, num_random: int = effort(1, 2)) -> Iterator[list[int]]:
     """Sizes of chunks: one token each, all at once, and some by chance."""
     yield [1] * num_tokens
     if num_tokens > 1:

@@ -38,7 +38,7 @@ from realtime.store.event_log import EventLog
 from realtime.store.memory import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
-from tests.support.long import effort
+from tests.support.long import effort, places
 
 STARTER = Path(realtime.__file__).parent / "models" / "starter"
 BIG = 10**9
@@ -163,12 +163,14 @@ def _tokenizer(added: tuple[str, ...], special: tuple[str, ...]) -> Any:
     return get_cached_tokenizer(tokenizer)
 
 
-def chunkings(num_tokens: int, *, num_random: int = 4, max_cuts: int = effort(45, 120)) -> Iterator[list[int]]:
-    """Sizes of chunks: one token each, one chunk, each boundary in turn for short ones, and some by chance."""
+def chunkings(
+    num_tokens: int, *, num_random: int = effort(2, 4), max_cuts: int = effort(45, 120)
+) -> Iterator[list[int]]:
+    """Sizes of chunks: one token each, one chunk, two that meet at its places if it is short, some by chance."""
     yield [1] * num_tokens
     yield [num_tokens]
     rng = random.Random(num_tokens)
-    cuts = range(1, num_tokens) if num_tokens <= max_cuts else rng.sample(range(1, num_tokens), max_cuts // 3)
+    cuts = places(num_tokens)[1:-1] if num_tokens <= max_cuts else rng.sample(range(1, num_tokens), max_cuts // 4)
     for cut in cuts:
         yield [cut, num_tokens - cut]
     for longest in range(2, 2 + num_random):

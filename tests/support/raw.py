@@ -74,14 +74,14 @@ class RawSocket:
     async def send(self, data: bytes) -> None:
         """Send all of it; a connection that the server has closed takes nothing more, which is fine."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 await asyncio.get_running_loop().sock_sendall(self._socket, data)
         except (ConnectionError, BrokenPipeError):
             pass
 
     async def _more(self) -> bool:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 data = await asyncio.get_running_loop().sock_recv(self._socket, 65536)
         except ConnectionError:
             return False

@@ -31,6 +31,7 @@ from tests.support.server import listening
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
+WAIT_SECONDS = 180  # what takes milliseconds, on a machine that does much else
 
 
 class RealServer(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class RealServer(msgspec.Struct, frozen=True):
 
     def wait_until(self, **wanted: Any) -> dict[str, Any]:
         """Poll `/ready` until these members have these values. The only clock is the deadline against hanging."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + WAIT_SECONDS
         while any((state := self.ready())[name] != value for name, value in wanted.items()):
             assert time.monotonic() < deadline, f"wanted {wanted}, the server says {state}"
             time.sleep(0.02)  # between two polls of another process
@@ -84,12 +85,13 @@ def serving(*arguments: str) -> Iterator[RealServer]:
 
 @contextlib.contextmanager
 def hosting(options: VllmOptions, settings: Settings | None = None) -> Iterator[RealServer]:
-    """Start a server on a free port in a thread of this process, and stop it."""
+    """Start a server on a free port in a thread of this process, and stop it; one that does not start is cancelled."""
     started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def host() -> None:
         hosted = msgspec.structs.replace(settings or Settings(), vllm=options, store=StoreSettings(store="memory"))
-        async with listening(hosted, make_gateway(hosted)) as (_, port):
+        async with asyncio.timeout(START_SECONDS) as starting, listening(hosted, make_gateway(hosted)) as (_, port):
+            starting.reschedule(None)
             stop = asyncio.Event()
             started.set_result((port, asyncio.get_running_loop(), stop))
             await stop.wait()
@@ -97,7 +99,7 @@ def hosting(options: VllmOptions, settings: Settings | None = None) -> Iterator[
     with ThreadPoolExecutor(1, "host") as pool:
         over = pool.submit(uvloop.run, host())
         either: list[Future[Any]] = [started, over]
-        if started not in wait(either, START_SECONDS, FIRST_COMPLETED).done:
+        if started not in wait(either, return_when=FIRST_COMPLETED).done:
             over.result(0)  # raises why it did not start
         port, loop, stop = started.result(0)
         try:

@@ -106,14 +106,14 @@ class Socket:
 
     async def closed(self) -> None:
         """Wait for the server's close."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await self._connection.wait_closed()
         self._stage.note(
             f"{self._name} <", {"close": self._connection.close_code, "reason": self._connection.close_reason}
         )
 
     async def _next(self) -> Event:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             text = await self._connection.recv()
         assert isinstance(text, str), "the server must send text messages only"
         event: Event = _decoded(text)

@@ -96,7 +96,7 @@ class House:
 
     async def finish(self) -> None:
         """Let all that runs come to its end."""
-        async with asyncio.timeout(60):  # guards against hanging only
+        async with asyncio.timeout(120):  # guards against hanging only
             turn = 0
             while self.runs:
                 turn += 1
@@ -154,7 +154,7 @@ async def house(
 async def until_caught_up(here: House) -> None:
     """Wait for what goes on to be where it was; a dialect is made in a thread."""
     for run in here.runs:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while run._is_behind and not run.over:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
     await here.settle()

@@ -55,7 +55,7 @@ class QuietServer(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)  # uvicorn has no event for it
 
@@ -135,14 +135,14 @@ class Client:
         """One client event."""
         await self.connection.send(json.dumps({"type": type, **members}))
 
-    async def receive_raw(self, timeout: float = 60) -> str:
+    async def receive_raw(self, timeout: float = 120) -> str:
         """The next message as it came."""
         async with asyncio.timeout(timeout):
             message = await self.connection.recv()
         assert isinstance(message, str), "the server must send text messages only"
         return message
 
-    async def receive(self, timeout: float = 60) -> dict[str, Any]:
+    async def receive(self, timeout: float = 120) -> dict[str, Any]:
         """The next message, decoded."""
         event: dict[str, Any] = json.loads(await self.receive_raw(timeout))
         return event

@@ -62,7 +62,7 @@ async def cut(client: Client) -> None:
 
 async def until(condition: Callable[[], bool], what: str = "the condition") -> None:
     """Let the event loop run until something holds."""
-    deadline = asyncio.get_running_loop().time() + 20  # guards against hanging, nothing more
+    deadline = asyncio.get_running_loop().time() + 120  # guards against hanging, nothing more
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, f"waited in vain for {what}"
         await asyncio.sleep(0.001)  # sockets have no other way to say that they are quiet

@@ -1,4 +1,4 @@
-/** What goes over the wire, from the server's OpenAPI document by scripts/js_types.py. Do not edit. */
+/** The types of the wire, from the server's OpenAPI document by scripts/js_types.py. Do not edit. */
 
 /** More tools. From here on the model has them. */
 export interface AdditionalTools {

@@ -1,4 +1,4 @@
-"""Asyncio client of the realtime server. `connect` is the way in; everything else is what it hands out or raises."""
+"""An asyncio client of the realtime server. `connect` is the way in; everything else is returned or raised by it."""
 
 from .client import Client, connect
 from .errors import (

@@ -1,6 +1,6 @@
 """`python -m realtime chat`: a conversation in the terminal. Ctrl-C stops the answer, not the program; `/quit` leaves.
 
-It is a client like any other, on `realtime_client`: when the connection breaks in an answer, the answer goes on.
+The program is a client like any other, on `realtime_client`: an answer survives a broken connection.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ KEY_HELP = "\nA key, if the server asks for one, is taken from the variable REAL
 
 
 def main(arguments: Sequence[str], running_urls: Callable[[], list[str]] = list) -> int:
-    """Talk until the user leaves; the exit status is 1 if the server can't be reached.
+    """Talk until the user leaves. Return the exit status: 1 if the server can't be reached.
 
-    `running_urls`: where servers run on this machine, for a user who does not say which is meant.
+    `running_urls`: the servers that run on this machine, for a user who does not name one.
     """
     found = running_urls()
     given = _parse(arguments, found)
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str], running_urls: Callable[[], list[str]] = list)
 
 
 def _program() -> str:
-    """Return how this program was called."""
+    """Return the command by which this program was called."""
     return "realtime" if Path(sys.argv[0]).name == "realtime" else "python -m realtime"
 
 
@@ -83,7 +83,7 @@ def _parse(arguments: Sequence[str], found: list[str]) -> argparse.Namespace:
 
 
 class _Chat:
-    """One conversation: where it stands, and the answer that is being written."""
+    """One conversation: its last response, and the answer that is being written."""
 
     def __init__(self, url: str, api_key: str | None, given: argparse.Namespace) -> None:
         self._url = url
@@ -99,7 +99,7 @@ class _Chat:
         self._cancelling: asyncio.Task[Any] | None = None
 
     async def run(self) -> int:
-        """Read, answer, until the user leaves."""
+        """Read questions and print answers, until the user leaves."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupted)
         async with connect(self._url, api_key=self._api_key) as client:
             print(HELP)
@@ -137,7 +137,7 @@ class _Chat:
             self._answer = None
 
     def _interrupted(self) -> None:
-        """Ctrl-C: the answer, if there is one."""
+        """Stop the answer, if there is one: the user pressed Ctrl-C."""
         if self._answer is None:
             print("\n(nothing to stop; /quit leaves)\n> ", end="", flush=True)
         elif self._cancelling is None or self._cancelling.done():
@@ -145,7 +145,9 @@ class _Chat:
 
 
 async def _read_line() -> str | None:
-    """A line from the user, or None at the end of the input. In a thread, so that the connection stays alive."""
+    """Return a line from the user; None at the end of the input. Reads in a thread, so that the
+    connection stays alive.
+    """
     try:
         return await asyncio.to_thread(input, "> ")
     except EOFError:

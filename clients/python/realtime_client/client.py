@@ -1,6 +1,6 @@
 """The asyncio shell: one socket, one task that keeps it open while anything needs it, and the waiting of callers.
 
-All decisions are in `Session`; here is only what can't be pure. The client owns every task that it starts.
+`Session` makes all decisions; this module does only the I/O. The client owns every task that it starts.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ def connect(
     policy: Policy | None = None,
     **socket_options: Any,
 ) -> Client:
-    """A client for `async with`. `api_key`: or an async function that returns it, which is asked before each handshake.
-    `ticket`: in place of a key, to follow one response. `socket_options` go to `websockets.connect` (ssl, proxy,
-    additional_headers, ...).
+    """Return a client for `async with`. `api_key`: a key, or an async function that returns it and is called before
+    each handshake. `ticket`: in place of a key, to follow one response. `socket_options` go to `websockets.connect`
+    (ssl, proxy, additional_headers, ...).
     """
     credential = ticket if api_key is None else api_key
     return Client(url, api_key=credential, policy=policy or Policy(), socket_options=socket_options)
 
 
 class Client:
-    """A connection that mends itself. Entering it opens the socket, and raises ConnectionLost if that fails; later
-    the socket is opened again whenever an open response or a new request needs one.
+    """A connection that mends itself. Entering it opens the socket, and raises ConnectionLost if that fails. Later the
+    socket is opened again whenever an open response or a new request needs one.
     """
 
     def __init__(self, url: str, *, api_key: ApiKey | None, policy: Policy, socket_options: dict[str, Any]) -> None:
@@ -86,17 +86,17 @@ class Client:
         await self.close()
 
     async def create(self, **body: Any) -> Response:
-        """Start a response and return it once the server has taken it. `body`: any member of `response.create`.
+        """Start a response and return it once the server has accepted it. `body`: any member of `response.create`.
 
-        Raises ServerError when it is refused; a refusal that may pass is tried again for a while first. If the
-        waiting task is cancelled, so is the response (one with a `request_id` of yours is only detached).
+        Raises ServerError when it is refused; a refusal that may pass is retried for a while first. If the waiting task
+        is cancelled, so is the response (one with your own `request_id` is only detached).
         """
         self._check_open()
         return await self._follow(self._session.create(body))
 
     async def resume(self, response_id: str, starting_after: int = -1, epoch: str | None = None) -> Response:
         """Follow a response from after this event. Raises ResponseNotFound, EpochMismatch, CursorTooOld or CursorAhead
-        when exactly that can't be served.
+        if the server can't continue exactly there.
         """
         self._check_open()
         return await self._follow(self._session.resume(response_id, starting_after, epoch))
@@ -111,13 +111,13 @@ class Client:
         on_event: Callable[[Event], None] | None = None,
         **body: Any,
     ) -> FinalResponse:
-        """Let the model call these functions until it answers without a call; returns that response.
+        """Let the model call these functions until it answers without a call. Return that response.
 
         A function is a tool by its name, its docstring and its annotated parameters; one that is not async is called in
-        a thread. The calls of a turn run at once; the model is told of one that fails, takes longer than
+        a thread. The calls of a turn run concurrently. The model is told of a call that fails, takes longer than
         `tool_timeout_seconds` or has wrong arguments. `on_event` gets each event of each response. Cancelling stops the
-        response that runs and the functions that are async. Raises ToolLoopTooLong after `max_turns` responses. A call
-        of a function that is not here ends the loop: the response that has it is returned.
+        running response and the functions that are async. Raises ToolLoopTooLong after `max_turns` responses. A call of
+        an unknown function ends the loop: the response that has it is returned.
         """
         return await run(
             self,
@@ -130,8 +130,8 @@ class Client:
         )
 
     async def update(self, *, api_key: str | None = None, heartbeat_seconds: float | None = None) -> Mapping[str, Any]:
-        """Give the connection a new credential of the same tenant, or another time between heartbeats, and return how
-        it stands now. Later connections use it too. Raises ServerError when it is refused; then nothing changes.
+        """Give the connection a new credential of the same tenant, or another interval between heartbeats. Return its
+        new state. Later connections use them too. Raises ServerError when they are refused; then nothing changes.
         """
         self._check_open()
         if api_key is not None and self._socket is None:
@@ -148,19 +148,19 @@ class Client:
 
     @property
     def heartbeat(self) -> Mapping[str, Any] | None:
-        """The newest heartbeat: `engine`, and how each response that is followed does. None before the first."""
+        """The newest heartbeat: `engine`, and the progress of each followed response. None before the first."""
         return self._session.heartbeat
 
     @property
     def state(self) -> ConnectionState:
-        """`connecting`: a socket is being opened, and there was none before; `open`; `reconnecting`: another one is
-        being opened, or waited for; `idle`: there is none and nothing needs one, or the client gave up: a request opens
-        one; `closed`, for good.
+        """The state of the connection. `connecting`: a socket is being opened, and there was none before; `open`;
+        `reconnecting`: another one is being opened, or waited for; `idle`: there is none and nothing needs one, or the
+        client gave up: a request opens one; `closed`, for good.
         """
         return self._session.state
 
     async def states(self) -> AsyncIterator[ConnectionState]:
-        """The state now, and each time that it is another one; ends behind `closed`. For a banner."""
+        """Yield the state now, and each time that it changes, up to and including `closed`. For a banner."""
         state = self.state
         yield state
         while state != "closed":
@@ -174,8 +174,8 @@ class Client:
     async def close(self) -> None:
         """Close the socket. Open responses end with ClientClosed here; at the server `on_disconnect` decides.
 
-        A caller that is cancelled leaves at once, and the socket is closed behind it: in a scope that cancels each
-        `await` anew, as anyio's does, nothing could be waited for.
+        A caller that is cancelled leaves at once, and the socket is closed in the background: in a scope that cancels
+        each `await` anew, as anyio's does, nothing could be awaited.
         """
         runner, self._runner = self._runner, None
         if runner is not None:
@@ -227,7 +227,7 @@ class Client:
         self._poked.set()
 
     def _wake(self) -> None:
-        """Wake whoever waits for what changed."""
+        """Wake the tasks that wait for what changed."""
         for changed in self._session.changed():
             woken = self._woken.get(changed)
             if woken is not None:
@@ -235,7 +235,7 @@ class Client:
         self._tell_state()
 
     def _tell_state(self) -> None:
-        """Wake who waits for another state: each change is an event of its own."""
+        """Wake the tasks that wait for another state: each change is an event of its own."""
         if self.state != self._told_state:
             self._told_state = self.state
             changed, self._state_changed = self._state_changed, asyncio.Event()
@@ -295,7 +295,9 @@ class Client:
                     self._poke()
 
     async def _write(self, socket: ClientConnection) -> None:
-        """Send what the session has, whenever it may have something. The reader learns of a dead socket, not we."""
+        """Send what the session has, whenever it may have something. The reader notices a dead socket, not
+        the writer.
+        """
         while True:
             self._poked.clear()
             await _send(socket, self._session.frames(_now()))
@@ -306,7 +308,7 @@ class Client:
                 return
 
     async def _reconnect(self) -> ClientConnection:
-        """A new socket, as soon as one is needed and it is time."""
+        """Open a new socket, as soon as one is needed and it is time."""
         while True:
             self._poked.clear()
             self._session.frames(_now())  # none without a socket; but dropped handles are let go
@@ -322,7 +324,7 @@ class Client:
                 self._wake()
 
     async def _until(self, at: float | None) -> None:
-        """Sleep until then, or until poked."""
+        """Sleep until then, or until woken."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(at):
                 await self._poked.wait()
@@ -339,5 +341,5 @@ async def _send(socket: ClientConnection, frames: list[str]) -> None:
 
 
 def _now() -> float:
-    """The clock that `asyncio.timeout_at` counts in."""
+    """Return the time on the clock of `asyncio.timeout_at`."""
     return asyncio.get_running_loop().time()

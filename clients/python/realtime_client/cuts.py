@@ -1,6 +1,7 @@
-"""Truncations without an answer: sent again on each socket until they have one, which changes nothing more. Pure.
+"""Truncations without an answer: sent again on each socket until they have one. Repeating one changes nothing more.
+Pure.
 
-Like a cancel, one goes to a response that this client follows, or that is over.
+Like a cancel, a truncation goes to a response that this client follows, or that is over.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _SENDABLE = frozenset({Phase.LIVE, Phase.RESUMING, Phase.LEAVING, Phase.OVER})
 
 
 class Cut:
-    """One `response.truncate`; `final` is the answer: the response as it is kept from then on."""
+    """One `response.truncate`. `final` is the answer: the response as it is kept from then on."""
 
     def __init__(self, track: Track, members: dict[str, Any], event_id: str) -> None:
         self.track = track
@@ -27,7 +28,7 @@ class Cut:
 
     @property
     def is_answered(self) -> bool:
-        """The answer was cut, or that was refused."""
+        """Return whether the answer was cut, or that was refused."""
         return self.final is not None or self.error is not None
 
 
@@ -48,11 +49,11 @@ class Cuts:
 
     @property
     def is_waiting(self) -> bool:
-        """Somebody waits for an answer."""
+        """Return whether somebody waits for an answer."""
         return bool(self._open)
 
     def frames(self) -> list[str]:
-        """Return what can be sent now."""
+        """Return the frames that can be sent now."""
         out = []
         for cut in self._open:
             if not cut.is_sent and cut.track.phase in _SENDABLE:
@@ -62,19 +63,19 @@ class Cuts:
         return out
 
     def answered(self, event: Event) -> None:
-        """`response.truncated`. One that answers a cancel is nobody's here."""
+        """Take `response.truncated`. One that answers a cancel is ignored here."""
         for cut in [one for one in self._open if one.event_id == event.get("event_id")]:
             cut.final = cut.track.final = FinalResponse(event.get("response") or {})
             self._end(cut)
 
     def refused(self, event_id: str, error: RealtimeError) -> None:
-        """An `error` answers it."""
+        """Take an `error` that answers one."""
         for cut in [one for one in self._open if one.event_id == event_id]:
             cut.error = error
             self._end(cut)
 
     def disconnected(self) -> None:
-        """The socket is gone: what has no answer is asked again."""
+        """Note that the socket is gone: truncations without an answer are sent again."""
         for cut in self._open:
             cut.is_sent = False
 

@@ -1,4 +1,4 @@
-"""Open the socket. Whatever keeps it from opening is a `ConnectionLost`."""
+"""Dialing: open the socket. Everything that prevents that becomes a `ConnectionLost`."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _PING_SECONDS = 20.0  # a dead path is noticed within 40 s, and then reconnected
 
 
 class _Open(connect):
-    """Open a socket to this server and to no other: the library would take the key along to where a redirect leads."""
+    """A socket to this server and to no other: the library would send the key wherever a redirect leads."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Follow none."""
+        """Return the error, so that no redirect is followed."""
         return exc
 
 
 class Dialer:
-    """Opens sockets to one server. `api_key` may be a function, which is asked before each attempt."""
+    """A dialer of sockets to one server. `api_key` may be a function, which is called before each attempt."""
 
     def __init__(self, url: str, api_key: ApiKey | None, policy: Policy, options: dict[str, Any]) -> None:
         self.url = url
@@ -52,7 +52,9 @@ class Dialer:
         self.ping_seconds = _ping_seconds(policy)
 
     async def headers(self) -> dict[str, str]:
-        """Return the caller's headers, with the key of now. Raises ConnectionLost for a key that is no header."""
+        """Return the caller's headers, with the current key. Raises ConnectionLost for a key that can't be in
+        a header.
+        """
         headers = dict(self.options.get("additional_headers") or {})
         if self.api_key is not None:
             key = self.api_key if isinstance(self.api_key, str) else await self.api_key()
@@ -62,7 +64,7 @@ class Dialer:
         return headers
 
     async def dial(self, until: float) -> ClientConnection:
-        """Open a socket, at the latest then by the loop's clock."""
+        """Open a socket by that time on the loop's clock."""
         try:
             async with asyncio.timeout_at(until):
                 return await self._open()
@@ -90,7 +92,7 @@ class Dialer:
         except InvalidHandshake as error:
             cut = isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError)
             raise ConnectionLost(f"the handshake failed: {error}", retry=cut) from error
-        except (WebSocketException, ValueError) as error:  # a proxy's, a port that is none, a key that is no header
+        except (WebSocketException, ValueError) as error:  # a proxy's, an invalid port, a key that can't be a header
             raise ConnectionLost(f"no connection to {self.url}: {error}", retry=False) from error
         if socket.subprotocol != SUBPROTOCOL:
             await socket.close()
@@ -99,9 +101,10 @@ class Dialer:
 
 
 async def keep_alive(socket: ClientConnection, seconds: float, is_watched: Callable[[], bool]) -> None:
-    """Ping, and abort the socket when a pong does not come. The library's own would first wait for a close frame, too.
+    """Send pings, and abort the socket when a pong does not come. The library's own would first wait for a close frame.
 
-    seconds: between a pong and the next ping, and for the pong at most. is_watched: heartbeats tell, so none is sent.
+    seconds: between a pong and the next ping, and the most for the pong. is_watched: heartbeats watch it, so no ping is
+    sent.
     """
     with contextlib.suppress(ConnectionClosed):
         while True:
@@ -117,7 +120,7 @@ async def keep_alive(socket: ClientConnection, seconds: float, is_watched: Calla
 
 
 def _ping_seconds(policy: Policy) -> float:
-    """As patient as heartbeats are: a path may die before the server has promised those."""
+    """Return an interval as patient as heartbeats are: a path may die before the server has promised those."""
     if not policy.heartbeat_seconds:
         return _PING_SECONDS
     return min(_PING_SECONDS, policy.heartbeat_seconds * policy.max_missed_heartbeats / 2)

@@ -1,4 +1,4 @@
-"""Everything that this package raises. All of it is a `RealtimeError`; which class says whose move it is."""
+"""The errors that this package raises. All are a `RealtimeError`; the class says who has to act."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 class RealtimeError(Exception):
-    """Base of every error of this package."""
+    """Base class of every error of this package."""
 
 
 class ConnectionLost(RealtimeError):
     """The socket is gone and will not be, or could not be, opened again.
 
-    `code` is its close code, `status` the HTTP status of a refused handshake; each may be None. `retry` says that
-    connecting again may help; when it does, `Client.resume(*response.cursor)` goes on where this client stopped.
+    `code` is its close code, `status` the HTTP status of a refused handshake; each may be None. `retry`: connecting
+    again may help; then `Client.resume(*response.cursor)` continues where this client stopped.
     """
 
     def __init__(
@@ -35,18 +35,20 @@ class ConnectionLost(RealtimeError):
 
     @classmethod
     def closed(cls, code: int, reason: str = "") -> ConnectionLost:
-        """A socket that was closed with this code; the code decides whether to connect again."""
+        """Return the error for a socket that was closed with this code; the code decides whether to connect again."""
         text = f"the connection was closed with code {code}{f': {reason}' if reason else ''}"
         return cls(text, retry=code in RECONNECT_CODES, code=code)
 
     @classmethod
     def timed_out(cls, url: str) -> ConnectionLost:
-        """An attempt to open a socket took too long."""
+        """Return the error for an attempt to open a socket that took too long."""
         return cls(f"no connection to {url}: the attempt took too long", retry=True)
 
     @classmethod
     def refused(cls, url: str, status: int, body: bytes | str | None, retry_after: float | None) -> ConnectionLost:
-        """The server answered the handshake with this HTTP status. The text has its words, where it has some."""
+        """Return the error for a handshake that the server answered with this HTTP status. The text has the server's
+        words, if any.
+        """
         text = f"the server answered the handshake with HTTP {status}"
         if status == 404:
             text += f": there is nothing at {url}; {URL_HINT}"
@@ -60,7 +62,7 @@ _RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def _words(body: bytes | str | None) -> str:
-    """The code and the message of an error's body; nothing for a proxy's, or another server's."""
+    """Return the code and the message of an error's body; nothing for a proxy's, or another server's."""
     try:
         error = json.loads(body or b"")["error"]
         return f": {error['code']}: {error['message']}"
@@ -83,23 +85,23 @@ class ClientClosed(RealtimeError):
 
 
 class Detached(RealtimeError):
-    """The response was detached: it goes on at the server, but this handle no longer follows it."""
+    """The response was detached: it continues at the server, but this handle no longer follows it."""
 
 
 class AlreadyFollowed(RealtimeError):
-    """The client follows that response already: use the handle that it has."""
+    """The client follows that response already. Use the existing handle."""
 
 
 class EventNotReceived(RealtimeError, ValueError):
-    """An event was named by a number that has not come."""
+    """An event was named by a number that has not been received."""
 
 
 class ToolLoopTooLong(RealtimeError):
-    """The model goes on calling tools."""
+    """The model keeps calling tools."""
 
 
 class RequestTooLarge(RealtimeError):
-    """The request is larger than the server takes; sending it would cost the whole connection."""
+    """The request is larger than the server accepts; sending it would cost the whole connection."""
 
 
 class ResponseFailed(RealtimeError):
@@ -112,8 +114,8 @@ class ResponseFailed(RealtimeError):
 
 
 class SteerFailed(RealtimeError):
-    """A steer or an injection comes to nothing, and `input` is given back. `code` is the server's, or
-    `connection_lost`: then the server may have applied it and started a successor that nobody follows.
+    """A steer or an injection has no effect, and `input` is given back. `code` is the server's, or `connection_lost`:
+    then the server may have applied it and started a successor that nobody follows.
     """
 
     def __init__(self, code: str | None, message: str, input: Any) -> None:
@@ -123,7 +125,7 @@ class SteerFailed(RealtimeError):
 
     @staticmethod
     def of(error: Mapping[str, Any], input: Any) -> SteerFailed:
-        """The `error` of `response.steer.failed` or `response.inject.failed`."""
+        """Return the error for `response.steer.failed` or `response.inject.failed`."""
         return SteerFailed(error.get("code"), str(error.get("message")), input)
 
 
@@ -144,13 +146,13 @@ class ServerError(RealtimeError):
 
     @staticmethod
     def of(event: Mapping[str, Any]) -> ServerError:
-        """The `error` event as the most exact class."""
+        """Return the `error` event as the most exact class."""
         code = (event.get("error") or {}).get("code")
         return (_BY_CODE.get(code, ServerError) if isinstance(code, str) else ServerError)(event)
 
 
 class ResponseNotFound(ServerError):
-    """No such response: it was never there, is forgotten, or belongs to somebody else."""
+    """No such response: it never existed, is forgotten, or belongs to somebody else."""
 
 
 class EpochMismatch(ServerError):

@@ -1,4 +1,4 @@
-"""One request over HTTP and its answer, by the standard library, in a thread that can be broken off from outside."""
+"""One request over HTTP and its answer, by the standard library, in a thread that can be interrupted from outside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_BYTES = 64 * 2**20
 
 
 class Exchange:
-    """See the module. `options` are the socket's: `ssl` and `proxy` hold here, too."""
+    """One request and its answer. `options` are the socket's: `ssl` and `proxy` apply here, too."""
 
     def __init__(self, request: urllib.request.Request, options: Mapping[str, Any], timeout_seconds: float) -> None:
         self._request = request
@@ -33,7 +33,9 @@ class Exchange:
         self._opener = urllib.request.build_opener(*handlers)
 
     async def run(self) -> tuple[int, Message, bytes]:
-        """Return the status, the headers and the body. Whoever is cancelled here ends it; raises ConnectionLost."""
+        """Return the status, the headers and the body. Cancelling the caller ends the exchange. Raises
+        ConnectionLost.
+        """
         try:
             return await asyncio.to_thread(self._run)
         except BaseException:
@@ -56,7 +58,7 @@ class Exchange:
             self._break_off()
 
     def _break_off(self) -> None:
-        """Wake the thread from whatever it reads: a peer that drips would hold it for ever."""
+        """Wake the thread from whatever it reads: a peer that sends very slowly would hold it for ever."""
         self._is_broken_off = True
         for sock in self._sockets:
             with contextlib.suppress(OSError):
@@ -97,7 +99,7 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows none: the key is for this server."""
+    """A handler that follows no redirect: the key is for this server only."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None

@@ -1,4 +1,4 @@
-"""HTTP beside the socket: the same server, the same key, the same patience."""
+"""HTTP next to the socket: the same server, the same key, the same patience."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Page = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
 class Http:
-    """Requests below the base of the socket's URL. What is refused for now is sent again, as often as on the socket;
-    what may have been done already is not, unless doing it twice is doing it once.
+    """Requests below the base of the socket's URL. A request that is refused for now is sent again, as often as on the
+    socket. One that may have been carried out already is not, unless carrying it out twice is the same as once.
     """
 
     def __init__(self, dialer: Dialer, policy: Policy) -> None:
@@ -34,15 +34,15 @@ class Http:
         self._rng = random.Random()
 
     async def get(self, parts: Sequence[str], query: Mapping[str, Any] | None = None) -> Any:
-        """The answer's JSON. Raises ServerError when it is an error, ConnectionLost when there is none."""
+        """Return the answer's JSON. Raises ServerError when it is an error, ConnectionLost when there is none."""
         return await self._request("GET", parts, query)
 
     async def post(self, parts: Sequence[str], body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
-        """Like `get`."""
+        """Post a body; otherwise like `get`."""
         return await self._request("POST", parts, query, body)
 
     async def delete(self, parts: Sequence[str]) -> Any:
-        """Like `get`."""
+        """Delete something; otherwise like `get`."""
         return await self._request("DELETE", parts)
 
     async def _request(
@@ -64,7 +64,9 @@ class Http:
                 await asyncio.sleep(patience.retry_at - now)
 
     async def _attempt(self, method: str, url: str, data: bytes | None) -> Any:
-        """Ask once, in `request_timeout_seconds` as a whole: a peer that drips must not hold the caller."""
+        """Send the request once. `request_timeout_seconds` is for all of it: a peer that sends very slowly must not
+        hold the caller.
+        """
         is_safe, seconds = method != "POST", self._policy.request_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -94,7 +96,7 @@ class Http:
 
 
 async def pages(fetch: Page, query: Mapping[str, Any]) -> AsyncIterator[Any]:
-    """All entries of a list, fetched as they are read. Raises ProtocolError for a list that does not get on."""
+    """Yield all entries of a list, fetched as they are read. Raises ProtocolError for a list that does not advance."""
     seen = {query.get("after")}
     while True:
         page = await fetch(query)
@@ -129,7 +131,7 @@ def _parsed(data: bytes) -> Any:
 
 
 def _refusal(status: int, headers: Message, data: bytes, url: str, is_safe: bool) -> ServerError:
-    """The server's error, or a proxy's answer."""
+    """Return the server's error, or a proxy's answer, as an error."""
     said = headers.get("Retry-After") or ""
     wait = float(said) if said.isdecimal() and len(said) < 10 else None
     try:

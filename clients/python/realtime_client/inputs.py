@@ -1,7 +1,8 @@
-"""What a caller gives into a response that runs: steers and injections, and what becomes of each. Pure.
+"""Input given into a running response: steers and injections, and the fate of each. Pure.
 
-The server answers in the order of sending and names the response, not the request, so who is answered is known by
-place. What was sent belongs to its connection: with the socket its fate is unknown, and the caller is told that.
+The server answers in the order of sending and names the response, not the request, so the place tells which one is
+answered. An input belongs to the connection on which it was sent: if the socket goes its fate is unknown, and the
+caller is told that.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Kind = Literal["steer", "inject"]
 
 
 class Fate(enum.Enum):
-    """How far the server is with what it was given."""
+    """The server's progress with an input."""
 
     HELD = "held"  # waits here for a connection
     SENT = "sent"
@@ -64,12 +65,12 @@ class Steer:
 
     @property
     def is_answered(self) -> bool:
-        """The server has said whether it takes it, or can't any more."""
+        """Return whether the server has accepted or refused it, or can't do either any more."""
         return self.fate not in (Fate.HELD, Fate.SENT)
 
 
 class Inputs:
-    """All that was given and has not come to an end. `changed` collects who has news; the session drains it."""
+    """All inputs that are not finished. `changed` collects those with news; the session drains it."""
 
     def __init__(self) -> None:
         self.changed: set[Steer | Track] = set()
@@ -77,7 +78,7 @@ class Inputs:
         self._num_given = 0
 
     def give(self, kind: Kind, track: Track, input: Any) -> Steer:
-        """To the newest of the response's automatic successors, as far as they are known here."""
+        """Give input to the newest of the response's automatic successors, as far as they are known here."""
         while track.successor is not None:
             track = track.successor
         steer = Steer(kind, track, input, f"{kind}.{self._num_given}")
@@ -88,11 +89,13 @@ class Inputs:
 
     @property
     def is_waiting(self) -> bool:
-        """Something is to be sent."""
+        """Return whether something has to be sent."""
         return any(steer.fate is Fate.HELD for steer in self._open)
 
     def frames(self, max_bytes: float) -> list[str]:
-        """Return what can be sent now: to a response that this socket follows, or that is over (the server says so)."""
+        """Return the frames that can be sent now: to a response that this socket follows, or that is over (the server
+        says so).
+        """
         out = []
         for steer in [s for s in self._open if s.fate is Fate.HELD and (s._named.phase is Phase.LIVE or s._named.over)]:
             frame = _encode(steer)
@@ -104,22 +107,22 @@ class Inputs:
         return out
 
     def held_lanes(self) -> dict[str | None, str | None]:
-        """The lanes in which the server holds input, with the response whose calls are to be answered there."""
+        """Return the lanes in which the server holds input, with the response whose calls must be answered there."""
         return {s._track.lane: s._track.response_id for s in self._open if s.fate is Fate.PENDING}
 
     def blocked_lanes(self) -> set[str | None]:
-        """The lanes in which a successor may start: a create of ours would wait behind it, and look like it."""
+        """Return the lanes in which a successor may start: a create of ours would wait behind it, and look like it."""
         return {s._track.lane for s in self._open if s.fate in _OPEN}
 
     def parent(self, response_id: str | None, lane: str | None) -> Track | None:
-        """The response of this id that waits for its successor in this lane."""
+        """Return the response of this id that waits for its successor in this lane."""
         tracks = (s._track for s in self._open if s._track.awaits_successor and s._track.lane == lane)
         return next((track for track in tracks if track.response_id == response_id), None)
 
     # -- what the server says
 
     def accepted(self, event: Event) -> None:
-        """Note that the server holds the input. What it accepts after a response's end is for the successor of that."""
+        """Note that the server holds the input. Input accepted after a response's end is for its successor."""
         ref = event["steer"]
         steer = self._first("steer", ref["previous_response_id"], Fate.SENT)
         if steer is not None:
@@ -127,18 +130,18 @@ class Inputs:
             self._accept(steer)
 
     def injected(self, event: Event) -> None:
-        """The same for an injection."""
+        """Note that the server holds an injection."""
         steer = self._first("inject", event["response_id"], Fate.SENT)
         if steer is not None:
             self._accept(steer)
 
     def pending(self, event: Event) -> None:
-        """The response ended with calls: the next create that continues it takes the input along."""
+        """Note that the response ended with calls: the next create that continues it takes the input along."""
         for steer in [s for s in self._open if s.id == event["steer"]["id"] and s.fate is Fate.ACCEPTED]:
             self._hold(steer, event.get("required_input") or [])
 
     def steer_failed(self, event: Event) -> None:
-        """Refused, or given back."""
+        """Note that the input was refused, or given back."""
         ref = event["steer"]
         if ref.get("id") is None:
             steer = self._first("steer", ref["previous_response_id"], Fate.SENT)
@@ -148,21 +151,21 @@ class Inputs:
             self._fail(steer, SteerFailed.of(event["error"], steer.input))
 
     def inject_failed(self, event: Event) -> None:
-        """The same for an injection: it has no id, so what was given back is known by what it says."""
+        """Note that an injection was refused, or given back. It has no id, so it is recognized by its contents."""
         same = (s for s in self._open if s.kind == "inject" and s._named.response_id == event["response_id"])
         steer = next((s for s in same if s.input == event.get("input")), None)
         if steer is not None:
             self._fail(steer, SteerFailed.of(event["error"], steer.input))
 
     def refused(self, event_id: str, error: RealtimeError) -> None:
-        """An `error` answers it: it was malformed."""
+        """Take an `error` that answers one: it was malformed."""
         for steer in [s for s in self._open if s._event_id == event_id and s.fate is Fate.SENT]:
             self._fail(steer, error)
 
     # -- what becomes of the response
 
     def ended(self, track: Track) -> None:
-        """The terminal event is here. Of injections that wait for the outputs of other calls, no event tells."""
+        """Note the terminal event. For injections that wait for the outputs of other calls, no event comes."""
         final = track.final
         given = [s for s in self._open if s._track is track and s.fate is Fate.ACCEPTED and not s._late]
         if not given or final is None or not _takes(final):
@@ -174,7 +177,7 @@ class Inputs:
                     self._hold(steer, stubs)
 
     def succeeded(self, parent: Track, successor: Track) -> None:
-        """The server started the successor: it has what was accepted before its parent's end."""
+        """Note that the server started the successor: it has what was accepted before its parent's end."""
         for steer in [s for s in self._open if s._track is parent]:
             if steer._late:
                 steer._late, steer._track = False, successor
@@ -183,19 +186,21 @@ class Inputs:
                 self._end(steer, Fate.APPLIED)
 
     def continued(self, lane: str | None, parent_id: str | None) -> None:
-        """A create of ours that answers the calls was taken, and the input that waited for it with it."""
+        """Note that one of our creates that answers the calls was accepted, and with it the input that waited
+        for it.
+        """
         for steer in [s for s in self._open if s.fate is Fate.PENDING and s._track.lane == lane]:
             if steer._track.response_id == parent_id:
                 self._end(steer, Fate.APPLIED)
 
     def cut(self) -> None:
-        """The socket is gone, and with it what the server had."""
+        """Note that the socket is gone, and with it what the server had."""
         text = "The connection was lost before it was clear what became of this input."
         for steer in [s for s in self._open if s.fate is not Fate.HELD]:
             self._fail(steer, SteerFailed("connection_lost", text, steer.input))
 
     def close(self, error: RealtimeError | None = None) -> None:
-        """Nothing more is sent."""
+        """Send nothing more."""
         for steer in list(self._open):
             self._fail(steer, error or ClientClosed("the client was closed"))
 
@@ -233,7 +238,7 @@ class Inputs:
         self._count(steer._track)
 
     def _count(self, *tracks: Track) -> None:
-        """A response waits for its successor as long as one may come of what it was given."""
+        """Note whether a response waits for its successor: it does as long as one may come of its input."""
         for track in tracks:
             track.num_inputs = sum(s._track is track and s.fate in _OPEN for s in self._open)
             self.changed.add(track)
@@ -251,7 +256,7 @@ def _takes(final: FinalResponse) -> bool:
 
 
 def _required(final: FinalResponse, inputs: Iterable[Any]) -> list[dict[str, Any]]:
-    """Stubs of the outputs that are still missing, as `response.steer.pending` has them."""
+    """Return stubs of the outputs that are still missing, in the form of `response.steer.pending`."""
     items: list[Mapping[str, Any]] = [item for input in inputs if isinstance(input, list) for item in input]
     answered = {item.get("call_id") for item in items} | {item.get("approval_request_id") for item in items}
     stubs: list[dict[str, Any]] = []

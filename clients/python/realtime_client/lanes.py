@@ -1,8 +1,8 @@
-"""Which lane (`stream_id`) a create goes to. Pure.
+"""The choice of a lane (`stream_id`) for a create. Pure.
 
-A lane runs one response at a time, so concurrent creates need lanes of their own; and `response.created` names the
-lane, not the request, so one create at a time in a lane is also what makes confirming exact. A server keeps a
-`store: false` answer only as the last of its lane: a continuation goes where its parent is, other work elsewhere.
+A lane runs one response at a time, so concurrent creates need lanes of their own. `response.created` names the lane,
+not the request, so having one create at a time in a lane also makes its confirmation exact. A server keeps a `store:
+false` answer only as the last of its lane: a continuation goes where its parent is, other work elsewhere.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ _NUM_SHARED = 8
 
 
 def lane_of_request(request_id: str) -> str:
-    """The lane of a request that the caller has named: the same in every process and language, since the body of a
-    retry must be the same. With the default pool this leaves 8 of a connection's 32 lane names to the caller.
+    """Return the lane of a request that the caller has named: the same in every process and language, because the body
+    of a retry must be the same. With the default pool this leaves 8 of a connection's 32 lane names to the caller.
     """
     return f"request-{sum(request_id.encode()) % _NUM_SHARED}"
 
@@ -31,10 +31,10 @@ class Lanes:
         previous_response_id: str | None,
         held: Mapping[str | None, str | None] | None = None,
     ) -> str | None:
-        """A free lane: the parent's if there is one, else the one idle longest. None: all are busy.
+        """Return a free lane: the parent's if there is one, else the one idle longest. None: all are busy.
 
         `held`: the lanes in which the server holds input for what continues this response. That create must go there,
-        whoever the lane belongs to; any other one there has the input given back, so there it goes last.
+        whoever the lane belongs to; any other create there makes the server give the input back, so it goes there last.
         """
         held = held or {}
         for lane, parent in held.items():

@@ -1,4 +1,4 @@
-"""The socket as the session knows it: open or not, when to open another, how long that may take. Pure."""
+"""The link: the socket as the session knows it: open or not, when to open another, how long that may take. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_RESUME_AFTER_SECONDS = 3600.0  # a server that needs longer is not waited f
 
 
 class Link:
-    """See the module. `draining`: this socket takes no creates any more."""
+    """The state of the socket. `draining`: this socket accepts no creates any more."""
 
     def __init__(self, policy: Policy, rng: random.Random) -> None:
         self.connected = False
@@ -35,7 +35,7 @@ class Link:
         return self._patience.retry_at
 
     def state(self, is_wanted: bool) -> ConnectionState:
-        """Return what a banner would say, of a client that is not closed. `is_wanted`: something needs a socket."""
+        """Return the state for a banner, of a client that is not closed. `is_wanted`: something needs a socket."""
         if self.connected:
             return "open"
         if not is_wanted and self.dial_until == math.inf:
@@ -43,28 +43,28 @@ class Link:
         return "reconnecting" if self._was_open else "connecting"
 
     def connecting(self, now: float) -> None:
-        """An attempt begins."""
+        """Note that an attempt begins."""
         self.dial_until = now + self._policy.connect_timeout_seconds
 
     def opened(self) -> None:
-        """The attempt succeeded."""
+        """Note that the attempt succeeded."""
         self.connected = self._was_open = True
         self.draining = False
         self.dial_until = math.inf
 
     def drains(self, resume_after_seconds: object = None) -> None:
-        """The server closes this socket soon, and may say how long it will be away then."""
+        """Note that the server closes this socket soon. It may say how long it will be away then."""
         self.draining = True
         if isinstance(resume_after_seconds, int | float) and 0 < resume_after_seconds < math.inf:
             self._resume_after = min(float(resume_after_seconds), _MAX_RESUME_AFTER_SECONDS)
 
     def gone(self) -> None:
-        """The socket is no more, or could not be opened."""
+        """Note that the socket is gone, or could not be opened."""
         self.connected = False
         self.dial_until = math.inf
 
     def lost(self, why: ConnectionLost | ProtocolError, now: float) -> bool:
-        """Set `connect_at`. Returns whether another attempt is worth it."""
+        """Set `connect_at`. Return whether another attempt is worthwhile."""
         if self._resume_after:
             self.patient_until = now + 2 * self._resume_after
             self._patience.last_until(self.patient_until)
@@ -74,5 +74,5 @@ class Link:
         return isinstance(why, ConnectionLost) and why.retry and in_time
 
     def settle(self) -> None:
-        """All is well, or nothing depends on it: the next trouble starts counting from zero."""
+        """Note that all is well, or nothing depends on it: the next failure is counted as the first."""
         self._patience.progress()

@@ -1,4 +1,4 @@
-"""What a client tells and hears of its connection: `session.update`, heartbeats, how long silence is life. Pure."""
+"""The liveness of a connection: `session.update`, heartbeats, and how long silence is acceptable. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .track import Event
 
 
 class Update:
-    """One `session.update`; `state` is the answer. It is sent again on the next socket until it has one."""
+    """One `session.update`. `state` is the answer. It is sent again on the next socket until it has one."""
 
     def __init__(self, members: dict[str, Any], event_id: str) -> None:
         self.members = members
@@ -23,12 +23,14 @@ class Update:
 
     @property
     def is_answered(self) -> bool:
-        """Note that it holds now, or was refused."""
+        """Return whether it is in force, or was refused."""
         return self.state is not None or self.error is not None
 
 
 class Liveness:
-    """A socket on which the server said that it sends heartbeats, and that is silent for several, is dead."""
+    """The liveness of one connection. A socket on which the server has promised heartbeats is dead when it is silent
+    for several of them.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.changed: set[Update] = set()
@@ -42,7 +44,7 @@ class Liveness:
         self._num_updates = 0
 
     def update(self, members: dict[str, Any]) -> Update:
-        """Change what holds for the connection."""
+        """Change the settings of the connection."""
         update = Update(members, f"update.{self._num_updates}")
         self._num_updates += 1
         self._updates.append(update)
@@ -50,25 +52,25 @@ class Liveness:
 
     @property
     def is_waiting(self) -> bool:
-        """Somebody waits for an answer."""
+        """Return whether somebody waits for an answer."""
         return bool(self._updates)
 
     def connected(self, now: float) -> None:
-        """A new socket, which knows nothing."""
+        """Note a new socket, which knows nothing."""
         self._heard_at = now
         if self._wanted_seconds is not None:
             self._own = self.update({"heartbeat_seconds": self._wanted_seconds})
             self._updates.insert(0, self._updates.pop())  # what a caller wants is newer
 
     def disconnected(self) -> None:
-        """Ask again what was asked without an answer; our own question belongs to the socket."""
+        """Prepare to send again what has no answer. Our own request for heartbeats belongs to the socket."""
         self._seconds = 0.0
         for update in self._updates:
             update.is_sent = False
         self._updates = [update for update in self._updates if update is not self._own]
 
     def frames(self) -> list[str]:
-        """Return what is to be sent."""
+        """Return the frames to send."""
         out = []
         for update in self._updates:
             if not update.is_sent:
@@ -77,15 +79,15 @@ class Liveness:
         return out
 
     def heard(self, now: float) -> None:
-        """Any message is a sign of life."""
+        """Note a message: any message is a sign of life."""
         self._heard_at = now
 
     def beat(self, event: Event) -> None:
-        """`session.heartbeat`."""
+        """Take `session.heartbeat`."""
         self.heartbeat = event.get("heartbeat")
 
     def updated(self, event: Event) -> None:
-        """`session.updated` answers the oldest update."""
+        """Take `session.updated`, which answers the oldest update."""
         update = next((u for u in self._updates if u.is_sent), None)
         state = event.get("session") or {}
         self._seconds = float(state.get("heartbeat_seconds") or 0.0)
@@ -95,7 +97,7 @@ class Liveness:
             self._end(update)
 
     def refused(self, event_id: str, error: RealtimeError) -> None:
-        """An `error` answers it."""
+        """Take an `error` that answers one."""
         for update in [u for u in self._updates if u.event_id == event_id]:
             update.error = error
             self._end(update)

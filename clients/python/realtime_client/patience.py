@@ -1,4 +1,4 @@
-"""How often something failed in a row, when to try it again, and when to give up. Pure."""
+"""Patience: how often something failed in a row, when to retry it, and when to give up. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .policy import Policy
 
 
 class Patience:
-    """Counts one thing: the socket of a client, or the request of one response."""
+    """The failures of one thing: the socket of a client, or the request of one response."""
 
     __slots__ = ("_attempts", "_until", "retry_at", "troubled_since")
 
@@ -19,7 +19,7 @@ class Patience:
         self._until = 0.0  # go on at least so long
 
     def failed(self, now: float, retry_after: float | None, policy: Policy, rng: random.Random) -> bool:
-        """Count a failure and set `retry_at`. Returns whether that is still worth waiting for."""
+        """Count a failure and set `retry_at`. Return whether waiting for that is still worthwhile."""
         if self.troubled_since is None:
             self.troubled_since = now
         self.retry_at = now + policy.delay_seconds(self._attempts, retry_after, rng)
@@ -27,7 +27,7 @@ class Patience:
         return self.retry_at <= max(self.troubled_since + policy.max_retry_seconds, self._until)
 
     def last_until(self, until: float) -> None:
-        """Do not give up before."""
+        """Don't give up before this time."""
         self._until = max(self._until, until)
 
     def progress(self) -> None:

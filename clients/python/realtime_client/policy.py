@@ -1,4 +1,4 @@
-"""How patient a client is and how much it holds. Pure."""
+"""The policy of a client: how patient it is and how much it holds. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """`max_retry_seconds`: how long to go on trying without any progress, both to connect and to have a request
-    taken that the server refused for now; at least twice what a server that is being restarted says that it needs.
+    """The policy of a client. `max_retry_seconds`: how long to keep trying without any progress, both to connect and to
+    have a request accepted that the server refused for now; at least twice what a restarting server says that it needs.
     `connect_timeout_seconds`: how long one attempt to open a socket may take. `request_timeout_seconds`: how long one
-    attempt of a request over HTTP, its answer included. `max_buffer_bytes`: how much one unread
-    response may hold here before it is detached at the server and fetched later. `num_lanes`: how many creates run at
-    once; more wait here. `heartbeat_seconds` (at least 1): have the server say so often that it lives; after
-    `max_missed_heartbeats` of silence the socket is given up, and what runs is resumed on another. None: the operator's
-    setting, and pings alone.
+    attempt of a request over HTTP may take, its answer included. `max_buffer_bytes`: how much one unread response may
+    hold here before it is detached at the server and fetched later. `num_lanes`: how many creates run at once; more
+    wait here. `heartbeat_seconds` (at least 1): the interval of heartbeats to ask the server for; after
+    `max_missed_heartbeats` of silence the socket is given up, and running responses are resumed on another. None: the
+    operator's setting, and pings alone.
     """
 
     initial_delay_seconds: float = 0.25
@@ -39,8 +39,8 @@ class Policy:
             raise ValueError("max_missed_heartbeats must be at least 1")
 
     def delay_seconds(self, attempt: int, retry_after: float | None, rng: random.Random) -> float:
-        """The pause before attempt number `attempt` (from 0). Jittered, so that a crowd does not come back at once;
-        never shorter than what the server asked for.
+        """Return the pause before attempt number `attempt` (from 0). It is jittered, so that a crowd does not come back
+        at once, and never shorter than what the server asked for.
         """
         backoff = min(self.max_delay_seconds, self.initial_delay_seconds * 2.0 ** min(attempt, 32))
         return (retry_after or 0.0) + backoff * rng.uniform(0.5, 1.0)

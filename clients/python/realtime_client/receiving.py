@@ -1,4 +1,4 @@
-"""What the server says, taken in: events of the responses that are followed, and events of the connection. Pure."""
+"""Receiving: takes in the server's events, of followed responses and of the connection. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GOING_DOWN = frozenset({"server_draining", "websocket_connection_limit_reached"
 
 
 class Parts(NamedTuple):
-    """What a session is made of."""
+    """The parts of a session."""
 
     policy: Policy
     rng: random.Random
@@ -37,7 +37,7 @@ class Parts(NamedTuple):
 
 
 class Receiving:
-    """The part of a session that listens. `detach` and `leave` are the session's."""
+    """The part of a session that receives. `detach` and `leave` are the session's."""
 
     def __init__(self, parts: Parts, detach: Callable[[Track], None], leave: Callable[[Track], None]) -> None:
         self._policy, self._rng, self._lanes, self._inputs, self._cuts = parts[:5]
@@ -46,7 +46,7 @@ class Receiving:
         self._leave = leave
 
     def take(self, event: Event, kind: str, num_bytes: int, now: float) -> None:
-        """One event. Raises ProtocolError when it can't be what a server of this protocol sends."""
+        """Take one event. Raises ProtocolError when a server of this protocol can't have sent it."""
         self._liveness.heard(now)
         if "response_id" in event and not kind.startswith("response.inject."):  # the connection's, in spite of its id
             self._response_event(event, num_bytes)
@@ -63,7 +63,7 @@ class Receiving:
             self._deliver(track, event, num_bytes)
 
     def _confirm(self, event: Event) -> Track | None:
-        """A response that we do not know: a successor, or what is being created in its lane."""
+        """Confirm a response that is not known yet: a successor, or the one that is being created in its lane."""
         lane, response_id = event.get("stream_id"), event["response_id"]
         if (parent := self._steered(event)) is not None:
             return self._succeed(parent, event)
@@ -85,7 +85,7 @@ class Receiving:
         return track
 
     def _steered(self, event: Event) -> Track | None:
-        """The response that was steered, if this is the first event of its successor."""
+        """Return the response that was steered, if this is the first event of its successor."""
         parent_id = (event.get("response") or {}).get("previous_response_id")
         return self._inputs.parent(parent_id, event.get("stream_id"))
 
@@ -129,7 +129,7 @@ class Receiving:
 
     @staticmethod
     def _ends_soon(track: Track) -> bool:
-        """Return what comes before the end is little; and to leave a response that was steered would undo that."""
+        """Return whether little comes before the end. Leaving a response that was steered would undo the steer."""
         return track.cancel_wanted or track.awaits_successor
 
     # -- events of the connection
@@ -139,7 +139,9 @@ class Receiving:
         self._link.max_message_bytes = limits.get("max_message_bytes") or math.inf
 
     def _session_draining(self, event: Event, now: float) -> None:
-        """No creates from here on; what runs goes on. The server will close this socket, and the next one is good."""
+        """Send no creates from here on; running responses continue. The server will close this socket, and the next one
+        is good.
+        """
         self._link.drains(event.get("resume_after_seconds"))
 
     def _resumed(self, event: Event, now: float) -> None:
@@ -172,7 +174,7 @@ class Receiving:
                 self._cuts.refused(event["event_id"], error)
             case "update", _:
                 self._liveness.refused(event["event_id"], error)
-            case "", _ if error.code == "slow_reader":  # the server let go of one of ours, and does not say which
+            case "", _ if error.code == "slow_reader":  # the server dropped one of ours, and does not say which
                 for live in [t for t in self._tracks if t.phase is Phase.LIVE]:
                     self._tracks.move(live, Phase.LOST)
             case _:
@@ -205,7 +207,7 @@ class Receiving:
     }
 
     def _refuse(self, track: Track, phase: Phase, error: ServerError, now: float) -> None:
-        """Try again later if that can help and somebody still waits; else it is the caller's."""
+        """Retry later if that can help and somebody still waits; otherwise raise the error to the caller."""
         track.patience.last_until(self._link.patient_until)
         in_time = track.patience.failed(now, error.retry_after, self._policy, self._rng)
         if not error.retry or not in_time or track.abandoned:

@@ -1,4 +1,4 @@
-"""The caller's view of one response. Everything that it knows is in its `Track`; it only waits."""
+"""The caller's handle of one response. All its data is in its `Track`; the handle only waits."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Until = Callable[[Any, Callable[[], bool]], Awaitable[None]]
 
 
 class Response:
-    """One response: iterate it for its events, `text()` for the words, `result()` for the end of it.
+    """One response: iterate it for its events, `text()` for its text, `result()` for its final form.
 
     Leaving an iteration (`break`, an exception, a cancelled task) loses nothing and stops nothing: iterate again to
-    go on behind the last event that you got. As a context manager it cancels the response when the block is left
+    continue after the last event that you got. As a context manager it cancels the response when the block is left
     before its end. A handle that is simply dropped detaches.
     """
 
@@ -46,14 +46,14 @@ class Response:
 
     @property
     def cursor(self) -> Cursor:
-        """Return where the reader is: keep it to resume from another process, with `client.resume(*cursor)`."""
+        """Return the reader's position. Keep it to resume from another process, with `client.resume(*cursor)`."""
         return self._track.cursor
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event: each exactly once, in order. Raises what keeps the rest from coming."""
+        """Return the next event: each exactly once, in order. Raises the error that prevents the rest from coming."""
         track = self._track
         while True:
             event = self._session.take(track)
@@ -68,13 +68,13 @@ class Response:
             await self._until(track, lambda: track.has_news)
 
     def text(self) -> AsyncIterator[str]:
-        """The pieces of output text. Raises ResponseFailed at the end of a response that failed."""
+        """Iterate over the pieces of output text. Raises ResponseFailed at the end of a response that failed."""
         return _Text(self)
 
     async def result(self) -> FinalResponse:
         """Read to the end and return the final response object. Raises ResponseFailed when it failed.
 
-        Events that the server has no more (CursorTooOld) do not keep the end from coming: then it is fetched over HTTP.
+        If the server no longer has events that are needed (CursorTooOld), the final object is fetched over HTTP.
         """
         try:
             async for _ in self:
@@ -89,14 +89,14 @@ class Response:
     async def cancel(self, through: int | None = None) -> FinalResponse:
         """Stop the response and wait for its terminal event; events before it can still be read.
 
-        `through`: the number of the last event that the user saw or heard (-1: none). What is kept of the answer, and
-        what the next turn knows of it, ends there. Without it the last `ack` says so, and without that nothing is cut.
+        `through`: the number of the last event that the user saw or heard (-1: none). The kept answer, and the next
+        turn's history, end there. Without it the last `ack` counts, and without that nothing is cut.
 
         An answer that is finished, as most are long before they have been spoken, is cut all the same.
 
-        Returns the final response object: its `receipt` says what the cancel did, and is None when the response
-        finished before the cancel reached it. Raises ValueError if `through` has not come yet, and ServerError when
-        what is finished can't be cut there any more.
+        Returns the final response object. Its `receipt` says what the cancel did, and is None when the response
+        finished before the cancel reached it. Raises ValueError if `through` has not come yet, and ServerError when a
+        finished answer can't be cut there any more.
         """
         self._session.cancel(self._track, through)
         final = await self._stopped()
@@ -111,12 +111,12 @@ class Response:
         item_id: str | None = None,
         content_index: int = 0,
     ) -> FinalResponse:
-        """Cut the answer for good where the user stopped listening, finished or not; one that runs is cancelled first.
+        """Cut the answer for good where the user stopped listening, finished or not. A running one is cancelled first.
 
-        `through`: the number of the last event that the user saw or heard (-1: none). Or `num_characters`: so many of
-        a message, `item_id`, by default the one whose text was read last; 0 before any text was read: after the event
-        that you read last. Returns the response as it is kept from now
-        on. Raises ValueError if `through` has not come yet, and ServerError when it is refused.
+        `through`: the number of the last event that the user saw or heard (-1: none). Or `num_characters`: so many of a
+        message, `item_id`, by default the one whose text was read last; 0 before any text was read: after the event
+        that you read last. Returns the response as it is kept from now on. Raises ValueError if `through` has not come
+        yet, and ServerError when it is refused.
         """
         named = self._track.text_item if item_id is None else item_id
         if through is None and named is None and num_characters == 0:  # no text was read
@@ -133,42 +133,44 @@ class Response:
         return cut.final
 
     def through_at(self, num_characters: int) -> int:
-        """Map characters of output text, as they were read here, to the number of the last event that they hold whole:
-        for `ack`, `cancel` and `truncate`, from a speaker that counts characters.
+        """Map characters of output text, as they were read here, to the number of the last event that they include
+        completely: for `ack`, `cancel` and `truncate`, from a speaker that counts characters.
         """
         return self._track.through_at(num_characters)
 
     async def interrupt(self) -> FinalResponse:
-        """Stop the response, forget the item that is being written, and wait for the terminal event."""
+        """Stop the response, drop the item that is being written, and wait for the terminal event."""
         self._session.cancel(self._track, stop="interrupt")
         return await self._stopped()
 
     def ack(self, through: int | None = None) -> None:
-        """The user has seen or heard everything up to this event (None: up to the one that you read last). A later
-        `cancel` cuts the answer there. Holds across reconnects. Raises ValueError if `through` has not come yet.
+        """Acknowledge that the user has seen or heard everything up to this event (None: up to the one that you read
+        last). A later `cancel` cuts the answer there. Holds across reconnects. Raises ValueError if `through` has not
+        come yet.
         """
         self._session.ack(self._track, self.cursor.starting_after if through is None else through)
         self._poke()
 
     async def steer(self, input: str | list[dict[str, Any]]) -> Steer:
-        """Give user messages, or outputs of its calls, to the running response; returns when the server has taken it.
+        """Give user messages, or outputs of its calls, to the running response. Returns when the server has accepted
+        them.
 
-        The response is cut at the next safe point and a `successor` goes on with the input. Of one that ends with
+        The response is cut at the next safe point and a `successor` continues with the input. If the response ends with
         calls, the input waits for their outputs: see `Steer.fate`. Raises SteerFailed when it is refused.
         """
         return await self._give("steer", input)
 
     async def inject(self, input: list[dict[str, Any]]) -> Steer:
         """Give outputs of calls that the response has made, without cutting it. When all are there at its end, a
-        `successor` goes on with them. Raises SteerFailed, or ServerError when the input is malformed.
+        `successor` continues with them. Raises SteerFailed, or ServerError when the input is malformed.
         """
         return await self._give("inject", input)
 
     async def successor(self) -> Response | None:
-        """The response that the server starts after this one by itself, because of `steer` or `inject`; waits for it.
+        """Wait for the response that the server starts after this one by itself, because of `steer` or `inject`.
 
-        None: it ended, and nothing follows unless you create it. Raises SteerFailed when an input that the server had
-        accepted was given back, and what keeps this response from being followed.
+        None: it ended, and nothing follows unless you create it. Raises SteerFailed when an accepted input was given
+        back, and the error that prevents this response from being followed.
         """
         track = self._track
         await self._until(track, lambda: track.successor is not None or (track.over and not track.awaits_successor))
@@ -183,11 +185,13 @@ class Response:
         return self._successor
 
     def chain(self) -> AsyncIterator[Event]:
-        """The events of this response, then those of its successor, and so on; `response_id` says whose they are."""
+        """Iterate over the events of this response, then those of its successor, and so on; `response_id` says whose
+        they are.
+        """
         return _Chain(self)
 
     async def detach(self) -> Cursor:
-        """Stop following; the response goes on at the server. Returns the cursor for resuming later."""
+        """Stop following; the response continues at the server. Returns the cursor for resuming later."""
         self._session.detach(self._track)
         self._poke()
         return self.cursor
@@ -227,7 +231,7 @@ class Response:
 
 
 class _Chain:
-    """Not a generator, for the same reason as `_Text`."""
+    """An iterator over a chain's events. Not a generator, for the same reason as `_Text`."""
 
     def __init__(self, response: Response) -> None:
         self._response = response
@@ -246,7 +250,7 @@ class _Chain:
 
 
 class _Text:
-    """Not a generator: one that is left in the middle would have to be closed by somebody."""
+    """An iterator over text. Not a generator: somebody would have to close one that is left in the middle."""
 
     def __init__(self, response: Response) -> None:
         self._response = response

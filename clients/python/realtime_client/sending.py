@@ -1,4 +1,4 @@
-"""What the open responses have to send now, derived from where each of them is. Pure."""
+"""Sending: the frames of the open responses that are due, derived from each one's state. Pure."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What a client does, without any I/O: the state of all its responses, whatever happens to the socket. Pure.
+"""The client's state machine, without any I/O: the state of all its responses, whatever happens to the socket. Pure.
 
 The shell reports (`connecting`, `connected`, `disconnected`, `receive`), passes on what the caller wants (`create`,
 `resume`, `cancel`, `give`, `detach`, `take`) and then drains: `frames` to send, what has `changed` to wake, when to
-come back (`connect_at`, `dial_until`, `due_at`), `is_silent` for a socket that is dead. Frames are not queued but
-derived from where each track is, so nothing is ever lost with a socket: what was not confirmed is still to be done.
-`now` is any monotonic clock in seconds.
+come back (`connect_at`, `dial_until`, `due_at`), `is_silent` for a dead socket. Frames are not queued but derived from
+the state of each track, so nothing is ever lost with a socket: what was not confirmed is still to be done. `now` is any
+monotonic clock in seconds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from .tracks import Tracks
 
 
 class Session:
-    """See the module. `name` must be unique among clients: it keeps lanes and request ids apart."""
+    """The state of one client. `name` must be unique among clients: it keeps lanes and request ids apart."""
 
     def __init__(self, policy: Policy, name: str, rng: random.Random) -> None:
         self.dropped: deque[Track] = deque()  # handles that were garbage-collected; safe to append from anywhere
@@ -86,10 +86,10 @@ class Session:
         return self._tracks.open(track)
 
     def cancel(self, track: Track, through: int | None = None, *, stop: str = "cancel") -> None:
-        """Stop the response. The wish outlives the socket: it is repeated until the terminal event is here.
+        """Stop the response. The request outlives the socket: it is repeated until the terminal event is here.
 
-        `through`: nothing after this event was seen or heard; without it the last `ack` says so. `stop`: "interrupt"
-        forgets the item that is being written. Raises ValueError for an event that has not come.
+        `through`: nothing after this event was seen or heard; without it the last `ack` counts. `stop`: "interrupt"
+        drops the item that is being written. Raises ValueError for an event that has not come.
         """
         if through is not None:
             _check_number(track, through)
@@ -102,9 +102,9 @@ class Session:
         self._tracks.due_at = 0.0
 
     def leave(self, track: Track) -> None:
-        """The caller's block is over: stop the response, and what the server starts or started after it by itself.
+        """Leave the caller's block: stop the response, and its automatic successors, started or yet to start.
 
-        Of an answer that was complete before it was read, what was heard stays, as of one that runs.
+        Of an answer that was complete before it was read, what was heard stays, as for a running one.
         """
         while track.successor is not None:
             track = track.successor
@@ -114,15 +114,17 @@ class Session:
         self.cancel(track)
 
     def ack(self, track: Track, through: int) -> None:
-        """The user has seen or heard everything up to and with this event. Raises ValueError if it has not come."""
+        """Note that the user has seen or heard everything up to and including this event. Raises ValueError if it has
+        not come.
+        """
         _check_number(track, through)
         if track.acked is None or through > track.acked:
             track.acked, track.acked_sent = through, False
             self._tracks.due_at = 0.0
 
     def truncate(self, track: Track, members: Mapping[str, Any]) -> Cut:
-        """Cut the answer of a response that runs or is over. `members`: where. Raises ValueError for an event that has
-        not come.
+        """Cut the answer of a running or finished response. `members`: the place. Raises ValueError for an event that
+        has not come.
         """
         if members.get("through") is not None:
             _check_number(track, members["through"])
@@ -144,17 +146,17 @@ class Session:
         return steer
 
     def update(self, members: Mapping[str, Any]) -> Update:
-        """Change what holds for the connection."""
+        """Change the settings of the connection."""
         return self._liveness.update(dict(members))
 
     def take_successor(self, track: Track) -> Track | None:
-        """The response that the server started after this one by itself, for somebody who will hold it."""
+        """Return the response that the server started after this one by itself, for somebody who will hold it."""
         if track.successor is not None:
             track.successor_taken = True
         return track.successor
 
     def detach(self, track: Track) -> None:
-        """Let go of the response; it goes on at the server. What waits unread is forgotten, so the cursor is exact."""
+        """Detach the response, which continues at the server. Unread events are dropped, so the cursor is exact."""
         match track.phase:
             case Phase.OVER | Phase.LEAVING:
                 return
@@ -175,22 +177,24 @@ class Session:
         self._tracks.fail(track, Detached("the response was detached"))
 
     def abandon(self, track: Track) -> None:
-        """Nobody waits for this create any more, so nobody will know its id: cancel it as soon as that is possible.
+        """Cancel a create as soon as that is possible: nobody waits for it any more, so nobody will know its id.
 
-        Unless the caller named the request: then it may be attached to again, or be somebody else's as well.
+        Unless the caller named the request: then somebody may attach to it again, or use it too.
         """
         track.cancel_wanted = not track.named
         self.detach(track)
 
     def take(self, track: Track) -> Event | None:
-        """The oldest unread event, if one is here. Makes room: a paused response is resumed when half is free."""
+        """Return the oldest unread event, if there is one. This makes room: a paused response is resumed when half is
+        free.
+        """
         event = track.take()
         if track.phase is Phase.PAUSED and track.num_bytes <= self._policy.max_buffer_bytes // 2:
             self._tracks.move(track, Phase.LOST)
         return event
 
     def close(self, error: RealtimeError | None = None) -> None:
-        """Give up everything that is open, and what is asked of it from now on."""
+        """Give up everything that is open, and everything asked for from now on."""
         self._closed = error or ClientClosed("the client was closed")
         for track in self._tracks:
             self._tracks.fail(track, self._closed)
@@ -201,17 +205,17 @@ class Session:
     # -- what the socket says
 
     def connecting(self, now: float) -> None:
-        """An attempt to open a socket begins. It is to be given up at `dial_until`."""
+        """Note that an attempt to open a socket begins. Give it up at `dial_until`."""
         self._link.connecting(now)
 
     def connected(self, now: float) -> None:
-        """A native-profile socket is open."""
+        """Note that a native-profile socket is open."""
         self._link.opened()
         self._liveness.connected(now)
         self._tracks.due_at = 0.0
 
     def disconnected(self, lost: ConnectionLost | ProtocolError, now: float) -> None:
-        """The socket is gone, or could not be opened. Decides whether and when to try again."""
+        """Note that the socket is gone, or could not be opened. Decides whether and when to try again."""
         self._link.gone()
         self._outbox.clear()
         self._inputs.cut()
@@ -232,7 +236,7 @@ class Session:
             self._liveness.close(lost)
 
     def receive(self, data: str, now: float) -> None:
-        """One message. Raises ProtocolError when it can't be what a server of this protocol sends."""
+        """Take one message. Raises ProtocolError when a server of this protocol can't have sent it."""
         event = shape.read(data)
         self._receiving.take(event, event["type"], len(data), now)
 
@@ -245,12 +249,12 @@ class Session:
 
     @property
     def dial_until(self) -> float:
-        """Return when to give up the attempt to open a socket that is under way."""
+        """Return when to give up the current attempt to open a socket."""
         return self._link.dial_until
 
     @property
     def state(self) -> ConnectionState:
-        """Return how the connection stands."""
+        """Return the state of the connection."""
         return "closed" if self._closed is not None else self._link.state(self._needs_socket())
 
     @property
@@ -260,12 +264,12 @@ class Session:
         return due_at if self._link.connected and due_at < math.inf else None
 
     def is_silent(self, now: float) -> bool:
-        """The socket is dead, though it looks open: the heartbeats that the server promised do not come."""
+        """Return whether the socket is dead though it looks open: promised heartbeats do not come."""
         return self._link.connected and now >= self._liveness.dead_at
 
     @property
     def is_watched(self) -> bool:
-        """Silence means that the socket is dead: the server has promised heartbeats on it."""
+        """Return whether silence means that the socket is dead: the server has promised heartbeats on it."""
         return self._link.connected and self._liveness.dead_at < math.inf
 
     @property
@@ -274,11 +278,11 @@ class Session:
         return self._liveness.heartbeat
 
     def pending(self, now: float) -> bool:
-        """`frames` may have something to send."""
+        """Return whether `frames` may have something to send."""
         return bool(self._outbox or self.dropped) or now >= self._tracks.due_at
 
     def frames(self, now: float) -> list[str]:
-        """Drain what is to be sent, in order."""
+        """Drain the frames to send, in order."""
         while self.dropped:
             self._let_go(self.dropped.popleft())
         if not self._link.connected:
@@ -291,7 +295,7 @@ class Session:
         return out + self._inputs.frames(self._link.max_message_bytes)
 
     def changed(self) -> set[Track | Steer | Update | Cut]:
-        """Drain what has news: an event, an answer, another state."""
+        """Drain the handles with news: an event, an answer, another state."""
         changed: set[Track | Steer | Update | Cut] = set()
         for part in (self._tracks.changed, self._inputs.changed, self._liveness.changed, self._cuts.changed):
             changed |= part
@@ -301,7 +305,7 @@ class Session:
     # -- small parts
 
     def _let_go(self, track: Track) -> None:
-        """Nobody holds it any more, so nobody will ask for its successor."""
+        """Drop a response that nobody holds any more, so nobody will ask for its successor."""
         track.dropped = True
         self.detach(track)
         if track.successor is not None and not track.successor_taken:

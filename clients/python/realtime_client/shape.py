@@ -1,4 +1,4 @@
-"""What every event of a server must look like, checked once at the door: no code behind it meets another type. Pure."""
+"""The shape of a server's events, checked once on arrival: no later code meets another type. Pure."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _OF_A_RESPONSE: Mapping[_Path, _Is] = {
 
 
 def read(data: str) -> dict[str, Any]:
-    """Return the event that a message is. Raises ProtocolError for what no server of this protocol sends."""
+    """Return the event in a message. Raises ProtocolError for what a server of this protocol never sends."""
     try:
         event = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -4,8 +4,8 @@
         for text in rt.create(input="Hello").text():
             print(text, end="", flush=True)
 
-A thread of its own runs the event loop; calls may come from any thread. What blocks can be stopped from another thread
-by `response.cancel()` or `client.close()`, and from the keyboard by Ctrl-C.
+A thread of its own runs the event loop; calls may come from any thread. A blocking call can be stopped from another
+thread by `response.cancel()` or `client.close()`, and from the keyboard by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 
 def connect(url: str, **options: Any) -> Client:
-    """A client for `with`. `options`: as of `realtime_client.connect`."""
+    """Return a client for `with`. `options`: as of `realtime_client.connect`."""
     return Client(lambda: aio.connect(url, **options))
 
 
 class Client:
-    """See `realtime_client.Client`."""
+    """A client whose calls block. See `realtime_client.Client`."""
 
     def __init__(self, make: Callable[[], aio.Client]) -> None:
         self._make = make
@@ -98,7 +98,7 @@ class Client:
         self._loop.close()
 
     def _call(self, wanted: Coroutine[Any, Any, T]) -> T:
-        """Wait for it here, while it runs there. Whoever is interrupted here stops it there."""
+        """Wait here for a call that runs on the loop. Interrupting the wait stops the call."""
         if not self._thread.is_alive():
             wanted.close()
             raise RuntimeError("the client is not open: use `with connect(...)`")
@@ -111,7 +111,7 @@ class Client:
 
 
 class Response:
-    """See `realtime_client.Response`."""
+    """A response whose calls block. See `realtime_client.Response`."""
 
     def __init__(self, response: AsyncResponse, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self._response = response

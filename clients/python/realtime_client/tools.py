@@ -1,6 +1,6 @@
 """Functions as tools: their schema from their signature, and the loop that calls them until the model has its answer.
 
-It needs `msgspec` (`pip install 'realtime-llm-client[tools]'`), which also checks what the model gives as arguments.
+Needs `msgspec` (`pip install 'realtime-llm-client[tools]'`), which also checks the model's arguments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 class Tool:
-    """One function. `declared` is what a request says of it; the first line of its docstring is the description."""
+    """One function. `declared` is its definition in a request; the first line of its docstring is the description."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         try:
@@ -51,7 +51,7 @@ class Tool:
         }
 
     async def call(self, arguments: str) -> str:
-        """Call it with the JSON that the model wrote. What comes back is what the model is told.
+        """Call the function with the JSON that the model wrote. Return the text for the model.
 
         Raises what the function raises, and ValueError when the arguments do not fit.
         """
@@ -94,14 +94,14 @@ async def run(
 
 
 def _calls(final: FinalResponse) -> list[FunctionCall]:
-    """What is to be called; nothing, if the answer was cut."""
+    """Return the calls to make; none, if the answer was cut."""
     if final.get("status") != "completed":
         return []
     return [item for item in final["output"] if item["type"] == "function_call" and item["status"] == "completed"]
 
 
 async def _outputs(calls: list[FunctionCall], known: Mapping[str, Tool], timeout: float) -> list[dict[str, Any]]:
-    """Call them all at once. Whoever cancels this cancels them."""
+    """Make all calls concurrently. Cancelling this cancels them."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_told(known[call["name"]], call["arguments"], timeout)) for call in calls]
     outputs = zip(calls, tasks, strict=True)
@@ -111,7 +111,7 @@ async def _outputs(calls: list[FunctionCall], known: Mapping[str, Tool], timeout
 
 
 async def _told(tool: Tool, arguments: str, timeout: float) -> str:
-    """What the model is told, also of a failure: it may try again, or do without."""
+    """Return the text for the model, also for a failure: the model may try again, or do without."""
     try:
         async with asyncio.timeout(timeout):
             return await tool.call(arguments)
@@ -122,7 +122,7 @@ async def _told(tool: Tool, arguments: str, timeout: float) -> str:
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with its root in place, as tools have it."""
+    """Return the schema with its root in place, as tools have it."""
     definitions: dict[str, Any] = dict(schema.get("$defs", {}))
     root: dict[str, Any] = definitions.pop(schema["$ref"].rpartition("/")[2])
     root.pop("title", None)

@@ -1,6 +1,6 @@
-"""One response as this client follows it: where it is in its life, its cursor, the events that wait to be read. Pure.
+"""A track: one response as this client follows it: its phase, its cursor, the events that wait to be read. Pure.
 
-A `Track` belongs to one `Session`, which makes every move; handles only look at it.
+A `Track` belongs to one `Session`, which makes every change; handles only look at it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Event = dict[str, Any]
 
 
 class Phase(enum.Enum):
-    """What is between us and the server about this response."""
+    """The phase of a response between this client and the server."""
 
     HELD = "held"  # a create that waits: for a connection, its lane, or the time to try again
     CREATING = "creating"  # sent, not confirmed by `response.created`
@@ -44,7 +44,7 @@ _LEGAL: dict[Phase, frozenset[Phase]] = {
 
 
 class Verdict(enum.Enum):
-    """What an event's number makes of it."""
+    """The result of checking an event's number."""
 
     NEXT = "next"
     DUPLICATE = "duplicate"
@@ -52,7 +52,7 @@ class Verdict(enum.Enum):
 
 
 class Cursor(NamedTuple):
-    """All that is needed to go on reading a response, from any process: `await client.resume(*cursor)`."""
+    """The position from which any process can continue to read a response: `await client.resume(*cursor)`."""
 
     response_id: str
     starting_after: int
@@ -60,29 +60,31 @@ class Cursor(NamedTuple):
 
 
 class FinalResponse(dict[str, Any]):
-    """The response object of the terminal event: a dict, with what is asked of it most."""
+    """The response object of the terminal event: a dict, with its most used values as properties."""
 
     @property
     def output_text(self) -> str:
-        """All output text, joined."""
+        """Return all output text, joined."""
         contents = (item.get("content") for item in self.get("output") or ())
         parts = (part for content in contents if isinstance(content, list) for part in content)
         texts = (part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "output_text")
         return "".join(text for text in texts if isinstance(text, str))
 
     def is_cut_at(self, through: int) -> bool:
-        """Return what is kept of the answer ends there, or before."""
+        """Return whether the kept answer ends there, or before."""
         kept = (self.get("truncated") or {}).get("through")
         return kept is not None and kept <= through
 
     @property
     def receipt(self) -> dict[str, Any] | None:
-        """Return what the cancel did; None when the response was not cancelled."""
+        """Return the receipt of the cancel; None when the response was not cancelled."""
         return self.get("cancel")
 
 
 class Track:
-    """See the module. `next_number` is the number of the event to be received next; `num_bytes` counts what waits."""
+    """One followed response. `next_number` is the number of the event to be received next; `num_bytes` counts the
+    unread events.
+    """
 
     __slots__ = (
         "abandoned", "acked", "acked_sent", "cancel_refusal", "cancel_sent", "cancel_wanted", "catch_up",
@@ -132,34 +134,34 @@ class Track:
 
     @property
     def over(self) -> bool:
-        """Nothing more will be received."""
+        """Return whether nothing more will be received."""
         return self.phase in (Phase.OVER, Phase.LEAVING)
 
     @property
     def has_news(self) -> bool:
-        """A reader need not wait."""
+        """Return whether a reader need not wait."""
         return bool(self.events) or self.terminal is not None or self.error is not None
 
     @property
     def awaits_successor(self) -> bool:
-        """The server may start a response that goes on from this one, without being asked again."""
+        """Return whether the server may start a response that continues this one, without being asked again."""
         return self.successor is None and self.num_inputs > 0
 
     @property
     def cursor(self) -> Cursor:
-        """Right after the last event that was taken from here; what waits unread counts as not processed."""
+        """Return the position after the last event that was taken from here; unread events count as not processed."""
         if self.response_id is None:
             raise ProtocolError("the response is not confirmed yet")
         return Cursor(self.response_id, self._next_unread - 1, self.epoch)
 
     def move(self, phase: Phase) -> None:
-        """To another phase, if the table allows it."""
+        """Enter another phase, if the table allows it."""
         if phase not in _LEGAL[self.phase]:
             raise AssertionError(f"a track can't go from {self.phase.value!r} to {phase.value!r}")
         self.phase = phase
 
     def put_in_lane(self, lane: str) -> None:
-        """For good: an ambiguous retry must be the same bytes."""
+        """Set the lane for good: an ambiguous retry must be the same bytes."""
         self.lane = lane
         self.request = f'{{"stream_id":"{lane}",{self.request[1:]}'
 
@@ -179,7 +181,7 @@ class Track:
         return Verdict.NEXT
 
     def take(self) -> Event | None:
-        """The oldest unread event."""
+        """Return the oldest unread event."""
         if not self.events:
             return None
         event, num_bytes = self.events.popleft()
@@ -195,24 +197,24 @@ class Track:
         return event
 
     def through_at(self, num_characters: int) -> int:
-        """The number of the last event whose text is among the first characters that were read; the one before the
-        text if none is.
+        """Return the number of the last event whose text is among the first characters that were read; if there is
+        none, the number before the text.
         """
         return self.text_numbers[bisect_right(self.text_ends, num_characters) - 1]
 
     def heard(self, through: int | None) -> int | None:
-        """Return what a cancel with this number says was seen or heard."""
+        """Return which event a cancel with this number reports as seen or heard."""
         return self.acked if through is None else through
 
     def discard(self) -> None:
-        """Forget what waits unread, as if it had never been received."""
+        """Drop the unread events, as if they had never been received."""
         self.next_number = self._next_unread
         self.events.clear()
         self.num_bytes = 0
 
     @property
     def _next_unread(self) -> int:
-        """The number of the event that the caller reads next."""
+        """Return the number of the event that the caller reads next."""
         return self.next_number if not self.events else _first_number(self.events[0][0])
 
     def _made_progress(self) -> None:
@@ -228,5 +230,5 @@ class Track:
 
 
 def _first_number(event: Event) -> Any:
-    """The number that an event begins at: a merged delta stands for several, up to its `sequence_number`."""
+    """Return the first number of an event: a merged delta stands for several, up to its `sequence_number`."""
     return event.get("first_sequence_number", event.get("sequence_number"))

@@ -1,4 +1,4 @@
-"""The open responses of one client: by serial and by id, what has changed, and when one of them is due. Pure."""
+"""The open responses of one client: by serial and by id, which have changed, and when one of them is due. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .track import Phase, Track
 
 
 class Tracks:
-    """See the module. `due_at`: when one of them may have something to send though nothing else happens."""
+    """The tracks of one client. `due_at`: when one of them may have something to send though nothing else happens."""
 
     def __init__(self, inputs: Inputs) -> None:
         self.changed: set[Track] = set()
@@ -24,11 +24,11 @@ class Tracks:
         return iter(list(self._open.values()))
 
     def new(self, phase: Phase) -> Track:
-        """A track that is not open yet."""
+        """Return a track that is not open yet."""
         return Track(self._next_serial, phase)
 
     def open(self, track: Track) -> Track:
-        """From now on it is served."""
+        """Begin to serve a track."""
         self._open[track.serial] = track
         self._next_serial += 1
         if track.response_id is not None:
@@ -37,38 +37,38 @@ class Tracks:
         return track
 
     def identify(self, track: Track, response_id: str) -> None:
-        """The server has said what its id is."""
+        """Note the id that the server has given it."""
         track.response_id = response_id
         self._by_id[response_id] = track
 
     def of_id(self, response_id: str) -> Track | None:
-        """The open one of this id."""
+        """Return the open track of this id."""
         return self._by_id.get(response_id)
 
     def of_serial(self, serial: str) -> Track | None:
-        """The open one of this number, as it stands in an `event_id`."""
+        """Return the open track of this number, as it stands in an `event_id`."""
         return self._open.get(int(serial)) if serial.isdecimal() and len(serial) < 20 else None
 
     def move(self, track: Track, phase: Phase) -> None:
-        """To another phase; whoever waits for it is to look."""
+        """Move a track to another phase, and wake those who wait for it."""
         track.move(phase)
         self.changed.add(track)
         self.due_at = 0.0
 
     def fail(self, track: Track, error: RealtimeError) -> None:
-        """Its caller gets the error."""
+        """End a track with an error for its caller."""
         track.error = error
         self.end(track)
 
     def end(self, track: Track) -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come."""
         self.move(track, Phase.OVER)
         self._inputs.ended(track)
         self._open.pop(track.serial, None)
         self.forget_id(track)
 
     def forget_id(self, track: Track) -> None:
-        """Another track may follow this response."""
+        """Release the id: another track may follow this response."""
         if self._by_id.get(track.response_id or "") is track:
             del self._by_id[track.response_id or ""]
 

@@ -1,4 +1,4 @@
-"""What goes over the wire, from the server's OpenAPI document by scripts/python_types.py. Do not edit."""
+"""The types of the wire, from the server's OpenAPI document by scripts/python_types.py. Do not edit."""
 
 # ruff: noqa: E501
 from __future__ import annotations

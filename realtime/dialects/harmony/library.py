@@ -161,7 +161,7 @@ def pieces(text: str, size: int) -> Iterator[str]:
 
 
 def _parts(message: HarmonyMessage) -> Iterator[HarmonyText | SystemContent | DeveloperContent]:
-    """Return its content, with long instructions as a text, which is how they are rendered."""
+    """Yield its content, with long instructions as a text, which is how they are rendered."""
     for part in [HarmonyText(text=message.content)] if isinstance(message.content, str) else message.content:
         if not isinstance(part, DeveloperContent) or len(part.instructions or "") <= _PIECE:
             yield part

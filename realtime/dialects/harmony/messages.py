@@ -250,7 +250,7 @@ def _calls_next(places: Sequence[tuple[int, PlainItem]], place: int) -> bool:
 
 
 def _reasoning(item: Reasoning) -> Iterator[HarmonyMessage]:
-    """Return a message for each part of reasoning. Clients that were shown the reasoning as its summary
+    """Yield a message for each part of reasoning. Clients that were shown the reasoning as its summary
     send that back.
     """
     for part in (item.content or None) or item.summary:

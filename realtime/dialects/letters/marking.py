@@ -181,7 +181,7 @@ def _cover_of(found: str) -> str:
 
 
 def _in_json(words: Iterable[str]) -> Iterable[str]:
-    """Return the texts that `Letters` looks for in JSON's form, with any number where one has a number."""
+    """Yield the texts that `Letters` looks for in JSON's form, with any number where one has a number."""
     for word in {_NUMBER.sub("0", word) for word in words}:
         yield _json(word)
         yield from (f'"{_json(end)}' for end in _ends(word))

@@ -160,7 +160,7 @@ class _Form:
         self._end_begun = re.compile(f"{re.escape(end[0])}[\\w.:]*\\Z") if end else None
 
     def names(self, written: str) -> Iterator[str]:
-        """Return the names that this may stand for."""
+        """Yield the names that this may stand for."""
         yield written
         bare = written.removeprefix(self.begin)
         yield bare

@@ -69,7 +69,7 @@ class LiteralLexer:
         self._key: str | None = None  # at the top
         self._quote: Sequence[str] | None = None  # of the string that is open
         self._escapes = False
-        self._held: list[str] = []  # of a value in quotes that is no text
+        self._held: list[str] = []  # of a quoted value that is not text
         self._high = ""  # the first half of a surrogate pair
         self._string_is_key = False
         self._read = self._first if top else self._value

@@ -106,7 +106,7 @@ class MarkupParser:
             self._pending = 0
 
     def _with_logprobs(self, pieces: Sequence[Piece], logprobs: Logprobs, *, said: bool) -> Iterator[Piece]:
-        """Return text with the log probabilities of its tokens; those of markup are left out. `said`: the tokens that
+        """Yield text with the log probabilities of its tokens; those of markup are left out. `said`: the tokens that
         made text.
         """
         if logprobs:

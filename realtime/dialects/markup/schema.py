@@ -83,7 +83,7 @@ class TypesOf:
         return allowed or said[0]
 
     def _constraints(self, schema: dict[str, Any], depth: int) -> list[Types | None]:
-        """Yield what each keyword of a schema says of the types."""
+        """Return what each keyword of a schema says of the types."""
         found: list[Types | None] = [_named(schema.get("type"))]
         if isinstance(schema.get("$ref"), str):
             found.append(self(resolve(schema["$ref"], self._root), depth))

@@ -90,7 +90,7 @@ class TagWriter:
         return self._family.calls[0]
 
     def _marks(self, written: str) -> Iterator[Form]:
-        """Return a mark as it is written: control tokens, and text between them."""
+        """Yield a mark as it is written: control tokens, and text between them."""
         at = 0
         for found in self._split.finditer(written):
             if found.start() > at:

@@ -88,7 +88,7 @@ class Values:
         return len(msgspec.json.encode(shared))
 
     def properties(self) -> Iterator[tuple[str, Any, bool]]:
-        """Return the arguments: name, schema, and whether it is required. Raises BadSpec for anything but a plain
+        """Yield the arguments: name, schema, and whether it is required. Raises BadSpec for anything but a plain
         object.
         """
         root = self._resolved(self._root)

@@ -48,7 +48,7 @@ class Endpoint:
         return await self._client.ask(method, path, body, seconds or max(self._check_seconds, 1.0))
 
     async def check(self) -> None:
-        """Return if the engine is healthy. Raises NotServing, or Unreachable if that is uncertain."""
+        """Check that the engine is healthy. Raises NotServing, or Unreachable if that is uncertain."""
         status, _ = await self.ask("GET", "/health")
         if status != _OK:
             raise NotServing(f"its health check says {status}")

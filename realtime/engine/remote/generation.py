@@ -161,7 +161,7 @@ class Generation:
         """Detach it from its engine, which has failed."""
         taken = self.is_taken
         self._leave(note=False)
-        if taken:  # else whoever was giving it to the engine hears of it, and goes on to the next one
+        if taken:  # else the caller that was submitting it gets the error, and tries the next engine
             self._fail_over(kind, why)
 
     def close(self) -> None:

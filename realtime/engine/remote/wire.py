@@ -131,7 +131,7 @@ class Events:
         self._max = max_line_bytes
 
     def feed(self, data: bytes) -> Iterator[Event | str]:
-        """Return the events that these bytes complete; DONE for the end. Raises Untrue."""
+        """Yield the events that these bytes complete; DONE for the end. Raises Untrue."""
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > self._max:

@@ -233,7 +233,7 @@ class McpSession:
 
 
 def _texts(found: Any) -> Iterator[str]:
-    """Return the content of a result as text. Content that is not text is named."""
+    """Yield the content of a result as text. Content that is not text is named."""
     if not found.content and found.structured_content is not None:
         yield json.dumps(found.structured_content, ensure_ascii=False)
     for part in found.content:

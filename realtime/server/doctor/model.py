@@ -34,7 +34,7 @@ def check_model(model: str) -> None:
     path = Path(model).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise SettingsError(f"--model: the folder {model} holds no model: there is no config.json in it")
+            raise SettingsError(f"--model: the folder {model} is not a model: it has no config.json")
     elif path.exists():
         raise SettingsError(f"--model: {model} is a file; a model is a folder with a config.json, or a hub id")
     elif model[:1] in "/.~" or model.count("/") > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
@@ -145,8 +145,9 @@ def components(requests: Iterable[Any], answers: Iterable[Any]) -> dict[str, Any
     return found
 
 
+@cache
 def schema_of(kind: Any) -> dict[str, Any]:
-    """Return the schema of one type: a reference if it is a struct."""
+    """Return the schema of one type: a reference if it is a struct. It is found once, and nobody may change it."""
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=REF)
     return schema
 
@@ -160,7 +161,7 @@ def _always_there(schema: dict[str, Any], kind: type[msgspec.Struct]) -> None:
 
 
 def _structs(kinds: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
-    """Return every struct in these types and in their members."""
+    """Yield every struct in these types and in their members."""
     seen: set[Any] = set()
     todo: list[Any] = [msgspec.inspect.type_info(kind) for kind in kinds]
     while todo:

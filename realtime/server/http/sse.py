@@ -8,6 +8,7 @@ whole in one write, and many events that are ready share a write. While the clie
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from starlette.responses import Response
@@ -139,25 +140,41 @@ class SseResponse(Response):
                 self._service.observer.service.slow_readers.add(1, "http")
             self._fail(below.error or too_slow(self._log, below.floor))
             return
-        word = self._wording.event
-        out = [word(number, entry) for number, entry in enumerate(entries, self._position)]
+        data, log = self._worded(entries), self._log
         self._position += len(entries)
+        if log.sealed or log.left:
+            self._flush_end(data)
+            return
+        if data:
+            self._quiet = False
+            self._peer.write(data)
+        if self._position < log.tip:
+            self._wake_now()
+
+    def _flush_end(self, data: bytes) -> None:
+        """Write the rest of a log to which nothing more is added."""
         if self._log.left:
             self._fail(draining())
             return
-        last = self._log.sealed and self._position >= self._log.tip
+        last = self._position >= self._log.tip
         if last and self._position > self._log.tip:
             self._fail(overtaken(self._log))
             return
         if last:
-            out.append(self._wording.end)
-        if data := b"".join(out):
+            data += self._wording.end
+        if data:
             self._quiet = False
             self._peer.write(data)
         if last:
             self._end()
-        elif self._position < self._log.tip:
+        else:
             self._wake_now()
+
+    def _worded(self, entries: Sequence[bytes]) -> bytes:
+        word, position = self._wording.event, self._position
+        if len(entries) == 1:  # as nearly always
+            return word(position, entries[0])
+        return b"".join([word(number, entry) for number, entry in enumerate(entries, position)])
 
     def _look(self) -> None:
         """Check the stream once in every interval: a proxy must not take a silent stream for a dead one, nor we a dead

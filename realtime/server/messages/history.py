@@ -114,7 +114,7 @@ def _item(block: AnyBlock, role: Role, path: str) -> InputItem | None:
             return None
     if role != belongs:
         kind = block.__struct_config__.tag
-        text = f"`{path}`: blocks of type '{kind}' belong into messages of the role '{belongs}'."
+        text = f"`{path}`: blocks of type '{kind}' belong in messages of the role '{belongs}'."
         raise WireError(ErrorCode.INVALID_REQUEST, text, param=path)
     return item
 

@@ -322,7 +322,7 @@ class _Guest:
     async def _follow(self, asked: Follow) -> Began:
         response_id = asked.response_id
         if await self._service.directory.running_at(response_id) is not None:
-            raise node_unavailable(response_id)  # it has moved: whoever asks is to look again
+            raise node_unavailable(response_id)  # it has moved: the caller must look again
         source = await self._service.registry.find_source(asked.who.tenant, response_id, time.time())
         log = source.log
         start = log.floor if asked.start is None else cursor.resolve(log, asked.start - 1, asked.epoch)
@@ -361,7 +361,7 @@ class _Guest:
             del self._followed[number], self._wakes[number]
             self._ready.pop(number, None)
 
-    # -- what is said
+    # -- messages
 
     def _say(self, answer: Answered) -> None:
         self._out.append(answer)

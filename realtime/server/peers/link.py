@@ -256,7 +256,7 @@ class _Socket:
         answer: asyncio.Future[Replied] = asyncio.get_running_loop().create_future()
         data = encode([make(number)])
         if len(data) > max_bytes:
-            text = "The request is too big to be handed to the node that has what it is about."
+            text = "The request is too large to be forwarded to the node that has to answer it: send less at once."
             raise WireError(ErrorCode.REQUEST_TOO_LARGE, text)
         self._calls[number] = answer
         if feed is not None:

@@ -121,7 +121,7 @@ class Look(_Message, frozen=True, tag=8):
 
 
 class ListRunning(_Message, frozen=True, tag=9):
-    """See Lists.running_here."""
+    """A call of Lists.running_here."""
 
     number: int
     who: Principal
@@ -130,7 +130,7 @@ class ListRunning(_Message, frozen=True, tag=9):
 
 
 class FindPlace(_Message, frozen=True, tag=10):
-    """See Lists.place_here."""
+    """A call of Lists.place_here."""
 
     number: int
     who: Principal
@@ -229,7 +229,7 @@ class Listed(_Message, frozen=True, tag=8):
 
 
 class Forgot(_Message, frozen=True, tag=9):
-    """What a node has forgotten, committed."""
+    """The count of what a node has forgotten and committed."""
 
     number: int
     forgotten: Forgotten

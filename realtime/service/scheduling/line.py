@@ -23,6 +23,7 @@ class Line:
     def __init__(self, is_warm: Callable[[Ticket], bool]) -> None:
         self._is_warm = is_warm
         self._places: dict[ServiceClass, dict[str, _Place]] = {}
+        self._continuing: dict[ServiceClass, dict[str, _Place]] = {}  # of these, those that may be warm
         self._passed: dict[str, int] = {}  # response id -> how many have passed it
 
     def __len__(self) -> int:
@@ -34,35 +35,32 @@ class Line:
 
     def add(self, number: int, ticket: Ticket) -> None:
         """Add a ticket, behind those of its class with a smaller number."""
-        places = self._places.setdefault(ticket.service_class, {})
-        is_last = not places or next(reversed(places.values())).number < number
-        places[ticket.response_id] = _Place(number, ticket)
-        if not is_last:  # it has waited before
-            self._places[ticket.service_class] = dict(sorted(places.items(), key=lambda one: one[1].number))
+        place = _Place(number, ticket)
+        _insert(self._places, place)
+        if ticket.prefixes:
+            _insert(self._continuing, place)
 
     def remove(self, ticket: Ticket) -> None:
         """Remove a ticket that waits no longer."""
-        places = self._places[ticket.service_class]
-        del places[ticket.response_id]
+        _take_out(self._places, ticket)
+        if ticket.prefixes:
+            _take_out(self._continuing, ticket)
         self._passed.pop(ticket.response_id, None)
-        if not places:
-            del self._places[ticket.service_class]
 
     def first(
         self, service_class: ServiceClass, busy: Container[str], but: Container[str] = frozenset()
     ) -> _Place | None:
         """Return the next ticket of a class. `busy`: groups in which one runs. `but`: responses to skip."""
-        oldest: _Place | None = None
-        for place in self._places.get(service_class, {}).values():
-            if place.ticket.response_id in but or (place.ticket.group is not None and place.ticket.group in busy):
-                continue
-            if oldest is None:
-                oldest = place
-                if self._passed.get(place.ticket.response_id, 0) >= MAX_PASSED:
-                    return place
-            if self._is_warm(place.ticket):
-                return place
-        return oldest
+
+        def may_run(place: _Place) -> bool:
+            ticket = place.ticket
+            return ticket.response_id not in but and (ticket.group is None or ticket.group not in busy)
+
+        oldest = next(filter(may_run, self._places.get(service_class, {}).values()), None)
+        if oldest is None or self._passed.get(oldest.ticket.response_id, 0) >= MAX_PASSED:
+            return oldest
+        continuing = self._continuing.get(service_class, {}).values()
+        return next((place for place in continuing if may_run(place) and self._is_warm(place.ticket)), oldest)
 
     def take(self, ticket: Ticket, busy: Container[str]) -> int:
         """Take a ticket that runs, and note that it passed earlier ones that could have run. Return its number."""
@@ -76,6 +74,24 @@ class Line:
         return number
 
     def planned(self, service_class: ServiceClass) -> list[_Place]:
-        """Yield all tickets of a class, in the order in which they are likely to run."""
+        """Return all tickets of a class, in the order in which they are likely to run."""
         places = self._places.get(service_class, {}).values()
         return sorted(places, key=lambda place: (not self._is_warm(place.ticket), place.number))
+
+
+def _insert(lines: dict[ServiceClass, dict[str, _Place]], place: _Place) -> None:
+    """Insert a place behind those of its class with a smaller number."""
+    service_class = place.ticket.service_class
+    places = lines.setdefault(service_class, {})
+    is_last = not places or next(reversed(places.values())).number < place.number
+    places[place.ticket.response_id] = place
+    if not is_last:  # it has waited before
+        lines[service_class] = dict(sorted(places.items(), key=lambda one: one[1].number))
+
+
+def _take_out(lines: dict[ServiceClass, dict[str, _Place]], ticket: Ticket) -> None:
+    """Remove a ticket from its class, and with the last one the class."""
+    places = lines[ticket.service_class]
+    del places[ticket.response_id]
+    if not places:
+        del lines[ticket.service_class]

@@ -1,7 +1,7 @@
-"""The places that tenants have on the other nodes of a cluster, as those have said last. Pure.
+"""The other nodes' places: those that tenants have there, as each node last reported. Pure.
 
-Within a tenant it is first come, first served over all nodes, about: one whose turn it is by its node alone lets go
-before it whoever has waited for longer on another, for nothing but a place of this tenant.
+Within a tenant it is roughly first come, first served over all nodes. A response whose turn it is by its own node waits
+for any that has waited longer on another node, for nothing but a place of this tenant.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ PATIENCE_SECONDS = 5.0  # that another's must have waited for longer to go first
 
 
 class Others:
-    """See the module. Without other nodes it knows of nobody."""
+    """The places of tenants on the other nodes. Without other nodes there are none."""
 
     def __init__(self) -> None:
         self._places: dict[bytes, list[TenantPlaces]] = {}
 
     def hear(self, told: Iterable[Sequence[TenantPlaces]]) -> None:
-        """Take what each of the other nodes says in place of what was known."""
+        """Replace what was known by what each of the other nodes reports."""
         self._places = {}
         for places in told:
             for one in places:
                 self._places.setdefault(one.tenant, []).append(one)
 
     def num_running(self, tenant: str) -> int:
-        """Return how many of a tenant run elsewhere."""
+        """Return how many of a tenant's responses run elsewhere."""
         return sum(one.num_running for one in self._of(tenant))
 
     def num_waiting(self, tenant: str) -> int:
-        """Return how many of a tenant wait elsewhere."""
+        """Return how many of a tenant's responses wait elsewhere."""
         return sum(one.num_waiting for one in self._of(tenant))
 
     def num_first(self, tenant: str, waited: float) -> int:
-        """Return to how many of a tenant elsewhere one must leave a place that has waited for so many seconds."""
+        """Return how many of a tenant's responses elsewhere go before one here that has waited for so many seconds."""
         return sum(one.waited is not None and one.waited > waited + PATIENCE_SECONDS for one in self._of(tenant))
 
     def _of(self, tenant: str) -> Sequence[TenantPlaces]:

@@ -14,7 +14,7 @@ from .room import Holding
 from .waiting import Waiting
 
 LOOK_SECONDS = 1.0  # that a place is told for at most, before it is worked out anew
-_PLANNED_AT_ONCE = 64  # that wait, of which each new one is given a place in a plan of its own
+_PLANNED_AT_ONCE = 64  # that wait or run, beside which each new one is given a place in a plan of its own
 _SECONDS_PER_PLANNED = 2e-4  # with more, a plan is kept for this long for each
 
 
@@ -48,7 +48,8 @@ class Places:
         return Place(len(self._waiting) - 1, None if last.seconds is None else last.seconds * longer)
 
     def _planned(self, running: Collection[Holding], now: float) -> dict[str, Place]:
-        age, kept = now - self._planned_at, max(0, len(self._waiting) - _PLANNED_AT_ONCE) * _SECONDS_PER_PLANNED
+        num_more = len(self._waiting) + len(running) - _PLANNED_AT_ONCE
+        age, kept = now - self._planned_at, max(0, num_more) * _SECONDS_PER_PLANNED
         if age >= LOOK_SECONDS or (age >= kept and self._planned_of != self._waiting.changes):
             self._places = self._new_plan(running, now)
             self._planned_at, self._planned_of = now, self._waiting.changes

@@ -1,8 +1,8 @@
-"""Exchange of what several nodes have had of something, by name, over sums that they all add to. Pure.
+"""Sums that several nodes add to, by name, by which they exchange usage. Pure.
 
-A node tells what was had at it since the last time, and takes from the sums what was had elsewhere. It never tells
-less than nothing: what is given back is held back until more has been had, so a sum that is smaller than before has
-begun again.
+A node reports its usage since the last exchange, and takes the other nodes' usage from the sums. It never reports less
+than nothing: usage that is given back is held until more has come. So a sum that is smaller than before has begun
+again.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _MAX_NAMES = 4096  # in one exchange; those that were quiet for longest are left
 
 
 class Sums:
-    """See the module. `counts_first`: what a sum has when a name is first asked for was had a moment ago, and counts;
-    else it is where counting begins.
+    """One node's view of the sums. `counts_first`: the value of a sum when a name is first asked for is recent usage,
+    and counts; otherwise counting begins there.
     """
 
     def __init__(self, *, counts_first: bool) -> None:

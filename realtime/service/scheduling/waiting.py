@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Collection
 
@@ -22,6 +23,8 @@ class Waiting:
         self.changes = 0  # how often something has come or gone
         self._accounts = accounts
         self._number = 0  # of the newest that came
+        self._expiries: list[tuple[float, str]] = []  # a heap; of some that have left as well
+        self._overdue: dict[str, None] = {}  # that have waited long enough, the first of them first
 
     def __len__(self) -> int:
         return len(self.tickets)
@@ -42,6 +45,8 @@ class Waiting:
         self._accounts.classes.join(ticket.service_class)
         self.num_by[ticket.service_class] += 1
         self.lines.setdefault(ticket.tenant, Line(self._accounts.is_warm)).add(number, ticket)
+        if ticket.expires_at is not None:
+            heapq.heappush(self._expiries, (ticket.expires_at, ticket.response_id))
 
     def take(self, ticket: Ticket, busy: Collection[str]) -> int:
         """Take a ticket that runs, and return its number. `busy`: groups in which one runs."""
@@ -56,10 +61,27 @@ class Waiting:
             self.lines[ticket.tenant].remove(ticket)
             self._left(ticket)
 
+    def overdue(self, now: float) -> list[str]:
+        """Return the tickets that have waited long enough, until they leave."""
+        while (expiry := self.next_expiry()) is not None and expiry <= now:
+            self._overdue[heapq.heappop(self._expiries)[1]] = None
+        return list(self._overdue)
+
+    def next_expiry(self) -> float | None:
+        """Return when the next ticket will have waited long enough."""
+        while self._expiries:
+            expires_at, response_id = self._expiries[0]
+            ticket = self.tickets.get(response_id)
+            if ticket is not None and ticket.expires_at == expires_at:  # what was put aside waits for ever
+                return expires_at
+            heapq.heappop(self._expiries)
+        return None
+
     def _left(self, ticket: Ticket) -> None:
         """Note that a ticket has left its line."""
         self.changes += 1
         del self.tickets[ticket.response_id]
+        self._overdue.pop(ticket.response_id, None)
         if not self.lines[ticket.tenant]:
             del self.lines[ticket.tenant]
             self._accounts.tenants.leave(ticket.tenant)

@@ -38,7 +38,7 @@ _Found = tuple[str, HeadRow, Lease]
 
 
 class _Where(NamedTuple):
-    """What a commit has of the conversation of a response that is adopted. is_own: it is this node's already."""
+    """The part of a commit about the conversation of an adopted response. is_own: it is this node's already."""
 
     checks: dict[Key, Expected]
     sets: dict[Key, bytes]

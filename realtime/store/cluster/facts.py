@@ -1,5 +1,5 @@
-"""What a person is told of a store that nodes share: which server it is, what is in it, and what would lose what is
-kept. Pure: the backends ask, the lists of concerns are decided here.
+"""Facts about a store that nodes share, for a person: which server it is, what is in it, and settings by which data
+could be lost. Pure: the backends ask, and this module decides what is a concern.
 """
 
 from __future__ import annotations

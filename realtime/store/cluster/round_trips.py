@@ -1,4 +1,4 @@
-"""How long a store takes to answer, without what else keeps this machine busy."""
+"""The time that a store takes to answer, apart from other work on this machine."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _FAILURES: Mapping[type[BaseException], str] = {
 
 
 class TimedBackend(Backend):
-    """See the module. `told` is called where the backend is used."""
+    """A backend whose round trips are measured. `told` is called where the backend is used."""
 
     def __init__(self, backend: Backend, told: Told, clock: Callable[[], float] = time.monotonic) -> None:
         self._backend = backend

@@ -179,7 +179,7 @@ class PackedConversations:
     def reset(self, num_bytes: int) -> None:
         """Drop everything that was written or is to be. num_bytes: of all existing conversations."""
         for conversation in list(self._known.values()):
-            conversation.deleted = True  # for whoever works on it still
+            conversation.deleted = True  # for responses that still work on it
         self._known.clear()
         self._recent.clear()
         self._unsaved.clear()

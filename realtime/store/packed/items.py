@@ -75,7 +75,7 @@ def unpack_items(packed: PackedItems) -> list[InputItem]:
 
 
 def pictures_in(items: Iterable[InputItem]) -> Iterator[Picture]:
-    """Return the loaded pictures of these items."""
+    """Yield the loaded pictures of these items."""
     for _, part in image_parts(list(items)):
         picture = picture_of(part)
         if picture is not None:

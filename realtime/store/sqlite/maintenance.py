@@ -82,7 +82,7 @@ def backup(path: Path, to: Path) -> None:
 
 
 def vacuum(path: Path) -> None:
-    """Return a file's free space to the disk. Raises CannotOpen."""
+    """Give a file's free space back to the disk. Raises CannotOpen."""
     with _having(path) as db:
         db.execute("VACUUM")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

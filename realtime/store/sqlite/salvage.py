@@ -45,7 +45,7 @@ class Saved(msgspec.Struct):
 def salvage(path: Path, to: Path) -> Saved:
     """Save what can be read. Raises CannotOpen."""
     if to.exists():
-        raise CannotOpen(f"{to} is there already: what is saved goes into a new file")
+        raise CannotOpen(f"{to} exists already: name a new file")
     with (
         tempfile.TemporaryDirectory(prefix=".salvage-", dir=to.parent) as folder,
         contextlib.closing(sqlite3.connect(_copied(path, Path(folder)), isolation_level=None)) as old,

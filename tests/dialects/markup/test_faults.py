@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from realtime.context.tools import tool_set
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.family import Json, Tags
 from realtime.engine.base import FinishReason
+from tests.support.long import places
 from tests.support.markup import (
     EMPTY,
     PARIS,
@@ -54,13 +56,12 @@ def with_arguments(kind: type) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("family", "form"), found)
 
 
-def every_cut(family: str, text: str, finish: FinishReason) -> list[tuple[str, Brief]]:
-    """Each beginning of an answer, token by token, and what it comes to."""
+def cut_answers(family: str, text: str, finish: FinishReason, last: int = 0) -> Iterator[tuple[str, Brief]]:
+    """The beginnings of an answer, token by token, and what each comes to. `last`: only so many, the longest."""
     one = speaker(family)
     ids = one.tokens(text)
-    return [
-        (one._decode(ids[:cut]), brief(pieces_of(one, ids[:cut], finish=finish)[0])) for cut in range(1, len(ids) + 1)
-    ]
+    for cut in places(len(ids))[1:][-last:]:
+        yield one._decode(ids[:cut]), brief(pieces_of(one, ids[:cut], finish=finish)[0])
 
 
 def calls_in(answer: Brief) -> list[tuple[str, ...]]:
@@ -76,7 +77,7 @@ def test_l1_a_call_that_is_cut_is_incomplete_unless_its_end_was_seen(family: str
     (full,) = wanted(DEEP)
     row = row_of(family, form)
     end = row.call[1].strip() or row.close.strip()
-    for begun, answer in every_cut(family, text, LENGTH):
+    for begun, answer in cut_answers(family, text, LENGTH):
         for kind, name, arguments in calls_in(answer):
             assert name == "get_weather"
             assert full[2].startswith(arguments)
@@ -93,7 +94,7 @@ def test_l1_no_name_is_half_of_one(family: str, form: int) -> None:
     text = calls_of(family, [PARIS], form)
     one = speaker(family)
     ids = one.tokens(text)
-    for cut in range(len(ids) + 1):
+    for cut in places(len(ids)):
         for finish in (LENGTH, STOP):
             answer = brief(pieces_of(one, ids[:cut], [cut] if cut else [], finish=finish, tools=tools)[0])
             assert {call[1] for call in calls_in(answer)} <= {"get_weather"}
@@ -112,7 +113,7 @@ def test_l2_a_stop_string_does_not_end_a_call(family: str, form: int, stop: str)
 def test_t15_a_model_that_ends_within_a_call(family: str, form: int) -> None:
     text = calls_of(family, [PARIS], form)
     text = text[: text.rindex("Paris") + 3]
-    for _, answer in every_cut(family, text, STOP)[-3:]:
+    for _, answer in cut_answers(family, text, STOP, last=3):
         assert all(call[0] == "call!" for call in calls_in(answer))
     answer = said(family, text)
     assert not calls_in(answer) or calls_in(answer)[0][0] == "call!"

@@ -71,11 +71,11 @@ class Fleet:
 
     async def run(self, prompt: list[int], **members: Any) -> Recorder:
         _, sink = await self.submit(prompt, **members)
-        await asyncio.wait_for(sink.ended.wait(), 20)
+        await asyncio.wait_for(sink.ended.wait(), 120)
         return sink
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not true():  # noqa: ASYNC110 - of what happens behind sockets
                 await asyncio.sleep(0.005)
 

@@ -135,6 +135,6 @@ async def test_an_answer_without_end_is_not_read() -> None:
         writer.close()
         over.set()
 
-    async with asyncio.timeout(60), listening(drip) as url:
+    async with asyncio.timeout(120), listening(drip) as url:
         assert "leads to a server" in (await proxy._ready(url)).text
         await over.wait()

@@ -48,7 +48,7 @@ def hello(challenge: Challenge, secret: bytes = SECRET) -> Hello:
 
 
 async def closed(socket: ClientConnection) -> int | None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await socket.recv()

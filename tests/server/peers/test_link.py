@@ -101,7 +101,7 @@ async def test_who_asks_is_told_that_it_can_not_be_reached(
 ) -> None:
     monkeypatch.setattr(link, "CONNECT_SECONDS", 1.0)
     monkeypatch.setattr(link, "CALL_SECONDS", 2.0)
-    async with linked(behaviour) as made, asyncio.timeout(30):
+    async with linked(behaviour) as made, asyncio.timeout(120):
         for _ in range(2):  # the second at once: it is not tried again yet, or it is as before
             with pytest.raises(WireError) as caught:
                 await made.call(lambda number: Settle(number, "resp_a"))
@@ -110,7 +110,7 @@ async def test_who_asks_is_told_that_it_can_not_be_reached(
 
 
 async def test_what_is_too_big_for_the_other_node_is_not_sent() -> None:
-    async with linked(silent_when_asked) as made, asyncio.timeout(30):
+    async with linked(silent_when_asked) as made, asyncio.timeout(120):
         with pytest.raises(WireError) as caught:
             await made.call(lambda number: Settle(number, "x" * (1 << 17)))
         assert caught.value.code is ErrorCode.REQUEST_TOO_LARGE

@@ -34,7 +34,7 @@ async def leased(backend: Backend, node: str = "a", seconds: float = HOUR) -> Le
 
 
 async def eventually(is_so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):  # guards against hanging only
+    async with asyncio.timeout(120):  # guards against hanging only
         while not await is_so():  # noqa: ASYNC110
             await asyncio.sleep(MOMENT)  # a server says nothing of what has ended
 

@@ -121,5 +121,5 @@ def test_what_can_be_read_of_a_file_that_was_cut_is_saved(path: Path, share: flo
         again.stores.responses.delete(one)
     assert (again.transactions.turns.num_bytes, again.transactions.responses.num_bytes) == (0, 0)
     again.stores.close()
-    with pytest.raises(CannotOpen, match="is there already"):
+    with pytest.raises(CannotOpen, match="exists already"):
         salvage(path, new)

@@ -1,6 +1,6 @@
-/** What goes over the wire, from the server's OpenAPI document by scripts/js_types.py. Do not edit. */
+/** The types of the wire, from the server's OpenAPI document by scripts/js_types.py. Do not edit. */
 
-/** More tools: from here on the model has them. */
+/** More tools. From here on the model has them. */
 export interface AdditionalTools {
   type: "additional_tools";
   tools: Record<string, unknown>[];
@@ -17,7 +17,7 @@ export interface AnthropicError {
   request_id?: string;
 }
 
-/** `code`, `param` and `retry` are ours, and those of the other doors. */
+/** An error. `code`, `param` and `retry` are ours, the same as at the other doors. */
 export interface AnthropicErrorBody {
   type: string;
   message: string;
@@ -47,7 +47,7 @@ export interface ApplyPatchCall {
   recovered?: boolean | null;
 }
 
-/** `status` says whether the patch could be applied (`completed`, `failed`), `output` what there is to say of it. */
+/** The result of a patch. `status`: whether it could be applied (`completed`, `failed`). `output`: a text about it. */
 export interface ApplyPatchCallOutput {
   type: "apply_patch_call_output";
   call_id: string;
@@ -57,7 +57,7 @@ export interface ApplyPatchCallOutput {
   recovered?: boolean | null;
 }
 
-/** `reasoning_content`, or `reasoning`: what an earlier answer had under this name. */
+/** An assistant's message. `reasoning_content`, or `reasoning`: what an earlier answer had under this name. */
 export interface AssistantMessage {
   role: "assistant";
   content?: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[] | null;
@@ -74,7 +74,7 @@ export interface AssistantParam {
   content: string | (TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | RedactedThinkingBlock)[];
 }
 
-/** Refused by name. */
+/** An audio part, which is refused by name. */
 export interface AudioPart {
   type: "input_audio";
 }
@@ -100,7 +100,7 @@ export interface CalledFunction {
   arguments: string;
 }
 
-/** What a cancel did: how much had been made and sent, and how long the engine took to let go. */
+/** The receipt of a cancel: how much had been generated and sent, and how long the engine took to abort. */
 export interface CancelReceipt {
   tokens_generated: number;
   tokens_delivered: number;
@@ -125,7 +125,7 @@ export interface ChatCompletion {
   service_tier: string;
 }
 
-/** One event of a stream. `usage`: of the last one, if the request asked for it; null before. */
+/** One event of a stream. `usage`: in the last one, if the request asked for it; null before. */
 export interface ChatCompletionChunk {
   id: string;
   object: "chat.completion.chunk";
@@ -146,7 +146,7 @@ export interface ChatJsonSchema {
   json_schema: JsonSchemaFormat;
 }
 
-/** Whatever the model writes. */
+/** Free text. */
 export interface ChatText {
   type: "text";
 }
@@ -200,7 +200,7 @@ export interface CompactedResponse {
   usage: Usage;
 }
 
-/** What is left of a conversation that was made shorter. */
+/** The remains of a conversation that was made shorter. */
 export interface Compaction {
   type: "compaction";
   encrypted_content: string;
@@ -209,7 +209,7 @@ export interface Compaction {
   recovered?: boolean | null;
 }
 
-/** A summary is being written; what is in it is not shown. */
+/** A summary is being written; its text is not shown. */
 export interface CompactionCompacting {
   type: "response.compaction.compacting";
   item_id: string;
@@ -220,7 +220,7 @@ export interface CompactionCompacting {
   stream_id?: string;
 }
 
-/** The last item of an input: make what is before it shorter. */
+/** A request to make the items before it shorter; the last item of an input. */
 export interface CompactionTrigger {
   type: "compaction_trigger";
   id?: string | null;
@@ -235,7 +235,7 @@ export interface CompletionChoice {
   finish_reason: "content_filter" | "length" | "stop" | "tool_calls";
 }
 
-/** What the model said. `reasoning_content`: as far as the reasoning policy shows it; absent where there is none. */
+/** The model's message. `reasoning_content`: as far as the reasoning policy shows it; absent if there is none. */
 export interface CompletionMessage {
   role: "assistant";
   content: string | null;
@@ -278,7 +278,7 @@ export interface ComputerCallOutput {
   recovered?: boolean | null;
 }
 
-/** Other settings from here on, until a later one replaces them. */
+/** Other settings from here on, until a later update replaces them. */
 export interface ConfigurationUpdate {
   type: "configuration_update";
   reasoning?: ReasoningUpdate | null;
@@ -317,7 +317,7 @@ export interface ContentSource {
   content: string | TextBlock[];
 }
 
-/** What is done when the context grows; `compact_threshold` is in tokens, absent: near the end of the window. */
+/** The action when the context grows. `compact_threshold`: in tokens; absent: near the end of the window. */
 export interface ContextManagement {
   type: "compaction";
   compact_threshold?: number | null;
@@ -330,7 +330,7 @@ export interface ConversationDeleted {
   deleted: boolean;
 }
 
-/** `POST /v1/conversations/{id}/fork`. `item_id`: the last item of the new one; absent: all are in it. */
+/** Body of `POST /v1/conversations/{id}/fork`. `item_id`: the last item of the new conversation; absent: it gets all items. */
 export interface ConversationFork {
   item_id?: string | null;
 }
@@ -367,12 +367,12 @@ export interface ConversationRef {
   id: string;
 }
 
-/** `POST /v1/conversations/{id}`. Metadata is replaced as a whole; null empties it. */
+/** Body of `POST /v1/conversations/{id}`. Metadata is replaced as a whole; null empties it. */
 export interface ConversationUpdate {
   metadata: Record<string, string> | null;
 }
 
-/** What a prompt is made of; further members are ignored. */
+/** The members that make up a prompt. Further members are ignored. */
 export interface CountMessageTokens {
   model: string;
   messages: (UserParam | AssistantParam | SystemParam)[];
@@ -386,7 +386,7 @@ export interface CountMessageTokens {
   context_management?: unknown;
 }
 
-/** What a request for a chat completion may say; further members are ignored. */
+/** The body of a request for a chat completion. Further members are ignored. */
 export interface CreateChatCompletion {
   messages: (SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage)[];
   model?: string | null;
@@ -452,7 +452,7 @@ export interface CreateItems {
   items: (Message | Reasoning | FunctionCall | FunctionCallOutput | CustomToolCall | CustomToolCallOutput | LocalShellCall | ShellCall | ApplyPatchCall | ToolSearchCall | LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput | ToolSearchOutput | McpListTools | McpCall | McpApprovalRequest | McpApprovalResponse | Compaction | CompactionTrigger | ItemReference | AdditionalTools | ConfigurationUpdate | WebSearchCall | FileSearchCall | CodeInterpreterCall | ImageGenerationCall | ComputerCall | ComputerCallOutput)[];
 }
 
-/** What a request for a message may say; further members are ignored. */
+/** The body of a request for a message. Further members are ignored. */
 export interface CreateMessage {
   model: string;
   messages: (UserParam | AssistantParam | SystemParam)[];
@@ -615,7 +615,7 @@ export interface EasyMessage {
   recovered?: boolean | null;
 }
 
-/** `retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given. `response_id`: what a refused cancel, truncate, resume or detach, or a `slow_reader`, is about. `item`: the item of the conversation that stands in the way. */
+/** An error. `retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given. `response_id`: the response of a refused cancel, truncate, resume or detach, or of a `slow_reader`. `item`: the item of the conversation that stands in the way. */
 export interface ErrorBody {
   type: string;
   code: string;
@@ -632,7 +632,7 @@ export interface ErrorReply {
   error: ErrorBody;
 }
 
-/** `input` as it came; `id` if it had been accepted. */
+/** The refused input. `input`: as it came. `id`: if it had been accepted. */
 export interface FailedSteer {
   id?: string;
   input: unknown;
@@ -714,7 +714,7 @@ export interface FunctionDelta {
   arguments: string;
 }
 
-/** Refused by name. */
+/** A message of the role `function`, which is refused by name. */
 export interface FunctionMessage {
   role: "function";
 }
@@ -738,7 +738,7 @@ export interface HarmonyMessage {
   call_id?: string | null;
 }
 
-/** Functions under one name. */
+/** A namespace: functions under one name. */
 export interface HarmonyNamespace {
   name: string;
   description?: string | null;
@@ -750,20 +750,20 @@ export interface HarmonyText {
   text: string;
 }
 
-/** A function; `parameters` is its JSON schema. */
+/** A function. `parameters`: its JSON schema. */
 export interface HarmonyTool {
   name: string;
   description?: string;
   parameters?: Record<string, unknown> | null;
 }
 
-/** `lease`: whether this node has its lease; only in a cluster. */
+/** The answer of `/health`. `lease`: whether this node has its lease; only in a cluster. */
 export interface Health {
   status: "ok";
   lease?: boolean;
 }
 
-/** `engine`: `ready`, or why it can't serve. `responses`: those that the connection follows. */
+/** The state of the server. `engine`: `ready`, or why it can't serve. `responses`: those that the connection follows. */
 export interface Heartbeat {
   engine: string;
   responses: Pulse[];
@@ -816,7 +816,7 @@ export interface InputFile {
   filename?: string | null;
 }
 
-/** What it shows is attached to it when it has been loaded (see `pictures`), and is never encoded. */
+/** An image. Its picture is attached when it has been loaded (see `engine.pictures`), and is never encoded. */
 export interface InputImage {
   type: "input_image";
   image_url?: string | null;
@@ -848,13 +848,13 @@ export interface ItemList {
   has_more: boolean;
 }
 
-/** What an item of a conversation has beside its own members. `response_id`: of the response that it was the input or the output of; null: it was posted. */
+/** The origin of a conversation's item. `response_id`: the response that it was the input or the output of; null: it was posted. */
 export interface ItemOrigin {
   response_id: string | null;
   created_at: number;
 }
 
-/** Stands for the item with this `id`, which the server has. */
+/** A reference to the item with this `id`, which the server has. */
 export interface ItemReference {
   type: "item_reference";
   id?: string | null;
@@ -867,12 +867,12 @@ export interface JsonFormat {
   schema: Record<string, unknown>;
 }
 
-/** One JSON object, whatever is in it. */
+/** One JSON object of any content. */
 export interface JsonObjectFormat {
   type: "json_object";
 }
 
-/** JSON by a schema. It is held to the schema whatever `strict` says. */
+/** JSON by a schema. The schema is enforced whatever `strict` says. */
 export interface JsonSchemaFormat {
   type: "json_schema";
   name: string;
@@ -924,7 +924,7 @@ export interface ListedResponse {
   rate_limits?: RateLimit[];
 }
 
-/** One command, not for a shell: its words. */
+/** One command, as its words; no shell interprets it. */
 export interface LocalShellAction {
   type: "exec";
   command: string[];
@@ -943,7 +943,7 @@ export interface LocalShellCall {
   recovered?: boolean | null;
 }
 
-/** OpenAI's types have the call's id in `id`, its guides in `call_id`: both are understood. */
+/** The output of a command. OpenAI's types have the call's id in `id`, its guides in `call_id`: both are understood. */
 export interface LocalShellCallOutput {
   type: "local_shell_call_output";
   output: string;
@@ -953,7 +953,7 @@ export interface LocalShellCallOutput {
   recovered?: boolean | null;
 }
 
-/** Ends a response: the call waits for the client's `McpApprovalResponse`. */
+/** A request for approval, which ends a response: the call waits for the client's `McpApprovalResponse`. */
 export interface McpApprovalRequest {
   type: "mcp_approval_request";
   server_label: string;
@@ -1000,7 +1000,7 @@ export interface McpCallArgumentsDelta {
   first_sequence_number?: number;
 }
 
-/** From here on the server works. */
+/** The arguments are complete; from here on the server works. */
 export interface McpCallArgumentsDone {
   type: "response.mcp_call_arguments.done";
   item_id: string;
@@ -1123,7 +1123,7 @@ export interface MessageToolCall {
   custom?: CalledCustomTool | null;
 }
 
-/** Tokens of one message. `input_tokens` are those that did not come from the cache; all of the prompt's are the sum of the three. */
+/** Tokens of one message. `input_tokens`: those that did not come from the cache; the prompt has the sum of the three. */
 export interface MessageUsage {
   input_tokens: number;
   cache_creation_input_tokens: number;
@@ -1144,7 +1144,7 @@ export interface ModelList {
   data: Model[];
 }
 
-/** A node of a cluster. `epoch`: of its newest lease. `lease`: whether that holds; without it nothing is created here. `others`: how many other nodes there are. */
+/** A node of a cluster. `epoch`: of its newest lease. `lease`: whether that holds; without it nothing is created here. `others`: the number of other nodes. */
 export interface NodeStatus {
   name: string;
   epoch: number;
@@ -1152,7 +1152,7 @@ export interface NodeStatus {
   others: number;
 }
 
-/** What becomes of the response when nobody follows it any more. */
+/** The fate of the response when nobody follows it any more. */
 export interface OnDisconnect {
   policy: "cancel" | "continue" | "linger";
   seconds?: number | null;
@@ -1221,24 +1221,24 @@ export interface OutputTokensDetails {
   reasoning_tokens: number;
 }
 
-/** Whatever the model writes. */
+/** Free text. */
 export interface PlainFormat {
   type: "text";
 }
 
-/** Not in OpenAI's schema; sent by some clients that come from Chat Completions. */
+/** A text without a direction: not in OpenAI's schema, but sent by some clients that come from Chat Completions. */
 export interface PlainText {
   type: "text";
   text: string;
 }
 
-/** How much of a prompt the engine has read, cached tokens included. */
+/** The tokens of a prompt that the engine has read, cached ones included, and all of them. */
 export interface PrefillTokens {
   computed: number;
   total: number;
 }
 
-/** `prewarm`: as `generate: false`. The rest says how OpenAI's cache is to work; this one is always implicit. */
+/** Options of the prompt cache. `prewarm`: as `generate: false`. The others describe OpenAI's cache; this one is always implicit. */
 export interface PromptCacheOptions {
   prewarm?: boolean | null;
   mode?: string | null;
@@ -1250,7 +1250,7 @@ export interface PromptTokensDetails {
   cached_tokens: number;
 }
 
-/** How one response is doing. `num_ahead`, `estimated_seconds`: as QueuePlace; the first is None, and the other absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not. `prefill_tokens`: while a prompt is read, in several steps. `usage`: what it has used until now, from its first token on. */
+/** The progress of one response. `num_ahead`, `estimated_seconds`: as in QueuePlace; the first is None, and the other absent, when it does not wait. `put_aside`: it waits in the middle of its answer; absent when it does not. `prefill_tokens`: while a prompt is read, in several steps. `usage`: its tokens so far, from its first token on. */
 export interface Pulse {
   response_id: string;
   status: string;
@@ -1268,7 +1268,7 @@ export interface QueuePlace {
   estimated_seconds: number | null;
 }
 
-/** What is left of a minute's allowance. `reset_seconds`: until all of it is back. */
+/** The remainder of a minute's allowance. `reset_seconds`: until all of it is back. */
 export interface RateLimit {
   name: "requests" | "tokens";
   limit: number;
@@ -1276,7 +1276,7 @@ export interface RateLimit {
   reset_seconds: number;
 }
 
-/** Whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are elsewhere, in the order of the settings. */
+/** The answer of `/ready`: whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are remote, in the order of the settings. */
 export interface Readiness {
   ready: boolean;
   engine: string;
@@ -1400,7 +1400,7 @@ export interface ReasoningUpdate {
   effort?: "high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh" | null;
 }
 
-/** How an answer went on after its server or its engine had ended in the middle of it. kind: `exact`: as if nothing had happened; `prefix_exact`: what was said stands, and the rest is another sample of the model; `failed`: it did not. attempts: how often it was begun or gone on with. reason: why it did not go on. */
+/** The way in which an answer continued after its server or its engine had ended in the middle of it. kind: `exact`: as if nothing had happened; `prefix_exact`: the existing output stands, and the rest is another sample of the model; `failed`: it did not continue. attempts: how often it was begun or continued. reason: why it did not continue. */
 export interface Recovery {
   kind: "exact" | "failed" | "prefix_exact";
   attempts: number;
@@ -1422,7 +1422,7 @@ export interface RefusalPart {
   refusal: string;
 }
 
-/** How an engine elsewhere does: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here). `alike`: an answer that another one began may go on there, if it `goes_on` with such at all. */
+/** The state of a remote engine: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here). `alike`: an answer that another engine began may continue there, if it `goes_on` with such answers at all. */
 export interface RemoteEngineHealth {
   state: string;
   since: number;
@@ -1432,7 +1432,7 @@ export interface RemoteEngineHealth {
   goes_on: boolean;
 }
 
-/** Something in a request that was ignored, told to a native client. `param`: where it is. */
+/** A warning about something in a request that was ignored, for a native client. `param`: its place. */
 export interface RequestWarning {
   param: string;
   message: string;
@@ -1516,7 +1516,7 @@ export interface ResponseDeleted {
   deleted: boolean;
 }
 
-/** Why a response failed; `code` is from OpenAI's list where that has one, else from our registry. */
+/** The reason why a response failed. `code` is from OpenAI's list where that has one, else from our registry. */
 export interface ResponseError {
   code: string;
   message: string;
@@ -1550,7 +1550,7 @@ export interface ResponseIncomplete {
   stream_id?: string;
 }
 
-/** Numbered by the connection although it has a top-level `response_id`: that is how OpenAI's wire has it. */
+/** The acceptance of an injection. Numbered by the connection although it has a top-level `response_id`: that is OpenAI's form. */
 export interface ResponseInjectCreated {
   type: "response.inject.created";
   sequence_number: number;
@@ -1649,7 +1649,7 @@ export interface SaidText {
   citations: null;
 }
 
-/** `signature`: the thinking itself, encrypted, for the next request. */
+/** A block of thinking. `signature`: the thinking itself, encrypted, for the next request. */
 export interface SaidThinking {
   type: "thinking";
   thinking: string;
@@ -1751,20 +1751,20 @@ export interface ShellCallOutput {
   recovered?: boolean | null;
 }
 
-/** The command ended. */
+/** The outcome of a command that ended. */
 export interface ShellExit {
   type: "exit";
   exit_code: number;
 }
 
-/** What one command wrote, and how it ended. */
+/** The output of one command, and its outcome. */
 export interface ShellOutput {
   stdout: string;
   stderr: string;
   outcome: ShellTimeout | ShellExit;
 }
 
-/** The command was stopped at its time limit. */
+/** The outcome of a command that was stopped at its time limit. */
 export interface ShellTimeout {
   type: "timeout";
 }
@@ -1775,13 +1775,13 @@ export interface SteerError {
   type: string;
 }
 
-/** `previous_response_id`: the response that is steered, as the client named it. */
+/** The steered response. `previous_response_id`: its id, as the client named it. */
 export interface SteerRef {
   id: string;
   previous_response_id: string;
 }
 
-/** The same in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested. */
+/** An error in a stream over HTTP, for both kinds of readers: OpenAI's take the flat members, others the nested. */
 export interface StreamError {
   type: "error";
   code: string;
@@ -1794,7 +1794,7 @@ export interface StreamError {
   stream_id?: string;
 }
 
-/** Of `include_obfuscation`: chunks are never padded here. */
+/** Options of a stream. Of `include_obfuscation`: chunks are never padded here. */
 export interface StreamOptions {
   include_usage?: boolean | null;
 }
@@ -1804,7 +1804,7 @@ export interface SummaryText {
   text: string;
 }
 
-/** What the system message is made of; null leaves a line out. */
+/** The parts of the system message; null leaves a line out. */
 export interface SystemContent {
   type: "system_content";
   model_identity?: string | null;
@@ -1855,14 +1855,14 @@ export interface TextUpdate {
   format: PlainFormat | JsonObjectFormat | JsonSchemaFormat;
 }
 
-/** `signature` has the thinking, encrypted; without one the text counts. */
+/** A block of thinking. `signature`: the thinking, encrypted; without one the text counts. */
 export interface ThinkingBlock {
   type: "thinking";
   thinking: string;
   signature?: string;
 }
 
-/** `budget_tokens` is a hint that models here can't be given: the effort is, by `output_config`. */
+/** The form of thinking. `budget_tokens` is a hint that models here can't be given; the effort is, by `output_config`. */
 export interface ThinkingParam {
   type: "adaptive" | "disabled" | "enabled";
   budget_tokens?: number | null;
@@ -1873,7 +1873,7 @@ export interface ThinkingTokens {
   thinking_tokens: number;
 }
 
-/** What a page is given to follow one response. `sub_protocol`: to be offered beside `realtime.v1`. */
+/** A ticket with which a page can follow one response. `sub_protocol`: to be offered next to `realtime.v1`. */
 export interface Ticket {
   object: "response.ticket";
   ticket: string;
@@ -1882,13 +1882,13 @@ export interface Ticket {
   sub_protocol: string;
 }
 
-/** `POST /v1/responses/{id}/tickets`. A viewer only watches; `seconds` is how long it is good. */
+/** Body of `POST /v1/responses/{id}/tickets`. A viewer may only watch. `seconds`: how long the ticket is valid. */
 export interface TicketCreate {
   role: "full" | "viewer";
   seconds?: number;
 }
 
-/** The beginning of a call, which has its `id`, `type` and name, or more of what it is given. */
+/** The beginning of a call, with its `id`, `type` and name, or more of its arguments. */
 export interface ToolCallDelta {
   index: number;
   id?: string;
@@ -1909,7 +1909,7 @@ export interface ToolMessage {
   content: string | (TextPart | RefusalPart | ImagePart | FilePart | AudioPart)[];
 }
 
-/** A tool that the client runs. Of another `type` than `custom` it is one of Anthropic's own, which are refused. */
+/** A tool that the client runs. Of any other `type` than `custom` it is one of Anthropic's own, which are refused. */
 export interface ToolParam {
   name: string;
   type?: string | null;
@@ -1918,7 +1918,7 @@ export interface ToolParam {
   strict?: boolean | null;
 }
 
-/** `is_error` is for the reader of a log: a model is told by the text. */
+/** The result of a tool. `is_error` is for the reader of a log: a model learns it from the text. */
 export interface ToolResultBlock {
   type: "tool_result";
   tool_use_id: string;
@@ -1936,7 +1936,7 @@ export interface ToolSearchCall {
   recovered?: boolean | null;
 }
 
-/** The tools that a search found: from here on the model has them. */
+/** The tools that a search found. From here on the model has them. */
 export interface ToolSearchOutput {
   type: "tool_search_output";
   tools: Record<string, unknown>[];
@@ -1954,12 +1954,12 @@ export interface ToolUseBlock {
   input: Record<string, unknown>;
 }
 
-/** Where an answer was cut: `through` is the last event of which anything is kept. */
+/** The place where an answer was cut. `through`: the last event of which anything is kept. */
 export interface Truncated {
   through: number;
 }
 
-/** The body of `POST /v1/responses/{id}/truncate`: `through`, or `item_id` and `num_characters`. */
+/** Body of `POST /v1/responses/{id}/truncate`: `through`, or `item_id` and `num_characters`. */
 export interface Truncation {
   through?: number | null;
   item_id?: string | null;

@@ -1,4 +1,4 @@
-"""A client for code that is not inside `async with`: opened when it is first needed, one for each event loop."""
+"""A client for code outside `async with`: opened when it is first needed, one for each event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..client import Client, connect
 
 
 class Connection:
-    """Where a server is, and the open clients to it. `url`: of the socket, as for `realtime_client.connect`."""
+    """The address of a server, and the open clients to it. `url`: of the socket, as for `realtime_client.connect`."""
 
     def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
         self.url = url
@@ -22,13 +22,15 @@ class Connection:
 
     @property
     def base_url(self) -> str:
-        """Return what OpenAI's SDKs want to know: the same server, for HTTP."""
+        """Return the base URL for OpenAI's SDKs: the same server, over HTTP."""
         scheme, _, rest = self.url.partition("://")
         path = rest.rstrip("/").removesuffix("/responses")
         return f"{'https' if scheme == 'wss' else 'http'}://{path}"
 
     async def client(self) -> Client:
-        """The client of this event loop. Raises ConnectionLost when it can't be opened; the next call tries again."""
+        """Return the client of this event loop. Raises ConnectionLost when it can't be opened; the next call tries
+        again.
+        """
         loop = asyncio.get_running_loop()
         opening = self._opening.get(loop)
         if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
@@ -36,7 +38,7 @@ class Connection:
         return await asyncio.shield(opening)  # others may wait for it, too
 
     async def aclose(self) -> None:
-        """Close the client of this event loop; what runs in it is stopped or goes on as its `on_disconnect` says."""
+        """Close the client of this event loop. Its responses are stopped or continue, as their `on_disconnect` says."""
         opening = self._opening.pop(asyncio.get_running_loop(), None)
         if opening is None:
             return

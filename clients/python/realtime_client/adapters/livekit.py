@@ -2,7 +2,7 @@
 
     session = AgentSession(llm=RealtimeLLM("ws://127.0.0.1:8000/v1/responses", model="starter"), ...)
 
-What was heard is what LiveKit writes into the chat context of a message that was interrupted.
+LiveKit writes into the chat context how much of an interrupted message was heard.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .turns import Answer, Turns
 
 
 class RealtimeLLM(llm.LLM):
-    """One conversation. `body`: what each create has (`temperature`, `max_output_tokens`, ...); `connect_options` are
-    those of `realtime_client.connect`.
+    """The LLM of one conversation. `body`: members of each create (`temperature`, `max_output_tokens`, ...).
+    `connect_options`: those of `realtime_client.connect`.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class RealtimeLLM(llm.LLM):
 
     @property
     def model(self) -> str:
-        """The model's name."""
+        """The name of the model."""
         return str(self.body["model"])
 
     @property
     def provider(self) -> str:
-        """Return who serves it, for metrics."""
+        """Return the provider's name, for metrics."""
         return "realtime"
 
     def chat(
@@ -104,7 +104,7 @@ class RealtimeStream(llm.LLMStream):
             await answer.leave()
 
     async def _send(self, answer: Answer) -> None:
-        """Give LiveKit the chunks of an answer. Raises APIStatusError when it failed."""
+        """Pass the chunks of an answer to LiveKit. Raises APIStatusError when it failed."""
         name = answer.response.id
         async for event in answer:
             delta: llm.ChoiceDelta | None = None

@@ -17,7 +17,7 @@ from .openai_transport import AsyncTransport
 
 
 class RealtimeProvider(ModelProvider):
-    """Gives models by name. `default_model`: of an agent that names none; `connect_options` are those of
+    """A provider of models by name. `default_model`: for an agent that names none. `connect_options`: those of
     `realtime_client.connect`.
     """
 
@@ -38,7 +38,7 @@ class RealtimeProvider(ModelProvider):
         )
 
     def get_model(self, model_name: str | None) -> Model:
-        """Raises ValueError when neither the agent nor the provider names a model."""
+        """Return a model. Raises ValueError when neither the agent nor the provider names one."""
         name = model_name or self._default_model
         if name is None:
             raise ValueError("name a model: `Agent(model=...)` or `RealtimeProvider(default_model=...)`")

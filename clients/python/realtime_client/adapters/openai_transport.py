@@ -1,5 +1,5 @@
-"""Transports for OpenAI's SDK that carry `responses.create` over the socket: an answer survives a cut connection, and
-one that is left, or whose caller is cancelled, is cancelled at the server. All else goes over HTTP as before.
+"""Transports for OpenAI's SDK that carry `responses.create` over the socket. An answer survives a cut connection; one
+that is left, or whose caller is cancelled, is cancelled at the server. Everything else goes over HTTP as before.
 
     client = AsyncOpenAI(base_url=transport.base_url, http_client=httpx2.AsyncClient(transport=transport))
 
@@ -27,7 +27,7 @@ _STATUS_OF_A_REFUSAL = 400
 
 
 class AsyncTransport(httpx2.AsyncBaseTransport):
-    """For `httpx2.AsyncClient`. `url` and `options`: as of `realtime_client.connect`."""
+    """A transport for `httpx2.AsyncClient`. `url` and `options`: as of `realtime_client.connect`."""
 
     def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
         self._connection = Connection(url, api_key=api_key, **options)
@@ -58,7 +58,7 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
 
 
 class Transport(httpx2.BaseTransport):
-    """The same for `httpx2.Client`, for callers without asyncio."""
+    """A transport for `httpx2.Client`, for callers without asyncio."""
 
     def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
         self._make = functools.partial(sync.connect, url, api_key=api_key, **options)
@@ -114,12 +114,14 @@ class _AsyncEvents(httpx2.AsyncByteStream):
             raise httpx2.ReadError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Stop it. That is on its way when this returns: nothing is awaited, which a cancelled scope could hold up."""
+        """Stop the answer. The stop is on its way when this returns: nothing is awaited, which a cancelled scope could
+        hold up.
+        """
         await self._response.__aexit__(None, None, None)
 
 
 class _Events(httpx2.SyncByteStream):
-    """The same, blocking."""
+    """The events as they would be on the wire, blocking."""
 
     def __init__(self, response: sync.Response) -> None:
         self._response = response
@@ -147,7 +149,7 @@ def _is_create(request: httpx2.Request) -> bool:
 
 
 def _patience(request: httpx2.Request) -> float | None:
-    """Return what httpx calls the read timeout: the longest that nothing may come."""
+    """Return httpx's read timeout: the longest time in which nothing may come."""
     timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
     return timeout.get("read")
 
@@ -157,7 +159,7 @@ def _encoded(event: Mapping[str, Any]) -> bytes:
 
 
 def _refusal(error: Exception, request: httpx2.Request) -> httpx2.Response:
-    """The error as an HTTP answer, which the SDK makes its own errors of."""
+    """Return the error as an HTTP answer, from which the SDK makes its own errors."""
     if isinstance(error, ResponseFailed):
         return httpx2.Response(200, json=error.response)
     if isinstance(error, ServerError):

@@ -1,9 +1,10 @@
-"""Pipecat: an LLM service that stops an answer at an interruption, keeps of it what was spoken, and stays incremental.
+"""Pipecat: an LLM service that stops an answer at an interruption, keeps the part that was spoken, and stays
+incremental.
 
     llm = RealtimeLLMService("ws://127.0.0.1:8000/v1/responses", model="starter")
 
-It takes the place of `OpenAIResponsesLLMService`. Have it before the aggregator of the assistant, as usual: what that
-has written into the context, word by word as it was spoken, is what the history holds.
+It replaces `OpenAIResponsesLLMService`. Put it before the assistant's aggregator, as usual: the history holds what that
+has written into the context, word by word as it was spoken.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _OURS = frozenset({"stream", "store", "input"})
 
 
 class RealtimeLLMService(OpenAIResponsesHttpLLMService):
-    """Everything but the way to the server is Pipecat's. `connect_options` are those of `realtime_client.connect`;
+    """Pipecat's service, with our way to the server. `connect_options` are those of `realtime_client.connect`;
     `service_options` are the service's own (`settings`, which can name the model, too).
     """
 
@@ -56,7 +57,9 @@ class RealtimeLLMService(OpenAIResponsesHttpLLMService):
         self._turns = Turns()
 
     async def start(self, frame: StartFrame) -> None:
-        """Open the socket, so that the first turn finds it. A server that is not there yet is looked for again then."""
+        """Open the socket, so that the first turn finds it open. If the server is not there yet, the first turn tries
+        again.
+        """
         await super().start(frame)
         with contextlib.suppress(RealtimeError):
             await self._connection.client()
@@ -72,13 +75,13 @@ class RealtimeLLMService(OpenAIResponsesHttpLLMService):
         await self._connection.aclose()
 
     async def _create_stream(self, params: dict[str, Any]) -> Any:
-        """Answer the context. When Pipecat closes what is returned, at an interruption, the answer stops."""
+        """Answer the context. When Pipecat closes the returned stream, at an interruption, the answer stops."""
         body = {name: value for name, value in params.items() if name not in _OURS}
         return _Stream(await self._turns.ask(await self._connection.client(), params["input"], **body))
 
 
 class _Stream:
-    """An answer as Pipecat wants to read it."""
+    """An answer in the form that Pipecat reads."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

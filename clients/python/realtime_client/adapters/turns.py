@@ -1,8 +1,9 @@
-"""Turns of a voice agent: its framework gives the whole context each time, with what was heard of the last answer; the
-server gets what is new. An answer that the context holds less of than was written is cut there, for good.
+"""Turns of a voice agent. Its framework gives the whole context each time, with the part of the last answer that was
+heard; the server gets only what is new. An answer of which the context holds less than was written is cut there, for
+good.
 
 The server's chain of responses and the framework's context are two accounts of one conversation. Whenever they can't be
-brought together - the context was edited or summarized, the server has forgotten the chain - the whole context is sent.
+reconciled - the context was edited or summarized, the server has forgotten the chain - the whole context is sent.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _NUM_KEPT = 4  # turns that a context may continue: a framework asks ahead of ti
 
 
 class Answer:
-    """One response, and what was read of it. Iterate it for its events; `leave` it when the user speaks."""
+    """One response, and the text read from it. Iterate it for its events; `leave` it when the user speaks."""
 
     def __init__(self, response: Response, context: Sequence[Item], is_continued: bool) -> None:
         self.response = response
@@ -38,7 +39,7 @@ class Answer:
         return self
 
     async def __anext__(self) -> Event:
-        """Note what the next event brings. A call is the framework's when it is complete."""
+        """Return the next event, and note what it brings. A call is passed to the framework when it is complete."""
         try:
             event = await anext(self.response)
         except StopAsyncIteration:
@@ -53,22 +54,22 @@ class Answer:
         return event
 
     async def leave(self) -> None:
-        """Stop it, if it is not over. The stop is on its way when this returns."""
+        """Stop the answer, if it is not over. The stop is on its way when this returns."""
         await self.response.__aexit__(None, None, None)
 
     @property
     def text(self) -> str:
-        """All output text that was read."""
+        """Return all output text that was read."""
         return "".join(piece for _, _, piece in self._texts)
 
     def cut(self, num_characters: int) -> None:
-        """Keep so many characters of what was read, and nothing behind; `settle` waits for that."""
+        """Keep so many characters of the text that was read, and nothing after them; `settle` waits for that."""
         self.num_kept, self.is_over, self.calls = num_characters, True, set()
         self._cutting = asyncio.create_task(self._cut(num_characters))
         self._cutting.add_done_callback(lambda task: task.cancelled() or task.exception())  # `settle` tells it
 
     async def settle(self) -> None:
-        """Wait until it is cut, if it is to be. Raises ServerError when that was refused."""
+        """Wait until the answer is cut, if a cut was requested. Raises ServerError when that was refused."""
         if self._cutting is not None:
             await asyncio.shield(self._cutting)
 
@@ -80,7 +81,7 @@ class Answer:
             await self.response.truncate(num_characters=inside, item_id=item_id, content_index=content_index)
 
     def _place(self, num_characters: int) -> tuple[str, int, int]:
-        """The message that so many characters end in, and how many of its own they are."""
+        """Return the message in which so many characters end, and how many of them are its own."""
         left = num_characters
         sizes: dict[tuple[str, int], int] = {}
         for item_id, content_index, piece in self._texts:
@@ -99,7 +100,7 @@ class Turns:
         self._answers: deque[Answer] = deque(maxlen=_NUM_KEPT)
 
     async def ask(self, client: Client, context: Sequence[Item], **body: Any) -> Answer:
-        """Have this context answered. `body`: the other members of the create."""
+        """Ask for an answer to this context. `body`: the other members of the create."""
         answer = await self._continued(client, context, body)
         if answer is None:
             answer = Answer(await client.create(input=list(context), **body), context, False)
@@ -123,7 +124,7 @@ class Turns:
 
 
 async def _follow(client: Client, last: Answer, new: list[Item], body: dict[str, Any]) -> Response:
-    """Continue an answer. The cut and the create go out together, in this order: that saves a round trip."""
+    """Continue an answer. The cut and the create are sent together, in this order, which saves a round trip."""
     wanted = {"previous_response_id": last.response.id, "input": new, **body}
     cut, made = await asyncio.gather(last.settle(), client.create(**wanted), return_exceptions=True)
     if isinstance(cut, BaseException):
@@ -138,7 +139,7 @@ async def _follow(client: Client, last: Answer, new: list[Item], body: dict[str,
 
 
 def _step(last: Answer, context: Sequence[Item]) -> tuple[int | None, list[Item]] | None:
-    """Return how this context goes on from an answer: the characters to cut it to (None: all), and what is new."""
+    """Return how this context continues an answer: the characters to cut it to (None: all), and the new items."""
     start = len(last.context)
     if list(context[:start]) != last.context:
         return None
@@ -173,9 +174,9 @@ def _text_of(item: Item) -> str:
 
 
 def position(text: str, heard: str) -> int | None:
-    """Count the characters of `text` up to the end of what was heard of it; None when that is not its beginning.
+    """Return the number of characters of `text` up to the end of what was heard; None when that is not its beginning.
 
-    Speech has other spaces than what was written, and may have been freed of marks: so these don't count.
+    Speech has other spaces than the written text, and may lack its marks, so these don't count.
     """
     for counts in (_is_visible, str.isalnum):
         at, wanted = 0, [character for character in heard if counts(character)]
