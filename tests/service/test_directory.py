@@ -27,7 +27,8 @@ async def test_what_was_adopted_is_here_when_it_has_come() -> None:
     running: dict[str, object] = {}
     registry: Any = SimpleNamespace(running=running, deleted={}, store=SimpleNamespace(get=get))
     stores: Any = SimpleNamespace(membership=SimpleNamespace(node="b", epoch=3, owner_of=owner_of))
-    directory = Directory(registry, stores, lambda: nullcontext())  # type: ignore[arg-type, return-value]
-    directory.nodes = SimpleNamespace(get=lambda name, epoch=None: None)  # type: ignore[assignment]
+    directory = Directory(registry, stores, lambda: nullcontext())
+    nodes: Any = SimpleNamespace(get=lambda name, epoch=None: None)
+    directory.nodes = nodes
     assert await directory.running_at("resp_a_" + "0" * 32) is None
     assert looks == 2

@@ -61,8 +61,8 @@ class SimulatedNode:
     @property
     def serves(self) -> bool:
         """Whether it takes new work."""
-        cluster = getattr(self, "gateway", None) and self.gateway.cluster
-        return bool(cluster) and self.up and self._draining is None and cluster.membership.holds()
+        cluster = self.gateway.cluster if hasattr(self, "gateway") else None
+        return cluster is not None and self.up and self._draining is None and cluster.membership.holds()
 
     @property
     def num_running(self) -> int:
