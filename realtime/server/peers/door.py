@@ -214,7 +214,7 @@ class _Guest:
             await asyncio.gather(self._pump, *self._calls, return_exceptions=True)
 
     def close(self) -> None:
-        """Stop sending."""
+        """Hang up. Whoever asks here has to ask elsewhere, and must not wait for an answer."""
         if self._pump is not None:
             self._pump.cancel()
         for call in self._calls:
@@ -234,11 +234,11 @@ class _Guest:
                 text = f"The node answers {_MAX_CALLS} calls at once already: try again later."
                 self._say(messages.refused(asked.number, WireError(ErrorCode.SERVER_IS_OVERLOADED, text)))
             case _:
-                call = asyncio.create_task(self._answer(asked.number, self._work(asked)))
+                call = asyncio.create_task(self._answer(asked))
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)
 
-    def _work(self, asked: Asked) -> Coroutine[Any, Any, Answered]:
+    def _work(self, asked: messages.Call) -> Coroutine[Any, Any, Answered]:
         match asked:
             case messages.Stop():
                 return self._stop(asked)
@@ -258,11 +258,11 @@ class _Guest:
                 return self._place(asked)
             case Ask():
                 return self._desk.answer(asked)
-        raise AssertionError(asked)
 
-    async def _answer(self, number: int, work: Coroutine[Any, Any, Answered]) -> None:
+    async def _answer(self, asked: messages.Call) -> None:
+        number = asked.number
         try:
-            self._say(await work)
+            self._say(await self._work(asked))
         except WireError as error:
             self._say(messages.refused(number, error))
         except (HeldElsewhere, TriedElsewhere, Garbage):
@@ -369,11 +369,14 @@ class _Guest:
 
     async def _write(self) -> None:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            while True:
-                await self._more.wait()
-                self._more.clear()
-                while out := self._round():
-                    await self._websocket.send_bytes(messages.encode(out))  # waits while the other does not read
+            try:
+                while True:
+                    await self._more.wait()
+                    self._more.clear()
+                    while out := self._round():
+                        await self._websocket.send_bytes(messages.encode(out))  # waits while the other does not read
+            finally:
+                await self._websocket.close(CloseCode.RESTART)
 
     def _round(self) -> list[Answered]:
         """Return the answers that are ready, and some events of each followed response that has more."""

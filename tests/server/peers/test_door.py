@@ -72,6 +72,15 @@ async def test_who_has_the_secret_comes_in(node: Member) -> None:
         handshake.check_welcome(SECRET, challenge, said, welcome)
 
 
+async def test_a_door_that_is_closed_hangs_up(node: Member) -> None:
+    """Else what is asked of a node without a lease would not be answered, and whoever asks would wait in vain."""
+    async with knocking(node) as (socket, challenge):
+        await socket.send(messages.encode([hello(challenge)]))
+        await socket.recv()
+        node.cluster.door.close()
+        assert await closed(socket) == 1012
+
+
 async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     async with knocking(node) as (socket, challenge):
         recorded = messages.encode([hello(challenge)])
