@@ -1,5 +1,5 @@
-"""What a cluster costs its readers: an event that is read on another node than the one that makes it, and the death of
-a node under many streams.
+"""Costs of a cluster to its readers: an event that is read on another node than the one that makes it, and the death
+of a node under many streams.
 """
 
 from __future__ import annotations
