@@ -72,7 +72,9 @@ class Generation:
     def _begin(self) -> None:
         sampling, num_prompt = self.request.sampling, len(self.request.prompt_token_ids) + len(self.request.generated)
         most = sampling.max_tokens - len(self.request.generated)
-        self._answer = Answer(num_prompt, most, self._vocab_size, logprobs=sampling.num_logprobs is not None)
+        self._answer = Answer(
+            num_prompt, most, self._vocab_size, logprobs=sampling.num_logprobs is not None, stop=sampling.stop
+        )
         self._reader = self._new_reader()
         self._last: TokenChunk | None = None
         self._by_us = False  # a stop string has ended it

@@ -153,8 +153,10 @@ def _event(data: bytes) -> Event | str:
 class Answer:
     """A check that one answer of an engine is possible. An impossible one is found here, before anybody has seen it."""
 
-    def __init__(self, num_prompt: int, max_tokens: int, vocab_size: int, *, logprobs: bool) -> None:
-        """max_tokens: the most tokens that may come."""
+    def __init__(
+        self, num_prompt: int, max_tokens: int, vocab_size: int, *, logprobs: bool, stop: Sequence[str] = ()
+    ) -> None:
+        """max_tokens: the most tokens that may come. stop: the stop strings that were asked for."""
         self.finish: FinishReason | None = None
         self.stop_reason: int | str | None = None
         self.num_cached = 0
@@ -164,6 +166,7 @@ class Answer:
         self._max_tokens = max_tokens
         self._vocab_size = vocab_size
         self._logprobs = logprobs
+        self._stop = stop
 
     def take(self, event: Event) -> Choice | None:
         """Check an event. Return its new part, if it has tokens or an end. Raises Untrue, and the errors of
@@ -205,9 +208,12 @@ class Answer:
             self.num_cached = cached
 
     def _check_stop(self, choice: Choice) -> None:
-        """A stop by a token is one by the last that came, and there are no stop strings where there is no text."""
+        """Check that a stop by a token is one by the last that came, and a stop by a text one that was asked for."""
         reason = choice.stop_reason
-        if isinstance(reason, str) and not (choice.finish_reason == "repetition" and reason == _REPETITION):
+        if isinstance(reason, str) and not (
+            (choice.finish_reason == "stop" and reason in self._stop)
+            or (choice.finish_reason == "repetition" and reason == _REPETITION)
+        ):
             raise Untrue("a stop by a text that nobody asked for")
         if isinstance(reason, int) and (choice.finish_reason != "stop" or reason != self._last_id):
             raise Untrue("a stop by another token than the last")

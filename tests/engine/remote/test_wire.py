@@ -65,7 +65,7 @@ def test_a_line_without_end() -> None:
 
 
 def told(*events: dict[str, Any], logprobs: bool = False) -> Answer:
-    answer = Answer(num_prompt=3, max_tokens=4, vocab_size=10, logprobs=logprobs)
+    answer = Answer(num_prompt=3, max_tokens=4, vocab_size=10, logprobs=logprobs, stop=("END", "é"))
     for one in events:
         answer.take(msgspec.convert(one, Event))
     return answer
@@ -89,6 +89,7 @@ def test_the_truth() -> None:
     assert (answer.finish, answer.num_tokens, answer.num_cached) == (FinishReason.LENGTH, 3, 2)
     assert told(choice([1, 2], "stop", stop_reason=2)).stop_reason == 2
     assert told(choice([1, 2]), choice([], "stop", stop_reason=2)).stop_reason == 2
+    assert told(choice([1], "stop", stop_reason="END")).stop_reason == "END"
     assert told(choice([1], "repetition", stop_reason="repetition_detected")).finish is FinishReason.STOP
     assert told(choice([1], logprobs=positions(1)), logprobs=True).num_tokens == 1
 
@@ -110,6 +111,8 @@ def test_the_truth() -> None:
         ([choice([], "stop", stop_reason=2)], "another token"),
         ([choice([1], "length", stop_reason=1)], "another token"),
         ([choice([1], "stop", stop_reason="x" * 1000)], "a text"),
+        ([choice([1], "stop", stop_reason="EN")], "a text"),
+        ([choice([1], "length", stop_reason="END")], "a text"),
         ([choice([1], "length", stop_reason="repetition_detected")], "a text"),
     ],
 )
