@@ -72,6 +72,7 @@ class Cluster:
         self.door = Door(me, service, self, limits, metrics.strangers)
         service.directory.nodes = self.nodes
         self._draining = self._left = False
+        self._num_lost = 0  # leases
         self._forgetting = Forgetting(service.registry, service.held.stores, membership)
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
@@ -133,6 +134,7 @@ class Cluster:
 
     def _on_lost(self) -> None:
         self._metrics.leases_lost.add()
+        self._num_lost += 1
         if not self._draining:
             self._spawn(self._begin_again(), "lease lost")
 
@@ -186,10 +188,13 @@ class Cluster:
         if self._draining or not self.membership.holds():
             return
         in_own = self.others_serve and not self._serves()
+        num_lost = self._num_lost
         try:
             while orphans := await self._orphans():
                 adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
-                taken = await self._service.restart.take_over(adopted, self._model_name, self._count)
+                taken = await self._service.restart.take_over(
+                    adopted, self._model_name, self._count, lambda: self._num_lost == num_lost
+                )
                 logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
                 if not adopted:
                     return  # others were faster

@@ -139,6 +139,11 @@ class Registry:
         if len(self.deleted) > _MAX_REMEMBERED:
             self.deleted.popitem(last=False)
 
+    def lose(self) -> None:
+        """Remember no change any more: what of them is committed is in the store, and the rest never will be."""
+        self.deleted.clear()
+        self._cutoffs.clear()
+
     def truncate(self, record: Record, cutoff: Cutoff, now: float) -> None:
         """Replace a record by one that was cut."""
         self.store.replace(record, now)

@@ -411,6 +411,7 @@ class Service:
         work may begin afterwards.
         """
         await lose(list(self.registry.running.values()), self._tasks, self._forget)
+        self.registry.lose()
         self._delivery.lose()
 
     async def shutdown(self, *, leave: bool = False) -> None:
@@ -471,10 +472,14 @@ class Service:
     def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
         """Start a response that an earlier process accepted."""
         admitted = self.queue.take(job, accepted=True)
-        committed = self._delivery.log(past.log)
-        run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
-        self.registry.place_again(run, past.head.begun_at)
-        self._enter(run, run.start(admitted=admitted))
+        try:
+            committed = self._delivery.log(past.log)
+            run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
+            self.registry.place_again(run, past.head.begun_at)
+            self._enter(run, run.start(admitted=admitted))
+        except BaseException:
+            self.queue.give_back(job.response_id, Used())
+            raise
         return run
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
