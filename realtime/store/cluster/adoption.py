@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from realtime.context.turns import Turn
 from realtime.store.conversations import Conversation
@@ -33,6 +33,7 @@ _PAGE = 200  # rows of a journal that are read at once
 _MAX_EPOCHS = 10_000
 _MAX_TRIES = 5
 _RETRY_SECONDS = 0.1
+P, T = ParamSpec("P"), TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 _Found = tuple[str, HeadRow, Lease]
 
@@ -120,10 +121,7 @@ class Adoption:
                 continue
             chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
             for orphan in orphans:
-                where = await self._conversation_of(orphan[1])
-                if where is None or (in_own and not where.is_own):
-                    continue
-                read = await self._take(orphan, where, chunks.get(orphan[1].number, []))
+                read = await self._patiently(self._take_one, orphan, chunks.get(orphan[1].number, []), in_own)
                 if read is not None:
                     got[orphan[0]] = read
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
@@ -163,15 +161,20 @@ class Adoption:
         were made but the answer was lost, and Fenced.
         """
         changes = Changes(fence=self.lease, checks=checks, sets=sets, deletes=list(deletes))
-        while True:
-            try:
-                return await self._backend.commit(changes)
-            except Away:
-                await self._sleep(_RETRY_SECONDS)
-                if self._lease != changes.fence:
-                    raise Fenced from None
+        await self._patiently(self._backend.commit, changes)
 
     # -- parts
+
+    async def _patiently(self, call: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
+        """Repeat a call while the backend is away. Raises Fenced."""
+        lease = self.lease
+        while True:
+            try:
+                return await call(*arguments, **named)
+            except Away:
+                await self._sleep(_RETRY_SECONDS)
+                if self._lease != lease:
+                    raise Fenced from None
 
     async def _open(self, response_ids: Sequence[str]) -> list[_Found]:
         wanted = list(dict.fromkeys(response_ids))
@@ -218,8 +221,31 @@ class Adoption:
             return None
         return _Where({owner: value, there: True}, {owner: mine})
 
-    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> ReadHead | None:
-        """Become the owner of one response. None: another node did, or it is gone."""
+    async def _take_one(self, orphan: _Found, chunks: list[Chunk], in_own: bool) -> ReadHead | None:
+        """Become the owner of one response, if its conversation allows it. None: another node did, or it is gone.
+
+        All that can fail comes before the commit: what is owned by a live node and not known to it would never go on.
+        """
+        response_id, row, _ = orphan
+        where = await self._conversation_of(row)
+        if where is None or (in_own and not where.is_own):
+            return None
+        try:
+            head = decode_head(row.body)
+        except ValueError:
+            logger.error("response not adopted, its head is damaged response_id=%s", response_id)
+            return None
+        parent = await self._parent(row.turn)
+        number = await self._take(orphan, where, chunks)
+        if number is None:
+            return None
+        past = PastJournal(number, head, parent)
+        for chunk in chunks:
+            past.take(chunk)
+        return past.read()
+
+    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> int | None:
+        """Become the owner of one response, under a new number. None: another node did, or it is gone."""
         response_id, row, old = orphan
         lease, journal = self.lease, self._journal
         assert journal is not None
@@ -238,17 +264,14 @@ class Adoption:
         try:
             await self.commit(checks, sets, [keys.held(old, response_id)])
         except Conflict:
-            there = await self._backend.get([keys.owner(response_id), keys.head(response_id)])
+            there = await self._patiently(self._backend.get, [keys.owner(response_id), keys.head(response_id)])
             if there != [keys.pack_owner(lease), encode(head)]:  # else the answer was lost
                 journal.end(number)
                 return None
         except BaseException:
             journal.end(number)
             raise
-        past = PastJournal(number, decode_head(row.body), await self._parent(row.turn))
-        for chunk in chunks:
-            past.take(chunk)
-        return past.read()
+        return number
 
     async def _parent(self, turn_id: str | None) -> Turn | None:
         try:
