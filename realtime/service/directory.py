@@ -141,7 +141,7 @@ class Directory:
             if time.monotonic() >= until:
                 raise node_unavailable(response_id)
             await asyncio.sleep(_LOOK_SECONDS)
-        return await self._home_of_unknown(response_id, nodes)
+        return await self._home_of_unknown(response_id)
 
     async def keeper_of(self, response_id: str) -> OtherNode | None:
         """Return the other node that has to make changes to a response: where it runs, else where it was made, because
@@ -271,12 +271,16 @@ class Directory:
             return True
         return await registry.store.get(response_id, time.time()) is not None
 
-    async def _home_of_unknown(self, response_id: str, nodes: Nodes) -> OtherNode | None:
+    async def _home_of_unknown(self, response_id: str) -> OtherNode | None:
         """Return the home of a response that the store does not know: it may have been begun a moment ago."""
-        home = self._home(response_id)
-        if home is None or await self._registry.store.get(response_id, time.time()) is not None:
+        membership, name = self._stores.membership, home_of(response_id)
+        if membership is None or name in (None, membership.node):
             return None
-        return home
+        if await self._registry.store.get(response_id, time.time()) is not None:
+            return None
+        if self._home(response_id) is None:
+            await membership.look()  # it may have joined since this node last heard of the others
+        return self._home(response_id)
 
     def _home(self, response_id: str) -> OtherNode | None:
         name, membership = home_of(response_id), self._stores.membership

@@ -32,3 +32,23 @@ async def test_what_was_adopted_is_here_when_it_has_come() -> None:
     directory.nodes = nodes
     assert await directory.running_at("resp_a_" + "0" * 32) is None
     assert looks == 2
+
+
+async def test_a_home_that_has_joined_a_moment_ago_is_asked() -> None:
+    """Its claim of a request may be in the store before this node has heard of it, and its response not yet."""
+    peers: dict[str, object] = {}
+    other = object()
+
+    async def look() -> None:
+        peers["a"] = other
+
+    async def nothing(*asked: Any) -> None:
+        return None
+
+    registry: Any = SimpleNamespace(running={}, deleted={}, store=SimpleNamespace(get=nothing))
+    stores: Any = SimpleNamespace(membership=SimpleNamespace(node="b", epoch=3, owner_of=nothing, look=look))
+    directory = Directory(registry, stores, lambda: nullcontext())
+    nodes: Any = SimpleNamespace(get=lambda name, epoch=None: peers.get(name))
+    directory.nodes = nodes
+    assert await directory.running_at("resp_a_" + "0" * 32) is other
+    assert await directory.running_at("resp_b_" + "0" * 32) is None

@@ -112,7 +112,7 @@ class Door:
     def close(self) -> None:
         """Close all sockets."""
         for guest in self._guests:
-            guest.close()
+            guest.hang_up()
 
     def _may_be_node(self, headers: Headers) -> bool:
         """Return whether this can be a node's handshake. A web page can't be a node. Without a configured secret,
@@ -193,6 +193,7 @@ class _Guest:
         self._more = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
         self._pump: asyncio.Task[None] | None = None
+        self._hanging_up: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
         """Take messages until the socket is gone."""
@@ -203,15 +204,20 @@ class _Guest:
                     self._take(asked)
         except Garbage:
             logger.warning("node=%s asks for what is none of our messages", self._node)
-            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-                await self._websocket.close(CloseCode.POLICY)
+            await self._close(CloseCode.POLICY)
         except WebSocketDisconnect:
             pass
         finally:
             self.close()
             for number in list(self._followed):
                 self._leave(number, detached=False)
-            await asyncio.gather(self._pump, *self._calls, return_exceptions=True)
+            ending = [self._hanging_up] if self._hanging_up is not None else []
+            await asyncio.gather(self._pump, *self._calls, *ending, return_exceptions=True)
+
+    def hang_up(self) -> None:
+        """Answer nothing any more, and close the socket: the other node must not wait for what never comes."""
+        self.close()
+        self._hanging_up = asyncio.create_task(self._close(CloseCode.RESTART))
 
     def close(self) -> None:
         """Stop sending."""
@@ -219,6 +225,10 @@ class _Guest:
             self._pump.cancel()
         for call in self._calls:
             call.cancel()
+
+    async def _close(self, code: CloseCode) -> None:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await self._websocket.close(code)
 
     # -- what is asked
 

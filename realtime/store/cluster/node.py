@@ -127,6 +127,10 @@ class ClusterNode(Membership):
         """See Membership."""
         return self._peers
 
+    async def look(self) -> None:
+        """See Membership."""
+        self._meet(await self._host.ask(self._backend.leases()))
+
     def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
         """See Membership."""
         self._told = _Told(self._url, state, num_running, tuple(tenants))
@@ -307,8 +311,11 @@ class ClusterNode(Membership):
         for call in list(self._on_lost):
             call()
 
-    def _see(self, leases: Sequence[LiveLease]) -> None:
+    def _meet(self, leases: Sequence[LiveLease]) -> None:
         self._peers = {one.node: peer_of(one) for one in leases if one.node != self._name}
+
+    def _see(self, leases: Sequence[LiveLease]) -> None:
+        self._meet(leases)
         self._num_beats += 1
         if self._num_beats % TIDY_BEATS == 0 and self.holds():
             self.tidy()

@@ -173,3 +173,12 @@ async def test_who_was_connected_to_has_to_prove_it_too() -> None:
         assert (await resume(two, response_id))["error"]["code"] == "node_unavailable"
         assert not a.cluster.door._guests
         a.engine.step(10)
+
+
+async def test_a_node_that_lets_go_hangs_up(node: Member) -> None:
+    """What it does not answer any more must not be waited for."""
+    async with knocking(node) as (socket, challenge):
+        await socket.send(messages.encode([hello(challenge)]))
+        await socket.recv()
+        node.cluster.door.close()
+        assert await closed(socket) == 1012
