@@ -125,7 +125,7 @@ class Service:
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         node = stores.membership.node if stores.membership is not None else None
-        self.registry = Registry(stores.responses, settings.retention_seconds, node=node)
+        self.registry = Registry(stores.responses, settings.retention_seconds, node=node, settled=self._delivery.settled)
         self.queue = Queue(
             settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )
@@ -334,6 +334,12 @@ class Service:
         principal.check_sees(response_id)
         async with self._patience.bound():
             return await self.registry.find_retrievable(principal.tenant, response_id, time.time())
+
+    async def begun(self, source: Source) -> None:
+        """Wait until a response that was created may be told of otherwise than by its events. Raises WireError."""
+        if isinstance(source, Run):
+            async with self._patience.bound():
+                await self._delivery.shown(source)
 
     async def check_exists(self, principal: Principal, response_id: str) -> None:
         """Refuse a response that is another owner's, or is gone. Raises WireError."""

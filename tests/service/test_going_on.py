@@ -491,6 +491,29 @@ async def test_readers_may_be_given_only_what_is_stored(tmp_path: Path) -> None:
         assert [*had, *rest] == entries_of(await here.find(run.response_id))
 
 
+async def test_what_is_over_and_not_stored_yet_is_not_shown_to_who_comes_then(tmp_path: Path) -> None:
+    settings = changed(deliver="after_commit")
+    async with house(tmp_path / "store.db", say(*WORDS), settings=settings, waits=True) as here:
+        members: dict[str, Any] = {"request_id": "mine", "on_disconnect": OnDisconnect(policy="continue")}
+        run = await here.create(make_request(**members))
+        here.flush()
+        await here.finish()
+        asked = [
+            asyncio.create_task(call)
+            for call in (
+                here.service.resume(LOCAL, run.response_id, -1, None),
+                here.service.show(LOCAL, run.response_id),
+                here.service.create(LOCAL, make_request(**members), None, native=True),
+            )
+        ]
+        await here.settle()
+        assert not any(one.done() for one in asked), "a crash could lose its end still"
+        here.flush()
+        (source, start), shown, again = await asyncio.gather(*asked)
+        assert (start, source.log.sealed, shown.status) == (0, True, "completed")
+        assert again.response_id == run.response_id
+
+
 DEEP = b'{"type":"response.in_progress","response":{"x":' + b"[" * 100_000
 DAMAGES: list[dict[str, Any]] = [
     {"note": b"\x00"}, {"tokens": b"abc"}, {"finish": 99}, {"rest": b"\x93" * 9}, {"events": [DEEP]}
