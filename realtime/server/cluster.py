@@ -188,13 +188,12 @@ class Cluster:
         if self._draining or not self.membership.holds():
             return
         in_own = self.others_serve and not self._serves()
-        num_lost = self._num_lost
         try:
             while orphans := await self._orphans():
+                num_lost = self._num_lost
                 adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
-                taken = await self._service.restart.take_over(
-                    adopted, self._model_name, self._count, lambda: self._num_lost == num_lost
-                )
+                owned = self._since(num_lost)
+                taken = await self._service.restart.take_over(adopted, self._model_name, self._count, owned)
                 logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
                 if not adopted:
                     return  # others were faster
@@ -204,6 +203,10 @@ class Cluster:
         except Exception:  # a bug of ours, or something in the store: it is tried again
             self._metrics.sweeps_failed.add()
             logger.exception("what others left was not taken over")
+
+    def _since(self, num_lost: int) -> Callable[[], bool]:
+        """Return a look at whether no lease was lost since then."""
+        return lambda: self._num_lost == num_lost
 
     async def _orphans(self) -> Sequence[str]:
         found = await self.membership.orphans(_MAX_AT_ONCE)

@@ -112,16 +112,17 @@ class Adoption:
         """Become the owner of orphans, except those in conversations of other live nodes. `in_own`: only of those in
         this node's conversations. Return those that this node got, in the order of the ids. Raises Fenced.
         """
+        own = self.lease
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
             by_lease.setdefault(found[2], []).append(found)
         got: dict[str, ReadHead] = {}
         for lease, orphans in by_lease.items():
-            if lease == self._lease or not await self._backend.bury(lease):
+            if lease == own or not await self._backend.bury(lease):
                 continue
             chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
             for orphan in orphans:
-                read = await self._patiently(self._take_one, orphan, chunks.get(orphan[1].number, []), in_own)
+                read = await self._patiently(self._take_one, orphan, chunks.get(orphan[1].number, []), own, in_own)
                 if read is not None:
                     got[orphan[0]] = read
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
@@ -221,8 +222,9 @@ class Adoption:
             return None
         return _Where({owner: value, there: True}, {owner: mine})
 
-    async def _take_one(self, orphan: _Found, chunks: list[Chunk], in_own: bool) -> ReadHead | None:
-        """Become the owner of one response, if its conversation allows it. None: another node did, or it is gone.
+    async def _take_one(self, orphan: _Found, chunks: list[Chunk], own: Lease, in_own: bool) -> ReadHead | None:
+        """Become the owner of one response under this lease, if its conversation allows it. None: another node did, or
+        it is gone. Raises Fenced, also under another lease by now: who asked does not expect the response any more.
 
         All that can fail comes before the commit: what is owned by a live node and not known to it would never go on.
         """
@@ -236,6 +238,8 @@ class Adoption:
             logger.error("response not adopted, its head is damaged response_id=%s", response_id)
             return None
         parent = await self._parent(row.turn)
+        if self.lease != own:
+            raise Fenced
         number = await self._take(orphan, where, chunks)
         if number is None:
             return None

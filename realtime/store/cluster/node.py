@@ -142,7 +142,9 @@ class ClusterNode(Membership):
             reset = await self._host.ask(self._acquire())
             if reset is not None:
                 break
-            if self._committer.trouble is None and self._clock() > patience:
+            if self._committer.trouble is not None:  # what was asked meanwhile may have been granted, to nobody
+                patience = self._clock() + 3 * self._times.live
+            elif self._clock() > patience:
                 raise CannotJoin(
                     f"another server is node {self._name} of this cluster: stop it, or give this one a name of its own "
                     "with --node NAME"

@@ -17,7 +17,7 @@ from realtime.engine.base import TokenChunk
 from realtime.settings.fields import StoreSettings
 from realtime.store.base import Claim
 from realtime.store.cluster import journal_rows, keys
-from realtime.store.cluster.backend import Away, Backend, Changes
+from realtime.store.cluster.backend import Away, Backend, Changes, Lease
 from realtime.store.cluster.hosts import AtOnceHost
 from realtime.store.cluster.membership import (
     CannotJoin,
@@ -477,3 +477,27 @@ def test_nothing_of_a_batch_is_committed_that_lost_its_lease_half_way(
     seal(a)
     a.commits.flush()
     assert stored(cluster) == before
+
+
+def test_nothing_is_adopted_under_a_lease_that_nobody_asked_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked has lost everything since, and would not go on with it."""
+    a, b, backend = cluster.node("a"), cluster.node("b"), cluster.backend
+    begin(a, events=2)
+    cluster.later(10, b)
+    range_of, again = backend.range, [True]
+
+    async def lose_and_join(*where: Any, **more: Any) -> Any:
+        if again:
+            again.clear()
+            await backend.release(Lease("b", b.node.epoch))
+            await b.node.beat()
+            await b.node.join()
+        return await range_of(*where, **more)
+
+    monkeypatch.setattr(backend, "range", lose_and_join)
+    with pytest.raises(WireError) as refused:
+        adopt(b, "resp_a_1")
+    assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
+    assert [one.tip for one in adopt(b, "resp_a_1")] == [2]
