@@ -147,9 +147,10 @@ class Directory:
         """Return the other node that has to make changes to a response: where it runs, else where it was made, because
         sockets there may hold its turn. Raises WireError.
         """
-        return await self.running_at(response_id) or (
-            self._home(response_id) if response_id not in self._registry.running else None
-        )
+        node = await self.running_at(response_id)
+        if node is not None or self.nodes is None or response_id in self._registry.running:
+            return node
+        return await self._live_home(response_id)
 
     async def check_not_tried(self, claim: Claim | None) -> None:
         """Raises TriedElsewhere if the earlier try of the same request that made this claim runs on another node, or is
@@ -273,14 +274,22 @@ class Directory:
 
     async def _home_of_unknown(self, response_id: str) -> OtherNode | None:
         """Return the home of a response that the store does not know: it may have been begun a moment ago."""
-        membership, name = self._stores.membership, home_of(response_id)
-        if membership is None or name in (None, membership.node):
+        if self._is_ours(response_id) or await self._registry.store.get(response_id, time.time()) is not None:
             return None
-        if await self._registry.store.get(response_id, time.time()) is not None:
+        return await self._live_home(response_id)
+
+    async def _live_home(self, response_id: str) -> OtherNode | None:
+        """Return the other node where a response was made, if it lives. Raises WireError."""
+        membership = self._stores.membership
+        if membership is None or self._is_ours(response_id):
             return None
         if self._home(response_id) is None:
             await membership.look()  # it may have joined since this node last heard of the others
         return self._home(response_id)
+
+    def _is_ours(self, name: str) -> bool:
+        membership, home = self._stores.membership, home_of(name)
+        return membership is None or home is None or home == membership.node
 
     def _home(self, response_id: str) -> OtherNode | None:
         name, membership = home_of(response_id), self._stores.membership

@@ -52,3 +52,11 @@ async def test_a_home_that_has_joined_a_moment_ago_is_asked() -> None:
     directory.nodes = nodes
     assert await directory.running_at("resp_a_" + "0" * 32) is other
     assert await directory.running_at("resp_b_" + "0" * 32) is None
+    peers.clear()
+
+    async def there(response_id: str, now: float) -> object:
+        return object()
+
+    registry.store.get = there
+    assert await directory.running_at("resp_a_" + "0" * 32) is None
+    assert await directory.keeper_of("resp_a_" + "0" * 32) is other, "it may hold what is to be changed"

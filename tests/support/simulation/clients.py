@@ -177,7 +177,7 @@ class Clients:
         path = f"/v1/responses/{reading.response_id}?stream=true&starting_after={reading.next - 1}"
         async with asyncio.timeout(_QUIET_SECONDS):
             status, events = await http.stream(node.port, path)
-        parts = [event async for event in events] if status != 200 else []
+            parts = [event async for event in events] if status != 200 else []
         if status != 200:
             return str(json.loads(b"".join(parts))["error"]["code"])
         while not reading.over:
