@@ -125,7 +125,9 @@ class Service:
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         node = stores.membership.node if stores.membership is not None else None
-        self.registry = Registry(stores.responses, settings.retention_seconds, node=node, settled=self._delivery.settled)
+        self.registry = Registry(
+            stores.responses, settings.retention_seconds, node=node, settled=self._delivery.settled
+        )
         self.queue = Queue(
             settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )

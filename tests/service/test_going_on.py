@@ -8,6 +8,7 @@ import json
 import random
 import sqlite3
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,8 @@ async def test_what_is_sampled_without_a_seed_goes_on_in_another_epoch(tmp_path:
 
 async def test_an_epoch_that_was_shown_is_stored_even_if_no_engine_served_in_it(tmp_path: Path) -> None:
     """A reader that is told of the new epoch while the model loads must find it again after one more death."""
-    path, options = tmp_path / "store.db", {"seeds_are_free": False}
+    path = tmp_path / "store.db"
+    options: dict[str, Any] = {"seeds_are_free": False}
     response_id, _ = await cut_off(path, say(*WORDS), 3, options)
     shown: list[tuple[str, int]] = []
     for _ in range(2):
@@ -222,7 +224,8 @@ async def test_what_was_left_and_goes_on_as_another_sample_is_told_from_what_com
     tmp_path: Path,
 ) -> None:
     """It was left at a planned end, so nothing was ahead of the store; what its next process sends is."""
-    path, options = tmp_path / "store.db", {"seeds_are_free": False}
+    path = tmp_path / "store.db"
+    options: dict[str, Any] = {"seeds_are_free": False}
     async with house(path, say(*WORDS), **options) as here:
         run = await here.create(make_request("hi"))
         await here.say(3)
@@ -240,7 +243,8 @@ async def test_what_was_left_and_goes_on_as_another_sample_is_told_from_what_com
 
 
 async def test_an_end_is_in_the_epoch_that_the_answer_had_come_to(tmp_path: Path) -> None:
-    path, options = tmp_path / "store.db", {"seeds_are_free": False}
+    path = tmp_path / "store.db"
+    options: dict[str, Any] = {"seeds_are_free": False}
     response_id, delivered = await cut_off(path, say(*WORDS), 3, options)
     async with house(path, say(*WORDS[:3], *"another end"), waits=True, **options) as here:
         [run] = here.runs
@@ -498,14 +502,12 @@ async def test_what_is_over_and_not_stored_yet_is_not_shown_to_who_comes_then(tm
         run = await here.create(make_request(**members))
         here.flush()
         await here.finish()
-        asked = [
-            asyncio.create_task(call)
-            for call in (
-                here.service.resume(LOCAL, run.response_id, -1, None),
-                here.service.show(LOCAL, run.response_id),
-                here.service.create(LOCAL, make_request(**members), None, native=True),
-            )
+        calls: list[Coroutine[Any, Any, Any]] = [
+            here.service.resume(LOCAL, run.response_id, -1, None),
+            here.service.show(LOCAL, run.response_id),
+            here.service.create(LOCAL, make_request(**members), None, native=True),
         ]
+        asked = [asyncio.create_task(call) for call in calls]
         await here.settle()
         assert not any(one.done() for one in asked), "a crash could lose its end still"
         here.flush()

@@ -244,6 +244,7 @@ class Forgot(_Message, frozen=True, tag=9):
 
 Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer | Listed | Forgot
 
+
 class Unknown(msgspec.Struct, frozen=True):
     """A message that a node of another version says, or one with a part that this version does not know. It is never
     sent. `number`: of its call or follow; None: it has none.
