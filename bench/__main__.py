@@ -26,6 +26,7 @@ TARGETS = {
     "store": "what it costs to keep everything in a file, on Redis, on PostgreSQL; 100,000 answers (4 minutes)",
     "scenarios": "storms, bursts, slow readers, tool loops, idle and busy sessions, on the scripted engine (2 minutes)",
     "fairness": "who waits for whom: the scheduler beside first come, first served, on a simulated engine (1 minute)",
+    "cluster": "nodes on Redis: a reader on another node beside a local one; 1,000 streams whose node dies (3 minutes)",
     "scale": "a million sessions and ten on paper: what they need, and their return when nodes are lost (1 minute)",
     "cancel": "cancel latency on the real engine in every phase, alone and beside 32 streams (1 minute)",
 }

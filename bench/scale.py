@@ -24,9 +24,9 @@ STORMS = {
 PERCENTILES = (0.5, 0.99, 1.0)
 
 
-def run(quick: bool = False) -> dict[str, Any]:
-    """Run the calculation, print tables, return the figures."""
-    figures: dict[str, Any] = {"capacity": {}, "storms": {}}
+def run(quick: bool, figures: dict[str, Any]) -> None:
+    """Run the calculation, print tables, fill in the figures."""
+    figures |= {"capacity": {}, "storms": {}}
     for name, costs in MACHINES.items():
         for sessions in SESSIONS:
             found = capacity(Load(sessions=sessions), costs, lost=LOST)
@@ -37,7 +37,6 @@ def run(quick: bool = False) -> dict[str, Any]:
             storms = {label: _storm(storm, costs, returning, quick) for label, storm in STORMS.items()}
             figures["storms"][f"{sessions_per_node:,} sessions a node, {name}"] = storms
     _print(figures)
-    return figures
 
 
 def _storm(storm: Storm, costs: Costs, returning: int, quick: bool) -> dict[str, Any]:

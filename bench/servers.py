@@ -109,6 +109,12 @@ def scripted(
     return _serving(["bench.scripted", *how], "/ready")
 
 
+def node(name: str, store: str, *flags: str) -> contextlib.AbstractContextManager[Server]:
+    """Ours on the scripted engine, as a node of the cluster on this store."""
+    flags = ("--engine", "scripted", "--cluster", store, "--node", name, "--ping-interval-seconds", "3600", *flags)
+    return _serving(["realtime", "serve", "--log-level", "warning", *flags], "/ready")
+
+
 def floor(source: Server, tokens: int) -> contextlib.AbstractContextManager[Server]:
     """Start a raw writer of the frames that `source` sends."""
     return _serving(["bench.floor", "--source", str(source.port), "--tokens", str(tokens)], "/ready")

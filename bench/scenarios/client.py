@@ -52,13 +52,17 @@ class Reader:
     """A native socket and the one response that it follows."""
 
     def __init__(self, port: int) -> None:
-        self._url = f"ws://127.0.0.1:{port}/v1/responses"
+        self.go_to(port)
         self._socket: ClientConnection | None = None
         self.response_id = ""
         self.last = -1  # the number of the last event
         self.text: list[str] = []
         self.gaps = 0  # events that came out of order
         self.terminal: dict[str, Any] | None = None
+
+    def go_to(self, port: int) -> None:
+        """Dial this server from now on."""
+        self._url = f"ws://127.0.0.1:{port}/v1/responses"
 
     async def open(self) -> None:
         """Dial."""

@@ -9,8 +9,9 @@ complete in that node's memory.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from realtime.wire.response import Response
 
 from .intake import Asked
 from .listings import Listing, Wanted
+from .owners import Owners
 from .principal import Principal
 from .registry import Registry
 from .remote import Remote
@@ -33,7 +35,7 @@ from .truncations import CutResponse
 
 RETRY_SECONDS = 2.0  # to wait after a node is gone: about until another one has taken over
 _ADOPTION_SECONDS = 9.0  # for which a look-up waits for another node to take what a dead one had
-_LOOK_SECONDS = 0.1  # between two looks at who has it now
+_LOOK_SECONDS = (0.1, 0.5)  # between two looks at who has it now: the first time, and at most
 
 
 class RemoteCut(msgspec.Struct, frozen=True):
@@ -117,6 +119,7 @@ class Directory:
         self.bound = bound
         self._registry = registry
         self._stores = stores
+        self._owners = Owners(stores.membership) if stores.membership is not None else None
 
     @property
     def copies(self) -> Mapping[str, Remote]:
@@ -127,20 +130,22 @@ class Directory:
         """Return the other node where a response runs. If its node is gone, wait until another one takes it. Raises
         WireError.
         """
-        nodes, membership = self.nodes, self._stores.membership
-        if nodes is None or membership is None or response_id in self._registry.running:
+        nodes, membership, owners = self.nodes, self._stores.membership, self._owners
+        if nodes is None or membership is None or owners is None or response_id in self._registry.running:
             return None
         until = time.monotonic() + _ADOPTION_SECONDS
-        while (owner := await membership.owner_of(response_id)) is not None:
-            if self._is_here(owner, membership) and await self._has_come(response_id):
-                return None
-            if owner.node != membership.node and (node := nodes.get(owner.node, owner.epoch)) is not None:
+        pauses = _pauses()
+        while (owner := await owners.owner_of(response_id)) is not None:
+            if self._is_here(owner, membership):
+                if await self._has_come(response_id):
+                    return None
+            elif owner.node != membership.node and (node := nodes.get(owner.node, owner.epoch)) is not None:
                 return node
             if response_id in self._registry.running:
                 return None
             if time.monotonic() >= until:
                 raise node_unavailable(response_id)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(next(pauses))
         return await self._home_of_unknown(response_id)
 
     async def keeper_of(self, response_id: str) -> OtherNode | None:
@@ -178,18 +183,35 @@ class Directory:
 
     async def find(self, principal: Principal, response_id: str) -> Remote | None:
         """Return a response that runs elsewhere, as it is read here. Raises WireError."""
-        node = await self.running_at(response_id)
-        return await self.follow(principal, response_id, node) if node is not None else None
+        return await self._where_it_runs(response_id, lambda node: self.follow(principal, response_id, node))
 
     async def stop(
         self, principal: Principal, response_id: str, how: StopKind, delivered: int | None, through: int | None
     ) -> Remote | None:
         """See Service.stop. None: it does not run elsewhere."""
-        node = await self.running_at(response_id)
-        if node is None:
-            return None
-        await node.stop(principal, response_id, how, delivered, through)
-        return await self.follow(principal, response_id, node)
+
+        async def stop(node: OtherNode) -> Remote:
+            await node.stop(principal, response_id, how, delivered, through)
+            return await self.follow(principal, response_id, node)
+
+        return await self._where_it_runs(response_id, stop)
+
+    async def _where_it_runs(self, response_id: str, ask: Callable[[OtherNode], Awaitable[Remote]]) -> Remote | None:
+        """Ask the other node where a response runs; None: it runs on none. Of a node that can't be reached another one
+        will have it when the lease is over, which is waited for: whoever was sent away would try again with pauses that
+        grow, and be back later. Raises WireError.
+        """
+        until = time.monotonic() + _ADOPTION_SECONDS
+        pauses = _pauses()
+        while (node := await self.running_at(response_id)) is not None:
+            try:
+                return await ask(node)
+            except WireError as error:
+                pause = next(pauses)
+                if error.code is not ErrorCode.NODE_UNAVAILABLE or time.monotonic() + pause >= until:
+                    raise
+            await asyncio.sleep(pause)
+        return None
 
     async def truncate(
         self, principal: Principal, response_id: str, place: Place, delivered: int | None
@@ -299,6 +321,14 @@ class Directory:
 
     def _is_here(self, owner: Owner, membership: Membership) -> bool:
         return owner == Owner(membership.node, membership.epoch)
+
+
+def _pauses() -> Iterator[float]:
+    """Pauses between looks, longer from one to the next, and with jitter: a thousand may look at once."""
+    seconds, longest = _LOOK_SECONDS
+    while True:
+        yield seconds * random.uniform(0.5, 1.0)
+        seconds = min(2 * seconds, longest)
 
 
 def node_unavailable(response_id: str | None = None) -> WireError:

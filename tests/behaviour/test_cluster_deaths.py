@@ -98,6 +98,53 @@ async def test_a_reader_on_another_node_sees_a_pause(ends: Any) -> None:
                 await a.draining  # type: ignore[attr-defined]
 
 
+async def test_who_resumes_before_the_lease_of_a_dead_node_is_over_waits_for_the_next_one() -> None:
+    """Nobody is sent away to try again: with pauses that grow, that would take longer than the lease."""
+    async with nodes("a", "b", script=SCRIPT) as found:
+        a, b = found.members
+        async with a.client(native=True) as one, b.client(native=True) as two:
+            response_id = await begin(one, **ASKED)
+            await found.settle()
+            await a.kill(lease_ends=False)
+            resumed = asyncio.create_task(resume(two, response_id))
+            link = b.cluster.nodes.get("a")
+            assert link is not None
+            await until(lambda: link._link._not_before > 0, "an attempt to reach the dead node")
+            assert "a" in b.cluster.membership.peers()
+            await a.lose_lease()
+            assert (await resumed)["type"] == "response.resumed"
+            events = [json.loads(one) for one in await found.while_stepping(take_all(two, response_id))]
+            assert check(events)["output"][0]["content"][0]["text"] == "".join(WORDS)
+
+
+@pytest.mark.parametrize("asks", ["the new owner", "another"])
+async def test_what_a_node_is_just_taking_over_is_not_unknown(asks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It owns all that it takes before the first of it runs; who asks meanwhile waits."""
+    async with nodes("a", "b", "c", script=SCRIPT) as found:
+        a, b, c = found.members
+        monkeypatch.setattr(c.cluster, "_sweep", lambda: asyncio.sleep(0))  # b takes over
+        take_over, owned, go_on = b.gateway.service.restart.take_over, asyncio.Event(), asyncio.Event()
+
+        async def slowly(*arguments: Any) -> Any:
+            owned.set()
+            await go_on.wait()
+            return await take_over(*arguments)
+
+        async with (
+            a.client(native=True) as one,
+            (b if asks == "the new owner" else c).client(native=True) as two,
+        ):
+            response_id = await begin(one, **ASKED)
+            await found.settle()
+            monkeypatch.setattr(b.gateway.service.restart, "take_over", slowly)
+            await a.kill()
+            await owned.wait()
+            resumed = asyncio.create_task(resume(two, response_id))
+            await asyncio.sleep(0.2)  # it would be refused at once
+            go_on.set()
+            assert (await resumed)["type"] == "response.resumed"
+
+
 async def test_a_node_that_lost_its_lease_begins_again() -> None:
     async with nodes("a", "b", script=SCRIPT) as found:
         a = found.members[0]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from realtime.engine.scripted import Fail, say
+from realtime.server import app
 from realtime.server.http import transport as http_transport
 from tests.behaviour.test_hostile import MESSAGES
 from tests.behaviour.test_http_create import post
@@ -241,3 +244,23 @@ async def test_a_fault_of_ours_costs_one_request(
         assert answer.headers["x-request-id"] in caplog.text
         caplog.clear()
         assert (await client.post(PATH, json={"input": "hi"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/openapi.json", "build_document"), ("/asyncapi.json", "build_socket_document")]
+)
+async def test_nobody_waits_while_a_document_is_made(monkeypatch: pytest.MonkeyPatch, path: str, name: str) -> None:
+    begun, made = threading.Event(), threading.Event()
+
+    def make() -> bytes:
+        begun.set()
+        assert made.wait(60), "nothing else was answered"
+        return b"{}"
+
+    monkeypatch.setattr(app, name, make)
+    async with running(say("a")) as server, http(server) as client:
+        asking = asyncio.create_task(client.get(path))
+        await until(begun.is_set)
+        assert (await client.post(PATH, json={"input": "hi"})).status_code == 200
+        made.set()
+        assert (await asking).json() == {}

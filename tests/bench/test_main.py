@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import signal
 import sys
@@ -51,3 +53,9 @@ def test_it_writes_what_it_has(
     assert line["broken"] == broken
     assert line["figures"] == {name: {"found": 1} for name in ran}
     assert all(f"-- {name}" in out.out for name in ran)
+
+
+@pytest.mark.parametrize("name", bench.TARGETS)
+def test_every_target_is_run_in_the_same_way(name: str) -> None:
+    target = importlib.import_module(f"bench.{name}")
+    assert list(inspect.signature(target.run).parameters)[:2] == ["quick", "figures"]

@@ -61,8 +61,8 @@ class Member(Running):
         """End its lease, as if it could not have been renewed."""
         await self.backend.release(Lease(self.name, self.cluster.membership.epoch))
 
-    async def kill(self) -> None:
-        """End it as a process ends that is killed."""
+    async def kill(self, *, lease_ends: bool = True) -> None:
+        """End it as a process ends that is killed. lease_ends: at once, and not when the test has it end."""
         self.dead = True
         self.opened.node.submit = lambda batch, done: None  # type: ignore[method-assign]
         self.cluster.membership.on_lost.clear()
@@ -75,7 +75,8 @@ class Member(Running):
         for node in self.cluster.nodes._nodes.values():
             if node._link._socket is not None:
                 node._link._socket.connection.transport.abort()
-        await self.lose_lease()
+        if lease_ends:
+            await self.lose_lease()
 
 
 class Nodes:

@@ -112,7 +112,7 @@ class Door:
     def close(self) -> None:
         """Close all sockets."""
         for guest in self._guests:
-            guest.hang_up()
+            guest.close()
 
     def _may_be_node(self, headers: Headers) -> bool:
         """Return whether this can be a node's handshake. A web page can't be a node. Without a configured secret,
@@ -193,7 +193,6 @@ class _Guest:
         self._more = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
         self._pump: asyncio.Task[None] | None = None
-        self._hanging_up: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
         """Take messages until the socket is gone."""
@@ -204,31 +203,22 @@ class _Guest:
                     self._take(asked)
         except Garbage:
             logger.warning("node=%s asks for what is none of our messages", self._node)
-            await self._close(CloseCode.POLICY)
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await self._websocket.close(CloseCode.POLICY)
         except WebSocketDisconnect:
             pass
         finally:
             self.close()
             for number in list(self._followed):
                 self._leave(number, detached=False)
-            ending = [self._hanging_up] if self._hanging_up is not None else []
-            await asyncio.gather(self._pump, *self._calls, *ending, return_exceptions=True)
-
-    def hang_up(self) -> None:
-        """Answer nothing any more, and close the socket: the other node must not wait for what never comes."""
-        self.close()
-        self._hanging_up = asyncio.create_task(self._close(CloseCode.RESTART))
+            await asyncio.gather(self._pump, *self._calls, return_exceptions=True)
 
     def close(self) -> None:
-        """Stop sending."""
+        """Hang up. Whoever asks here has to ask elsewhere, and must not wait for an answer."""
         if self._pump is not None:
             self._pump.cancel()
         for call in self._calls:
             call.cancel()
-
-    async def _close(self, code: CloseCode) -> None:
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await self._websocket.close(code)
 
     # -- what is asked
 
@@ -246,7 +236,7 @@ class _Guest:
                 text = f"The node answers {_MAX_CALLS} calls at once already: try again later."
                 self._say(messages.refused(asked.number, WireError(ErrorCode.SERVER_IS_OVERLOADED, text)))
             case _:
-                call = asyncio.create_task(self._answer(asked.number, self._work(asked)))
+                call = asyncio.create_task(self._answer(asked))
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)
 
@@ -257,7 +247,7 @@ class _Guest:
             error = WireError(ErrorCode.NODE_UNAVAILABLE, text, retry_after=RETRY_SECONDS)
             self._say(messages.refused(number, error))
 
-    def _work(self, asked: Asked) -> Coroutine[Any, Any, Answered]:
+    def _work(self, asked: messages.Call) -> Coroutine[Any, Any, Answered]:
         match asked:
             case messages.Stop():
                 return self._stop(asked)
@@ -277,11 +267,11 @@ class _Guest:
                 return self._place(asked)
             case Ask():
                 return self._desk.answer(asked)
-        raise AssertionError(asked)
 
-    async def _answer(self, number: int, work: Coroutine[Any, Any, Answered]) -> None:
+    async def _answer(self, asked: messages.Call) -> None:
+        number = asked.number
         try:
-            self._say(await work)
+            self._say(await self._work(asked))
         except WireError as error:
             self._say(messages.refused(number, error))
         except (HeldElsewhere, TriedElsewhere, Garbage):
@@ -388,11 +378,14 @@ class _Guest:
 
     async def _write(self) -> None:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            while True:
-                await self._more.wait()
-                self._more.clear()
-                while out := self._round():
-                    await self._websocket.send_bytes(messages.encode(out))  # waits while the other does not read
+            try:
+                while True:
+                    await self._more.wait()
+                    self._more.clear()
+                    while out := self._round():
+                        await self._websocket.send_bytes(messages.encode(out))  # waits while the other does not read
+            finally:
+                await self._websocket.close(CloseCode.RESTART)
 
     def _round(self) -> list[Answered]:
         """Return the answers that are ready, and some events of each followed response that has more."""

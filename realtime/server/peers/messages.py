@@ -151,6 +151,7 @@ class Forget(_Message, frozen=True, tag=11):
     tenant: str
 
 
+Call = Stop | Truncate | Create | Follow | Settle | Ask | ListRunning | FindPlace | Forget  # what is answered
 Asked = Hello | Stop | Truncate | Create | Follow | Attend | Settle | Ask | Look | ListRunning | FindPlace | Forget
 
 

@@ -33,7 +33,8 @@ _PAGE = 200  # rows of a journal that are read at once
 _MAX_EPOCHS = 10_000
 _MAX_TRIES = 5
 _RETRY_SECONDS = 0.1
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 _Found = tuple[str, HeadRow, Lease]
 
@@ -68,13 +69,11 @@ class Adoption:
         """Own nothing any more."""
         self._lease = None
 
-    async def owner_of(self, name: str) -> Owner | None:
-        """Return the owner of a response that is not over, or of a conversation."""
-        [value] = await self._backend.get([keys.owner(name)])
-        if value is None:
-            return None
-        lease = keys.lease(value)
-        return Owner(lease.node, lease.epoch)
+    async def owners_of(self, names: Sequence[str]) -> list[Owner | None]:
+        """Return the owner of each: a response that is not over, or a conversation."""
+        values = await self._backend.get([keys.owner(name) for name in names])
+        leases = [keys.lease(value) if value is not None else None for value in values]
+        return [Owner(lease.node, lease.epoch) if lease is not None else None for lease in leases]
 
     async def orphans(self, limit: int, node: str | None = None) -> Sequence[str]:
         """Return open responses whose owner's lease is not live. `node`: only those of this node. Also deletes the

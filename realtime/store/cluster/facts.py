@@ -13,7 +13,7 @@ from .backend import Backend, LiveLease
 
 MIN_REDIS = 7
 MIN_POSTGRES = 13
-CONNECTIONS = 4  # to PostgreSQL, of each node
+CONNECTIONS = 6  # to PostgreSQL, of each node
 
 
 class Concern(msgspec.Struct, frozen=True):

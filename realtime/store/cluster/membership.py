@@ -111,6 +111,9 @@ class Membership(Protocol):
         is.
         """
 
+    async def owners_of(self, names: Sequence[str]) -> Sequence[Owner | None]:
+        """Return what `owner_of` says of each, by one look-up."""
+
     async def orphans(self, limit: int) -> Sequence[str]:
         """Return open responses whose owner's lease is not live, including this node's own earlier ones."""
 

@@ -166,7 +166,12 @@ class ClusterNode(Membership):
 
     async def owner_of(self, name: str) -> Owner | None:
         """See Membership."""
-        return await self._host.ask(self._adoption.owner_of(name))
+        [owner] = await self.owners_of([name])
+        return owner
+
+    async def owners_of(self, names: Sequence[str]) -> Sequence[Owner | None]:
+        """See Membership."""
+        return await self._host.ask(self._adoption.owners_of(names))
 
     async def orphans(self, limit: int) -> Sequence[str]:
         """See Membership."""

@@ -16,9 +16,12 @@ from .facts import CONNECTIONS, Inspectable, StoreFacts
 from .forms import FORM, check_form
 from .postgres_facts import read_facts
 from .reasons import reason_of
+from .room import Room
 from .urls import BadUrl, split_namespace
 
-_SECONDS = 4.0  # that an answer may take
+_SECONDS = 4.0  # that an answer may take, and a free connection
+_COMMITS = 2  # at once: connections; look-ups have the rest but one, which is for leases
+_LOOK_UPS = CONNECTIONS - _COMMITS - 1
 _NUM_LOCKS = 256
 _CLEANING = 0.01  # how often what has expired is deleted by who adds to it
 _LOCK = 0x72_74_73_74  # the class of our advisory locks: "rtst"
@@ -45,6 +48,7 @@ class PostgresBackend(Inspectable):
             raise Refused(str(error)) from None
         self._there: asyncpg.Pool[asyncpg.Record] | None = None
         self._commit = self._sql(sql.CALL)
+        self._look_ups, self._commits = Room(_LOOK_UPS, _SECONDS), Room(_COMMITS, _SECONDS)
 
     # -- keys
 
@@ -52,7 +56,8 @@ class PostgresBackend(Inspectable):
         """See Backend."""
         if not keys:
             return []
-        rows = await self._fetch(self._sql(sql.GET), list(keys))
+        async with self._look_ups:
+            rows = await self._fetch(self._sql(sql.GET), list(keys))
         return [row[0] for row in rows]
 
     async def range(
@@ -60,7 +65,8 @@ class PostgresBackend(Inspectable):
     ) -> Sequence[tuple[Key, bytes]]:
         """See Backend."""
         query = sql.RANGE.format(schema=self._schema, order="DESC" if newest_first else "ASC")
-        return [(row[0], row[1]) for row in await self._fetch(query, begin, end, limit)]
+        async with self._look_ups:
+            return [(row[0], row[1]) for row in await self._fetch(query, begin, end, limit)]
 
     async def commit(self, changes: Changes) -> None:
         """See Backend."""
@@ -69,11 +75,12 @@ class PostgresBackend(Inspectable):
         locked = [*checks, *changes.deletes, *changes.sets] if changes.number or checks else ()
         locks = sorted({crc32(key) % _NUM_LOCKS for key in locked})
         try:
-            [row] = await self._fetch(
-                self._commit, changes.fence.node, changes.fence.epoch, changes.number, locks,
-                [key for key, _ in equal], [value for _, value in equal], present, list(changes.deletes),
-                list(changes.sets), list(changes.sets.values()), list(changes.adds), list(changes.adds.values()),
-            )  # fmt: skip
+            async with self._commits:
+                [row] = await self._fetch(
+                    self._commit, changes.fence.node, changes.fence.epoch, changes.number, locks,
+                    [key for key, _ in equal], [value for _, value in equal], present, list(changes.deletes),
+                    list(changes.sets), list(changes.sets.values()), list(changes.adds), list(changes.adds.values()),
+                )  # fmt: skip
         except _IN_THE_WAY:
             raise Conflict from None
         if row[0] == 1:
@@ -102,22 +109,26 @@ class PostgresBackend(Inspectable):
 
     async def bury(self, lease: Lease) -> bool:
         """See Backend."""
-        await self._fetch(self._sql(sql.BURY), lease.node, lease.epoch)
-        [row] = await self._fetch(self._sql(sql.IS_THERE), lease.node, lease.epoch)
+        async with self._look_ups:
+            await self._fetch(self._sql(sql.BURY), lease.node, lease.epoch)
+            [row] = await self._fetch(self._sql(sql.IS_THERE), lease.node, lease.epoch)
         return not row[0]
 
     # -- what expires
 
     async def take_once(self, key: str, seconds: float) -> bool:
         """See Backend."""
-        await self._clean()
-        return bool(await self._fetch(self._sql(sql.TAKE_ONCE), key, seconds))
+        async with self._commits:
+            await self._clean()
+            return bool(await self._fetch(self._sql(sql.TAKE_ONCE), key, seconds))
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
         """See Backend."""
-        await self._clean()
         names, numbers = list(counts), list(counts.values())
-        return {row[0]: row[1] for row in await self._fetch(self._sql(sql.ADD_UP), names, numbers, seconds)}
+        async with self._commits:
+            await self._clean()
+            rows = await self._fetch(self._sql(sql.ADD_UP), names, numbers, seconds)
+        return {row[0]: row[1] for row in rows}
 
     # -- the end
 

@@ -1,6 +1,7 @@
 """A backend on Redis 7 or Valkey: one server with its replicas, not a Redis Cluster.
 
-Each call is one script: one round trip, and no other node's steps come between its own.
+Each call is one script: one round trip, and no other node's steps come between its own. Look-ups share some connections
+and commits share others; leases wait for neither.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from .forms import FORM, check_form
 from .keys import SPACES
 from .reasons import reason_of
 from .redis_facts import read_facts
+from .room import Room
 from .urls import BadUrl, split_namespace
 
-_SECONDS = 4.0  # that an answer may take
+_SECONDS = 4.0  # that an answer may take, and a free connection
+_LOOK_UPS, _COMMITS = 12, 4  # at once: connections
 _DENIED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 _AWAY = ("OOM", "MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
 
@@ -48,6 +51,7 @@ class RedisBackend(Inspectable):
         self._sets = {space.encode(): self._own + b"in-order:" + space.encode() for space in SPACES}
         self._digests: dict[str, str] = {}
         self._execute: Any = self._redis.execute_command
+        self._look_ups, self._commits = Room(_LOOK_UPS, _SECONDS), Room(_COMMITS, _SECONDS)
 
     # -- keys
 
@@ -55,7 +59,8 @@ class RedisBackend(Inspectable):
         """See Backend."""
         if not keys:
             return []
-        found: Sequence[bytes | None] = await self._call("MGET", *(self._prefix + key for key in keys))
+        async with self._look_ups:
+            found: Sequence[bytes | None] = await self._call("MGET", *(self._prefix + key for key in keys))
         return found
 
     async def range(
@@ -63,7 +68,9 @@ class RedisBackend(Inspectable):
     ) -> Sequence[tuple[Key, bytes]]:
         """See Backend."""
         ordered = self._sets[begin.partition(b"/")[0]]
-        keys, values = await self._run(scripts.RANGE, [ordered], self._prefix, begin, end, limit, int(newest_first))
+        async with self._look_ups:
+            asked = (self._prefix, begin, end, limit, int(newest_first))
+            keys, values = await self._run(scripts.RANGE, [ordered], *asked)
         return [(key, value) for key, value in zip(keys, values, strict=True) if value is not None]
 
     async def commit(self, changes: Changes) -> None:
@@ -81,7 +88,8 @@ class RedisBackend(Inspectable):
             arguments += (*self._names(key), value)
         for key, number in changes.adds.items():
             arguments += (*self._names(key), number)
-        result = await self._run(scripts.COMMIT, [self._lease(node), self._own + b"number:" + node], *arguments)
+        async with self._commits:
+            result = await self._run(scripts.COMMIT, [self._lease(node), self._own + b"number:" + node], *arguments)
         if result == 1:
             raise Fenced
         if result == 2:
@@ -111,21 +119,24 @@ class RedisBackend(Inspectable):
 
     async def bury(self, lease: Lease) -> bool:
         """Return whether the lease is not live; see Backend. An expired lease is gone for good."""
-        return bool(await self._call("GET", self._lease(lease.node.encode())) != b"%d" % lease.epoch)
+        async with self._look_ups:
+            return bool(await self._call("GET", self._lease(lease.node.encode())) != b"%d" % lease.epoch)
 
     # -- what expires
 
     async def take_once(self, key: str, seconds: float) -> bool:
         """See Backend."""
         name = self._own + b"once:" + key.encode()
-        return bool(await self._call("SET", name, b"", b"NX", b"PX", max(int(seconds * 1e3), 1)))
+        async with self._commits:
+            return bool(await self._call("SET", name, b"", b"NX", b"PX", max(int(seconds * 1e3), 1)))
 
     async def add_up(self, counts: Mapping[str, int], seconds: float) -> Mapping[str, int]:
         """See Backend."""
         if not counts:
             return {}
         keys = [self._own + b"count:" + name.encode() for name in counts]
-        sums = await self._run(scripts.ADD_UP, keys, max(int(seconds * 1e3), 1), *counts.values())
+        async with self._commits:
+            sums = await self._run(scripts.ADD_UP, keys, max(int(seconds * 1e3), 1), *counts.values())
         return dict(zip(counts, sums, strict=True))
 
     # -- the end

@@ -73,6 +73,15 @@ async def test_who_has_the_secret_comes_in(node: Member) -> None:
         handshake.check_welcome(SECRET, challenge, said, welcome)
 
 
+async def test_a_door_that_is_closed_hangs_up(node: Member) -> None:
+    """Else what is asked of a node without a lease would not be answered, and whoever asks would wait in vain."""
+    async with knocking(node) as (socket, challenge):
+        await socket.send(messages.encode([hello(challenge)]))
+        await socket.recv()
+        node.cluster.door.close()
+        assert await closed(socket) == 1012
+
+
 async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     async with knocking(node) as (socket, challenge):
         recorded = messages.encode([hello(challenge)])
@@ -174,15 +183,6 @@ async def test_who_was_connected_to_has_to_prove_it_too() -> None:
         assert (await resume(two, response_id))["error"]["code"] == "node_unavailable"
         assert not a.cluster.door._guests
         a.engine.step(10)
-
-
-async def test_a_node_that_lets_go_hangs_up(node: Member) -> None:
-    """What it does not answer any more must not be waited for."""
-    async with knocking(node) as (socket, challenge):
-        await socket.send(messages.encode([hello(challenge)]))
-        await socket.recv()
-        node.cluster.door.close()
-        assert await closed(socket) == 1012
 
 
 async def test_what_a_newer_node_asks_is_refused_and_the_rest_is_answered(node: Member) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import msgspec
 import pytest
@@ -60,6 +61,7 @@ def test_what_another_version_says_is_told_from_garbage() -> None:
     ]  # fmt: skip
     answered = [[99, 5], messages.Done(3, "resp_1")]
     assert messages.decode_answered(messages.encode(answered)) == [unknown(5), answered[1]]
-    for frame in ([["what", 1]], [[]], [5], 5, {}):
+    frames: list[Any] = [[["what", 1]], [[]], [5], 5, {}]
+    for frame in frames:
         with pytest.raises(messages.Garbage):
             messages.decode_asked(messages.encode(frame))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
@@ -254,3 +254,30 @@ async def test_no_error_tells_the_password(url: str) -> None:
     assert SECRET not in str(error)
     assert error is not None
     assert error.__cause__ is None
+
+
+async def test_however_much_is_looked_up_a_lease_is_renewed_and_everybody_is_answered(backend: Backend) -> None:
+    """As when a node has died, and all its clients come to this one at once."""
+    lease = await leased(backend)
+    await backend.commit(Changes(fence=lease, sets={b"owner/1": b"me"}, number=1))
+    before: list[str] = []
+
+    async def look_up() -> Sequence[bytes | None]:
+        found = await backend.get([b"owner/1"])
+        before.append("look-up")
+        return found
+
+    async def renew() -> None:
+        await asyncio.sleep(0)  # behind all look-ups
+        assert await backend.renew(lease, HOUR, b"")
+        before.append("renewal")
+
+    async def commit() -> None:
+        await asyncio.sleep(0)
+        await backend.commit(Changes(fence=lease, sets={b"owner/2": b"me"}, number=2))
+        before.append("commit")
+
+    found = await asyncio.gather(*(look_up() for _ in range(300)), renew(), commit())
+    assert found[:-2] == [[b"me"]] * 300
+    if not isinstance(backend, MemoryBackend):  # which has no connections
+        assert max(before.index("renewal"), before.index("commit")) < 150, "they waited for the look-ups"

@@ -126,7 +126,7 @@ def test_what_redis_says_of_itself(changed: dict[str, Any], fatal: bool, word: s
         ({"fsync": "off"}, False, "fsync"),
         ({"full_page_writes": "off"}, False, "full_page_writes"),
         ({"autovacuum": "off"}, False, "autovacuum"),
-        ({"max_connections": 10}, False, "may open 12"),
+        ({"max_connections": 10}, False, "may open 18"),
     ],
 )
 def test_what_postgres_says_of_itself(changed: dict[str, Any], fatal: bool, word: str) -> None:
